@@ -1,0 +1,87 @@
+# The same verbs for people and for CI. `make` alone lists them.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CODE   := auth observability schemas service
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test fmt lint type arch unit bench image lock everyday clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Potoo needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps make a second start quick: pip runs only when a lock changed.
+$(VENV)/.served: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing Potoo into $(VENV) (once, about a minute) ..."
+	$(PIP) install --require-hashes -r requirements.txt -r requirements-build.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.tested: requirements-dev.txt $(VENV)/.served
+	@echo "Installing the test tools ..."
+	$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+setup: $(VENV)/.served ## make the virtual environment and install the locked requirements
+
+serve: $(VENV)/.served ## start the server on 127.0.0.1:8000 (ARGS="--port 9000" for more)
+	@exec $(BIN)/potoo serve $(ARGS)
+
+test: lint type arch unit ## lint, types, architecture and every test
+
+unit: $(VENV)/.tested ## the tests alone, with coverage (ARGS="-k batching" for some)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+fmt: $(VENV)/.tested ## format the code
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+lint: $(VENV)/.tested ## ruff, all rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+
+type: $(VENV)/.tested ## mypy --strict
+	$(BIN)/mypy
+
+arch: $(VENV)/.tested ## imports flow down, never up (import-linter)
+	$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wrk)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+image: ## build the container image
+	docker build --tag potoo:$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])') .
+
+# Needs uv; the locks name no index host, so that a mirror works.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header --no-annotate
+lock: ## remake the hash-checked locks from pyproject.toml
+	$(COMPILE) pyproject.toml --output-file requirements.txt
+	$(COMPILE) --group build --output-file requirements-build.txt
+	$(COMPILE) pyproject.toml --group dev --group build -c requirements.txt \
+	  -c requirements-build.txt --output-file requirements-dev.txt
+	$(COMPILE) --group training --output-file requirements-training.txt
+
+# Training has an environment of its own: PyTorch is pinned by version, not by hash, because its
+# builds for CPU and GPU come from different files.
+$(VENV)-training/.trained: requirements-training.txt
+	$(PYTHON) -m venv $(VENV)-training
+	$(VENV)-training/bin/python -m pip --quiet install torch==2.13.0
+	$(VENV)-training/bin/python -m pip --quiet install --require-hashes -r requirements-training.txt
+	@touch $@
+
+everyday: $(VENV)-training/.trained ## train the shipped classifier (ARGS="--data DIR --teacher FILE")
+	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)
+
+clean: ## remove what the other verbs made
+	rm -rf $(VENV) $(VENV)-training .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

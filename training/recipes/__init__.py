@@ -1,0 +1,1 @@
+"""One folder a shipped model: how it was trained, evaluated and exported."""
