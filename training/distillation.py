@@ -9,9 +9,8 @@ al., 2021). Without a teacher only the cross entropy remains.
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -127,7 +126,7 @@ def train(
         state = {name: part.state_dict() for name, part in parts.items()}
         state |= {"schedule": asdict(schedule), "history": [asdict(line) for line in history]}
         torch.save(state, checkpoint.with_suffix(".part"))
-        os.replace(checkpoint.with_suffix(".part"), checkpoint)
+        checkpoint.with_suffix(".part").replace(checkpoint)
     return average.module.eval(), history
 
 
@@ -155,7 +154,7 @@ class Batches:
     def __len__(self) -> int:
         return len(self._views.labels_P) // self._schedule.batch
 
-    def epoch(self, epoch: int) -> list[Batch] | object:
+    def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of one epoch; the same epoch number draws the same batches."""
         rng = np.random.default_rng((self._schedule.seed, epoch))
         torch.manual_seed(self._schedule.seed * 100_003 + epoch)
@@ -180,9 +179,7 @@ class Batches:
         if schedule.mixup:
             share = float(rng.beta(schedule.mixup, schedule.mixup))
             other = torch.randperm(len(rows), device=self._device)
-            images, targets = (
-                torch.lerp(part[other], part, share) for part in (images, targets)
-            )
+            images, targets = (torch.lerp(part[other], part, share) for part in (images, targets))
             if features is not None and soft is not None:
                 features = torch.lerp(features[other], features, share)
                 soft = torch.lerp(soft[other], soft, share)
@@ -246,7 +243,6 @@ def augment(images_NCHW: torch.Tensor, schedule: Schedule) -> torch.Tensor:
 def _warmed_ema(decay: float) -> Callable[[list[torch.Tensor], list[torch.Tensor], int], None]:
     """Exponential average that starts quickly: decay ``min(decay, (1 + n) / (10 + n))``."""
 
-    @torch.no_grad()
     def update(averages: list[torch.Tensor], current: list[torch.Tensor], count: int) -> None:
         share = 1 - min(decay, (1 + int(count)) / (10 + int(count)))
         for mean, value in zip(averages, current, strict=True):

@@ -64,7 +64,7 @@ def prepare(
             folder / "features.npy", mode, np.float16, (len(photos), views, width)
         )
     chunks = range(done * CHUNK, len(photos), CHUNK)
-    for start in tqdm(chunks, "views", unit=f" x {CHUNK} photos", disable=not len(chunks)):
+    for start in tqdm(chunks, "views", unit=f" x {CHUNK} photos", disable=not chunks):
         for row in range(start, min(start + CHUNK, len(photos))):
             rng = np.random.default_rng((seed, row))
             image = photos[row].decode()

@@ -44,9 +44,7 @@ def centre_box(width: int, height: int, geometry: Geometry) -> Box:
     )
 
 
-def random_box(
-    width: int, height: int, rng: np.random.Generator, area: tuple[float, float]
-) -> Box:
+def random_box(width: int, height: int, rng: np.random.Generator, area: tuple[float, float]) -> Box:
     """A crop of a random share of the area and a random aspect ratio (Szegedy et al., 2015)."""
     for _ in range(10):
         pixels = width * height * rng.uniform(*area)

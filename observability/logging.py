@@ -1,0 +1,74 @@
+"""Structured logs on standard error: one event a line, for people or for machines.
+
+Ours and the libraries' records leave through the same renderer. Events carry ids and numbers;
+bodies, headers, query strings and tokens are never passed to a logger.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, cast
+
+import orjson
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger, Processor
+
+    from observability.settings import ObservabilitySettings
+
+# Chatty below warning, and nothing in it that our own events do not say.
+QUIET_LIBRARIES = ("uvicorn", "httpx", "httpcore", "aiosqlite", "asyncio", "PIL")
+
+
+def configure_logging(settings: ObservabilitySettings) -> None:
+    """Points structlog and the standard library's root logger at standard error."""
+    on_terminal = sys.stderr.isatty()
+    wants_json = settings.log_format == "json" or (
+        settings.log_format == "auto" and not on_terminal
+    )
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    shared: list[Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: Processor
+    if wants_json:
+        renderer = structlog.processors.JSONRenderer(serializer=_json)
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=24)
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.root.handlers = [handler]
+    logging.root.setLevel(level)
+    for name in QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    # Malformed requests are counted in the metrics: a line each would let anybody fill the disk.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+
+def silence_uvicorn() -> None:
+    """For a failed start that was logged already: uvicorn would repeat it as a long traceback."""
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """A logger whose events carry ``logger=name``."""
+    return cast("FilteringBoundLogger", structlog.get_logger().bind(logger=name))
+
+
+def _json(event: object, **_: object) -> str:
+    return orjson.dumps(event, default=str).decode()

@@ -1,0 +1,233 @@
+"""Every Prometheus metric, once.
+
+Names follow the Prometheus conventions: base units, ``_total`` on counters, bounded labels only
+(route templates, names of served models, error codes; never anything a caller chose freely).
+Known label sets are created at start, so that ``rate()`` sees the first event.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus-client shares values between worker processes through files in this folder."""
+
+LATENCY_BUCKETS = (
+    *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75),
+    *(1.0, 1.5, 2.5, 5.0, 10.0, 30.0),
+)
+STAGE_BUCKETS = (
+    *(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125),
+    *(0.25, 0.5, 1.0, 2.5, 10.0),
+)
+STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+REJECTIONS = ("queue_full", "deadline", "body_budget", "connections", "slow_client", "bad_http")
+
+
+class HttpSeries(NamedTuple):
+    """The series of one route: looked up once, then only counted."""
+
+    duration: Callable[[int], Histogram]
+    requests: Callable[[str, int], Counter]
+    request_bytes: Counter
+    response_bytes: Counter
+
+
+class ModelSeries(NamedTuple):
+    """The series of one model."""
+
+    stages: dict[str, Histogram]
+    batch_size: Histogram
+    queue_depth: Gauge
+    ready: Gauge
+    predictions: Counter
+    abstentions: Counter
+    reject: Callable[[str], None]
+
+
+class Metrics:
+    """The metrics of one process, registered in ``registry``."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        # They would be a second series for every first one, which nobody reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry or CollectorRegistry()
+        # HTTP
+        self._requests = Counter(
+            "potoo_http_requests",
+            "Requests answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
+        )
+        self._duration = Histogram(
+            "potoo_http_request_duration_seconds",
+            "From the request's headers to the end of the answer.",
+            ["route", "status_class"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self._request_bytes = Counter(
+            "potoo_http_request_body_bytes",
+            "Body bytes received.",
+            ["route"],
+            registry=self.registry,
+        )
+        self._response_bytes = Counter(
+            "potoo_http_response_body_bytes", "Body bytes sent.", ["route"], registry=self.registry
+        )
+        self.in_flight = Gauge(
+            "potoo_http_requests_in_flight",
+            "Requests being worked on.",
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "potoo_errors", "Errors answered, by error code.", ["code"], registry=self.registry
+        )
+        self.rejections = Counter(
+            "potoo_rejections",
+            "Work refused to protect the server.",
+            ["reason"],
+            registry=self.registry,
+        )
+        # Models
+        self._stage = Histogram(
+            "potoo_stage_duration_seconds",
+            "Time of one image in one stage.",
+            ["model", "stage"],
+            buckets=STAGE_BUCKETS,
+            registry=self.registry,
+        )
+        self._batch_size = Histogram(
+            "potoo_batch_size",
+            "Images run together.",
+            ["model"],
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=self.registry,
+        )
+        self._queue_depth = Gauge(
+            "potoo_queue_depth",
+            "Images accepted and not yet answered.",
+            ["model"],
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        self._model_ready = Gauge(
+            "potoo_model_ready",
+            "1 while the model is warm and its canary passes.",
+            ["model"],
+            multiprocess_mode="livemin",
+            registry=self.registry,
+        )
+        self._model_info = Gauge(
+            "potoo_model_info",
+            "1 for every model loaded.",
+            ["model", "version", "sha256"],
+            multiprocess_mode="livemax",
+            registry=self.registry,
+        )
+        self._predictions = Counter(
+            "potoo_predictions", "Images classified.", ["model"], registry=self.registry
+        )
+        self._abstentions = Counter(
+            "potoo_abstentions",
+            "Images whose best score was below the threshold.",
+            ["model"],
+            registry=self.registry,
+        )
+        # Sign-in
+        self.token_requests = Counter(
+            "potoo_token_requests",
+            "Token requests, by outcome.",
+            ["grant", "outcome"],
+            registry=self.registry,
+        )
+        self.build_info = Gauge(
+            "potoo_build_info",
+            "1, with the version as label.",
+            ["version"],
+            multiprocess_mode="livemax",
+            registry=self.registry,
+        )
+        for reason in REJECTIONS:
+            self.rejections.labels(reason)
+        if MULTIPROCESS_FOLDER not in os.environ:
+            ProcessCollector(registry=self.registry)
+            PlatformCollector(registry=self.registry)
+            GCCollector(registry=self.registry)
+
+    def preset_errors(self, codes: Iterable[str]) -> None:
+        """Creates the error series before the first error."""
+        for code in codes:
+            self.errors.labels(code)
+
+    def http(self, route: str) -> HttpSeries:
+        """The series of a route template (one of ours, or ``unmatched``)."""
+
+        @functools.cache
+        def duration(hundreds: int) -> Histogram:
+            return self._duration.labels(route, f"{hundreds}xx")
+
+        @functools.cache
+        def requests(method: str, status: int) -> Counter:
+            return self._requests.labels(method, route, str(status))
+
+        duration(2)
+        duration(5)
+        return HttpSeries(
+            duration,
+            requests,
+            self._request_bytes.labels(route),
+            self._response_bytes.labels(route),
+        )
+
+    def model(self, name: str, version: int, sha256: str) -> ModelSeries:
+        """The series of a served model."""
+        self._model_info.labels(name, str(version), sha256).set(1)
+        return ModelSeries(
+            {stage: self._stage.labels(name, stage) for stage in STAGES},
+            self._batch_size.labels(name),
+            self._queue_depth.labels(name),
+            self._model_ready.labels(name),
+            self._predictions.labels(name),
+            self._abstentions.labels(name),
+            self.reject,
+        )
+
+    def reject(self, reason: str) -> None:
+        """Counts one of ``REJECTIONS``."""
+        self.rejections.labels(reason).inc()
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """All series as text: (body, content type), OpenMetrics if ``accept`` asks for it.
+
+        With worker processes the sum over all of them, whichever one is asked.
+        """
+        encode, content_type = choose_encoder(accept)
+        registry = self.registry
+        if folder := os.environ.get(MULTIPROCESS_FOLDER):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]
+        return encode(registry), content_type
+
+
+def bounded_method(method: str) -> str:
+    """Methods are free text on the wire, so the rare ones share a label."""
+    return method if method in METHODS else "other"

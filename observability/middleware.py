@@ -1,0 +1,118 @@
+"""The outermost layer of every request: its id, its access log line and its metrics. Pure ASGI."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from observability.logging import get_logger
+from observability.metrics import HttpSeries, Metrics, bounded_method
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+REQUEST_ID_HEADER = b"x-request-id"
+UNMATCHED = "unmatched"
+CLIENT_CLOSED = 499
+"""Logged when the caller left before the answer (nginx's custom)."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class ObservabilityMiddleware:
+    """Counts and logs every HTTP request, and gives it an id that every answer echoes.
+
+    A caller's ``X-Request-ID`` is kept if it is 1 to 128 of ``A-Za-z0-9._-``, otherwise replaced.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        metrics: Metrics,
+        access_log: bool,
+        routes: Iterable[tuple[str, str]] = (),
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        """``headers`` are added to every answer.
+
+        ``routes``: method and path template; their series exist before the first request.
+        """
+        self._app = app
+        self._metrics = metrics
+        self._headers = headers
+        self._log = get_logger("access").info if access_log else None
+        self._series: dict[str, HttpSeries] = {UNMATCHED: metrics.http(UNMATCHED)}
+        for method, path in routes:
+            self._series[path] = metrics.http(path)
+            self._series[path].requests(method, 200)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs one request; keeps its books whatever happens in it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        extra = ((REQUEST_ID_HEADER, request_id.encode()), *self._headers)
+        status, received, sent = CLIENT_CLOSED, 0, 0
+
+        async def counted_receive() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            return message
+
+        async def counted_send(message: Message) -> None:
+            nonlocal status, sent
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *extra]
+            else:
+                sent += len(message.get("body", b""))
+            await send(message)
+
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, counted_receive, counted_send)
+        finally:
+            self._metrics.in_flight.dec()
+            seconds = time.perf_counter() - began
+            route = getattr(scope.get("route"), "path", UNMATCHED)
+            series = self._series.get(route)
+            if series is None:
+                series = self._series[route] = self._metrics.http(route)
+            series.requests(bounded_method(scope["method"]), status).inc()
+            series.duration(status // 100).observe(seconds)
+            series.request_bytes.inc(received)
+            series.response_bytes.inc(sent)
+            if self._log:
+                client = scope.get("client")
+                self._log(
+                    "request",
+                    method=scope["method"],
+                    route=route,
+                    status=status,
+                    ms=round(seconds * 1000, 2),
+                    received=received,
+                    sent=sent,
+                    client=client[0] if client else None,
+                    principal=scope["state"].get("principal"),
+                    request_id=request_id,
+                )
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == REQUEST_ID_HEADER:
+            if _REQUEST_ID.fullmatch(value):
+                return str(value, "ascii")
+            break
+    return uuid.uuid4().hex

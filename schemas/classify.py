@@ -1,0 +1,135 @@
+"""The classification contract: options in, labelled predictions out."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.errors import ErrorCode
+
+DEFAULT_TOP_K = 5
+MAX_TOP_K = 100
+MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class ClassifyOptions(BaseModel):
+    """What a caller may ask for beside the image."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = Field(
+        default=None,
+        pattern=MODEL_NAME_PATTERN,
+        description="Which model; the server's default model if absent.",
+        examples=["everyday"],
+    )
+    top_k: int = Field(
+        default=DEFAULT_TOP_K,
+        ge=1,
+        le=MAX_TOP_K,
+        description="How many predictions, best first; cut to the number of classes.",
+    )
+    timeout_ms: int | None = Field(
+        default=None,
+        ge=1,
+        le=600_000,
+        description="Milliseconds this may take once the upload is complete; then 504.",
+    )
+
+
+class EncodedImage(BaseModel):
+    """The JSON form of an upload."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"examples": [{"image": "data:image/png;base64,iVBORw0KGgo..."}]},
+    )
+
+    image: str = Field(
+        description="The image file in base64 (RFC 4648, either alphabet), or as a data URL."
+    )
+
+
+class ModelRef(BaseModel):
+    """Which model answered."""
+
+    name: str = Field(examples=["everyday"])
+    version: int = Field(examples=[1], ge=1)
+
+
+class Prediction(BaseModel):
+    """One class and how likely the model holds it."""
+
+    label: str = Field(examples=["panda"])
+    index: int = Field(description="Index in the model's output.", ge=0, examples=[61])
+    score: float = Field(
+        description="Calibrated probability; all classes together sum to 1.",
+        ge=0,
+        le=1,
+        examples=[0.973],
+    )
+
+
+class ImageFacts(BaseModel):
+    """What was found in the file."""
+
+    format: str = Field(examples=["JPEG"])
+    width: int = Field(description="Pixels, as seen upright (EXIF orientation applied).", ge=1)
+    height: int = Field(description="Pixels, as seen upright (EXIF orientation applied).", ge=1)
+
+
+class Timing(BaseModel):
+    """Where the time went, in milliseconds."""
+
+    decode_ms: float = Field(description="Decoding, resizing and normalising the image.")
+    queue_ms: float = Field(description="Waiting for a worker and for batch-mates.")
+    inference_ms: float = Field(description="The model itself (of the whole batch it was in).")
+    total_ms: float = Field(description="From the complete upload to the answer.")
+
+
+class Classification(BaseModel):
+    """What one model says about one image."""
+
+    predictions: list[Prediction] = Field(description="Best first.")
+    abstained: bool = Field(
+        description="True if the best score is below the model's threshold: better say 'not sure'."
+    )
+    image: ImageFacts
+    timing: Timing
+
+
+class ClassifyResponse(BaseModel):
+    """The answer to one image."""
+
+    model: ModelRef
+    predictions: list[Prediction] = Field(description="Best first.")
+    abstained: bool = Field(
+        description="True if the best score is below the model's threshold: better say 'not sure'."
+    )
+    image: ImageFacts
+    timing: Timing
+    request_id: str = Field(description="The same id as in X-Request-ID.")
+
+
+class ItemProblem(BaseModel):
+    """Why one file of a batch has no predictions."""
+
+    status: int = Field(description="The HTTP status that the file alone would have got.")
+    code: ErrorCode
+    detail: str
+
+
+class BatchItem(BaseModel):
+    """The result of one file: either `result` or `problem` is there."""
+
+    file_name: str | None = Field(description="As the upload named it.")
+    result: Classification | None = None
+    problem: ItemProblem | None = None
+
+
+class BatchResponse(BaseModel):
+    """The answers to many images, in the order of the upload."""
+
+    model: ModelRef
+    results: list[BatchItem]
+    request_id: str = Field(description="The same id as in X-Request-ID.")

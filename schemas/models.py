@@ -1,0 +1,247 @@
+"""The model manifest: where training and serving meet.
+
+``manifest.json`` lies beside ``model.onnx`` and says everything that the graph does not: how a
+photo becomes the input tensor, what the output means, and how good the model is.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from schemas.classify import MODEL_NAME_PATTERN
+
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+
+ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""A plain name inside the version's own folder: no separators, no leading dot."""
+
+
+class _Document(BaseModel):
+    """Unknown members are refused: a misspelt setting must not be silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Dtype(StrEnum):
+    """Element type of the input tensor."""
+
+    FLOAT32 = "float32"
+    UINT8 = "uint8"
+
+
+class Layout(StrEnum):
+    """Order of the input's axes."""
+
+    NCHW = "NCHW"
+    NHWC = "NHWC"
+
+
+class Colour(StrEnum):
+    """Order of the input's channels; grey has one."""
+
+    RGB = "RGB"
+    BGR = "BGR"
+    GREY = "grey"
+
+    @property
+    def channels(self) -> int:
+        """1 or 3."""
+        return 1 if self is Colour.GREY else 3
+
+
+class Interpolation(StrEnum):
+    """Pillow's resampling filters, all antialiased but ``nearest``."""
+
+    NEAREST = "nearest"
+    BILINEAR = "bilinear"
+    BICUBIC = "bicubic"
+    LANCZOS = "lanczos"
+
+
+class ShorterSide(_Document):
+    """Scale so that the shorter side has ``pixels``, then crop the centre (the ImageNet custom)."""
+
+    policy: Literal["shorter_side"] = "shorter_side"
+    pixels: PositiveInt = Field(description="Shorter side before the crop, e.g. 256.")
+    interpolation: Interpolation = Interpolation.BILINEAR
+
+
+class Squash(_Document):
+    """Scale both sides to the input's size, whatever that does to the aspect ratio."""
+
+    policy: Literal["squash"] = "squash"
+    interpolation: Interpolation = Interpolation.BILINEAR
+
+
+class InputSpec(_Document):
+    """How a photo becomes the input tensor: ``(pixel * scale - mean) / std`` per channel.
+
+    Pixels are 0..255; ``mean`` and ``std`` follow the order of ``colour``.
+    """
+
+    name: str = Field(description="The graph's input name.")
+    dtype: Dtype
+    layout: Layout
+    colour: Colour
+    height: PositiveInt
+    width: PositiveInt
+    batch: Literal["dynamic"] | PositiveInt = Field(
+        default="dynamic", description="The graph's batch axis: dynamic, or a fixed number."
+    )
+    resize: Annotated[ShorterSide | Squash, Field(discriminator="policy")]
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[PositiveFloat, ...] = (1.0,)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of one item, without the batch axis."""
+        channels = self.colour.channels
+        if self.layout is Layout.NCHW:
+            return channels, self.height, self.width
+        return self.height, self.width, channels
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether pixels reach the model as they are."""
+        return self.scale == 1 and set(self.mean) == {0.0} and set(self.std) == {1.0}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        allowed = {1, self.colour.channels}
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) not in allowed:
+                message = f"{name} must have 1 or {self.colour.channels} numbers"
+                raise ValueError(message)
+        if not all(map(math.isfinite, (self.scale, *self.mean, *self.std))):
+            message = "scale, mean and std must be finite"
+            raise ValueError(message)
+        if self.dtype is Dtype.UINT8 and not self.is_identity:
+            message = "dtype uint8 takes pixels as they are: leave scale, mean and std out"
+            raise ValueError(message)
+        if isinstance(self.resize, ShorterSide) and self.resize.pixels < max(
+            self.height, self.width
+        ):
+            message = "resize.pixels must be at least the input's height and width"
+            raise ValueError(message)
+        return self
+
+
+class OutputSpec(_Document):
+    """What the output tensor means."""
+
+    name: str = Field(description="The graph's output name.")
+    kind: Literal["logits", "probabilities"]
+    rank: int = Field(
+        default=2, ge=2, le=4, description="Number of axes: [N, K] is 2, [N, K, 1, 1] is 4."
+    )
+    label_offset: int = Field(
+        default=0, ge=0, description="Output index of the first label; the ones before are dropped."
+    )
+
+
+class Accuracy(_Document):
+    """How good the model was found to be, on what. Shares are 0..1."""
+
+    dataset: str
+    split: str
+    photos: PositiveInt
+    top1: float = Field(ge=0, le=1)
+    top5: float | None = Field(default=None, ge=0, le=1)
+    mean_per_class: float | None = Field(default=None, ge=0, le=1)
+    expected_calibration_error: float | None = Field(default=None, ge=0, le=1)
+    notes: str = ""
+
+
+class GoldenPrediction(_Document):
+    """One stored answer."""
+
+    index: int = Field(ge=0)
+    score: float = Field(ge=0, le=1)
+
+
+class GoldenSample(_Document):
+    """An image in ``golden/`` and the answer that the model gave when it was published."""
+
+    file: FileName
+    predictions: tuple[GoldenPrediction, ...] = Field(min_length=1)
+    tolerance: float = Field(
+        default=0.02, gt=0, le=1, description="How far a score may be off on another CPU."
+    )
+
+
+class ModelManifest(_Document):
+    """Everything about a model that its graph does not say."""
+
+    name: ModelName
+    version: PositiveInt
+    sha256: Sha256 = Field(description="Digest of model.onnx; another file is refused.")
+    description: str = ""
+    labels: tuple[str, ...] | FileName = Field(
+        description="The class names in output order, or the file beside it with one a line."
+    )
+    input: InputSpec
+    output: OutputSpec
+    temperature: PositiveFloat = Field(
+        default=1.0, description="Logits are divided by it before the softmax (Guo et al., 2017)."
+    )
+    abstain_below: float = Field(
+        default=0.0, ge=0, le=1, description="Below this best score the answer is 'not sure'."
+    )
+    licence: str
+    source: str
+    accuracy: tuple[Accuracy, ...] = ()
+    golden: tuple[GoldenSample, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.output.kind == "probabilities" and self.temperature != 1:
+            message = "temperature needs output.kind logits"
+            raise ValueError(message)
+        return self
+
+
+class ModelSummary(BaseModel):
+    """One line of the model list."""
+
+    name: str
+    version: int
+    description: str
+    classes: int
+    ready: bool
+    default: bool = Field(description="Whether it answers when no model is named.")
+
+
+class ModelList(BaseModel):
+    """The models served here."""
+
+    models: list[ModelSummary]
+
+
+class ModelInfo(ModelSummary):
+    """Everything a caller may know of a model."""
+
+    sha256: str
+    labels: list[str]
+    input: InputSpec
+    output: OutputSpec
+    temperature: float
+    abstain_below: float
+    licence: str
+    source: str
+    accuracy: list[Accuracy]

@@ -1,0 +1,49 @@
+"""Errors on the wire: Problem Details for HTTP APIs (RFC 9457)."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.errors import ErrorCode
+
+
+class ProblemViolation(BaseModel):
+    """One wrong place of the request."""
+
+    pointer: str = Field(description="JSON pointer (RFC 6901) into query, path, header or body.")
+    detail: str
+
+
+class Problem(BaseModel):
+    """The body of every error answer (`application/problem+json`)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Unprocessable Content",
+                    "status": 422,
+                    "detail": "Some values of the request are not valid.",
+                    "code": "invalid_parameter",
+                    "request_id": "5f0c6d1e8f1b4c55a4a34b1df4bd3f7a",
+                    "errors": [
+                        {
+                            "pointer": "/query/top_k",
+                            "detail": "Input should be less than or equal to 100",
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+
+    type: str = Field(default="about:blank", description="Always about:blank: `code` tells more.")
+    title: str = Field(description="The HTTP status in words.")
+    status: int = Field(description="The HTTP status code.", ge=400, le=599)
+    detail: str = Field(description="What went wrong, in a sentence for people.")
+    code: ErrorCode = Field(description="What went wrong, stable, for programs.")
+    request_id: str = Field(description="The same id as in X-Request-ID and the server's log.")
+    errors: list[ProblemViolation] | None = Field(
+        default=None, description="The wrong places, where they are known."
+    )

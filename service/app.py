@@ -1,0 +1,99 @@
+"""``create_app``: the application, wired."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from auth.keys import UnsafeKey
+from observability.logging import get_logger, silence_uvicorn
+from observability.metrics import Metrics
+from observability.middleware import ObservabilityMiddleware
+from schemas.errors import ServiceError
+from service import __version__
+from service.core.registry import ModelRefused
+from service.runtime import OpenRuntime, open_runtime
+from service.settings import Settings
+from service.transport.http import auth, health, models
+from service.transport.http.body import BodyBudget, BodyReader
+from service.transport.http.classify import EXTRA_SCHEMAS, add_classify_routes
+from service.transport.http.errors import ErrorBoundary, add_error_handlers
+from service.transport.http.openapi import add_openapi, operation_id
+from service.transport.http.page import web_router
+from service.transport.http.protocol import STATE_KEY, Wire
+from service.transport.http.uploads import Uploads
+
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
+
+
+def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) -> FastAPI:
+    """The ASGI application. Nothing heavy is built before its lifespan starts.
+
+    Args:
+        open_runtime: builds what the routes work with; tests pass another one.
+    """
+    metrics = Metrics()
+    limits = settings.limits
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+        log = get_logger("server")
+        try:
+            async with open_runtime(settings, metrics) as runtime:
+                app.state.runtime = runtime
+                log.info("ready", models=list(runtime.classifier.readiness()))
+                yield {STATE_KEY: Wire(limits, metrics)}
+        except (ModelRefused, UnsafeKey, ServiceError) as error:
+            log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
+            silence_uvicorn()
+            raise
+        except Exception:
+            log.exception("cannot go on, which is a bug")
+            silence_uvicorn()
+            raise
+        log.info("stopped")
+
+    app = FastAPI(
+        version=__version__,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=operation_id,
+    )
+    app.state.metrics = metrics
+    reader = BodyReader(
+        BodyBudget(limits.max_body_bytes_in_flight, metrics), limits.body_timeout_seconds, metrics
+    )
+    app.state.uploads = Uploads(reader, limits)
+    add_error_handlers(app, metrics)
+    add_classify_routes(app)
+    for router in (health.router, models.router, auth.router, web_router()):
+        app.include_router(router)
+    add_openapi(app, EXTRA_SCHEMAS)
+    # The last one added runs first.
+    app.add_middleware(ErrorBoundary)
+    app.add_middleware(
+        ObservabilityMiddleware,
+        metrics=metrics,
+        access_log=settings.observability.access_log,
+        routes=_routes(app),
+        headers=SECURITY_HEADERS,
+    )
+    return app
+
+
+def _routes(app: FastAPI) -> list[tuple[str, str]]:
+    """Method and path of everything in the OpenAPI document."""
+    return [
+        (method.upper(), path)
+        for path, operations in app.openapi()["paths"].items()
+        for method in operations
+    ]

@@ -1,0 +1,36 @@
+"""The ``potoo`` command. Each verb imports what it needs when it runs, so ``--help`` is quick."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service import __version__
+from service.cli import classify, config, models, serve, token, users
+
+app = typer.Typer(
+    help="Potoo answers 'what is in this picture?' over the network: small server, big eyes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Potoo answers 'what is in this picture?' over the network: small server, big eyes."""
+    if version:
+        typer.echo(f"potoo {__version__}")
+        raise typer.Exit
+
+
+app.command("serve")(serve.serve)
+app.command("classify")(classify.classify)
+app.add_typer(users.app, name="users")
+app.command("token")(token.token)
+app.add_typer(models.app, name="models")
+app.command("config")(config.config)

@@ -1,0 +1,63 @@
+"""``potoo serve``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from service.cli.shared_options import ConfigOption, DataDirOption, ModelsOption, plain_errors
+
+
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. [env: POTOO_HOST]", show_default="127.0.0.1"),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port; 0 takes a free one. [env: POTOO_PORT]", show_default="8000"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes; one uses every core already. [env: POTOO_WORKERS]", show_default="1"
+        ),
+    ] = None,
+    models: ModelsOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Start the server.
+
+    On the first run it makes the account 'admin' and prints its password, once;
+    POTOO_ADMIN_PASSWORD sets that password where nobody reads a terminal. All settings: 'potoo config'.
+    """
+    with plain_errors():
+        from observability.logging import configure_logging
+        from service.app import create_app
+        from service.first_run import prepare
+        from service.settings import load_settings
+        from service.transport.http.server import run
+
+        settings = load_settings(
+            config, host=host, port=port, workers=workers, models=models, data_dir=data_dir
+        )
+        configure_logging(settings.observability)
+        welcome = prepare(settings)
+
+        def on_ready(url: str) -> None:
+            typer.echo(f"\nPotoo is ready:  {url}\n  API docs:      {url}/docs")
+            if welcome.password:
+                typer.echo(
+                    f"\nFirst run. An account was made; its password is shown this once.\n"
+                    f"  name:          {welcome.name}\n  password:      {welcome.password}"
+                )
+            if welcome.token:
+                typer.echo(
+                    f"  sign in now:   {url}/#token={welcome.token}\n"
+                    f"                 (this link works for {welcome.token_minutes} minutes)"
+                )
+            typer.echo("")
+
+        run(create_app, settings, on_ready)

@@ -1,0 +1,48 @@
+"""What several commands have in common: their options, and how they fail."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings file (TOML). [env: POTOO_CONFIG]", show_default=False),
+]
+ModelsOption = Annotated[
+    Path | None,
+    typer.Option("--models", help="Model repository. [env: POTOO_MODELS]", show_default="bundled"),
+]
+DataDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir",
+        help="Embedded store and signing keys. [env: POTOO_DATA_DIR]",
+        show_default="potoo-data",
+    ),
+]
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Turns the faults a user can mend into one line on standard error and exit status 1."""
+    from auth.keys import UnsafeKey
+    from schemas.errors import ServiceError
+    from service.core.registry import ModelRefused
+    from service.settings import SettingsError
+
+    try:
+        yield
+    except (SettingsError, ModelRefused, UnsafeKey, ServiceError, OSError) as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """One line on standard error, exit status 1."""
+    typer.secho(f"potoo: {message}", fg="red" if sys.stderr.isatty() else None, err=True)
+    raise typer.Exit(1)

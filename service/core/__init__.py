@@ -1,0 +1,1 @@
+"""The model server without a network. Knows no FastAPI, no gRPC, no account."""

@@ -1,0 +1,246 @@
+"""A dynamic batcher: many callers, one at a time or together through a model.
+
+Invariants, each a test:
+
+1. every accepted item is answered exactly once, with an answer or an error;
+2. an item that is cancelled, late or failing never harms its batch-mates;
+3. items are prepared in order of arrival;
+4. at most ``queue_capacity`` items are held, cancelled ones included, so memory is bounded;
+5. an item whose deadline has passed is neither prepared nor run; time is monotonic;
+6. ``close`` refuses new items, answers the accepted ones, then returns.
+
+Preparing (decoding) happens before an item may join a batch, so a bad image costs its batch-mates
+nothing. A batch is made of what already waits: with ``max_queue_delay`` 0 nothing ever waits for
+company. On CPUs a batch costs as much per image as single images do, so ``max_batch_size`` 1 with
+one run a core is the fastest; larger batches are for accelerators.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
+from service.core.pool import WorkerPool
+
+Raw = TypeVar("Raw")
+Ready = TypeVar("Ready")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """Durations are seconds."""
+
+    max_batch_size: int = 1
+    max_queue_delay: float = 0.0
+    queue_capacity: int = 256
+    instances: int = 64
+    """Runs at a time; no more than the pool has threads can happen anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[Answer]):
+    """One item's answer; ``queue_seconds`` it waited, ``run_seconds`` its batch took."""
+
+    answer: Answer
+    queue_seconds: float
+    run_seconds: float
+
+
+@dataclass(slots=True, eq=False)
+class _Item(Generic[Raw, Ready, Answer]):
+    raw: Raw | None
+    future: asyncio.Future[Outcome[Answer]]
+    deadline: float
+    accepted: float
+    ready: Ready | None = None
+    waited: float = 0.0
+    prepared: float = 0.0
+
+
+class Batcher(Generic[Raw, Ready, Answer]):
+    """Feeds one model. ``submit`` belongs to the event loop, the rest to the pool's threads.
+
+    Args:
+        prepare: turns one raw item into a runnable one; may raise a ``ServiceError``.
+        run: answers a batch in order; anything it raises makes each item run once more alone.
+        on_depth: told the number of items held, whenever it changes.
+        on_reject: told ``queue_full`` or ``deadline``.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        policy: BatchPolicy,
+        prepare: Callable[[Raw], Ready],
+        run: Callable[[list[Ready]], list[Answer]],
+        *,
+        on_depth: Callable[[int], None] = lambda _: None,
+        on_reject: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool, self._policy = pool, policy
+        self._prepare, self._run = prepare, run
+        self._on_depth, self._on_reject = on_depth, on_reject
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[_Item[Raw, Ready, Answer]] = deque()
+        self._ready: deque[_Item[Raw, Ready, Answer]] = deque()
+        self._lock = threading.Lock()
+        self._running = 0
+        self._depth = 0
+        self._is_closing = False
+        self._drained = asyncio.Event()
+
+    @property
+    def depth(self) -> int:
+        """Items accepted and not yet settled."""
+        return self._depth
+
+    async def submit(self, raw: Raw, deadline: float) -> Outcome[Answer]:
+        """Waits for the answer to one item.
+
+        Args:
+            deadline: on the clock of this batcher, in seconds.
+
+        Raises:
+            Overloaded: if ``queue_capacity`` items are held already.
+            DeadlineExceeded: at the deadline, wherever the item is by then.
+            NotReady: while closing.
+            ServiceError: whatever ``prepare`` or ``run`` raised for this item.
+        """
+        if self._is_closing:
+            message = "The model is being stopped."
+            raise NotReady(message, retry_after=5)
+        if self._depth >= self._policy.queue_capacity:
+            self._on_reject("queue_full")
+            message = "The queue of this model is full."
+            raise Overloaded(message, retry_after=1)
+        now = self._clock()
+        if now >= deadline:
+            self._on_reject("deadline")
+            raise DeadlineExceeded
+        item = _Item[Raw, Ready, Answer](raw, self._loop.create_future(), deadline, now)
+        self._count(+1)
+        self._waiting.append(item)
+        self._pool.submit(self._step)
+        timer = self._loop.call_later(deadline - now, self._expire, item)
+        try:
+            return await item.future
+        finally:
+            timer.cancel()
+
+    async def close(self) -> None:
+        """Refuses new items and returns once every accepted one is settled."""
+        self._is_closing = True
+        if self._depth:
+            await self._drained.wait()
+
+    def _count(self, change: int) -> None:
+        self._depth += change
+        self._on_depth(self._depth)
+        if self._is_closing and not self._depth:
+            self._drained.set()
+
+    def _expire(self, item: _Item[Raw, Ready, Answer]) -> None:
+        if not item.future.done():
+            self._on_reject("deadline")
+            item.future.set_exception(DeadlineExceeded())
+
+    # On the pool's threads from here on.
+
+    def _step(self) -> None:
+        """Prepares the item that has waited longest, then runs what is due. Once per item."""
+        item = self._waiting.popleft()
+        if self._is_worth_it(item):
+            item.waited = self._clock() - item.accepted
+            try:
+                item.ready = self._prepare(item.raw)  # type: ignore[arg-type]
+            except Exception as error:  # noqa: BLE001 - it belongs to the caller of this item
+                self._settle(item, error)
+            else:
+                item.raw = None
+                item.prepared = self._clock()
+                with self._lock:
+                    self._ready.append(item)
+        self._run_due()
+
+    def _run_due(self) -> None:
+        while batch := self._next_batch():
+            alive = [item for item in batch if self._is_worth_it(item)]
+            if alive:
+                self._run_batch(alive)
+            with self._lock:
+                self._running -= 1
+
+    def _next_batch(self) -> list[_Item[Raw, Ready, Answer]]:
+        policy = self._policy
+        with self._lock:
+            if not self._ready or self._running >= policy.instances:
+                return []
+            if len(self._ready) < policy.max_batch_size:
+                if self._waiting:  # whoever prepares the last of them runs the batch
+                    return []
+                patience = self._ready[0].prepared + policy.max_queue_delay - self._clock()
+                if patience > 0:
+                    self._loop.call_soon_threadsafe(self._look_again_in, patience)
+                    return []
+            self._running += 1
+            count = min(policy.max_batch_size, len(self._ready))
+            return [self._ready.popleft() for _ in range(count)]
+
+    def _look_again_in(self, seconds: float) -> None:
+        self._loop.call_later(seconds, self._pool.submit, self._run_due)
+
+    def _run_batch(self, items: list[_Item[Raw, Ready, Answer]]) -> None:
+        began = self._clock()
+        try:
+            answers = self._run([item.ready for item in items])  # type: ignore[misc]
+            if len(answers) != len(items):
+                message = f"{len(items)} items ran, {len(answers)} answers came"
+                raise RuntimeError(message)
+        except Exception as error:  # noqa: BLE001 - answered to whom it concerns
+            if len(items) == 1:
+                self._settle(items[0], error)
+            else:
+                for item in items:
+                    self._run_batch([item])
+            return
+        seconds = self._clock() - began
+        for item, answer in zip(items, answers, strict=True):
+            waited = item.waited + began - item.prepared
+            self._settle(item, Outcome(answer, waited, seconds))
+
+    def _is_worth_it(self, item: _Item[Raw, Ready, Answer]) -> bool:
+        """Whether somebody still waits for the item; if not, it is settled here."""
+        if item.future.done() or self._clock() >= item.deadline:
+            self._settle(item, DeadlineExceeded())
+            return False
+        return True
+
+    def _settle(self, item: _Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
+        item.raw = item.ready = None
+        self._loop.call_soon_threadsafe(self._answer, item, result)
+
+    # On the event loop again.
+
+    def _answer(self, item: _Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
+        self._count(-1)
+        if item.future.done():
+            return
+        if isinstance(result, DeadlineExceeded):
+            self._on_reject("deadline")
+        if isinstance(result, ServiceError):
+            item.future.set_exception(result)
+        elif isinstance(result, Exception):
+            failure = InferenceFailed()
+            failure.__cause__ = result
+            item.future.set_exception(failure)
+        else:
+            item.future.set_result(result)

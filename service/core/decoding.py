@@ -1,0 +1,231 @@
+"""Encoded bytes to pixels: six formats, limits checked on the header, nothing else opened.
+
+Pillow's plugins are named one by one, so that a file can never reach EPS, PSD, FITS or whatever
+else is installed. The first frame of an animation and the first page of a TIFF are taken.
+Embedded ICC profiles are ignored: classifiers are trained on pixels as they are stored.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin
+
+from schemas.errors import CallerError, ImageTooLarge, InvalidImage, UnsupportedImage
+
+Box = tuple[float, float, float, float]
+"""Left, upper, right, lower, in pixels."""
+
+# Imported for their side effect: Image.open would otherwise import every plugin to find them.
+_ = (TiffImagePlugin, WebPImagePlugin)
+
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+)
+EXIF_ORIENTATION = 0x0112
+WIDEST_FILTER = 3
+"""Pixels that Lanczos looks to either side, at the coarser of the two scales."""
+
+_SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
+_WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What is refused before any pixel is decoded."""
+
+    max_pixels: int
+    max_frames: int
+
+
+@dataclass(slots=True)
+class OpenImage:
+    """An image whose header was read. ``width`` and ``height`` are as seen upright."""
+
+    file: ImageFile.ImageFile
+    format: str
+    orientation: int
+    width: int
+    height: int
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether the stored rows are the upright image's columns (EXIF 5 to 8)."""
+        return self.orientation >= 5
+
+    def stored_box(self, upright: Box) -> Box:  # noqa: PLR0911 - a table of eight
+        """Where a box of the upright image lies among the stored pixels (TIFF 6.0, tag 274)."""
+        left, upper, right, lower = upright
+        width, height = self.width, self.height
+        match self.orientation:
+            case 2:
+                return width - right, upper, width - left, lower
+            case 3:
+                return width - right, height - lower, width - left, height - upper
+            case 4:
+                return left, height - lower, right, height - upper
+            case 5:
+                return upper, left, lower, right
+            case 6:
+                return upper, width - right, lower, width - left
+            case 7:
+                return height - lower, width - right, height - upper, width - left
+            case 8:
+                return height - lower, left, height - upper, right
+            case _:
+                return upright
+
+
+# What turns stored pixels upright, by EXIF orientation.
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def sniff(data: bytes) -> str:
+    """The format that the first bytes announce.
+
+    Raises:
+        UnsupportedImage: if it is not one of the six, whatever the file is called.
+    """
+    for signature, name in SIGNATURES:
+        if data.startswith(signature):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    raise UnsupportedImage
+
+
+@contextmanager
+def open_image(data: bytes, limits: ImageLimits) -> Iterator[OpenImage]:
+    """Reads the header of an encoded image; the pixels are decoded by ``region``.
+
+    Raises:
+        UnsupportedImage: no format of ours.
+        InvalidImage: damaged or truncated, here or later while the image is in use.
+        ImageTooLarge: more pixels or frames than allowed.
+    """
+    name = sniff(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=(name,)) as file:
+            width, height = file.size
+            if width * height > limits.max_pixels:
+                raise ImageTooLarge(_too_large(width, height, limits))
+            # GIF and TIFF say their number of frames only at the end; only the first is read.
+            if name in {"PNG", "WEBP"} and getattr(file, "n_frames", 1) > limits.max_frames:
+                message = f"The image has more than {limits.max_frames} frames."
+                raise ImageTooLarge(message)
+            orientation = _orientation(file)
+            if orientation >= 5:
+                width, height = height, width
+            yield OpenImage(file, name, orientation, width, height)
+    except CallerError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageTooLarge from error
+    except Exception as error:
+        # Pillow's decoders raise whatever their input makes them raise.
+        raise InvalidImage from error
+
+
+def region(image: OpenImage, box: Box, mode: str, scaled_to: tuple[float, float]) -> Region:
+    """Decodes and gives the part of the image that ``box`` needs, as RGB or grey.
+
+    Args:
+        box: in pixels of the upright image.
+        mode: ``RGB`` or ``L``.
+        scaled_to: width and height that the whole upright image will be scaled to; a JPEG of at
+            least twice that is decoded at a fraction of its size (DCT scaling).
+
+    Returns:
+        An image in ``mode``, still as stored (not upright), and where in it the box lies.
+    """
+    file, stored = image.file, image.stored_box(box)
+    width, height = file.size
+    across, down = scaled_to[::-1] if image.is_turned else scaled_to
+    # Draft modes change pixels slightly even at full size, so only where they save real work.
+    if image.format == "JPEG" and min(width / across, height / down) >= 2:
+        drafted = file.draft(mode, (int(np.ceil(across)), int(np.ceil(down))))
+        if drafted:
+            _, _, scaled_width, scaled_height = drafted[1]
+            sx, sy = scaled_width / width, scaled_height / height
+            stored = (stored[0] * sx, stored[1] * sy, stored[2] * sx, stored[3] * sy)
+    file.load()
+    if file.mode == mode and "transparency" not in file.info:
+        return Region(file, stored)
+    # Only what is needed is converted: with a margin for the resampling filter.
+    outer = _outer(stored, file.size, max(width / across, height / down))
+    part = _converted(file.crop(outer), mode)
+    left, upper = outer[:2]
+    return Region(part, (stored[0] - left, stored[1] - upper, stored[2] - left, stored[3] - upper))
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Decoded pixels and the box of interest in them."""
+
+    pixels: Image.Image
+    box: Box
+
+
+def _outer(box: Box, size: tuple[int, int], shrink: float) -> tuple[int, int, int, int]:
+    """The whole pixels around a box, with a margin for the widest filter at this scale."""
+    margin = WIDEST_FILTER * max(shrink, 1) + 1
+    return (
+        max(0, int(box[0] - margin)),
+        max(0, int(box[1] - margin)),
+        min(size[0], int(box[2] + margin) + 1),
+        min(size[1], int(box[3] + margin) + 1),
+    )
+
+
+def _converted(part: Image.Image, mode: str) -> Image.Image:
+    """Any mode to RGB or grey: 16 bits scaled, transparency on white."""
+    if part.mode in _SIXTEEN_BIT:
+        # Pillow's own conversion clips: everything above 255 would turn white.
+        wide = np.asarray(part)
+        part = Image.fromarray((wide >> 8).astype(np.uint8))
+    elif part.mode in {"I", "F"}:
+        message = "Images of 32 bits a sample are not supported."
+        raise UnsupportedImage(message)
+    if part.mode in _WITH_ALPHA or "transparency" in part.info:
+        layer = part.convert("RGBA")
+        part = Image.new("RGBA", layer.size, "white")
+        part.alpha_composite(layer)
+    return part if part.mode == mode else part.convert(mode)
+
+
+def _orientation(file: ImageFile.ImageFile) -> int:
+    """EXIF orientation 1 to 8; 1 where there is none or it is damaged."""
+    if file.format == "TIFF" or "exif" not in file.info:
+        return 1  # Pillow turns TIFF pages upright by itself.
+    try:
+        value = file.getexif().get(EXIF_ORIENTATION, 1)
+    except Exception:  # noqa: BLE001 - damaged metadata does not spoil good pixels
+        return 1
+    return value if value in UPRIGHT else 1
+
+
+def _too_large(width: int, height: int, limits: ImageLimits) -> str:
+    return (
+        f"The image has {width} x {height} pixels; "
+        f"up to {limits.max_pixels / 1e6:.3g} megapixels are taken."
+    )

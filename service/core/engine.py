@@ -1,0 +1,29 @@
+"""The seam to whatever runs the network."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.float32] | NDArray[np.uint8]
+"""A batch in the manifest's layout and dtype: [N, C, H, W] or [N, H, W, C]."""
+
+
+class Engine(Protocol):
+    """Runs one model. ``run`` may be called from several threads at once."""
+
+    @property
+    def max_batch_size(self) -> int | None:
+        """The most images a run may take; None if there is no limit."""
+
+    def run(self, images: Images) -> NDArray[np.float32]:
+        """Images to raw outputs [N, K].
+
+        Raises:
+            InferenceFailed: if the runtime fails or an output is not finite.
+        """
+
+    def close(self) -> None:
+        """Gives the memory back; no run may follow."""

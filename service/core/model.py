@@ -1,0 +1,272 @@
+"""One served model: manifest, preprocessor, engine and batcher, tied together.
+
+::
+
+    bytes ─ prepare ─► tensor ─ batch ─► raw outputs ─ calibrate ─► probabilities ─ top k ─► answer
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+
+from observability.metrics import ModelSeries
+from schemas.classify import Classification, ImageFacts, ModelRef, Prediction, Timing
+from schemas.errors import ServiceError
+from schemas.models import GoldenSample, ModelInfo, ModelManifest, ModelSummary
+from service.core.batching import Batcher, BatchPolicy
+from service.core.engine import Engine, Images
+from service.core.onnx_engine import ManifestMismatch
+from service.core.pool import WorkerPool
+from service.core.postprocessing import probabilities, top_k
+from service.core.preprocessing import PreparedImage, Preprocessor
+
+GOLDEN_FOLDER = "golden"
+_SUM_TOLERANCE = 0.02
+_CANARY_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    data: bytes
+    top_k: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    image: PreparedImage
+    top_k: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    image: PreparedImage
+    indices: list[int]
+    scores: list[float]
+
+
+class Model:
+    """Answers for one version of one model. Made by ``registry.load_model``, on the event loop."""
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: ModelManifest,
+        labels: tuple[str, ...],
+        preprocessor: Preprocessor,
+        engine: Engine,
+        pool: WorkerPool,
+        policy: BatchPolicy,
+        series: ModelSeries,
+    ) -> None:
+        self.manifest, self.labels = manifest, labels
+        self.ref = ModelRef(name=manifest.name, version=manifest.version)
+        self.is_ready = False
+        self._folder, self._engine, self._pool = folder, engine, pool
+        self._preprocess, self._series = preprocessor, series
+        limit = engine.max_batch_size
+        self._batcher: Batcher[_Job, _Prepared, _Scored] = Batcher(
+            pool,
+            BatchPolicy(
+                min(policy.max_batch_size, limit) if limit else policy.max_batch_size,
+                policy.max_queue_delay,
+                policy.queue_capacity,
+                policy.instances,
+            ),
+            self._prepare,
+            self._run,
+            on_depth=series.queue_depth.set,
+            on_reject=series.reject,
+        )
+
+    async def classify(self, data: bytes, k: int, deadline: float) -> Classification:
+        """Labelled predictions for one encoded image.
+
+        Args:
+            k: how many predictions, at least 1; cut to the number of classes.
+            deadline: on ``time.monotonic``, in seconds.
+
+        Raises:
+            UnsupportedImage, InvalidImage, ImageTooLarge: what the bytes deserve.
+            Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit``.
+            InferenceFailed: the model failed on this image.
+        """
+        began = time.monotonic()
+        outcome = await self._batcher.submit(_Job(data, k), deadline)
+        scored, series = outcome.answer, self._series
+        image = scored.image
+        series.stages["queue"].observe(outcome.queue_seconds)
+        series.predictions.inc()
+        abstained = scored.scores[0] < self.manifest.abstain_below
+        if abstained:
+            series.abstentions.inc()
+        offset = self.manifest.output.label_offset
+        # The numbers are ours: validating them again would cost more than making them.
+        return Classification.model_construct(
+            predictions=[
+                Prediction.model_construct(
+                    label=self.labels[index], index=index + offset, score=round(score, 6)
+                )
+                for index, score in zip(scored.indices, scored.scores, strict=True)
+            ],
+            abstained=abstained,
+            image=ImageFacts.model_construct(
+                format=image.format, width=image.width, height=image.height
+            ),
+            timing=Timing.model_construct(
+                decode_ms=_ms(image.decode_seconds + image.preprocess_seconds),
+                queue_ms=_ms(outcome.queue_seconds),
+                inference_ms=_ms(outcome.run_seconds),
+                total_ms=_ms(time.monotonic() - began),
+            ),
+        )
+
+    def warm_up(self) -> None:
+        """Runs the model, and refuses it if its answers do not fit the manifest. Blocks.
+
+        Raises:
+            ManifestMismatch: naming the field.
+            ServiceError: if the model cannot run at all.
+        """
+        manifest = self.manifest
+        noise = np.random.default_rng(0).integers(0, 256, manifest.input.shape, np.uint8)
+        output_NK = self._engine.run(noise[np.newaxis].astype(manifest.input.dtype))
+        expected = len(self.labels) + manifest.output.label_offset
+        if output_NK.shape[1] != expected:
+            raise ManifestMismatch(
+                "labels",
+                f"{len(self.labels)} labels and label_offset {manifest.output.label_offset} make "
+                f"{expected} classes, but the graph gives {output_NK.shape[1]}",
+            )
+        sums_to_one = bool(
+            (output_NK >= 0).all() and abs(float(output_NK.sum()) - 1) < _SUM_TOLERANCE
+        )
+        if sums_to_one != (manifest.output.kind == "probabilities"):
+            found = "sums to 1, as" if sums_to_one else "does not sum to 1, as do"
+            raise ManifestMismatch(
+                "output.kind",
+                f"is {manifest.output.kind}, but the graph's answer {found} probabilities",
+            )
+        self._canary_input = noise[np.newaxis].astype(manifest.input.dtype)
+        self._canary_output = probabilities(output_NK, manifest.output, manifest.temperature)
+        for number, sample in enumerate(manifest.golden):
+            if reason := self._golden_fault(sample):
+                raise ManifestMismatch(f"golden[{number}]", reason)
+        self.set_ready(ready=True)
+
+    async def canary(self, timeout: float) -> bool:
+        """Whether the model still gives the answer it gave at warm-up, within ``timeout`` seconds.
+
+        It goes through the workers, so a stuck pool is noticed too.
+        """
+        try:
+            passed = await asyncio.wait_for(self._pool.run(self._passes_canary), timeout)
+        except TimeoutError:
+            passed = False
+        self.set_ready(ready=passed)
+        return passed
+
+    def set_ready(self, *, ready: bool) -> None:
+        """Readiness, here and in the metrics."""
+        self.is_ready = ready
+        self._series.ready.set(ready)
+
+    async def close(self) -> None:
+        """Answers what was accepted, then gives the memory back."""
+        await self._batcher.close()
+        self.set_ready(ready=False)
+        self._engine.close()
+
+    def summary(self, *, default: bool) -> ModelSummary:
+        """The line for the model list."""
+        manifest = self.manifest
+        return ModelSummary(
+            name=manifest.name,
+            version=manifest.version,
+            description=manifest.description,
+            classes=len(self.labels),
+            ready=self.is_ready,
+            default=default,
+        )
+
+    def info(self, *, default: bool) -> ModelInfo:
+        """Everything a caller may know."""
+        manifest = self.manifest
+        return ModelInfo(
+            **self.summary(default=default).model_dump(),
+            sha256=manifest.sha256,
+            labels=list(self.labels),
+            input=manifest.input,
+            output=manifest.output,
+            temperature=manifest.temperature,
+            abstain_below=manifest.abstain_below,
+            licence=manifest.licence,
+            source=manifest.source,
+            accuracy=list(manifest.accuracy),
+        )
+
+    # On the pool's threads from here on.
+
+    def _prepare(self, job: _Job) -> _Prepared:
+        image = self._preprocess(job.data)
+        stages = self._series.stages
+        stages["decode"].observe(image.decode_seconds)
+        stages["preprocess"].observe(image.preprocess_seconds)
+        return _Prepared(image, job.top_k)
+
+    def _run(self, batch: list[_Prepared]) -> list[_Scored]:
+        tensors: list[Images] = [item.image.tensor for item in batch]
+        images = cast("Images", tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors))
+        began = time.perf_counter()
+        output_NK = self._engine.run(images)
+        ran = time.perf_counter()
+        shares_NK = probabilities(output_NK, self.manifest.output, self.manifest.temperature)
+        answers = []
+        for item, shares_K in zip(batch, shares_NK, strict=True):
+            best = top_k(shares_K, item.top_k)
+            answers.append(_Scored(item.image, best.tolist(), shares_K[best].tolist()))
+        stages = self._series.stages
+        stages["inference"].observe(ran - began)
+        stages["postprocess"].observe(time.perf_counter() - ran)
+        self._series.batch_size.observe(len(batch))
+        return answers
+
+    def _passes_canary(self) -> bool:
+        manifest = self.manifest
+        try:
+            output_NK = self._engine.run(self._canary_input)
+        except ServiceError:
+            return False
+        now = probabilities(output_NK, manifest.output, manifest.temperature)
+        return bool(np.abs(now - self._canary_output).max() <= _CANARY_TOLERANCE)
+
+    def _golden_fault(self, sample: GoldenSample) -> str | None:
+        """Why the stored answer is not given any more; None if it is."""
+        try:
+            image = self._preprocess((self._folder / GOLDEN_FOLDER / sample.file).read_bytes())
+        except OSError:
+            return f"{sample.file} cannot be read"
+        except ServiceError as error:
+            return f"{sample.file}: {error.detail}"
+        output_NK = self._engine.run(image.tensor[np.newaxis])
+        shares_K = probabilities(output_NK, self.manifest.output, self.manifest.temperature)[0]
+        for expected in sample.predictions:
+            index = expected.index - self.manifest.output.label_offset
+            if not 0 <= index < shares_K.size:
+                return f"{sample.file}: there is no class {expected.index}"
+            score = float(shares_K[index])
+            if abs(score - expected.score) > sample.tolerance:
+                return (
+                    f"{sample.file}: class {expected.index} scores {score:.4f}, "
+                    f"not {expected.score:.4f} within {sample.tolerance}"
+                )
+        return None
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,129 @@
+"""ONNX Runtime as an engine, and the check that a manifest fits its graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from schemas.errors import InferenceFailed
+from schemas.models import Dtype, ModelManifest
+from service.core.engine import Images
+
+ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
+
+
+class ManifestMismatch(Exception):
+    """The manifest does not describe this graph; the message names the field."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        super().__init__(f"manifest field {field}: {reason}")
+
+
+class OnnxEngine:
+    """One session with explicit thread counts.
+
+    The default, one thread a run, is the fastest way to keep several cores busy with one image
+    each; ONNX Runtime's own default would put every core on every image and let them spin.
+    """
+
+    def __init__(self, model: Path, manifest: ModelManifest, *, threads: int = 1) -> None:
+        """``threads``: cores that one run may use.
+
+        Raises:
+            ManifestMismatch: if the file is no model, or not the one that the manifest describes.
+        """
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3  # errors; they reach us as exceptions too
+        try:
+            self._session = ort.InferenceSession(
+                str(model), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            message = f"ONNX Runtime cannot load the file: {error}"
+            raise ManifestMismatch("sha256", message) from error
+        self._check_input(manifest)
+        self._check_output(manifest)
+        self._input = manifest.input.name
+        self._outputs = [manifest.output.name]
+        batch = manifest.input.batch
+        self._batch = None if batch == "dynamic" else batch
+
+    @property
+    def max_batch_size(self) -> int | None:
+        """The fixed batch of the graph, or None."""
+        return self._batch
+
+    def run(self, images: Images) -> NDArray[np.float32]:
+        """See ``Engine.run``. A fixed batch that is not full is filled up with zeros."""
+        count = len(images)
+        if self._batch is not None and count != self._batch:
+            filled = np.zeros((self._batch, *images.shape[1:]), images.dtype)
+            filled[:count] = images
+            images = filled
+        try:
+            outputs = self._session.run(self._outputs, {self._input: images})
+        except Exception as error:
+            raise InferenceFailed from error
+        output = cast("NDArray[np.float32]", outputs[0])
+        output_NK = output.reshape(len(output), -1)[:count]
+        if not np.isfinite(output_NK).all():
+            raise InferenceFailed
+        return output_NK
+
+    def close(self) -> None:
+        """Drops the session."""
+        del self._session
+
+    def _check_input(self, manifest: ModelManifest) -> None:
+        spec = manifest.input
+        inputs = {node.name: node for node in self._session.get_inputs()}
+        if set(inputs) != {spec.name}:
+            raise ManifestMismatch(
+                "input.name", f"is '{spec.name}', but the graph takes {_listed(inputs)}"
+            )
+        node = inputs[spec.name]
+        if node.type != ONNX_TYPES[spec.dtype]:
+            raise ManifestMismatch(
+                "input.dtype", f"is {spec.dtype}, but the graph takes {node.type}"
+            )
+        batch, *item = node.shape
+        if len(item) != len(spec.shape):
+            raise ManifestMismatch("input.layout", f"has 4 axes, but the graph takes {node.shape}")
+        for axis, size, wanted in zip(spec.layout[1:], item, spec.shape, strict=True):
+            if isinstance(size, int) and size != wanted:
+                field = {"C": "colour", "H": "height", "W": "width"}[axis]
+                raise ManifestMismatch(
+                    f"input.{field}",
+                    f"{spec.layout} makes {list(spec.shape)} of it, but the graph takes {item}",
+                )
+        if isinstance(batch, int) and batch != spec.batch:
+            raise ManifestMismatch("input.batch", f"is {spec.batch}, but the graph's is {batch}")
+
+    def _check_output(self, manifest: ModelManifest) -> None:
+        spec = manifest.output
+        outputs = {node.name: node for node in self._session.get_outputs()}
+        if spec.name not in outputs:
+            raise ManifestMismatch(
+                "output.name", f"is '{spec.name}', but the graph gives {_listed(outputs)}"
+            )
+        node = outputs[spec.name]
+        if node.type != "tensor(float)":
+            raise ManifestMismatch("output.name", f"is {node.type}; only float32 outputs are read")
+        if node.shape and len(node.shape) != spec.rank:
+            raise ManifestMismatch(
+                "output.rank", f"is {spec.rank}, but the graph gives {list(node.shape)}"
+            )
+
+
+def _listed(names: dict[str, object]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "nothing"

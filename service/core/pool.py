@@ -1,0 +1,90 @@
+"""A named, bounded set of worker threads: the only place where images are worked on."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, cast
+
+from observability.logging import get_logger
+
+Result = TypeVar("Result")
+Job = Callable[[], None]
+
+
+class WorkerPool:
+    """Runs jobs in order of arrival on a fixed number of threads.
+
+    One pool serves decoding and inference of all models: with a thread a core, no image waits for
+    a hand-over between threads, and threads never outnumber the cores. The queue is unbounded;
+    whoever submits bounds what it submits (see ``Batcher``).
+    """
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.size = threads
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queues ``job``; it answers its caller itself, and raising is a bug that is logged."""
+        self._jobs.put(job)
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """Queues ``work`` and waits for what it returns or raises."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[Result] = loop.create_future()
+
+        def settle(result: Result | None, error: Exception | None) -> None:
+            if done.done():  # the caller has left
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(cast("Result", result))
+
+        def job() -> None:
+            result, error = None, None
+            try:
+                result = work()
+            except Exception as raised:  # noqa: BLE001 - it belongs to the caller
+                error = raised
+            loop.call_soon_threadsafe(settle, result, error)
+
+        self.submit(job)
+        return await done
+
+    def close(self) -> None:
+        """Finishes what is queued, then ends the threads. Blocks."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+            except Exception:  # noqa: BLE001 - a lost thread would be lost capacity, unseen
+                get_logger("pool").exception("a job raised, which is a bug")
+            del job
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores that this process may use: its affinity, and a container's CPU quota if it has one."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = cgroup.read_text().split()
+        return max(1, min(cores, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError):  # no control groups, or "max": no quota
+        return cores

@@ -1,0 +1,42 @@
+"""Raw outputs to calibrated probabilities, probabilities to the best k."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.models import OutputSpec
+
+
+def probabilities(
+    output_NK: NDArray[np.float32], spec: OutputSpec, temperature: float
+) -> NDArray[np.float32]:
+    """Probabilities [N, K'] of the labelled classes.
+
+    Args:
+        output_NK: what the engine gave, [N, K]; not changed.
+        spec: logits go through a softmax at ``temperature`` (Guo et al., 2017); classes before
+            ``label_offset`` are dropped afterwards.
+    """
+    if spec.kind == "logits":
+        # The largest is subtracted, not the largest magnitude: exp never overflows.
+        shifted = output_NK - output_NK.max(axis=1, keepdims=True)
+        if temperature != 1:
+            shifted /= temperature
+        np.exp(shifted, out=shifted)
+        shifted /= shifted.sum(axis=1, keepdims=True)
+        output_NK = shifted
+    return output_NK[:, spec.label_offset :]
+
+
+def top_k(probabilities_K: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Indices of the ``min(k, K)`` best, best first; of equals the lower index first."""
+    count = probabilities_K.size
+    if k >= count:
+        candidates = np.arange(count)
+    else:
+        # Everything not below the k-th best, so that ties at the edge are decided by index too.
+        edge = np.partition(probabilities_K, count - k)[count - k]
+        candidates = np.flatnonzero(probabilities_K >= edge)
+    order = np.argsort(-probabilities_K[candidates], kind="stable")
+    return candidates[order][:k]

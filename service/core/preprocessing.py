@@ -1,0 +1,131 @@
+"""One encoded image to one input tensor, as the model's manifest describes it.
+
+The answer is that of the textbook ("scale the whole image, crop the centre, convert, normalise")
+to within one grey level; the work is less: a large JPEG is decoded at a fraction of its size, only
+what the crop keeps is resampled, and pixels become numbers per channel and in place.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from schemas.models import Colour, Dtype, InputSpec, Interpolation, Layout, Squash
+from service.core.decoding import UPRIGHT, Box, ImageLimits, open_image, region
+from service.core.engine import Images
+
+FILTERS = {
+    Interpolation.NEAREST: Image.Resampling.NEAREST,
+    Interpolation.BILINEAR: Image.Resampling.BILINEAR,
+    Interpolation.BICUBIC: Image.Resampling.BICUBIC,
+    Interpolation.LANCZOS: Image.Resampling.LANCZOS,
+}
+# From this shrink on, Pillow first averages whole blocks; its documentation calls 3.0 "visually
+# indistinguishable from fair resampling". It makes large PNGs several times cheaper.
+REDUCING_GAP = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedImage:
+    """A tensor ready for the engine, what the file held, and what the work took in seconds.
+
+    tensor: [C, H, W] or [H, W, C] of the manifest's dtype, C-contiguous, owned by the caller.
+    """
+
+    tensor: Images
+    format: str
+    width: int
+    height: int
+    decode_seconds: float
+    preprocess_seconds: float
+
+
+class Preprocessor:
+    """Bytes to tensor for one model. Pure and free of locks: any number of threads may call it."""
+
+    def __init__(self, spec: InputSpec, limits: ImageLimits) -> None:
+        self._spec = spec
+        self._limits = limits
+        self._mode = "L" if spec.colour is Colour.GREY else "RGB"
+        self._filter = FILTERS[spec.resize.interpolation]
+        channels = spec.colour.channels
+        # (pixel * scale - mean) / std as one multiplication and one addition per channel.
+        std = np.broadcast_to(np.asarray(spec.std, np.float64), channels)
+        mean = np.broadcast_to(np.asarray(spec.mean, np.float64), channels)
+        self._gain = (spec.scale / std).astype(np.float32)
+        self._bias = (-mean / std).astype(np.float32)
+
+    def __call__(self, data: bytes) -> PreparedImage:
+        """Decodes, scales, crops and normalises.
+
+        Raises:
+            UnsupportedImage, InvalidImage, ImageTooLarge: see ``decoding.open_image``.
+        """
+        began = time.perf_counter()
+        spec = self._spec
+        with open_image(data, self._limits) as image:
+            box, whole = crop_box(image.width, image.height, spec)
+            source = region(image, box, self._mode, whole)
+            decoded = time.perf_counter()
+            size = (spec.height, spec.width) if image.is_turned else (spec.width, spec.height)
+            pixels = source.pixels.resize(
+                size, self._filter, box=source.box, reducing_gap=REDUCING_GAP
+            )
+            if turn := UPRIGHT.get(image.orientation):
+                pixels = pixels.transpose(turn)
+            tensor = self._tensor(np.asarray(pixels))
+        return PreparedImage(
+            tensor,
+            image.format,
+            image.width,
+            image.height,
+            decoded - began,
+            time.perf_counter() - decoded,
+        )
+
+    def _tensor(self, pixels: NDArray[np.uint8]) -> Images:
+        """Pixels [H, W] or [H, W, 3] to the input's order, type and range."""
+        spec = self._spec
+        pixels_HWC = pixels.reshape(spec.height, spec.width, spec.colour.channels)
+        if spec.colour is Colour.BGR:
+            pixels_HWC = pixels_HWC[:, :, ::-1]
+        ordered = pixels_HWC.transpose(2, 0, 1) if spec.layout is Layout.NCHW else pixels_HWC
+        if spec.dtype is Dtype.UINT8:
+            return np.ascontiguousarray(ordered)
+        tensor = np.empty(ordered.shape, np.float32)
+        if spec.layout is Layout.NCHW:
+            for channel, (gain, bias) in enumerate(zip(self._gain, self._bias, strict=True)):
+                plane = tensor[channel]
+                np.multiply(ordered[channel], gain, out=plane)
+                plane += bias
+        else:
+            np.multiply(ordered, self._gain, out=tensor)
+            tensor += self._bias
+        return tensor
+
+
+def crop_box(width: int, height: int, spec: InputSpec) -> tuple[Box, tuple[float, float]]:
+    """The part of an upright image that reaches the model, and the size the whole is scaled to.
+
+    For ``shorter_side`` the longer side becomes ``int(pixels * long / short)`` and the crop starts
+    at a whole pixel of the scaled image, as torchvision rounds it.
+    """
+    if isinstance(spec.resize, Squash):
+        return (0, 0, width, height), (spec.width, spec.height)
+    short, target = min(width, height), spec.resize.pixels
+    scaled_width = target if width == short else int(target * width / short)
+    scaled_height = target if height == short else int(target * height / short)
+    left = round((scaled_width - spec.width) / 2)
+    upper = round((scaled_height - spec.height) / 2)
+    across, down = width / scaled_width, height / scaled_height
+    box = (
+        left * across,
+        upper * down,
+        (left + spec.width) * across,
+        (upper + spec.height) * down,
+    )
+    return box, (scaled_width, scaled_height)

@@ -1,0 +1,124 @@
+"""The one place that builds objects. Stops them in mirror order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from dataclasses import dataclass
+
+from auth.authenticator import Authenticator
+from auth.keys import KeySet, load_keys
+from auth.store import open_store, sqlite_url
+from auth.tokens import TokenCodec
+from observability.metrics import Metrics
+from schemas.errors import ErrorCode
+from service import __version__
+from service.core.batching import BatchPolicy
+from service.core.classifier import Classifier
+from service.core.decoding import ImageLimits
+from service.core.pool import WorkerPool
+from service.core.registry import ModelOptions, ModelRefused, Registry, find_versions, load_model
+from service.settings import Settings
+
+STORE_FILE = "potoo.db"
+KEYS_FOLDER = "keys"
+CANARY_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Everything a transport may need."""
+
+    pool: WorkerPool
+    classifier: Classifier
+    authenticator: Authenticator
+    keys: KeySet
+
+
+OpenRuntime = Callable[[Settings, Metrics], AbstractAsyncContextManager[Runtime]]
+"""The seam for tests: they pass another one and patch nothing."""
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime]:
+    """Loads and warms up the models, opens the store; drains and closes on exit.
+
+    Raises:
+        ModelRefused, UnsafeKey: with a message for the operator.
+    """
+    metrics.build_info.labels(__version__).set(1)
+    metrics.preset_errors(ErrorCode)
+    async with AsyncExitStack() as stack:
+        keys = load_keys(settings.data_dir / KEYS_FOLDER)
+        store = await stack.enter_async_context(
+            open_store(sqlite_url(settings.data_dir / STORE_FILE))
+        )
+        codec = TokenCodec(keys, settings.auth)
+        authenticator = Authenticator(store, codec, settings.auth)
+        stack.callback(authenticator.close)
+        pool = stack.enter_context(open_pool(settings))
+        classifier = await stack.enter_async_context(open_classifier(settings, pool, metrics))
+        watch = asyncio.create_task(
+            classifier.watch(
+                interval=settings.inference.canary_interval_seconds, timeout=CANARY_TIMEOUT
+            )
+        )
+        stack.push_async_callback(_stop, watch)
+        yield Runtime(pool, classifier, authenticator, keys)
+
+
+@asynccontextmanager
+async def open_classifier(
+    settings: Settings, pool: WorkerPool, metrics: Metrics
+) -> AsyncIterator[Classifier]:
+    """The core alone, without accounts: what the command line classifies with.
+
+    Raises:
+        ModelRefused: with a message for the operator.
+    """
+    inference, limits = settings.inference, settings.limits
+    options = ModelOptions(
+        ImageLimits(limits.max_pixels, limits.max_frames),
+        BatchPolicy(
+            max_batch_size=inference.max_batch_size,
+            max_queue_delay=inference.max_queue_delay_ms / 1000,
+            queue_capacity=inference.queue_capacity,
+        ),
+        inference.threads_per_run,
+    )
+    folders = find_versions(settings.models)
+    models = {folder.parent.name: load_model(folder, pool, options, metrics) for folder in folders}
+    default = settings.default_model or next(iter(models))
+    if default not in models:
+        message = f"default_model: there is no model '{default}' in {settings.models}"
+        raise ModelRefused(message)
+    classifier = Classifier(
+        Registry(models, default), default_timeout=inference.default_timeout_ms / 1000
+    )
+    try:
+        yield classifier
+    finally:
+        await classifier.close()
+
+
+@contextmanager
+def open_pool(settings: Settings) -> Iterator[WorkerPool]:
+    """The worker threads; what is queued is finished on exit."""
+    pool = WorkerPool("potoo-worker", settings.inference_workers)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,221 @@
+"""Every setting, its default and where it may come from.
+
+Precedence, highest first: command line, environment (``POTOO_PORT``, ``POTOO_LIMITS__MAX_PIXELS``),
+configuration file (TOML), default. A name that is not known is refused wherever it stands.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import SettingsError as PydanticSettingsError
+
+from auth.settings import AuthSettings
+from observability.settings import ObservabilitySettings
+from service.core.pool import usable_cores
+
+ENV_PREFIX = "POTOO_"
+NESTED = "__"
+CONFIG_VARIABLE = "POTOO_CONFIG"
+BUNDLED_MODELS = Path(__file__).parent.parent / "models"
+
+
+class SettingsError(Exception):
+    """A setting that is unknown or not valid; the message says which, and where it stood."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LimitSettings(_Group):
+    """Group ``[limits]``: how much one caller may ask of us."""
+
+    max_body_bytes: int = Field(
+        default=20 * 2**20, ge=1024, description="bytes of one upload", le=2**30
+    )
+    max_batch_bytes: int = Field(
+        default=100 * 2**20, ge=1024, le=2**32, description="bytes of one batch upload"
+    )
+    max_batch_files: int = Field(default=32, ge=1, le=1000, description="files in one batch")
+    max_body_bytes_in_flight: int = Field(
+        default=512 * 2**20, ge=2**20, description="bytes of all uploads held at a time"
+    )
+    max_pixels: int = Field(
+        default=50_000_000, ge=1, le=89_000_000, description="pixels of one image"
+    )
+    max_frames: int = Field(
+        default=1000, ge=1, description="frames that a PNG or WebP animation may announce"
+    )
+    max_file_name_chars: int = Field(default=255, ge=1, le=4096, description="of an upload's name")
+    max_header_bytes: int = Field(
+        default=64 * 2**10, ge=4096, le=2**20, description="request line and headers together"
+    )
+    max_connections: int = Field(default=4096, ge=1, description="open connections a process")
+    header_timeout_seconds: float = Field(
+        default=15, gt=0, description="to send a request's headers, or the first one at all"
+    )
+    body_timeout_seconds: float = Field(
+        default=20, gt=0, description="to send a body, plus a second for every 4 KiB received"
+    )
+    keep_alive_seconds: float = Field(
+        default=15, gt=0, description="an idle connection is kept between requests"
+    )
+
+
+class InferenceSettings(_Group):
+    """Group ``[inference]``: how models are run."""
+
+    workers: int = Field(
+        default=0, ge=0, le=1024, description="threads that decode and run; 0: one a core"
+    )
+    threads_per_run: int = Field(
+        default=1, ge=1, le=256, description="cores that one run of a model may use"
+    )
+    max_batch_size: int = Field(
+        default=1, ge=1, le=1024, description="images run together; 1 is best on CPUs"
+    )
+    max_queue_delay_ms: float = Field(
+        default=0, ge=0, le=1000, description="wait for batch-mates; 0: never wait"
+    )
+    queue_capacity: int = Field(
+        default=256, ge=1, le=100_000, description="images a model holds before it refuses"
+    )
+    default_timeout_ms: int = Field(
+        default=10_000, ge=1, le=600_000, description="for requests that name none"
+    )
+    canary_interval_seconds: float = Field(
+        default=10, gt=0, description="between looks at whether a model still answers right"
+    )
+
+
+class Settings(BaseSettings):
+    """The whole of it. Frozen; made by ``load_settings``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX,
+        env_nested_delimiter=NESTED,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+    )
+
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=0, le=65_535, description="port; 0 takes a free one")
+    workers: int = Field(
+        default=1, ge=1, le=256, description="processes; one uses every core already"
+    )
+    models: Path = Field(
+        default=BUNDLED_MODELS, description="model repository: <name>/<version>/model.onnx"
+    )
+    default_model: str | None = Field(
+        default=None, description="answers when a request names none; else the first by name"
+    )
+    data_dir: Path = Field(
+        default=Path("potoo-data"), description="the embedded store and the signing keys"
+    )
+    admin_password: SecretStr | None = Field(
+        default=None, description="of the first account, made on the first run"
+    )
+    drain_seconds: float = Field(
+        default=25, ge=0, le=600, description="after SIGTERM, to answer what was accepted"
+    )
+    limits: LimitSettings = LimitSettings()
+    inference: InferenceSettings = InferenceSettings()
+    auth: AuthSettings = AuthSettings()
+    observability: ObservabilitySettings = ObservabilitySettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Highest precedence first."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def inference_workers(self) -> int:
+        """Threads of the worker pool: as set, or one for every core we may use."""
+        return self.inference.workers or usable_cores()
+
+
+def load_settings(config: Path | None = None, **given: object) -> Settings:
+    """Settings from the command line (``given``; None means not given), environment and file.
+
+    Raises:
+        SettingsError: naming the settings that are unknown or not valid.
+    """
+    if config is None and (variable := os.environ.get(CONFIG_VARIABLE)):
+        config = Path(variable)
+    if config is not None and not config.is_file():
+        message = f"there is no configuration file {config}"
+        raise SettingsError(message)
+    _refuse_unknown_variables()
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=config)
+
+    try:
+        settings = FromFile(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError(_faults(error)) from error
+    except tomllib.TOMLDecodeError as error:
+        message = f"{config}: {error}"
+        raise SettingsError(message) from error
+    except PydanticSettingsError as error:
+        raise SettingsError(str(error)) from error
+    # Worker processes get their settings by pickle, which a local class does not survive.
+    return Settings.model_construct(**dict(settings))
+
+
+def describe_settings(settings: Settings) -> Iterator[tuple[str, str, object, str]]:
+    """(TOML name, environment variable, value, description) of every setting; secrets masked."""
+    for name, field in Settings.model_fields.items():
+        value = getattr(settings, name)
+        if isinstance(value, BaseModel):
+            for inner, inner_field in type(value).model_fields.items():
+                yield (
+                    f"{name}.{inner}",
+                    f"{ENV_PREFIX}{name}{NESTED}{inner}".upper(),
+                    getattr(value, inner),
+                    inner_field.description or "",
+                )
+        else:
+            yield name, f"{ENV_PREFIX}{name}".upper(), value, field.description or ""
+
+
+def _refuse_unknown_variables() -> None:
+    known = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
+    known |= {CONFIG_VARIABLE}
+    for variable in sorted(os.environ):
+        if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
+            guess = difflib.get_close_matches(variable.upper(), known, 1)
+            hint = f" (did you mean {guess[0]}?)" if guess else ""
+            message = f"unknown setting in the environment: {variable}{hint}"
+            raise SettingsError(message)
+
+
+def _faults(error: ValidationError) -> str:
+    """One line a fault, without the value: it may be a secret."""
+    lines = []
+    for fault in error.errors(include_url=False, include_input=False):
+        name = ".".join(map(str, fault["loc"]))
+        unknown = fault["type"] == "extra_forbidden"
+        lines.append(f"{name}: unknown setting" if unknown else f"{name}: {fault['msg']}")
+    return "\n".join(lines)

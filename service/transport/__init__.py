@@ -1,0 +1,1 @@
+"""One folder a protocol: translation only. They never import each other."""

@@ -1,0 +1,147 @@
+"""Request bodies within limits: bytes, time, and what all callers together may hold."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from starlette.requests import ClientDisconnect, Request
+
+from observability.metrics import Metrics
+from schemas.errors import Overloaded, PayloadTooLarge, UnsupportedMediaType, UploadTimeout
+
+BYTES_PER_SECOND = 4096
+"""A body may take its time-out plus a second for each of these many bytes received."""
+
+
+class BodyBudget:
+    """How many bytes of uploads the process holds at a time, over all callers."""
+
+    def __init__(self, capacity: int, metrics: Metrics) -> None:
+        self._free = capacity
+        self._metrics = metrics
+
+    def hold(self) -> Hold:
+        """A share of the budget, given back when its ``with`` block ends."""
+        return Hold(self)
+
+    def take(self, count: int) -> None:
+        """Raises ``Overloaded`` if the budget does not hold ``count`` more bytes."""
+        if count > self._free:
+            self._metrics.reject("body_budget")
+            message = "Too many uploads are being received."
+            raise Overloaded(message, retry_after=1)
+        self._free -= count
+
+    def give_back(self, count: int) -> None:
+        """What ``take`` took."""
+        self._free += count
+
+
+class Hold:
+    """One request's share of the budget."""
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
+        self._held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._budget.give_back(self._held)
+
+    def grow_to(self, count: int) -> None:
+        """Holds at least ``count`` bytes from now on."""
+        if count > self._held:
+            self._budget.take(count - self._held)
+            self._held = count
+
+
+@dataclass(frozen=True, slots=True)
+class BodyReader:
+    """Reads whole bodies. ``timeout``: seconds, see ``BYTES_PER_SECOND``."""
+
+    budget: BodyBudget
+    timeout: float
+    metrics: Metrics
+
+    async def read(self, request: Request, hold: Hold, limit: int) -> bytes:
+        """The body of a request.
+
+        Raises:
+            PayloadTooLarge: before the body is read if its length is announced, else as soon as
+                more than ``limit`` bytes came.
+            UnsupportedMediaType: a compressed body.
+            UploadTimeout: it comes too slowly.
+            Overloaded: all callers together send more than we may hold.
+            ClientDisconnect: the caller is gone.
+        """
+        announced = 0
+        for name, value in request.scope["headers"]:
+            if name == b"content-length":
+                announced = int(value)
+            elif name == b"content-encoding" and value.lower() != b"identity":
+                message = "Compressed request bodies are not supported."
+                raise UnsupportedMediaType(message)
+        if announced > limit:
+            raise _too_large(limit)
+        hold.grow_to(announced)
+        body, has_more = await self._first(request)
+        if not has_more:
+            _check(len(body), limit, hold)
+            return body
+        return await self._rest(request, hold, limit, body)
+
+    async def _first(self, request: Request) -> tuple[bytes, bool]:
+        try:
+            async with asyncio.timeout(self.timeout):
+                return await _receive(request)
+        except TimeoutError:
+            raise self._too_slow() from None
+
+    async def _rest(self, request: Request, hold: Hold, limit: int, first: bytes) -> bytes:
+        chunks, received = [first], len(first)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        try:
+            async with asyncio.timeout(self.timeout) as patience:
+                has_more = True
+                while has_more:
+                    chunk, has_more = await _receive(request)
+                    chunks.append(chunk)
+                    received += len(chunk)
+                    _check(received, limit, hold)
+                    patience.reschedule(began + self.timeout + received / BYTES_PER_SECOND)
+        except TimeoutError:
+            raise self._too_slow() from None
+        return b"".join(chunks)
+
+    def _too_slow(self) -> UploadTimeout:
+        self.metrics.reject("slow_client")
+        return UploadTimeout()
+
+
+def _check(received: int, limit: int, hold: Hold) -> None:
+    if received > limit:
+        raise _too_large(limit)
+    hold.grow_to(received)
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is larger than the {limit / 2**20:.3g} MiB that are taken.")
+
+
+async def _receive(request: Request) -> tuple[bytes, bool]:
+    """The next piece of the body, and whether more will come."""
+    message = await request.receive()
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message.get("body", b""), message.get("more_body", False)

@@ -1,0 +1,173 @@
+"""``POST /v1/classify`` and ``POST /v1/classify/batch``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from auth.principal import Scope
+from schemas.classify import (
+    BatchItem,
+    BatchResponse,
+    ClassifyOptions,
+    ClassifyResponse,
+    EncodedImage,
+    ItemProblem,
+    Timing,
+)
+from schemas.errors import ServiceError
+from service.transport.dependencies import requires, runtime_of
+from service.transport.http.errors import STATUS
+from service.transport.http.lean_route import LeanRoute
+from service.transport.http.multipart import Part
+from service.transport.http.openapi import problems
+from service.transport.http.uploads import Uploads
+
+_BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+_IMAGE_BODY = {
+    "required": True,
+    "description": "One JPEG, PNG, WebP, GIF, BMP or TIFF image, in one of three forms.",
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "title": "ImageForm",
+                "properties": {
+                    "file": {**_BINARY, "description": "The image. `image` is accepted too."}
+                },
+                "required": ["file"],
+            }
+        },
+        "image/*": {"schema": _BINARY},
+        "application/octet-stream": {"schema": _BINARY},
+        "application/json": {"schema": {"$ref": "#/components/schemas/EncodedImage"}},
+    },
+}
+_BATCH_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "title": "BatchForm",
+                "properties": {"files": {"type": "array", "items": _BINARY, "minItems": 1}},
+                "required": ["files"],
+            }
+        }
+    },
+}
+_IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 413, 415, 422, 500, 503, 504)
+# A batch takes part of the queue at a time, so that other callers get their turn.
+BATCH_CONCURRENCY = 8
+
+
+async def classify(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
+    """What is in this picture?
+
+    Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
+    """
+    runtime, uploads = runtime_of(request), _uploads(request)
+    with uploads.hold as hold:
+        image = await uploads.image(request, hold)
+        ref, answer = await runtime.classifier.classify(
+            image, model=options.model, top_k=options.top_k, timeout=_seconds(options)
+        )
+    body = ClassifyResponse.model_construct(
+        model=ref,
+        predictions=answer.predictions,
+        abstained=answer.abstained,
+        image=answer.image,
+        timing=answer.timing,
+        request_id=request.state.request_id,
+    )
+    return _json(body, {"server-timing": _server_timing(answer.timing)})
+
+
+async def classify_batch(
+    request: Request, options: Annotated[ClassifyOptions, Query()]
+) -> Response:
+    """The same for many images at once.
+
+    Every file gets its own result or its own problem, in the order of the upload: a bad file never
+    spoils the others. The time allowed counts for the whole batch.
+    """
+    uploads = _uploads(request)
+    ref = runtime_of(request).classifier.resolve(options.model)
+    with uploads.hold as hold:
+        parts = await uploads.images(request, hold)
+        turn = asyncio.Semaphore(BATCH_CONCURRENCY)
+        until = asyncio.get_running_loop().time() + (_seconds(options) or 0)
+        results = await asyncio.gather(
+            *(_item(request, options, part, turn, until) for part in parts)
+        )
+    return _json(BatchResponse(model=ref, results=results, request_id=request.state.request_id), {})
+
+
+async def _item(
+    request: Request, options: ClassifyOptions, part: Part, turn: asyncio.Semaphore, until: float
+) -> BatchItem:
+    """One file of a batch."""
+    async with turn:
+        left = until - asyncio.get_running_loop().time() if options.timeout_ms else None
+        try:
+            _, answer = await runtime_of(request).classifier.classify(
+                part.content, model=options.model, top_k=options.top_k, timeout=left
+            )
+        except ServiceError as error:
+            request.app.state.metrics.errors.labels(error.code).inc()
+            problem = ItemProblem(status=STATUS[error.code], code=error.code, detail=error.detail)
+            return BatchItem(file_name=part.file_name, problem=problem)
+    return BatchItem.model_construct(file_name=part.file_name, result=answer)
+
+
+def add_classify_routes(app: FastAPI) -> None:
+    """Puts both on the application."""
+    routes: tuple[tuple[str, Any, Any, Any], ...] = (
+        ("/v1/classify", classify, ClassifyResponse, _IMAGE_BODY),
+        ("/v1/classify/batch", classify_batch, BatchResponse, _BATCH_BODY),
+    )
+    for path, endpoint, answer, body in routes:
+        app.router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            tags=["classify"],
+            dependencies=[requires(Scope.CLASSIFY)],
+            response_model=answer,
+            responses=problems(*_IMAGE_PROBLEMS),
+            openapi_extra={"requestBody": body},
+            route_class_override=LeanRoute,
+        )
+
+
+EXTRA_SCHEMAS = (EncodedImage,)
+"""Models that only the hand-written request bodies refer to."""
+
+
+def _uploads(request: Request) -> Uploads:
+    uploads: Uploads = request.app.state.uploads
+    return uploads
+
+
+def _seconds(options: ClassifyOptions) -> float | None:
+    return None if options.timeout_ms is None else options.timeout_ms / 1000
+
+
+def _json(body: ClassifyResponse | BatchResponse, headers: dict[str, str]) -> Response:
+    return Response(
+        body.__pydantic_serializer__.to_json(body, exclude_none=True),
+        headers={"cache-control": "no-store", **headers},
+        media_type="application/json",
+    )
+
+
+def _server_timing(timing: Timing) -> str:
+    """The same timing for browsers' developer tools (W3C Server Timing)."""
+    return (
+        f"decode;dur={timing.decode_ms}, queue;dur={timing.queue_ms}, "
+        f"inference;dur={timing.inference_ms}, total;dur={timing.total_ms}"
+    )

@@ -1,0 +1,207 @@
+"""Every error as ``application/problem+json`` (RFC 9457), whatever raised it.
+
+FastAPI has four sources of errors (ours, its validation, the router's, everything else); all four
+end here. Nothing internal is shown: no trace, no path, no library's words.
+"""
+
+from __future__ import annotations
+
+import http
+import math
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from observability.logging import get_logger
+from observability.metrics import Metrics
+from schemas.errors import (
+    ErrorCode,
+    InsufficientScope,
+    InvalidParameter,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    ServerFault,
+    ServiceError,
+    Unauthenticated,
+    Violation,
+)
+from schemas.problem import Problem, ProblemViolation
+
+PROBLEM_TYPE = "application/problem+json"
+REALM = "potoo"
+
+STATUS: dict[ErrorCode, int] = {
+    ErrorCode.INVALID_REQUEST: 400,
+    ErrorCode.INVALID_PARAMETER: 422,
+    ErrorCode.UNAUTHENTICATED: 401,
+    ErrorCode.INVALID_CREDENTIALS: 401,
+    ErrorCode.INSUFFICIENT_SCOPE: 403,
+    ErrorCode.NOT_FOUND: 404,
+    ErrorCode.MODEL_NOT_FOUND: 404,
+    ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.NOT_ACCEPTABLE: 406,
+    ErrorCode.UPLOAD_TIMEOUT: 408,
+    ErrorCode.PAYLOAD_TOO_LARGE: 413,
+    ErrorCode.IMAGE_TOO_LARGE: 413,
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
+    ErrorCode.UNSUPPORTED_IMAGE: 415,
+    ErrorCode.INVALID_IMAGE: 422,
+    ErrorCode.RATE_LIMITED: 429,
+    ErrorCode.OVERLOADED: 503,
+    ErrorCode.NOT_READY: 503,
+    ErrorCode.DEADLINE_EXCEEDED: 504,
+    ErrorCode.INFERENCE_FAILED: 500,
+    ErrorCode.INTERNAL_ERROR: 500,
+}
+"""Total over ``ErrorCode``; a test walks it."""
+
+TITLES = {
+    **{status.value: status.phrase for status in http.HTTPStatus},
+    413: "Content Too Large",  # RFC 9110's names; Python 3.11 and 3.12 have older ones
+    422: "Unprocessable Content",
+}
+
+
+def problem_response(error: ServiceError, request_id: str) -> Response:
+    """The answer that ``error`` deserves."""
+    status = STATUS[error.code]
+    violations: Sequence[Violation] = error.violations
+    if status == 422 and not violations:
+        violations = (Violation("/body", error.detail),)
+    problem = Problem(
+        title=TITLES[status],
+        status=status,
+        detail=error.detail,
+        code=error.code,
+        request_id=request_id,
+        errors=[ProblemViolation(pointer=v.pointer, detail=v.detail) for v in violations] or None,
+    )
+    return Response(
+        problem.model_dump_json(exclude_none=True),
+        status,
+        headers=_headers(error, status),
+        media_type=PROBLEM_TYPE,
+    )
+
+
+def _headers(error: ServiceError, status: int) -> dict[str, str]:
+    headers = {"cache-control": "no-store"}
+    if status in {429, 503}:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after or 1)))
+    if isinstance(error, Unauthenticated):
+        # Without any token there is nothing to find fault with (RFC 6750, section 3.1).
+        fault = "" if error.detail == Unauthenticated.default_detail else ', error="invalid_token"'
+        headers["www-authenticate"] = f'Bearer realm="{REALM}"{fault}'
+    if isinstance(error, InsufficientScope):
+        headers["www-authenticate"] = (
+            f'Bearer realm="{REALM}", error="insufficient_scope", scope="{error.scope}"'
+        )
+    if status == 408:
+        headers["connection"] = "close"
+    return headers
+
+
+def violations_of(
+    error: ValidationError | RequestValidationError, prefix: str = ""
+) -> tuple[Violation, ...]:
+    """Pydantic's faults as JSON pointers. The offending values are left out."""
+    return tuple(
+        Violation(
+            prefix + "".join(f"/{_escaped(part)}" for part in fault["loc"]), str(fault["msg"])
+        )
+        for fault in error.errors()[:20]
+    )
+
+
+class ErrorBoundary:
+    """Pure ASGI: whatever nobody else caught becomes a 500 and one line in the log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Runs one request."""
+        started = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched_send)
+        except ClientDisconnect:
+            pass  # nobody is left to be answered
+        except Exception as error:
+            if scope["type"] != "http":
+                raise
+            request_id = scope["state"]["request_id"]
+            get_logger("http").exception("unexpected error", request_id=request_id)
+            if started:
+                raise
+            fault = ServerFault()
+            fault.__cause__ = error
+            scope["app"].state.metrics.errors.labels(fault.code).inc()
+            await problem_response(fault, request_id)(scope, receive, send)
+
+
+def add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
+    """Sends the four sources of errors through ``problem_response``, counting each."""
+
+    def answer(request: Request, error: ServiceError) -> Response:
+        metrics.errors.labels(error.code).inc()
+        if isinstance(error, ServerFault):
+            get_logger("http").error(
+                "server fault",
+                code=error.code,
+                cause=repr(error.__cause__),
+                request_id=request.state.request_id,
+            )
+        return problem_response(error, request.state.request_id)
+
+    async def on_service_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServiceError)  # noqa: S101 - what it is registered for
+        return answer(request, error)
+
+    async def on_validation_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101 - see above
+        return answer(request, InvalidParameter(violations=violations_of(error)))
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - see above
+        response = answer(request, _from_http(error))
+        for name, value in (error.headers or {}).items():
+            response.headers[name] = value
+        return response
+
+    app.add_exception_handler(ServiceError, on_service_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+
+
+def _from_http(error: HTTPException) -> ServiceError:
+    """What the router and Starlette's parsers raise, in our words."""
+    match error.status_code:
+        case 404:
+            return NotFound()
+        case 405:
+            return MethodNotAllowed()
+        case 413:
+            return PayloadTooLarge()
+        case status if status < 500:
+            return InvalidRequest()
+        case _:
+            return ServerFault()
+
+
+def _escaped(part: object) -> str:
+    """One reference token of a JSON pointer (RFC 6901, section 3)."""
+    return str(part).replace("~", "~0").replace("/", "~1")

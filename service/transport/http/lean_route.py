@@ -1,0 +1,77 @@
+"""A route that FastAPI documents and does not run: for the hot path.
+
+FastAPI's machinery costs about as much CPU as the rest of our stack together; see
+``docs/decisions/``. The declaration stays the usual one: ``dependencies`` for the policy, a
+Pydantic model for the query, a response model for the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from schemas.errors import InvalidParameter, InvalidRequest, Violation
+from service.transport.dependencies import Requires
+from service.transport.http.errors import violations_of
+from service.transport.http.negotiation import require_json
+
+MAX_QUERY_BYTES = 4096
+
+
+class LeanRoute(APIRoute):
+    """Runs ``endpoint(request, options) -> Response`` behind the declared policies.
+
+    ``options`` is a Pydantic model filled from the query string, in which nothing may be unknown
+    or repeated. Add it to the application itself, not to a router that is included.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **declared: Any) -> None:  # noqa: ANN401 - as APIRoute
+        super().__init__(path, endpoint, **declared)
+        self._policies = [
+            entry.dependency
+            for entry in self.dependencies
+            if isinstance(entry.dependency, Requires)
+        ]
+        assert len(self._policies) == len(self.dependencies)  # noqa: S101 - none may be skipped
+        annotation = inspect.signature(endpoint, eval_str=True).parameters["options"].annotation
+        self._options = cast(
+            "type[BaseModel]",
+            annotation.__origin__ if hasattr(annotation, "__origin__") else annotation,
+        )
+        self._defaults = self._options()
+        self._endpoint = cast("Callable[[Request, BaseModel], Awaitable[Response]]", endpoint)
+        self.app = self._run
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        for policy in self._policies:
+            policy(request)
+        require_json(request)
+        query = scope["query_string"]
+        options = self._read(query) if query else self._defaults
+        response = await self._endpoint(request, options)
+        await response(scope, receive, send)
+
+    def _read(self, query: bytes) -> BaseModel:
+        if len(query) > MAX_QUERY_BYTES:
+            message = "The query string is too long."
+            raise InvalidRequest(message)
+        pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            names = [name for name, _ in pairs]
+            repeated = next(name for name in names if names.count(name) > 1)
+            fault = Violation(f"/query/{repeated[:64]}", "Given more than once")
+            raise InvalidParameter(violations=(fault,))
+        try:
+            return self._options.model_validate_strings(values)
+        except ValidationError as error:
+            raise InvalidParameter(violations=violations_of(error, "/query")) from None

@@ -1,0 +1,112 @@
+"""The OpenAPI document: declared errors, problem+json, plain operation ids, file uploads."""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from schemas.problem import Problem
+from service import __version__
+from service.transport.http.errors import PROBLEM_TYPE, TITLES
+
+OPENAPI_PATH = "/openapi.json"
+DESCRIPTION = """\
+Potoo answers *what is in this picture?* over the network.
+
+**First call**: press *Authorize*, sign in with your name and password (leave the client fields
+empty), then try `POST /v1/classify` with a photo.
+
+Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457) with a stable `code`; every
+answer carries `X-Request-ID`, the same id as in the server's log.
+"""
+TAGS = [
+    {"name": "classify", "description": "Images in, labelled predictions out."},
+    {"name": "models", "description": "Which models answer, and how good they are."},
+    {"name": "auth", "description": "Access tokens (OAuth 2.0, RFC 6749) and public keys."},
+    {"name": "health", "description": "For probes and Prometheus."},
+]
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Declares error answers on a route."""
+    return {status: {"model": Problem, "description": _title(status)} for status in statuses}
+
+
+def operation_id(route: APIRoute) -> str:
+    """``classify_batch`` -> ``classifyBatch``: the method name in generated clients."""
+    head, *rest = route.name.split("_")
+    return head + "".join(word.title() for word in rest)
+
+
+def add_openapi(app: FastAPI, extra_schemas: Sequence[type[BaseModel]]) -> None:
+    """Serves ``/openapi.json``: what FastAPI derives from the routes, polished, made once."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title="Potoo",
+                version=__version__,
+                summary="What is in this picture?",
+                description=DESCRIPTION,
+                routes=app.routes,
+                tags=TAGS,
+                license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            )
+            _add_schemas(document, extra_schemas)
+            for path in document["paths"].values():
+                for operation in path.values():
+                    _polish(operation)
+            # FastAPI's own error format, which nothing answers with.
+            for name in ("HTTPValidationError", "ValidationError"):
+                document["components"]["schemas"].pop(name, None)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+    @app.get(OPENAPI_PATH, include_in_schema=False)
+    async def get_openapi_document() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+
+def _polish(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    validation = responses.get("422", {}).get("content", {}).get("application/json", {})
+    if validation.get("schema", {}).get("$ref", "").endswith("HTTPValidationError"):
+        del responses["422"]
+    for response in responses.values():
+        content = response.get("content", {})
+        schema = content.get("application/json", {}).get("schema", {})
+        if schema.get("$ref") == "#/components/schemas/Problem":
+            content[PROBLEM_TYPE] = content.pop("application/json")
+    for status, headers in _HEADERS.items():
+        if status in responses:
+            responses[status].setdefault("headers", {}).update(headers)
+    for response in responses.values():
+        response.setdefault("headers", {})["X-Request-ID"] = {"schema": {"type": "string"}}
+
+
+_HEADERS = {
+    "401": {"WWW-Authenticate": {"schema": {"type": "string"}}},
+    "429": {"Retry-After": {"schema": {"type": "integer"}}},
+    "503": {"Retry-After": {"schema": {"type": "integer"}}},
+}
+
+
+def _add_schemas(document: dict[str, Any], models: Sequence[type[BaseModel]]) -> None:
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+    )
+    document["components"]["schemas"].update(definitions["$defs"])
+
+
+def _title(status: int) -> str:
+    return TITLES.get(status) or http.HTTPStatus(status).phrase

@@ -1,0 +1,71 @@
+"""The web page, Swagger UI and their files: all from this machine, under a strict CSP.
+
+The files are read once at start; a request only looks its name up in that table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+
+from schemas.errors import NotFound
+
+WEB_FOLDER = Path(__file__).parent.parent.parent / "web"
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+# Swagger UI sets style attributes and draws icons from data: URLs.
+DOCS_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(
+    "img-src 'self' blob:", "img-src 'self' data: blob:"
+)
+
+
+class WebFile:
+    """One file, ready to be sent."""
+
+    def __init__(self, path: Path) -> None:
+        self.body = path.read_bytes()
+        self.etag = f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
+        self.media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+
+    def response(self, request: Request, policy: str) -> Response:
+        """The file, or 304 if the client has it. Always revalidated, so an update shows at once."""
+        headers = {
+            "etag": self.etag,
+            "cache-control": "no-cache",
+            "content-security-policy": policy,
+        }
+        if request.headers.get("if-none-match") == self.etag:
+            return Response(status_code=304, headers=headers)
+        return Response(self.body, headers=headers, media_type=self.media_type)
+
+
+def web_router(folder: Path = WEB_FOLDER) -> APIRouter:
+    """``/``, ``/docs`` and ``/static/...`` over the files of ``folder``."""
+    files = {
+        path.relative_to(folder).as_posix(): WebFile(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def page(request: Request) -> Response:
+        return files["index.html"].response(request, PAGE_POLICY)
+
+    @router.get("/docs")
+    async def docs(request: Request) -> Response:
+        return files["docs.html"].response(request, DOCS_POLICY)
+
+    @router.get("/static/{name:path}")
+    async def static(name: str, request: Request) -> Response:
+        file = files.get(name)
+        if file is None:
+            raise NotFound
+        return file.response(request, DOCS_POLICY if name.startswith("swagger/") else PAGE_POLICY)
+
+    return router

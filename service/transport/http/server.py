@@ -1,0 +1,187 @@
+"""Runs the application: one process, or several that share a port."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import resource
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
+
+from observability.logging import configure_logging, get_logger
+from observability.metrics import MULTIPROCESS_FOLDER
+from service.settings import Settings
+from service.transport.http.protocol import PotooProtocol
+
+BACKLOG = 2048
+# With the default of 5 ms a thread that wants the interpreter waits that long for one that
+# computes; measured: 4 % more throughput and 10 % less p99 under load.
+SWITCH_INTERVAL = 0.0005
+TICKS_PER_SECOND = 10
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which also sweeps slow connections and says when it is ready."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None] | None = None) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Called once; the application's lifespan has started when it returns."""
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        await super().startup(sockets)
+        if self._on_ready and self.started:
+            self._on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if counter % TICKS_PER_SECOND == 0:
+            self.sweep()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answers what was accepted, within the grace time; slow clients are still cut off."""
+
+        async def keep_sweeping() -> None:
+            while True:
+                await asyncio.sleep(1)
+                self.sweep()
+
+        sweeping = asyncio.create_task(keep_sweeping())
+        try:
+            await super().shutdown(sockets)
+        finally:
+            sweeping.cancel()
+
+    def sweep(self) -> None:
+        """Ends connections that have lasted too long in one state."""
+        now = time.monotonic()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, PotooProtocol):
+                connection.sweep(now)
+
+
+class _Worker(Process):
+    """A worker process of the supervisor."""
+
+    @property
+    def server(self) -> Server:
+        if self._server is None:
+            configure_logging(_settings_of(self.config).observability)
+            self._server = Server(self.config)
+        return self._server  # type: ignore[return-value]
+
+
+class _Supervisor(Multiprocess):
+    """Starts the workers and replaces those that die."""
+
+    def init_processes(self) -> None:
+        for _ in range(self.processes_num):
+            self.processes.append(self._start())
+
+    def keep_subprocess_alive(self) -> None:
+        for number, worker in enumerate(self.processes):
+            if self.should_exit.is_set():
+                return
+            if worker.is_alive(self.config.timeout_worker_healthcheck):
+                continue
+            worker.kill()
+            worker.join()
+            _forget_metrics_of(worker.pid)
+            get_logger("server").error("a worker died", pid=worker.pid, status=worker.exitcode)
+            if worker.exitcode == STARTUP_FAILURE:
+                self.should_exit.set()  # it would fail the same way again
+                return
+            self.processes[number] = self._start()
+
+    def _start(self) -> Process:
+        worker = _Worker(self.config, self.sockets)
+        worker.start()
+        return worker
+
+
+def run(
+    make_app: Callable[[Settings], object],
+    settings: Settings,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. Blocks.
+
+    Args:
+        make_app: importable by name, so that worker processes can be given it.
+        on_ready: told the URL once requests are answered (with several workers: accepted).
+
+    Raises:
+        OSError: if the address cannot be listened on.
+    """
+    _allow_many_connections()
+    listener = _listen(settings.host, settings.port)
+    url = f"http://{_host(settings.host)}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        functools.partial(make_app, settings),
+        factory=True,
+        host=settings.host,
+        workers=settings.workers,
+        http=PotooProtocol,
+        ws="none",
+        lifespan="on",
+        loop="auto",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(settings.limits.keep_alive_seconds),
+        timeout_graceful_shutdown=int(settings.drain_seconds),
+        backlog=BACKLOG,
+    )
+    if settings.workers == 1:
+        Server(config, lambda: on_ready(url)).run(sockets=[listener])
+        return
+    folder = tempfile.mkdtemp(prefix="potoo-metrics-")
+    os.environ[MULTIPROCESS_FOLDER] = folder
+    try:
+        on_ready(url)
+        _Supervisor(config, [listener]).run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener.set_inheritable(True)
+    return listener
+
+
+def _host(host: str) -> str:
+    """As it stands in a URL that a person can open."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
+    return f"[{host}]" if ":" in host else host
+
+
+def _allow_many_connections() -> None:
+    """Raises the soft limit of open files, often 1,024, to the hard one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _settings_of(config: uvicorn.Config) -> Settings:
+    settings: Settings = config.app.args[0]  # type: ignore[union-attr]
+    return settings
+
+
+def _forget_metrics_of(pid: int | None) -> None:
+    """Drops a dead worker's gauges, which would be summed for ever; its counters stay."""
+    for file in Path(os.environ[MULTIPROCESS_FOLDER]).glob(f"gauge_live*_{pid}.db"):
+        file.unlink(missing_ok=True)

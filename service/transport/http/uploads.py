@@ -1,0 +1,169 @@
+"""The three forms of an upload: raw bytes, a multipart field, base64 in JSON."""
+
+from __future__ import annotations
+
+import binascii
+from typing import NoReturn
+
+from pydantic import ValidationError
+from starlette.requests import Request
+
+from schemas.classify import EncodedImage
+from schemas.errors import (
+    InvalidParameter,
+    InvalidRequest,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+    Violation,
+)
+from service.settings import LimitSettings
+from service.transport.dependencies import runtime_of
+from service.transport.http.body import BodyReader, Hold
+from service.transport.http.errors import violations_of
+from service.transport.http.multipart import Part, parse_form
+
+IMAGE_FIELDS = ("file", "image")
+BATCH_FIELD = "files"
+# Longer ones are decoded on another thread, so that they do not hold up other callers.
+INLINE_JSON_BYTES = 256 * 2**10
+BASE64_SHARE = 4 / 3
+
+
+class Uploads:
+    """Gets the image or images out of a request."""
+
+    def __init__(self, reader: BodyReader, limits: LimitSettings) -> None:
+        self._reader, self._limits = reader, limits
+
+    @property
+    def hold(self) -> Hold:
+        """The bytes of one request; enter it for as long as they are in use."""
+        return self._reader.budget.hold()
+
+    async def image(self, request: Request, hold: Hold) -> bytes:
+        """The one image of a request, still encoded.
+
+        Raises:
+            UnsupportedMediaType: none of the three forms.
+            InvalidRequest, InvalidParameter: no image, several, or something else beside it.
+            PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
+        """
+        limit = self._limits.max_body_bytes
+        content_type = _content_type(request)
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind.startswith("image/") or kind == "application/octet-stream":
+            return _not_empty(await self._reader.read(request, hold, limit), "/body")
+        if kind == "multipart/form-data":
+            # The limit is for the image; boundary and part headers come on top.
+            body = await self._reader.read(request, hold, limit + 4096)
+            parts = self._parts(content_type, body, max_parts=8)
+            return _within(_only(parts), limit)
+        if kind == "application/json":
+            body = await self._reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
+            if len(body) <= INLINE_JSON_BYTES:
+                return _within(_from_json(body), limit)
+            pool = runtime_of(request).pool
+            return _within(await pool.run(lambda: _from_json(body)), limit)
+        message = (
+            "Send the image itself as image/* or application/octet-stream, as the field 'file' of "
+            'multipart/form-data, or as application/json {"image": "<base64>"}.'
+        )
+        raise UnsupportedMediaType(message)
+
+    async def images(self, request: Request, hold: Hold) -> list[Part]:
+        """The ``files`` of a multipart form in order; at least one.
+
+        Raises:
+            UnsupportedMediaType: not multipart.
+            InvalidRequest, InvalidParameter: no files, or other fields beside them.
+            PayloadTooLarge: too many or too large; UploadTimeout, Overloaded: see ``BodyReader``.
+        """
+        content_type = _content_type(request)
+        if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+            message = f"Send the images as multipart/form-data, each in a field '{BATCH_FIELD}'."
+            raise UnsupportedMediaType(message)
+        body = await self._reader.read(request, hold, self._limits.max_batch_bytes)
+        parts = self._parts(content_type, body, max_parts=self._limits.max_batch_files)
+        _refuse_others(parts, (BATCH_FIELD,))
+        if not parts:
+            _missing(BATCH_FIELD)
+        return parts
+
+    def _parts(self, content_type: str, body: bytes, *, max_parts: int) -> list[Part]:
+        return parse_form(
+            content_type,
+            body,
+            max_parts=max_parts,
+            max_file_name_chars=self._limits.max_file_name_chars,
+        )
+
+
+def _content_type(request: Request) -> str:
+    values = [value for name, value in request.scope["headers"] if name == b"content-type"]
+    if len(values) > 1:
+        message = "More than one Content-Type header."
+        raise InvalidRequest(message)
+    return values[0].decode("latin-1") if values else ""
+
+
+def _only(parts: list[Part]) -> bytes:
+    _refuse_others(parts, IMAGE_FIELDS)
+    if not parts:
+        _missing(IMAGE_FIELDS[0])
+    if len(parts) > 1:
+        message = "Exactly one image is taken here; /v1/classify/batch takes many."
+        raise InvalidParameter(violations=(Violation(f"/body/{parts[1].name[:64]}", message),))
+    return _not_empty(parts[0].content, f"/body/{parts[0].name}")
+
+
+def _refuse_others(parts: list[Part], allowed: tuple[str, ...]) -> None:
+    for part in parts:
+        if part.name not in allowed:
+            message = f"There is no such field; the image goes into '{allowed[0]}'."
+            raise InvalidParameter(violations=(Violation(f"/body/{part.name[:64]}", message),))
+
+
+def _missing(field: str) -> NoReturn:
+    raise InvalidParameter(violations=(Violation(f"/body/{field}", "Field required"),))
+
+
+def _not_empty(image: bytes, pointer: str) -> bytes:
+    if not image:
+        raise InvalidParameter(violations=(Violation(pointer, "The image has no bytes"),))
+    return image
+
+
+def _within(image: bytes, limit: int) -> bytes:
+    if len(image) > limit:
+        message = f"The image is larger than the {limit / 2**20:.3g} MiB that are taken."
+        raise PayloadTooLarge(message)
+    return image
+
+
+def _from_json(body: bytes) -> bytes:
+    """The image of ``{"image": "<base64 or data URL>"}``."""
+    try:
+        text = EncodedImage.model_validate_json(body).image
+    except ValidationError as error:
+        raise InvalidParameter(violations=violations_of(error, "/body")) from None
+    if text.startswith("data:"):
+        media_type, _, text = text.partition(",")
+        if not media_type.endswith(";base64"):
+            _bad_base64("The data URL is not in base64")
+    # Line breaks (MIME), the URL-safe alphabet and missing padding are all common in the wild.
+    if not text.isascii():
+        _bad_base64("Not base64")
+    data = text.encode("ascii").translate(_URL_SAFE, b" \t\r\n")
+    data = data.rstrip(b"=")
+    try:
+        image = binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
+    except binascii.Error:
+        _bad_base64("Not base64")
+    return _not_empty(image, "/body/image")
+
+
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
+def _bad_base64(detail: str) -> NoReturn:
+    raise InvalidParameter(violations=(Violation("/body/image", detail),)) from None

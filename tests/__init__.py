@@ -1,0 +1,1 @@
+"""Tests mirror the source: unit, contract, integration (real sockets), system (real programs)."""

@@ -1,0 +1,25 @@
+"""Model repositories for tests and benchmarks, put together from manifests of ours and models beside the checkout.
+
+The models themselves are not part of the project; where they are missing, what needs them is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+MANIFESTS = Path(__file__).parent / "manifests"
+SHARED = Path(os.environ.get("POTOO_TEST_DATA", ROOT.parent / "shared" / "data"))
+NAMES = tuple(sorted(path.stem for path in MANIFESTS.glob("*.json")))
+
+
+def assemble(folder: Path, names: tuple[str, ...] = NAMES) -> Path:
+    """A repository in ``folder`` with the named models, linked from the shared data."""
+    for name in names:
+        version = folder / name / "1"
+        version.mkdir(parents=True)
+        (version / "manifest.json").write_bytes((MANIFESTS / f"{name}.json").read_bytes())
+        for file in ("model.onnx", "labels.txt"):
+            (version / file).symlink_to(SHARED / "models" / name / file)
+    return folder
