@@ -58,6 +58,7 @@ class Epoch:
 def train(
     student: nn.Module,
     views: Views,
+    classes: int,
     head: nn.Linear | None,
     schedule: Schedule,
     *,
@@ -87,7 +88,7 @@ def train(
     optimiser = torch.optim.SGD(
         groups, schedule.learning_rate, 0.9, weight_decay=schedule.weight_decay, nesterov=True
     )
-    batches = Batches(views, head, schedule, device)
+    batches = Batches(views, classes, head, schedule, device)
     total = schedule.epochs * len(batches)
     warm_up = 5 * len(batches)
     rate = torch.optim.lr_scheduler.LambdaLR(
@@ -144,11 +145,16 @@ class Batches:
     """Draws one view of each photo an epoch, augments and mixes."""
 
     def __init__(
-        self, views: Views, head: nn.Linear | None, schedule: Schedule, device: torch.device
+        self,
+        views: Views,
+        classes: int,
+        head: nn.Linear | None,
+        schedule: Schedule,
+        device: torch.device,
     ) -> None:
         self._views, self._schedule, self._device = views, schedule, device
         self._head = head.to(device) if head else None
-        self._classes = int(views.labels_P.max()) + 1
+        self._classes = classes
         self._mean, self._std = feature_statistics(views)
 
     def __len__(self) -> int:

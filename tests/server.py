@@ -1,0 +1,102 @@
+"""Starts the real server as a user would: a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+READY = re.compile(r"Potoo is ready: +(http://\S+)")
+PASSWORD = "a password for tests"
+
+
+@dataclass
+class LiveServer:
+    """A running server. ``log`` is its standard error."""
+
+    url: str
+    process: subprocess.Popen[str]
+    data_dir: Path
+    banner: str
+    log: Path
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port for raw sockets."""
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
+
+    def token(self, scope: str = "classify models:read") -> str:
+        """An access token of the first account, by signing in over HTTP."""
+        if scope not in self.tokens:
+            answer = httpx.post(
+                f"{self.url}/v1/auth/token",
+                data={
+                    "grant_type": "password",
+                    "username": "admin",
+                    "password": PASSWORD,
+                    "scope": scope,
+                },
+            )
+            self.tokens[scope] = answer.raise_for_status().json()["access_token"]
+        return self.tokens[scope]
+
+    def client(self, scope: str = "classify models:read") -> httpx.Client:
+        """An HTTP client that is signed in."""
+        headers = {"authorization": f"Bearer {self.token(scope)}"}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+
+    def events(self) -> str:
+        """What the server logged so far."""
+        return self.log.read_text()
+
+
+@contextmanager
+def serve(
+    folder: Path, *, models: Path, arguments: tuple[str, ...] = (), **environment: str
+) -> Iterator[LiveServer]:
+    """Starts ``potoo serve`` on a free port and stops it with SIGTERM.
+
+    Args:
+        folder: for its data and its log.
+        environment: settings such as ``POTOO_LIMITS__MAX_PIXELS="1000"``.
+    """
+    log, data_dir = folder / "server.log", folder / "data"
+    command = [
+        *(sys.executable, "-m", "service", "serve", "--port", "0"),
+        *("--models", str(models), "--data-dir", str(data_dir), *arguments),
+    ]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("POTOO_")}
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**clean, "POTOO_ADMIN_PASSWORD": PASSWORD, **environment},
+        )
+    assert process.stdout is not None
+    banner = ""
+    try:
+        while not banner.endswith("\n\n") or "ready" not in banner:
+            line = process.stdout.readline()
+            assert line, f"the server did not start:\n{log.read_text()}"
+            banner += line
+        found = READY.search(banner)
+        assert found, banner
+        yield LiveServer(found[1], process, data_dir, banner, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        finally:
+            process.kill()
+            process.stdout.close()

@@ -1,0 +1,75 @@
+"""A real ONNX model of a kilobyte: tells whether a picture is mostly red, green or blue.
+
+Its answers can be worked out by hand: the logits are ten times the mean of each channel (0..1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+LABELS = ("red", "green", "blue")
+SIDE = 32
+
+
+def colour_graph(*, side: int = SIDE, batch: str | int = "batch") -> onnx.ModelProto:
+    """Input ``image`` float32 [N, 3, side, side] in 0..1, output ``logits`` float32 [N, 3]."""
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "ten"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "colours",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, 3, side, side])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, 3])],
+        [
+            numpy_helper.from_array(np.array([2, 3], np.int64), "axes"),
+            numpy_helper.from_array(np.array([10], np.float32), "ten"),
+        ],
+    )
+    return helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10, producer_name="tests"
+    )
+
+
+def colour_manifest(model: bytes, **changes: object) -> dict[str, object]:
+    """The manifest that fits ``colour_graph``, with some members changed."""
+    manifest: dict[str, object] = {
+        "name": "colours",
+        "version": 1,
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "description": "Mostly red, green or blue?",
+        "labels": LABELS,
+        "input": {
+            "name": "image",
+            "dtype": "float32",
+            "layout": "NCHW",
+            "colour": "RGB",
+            "height": SIDE,
+            "width": SIDE,
+            "resize": {"policy": "shorter_side", "pixels": SIDE},
+            "scale": 1 / 255,
+        },
+        "output": {"name": "logits", "kind": "logits"},
+        "abstain_below": 0.5,
+        "licence": "Apache-2.0",
+        "source": "drawn for the tests",
+    }
+    return manifest | changes
+
+
+def write_model(repository: Path, graph: onnx.ModelProto | None = None, **changes: object) -> Path:
+    """Writes a version of the colour model into a repository; returns the version's folder."""
+    model = (graph or colour_graph()).SerializeToString()
+    manifest = colour_manifest(model, **changes)
+    folder = repository / str(manifest["name"]) / str(manifest["version"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(model)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder

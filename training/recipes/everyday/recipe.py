@@ -1,0 +1,49 @@
+"""What the everyday classifier is made of."""
+
+from __future__ import annotations
+
+from training.distillation import Schedule
+from training.networks import Stage, Student
+from training.views import Geometry
+
+NAME, VERSION = "everyday", 1
+LEFT_OUT = frozenset({"Faces"})  # portraits of people
+GEOMETRY = Geometry(resize=128, crop=112)
+CROPS = 20
+"""Random crops of each photo beside the centre view, each seen by the teacher once."""
+CROP_AREA = (0.35, 1.0)
+STEM = 32
+STAGES = [
+    Stage("basic", 48, 2),
+    Stage("basic", 64, 2),
+    Stage("basic", 64, 1),
+    Stage("basic", 192, 2),
+    Stage("basic", 192, 1),
+]
+SCHEDULE = Schedule(epochs=300)
+ANSWERED_ACCURACY = 0.9
+"""The abstention threshold is set so that answers above it are right this often (validation)."""
+
+_SPELLING = {
+    "Leopards": "leopard",
+    "Motorbikes": "motorbike",
+    "bass": "bass (fish)",
+    "car_side": "car",
+    "cougar_body": "cougar",
+    "garfield": "Garfield",
+    "joshua_tree": "Joshua tree",
+    "snoopy": "Snoopy",
+    "water_lilly": "water lily",
+    "windsor_chair": "Windsor chair",
+    "yin_yang": "yin-yang",
+}
+
+
+def label(class_name: str) -> str:
+    """A class folder's name as people write it."""
+    return _SPELLING.get(class_name, class_name.replace("_", " "))
+
+
+def make_student(classes: int, teacher_features: int | None) -> Student:
+    """An untrained network."""
+    return Student(STEM, STAGES, classes, teacher_features)
