@@ -1,1 +1,1 @@
-"""Measures the hot path."""
+"""What the server costs, as ratios taken in one run: ``make bench``."""

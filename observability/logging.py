@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import structlog
@@ -31,18 +33,24 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_timestamp,
         structlog.processors.format_exc_info,
     ]
     renderer: Processor
+    factory: Callable[..., Any]
     if wants_json:
         renderer = structlog.processors.JSONRenderer(serializer=_json)
+        # Bytes in one write: half the cost of text, which is written line and line end apart.
+        ours: Processor = structlog.processors.JSONRenderer(serializer=_json_bytes)
+        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=24)
+        shared.append(_show_timestamp)
+        ours = renderer = structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=24)
+        factory = structlog.WriteLoggerFactory(sys.stderr)
     structlog.configure(
-        processors=[*shared, renderer],
+        processors=[*shared, ours],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -70,5 +78,21 @@ def get_logger(name: str) -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger().bind(logger=name))
 
 
+def _add_timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["timestamp"] = datetime.now(UTC)
+    return event
+
+
+def _show_timestamp(
+    _: object, __: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    event["timestamp"] = event["timestamp"].isoformat(timespec="milliseconds")
+    return event
+
+
 def _json(event: object, **_: object) -> str:
-    return orjson.dumps(event, default=str).decode()
+    return _json_bytes(event).decode()
+
+
+def _json_bytes(event: object, **_: object) -> bytes:
+    return orjson.dumps(event, default=str)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
@@ -74,6 +74,7 @@ class ObservabilityMiddleware:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
+                scope["state"]["response_started"] = True
                 message["headers"] = [*message.get("headers", ()), *extra]
             else:
                 sent += len(message.get("body", b""))
@@ -115,4 +116,4 @@ def _request_id(scope: Scope) -> str:
             if _REQUEST_ID.fullmatch(value):
                 return str(value, "ascii")
             break
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from auth.keys import UnsafeKey
 from observability.logging import get_logger, silence_uvicorn
@@ -20,6 +21,7 @@ from service.transport.http import auth, health, models
 from service.transport.http.body import BodyBudget, BodyReader
 from service.transport.http.classify import EXTRA_SCHEMAS, add_classify_routes
 from service.transport.http.errors import ErrorBoundary, add_error_handlers
+from service.transport.http.lean_route import ShortCut
 from service.transport.http.openapi import add_openapi, operation_id
 from service.transport.http.page import web_router
 from service.transport.http.protocol import STATE_KEY, Wire
@@ -59,13 +61,14 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
             raise
         log.info("stopped")
 
-    app = FastAPI(
+    app = _Application(
         version=__version__,
         lifespan=lifespan,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=operation_id,
     )
     app.state.metrics = metrics
@@ -78,16 +81,24 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     for router in (health.router, models.router, auth.router, web_router()):
         app.include_router(router)
     add_openapi(app, EXTRA_SCHEMAS)
-    # The last one added runs first.
-    app.add_middleware(ErrorBoundary)
-    app.add_middleware(
-        ObservabilityMiddleware,
+    app.layers = lambda inner: ObservabilityMiddleware(
+        ErrorBoundary(ShortCut(inner, app.routes), metrics),
         metrics=metrics,
         access_log=settings.observability.access_log,
         routes=_routes(app),
         headers=SECURITY_HEADERS,
     )
     return app
+
+
+class _Application(FastAPI):
+    """FastAPI with our layers around its own: they see every request, whatever happens inside."""
+
+    layers: Callable[[ASGIApp], ASGIApp]
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Called by Starlette, once."""
+        return self.layers(super().build_middleware_stack())
 
 
 def _routes(app: FastAPI) -> list[tuple[str, str]]:

@@ -68,7 +68,7 @@ def reliability(shares_NK: NDArray[np.float64], labels_N: NDArray[np.int64]) -> 
 def abstention_threshold(
     shares_NK: NDArray[np.float64], labels_N: NDArray[np.int64], accuracy: float
 ) -> float:
-    """The lowest best score from which on the answers are right at least ``accuracy`` of the time."""
+    """The lowest best score from which on answers are right at least ``accuracy`` of the time."""
     confidence = shares_NK.max(1)
     right = shares_NK.argmax(1) == labels_N
     order = np.argsort(-confidence)

@@ -189,8 +189,12 @@ class Batches:
             if features is not None and soft is not None:
                 features = torch.lerp(features[other], features, share)
                 soft = torch.lerp(soft[other], soft, share)
-        images = ((images - MEAN) / STD).contiguous(memory_format=torch.channels_last)
-        return Batch(images, targets, features, soft)
+        return Batch(normalised(images), targets, features, soft)
+
+
+def normalised(pixels_NCHW: torch.Tensor) -> torch.Tensor:
+    """Pixels 0..255 as the network takes them, in the memory order that its layers like."""
+    return ((pixels_NCHW - MEAN) / STD).contiguous(memory_format=torch.channels_last)
 
 
 def feature_statistics(views: Views) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,7 +75,7 @@ async def _classify_one(
             return {"file": str(file), "problem": error.strerror or "cannot be read"}
         except ServiceError as error:
             return {"file": str(file), "problem": error.detail, "code": error.code}
-        return {"file": str(file), "model": ref.model_dump(), **answer.model_dump(mode="json")}
+        return {"file": str(file), "model": asdict(ref), **asdict(answer)}
 
 
 def _line(answer: dict[str, object]) -> str:

@@ -31,7 +31,9 @@ def serve(
     """Start the server.
 
     On the first run it makes the account 'admin' and prints its password, once;
-    POTOO_ADMIN_PASSWORD sets that password where nobody reads a terminal. All settings: 'potoo config'.
+    POTOO_ADMIN_PASSWORD sets that password where nobody reads a terminal.
+
+    'potoo config' shows every setting.
     """
     with plain_errors():
         from observability.logging import configure_logging

@@ -126,7 +126,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if now >= deadline:
             self._on_reject("deadline")
             raise DeadlineExceeded
-        item = _Item[Raw, Ready, Answer](raw, self._loop.create_future(), deadline, now)
+        item: _Item[Raw, Ready, Answer] = _Item(raw, self._loop.create_future(), deadline, now)
         self._count(+1)
         self._waiting.append(item)
         self._pool.submit(self._step)

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import time
 
-from schemas.classify import Classification, ModelRef
 from schemas.models import ModelInfo, ModelList
+from service.core.answer import Classification, ModelRef
 from service.core.registry import Registry
 
 

@@ -16,9 +16,9 @@ from typing import cast
 import numpy as np
 
 from observability.metrics import ModelSeries
-from schemas.classify import Classification, ImageFacts, ModelRef, Prediction, Timing
 from schemas.errors import ServiceError
 from schemas.models import GoldenSample, ModelInfo, ModelManifest, ModelSummary
+from service.core.answer import Classification, ImageFacts, ModelRef, Prediction, Timing
 from service.core.batching import Batcher, BatchPolicy
 from service.core.engine import Engine, Images
 from service.core.onnx_engine import ManifestMismatch
@@ -65,7 +65,7 @@ class Model:
         series: ModelSeries,
     ) -> None:
         self.manifest, self.labels = manifest, labels
-        self.ref = ModelRef(name=manifest.name, version=manifest.version)
+        self.ref = ModelRef(manifest.name, manifest.version)
         self.is_ready = False
         self._folder, self._engine, self._pool = folder, engine, pool
         self._preprocess, self._series = preprocessor, series
@@ -106,23 +106,18 @@ class Model:
         if abstained:
             series.abstentions.inc()
         offset = self.manifest.output.label_offset
-        # The numbers are ours: validating them again would cost more than making them.
-        return Classification.model_construct(
-            predictions=[
-                Prediction.model_construct(
-                    label=self.labels[index], index=index + offset, score=round(score, 6)
-                )
+        return Classification(
+            [
+                Prediction(self.labels[index], index + offset, round(score, 6))
                 for index, score in zip(scored.indices, scored.scores, strict=True)
             ],
-            abstained=abstained,
-            image=ImageFacts.model_construct(
-                format=image.format, width=image.width, height=image.height
-            ),
-            timing=Timing.model_construct(
-                decode_ms=_ms(image.decode_seconds + image.preprocess_seconds),
-                queue_ms=_ms(outcome.queue_seconds),
-                inference_ms=_ms(outcome.run_seconds),
-                total_ms=_ms(time.monotonic() - began),
+            abstained,
+            ImageFacts(image.format, image.width, image.height),
+            Timing(
+                _ms(image.decode_seconds + image.preprocess_seconds),
+                _ms(outcome.queue_seconds),
+                _ms(outcome.run_seconds),
+                _ms(time.monotonic() - began),
             ),
         )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
 
 from observability.metrics import Metrics
 from schemas.errors import Overloaded, PayloadTooLarge, UnsupportedMediaType, UploadTimeout
@@ -94,54 +95,26 @@ class BodyReader:
         if announced > limit:
             raise _too_large(limit)
         hold.grow_to(announced)
-        body, has_more = await self._first(request)
-        if not has_more:
-            _check(len(body), limit, hold)
-            return body
-        return await self._rest(request, hold, limit, body)
-
-    async def _first(self, request: Request) -> tuple[bytes, bool]:
-        try:
-            async with asyncio.timeout(self.timeout):
-                return await _receive(request)
-        except TimeoutError:
-            raise self._too_slow() from None
-
-    async def _rest(self, request: Request, hold: Hold, limit: int, first: bytes) -> bytes:
-        chunks, received = [first], len(first)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        try:
-            async with asyncio.timeout(self.timeout) as patience:
-                has_more = True
-                while has_more:
-                    chunk, has_more = await _receive(request)
-                    chunks.append(chunk)
-                    received += len(chunk)
-                    _check(received, limit, hold)
-                    patience.reschedule(began + self.timeout + received / BYTES_PER_SECOND)
-        except TimeoutError:
-            raise self._too_slow() from None
-        return b"".join(chunks)
-
-    def _too_slow(self) -> UploadTimeout:
-        self.metrics.reject("slow_client")
-        return UploadTimeout()
-
-
-def _check(received: int, limit: int, hold: Hold) -> None:
-    if received > limit:
-        raise _too_large(limit)
-    hold.grow_to(received)
+        began, received, chunks = time.monotonic(), 0, []
+        has_more = True
+        while has_more:
+            event: Message = await request.receive()
+            if event["type"] == "http.disconnect":
+                raise ClientDisconnect
+            chunk = event.get("body", b"")
+            has_more = event.get("more_body", False)
+            chunks.append(chunk)
+            received += len(chunk)
+            if received > limit:
+                raise _too_large(limit)
+            hold.grow_to(received)
+            # The protocol's sweep wakes us about once a second while nothing arrives.
+            patience = self.timeout + received / BYTES_PER_SECOND
+            if has_more and time.monotonic() - began > patience:
+                self.metrics.reject("slow_client")
+                raise UploadTimeout
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def _too_large(limit: int) -> PayloadTooLarge:
     return PayloadTooLarge(f"The body is larger than the {limit / 2**20:.3g} MiB that are taken.")
-
-
-async def _receive(request: Request) -> tuple[bytes, bool]:
-    """The next piece of the body, and whether more will come."""
-    message = await request.receive()
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    return message.get("body", b""), message.get("more_body", False)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any
 
+import orjson
 from fastapi import FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from auth.principal import Scope
 from schemas.classify import (
-    BatchItem,
     BatchResponse,
     ClassifyOptions,
     ClassifyResponse,
     EncodedImage,
-    ItemProblem,
-    Timing,
 )
 from schemas.errors import ServiceError
+from service.core.answer import Timing
 from service.transport.dependencies import requires, runtime_of
 from service.transport.http.errors import STATUS
 from service.transport.http.lean_route import LeanRoute
@@ -76,15 +75,17 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
         ref, answer = await runtime.classifier.classify(
             image, model=options.model, top_k=options.top_k, timeout=_seconds(options)
         )
-    body = ClassifyResponse.model_construct(
-        model=ref,
-        predictions=answer.predictions,
-        abstained=answer.abstained,
-        image=answer.image,
-        timing=answer.timing,
-        request_id=request.state.request_id,
+    return _json(
+        {
+            "model": ref,
+            "predictions": answer.predictions,
+            "abstained": answer.abstained,
+            "image": answer.image,
+            "timing": answer.timing,
+            "request_id": request.scope["state"]["request_id"],
+        },
+        {"server-timing": _server_timing(answer.timing)},
     )
-    return _json(body, {"server-timing": _server_timing(answer.timing)})
 
 
 async def classify_batch(
@@ -104,13 +105,15 @@ async def classify_batch(
         results = await asyncio.gather(
             *(_item(request, options, part, turn, until) for part in parts)
         )
-    return _json(BatchResponse(model=ref, results=results, request_id=request.state.request_id), {})
+    return _json(
+        {"model": ref, "results": results, "request_id": request.scope["state"]["request_id"]}, {}
+    )
 
 
 async def _item(
     request: Request, options: ClassifyOptions, part: Part, turn: asyncio.Semaphore, until: float
-) -> BatchItem:
-    """One file of a batch."""
+) -> dict[str, object]:
+    """One file of a batch, as ``BatchItem`` says."""
     async with turn:
         left = until - asyncio.get_running_loop().time() if options.timeout_ms else None
         try:
@@ -119,9 +122,13 @@ async def _item(
             )
         except ServiceError as error:
             request.app.state.metrics.errors.labels(error.code).inc()
-            problem = ItemProblem(status=STATUS[error.code], code=error.code, detail=error.detail)
-            return BatchItem(file_name=part.file_name, problem=problem)
-    return BatchItem.model_construct(file_name=part.file_name, result=answer)
+            problem = {
+                "status": STATUS[error.code],
+                "code": error.code,
+                "detail": error.detail,
+            }
+            return {"file_name": part.file_name, "problem": problem}
+    return {"file_name": part.file_name, "result": answer}
 
 
 def add_classify_routes(app: FastAPI) -> None:
@@ -157,9 +164,9 @@ def _seconds(options: ClassifyOptions) -> float | None:
     return None if options.timeout_ms is None else options.timeout_ms / 1000
 
 
-def _json(body: ClassifyResponse | BatchResponse, headers: dict[str, str]) -> Response:
+def _json(body: dict[str, object], headers: dict[str, str]) -> Response:
     return Response(
-        body.__pydantic_serializer__.to_json(body, exclude_none=True),
+        orjson.dumps(body),
         headers={"cache-control": "no-store", **headers},
         media_type="application/json",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import http
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from observability.logging import get_logger
 from observability.metrics import Metrics
@@ -122,62 +122,59 @@ def violations_of(
 
 
 class ErrorBoundary:
-    """Pure ASGI: whatever nobody else caught becomes a 500 and one line in the log."""
+    """Pure ASGI: whatever nobody inside answered becomes a problem; what is our fault is logged."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs one request."""
-        started = False
-
-        async def watched_send(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
         try:
-            await self._app(scope, receive, watched_send)
+            await self._app(scope, receive, send)
+        except ServiceError as error:
+            await answer(error, scope["state"], self._metrics)(scope, receive, send)
         except ClientDisconnect:
             pass  # nobody is left to be answered
         except Exception as error:
             if scope["type"] != "http":
                 raise
-            request_id = scope["state"]["request_id"]
-            get_logger("http").exception("unexpected error", request_id=request_id)
-            if started:
-                raise
+            state = scope["state"]
+            get_logger("http").exception("unexpected error", request_id=state["request_id"])
+            if state.get("response_started"):
+                raise  # the connection is closed, so that the answer is seen to be cut short
             fault = ServerFault()
             fault.__cause__ = error
-            scope["app"].state.metrics.errors.labels(fault.code).inc()
-            await problem_response(fault, request_id)(scope, receive, send)
+            await answer(fault, state, self._metrics)(scope, receive, send)
+
+
+def answer(error: ServiceError, state: Mapping[str, str], metrics: Metrics) -> Response:
+    """The problem for ``error``, counted; ``state`` is the request's, with its id."""
+    metrics.errors.labels(error.code).inc()
+    if isinstance(error, ServerFault):
+        get_logger("http").error(
+            "server fault",
+            code=error.code,
+            cause=repr(error.__cause__),
+            request_id=state["request_id"],
+        )
+    return problem_response(error, state["request_id"])
 
 
 def add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
-    """Sends the four sources of errors through ``problem_response``, counting each."""
-
-    def answer(request: Request, error: ServiceError) -> Response:
-        metrics.errors.labels(error.code).inc()
-        if isinstance(error, ServerFault):
-            get_logger("http").error(
-                "server fault",
-                code=error.code,
-                cause=repr(error.__cause__),
-                request_id=request.state.request_id,
-            )
-        return problem_response(error, request.state.request_id)
+    """Sends what FastAPI and its router raise the same way, before their own handlers see it."""
 
     async def on_service_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)  # noqa: S101 - what it is registered for
-        return answer(request, error)
+        return answer(error, request.scope["state"], metrics)
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - see above
-        return answer(request, InvalidParameter(violations=violations_of(error)))
+        fault = InvalidParameter(violations=violations_of(error))
+        return answer(fault, request.scope["state"], metrics)
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - see above
-        response = answer(request, _from_http(error))
+        response = answer(_from_http(error), request.scope["state"], metrics)
         for name, value in (error.headers or {}).items():
             response.headers[name] = value
         return response

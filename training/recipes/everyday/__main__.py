@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from schemas.models import MODEL_FILE
 from training import distillation
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path(".cache/everyday"), help="for resuming")
     parser.add_argument("--epochs", type=int, default=recipe.SCHEDULE.epochs)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--smoke", action="store_true", help="a few photos, one epoch: does it run?")
+    parser.add_argument("--smoke", action="store_true", help="64 photos, one epoch: does it run?")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     schedule = replace(recipe.SCHEDULE, epochs=arguments.epochs)
@@ -47,10 +48,12 @@ def main() -> None:
         schedule = replace(schedule, epochs=1, batch=32)
         photos, checks = photos[:: len(photos) // 64][:64], checks[::50]
     views = make_views(arguments, photos, recipe.CROPS if not arguments.smoke else 1)
-    head = None
+    head = width = None
     if views.features_PVF is not None:
-        head = teach_head(views, len(names), epochs=8 if not arguments.smoke else 1)
-    width = None if views.features_PVF is None else views.features_PVF.shape[2]
+        width = views.features_PVF.shape[2]
+        head = teach_head(
+            views, views.features_PVF, len(names), epochs=8 if not arguments.smoke else 1
+        )
     torch.manual_seed(schedule.seed)
     student = recipe.make_student(len(names), width)
     validation = make_views(arguments, checks, 0)
@@ -86,26 +89,28 @@ def make_views(arguments: argparse.Namespace, photos: list[Photo], crops: int) -
     )
 
 
-def teach_head(views: Views, classes: int, epochs: int) -> torch.nn.Linear:
+def teach_head(
+    views: Views, features_PVF: NDArray[np.float16], classes: int, epochs: int
+) -> torch.nn.Linear:
     """The teacher's answers for our classes: a linear head on its features of every view."""
-    assert views.features_PVF is not None
     mean, std = distillation.feature_statistics(views)
-    features = torch.from_numpy(np.asarray(views.features_PVF, np.float32))
+    features = torch.from_numpy(np.asarray(features_PVF, np.float32))
     features = ((features - mean) / std).flatten(0, 1)
-    labels = torch.from_numpy(views.labels_P).repeat_interleave(views.features_PVF.shape[1])
+    labels = torch.from_numpy(views.labels_P).repeat_interleave(features_PVF.shape[1])
     return fit_head(features, labels, classes, epochs=epochs, seed=recipe.SCHEDULE.seed)
 
 
-@torch.no_grad()
 def validation_top1(model: torch.nn.Module, views: Views) -> float:
     """Share of the centre views that the model gets right."""
     device = next(model.parameters()).device
     right = 0
     for start in range(0, len(views.labels_P), 128):
-        pixels = torch.from_numpy(np.asarray(views.images_PVHWC[start : start + 128, 0]))
-        images = (pixels.to(device).permute(0, 3, 1, 2).float() - distillation.MEAN) / distillation.STD
-        best = model(images.contiguous(memory_format=torch.channels_last)).argmax(1).cpu().numpy()
-        right += int((best == views.labels_P[start : start + 128]).sum())
+        rows = slice(start, start + 128)
+        pixels = torch.from_numpy(np.asarray(views.images_PVHWC[rows, 0])).to(device)
+        images = distillation.normalised(pixels.permute(0, 3, 1, 2).float())
+        with torch.no_grad():
+            best = model(images).argmax(1).cpu().numpy()
+        right += int((best == views.labels_P[rows]).sum())
     return right / len(views.labels_P)
 
 

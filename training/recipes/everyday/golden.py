@@ -23,10 +23,12 @@ def yin_yang() -> Image.Image:
     centre, radius = 0.5, 0.44
     _disc(draw, unit, centre, centre, radius, "black")
     _disc(draw, unit, centre, centre, radius - 0.008, "white")
-    box = [(centre - radius) * unit, (centre - radius) * unit] + [(centre + radius) * unit] * 2
-    draw.pieslice(box, 90, 270, "black")
-    for y, outer, inner in ((centre - radius / 2, "black", "white"),
-                            (centre + radius / 2, "white", "black")):
+    low, high = (centre - radius) * unit, (centre + radius) * unit
+    draw.pieslice([low, low, high, high], 90, 270, "black")
+    for y, outer, inner in (
+        (centre - radius / 2, "black", "white"),
+        (centre + radius / 2, "white", "black"),
+    ):
         _disc(draw, unit, centre, y, radius / 2, outer)
         _disc(draw, unit, centre, y, radius / 8, inner)
     return image
@@ -56,9 +58,7 @@ def umbrella() -> Image.Image:
     draw.pieslice([0.08 * unit, 0.12 * unit, 0.92 * unit, 0.96 * unit], 180, 360, (200, 30, 40))
     for k in range(4):
         left = 0.08 + 0.21 * k
-        draw.ellipse(
-            [left * unit, 0.49 * unit, (left + 0.21) * unit, 0.60 * unit], "white"
-        )
+        draw.ellipse([left * unit, 0.49 * unit, (left + 0.21) * unit, 0.60 * unit], "white")
     draw.rectangle([0.49 * unit, 0.06 * unit, 0.51 * unit, 0.86 * unit], (60, 40, 30))
     draw.arc(
         [0.49 * unit, 0.78 * unit, 0.62 * unit, 0.94 * unit], 0, 180, (60, 40, 30), int(0.02 * unit)
@@ -75,12 +75,13 @@ def _canvas(colour: str | tuple[int, int, int]) -> tuple[Image.Image, ImageDraw.
 def _disc(
     draw: ImageDraw.ImageDraw, unit: int, x: float, y: float, radius: float, colour: str
 ) -> None:
-    draw.ellipse([(x - radius) * unit, (y - radius) * unit, (x + radius) * unit, (y + radius) * unit], colour)
+    corners = ((x - radius) * unit, (y - radius) * unit, (x + radius) * unit, (y + radius) * unit)
+    draw.ellipse(corners, colour)
 
 
 def _letters(draw: ImageDraw.ImageDraw, unit: int) -> None:
     """S T O P in strokes, since fonts differ between machines."""
-    strokes = {
+    strokes: dict[str, list[list[tuple[float, float]]]] = {
         "S": [[(1, 0), (0, 0), (0, 1), (1, 1), (1, 2), (0, 2)]],
         "T": [[(0, 0), (1, 0)], [(0.5, 0), (0.5, 2)]],
         "O": [[(0, 0), (1, 0), (1, 2), (0, 2), (0, 0)]],

@@ -157,7 +157,8 @@ def _write_results(
     middle.plot(curve.confidence[used], curve.accuracy[used], "o-", color="tab:orange")
     middle.set(
         title=f"Reliability on test (error {report.expected_calibration_error:.3f})",
-        xlabel="best score", ylabel="share right",
+        xlabel="best score",
+        ylabel="share right",
     )
     confidence, hits = shares.max(1), shares.argmax(1) == labels
     order = np.argsort(-confidence)
@@ -166,7 +167,8 @@ def _write_results(
     right.axvline(100 * report.answered, ls="--", color="grey")
     right.set(
         title="Accuracy of what is answered (dashed: threshold)",
-        xlabel="% of photos answered", ylabel="% right",
+        xlabel="% of photos answered",
+        ylabel="% right",
     )
     right.grid(alpha=0.3)
     figure.savefig(results / "evaluation.png", dpi=110)

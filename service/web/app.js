@@ -1,0 +1,242 @@
+// The page: sign in, show photos, read the answers. No framework, nothing from elsewhere.
+// The access token lives in this module's memory alone: a reload forgets it.
+
+import { Problem, classify, listModels, signIn } from "./api.js";
+import { Card } from "./card.js";
+import { save, toCsv, toJson } from "./exports.js";
+import { Queue } from "./queue.js";
+
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+const $ = (id) => document.getElementById(id);
+const queue = new Queue(send, showProgress);
+let token = null;
+let cards = [];
+let isBusy = false;
+
+// --- signing in and out
+
+/** A link `/#token=...` signs in. The token leaves the address bar and the history at once. */
+function takeTokenFromLink() {
+  const [name, value] = location.hash.split("=");
+  if (name !== "#token") return null;
+  history.replaceState(null, "", location.pathname + location.search);
+  return value ?? "";
+}
+
+async function start() {
+  const linked = takeTokenFromLink();
+  if (linked === null) {
+    if (!token) askToSignIn();
+    return;
+  }
+  try {
+    if (!JWT.test(linked)) throw new Problem(401, "not a token");
+    await enter(linked, subjectOf(linked));
+  } catch (problem) {
+    const isStale = problem.status === 401;
+    askToSignIn(isStale ? "This link no longer works. Sign in with name and password." : problem.message);
+  }
+}
+
+async function submitSignIn(event) {
+  event.preventDefault();
+  const name = $("name").value;
+  $("sign-in-button").disabled = true;
+  $("sign-in-notice").hidden = true;
+  try {
+    const issued = await signIn(name, $("password").value);
+    await enter(issued.access_token, name);
+  } catch (problem) {
+    askToSignIn(problem.message);
+    $("password").select();
+  } finally {
+    $("sign-in-button").disabled = false;
+  }
+}
+
+/** Starts to work with a token. Throws a Problem if the server does not take it. */
+async function enter(newToken, name) {
+  showModels(await listModels(newToken));
+  token = newToken;
+  $("password").value = "";
+  $("name").value = name; // for the next time
+  $("user-name").textContent = name;
+  $("account").hidden = $("workspace").hidden = false;
+  if (!$("sign-in").hidden) $("choose").focus(); // what had the focus goes away
+  $("sign-in").hidden = true;
+  document.body.classList.remove("greeting");
+  announce("Signed in.");
+  queue.open();
+}
+
+/** Shows the form; what is on the page already stays, and goes on once somebody has signed in. */
+function askToSignIn(notice = "") {
+  token = null;
+  queue.close();
+  $("account").hidden = true;
+  $("workspace").hidden = cards.length === 0;
+  $("sign-in").hidden = false;
+  document.body.classList.toggle("greeting", cards.length === 0);
+  $("sign-in-notice").textContent = notice;
+  $("sign-in-notice").hidden = !notice;
+  ($("name").value ? $("password") : $("name")).focus();
+}
+
+function signOut() {
+  clear();
+  $("name").value = "";
+  askToSignIn();
+  announce("Signed out.");
+}
+
+/** Whom a token stands for, to be shown only: the server alone verifies tokens. */
+function subjectOf(jwt) {
+  try {
+    const claims = jwt.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const bytes = Uint8Array.from(atob(claims), (character) => character.charCodeAt(0));
+    return String(JSON.parse(new TextDecoder().decode(bytes)).sub);
+  } catch {
+    return "";
+  }
+}
+
+function showModels(models) {
+  const options = models.map(({ name, description, ready, default: isDefault }) => {
+    const option = new Option(ready ? name : `${name} (not ready)`, name, isDefault, isDefault);
+    option.title = description;
+    return option;
+  });
+  const chosen = $("model").value;
+  $("model").replaceChildren(...options);
+  if (models.some((model) => model.name === chosen)) $("model").value = chosen;
+  $("model").hidden = models.length < 2;
+  $("only-model").hidden = models.length !== 1;
+  $("only-model").textContent = models[0]?.name ?? "";
+  $("model-label").hidden = models.length === 0;
+}
+
+// --- photos
+
+function add(files) {
+  if (files.length === 0) return;
+  const added = Array.from(files, (file) => new Card(file, retry));
+  cards.push(...added);
+  $("cards").prepend(...added.map((card) => card.element));
+  announce(added.length === 1 ? "One photo added." : `${added.length} photos added.`);
+  queue.put(added);
+}
+
+/** Asks the server about one photo; called by the queue. */
+async function send(card, signal) {
+  const sentWith = token;
+  try {
+    return await classify(sentWith, card.file, { model: $("model").value, signal });
+  } catch (problem) {
+    // Several answers may come back late; only the first one ends the session.
+    if (problem.status === 401 && sentWith === token) {
+      askToSignIn("Your sign-in has run out. Sign in again, and the waiting photos go on.");
+    }
+    if (problem.status === 0 && !(await isReadable(card.file))) {
+      throw new Problem(400, "The file cannot be read: it is a folder, or it was moved or changed.");
+    }
+    throw problem;
+  }
+}
+
+async function isReadable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function retry(...failed) {
+  $("choose").focus(); // the button that was pressed goes away
+  queue.put(failed);
+}
+
+function clear() {
+  queue.clear();
+  cards = [];
+  $("cards").replaceChildren();
+  showProgress();
+}
+
+// --- what the page says
+
+function showProgress() {
+  const [total, left] = [cards.length, queue.size];
+  const failed = cards.filter((card) => card.state === "failed").length;
+  const unsure = cards.filter((card) => card.result?.abstained && card.state === "done").length;
+  const retryable = cards.filter((card) => card.canBeRetried).length;
+  $("progress").hidden = left === 0;
+  $("progress-bar").max = Math.max(total, 1);
+  $("progress-bar").value = total - left;
+  $("progress-text").textContent = `${total - left} of ${total}`;
+  document.title = left > 0 ? `${total - left} of ${total} · Potoo` : "Potoo";
+  $("summary").hidden = total === 0 || left > 0;
+  $("summary").textContent = [
+    total === 1 ? "1 photo" : `${total} photos`,
+    unsure && `${unsure} not sure`,
+    failed && `${failed} without an answer`,
+  ].filter(Boolean).join(" · ");
+  $("drop-zone").classList.toggle("compact", total > 0);
+  $("drop-zone").classList.toggle("looking", left > 0);
+  $("actions").hidden = total === 0;
+  $("retry-all").hidden = retryable < 2 || left > 0;
+  $("retry-all").textContent = `Try ${retryable} again`;
+  if (isBusy && left === 0 && total > 0) announce(`Done: ${$("summary").textContent}.`);
+  isBusy = left > 0;
+}
+
+function announce(text) {
+  $("announcer").textContent = text;
+}
+
+// --- wiring
+
+$("sign-in-form").addEventListener("submit", submitSignIn);
+$("sign-out").addEventListener("click", signOut);
+$("choose").addEventListener("click", () => $("files").click());
+$("take").addEventListener("click", () => $("camera").click());
+for (const input of [$("files"), $("camera")]) {
+  input.addEventListener("change", () => {
+    add(input.files);
+    input.value = ""; // so that the same photo can be chosen again
+  });
+}
+$("retry-all").addEventListener("click", () => retry(...cards.filter((card) => card.canBeRetried)));
+$("clear").addEventListener("click", () => {
+  clear();
+  $("choose").focus();
+  announce("Cleared.");
+});
+$("save-csv").addEventListener("click", () => save("potoo.csv", toCsv(cards), "text/csv"));
+$("save-json").addEventListener("click", () => save("potoo.json", toJson(cards), "application/json"));
+addEventListener("hashchange", start);
+
+// The whole window takes drops: a photo that misses the zone must not replace the page.
+addEventListener("dragover", (event) => {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  $("drop-zone").classList.add("eager");
+});
+addEventListener("dragleave", (event) => {
+  if (event.relatedTarget === null) $("drop-zone").classList.remove("eager");
+});
+addEventListener("drop", (event) => {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  $("drop-zone").classList.remove("eager");
+  if (!$("workspace").hidden) add(event.dataTransfer.files);
+});
+addEventListener("paste", (event) => {
+  if (!$("workspace").hidden) add(event.clipboardData.files);
+});
+$("drop-zone").addEventListener("click", (event) => {
+  if (event.target.closest("button, input") === null) $("files").click();
+});
+
+start();
