@@ -50,7 +50,9 @@ def textbook(spec: InputSpec) -> Prepare:
             return array if spec.layout is Layout.NHWC else array.transpose(2, 0, 1)
         if spec.colour is Colour.BGR:
             array = array[:, :, ::-1]
-        tensor: NDArray[np.float32] = (array.astype(np.float32) * np.float32(spec.scale) - mean) / std
+        tensor: NDArray[np.float32] = (
+            array.astype(np.float32) * np.float32(spec.scale) - mean
+        ) / std
         return np.ascontiguousarray(tensor.transpose(2, 0, 1))
 
     return prepare

@@ -17,8 +17,9 @@ wrk.headers["Content-Type"] = "{content_type}"
 wrk.headers["Authorization"] = "Bearer {token}"
 function done(summary, latency, requests)
   local e = summary.errors
+  local errors = e.connect + e.read + e.write + e.status + e.timeout
   io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration,
-    latency:percentile(50), latency:percentile(99), e.connect + e.read + e.write + e.status + e.timeout))
+    latency:percentile(50), latency:percentile(99), errors))
 end
 """
 

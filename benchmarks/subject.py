@@ -1,4 +1,4 @@
-"""The server under test, with everything on that a user gets: tokens, limits, metrics, access log."""
+"""The server under test, with all that a user gets: tokens, limits, metrics, access log."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ class Subject:
     def cpu_seconds(self) -> float:
         """CPU time of the whole process tree so far."""
         tree = [self.process, *self.process.children(recursive=True)]
-        return sum(sum(process.cpu_times()[:2]) for process in tree)
+        times = [process.cpu_times() for process in tree]
+        return float(sum(time.user + time.system for time in times))
 
     def memory_mib(self) -> float:
         """Resident memory of the whole process tree now."""
         tree = [self.process, *self.process.children(recursive=True)]
-        return sum(process.memory_info().rss for process in tree) / 2**20
+        return float(sum(process.memory_info().rss for process in tree) / 2**20)
 
 
 @contextmanager
@@ -54,7 +55,9 @@ def running(models: Path, *arguments: str) -> Iterator[Subject]:
             start = time.perf_counter() - began
             token = subprocess.run(
                 [*potoo, "token", "--user", "admin", "--ttl", "8h", *place],
-                capture_output=True, text=True, check=True,
+                capture_output=True,
+                text=True,
+                check=True,
             ).stdout.strip()
             yield Subject(line.split()[-1], token, start, psutil.Process(process.pid))
         finally:

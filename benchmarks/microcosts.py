@@ -1,0 +1,118 @@
+"""What single parts of a request cost, in microseconds of CPU."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from pathlib import Path
+
+import httpx
+import orjson
+
+from auth.authenticator import Authenticator
+from auth.keys import load_keys
+from auth.principal import ALL_SCOPES
+from auth.settings import AuthSettings
+from auth.store import AccountStore, open_store, sqlite_url
+from auth.tokens import TokenCodec
+from benchmarks import photo
+from observability.logging import configure_logging
+from observability.metrics import Metrics
+from observability.middleware import Message, ObservabilityMiddleware, Receive, Scope, Send
+from observability.settings import ObservabilitySettings
+from service.core.answer import Classification, ImageFacts, Prediction, Timing
+from service.transport.http.multipart import parse_form
+
+ROUNDS = 7
+CALLS = 2000
+
+
+def measure() -> dict[str, float]:
+    """Name of a part to microseconds a call, the best of a few rounds."""
+    # The access log is written for real, to nowhere.
+    with tempfile.TemporaryDirectory() as name, Path(os.devnull).open("w") as null:
+        with redirect_stderr(null):
+            return asyncio.run(_measure(Path(name)))
+
+
+async def _measure(folder: Path) -> dict[str, float]:
+    settings = AuthSettings()
+    codec = TokenCodec(load_keys(folder / "keys"), settings)
+    token = codec.issue("bench", ALL_SCOPES, 3600)
+    async with open_store(sqlite_url(folder / "bench.db")) as store:
+        authenticator = _authenticator(store, codec, settings)
+        authenticator.authenticate(token)
+        costs = {
+            "token, seen before": best(lambda: authenticator.authenticate(token)),
+            "token, new (ES256)": best(lambda: codec.verify(token), calls=200),
+            "multipart form": best(_form()),
+            "answer to JSON": best(_answer()),
+        }
+        authenticator.close()
+    costs["id and metrics"] = await _middleware_cost(access_log=False)
+    costs["id, metrics and access log"] = await _middleware_cost(access_log=True)
+    return costs
+
+
+def best(call: Callable[[], object], calls: int = CALLS) -> float:
+    """Microseconds of CPU a call."""
+    rounds = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        for _ in range(calls):
+            call()
+        rounds.append((time.process_time() - began) / calls * 1e6)
+    return min(rounds)
+
+
+def _authenticator(store: AccountStore, codec: TokenCodec, settings: AuthSettings) -> Authenticator:
+    return Authenticator(store, codec, settings)
+
+
+def _form() -> Callable[[], object]:
+    request = httpx.Request("POST", "http://bench", files={"file": ("a.jpg", photo.jpeg())})
+    body, kind = request.read(), request.headers["content-type"]
+    return lambda: parse_form(kind, body, max_parts=8, max_file_name_chars=255)
+
+
+def _answer() -> Callable[[], object]:
+    answer = Classification(
+        [Prediction(f"class {k}", k, 0.1) for k in range(5)],
+        abstained=False,
+        image=ImageFacts("JPEG", 500, 375),
+        timing=Timing(1.0, 0.1, 1.0, 2.2),
+    )
+    return lambda: orjson.dumps({"result": answer})
+
+
+async def _middleware_cost(*, access_log: bool) -> float:
+    """What ObservabilityMiddleware adds to an application that only answers."""
+
+    async def app(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def send(_: Message) -> None:
+        return None
+
+    configure_logging(ObservabilitySettings(log_format="json"))
+    watched = ObservabilityMiddleware(app, metrics=Metrics(), access_log=access_log)
+
+    async def rounds(target: Callable[[Scope, Receive, Send], object]) -> float:
+        results = []
+        for _ in range(ROUNDS):
+            began = time.process_time()
+            for _ in range(CALLS):
+                scope = {"type": "http", "method": "POST", "headers": [], "state": {}}
+                await target(scope, receive, send)  # type: ignore[misc]
+            results.append((time.process_time() - began) / CALLS * 1e6)
+        return min(results)
+
+    return await rounds(watched) - await rounds(app)
