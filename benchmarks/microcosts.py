@@ -34,9 +34,12 @@ CALLS = 2000
 def measure() -> dict[str, float]:
     """Name of a part to microseconds a call, the best of a few rounds."""
     # The access log is written for real, to nowhere.
-    with tempfile.TemporaryDirectory() as name, Path(os.devnull).open("w") as null:
-        with redirect_stderr(null):
-            return asyncio.run(_measure(Path(name)))
+    with (
+        tempfile.TemporaryDirectory() as name,
+        Path(os.devnull).open("w") as null,
+        redirect_stderr(null),
+    ):
+        return asyncio.run(_measure(Path(name)))
 
 
 async def _measure(folder: Path) -> dict[str, float]:

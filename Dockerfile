@@ -1,0 +1,48 @@
+# syntax=docker/dockerfile:1
+# Build:  make image
+# Run:    docker run --read-only --tmpfs /tmp --cap-drop ALL -p 127.0.0.1:8000:8000 \
+#           -v potoo-data:/data -e POTOO_ADMIN_PASSWORD=... potoo:0.1.0
+
+FROM python:3.13-slim AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /src
+# The locked requirements change less often than the code: a layer of their own.
+COPY requirements.txt requirements-build.txt ./
+RUN python -m venv /opt/potoo \
+ && /opt/potoo/bin/pip install --require-hashes -r requirements.txt \
+ && pip install --require-hashes -r requirements-build.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY auth auth
+COPY observability observability
+COPY schemas schemas
+COPY service service
+COPY models models
+RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
+ && /opt/potoo/bin/pip install --no-deps --no-index /wheels/*.whl \
+ && /opt/potoo/bin/pip uninstall --yes pip \
+ && /opt/potoo/bin/python -m compileall -q /opt/potoo/lib
+
+FROM python:3.13-slim
+LABEL org.opencontainers.image.title="Potoo" \
+      org.opencontainers.image.description="A small, safe image classification server" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN groupadd --gid 10001 potoo \
+ && useradd --uid 10001 --gid potoo --no-create-home --shell /usr/sbin/nologin potoo \
+ && install --directory --owner potoo --group potoo --mode 0700 /data
+COPY --from=build /opt/potoo /opt/potoo
+# Inside a container 127.0.0.1 would reach nobody; publish the port where it should be reached.
+ENV PATH=/opt/potoo/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    POTOO_HOST=0.0.0.0 \
+    POTOO_DATA_DIR=/data \
+    POTOO_OBSERVABILITY__LOG_FORMAT=json
+USER 10001:10001
+WORKDIR /data
+VOLUME /data
+EXPOSE 8000
+# Potoo drains for up to 25 seconds: give docker stop --time 30.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \
+  CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:%s/readyz' % os.environ.get('POTOO_PORT', '8000'), timeout=2)"]
+ENTRYPOINT ["potoo"]
+CMD ["serve"]
