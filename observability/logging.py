@@ -90,9 +90,10 @@ def _show_timestamp(
     return event
 
 
-def _json(event: object, **_: object) -> str:
+def _json(event: dict[str, object], **_: object) -> str:
     return _json_bytes(event).decode()
 
 
-def _json_bytes(event: object, **_: object) -> bytes:
-    return orjson.dumps(event, default=str)
+def _json_bytes(event: dict[str, object], **_: object) -> bytes:
+    first = {name: event.pop(name, None) for name in ("timestamp", "level", "logger", "event")}
+    return orjson.dumps({**first, **event}, default=str)

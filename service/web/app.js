@@ -143,12 +143,16 @@ async function send(card, signal) {
   }
 }
 
+/** Looks at the beginning alone: a photo may be large. */
 async function isReadable(file) {
+  const reader = file.stream().getReader();
   try {
-    await file.slice(0, 1).arrayBuffer();
+    await reader.read();
     return true;
   } catch {
     return false;
+  } finally {
+    reader.cancel().catch(() => {});
   }
 }
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from auth.principal import Scope
 from schemas.models import ModelInfo, ModelList
 from service.transport.dependencies import ClassifierDep, requires
+from service.transport.http.negotiation import require_json
 from service.transport.http.openapi import problems
 
 router = APIRouter(
     prefix="/v1/models",
     tags=["models"],
-    dependencies=[requires(Scope.MODELS_READ)],
-    responses=problems(400, 401, 403, 500),
+    dependencies=[requires(Scope.MODELS_READ), Depends(require_json)],
+    responses=problems(400, 401, 403, 406, 500),
 )
 
 
