@@ -60,7 +60,7 @@ def textbook(spec: InputSpec) -> Prepare:
 
 def better(spec: InputSpec) -> Prepare:
     """The server's own preprocessing."""
-    preprocess = Preprocessor(spec, ImageLimits(50_000_000, 1000))
+    preprocess = Preprocessor(spec, ImageLimits(50_000_000, 1000, 2**28))
     return lambda data: preprocess(data).tensor
 
 

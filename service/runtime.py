@@ -85,7 +85,7 @@ async def open_classifier(
     """
     inference, limits = settings.inference, settings.limits
     options = ModelOptions(
-        ImageLimits(limits.max_pixels, limits.max_frames),
+        ImageLimits(limits.max_pixels, limits.max_frames, limits.max_decode_bytes),
         BatchPolicy(
             max_batch_size=inference.max_batch_size,
             max_queue_delay=inference.max_queue_delay_ms / 1000,

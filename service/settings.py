@@ -55,6 +55,9 @@ class LimitSettings(_Group):
     max_pixels: int = Field(
         default=50_000_000, ge=1, le=89_000_000, description="pixels of one image"
     )
+    max_decode_bytes: int = Field(
+        default=256 * 2**20, ge=2**20, description="memory that decoding one image may take"
+    )
     max_frames: int = Field(
         default=1000, ge=1, description="frames that a PNG or WebP animation may announce"
     )

@@ -8,9 +8,10 @@ Embedded ICC profiles are ignored: classifiers are trained on pixels as they are
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin
@@ -35,6 +36,17 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"MM\x00+", "TIFF"),
 )
 EXIF_ORIENTATION = 0x0112
+# Pillow keeps 4 bytes a pixel; libwebp's animation decoder needs three more copies of the canvas.
+DECODE_BYTES = {"WEBP": 16}
+LARGE_BYTES = 64 * 2**20
+STRIP_PIXELS = 2**20
+MAX_SCANS = 100
+SCANNED_SHARE = 20
+CHEAP_BYTES = 128 * 2**10
+MAX_READS = 10_000
+# From this shrink on whole blocks of pixels are averaged first; Pillow's documentation calls 3
+# "visually indistinguishable from fair resampling". It makes large images several times cheaper.
+REDUCING_GAP = 3.0
 WIDEST_FILTER = 3
 """Pixels that Lanczos looks to either side, at the coarser of the two scales."""
 
@@ -44,10 +56,16 @@ _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What is refused before any pixel is decoded."""
+    """What is refused before any pixel is decoded; shared by all models of a process.
+
+    ``large``: held while an image of more than ``LARGE_BYTES`` is decoded, so that memory is not
+    taken several times over.
+    """
 
     max_pixels: int
     max_frames: int
+    max_decode_bytes: int
+    large: threading.Lock = field(default_factory=threading.Lock)
 
 
 @dataclass(slots=True)
@@ -125,10 +143,10 @@ def open_image(data: bytes, limits: ImageLimits) -> Iterator[OpenImage]:
     """
     name = sniff(data)
     try:
-        with Image.open(io.BytesIO(data), formats=(name,)) as file:
+        with Image.open(_reader(data), formats=(name,)) as file:
             width, height = file.size
-            if width * height > limits.max_pixels:
-                raise ImageTooLarge(_too_large(width, height, limits))
+            _check_size(name, width, height, limits)
+            _check_scans(file, data, limits)
             # GIF and TIFF say their number of frames only at the end; only the first is read.
             if name in {"PNG", "WEBP"} and getattr(file, "n_frames", 1) > limits.max_frames:
                 message = f"The image has more than {limits.max_frames} frames."
@@ -136,7 +154,9 @@ def open_image(data: bytes, limits: ImageLimits) -> Iterator[OpenImage]:
             orientation = _orientation(file)
             if orientation >= 5:
                 width, height = height, width
-            yield OpenImage(file, name, orientation, width, height)
+            is_large = name != "JPEG" and width * height * DECODE_BYTES.get(name, 4) > LARGE_BYTES
+            with limits.large if is_large else nullcontext():
+                yield OpenImage(file, name, orientation, width, height)
     except CallerError:
         raise
     except Image.DecompressionBombError as error:
@@ -172,10 +192,17 @@ def region(image: OpenImage, box: Box, mode: str, scaled_to: tuple[float, float]
     if file.mode == mode and "transparency" not in file.info:
         return Region(file, stored)
     # Only what is needed is converted: with a margin for the resampling filter.
-    outer = _outer(stored, file.size, max(width / across, height / down))
-    part = _converted(file.crop(outer), mode)
+    shrink = max(file.width / across, file.height / down, 1)
+    outer = _outer(stored, file.size, WIDEST_FILTER * shrink + 1)
+    factor = max(1, int(shrink / REDUCING_GAP))
     left, upper = outer[:2]
-    return Region(part, (stored[0] - left, stored[1] - upper, stored[2] - left, stored[3] - upper))
+    inner = (
+        (stored[0] - left) / factor,
+        (stored[1] - upper) / factor,
+        (stored[2] - left) / factor,
+        (stored[3] - upper) / factor,
+    )
+    return Region(_converted(file, outer, mode, factor), inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +213,47 @@ class Region:
     box: Box
 
 
-def _outer(box: Box, size: tuple[int, int], shrink: float) -> tuple[int, int, int, int]:
-    """The whole pixels around a box, with a margin for the widest filter at this scale."""
-    margin = WIDEST_FILTER * max(shrink, 1) + 1
+def _check_size(name: str, width: int, height: int, limits: ImageLimits) -> None:
+    pixels = min(limits.max_pixels, limits.max_decode_bytes // DECODE_BYTES.get(name, 4))
+    if width * height > pixels:
+        raise ImageTooLarge(
+            f"The image has {width} x {height} pixels; "
+            f"up to {pixels / 1e6:.3g} megapixels are taken."
+        )
+
+
+def _check_scans(file: ImageFile.ImageFile, data: bytes, limits: ImageLimits) -> None:
+    """Refuses JPEGs of many scans: 75 bytes of an upload can cost a pass over all pixels."""
+    if file.format in {"JPEG", "MPO"}:
+        scans = data.count(b"\xff\xda")  # entropy-coded data never holds a marker
+        pixels = file.width * file.height
+        if scans > MAX_SCANS or scans * pixels > SCANNED_SHARE * limits.max_pixels:
+            raise ImageTooLarge("The image has too many scans.")
+    elif file.info.get("compression") in {"jpeg", "tiff_jpeg"} and b"\xff\xc2" in data:
+        raise UnsupportedImage("Progressive JPEG inside TIFF is not supported.")
+
+
+def _reader(data: bytes) -> io.BytesIO:
+    return io.BytesIO(data) if len(data) <= CHEAP_BYTES else _BoundedReader(data)
+
+
+class _BoundedReader(io.BytesIO):
+    """Ends a file of a million empty segments: Pillow walks through them in Python."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._reads_left = MAX_READS + len(data) // 1024
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As ``BytesIO``, so many times."""
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            raise InvalidImage("The image file has too many segments.")
+        return super().read(size)
+
+
+def _outer(box: Box, size: tuple[int, int], margin: float) -> tuple[int, int, int, int]:
+    """The whole pixels around a box."""
     return (
         max(0, int(box[0] - margin)),
         max(0, int(box[1] - margin)),
@@ -197,20 +262,36 @@ def _outer(box: Box, size: tuple[int, int], shrink: float) -> tuple[int, int, in
     )
 
 
-def _converted(part: Image.Image, mode: str) -> Image.Image:
+def _converted(
+    image: Image.Image, outer: tuple[int, int, int, int], mode: str, factor: int
+) -> Image.Image:
+    """A part of an image as RGB or grey, made ``factor`` times smaller by averaging.
+
+    It is done in strips: a conversion takes as much memory as what it converts.
+    """
+    left, upper, right, lower = outer
+    whole = Image.new(mode, (-(-(right - left) // factor), -(-(lower - upper) // factor)))
+    rows = max(1, STRIP_PIXELS // (right - left) // factor) * factor
+    for top in range(upper, lower, rows):
+        strip = image.crop((left, top, right, min(top + rows, lower)))
+        strip.info = image.info
+        strip = _in_mode(strip, mode)
+        whole.paste(strip.reduce(factor) if factor > 1 else strip, (0, (top - upper) // factor))
+    return whole
+
+
+def _in_mode(strip: Image.Image, mode: str) -> Image.Image:
     """Any mode to RGB or grey: 16 bits scaled, transparency on white."""
-    if part.mode in _SIXTEEN_BIT:
+    if strip.mode in _SIXTEEN_BIT:
         # Pillow's own conversion clips: everything above 255 would turn white.
-        wide = np.asarray(part)
-        part = Image.fromarray((wide >> 8).astype(np.uint8))
-    elif part.mode in {"I", "F"}:
-        message = "Images of 32 bits a sample are not supported."
-        raise UnsupportedImage(message)
-    if part.mode in _WITH_ALPHA or "transparency" in part.info:
-        layer = part.convert("RGBA")
-        part = Image.new("RGBA", layer.size, "white")
-        part.alpha_composite(layer)
-    return part if part.mode == mode else part.convert(mode)
+        strip = Image.fromarray((np.asarray(strip) >> 8).astype(np.uint8))
+    elif strip.mode in {"I", "F"}:
+        raise UnsupportedImage("Images of 32 bits a sample are not supported.")
+    if strip.mode in _WITH_ALPHA or "transparency" in strip.info:
+        layer = strip.convert("RGBA")
+        strip = Image.new("RGBA", layer.size, "white")
+        strip.alpha_composite(layer)
+    return strip if strip.mode == mode else strip.convert(mode)
 
 
 def _orientation(file: ImageFile.ImageFile) -> int:
@@ -222,10 +303,3 @@ def _orientation(file: ImageFile.ImageFile) -> int:
     except Exception:  # noqa: BLE001 - damaged metadata does not spoil good pixels
         return 1
     return value if value in UPRIGHT else 1
-
-
-def _too_large(width: int, height: int, limits: ImageLimits) -> str:
-    return (
-        f"The image has {width} x {height} pixels; "
-        f"up to {limits.max_pixels / 1e6:.3g} megapixels are taken."
-    )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from schemas.models import Colour, Dtype, InputSpec, Interpolation, Layout, Squash
-from service.core.decoding import UPRIGHT, Box, ImageLimits, open_image, region
+from service.core.decoding import REDUCING_GAP, UPRIGHT, Box, ImageLimits, open_image, region
 from service.core.engine import Images
 
 FILTERS = {
@@ -24,9 +24,6 @@ FILTERS = {
     Interpolation.BICUBIC: Image.Resampling.BICUBIC,
     Interpolation.LANCZOS: Image.Resampling.LANCZOS,
 }
-# From this shrink on, Pillow first averages whole blocks; its documentation calls 3.0 "visually
-# indistinguishable from fair resampling". It makes large PNGs several times cheaper.
-REDUCING_GAP = 3.0
 
 
 @dataclass(frozen=True, slots=True)
