@@ -49,7 +49,9 @@ def main() -> None:
     parser.add_argument("--model", help="which of its models; the default one if absent")
     parser.add_argument("--scheme", choices=["light", "dark"], default="light")
     parser.add_argument("--size", choices=list(SIZES), default="desktop")
-    parser.add_argument("--photos", nargs="+", default=PHOTOS, help="names in skimage/data")
+    parser.add_argument(
+        "--photos", nargs="+", default=PHOTOS, help="names in skimage/data, or absolute paths"
+    )
     parser.add_argument("--chromium", default=CHROMIUM, help="the browser's program")
     given = parser.parse_args()
     photos = [photo_folder() / name for name in given.photos]

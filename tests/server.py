@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ class LiveServer:
     data_dir: Path
     banner: str
     log: Path
-    tokens: dict[str, str] = field(default_factory=dict)
+    tokens: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -36,7 +37,7 @@ class LiveServer:
 
     def token(self, scope: str = "classify models:read") -> str:
         """An access token of the first account, by signing in over HTTP."""
-        if scope not in self.tokens:
+        if time.monotonic() > self.tokens.get(scope, ("", 0.0))[1]:
             answer = httpx.post(
                 f"{self.url}/v1/auth/token",
                 data={
@@ -46,8 +47,10 @@ class LiveServer:
                     "scope": scope,
                 },
             )
-            self.tokens[scope] = answer.raise_for_status().json()["access_token"]
-        return self.tokens[scope]
+            body = answer.raise_for_status().json()
+            fresh_until = time.monotonic() + body["expires_in"] / 2
+            self.tokens[scope] = body["access_token"], fresh_until
+        return self.tokens[scope][0]
 
     def client(self, scope: str = "classify models:read") -> httpx.Client:
         """An HTTP client that is signed in."""

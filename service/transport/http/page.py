@@ -15,12 +15,12 @@ from schemas.errors import NotFound
 
 WEB_FOLDER = Path(__file__).parent.parent.parent / "web"
 PAGE_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 # Swagger UI sets style attributes and draws icons from data: URLs.
 DOCS_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(
-    "img-src 'self' blob:", "img-src 'self' data: blob:"
+    "img-src 'self'", "img-src 'self' data:"
 )
 
 

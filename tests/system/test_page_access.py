@@ -1,0 +1,191 @@
+"""The web page for everybody: keyboard, phone, both colour schemes, little motion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import Visit, photo, visit
+from tests.pictures import GREEN, RED, plain
+from tests.server import PASSWORD, LiveServer
+
+LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
+LEAST_TARGET = 44  # CSS pixels; WCAG 2.2, success criterion 2.5.5
+LONG_NAME = f"{'IMG_20261121_' * 12}.png"
+FOCUSED = """() => {
+    if (document.activeElement === document.body) return ["", true];  // between the last and the first
+    const style = getComputedStyle(document.activeElement);
+    return [document.activeElement.textContent.trim() || document.activeElement.id,
+            style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2];
+}"""
+CONTRASTS = """() => {
+    const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+    const light = ([red, green, blue]) => {
+        const [r, g, b] = [red, green, blue].map((channel) => {
+            const share = channel / 255;
+            return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+        });
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const behind = (element) => {
+        for (let at = element; at; at = at.parentElement) {
+            const colour = parse(getComputedStyle(at).backgroundColor);
+            if (colour[3] !== 0) return colour;
+        }
+        throw Error("nothing behind " + element.outerHTML);
+    };
+    const found = [];
+    for (const element of document.querySelectorAll("body *")) {
+        const text = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE)
+            .map((node) => node.data.trim()).join(" ");
+        if (!text || !element.checkVisibility()) continue;
+        const [one, other] = [parse(getComputedStyle(element).color), behind(element)].map(light);
+        found.push([text, (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)]);
+    }
+    return found;
+}"""
+
+
+@pytest.fixture
+def page(browser: Browser, server: LiveServer) -> Iterator[Visit]:
+    with visit(browser, server.url) as visited:
+        yield visited
+
+
+def tab_to(page: Page, what: str) -> None:
+    """Presses Tab until the named control has the focus, which must be seen at every stop."""
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        name, is_visible = page.evaluate(FOCUSED)
+        assert is_visible, f"nobody sees that {name} has the focus"
+        if name == what:
+            return
+    pytest.fail(f"Tab never reaches {what}")
+
+
+def test_everything_works_from_the_keyboard(page: Visit) -> None:
+    keyboard = page.page.keyboard
+    expect(page.page.get_by_label("Name")).to_be_focused()
+    keyboard.type("admin")
+    keyboard.press("Tab")
+    keyboard.type(PASSWORD)
+    keyboard.press("Enter")
+    expect(page.page.get_by_role("button", name="Choose photos")).to_be_focused()
+    page.page.context.set_offline(True)
+    with page.page.expect_file_chooser() as chooser:
+        keyboard.press("Enter")
+    assert chooser.value.is_multiple()
+    chooser.value.set_files([photo("a.png", plain(RED)), photo("b.png", plain(GREEN))])
+    expect(page.page.locator(".card[data-state=failed]")).to_have_count(2)
+    page.page.context.set_offline(False)
+    tab_to(page.page, "Try again")
+    keyboard.press("Enter")
+    expect(page.page.locator(".card[data-state=done]")).to_have_count(1)
+    expect(page.page.get_by_role("button", name="Choose photos")).to_be_focused()
+    tab_to(page.page, "Try again")
+    keyboard.press("Space")
+    expect(page.page.locator(".card[data-state=done]")).to_have_count(2)
+    for kind in ("CSV", "JSON"):
+        with page.page.expect_download() as download:
+            tab_to(page.page, f"Save {kind}")
+            keyboard.press("Enter")
+        assert download.value.suggested_filename == f"potoo.{kind.lower()}"
+    tab_to(page.page, "Clear")
+    keyboard.press("Enter")
+    expect(page.page.locator(".card")).to_have_count(0)
+    for link in ("API docs", "Status", "Metrics", "Sign out"):
+        tab_to(page.page, link)
+    keyboard.press("Enter")
+    expect(page.page.get_by_label("Name")).to_be_focused()
+
+
+def test_what_happens_is_announced(page: Visit) -> None:
+    announcer = page.page.get_by_role("status")
+    page.sign_in()
+    expect(announcer).to_have_text("Signed in.")
+    gate = page.hold()
+    page.show(photo("a.png", plain(RED)), photo("b.jpg", b"text", "image/jpeg"))
+    expect(announcer).to_have_text("2 photos added.")
+    gate.open()
+    expect(announcer).to_have_text("Done: 2 photos · 1 without an answer.")
+    page.page.get_by_role("button", name="Clear").click()
+    expect(announcer).to_have_text("Cleared.")
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+def test_a_phone_needs_no_sideways_scrolling(
+    browser: Browser, server: LiveServer, width: int
+) -> None:
+    phone = {"viewport": {"width": width, "height": 640}, "has_touch": True, "is_mobile": True}
+    with visit(browser, server.url, **phone) as visited:
+
+        def assert_it_fits() -> None:
+            inside, screen = visited.page.evaluate(
+                "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+            )
+            assert inside <= screen == width
+            for control in visited.page.locator(":is(button, input, select):visible").all():
+                box = control.bounding_box()
+                assert box is not None
+                assert box["height"] >= LEAST_TARGET
+                assert box["width"] >= LEAST_TARGET
+
+        assert_it_fits()
+        visited.sign_in()
+        expect(visited.page.locator("#workspace")).to_be_visible()
+        assert_it_fits()
+        visited.show(photo(LONG_NAME, plain(RED)), photo("b.jpg", b"text", "image/jpeg"))
+        expect(visited.page.locator("#summary")).to_be_visible()
+        assert_it_fits()
+
+
+def test_a_phone_can_take_a_photo(browser: Browser, server: LiveServer) -> None:
+    with visit(browser, server.url, has_touch=True, is_mobile=True) as visited:
+        visited.sign_in()
+        with visited.page.expect_file_chooser() as chooser:
+            visited.page.get_by_role("button", name="Take a photo").tap()
+        assert chooser.value.element.get_attribute("capture") == "environment"
+        chooser.value.set_files([photo("camera.png", plain(GREEN))])
+        expect(visited.card("camera.png")).to_have_attribute("data-state", "done")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_has_enough_contrast(browser: Browser, server: LiveServer, scheme: str) -> None:
+    with visit(browser, server.url, color_scheme=scheme, reduced_motion="reduce") as visited:
+        visited.sign_in(password="wrong")
+        expect(visited.page.get_by_role("alert")).to_be_visible()
+        contrasts = visited.page.evaluate(CONTRASTS)
+        visited.sign_in()
+        visited.show(
+            *(photo("a.png", plain(RED)), photo("fog.png", plain((9, 9, 9)))),
+            photo("b.jpg", b"text", "image/jpeg"),
+        )
+        expect(visited.page.locator("#summary")).to_be_visible()
+        contrasts += visited.page.evaluate(CONTRASTS)
+        background = visited.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    texts = {text for text, _ in contrasts}
+    assert {"Potoo", "Sign in", "The name or the password is wrong.", "Choose photos"} <= texts
+    assert {"No answer", "Not sure", "red", "> 99.9%", "33.3%", "b.jpg"} <= texts
+    assert [found for found in contrasts if found[1] < LEAST_CONTRAST] == []
+    is_dark = sum(map(int, background.removeprefix("rgb(").rstrip(")").split(","))) < 3 * 64
+    assert is_dark is (scheme == "dark")
+
+
+@pytest.mark.parametrize(("preference", "moves"), [("no-preference", True), ("reduce", False)])
+def test_nothing_moves_for_those_who_want_no_motion(
+    browser: Browser, server: LiveServer, *, preference: str, moves: bool
+) -> None:
+    with visit(browser, server.url, reduced_motion=preference) as visited:
+        visited.sign_in()
+        gate = visited.hold()
+        visited.show(photo("a.png", plain(RED)))
+        expect(visited.card("a.png")).to_have_attribute("data-state", "looking")
+        endless = visited.page.evaluate(
+            "document.getAnimations().filter(({ effect }) =>"
+            " effect.getComputedTiming().endTime === Infinity).length"
+        )
+        assert (endless > 0) is moves
+        gate.open()
+        expect(visited.card("a.png")).to_have_attribute("data-state", "done")
