@@ -88,13 +88,17 @@ class Authenticator:
             raise RateLimited(message, retry_after=1)
         self._sign_ins += 1
         try:
-            known = len(name) <= MAX_NAME_CHARS and len(password) <= MAX_PASSWORD_CHARS
-            account = await self._store.get(name) if known else None
+            possible = (
+                len(name) <= MAX_NAME_CHARS
+                and len(password) <= MAX_PASSWORD_CHARS
+                and _is_text(name + password)
+            )
+            account = await self._store.get(name) if possible else None
             matches = await asyncio.get_running_loop().run_in_executor(
                 self._hashing,
                 verify_password,
                 account.password_hash if account else NOBODY,
-                password[:MAX_PASSWORD_CHARS],
+                password if possible else "",
             )
         finally:
             self._sign_ins -= 1
@@ -105,3 +109,12 @@ class Authenticator:
             raise InsufficientScope(min(missing))
         seconds = self._settings.access_token_seconds
         return IssuedToken(self._codec.issue(account.name, granted, seconds), seconds, granted)
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8, which a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

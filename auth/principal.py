@@ -36,6 +36,11 @@ def parse_scopes(text: str) -> frozenset[Scope]:
     return frozenset(Scope(name) for name in text.split())
 
 
+def known_scopes(text: str) -> frozenset[Scope]:
+    """The same, but a name that this version does not know is left out: it grants nothing."""
+    return frozenset(Scope(name) for name in text.split() if name in ALL_SCOPES)
+
+
 def format_scopes(scopes: frozenset[Scope]) -> str:
     """The other way round, in a fixed order."""
     return " ".join(sorted(scopes))

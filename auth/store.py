@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import DateTime, String, event, select, update
+from sqlalchemy import URL, DateTime, String, event, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from auth.principal import Scope, format_scopes, parse_scopes
+from auth.principal import Scope, format_scopes, known_scopes
 from schemas.errors import NotReady
 
 MAX_NAME_CHARS = 100
@@ -51,7 +51,7 @@ class _AccountRow(_Base):
         return Account(
             self.name,
             self.password_hash,
-            parse_scopes(self.scopes),
+            known_scopes(self.scopes),
             self.is_disabled,
             self.created.replace(tzinfo=UTC),
         )
@@ -113,7 +113,7 @@ class AccountStore:
 
 
 @asynccontextmanager
-async def open_store(url: str) -> AsyncIterator[AccountStore]:
+async def open_store(url: URL | str) -> AsyncIterator[AccountStore]:
     """A store with its tables made; the engine is disposed of on exit."""
     engine = create_async_engine(url)
     if engine.dialect.name == "sqlite":
@@ -126,11 +126,11 @@ async def open_store(url: str) -> AsyncIterator[AccountStore]:
         await engine.dispose()
 
 
-def sqlite_url(file: Path) -> str:
+def sqlite_url(file: Path) -> URL:
     """The URL of an embedded database, whose file is made readable to its owner alone."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     file.touch(mode=0o600)
-    return f"sqlite+aiosqlite:///{file}"
+    return URL.create("sqlite+aiosqlite", database=str(file))
 
 
 def _tune_sqlite(connection: object, _record: object) -> None:

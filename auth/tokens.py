@@ -19,7 +19,7 @@ from jose import jwk, jws
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from auth.keys import ALGORITHM, KeySet
-from auth.principal import Principal, Scope, format_scopes
+from auth.principal import Principal, Scope, format_scopes, known_scopes
 from auth.settings import AuthSettings
 from schemas.errors import Unauthenticated
 
@@ -109,9 +109,7 @@ class TokenCodec:
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         if claims.iss != self._settings.issuer or self._settings.audience not in audiences:
             _refuse("The access token was not made for this server.")
-        # A scope that this version does not know grants nothing.
-        known = frozenset(Scope(name) for name in claims.scope.split() if name in set(Scope))
-        return Principal(claims.sub, known, claims.jti, claims.exp + skew)
+        return Principal(claims.sub, known_scopes(claims.scope), claims.jti, claims.exp + skew)
 
     def _verified_claims(self, token: str) -> Claims:
         if len(token) > MAX_TOKEN_CHARS:

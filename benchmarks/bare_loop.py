@@ -20,8 +20,8 @@ from PIL import Image
 
 from benchmarks import photo
 from schemas.models import Colour, Dtype, InputSpec, Layout, ShorterSide
-from service.core.decoding import ImageLimits
 from service.core.engine import Images
+from service.core.image_limits import ImageLimits
 from service.core.onnx_engine import OnnxEngine
 from service.core.pool import usable_cores
 from service.core.postprocessing import probabilities, top_k

@@ -6,6 +6,7 @@ bodies, headers, query strings and tokens are never passed to a logger.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
@@ -56,7 +57,7 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
@@ -65,7 +66,8 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     # Malformed requests are counted in the metrics: a line each would let anybody fill the disk.
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    for name in ("uvicorn.error", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def silence_uvicorn() -> None:
@@ -96,4 +98,7 @@ def _json(event: dict[str, object], **_: object) -> str:
 
 def _json_bytes(event: dict[str, object], **_: object) -> bytes:
     first = {name: event.pop(name, None) for name in ("timestamp", "level", "logger", "event")}
-    return orjson.dumps({**first, **event}, default=str)
+    try:
+        return orjson.dumps({**first, **event}, default=str)
+    except TypeError:  # a lone surrogate, an integer over 64 bits
+        return json.dumps({**first, **event}, default=str).encode()

@@ -14,7 +14,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
     PositiveInt,
     StringConstraints,
     model_validator,
@@ -106,7 +105,7 @@ class InputSpec(_Document):
     resize: Annotated[ShorterSide | Squash, Field(discriminator="policy")]
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
-    std: tuple[PositiveFloat, ...] = (1.0,)
+    std: tuple[Annotated[float, Field(ge=1e-6)], ...] = (1.0,)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -197,8 +196,11 @@ class ModelManifest(_Document):
     )
     input: InputSpec
     output: OutputSpec
-    temperature: PositiveFloat = Field(
-        default=1.0, description="Logits are divided by it before the softmax (Guo et al., 2017)."
+    temperature: float = Field(
+        default=1.0,
+        ge=0.01,
+        le=100,
+        description="Logits are divided by it before the softmax (Guo et al., 2017).",
     )
     abstain_below: float = Field(
         default=0.0, ge=0, le=1, description="Below this best score the answer is 'not sure'."

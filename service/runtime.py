@@ -22,7 +22,7 @@ from schemas.errors import ErrorCode
 from service import __version__
 from service.core.batching import BatchPolicy
 from service.core.classifier import Classifier
-from service.core.decoding import ImageLimits
+from service.core.image_limits import ImageLimits
 from service.core.pool import WorkerPool
 from service.core.registry import ModelOptions, ModelRefused, Registry, find_versions, load_model
 from service.settings import Settings

@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from service.core.pool import usable_cores
@@ -139,6 +140,15 @@ class Settings(BaseSettings):
     auth: AuthSettings = AuthSettings()
     observability: ObservabilitySettings = ObservabilitySettings()
 
+    @field_validator("admin_password")
+    @classmethod
+    def _fit_for_use(cls, password: SecretStr | None) -> SecretStr | None:
+        if password and not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
+            raise ValueError(
+                f"it must have {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters"
+            )
+        return password
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -178,9 +188,8 @@ def load_settings(config: Path | None = None, **given: object) -> Settings:
         settings = FromFile(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         raise SettingsError(_faults(error)) from error
-    except tomllib.TOMLDecodeError as error:
-        message = f"{config}: {error}"
-        raise SettingsError(message) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{config}: {error}") from error
     except PydanticSettingsError as error:
         raise SettingsError(str(error)) from error
     # Worker processes get their settings by pickle, which a local class does not survive.
@@ -208,10 +217,13 @@ def _refuse_unknown_variables() -> None:
     known |= {CONFIG_VARIABLE}
     for variable in sorted(os.environ):
         if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
-            guess = difflib.get_close_matches(variable.upper(), known, 1)
-            hint = f" (did you mean {guess[0]}?)" if guess else ""
-            message = f"unknown setting in the environment: {variable}{hint}"
-            raise SettingsError(message)
+            hint = _guess(variable.upper(), known)
+            raise SettingsError(f"unknown setting in the environment: {variable}{hint}")
+
+
+def _guess(name: str, known: Iterable[str]) -> str:
+    guesses = difflib.get_close_matches(name, known, 1)
+    return f" (did you mean {guesses[0]}?)" if guesses else ""
 
 
 def _faults(error: ValidationError) -> str:
@@ -219,6 +231,9 @@ def _faults(error: ValidationError) -> str:
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
         name = ".".join(map(str, fault["loc"]))
-        unknown = fault["type"] == "extra_forbidden"
-        lines.append(f"{name}: unknown setting" if unknown else f"{name}: {fault['msg']}")
+        if fault["type"] == "extra_forbidden":
+            known = [setting for setting, _, _, _ in describe_settings(Settings.model_construct())]
+            lines.append(f"{name}: unknown setting{_guess(name, known)}")
+        else:
+            lines.append(f"{name}: {fault['msg']}")
     return "\n".join(lines)

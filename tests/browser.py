@@ -41,7 +41,7 @@ def open_browser() -> Iterator[Browser]:
     """Chromium; a visible skip where there is none, a failure where there must be one."""
     if not CHROMIUM.exists():
         message = f"there is no {CHROMIUM}"
-        if os.environ.get("POTOO_REQUIRE_SYSTEM"):
+        if os.environ.get("REQUIRE_SYSTEM_TESTS"):
             pytest.fail(message)
         pytest.skip(message)
     with sync_playwright() as playwright:

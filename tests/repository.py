@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MANIFESTS = Path(__file__).parent / "manifests"
-SHARED = Path(os.environ.get("POTOO_TEST_DATA", ROOT.parent / "shared" / "data"))
+SHARED = Path(os.environ.get("TEST_DATA_DIR", ROOT.parent / "shared" / "data"))
 NAMES = tuple(sorted(path.stem for path in MANIFESTS.glob("*.json")))
 
 

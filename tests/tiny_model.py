@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from observability.metrics import Metrics
+from schemas.models import InputSpec
+from service.core.batching import BatchPolicy
+from service.core.image_limits import ImageLimits
+from service.core.model import Model
+from service.core.pool import WorkerPool
+from service.core.registry import ModelOptions, load_model
 
 LABELS = ("red", "green", "blue")
 SIDE = 32
@@ -64,6 +74,20 @@ def colour_manifest(model: bytes, **changes: object) -> dict[str, object]:
     return manifest | changes
 
 
+def input_spec(**changes: object) -> InputSpec:
+    """Pixels as they are, 32 x 32 RGB in rows, with some members changed."""
+    spec: dict[str, object] = {
+        "name": "image",
+        "dtype": "uint8",
+        "layout": "NHWC",
+        "colour": "RGB",
+        "height": SIDE,
+        "width": SIDE,
+        "resize": {"policy": "shorter_side", "pixels": 36},
+    }
+    return InputSpec.model_validate(spec | changes)
+
+
 def write_model(repository: Path, graph: onnx.ModelProto | None = None, **changes: object) -> Path:
     """Writes a version of the colour model into a repository; returns the version's folder."""
     model = (graph or colour_graph()).SerializeToString()
@@ -73,3 +97,23 @@ def write_model(repository: Path, graph: onnx.ModelProto | None = None, **change
     (folder / "model.onnx").write_bytes(model)
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
+
+
+def image_limits(max_pixels: int = 50_000_000, max_frames: int = 10) -> ImageLimits:
+    """What tests let an image have."""
+    return ImageLimits(max_pixels, max_frames, max_decode_bytes=2**30)
+
+
+@asynccontextmanager
+async def served(
+    folder: Path, *, metrics: Metrics | None = None, policy: BatchPolicy | None = None
+) -> AsyncIterator[Model]:
+    """The version in ``folder``, loaded and warm, on a worker of its own."""
+    pool = WorkerPool("tiny", 1)
+    options = ModelOptions(image_limits(), policy or BatchPolicy(), threads=1)
+    try:
+        model = load_model(folder, pool, options, metrics or Metrics())
+        yield model
+        await model.close()
+    finally:
+        pool.close()

@@ -20,6 +20,8 @@ def config(
     Precedence, highest first: command line, POTOO_... in the environment, --config file, default.
     """
     with plain_errors():
+        from pydantic import SecretStr
+
         from service.settings import describe_settings, load_settings
 
         settings = load_settings(config)
@@ -33,6 +35,8 @@ def config(
             line = f"{variable}={shown}" if env else f"{field} = {shown}"
             if value is None and not env:
                 line = f"# {field} is not set"
+            if isinstance(value, SecretStr):
+                line = f"# {variable if env else field} is set"
             typer.echo(f"{line:<45} # {description}")
 
 

@@ -20,7 +20,6 @@ app = typer.Typer(
 )
 
 DEFAULT_SCOPES = ("classify", "models:read")
-DEFAULT_SCOPES = ("classify", "models:read")
 Result = TypeVar("Result")
 NameArgument = Annotated[str, typer.Argument(help="Name to sign in with.", metavar="NAME")]
 PasswordOption = Annotated[
@@ -60,7 +59,7 @@ def add(
             fail(f"{error}; there are classify, models:read and admin")
         hashed = hash_password(read_password(stdin=password_stdin))
         try:
-            with_store(settings, lambda store: store.add(name, hashed, scopes))
+            with_store(settings, lambda store: store.add(name, hashed, scopes), must_exist=False)
         except AccountExists:
             fail(f"there is an account '{name}' already")
         typer.echo(f"added {name}: {' '.join(sorted(scopes))}")
@@ -105,7 +104,10 @@ def read_password(*, stdin: bool) -> str:
     from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 
     if stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        try:
+            password = sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError:
+            fail("the password is not UTF-8 text")
     else:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
@@ -113,10 +115,18 @@ def read_password(*, stdin: bool) -> str:
     return password
 
 
-def with_store(settings: Settings, use: Callable[[AccountStore], Awaitable[Result]]) -> Result:
-    """Opens the account store for one call."""
+def with_store(
+    settings: Settings,
+    use: Callable[[AccountStore], Awaitable[Result]],
+    *,
+    must_exist: bool = True,
+) -> Result:
+    """Opens the account store for one call; exits with a message if there is none."""
     from auth.store import open_store, sqlite_url
     from service.runtime import STORE_FILE
+
+    if must_exist and not (settings.data_dir / STORE_FILE).exists():
+        fail(f"there are no accounts in {settings.data_dir} (see --data-dir)")
 
     async def call() -> Result:
         async with open_store(sqlite_url(settings.data_dir / STORE_FILE)) as store:

@@ -157,7 +157,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
 
     def _step(self) -> None:
         """Prepares the item that has waited longest, then runs what is due. Once per item."""
-        item = self._waiting.popleft()
+        with self._lock:
+            item = self._waiting.popleft()
         if self._is_worth_it(item):
             item.waited = self._clock() - item.accepted
             try:
@@ -185,7 +186,9 @@ class Batcher(Generic[Raw, Ready, Answer]):
             if not self._ready or self._running >= policy.instances:
                 return []
             if len(self._ready) < policy.max_batch_size:
-                if self._waiting:  # whoever prepares the last of them runs the batch
+                # Those that came before the first of these was ready may join it: whoever prepares
+                # the last of them runs the batch. Later ones would only put it off.
+                if self._waiting and self._waiting[0].accepted <= self._ready[0].prepared:
                     return []
                 patience = self._ready[0].prepared + policy.max_queue_delay - self._clock()
                 if patience > 0:
@@ -210,7 +213,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
                 self._settle(items[0], error)
             else:
                 for item in items:
-                    self._run_batch([item])
+                    if self._is_worth_it(item):
+                        self._run_batch([item])
             return
         seconds = self._clock() - began
         for item, answer in zip(items, answers, strict=True):

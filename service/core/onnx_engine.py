@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -10,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
-from schemas.models import Dtype, ModelManifest
+from schemas.models import Dtype, Layout, ModelManifest
 from service.core.engine import Images
 
 ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
@@ -81,8 +82,8 @@ class OnnxEngine:
         return output_NK
 
     def close(self) -> None:
-        """Drops the session."""
-        del self._session
+        """Drops the session. May be repeated."""
+        self.__dict__.pop("_session", None)
 
     def _check_input(self, manifest: ModelManifest) -> None:
         spec = manifest.input
@@ -99,6 +100,9 @@ class OnnxEngine:
         batch, *item = node.shape
         if len(item) != len(spec.shape):
             raise ManifestMismatch("input.layout", f"has 4 axes, but the graph takes {node.shape}")
+        turned = [item[2], *item[:2]] if spec.layout is Layout.NCHW else [*item[1:], item[0]]
+        if not _fits(item, spec.shape) and _fits(turned, spec.shape):
+            raise ManifestMismatch("input.layout", f"is {spec.layout}, but the graph takes {item}")
         for axis, size, wanted in zip(spec.layout[1:], item, spec.shape, strict=True):
             if isinstance(size, int) and size != wanted:
                 field = {"C": "colour", "H": "height", "W": "width"}[axis]
@@ -123,6 +127,12 @@ class OnnxEngine:
             raise ManifestMismatch(
                 "output.rank", f"is {spec.rank}, but the graph gives {list(node.shape)}"
             )
+
+
+def _fits(sizes: Sequence[int | str], wanted: Sequence[int]) -> bool:
+    """Names stand for sizes that may vary."""
+    pairs = zip(sizes, wanted, strict=True)
+    return all(size == want for size, want in pairs if isinstance(size, int))
 
 
 def _listed(names: dict[str, object]) -> str:

@@ -1,8 +1,9 @@
 """One encoded image to one input tensor, as the model's manifest describes it.
 
-The answer is that of the textbook ("scale the whole image, crop the centre, convert, normalise")
-to within one grey level; the work is less: a large JPEG is decoded at a fraction of its size, only
-what the crop keeps is resampled, and pixels become numbers per channel and in place.
+The answer is that of the textbook ("scale the whole image, crop the centre, convert, normalise"),
+to within a grey level; where an image shrinks a lot, a single pixel may be a few levels off and the
+mean of all still is not one. The work is less: a large JPEG is decoded at a fraction of its size,
+only what the crop keeps is resampled, and pixels become numbers per channel and in place.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from schemas.models import Colour, Dtype, InputSpec, Interpolation, Layout, Squash
-from service.core.decoding import REDUCING_GAP, UPRIGHT, Box, ImageLimits, open_image, region
+from service.core.decoding import REDUCING_GAP, UPRIGHT, Box, open_image, region
 from service.core.engine import Images
+from service.core.image_limits import ImageLimits
 
 FILTERS = {
     Interpolation.NEAREST: Image.Resampling.NEAREST,
@@ -72,7 +74,8 @@ class Preprocessor:
             pixels = source.pixels.resize(
                 size, self._filter, box=source.box, reducing_gap=REDUCING_GAP
             )
-            if turn := UPRIGHT.get(image.orientation):
+            turn = UPRIGHT.get(image.orientation)
+            if turn is not None:
                 pixels = pixels.transpose(turn)
             tensor = self._tensor(np.asarray(pixels))
         return PreparedImage(

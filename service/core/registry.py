@@ -17,10 +17,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from observability.metrics import Metrics
-from schemas.errors import ModelNotFound, NotReady
+from schemas.errors import ModelNotFound, NotReady, ServiceError
 from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from service.core.batching import BatchPolicy
-from service.core.decoding import ImageLimits
+from service.core.image_limits import ImageLimits
 from service.core.model import Model
 from service.core.onnx_engine import ManifestMismatch, OnnxEngine
 from service.core.pool import WorkerPool
@@ -112,7 +112,9 @@ def read_manifest(folder: Path) -> ModelManifest:
         raise ModelRefused(message) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(map(str, first["loc"])) or "manifest"
+        # Pydantic names the alternatives of a union too, in brackets or by their type.
+        parts = [str(p) for p in first["loc"] if isinstance(p, int) or p.isidentifier()]
+        field = ".".join(parts) or "manifest"
         message = f"{folder}: manifest field {field}: {first['msg']}"
         raise ModelRefused(message) from error
     if digest != manifest.sha256:
@@ -148,8 +150,10 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
         )
         model.warm_up()
     except ManifestMismatch as error:
-        message = f"{folder}: {error}"
-        raise ModelRefused(message) from error
+        raise ModelRefused(f"{folder}: {error}") from error
+    except ServiceError as error:
+        reason = error.__cause__ or "its answer is not finite"
+        raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
     return model
 
 
@@ -157,7 +161,7 @@ def _labels(folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
     if not isinstance(manifest.labels, str):
         return manifest.labels
     try:
-        text = (folder / manifest.labels).read_text("utf-8")
+        text = (folder / manifest.labels).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestMismatch("labels", f"cannot read {manifest.labels}") from error
     return tuple(text.splitlines())

@@ -114,9 +114,7 @@ def violations_of(
 ) -> tuple[Violation, ...]:
     """Pydantic's faults as JSON pointers. The offending values are left out."""
     return tuple(
-        Violation(
-            prefix + "".join(f"/{_escaped(part)}" for part in fault["loc"]), str(fault["msg"])
-        )
+        Violation(prefix + "".join(f"/{escaped(part)}" for part in fault["loc"]), str(fault["msg"]))
         for fault in error.errors()[:20]
     )
 
@@ -199,6 +197,6 @@ def _from_http(error: HTTPException) -> ServiceError:
             return ServerFault()
 
 
-def _escaped(part: object) -> str:
-    """One reference token of a JSON pointer (RFC 6901, section 3)."""
-    return str(part).replace("~", "~0").replace("/", "~1")
+def escaped(part: object) -> str:
+    """One reference token of a JSON pointer (RFC 6901, section 3), cut to a readable length."""
+    return str(part)[:64].replace("~", "~0").replace("/", "~1")

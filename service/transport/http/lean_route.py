@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.errors import InvalidParameter, InvalidRequest, Violation
 from service.transport.dependencies import Requires
-from service.transport.http.errors import violations_of
+from service.transport.http.errors import escaped, violations_of
 from service.transport.http.negotiation import require_json
 
 MAX_QUERY_BYTES = 4096
@@ -90,7 +90,7 @@ class LeanRoute(APIRoute):
         if len(values) != len(pairs):
             names = [name for name, _ in pairs]
             repeated = next(name for name in names if names.count(name) > 1)
-            fault = Violation(f"/query/{repeated[:64]}", "Given more than once")
+            fault = Violation(f"/query/{escaped(repeated)}", "Given more than once")
             raise InvalidParameter(violations=(fault,))
         try:
             return self._options.model_validate_strings(values)

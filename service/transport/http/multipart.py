@@ -67,14 +67,11 @@ class _Collector:
             message = "A part has no name."
             raise InvalidRequest(message)
         file_name = options.get(b"filename")
-        if file_name is not None and len(file_name) > self.max_file_name_chars:
+        shown = None if file_name is None else _text(file_name)
+        if shown is not None and len(shown) > self.max_file_name_chars:
             message = f"A file name is longer than {self.max_file_name_chars} characters."
             raise InvalidRequest(message)
-        self.parts.append(
-            Part(
-                _text(name), None if file_name is None else _text(file_name), b"".join(self._chunks)
-            )
-        )
+        self.parts.append(Part(_text(name), shown, b"".join(self._chunks)))
 
     def on_end(self) -> None:
         self.is_complete = True

@@ -19,7 +19,7 @@ from schemas.errors import (
 from service.settings import LimitSettings
 from service.transport.dependencies import runtime_of
 from service.transport.http.body import BodyReader, Hold
-from service.transport.http.errors import violations_of
+from service.transport.http.errors import escaped, violations_of
 from service.transport.http.multipart import Part, parse_form
 
 IMAGE_FIELDS = ("file", "image")
@@ -112,15 +112,15 @@ def _only(parts: list[Part]) -> bytes:
         _missing(IMAGE_FIELDS[0])
     if len(parts) > 1:
         message = "Exactly one image is taken here; /v1/classify/batch takes many."
-        raise InvalidParameter(violations=(Violation(f"/body/{parts[1].name[:64]}", message),))
-    return _not_empty(parts[0].content, f"/body/{parts[0].name}")
+        raise InvalidParameter(violations=(Violation(f"/body/{escaped(parts[1].name)}", message),))
+    return _not_empty(parts[0].content, f"/body/{escaped(parts[0].name)}")
 
 
 def _refuse_others(parts: list[Part], allowed: tuple[str, ...]) -> None:
     for part in parts:
         if part.name not in allowed:
             message = f"There is no such field; the image goes into '{allowed[0]}'."
-            raise InvalidParameter(violations=(Violation(f"/body/{part.name[:64]}", message),))
+            raise InvalidParameter(violations=(Violation(f"/body/{escaped(part.name)}", message),))
 
 
 def _missing(field: str) -> NoReturn:
@@ -146,9 +146,9 @@ def _from_json(body: bytes) -> bytes:
         text = EncodedImage.model_validate_json(body).image
     except ValidationError as error:
         raise InvalidParameter(violations=violations_of(error, "/body")) from None
-    if text.startswith("data:"):
+    if text[:5].lower() == "data:":
         media_type, _, text = text.partition(",")
-        if not media_type.endswith(";base64"):
+        if not media_type.lower().endswith(";base64"):
             _bad_base64("The data URL is not in base64")
     # Line breaks (MIME), the URL-safe alphabet and missing padding are all common in the wild.
     if not text.isascii():

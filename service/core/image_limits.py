@@ -1,0 +1,112 @@
+"""What is refused before any pixel is decoded: size, frames, scans, segments.
+
+Small files can cost gigabytes or hours: a WebP of 32 bytes claims 268 megapixels, 75 bytes of a
+progressive JPEG cost a pass over all of its pixels, and Pillow walks through segments in Python.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+from PIL import ImageFile
+
+from schemas.errors import ImageTooLarge, InvalidImage, UnsupportedImage
+
+# Pillow keeps 4 bytes a pixel; libwebp's animation decoder needs three more copies of that;
+# libjpeg keeps the coefficients of all scans of a progressive JPEG.
+DECODE_BYTES = {"JPEG": 0, "PROGRESSIVE": 6, "WEBP": 16}
+LARGE_BYTES = 64 * 2**20
+MAX_SCANS = 100
+SCANNED_SHARE = 20
+"""Scans times pixels may be so many times ``max_pixels``; progressive JPEGs have about ten."""
+CHEAP_BYTES = 128 * 2**10
+MAX_READS = 10_000
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
+# Between scans: a marker is neither a stuffed zero nor a restart nor fill.
+_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """Shared by all models of a process.
+
+    ``large``: held while an image of more than ``LARGE_BYTES`` is decoded, so that memory is not
+    taken several times over.
+    """
+
+    max_pixels: int
+    max_frames: int
+    max_decode_bytes: int
+    large: threading.Lock = field(default_factory=threading.Lock)
+
+    def check(self, file: ImageFile.ImageFile, name: str, data: bytes) -> None:
+        """Looks at an image whose header was read; ``name`` is its format.
+
+        Raises:
+            ImageTooLarge: more pixels, frames or scans than allowed.
+        """
+        width, height = file.size
+        pixels = self.max_pixels
+        if cost := _bytes_per_pixel(file, name):
+            pixels = min(pixels, self.max_decode_bytes // cost)
+        if width * height > pixels:
+            raise ImageTooLarge(
+                f"The image has {width} x {height} pixels; "
+                f"up to {pixels / 1e6:.3g} megapixels are taken."
+            )
+        # GIF and TIFF say their number of frames only at the end; only the first is read.
+        if name in {"PNG", "WEBP"} and getattr(file, "n_frames", 1) > self.max_frames:
+            raise ImageTooLarge(f"The image has more than {self.max_frames} frames.")
+        if name == "JPEG":
+            most = min(MAX_SCANS, SCANNED_SHARE * self.max_pixels // (width * height))
+            # The first count is quick, but takes in whatever else the file holds.
+            if data.count(b"\xff\xda") > most and _has_more_scans(data, most):
+                raise ImageTooLarge("The image has too many scans.")
+        elif file.info.get("compression") in {"jpeg", "tiff_jpeg"} and b"\xff\xc2" in data:
+            raise UnsupportedImage("Progressive JPEG inside TIFF is not supported.")
+
+    def turn(self, file: ImageFile.ImageFile, name: str) -> AbstractContextManager[object]:
+        """To be held while the pixels are decoded: large images wait for each other."""
+        size = file.width * file.height * _bytes_per_pixel(file, name)
+        return self.large if size > LARGE_BYTES else nullcontext()
+
+
+def bounded_reader(data: bytes) -> io.BytesIO:
+    """The file for Pillow to read; ends a long one that is made of too many segments."""
+    return io.BytesIO(data) if len(data) <= CHEAP_BYTES else _BoundedReader(data)
+
+
+class _BoundedReader(io.BytesIO):
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._reads_left = MAX_READS + len(data) // 1024
+
+    def read(self, size: int | None = -1) -> bytes:
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            raise InvalidImage("The image file has too many segments.")
+        return super().read(size)
+
+
+def _bytes_per_pixel(file: ImageFile.ImageFile, name: str) -> int:
+    is_progressive = name == "JPEG" and file.info.get("progressive")
+    return DECODE_BYTES.get("PROGRESSIVE" if is_progressive else name, 4)
+
+
+def _has_more_scans(data: bytes, most: int) -> bool:
+    """Whether the first image of a JPEG file has more than ``most`` scans (ITU T.81, annex B)."""
+    scans, position = 0, 2
+    while match := _MARKER.search(data, position):
+        marker = match[1][0]
+        if marker == _END_OF_IMAGE:
+            return False
+        if marker == _START_OF_SCAN:
+            scans += 1
+            if scans > most:
+                return True
+        position = match.end() + int.from_bytes(data[match.end() : match.end() + 2])
+    return False

@@ -1,0 +1,38 @@
+"""The core's plain answers have the fields that ``schemas.classify`` documents, no more, no less."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import pytest
+
+import schemas.classify
+import service.core.answer
+
+KINDS = [
+    kind
+    for kind in vars(service.core.answer).values()
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type)
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_fields_and_types_are_those_of_the_schema(kind: type) -> None:
+    documented = getattr(schemas.classify, kind.__name__)
+    plain = {name: str(hint) for name, hint in typing.get_type_hints(kind).items()}
+    wire = {name: str(field.annotation) for name, field in documented.model_fields.items()}
+    ours = {name: hint.replace("service.core.answer", "") for name, hint in plain.items()}
+    theirs = {name: hint.replace("schemas.classify", "") for name, hint in wire.items()}
+    assert ours == theirs
+    assert list(ours) == list(theirs), "the same order on the wire"
+
+
+def test_every_part_of_an_answer_is_compared() -> None:
+    assert {kind.__name__ for kind in KINDS} == {
+        "ModelRef",
+        "Prediction",
+        "ImageFacts",
+        "Timing",
+        "Classification",
+    }

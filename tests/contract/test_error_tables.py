@@ -1,0 +1,139 @@
+"""One error tree, drawn as it is, and a total table for every transport."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+import schemas.errors
+from observability.metrics import Metrics
+from schemas.errors import (
+    CallerError,
+    CapacityError,
+    ErrorCode,
+    InsufficientScope,
+    InvalidParameter,
+    NotReady,
+    Overloaded,
+    RateLimited,
+    ServerFault,
+    ServiceError,
+    Unauthenticated,
+    Violation,
+)
+from schemas.problem import Problem
+from service.transport.http.errors import PROBLEM_TYPE, STATUS, TITLES, problem_response
+
+
+def tree(root: type[ServiceError] = ServiceError) -> list[type[ServiceError]]:
+    """The class and everything below it."""
+    return [root, *(found for child in root.__subclasses__() for found in tree(child))]
+
+
+GROUPS = {ServiceError, CallerError, CapacityError, ServerFault}
+"""They sort the others and are rarely raised themselves."""
+LEAVES = [kind for kind in tree() if kind not in GROUPS]
+DRAWN = re.compile(r"^ {4}(?P<depth>[│ ]*)(?:├── |└── )(?P<name>\w+) *(?P<note>.*)$", re.MULTILINE)
+
+
+def made(kind: type[ServiceError]) -> ServiceError:
+    return kind("classify") if kind is InsufficientScope else kind()
+
+
+def test_the_drawing_shows_every_class_below_its_parent() -> None:
+    drawing = schemas.errors.__doc__ or ""
+    path, drawn = ["ServiceError"], {"ServiceError": ""}
+    for line in DRAWN.finditer(drawing):
+        level = len(line["depth"]) // 4 + 1
+        path[level:] = [line["name"]]
+        drawn[line["name"]] = path[level - 1]
+    assert drawn == {
+        kind.__name__: "" if kind is ServiceError else kind.__mro__[1].__name__ for kind in tree()
+    }
+
+
+def test_the_drawing_gives_every_class_its_code() -> None:
+    notes = {line["name"]: line["note"] for line in DRAWN.finditer(schemas.errors.__doc__ or "")}
+    for kind in LEAVES:
+        assert re.match(rf"{kind.code}\b", notes[kind.__name__]), kind
+
+
+def test_every_class_has_a_code_of_its_own() -> None:
+    codes = [kind.code for kind in LEAVES]
+    assert len(set(codes)) == len(codes)
+    assert set(codes) | {ErrorCode.INTERNAL_ERROR} == set(ErrorCode)
+
+
+def test_every_class_says_what_it_means_and_shows_nothing_internal() -> None:
+    for kind in tree():
+        assert kind.__doc__
+        detail = made(kind).detail
+        assert detail.endswith("."), kind
+        assert str(made(kind)) == detail
+
+
+def test_codes_are_words_that_clients_may_branch_on() -> None:
+    for code in ErrorCode:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", code)
+        assert code.name.lower() == code.value
+
+
+def test_every_code_has_a_status() -> None:
+    assert set(STATUS) == set(ErrorCode)
+    assert set(STATUS.values()) <= set(TITLES)
+
+
+@pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
+def test_the_status_says_whose_fault_it_is(kind: type[ServiceError]) -> None:
+    status = STATUS[kind.code]
+    if issubclass(kind, CallerError):
+        assert 400 <= status < 500
+    elif issubclass(kind, CapacityError):
+        assert status in {429, 503, 504}
+    else:
+        assert status == 500
+
+
+@pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
+def test_every_error_is_answered_as_a_problem(kind: type[ServiceError]) -> None:
+    response = problem_response(made(kind), "the-id")
+    problem = Problem.model_validate_json(bytes(response.body))
+    assert response.status_code == problem.status == STATUS[kind.code]
+    assert response.headers["content-type"] == PROBLEM_TYPE
+    assert response.headers["cache-control"] == "no-store"
+    assert (problem.type, problem.title) == ("about:blank", TITLES[problem.status])
+    assert (problem.code, problem.request_id) == (kind.code, "the-id")
+    assert (problem.errors is not None) is (problem.status == 422)
+
+
+def test_waiting_is_announced_in_whole_seconds() -> None:
+    for kind in (RateLimited, Overloaded, NotReady):
+        for retry_after, announced in ((None, "1"), (0.2, "1"), (1, "1"), (4.1, "5")):
+            response = problem_response(kind(retry_after=retry_after), "id")
+            assert response.headers["retry-after"] == announced
+
+
+def test_missing_rights_are_challenged() -> None:
+    challenge = "www-authenticate"
+    bare = problem_response(Unauthenticated(), "id").headers[challenge]
+    assert bare == 'Bearer realm="potoo"'
+    stale = problem_response(Unauthenticated("The access token has expired."), "id")
+    assert stale.headers[challenge] == 'Bearer realm="potoo", error="invalid_token"'
+    weak = problem_response(InsufficientScope("admin"), "id").headers[challenge]
+    assert weak == 'Bearer realm="potoo", error="insufficient_scope", scope="admin"'
+
+
+def test_violations_are_told_with_their_places() -> None:
+    error = InvalidParameter(violations=(Violation("/query/top_k", "too large"),))
+    body = json.loads(bytes(problem_response(error, "id").body))
+    assert body["errors"] == [{"pointer": "/query/top_k", "detail": "too large"}]
+    assert set(body) == {"type", "title", "status", "detail", "code", "request_id", "errors"}
+
+
+def test_every_code_has_a_series_before_the_first_error() -> None:
+    metrics = Metrics()
+    metrics.preset_errors(ErrorCode)
+    for code in ErrorCode:
+        assert metrics.registry.get_sample_value("potoo_errors_total", {"code": code}) == 0

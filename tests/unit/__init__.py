@@ -1,0 +1,1 @@
+"""One module of the source at a time, without a network."""

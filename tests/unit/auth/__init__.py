@@ -1,0 +1,1 @@
+"""Accounts, keys, access tokens."""

@@ -1,0 +1,1 @@
+"""The `potoo` command, called in this process."""

@@ -1,0 +1,1 @@
+"""The model server without a network."""

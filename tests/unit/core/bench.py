@@ -1,0 +1,103 @@
+"""A batcher on a pool and a clock that the test moves by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from schemas.errors import InvalidImage
+from service.core.batching import Batcher, BatchPolicy, Outcome
+from service.core.pool import Job, WorkerPool
+
+LATER = 1000.0
+"""A deadline that no test reaches unless it moves the clock."""
+
+Call = asyncio.Task[Outcome[str]]
+
+
+class ManualPool(WorkerPool):
+    """Runs nothing until ``step`` is called, and then on the caller's thread.
+
+    ``has_jobs`` is set when something is queued.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("manual", 0)
+        self.jobs: deque[Job] = deque()
+        self.has_jobs = asyncio.Event()
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+        self.has_jobs.set()
+
+    def step(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.jobs.popleft()()
+        self.has_jobs.clear()
+
+    def drain(self) -> None:
+        while self.jobs:
+            self.step()
+
+
+class Bench:
+    """A batcher that turns strings to capitals, and everything it did.
+
+    "bad image" and "bug" fail while they are prepared, "bad input" while it runs. ``during_run``
+    is what other threads do while a batch runs.
+    """
+
+    def __init__(self, **policy: float) -> None:
+        self.pool, self.now = ManualPool(), 0.0
+        self.prepared: list[str] = []
+        self.batches: list[list[str]] = []
+        self.depths: list[int] = []
+        self.rejections: list[str] = []
+        self.during_run: Callable[[], None] = lambda: None
+        self.most_at_a_time = self._at_a_time = 0
+        self.batcher = Batcher(
+            self.pool,
+            BatchPolicy(**policy),  # type: ignore[arg-type]
+            self._prepare,
+            self._run,
+            on_depth=self.depths.append,
+            on_reject=self.rejections.append,
+            clock=lambda: self.now,
+        )
+
+    async def submit(self, *items: str, deadline: float = LATER) -> list[Call]:
+        """Submits items one after the other and returns when all of them are in the queue."""
+        tasks = [asyncio.create_task(self.batcher.submit(item, deadline)) for item in items]
+        await breathe()
+        return tasks
+
+    def _prepare(self, raw: str) -> str:
+        self.prepared.append(raw)
+        if raw == "bad image":
+            raise InvalidImage
+        if raw == "bug":
+            raise ZeroDivisionError
+        return raw
+
+    def _run(self, items: list[str]) -> list[str]:
+        self.batches.append(items)
+        self._at_a_time += 1
+        self.most_at_a_time = max(self.most_at_a_time, self._at_a_time)
+        self.during_run()
+        self._at_a_time -= 1
+        if "bad input" in items:
+            message = "the engine fell over"
+            raise RuntimeError(message)
+        return [item.upper() for item in items]
+
+
+async def breathe() -> None:
+    """Lets the event loop run what is due."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def answers(*calls: Call) -> list[str]:
+    """What was answered; raises what was raised."""
+    return [outcome.answer for outcome in await asyncio.wait_for(asyncio.gather(*calls), 5)]

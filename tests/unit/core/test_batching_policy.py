@@ -1,0 +1,185 @@
+"""How batches are formed: of what waits, no larger than allowed, no more at a time than allowed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from schemas.errors import InferenceFailed
+from service.core.batching import Batcher, BatchPolicy
+from tests.unit.core.bench import LATER, Bench, ManualPool, answers, breathe
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_lone_item_runs_at_once_and_waits_for_nobody() -> None:
+    bench = Bench(max_batch_size=8)
+    tasks = await bench.submit("a")
+    bench.pool.step()
+    assert bench.batches == [["a"]]
+    assert await answers(*tasks) == ["A"]
+
+
+async def test_what_waits_already_makes_one_batch() -> None:
+    bench = Bench(max_batch_size=8)
+    tasks = await bench.submit("a", "b", "c")
+    bench.pool.step(2)
+    assert bench.batches == [], "the third is still to be prepared"
+    bench.pool.step()
+    assert bench.batches == [["a", "b", "c"]]
+    assert await answers(*tasks) == ["A", "B", "C"]
+
+
+async def test_a_batch_is_never_larger_than_allowed() -> None:
+    bench = Bench(max_batch_size=2)
+    tasks = await bench.submit(*"abcde")
+    bench.pool.step(5)
+    assert [len(batch) for batch in bench.batches] == [2, 2, 1]
+    assert await answers(*tasks) == list("ABCDE")
+
+
+async def test_with_batches_of_one_each_item_runs_as_soon_as_it_is_prepared() -> None:
+    bench = Bench()
+    tasks = await bench.submit("a", "b")
+    bench.pool.step()
+    assert bench.batches == [["a"]]
+    bench.pool.step()
+    assert bench.batches == [["a"], ["b"]]
+    assert await answers(*tasks) == ["A", "B"]
+
+
+async def test_what_is_prepared_while_a_batch_runs_makes_the_next_batch() -> None:
+    bench = Bench(max_batch_size=2, instances=1)
+    tasks = await bench.submit(*"abcd")
+
+    def others() -> None:  # another thread prepares the rest meanwhile
+        while bench.pool.jobs:
+            bench.pool.step()
+
+    bench.during_run = others
+    bench.pool.step(2)
+    assert bench.batches == [["a", "b"], ["c", "d"]]
+    assert await answers(*tasks) == list("ABCD")
+
+
+async def test_no_more_runs_at_a_time_than_instances() -> None:
+    bench = Bench(max_batch_size=1, instances=1)
+    tasks = await bench.submit("a", "b", "c")
+
+    def others() -> None:
+        while bench.pool.jobs:
+            bench.pool.step()
+
+    bench.during_run = others
+    bench.pool.step()
+    assert bench.most_at_a_time == 1
+    assert bench.batches == [["a"], ["b"], ["c"]], "whoever runs takes the next one too"
+    assert await answers(*tasks) == ["A", "B", "C"]
+
+
+async def test_as_many_runs_at_a_time_as_instances() -> None:
+    bench = Bench(max_batch_size=1, instances=2)
+    tasks = await bench.submit("a", "b", "c")
+
+    def others() -> None:
+        while bench.pool.jobs:
+            bench.pool.step()
+
+    bench.during_run = others
+    bench.pool.step()
+    assert bench.most_at_a_time == 2
+    assert await answers(*tasks) == ["A", "B", "C"]
+
+
+async def test_an_instance_is_free_again_after_a_batch_of_leavers() -> None:
+    bench = Bench(max_batch_size=2, instances=1)
+    leavers = await bench.submit("a", "b")
+    bench.pool.step()
+    for task in leavers:
+        task.cancel()
+    await breathe()
+    bench.pool.step()
+    assert bench.batches == []
+    tasks = await bench.submit("c")
+    bench.pool.step()
+    assert await answers(*tasks) == ["C"]
+
+
+async def test_with_a_delay_an_item_waits_for_company() -> None:
+    bench = Bench(max_batch_size=8, max_queue_delay=10)
+    first = await bench.submit("a")
+    bench.pool.step()
+    assert bench.batches == []
+    bench.now = 9
+    second = await bench.submit("b")
+    bench.pool.step()
+    assert bench.batches == []
+    bench.now = 10
+    third = await bench.submit("c")
+    bench.pool.step()
+    assert bench.batches == [["a", "b", "c"]]
+    assert await answers(*first, *second, *third) == ["A", "B", "C"]
+
+
+async def test_a_full_batch_does_not_wait_out_the_delay() -> None:
+    bench = Bench(max_batch_size=2, max_queue_delay=10)
+    tasks = await bench.submit("a", "b")
+    bench.pool.step(2)
+    assert bench.batches == [["a", "b"]]
+    assert await answers(*tasks) == ["A", "B"]
+
+
+async def test_when_the_delay_is_over_the_batch_runs_although_nobody_came() -> None:
+    bench = Bench(max_batch_size=8, max_queue_delay=0.005)
+    tasks = await bench.submit("a")
+    bench.pool.step()
+    assert bench.batches == []
+    bench.now = 1
+    await asyncio.wait_for(bench.pool.has_jobs.wait(), 5)  # the timer of the delay
+    bench.pool.step()
+    assert bench.batches == [["a"]]
+    assert await answers(*tasks) == ["A"]
+
+
+async def test_a_timer_that_fires_too_early_looks_again() -> None:
+    bench = Bench(max_batch_size=8, max_queue_delay=0.005)
+    tasks = await bench.submit("a")
+    bench.pool.step()
+    for bench.now in (0.001, 0.004, 0.005):
+        await asyncio.wait_for(bench.pool.has_jobs.wait(), 5)
+        bench.pool.step()
+        assert (len(bench.batches) == 1) is (bench.now == 0.005)
+    assert await answers(*tasks) == ["A"]
+
+
+async def test_a_wrong_number_of_answers_fails_the_items_not_the_batcher() -> None:
+    pool = ManualPool()
+    batcher = Batcher[str, str, str](
+        pool, BatchPolicy(max_batch_size=2), str, lambda items: [*items, "one too many"]
+    )
+    loop = asyncio.get_running_loop()
+    tasks = [asyncio.create_task(batcher.submit(item, loop.time() + LATER)) for item in ("a", "b")]
+    await breathe()
+    pool.step(2)
+    for task in tasks:
+        with pytest.raises(InferenceFailed) as caught:
+            await task
+        assert "1 items ran, 2 answers came" in str(caught.value.__cause__)
+    assert batcher.depth == 0
+
+
+async def test_waiting_and_running_are_told_apart() -> None:
+    bench = Bench(max_batch_size=2)
+    tasks = await bench.submit("a")
+    bench.now = 3
+    tasks += await bench.submit("b")
+
+    def takes_seven_seconds() -> None:
+        bench.now += 7
+
+    bench.during_run = takes_seven_seconds
+    bench.pool.step(2)
+    first, second = await asyncio.gather(*tasks)
+    assert (first.queue_seconds, first.run_seconds) == (3, 7)
+    assert (second.queue_seconds, second.run_seconds) == (0, 7)

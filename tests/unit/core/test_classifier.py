@@ -1,0 +1,101 @@
+"""The use case: models by name, deadlines, readiness."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from observability.metrics import Metrics
+from schemas.errors import DeadlineExceeded, ModelNotFound, NotReady
+from service.core.batching import BatchPolicy
+from service.core.classifier import Classifier
+from service.core.model import Model
+from service.core.pool import WorkerPool
+from service.core.registry import ModelOptions, Registry, load_model
+from tests.pictures import RED, plain
+from tests.tiny_model import image_limits, write_model
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def model(tmp_path: Path) -> AsyncIterator[Model]:
+    pool = WorkerPool("classifier", 1)
+    options = ModelOptions(image_limits(), BatchPolicy(), threads=1)
+    yield load_model(write_model(tmp_path), pool, options, Metrics())
+    pool.close()
+
+
+@pytest.fixture
+def classifier(model: Model) -> Classifier:
+    return Classifier(Registry({"colours": model}, "colours"), default_timeout=30)
+
+
+@pytest.mark.parametrize("name", [None, "colours"])
+async def test_the_named_or_the_default_model_answers(
+    classifier: Classifier, name: str | None
+) -> None:
+    ref, answer = await classifier.classify(plain(RED), model=name, top_k=1, timeout=None)
+    assert (ref.name, ref.version) == ("colours", 1)
+    assert answer.predictions[0].label == "red"
+    assert classifier.resolve(name) == ref
+
+
+async def test_an_unknown_model_is_not_found(classifier: Classifier) -> None:
+    with pytest.raises(ModelNotFound):
+        await classifier.classify(plain(), model="other", top_k=1, timeout=None)
+    with pytest.raises(ModelNotFound):
+        classifier.model("other")
+    with pytest.raises(ModelNotFound):
+        classifier.resolve("other")
+
+
+async def test_a_model_that_is_not_ready_refuses_but_can_be_seen(
+    classifier: Classifier, model: Model
+) -> None:
+    model.set_ready(ready=False)
+    with pytest.raises(NotReady):
+        await classifier.classify(plain(), model=None, top_k=1, timeout=None)
+    assert classifier.readiness() == {"colours": False}
+    assert classifier.models().models[0].ready is False
+    assert classifier.model("colours").ready is False
+
+
+async def test_a_callers_time_out_goes_before_the_default(
+    classifier: Classifier, model: Model
+) -> None:
+    with pytest.raises(DeadlineExceeded):
+        await classifier.classify(plain(), model=None, top_k=1, timeout=0)
+    hurried = Classifier(Registry({"colours": model}, "colours"), default_timeout=0)
+    with pytest.raises(DeadlineExceeded):
+        await hurried.classify(plain(), model=None, top_k=1, timeout=None)
+    assert await hurried.classify(plain(), model=None, top_k=1, timeout=30)
+
+
+async def test_the_default_model_is_marked(classifier: Classifier) -> None:
+    assert [model.default for model in classifier.models().models] == [True]
+    assert classifier.model("colours").default is True
+
+
+async def test_watching_makes_a_recovered_model_ready_again(
+    classifier: Classifier, model: Model
+) -> None:
+    model.set_ready(ready=False)
+    watch = asyncio.create_task(classifier.watch(interval=0.001, timeout=10))
+    async with asyncio.timeout(10):
+        while not model.is_ready:  # noqa: ASYNC110 - nobody tells when it happens
+            await asyncio.sleep(0.001)
+    watch.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watch
+
+
+async def test_closing_closes_every_model(classifier: Classifier, model: Model) -> None:
+    await classifier.close()
+    with pytest.raises(NotReady):
+        await classifier.classify(plain(), model=None, top_k=1, timeout=None)
+    assert not model.is_ready

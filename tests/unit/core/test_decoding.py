@@ -1,0 +1,251 @@
+"""Which bytes are opened, how far, and which way up."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from schemas.errors import ImageTooLarge, InvalidImage, UnsupportedImage
+from service.core.decoding import open_image, sniff
+from service.core.image_limits import ImageLimits
+from service.core.preprocessing import PreparedImage, Preprocessor
+from tests.pictures import BLUE, GREEN, RED, blobs, encoded, gradient, plain
+from tests.tiny_model import image_limits, input_spec
+
+LIMITS = image_limits(max_pixels=1_000_000)
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+
+
+def prepare(data: bytes, limits: ImageLimits = LIMITS, **changes: object) -> PreparedImage:
+    return Preprocessor(input_spec(**changes), limits)(data)
+
+
+def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of 8-bit RGB whose header says what it likes."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+
+
+def webp(width: int, height: int) -> bytes:
+    """A lossless WebP of 32 bytes whose header says what it likes."""
+    pixels = b"\x2f" + struct.pack("<I", (width - 1) | (height - 1) << 14) + bytes(7)
+    return b"RIFF\x18\0\0\0WEBPVP8L" + struct.pack("<I", len(pixels)) + pixels
+
+
+def bmp(width: int, height: int) -> bytes:
+    data = bytearray(plain(RED, (2, 2), "BMP"))
+    data[18:26] = struct.pack("<ii", width, height)
+    return bytes(data)
+
+
+def gif(width: int, height: int) -> bytes:
+    data = bytearray(plain(RED, (2, 2), "GIF"))
+    data[6:10] = struct.pack("<HH", width, height)
+    return bytes(data)
+
+
+def gif_frame(width: int, height: int) -> bytes:
+    """A GIF whose screen is 2 x 2 and whose frame says what it likes."""
+    data = bytearray(plain(RED, (2, 2), "GIF"))
+    frame = data.index(b",", 13)
+    data[frame + 5 : frame + 9] = struct.pack("<HH", width, height)
+    return bytes(data)
+
+
+def jpeg(width: int, height: int) -> bytes:
+    data = bytearray(plain(RED, (16, 16), "JPEG"))
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def tiff(width: int, height: int) -> bytes:
+    """A TIFF of two tags and no pixels."""
+    tags = struct.pack("<HHII", 256, 4, 1, width) + struct.pack("<HHII", 257, 4, 1, height)
+    return b"II*\0" + struct.pack("<IH", 8, 2) + tags + bytes(4)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_each_of_the_six_formats_is_read(name: str) -> None:
+    prepared = prepare(plain(GREEN, (64, 48), name))
+    assert (prepared.format, prepared.width, prepared.height) == (name, 64, 48)
+    assert np.abs(prepared.tensor.astype(int) - GREEN).max() <= 2
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0",
+        b"\xff\xd8",
+        b"just text, and no picture at all",
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+        b"%PDF-1.7\n",
+        b"8BPS\0\x01" + bytes(30),
+        b"P6\n2 2\n255\n" + bytes(12),
+        b"P5\n2 2\n255\n" + bytes(4),
+        b"\0\0\x01\0\x01\0" + bytes(30),
+        b"SIMPLE  =                    T" + b" " * 2850,
+        bytes(18) + b"TRUEVISION-XFILE.\0",
+        b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(30),
+        b"\xff\x4f\xff\x51" + bytes(30),
+        b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(30),
+        b"\0\0\0\x18ftypheic" + bytes(30),
+        b"RIFF\x24\0\0\0WAVEfmt " + bytes(30),
+        b"RIFF\x24\0\0\0WEB",
+        b"GIF88a" + bytes(30),
+        b"\x89PNG\n" + bytes(30),
+        b"PK\x03\x04" + bytes(30),
+        b"DDS |\0\0\0" + bytes(120),
+        b"qoif" + bytes(10),
+        b" \xff\xd8\xff" + bytes(30),
+    ],
+    ids=lambda data: repr(data[:12]),
+)
+def test_anything_else_is_refused_by_its_first_bytes(data: bytes) -> None:
+    with pytest.raises(UnsupportedImage):
+        sniff(data)
+    with pytest.raises(UnsupportedImage):
+        prepare(data)
+
+
+@pytest.mark.parametrize("name", ["PPM", "ICO", "TGA", "JPEG2000", "PCX", "SGI", "EPS", "AVIF"])
+def test_what_pillow_could_open_but_we_do_not_take_is_refused(name: str) -> None:
+    Image.init()
+    if name not in Image.SAVE:
+        pytest.skip(f"this Pillow cannot write {name}")
+    with pytest.raises(UnsupportedImage):
+        prepare(plain(RED, (32, 32), name))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_signature_with_nothing_behind_it_is_damaged(name: str) -> None:
+    with pytest.raises(InvalidImage):
+        prepare(plain(RED, (32, 32), name)[:16])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_half_a_file_is_damaged(name: str) -> None:
+    data = encoded(blobs((64, 48)), name)
+    with pytest.raises(InvalidImage):
+        prepare(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(png(60_000, 60_000), id="PNG"),
+        pytest.param(webp(16_383, 16_383), id="WEBP"),
+        pytest.param(bmp(30_000, 30_000), id="BMP"),
+        pytest.param(gif(60_000, 60_000), id="GIF"),
+        pytest.param(gif_frame(60_000, 60_000), id="GIF frame"),
+        pytest.param(jpeg(60_000, 60_000), id="JPEG"),
+        pytest.param(png(1001, 1000), id="one row over"),
+        pytest.param(png(2**31 - 1, 1), id="wide"),
+    ],
+)
+def test_too_many_pixels_are_refused_by_the_header_alone(data: bytes) -> None:
+    assert len(data) < 1000
+    with pytest.raises(ImageTooLarge):
+        prepare(data)
+
+
+def test_a_tiff_with_too_many_pixels_is_refused() -> None:
+    with pytest.raises((ImageTooLarge, InvalidImage)):
+        prepare(tiff(60_000, 60_000))
+
+
+def test_refusing_a_large_image_warns_nobody() -> None:
+    with pytest.raises(ImageTooLarge):  # warnings are errors in tests
+        prepare(png(10_000, 10_000))
+
+
+def test_the_limit_itself_is_allowed_and_named_when_passed() -> None:
+    limits = image_limits(max_pixels=64 * 48, max_frames=1)
+    assert prepare(plain(size=(64, 48)), limits).width == 64
+    with pytest.raises(ImageTooLarge, match="64 x 49 pixels") as caught:
+        prepare(plain(size=(64, 49)), limits)
+    assert "0.00307 megapixels" in caught.value.detail
+
+
+@pytest.mark.parametrize(("name", "pixels"), [("PNG", 2**18), ("WEBP", 2**16)])
+def test_memory_is_bounded_as_well_as_pixels(name: str, pixels: int) -> None:
+    limits = ImageLimits(max_pixels=10**9, max_frames=1, max_decode_bytes=2**20)
+    assert prepare(plain(size=(pixels // 64, 64), format=name), limits).height == 64
+    with pytest.raises(ImageTooLarge):
+        prepare(plain(size=(pixels // 64 + 1, 64), format=name), limits)
+
+
+@pytest.mark.parametrize(
+    ("data", "is_held"),
+    [(png(5000, 4000), True), (png(4000, 4000), False), (jpeg(5000, 4000), False)],
+    ids=["large PNG", "small PNG", "large JPEG"],
+)
+def test_large_images_are_decoded_one_at_a_time(data: bytes, is_held: bool) -> None:
+    limits = image_limits()
+    with open_image(data, limits):
+        assert limits.large.locked() is is_held
+    assert not limits.large.locked()
+    with pytest.raises(InvalidImage), open_image(data, limits):
+        raise ValueError
+    assert not limits.large.locked()
+
+
+@pytest.mark.parametrize(
+    "data", [png(64, 64), bmp(64, 64), gif(64, 64), tiff(64, 64)], ids=["PNG", "BMP", "GIF", "TIFF"]
+)
+def test_a_header_that_promises_more_than_there_is_harms_nobody(data: bytes) -> None:
+    try:
+        prepared = prepare(data)
+    except InvalidImage:
+        return
+    assert prepared.tensor.shape == (32, 32, 3)  # GIF: the rest of the screen is background
+
+
+def frames(name: str, *colours: tuple[int, ...]) -> bytes:
+    first, *others = (Image.new("RGB", (32, 32), colour) for colour in colours)
+    lossless = {"lossless": True} if name == "WEBP" else {}
+    return encoded(first, name, save_all=True, append_images=others, **lossless)
+
+
+@pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_the_first_frame_or_page_is_taken(name: str) -> None:
+    data = frames(name, GREEN, RED, BLUE)
+    with Image.open(io.BytesIO(data)) as file:
+        assert getattr(file, "n_frames") == 3  # noqa: B009 - not every file has it
+    assert np.abs(prepare(data).tensor.astype(int) - GREEN).max() <= 1
+
+
+def test_a_png_or_webp_with_too_many_frames_is_refused() -> None:
+    colours = [(number, 0, 0) for number in range(0, 220, 20)]
+    with pytest.raises(ImageTooLarge, match="more than 10 frames"):
+        prepare(frames("WEBP", *colours))
+    assert prepare(frames("WEBP", *colours[:10])).format == "WEBP"
+    with pytest.raises(ImageTooLarge, match="more than 10 frames"):
+        prepare(png(2, 2, (b"acTL", struct.pack(">II", 2**31 - 1, 0))))
+
+
+@pytest.mark.parametrize("name", ["GIF", "TIFF"])
+def test_later_frames_of_a_gif_or_tiff_are_not_even_counted(name: str) -> None:
+    assert prepare(frames(name, *[(n, 0, 0) for n in range(0, 220, 20)])).format == name
+
+
+def test_a_phone_photo_with_a_second_picture_inside_counts_as_jpeg() -> None:
+    data = encoded(gradient((64, 48)), "MPO", save_all=True, append_images=[gradient((32, 24))])
+    assert prepare(data).format == "JPEG"
+
+
+def test_errors_while_the_image_is_in_use_are_the_images() -> None:
+    with pytest.raises(InvalidImage) as caught, open_image(plain(), LIMITS):
+        raise ValueError("from some decoder")
+    assert isinstance(caught.value.__cause__, ValueError)

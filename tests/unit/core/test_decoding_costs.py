@@ -1,0 +1,120 @@
+"""Small files that would cost much are refused, and large honest ones are not."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from schemas.errors import CallerError, ImageTooLarge, InvalidImage, UnsupportedImage
+from service.core.image_limits import ImageLimits
+from service.core.preprocessing import PreparedImage, Preprocessor
+from tests.pictures import blobs, encoded, noise
+from tests.tiny_model import image_limits, input_spec
+
+PHOTO = blobs((160, 120))
+PROGRESSIVE = encoded(PHOTO, "JPEG", progressive=True)
+END = b"\xff\xd9"
+
+
+def prepare(data: bytes, limits: ImageLimits | None = None) -> PreparedImage:
+    return Preprocessor(input_spec(), limits or image_limits())(data)
+
+
+def with_scans(count: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated until there are so many."""
+    last = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
+    missing = count - PROGRESSIVE.count(b"\xff\xda")
+    return PROGRESSIVE[:-2] + last * missing + END
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def in_small_chunks(image: Image.Image, size: int) -> bytes:
+    """A PNG whose pixels come in many small chunks, as libpng writes them."""
+    rows = b"".join(b"\0" + row.tobytes() for row in np.asarray(image))
+    packed = zlib.compress(rows, 1)
+    header = struct.pack(">IIBBBBB", *image.size, 8, 2, 0, 0, 0)
+    pieces = [packed[start : start + size] for start in range(0, len(packed), size)]
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + b"".join(chunk(b"IDAT", piece) for piece in pieces)
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_a_progressive_jpeg_of_the_usual_scans_is_read() -> None:
+    assert prepare(PROGRESSIVE).format == "JPEG"
+    assert PROGRESSIVE.count(b"\xff\xda") > 5
+
+
+def test_a_jpeg_of_very_many_scans_is_refused() -> None:
+    with pytest.raises(ImageTooLarge, match="too many scans"):
+        prepare(with_scans(101))
+
+
+def test_the_larger_a_jpeg_the_fewer_scans_it_may_have() -> None:
+    pixels = PHOTO.width * PHOTO.height
+    assert prepare(with_scans(20), image_limits(max_pixels=pixels)).format == "JPEG"
+    with pytest.raises(ImageTooLarge, match="too many scans"):
+        prepare(with_scans(21), image_limits(max_pixels=pixels))
+
+
+def test_a_film_behind_a_photo_does_not_count_as_scans() -> None:
+    """Phones append a few seconds of film to a JPEG ("motion photo")."""
+    film = np.random.default_rng(0).bytes(10 * 2**20)
+    assert prepare(encoded(PHOTO, "JPEG") + film).format == "JPEG"
+
+
+def test_a_progressive_jpeg_inside_a_tiff_is_refused() -> None:
+    data = encoded(PHOTO, "TIFF", compression="jpeg")
+    assert prepare(data).format == "TIFF"
+    with pytest.raises(UnsupportedImage, match="inside TIFF"):
+        prepare(data + b"\xff\xc2")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xd8" + b"\xff\xfe\0\x02" * 50_000 + PROGRESSIVE[2:],
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 2, 0, 0, 0))
+        + chunk(b"tEXt", b"a\0b") * 20_000,
+    ],
+    ids=["JPEG", "PNG"],
+)
+def test_a_file_of_very_many_segments_is_refused(data: bytes) -> None:
+    with pytest.raises(InvalidImage):
+        prepare(data)
+
+
+@pytest.mark.parametrize("size", [4096, 8192])
+def test_pixels_in_the_small_chunks_of_libpng_are_read(size: int) -> None:
+    data = in_small_chunks(noise((1200, 1000)), size)
+    assert len(data) > 3 * 10**6
+    assert prepare(data).format == "PNG"
+
+
+def test_a_tiff_of_one_row_a_strip_is_read() -> None:
+    image = Image.new("L", (600, 3000), 200)
+    data = encoded(image, "TIFF", tiffinfo={278: 1})
+    assert prepare(data).tensor.min() == 200
+
+
+@pytest.mark.parametrize("name", ["PNG", "WEBP"])
+def test_a_bomb_of_metadata_is_refused(name: str) -> None:
+    bomb = zlib.compress(bytes(2**25), 9)
+    if name == "PNG":
+        clean = encoded(PHOTO)
+        data = clean[:33] + chunk(b"zTXt", b"a\0\0" + bomb) + clean[33:]
+        with pytest.raises(CallerError):
+            prepare(data)
+    else:
+        data = encoded(PHOTO, "WEBP", exif=b"Exif\0\0" + bomb, lossless=True)
+        assert prepare(data).format == "WEBP", "it is not unpacked"

@@ -1,0 +1,298 @@
+"""One served model: its answers, its canary, its numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from observability.metrics import Metrics
+from schemas.classify import Classification
+from schemas.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    InvalidImage,
+    NotReady,
+    Overloaded,
+    UnsupportedImage,
+)
+from schemas.models import ModelManifest
+from service.core.batching import BatchPolicy
+from service.core.engine import Images
+from service.core.model import Model
+from service.core.pool import WorkerPool
+from service.core.preprocessing import Preprocessor
+from tests.pictures import BLUE, GREEN, RED, encoded, gradient, plain
+from tests.tiny_model import LABELS, SIDE, colour_manifest, image_limits, served, write_model
+
+pytestmark = pytest.mark.anyio
+
+MIXED = (200, 190, 10)
+"""Red and green are close: the best score is about 0.6."""
+
+
+def soon() -> float:
+    return time.monotonic() + 30
+
+
+class FakeEngine:
+    """Answers with the mean of each channel, until told otherwise. ``sizes``: batches it saw."""
+
+    def __init__(self, max_batch_size: int | None = None) -> None:
+        self.max_batch_size = max_batch_size
+        self.sizes: list[int] = []
+        self.offset, self.error = 0.0, False
+        self.gate = threading.Event()
+        self.gate.set()
+        self.is_closed = False
+
+    def run(self, images: Images) -> NDArray[np.float32]:
+        self.gate.wait(10)
+        self.sizes.append(len(images))
+        if self.error:
+            raise InferenceFailed
+        output: NDArray[np.float32] = 10 * images.astype(np.float32).mean(axis=(2, 3))
+        output[:, 0] += self.offset
+        return output
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    workers = WorkerPool("model", 1)
+    yield workers
+    workers.close()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+async def model(pool: WorkerPool, engine: FakeEngine, metrics: Metrics) -> Model:
+    """On a fake engine. Async, because a model belongs to the event loop it was made on."""
+    return make(pool, engine, metrics)
+
+
+def make(
+    pool: WorkerPool, engine: FakeEngine, metrics: Metrics, policy: BatchPolicy | None = None
+) -> Model:
+    manifest = ModelManifest.model_validate(colour_manifest(b""))
+    model = Model(
+        Path("nowhere"),
+        manifest,
+        LABELS,
+        Preprocessor(manifest.input, image_limits()),
+        engine,
+        pool,
+        policy or BatchPolicy(),
+        metrics.model(manifest.name, manifest.version, manifest.sha256),
+    )
+    model.warm_up()
+    return model
+
+
+async def test_an_answer_holds_labels_scores_and_facts(tmp_path: Path) -> None:
+    async with served(write_model(tmp_path)) as model:
+        answer = await model.classify(plain(GREEN, (64, 48), "BMP"), 2, soon())
+    best, second = answer.predictions
+    assert (best.label, best.index, second.index) == ("green", 1, 0)
+    assert best.score == pytest.approx(1 / (1 + 2 * np.exp(-10)), abs=1e-3)
+    assert answer.abstained is False
+    assert (answer.image.format, answer.image.width, answer.image.height) == ("BMP", 64, 48)
+    timing = answer.timing
+    assert 0 < timing.decode_ms <= timing.total_ms
+    assert 0 < timing.inference_ms <= timing.total_ms
+    assert 0 <= timing.queue_ms <= timing.total_ms
+    Classification.model_validate(asdict(answer))
+
+
+async def test_no_more_predictions_than_classes(tmp_path: Path) -> None:
+    async with served(write_model(tmp_path)) as model:
+        answer = await model.classify(plain(RED), 100, soon())
+    assert [prediction.label for prediction in answer.predictions] == ["red", "green", "blue"]
+    assert sum(prediction.score for prediction in answer.predictions) == pytest.approx(1, abs=1e-5)
+
+
+async def test_indices_count_the_dropped_classes_too(tmp_path: Path) -> None:
+    output = {"name": "logits", "kind": "logits", "label_offset": 1}
+    folder = write_model(tmp_path, labels=["green", "blue"], output=output)
+    async with served(folder) as model:
+        (best,) = (await model.classify(plain(BLUE), 1, soon())).predictions
+    assert (best.label, best.index) == ("blue", 2)
+
+
+@pytest.mark.parametrize(("threshold", "abstained"), [(0.5, False), (0.9, True), (0.0, False)])
+async def test_below_its_threshold_a_model_abstains(
+    tmp_path: Path, metrics: Metrics, threshold: float, abstained: bool
+) -> None:
+    folder = write_model(tmp_path, abstain_below=threshold)
+    async with served(folder, metrics=metrics) as model:
+        answer = await model.classify(plain(MIXED), 1, soon())
+    assert 0.5 < answer.predictions[0].score < 0.9
+    assert answer.abstained is abstained
+    count = metrics.registry.get_sample_value("potoo_abstentions_total", {"model": "colours"})
+    assert count == int(abstained)
+
+
+async def test_bad_images_are_refused_and_never_reach_the_engine(
+    model: Model, engine: FakeEngine
+) -> None:
+    engine.sizes.clear()
+    with pytest.raises(UnsupportedImage):
+        await model.classify(b"not an image", 1, soon())
+    with pytest.raises(InvalidImage):
+        await model.classify(encoded(gradient())[:200], 1, soon())
+    assert engine.sizes == []
+
+
+async def test_a_failing_engine_fails_the_call_and_not_the_model(
+    model: Model, engine: FakeEngine
+) -> None:
+    engine.error = True
+    with pytest.raises(InferenceFailed):
+        await model.classify(plain(), 1, soon())
+    engine.error = False
+    assert (await model.classify(plain(), 1, soon())).predictions[0].label == "red"
+
+
+async def test_every_stage_is_observed(model: Model, metrics: Metrics) -> None:
+    await model.classify(plain(), 1, soon())
+    value, labels = metrics.registry.get_sample_value, {"model": "colours"}
+    for stage in ("decode", "preprocess", "queue", "inference", "postprocess"):
+        name = "potoo_stage_duration_seconds_count"
+        assert value(name, {**labels, "stage": stage}) == 1, stage
+    assert value("potoo_batch_size_count", labels) == 1
+    assert value("potoo_predictions_total", labels) == 1
+    assert value("potoo_queue_depth", labels) == 0
+    assert value("potoo_model_ready", labels) == 1
+    info = {**labels, "version": "1", "sha256": model.manifest.sha256}
+    assert value("potoo_model_info", info) == 1
+
+
+async def test_a_full_queue_and_a_missed_deadline_are_counted(
+    pool: WorkerPool, engine: FakeEngine, metrics: Metrics
+) -> None:
+    model = make(pool, engine, metrics, BatchPolicy(queue_capacity=1))
+    value = metrics.registry.get_sample_value
+    engine.gate.clear()
+    first = asyncio.create_task(model.classify(plain(), 1, soon()))
+    await asyncio.sleep(0)
+    assert value("potoo_queue_depth", {"model": "colours"}) == 1
+    with pytest.raises(Overloaded):
+        await model.classify(plain(), 1, soon())
+    engine.gate.set()
+    await first
+    with pytest.raises(DeadlineExceeded):
+        await model.classify(plain(), 1, time.monotonic())
+    assert value("potoo_queue_depth", {"model": "colours"}) == 0
+    assert value("potoo_rejections_total", {"reason": "queue_full"}) == 1
+    assert value("potoo_rejections_total", {"reason": "deadline"}) == 1
+
+
+async def test_a_fixed_batch_bounds_the_batches(pool: WorkerPool, metrics: Metrics) -> None:
+    engine = FakeEngine(max_batch_size=2)
+    model = make(pool, engine, metrics, BatchPolicy(max_batch_size=8))
+    engine.sizes.clear()
+    calls = [asyncio.create_task(model.classify(plain(), 1, soon())) for _ in range(5)]
+    await asyncio.gather(*calls)
+    assert max(engine.sizes) <= 2
+    assert sum(engine.sizes) == 5
+
+
+async def test_images_that_wait_run_as_one_batch(
+    pool: WorkerPool, engine: FakeEngine, metrics: Metrics
+) -> None:
+    model = make(pool, engine, metrics, BatchPolicy(max_batch_size=8))
+    engine.sizes.clear()
+    hold = threading.Event()
+
+    def occupied() -> None:
+        hold.wait(10)
+
+    pool.submit(occupied)
+    pictures = [plain(colour) for colour in (RED, GREEN, BLUE)]
+    calls = [asyncio.create_task(model.classify(picture, 1, soon())) for picture in pictures]
+    await asyncio.sleep(0)
+    hold.set()
+    found = await asyncio.gather(*calls)
+    assert [answer.predictions[0].label for answer in found] == ["red", "green", "blue"]
+    assert engine.sizes == [3]
+
+
+async def test_the_canary_passes_while_the_answer_is_the_same(model: Model) -> None:
+    assert await model.canary(10)
+    assert model.is_ready
+
+
+@pytest.mark.parametrize(("member", "spoilt", "sound"), [("offset", 50, 0), ("error", True, False)])
+async def test_the_canary_fails_on_another_answer_and_recovers(
+    model: Model, engine: FakeEngine, metrics: Metrics, member: str, spoilt: float, sound: float
+) -> None:
+    ready = {"model": "colours"}
+    for value, passes in ((sound, True), (spoilt, False), (sound, True)):
+        setattr(engine, member, value)
+        assert await model.canary(10) is passes
+        assert model.is_ready is passes
+        assert metrics.registry.get_sample_value("potoo_model_ready", ready) == passes
+
+
+async def test_the_canary_notices_a_stuck_pool(model: Model, engine: FakeEngine) -> None:
+    engine.gate.clear()
+    stuck = await model.canary(0.01), model.is_ready
+    engine.gate.set()
+    freed = await model.canary(10), model.is_ready
+    assert (stuck, freed) == ((False, False), (True, True))
+
+
+async def test_the_canary_is_no_prediction(model: Model, metrics: Metrics) -> None:
+    await model.canary(10)
+    labels = {"model": "colours"}
+    assert metrics.registry.get_sample_value("potoo_predictions_total", labels) == 0
+
+
+async def test_closing_answers_what_was_accepted_and_gives_the_memory_back(
+    model: Model, engine: FakeEngine
+) -> None:
+    engine.gate.clear()
+    call = asyncio.create_task(model.classify(plain(), 1, soon()))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(model.close())
+    await asyncio.sleep(0)
+    was_closed_early = engine.is_closed
+    engine.gate.set()
+    assert (await call).predictions[0].label == "red"
+    await closing
+    assert (was_closed_early, engine.is_closed) == (False, True)
+    with pytest.raises(NotReady):
+        await model.classify(plain(), 1, soon())
+
+
+async def test_what_callers_may_know_of_a_model(tmp_path: Path) -> None:
+    async with served(write_model(tmp_path, description="Colours", temperature=2)) as model:
+        info, summary = model.info(default=True), model.summary(default=False)
+    assert (summary.name, summary.version, summary.classes, summary.ready) == (
+        "colours",
+        1,
+        3,
+        True,
+    )
+    assert (summary.default, info.default) == (False, True)
+    assert info.labels == list(LABELS)
+    assert (info.temperature, info.input.height, info.licence) == (2, SIDE, "Apache-2.0")
+    assert str(tmp_path) not in info.model_dump_json()

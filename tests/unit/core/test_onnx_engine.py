@@ -1,0 +1,149 @@
+"""ONNX Runtime as an engine: batches, faults, and whether a manifest fits its graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from schemas.errors import InferenceFailed
+from schemas.models import ModelManifest
+from service.core.onnx_engine import ManifestMismatch, OnnxEngine
+from tests.tiny_model import SIDE, colour_graph, colour_manifest
+
+
+def manifest(**changes: object) -> ModelManifest:
+    """The colour model's manifest; ``input`` and ``output`` are merged with what it has."""
+    fitting = colour_manifest(b"")
+    for group in ("input", "output"):
+        changes[group] = {**dict(fitting[group]), **dict(changes.get(group, {}))}  # type: ignore[call-overload]
+    return ModelManifest.model_validate({**fitting, "labels": ["r", "g", "b"], **changes})
+
+
+def engine(folder: Path, graph: onnx.ModelProto | None = None, **changes: object) -> OnnxEngine:
+    file = folder / "model.onnx"
+    file.write_bytes((graph or colour_graph()).SerializeToString())
+    return OnnxEngine(file, manifest(**changes))
+
+
+def images(count: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).random((count, 3, SIDE, SIDE), np.float32)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_dynamic_batch_takes_any_number(tmp_path: Path, count: int) -> None:
+    found = engine(tmp_path).run(images(count))
+    assert found.dtype == np.float32
+    assert np.allclose(found, images(count).mean(axis=(2, 3)) * 10, atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_a_fixed_batch_is_filled_up_and_only_ours_are_answered(tmp_path: Path, count: int) -> None:
+    fixed = engine(tmp_path, colour_graph(batch=4), input={"batch": 4})
+    assert fixed.max_batch_size == 4
+    found = fixed.run(images(count))
+    assert found.shape == (count, 3)
+    assert np.allclose(found, images(count).mean(axis=(2, 3)) * 10, atol=1e-4)
+
+
+def test_a_dynamic_batch_has_no_largest_size(tmp_path: Path) -> None:
+    assert engine(tmp_path).max_batch_size is None
+
+
+def test_a_rank_four_output_becomes_a_matrix(tmp_path: Path) -> None:
+    graph = colour_graph()
+    graph.graph.node[0].attribute[0].i = 1  # keepdims
+    del graph.graph.output[0].type.tensor_type.shape.dim[:]
+    for size in ("n", 3, 1, 1):
+        dimension = graph.graph.output[0].type.tensor_type.shape.dim.add()
+        if isinstance(size, int):
+            dimension.dim_value = size
+        else:
+            dimension.dim_param = size
+    assert engine(tmp_path, graph, output={"rank": 4}).run(images(2)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_an_answer_that_is_not_finite_is_a_failed_inference(tmp_path: Path, bad: float) -> None:
+    batch = images(2)
+    batch[1, 0, 0, 0] = bad
+    with pytest.raises(InferenceFailed):
+        engine(tmp_path).run(batch)
+
+
+def test_whatever_the_runtime_raises_is_a_failed_inference(tmp_path: Path) -> None:
+    with pytest.raises(InferenceFailed) as caught:
+        engine(tmp_path).run(np.zeros((1, 3, 5, 5), np.float32))
+    assert caught.value.__cause__ is not None
+
+
+def test_a_closed_engine_fails_and_does_not_crash(tmp_path: Path) -> None:
+    closed = engine(tmp_path)
+    closed.close()
+    with pytest.raises(InferenceFailed):
+        closed.run(images(1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"input": {"name": "pixels"}}, "input.name"),
+        ({"input": {"dtype": "uint8", "scale": 1}}, "input.dtype"),
+        ({"input": {"colour": "grey"}}, "input.colour"),
+        ({"input": {"height": 16}}, "input.height"),
+        ({"input": {"width": 16}}, "input.width"),
+        ({"output": {"name": "scores"}}, "output.name"),
+        ({"output": {"rank": 4}}, "output.rank"),
+        ({"input": {"layout": "NHWC"}}, "input.layout"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused_by_the_fields_name(
+    tmp_path: Path, changes: dict[str, object], field: str
+) -> None:
+    with pytest.raises(ManifestMismatch, match=f"manifest field {field}: ") as caught:
+        engine(tmp_path, None, **changes)
+    assert caught.value.field == field
+
+
+def test_a_fixed_batch_must_be_named(tmp_path: Path) -> None:
+    for batch in ("dynamic", 2):
+        with pytest.raises(ManifestMismatch, match=r"manifest field input\.batch") as caught:
+            engine(tmp_path, colour_graph(batch=4), input={"batch": batch})
+        assert caught.value.field == "input.batch"
+
+
+def test_an_input_without_four_axes_is_refused(tmp_path: Path) -> None:
+    graph = colour_graph()
+    del graph.graph.input[0].type.tensor_type.shape.dim[3]
+    graph.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.array([2], np.int64), "axes"))
+    with pytest.raises(ManifestMismatch, match=r"input\.layout: has 4 axes"):
+        engine(tmp_path, graph)
+
+
+def test_a_graph_with_a_second_input_is_refused(tmp_path: Path) -> None:
+    graph = colour_graph()
+    graph.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
+    with pytest.raises(ManifestMismatch, match="the graph takes 'image', 'mask'"):
+        engine(tmp_path, graph)
+
+
+def test_an_output_that_is_not_float_is_refused(tmp_path: Path) -> None:
+    graph = colour_graph()
+    graph.graph.node.append(helper.make_node("ArgMax", ["logits"], ["best"], axis=1, keepdims=1))
+    graph.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("best", TensorProto.INT64, ["batch", 1])
+    )
+    with pytest.raises(ManifestMismatch, match="only float32 outputs are read"):
+        engine(tmp_path, graph, output={"name": "best"})
+
+
+@pytest.mark.parametrize("data", [b"", b"not a model", b"\x08\x0a"])
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(data)
+    with pytest.raises(ManifestMismatch, match="ONNX Runtime cannot load the file"):
+        OnnxEngine(file, manifest())

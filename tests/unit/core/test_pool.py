@@ -1,0 +1,130 @@
+"""The worker pool: order, faults, and how many cores there are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from service.core.pool import WorkerPool, usable_cores
+
+
+def test_one_thread_runs_jobs_in_order_of_arrival() -> None:
+    pool, done = WorkerPool("order", 1), list[int]()
+    for number in range(100):
+        pool.submit(lambda number=number: done.append(number))  # type: ignore[misc]
+    pool.close()
+    assert done == list(range(100))
+
+
+def test_as_many_jobs_run_at_a_time_as_there_are_threads() -> None:
+    pool, together = WorkerPool("together", 3), threading.Barrier(3, timeout=10)
+    arrived = list[int]()
+    for _ in range(3):
+        pool.submit(lambda: arrived.append(together.wait()))
+    pool.close()
+    assert sorted(arrived) == [0, 1, 2]
+
+
+def test_threads_are_named_after_the_pool() -> None:
+    pool, names = WorkerPool("potoo-test", 1), list[str]()
+    pool.submit(lambda: names.append(threading.current_thread().name))
+    pool.close()
+    assert names == ["potoo-test-0"]
+
+
+def test_a_job_that_raises_costs_no_thread_and_is_logged(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pool, done = WorkerPool("faults", 1), list[str]()
+
+    def raises() -> None:
+        raise ZeroDivisionError
+
+    pool.submit(raises)
+    pool.submit(lambda: done.append("still here"))
+    pool.close()
+    assert done == ["still here"]
+    assert "a job raised, which is a bug" in "".join(capsys.readouterr())
+
+
+def test_closing_finishes_what_is_queued_and_ends_the_threads() -> None:
+    before = threading.active_count()
+    pool, done = WorkerPool("closing", 2), list[int]()
+    gate = threading.Event()
+    pool.submit(lambda: done.append(int(gate.wait(10))))
+    pool.submit(lambda: done.append(2))
+    gate.set()
+    pool.close()
+    assert sorted(done) == [1, 2]
+    assert threading.active_count() == before
+
+
+@pytest.mark.anyio
+async def test_run_gives_the_result_of_the_work() -> None:
+    pool = WorkerPool("run", 1)
+    try:
+        assert await pool.run(lambda: 6 * 7) == 42
+    finally:
+        pool.close()
+
+
+@pytest.mark.anyio
+async def test_run_raises_what_the_work_raised_and_keeps_the_thread() -> None:
+    pool = WorkerPool("run", 1)
+    try:
+        with pytest.raises(ZeroDivisionError):
+            await pool.run(lambda: 1 // 0)
+        assert await pool.run(lambda: "fine") == "fine"
+    finally:
+        pool.close()
+
+
+@pytest.mark.anyio
+async def test_a_caller_that_leaves_harms_nobody() -> None:
+    pool, gate = WorkerPool("run", 1), threading.Event()
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    try:
+        leaver = asyncio.create_task(pool.run(lambda: gate.wait(10)))
+        other = asyncio.create_task(pool.run(lambda: "fine"))
+        await asyncio.sleep(0)
+        leaver.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaver
+        gate.set()
+        assert await asyncio.wait_for(other, 10) == "fine"
+    finally:
+        gate.set()
+        pool.close()
+    assert faults == []
+
+
+AFFINITY = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.mark.parametrize(
+    ("content", "cores"),
+    [
+        ("max 100000", AFFINITY),
+        ("100000 100000", 1),
+        ("150000 100000", min(2, AFFINITY)),
+        ("10000 100000", 1),
+        ("99900000 100000", AFFINITY),
+        ("", AFFINITY),
+        ("garbage", AFFINITY),
+        ("1 2 3", AFFINITY),
+        ("-1 100000", 1),
+    ],
+)
+def test_a_containers_quota_bounds_the_cores(tmp_path: Path, content: str, cores: int) -> None:
+    file = tmp_path / "cpu.max"
+    file.write_text(content)
+    assert usable_cores(file) == cores
+
+
+def test_without_control_groups_there_is_no_quota(tmp_path: Path) -> None:
+    assert usable_cores(tmp_path / "nothing here") == AFFINITY

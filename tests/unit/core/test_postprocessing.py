@@ -1,0 +1,115 @@
+"""Logits to probabilities, probabilities to the best k."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+
+from schemas.models import OutputSpec
+from service.core.postprocessing import probabilities, top_k
+
+thorough = settings(deadline=None, max_examples=200, derandomize=True, database=None)
+
+
+def spec(kind: str = "logits", label_offset: int = 0) -> OutputSpec:
+    return OutputSpec.model_validate({"name": "x", "kind": kind, "label_offset": label_offset})
+
+
+def floats(*rows: list[float]) -> NDArray[np.float32]:
+    return np.array(rows, np.float32)
+
+
+def test_a_softmax_by_hand() -> None:
+    found = probabilities(floats([0, np.log(3)], [5, 5]), spec(), 1.0)
+    assert np.allclose(found, [[0.25, 0.75], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_huge_logits_neither_overflow_nor_vanish(sign: int) -> None:
+    logits = floats([sign * 3e38, 0, 0], [sign * 1000.0, sign * 1000.0, sign * 999.0])
+    found = probabilities(logits, spec(), 1.0)  # warnings are errors in tests
+    assert np.isfinite(found).all()
+    assert np.allclose(found.sum(axis=1), 1)
+    assert found[0].argmax() == (0 if sign == 1 else 1)
+
+
+def test_very_negative_outliers_do_not_spoil_the_rest() -> None:
+    found = probabilities(floats([1, 2, -1e30]), spec(), 1.0)
+    assert np.allclose(found, [[1 / (1 + np.e), np.e / (1 + np.e), 0]])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0, 10.0])
+def test_temperature_divides_the_logits(temperature: float) -> None:
+    logits = floats([1, 2, 4])
+    found = probabilities(logits, spec(), temperature)
+    assert np.allclose(found, probabilities(logits / np.float32(temperature), spec(), 1.0))
+    assert (found.max() > probabilities(logits, spec(), 1.0).max()) is np.bool_(temperature < 1)
+
+
+def test_the_raw_output_is_left_as_it_was() -> None:
+    logits = floats([1, 2, 3])
+    before = logits.copy()
+    probabilities(logits, spec(), 2.0)
+    assert np.array_equal(logits, before)
+
+
+def test_probabilities_pass_as_they_are() -> None:
+    shares = floats([0.25, 0.75])
+    assert np.array_equal(probabilities(shares, spec("probabilities"), 1.0), shares)
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities"])
+def test_classes_before_the_offset_are_dropped_after_the_softmax(kind: str) -> None:
+    output = floats([0, 0, np.log(2)]) if kind == "logits" else floats([0.25, 0.25, 0.5])
+    assert np.allclose(probabilities(output, spec(kind, label_offset=1), 1.0), [[0.25, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("shares", "k", "expected"),
+    [
+        ([0.1, 0.7, 0.2], 1, [1]),
+        ([0.1, 0.7, 0.2], 2, [1, 2]),
+        ([0.1, 0.7, 0.2], 3, [1, 2, 0]),
+        ([0.1, 0.7, 0.2], 99, [1, 2, 0]),
+        ([0.25, 0.25, 0.25, 0.25], 2, [0, 1]),
+        ([0.2, 0.4, 0.2, 0.2], 2, [1, 0]),
+        ([0.2, 0.4, 0.2, 0.2], 3, [1, 0, 2]),
+        ([0.0, 0.5, 0.0, 0.5], 1, [1]),
+        ([0.0, 0.0, 1.0], 3, [2, 0, 1]),
+        ([1.0], 1, [0]),
+    ],
+)
+def test_the_best_come_first_and_of_equals_the_lower_index(
+    shares: list[float], k: int, expected: list[int]
+) -> None:
+    assert top_k(np.array(shares, np.float32), k).tolist() == expected
+
+
+few_values = arrays.arrays(
+    np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, 0.125, 0.25, 0.5])
+)
+
+
+@thorough
+@given(few_values, st.integers(1, 50))
+def test_top_k_is_a_stable_sort_cut_short(shares: NDArray[np.float32], k: int) -> None:
+    expected = sorted(range(shares.size), key=lambda index: (-shares[index], index))[:k]
+    assert top_k(shares, k).tolist() == expected
+
+
+@thorough
+@given(
+    arrays.arrays(np.float32, st.integers(1, 30), elements=st.floats(-1e6, 1e6, width=32)),
+    st.floats(0.1, 20),
+)
+def test_probabilities_sum_to_one_and_keep_the_order(
+    logits: NDArray[np.float32], temperature: float
+) -> None:
+    (found,) = probabilities(logits[np.newaxis], spec(), temperature)
+    assert abs(float(found.sum()) - 1) < 1e-4
+    assert found.min() >= 0
+    assert logits[found.argmax()] == logits.max()

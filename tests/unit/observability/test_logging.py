@@ -1,0 +1,150 @@
+"""One event a line, for people or for machines, ours and the libraries' alike."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from observability.logging import configure_logging, get_logger, silence_uvicorn
+from observability.settings import ObservabilitySettings
+
+
+def configure(**settings: object) -> None:
+    configure_logging(ObservabilitySettings.model_validate(settings))
+
+
+def events(captured: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    out, err = captured.readouterr()
+    assert out == "", "standard output is for answers"
+    return [json.loads(line) for line in err.splitlines()]
+
+
+def test_an_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format="json")
+    get_logger("access").info("request", status=200, path=Path("a"), text="two\nlines")
+    (event,) = events(capsys)
+    written = datetime.fromisoformat(event.pop("timestamp"))
+    assert written.tzinfo is not None
+    assert abs(datetime.now(UTC) - written) < timedelta(minutes=1)
+    assert event == {
+        "level": "info",
+        "logger": "access",
+        "event": "request",
+        "status": 200,
+        "path": "a",
+        "text": "two\nlines",
+    }
+
+
+def test_time_level_logger_and_event_come_first(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format="json")
+    get_logger("access").info("request", aaa=1)
+    (event,) = events(capsys)
+    assert list(event) == ["timestamp", "level", "logger", "event", "aaa"]
+
+
+def test_an_exception_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format="json")
+    try:
+        raise ZeroDivisionError("on purpose")
+    except ZeroDivisionError:
+        get_logger("pool").exception("a job raised")
+        logging.getLogger("a.library").exception("it raised")
+    ours, theirs = events(capsys)
+    assert (ours["level"], theirs["level"]) == ("error", "error")
+    for event in (ours, theirs):
+        assert event["exception"].endswith("ZeroDivisionError: on purpose")
+
+
+def test_a_librarys_records_look_like_ours(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format="json")
+    logging.getLogger("a.library").warning("%d things", 3)
+    (event,) = events(capsys)
+    assert (event["event"], event["level"]) == ("3 things", "warning")
+
+
+def test_a_librarys_record_names_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format="json")
+    logging.getLogger("a.library").warning("something")
+    (event,) = events(capsys)
+    assert event["logger"] == "a.library"
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70])
+def test_no_value_can_break_a_log_line(capsys: pytest.CaptureFixture[str], value: object) -> None:
+    configure(log_format="json")
+    get_logger("server").info("cannot start", reason=value)
+    assert len(events(capsys)) == 1
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
+def test_less_severe_events_are_not_written(capsys: pytest.CaptureFixture[str], level: str) -> None:
+    configure(log_format="json", log_level=level)
+    for name in ("debug", "info", "warning", "error"):
+        getattr(get_logger("ours"), name)(name)
+        getattr(logging.getLogger("theirs"), name)(name)
+    written = [event["event"] for event in events(capsys)]
+    order = ["debug", "info", "warning", "error"]
+    assert written == [name for name in order[order.index(level) :] for _ in range(2)]
+
+
+def test_chatty_libraries_are_quiet_below_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format="json", log_level="debug")
+    for name in ("uvicorn", "uvicorn.access", "httpx", "asyncio", "PIL.PngImagePlugin"):
+        logging.getLogger(name).info("chatter")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    assert events(capsys) == []
+    logging.getLogger("uvicorn.error").error("it broke")
+    assert [event["event"] for event in events(capsys)] == ["it broke"]
+    silence_uvicorn()
+    logging.getLogger("uvicorn.error").error("it broke")
+    assert events(capsys) == []
+
+
+def test_for_people_an_event_is_a_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format="console")
+    get_logger("server").info("ready", models=["everyday"], reason="two\nlines")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    for part in ("[info     ] ready", "[server]", "models=['everyday']", "two\\nlines"):
+        assert part in err
+    assert "\x1b[" not in err, "colours are for terminals"
+
+
+def test_for_people_an_exception_keeps_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    configure(log_format="console")
+    try:
+        raise ZeroDivisionError("on purpose")
+    except ZeroDivisionError:
+        get_logger("pool").exception("a job raised")
+    assert "\nZeroDivisionError: on purpose\n" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    """Standard error on a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_by_default_a_terminal_gets_text_and_anything_else_json(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure()
+    get_logger("server").info("ready")
+    assert events(capsys)[0]["event"] == "ready"
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    configure()
+    get_logger("server").info("ready")
+    assert "ready" in terminal.getvalue()
+    assert "\x1b[" in terminal.getvalue()
+    assert not terminal.getvalue().startswith("{")

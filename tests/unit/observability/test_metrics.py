@@ -1,0 +1,155 @@
+"""Every metric once, named as Prometheus wants it, with labels that nobody can multiply."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.metrics_core import Metric
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from observability.metrics import (
+    MULTIPROCESS_FOLDER,
+    REJECTIONS,
+    STAGES,
+    Metrics,
+    bounded_method,
+)
+from schemas.errors import ErrorCode
+
+UNITS = ("_seconds", "_bytes", "_total", "_info", "_size", "_depth", "_ready", "_in_flight")
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(MULTIPROCESS_FOLDER, raising=False)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    made = Metrics()
+    made.preset_errors(ErrorCode)
+    made.build_info.labels("1.2.3").set(1)
+    made.http("/v1/classify").requests("POST", 200).inc()
+    made.model("colours", 1, "ab" * 32).predictions.inc()
+    made.token_requests.labels("password", "issued").inc()
+    return made
+
+
+def families(metrics: Metrics, accept: str = "text/plain") -> dict[str, Metric]:
+    body, _ = metrics.exposition(accept)
+    parse = parse_openmetrics if "openmetrics" in accept else parse_text
+    return {family.name: family for family in parse(body.decode())}
+
+
+def test_everything_has_help_a_type_and_a_unit(metrics: Metrics) -> None:
+    ours = [family for name, family in families(metrics).items() if name.startswith("potoo_")]
+    assert len(ours) >= 15
+    for family in ours:
+        assert family.documentation.endswith((".", "label.")), family.name
+        assert family.type in {"counter", "gauge", "histogram"}, family.name
+        names = {sample.name for sample in family.samples}
+        if family.type == "counter":
+            assert names == {f"{family.name}_total"}
+        if family.type != "histogram":
+            assert all(name.endswith(UNITS) for name in names), names
+
+
+def test_process_metrics_come_with_ours(metrics: Metrics) -> None:
+    assert {"process_cpu_seconds", "python_info", "python_gc_collections"} <= set(families(metrics))
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("", "text/plain; version="),
+        ("*/*", "text/plain; version="),
+        ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version="),
+    ],
+)
+def test_both_text_formats_are_spoken(metrics: Metrics, accept: str, content_type: str) -> None:
+    _, answered = metrics.exposition(accept)
+    assert answered.startswith(content_type)
+    found = families(metrics, accept)
+    assert found["potoo_predictions"].samples[0].value == 1
+
+
+def test_no_series_is_made_for_the_time_of_creation(metrics: Metrics) -> None:
+    body, _ = metrics.exposition("application/openmetrics-text")
+    assert b"_created" not in body
+
+
+def test_known_labels_exist_before_the_first_event(metrics: Metrics) -> None:
+    value = metrics.registry.get_sample_value
+    for code in ErrorCode:
+        assert value("potoo_errors_total", {"code": code}) == 0
+    for reason in REJECTIONS:
+        assert value("potoo_rejections_total", {"reason": reason}) == 0
+    for stage in STAGES:
+        labels = {"model": "colours", "stage": stage}
+        assert value("potoo_stage_duration_seconds_count", labels) == 0
+    for status_class in ("2xx", "5xx"):
+        labels = {"route": "/v1/classify", "status_class": status_class}
+        assert value("potoo_http_request_duration_seconds_count", labels) == 0
+
+
+def test_labels_are_those_of_the_operators_guide(metrics: Metrics) -> None:
+    metrics.http("/v1/classify").duration(2).observe(0.1)
+    found = families(metrics)
+    labels = {
+        name: set().union(*(sample.labels for sample in family.samples)) - {"le"}
+        for name, family in found.items()
+        if name.startswith("potoo_")
+    }
+    assert labels["potoo_http_requests"] == {"method", "route", "status"}
+    assert labels["potoo_http_request_duration_seconds"] == {"route", "status_class"}
+    assert labels["potoo_errors"] == {"code"}
+    assert labels["potoo_rejections"] == {"reason"}
+    assert labels["potoo_stage_duration_seconds"] == {"model", "stage"}
+    assert labels["potoo_model_info"] == {"model", "version", "sha256"}
+    assert labels["potoo_token_requests"] == {"grant", "outcome"}
+    assert labels["potoo_queue_depth"] == labels["potoo_batch_size"] == {"model"}
+
+
+def test_buckets_rise_and_end_in_infinity(metrics: Metrics) -> None:
+    metrics.http("/v1/classify").duration(2).observe(0.1)
+    for family in families(metrics).values():
+        if family.type != "histogram":
+            continue
+        series: dict[tuple[tuple[str, str], ...], list[float]] = {}
+        for sample in family.samples:
+            if sample.name.endswith("_bucket"):
+                others = tuple((k, v) for k, v in sample.labels.items() if k != "le")
+                series.setdefault(others, []).append(float(sample.labels["le"]))
+        for bounds in series.values():
+            assert bounds == sorted(set(bounds))
+            assert bounds[-1] == math.inf
+
+
+def test_a_series_is_looked_up_once(metrics: Metrics) -> None:
+    series = metrics.http("/v1/classify")
+    assert series.duration(2) is series.duration(2)
+    assert series.requests("GET", 200) is series.requests("GET", 200)
+    assert series.requests("GET", 200) is not series.requests("GET", 404)
+
+
+def test_two_servers_in_one_process_count_apart() -> None:
+    registry = CollectorRegistry()
+    first, second = Metrics(registry), Metrics()
+    first.reject("deadline")
+    labels = {"reason": "deadline"}
+    assert first.registry is registry
+    assert registry.get_sample_value("potoo_rejections_total", labels) == 1
+    assert second.registry.get_sample_value("potoo_rejections_total", labels) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "label"),
+    [("GET", "GET"), ("POST", "POST"), ("get", "other"), ("BREW", "other"), ("", "other")],
+)
+def test_odd_methods_share_a_label(method: str, label: str) -> None:
+    assert bounded_method(method) == label

@@ -1,0 +1,131 @@
+"""Options, manifests and problems: what is taken, what is refused, what survives the wire."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.classify import MAX_TOP_K, BatchItem, ClassifyOptions, EncodedImage
+from schemas.errors import ErrorCode, InsufficientScope, Overloaded, ServiceError, Violation
+from schemas.models import Colour, InputSpec, ModelInfo, ModelManifest
+from schemas.problem import Problem
+from tests.repository import MANIFESTS
+from tests.tiny_model import colour_manifest, input_spec
+
+
+@pytest.mark.parametrize("name", ["a", "everyday", "MobileNet_v2-1.0", "0", "x" * 64])
+def test_model_names_are_plain_words(name: str) -> None:
+    assert ClassifyOptions(model=name).model == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../a", "a/b", "a b", "-a", "_a", "ä", "a\n", "a\0", "x" * 65, "a\\b"]
+)
+def test_other_model_names_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        ClassifyOptions(model=name)
+
+
+@pytest.mark.parametrize("top_k", [1, 5, MAX_TOP_K])
+def test_as_many_predictions_as_allowed(top_k: int) -> None:
+    assert ClassifyOptions(top_k=top_k).top_k == top_k
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"top_k": 0},
+        {"top_k": MAX_TOP_K + 1},
+        {"top_k": "five"},
+        {"top_k": 1.5},
+        {"timeout_ms": 0},
+        {"timeout_ms": 600_001},
+        {"timeout_ms": float("nan")},
+        {"topk": 5},
+    ],
+    ids=str,
+)
+def test_options_out_of_range_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        ClassifyOptions.model_validate(changes)
+
+
+def test_an_upload_in_json_has_one_member() -> None:
+    assert EncodedImage.model_validate({"image": "aGk="}).image == "aGk="
+    with pytest.raises(ValidationError):
+        EncodedImage.model_validate({"image": "aGk=", "url": "http://example.com"})
+
+
+def test_absent_members_are_left_out_on_the_wire() -> None:
+    item = BatchItem(file_name="a.png")
+    assert json.loads(item.model_dump_json(exclude_none=True)) == {"file_name": "a.png"}
+
+
+@pytest.mark.parametrize(
+    ("layout", "colour", "shape"),
+    [
+        ("NCHW", "RGB", (3, 24, 32)),
+        ("NHWC", "BGR", (24, 32, 3)),
+        ("NCHW", "grey", (1, 24, 32)),
+        ("NHWC", "grey", (24, 32, 1)),
+    ],
+)
+def test_the_shape_of_an_item_follows_layout_and_colour(
+    layout: str, colour: str, shape: tuple[int, ...]
+) -> None:
+    assert input_spec(layout=layout, colour=colour, height=24).shape == shape
+
+
+def test_grey_has_one_channel() -> None:
+    assert [colour.channels for colour in Colour] == [3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_identity"),
+    [({}, True), ({"scale": 0.5}, False), ({"mean": [1]}, False), ({"std": [1, 1, 2]}, False)],
+)
+def test_pixels_may_reach_a_model_as_they_are(
+    changes: dict[str, object], is_identity: bool
+) -> None:
+    assert input_spec(dtype="float32", **changes).is_identity is is_identity
+
+
+def test_one_number_or_one_for_each_channel() -> None:
+    for mean in ([1], [1, 2, 3]):
+        assert isinstance(input_spec(dtype="float32", mean=mean), InputSpec)
+    for mean in ([], [1, 2], [1, 2, 3, 4]):
+        with pytest.raises(ValidationError, match="mean must have 1 or 3 numbers"):
+            input_spec(dtype="float32", mean=mean)
+    with pytest.raises(ValidationError, match="std must have 1 or 1 numbers"):
+        input_spec(dtype="float32", colour="grey", std=[1, 2, 3])
+
+
+@pytest.mark.parametrize("file", sorted(MANIFESTS.iterdir()), ids=lambda file: file.stem)
+def test_manifests_survive_the_way_there_and_back(file: Path) -> None:
+    manifest = ModelManifest.model_validate_json(file.read_bytes())
+    assert ModelManifest.model_validate_json(manifest.model_dump_json()) == manifest
+
+
+def test_what_callers_see_of_a_model_is_documented() -> None:
+    manifest = ModelManifest.model_validate({**colour_manifest(b""), "labels": ["a", "b"]})
+    hidden = {"golden"}
+    assert set(type(manifest).model_fields) - hidden <= set(ModelInfo.model_fields)
+
+
+def test_a_problem_has_the_code_of_an_error() -> None:
+    members = {"title": "t", "status": 404, "detail": "d", "request_id": "r"}
+    assert Problem.model_validate({**members, "code": "not_found"}).code is ErrorCode.NOT_FOUND
+    for wrong in ({"code": "gone"}, {"code": "not_found", "status": 200}):
+        with pytest.raises(ValidationError):
+            Problem.model_validate({**members, **wrong})
+
+
+def test_an_error_carries_what_a_transport_needs() -> None:
+    error = Overloaded("Busy.", retry_after=2, violations=(Violation("/body", "x"),))
+    assert (str(error), error.detail, error.retry_after) == ("Busy.", "Busy.", 2)
+    assert error.violations[0].pointer == "/body"
+    assert isinstance(error, ServiceError)
+    assert InsufficientScope("admin").detail == "This needs the scope 'admin'."

@@ -1,0 +1,248 @@
+"""Where settings come from, which one wins, and how unfit ones are refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, SecretStr
+
+from service.core.pool import usable_cores
+from service.settings import (
+    BUNDLED_MODELS,
+    LimitSettings,
+    Settings,
+    SettingsError,
+    describe_settings,
+    load_settings,
+)
+
+SECRET = "a secret nobody may see"
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    return tmp_path / "potoo.toml"
+
+
+def refused(config: Path | None = None, **given: object) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(config, **given)
+    return str(caught.value)
+
+
+def test_nothing_needs_to_be_set() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
+    assert settings.models == BUNDLED_MODELS
+    assert settings.admin_password is None
+    assert settings.limits == LimitSettings()
+
+
+def test_arguments_go_before_the_environment_before_the_file_before_defaults(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml.write_text('port = 1\nhost = "file"\nworkers = 2\ndrain_seconds = 3\n')
+    monkeypatch.setenv("POTOO_PORT", "11")
+    monkeypatch.setenv("POTOO_HOST", "environment")
+    settings = load_settings(toml, port=111, host=None)
+    assert settings.port == 111
+    assert settings.host == "environment", "None means that nothing was given"
+    assert settings.workers == 2
+    assert settings.drain_seconds == 3
+    assert settings.limits.max_batch_files == 32
+
+
+def test_groups_are_put_together_from_all_sources(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml.write_text("[limits]\nmax_batch_files = 5\nmax_frames = 6\n[auth]\nissuer = 'file'\n")
+    monkeypatch.setenv("POTOO_LIMITS__MAX_FRAMES", "66")
+    monkeypatch.setenv("POTOO_AUTH__AUDIENCE", "environment")
+    settings = load_settings(toml)
+    assert (settings.limits.max_batch_files, settings.limits.max_frames) == (5, 66)
+    assert (settings.auth.issuer, settings.auth.audience) == ("file", "environment")
+
+
+def test_the_file_may_be_named_in_the_environment(
+    toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml.write_text("port = 1\n")
+    monkeypatch.setenv("POTOO_CONFIG", str(toml))
+    assert load_settings().port == 1
+    other = tmp_path / "other.toml"
+    other.write_text("port = 2\n")
+    assert load_settings(other).port == 2, "the one on the command line goes first"
+
+
+@pytest.mark.parametrize("name", ["POTOO_PORT", "POTOO_CONFIG", "POTOO_LIMITS__MAX_PIXELS"])
+def test_an_empty_variable_is_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "")
+    assert load_settings() == load_settings(port=8000)
+
+
+def test_variables_may_be_written_in_small_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("potoo_port", "77")
+    assert load_settings().port == 77
+
+
+@pytest.mark.parametrize(
+    ("variable", "guess"),
+    [
+        ("POTOO_PROT", "POTOO_PORT"),
+        ("POTOO_LIMITS__MAX_PIXEL", "POTOO_LIMITS__MAX_PIXELS"),
+        ("POTOO_MAX_PIXELS", "POTOO_LIMITS__MAX_PIXELS"),
+        ("potoo_hots", "POTOO_HOST"),
+        ("POTOO_LIMITS", None),
+        ("POTOO_COMPLETELY_DIFFERENT", None),
+    ],
+)
+def test_an_unknown_variable_is_refused_with_a_guess(
+    variable: str, guess: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, SECRET)
+    message = refused()
+    assert f"unknown setting in the environment: {variable}" in message
+    assert SECRET not in message
+    if guess:
+        assert f"did you mean {guess}?" in message
+
+
+def test_other_programs_variables_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POTOOS_PORT", "x")
+    monkeypatch.setenv("PORT", "x")
+    assert load_settings().port == 8000
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("prot = 1", "prot"), ("[limits]\nmax_pixel = 1", "limits.max_pixel"), ("[limit]", "limit")],
+)
+def test_an_unknown_name_in_the_file_is_refused(toml: Path, text: str, name: str) -> None:
+    toml.write_text(text)
+    assert f"{name}: unknown setting" in refused(toml)
+
+
+def test_an_unknown_name_in_the_file_gets_a_guess_too(toml: Path) -> None:
+    toml.write_text("[limits]\nmax_pixel = 1\n")
+    assert "did you mean limits.max_pixels?" in refused(toml)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("port = 70000", "port"),
+        ("port = -1", "port"),
+        ('port = "http"', "port"),
+        ("workers = 0", "workers"),
+        ("host = 1", "host"),
+        ("drain_seconds = -1", "drain_seconds"),
+        ("drain_seconds = nan", "drain_seconds"),
+        ("[limits]\nmax_pixels = 0", "limits.max_pixels"),
+        ("[limits]\nmax_pixels = 90000000", "limits.max_pixels"),
+        ("[limits]\nbody_timeout_seconds = 0", "limits.body_timeout_seconds"),
+        ("[inference]\nmax_batch_size = 1.5", "inference.max_batch_size"),
+        ("[inference]\nqueue_capacity = 0", "inference.queue_capacity"),
+        ("[auth]\naccess_token_seconds = 59", "auth.access_token_seconds"),
+        ("[auth]\nissuer = ''", "auth.issuer"),
+        ("[observability]\nlog_level = 'loud'", "observability.log_level"),
+        ("[observability]\naccess_log = 'perhaps'", "observability.access_log"),
+        ("limits = 1", "limits"),
+    ],
+)
+def test_an_unfit_value_is_refused_by_its_name(toml: Path, text: str, name: str) -> None:
+    toml.write_text(text)
+    assert f"{name}: " in refused(toml)
+
+
+def test_every_fault_is_named_at_once(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    toml.write_text("port = -1\nprot = 1\n[limits]\nmax_pixels = 0\n")
+    monkeypatch.setenv("POTOO_WORKERS", "many")
+    names = [line.partition(":")[0] for line in refused(toml).splitlines()]
+    assert sorted(names) == ["limits.max_pixels", "port", "prot", "workers"]
+
+
+def test_values_are_never_repeated_for_they_may_be_secrets(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml.write_text(f'port = "{SECRET}"\npassword = "{SECRET}"\nadmin_password = ["{SECRET}"]\n')
+    monkeypatch.setenv("POTOO_WORKERS", SECRET)
+    message = refused(toml)
+    assert message.count("\n") == 3
+    assert SECRET not in message
+
+
+@pytest.mark.parametrize("text", ["port =", "port = 1\nport = 2", "[limits", "= 1", "port = 1 2"])
+def test_a_file_that_is_no_toml_is_refused_with_its_place(toml: Path, text: str) -> None:
+    toml.write_text(text)
+    message = refused(toml)
+    assert str(toml) in message
+    assert "line" in message or "end of document" in message
+
+
+def test_a_file_that_is_no_text_is_refused(toml: Path) -> None:
+    toml.write_bytes(b"host = '\xff'")
+    assert str(toml) in refused(toml)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "there is no configuration file" in refused(tmp_path / "missing.toml")
+    assert "there is no configuration file" in refused(tmp_path)
+    monkeypatch.setenv("POTOO_CONFIG", str(tmp_path / "missing.toml"))
+    assert "missing.toml" in refused()
+
+
+def test_no_file_is_read_unless_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "potoo.toml").write_text("port = 1\n")
+    (tmp_path / ".env").write_text("POTOO_PORT=2\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_settings().port == 8000
+
+
+def test_an_unknown_argument_is_refused() -> None:
+    assert "prot: unknown setting" in refused(prot=1)
+
+
+def test_settings_are_frozen_and_travel_to_worker_processes() -> None:
+    settings = load_settings(admin_password=SECRET)
+    assert type(settings) is Settings
+    again = pickle.loads(pickle.dumps(settings))  # noqa: S301 - our own
+    assert again == settings
+    assert again.admin_password.get_secret_value() == SECRET
+    with pytest.raises(ValueError, match="frozen"):
+        settings.port = 1  # type: ignore[misc]
+    with pytest.raises(ValueError, match="frozen"):
+        settings.limits.max_pixels = 1  # type: ignore[misc]
+
+
+def test_secrets_are_masked_wherever_settings_are_shown() -> None:
+    settings = load_settings(admin_password=SECRET)
+    assert isinstance(settings.admin_password, SecretStr)
+    shown = [str(value) for _, _, value, _ in describe_settings(settings)]
+    for text in (repr(settings), str(settings), settings.model_dump_json(), *shown):
+        assert SECRET not in text
+
+
+def test_every_setting_is_described_once_and_can_be_set_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    default = load_settings()
+    described = list(describe_settings(default))
+    names = [name for name, _, _, _ in described]
+    assert len(set(names)) == len(names)
+    for name, variable, value, description in described:
+        assert description, name
+        assert variable == "POTOO_" + name.replace(".", "__").upper()
+        if value is not None:
+            monkeypatch.setenv(variable, str(value))
+    assert load_settings() == default
+    groups = [field for field, value in default if isinstance(value, BaseModel)]
+    assert {name.split(".")[0] for name in names if "." in name} == set(groups)
+
+
+def test_workers_are_as_many_as_cores_unless_told() -> None:
+    assert load_settings().inference_workers == usable_cores()
+    assert load_settings(inference={"workers": 3}).inference_workers == 3

@@ -1,0 +1,1 @@
+"""What the transports read and write, without sockets."""
