@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from service.core.pool import usable_cores
 from service.core.postprocessing import probabilities, top_k
 from service.core.preprocessing import Preprocessor
 from service.core.registry import read_manifest
-from service.transport.http.server import SWITCH_INTERVAL
+from service.process import tune
 
 Prepare = Callable[[bytes], Images]
 
@@ -81,7 +80,7 @@ def loop(folder: Path, kind: str, seconds: float, threads: int) -> dict[str, flo
             json.dumps({"index": best.tolist(), "score": shares[best].tolist()})
             counts[number] += 1
 
-    sys.setswitchinterval(SWITCH_INTERVAL)
+    tune()
     workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
     work_began, cpu_began = time.perf_counter(), time.process_time()
     for worker in workers:

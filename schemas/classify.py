@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.errors import ErrorCode
 
 DEFAULT_TOP_K = 5
 MAX_TOP_K = 100
+TINY_PNG = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA"
+    "WjR9awAAAABJRU5ErkJggg=="
+)
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+def _plain(value: object) -> object:
+    """Query values: digits alone, where Pydantic would take 5_0, 5.0 and +5 as well."""
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,20}", value):
+        raise ValueError("Input should be a whole number")
+    return value
+
+
+WholeNumber = Annotated[int, BeforeValidator(_plain)]
 
 
 class ClassifyOptions(BaseModel):
@@ -22,13 +39,13 @@ class ClassifyOptions(BaseModel):
         description="Which model; the server's default model if absent.",
         examples=["everyday"],
     )
-    top_k: int = Field(
+    top_k: WholeNumber = Field(
         default=DEFAULT_TOP_K,
         ge=1,
         le=MAX_TOP_K,
         description="How many predictions, best first; cut to the number of classes.",
     )
-    timeout_ms: int | None = Field(
+    timeout_ms: WholeNumber | None = Field(
         default=None,
         ge=1,
         le=600_000,
@@ -42,7 +59,7 @@ class EncodedImage(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
-        json_schema_extra={"examples": [{"image": "data:image/png;base64,iVBORw0KGgo..."}]},
+        json_schema_extra={"examples": [{"image": TINY_PNG}]},
     )
 
     image: str = Field(

@@ -12,6 +12,7 @@ from auth.keys import UnsafeKey
 from observability.logging import get_logger, silence_uvicorn
 from observability.metrics import Metrics
 from observability.middleware import ObservabilityMiddleware
+from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
 from service import __version__
 from service.core.registry import ModelRefused
@@ -19,9 +20,10 @@ from service.runtime import OpenRuntime, open_runtime
 from service.settings import Settings
 from service.transport.http import auth, health, models
 from service.transport.http.body import BodyBudget, BodyReader
-from service.transport.http.classify import EXTRA_SCHEMAS, add_classify_routes
+from service.transport.http.classify import add_classify_routes
 from service.transport.http.errors import ErrorBoundary, add_error_handlers
 from service.transport.http.lean_route import ShortCut
+from service.transport.http.negotiation import HeadAsGet
 from service.transport.http.openapi import add_openapi, operation_id
 from service.transport.http.page import web_router
 from service.transport.http.protocol import STATE_KEY, Wire
@@ -80,9 +82,10 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     add_classify_routes(app)
     for router in (health.router, models.router, auth.router, web_router()):
         app.include_router(router)
-    add_openapi(app, EXTRA_SCHEMAS)
+    # What only hand-written request bodies refer to.
+    add_openapi(app, (EncodedImage, auth.TokenForm))
     app.layers = lambda inner: ObservabilityMiddleware(
-        ErrorBoundary(ShortCut(inner, app.routes), metrics),
+        ErrorBoundary(ShortCut(HeadAsGet(inner), app.routes), metrics),
         metrics=metrics,
         access_log=settings.observability.access_log,
         routes=_routes(app),

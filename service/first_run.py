@@ -10,8 +10,9 @@ from auth.passwords import hash_password, make_password
 from auth.principal import ALL_SCOPES
 from auth.store import AccountExists, open_store, sqlite_url
 from auth.tokens import TokenCodec
+from schemas.errors import NotReady
 from service.runtime import KEYS_FOLDER, STORE_FILE
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 
 FIRST_ACCOUNT = "admin"
 
@@ -27,11 +28,22 @@ class Welcome:
 
 
 def prepare(settings: Settings) -> Welcome:
-    """Makes the signing key, the tables and, if there is no account at all, the first one."""
+    """Makes the signing key, the tables and, if there is no account at all, the first one.
+
+    Raises:
+        SettingsError, UnsafeKey, OSError: if the data folder cannot be used.
+    """
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     keys = load_keys(settings.data_dir / KEYS_FOLDER)
     given = settings.admin_password
     password = given.get_secret_value() if given else make_password()
-    if not asyncio.run(_add_first_account(settings, password)):
+    try:
+        is_first = asyncio.run(_add_first_account(settings, password))
+    except NotReady as error:
+        raise SettingsError(
+            f"cannot use the accounts in {settings.data_dir / STORE_FILE}: {error.__cause__}"
+        ) from error
+    if not is_first:
         return Welcome()
     seconds = settings.auth.access_token_seconds
     token = TokenCodec(keys, settings.auth).issue(FIRST_ACCOUNT, ALL_SCOPES, seconds)

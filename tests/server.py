@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 import httpx
 
 READY = re.compile(r"Potoo is ready: +(http://\S+)")
+START_SECONDS = 60
 PASSWORD = "a password for tests"
 
 
@@ -88,15 +90,20 @@ def serve(
         )
     assert process.stdout is not None
     banner = ""
+    # A server that hangs is killed, which ends the reading below.
+    patience = threading.Timer(START_SECONDS, process.kill)
+    patience.start()
     try:
         while not banner.endswith("\n\n") or "ready" not in banner:
             line = process.stdout.readline()
             assert line, f"the server did not start:\n{log.read_text()}"
             banner += line
+        patience.cancel()
         found = READY.search(banner)
         assert found, banner
         yield LiveServer(found[1], process, data_dir, banner, log)
     finally:
+        patience.cancel()
         process.terminate()
         try:
             process.wait(40)

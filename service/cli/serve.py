@@ -48,13 +48,15 @@ def serve(
         configure_logging(settings.observability)
         welcome = prepare(settings)
 
+        if welcome.password:
+            # At once: a start that fails later must not lose it.
+            typer.echo(
+                "\nFirst run. An account was made; its password is shown this once.\n"
+                f"  name:          {welcome.name}\n  password:      {welcome.password}"
+            )
+
         def on_ready(url: str) -> None:
             typer.echo(f"\nPotoo is ready:  {url}\n  API docs:      {url}/docs")
-            if welcome.password:
-                typer.echo(
-                    f"\nFirst run. An account was made; its password is shown this once.\n"
-                    f"  name:          {welcome.name}\n  password:      {welcome.password}"
-                )
             if welcome.token:
                 typer.echo(
                     f"  sign in now:   {url}/#token={welcome.token}\n"

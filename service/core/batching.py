@@ -4,7 +4,7 @@ Invariants, each a test:
 
 1. every accepted item is answered exactly once, with an answer or an error;
 2. an item that is cancelled, late or failing never harms its batch-mates;
-3. items are prepared in order of arrival;
+3. items are prepared in order of arrival, but for slow ones, which wait for each other only;
 4. at most ``queue_capacity`` items are held, cancelled ones included, so memory is bounded;
 5. an item whose deadline has passed is neither prepared nor run; time is monotonic;
 6. ``close`` refuses new items, answers the accepted ones, then returns.
@@ -23,14 +23,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
-from service.core.pool import WorkerPool
+from service.core.pool import SlowWork, WorkerPool
 
 Raw = TypeVar("Raw")
 Ready = TypeVar("Ready")
 Answer = TypeVar("Answer")
+SLOW_CAPACITY = 8
+"""Slow items that one model holds; more are refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,9 @@ class Batcher(Generic[Raw, Ready, Answer]):
     """Feeds one model. ``submit`` belongs to the event loop, the rest to the pool's threads.
 
     Args:
-        prepare: turns one raw item into a runnable one; may raise a ``ServiceError``.
+        prepare: turns one raw item into a runnable one; may raise a ``ServiceError``. Its second
+            argument says whether it may be slow; if not it may raise ``SlowWork``, and is then
+            called again on the pool's slow lane.
         run: answers a batch in order; anything it raises makes each item run once more alone.
         on_depth: told the number of items held, whenever it changes.
         on_reject: told ``queue_full`` or ``deadline``.
@@ -78,7 +83,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self,
         pool: WorkerPool,
         policy: BatchPolicy,
-        prepare: Callable[[Raw], Ready],
+        prepare: Callable[[Raw, bool], Ready],
         run: Callable[[list[Ready]], list[Answer]],
         *,
         on_depth: Callable[[int], None] = lambda _: None,
@@ -94,6 +99,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._ready: deque[_Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()
         self._running = 0
+        self._slow = 0
         self._depth = 0
         self._is_closing = False
         self._drained = asyncio.Event()
@@ -159,18 +165,41 @@ class Batcher(Generic[Raw, Ready, Answer]):
         """Prepares the item that has waited longest, then runs what is due. Once per item."""
         with self._lock:
             item = self._waiting.popleft()
-        if self._is_worth_it(item):
-            item.waited = self._clock() - item.accepted
-            try:
-                item.ready = self._prepare(item.raw)  # type: ignore[arg-type]
-            except Exception as error:  # noqa: BLE001 - it belongs to the caller of this item
-                self._settle(item, error)
-            else:
-                item.raw = None
-                item.prepared = self._clock()
-                with self._lock:
-                    self._ready.append(item)
+        self._prepare_one(item, may_be_slow=False)
         self._run_due()
+
+    def _slow_step(self, item: _Item[Raw, Ready, Answer]) -> None:
+        with self._lock:
+            self._slow -= 1
+        self._prepare_one(item, may_be_slow=True)
+        self._run_due()
+
+    def _prepare_one(self, item: _Item[Raw, Ready, Answer], *, may_be_slow: bool) -> None:
+        if not self._is_worth_it(item):
+            return
+        item.waited = self._clock() - item.accepted
+        try:
+            item.ready = self._prepare(item.raw, may_be_slow)  # type: ignore[arg-type]
+        except SlowWork:
+            self._put_off(item)
+        except Exception as error:  # noqa: BLE001 - it belongs to the caller of this item
+            self._settle(item, error)
+        else:
+            item.raw = None
+            item.prepared = self._clock()
+            with self._lock:
+                self._ready.append(item)
+
+    def _put_off(self, item: _Item[Raw, Ready, Answer]) -> None:
+        """Hands an item over to the slow lane, if there is room."""
+        with self._lock:
+            has_room = self._slow < SLOW_CAPACITY
+            self._slow += has_room
+        if has_room:
+            self._pool.submit_slowly(partial(self._slow_step, item))
+        else:
+            self._loop.call_soon_threadsafe(self._on_reject, "queue_full")
+            self._settle(item, Overloaded("Too many large images wait.", retry_after=2))
 
     def _run_due(self) -> None:
         while batch := self._next_batch():

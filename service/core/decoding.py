@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from schemas.errors import CallerError, InvalidImage, UnsupportedImage
-from service.core.image_limits import ImageLimits, bounded_reader
+from service.core.image_limits import ImageLimits, bounded_reader, is_large
+from service.core.pool import SlowWork
 
 Box = tuple[float, float, float, float]
 """Left, upper, right, lower, in pixels."""
@@ -114,25 +115,29 @@ def sniff(data: bytes) -> str:
 
 
 @contextmanager
-def open_image(data: bytes, limits: ImageLimits) -> Iterator[OpenImage]:
+def open_image(
+    data: bytes, limits: ImageLimits, *, may_be_slow: bool = True
+) -> Iterator[OpenImage]:
     """Reads the header of an encoded image; the pixels are decoded by ``region``.
 
     Raises:
         UnsupportedImage: no format of ours.
         InvalidImage: damaged or truncated, here or later while the image is in use.
         ImageTooLarge: more pixels or frames than allowed.
+        SlowWork: a large one, if it may not be slow.
     """
     name = sniff(data)
     try:
         with Image.open(bounded_reader(data), formats=(name,)) as file:
             limits.check(file, name, data)
-            with limits.turn(file, name):
-                if name == "PNG" and b"eXIf" in data:
-                    file.load()  # it may stand behind the pixels
-                orientation = _orientation(file)
-                width, height = file.size[::-1] if orientation >= 5 else file.size
-                yield OpenImage(file, name, orientation, width, height)
-    except CallerError:
+            if not may_be_slow and is_large(file, name):
+                raise SlowWork
+            if name == "PNG" and b"eXIf" in data:
+                file.load()  # it may stand behind the pixels
+            orientation = _orientation(file)
+            width, height = file.size[::-1] if orientation >= 5 else file.size
+            yield OpenImage(file, name, orientation, width, height)
+    except (CallerError, SlowWork):
         raise
     except Exception as error:
         # Pillow's decoders raise whatever their input makes them raise.

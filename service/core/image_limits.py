@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-import threading
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from PIL import ImageFile
 
@@ -20,6 +18,7 @@ from schemas.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 # libjpeg keeps the coefficients of all scans of a progressive JPEG.
 DECODE_BYTES = {"JPEG": 0, "PROGRESSIVE": 6, "WEBP": 16}
 LARGE_BYTES = 64 * 2**20
+MAX_SIDE = 65_535
 MAX_SCANS = 100
 SCANNED_SHARE = 20
 """Scans times pixels may be so many times ``max_pixels``; progressive JPEGs have about ten."""
@@ -32,16 +31,11 @@ _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """Shared by all models of a process.
-
-    ``large``: held while an image of more than ``LARGE_BYTES`` is decoded, so that memory is not
-    taken several times over.
-    """
+    """Shared by all models of a process."""
 
     max_pixels: int
     max_frames: int
     max_decode_bytes: int
-    large: threading.Lock = field(default_factory=threading.Lock)
 
     def check(self, file: ImageFile.ImageFile, name: str, data: bytes) -> None:
         """Looks at an image whose header was read; ``name`` is its format.
@@ -50,6 +44,8 @@ class ImageLimits:
             ImageTooLarge: more pixels, frames or scans than allowed.
         """
         width, height = file.size
+        if max(width, height) > MAX_SIDE:
+            raise ImageTooLarge(f"The image has {width} x {height} pixels; a side has {MAX_SIDE}.")
         pixels = self.max_pixels
         if cost := _bytes_per_pixel(file, name):
             pixels = min(pixels, self.max_decode_bytes // cost)
@@ -69,10 +65,10 @@ class ImageLimits:
         elif file.info.get("compression") in {"jpeg", "tiff_jpeg"} and b"\xff\xc2" in data:
             raise UnsupportedImage("Progressive JPEG inside TIFF is not supported.")
 
-    def turn(self, file: ImageFile.ImageFile, name: str) -> AbstractContextManager[object]:
-        """To be held while the pixels are decoded: large images wait for each other."""
-        size = file.width * file.height * _bytes_per_pixel(file, name)
-        return self.large if size > LARGE_BYTES else nullcontext()
+
+def is_large(file: ImageFile.ImageFile, name: str) -> bool:
+    """Whether decoding takes so much memory, and with it time, that it belongs on the slow lane."""
+    return file.width * file.height * _bytes_per_pixel(file, name) > LARGE_BYTES
 
 
 def bounded_reader(data: bytes) -> io.BytesIO:

@@ -207,8 +207,8 @@ class Model:
 
     # On the pool's threads from here on.
 
-    def _prepare(self, job: _Job) -> _Prepared:
-        image = self._preprocess(job.data)
+    def _prepare(self, job: _Job, may_be_slow: bool) -> _Prepared:
+        image = self._preprocess(job.data, may_be_slow=may_be_slow)
         stages = self._series.stages
         stages["decode"].observe(image.decode_seconds)
         stages["preprocess"].observe(image.preprocess_seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import queue
@@ -14,30 +15,44 @@ from typing import TypeVar, cast
 from observability.logging import get_logger
 
 Result = TypeVar("Result")
+SLOW_NICENESS = 10
 Job = Callable[[], None]
+
+
+class SlowWork(Exception):
+    """Raised by work that would hold up a worker: it belongs on the slow lane."""
 
 
 class WorkerPool:
     """Runs jobs in order of arrival on a fixed number of threads.
 
     One pool serves decoding and inference of all models: with a thread a core, no image waits for
-    a hand-over between threads, and threads never outnumber the cores. The queue is unbounded;
-    whoever submits bounds what it submits (see ``Batcher``).
+    a hand-over between threads, and threads never outnumber the cores. One more thread, of low
+    priority, is the slow lane: large images take their turn there, one at a time, which bounds
+    memory too. The queues are unbounded; whoever submits bounds what it submits (see ``Batcher``).
     """
 
     def __init__(self, name: str, threads: int) -> None:
         self.size = threads
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._slow_jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True)
+            threading.Thread(target=_work, args=(self._jobs,), name=f"{name}-{number}", daemon=True)
             for number in range(threads)
         ]
-        for thread in self._threads:
+        self._slow_thread = threading.Thread(
+            target=_work_slowly, args=(self._slow_jobs,), name=f"{name}-slow", daemon=True
+        )
+        for thread in (*self._threads, self._slow_thread):
             thread.start()
 
     def submit(self, job: Job) -> None:
         """Queues ``job``; it answers its caller itself, and raising is a bug that is logged."""
         self._jobs.put(job)
+
+    def submit_slowly(self, job: Job) -> None:
+        """The same, on the slow lane."""
+        self._slow_jobs.put(job)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Queues ``work`` and waits for what it returns or raises."""
@@ -65,18 +80,26 @@ class WorkerPool:
 
     def close(self) -> None:
         """Finishes what is queued, then ends the threads. Blocks."""
+        self._slow_jobs.put(None)
         for _ in self._threads:
             self._jobs.put(None)
-        for thread in self._threads:
+        for thread in (*self._threads, self._slow_thread):
             thread.join()
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            try:
-                job()
-            except Exception:  # noqa: BLE001 - a lost thread would be lost capacity, unseen
-                get_logger("pool").exception("a job raised, which is a bug")
-            del job
+
+def _work(jobs: queue.SimpleQueue[Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        try:
+            job()
+        except Exception:  # noqa: BLE001 - a lost thread would be lost capacity, unseen
+            get_logger("pool").exception("a job raised, which is a bug")
+        del job
+
+
+def _work_slowly(jobs: queue.SimpleQueue[Job | None]) -> None:
+    with contextlib.suppress(AttributeError, OSError):  # Linux has a priority for each thread
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SLOW_NICENESS)
+    _work(jobs)
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

@@ -58,15 +58,15 @@ class Preprocessor:
         self._gain = (spec.scale / std).astype(np.float32)
         self._bias = (-mean / std).astype(np.float32)
 
-    def __call__(self, data: bytes) -> PreparedImage:
+    def __call__(self, data: bytes, *, may_be_slow: bool = True) -> PreparedImage:
         """Decodes, scales, crops and normalises.
 
         Raises:
-            UnsupportedImage, InvalidImage, ImageTooLarge: see ``decoding.open_image``.
+            UnsupportedImage, InvalidImage, ImageTooLarge, SlowWork: see ``decoding.open_image``.
         """
         began = time.perf_counter()
         spec = self._spec
-        with open_image(data, self._limits) as image:
+        with open_image(data, self._limits, may_be_slow=may_be_slow) as image:
             box, whole = crop_box(image.width, image.height, spec)
             source = region(image, box, self._mode, whole)
             decoded = time.perf_counter()

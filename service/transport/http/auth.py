@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import Annotated
-from urllib.parse import unquote_plus
+from typing import Literal
+from urllib.parse import parse_qsl, unquote_plus
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.datastructures import FormData
+from pydantic import BaseModel, Field
 
 from auth.authenticator import Authenticator, IssuedToken
 from auth.principal import format_scopes, parse_scopes
@@ -18,20 +16,21 @@ from schemas.auth import JsonWebKeySet, OAuthError, OAuthErrorName, TokenRespons
 from schemas.errors import InsufficientScope, InvalidCredentials, RateLimited
 from service.transport.dependencies import AuthenticatorDep, RuntimeDep
 from service.transport.http.openapi import problems
+from service.transport.http.uploads import Uploads
 
 router = APIRouter()
 GRANTS = ("password", "client_credentials")
+FORM_TYPE = "application/x-www-form-urlencoded"
+MAX_FORM_BYTES = 16 * 1024
 
 
 class TokenForm(BaseModel):
-    """The form fields of a token request; the checks are made by hand, to answer as OAuth does."""
+    """The fields of a token request (RFC 6749, sections 4.3.2 and 4.4.2)."""
 
-    model_config = ConfigDict(extra="ignore")
-
-    grant_type: str = Field(default="", description="password or client_credentials")
+    grant_type: Literal["password", "client_credentials"]
     username: str = ""
     password: str = Field(default="", json_schema_extra={"format": "password"})
-    scope: str = Field(default="", description="space-separated; empty for all you have")
+    scope: str = Field(default="", description="Space-separated; empty for all you have.")
     client_id: str = ""
     client_secret: str = Field(default="", json_schema_extra={"format": "password"})
 
@@ -61,22 +60,26 @@ class _Refused(Exception):
         400: {"model": OAuthError, "description": "Refused (RFC 6749, section 5.2)"},
         401: {"model": OAuthError, "description": "Client authentication failed"},
         429: {"model": OAuthError, "description": "Too many sign-ins at once"},
-        **problems(413, 422, 500, 503),
+        **problems(408, 413, 415, 500, 503),
     },
-    max_body_size=16 * 1024,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {FORM_TYPE: {"schema": {"$ref": "#/components/schemas/TokenForm"}}},
+        }
+    },
 )
-async def issue_token(
-    request: Request, form: Annotated[TokenForm, Form()], authenticator: AuthenticatorDep
-) -> JSONResponse:
+async def issue_token(request: Request, authenticator: AuthenticatorDep) -> JSONResponse:
     """Signs in: trades a name and its password for an access token.
 
     `password` is for first-party apps only (RFC 9700 advises against it elsewhere);
     `client_credentials` is for devices and backends, with HTTP Basic or form fields.
     """
     count = request.app.state.metrics.token_requests.labels
-    grant = form.grant_type if form.grant_type in GRANTS else "other"
+    grant = "other"
     try:
-        _refuse_repeated(await request.form())
+        form = await _read_form(request)
+        grant = form.grant_type
         name, secret = _credentials(request, form)
         issued = await _sign_in(authenticator, name, secret, form)
     except _Refused as refused:
@@ -115,25 +118,35 @@ async def _sign_in(
         raise _Refused("invalid_client", error.detail, 401) from None
 
 
-def _refuse_repeated(form: FormData) -> None:
-    """RFC 6749, section 3.2: parameters must not be included more than once."""
-    names = [name for name, _ in form.multi_items()]
-    if len(set(names)) != len(names):
+async def _read_form(request: Request) -> TokenForm:
+    """Every fault of the form is an OAuth error, which is why FastAPI does not read it."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != FORM_TYPE:
+        raise _Refused("invalid_request", f"Send the parameters as {FORM_TYPE}.")
+    uploads: Uploads = request.app.state.uploads
+    with uploads.hold as hold:
+        body = await uploads.reader.read(request, hold, MAX_FORM_BYTES)
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=32)
+    except ValueError:
+        raise _Refused("invalid_request", "The form is malformed.") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):  # RFC 6749, section 3.2
         raise _Refused("invalid_request", "A parameter is given more than once.")
+    if not fields.get("grant_type"):
+        raise _Refused("invalid_request", "grant_type is missing.")
+    if fields["grant_type"] not in GRANTS:
+        raise _Refused("unsupported_grant_type", f"Supported are {' and '.join(GRANTS)}.")
+    return TokenForm.model_validate(fields)
 
 
 def _credentials(request: Request, form: TokenForm) -> tuple[str, str]:
     """Name and secret of the account that signs in."""
-    match form.grant_type:
-        case "password":
-            # Swagger UI sends an empty Basic header beside it; who signs in is in the form.
-            name, secret = form.username, form.password
-        case "client_credentials":
-            name, secret = _basic(request) or (form.client_id, form.client_secret)
-        case "":
-            raise _Refused("invalid_request", "grant_type is missing.")
-        case _:
-            raise _Refused("unsupported_grant_type", f"Supported are {' and '.join(GRANTS)}.")
+    if form.grant_type == "password":
+        # Swagger UI sends an empty Basic header beside it; who signs in is in the form.
+        name, secret = form.username, form.password
+    else:
+        name, secret = _basic(request) or (form.client_id, form.client_secret)
     if not name or not secret:
         raise _Refused("invalid_request", "The name or the secret is missing.")
     return name, secret
@@ -146,7 +159,7 @@ def _basic(request: Request) -> tuple[str, str] | None:
         return None
     try:
         text = base64.b64decode(encoded, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not ASCII, not UTF-8
         raise _Refused("invalid_request", "The Authorization header is malformed.") from None
     name, _, secret = text.partition(":")
     return unquote_plus(name), unquote_plus(secret)

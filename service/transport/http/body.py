@@ -89,12 +89,11 @@ class BodyReader:
         for name, value in request.scope["headers"]:
             if name == b"content-length":
                 announced = int(value)
-            elif name == b"content-encoding" and value.lower() != b"identity":
+            elif name == b"content-encoding" and value.lower() not in (b"", b"identity"):
                 message = "Compressed request bodies are not supported."
                 raise UnsupportedMediaType(message)
         if announced > limit:
             raise _too_large(limit)
-        hold.grow_to(announced)
         began, received, chunks = time.monotonic(), 0, []
         has_more = True
         while has_more:

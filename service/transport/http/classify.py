@@ -15,7 +15,6 @@ from schemas.classify import (
     BatchResponse,
     ClassifyOptions,
     ClassifyResponse,
-    EncodedImage,
 )
 from schemas.errors import ServiceError
 from service.core.answer import Timing
@@ -35,10 +34,14 @@ _IMAGE_BODY = {
             "schema": {
                 "type": "object",
                 "title": "ImageForm",
+                "additionalProperties": False,
                 "properties": {
-                    "file": {**_BINARY, "description": "The image. `image` is accepted too."}
+                    "file": {**_BINARY, "description": "The image."},
+                    "image": {
+                        **_BINARY,
+                        "description": "Another name for it: send one of the two.",
+                    },
                 },
-                "required": ["file"],
             }
         },
         "image/*": {"schema": _BINARY},
@@ -53,6 +56,7 @@ _BATCH_BODY = {
             "schema": {
                 "type": "object",
                 "title": "BatchForm",
+                "additionalProperties": False,
                 "properties": {"files": {"type": "array", "items": _BINARY, "minItems": 1}},
                 "required": ["files"],
             }
@@ -149,10 +153,6 @@ def add_classify_routes(app: FastAPI) -> None:
             openapi_extra={"requestBody": body},
             route_class_override=LeanRoute,
         )
-
-
-EXTRA_SCHEMAS = (EncodedImage,)
-"""Models that only the hand-written request bodies refer to."""
 
 
 def _uploads(request: Request) -> Uploads:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import http
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -115,8 +116,14 @@ def violations_of(
     """Pydantic's faults as JSON pointers. The offending values are left out."""
     return tuple(
         Violation(prefix + "".join(f"/{escaped(part)}" for part in fault["loc"]), str(fault["msg"]))
-        for fault in error.errors()[:20]
+        for fault in _faults(error)[:20]
     )
+
+
+def _faults(error: ValidationError | RequestValidationError) -> Sequence[Any]:
+    if isinstance(error, ValidationError):
+        return error.errors(include_url=False, include_context=False, include_input=False)
+    return error.errors()
 
 
 class ErrorBoundary:

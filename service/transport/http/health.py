@@ -10,14 +10,12 @@ from service.transport.dependencies import ClassifierDep
 router = APIRouter(tags=["health"])
 
 
-@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def get_liveness() -> Liveness:
     """The process answers."""
     return Liveness()
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready"}})
 async def get_readiness(classifier: ClassifierDep, response: Response) -> Readiness:
     """Every model is warm and passed its last canary inference; 503 otherwise."""

@@ -4,49 +4,38 @@ uvicorn alone never times out a slow request: its keep-alive timer is reset by e
 neither headers nor connections are bounded. Here every state a client can leave us in ends:
 
 * a connection that sends no complete headers within ``header_timeout_seconds`` is closed (408);
-* headers over ``max_header_bytes`` are refused (431), ambiguous framing too (400, RFC 9112);
+* headers over ``max_header_bytes`` are refused (431), ambiguous framing too (400);
+* a body that comes too slowly ends in 408, said by ``body.py`` where it is read, else by us;
 * a body that nobody reads any more is drained for a while, so that the client sees our answer;
 * an answer that the client does not take is dropped;
 * the connections of a process are counted.
-
-Bodies that are being read have their own deadline in ``body.py``, which can still answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from dataclasses import dataclass
 from typing import Any, cast
 
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from observability.metrics import Metrics
-from schemas.problem import Problem
 from service.settings import LimitSettings
-from service.transport.http.errors import PROBLEM_TYPE, TITLES
+from service.transport.http.body import BYTES_PER_SECOND
+from service.transport.http.framing import is_ambiguous
+from service.transport.http.one_write import OneWrite
+from service.transport.http.refusals import refusal
 
 STATE_KEY = "potoo.wire"
 DRAIN_SECONDS = 10.0
-"""An answered request may go on sending its body for so long; so may a client be slow to read."""
+"""How long an answered request may go on sending, and a client may take nothing of an answer."""
 LINGER_SECONDS = 1.0
-"""An idle connection is kept for so long at shutdown: a request may be under way already."""
-
-_DETAILS = {
-    400: "The request is not valid HTTP/1.1.",
-    408: "The request's headers did not arrive in time.",
-    431: "The request's headers are too large.",
-    503: "Too many connections are open.",
-}
-_CODES = {
-    400: "invalid_request",
-    408: "upload_timeout",
-    431: "payload_too_large",
-    503: "overloaded",
-}
+"""An idle connection is kept for so long at shutdown: a request may be under way already. So is
+one that was refused: closing while bytes come in would reset it before our answer is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,41 +44,6 @@ class Wire:
 
     limits: LimitSettings
     metrics: Metrics
-
-
-class OneWrite:
-    """The part of a transport that uvicorn uses; writes an answer's head together with its body.
-
-    uvicorn writes them apart, which costs a system call and wakes the client for nothing.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-        self.get_extra_info = transport.get_extra_info
-        self.is_closing = transport.is_closing
-        self.abort = transport.abort
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-
-    def write(self, data: bytes) -> None:
-        """Holds a head back; ``flush`` or the next write sends it."""
-        if not self._head and data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
-            self._head = data
-        else:
-            self._transport.write(self._head + data if self._head else data)
-            self._head = b""
-
-    def flush(self) -> None:
-        """Sends a head that had no body."""
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
-
-    def close(self) -> None:
-        """As a transport does, after a flush."""
-        self.flush()
-        self._transport.close()
 
 
 class PotooProtocol(HttpToolsProtocol):
@@ -104,12 +58,18 @@ class PotooProtocol(HttpToolsProtocol):
     ) -> None:
         self._wire = cast("Wire", app_state[STATE_KEY])
         super().__init__(config, server_state, app_state, _loop)
+        # When the state began that the connection is in; None if it is not in it.
         self._headers_since: float | None = None
         self._body_since: float | None = None
-        self._closing_since: float | None = None
+        self._stuck_since: float | None = None
+        self._ends_at: float | None = None
         # Of the message that is being received: all bytes, and those of its header and body.
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
+        self._unsent_bytes = 0
         self._refusal = 400
+        self._is_deaf = False
+        self._is_ending = False
+        self._answering: RequestResponseCycle | None = None
 
     # Called by asyncio.
 
@@ -121,9 +81,18 @@ class PotooProtocol(HttpToolsProtocol):
             self._wire.metrics.reject("connections")
             self._refuse(503)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells every request of the connection, not only the last."""
+        for cycle in (self._answering, *(cycle for cycle, _ in self.pipeline)):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
     def data_received(self, data: bytes) -> None:
         """Starts the clocks of a new message and checks what the parser holds back."""
-        if self.transport.is_closing():
+        if self._is_deaf or self.transport.is_closing():
             return
         if self._headers_since is None and self._body_since is None:
             self._headers_since = time.monotonic()  # the next request of this connection
@@ -147,17 +116,19 @@ class PotooProtocol(HttpToolsProtocol):
         self._count_header(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Counts it; trailers too."""
-        super().on_header(name, value)
+        """Counts it. A trailer is no header (RFC 9110, section 6.5.1): it is dropped."""
+        if self._body_since is None:
+            super().on_header(name, value)
         self._count_header(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
         """Refuses ambiguous framing before the application hears of the request."""
-        self._check_framing()
+        if is_ambiguous(self.headers, self.parser.get_http_version()):
+            raise ValueError("ambiguous framing")  # reaches uvicorn as a parser error
         self._headers_since = None
         self._body_since = time.monotonic()
         super().on_headers_complete()
-        if self.parser.should_upgrade():
+        if self._is_ending or self.parser.should_upgrade():
             # We upgrade to nothing; whatever follows is not a request of ours.
             self.cycle.keep_alive = False
 
@@ -172,15 +143,28 @@ class PotooProtocol(HttpToolsProtocol):
         self._body_since = None
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
 
+    # Called by uvicorn.
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
         """Sends what was held back."""
         cast("OneWrite", self.transport).flush()
         super().on_response_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Called for whatever the parser refuses."""
+        del msg
+        self._wire.metrics.reject("bad_http")
+        self._refuse(self._refusal)
+
     # Called by the server.
 
     def shutdown(self) -> None:
-        """Lets a request that is under way arrive, then closes."""
+        """Lets a request that is under way arrive and be answered, then closes."""
+        self._is_ending = True
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
         if cycle is None or cycle.response_complete:
             self.loop.call_later(LINGER_SECONDS, super().shutdown)
@@ -189,29 +173,42 @@ class PotooProtocol(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Ends what has lasted too long; called about once a second."""
-        limits = self._wire.limits
-        if self.transport.is_closing():
-            self._closing_since = self._closing_since or now
-            if now - self._closing_since > DRAIN_SECONDS:
-                self.transport.abort()
+        if self._is_stuck(now):
+            self.transport.abort()
+        elif self._ends_at is not None:
+            if now > self._ends_at:
+                self.transport.close()
         elif self._headers_since is not None:
-            if now - self._headers_since > limits.header_timeout_seconds:
+            if now - self._headers_since > self._wire.limits.header_timeout_seconds:
                 self._wire.metrics.reject("slow_client")
                 if self._raw_bytes:
                     self._refuse(408)
                 else:
                     self.transport.close()
         elif self._body_since is not None:
-            if not self.cycle.response_complete:
-                self.cycle.message_event.set()  # whoever reads the body looks at the clock
-            elif now - self._body_since > DRAIN_SECONDS:
-                self.transport.close()
+            self._sweep_body(now - self._body_since)
 
-    def send_400_response(self, msg: str) -> None:
-        """Called by uvicorn for whatever its parser refuses."""
-        del msg
-        self._wire.metrics.reject("bad_http")
-        self._refuse(self._refusal)
+    def _sweep_body(self, seconds: float) -> None:
+        if self.cycle.response_complete:
+            if seconds > DRAIN_SECONDS:
+                self.transport.close()
+            return
+        patience = self._wire.limits.body_timeout_seconds + self._body_bytes / BYTES_PER_SECOND
+        if seconds > patience + 2:  # nobody who reads the body has said so
+            self._wire.metrics.reject("slow_client")
+            self._refuse(408)
+        else:
+            self.cycle.message_event.set()  # whoever reads the body looks at the clock
+
+    def _is_stuck(self, now: float) -> bool:
+        """Whether bytes of ours have waited, none of them taken, for too long."""
+        unsent = self.transport.get_write_buffer_size()
+        if not unsent or unsent < self._unsent_bytes:
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = now
+        self._unsent_bytes = unsent
+        return self._stuck_since is not None and now - self._stuck_since > DRAIN_SECONDS
 
     def _most_raw_bytes(self) -> int:
         """Bytes a body may take on the wire: chunks of one byte cost six, and a header's worth."""
@@ -221,57 +218,22 @@ class PotooProtocol(HttpToolsProtocol):
         self._header_bytes += size
         if self._header_bytes > self._wire.limits.max_header_bytes:
             self._refusal = 431
-            message = "headers too large"
-            raise ValueError(message)  # reaches uvicorn as a parser error
-
-    def _check_framing(self) -> None:
-        """One way to read the message, or none (RFC 9112, sections 3.2 and 6.1)."""
-        lengths, hosts, codings = 0, 0, []
-        for name, value in self.headers:
-            if name == b"content-length":
-                lengths += 1
-            elif name == b"host":
-                hosts += 1
-            elif name == b"transfer-encoding":
-                codings.append(value.strip().lower())
-        is_old = self.parser.get_http_version() != "1.1"
-        if (
-            lengths + len(codings) > 1
-            or codings not in ([], [b"chunked"])
-            or (is_old and codings)
-            or hosts > 1
-            or (hosts == 0 and not is_old)
-        ):
-            message = "ambiguous framing"
-            raise ValueError(message)
+            raise ValueError("headers too large")  # reaches uvicorn as a parser error
 
     def _refuse(self, status: int) -> None:
-        """Answers in the application's stead and closes."""
+        """Answers in the application's stead; nothing more is read."""
+        self._is_deaf = True
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
         if cycle is not None and not cycle.response_complete:
+            if self._body_since is None:
+                # Earlier requests are still to be answered; the connection ends after them.
+                cycle.keep_alive = False
+                return
             cycle.disconnected = True
             cycle.message_event.set()
             if cycle.response_started:
                 self.transport.close()
                 return
-        request_id = uuid.uuid4().hex
-        problem = Problem.model_validate(
-            {
-                "title": TITLES[status],
-                "status": status,
-                "detail": _DETAILS[status],
-                "code": _CODES[status],
-                "request_id": request_id,
-            }
-        )
-        body = problem.model_dump_json(exclude_none=True).encode()
-        head = (
-            f"HTTP/1.1 {status} {TITLES[status]}\r\n"
-            f"content-type: {PROBLEM_TYPE}\r\n"
-            f"content-length: {len(body)}\r\n"
-            f"x-request-id: {request_id}\r\n"
-            + ("retry-after: 1\r\n" if status == 503 else "")
-            + "connection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
-        self.transport.close()
+        self.transport.write(refusal(status))
+        cast("OneWrite", self.transport).write_eof()
+        self._ends_at = time.monotonic() + LINGER_SECONDS

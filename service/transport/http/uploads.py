@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import string
 from typing import NoReturn
 
 from pydantic import ValidationError
@@ -27,18 +28,21 @@ BATCH_FIELD = "files"
 # Longer ones are decoded on another thread, so that they do not hold up other callers.
 INLINE_JSON_BYTES = 256 * 2**10
 BASE64_SHARE = 4 / 3
+MAX_OTHER_CHARS = 256
+"""Braces, quotes, commas and the like in a JSON upload; it needs about twenty."""
+_BASE64_IN_JSON = (string.ascii_letters + string.digits + "+/=-_\\ \t\r\n").encode()
 
 
 class Uploads:
     """Gets the image or images out of a request."""
 
     def __init__(self, reader: BodyReader, limits: LimitSettings) -> None:
-        self._reader, self._limits = reader, limits
+        self.reader, self._limits = reader, limits
 
     @property
     def hold(self) -> Hold:
         """The bytes of one request; enter it for as long as they are in use."""
-        return self._reader.budget.hold()
+        return self.reader.budget.hold()
 
     async def image(self, request: Request, hold: Hold) -> bytes:
         """The one image of a request, still encoded.
@@ -52,14 +56,14 @@ class Uploads:
         content_type = _content_type(request)
         kind = content_type.partition(";")[0].strip().lower()
         if kind.startswith("image/") or kind == "application/octet-stream":
-            return _not_empty(await self._reader.read(request, hold, limit), "/body")
+            return _not_empty(await self.reader.read(request, hold, limit), "/body")
         if kind == "multipart/form-data":
             # The limit is for the image; boundary and part headers come on top.
-            body = await self._reader.read(request, hold, limit + 4096)
+            body = await self.reader.read(request, hold, limit + 4096)
             parts = self._parts(content_type, body, max_parts=8)
             return _within(_only(parts), limit)
         if kind == "application/json":
-            body = await self._reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
+            body = await self.reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
             if len(body) <= INLINE_JSON_BYTES:
                 return _within(_from_json(body), limit)
             pool = runtime_of(request).pool
@@ -82,7 +86,7 @@ class Uploads:
         if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
             message = f"Send the images as multipart/form-data, each in a field '{BATCH_FIELD}'."
             raise UnsupportedMediaType(message)
-        body = await self._reader.read(request, hold, self._limits.max_batch_bytes)
+        body = await self.reader.read(request, hold, self._limits.max_batch_bytes)
         parts = self._parts(content_type, body, max_parts=self._limits.max_batch_files)
         _refuse_others(parts, (BATCH_FIELD,))
         if not parts:
@@ -142,6 +146,10 @@ def _within(image: bytes, limit: int) -> bytes:
 
 def _from_json(body: bytes) -> bytes:
     """The image of ``{"image": "<base64 or data URL>"}``."""
+    # A million members would be parsed into gigabytes, and each would have its own error.
+    if len(body.translate(None, _BASE64_IN_JSON)) > MAX_OTHER_CHARS:
+        fault = Violation("/body", 'The body must be {"image": "<base64>"} and nothing else')
+        raise InvalidParameter(violations=(fault,))
     try:
         text = EncodedImage.model_validate_json(body).image
     except ValidationError as error:

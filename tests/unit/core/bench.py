@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from schemas.errors import InvalidImage
 from service.core.batching import Batcher, BatchPolicy, Outcome
-from service.core.pool import Job, WorkerPool
+from service.core.pool import Job, SlowWork, WorkerPool
 
 LATER = 1000.0
 """A deadline that no test reaches unless it moves the clock."""
@@ -25,11 +25,18 @@ class ManualPool(WorkerPool):
     def __init__(self) -> None:
         super().__init__("manual", 0)
         self.jobs: deque[Job] = deque()
+        self.slow_jobs: deque[Job] = deque()
         self.has_jobs = asyncio.Event()
 
     def submit(self, job: Job) -> None:
         self.jobs.append(job)
         self.has_jobs.set()
+
+    def submit_slowly(self, job: Job) -> None:
+        self.slow_jobs.append(job)
+
+    def slow_step(self) -> None:
+        self.slow_jobs.popleft()()
 
     def step(self, count: int = 1) -> None:
         for _ in range(count):
@@ -44,7 +51,8 @@ class ManualPool(WorkerPool):
 class Bench:
     """A batcher that turns strings to capitals, and everything it did.
 
-    "bad image" and "bug" fail while they are prepared, "bad input" while it runs. ``during_run``
+    "bad image" and "bug" fail while they are prepared, "bad input" while it runs; what begins
+    with "slow" belongs on the slow lane. ``during_run``
     is what other threads do while a batch runs.
     """
 
@@ -72,7 +80,9 @@ class Bench:
         await breathe()
         return tasks
 
-    def _prepare(self, raw: str) -> str:
+    def _prepare(self, raw: str, may_be_slow: bool) -> str:
+        if raw.startswith("slow") and not may_be_slow:
+            raise SlowWork
         self.prepared.append(raw)
         if raw == "bad image":
             raise InvalidImage

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from schemas.errors import InferenceFailed
-from service.core.batching import Batcher, BatchPolicy
+from schemas.errors import DeadlineExceeded, InferenceFailed, Overloaded
+from service.core.batching import SLOW_CAPACITY, Batcher, BatchPolicy
 from tests.unit.core.bench import LATER, Bench, ManualPool, answers, breathe
 
 pytestmark = pytest.mark.anyio
@@ -156,7 +156,10 @@ async def test_a_timer_that_fires_too_early_looks_again() -> None:
 async def test_a_wrong_number_of_answers_fails_the_items_not_the_batcher() -> None:
     pool = ManualPool()
     batcher = Batcher[str, str, str](
-        pool, BatchPolicy(max_batch_size=2), str, lambda items: [*items, "one too many"]
+        pool,
+        BatchPolicy(max_batch_size=2),
+        lambda raw, _: raw,
+        lambda items: [*items, "one too many"],
     )
     loop = asyncio.get_running_loop()
     tasks = [asyncio.create_task(batcher.submit(item, loop.time() + LATER)) for item in ("a", "b")]
@@ -183,3 +186,42 @@ async def test_waiting_and_running_are_told_apart() -> None:
     first, second = await asyncio.gather(*tasks)
     assert (first.queue_seconds, first.run_seconds) == (3, 7)
     assert (second.queue_seconds, second.run_seconds) == (0, 7)
+
+
+async def test_a_slow_item_waits_on_its_own_lane_and_holds_nobody_up() -> None:
+    bench = Bench()
+    slow, quick = await bench.submit("slow one", "quick")
+    bench.pool.drain()
+    assert await answers(quick) == ["QUICK"]
+    assert not slow.done()
+    assert bench.batcher.depth == 1
+    bench.pool.slow_step()
+    assert await answers(slow) == ["SLOW ONE"]
+    assert bench.batcher.depth == 0
+
+
+async def test_the_slow_lane_is_bounded() -> None:
+    bench = Bench()
+    tasks = await bench.submit(*(f"slow {number}" for number in range(SLOW_CAPACITY + 1)))
+    bench.pool.drain()
+    with pytest.raises(Overloaded) as caught:
+        await asyncio.wait_for(tasks.pop(), 5)
+    assert caught.value.retry_after == 2
+    assert bench.rejections == ["queue_full"]
+    bench.pool.slow_step()
+    (again,) = await bench.submit("slow again")
+    bench.pool.drain()
+    while bench.pool.slow_jobs:
+        bench.pool.slow_step()
+    assert len(await answers(*tasks, again)) == SLOW_CAPACITY + 1
+
+
+async def test_a_slow_item_that_is_late_is_not_prepared() -> None:
+    bench = Bench()
+    (slow,) = await bench.submit("slow one", deadline=1.0)
+    bench.pool.drain()
+    bench.now = 2.0
+    bench.pool.slow_step()
+    with pytest.raises(DeadlineExceeded):
+        await asyncio.wait_for(slow, 5)
+    assert bench.prepared == []

@@ -64,7 +64,7 @@ class Stage:
         self.sizes: list[int] = []
         self.at_a_time = self.most_at_a_time = 0
 
-    def prepare(self, raw: tuple[int, str]) -> tuple[int, str]:
+    def prepare(self, raw: tuple[int, str], _: bool) -> tuple[int, str]:
         if raw[1] == "broken":
             raise InvalidImage
         if raw[1] == "crashes":

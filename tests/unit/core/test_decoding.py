@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 from schemas.errors import ImageTooLarge, InvalidImage, UnsupportedImage
 from service.core.decoding import open_image, sniff
 from service.core.image_limits import ImageLimits
+from service.core.pool import SlowWork
 from service.core.preprocessing import PreparedImage, Preprocessor
 from tests.pictures import BLUE, GREEN, RED, blobs, encoded, gradient, plain
 from tests.tiny_model import image_limits, input_spec
@@ -187,18 +189,22 @@ def test_memory_is_bounded_as_well_as_pixels(name: str, pixels: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "is_held"),
-    [(png(5000, 4000), True), (png(4000, 4000), False), (jpeg(5000, 4000), False)],
-    ids=["large PNG", "small PNG", "large JPEG"],
+    ("data", "is_slow"),
+    [
+        (png(5000, 4000), True),
+        (png(4000, 4000), False),
+        (plain(size=(2200, 2200), format="WEBP"), True),
+        (plain(size=(2000, 2000), format="WEBP"), False),
+        (jpeg(5000, 4000), False),
+    ],
+    ids=["large PNG", "small PNG", "large WebP", "small WebP", "large JPEG"],
 )
-def test_large_images_are_decoded_one_at_a_time(data: bytes, is_held: bool) -> None:
-    limits = image_limits()
-    with open_image(data, limits):
-        assert limits.large.locked() is is_held
-    assert not limits.large.locked()
-    with pytest.raises(InvalidImage), open_image(data, limits):
-        raise ValueError
-    assert not limits.large.locked()
+def test_large_images_belong_on_the_slow_lane(data: bytes, is_slow: bool) -> None:
+    with open_image(data, image_limits()):
+        pass
+    refused = pytest.raises(SlowWork) if is_slow else nullcontext()
+    with refused, open_image(data, image_limits(), may_be_slow=False):
+        pass
 
 
 @pytest.mark.parametrize(

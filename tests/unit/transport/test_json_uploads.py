@@ -132,7 +132,7 @@ def test_values_are_not_repeated() -> None:
 def test_a_thousand_faults_are_not_all_told() -> None:
     with pytest.raises(InvalidParameter) as caught:
         _from_json(json.dumps({f"k{number}": 1 for number in range(1000)}).encode())
-    assert len(caught.value.violations) == 20
+    assert len(caught.value.violations) == 1
 
 
 def test_a_long_name_is_not_repeated_whole() -> None:

@@ -1,0 +1,37 @@
+"""What the process asks of the interpreter, the C library and the kernel."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import sys
+
+# With the default of 5 ms a thread that wants the interpreter waits that long for one that
+# computes; see docs/decisions/threads.md.
+SWITCH_INTERVAL = 0.0005
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_MMAP_BYTES = 2**20
+
+
+def tune() -> None:
+    """Call once in every process that serves or measures."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    _allow_many_connections()
+    _give_pictures_back()
+
+
+def _allow_many_connections() -> None:
+    """Raises the soft limit of open files, often 1,024, to the hard one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _give_pictures_back() -> None:
+    """Has glibc map blocks of a megabyte and more, and so return them as soon as they are freed.
+
+    Left alone it raises that threshold to the largest block ever freed, up to 32 MiB, and keeps
+    what a few large pictures took for good.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)

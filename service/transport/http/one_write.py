@@ -1,0 +1,49 @@
+"""A transport that writes an answer's head together with its body."""
+
+from __future__ import annotations
+
+import asyncio
+
+LARGE = 64 * 2**10
+"""Bodies from this size on are written apart: joining would copy them."""
+
+
+class OneWrite:
+    """The part of a transport that uvicorn uses.
+
+    uvicorn writes head and body apart, which costs a system call and wakes the client for nothing.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+        self.get_extra_info = transport.get_extra_info
+        self.get_write_buffer_size = transport.get_write_buffer_size
+        self.is_closing = transport.is_closing
+        self.abort = transport.abort
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+        self.write_eof = transport.write_eof
+
+    def write(self, data: bytes) -> None:
+        """Holds a final answer's head back; ``flush`` or the next write sends it."""
+        is_head = data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n")
+        if is_head and not data.startswith(b"HTTP/1.1 1") and not self._head:
+            self._head = data
+            return
+        if self._head and len(data) < LARGE:
+            data = self._head + data
+            self._head = b""
+        self.flush()
+        self._transport.write(data)
+
+    def flush(self) -> None:
+        """Sends a head that has no body, or none yet."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def close(self) -> None:
+        """As a transport does, after a flush."""
+        self.flush()
+        self._transport.close()

@@ -1,0 +1,37 @@
+"""Answers that are made before the application hears of a request: bytes, ready to be written."""
+
+from __future__ import annotations
+
+import os
+
+from schemas.errors import ErrorCode
+from schemas.problem import Problem
+from service.transport.http.errors import PROBLEM_TYPE, TITLES
+
+_REFUSALS = {
+    400: (ErrorCode.INVALID_REQUEST, "The request is not valid HTTP/1.1."),
+    408: (ErrorCode.UPLOAD_TIMEOUT, "The request did not arrive in time."),
+    431: (ErrorCode.PAYLOAD_TOO_LARGE, "The request's headers are too large."),
+    503: (ErrorCode.OVERLOADED, "Too many connections are open."),
+}
+
+
+def refusal(status: int) -> bytes:
+    """A whole HTTP/1.1 answer that ends the connection; ``status`` is 400, 408, 431 or 503."""
+    code, detail = _REFUSALS[status]
+    request_id = os.urandom(16).hex()
+    problem = Problem(
+        title=TITLES[status], status=status, detail=detail, code=code, request_id=request_id
+    )
+    body = problem.model_dump_json(exclude_none=True).encode()
+    head = [
+        f"HTTP/1.1 {status} {TITLES[status]}",
+        f"content-type: {PROBLEM_TYPE}",
+        f"content-length: {len(body)}",
+        f"x-request-id: {request_id}",
+        "x-content-type-options: nosniff",
+        "cache-control: no-store",
+        *(["retry-after: 1"] if status == 503 else []),
+        "connection: close",
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + body

@@ -1,0 +1,54 @@
+"""What every answer of the server must be, whatever the request was."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from typing import Any
+
+import httpx
+
+from tests.repository import ROOT
+
+PROBLEM_TYPE = "application/problem+json"
+# Traces, source files, addresses, and the names of what we are built from.
+_INSIDES = re.compile(
+    r"traceback|\.pyc?\b|site-packages|0x[0-9a-f]{6}|"
+    r"\b(?:pillow|pil|pydantic|starlette|fastapi|uvicorn|httptools|onnx\w*|numpy|sqlalchemy|sqlite\w*|"
+    r"jose|argon2|python)\b|\w+(?:Error|Exception)\b",
+    re.IGNORECASE,
+)
+_PRODUCTS = {"server", "via", "x-powered-by", "x-aspnet-version", "x-runtime"}
+
+
+def assert_tells_nothing(answer: httpx.Response) -> None:
+    """No trace, path, library or product in headers or body."""
+    assert not _PRODUCTS & set(answer.headers)
+    for text in (answer.text, *answer.headers.values()):
+        assert not _INSIDES.search(text), text
+        assert str(ROOT) not in text
+        assert tempfile.gettempdir() not in text
+
+
+def problem_of(answer: httpx.Response) -> dict[str, Any]:
+    """The problem document of a refusal; checks all that every one of them promises."""
+    assert answer.headers["content-type"] == PROBLEM_TYPE, answer.text
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == answer.status_code
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    assert set(problem) <= {"type", "title", "status", "detail", "code", "request_id", "errors"}
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    if answer.status_code == 422:
+        assert all(fault["pointer"].startswith("/") for fault in problem["errors"])
+    if answer.status_code in {429, 503}:
+        assert int(answer.headers["retry-after"]) >= 1
+    if answer.status_code == 401:
+        assert answer.headers["www-authenticate"].startswith('Bearer realm="')
+    assert_tells_nothing(answer)
+    return problem
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal, which is checked as a whole."""
+    return answer.status_code, problem_of(answer)["code"]

@@ -1,0 +1,145 @@
+"""HTTP spoken by hand: for requests that no client library would send."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+PATIENCE = 20.0
+"""Seconds after which a test that waits for the server gives up; the machine may be busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One response as it came over the wire; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def problem(self) -> dict[str, Any]:
+        """The body, which must be a problem document with the id of the header."""
+        assert self.headers["content-type"] == "application/problem+json"
+        problem: dict[str, Any] = json.loads(self.body)
+        assert problem["status"] == self.status
+        assert problem["request_id"] == self.headers["x-request-id"]
+        assert "server" not in self.headers
+        return problem
+
+
+class Connection:
+    """A TCP connection to the server."""
+
+    def __init__(self, address: tuple[str, int], *, receive_buffer: int = 0) -> None:
+        """``receive_buffer``: bytes that the kernel may hold for us; 0 for its default."""
+        self.opened = time.monotonic()
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(PATIENCE)
+        self._received = b""
+        try:
+            self.socket.connect(address)
+        except OSError:
+            self.socket.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Sends as much as the server takes: it may close before it has read all."""
+        with contextlib.suppress(ConnectionError):
+            self.socket.sendall(data)
+
+    def reset(self) -> None:
+        """Vanishes: the server gets RST, not FIN."""
+        linger = b"\x01\0\0\0\0\0\0\0"
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.socket.close()
+
+    def answer(self) -> Answer:
+        """The next response; fails if the connection ends before it is complete."""
+        head = self._until(lambda: b"\r\n\r\n" in self._received)
+        assert head, f"the connection ended after {self._received!r}"
+        top, _, self._received = self._received.partition(b"\r\n\r\n")
+        first, *lines = top.decode("latin-1").split("\r\n")
+        headers = dict(_header(line) for line in lines)
+        length = int(headers.get("content-length", "0"))
+        assert self._until(lambda: len(self._received) >= length), "the body was cut short"
+        body, self._received = self._received[:length], self._received[length:]
+        return Answer(int(first.split(" ")[1]), headers, body)
+
+    def answers(self) -> list[Answer]:
+        """Every response up to the end of the connection, which the server must close."""
+        self._until(lambda: False)
+        found = []
+        while self._received:
+            found.append(self.answer())
+        return found
+
+    def seconds_to_end(self) -> float:
+        """Reads until the server closes; how long that took."""
+        began = time.monotonic()
+        self._until(lambda: False)
+        return time.monotonic() - began
+
+    def _until(self, is_enough: Callable[[], bool]) -> bool:
+        """Receives until there is enough; False if the connection ended first."""
+        while not is_enough():
+            try:
+                data = self.socket.recv(2**16)
+            except ConnectionError:
+                return False
+            if not data:
+                return False
+            self._received += data
+        return True
+
+
+def _header(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name.lower(), value.strip()
+
+
+def exchange(address: tuple[str, int], data: bytes) -> list[Answer]:
+    """Sends ``data`` on a new connection; everything that comes back until the server closes it."""
+    with Connection(address) as connection:
+        connection.send(data)
+        return connection.answers()
+
+
+def get(address: tuple[str, int], path: str = "/healthz", **headers: str) -> Answer:
+    """One plain request on a connection of its own; much cheaper than a client library's."""
+    lines = (f"{name.replace('_', '-')}: {value}" for name, value in headers.items())
+    head = (f"GET {path} HTTP/1.1", "Host: a", "Connection: close", *lines, "", "")
+    (answer,) = exchange(address, "\r\n".join(head).encode())
+    return answer
+
+
+def wait_until(
+    is_so: Callable[[], bool], *, patience: float = PATIENCE, pause: float = 0.02
+) -> bool:
+    """Polls until something holds; False if it does not become so in time."""
+    deadline = time.monotonic() + patience
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True
+
+
+@contextlib.contextmanager
+def many(address: tuple[str, int], count: int) -> Iterator[list[Connection]]:
+    """So many open connections."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(Connection(address)) for _ in range(count)]

@@ -1,0 +1,181 @@
+"""Many images at once: every file gets its own answer, in the order of the upload."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.answers import assert_tells_nothing, refusal
+from tests.integration.hostile_files import black_png, webp
+from tests.pictures import BLUE, GREEN, RED, plain
+from tests.server import LiveServer, serve
+
+URL = "/v1/classify/batch"
+COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
+HOSTILE_NAMES = {
+    "Unicode": "snapshot \N{CAT FACE} \N{RIGHT-TO-LEFT OVERRIDE}gnp.exe",
+    "a path": "../../../../etc/passwd",
+    "markup": "<img src=x onerror=alert(1)>.png",
+    "SQL": "a'; DROP TABLE accounts;--",
+    "a template": "{{7*7}}${7*7}%s%n",
+    "spaces": "   ",
+    "a tab": "a\tb.png",
+}
+
+
+def send(client: httpx.Client, *files: bytes, query: str = "") -> httpx.Response:
+    """Uploads files as a batch."""
+    parts = [("files", (f"{number}.png", file)) for number, file in enumerate(files)]
+    return client.post(f"{URL}?{query}", files=parts)
+
+
+def form(*parts: bytes) -> bytes:
+    """A form with the boundary ``x`` of whole parts."""
+    return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + b"--x--\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _serves_on(client: httpx.Client) -> Iterator[None]:
+    """After every test, the next caller is served."""
+    yield
+    assert send(client, plain()).status_code == 200
+
+
+def test_the_order_of_the_upload_is_kept(client: httpx.Client) -> None:
+    labels = [*COLOURS, *reversed(COLOURS)] * 5
+    # Large pictures between small ones, so that they would overtake each other.
+    files = [
+        plain(COLOURS[label], size=(1500, 1000) if number % 3 else (8, 8))
+        for number, label in enumerate(labels)
+    ]
+    results = send(client, *files).json()["results"]
+    assert [result["file_name"] for result in results] == [
+        f"{number}.png" for number in range(len(files))
+    ]
+    assert [result["result"]["predictions"][0]["label"] for result in results] == labels
+
+
+def test_a_bad_file_never_spoils_the_others(client: httpx.Client) -> None:
+    bad = {
+        "unsupported_image": b"text",
+        "invalid_image": plain()[:60],
+        "image_too_large": webp(16_383, 16_383),
+        "nothing": b"",
+    }
+    files = [file for junk in bad.values() for file in (plain(GREEN), junk)]
+    answer = send(client, *files, plain(BLUE))
+    assert answer.status_code == 200
+    assert_tells_nothing(answer)
+    results = answer.json()["results"]
+    found = [
+        result["problem"]["code"]
+        if result.get("problem")
+        else result["result"]["predictions"][0]["label"]
+        for result in results
+    ]
+    assert found[::2] == ["green"] * len(bad) + ["blue"]
+    assert found[1:6:2] == list(bad)[:3]
+    assert results[7]["problem"]["status"] in {415, 422}
+    assert all(
+        result["problem"]["status"] in {413, 415, 422}
+        for result in results
+        if result.get("problem")
+    )
+
+
+def test_a_good_file_has_no_problem_and_a_bad_one_no_result(client: httpx.Client) -> None:
+    good, bad = send(client, plain(), b"text").json()["results"]
+    assert set(good) == {"file_name", "result"}
+    assert set(bad) == {"file_name", "problem"}
+    assert set(bad["problem"]) == {"status", "code", "detail"}
+
+
+def test_every_parameter_counts_for_every_file(client: httpx.Client) -> None:
+    results = send(client, plain(), plain(), query="top_k=2&model=colours").json()["results"]
+    assert [len(result["result"]["predictions"]) for result in results] == [2, 2]
+
+
+@pytest.mark.parametrize("count", [33, 10_000])
+def test_too_many_files_are_refused(client: httpx.Client, count: int) -> None:
+    part = b'Content-Disposition: form-data; name="files"; filename="a"\r\n\r\na'
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post(URL, content=form(*[part] * count), headers=headers)
+    assert refusal(answer) == (413, "payload_too_large")
+
+
+def test_as_many_files_as_allowed_are_taken(client: httpx.Client) -> None:
+    assert len(send(client, *[plain()] * 32).json()["results"]) == 32
+
+
+@pytest.mark.parametrize("field", ["file", "image", "files[]", "Files", "files\u0000", "../files"])
+def test_another_field_is_refused(client: httpx.Client, field: str) -> None:
+    answer = client.post(URL, files=[("files", plain()), (field, plain())])
+    assert refusal(answer) == (422, "invalid_parameter")
+
+
+def test_no_files_are_refused(client: httpx.Client) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post(URL, content=form(), headers=headers)
+    assert refusal(answer) == (422, "invalid_parameter")
+
+
+@pytest.mark.parametrize("content_type", ["image/png", "application/json", "text/plain"])
+def test_only_forms_are_taken(client: httpx.Client, content_type: str) -> None:
+    answer = client.post(URL, content=plain(), headers={"content-type": content_type})
+    assert refusal(answer) == (415, "unsupported_media_type")
+
+
+def test_an_unknown_model_fails_the_whole_batch(client: httpx.Client) -> None:
+    assert refusal(send(client, plain(), query="model=nope")) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES)
+def test_a_file_name_is_given_back_as_it_came(client: httpx.Client, name: str) -> None:
+    disposition = f'Content-Disposition: form-data; name="files"; filename="{name}"'
+    part = disposition.encode() + b"\r\n\r\n" + plain()
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post(URL, content=form(part), headers=headers)
+    (result,) = answer.json()["results"]
+    assert result["file_name"] == name
+    assert result["result"]["predictions"][0]["label"] == "red"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'"\xff\xfe.png"', b'"a\\"b.png"', b'"\x00.png"', b'"%22%0d%0aX-Injected: 1.png"', b"plain.png", b'""', b'"a\r\nX-Injected: 1"', b'"a\nX-Injected: 1"', b'"a\rb"', b'"C:\\a\\b.png"'],
+)  # fmt: skip
+def test_a_file_name_of_any_bytes_does_no_harm(client: httpx.Client, raw: bytes) -> None:
+    part = b'Content-Disposition: form-data; name="files"; filename=' + raw + b"\r\n\r\n" + plain()
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post(URL, content=form(part), headers=headers)
+    assert answer.status_code in {200, 400}
+    assert "x-injected" not in answer.headers
+    assert_tells_nothing(answer)
+
+
+def test_a_file_name_of_10_kb_is_refused(client: httpx.Client) -> None:
+    answer = client.post(URL, files=[("files", ("a" * 10_000, plain()))])
+    assert refusal(answer) == (400, "invalid_request")
+
+
+def test_file_names_stay_out_of_the_log(client: httpx.Client, server: LiveServer) -> None:
+    client.post(URL, files=[("files", ("holiday-of-jane.png", plain()))])
+    client.post(URL, files=[("files", ("holiday-of-jane.png", b"text"))])
+    assert "holiday-of-jane" not in server.events()
+
+
+def test_the_time_allowed_counts_for_the_whole_batch(client: httpx.Client) -> None:
+    results = send(client, *[black_png(3000)] * 8, query="timeout_ms=100").json()["results"]
+    assert results[-1]["problem"]["code"] == "deadline_exceeded"
+
+
+def test_a_batch_larger_than_the_limit_is_refused(tmp_path: Path, colours: Path) -> None:
+    with (
+        serve(tmp_path, models=colours, POTOO_LIMITS__MAX_BATCH_BYTES="100000") as small,
+        small.client() as client,
+    ):
+        assert refusal(send(client, bytes(100_000))) == (413, "payload_too_large")
+        assert send(client, plain()).status_code == 200

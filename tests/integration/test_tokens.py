@@ -1,0 +1,145 @@
+"""Presenting a token, as clients and attackers do over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.integration.answers import refusal
+from tests.integration.raw_http import exchange
+from tests.server import LiveServer
+
+UNAUTHENTICATED = (401, "unauthenticated")
+
+
+@pytest.fixture
+def stranger(server: LiveServer) -> Iterator[httpx.Client]:
+    """A client without a token."""
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
+
+
+def test_every_route_that_declares_security_needs_a_token(
+    server: LiveServer, stranger: httpx.Client
+) -> None:
+    paths: dict[str, dict[str, Any]] = stranger.get("/openapi.json").json()["paths"]
+    guarded = [
+        (method, path.replace("{name}", "colours"))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if operation.get("security")
+    ]
+    assert len(guarded) == 4
+    for method, path in guarded:
+        assert refusal(stranger.request(method, path)) == UNAUTHENTICATED
+        forged = {"authorization": f"Bearer {server.token()[:-4]}AAAA"}
+        assert refusal(stranger.request(method, path, headers=forged)) == UNAUTHENTICATED
+
+
+def test_without_a_token_there_is_nothing_to_find_fault_with(stranger: httpx.Client) -> None:
+    answer = stranger.get("/v1/models")
+    assert answer.headers["www-authenticate"] == 'Bearer realm="potoo"'
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "Bearer", "Token {}", "Basic {}", "Digest {}", "{}", "Bearer,{}", "Bearer\t{}", "Bearer={}", "Bearer {0}, Bearer {0}", "Bearer {0} {0}", "Bearer {0}.", "Bearer .{0}", 'Bearer "{}"', "Bearer Bearer {}", "Bearer ..", "Bearer null", "Bearer undefined", "Basic Og==", "Bearer \xe9"],
+)  # fmt: skip
+def test_a_header_that_holds_no_token_is_refused(
+    server: LiveServer, stranger: httpx.Client, value: str
+) -> None:
+    header = value.format(server.token()).encode("latin-1")
+    answer = stranger.get("/v1/models", headers={b"authorization": header})
+    assert refusal(answer) == UNAUTHENTICATED
+    assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
+def test_the_scheme_is_read_in_any_case(
+    server: LiveServer, stranger: httpx.Client, scheme: str
+) -> None:
+    headers = {"authorization": f"{scheme} {server.token()}"}
+    assert stranger.get("/v1/models", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("other", ["Bearer a.b.c", "Basic Og==", ""])
+@pytest.mark.parametrize("first", [True, False])
+def test_two_authorization_headers_are_refused(
+    server: LiveServer, stranger: httpx.Client, other: str, *, first: bool
+) -> None:
+    values = [f"Bearer {server.token()}", other]
+    headers = [("authorization", value) for value in (values if first else values[::-1])]
+    assert refusal(stranger.get("/v1/models", headers=headers)) == UNAUTHENTICATED
+
+
+def test_a_token_elsewhere_is_not_looked_at(server: LiveServer, stranger: httpx.Client) -> None:
+    token = server.token()
+    elsewhere: list[dict[str, Any]] = [
+        {"params": {"access_token": token}},
+        {"params": {"token": token}},
+        {"headers": {"cookie": f"access_token={token}; Authorization=Bearer {token}"}},
+        {"headers": {"x-authorization": f"Bearer {token}"}},
+        {"headers": {"x-api-key": token}},
+        {"headers": {"proxy-authorization": f"Bearer {token}"}},
+        {"headers": {"authorization_": f"Bearer {token}"}},
+    ]
+    for options in elsewhere:
+        assert refusal(stranger.get("/v1/models", **options)) == UNAUTHENTICATED
+    form = {"access_token": token}
+    assert refusal(stranger.post("/v1/classify", data=form)) == UNAUTHENTICATED
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-forwarded-for": "127.0.0.1"},
+        {"x-original-url": "/healthz"},
+        {"x-rewrite-url": "/healthz"},
+        {"x-http-method-override": "GET"},
+        {"host": "localhost/healthz?"},
+        {"forwarded": "for=127.0.0.1;host=localhost"},
+        {"x-remote-user": "admin"},
+    ],
+)
+def test_no_header_leads_around_the_policy(stranger: httpx.Client, headers: dict[str, str]) -> None:
+    assert stranger.get("/v1/models", headers=headers).status_code in {400, 401}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/models", "/v1/./models", "/v1/models?", "/v1/models?x=/healthz", "/v1/models#/healthz", "/healthz/../v1/models", "/%76%31/models", "//v1/models", "/v1/models;/healthz", "http://a/v1/models", "/v1/models%3F"],
+)  # fmt: skip
+def test_no_spelling_of_a_path_leads_around_the_policy(server: LiveServer, path: str) -> None:
+    request = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    (answer,) = exchange(server.address, request.encode())
+    assert answer.problem["status"] in {401, 404}
+
+
+@pytest.mark.parametrize(
+    ("scope", "method", "path", "needed"),
+    [
+        ("models:read", "POST", "/v1/classify", "classify"),
+        ("models:read", "POST", "/v1/classify/batch", "classify"),
+        ("classify", "GET", "/v1/models", "models:read"),
+        ("classify", "GET", "/v1/models/colours", "models:read"),
+        ("admin", "POST", "/v1/classify", "classify"),
+    ],
+)
+def test_a_token_without_the_scope_is_told_which(
+    server: LiveServer, scope: str, method: str, path: str, needed: str
+) -> None:
+    with server.client(scope) as client:
+        answer = client.request(method, path)
+    assert refusal(answer) == (403, "insufficient_scope")
+    assert answer.headers["www-authenticate"] == (
+        f'Bearer realm="potoo", error="insufficient_scope", scope="{needed}"'
+    )
+
+
+def test_a_refusal_of_the_token_comes_before_everything_else(stranger: httpx.Client) -> None:
+    bad = {"content-type": "nonsense", "accept": "text/html", "content-encoding": "gzip"}
+    answer = stranger.post("/v1/classify?top_k=x", content=b"x", headers=bad)
+    assert refusal(answer) == UNAUTHENTICATED

@@ -1,0 +1,213 @@
+"""Files and forms that are refused: a typed problem each, and the next caller is served."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import httpx
+import pytest
+
+from tests.integration.answers import problem_of, refusal
+from tests.integration.hostile_files import (
+    animated_png,
+    animation,
+    black_png,
+    deflated_zeros,
+    png,
+    resized_header,
+    webp,
+    wide_gif_frame,
+)
+from tests.pictures import RED, plain
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+NOT_OURS = (415, "unsupported_image")
+DAMAGED = (422, "invalid_image")
+TOO_LARGE = (413, "image_too_large")
+INVALID = (422, "invalid_parameter")
+MALFORMED = (400, "invalid_request")
+OVERFULL = (413, "payload_too_large")
+
+
+def beginning(kind: str, count: int = 0) -> bytes:
+    """The first bytes of a picture, or the first half of them."""
+    whole = plain(format=kind)
+    return whole[: count or len(whole) // 2]
+
+
+FILES: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
+    "nothing": (lambda: b"", INVALID),
+    "one byte": (lambda: b"\0", NOT_OURS),
+    "text": (lambda: b"no picture at all", NOT_OURS),
+    "HTML": (lambda: b"<!doctype html><script>alert(1)</script>", NOT_OURS),
+    "SVG": (lambda: b'<svg xmlns="http://www.w3.org/2000/svg"/>', NOT_OURS),
+    "PDF": (lambda: b"%PDF-1.7\n", NOT_OURS),
+    "PostScript": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", NOT_OURS),
+    "a zip archive": (lambda: b"PK\x03\x04" + bytes(100), NOT_OURS),
+    "a program": (lambda: b"\x7fELF" + bytes(100), NOT_OURS),
+    "a picture behind a space": (lambda: b" " + plain(), NOT_OURS),
+    **{f"the first bytes of {kind}": (partial(beginning, kind, 12), DAMAGED) for kind in FORMATS},
+    **{f"half a {kind}": (partial(beginning, kind), DAMAGED) for kind in FORMATS},
+    "too few pixels": (lambda: png(64, 48, deflated_zeros(100)), DAMAGED),
+    "no pixels": (lambda: png(0, 0, deflated_zeros(1)), DAMAGED),
+    "pixels that are no deflate": (lambda: png(64, 48, b"garbage"), DAMAGED),
+    "a PNG of 60,000 x 60,000": (lambda: png(60_000, 60_000, deflated_zeros(1000)), TOO_LARGE),
+    "a PNG of 2^31 - 1 squared": (lambda: png(2**31 - 1, 2**31 - 1, deflated_zeros(1000)), TOO_LARGE),
+    "a PNG just over the limit": (lambda: black_png(7072), TOO_LARGE),
+    "a WebP of 32 bytes": (lambda: webp(16_383, 16_383), TOO_LARGE),
+    "a JPEG of 65,500 x 65,500": (lambda: resized_header(plain(format="JPEG"), 65_500, 65_500), TOO_LARGE),
+    "a GIF of 65,535 x 65,535": (lambda: resized_header(plain(format="GIF"), 65_535, 65_535), TOO_LARGE),
+    "a GIF with too large a frame": (lambda: wide_gif_frame(65_535, 65_535), TOO_LARGE),
+    "a BMP of 100,000 x 100,000": (lambda: resized_header(plain(format="BMP"), 100_000, 100_000), TOO_LARGE),
+    "a TIFF of 100,000 x 100,000": (lambda: resized_header(plain(format="TIFF"), 100_000, 100_000), TOO_LARGE),
+    "an APNG of 10,000 frames": (lambda: animated_png(10_000), TOO_LARGE),
+    "a WebP of 1,001 frames": (lambda: animation("WEBP", 1001), TOO_LARGE),
+}  # fmt: skip
+
+
+def part(name: str, content: bytes = b"", *, file_name: str | None = "a.png") -> bytes:
+    """One part of a form with the boundary ``x``."""
+    file = "" if file_name is None else f'; filename="{file_name}"'
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    return head.encode() + content + b"\r\n"
+
+
+END = b"--x--\r\n"
+FORMS: dict[str, tuple[bytes, tuple[int, str]]] = {
+    "no parts": (END, INVALID),
+    "an empty file": (part("file") + END, INVALID),
+    "another field": (part("photo", plain()) + END, INVALID),
+    "a field beside it": (part("file", plain()) + part("top_k", b"1", file_name=None) + END, INVALID),
+    "the field twice": (part("file", plain()) * 2 + END, INVALID),
+    "both names of the field": (part("file", plain()) + part("image", plain()) + END, INVALID),
+    "10,000 parts": (part("file") * 10_000 + END, OVERFULL),
+    "a field's name of 2 kB": (part("a" * 2000) + END, INVALID),
+    "a field's name that is a path": (part("../../etc/passwd") + END, INVALID),
+    "a part without a name": (b"--x\r\nContent-Disposition: form-data\r\n\r\na\r\n" + END, MALFORMED),
+    "a part without headers": (b"--x\r\n\r\na\r\n" + END, MALFORMED),
+    "a part that is no form data": (part("file", plain()).replace(b"form-data", b"attachment") + END, MALFORMED),
+    "two dispositions": (part("file", plain()).replace(b"\r\n\r\n", b'\r\nContent-Disposition: form-data; name="a"\r\n\r\n', 1) + END, MALFORMED),
+    "a file name of 10 kB": (part("file", plain(), file_name="a" * 10_000) + END, MALFORMED),
+    "a part header of 1 MB": (part("file", plain(), file_name="a" * 2**20) + END, MALFORMED),
+    "100,000 part headers": (part("file", plain()).replace(b"\r\n\r\n", b"\r\n" + b"a: b\r\n" * 100_000 + b"\r\n", 1) + END, MALFORMED),
+    "no end": (part("file", plain()), MALFORMED),
+    "cut in a header": (b"--x\r\nContent-Dispo", MALFORMED),
+    "no form at all": (b"garbage", MALFORMED),
+    "nothing": (b"", MALFORMED),
+    "another boundary": (part("file", plain()).replace(b"--x", b"--y") + END.replace(b"--x", b"--y"), MALFORMED),
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _serves_on(client: httpx.Client) -> Iterator[None]:
+    """After every test, the next caller is served."""
+    yield
+    answer = client.post("/v1/classify", files={"file": plain(RED)})
+    assert answer.json()["predictions"][0]["label"] == "red"
+
+
+@pytest.mark.parametrize(("make", "expected"), FILES.values(), ids=FILES)
+def test_a_file_that_is_no_picture_for_us_is_refused(
+    client: httpx.Client, make: Callable[[], bytes], expected: tuple[int, str]
+) -> None:
+    answer = client.post(
+        "/v1/classify", content=make(), headers={"content-type": "application/octet-stream"}
+    )
+    assert refusal(answer) == expected
+
+
+@pytest.mark.parametrize("name", ["nothing", "text", "half a JPEG", "a WebP of 32 bytes"])
+@pytest.mark.parametrize("form", ["multipart", "JSON"])
+def test_the_form_of_the_upload_makes_no_difference(
+    client: httpx.Client, form: str, name: str
+) -> None:
+    make, expected = FILES[name]
+    if form == "multipart":
+        answer = client.post("/v1/classify", files={"file": ("photo.jpg", make(), "image/jpeg")})
+    else:
+        answer = client.post("/v1/classify", json={"image": base64.b64encode(make()).decode()})
+    assert refusal(answer) == expected
+
+
+@pytest.mark.parametrize(("body", "expected"), FORMS.values(), ids=FORMS)
+def test_a_form_that_is_not_one_image_is_refused(
+    client: httpx.Client, body: bytes, expected: tuple[int, str]
+) -> None:
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post("/v1/classify", content=body, headers=headers)
+    assert refusal(answer) == expected
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        b"multipart/form-data",
+        b"multipart/form-data; boundary=",
+        b"multipart/form-data; boundary=" + b"x" * 10_000,
+        b'multipart/form-data; boundary="',
+        b"multipart/form-data; charset=utf-8",
+        b"multipart/form-data; boundary=\xff\xfe",
+    ],
+)
+def test_a_form_without_a_usable_boundary_is_refused(
+    client: httpx.Client, content_type: bytes
+) -> None:
+    answer = client.post(
+        "/v1/classify", content=part("file", plain()) + END, headers={b"content-type": content_type}
+    )
+    assert refusal(answer) == MALFORMED
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "text/plain", "garbage", ";", '"', "multipart/mixed; boundary=x", "imagepng", "a" * 5000],
+)
+def test_other_content_types_are_refused(client: httpx.Client, content_type: str) -> None:
+    headers = {"content-type": content_type}
+    answer = client.post("/v1/classify", content=plain(), headers=headers)
+    assert refusal(answer) == (415, "unsupported_media_type")
+
+
+def test_no_content_type_is_refused(client: httpx.Client) -> None:
+    answer = client.post("/v1/classify", content=plain())
+    assert refusal(answer) == (415, "unsupported_media_type")
+
+
+def test_two_content_types_are_refused(client: httpx.Client) -> None:
+    answer = client.post(
+        "/v1/classify",
+        content=plain(),
+        headers=[("content-type", "image/png"), ("content-type", "text/plain")],
+    )
+    assert refusal(answer) == MALFORMED
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "br", "deflate", "gzip, gzip", "unknown"])
+def test_compressed_bodies_are_refused(client: httpx.Client, coding: str) -> None:
+    headers = {"content-type": "image/png", "content-encoding": coding}
+    answer = client.post("/v1/classify", content=plain(), headers=headers)
+    assert refusal(answer) == (415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize("kind", ["raw", "JSON"])
+def test_more_bytes_than_the_limit_are_refused(client: httpx.Client, kind: str) -> None:
+    content, content_type = bytes(20 * 2**20 + 1), "image/png"
+    if kind == "JSON":
+        content = json.dumps({"image": base64.b64encode(content).decode()}).encode()
+        content_type = "application/json"
+    answer = client.post("/v1/classify", content=content, headers={"content-type": content_type})
+    assert refusal(answer) == OVERFULL
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF"])
+def test_the_first_of_many_frames_is_classified(client: httpx.Client, kind: str) -> None:
+    answer = client.post("/v1/classify", files={"file": animation(kind, 500)})
+    assert answer.status_code == 200
+
+
+def test_an_unfinished_picture_tells_where_the_fault_is(client: httpx.Client) -> None:
+    answer = client.post("/v1/classify", files={"file": plain()[:60]})
+    assert problem_of(answer)["errors"][0]["pointer"].startswith("/body")
