@@ -20,39 +20,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy, log_softmax, one_hot, softmax
 
 from training.distillation_data import Views
+from training.schedule import Epoch, Schedule
 
 MEAN = 127.5
 STD = 64.0
 """Pixels reach the network as ``(pixel - MEAN) / STD``; the exported graph does it itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """What a run is made of; a checkpoint of other settings is refused."""
-
-    epochs: int
-    batch: int = 64
-    learning_rate: float = 0.1
-    weight_decay: float = 5e-4
-    ema: float = 0.999
-    label_weight: float = 0.3
-    smoothing: float = 0.1
-    temperature: float = 3.0
-    feature_weight: float = 2.0
-    mixup: float = 0.2
-    erasing: float = 0.25
-    jitter: float = 0.3
-    seed: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One line of the training history."""
-
-    epoch: int
-    loss: float
-    top1: float
-    seconds: float
 
 
 def train(

@@ -119,6 +119,15 @@ def test_a_file_that_is_no_picture_for_us_is_refused(
     assert refusal(answer) == expected
 
 
+@pytest.mark.parametrize("empty_first", [True, False])
+def test_a_field_of_a_form_may_be_left_empty(client: httpx.Client, *, empty_first: bool) -> None:
+    parts = [part("image", file_name=""), part("file", plain(RED))]
+    body = b"".join(parts if empty_first else reversed(parts)) + END
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post("/v1/classify", content=body, headers=headers)
+    assert answer.json()["predictions"][0]["label"] == "red"
+
+
 @pytest.mark.parametrize("name", ["nothing", "text", "half a JPEG", "a WebP of 32 bytes"])
 @pytest.mark.parametrize("form", ["multipart", "JSON"])
 def test_the_form_of_the_upload_makes_no_difference(

@@ -64,7 +64,7 @@ def test_a_photo_is_classified_from_the_docs(docs: Visit) -> None:
     dialogue = authorize(docs)
     dialogue.get_by_role("button", name="Close", exact=True).first.click()
     block = opened(docs, "classify-classify")
-    block.locator("input[type=file]").set_input_files(photo("blue.png", plain(BLUE)))
+    block.locator("input[type=file]").first.set_input_files(photo("blue.png", plain(BLUE)))
     answer = execute(block)
     expect(answer.locator(".response-col_status").last).to_contain_text("200")
     expect(answer).to_contain_text('"label": "blue"')

@@ -114,6 +114,8 @@ def _only(parts: list[Part]) -> bytes:
     _refuse_others(parts, IMAGE_FIELDS)
     if not parts:
         _missing(IMAGE_FIELDS[0])
+    # A form's other field, left empty, is sent all the same by browsers and Swagger UI.
+    parts = [part for part in parts if part.content] or parts[:1]
     if len(parts) > 1:
         message = "Exactly one image is taken here; /v1/classify/batch takes many."
         raise InvalidParameter(violations=(Violation(f"/body/{escaped(parts[1].name)}", message),))

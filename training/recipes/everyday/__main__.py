@@ -18,6 +18,8 @@ from training.export import export_onnx
 from training.photos import Photo, read_split
 from training.recipes.everyday import publish, recipe
 from training.recipes.everyday.evaluate import MODEL_FOLDER, classes
+from training.recipes.everyday.network import make_student
+from training.schedule import Epoch
 from training.teacher import fit_head
 
 
@@ -55,7 +57,7 @@ def main() -> None:
             views, views.features_PVF, len(names), epochs=8 if not arguments.smoke else 1
         )
     torch.manual_seed(schedule.seed)
-    student = recipe.make_student(len(names), width)
+    student = make_student(len(names), width)
     validation = make_views(arguments, checks, 0)
     trained, history = distillation.train(
         student,
@@ -114,7 +116,7 @@ def validation_top1(model: torch.nn.Module, views: Views) -> float:
     return right / len(views.labels_P)
 
 
-def print_epoch(line: distillation.Epoch, total: int) -> None:
+def print_epoch(line: Epoch, total: int) -> None:
     """One line an epoch, with the time left at this pace."""
     left = (total - line.epoch) * line.seconds / 60
     print(

@@ -27,10 +27,9 @@ from schemas.models import (
     ShorterSide,
 )
 from training.calibration import abstention_threshold, fit_temperature, reliability, softmax
-from training.distillation import Epoch
 from training.export import INPUT, OUTPUT
 from training.photos import Photo, read_split
-from training.recipes.everyday import golden, recipe
+from training.recipes.everyday import card, golden, recipe
 from training.recipes.everyday.evaluate import (
     Report,
     evaluate,
@@ -38,6 +37,7 @@ from training.recipes.everyday.evaluate import (
     open_session,
     run_photos,
 )
+from training.schedule import Epoch
 from training.views import centre_view
 
 RESULTS = Path(__file__).parent / "results"
@@ -94,8 +94,10 @@ def publish(
         expected_calibration_error=round(report.expected_calibration_error, 4),
         notes="one centre view a photo; split by hash of the file name, never used in training",
     )
-    _write(folder, manifest.model_copy(update={"accuracy": (accuracy,)}))
-    _write_results(folder, results, data, names, history, report)
+    manifest = manifest.model_copy(update={"accuracy": (accuracy,)})
+    _write(folder, manifest)
+    worst = _write_results(folder, results, data, names, history, report)
+    (folder / card.FILE).write_text(card.model_card(manifest, report, worst))
     print(json.dumps(asdict(report), indent=2))
 
 
@@ -132,8 +134,12 @@ def _write_results(
     names: list[str],
     history: list[Epoch],
     report: Report,
-) -> None:
-    """The report, the history and three plots beside the recipe."""
+) -> dict[str, float]:
+    """The report, the history and three plots beside the recipe.
+
+    Returns:
+        Label to share right on the test split, the weakest first.
+    """
     results.mkdir(parents=True, exist_ok=True)
     facts = {"report": asdict(report), "history": [asdict(line) for line in history]}
     (results / "run.json").write_text(json.dumps(facts, indent=1) + "\n")
@@ -173,9 +179,8 @@ def _write_results(
     right.grid(alpha=0.3)
     figure.savefig(results / "evaluation.png", dpi=110)
     plt.close(figure)
-    worst = sorted(
-        (float(hits[labels == k].mean()), recipe.label(name)) for k, name in enumerate(names)
-    )
-    (results / "per-class.json").write_text(
-        json.dumps({name: round(value, 3) for value, name in worst}, indent=1) + "\n"
-    )
+    shares_right = [round(float(hits[labels == k].mean()), 3) for k in range(len(names))]
+    right_of = dict(zip(map(recipe.label, names), shares_right, strict=True))
+    worst = dict(sorted(right_of.items(), key=lambda pair: pair[::-1]))
+    (results / "per-class.json").write_text(json.dumps(worst, indent=1) + "\n")
+    return worst

@@ -1,9 +1,8 @@
-"""What the everyday classifier is made of."""
+"""What the everyday classifier is made of; its layers are in ``network.py``."""
 
 from __future__ import annotations
 
-from training.distillation import Schedule
-from training.networks import Stage, Student
+from training.schedule import Schedule
 from training.views import Geometry
 
 NAME, VERSION = "everyday", 1
@@ -12,14 +11,6 @@ GEOMETRY = Geometry(resize=128, crop=112)
 CROPS = 20
 """Random crops of each photo beside the centre view, each seen by the teacher once."""
 CROP_AREA = (0.35, 1.0)
-STEM = 32
-STAGES = [
-    Stage("basic", 48, 2),
-    Stage("basic", 64, 2),
-    Stage("basic", 64, 1),
-    Stage("basic", 192, 2),
-    Stage("basic", 192, 1),
-]
 SCHEDULE = Schedule(epochs=300)
 ANSWERED_ACCURACY = 0.9
 """The abstention threshold is set so that answers above it are right this often (validation)."""
@@ -42,8 +33,3 @@ _SPELLING = {
 def label(class_name: str) -> str:
     """A class folder's name as people write it."""
     return _SPELLING.get(class_name, class_name.replace("_", " "))
-
-
-def make_student(classes: int, teacher_features: int | None) -> Student:
-    """An untrained network."""
-    return Student(STEM, STAGES, classes, teacher_features)

@@ -1,0 +1,77 @@
+"""The shipped classifier is what its card says."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from schemas.models import ModelManifest
+from service.settings import BUNDLED_MODELS
+from tests.repository import SHARED
+from training.recipes.everyday import golden
+from training.recipes.everyday.evaluate import Report, evaluate
+
+FOLDER = BUNDLED_MODELS / "everyday/1"
+DATA = SHARED / "training/caltech96"
+MAX_BYTES = 7_000_000
+
+
+@pytest.fixture(scope="module")
+def manifest() -> ModelManifest:
+    return ModelManifest.model_validate_json((FOLDER / "manifest.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    if not (DATA / "test.tar").exists():
+        pytest.skip("the data set lies beside the checkout on some machines only")
+    return evaluate(DATA, FOLDER)
+
+
+def test_it_is_good_enough_to_ship(report: Report) -> None:
+    assert report.top1 >= 0.78
+    assert report.top5 >= 0.92
+    assert report.expected_calibration_error <= 0.03
+    assert report.model_bytes <= MAX_BYTES
+
+
+def test_the_card_in_the_manifest_says_what_is_measured(
+    report: Report, manifest: ModelManifest
+) -> None:
+    (card,) = manifest.accuracy
+    assert card.photos == report.photos
+    # Another processor rounds differently: a photo or two of a thousand may change sides.
+    assert card.top1 == pytest.approx(report.top1, abs=0.003)
+    assert card.top5 == pytest.approx(report.top5, abs=0.003)
+    assert card.mean_per_class == pytest.approx(report.mean_per_class, abs=0.004)
+    assert card.expected_calibration_error == pytest.approx(
+        report.expected_calibration_error, abs=0.003
+    )
+
+
+def test_the_card_for_people_gives_the_same_numbers(manifest: ModelManifest) -> None:
+    text = (FOLDER / "README.md").read_text()
+    (card,) = manifest.accuracy
+    assert card.top5 is not None
+    assert card.mean_per_class is not None
+    for share in (card.top1, card.top5, card.mean_per_class):
+        assert re.search(rf"\b{share:.1%}".replace("%", " ?%"), text)
+    assert all(label in text for label in manifest.labels)
+
+
+def test_the_golden_samples_are_drawn_by_the_recipe() -> None:
+    drawn = golden.pictures()
+    shipped = {path.name: path.read_bytes() for path in Path(FOLDER / "golden").iterdir()}
+    assert {name: pixels(data) for name, data in shipped.items()} == {
+        name: pixels(data) for name, data in drawn.items()
+    }
+
+
+def pixels(png: bytes) -> bytes:
+    """What the file shows, however it was compressed."""
+    with Image.open(io.BytesIO(png)) as image:
+        return image.convert("RGB").tobytes()

@@ -1,0 +1,1 @@
+"""Training without PyTorch: what measures and publishes a model."""
