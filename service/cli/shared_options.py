@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,10 @@ def plain_errors() -> Iterator[None]:
 
     try:
         yield
+    except BrokenPipeError:  # as in `potoo classify ... | head`
+        # Nothing may be flushed into the pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
     except (SettingsError, ModelRefused, UnsafeKey, ServiceError, OSError) as error:
         fail(str(error))
 
