@@ -1,6 +1,8 @@
-"""Signing keys: ES256 private keys as PEM files, their public halves as a JSON Web Key Set.
+"""Signing keys: which one signs, which still verify, what is published of them.
 
-The newest key signs; every key in the folder verifies.
+A key that is new is published at once and signs only after ``ACTIVATION_SECONDS``, so that every
+replica and everybody who keeps our key set knows it by then. Older keys verify until they are
+retired.
 """
 
 from __future__ import annotations
@@ -8,19 +10,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import stat
+import secrets
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from schemas.auth import JsonWebKey, JsonWebKeySet
 
-ALGORITHM = "ES256"
+Algorithm = Literal["ES256", "RS256", "HS256"]
+ACTIVATION_SECONDS = 30.0
+MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
+MIN_SECRET_BYTES = 32
 _COORDINATE_BYTES = 32
+_PEM_BEGIN = "-----BEGIN "
+_PARAMETERS = "EC PARAMETERS-----"
+"""What ``openssl ecparam -genkey`` writes before the key, which repeats it."""
 
 
 class UnsafeKey(Exception):
@@ -29,83 +36,121 @@ class UnsafeKey(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """One key pair. ``kid`` is the RFC 7638 thumbprint, shortened to 128 bits."""
+    """One key. ``kid`` is the RFC 7638 thumbprint, shortened to 128 bits, in hexadecimal.
+
+    ``made``: seconds since the epoch. ``jwk`` is None for a secret, which is never published.
+    """
 
     kid: str
-    private_pem: str
-    public_pem: str
-    jwk: JsonWebKey
-
-    @classmethod
-    def from_private(cls, private: ec.EllipticCurvePrivateKey) -> SigningKey:
-        """Derives everything from a P-256 private key."""
-        public = private.public_key()
-        numbers = public.public_numbers()
-        members = {
-            "crv": "P-256",
-            "kty": "EC",
-            "x": _base64url(numbers.x.to_bytes(_COORDINATE_BYTES)),
-            "y": _base64url(numbers.y.to_bytes(_COORDINATE_BYTES)),
-        }
-        canonical = json.dumps(members, separators=(",", ":"), sort_keys=True)
-        kid = _base64url(hashlib.sha256(canonical.encode()).digest()[:16])
-        return cls(
-            kid=kid,
-            private_pem=private.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            ).decode(),
-            public_pem=public.public_bytes(
-                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-            ).decode(),
-            jwk=JsonWebKey.model_validate({**members, "kid": kid, "alg": ALGORITHM, "use": "sig"}),
-        )
+    algorithm: Algorithm
+    private: str
+    public: str
+    jwk: JsonWebKey | None
+    made: float = 0.0
 
 
 class KeySet:
-    """The keys of this server, newest first."""
+    """The keys of this server at one moment."""
 
-    def __init__(self, keys: list[SigningKey]) -> None:
-        """``keys`` must not be empty; the first one signs."""
-        self.signing = keys[0]
-        self.by_kid = {key.kid: key for key in keys}
+    def __init__(self, keys: list[SigningKey], now: float = 0.0) -> None:
+        """``keys`` must not be empty. ``now``: seconds since the epoch."""
+        newest_first = sorted(keys, key=lambda key: key.made, reverse=True)
+        ripe = [key for key in newest_first if key.made <= now - ACTIVATION_SECONDS]
+        # Of keys that are all new, the one that was there first.
+        self.signing = ripe[0] if ripe else newest_first[-1]
+        self.by_kid = {key.kid: key for key in newest_first}
 
     def public(self) -> JsonWebKeySet:
         """What ``/.well-known/jwks.json`` shows."""
-        return JsonWebKeySet(keys=[key.jwk for key in self.by_kid.values()])
+        return JsonWebKeySet(keys=[key.jwk for key in self.by_kid.values() if key.jwk])
 
 
-def load_keys(folder: Path) -> KeySet:
-    """Reads the PEM files of ``folder``; makes the first one (mode 0600) if there is none.
+def make_private(algorithm: Algorithm) -> str:
+    """A new private key: PEM (PKCS 8), or a secret in base64 for HS256."""
+    if algorithm == "HS256":
+        return base64.b64encode(secrets.token_bytes(64)).decode()
+    private = (
+        ec.generate_private_key(ec.SECP256R1())
+        if algorithm == "ES256"
+        else rsa.generate_private_key(65_537, 3072)
+    )
+    return private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def read_keys(text: str, origin: str, made: float = 0.0) -> list[SigningKey]:
+    """The keys in a text, the one that is to sign first: PEM blocks, or one secret in base64.
+
+    Args:
+        origin: where the text stood, for the message.
 
     Raises:
-        UnsafeKey: if a file may be read by others, or holds no P-256 private key.
+        UnsafeKey: if it holds none, or one of another kind.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files = sorted(folder.glob("*.pem"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    if not files:
-        key = SigningKey.from_private(ec.generate_private_key(ec.SECP256R1()))
-        file = folder / f"{key.kid}.pem"
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(key.private_pem)
-        return KeySet([key])
-    return KeySet([_read(file) for file in files])
-
-
-def _read(file: Path) -> SigningKey:
-    if stat.S_IMODE(file.stat().st_mode) & 0o077:
-        message = f"{file} may be read by others: chmod 600 it"
+    if _PEM_BEGIN not in text:
+        return [_from_secret(text.strip(), origin, made)]
+    blocks = [block for block in text.split(_PEM_BEGIN)[1:] if not block.startswith(_PARAMETERS)]
+    if not blocks:
+        message = f"{origin} holds no private key"
         raise UnsafeKey(message)
+    # They stand in order of preference, and sorting goes by age.
+    return [
+        _from_pem(_PEM_BEGIN + block, origin, made - number) for number, block in enumerate(blocks)
+    ]
+
+
+def _from_secret(secret: str, origin: str, made: float) -> SigningKey:
     try:
-        private = serialization.load_pem_private_key(file.read_bytes(), password=None)
+        strength = len(base64.b64decode(secret, validate=True))
+    except ValueError:
+        strength = 0
+    if strength < MIN_SECRET_BYTES:
+        message = f"{origin} holds no private key in PEM, nor {MIN_SECRET_BYTES} bytes in base64"
+        raise UnsafeKey(message)
+    kid = _thumbprint({"k": _base64url(secret.encode()), "kty": "oct"})
+    return SigningKey(kid, "HS256", secret, secret, None, made)
+
+
+def _from_pem(pem: str, origin: str, made: float) -> SigningKey:
+    try:
+        private = serialization.load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it has a passphrase
         private = None
-    if not isinstance(private, ec.EllipticCurvePrivateKey) or private.curve.name != "secp256r1":
-        message = f"{file} holds no P-256 private key in PEM"
+    members: dict[str, str]
+    algorithm: Algorithm
+    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name == "secp256r1":
+        algorithm, point = "ES256", private.public_key().public_numbers()
+        x, y = (_base64url(n.to_bytes(_COORDINATE_BYTES)) for n in (point.x, point.y))
+        members = {"crv": "P-256", "kty": "EC", "x": x, "y": y}
+    elif (
+        isinstance(private, rsa.RSAPrivateKey) and MIN_RSA_BITS <= private.key_size <= MAX_RSA_BITS
+    ):
+        algorithm, numbers = "RS256", private.public_key().public_numbers()
+        e, n = (
+            _base64url(number.to_bytes((number.bit_length() + 7) // 8))
+            for number in (numbers.e, numbers.n)
+        )
+        members = {"e": e, "kty": "RSA", "n": n}
+    else:
+        message = f"{origin} holds no P-256 and no RSA private key in PEM"
         raise UnsafeKey(message)
-    return SigningKey.from_private(private)
+    kid = _thumbprint(members)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    published = {**members, "kid": kid, "alg": algorithm, "use": "sig"}
+    return SigningKey(
+        kid, algorithm, pem, public.decode(), JsonWebKey.model_validate(published), made
+    )
+
+
+def _thumbprint(members: dict[str, str]) -> str:
+    canonical = json.dumps(members, separators=(",", ":"), sort_keys=True)
+    # Not in base64, which may begin with a dash, as an option of a command does.
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 def _base64url(data: bytes) -> str:

@@ -26,9 +26,23 @@ def verify_password(encoded: str, password: str) -> bool:
         return False
 
 
+def is_text(text: str) -> bool:
+    """Whether it can be written as UTF-8, which a lone surrogate cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def make_password() -> str:
     """A random password of 120 bits, easy to select in a terminal."""
     return secrets.token_urlsafe(15)
+
+
+def make_secret() -> str:
+    """A random secret of 256 bits for a client, recognisable to secret scanners."""
+    return "pcs_" + secrets.token_urlsafe(32)
 
 
 # The hash of a password that nobody knows: what an unknown name is checked against, so that it

@@ -10,21 +10,50 @@ class Scope(StrEnum):
     """What a token may be used for. None implies another."""
 
     CLASSIFY = "classify"
+    INFER = "infer"
+    STREAM = "stream"
     MODELS_READ = "models:read"
+    MODELS_WRITE = "models:write"
+    JOBS = "jobs"
+    TRAIN = "train"
+    METRICS = "metrics"
     ADMIN = "admin"
 
 
 ALL_SCOPES = frozenset(Scope)
+DEFAULT_SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
+"""Of a new account, unless others are given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A verified caller. ``expires_at``: seconds since the epoch."""
+    """A verified caller.
+
+    ``name``: the account, or ``issuer|subject`` if another issuer vouches for it. ``token_id`` and
+    ``session_id`` are what may be revoked. ``models``: names of those it may use, None for all.
+    ``issued_at`` and ``expires_at``: seconds since the epoch; tolerated skew is in the latter.
+    """
 
     name: str
     scopes: frozenset[Scope]
     token_id: str
     expires_at: float
+    issued_at: float = 0.0
+    session_id: str | None = None
+    models: frozenset[str] | None = None
+    client_id: str = ""
+
+    def may_use(self, model: str) -> bool:
+        """Whether the model of that name is among those it may use."""
+        return self.models is None or model in self.models
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Where a request comes from: ``address`` of the connection, ``device`` as it names itself."""
+
+    address: str
+    device: str = ""
 
 
 def parse_scopes(text: str) -> frozenset[Scope]:

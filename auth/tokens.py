@@ -1,8 +1,9 @@
-"""Access tokens: signing and strict verification. The only file that imports jose.
+"""Access tokens as text: signing, taking apart, checking a signature.
 
-The library is used for the signature alone, always with an explicit algorithm: left to itself it
-takes tokens without exp, sub or aud, unknown ``crit`` headers, and raises other things than its
-own errors on hostile ones. What may stand in a token is decided here (RFC 8725, RFC 9068).
+The only file that imports jose. The library is used for signatures alone, always with the one
+algorithm of the key at hand: left to itself it takes tokens without exp, sub or aud, unknown
+``crit`` headers, and raises other things than its own errors on hostile ones. What a token must say
+is decided in ``auth/verifier.py``.
 """
 
 from __future__ import annotations
@@ -12,124 +13,188 @@ import json
 import re
 import time
 import uuid
-from collections.abc import Callable
-from typing import Annotated, NoReturn
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, NoReturn
 
 from jose import jwk, jws
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from jose.backends.base import Key
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from auth.keys import ALGORITHM, KeySet
-from auth.principal import Principal, Scope, format_scopes, known_scopes
+from auth.keys import KeySet
+from auth.principal import Scope, format_scopes
 from auth.settings import AuthSettings
 from schemas.errors import Unauthenticated
 
-MAX_TOKEN_CHARS = 4096
+MAX_TOKEN_CHARS = 8192
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068, not a secret
 _SEGMENTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-_SHORT = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+_SHORT = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255, pattern=r"^\P{Cc}+$"),  # for logs and stores
+]
 _FAR_FUTURE = 2**53
 
 
 class Header(BaseModel):
-    """The only header we take: no crit, jku, x5u, jwk or zip; no other spelling of typ."""
+    """The only header we take: no crit, jku, x5u, jwk or zip."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     alg: str
-    typ: str
+    typ: str = ""
     kid: _SHORT
+    x5t: str | None = None
+    """A fingerprint that some issuers add; nothing is done with it."""
 
 
 class Claims(BaseModel):
-    """The claims that RFC 9068 requires, strictly typed; further ones are ignored."""
+    """What every token must say, strictly typed; the rest is kept as it is."""
 
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, extra="allow")
 
     iss: _SHORT
     sub: _SHORT
     aud: str | list[str]
-    client_id: _SHORT
     exp: int = Field(ge=0, le=_FAR_FUTURE)
     iat: int = Field(ge=0, le=_FAR_FUTURE)
     nbf: int | None = Field(default=None, ge=0, le=_FAR_FUTURE)
-    jti: _SHORT
-    scope: str = ""
+    jti: _SHORT | None = None
+    client_id: _SHORT | None = None
+    scope: str | list[str] = ""
+    sid: _SHORT | None = None
+    models: list[str] | None = None
 
 
-class TokenCodec:
-    """Signs and verifies access tokens with one key set."""
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """A token taken apart, which proves nothing yet. ``signed``: what its signature covers."""
+
+    text: str
+    header: Header
+    claims: Claims
+
+    @property
+    def signed(self) -> str:
+        """Header and claims as they were sent."""
+        return self.text.rpartition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """A public key, or a secret, and the one algorithm it may be used with."""
+
+    algorithm: str
+    key: Key
+
+
+def verification_key(source: str | Mapping[str, object], algorithm: str) -> VerificationKey:
+    """From PEM, a secret, or a JSON Web Key.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        return VerificationKey(algorithm, jwk.construct(source, algorithm))  # type: ignore[arg-type]
+    except Exception as error:  # the library raises what it likes
+        raise ValueError(str(error)) from error
+
+
+def take_apart(token: str) -> UnverifiedToken:
+    """The parts of a token, none of them verified. Its length is looked at first.
+
+    Raises:
+        Unauthenticated: if it is malformed in any way.
+    """
+    try:
+        match = _SEGMENTS.fullmatch(token) if len(token) <= MAX_TOKEN_CHARS else None
+        if match is None:
+            refuse()
+        header, claims, _ = map(_canonical_base64url, match.groups())
+        return UnverifiedToken(
+            token,
+            Header.model_validate(_strict_json(header)),
+            Claims.model_validate(_strict_json(claims)),
+        )
+    except Unauthenticated:
+        raise
+    except Exception:  # noqa: BLE001 - hostile tokens make parsers raise what they like
+        refuse()
+
+
+def check_signature(token: UnverifiedToken, key: VerificationKey) -> None:
+    """Passes what ``key`` signed.
+
+    Raises:
+        Unauthenticated: if it did not, or is not for the algorithm that the token names.
+    """
+    if token.header.alg != key.algorithm:
+        refuse()
+    try:
+        jws.verify(token.text, key.key, algorithms=[key.algorithm])
+    except Exception:  # noqa: BLE001 - see above
+        refuse()
+
+
+class TokenSigner:
+    """Makes access tokens (RFC 9068)."""
 
     def __init__(
         self, keys: KeySet, settings: AuthSettings, *, clock: Callable[[], float] = time.time
     ) -> None:
         """``clock``: seconds since the epoch."""
-        self._settings = settings
-        self._clock = clock
-        self._signing_kid = keys.signing.kid
-        self._private = jwk.construct(keys.signing.private_pem, ALGORITHM)
-        self._public = {
-            kid: jwk.construct(key.public_pem, ALGORITHM) for kid, key in keys.by_kid.items()
-        }
+        self._settings, self._clock = settings, clock
+        self.use(keys)
 
-    def issue(self, subject: str, scopes: frozenset[Scope], seconds: int) -> str:
-        """A token for ``subject`` that lives ``seconds`` from now."""
+    def use(self, keys: KeySet) -> None:
+        """From now on signs with the one that is to sign."""
+        key = keys.signing
+        self._kid, self._algorithm = key.kid, key.algorithm
+        self._private = jwk.construct(key.private, key.algorithm)
+
+    def issue(
+        self,
+        subject: str,
+        scopes: frozenset[Scope],
+        seconds: int,
+        *,
+        client_id: str | None = None,
+        session_id: str | None = None,
+        models: frozenset[str] | None = None,
+    ) -> str:
+        """A token for ``subject`` that lives ``seconds`` from now.
+
+        Args:
+            session_id: the signed-in device, whose end is the token's end too.
+            models: names of those that it may be used with; None for all.
+        """
         now = int(self._clock())
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self._settings.issuer,
             "sub": subject,
             "aud": self._settings.audience,
-            "client_id": subject,
+            "client_id": client_id or subject,
             "iat": now,
+            "nbf": now,
             "exp": now + seconds,
             "jti": uuid.uuid4().hex,
             "scope": format_scopes(scopes),
         }
-        header = {"typ": TOKEN_TYPE, "kid": self._signing_kid}
-        token: str = jws.sign(claims, self._private, headers=header, algorithm=ALGORITHM)
+        if session_id is not None:
+            claims["sid"] = session_id
+        if models is not None:
+            claims["models"] = sorted(models)
+        header = {"typ": TOKEN_TYPE, "kid": self._kid}
+        token: str = jws.sign(claims, self._private, headers=header, algorithm=self._algorithm)
         return token
 
-    def verify(self, token: str) -> Principal:
-        """The caller that ``token`` stands for.
 
-        Raises:
-            Unauthenticated: whatever is wrong with it; the detail says no more than a caller with
-                an honest but stale token needs to know.
-        """
-        try:
-            claims = self._verified_claims(token)
-        except Unauthenticated:
-            raise
-        except Exception:  # noqa: BLE001 - hostile tokens raise what they like in parsers
-            _refuse()
-        now, skew = self._clock(), self._settings.clock_skew_seconds
-        if now >= claims.exp + skew:
-            _refuse("The access token has expired.")
-        if max(claims.iat, claims.nbf or 0) > now + skew:
-            _refuse("The access token is not valid yet.")
-        audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-        if claims.iss != self._settings.issuer or self._settings.audience not in audiences:
-            _refuse("The access token was not made for this server.")
-        return Principal(claims.sub, known_scopes(claims.scope), claims.jti, claims.exp + skew)
+def refuse(detail: str = "The access token is not valid.") -> NoReturn:
+    """The detail says no more than the owner of a stale token needs.
 
-    def _verified_claims(self, token: str) -> Claims:
-        if len(token) > MAX_TOKEN_CHARS:
-            _refuse()
-        match = _SEGMENTS.fullmatch(token)
-        if match is None:
-            _refuse()
-        header_json, claims_json, _signature = map(_canonical_base64url, match.groups())
-        header = Header.model_validate(_strict_json(header_json))
-        key = self._public.get(header.kid)
-        if header.alg != ALGORITHM or header.typ.lower() != TOKEN_TYPE or key is None:
-            _refuse()
-        jws.verify(token, key, algorithms=[ALGORITHM])
-        try:
-            return Claims.model_validate(_strict_json(claims_json))
-        except ValidationError:
-            _refuse()
-
-
-def _refuse(detail: str = "The access token is not valid.") -> NoReturn:
+    Raises:
+        Unauthenticated: always.
+    """
     raise Unauthenticated(detail) from None
 
 
@@ -137,7 +202,7 @@ def _canonical_base64url(segment: str) -> bytes:
     """Decodes base64url without padding; other spellings of the same bytes are refused."""
     data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != segment:
-        _refuse()
+        refuse()
     return data
 
 
@@ -147,10 +212,10 @@ def _strict_json(data: bytes) -> object:
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         members = dict(pairs)
         if len(members) != len(pairs):
-            _refuse()
+            refuse()
         return members
 
     def constant(_: str) -> object:
-        _refuse()
+        refuse()
 
     return json.loads(data, object_pairs_hook=unique, parse_constant=constant)

@@ -153,6 +153,19 @@ class Metrics:
             registry=self.registry,
         )
         # Sign-in
+        self.audit_events = Counter(
+            "potoo_audit_events",
+            "What the security log records.",
+            ["event"],
+            registry=self.registry,
+        )
+        self.issuer_up = Gauge(
+            "potoo_issuer_up",
+            "1 while a trusted issuer's keys can be read.",
+            ["issuer"],
+            multiprocess_mode="livemin",
+            registry=self.registry,
+        )
         self.token_requests = Counter(
             "potoo_token_requests",
             "Token requests, by outcome.",

@@ -75,7 +75,12 @@ class ObservabilityMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 scope["state"]["response_started"] = True
-                message["headers"] = [*message.get("headers", ()), *extra]
+                more = scope["state"].get("answer_headers")
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *extra,
+                    *(more() if more else ()),
+                ]
             else:
                 sent += len(message.get("body", b""))
             await send(message)

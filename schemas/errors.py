@@ -9,9 +9,11 @@
     │   ├── Unauthenticated         unauthenticated
     │   │   └── InvalidCredentials  invalid_credentials
     │   ├── InsufficientScope       insufficient_scope
+    │   ├── ModelForbidden          model_forbidden
     │   ├── NotFound                not_found
     │   │   └── ModelNotFound       model_not_found
     │   ├── MethodNotAllowed        method_not_allowed
+    │   ├── Conflict                conflict
     │   ├── NotAcceptable           not_acceptable
     │   ├── UploadTimeout           upload_timeout
     │   ├── PayloadTooLarge         payload_too_large
@@ -44,9 +46,11 @@ class ErrorCode(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     INVALID_CREDENTIALS = "invalid_credentials"
     INSUFFICIENT_SCOPE = "insufficient_scope"
+    MODEL_FORBIDDEN = "model_forbidden"
     NOT_FOUND = "not_found"
     MODEL_NOT_FOUND = "model_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONFLICT = "conflict"
     NOT_ACCEPTABLE = "not_acceptable"
     UPLOAD_TIMEOUT = "upload_timeout"
     PAYLOAD_TOO_LARGE = "payload_too_large"
@@ -133,6 +137,13 @@ class InsufficientScope(CallerError):
         super().__init__(f"This needs the scope '{scope}'.")
 
 
+class ModelForbidden(CallerError):
+    """The account may use some models, and not this one."""
+
+    code = ErrorCode.MODEL_FORBIDDEN
+    default_detail = "This account may not use that model."
+
+
 class NotFound(CallerError):
     """There is nothing of that name."""
 
@@ -152,6 +163,13 @@ class MethodNotAllowed(CallerError):
 
     code = ErrorCode.METHOD_NOT_ALLOWED
     default_detail = "This method is not allowed here."
+
+
+class Conflict(CallerError):
+    """It contradicts how things are: a name is taken, something is needed still."""
+
+    code = ErrorCode.CONFLICT
+    default_detail = "This contradicts how things are."
 
 
 class NotAcceptable(CallerError):

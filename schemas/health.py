@@ -18,3 +18,6 @@ class Readiness(BaseModel):
 
     ready: bool
     models: dict[str, bool] = Field(description="Readiness by model name.")
+    store: bool = Field(
+        description="Whether the account store answered lately; without it tokens are refused."
+    )

@@ -17,13 +17,15 @@ from schemas.errors import ServiceError
 from service import __version__
 from service.core.registry import ModelRefused
 from service.runtime import OpenRuntime, open_runtime
-from service.settings import Settings
-from service.transport.http import auth, health, models
+from service.settings import Settings, SettingsError
+from service.transport.http import admin, auth, health, models, well_known
 from service.transport.http.body import BodyBudget, BodyReader
 from service.transport.http.classify import add_classify_routes
 from service.transport.http.errors import ErrorBoundary, add_error_handlers
+from service.transport.http.health import metrics_router
 from service.transport.http.lean_route import ShortCut
-from service.transport.http.negotiation import HeadAsGet
+from service.transport.http.negotiation import HeadAsGet, cross_origin
+from service.transport.http.oauth_forms import AskedToken, TokenForm
 from service.transport.http.openapi import add_openapi, operation_id
 from service.transport.http.page import web_router
 from service.transport.http.protocol import STATE_KEY, Wire
@@ -53,7 +55,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
                 app.state.runtime = runtime
                 log.info("ready", models=list(runtime.classifier.readiness()))
                 yield {STATE_KEY: Wire(limits, metrics)}
-        except (ModelRefused, UnsafeKey, ServiceError) as error:
+        except (ModelRefused, UnsafeKey, SettingsError, ServiceError) as error:
             log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
             silence_uvicorn()
             raise
@@ -80,12 +82,20 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     app.state.uploads = Uploads(reader, limits)
     add_error_handlers(app, metrics)
     add_classify_routes(app)
-    for router in (health.router, models.router, auth.router, web_router()):
+    app.state.settings = settings
+    routers = (
+        *(health.router, metrics_router(settings.metrics)),
+        *(models.router, auth.router, well_known.router, admin.router),
+        web_router(has_docs=settings.docs != "off"),
+    )
+    for router in routers:
         app.include_router(router)
     # What only hand-written request bodies refer to.
-    add_openapi(app, (EncodedImage, auth.TokenForm))
+    add_openapi(app, (EncodedImage, TokenForm, AskedToken, *admin.BODIES), settings.docs)
     app.layers = lambda inner: ObservabilityMiddleware(
-        ErrorBoundary(ShortCut(HeadAsGet(inner), app.routes), metrics),
+        cross_origin(
+            ErrorBoundary(ShortCut(HeadAsGet(inner), app.routes), metrics), settings.cors_origins
+        ),
         metrics=metrics,
         access_log=settings.observability.access_log,
         routes=_routes(app),

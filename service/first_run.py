@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from auth.keys import load_keys
-from auth.passwords import hash_password, make_password
+from auth.administration import NewAccount
+from auth.database import reason
+from auth.passwords import make_password
 from auth.principal import ALL_SCOPES
-from auth.store import AccountExists, open_store, sqlite_url
-from auth.tokens import TokenCodec
-from schemas.errors import NotReady
-from service.runtime import KEYS_FOLDER, STORE_FILE
+from observability.metrics import Metrics
+from schemas.errors import Conflict, NotReady
+from service.identity import open_identity
 from service.settings import Settings, SettingsError
 
 FIRST_ACCOUNT = "admin"
@@ -31,31 +31,32 @@ def prepare(settings: Settings) -> Welcome:
     """Makes the signing key, the tables and, if there is no account at all, the first one.
 
     Raises:
-        SettingsError, UnsafeKey, OSError: if the data folder cannot be used.
+        SettingsError, UnsafeKey, OSError: if the data folder or the store cannot be used.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keys = load_keys(settings.data_dir / KEYS_FOLDER)
+    try:
+        return asyncio.run(_prepare(settings))
+    except NotReady as error:
+        message = f"cannot use the accounts in {_store(settings)}: {reason(error)}"
+        raise SettingsError(message) from error
+
+
+async def _prepare(settings: Settings) -> Welcome:
     given = settings.admin_password
     password = given.get_secret_value() if given else make_password()
-    try:
-        is_first = asyncio.run(_add_first_account(settings, password))
-    except NotReady as error:
-        raise SettingsError(
-            f"cannot use the accounts in {settings.data_dir / STORE_FILE}: {error.__cause__}"
-        ) from error
-    if not is_first:
-        return Welcome()
-    seconds = settings.auth.access_token_seconds
-    token = TokenCodec(keys, settings.auth).issue(FIRST_ACCOUNT, ALL_SCOPES, seconds)
+    async with open_identity(settings, Metrics()) as identity:
+        if await identity.accounts.all():
+            return Welcome()
+        new = NewAccount(FIRST_ACCOUNT, ALL_SCOPES)
+        try:
+            await identity.administration.add_person(new, password, by="first run")
+        except Conflict:  # another process started at the same moment
+            return Welcome()
+        seconds = settings.auth.access_token_seconds
+        token = identity.signer.issue(FIRST_ACCOUNT, ALL_SCOPES, seconds)
     return Welcome(password=None if given else password, token=token, token_minutes=seconds // 60)
 
 
-async def _add_first_account(settings: Settings, password: str) -> bool:
-    async with open_store(sqlite_url(settings.data_dir / STORE_FILE)) as store:
-        if await store.list():
-            return False
-        try:
-            await store.add(FIRST_ACCOUNT, hash_password(password), ALL_SCOPES)
-        except AccountExists:  # another process started at the same moment
-            return False
-        return True
+def _store(settings: Settings) -> str:
+    """Where it is, without its password."""
+    return "the database of database_url" if settings.database_url else str(settings.data_dir)

@@ -13,10 +13,6 @@ from contextlib import (
 )
 from dataclasses import dataclass
 
-from auth.authenticator import Authenticator
-from auth.keys import KeySet, load_keys
-from auth.store import open_store, sqlite_url
-from auth.tokens import TokenCodec
 from observability.metrics import Metrics
 from schemas.errors import ErrorCode
 from service import __version__
@@ -25,10 +21,9 @@ from service.core.classifier import Classifier
 from service.core.image_limits import ImageLimits
 from service.core.pool import WorkerPool
 from service.core.registry import ModelOptions, ModelRefused, Registry, find_versions, load_model
+from service.identity import Identity, keep_fresh, open_identity
 from service.settings import Settings
 
-STORE_FILE = "potoo.db"
-KEYS_FOLDER = "keys"
 CANARY_TIMEOUT = 10.0
 
 
@@ -38,8 +33,7 @@ class Runtime:
 
     pool: WorkerPool
     classifier: Classifier
-    authenticator: Authenticator
-    keys: KeySet
+    identity: Identity
 
 
 OpenRuntime = Callable[[Settings, Metrics], AbstractAsyncContextManager[Runtime]]
@@ -51,18 +45,14 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
     """Loads and warms up the models, opens the store; drains and closes on exit.
 
     Raises:
-        ModelRefused, UnsafeKey: with a message for the operator.
+        ModelRefused, UnsafeKey, SettingsError: with a message for the operator.
+        NotReady: if the store does not answer.
     """
     metrics.build_info.labels(__version__).set(1)
     metrics.preset_errors(ErrorCode)
     async with AsyncExitStack() as stack:
-        keys = load_keys(settings.data_dir / KEYS_FOLDER)
-        store = await stack.enter_async_context(
-            open_store(sqlite_url(settings.data_dir / STORE_FILE))
-        )
-        codec = TokenCodec(keys, settings.auth)
-        authenticator = Authenticator(store, codec, settings.auth)
-        stack.callback(authenticator.close)
+        identity = await stack.enter_async_context(open_identity(settings, metrics))
+        await stack.enter_async_context(keep_fresh(identity, settings))
         pool = stack.enter_context(open_pool(settings))
         classifier = await stack.enter_async_context(open_classifier(settings, pool, metrics))
         watch = asyncio.create_task(
@@ -71,7 +61,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             )
         )
         stack.push_async_callback(_stop, watch)
-        yield Runtime(pool, classifier, authenticator, keys)
+        yield Runtime(pool, classifier, identity)
 
 
 @asynccontextmanager

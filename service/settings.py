@@ -11,6 +11,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
@@ -30,6 +31,11 @@ ENV_PREFIX = "POTOO_"
 NESTED = "__"
 CONFIG_VARIABLE = "POTOO_CONFIG"
 BUNDLED_MODELS = Path(__file__).parent.parent / "models"
+
+
+Exposure = Literal["open", "token", "off"]
+Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$", max_length=255)]
+"""Scheme, host and port, exactly: there are no wildcards."""
 
 
 class SettingsError(Exception):
@@ -132,6 +138,18 @@ class Settings(BaseSettings):
     admin_password: SecretStr | None = Field(
         default=None, description="of the first account, made on the first run"
     )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="postgresql://USER:PASSWORD@HOST/NAME where replicas share accounts",
+    )
+    docs: Exposure = Field(default="open", description="/docs and /openapi.json: open, token, off")
+    metrics: Exposure = Field(
+        default="open", description="/metrics: open, token (scope `metrics`), off"
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="web pages of other origins that may call, such as https://app.example",
+    )
     drain_seconds: float = Field(
         default=25, ge=0, le=600, description="after SIGTERM, to answer what was accepted"
     )
@@ -191,7 +209,7 @@ def load_settings(config: Path | None = None, **given: object) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{config}: {error}") from error
     except PydanticSettingsError as error:
-        raise SettingsError(str(error)) from error
+        raise SettingsError(f"{error}: write lists as JSON, such as '[\"a\"]'") from error
     # Worker processes get their settings by pickle, which a local class does not survive.
     return Settings.model_construct(**dict(settings))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from typing import Annotated
 
 import typer
@@ -20,7 +23,7 @@ def config(
     Precedence, highest first: command line, POTOO_... in the environment, --config file, default.
     """
     with plain_errors():
-        from pydantic import SecretStr
+        from pydantic import SecretStr, TypeAdapter
 
         from service.settings import describe_settings, load_settings
 
@@ -31,8 +34,8 @@ def config(
             if group != table and not env:
                 typer.echo(f"\n[{group}]")
                 table = group
-            shown = _toml(value)
-            line = f"{variable}={shown}" if env else f"{field} = {shown}"
+            plain = TypeAdapter(object).dump_python(value, exclude_none=True)
+            line = f"{variable}={_variable(plain)}" if env else f"{field} = {_toml(plain)}"
             if value is None and not env:
                 line = f"# {field} is not set"
             if isinstance(value, SecretStr):
@@ -42,11 +45,27 @@ def config(
 
 def _toml(value: object) -> str:
     """Values of the types that settings have."""
-    if value is None:
-        return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
-    text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        members = (f"{_key(name)} = {_toml(inner)}" for name, inner in value.items())
+        return f"{{ {', '.join(members)} }}"
+    # JSON's escapes are TOML's; TOML has one control character more.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _toml(name)
+
+
+def _variable(value: object) -> str:
+    """For an environment file: text is quoted, lists are JSON."""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return shlex.quote(json.dumps(value))
+    return _toml(value)

@@ -33,7 +33,7 @@ DataDirOption = Annotated[
 def plain_errors() -> Iterator[None]:
     """Turns the faults a user can mend into one line on standard error and exit status 1."""
     from auth.keys import UnsafeKey
-    from schemas.errors import ServiceError
+    from schemas.errors import NotReady, ServiceError
     from service.core.registry import ModelRefused
     from service.settings import SettingsError
 
@@ -43,7 +43,13 @@ def plain_errors() -> Iterator[None]:
         # Nothing may be flushed into the pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
-    except (SettingsError, ModelRefused, UnsafeKey, ServiceError, OSError) as error:
+    except NotReady as error:
+        from auth.database import reason
+
+        fail(f"{error} {reason(error)}" if error.__cause__ else str(error))
+    except ServiceError as error:
+        fail("; ".join(detail for _, detail in error.violations) or str(error))
+    except (SettingsError, ModelRefused, UnsafeKey, OSError) as error:
         fail(str(error))
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli.shared_options import ConfigOption, DataDirOption, fail, plain_errors
+
+if TYPE_CHECKING:
+    from service.identity import Identity
 
 MAX_SECONDS = 24 * 3600
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -27,29 +30,25 @@ def token(
 ) -> None:
     """Print an access token for scripts.
 
-    It is signed with the keys in the data folder; the server need not run.
+    It is signed with the server's keys; the server need not run.
     """
     with plain_errors():
-        from auth.keys import load_keys
-        from auth.principal import parse_scopes
-        from auth.tokens import TokenCodec
-        from service.cli.users import with_store
-        from service.runtime import KEYS_FOLDER
+        from service.cli.accounts import chosen_scopes, with_identity
         from service.settings import load_settings
 
         seconds = parse_duration(ttl)
-        settings = load_settings(config, data_dir=data_dir)
-        account = with_store(settings, lambda store: store.get(user))
-        if account is None or account.is_disabled:
-            fail(f"there is no active account '{user}'")
-        try:
-            scopes = parse_scopes(" ".join(scope)) if scope else account.scopes
-        except ValueError as error:
-            fail(f"{error}; there are classify, models:read and admin")
-        if missing := scopes - account.scopes:
-            fail(f"{user} does not have the scope {min(missing)}")
-        keys = load_keys(settings.data_dir / KEYS_FOLDER)
-        typer.echo(TokenCodec(keys, settings.auth).issue(user, scopes, seconds))
+        scopes = chosen_scopes(scope) if scope else None
+
+        async def issue(identity: Identity) -> str:
+            account = await identity.accounts.get(user)
+            if account is None or account.is_disabled:
+                fail(f"there is no active account '{user}'")
+            granted = account.scopes if scopes is None else scopes
+            if missing := granted - account.scopes:
+                fail(f"{user} does not have the scope {min(missing)}")
+            return identity.signer.issue(user, granted, seconds, models=account.models)
+
+        typer.echo(with_identity(load_settings(config, data_dir=data_dir), issue))
 
 
 def parse_duration(text: str) -> int:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
-from service.cli.shared_options import ConfigOption, DataDirOption, fail, plain_errors
-
-if TYPE_CHECKING:
-    from auth.store import AccountStore
-    from service.settings import Settings
-
-app = typer.Typer(
-    help="Add and list the people and devices that may sign in.", no_args_is_help=True
+from service.cli.accounts import (
+    BY,
+    ModelOption,
+    NameArgument,
+    ScopeOption,
+    chosen_scopes,
+    read_password,
+    with_identity,
 )
+from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
 
-DEFAULT_SCOPES = ("classify", "models:read")
-Result = TypeVar("Result")
-NameArgument = Annotated[str, typer.Argument(help="Name to sign in with.", metavar="NAME")]
+app = typer.Typer(help="Add, list, change and remove people.", no_args_is_help=True)
 PasswordOption = Annotated[
     bool,
     typer.Option(
@@ -33,50 +30,45 @@ PasswordOption = Annotated[
 @app.command()
 def add(
     name: NameArgument,
-    scope: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What the account may do; repeat for more.", show_default="classify models:read"
-        ),
-    ] = None,
+    scope: ScopeOption = None,
+    model: ModelOption = None,
     password_stdin: PasswordOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Add an account. Scopes: classify, models:read, admin."""
+    """Add a person.
+
+    Scopes: classify, infer, stream, models:read, models:write, jobs, train, metrics, admin.
+    """
     with plain_errors():
-        from auth.passwords import hash_password
-        from auth.principal import parse_scopes
-        from auth.store import MAX_NAME_CHARS, AccountExists
+        from auth.administration import NewAccount
         from service.settings import load_settings
 
         settings = load_settings(config, data_dir=data_dir)
-        if not 1 <= len(name) <= MAX_NAME_CHARS or not name.isprintable():
-            fail(f"a name has 1 to {MAX_NAME_CHARS} printable characters")
-        try:
-            scopes = parse_scopes(" ".join(scope or DEFAULT_SCOPES))
-        except ValueError as error:
-            fail(f"{error}; there are classify, models:read and admin")
-        hashed = hash_password(read_password(stdin=password_stdin))
-        try:
-            with_store(settings, lambda store: store.add(name, hashed, scopes), must_exist=False)
-        except AccountExists:
-            fail(f"there is an account '{name}' already")
-        typer.echo(f"added {name}: {' '.join(sorted(scopes))}")
+        new = NewAccount(name, chosen_scopes(scope), None if model is None else frozenset(model))
+        password = read_password(stdin=password_stdin)
+        with_identity(
+            settings,
+            lambda identity: identity.administration.add_person(new, password, by=BY),
+            must_exist=False,
+        )
+        typer.echo(f"added {name}: {' '.join(sorted(new.scopes))}")
 
 
 @app.command("list")
-def list_accounts(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """List the accounts: name, scopes, when it was made."""
+def list_people(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+    """List the people: name, scopes, state, when the account was made."""
     with plain_errors():
+        from auth.accounts import Kind
         from auth.principal import format_scopes
         from service.settings import load_settings
 
-        for account in with_store(
-            load_settings(config, data_dir=data_dir), lambda store: store.list()
+        settings = load_settings(config, data_dir=data_dir)
+        for account in with_identity(
+            settings, lambda identity: identity.administration.all(Kind.PERSON)
         ):
             state = "disabled" if account.is_disabled else "active"
-            made = account.created.isoformat(timespec="seconds")
+            made = datetime.fromtimestamp(account.created, UTC).isoformat(timespec="seconds")
             typer.echo(f"{account.name}\t{format_scopes(account.scopes)}\t{state}\t{made}")
 
 
@@ -87,49 +79,50 @@ def password(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Set another password. Tokens that were issued stay good until they expire."""
+    """Set another password. Every device of the person is signed out."""
     with plain_errors():
-        from auth.passwords import hash_password
         from service.settings import load_settings
 
         settings = load_settings(config, data_dir=data_dir)
-        hashed = hash_password(read_password(stdin=password_stdin))
-        if not with_store(settings, lambda store: store.set_password(name, hashed)):
-            fail(f"there is no account '{name}'")
-        typer.echo(f"changed the password of {name}")
+        new = read_password(stdin=password_stdin)
+        with_identity(
+            settings, lambda identity: identity.administration.set_password(name, new, by=BY)
+        )
+        typer.echo(f"changed the password of {name}; every device is signed out")
 
 
-def read_password(*, stdin: bool) -> str:
-    """From standard input (one line) or from the terminal, twice."""
-    from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
+@app.command()
+def disable(
+    name: NameArgument,
+    undo: Annotated[bool, typer.Option("--undo", help="Let the person sign in again.")] = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Keep a person from signing in. Sessions and tokens die; the account stays."""
+    with plain_errors():
+        from auth.accounts import Kind
+        from service.settings import load_settings
 
-    if stdin:
-        try:
-            password = sys.stdin.readline().rstrip("\r\n")
-        except UnicodeDecodeError:
-            fail("the password is not UTF-8 text")
-    else:
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
-    if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS:
-        fail(f"a password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters")
-    return password
+        settings = load_settings(config, data_dir=data_dir)
+        with_identity(
+            settings,
+            lambda identity: identity.administration.change(
+                name, Kind.PERSON, is_disabled=not undo, by=BY
+            ),
+        )
+        typer.echo(f"{name} may sign in again" if undo else f"disabled {name}")
 
 
-def with_store(
-    settings: Settings,
-    use: Callable[[AccountStore], Awaitable[Result]],
-    *,
-    must_exist: bool = True,
-) -> Result:
-    """Opens the account store for one call; exits with a message if there is none."""
-    from auth.store import open_store, sqlite_url
-    from service.runtime import STORE_FILE
+@app.command()
+def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+    """Remove a person. Sessions and tokens die."""
+    with plain_errors():
+        from auth.accounts import Kind
+        from service.settings import load_settings
 
-    if must_exist and not (settings.data_dir / STORE_FILE).exists():
-        fail(f"there are no accounts in {settings.data_dir} (see --data-dir)")
-
-    async def call() -> Result:
-        async with open_store(sqlite_url(settings.data_dir / STORE_FILE)) as store:
-            return await use(store)
-
-    return asyncio.run(call())
+        settings = load_settings(config, data_dir=data_dir)
+        with_identity(
+            settings,
+            lambda identity: identity.administration.remove(name, Kind.PERSON, by=BY),
+        )
+        typer.echo(f"removed {name}")

@@ -9,31 +9,35 @@ from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlowPassword
 from fastapi.security import OAuth2
 from starlette.requests import HTTPConnection
 
-from auth.authenticator import Authenticator
-from auth.principal import Principal, Scope
-from schemas.errors import InsufficientScope, Unauthenticated
+from auth.administration import Administration
+from auth.grants import Grants
+from auth.limits import Allowance
+from auth.principal import Caller, Principal, Scope
+from observability.audit import AuditEvent
+from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
 from service.core.classifier import Classifier
 from service.runtime import Runtime
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
 SCOPE_DESCRIPTIONS = {
     Scope.CLASSIFY: "classify images",
+    Scope.INFER: "run models on tensors",
+    Scope.STREAM: "send streams of frames or sensor data",
     Scope.MODELS_READ: "see the models",
+    Scope.MODELS_WRITE: "load and remove models",
+    Scope.JOBS: "run batch jobs",
+    Scope.TRAIN: "train models",
+    Scope.METRICS: "read the metrics",
     Scope.ADMIN: "manage accounts",
 }
+_SCOPES = {scope.value: text for scope, text in SCOPE_DESCRIPTIONS.items()}
 
 # For the OpenAPI document: it makes the Authorize button of /docs work. The header is read by
 # Requires itself, which is stricter about it.
 oauth2 = OAuth2(
     flows=OAuthFlows(
-        password=OAuthFlowPassword(
-            tokenUrl=TOKEN_URL,
-            scopes={scope.value: text for scope, text in SCOPE_DESCRIPTIONS.items()},
-        ),
-        clientCredentials=OAuthFlowClientCredentials(
-            tokenUrl=TOKEN_URL,
-            scopes={scope.value: text for scope, text in SCOPE_DESCRIPTIONS.items()},
-        ),
+        password=OAuthFlowPassword(tokenUrl=TOKEN_URL, refreshUrl=TOKEN_URL, scopes=_SCOPES),
+        clientCredentials=OAuthFlowClientCredentials(tokenUrl=TOKEN_URL, scopes=_SCOPES),
     ),
     scheme_name="OAuth2",
     auto_error=False,
@@ -41,15 +45,16 @@ oauth2 = OAuth2(
 
 
 class Requires:
-    """The policy of a route: a bearer token that holds and has the scope.
+    """The policy of a route: a bearer token that holds and has the scope, within the rate limits.
 
     Only the Authorization header is read, and exactly one: never the query string or a cookie.
     """
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope | None) -> None:
+        """``scope``: None if any token will do."""
         self.scope = scope
 
-    def __call__(
+    async def __call__(
         self, connection: HTTPConnection, _: Annotated[object, Security(oauth2)] = None
     ) -> Principal:
         """The caller; also noted for the access log.
@@ -57,17 +62,49 @@ class Requires:
         Raises:
             Unauthenticated: no token, several, or one that does not hold.
             InsufficientScope: it holds, but lacks the scope.
+            RateLimited: too many requests; the headers of the answer say when there are more.
+            NotReady: if it cannot be told whether the token was revoked.
         """
-        principal = runtime_of(connection).authenticator.authenticate(_bearer_token(connection))
-        connection.scope["state"]["principal"] = principal.name
-        if self.scope not in principal.scopes:
+        identity, state = runtime_of(connection).identity, connection.scope["state"]
+        limiter = identity.limiter
+        try:
+            if limiter.is_on:
+                allowance = await _count_address(connection)
+            principal = await identity.authenticator.authenticate(_bearer_token(connection))
+            state["principal"] = principal.name
+            if limiter.is_on:
+                await limiter.count_principal(principal.name, allowance)
+        except Unauthenticated:
+            identity.audit.record(AuditEvent.TOKEN_REFUSED)
+            raise
+        except RateLimited:
+            identity.audit.record(AuditEvent.RATE_LIMITED)
+            raise
+        if self.scope is not None and self.scope not in principal.scopes:
+            identity.audit.record(AuditEvent.SCOPE_DENIED, account=principal.name, scope=self.scope)
             raise InsufficientScope(self.scope)
+        state["caller"] = principal
         return principal
 
 
-def requires(scope: Scope) -> params.Security:
+def requires(scope: Scope | None) -> params.Security:
     """The same as an entry of a route's ``dependencies``, declared in the OpenAPI document too."""
-    return cast("params.Security", Security(Requires(scope), scopes=[scope.value]))
+    return cast("params.Security", Security(Requires(scope), scopes=[scope.value] if scope else []))
+
+
+async def limit_address(connection: HTTPConnection) -> None:
+    """For routes without a token: they count against the address too.
+
+    Raises:
+        RateLimited: as ``Requires``.
+    """
+    identity = runtime_of(connection).identity
+    if identity.limiter.is_on:
+        try:
+            await _count_address(connection)
+        except RateLimited:
+            identity.audit.record(AuditEvent.RATE_LIMITED)
+            raise
 
 
 def runtime_of(connection: HTTPConnection) -> Runtime:
@@ -75,17 +112,56 @@ def runtime_of(connection: HTTPConnection) -> Runtime:
     return cast("Runtime", connection.app.state.runtime)
 
 
+def principal_of(connection: HTTPConnection) -> Principal:
+    """Who calls, behind ``requires``."""
+    return cast("Principal", connection.scope["state"]["caller"])
+
+
+def require_model(connection: HTTPConnection, name: str) -> None:
+    """For callers that may use some models alone.
+
+    Raises:
+        ModelForbidden: if the model of that name is none of them.
+    """
+    principal = principal_of(connection)
+    if not principal.may_use(name):
+        audit = runtime_of(connection).identity.audit
+        audit.record(AuditEvent.MODEL_DENIED, account=principal.name, model=name)
+        raise ModelForbidden
+
+
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Where the request comes from: the connection's address, never what a header claims."""
+    client = connection.scope.get("client")
+    return Caller(client[0] if client else "", connection.headers.get("user-agent", ""))
+
+
 def _classifier(connection: HTTPConnection) -> Classifier:
     return runtime_of(connection).classifier
 
 
-def _authenticator(connection: HTTPConnection) -> Authenticator:
-    return runtime_of(connection).authenticator
+def _grants(connection: HTTPConnection) -> Grants:
+    return runtime_of(connection).identity.grants
+
+
+def _administration(connection: HTTPConnection) -> Administration:
+    return runtime_of(connection).identity.administration
 
 
 RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
-AuthenticatorDep = Annotated[Authenticator, Depends(_authenticator)]
+GrantsDep = Annotated[Grants, Depends(_grants)]
+AdministrationDep = Annotated[Administration, Depends(_administration)]
+PrincipalDep = Annotated[Principal, Depends(principal_of)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
+
+
+async def _count_address(connection: HTTPConnection) -> Allowance:
+    allowance = Allowance()
+    connection.scope["state"]["answer_headers"] = allowance.headers
+    limiter = runtime_of(connection).identity.limiter
+    await limiter.count_address(caller_of(connection).address, allowance)
+    return allowance
 
 
 def _bearer_token(connection: HTTPConnection) -> str:

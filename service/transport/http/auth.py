@@ -1,165 +1,251 @@
-"""``POST /v1/auth/token`` and ``GET /.well-known/jwks.json``."""
+"""``/v1/auth/...``: sign in, refresh, sign out, look at tokens and sessions."""
 
 from __future__ import annotations
 
-import base64
-from typing import Literal
-from urllib.parse import parse_qsl, unquote_plus
+from datetime import UTC, datetime
+from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
+from pydantic import ValidationError
 
-from auth.authenticator import Authenticator, IssuedToken
-from auth.principal import format_scopes, parse_scopes
-from schemas.auth import JsonWebKeySet, OAuthError, OAuthErrorName, TokenResponse
-from schemas.errors import InsufficientScope, InvalidCredentials, RateLimited
-from service.transport.dependencies import AuthenticatorDep, RuntimeDep
+from auth.accounts import is_name
+from auth.grants import ActiveToken, IssuedToken
+from auth.principal import Scope, format_scopes, parse_scopes
+from schemas.auth import Introspection, OAuthError, SessionInfo, SessionList, TokenResponse
+from schemas.errors import NotFound, ServiceError
+from service.transport.dependencies import (
+    GrantsDep,
+    PrincipalDep,
+    RuntimeDep,
+    caller_of,
+    requires,
+)
+from service.transport.http.negotiation import never_stored, require_json
+from service.transport.http.oauth_forms import (
+    FORM_TYPE,
+    GRANTS,
+    AskedToken,
+    Refused,
+    TokenForm,
+    answered,
+    client_credentials,
+    in_oauth_words,
+    read_form,
+)
 from service.transport.http.openapi import problems
-from service.transport.http.uploads import Uploads
 
-router = APIRouter()
-GRANTS = ("password", "client_credentials")
-FORM_TYPE = "application/x-www-form-urlencoded"
-MAX_FORM_BYTES = 16 * 1024
-
-
-class TokenForm(BaseModel):
-    """The fields of a token request (RFC 6749, sections 4.3.2 and 4.4.2)."""
-
-    grant_type: Literal["password", "client_credentials"]
-    username: str = ""
-    password: str = Field(default="", json_schema_extra={"format": "password"})
-    scope: str = Field(default="", description="Space-separated; empty for all you have.")
-    client_id: str = ""
-    client_secret: str = Field(default="", json_schema_extra={"format": "password"})
+router = APIRouter(prefix="/v1/auth", tags=["auth"])
+_NO_STORE = {"cache-control": "no-store"}
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": OAuthError, "description": "Refused (RFC 6749, section 5.2)"},
+    429: {"model": OAuthError, "description": "Too many requests or failed sign-ins"},
+    **problems(408, 413, 415, 500, 503),
+}
+_CLIENT_REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"model": OAuthError, "description": "Client authentication failed"},
+    **_REFUSALS,
+}
 
 
-class _Refused(Exception):
-    """An OAuth error answer (RFC 6749, section 5.2)."""
-
-    def __init__(self, error: OAuthErrorName, description: str, status: int = 400) -> None:
-        self.body = OAuthError(error=error, error_description=description)
-        self.status = status
-        super().__init__(error)
-
-    def response(self) -> JSONResponse:
-        headers = {"cache-control": "no-store"}
-        if self.status == 401:
-            headers["www-authenticate"] = 'Basic realm="potoo"'
-        if self.status == 429:
-            headers["retry-after"] = "1"
-        return JSONResponse(self.body.model_dump(), self.status, headers)
+def _form(schema: str, **examples: dict[str, str]) -> dict[str, Any]:
+    content = {
+        "schema": {"$ref": f"#/components/schemas/{schema}"},
+        "examples": {name: {"value": value} for name, value in examples.items()},
+    }
+    return {"requestBody": {"required": True, "content": {FORM_TYPE: content}}}
 
 
 @router.post(
-    "/v1/auth/token",
-    tags=["auth"],
+    "/token",
     response_model=TokenResponse,
-    responses={
-        400: {"model": OAuthError, "description": "Refused (RFC 6749, section 5.2)"},
-        401: {"model": OAuthError, "description": "Client authentication failed"},
-        429: {"model": OAuthError, "description": "Too many sign-ins at once"},
-        **problems(408, 413, 415, 500, 503),
-    },
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {FORM_TYPE: {"schema": {"$ref": "#/components/schemas/TokenForm"}}},
-        }
-    },
+    response_model_exclude_none=True,
+    responses=_CLIENT_REFUSALS,
+    openapi_extra=_form(
+        "TokenForm",
+        password={"grant_type": "password", "username": "anna", "password": "a long password"},
+        client_credentials={
+            "grant_type": "client_credentials",
+            "client_id": "camera-7",
+            "client_secret": "pcs_from_potoo_clients_add",
+        },
+        refresh_token={"grant_type": "refresh_token", "refresh_token": "prt_of_the_last_answer"},
+    ),
 )
-async def issue_token(request: Request, authenticator: AuthenticatorDep) -> JSONResponse:
-    """Signs in: trades a name and its password for an access token.
+async def issue_token(request: Request, grants: GrantsDep) -> Response:
+    """Signs in, or trades a refresh token for the next one.
 
     `password` is for first-party apps only (RFC 9700 advises against it elsewhere);
-    `client_credentials` is for devices and backends, with HTTP Basic or form fields.
+    `client_credentials` is for devices and backends, with HTTP Basic or form fields;
+    `refresh_token` keeps a device signed in. Each refresh token holds once.
     """
-    count = request.app.state.metrics.token_requests.labels
     grant = "other"
-    try:
-        form = await _read_form(request)
+
+    async def call() -> Response:
+        nonlocal grant
+        fields = await read_form(request)
+        if not fields.get("grant_type"):
+            raise Refused("invalid_request", "grant_type is missing.")
+        if fields["grant_type"] not in GRANTS:
+            raise Refused("unsupported_grant_type", f"Supported are {', '.join(GRANTS)}.")
+        form = TokenForm.model_validate(fields)
         grant = form.grant_type
-        name, secret = _credentials(request, form)
-        issued = await _sign_in(authenticator, name, secret, form)
-    except _Refused as refused:
-        count(grant, refused.body.error).inc()
-        return refused.response()
-    count(grant, "issued").inc()
-    answer = TokenResponse(
-        access_token=issued.access_token,
-        expires_in=issued.expires_in,
-        scope=format_scopes(issued.scopes),
+        issued = await _issue(request, grants, form)
+        answer = TokenResponse(
+            access_token=issued.access_token,
+            expires_in=issued.expires_in,
+            scope=format_scopes(issued.scopes),
+            refresh_token=issued.refresh_token,
+        )
+        return JSONResponse(answer.model_dump(exclude_none=True), headers=_NO_STORE)
+
+    response, outcome = await answered(request, call)
+    outcome = "issued" if outcome == "ok" else outcome
+    request.app.state.metrics.token_requests.labels(grant, outcome).inc()
+    return response
+
+
+@router.post(
+    "/revoke",
+    response_class=Response,
+    responses=_REFUSALS,
+    openapi_extra=_form("AskedToken", refresh_token={"token": "prt_of_the_last_answer"}),
+)
+async def revoke_token(request: Request, grants: GrantsDep) -> Response:
+    """Signs out: ends the session of a refresh token, or revokes an access token (RFC 7009).
+
+    Holding the token is all it takes. One that does not hold any more is answered the same.
+    """
+
+    async def call() -> Response:
+        form = await _asked(request)
+        await grants.revoke(form.token, caller_of(request))
+        return Response(headers=_NO_STORE)
+
+    return (await answered(request, call))[0]
+
+
+@router.post(
+    "/introspect",
+    response_model=Introspection,
+    response_model_exclude_none=True,
+    responses=_CLIENT_REFUSALS,
+    openapi_extra=_form(
+        "AskedToken",
+        form={
+            "token": "a token that somebody sent you",
+            "client_id": "backend",
+            "client_secret": "pcs_from_potoo_clients_add",
+        },
+    ),
+)
+async def introspect_token(request: Request, grants: GrantsDep) -> Response:
+    """What a token stands for (RFC 7662), for clients that were allowed to ask."""
+    issuer = request.app.state.settings.auth.issuer
+
+    async def call() -> Response:
+        form = await _asked(request)
+        name, secret = client_credentials(request, form.client_id, form.client_secret)
+        try:
+            active = await grants.introspect(name, secret, form.token, caller_of(request))
+        except ServiceError as error:
+            raise in_oauth_words(error, client=True) from None
+        answer = _introspection(active, issuer)
+        return JSONResponse(answer.model_dump(exclude_none=True), headers=_NO_STORE)
+
+    return (await answered(request, call))[0]
+
+
+@router.get(
+    "/sessions",
+    dependencies=[requires(None), Depends(require_json), Depends(never_stored)],
+    responses=problems(401, 406, 429, 500, 503),
+)
+async def list_sessions(principal: PrincipalDep, runtime: RuntimeDep) -> SessionList:
+    """The devices that are signed in as you."""
+    sessions = await runtime.identity.sessions.of_account(principal.name)
+    return SessionList(
+        sessions=[
+            SessionInfo(
+                id=one.id,
+                device=one.device,
+                scopes=sorted(one.scopes),
+                created=datetime.fromtimestamp(one.created, UTC),
+                last_seen=datetime.fromtimestamp(one.last_seen, UTC),
+                expires=datetime.fromtimestamp(one.expires, UTC),
+                current=one.id == principal.session_id,
+            )
+            for one in sessions
+        ]
     )
-    return JSONResponse(answer.model_dump(), headers={"cache-control": "no-store"})
 
 
-@router.get("/.well-known/jwks.json", tags=["auth"])
-async def get_jwks(runtime: RuntimeDep) -> JsonWebKeySet:
-    """The public keys that verify our access tokens (RFC 7517)."""
-    return runtime.keys.public()
+@router.delete(
+    "/sessions/{session_id}",
+    status_code=204,
+    dependencies=[requires(None)],
+    responses=problems(401, 404, 429, 500, 503),
+)
+async def end_session(session_id: str, principal: PrincipalDep, grants: GrantsDep) -> None:
+    """Signs one of your devices out: its tokens hold no longer."""
+    if not (is_name(session_id) and await grants.sign_out(principal.name, session_id)):
+        message = "You have no such session."
+        raise NotFound(message)
 
 
-async def _sign_in(
-    authenticator: Authenticator, name: str, secret: str, form: TokenForm
-) -> IssuedToken:
+async def _issue(request: Request, grants: GrantsDep, form: TokenForm) -> IssuedToken:
+    scopes, caller = _scopes(form.scope), caller_of(request)
+    if form.client_id and not is_name(form.client_id):
+        raise Refused("invalid_request", "The client_id is malformed.")
     try:
-        scopes = parse_scopes(form.scope) if form.scope.strip() else None
-        return await authenticator.sign_in(name, secret, scopes)
+        match form.grant_type:
+            case "client_credentials":
+                name, secret = client_credentials(request, form.client_id, form.client_secret)
+                return await grants.client_credentials(name, secret, scopes, caller)
+            case "refresh_token":
+                if not form.refresh_token:
+                    raise Refused("invalid_request", "The refresh_token is missing.")
+                return await grants.refresh(form.refresh_token, scopes, caller, form.client_id)
+            case "password":
+                # Swagger UI sends an empty Basic header beside it; who signs in is in the form.
+                if not form.username or not form.password:
+                    raise Refused("invalid_request", "The name or the secret is missing.")
+                return await grants.password(
+                    form.username, form.password, scopes, caller, form.client_id
+                )
+    except ServiceError as error:
+        client = form.grant_type == "client_credentials"
+        raise in_oauth_words(error, client=client) from None
+
+
+def _scopes(text: str) -> frozenset[Scope] | None:
+    try:
+        return parse_scopes(text) if text.strip() else None
     except ValueError:
-        raise _Refused("invalid_scope", "There is no such scope.") from None
-    except InsufficientScope as error:
-        raise _Refused("invalid_scope", error.detail) from None
-    except RateLimited as error:
-        raise _Refused("temporarily_unavailable", error.detail, 429) from None
-    except InvalidCredentials as error:
-        if form.grant_type == "password":
-            raise _Refused("invalid_grant", error.detail) from None
-        raise _Refused("invalid_client", error.detail, 401) from None
+        raise Refused("invalid_scope", "There is no such scope.") from None
 
 
-async def _read_form(request: Request) -> TokenForm:
-    """Every fault of the form is an OAuth error, which is why FastAPI does not read it."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != FORM_TYPE:
-        raise _Refused("invalid_request", f"Send the parameters as {FORM_TYPE}.")
-    uploads: Uploads = request.app.state.uploads
-    with uploads.hold as hold:
-        body = await uploads.reader.read(request, hold, MAX_FORM_BYTES)
+async def _asked(request: Request) -> AskedToken:
+    fields = await read_form(request)
+    if not fields.get("token"):
+        raise Refused("invalid_request", "The token is missing.")
     try:
-        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=32)
-    except ValueError:
-        raise _Refused("invalid_request", "The form is malformed.") from None
-    fields = dict(pairs)
-    if len(fields) != len(pairs):  # RFC 6749, section 3.2
-        raise _Refused("invalid_request", "A parameter is given more than once.")
-    if not fields.get("grant_type"):
-        raise _Refused("invalid_request", "grant_type is missing.")
-    if fields["grant_type"] not in GRANTS:
-        raise _Refused("unsupported_grant_type", f"Supported are {' and '.join(GRANTS)}.")
-    return TokenForm.model_validate(fields)
+        return AskedToken.model_validate(fields)
+    except ValidationError:
+        raise Refused("invalid_request", "The form is malformed.") from None
 
 
-def _credentials(request: Request, form: TokenForm) -> tuple[str, str]:
-    """Name and secret of the account that signs in."""
-    if form.grant_type == "password":
-        # Swagger UI sends an empty Basic header beside it; who signs in is in the form.
-        name, secret = form.username, form.password
-    else:
-        name, secret = _basic(request) or (form.client_id, form.client_secret)
-    if not name or not secret:
-        raise _Refused("invalid_request", "The name or the secret is missing.")
-    return name, secret
-
-
-def _basic(request: Request) -> tuple[str, str] | None:
-    """HTTP Basic credentials (RFC 7617), form-encoded inside (RFC 6749, section 2.3.1)."""
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        text = base64.b64decode(encoded, validate=True).decode()
-    except ValueError:  # not base64, not ASCII, not UTF-8
-        raise _Refused("invalid_request", "The Authorization header is malformed.") from None
-    name, _, secret = text.partition(":")
-    return unquote_plus(name), unquote_plus(secret)
+def _introspection(active: ActiveToken | None, issuer: str) -> Introspection:
+    if active is None:
+        return Introspection(active=False)
+    return Introspection(
+        active=True,
+        scope=format_scopes(active.scopes),
+        client_id=active.client_id,
+        sub=active.account,
+        token_type="refresh_token" if active.is_refresh else "access_token",
+        exp=int(active.expires_at),
+        iat=int(active.issued_at),
+        iss=issuer,
+        jti=active.token_id,
+    )

@@ -18,7 +18,7 @@ from schemas.classify import (
 )
 from schemas.errors import ServiceError
 from service.core.answer import Timing
-from service.transport.dependencies import requires, runtime_of
+from service.transport.dependencies import principal_of, require_model, requires, runtime_of
 from service.transport.http.errors import STATUS
 from service.transport.http.lean_route import LeanRoute
 from service.transport.http.multipart import Part
@@ -63,7 +63,7 @@ _BATCH_BODY = {
         }
     },
 }
-_IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 413, 415, 422, 500, 503, 504)
+_IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504)
 # A batch takes part of the queue at a time, so that other callers get their turn.
 BATCH_CONCURRENCY = 8
 
@@ -74,6 +74,8 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
     Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
     """
     runtime, uploads = runtime_of(request), _uploads(request)
+    if principal_of(request).models is not None:
+        require_model(request, runtime.classifier.resolve(options.model).name)
     with uploads.hold as hold:
         image = await uploads.image(request, hold)
         ref, answer = await runtime.classifier.classify(
@@ -102,6 +104,7 @@ async def classify_batch(
     """
     uploads = _uploads(request)
     ref = runtime_of(request).classifier.resolve(options.model)
+    require_model(request, ref.name)
     with uploads.hold as hold:
         parts = await uploads.images(request, hold)
         turn = asyncio.Semaphore(BATCH_CONCURRENCY)

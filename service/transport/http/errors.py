@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from observability.logging import get_logger
@@ -45,9 +46,11 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.INVALID_CREDENTIALS: 401,
     ErrorCode.INSUFFICIENT_SCOPE: 403,
+    ErrorCode.MODEL_FORBIDDEN: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.MODEL_NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.CONFLICT: 409,
     ErrorCode.NOT_ACCEPTABLE: 406,
     ErrorCode.UPLOAD_TIMEOUT: 408,
     ErrorCode.PAYLOAD_TOO_LARGE: 413,
@@ -182,11 +185,25 @@ def add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
         response = answer(_from_http(error), request.scope["state"], metrics)
         for name, value in (error.headers or {}).items():
             response.headers[name] = value
+        if error.status_code == 405:
+            response.headers["allow"] = ", ".join(_allowed(request))
         return response
 
     app.add_exception_handler(ServiceError, on_service_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(HTTPException, on_http_exception)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of the path (RFC 9110, section 10.2.1); the router knows of one route's."""
+    return [
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 def _from_http(error: HTTPException) -> ServiceError:

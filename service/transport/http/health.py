@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from auth.principal import Scope
 from schemas.health import Liveness, Readiness
-from service.transport.dependencies import ClassifierDep
+from service.settings import Exposure
+from service.transport.dependencies import RuntimeDep, requires
+from service.transport.http.openapi import problems
 
 router = APIRouter(tags=["health"])
 
@@ -17,21 +20,35 @@ async def get_liveness() -> Liveness:
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready"}})
-async def get_readiness(classifier: ClassifierDep, response: Response) -> Readiness:
-    """Every model is warm and passed its last canary inference; 503 otherwise."""
-    models = classifier.readiness()
-    readiness = Readiness(ready=all(models.values()), models=models)
+async def get_readiness(runtime: RuntimeDep, response: Response) -> Readiness:
+    """Every model is warm and passed its last canary inference, and tokens can be checked."""
+    models, store = runtime.classifier.readiness(), runtime.identity.is_ready
+    readiness = Readiness(ready=store and all(models.values()), models=models, store=store)
     if not readiness.ready:
         response.status_code = 503
     return readiness
 
 
-@router.get(
-    "/metrics",
-    response_class=Response,
-    responses={200: {"content": {"text/plain": {}, "application/openmetrics-text": {}}}},
-)
-async def get_metrics(request: Request) -> Response:
-    """Prometheus metrics; OpenMetrics if the Accept header asks for it."""
-    body, content_type = request.app.state.metrics.exposition(request.headers.get("accept", ""))
-    return Response(body, headers={"content-type": content_type})
+def metrics_router(exposure: Exposure) -> APIRouter:
+    """``/metrics``, for whom the operator said."""
+    policy = {"open": [], "token": [requires(Scope.METRICS)], "off": None}[exposure]
+    exposed = APIRouter(tags=["health"])
+    if policy is None:
+        return exposed
+
+    @exposed.get(
+        "/metrics",
+        response_class=Response,
+        dependencies=policy,
+        responses={
+            200: {"content": {"text/plain": {}, "application/openmetrics-text": {}}},
+            **(problems(401, 403, 429, 503) if policy else {}),
+        },
+    )
+    async def get_metrics(request: Request) -> Response:
+        """Prometheus metrics; OpenMetrics if the Accept header asks for it."""
+        accept = request.headers.get("accept", "")
+        body, content_type = request.app.state.metrics.exposition(accept)
+        return Response(body, headers={"content-type": content_type})
+
+    return exposed

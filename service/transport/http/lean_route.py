@@ -74,7 +74,7 @@ class LeanRoute(APIRoute):
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         for policy in self._policies:
-            policy(request)
+            await policy(request)
         require_json(request)
         query = scope["query_string"]
         options = self._read(query) if query else self._defaults

@@ -1,8 +1,12 @@
-"""What HTTP asks of every resource: content negotiation and HEAD (RFC 9110)."""
+"""What HTTP asks of every resource: content negotiation, HEAD (RFC 9110), other origins."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.errors import NotAcceptable
@@ -21,6 +25,11 @@ def require_json(connection: HTTPConnection) -> None:
             raise NotAcceptable
 
 
+def never_stored(response: Response) -> None:
+    """Declared by routes that answer secrets or somebody's data: no cache may keep them."""
+    response.headers["cache-control"] = "no-store"
+
+
 class HeadAsGet:
     """Pure ASGI: routes see HEAD as GET, whose body the server leaves out (section 9.3.2)."""
 
@@ -37,6 +46,22 @@ class HeadAsGet:
             await self._app(inner, receive, send)
         finally:
             scope["route"] = inner.get("route")  # for the metrics
+
+
+def cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+    """Lets web pages of other origins call (the CORS protocol): exactly those, without cookies."""
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        expose_headers=[
+            *("X-Request-ID", "Server-Timing", "Retry-After"),
+            *("RateLimit", "RateLimit-Policy", "WWW-Authenticate"),
+        ],
+    )
 
 
 def _takes_json(accept: str) -> bool:

@@ -15,6 +15,8 @@ from pydantic.json_schema import models_json_schema
 
 from schemas.problem import Problem
 from service import __version__
+from service.settings import Exposure
+from service.transport.dependencies import requires
 from service.transport.http.errors import PROBLEM_TYPE, TITLES
 
 OPENAPI_PATH = "/openapi.json"
@@ -30,7 +32,8 @@ answer carries `X-Request-ID`, the same id as in the server's log.
 TAGS = [
     {"name": "classify", "description": "Images in, labelled predictions out."},
     {"name": "models", "description": "Which models answer, and how good they are."},
-    {"name": "auth", "description": "Access tokens (OAuth 2.0, RFC 6749) and public keys."},
+    {"name": "auth", "description": "Access tokens (OAuth 2.0, RFC 6749), sessions, public keys."},
+    {"name": "admin", "description": "People and clients."},
     {"name": "health", "description": "For probes and Prometheus."},
 ]
 
@@ -46,8 +49,12 @@ def operation_id(route: APIRoute) -> str:
     return head + "".join(word.title() for word in rest)
 
 
-def add_openapi(app: FastAPI, extra_schemas: Sequence[type[BaseModel]]) -> None:
-    """Serves ``/openapi.json``: what FastAPI derives from the routes, polished, made once."""
+def add_openapi(app: FastAPI, extra_schemas: Sequence[type[BaseModel]], exposure: Exposure) -> None:
+    """Serves ``/openapi.json``: what FastAPI derives from the routes, polished, made once.
+
+    Args:
+        exposure: whether everybody, nobody, or whoever has a token may read it.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -72,9 +79,12 @@ def add_openapi(app: FastAPI, extra_schemas: Sequence[type[BaseModel]]) -> None:
 
     app.openapi = openapi  # type: ignore[method-assign]
 
-    @app.get(OPENAPI_PATH, include_in_schema=False)
     async def get_openapi_document() -> JSONResponse:
         return JSONResponse(app.openapi())
+
+    if exposure != "off":
+        policy = [requires(None)] if exposure == "token" else []
+        app.get(OPENAPI_PATH, include_in_schema=False, dependencies=policy)(get_openapi_document)
 
 
 def _polish(operation: dict[str, Any]) -> None:
@@ -96,7 +106,11 @@ def _polish(operation: dict[str, Any]) -> None:
 
 _HEADERS = {
     "401": {"WWW-Authenticate": {"schema": {"type": "string"}}},
-    "429": {"Retry-After": {"schema": {"type": "integer"}}},
+    "429": {
+        "Retry-After": {"schema": {"type": "integer"}},
+        "RateLimit": {"schema": {"type": "string"}},
+        "RateLimit-Policy": {"schema": {"type": "string"}},
+    },
     "503": {"Retry-After": {"schema": {"type": "integer"}}},
 }
 

@@ -24,6 +24,10 @@ DOCS_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-
 )
 
 
+DOCS = ("docs.", "swagger/")
+"""What only ``/docs`` needs."""
+
+
 class WebFile:
     """One file, ready to be sent."""
 
@@ -44,12 +48,12 @@ class WebFile:
         return Response(self.body, headers=headers, media_type=self.media_type)
 
 
-def web_router(folder: Path = WEB_FOLDER) -> APIRouter:
+def web_router(folder: Path = WEB_FOLDER, *, has_docs: bool = True) -> APIRouter:
     """``/``, ``/docs`` and ``/static/...`` over the files of ``folder``."""
     files = {
         path.relative_to(folder).as_posix(): WebFile(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and (has_docs or not path.relative_to(folder).as_posix().startswith(DOCS))
     }
     router = APIRouter(include_in_schema=False)
 
@@ -57,9 +61,11 @@ def web_router(folder: Path = WEB_FOLDER) -> APIRouter:
     async def page(request: Request) -> Response:
         return files["index.html"].response(request, PAGE_POLICY)
 
-    @router.get("/docs")
     async def docs(request: Request) -> Response:
         return files["docs.html"].response(request, DOCS_POLICY)
+
+    if has_docs:
+        router.get("/docs")(docs)
 
     @router.get("/static/{name:path}")
     async def static(name: str, request: Request) -> Response:

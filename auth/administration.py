@@ -1,0 +1,221 @@
+"""Changes to people and clients, with all that follows from each: sessions end, tokens die.
+
+The admin routes and the command line both come here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from auth.accounts import (
+    Account,
+    AccountExists,
+    AccountStore,
+    Change,
+    Kind,
+    LastAdmin,
+    is_name,
+)
+from auth.credentials import Credentials
+from auth.grants import Grants
+from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, is_text, make_secret
+from auth.principal import DEFAULT_SCOPES, Scope
+from auth.tables import MAX_NAME_CHARS
+from observability.audit import Audit, AuditEvent
+from schemas.errors import Conflict, InvalidParameter, NotFound, Violation
+
+MAX_MODELS_CHARS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """What an account is to be. ``models``: names of those that it may use; None for all."""
+
+    name: str
+    scopes: frozenset[Scope] = DEFAULT_SCOPES
+    models: frozenset[str] | None = None
+    may_introspect: bool = False
+
+
+class Administration:
+    """Every method raises ``NotReady`` if the store does not answer.
+
+    ``by`` is who does it, for the security log.
+    """
+
+    def __init__(
+        self,
+        accounts: AccountStore,
+        credentials: Credentials,
+        grants: Grants,
+        audit: Audit,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``clock``: seconds since the epoch."""
+        self._accounts, self._hash, self._grants = accounts, credentials.hash, grants
+        self._audit, self._clock = audit, clock
+
+    async def all(self, kind: Kind) -> list[Account]:
+        """The people or the clients, by name."""
+        return await self._accounts.all(kind)
+
+    async def get(self, name: str, kind: Kind) -> Account:
+        """One of them.
+
+        Raises:
+            NotFound: if there is none of that name and kind.
+        """
+        account = await self._accounts.get(name) if is_name(name) else None
+        if account is None or account.kind != kind:
+            _missing()
+        return account
+
+    async def add_person(self, new: NewAccount, password: str, *, by: str) -> Account:
+        """Adds a person.
+
+        Raises:
+            InvalidParameter: the name or the password cannot be used.
+            Conflict: the name is taken.
+        """
+        _require_password(password)
+        return await self._add(new, Kind.PERSON, password, by)
+
+    async def add_client(self, new: NewAccount, *, by: str) -> tuple[Account, str]:
+        """The client and its secret, which is shown this once.
+
+        Raises:
+            As ``add_person``.
+        """
+        secret = make_secret()
+        return await self._add(new, Kind.CLIENT, secret, by), secret
+
+    async def set_password(self, name: str, password: str, *, by: str) -> None:
+        """Sets another password and signs every device of the person out.
+
+        Raises:
+            InvalidParameter: it cannot be used.
+            NotFound: there is no such person.
+        """
+        _require_password(password)
+        await self._set_secret(name, Kind.PERSON, password, by)
+
+    async def rotate_secret(self, name: str, *, by: str) -> str:
+        """A new secret for a client; the old one and the tokens made with it hold no longer.
+
+        Raises:
+            NotFound: there is no such client.
+        """
+        secret = make_secret()
+        await self._set_secret(name, Kind.CLIENT, secret, by)
+        return secret
+
+    async def change(
+        self,
+        name: str,
+        kind: Kind,
+        *,
+        is_disabled: bool | None = None,
+        scopes: frozenset[Scope] | None = None,
+        by: str,
+    ) -> Account:
+        """Disables, enables, or grants other scopes; tokens that say otherwise die.
+
+        Raises:
+            NotFound: there is none of that name and kind.
+            Conflict: it is the last person who may administer.
+        """
+        account = await self.get(name, kind)
+        changed = replace(
+            account,
+            is_disabled=account.is_disabled if is_disabled is None else is_disabled,
+            scopes=account.scopes if scopes is None else scopes,
+        )
+        await self._change(name, kind, Change(is_disabled=is_disabled, scopes=scopes))
+        if changed.is_disabled or account.scopes - changed.scopes:
+            await self._sign_out(account)
+        self._audit.record(
+            AuditEvent.ACCOUNT_CHANGED,
+            account=name,
+            by=by,
+            is_disabled=changed.is_disabled,
+            scopes=sorted(changed.scopes),
+        )
+        return changed
+
+    async def remove(self, name: str, kind: Kind, *, by: str) -> None:
+        """Removes a person or a client.
+
+        Raises:
+            NotFound: there is none of that name and kind.
+            Conflict: it is the last person who may administer.
+        """
+        account = await self.get(name, kind)
+        # Nobody is to sign in meanwhile; and were we to die in between, it would still be seen.
+        await self._change(name, kind, Change(is_disabled=True))
+        await self._grants.sign_out(name)
+        if not await self._accounts.remove(name, kind):
+            _missing()
+        await self._sign_out(account)  # once more, for what was issued at the last moment
+        self._audit.record(AuditEvent.ACCOUNT_REMOVED, account=name, by=by)
+
+    async def _add(self, new: NewAccount, kind: Kind, secret: str, by: str) -> Account:
+        if not is_name(new.name):
+            detail = f"A name has 1 to {MAX_NAME_CHARS} printable characters and no '|'"
+            raise InvalidParameter(violations=(Violation("/body/name", detail),))
+        if new.models is not None and len(" ".join(new.models)) > MAX_MODELS_CHARS:
+            raise InvalidParameter(violations=(Violation("/body/models", "Too many models"),))
+        account = Account(
+            name=new.name,
+            kind=kind,
+            secret_hash=await self._hash(secret),
+            scopes=new.scopes,
+            models=new.models,
+            may_introspect=new.may_introspect,
+            is_disabled=False,
+            created=self._clock(),
+        )
+        try:
+            await self._accounts.add(account)
+        except AccountExists:
+            raise Conflict("There is an account of that name already.") from None
+        self._audit.record(
+            AuditEvent.ACCOUNT_ADDED, account=new.name, by=by, scopes=sorted(new.scopes)
+        )
+        return account
+
+    async def _change(self, name: str, kind: Kind, change: Change) -> None:
+        try:
+            if not await self._accounts.change(name, change, kind):
+                _missing()
+        except LastAdmin:
+            message = "This is the last person who may administer; add another one first."
+            raise Conflict(message) from None
+
+    async def _set_secret(self, name: str, kind: Kind, secret: str, by: str) -> None:
+        account = await self.get(name, kind)
+        hashed = await self._hash(secret)
+        await self._change(name, kind, Change(secret_hash=hashed))
+        await self._sign_out(account)
+        self._audit.record(AuditEvent.SECRET_CHANGED, account=name, by=by)
+
+    async def _sign_out(self, account: Account) -> None:
+        await self._grants.sign_out(account.name)
+        if account.kind is Kind.CLIENT:
+            # Its tokens say in which second they were made. One that is made from now on, say with
+            # the secret that we are about to answer, is not to be taken for one from before.
+            await asyncio.sleep(1 - self._clock() % 1)
+
+
+def _require_password(password: str) -> None:
+    if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS or not is_text(password):
+        detail = f"A password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters"
+        raise InvalidParameter(violations=(Violation("/body/password", detail),))
+
+
+def _missing() -> NoReturn:
+    raise NotFound("There is no account of that name.")

@@ -1,0 +1,237 @@
+"""The store's database: SQLite by default, PostgreSQL where replicas share it.
+
+Opening it brings its tables up to date, also when several servers start at the same moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, event, inspect, make_url, select, table, text
+from sqlalchemy import column as sql_column
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InvalidRequestError,
+    SQLAlchemyError,
+)
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from schemas.errors import NotReady
+
+HEAD = "0002"
+"""The newest migration: knowing it saves importing Alembic at every start."""
+DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+PARAMETERS: dict[str, set[str]] = {
+    "sqlite": set(),
+    "postgresql": {"host", "port", "ssl", "sslmode"},
+}
+"""What may follow the question mark; the drivers stumble over any other."""
+CONNECTIONS = 10
+WAIT_SECONDS = 5.0
+"""For a connection, and for another writer of SQLite."""
+_MIGRATION_LOCK = 0x706F746F6F  # any number that no other program is likely to take
+
+
+class BadDatabaseUrl(Exception):
+    """Not the URL of a database that we can use.
+
+    The message does not repeat it: it may hold a password.
+    """
+
+
+class Database:
+    """Short transactions. Every use raises ``NotReady`` if the database does not answer."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writing = engine.execution_options(immediate=True)
+        self.dialect = engine.dialect.name
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncSession]:
+        """A transaction that changes nothing."""
+        async with _available(), AsyncSession(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncSession]:
+        """A transaction, committed on exit unless an exception leaves it.
+
+        Raises:
+            IntegrityError: if a name is taken already, among others.
+        """
+        async with (
+            _available(),
+            AsyncSession(self._writing, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def insert(self, into: type[object]) -> sqlite.Insert | postgresql.Insert:
+        """``INSERT`` with ``on_conflict_do_update``, which both databases spell alike."""
+        return sqlite.insert(into) if self.dialect == "sqlite" else postgresql.insert(into)
+
+    async def migrate(self) -> None:
+        """Brings the tables up to date; one server at a time."""
+        async with _available():
+            async with self._engine.connect() as connection:
+                revision = await connection.run_sync(_revision)
+            if revision == HEAD:
+                return
+            if revision is not None and revision > HEAD:
+                message = "a later version of Potoo has changed its tables"
+                raise InvalidRequestError(message)
+            async with self._writing.begin() as connection:
+                if self.dialect == "postgresql":
+                    lock = text("SELECT pg_advisory_xact_lock(:key)")
+                    await connection.execute(lock, {"key": _MIGRATION_LOCK})
+                await connection.run_sync(_upgrade)
+
+    async def close(self) -> None:
+        """Ends the connections."""
+        await self._engine.dispose()
+
+
+@asynccontextmanager
+async def open_database(url: URL) -> AsyncIterator[Database]:
+    """The database with its tables up to date.
+
+    Raises:
+        NotReady: if it does not answer.
+    """
+    options: dict[str, object] = {
+        "pool_size": CONNECTIONS,
+        "max_overflow": 0,
+        "pool_timeout": WAIT_SECONDS,
+    }
+    if url.get_backend_name() == "postgresql":
+        options |= {
+            # A database that was restarted or failed over must not cost a request.
+            "pool_pre_ping": True,
+            "connect_args": {"timeout": WAIT_SECONDS, "command_timeout": WAIT_SECONDS},
+        }
+    if url.database and url.get_backend_name() == "sqlite":
+        async with _available():
+            await asyncio.to_thread(_look_into, url.database)
+    engine = create_async_engine(url, hide_parameters=True, **options)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _tune_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    database = Database(engine)
+    try:
+        await database.migrate()
+        yield database
+    finally:
+        await database.close()
+
+
+def database_url(given: str | None, file: Path) -> URL:
+    """The URL that was set, with the driver that we use; or that of the embedded database.
+
+    Args:
+        file: of the embedded database; made readable to its owner alone.
+
+    Raises:
+        BadDatabaseUrl: if it is none, or of a database that we do not speak to.
+    """
+    if given is None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        return URL.create(DRIVERS["sqlite"], database=str(file))
+    try:
+        url = make_url(given)
+        url = url.set(drivername=DRIVERS[url.get_backend_name()])
+        if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+            raise ValueError  # every connection would have one of its own
+    except (ArgumentError, KeyError, ValueError):
+        message = "the database URL must be postgresql://USER:PASSWORD@HOST/NAME or sqlite:///FILE"
+        raise BadDatabaseUrl(message) from None
+    if url.query.keys() - PARAMETERS[url.get_backend_name()]:
+        message = "of parameters the database URL may have host, port and sslmode, for PostgreSQL"
+        raise BadDatabaseUrl(message)
+    if mode := url.query.get("sslmode"):
+        # As everybody else calls what asyncpg calls ssl.
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return url
+
+
+def reason(error: NotReady) -> str:
+    """Why the database did not answer: one line for the operator, without the statement."""
+    cause = error.__cause__
+    if isinstance(cause, DBAPIError) and cause.orig is not None:
+        cause = cause.orig
+    return " ".join(str(cause).split()) or type(cause).__name__
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version = table("alembic_version", sql_column("version_num"))
+    return connection.execute(select(version.c.version_num)).scalar()
+
+
+def _upgrade(connection: Connection) -> None:
+    # Its steps are of no interest to an operator; they are in the table it keeps.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    from alembic.command import upgrade
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    upgrade(config, "head")
+
+
+def _look_into(file: str) -> None:
+    """Whether it is a database, before the driver's thread finds that it is not.
+
+    That thread might outlive the event loop, if it ends because of that, and say so aloud.
+    """
+    try:
+        with closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.Error as error:
+        raise OSError(str(error)) from error
+
+
+def _tune_sqlite(connection: DBAPIConnection, _record: object) -> None:
+    # We begin transactions ourselves; the driver would begin them late, and not for DDL.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    try:
+        # Readers and the writer do not wait for each other; a second process waits a while.
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={int(WAIT_SECONDS * 1000)}")
+        cursor.close()
+    except Exception:  # it is no database; nobody else closes the connection, which has a thread
+        connection.close()
+        raise
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that turns to writing late fails at once if another wrote meanwhile.
+    immediate = connection.get_execution_options().get("immediate")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+@asynccontextmanager
+async def _available() -> AsyncIterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (SQLAlchemyError, OSError, TimeoutError) as error:
+        message = "The account store does not answer."
+        raise NotReady(message, retry_after=5) from error

@@ -1,0 +1,286 @@
+"""Credentials to tokens, and back: sign in, refresh, revoke, introspect. Knows no transport."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from auth import revocations
+from auth.accounts import Account, AccountStore, Kind
+from auth.credentials import Credentials
+from auth.principal import Caller, Scope
+from auth.revocations import Revocations
+from auth.sessions import RefreshReused, SessionStore, is_refresh_token
+from auth.settings import AuthSettings
+from auth.tokens import TokenSigner
+from auth.verifier import Verifier
+from observability.audit import Audit, AuditEvent
+from schemas.errors import InsufficientScope, InvalidCredentials, Unauthenticated
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A fresh access token and what it grants. ``expires_in``: seconds."""
+
+    access_token: str
+    expires_in: int
+    scopes: frozenset[Scope]
+    refresh_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveToken:
+    """What introspection tells of a token that holds. Times are seconds since the epoch."""
+
+    account: str
+    client_id: str
+    scopes: frozenset[Scope]
+    issued_at: float
+    expires_at: float
+    token_id: str
+    is_refresh: bool
+
+
+class Grants:
+    """The OAuth 2.0 grants (RFC 6749) over the stores."""
+
+    def __init__(
+        self,
+        accounts: AccountStore,
+        sessions: SessionStore,
+        credentials: Credentials,
+        revoked: Revocations,
+        signer: TokenSigner,
+        verifier: Verifier,
+        settings: AuthSettings,
+        audit: Audit,
+    ) -> None:
+        self._accounts, self._sessions, self._revoked = accounts, sessions, revoked
+        self._prove, self._signer, self._verifier = credentials.prove, signer, verifier
+        self._settings, self._audit = settings, audit
+
+    async def password(
+        self,
+        name: str,
+        password: str,
+        scopes: frozenset[Scope] | None,
+        caller: Caller,
+        client_id: str = "",
+    ) -> IssuedToken:
+        """Signs a person in: an access token, and a refresh token for a session of this device.
+
+        Args:
+            scopes: what is asked for; None for all that the account has.
+
+        Raises:
+            InvalidCredentials: unknown, wrong or disabled; all three take the same time.
+            InsufficientScope: if the account lacks a scope that was asked for.
+            RateLimited, SignInBlocked: if too many wait, or too many failed.
+            NotReady: if the store does not answer.
+        """
+        account = await self._prove(name, password, Kind.PERSON, caller)
+        granted = _granted(account, scopes)
+        session, refresh_token, ended = await self._sessions.open(
+            account.name, client_id or account.name, granted, caller
+        )
+        try:
+            await self._require_unchanged(account)
+        except InvalidCredentials:
+            await self._end(account.name, session.id)
+            raise
+        await self._revoked.add((revocations.Kind.SESSION, one) for one in ended)
+        self._audit.record(
+            AuditEvent.SIGN_IN, account=account.name, address=caller.address, session=session.id
+        )
+        return self._issue(account, granted, session.client_id, session.id, refresh_token)
+
+    async def client_credentials(
+        self, name: str, secret: str, scopes: frozenset[Scope] | None, caller: Caller
+    ) -> IssuedToken:
+        """An access token for a device or a backend; it comes again with its secret.
+
+        Raises:
+            As ``password``.
+        """
+        account = await self._prove(name, secret, Kind.CLIENT, caller)
+        granted = _granted(account, scopes)
+        await self._require_unchanged(account)
+        self._audit.record(AuditEvent.SIGN_IN, account=account.name, address=caller.address)
+        return self._issue(account, granted, account.name)
+
+    async def refresh(
+        self, token: str, scopes: frozenset[Scope] | None, caller: Caller, client_id: str = ""
+    ) -> IssuedToken:
+        """The next access and refresh token of a session.
+
+        Args:
+            scopes: fewer than were granted at sign-in; None for as many as the account still has.
+            client_id: if given, it must be the one that signed in.
+
+        Raises:
+            InvalidCredentials: it does not hold, or its account may not sign in any more.
+            RefreshReused: it was used before, so its session is over.
+            InsufficientScope: if it asks for more than was granted.
+            RateLimited: another use of it was answered this very moment.
+        """
+        await self._refuse_more_than_granted(token, scopes, caller)
+        try:
+            session, successor = await self._sessions.rotate(token)
+        except RefreshReused as reused:
+            await self._revoked.add([(revocations.Kind.SESSION, reused.session_id)])
+            self._audit.record(
+                AuditEvent.REFRESH_REUSED,
+                account=reused.account,
+                session=reused.session_id,
+                address=caller.address,
+            )
+            raise
+        except InvalidCredentials:
+            self._audit.record(AuditEvent.REFRESH_FAILED, address=caller.address)
+            raise
+        account = await self._accounts.get(session.account)
+        is_other = bool(client_id) and client_id != session.client_id
+        if account is None or account.is_disabled or is_other:
+            await self._end(session.account, session.id)
+            self._audit.record(
+                AuditEvent.REFRESH_FAILED, account=session.account, address=caller.address
+            )
+            raise InvalidCredentials("The refresh token is not valid; sign in again.")
+        # What was taken from the account since is gone; what was added needs a new sign-in.
+        granted = session.scopes & account.scopes & (session.scopes if scopes is None else scopes)
+        self._audit.record(
+            AuditEvent.TOKEN_REFRESHED,
+            account=session.account,
+            session=session.id,
+            address=caller.address,
+        )
+        return self._issue(account, granted, session.client_id, session.id, successor)
+
+    async def revoke(self, token: str, caller: Caller) -> None:
+        """Revokes an access token, or ends the session of a refresh token (RFC 7009).
+
+        Whoever holds a token may revoke it. What is no token, or none any more, is no error.
+        """
+        if is_refresh_token(token):
+            # No harm is done by who holds a used one: its use would end the session as well.
+            session = await self._sessions.family(token)
+            if session is not None:
+                await self._end(session.account, session.id)
+            return
+        with contextlib.suppress(Unauthenticated):
+            principal = self._verifier.verify(token)
+            self._revoked.check(principal)  # else whoever asks again and again fills the store
+            await self._revoked.add(
+                [(revocations.Kind.TOKEN, principal.token_id)], until=principal.expires_at
+            )
+            self._audit.record(
+                AuditEvent.TOKEN_REVOKED, account=principal.name, address=caller.address
+            )
+
+    async def introspect(
+        self, name: str, secret: str, token: str, caller: Caller
+    ) -> ActiveToken | None:
+        """What a token stands for (RFC 7662), for clients that may ask; None if it does not hold.
+
+        Raises:
+            InvalidCredentials: unknown, wrong, disabled, or not allowed to ask.
+        """
+        asking = await self._prove(name, secret, Kind.CLIENT, caller)
+        if not asking.may_introspect:
+            raise InvalidCredentials("This client may not ask about tokens.")
+        if is_refresh_token(token):
+            session = await self._sessions.find(token)
+            if session is None:
+                return None
+            return ActiveToken(
+                session.account,
+                session.client_id,
+                session.scopes,
+                session.last_seen,
+                session.expires,
+                session.id,
+                is_refresh=True,
+            )
+        try:
+            principal = self._verifier.verify(token)
+            self._revoked.check(principal)
+        except Unauthenticated:
+            return None
+        return ActiveToken(
+            principal.name,
+            principal.client_id,
+            principal.scopes,
+            principal.issued_at,
+            principal.expires_at - self._settings.clock_skew_seconds,
+            principal.token_id,
+            is_refresh=False,
+        )
+
+    async def sign_out(self, account: str, session_id: str | None = None) -> int:
+        """Ends one session of an account, or all of them and its other tokens; how many there were.
+
+        Raises:
+            NotReady: if the store does not answer.
+        """
+        return await self._end(account, session_id)
+
+    async def _refuse_more_than_granted(
+        self, token: str, scopes: frozenset[Scope] | None, caller: Caller
+    ) -> None:
+        """Before the token is used up: whoever asked for too much may ask again."""
+        session = await self._sessions.find(token) if scopes else None
+        if session is not None and scopes and (more := scopes - session.scopes):
+            self._audit.record(
+                AuditEvent.SCOPE_DENIED, account=session.account, address=caller.address
+            )
+            raise InsufficientScope(min(more))
+
+    async def _require_unchanged(self, account: Account) -> None:
+        """Checking a secret takes long enough for it to be changed meanwhile.
+
+        Raises:
+            InvalidCredentials: if the account is not what it was.
+        """
+        if await self._accounts.get(account.name) != account:
+            raise InvalidCredentials
+
+    async def _end(self, account: str, session_id: str | None) -> int:
+        live = await self._sessions.of_account(account)
+        known = [one.id for one in live if session_id in {None, one.id}]
+        revoked = [(revocations.Kind.SESSION, one) for one in known]
+        if session_id is None:
+            revoked.append((revocations.Kind.ACCOUNT, account))
+        # Tokens first: were we to fail in between, nobody could tell any more which ones they are.
+        await self._revoked.add(revoked)
+        ended = await self._sessions.end(account, session_id)
+        meanwhile = set(ended).difference(known)
+        await self._revoked.add((revocations.Kind.SESSION, one) for one in meanwhile)
+        for one in ended:
+            self._audit.record(AuditEvent.SESSION_ENDED, account=account, session=one)
+        return len(ended)
+
+    def _issue(
+        self,
+        account: Account,
+        granted: frozenset[Scope],
+        client_id: str,
+        session_id: str | None = None,
+        refresh_token: str | None = None,
+    ) -> IssuedToken:
+        seconds = self._settings.access_token_seconds
+        token = self._signer.issue(
+            account.name,
+            granted,
+            seconds,
+            client_id=client_id,
+            session_id=session_id,
+            models=account.models,
+        )
+        return IssuedToken(token, seconds, granted, refresh_token)
+
+
+def _granted(account: Account, scopes: frozenset[Scope] | None) -> frozenset[Scope]:
+    granted = account.scopes if scopes is None else scopes
+    if missing := granted - account.scopes:
+        raise InsufficientScope(min(missing))
+    return granted

@@ -1,0 +1,119 @@
+"""Where the private keys are: a folder of ours with one file a key, or a secret of the operator's.
+
+In the folder every file must be its owner's alone (mode 0600). A secret that the operator mounts or
+puts into the environment is theirs to protect; it may hold several keys, the first one signs.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from auth.keys import Algorithm, KeySet, SigningKey, UnsafeKey, make_private, read_keys
+from auth.settings import AuthSettings
+
+SUFFIXES = {"ES256": ".pem", "RS256": ".pem", "HS256": ".secret"}
+
+
+class KeyFolder:
+    """The keys of a server. Looking again finds those that were added and retired since."""
+
+    def __init__(
+        self, folder: Path, settings: AuthSettings, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """``clock``: seconds since the epoch."""
+        self._folder, self._settings, self._clock = folder, settings, clock
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the keys are the operator's, so that the folder is not used."""
+        return bool(self._settings.signing_key or self._settings.signing_key_file)
+
+    def load(self) -> KeySet:
+        """The keys; makes the first one if there is none.
+
+        Raises:
+            UnsafeKey: if a file may be read by others, or holds no key that we use.
+            OSError: if a file cannot be read.
+        """
+        keys = self.read()
+        if not keys:
+            keys = [self.add()]
+        return KeySet(keys, self._clock())
+
+    def read(self) -> list[SigningKey]:
+        """The keys that there are, in no order.
+
+        Raises:
+            UnsafeKey, OSError: as ``load``.
+        """
+        if secret := self._settings.signing_key:
+            return read_keys(secret.get_secret_value(), "auth.signing_key")
+        if file := self._settings.signing_key_file:
+            return read_keys(_text(file), str(file))
+        if not self._folder.is_dir():
+            return []
+        files = (path for path in self._folder.iterdir() if path.suffix in SUFFIXES.values())
+        return [key for path in files for key in _read_ours(path)]
+
+    def add(self) -> SigningKey:
+        """Makes a key of the algorithm that is set; it signs after a while.
+
+        Raises:
+            UnsafeKey: if the keys are the operator's.
+        """
+        self._require_ours()
+        algorithm: Algorithm = self._settings.algorithm
+        made = self._clock()
+        (key,) = read_keys(make_private(algorithm), "a new key", made)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = self._folder / f"{key.kid}{SUFFIXES[algorithm]}"
+        # Whole or not at all: another process may be looking.
+        part = file.with_name(f".{file.name}.{os.getpid()}.part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(key.private)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.utime(part, (made, made))
+        part.replace(file)
+        return key
+
+    def remove(self, key: SigningKey) -> None:
+        """Retires a key: what it signed no longer holds.
+
+        Raises:
+            UnsafeKey: if the keys are the operator's.
+        """
+        self._require_ours()
+        (self._folder / f"{key.kid}{SUFFIXES[key.algorithm]}").unlink()
+
+    def _require_ours(self) -> None:
+        if self.is_given:
+            message = (
+                "the keys come from auth.signing_key or auth.signing_key_file: change them there"
+            )
+            raise UnsafeKey(message)
+
+
+def _read_ours(file: Path) -> list[SigningKey]:
+    status = file.stat()
+    if stat.S_IMODE(status.st_mode) & 0o077:
+        message = f"{file} may be read by others: chmod 600 it"
+        raise UnsafeKey(message)
+    keys = read_keys(_text(file), str(file), status.st_mtime)
+    if len(keys) != 1 or keys[0].kid != file.stem:
+        message = f"{file} does not hold the key of that name"
+        raise UnsafeKey(message)
+    return keys
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("ascii")
+    except UnicodeDecodeError:
+        message = f"{file} holds no private key in PEM"
+        raise UnsafeKey(message) from None

@@ -1,0 +1,1 @@
+"""Alembic's migrations of the store; ``auth/database.py`` applies them when a server starts."""

@@ -1,0 +1,16 @@
+"""Called by Alembic, with a connection that ``auth/database.py`` opened."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from auth.tables import Table
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Table.metadata,
+    # SQLite changes a table by copying it.
+    render_as_batch=True,
+    transactional_ddl=True,
+)
+context.run_migrations()

@@ -1,0 +1,142 @@
+"""Access tokens that were revoked before they expired.
+
+They are verified without the store, so every server keeps the short list of what is revoked in
+memory and reads what is new every second. A list that could not be read for too long makes tokens
+unverifiable: better no answer than one for a token that was revoked.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+
+from sqlalchemy import delete, insert, select
+
+from auth.database import Database
+from auth.principal import Principal
+from auth.tables import RevocationRow
+from schemas.errors import NotReady, Unauthenticated
+
+OVERLAP = 30.0
+"""Seconds read again, for transactions of other servers that lag behind."""
+
+
+class Kind(StrEnum):
+    """What of a token is revoked."""
+
+    TOKEN = "token"  # noqa: S105 - a kind, not a token
+    SESSION = "session"
+    ACCOUNT = "account"
+    """Tokens without a session that were issued before."""
+
+
+class Revocations:
+    """What no token may bear any more."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        longest_life: float,
+        max_age: float,
+        on_change: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Reads nothing yet, so that nothing can be checked before ``refresh``.
+
+        Args:
+            longest_life: seconds that any access token lives, tolerated skew included.
+            max_age: seconds for which the list may be out of date.
+            on_change: called when something was revoked.
+            clock: seconds since the epoch.
+            monotonic: seconds that never go back.
+        """
+        self._database, self._longest_life, self._max_age = database, longest_life, max_age
+        self._on_change, self._clock, self._monotonic = on_change, clock, monotonic
+        self._revoked: dict[tuple[str, str], tuple[float, float]] = {}
+        self._last_id, self._read_until, self._read_at = 0, 0.0, 0.0
+        self._fresh_at = float("-inf")
+
+    def check(self, principal: Principal) -> None:
+        """Passes a token that was not revoked.
+
+        Raises:
+            Unauthenticated: if it was.
+            NotReady: if that cannot be told.
+        """
+        self.require_fresh()
+        for kind, value in _names(principal):
+            revoked = self._revoked.get((kind, value))
+            # Time within a second is lost in a token, so that second counts as before.
+            if revoked and (kind != Kind.ACCOUNT or principal.issued_at <= revoked[0]):
+                message = "The access token was revoked."
+                raise Unauthenticated(message)
+
+    def require_fresh(self) -> None:
+        """Passes while the list is fresh enough to be relied on.
+
+        Raises:
+            NotReady: if the store has not answered for too long.
+        """
+        if self._monotonic() - self._fresh_at > self._max_age:
+            message = "The account store does not answer, so access tokens cannot be checked."
+            raise NotReady(message, retry_after=5)
+
+    async def add(self, what: Iterable[tuple[Kind, str]], *, until: float = 0.0) -> None:
+        """Revokes; here at once, on other servers when they look.
+
+        ``until``: when that expires by itself, if it lives longer than any token of ours.
+        """
+        now = self._clock()
+        until = max(until, now + self._longest_life)
+        rows = [{"kind": kind, "value": value, "at": now, "until": until} for kind, value in what]
+        if not rows:
+            return
+        async with self._database.write() as session:
+            await session.execute(insert(RevocationRow), rows)
+        for row in rows:
+            self._note(str(row["kind"]), str(row["value"]), now, until)
+        self._on_change()
+
+    async def refresh(self) -> None:
+        """Reads what other servers revoked since the last time."""
+        began, now = self._monotonic(), self._clock()
+        if now < self._read_at:  # what seemed over may not be, now that the clock went back
+            self._last_id, self._read_until = 0, 0.0
+        # By number too, for servers whose clocks are far apart; SQLite may give one out again.
+        is_new = (RevocationRow.id > self._last_id) | (
+            RevocationRow.at >= self._read_until - OVERLAP
+        )
+        query = select(RevocationRow).where(RevocationRow.until > now, is_new)
+        async with self._database.read() as session:
+            rows = list(await session.scalars(query))
+        new = [row for row in rows if self._note(row.kind, row.value, row.at, row.until)]
+        self._last_id = max([self._last_id, *(row.id for row in rows)])
+        self._read_until = max([self._read_until, *(row.at for row in rows)])
+        self._fresh_at, self._read_at = began, now
+        if new:
+            self._on_change()
+        for name in [name for name, (_, until) in self._revoked.items() if until <= now]:
+            del self._revoked[name]
+
+    async def prune(self) -> None:
+        """Forgets in the store what has expired by itself."""
+        async with self._database.write() as session:
+            await session.execute(delete(RevocationRow).where(RevocationRow.until <= self._clock()))
+
+    def _note(self, kind: str, value: str, at: float, until: float) -> bool:
+        """Whether that was news."""
+        known = self._revoked.get((kind, value))
+        if known and known[0] >= at:
+            return False
+        self._revoked[kind, value] = (at, until)
+        return True
+
+
+def _names(principal: Principal) -> list[tuple[Kind, str]]:
+    names = [(Kind.TOKEN, principal.token_id)]
+    if principal.session_id is not None:
+        return [*names, (Kind.SESSION, principal.session_id)]
+    return [*names, (Kind.ACCOUNT, principal.name)]

@@ -1,0 +1,264 @@
+"""Sessions over stateless HTTP: one a signed-in device, kept alive by rotating refresh tokens.
+
+A refresh token is ``prt_`` and 48 random bytes: a handle that all tokens of its family share, and a
+secret of its own. The store holds digests alone. Every use hands out the next token; an older one
+that turns up again was stolen, or its thief's was, so the family dies (RFC 9700, section 4.14.2).
+
+A phone may lose the answer that held its next token. It may repeat the last one for ``grace``
+seconds, which replaces the token that was lost; but not within a second, so that of callers who use
+one token at the same moment a single one wins.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import secrets
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from auth.database import Database
+from auth.principal import Caller, Scope, format_scopes, known_scopes
+from auth.tables import MAX_DEVICE_CHARS, SessionRow
+from schemas.errors import InvalidCredentials, RateLimited
+
+PREFIX = "prt_"
+"""Lets secret scanners recognise one that leaked."""
+HANDLE_BYTES, SECRET_BYTES = 16, 32
+REPEAT_AFTER = 1.0
+"""Seconds: whoever repeats a token sooner runs a race rather than having lost an answer."""
+
+
+class RefreshReused(InvalidCredentials):
+    """A refresh token that was used up turned up again; its session is over."""
+
+    def __init__(self, account: str, session_id: str) -> None:
+        super().__init__("The refresh token was used before; sign in again.")
+        self.account, self.session_id = account, session_id
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One signed-in device. Times are seconds since the epoch."""
+
+    id: str
+    account: str
+    client_id: str
+    device: str
+    scopes: frozenset[Scope]
+    created: float
+    last_seen: float
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """``lifetime`` of a session without use and ``grace`` in seconds; at most ``per_account``."""
+
+    lifetime: float
+    grace: float
+    per_account: int
+
+
+class SessionStore:
+    """Sessions by id and by refresh token. Raises ``NotReady`` if the database does not answer."""
+
+    def __init__(
+        self, database: Database, policy: Policy, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        """``clock``: seconds since the epoch."""
+        self._database, self._policy, self._clock = database, policy, clock
+
+    async def open(
+        self, account: str, client_id: str, scopes: frozenset[Scope], caller: Caller
+    ) -> tuple[Session, str, list[str]]:
+        """A new session, its first refresh token, and the ids of older ones that had to go.
+
+        Raises:
+            InvalidCredentials: the account was removed meanwhile.
+        """
+        now, handle, secret = self._clock(), *_random()
+        row = SessionRow(
+            id=uuid.uuid4().hex,
+            account=account,
+            client_id=client_id,
+            device=device_name(caller.device),
+            scopes=format_scopes(scopes),
+            created=now,
+            last_seen=now,
+            expires=now + self._policy.lifetime,
+            handle=_digest(handle),
+            current=_digest(secret),
+            previous=None,
+            rotated=None,
+            answered=now,
+        )
+        try:
+            async with self._database.write() as session:
+                session.add(row)
+                await session.flush()
+                # Not itself, should the clock have gone back meanwhile.
+                newest_first = (
+                    select(SessionRow.id)
+                    .where(SessionRow.account == account, SessionRow.id != row.id)
+                    .order_by(SessionRow.last_seen.desc(), SessionRow.created.desc())
+                    .offset(self._policy.per_account - 1)
+                )
+                ended = list(await session.scalars(newest_first))
+                if ended:
+                    await session.execute(delete(SessionRow).where(SessionRow.id.in_(ended)))
+        except IntegrityError:
+            raise InvalidCredentials from None
+        return _session(row), _written(handle, secret), ended
+
+    async def rotate(self, token: str) -> tuple[Session, str]:
+        """Trades a refresh token for the session's next one.
+
+        Raises:
+            InvalidCredentials: it is none, or its session is over.
+            RefreshReused: it was used before; the session is over from now on.
+            RateLimited: another use of it was answered this very moment.
+        """
+        handle, secret = _read(token)
+        now, (_, successor) = self._clock(), _random()
+        is_live = (SessionRow.handle == _digest(handle)) & (SessionRow.expires > now)
+        is_current = SessionRow.current == _digest(secret)
+        may_repeat = (
+            (SessionRow.previous == _digest(secret))
+            & (SessionRow.rotated >= now - self._policy.grace)
+            & (SessionRow.answered <= now - REPEAT_AFTER)
+        )
+        seen = {
+            "current": _digest(successor),
+            "last_seen": now,
+            "answered": now,
+            "expires": now + self._policy.lifetime,
+        }
+        # Each is one statement, so that of two callers a single one finds its condition true.
+        use = update(SessionRow).where(is_live & is_current)
+        use = use.values(previous=SessionRow.current, rotated=now, **seen).returning(SessionRow)
+        repeat = update(SessionRow).where(is_live & may_repeat).values(**seen).returning(SessionRow)
+        async with self._database.write() as session:
+            for statement in (use, repeat):
+                if row := await session.scalar(statement):
+                    return _session(row), _written(handle, successor)
+            row = await session.scalar(select(SessionRow).where(is_live))
+            if row is None:
+                raise InvalidCredentials("The refresh token is not valid; sign in again.")
+            just_now = row.previous == _digest(secret) and row.answered > now - REPEAT_AFTER
+            if not just_now:
+                await session.execute(delete(SessionRow).where(SessionRow.id == row.id))
+        if just_now:
+            message = "This refresh token was used a moment ago. If the answer was lost, try again."
+            raise RateLimited(message, retry_after=REPEAT_AFTER)
+        raise RefreshReused(row.account, row.id)
+
+    async def find(self, token: str) -> Session | None:
+        """The session of a refresh token that is live, without using it."""
+        try:
+            handle, secret = _read(token)
+        except InvalidCredentials:
+            return None
+        query = select(SessionRow).where(
+            SessionRow.handle == _digest(handle),
+            SessionRow.current == _digest(secret),
+            SessionRow.expires > self._clock(),
+        )
+        async with self._database.read() as session:
+            row = await session.scalar(query)
+            return _session(row) if row else None
+
+    async def family(self, token: str) -> Session | None:
+        """The session that a refresh token belongs to, live or used up; None if it has none."""
+        try:
+            handle, _ = _read(token)
+        except InvalidCredentials:
+            return None
+        query = select(SessionRow).where(
+            SessionRow.handle == _digest(handle), SessionRow.expires > self._clock()
+        )
+        async with self._database.read() as session:
+            row = await session.scalar(query)
+            return _session(row) if row else None
+
+    async def of_account(self, account: str) -> list[Session]:
+        """The sessions of an account, the one seen last first."""
+        query = (
+            select(SessionRow)
+            .where(SessionRow.account == account, SessionRow.expires > self._clock())
+            .order_by(SessionRow.last_seen.desc(), SessionRow.id)
+        )
+        async with self._database.read() as session:
+            return [_session(row) for row in await session.scalars(query)]
+
+    async def end(self, account: str, session_id: str | None = None) -> list[str]:
+        """Ends one session of an account, or all of them; the ids of those that were there."""
+        query = delete(SessionRow).where(SessionRow.account == account)
+        if session_id is not None:
+            query = query.where(SessionRow.id == session_id)
+        async with self._database.write() as session:
+            return list(await session.scalars(query.returning(SessionRow.id)))
+
+    async def prune(self) -> None:
+        """Forgets sessions that have expired."""
+        async with self._database.write() as session:
+            await session.execute(delete(SessionRow).where(SessionRow.expires <= self._clock()))
+
+
+def device_name(text: str) -> str:
+    """What a device calls itself, cut and cleaned so that it can be shown and stored."""
+    return "".join(c for c in text if c.isprintable())[:MAX_DEVICE_CHARS]
+
+
+def is_refresh_token(text: str) -> bool:
+    """Whether it looks like one of ours."""
+    return text.startswith(PREFIX)
+
+
+def _random() -> tuple[bytes, bytes]:
+    return secrets.token_bytes(HANDLE_BYTES), secrets.token_bytes(SECRET_BYTES)
+
+
+def _written(handle: bytes, secret: bytes) -> str:
+    return PREFIX + base64.urlsafe_b64encode(handle + secret).decode()
+
+
+def _read(token: str) -> tuple[bytes, bytes]:
+    """Handle and secret of a token."""
+    length = len(PREFIX) + (HANDLE_BYTES + SECRET_BYTES) * 4 // 3
+    try:
+        if len(token) != length or not token.startswith(PREFIX):
+            raise ValueError
+        encoded = token[len(PREFIX) :].encode("ascii").translate(_STANDARD)
+        data = binascii.a2b_base64(encoded, strict_mode=True)
+    except ValueError:
+        raise InvalidCredentials("The refresh token is not valid; sign in again.") from None
+    return data[:HANDLE_BYTES], data[HANDLE_BYTES:]
+
+
+_STANDARD = bytes.maketrans(b"-_+/", b"+/\0\0")
+"""To the alphabet that is decoded, whose own spelling is refused: a token has one spelling."""
+
+
+def _digest(secret: bytes) -> str:
+    # 256 random bits need no salt and no slow hash.
+    return hashlib.sha256(secret).hexdigest()
+
+
+def _session(row: SessionRow) -> Session:
+    return Session(
+        row.id,
+        row.account,
+        row.client_id,
+        row.device,
+        known_scopes(row.scopes),
+        row.created,
+        row.last_seen,
+        row.expires,
+    )

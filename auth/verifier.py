@@ -1,0 +1,180 @@
+"""What an access token must say before it is believed (RFC 8725, RFC 9068).
+
+One policy for every transport, for our own tokens and for those of trusted issuers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from auth.issuer_settings import IssuerSettings
+from auth.keys import KeySet
+from auth.principal import Principal, Scope, known_scopes
+from auth.settings import AuthSettings
+from auth.tokens import (
+    TOKEN_TYPE,
+    Claims,
+    UnverifiedToken,
+    VerificationKey,
+    check_signature,
+    refuse,
+    take_apart,
+    verification_key,
+)
+from schemas.errors import Unauthenticated
+
+MAX_TOKEN_ID_CHARS = 128
+"""Of another issuer; the store holds no longer ones."""
+
+
+class UnknownKey(Unauthenticated):
+    """A trusted issuer's token, signed with a key that we have not seen: it may be a new one."""
+
+    def __init__(self, issuer: str) -> None:
+        super().__init__("The access token is not valid.")
+        self.issuer = issuer
+
+
+class IssuerKeys(Protocol):
+    """The keys of trusted issuers, as far as they are known at this moment."""
+
+    def settings_of(self, issuer: str) -> IssuerSettings | None:
+        """How tokens with that ``iss`` are taken; None if they are not."""
+
+    def key(self, issuer: str, kid: str) -> VerificationKey | None:
+        """The key of that id, if the issuer has published it."""
+
+
+class Verifier:
+    """Token to principal. Knows nothing of revocation, which changes after a token was verified."""
+
+    def __init__(
+        self,
+        keys: KeySet,
+        issuers: IssuerKeys,
+        settings: AuthSettings,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``clock``: seconds since the epoch."""
+        self._issuers, self._settings, self._clock = issuers, settings, clock
+        self.use(keys)
+
+    def use(self, keys: KeySet) -> None:
+        """From now on these keys of ours count and no others."""
+        self._keys = {
+            kid: verification_key(key.public, key.algorithm) for kid, key in keys.by_kid.items()
+        }
+
+    def verify(self, token: str) -> Principal:
+        """The caller that ``token`` stands for.
+
+        Raises:
+            Unauthenticated: whatever is wrong with it.
+            UnknownKey: if it may be right, and its issuer's keys should be looked at again.
+        """
+        parts = take_apart(token)
+        if parts.claims.iss == self._settings.issuer:
+            return self._verify_ours(parts)
+        issuer = self._issuers.settings_of(parts.claims.iss)
+        if issuer is None:
+            refuse("The access token was not made for this server.")
+        return self._verify_theirs(parts, issuer)
+
+    def _verify_ours(self, token: UnverifiedToken) -> Principal:
+        claims, key = token.claims, self._keys.get(token.header.kid)
+        if key is None or not _is_type(token.header.typ, (TOKEN_TYPE,)):
+            refuse()
+        check_signature(token, key)
+        if (
+            claims.jti is None
+            or claims.nbf is None
+            or claims.client_id is None
+            or not isinstance(claims.scope, str)
+        ):
+            refuse()
+        expires_at = self._check_times(claims)
+        _check_audience(claims, (self._settings.audience,))
+        return Principal(
+            claims.sub,
+            known_scopes(claims.scope),
+            claims.jti,
+            expires_at,
+            claims.iat,
+            claims.sid,
+            None if claims.models is None else frozenset(claims.models),
+            claims.client_id,
+        )
+
+    def _verify_theirs(self, token: UnverifiedToken, issuer: IssuerSettings) -> Principal:
+        claims, header = token.claims, token.header
+        if header.alg not in issuer.algorithms or not _is_type(header.typ, issuer.token_types):
+            refuse()
+        key = self._issuers.key(issuer.issuer, header.kid)
+        if key is None:
+            raise UnknownKey(issuer.issuer)
+        check_signature(token, key)
+        expires_at = self._check_times(claims)
+        _check_audience(claims, issuer.audience)
+        said = dict(claims)
+        for name, value in issuer.required_claims.items():
+            found = _claim(said, name)
+            if type(found) is not type(value) or found != value:  # True is no 1
+                refuse()
+        # A token without an id is told from others by what was signed; so is one whose id is long.
+        token_id = claims.jti
+        if token_id is None or len(token_id) > MAX_TOKEN_ID_CHARS:
+            token_id = hashlib.sha256(token.signed.encode()).hexdigest()
+        name = f"{issuer.name}|{claims.sub}"
+        return Principal(
+            name,
+            _granted(said, issuer),
+            f"{issuer.name}|{token_id}",
+            expires_at,
+            claims.iat,
+            client_id=claims.client_id or name,
+        )
+
+    def _check_times(self, claims: Claims) -> float:
+        """When it expires, tolerated skew included."""
+        now, skew = self._clock(), self._settings.clock_skew_seconds
+        if now >= claims.exp + skew:
+            refuse("The access token has expired.")
+        if max(claims.iat, claims.nbf or 0) > now + skew:
+            refuse("The access token is not valid yet.")
+        return claims.exp + skew
+
+
+def _check_audience(claims: Claims, accepted: tuple[str, ...]) -> None:
+    audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
+    if not set(audiences) & set(accepted):
+        refuse("The access token was not made for this server.")
+
+
+def _is_type(given: str, accepted: tuple[str, ...]) -> bool:
+    """Media types may leave out ``application/`` (RFC 7515, section 4.1.9)."""
+    short = given.lower().removeprefix("application/")
+    return short in {name.lower().removeprefix("application/") for name in accepted}
+
+
+def _claim(said: dict[str, object], name: str) -> object:
+    """The claim of that name, which may be a URL; else what its dots lead to; None if nothing."""
+    if name in said:
+        return said[name]
+    value: object = said
+    for step in name.split("."):
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _granted(said: dict[str, object], issuer: IssuerSettings) -> frozenset[Scope]:
+    """What the values of the issuer's claim grant here; one that is not mapped grants nothing."""
+    value = _claim(said, issuer.scope_claim)
+    words = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
+    mapped = (
+        scope for word in words if isinstance(word, str) for scope in issuer.scopes.get(word, ())
+    )
+    return frozenset(issuer.default_scopes).union(mapped)

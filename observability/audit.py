@@ -1,0 +1,55 @@
+"""The security log: who signed in, failed to, was refused, changed what. Never a secret.
+
+One structured line an event under the logger ``audit``, and a counter for each.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from observability.logging import get_logger
+from observability.metrics import Metrics
+
+
+class AuditEvent(StrEnum):
+    """What is recorded; also the label ``event`` of ``potoo_audit_events_total``."""
+
+    SIGN_IN = "sign_in"
+    SIGN_IN_FAILED = "sign_in_failed"
+    SIGN_IN_BLOCKED = "sign_in_blocked"
+    TOKEN_REFRESHED = "token_refreshed"  # noqa: S105 - an event
+    REFRESH_FAILED = "refresh_failed"
+    REFRESH_REUSED = "refresh_reused"
+    TOKEN_REVOKED = "token_revoked"  # noqa: S105 - an event
+    SESSION_ENDED = "session_ended"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - an event
+    SCOPE_DENIED = "scope_denied"
+    MODEL_DENIED = "model_denied"
+    RATE_LIMITED = "rate_limited"
+    ACCOUNT_ADDED = "account_added"
+    ACCOUNT_CHANGED = "account_changed"
+    ACCOUNT_REMOVED = "account_removed"
+    SECRET_CHANGED = "secret_changed"  # noqa: S105 - an event
+    KEYS_CHANGED = "keys_changed"
+
+
+FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}
+"""Anybody can cause these as often as they like: they are counted, and in the access log."""
+
+
+class Audit:
+    """Writes the security log."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._counters = {event: metrics.audit_events.labels(event) for event in AuditEvent}
+
+    def record(self, event: AuditEvent, **facts: object) -> None:
+        """Notes that something happened.
+
+        Args:
+            facts: such as ``account``, ``address``, ``session``; never a token or a password, nor
+                what an unknown person typed, which may be one.
+        """
+        self._counters[event].inc()
+        if event not in FREQUENT:
+            get_logger("audit").info(event, **facts)

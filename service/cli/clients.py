@@ -1,0 +1,98 @@
+"""``potoo clients``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from service.cli.accounts import (
+    BY,
+    ModelOption,
+    NameArgument,
+    ScopeOption,
+    chosen_scopes,
+    with_identity,
+)
+from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
+
+app = typer.Typer(
+    help="Add, list and remove clients: the cameras, devices and backends that sign in by "
+    "themselves.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def add(
+    name: NameArgument,
+    scope: ScopeOption = None,
+    model: ModelOption = None,
+    introspect: Annotated[
+        bool, typer.Option("--introspect", help="It may ask about others' tokens (RFC 7662).")
+    ] = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Add a client and print its secret, this once."""
+    with plain_errors():
+        from auth.administration import NewAccount
+        from service.settings import load_settings
+
+        settings = load_settings(config, data_dir=data_dir)
+        models = None if model is None else frozenset(model)
+        new = NewAccount(name, chosen_scopes(scope), models, introspect)
+        _, secret = with_identity(
+            settings,
+            lambda identity: identity.administration.add_client(new, by=BY),
+            must_exist=False,
+        )
+        typer.echo(secret)
+
+
+@app.command("list")
+def list_clients(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+    """List the clients: name, scopes, state, when the account was made."""
+    with plain_errors():
+        from auth.accounts import Kind
+        from auth.principal import format_scopes
+        from service.settings import load_settings
+
+        settings = load_settings(config, data_dir=data_dir)
+        for account in with_identity(
+            settings, lambda identity: identity.administration.all(Kind.CLIENT)
+        ):
+            state = "disabled" if account.is_disabled else "active"
+            made = datetime.fromtimestamp(account.created, UTC).isoformat(timespec="seconds")
+            typer.echo(f"{account.name}\t{format_scopes(account.scopes)}\t{state}\t{made}")
+
+
+@app.command("rotate-secret")
+def rotate_secret(
+    name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None
+) -> None:
+    """Make a new secret and print it, this once. The old one and its tokens hold no longer."""
+    with plain_errors():
+        from service.settings import load_settings
+
+        settings = load_settings(config, data_dir=data_dir)
+        secret = with_identity(
+            settings, lambda identity: identity.administration.rotate_secret(name, by=BY)
+        )
+        typer.echo(secret)
+
+
+@app.command()
+def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+    """Remove a client. Its tokens die."""
+    with plain_errors():
+        from auth.accounts import Kind
+        from service.settings import load_settings
+
+        settings = load_settings(config, data_dir=data_dir)
+        with_identity(
+            settings,
+            lambda identity: identity.administration.remove(name, Kind.CLIENT, by=BY),
+        )
+        typer.echo(f"removed {name}")

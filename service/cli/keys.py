@@ -1,0 +1,87 @@
+"""``potoo keys``."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from service.cli.shared_options import ConfigOption, DataDirOption, fail, plain_errors
+
+app = typer.Typer(help="List, rotate and retire the keys that sign tokens.", no_args_is_help=True)
+KidArgument = Annotated[str, typer.Argument(help="Id of the key.", metavar="KID")]
+
+
+@app.command("list")
+def list_keys(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+    """List the keys: id, algorithm, state (signing, next, verifying), when it was made."""
+    with plain_errors():
+        from auth.keys import KeySet
+        from service.identity import key_folder
+        from service.settings import load_settings
+
+        keys = key_folder(load_settings(config, data_dir=data_dir)).read()
+        if not keys:
+            fail("there are no keys yet: the first start makes one")
+        current = KeySet(keys, time.time())
+        for key in current.by_kid.values():
+            is_next = key.made > current.signing.made
+            state = "next" if is_next else "verifying"
+            if key == current.signing:
+                state = "signing"
+            made = "-"  # nobody says so of a secret that was given
+            if key.made > 0:
+                made = datetime.fromtimestamp(key.made, UTC).isoformat(timespec="seconds")
+            typer.echo(f"{key.kid}\t{key.algorithm}\t{state}\t{made}")
+
+
+@app.command()
+def rotate(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
+    """Make a new key. Running servers publish it at once and sign with it half a minute later.
+
+    Older keys go on verifying until they are retired.
+    """
+    with plain_errors():
+        from auth.keys import ACTIVATION_SECONDS
+        from service.identity import key_folder
+        from service.settings import load_settings
+
+        folder = key_folder(load_settings(config, data_dir=data_dir))
+        is_first = not folder.read()
+        key = folder.add()
+        when = "at once" if is_first else f"in {ACTIVATION_SECONDS:.0f} seconds"
+        typer.echo(f"{key.kid}\t{key.algorithm}\tsigns {when}")
+
+
+@app.command()
+def retire(
+    kid: KidArgument,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if tokens that it signed are still good.")
+    ] = False,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Remove a key. What it signed holds no longer, within seconds."""
+    with plain_errors():
+        from auth.keys import ACTIVATION_SECONDS, KeySet
+        from service.identity import key_folder
+        from service.settings import load_settings
+
+        settings = load_settings(config, data_dir=data_dir)
+        folder, now = key_folder(settings), time.time()
+        keys = {key.kid: key for key in folder.read()}
+        if kid not in keys:
+            fail(f"there is no key '{kid}'")
+        current = KeySet(list(keys.values()), now)
+        if current.signing.kid == kid:
+            fail("this key signs; rotate first, and wait until the next one signs")
+        lifetime = settings.auth.access_token_seconds + settings.auth.clock_skew_seconds
+        signed_until = current.signing.made + ACTIVATION_SECONDS
+        left = signed_until + lifetime - now
+        if keys[kid].made < current.signing.made and left > 0 and not force:
+            fail(f"tokens that it signed are good for {left:.0f} seconds yet (see --force)")
+        folder.remove(keys[kid])
+        typer.echo(f"retired {kid}")

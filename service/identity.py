@@ -1,0 +1,225 @@
+"""Builds everything that concerns identity, and keeps it fresh while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from auth.accounts import AccountStore
+from auth.administration import Administration
+from auth.authenticator import Authenticator
+from auth.credentials import Credentials
+from auth.database import BadDatabaseUrl, database_url, open_database, reason
+from auth.grants import Grants
+from auth.issuers import TrustedIssuers
+from auth.key_folder import KeyFolder
+from auth.keys import KeySet, UnsafeKey
+from auth.limits import RateLimiter
+from auth.lockout import Lockout, LockoutPolicy
+from auth.revocations import Revocations
+from auth.sessions import Policy, SessionStore
+from auth.tokens import TokenSigner
+from auth.verifier import Verifier
+from observability.audit import Audit, AuditEvent
+from observability.logging import get_logger
+from observability.metrics import Metrics
+from schemas.errors import NotReady
+from service.settings import Settings, SettingsError
+
+STORE_FILE = "potoo.db"
+KEYS_FOLDER = "keys"
+KEYS_SECONDS = 5.0
+"""Between looks at the folder of keys."""
+PRUNE_SECONDS = 3600.0
+LONGEST_TOKEN_SECONDS = 24 * 3600
+"""What ``potoo token`` may make; access tokens are set to live at most as long."""
+
+
+@dataclass(slots=True)
+class Identity:
+    """What the routes and the command line work with. ``keys`` is replaced when keys change."""
+
+    accounts: AccountStore
+    sessions: SessionStore
+    authenticator: Authenticator
+    grants: Grants
+    administration: Administration
+    limiter: RateLimiter
+    audit: Audit
+    revocations: Revocations
+    issuers: TrustedIssuers
+    lockout: Lockout
+    signer: TokenSigner
+    verifier: Verifier
+    key_folder: KeyFolder
+    keys: KeySet
+
+    def use(self, keys: KeySet) -> None:
+        """From now on signs and verifies with these."""
+        self.keys = keys
+        self.signer.use(keys)
+        self.verifier.use(keys)
+        self.authenticator.forget()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the store answered lately."""
+        try:
+            self.revocations.require_fresh()
+        except NotReady:
+            return False
+        return True
+
+
+def store_url(settings: Settings) -> URL:
+    """Where accounts and sessions are.
+
+    Raises:
+        SettingsError: if that is no database we can use.
+    """
+    given = settings.database_url
+    try:
+        return database_url(given.get_secret_value() if given else None, _file(settings))
+    except BadDatabaseUrl as error:
+        raise SettingsError(f"database_url: {error}") from error
+
+
+def _file(settings: Settings) -> Path:
+    return settings.data_dir / STORE_FILE
+
+
+def key_folder(settings: Settings) -> KeyFolder:
+    """Where the signing keys are."""
+    return KeyFolder(settings.data_dir / KEYS_FOLDER, settings.auth)
+
+
+@asynccontextmanager
+async def open_identity(settings: Settings, metrics: Metrics) -> AsyncIterator[Identity]:
+    """Opens the store and loads the keys; nothing is kept fresh yet.
+
+    Raises:
+        UnsafeKey, SettingsError: with a message for the operator.
+        NotReady: if the store does not answer.
+    """
+    auth = settings.auth
+    async with AsyncExitStack() as stack:
+        folder = key_folder(settings)
+        keys = folder.load()
+        database = await stack.enter_async_context(open_database(store_url(settings)))
+        audit = Audit(metrics)
+        accounts = AccountStore(database)
+        sessions = SessionStore(
+            database,
+            Policy(
+                lifetime=auth.refresh_token_days * 86_400,
+                grace=auth.refresh_grace_seconds,
+                per_account=auth.sessions_per_account,
+            ),
+        )
+        lockout = Lockout(database, LockoutPolicy(auth.failures_free, auth.longest_wait_seconds))
+        credentials = Credentials(accounts, lockout, audit, max_waiting=auth.sign_ins_waiting)
+        stack.callback(credentials.close)
+
+        def forget() -> None:
+            authenticator.forget()
+
+        revocations = Revocations(
+            database,
+            longest_life=LONGEST_TOKEN_SECONDS + auth.clock_skew_seconds,
+            max_age=auth.store_outage_seconds,
+            on_change=forget,
+        )
+        issuers = TrustedIssuers(
+            auth.issuers,
+            on_change=forget,
+            on_look=lambda name, is_up: metrics.issuer_up.labels(name).set(is_up),
+        )
+        signer, verifier = TokenSigner(keys, auth), Verifier(keys, issuers, auth)
+        authenticator = Authenticator(
+            verifier, revocations, issuers, cache_size=auth.token_cache_size
+        )
+        grants = Grants(accounts, sessions, credentials, revocations, signer, verifier, auth, audit)
+        limiter = RateLimiter(auth)
+        stack.push_async_callback(limiter.close)
+        await revocations.refresh()
+        yield Identity(
+            accounts=accounts,
+            sessions=sessions,
+            authenticator=authenticator,
+            grants=grants,
+            administration=Administration(accounts, credentials, grants, audit),
+            limiter=limiter,
+            audit=audit,
+            revocations=revocations,
+            issuers=issuers,
+            lockout=lockout,
+            signer=signer,
+            verifier=verifier,
+            key_folder=folder,
+            keys=keys,
+        )
+
+
+@asynccontextmanager
+async def keep_fresh(identity: Identity, settings: Settings) -> AsyncIterator[None]:
+    """Looks for revocations, keys and what may be forgotten, until it is left."""
+    async with identity.issuers.running():
+        tasks = [
+            asyncio.create_task(_poll_store(identity, settings.auth.store_poll_seconds)),
+            asyncio.create_task(_watch_keys(identity)),
+            asyncio.create_task(_prune(identity)),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _poll_store(identity: Identity, seconds: float) -> None:
+    log, answers = get_logger("auth"), True
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await identity.revocations.refresh()
+        except NotReady as error:
+            if answers:
+                log.error("store does not answer", reason=reason(error))  # noqa: TRY400
+            answers = False
+        else:
+            if not answers:
+                log.info("store answers")
+            answers = True
+
+
+async def _watch_keys(identity: Identity) -> None:
+    log = get_logger("auth")
+    while True:
+        await asyncio.sleep(KEYS_SECONDS)
+        try:
+            keys = identity.key_folder.load()
+        except (UnsafeKey, OSError) as error:
+            log.error("keys cannot be read; going on with those we have", reason=str(error))  # noqa: TRY400
+            continue
+        old = identity.keys
+        if keys.by_kid.keys() != old.by_kid.keys() or keys.signing.kid != old.signing.kid:
+            identity.use(keys)
+            identity.audit.record(
+                AuditEvent.KEYS_CHANGED, signing=keys.signing.kid, verifying=list(keys.by_kid)
+            )
+
+
+async def _prune(identity: Identity) -> None:
+    while True:
+        with contextlib.suppress(NotReady):
+            await identity.sessions.prune()
+            await identity.revocations.prune()
+            await identity.lockout.prune()
+        await asyncio.sleep(PRUNE_SECONDS)

@@ -1,0 +1,155 @@
+"""The forms of the OAuth endpoints, and their own way to refuse (RFC 6749, section 5.2)."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Awaitable, Callable
+from typing import Literal
+from urllib.parse import parse_qsl, unquote_plus
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from pydantic.config import JsonDict
+from starlette.responses import Response
+
+from schemas.auth import OAuthError, OAuthErrorName
+from schemas.errors import InsufficientScope, InvalidCredentials, RateLimited
+from service.transport.dependencies import limit_address
+from service.transport.http.uploads import Uploads
+
+GRANTS = ("password", "client_credentials", "refresh_token")
+FORM_TYPE = "application/x-www-form-urlencoded"
+MAX_FORM_BYTES = 16 * 1024
+_PASSWORD: JsonDict = {"format": "password"}
+
+
+class TokenForm(BaseModel):
+    """The fields of a token request (RFC 6749, sections 4.3.2, 4.4.2 and 6)."""
+
+    grant_type: Literal["password", "client_credentials", "refresh_token"]
+    username: str = ""
+    password: str = Field(default="", json_schema_extra=_PASSWORD)
+    refresh_token: str = Field(default="", json_schema_extra=_PASSWORD)
+    scope: str = Field(default="", description="Space-separated; empty for all you have.")
+    client_id: str = ""
+    client_secret: str = Field(default="", json_schema_extra=_PASSWORD)
+
+
+class AskedToken(BaseModel):
+    """The fields of a revocation (RFC 7009) or an introspection (RFC 7662)."""
+
+    token: str = Field(description="An access or a refresh token.", json_schema_extra=_PASSWORD)
+    token_type_hint: str = Field(default="", description="Not needed: they can be told apart.")
+    client_id: str = ""
+    client_secret: str = Field(default="", json_schema_extra=_PASSWORD)
+
+
+class Refused(Exception):
+    """An OAuth error answer."""
+
+    def __init__(
+        self,
+        error: OAuthErrorName,
+        description: str,
+        status: int = 400,
+        retry_after: float | None = None,
+    ) -> None:
+        self.body = OAuthError(error=error, error_description=description)
+        self.status, self.retry_after = status, retry_after
+        super().__init__(error)
+
+    def response(self) -> JSONResponse:
+        """As it goes out."""
+        headers = {"cache-control": "no-store"}
+        if self.status == 401:
+            headers["www-authenticate"] = 'Basic realm="potoo"'
+        if self.status == 429:
+            headers["retry-after"] = str(max(1, math.ceil(self.retry_after or 1)))
+        return JSONResponse(self.body.model_dump(), self.status, headers)
+
+
+async def answered(
+    request: Request, call: Callable[[], Awaitable[Response]]
+) -> tuple[Response, str]:
+    """The answer of an OAuth endpoint, and how it went: "ok" or the error's name."""
+    try:
+        await limit_address(request)
+        return await call(), "ok"
+    except RateLimited as error:
+        refused = in_oauth_words(error, client=False)
+    except Refused as error:
+        refused = error
+    return refused.response(), refused.body.error
+
+
+def in_oauth_words(error: Exception, *, client: bool) -> Refused:
+    """What the grants raise, as OAuth has it. ``client``: whether a client was to prove itself."""
+    match error:
+        case InsufficientScope():
+            return Refused("invalid_scope", error.detail)
+        case RateLimited():
+            return Refused("slow_down", error.detail, 429, error.retry_after)
+        case InvalidCredentials() if client:
+            return Refused("invalid_client", error.detail, 401)
+        case InvalidCredentials():
+            return Refused("invalid_grant", error.detail)
+        case _:
+            raise error
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form, each given once.
+
+    Every fault of it is an OAuth error, which is why FastAPI does not read it.
+
+    Raises:
+        Refused: if it is no such form.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != FORM_TYPE:
+        raise Refused("invalid_request", f"Send the parameters as {FORM_TYPE}.")
+    uploads: Uploads = request.app.state.uploads
+    with uploads.hold as hold:
+        body = await uploads.reader.read(request, hold, MAX_FORM_BYTES)
+    try:
+        pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=32)
+    except ValueError:
+        raise Refused("invalid_request", "The form is malformed.") from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):  # RFC 6749, section 3.2
+        raise Refused("invalid_request", "A parameter is given more than once.")
+    return fields
+
+
+def client_credentials(request: Request, client_id: str, secret: str) -> tuple[str, str]:
+    """Name and secret of a client: from HTTP Basic, or else from the form.
+
+    Raises:
+        Refused: if there are none, or both.
+    """
+    basic = _basic(request)
+    if basic and (secret or client_id not in {"", basic[0]}):
+        raise Refused("invalid_request", "Credentials are given in two places.")
+    name, secret = basic or (client_id, secret)
+    if not name or not secret:
+        raise Refused("invalid_request", "The name or the secret is missing.")
+    return name, secret
+
+
+def _basic(request: Request) -> tuple[str, str] | None:
+    """HTTP Basic credentials (RFC 7617), form-encoded inside (RFC 6749, section 2.3.1)."""
+    headers = request.headers.getlist("authorization")
+    if len(headers) > 1:
+        raise Refused("invalid_request", "More than one Authorization header.")
+    scheme, _, encoded = "".join(headers).partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        text = base64.b64decode(encoded, validate=True).decode()
+    except ValueError:  # not base64, not ASCII, not UTF-8
+        raise Refused("invalid_request", "The Authorization header is malformed.") from None
+    name, _, secret = text.partition(":")
+    # Swagger UI sends an empty one where nothing was filled in.
+    return (unquote_plus(name), unquote_plus(secret)) if name or secret else None

@@ -1,0 +1,47 @@
+"""``/.well-known/...``: what OAuth libraries and others look for by themselves."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from auth.principal import Scope
+from schemas.auth import JsonWebKeySet, ServerMetadata
+from service.transport.dependencies import RuntimeDep
+from service.transport.http.oauth_forms import GRANTS
+
+router = APIRouter(prefix="/.well-known", tags=["auth"])
+CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
+
+
+@router.get("/jwks.json")
+async def get_jwks(runtime: RuntimeDep, response: Response) -> JsonWebKeySet:
+    """The public keys that verify our access tokens (RFC 7517), those to come among them."""
+    response.headers["cache-control"] = "public, max-age=15"
+    return runtime.identity.keys.public()
+
+
+@router.get("/oauth-authorization-server", response_model_exclude_none=True)
+async def get_oauth_metadata(request: Request, response: Response) -> ServerMetadata:
+    """Where everything is (RFC 8414). Set `auth.issuer` to the public URL for others to rely on."""
+    issuer: str = request.app.state.settings.auth.issuer
+    base = issuer.rstrip("/") if issuer.startswith(("https://", "http://")) else _base(request)
+    response.headers["cache-control"] = "no-store"
+    return ServerMetadata(
+        issuer=issuer if issuer.startswith(("https://", "http://")) else base,
+        token_endpoint=f"{base}/v1/auth/token",
+        revocation_endpoint=f"{base}/v1/auth/revoke",
+        introspection_endpoint=f"{base}/v1/auth/introspect",
+        jwks_uri=f"{base}/.well-known/jwks.json",
+        scopes_supported=sorted(Scope),
+        grant_types_supported=list(GRANTS),
+        token_endpoint_auth_methods_supported=[*CLIENT_METHODS, "none"],
+        introspection_endpoint_auth_methods_supported=CLIENT_METHODS,
+        service_documentation=f"{base}/docs",
+    )
+
+
+def _base(request: Request) -> str:
+    """This server as the caller reached it: the socket's address, not what a header says."""
+    host, port = request.scope.get("server") or ("127.0.0.1", None)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{request.scope['scheme']}://{shown}" + (f":{port}" if port else "")
