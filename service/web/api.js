@@ -1,16 +1,20 @@
 // The server's API, as far as the page needs it. Addresses are relative, so that the page also
 // works where a reverse proxy serves Potoo under a path.
 
-const SCOPES = "classify models:read";
+const SCOPES = ["classify models:read", "classify"]; // who may not see the models still signs in
 const NETWORK = 0; // the status of a request that got no answer
 const TEMPORARY = new Set([NETWORK, 408, 429, 502, 503, 504]);
+const seconds = new Intl.NumberFormat("en", { style: "unit", unit: "second", unitDisplay: "long" });
+const REFRESH_SECONDS = 8; // three tries end within the time in which the server allows a repeat
 
 /** A request that failed. `message` is for people; `status` is 0 if there was no answer. */
 export class Problem extends Error {
-  constructor(status, message, code = "") {
+  /** @param retryAfter seconds after which the server would like to hear of it again; 0: unsaid. */
+  constructor(status, message, code = "", retryAfter = 0) {
     super(message);
     this.status = status;
     this.code = code;
+    this.retryAfter = retryAfter;
   }
 
   /** Whether the same request may succeed later. */
@@ -20,21 +24,52 @@ export class Problem extends Error {
 }
 
 /**
- * Trades name and password for an access token (RFC 6749, section 4.3).
+ * Trades name and password for an access and a refresh token (RFC 6749, section 4.3).
  * The page asks for the least that it needs: an administrator's token has no business here.
  */
-export async function signIn(name, password) {
+export async function signIn(username, password, [scope, ...less] = SCOPES) {
   try {
-    return await requestToken(name, password, SCOPES);
+    return await requestTokens({ grant_type: "password", username, password, scope });
   } catch (problem) {
-    if (problem.code !== "invalid_scope") throw problem;
-    return await requestToken(name, password, "classify"); // may not see the models
+    if (problem.code !== "invalid_scope" || less.length === 0) throw problem;
+    return await signIn(username, password, less);
   }
 }
 
-function requestToken(username, password, scope) {
-  const body = new URLSearchParams({ grant_type: "password", username, password, scope });
-  return request("v1/auth/token", { method: "POST", body });
+/** Trades a refresh token for the next access and refresh token (RFC 6749, section 6). */
+export function refresh(refreshToken) {
+  const fields = { grant_type: "refresh_token", refresh_token: refreshToken };
+  return requestTokens(fields, AbortSignal.timeout(REFRESH_SECONDS * 1000));
+}
+
+function requestTokens(fields, signal) {
+  return request("v1/auth/token", { method: "POST", body: new URLSearchParams(fields), signal });
+}
+
+/** Ends the session of a refresh token (RFC 7009), even if the page is left; nobody waits for it. */
+export function revoke(refreshToken) {
+  const body = new URLSearchParams({ token: refreshToken });
+  fetch("v1/auth/revoke", { method: "POST", body, keepalive: true }).catch(() => {});
+}
+
+/** The devices that are signed in as the same person, as in `GET /v1/auth/sessions`. */
+export async function listSessions(token) {
+  return (await request("v1/auth/sessions", { headers: bearer(token) })).sessions;
+}
+
+/** Signs one of them out; it may be gone already. */
+export async function endSession(token, id) {
+  const address = `v1/auth/sessions/${encodeURIComponent(id)}`;
+  try {
+    await request(address, { method: "DELETE", headers: bearer(token) });
+  } catch (problem) {
+    if (problem.status !== 404) throw problem;
+  }
+}
+
+/** The description of the API (OpenAPI), where it is for people with an account. */
+export function readDocument(token, address) {
+  return request(address, { headers: bearer(token) });
 }
 
 /** The models served, as in `GET /v1/models`; empty if the token does not allow to see them. */
@@ -79,8 +114,11 @@ async function request(address, options) {
     throw new Problem(NETWORK, "The server cannot be reached.");
   }
   const answer = parse(body);
-  if (response.ok && answer) return answer;
-  throw new Problem(response.status, explain(response.status, answer), answer?.code ?? answer?.error);
+  if (response.status === 204 || (response.ok && answer)) return answer;
+  const retryAfter = Number(response.headers.get("retry-after")) || 0;
+  const wait = response.status === 429 && retryAfter ? ` Try again in ${seconds.format(retryAfter)}.` : "";
+  const message = explain(response.status, answer) + wait;
+  throw new Problem(response.status, message, answer?.code ?? answer?.error, retryAfter);
 }
 
 function parse(text) {

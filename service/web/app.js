@@ -1,15 +1,17 @@
 // The page: sign in, show photos, read the answers. No framework, nothing from elsewhere.
-// The access token lives in this module's memory alone: a reload forgets it.
 
 import { Problem, classify, listModels, signIn } from "./api.js";
 import { Card } from "./card.js";
+import { Devices } from "./devices.js";
 import { save, toCsv, toJson } from "./exports.js";
 import { Queue } from "./queue.js";
+import { Session } from "./session.js";
 
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const $ = (id) => document.getElementById(id);
 const queue = new Queue(send, showProgress);
-let token = null;
+const devices = new Devices(asMe, signOut);
+let session = null;
 let cards = [];
 let isBusy = false;
 
@@ -26,12 +28,12 @@ function takeTokenFromLink() {
 async function start() {
   const linked = takeTokenFromLink();
   if (linked === null) {
-    if (!token) askToSignIn();
+    if (!session) askToSignIn();
     return;
   }
   try {
     if (!JWT.test(linked)) throw new Problem(401, "not a token");
-    await enter(linked, subjectOf(linked));
+    await enter(new Session({ access_token: linked }), subjectOf(linked)); // until it expires
   } catch (problem) {
     const isStale = problem.status === 401;
     askToSignIn(isStale ? "This link no longer works. Sign in with name and password." : problem.message);
@@ -44,8 +46,7 @@ async function submitSignIn(event) {
   $("sign-in-button").disabled = true;
   $("sign-in-notice").hidden = true;
   try {
-    const issued = await signIn(name, $("password").value);
-    await enter(issued.access_token, name);
+    await enter(new Session(await signIn(name, $("password").value)), name);
   } catch (problem) {
     askToSignIn(problem.message);
     $("password").select();
@@ -54,10 +55,16 @@ async function submitSignIn(event) {
   }
 }
 
-/** Starts to work with a token. Throws a Problem if the server does not take it. */
-async function enter(newToken, name) {
-  showModels(await listModels(newToken));
-  token = newToken;
+/** Starts to work as somebody. Throws a Problem if the server does not take the token. */
+async function enter(newSession, name) {
+  try {
+    showModels(await newSession.call(listModels));
+  } catch (problem) {
+    newSession.end();
+    throw problem;
+  }
+  session?.end();
+  session = newSession;
   $("password").value = "";
   $("name").value = name; // for the next time
   $("user-name").textContent = name;
@@ -71,8 +78,10 @@ async function enter(newToken, name) {
 
 /** Shows the form; what is on the page already stays, and goes on once somebody has signed in. */
 function askToSignIn(notice = "") {
-  token = null;
+  session?.end();
+  session = null;
   queue.close();
+  devices.close();
   $("account").hidden = true;
   $("workspace").hidden = cards.length === 0;
   $("sign-in").hidden = false;
@@ -87,6 +96,20 @@ function signOut() {
   $("name").value = "";
   askToSignIn();
   announce("Signed out.");
+}
+
+/** Calls the API as whoever is signed in; if that is over, asks to sign in again. */
+async function asMe(use) {
+  const asked = session;
+  try {
+    return await asked.call(use);
+  } catch (problem) {
+    // Several answers may come back late; only the first one ends the session.
+    if (problem.status === 401 && asked === session) {
+      askToSignIn("Your sign-in has run out. Sign in again, and the waiting photos go on.");
+    }
+    throw problem;
+  }
 }
 
 /** Whom a token stands for, to be shown only: the server alone verifies tokens. */
@@ -128,14 +151,10 @@ function add(files) {
 
 /** Asks the server about one photo; called by the queue. */
 async function send(card, signal) {
-  const sentWith = token;
   try {
-    return await classify(sentWith, card.file, { model: $("model").value, signal });
+    const model = $("model").value;
+    return await asMe((token) => classify(token, card.file, { model, signal }));
   } catch (problem) {
-    // Several answers may come back late; only the first one ends the session.
-    if (problem.status === 401 && sentWith === token) {
-      askToSignIn("Your sign-in has run out. Sign in again, and the waiting photos go on.");
-    }
     if (problem.status === 0 && !(await isReadable(card.file))) {
       throw new Problem(400, "The file cannot be read: it is a folder, or it was moved or changed.");
     }
@@ -203,6 +222,7 @@ function announce(text) {
 
 $("sign-in-form").addEventListener("submit", submitSignIn);
 $("sign-out").addEventListener("click", signOut);
+$("who").addEventListener("click", () => devices.open());
 $("choose").addEventListener("click", () => $("files").click());
 $("take").addEventListener("click", () => $("camera").click());
 for (const input of [$("files"), $("camera")]) {
@@ -220,6 +240,9 @@ $("clear").addEventListener("click", () => {
 $("save-csv").addEventListener("click", () => save("potoo.csv", toCsv(cards), "text/csv"));
 $("save-json").addEventListener("click", () => save("potoo.json", toJson(cards), "application/json"));
 addEventListener("hashchange", start);
+addEventListener("pagehide", (event) => {
+  if (!event.persisted) session?.end(); // nobody will come back to these tokens
+});
 
 // The whole window takes drops: a photo that misses the zone must not replace the page.
 addEventListener("dragover", (event) => {

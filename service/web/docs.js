@@ -1,12 +1,75 @@
-// Swagger UI from this machine: no CDN, so it works offline.
-"use strict";
+// Swagger UI from this machine: no CDN, so it works offline. Where the description of the API is
+// for people with an account, it asks who is there, fetches it and forgets the tokens again.
 
-SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  displayRequestDuration: true,
-  persistAuthorization: false,
-  tryItOutEnabled: true,
-  validatorUrl: null,
-});
+import { readDocument, revoke, signIn } from "./api.js";
+
+const DOCUMENT = "openapi.json";
+const SCOPES = ["models:read", ""]; // any token will do: little if possible, else all there is
+const $ = (id) => document.getElementById(id);
+
+function show(source) {
+  SwaggerUIBundle({
+    ...source,
+    dom_id: "#swagger-ui",
+    deepLinking: true,
+    displayRequestDuration: true,
+    persistAuthorization: false,
+    tryItOutEnabled: true,
+    validatorUrl: null,
+  });
+}
+
+/** In place of the docs, in the style of the page: `style.css` must not touch Swagger UI. */
+function askToSignIn() {
+  const style = document.createElement("link");
+  Object.assign(style, { rel: "stylesheet", href: "static/style.css" });
+  style.addEventListener("load", () => {
+    const main = $("gate").content.cloneNode(true).firstElementChild;
+    document.body.append(main);
+    document.body.classList.add("greeting");
+    $("sign-in-form").addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const spec = await read();
+      if (!spec) return;
+      main.remove();
+      style.remove();
+      document.body.classList.remove("greeting");
+      show({ spec });
+    });
+    $("name").focus();
+  });
+  document.head.append(style);
+}
+
+/** The document, for whose name and password are in the form; null if it says what is wrong. */
+async function read() {
+  $("sign-in-button").disabled = true;
+  $("sign-in-notice").hidden = true;
+  try {
+    const issued = await signIn($("name").value, $("password").value, SCOPES);
+    try {
+      return await readDocument(issued.access_token, DOCUMENT);
+    } finally {
+      revoke(issued.refresh_token);
+    }
+  } catch (problem) {
+    $("sign-in-notice").textContent = problem.message;
+    $("sign-in-notice").hidden = false;
+    $("password").select();
+    return null;
+  } finally {
+    $("sign-in-button").disabled = false;
+  }
+}
+
+/** Whether nobody may read the document without a token. */
+async function isGuarded() {
+  try {
+    return (await fetch(DOCUMENT, { method: "HEAD", cache: "no-store" })).status === 401;
+  } catch {
+    return false; // Swagger UI says that it cannot be reached
+  }
+}
+
+if (await isGuarded()) askToSignIn();
+else show({ url: DOCUMENT });
