@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.databases import fresh_database, postgres_folder, postgres_server, redis_server
+from tests.issuer import Issuer, issuer_process
 from tests.server import LiveServer, serve
 from tests.tiny_model import write_model
 
@@ -28,7 +30,13 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
     """A real server with the colour model, for tests that leave it as they found it."""
-    with serve(tmp_path_factory.mktemp("server"), models=colours) as live:
+    # Tests guess passwords and sign in as often as they like.
+    with serve(
+        tmp_path_factory.mktemp("server"),
+        models=colours,
+        POTOO_AUTH__FAILURES_FREE="0",
+        POTOO_AUTH__SESSIONS_PER_ACCOUNT="10000",
+    ) as live:
         yield live
 
 
@@ -37,3 +45,41 @@ def client(server: LiveServer) -> Iterator[httpx.Client]:
     """Signed in at that server, allowed to classify and to see the models."""
     with server.client() as signed_in:
         yield signed_in
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a PostgreSQL server; ``fresh_database`` makes a database on it."""
+    with postgres_folder() as folder, postgres_server(folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a Redis server."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'potoo.db'}"
+    else:
+        with fresh_database(request.getfixturevalue("postgres")) as url:
+            yield url
+
+
+@pytest.fixture(scope="session")
+def issuer_of_all() -> Iterator[Issuer]:
+    with issuer_process() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def issuer(issuer_of_all: Issuer) -> Iterator[Issuer]:
+    """A trusted issuer, which tests may treat as they like; with one fresh key."""
+    issuer_of_all.rotate(keep=False)
+    yield issuer_of_all
+    issuer_of_all.behave()

@@ -9,7 +9,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,3 +111,16 @@ def serve(
         finally:
             process.kill()
             process.stdout.close()
+
+
+def serve_together(
+    stack: ExitStack, folders: list[Path], *, models: Path, **environment: str
+) -> list[LiveServer]:
+    """Starts a server in each folder, all at the same moment."""
+
+    def start(folder: Path) -> LiveServer:
+        server = serve(folder, models=models, arguments=(), **environment)
+        return stack.enter_context(server)
+
+    with ThreadPoolExecutor(len(folders)) as threads:
+        return list(threads.map(start, folders))

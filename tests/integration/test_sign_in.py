@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from urllib.parse import quote_plus
 
 import httpx
@@ -16,13 +14,23 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from tests.integration.accounts import (
+    TOKEN_URL,
+    Device,
+    add_device,
+    add_person,
+    basic,
+    bearer,
+    holds,
+    oauth_error,
+    refreshed,
+)
 from tests.integration.answers import PROBLEM_TYPE, assert_tells_nothing, refusal
-from tests.server import PASSWORD, LiveServer, serve
+from tests.server import PASSWORD, LiveServer
 
-URL = "/v1/auth/token"
+URL = TOKEN_URL
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 SIGN_IN = {"grant_type": "password", "username": "admin", "password": PASSWORD}
-DEVICE = {"grant_type": "client_credentials", "client_id": "admin", "client_secret": PASSWORD}
 
 
 @pytest.fixture
@@ -30,23 +38,6 @@ def stranger(server: LiveServer) -> Iterator[httpx.Client]:
     """A client without a token."""
     with httpx.Client(base_url=server.url, timeout=30) as client:
         yield client
-
-
-def basic(name: str, secret: str) -> dict[str, str]:
-    """An HTTP Basic header, form-encoded inside (RFC 6749, section 2.3.1)."""
-    text = f"{quote_plus(name)}:{quote_plus(secret)}"
-    return {"authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
-
-
-def oauth_error(answer: httpx.Response) -> tuple[int, str]:
-    """Status and error of a refused token request (RFC 6749, section 5.2)."""
-    body = answer.json()
-    assert set(body) == {"error", "error_description"}
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.status_code != 401 or "www-authenticate" in answer.headers
-    assert_tells_nothing(answer)
-    return answer.status_code, body["error"]
 
 
 def decoded(segment: str) -> bytes:
@@ -67,29 +58,71 @@ def verify(key: ec.EllipticCurvePublicKey, token: str) -> None:
     key.verify(encode_dss_signature(r, s), signed.encode(), ec.ECDSA(hashes.SHA256()))
 
 
+@pytest.fixture(scope="module")
+def device(server: LiveServer) -> Device:
+    return add_device(server)
+
+
 @pytest.mark.parametrize(
-    ("form", "headers"),
+    ("more", "headers"),
     [
-        (SIGN_IN, {}),
-        (DEVICE, {}),
-        ({"grant_type": "client_credentials"}, basic("admin", PASSWORD)),
-        (SIGN_IN, {"authorization": "Basic Og=="}),
-        (SIGN_IN | {"client_id": "", "client_secret": "", "scope": ""}, {}),
-        (SIGN_IN | {"client_id": "an app", "anything": "else"}, {}),
+        ({}, {}),
+        ({}, {"authorization": "Basic Og=="}),
+        ({"client_id": "", "client_secret": "", "scope": ""}, {"authorization": "Basic Og=="}),
+        ({"client_id": "an app", "anything": "else"}, {}),
     ],
-    ids=["password", "secret in the form", "secret in Basic", "as Swagger UI", "blanks", "more"],
+    ids=["bare", "an empty Basic header", "as Swagger UI", "more fields"],
 )
-def test_a_token_is_issued(
-    stranger: httpx.Client, form: dict[str, str], headers: dict[str, str]
+def test_a_person_signs_in(
+    server: LiveServer, stranger: httpx.Client, more: dict[str, str], headers: dict[str, str]
 ) -> None:
-    answer = stranger.post(URL, data=form, headers=headers)
+    answer = stranger.post(URL, data=SIGN_IN | more, headers=headers)
     body = answer.json()
     assert (answer.status_code, body["token_type"]) == (200, "Bearer")
-    assert body["scope"].split() == ["admin", "classify", "models:read"]
+    assert {"admin", "classify", "models:read"} < set(body["scope"].split())
     assert answer.headers["cache-control"] == "no-store"
+    assert set(body) == {"access_token", "token_type", "expires_in", "scope", "refresh_token"}
+    assert holds(server, body["access_token"])
+
+
+@pytest.mark.parametrize("place", ["form", "Basic", "Basic and its name in the form"])
+def test_a_device_signs_in_and_gets_no_refresh_token(
+    stranger: httpx.Client, device: Device, place: str
+) -> None:
+    form, headers = device.form(), basic(device.name, device.secret)
+    if place == "form":
+        headers = {}
+    else:
+        del form["client_secret"]
+    if place == "Basic":
+        del form["client_id"]
+    answer = stranger.post(URL, data=form, headers=headers)
+    assert answer.status_code == 200, answer.text
+    body = answer.json()
     assert set(body) == {"access_token", "token_type", "expires_in", "scope"}
-    bearer = {"authorization": f"Bearer {body['access_token']}"}
-    assert stranger.get("/v1/models", headers=bearer).status_code == 200
+    assert body["scope"] == "classify models:read"
+    token = bearer(body["access_token"])
+    assert stranger.get("/v1/models", headers=token).status_code == 200
+
+
+def test_each_kind_of_account_signs_in_its_own_way(server: LiveServer, device: Device) -> None:
+    person = add_person(server)
+    as_device = {"grant_type": "client_credentials", "client_id": person.name}
+    answer = httpx.post(server.url + URL, data=as_device | {"client_secret": person.password})
+    assert oauth_error(answer) == (401, "invalid_client")
+    as_person = {"grant_type": "password", "username": device.name, "password": device.secret}
+    assert oauth_error(httpx.post(server.url + URL, data=as_person)) == (400, "invalid_grant")
+
+
+def test_credentials_in_two_places_are_refused(stranger: httpx.Client, device: Device) -> None:
+    header = basic(device.name, device.secret)
+    answer = stranger.post(URL, data=device.form(), headers=header)
+    assert oauth_error(answer) == (400, "invalid_request")
+    other = {"grant_type": "client_credentials", "client_id": "another"}
+    assert oauth_error(stranger.post(URL, data=other, headers=header))[0] == 400
+    twice = [("authorization", header["authorization"])] * 2
+    form = {"grant_type": "client_credentials"}
+    assert oauth_error(stranger.post(URL, data=form, headers=twice)) == (400, "invalid_request")
 
 
 @pytest.mark.parametrize("scope", ["classify", "models:read classify", " classify  classify "])
@@ -117,6 +150,14 @@ REFUSED: dict[str, tuple[bytes, tuple[int, str]]] = {
     "a name of no UTF-8": (b"grant_type=password&username=%FF%ED%A0%80&password=%FF", (400, "invalid_grant")),
     "a name of 10 kB": (b"grant_type=password&username=" + b"a" * 10_000 + b"&password=x", (400, "invalid_grant")),
     "a password of 10 kB": (b"grant_type=password&username=admin&password=" + b"a" * 10_000, (400, "invalid_grant")),
+    "a scope of no UTF-8": (b"grant_type=password&username=admin&password=x&scope=%ED%A0%80", (400, "invalid_scope")),
+    "a client with NUL": (b"grant_type=client_credentials&client_id=a%00b&client_secret=x", (400, "invalid_request")),
+    "a client of 10 kB": (b"grant_type=client_credentials&client_id=" + b"a" * 10_000 + b"&client_secret=x", (400, "invalid_request")),
+    "an app with NUL": (b"grant_type=password&username=admin&password=x&client_id=%00", (400, "invalid_request")),
+    "an app of no UTF-8": (b"grant_type=password&username=admin&password=x&client_id=%ED%A0%80", (400, "invalid_grant")),
+    "no refresh token": (b"grant_type=refresh_token", (400, "invalid_request")),
+    "bytes of no UTF-8": (b"grant_type=password&username=\xff&password=x", (400, "invalid_request")),
+    "too many fields": (b"&".join(b"f%d=" % number for number in range(40)), (400, "invalid_request")),
     "a wrong secret": (b"grant_type=client_credentials&client_id=admin&client_secret=wrong", (401, "invalid_client")),
     "an unknown device": (b"grant_type=client_credentials&client_id=nobody&client_secret=wrong", (401, "invalid_client")),
 }  # fmt: skip
@@ -137,14 +178,16 @@ def test_a_scope_that_there_is_not_is_refused(stranger: httpx.Client, scope: str
 
 @pytest.mark.parametrize("grant", ["password", "client_credentials"])
 def test_an_unknown_name_and_a_wrong_password_get_the_same_answer(
-    stranger: httpx.Client, grant: str
+    server: LiveServer, stranger: httpx.Client, grant: str
 ) -> None:
+    known = add_person(server).name if grant == "password" else add_device(server).name
+
     def answer(name: str) -> tuple[int, bytes]:
         keys = ("username", "password") if grant == "password" else ("client_id", "client_secret")
         got = stranger.post(URL, data={"grant_type": grant, keys[0]: name, keys[1]: "wrong"})
         return got.status_code, got.content
 
-    assert answer("admin") == answer("nobody")
+    assert answer(known) == answer("nobody")
 
 
 @pytest.mark.parametrize(
@@ -213,8 +256,10 @@ def test_the_published_keys_have_no_private_parts(stranger: httpx.Client) -> Non
 def test_a_token_says_what_rfc_9068_asks_for(server: LiveServer) -> None:
     header, claims, _ = server.token().split(".")
     assert json.loads(decoded(header))["typ"] == "at+jwt"
-    needed = {"iss", "exp", "aud", "sub", "client_id", "iat", "jti", "scope"}
-    assert set(json.loads(decoded(claims))) == needed
+    needed = {"iss", "exp", "aud", "sub", "client_id", "iat", "nbf", "jti", "scope", "sid"}
+    said = json.loads(decoded(claims))
+    assert set(said) == needed
+    assert said["exp"] - said["iat"] == 900
 
 
 def test_no_two_tokens_are_the_same(stranger: httpx.Client) -> None:
@@ -227,40 +272,26 @@ def test_the_log_holds_neither_passwords_nor_tokens(
 ) -> None:
     secret = "correct horse battery staple"
     stranger.post(URL, data=SIGN_IN | {"password": secret})
-    stranger.post(URL, data=DEVICE | {"client_secret": secret})
+    stranger.post(
+        URL,
+        data={"grant_type": "client_credentials", "client_id": "admin", "client_secret": secret},
+    )
     stranger.post(URL, data={"grant_type": "client_credentials"}, headers=basic("admin", secret))
     stranger.get("/v1/models", params={"access_token": secret, "token": server.token()})
+    issued = stranger.post(URL, data=SIGN_IN).json()
+    refreshed(server, issued["refresh_token"])
+    refreshed(server, issued["refresh_token"])
+    device = add_device(server)
+    stranger.post(URL, data=device.form())
     log = server.events()
     spellings = (
         secret,
         quote_plus(secret),
         PASSWORD,
         server.token(),
+        issued["access_token"],
+        issued["refresh_token"],
+        device.secret,
         basic("admin", secret)["authorization"],
     )
     assert not [spelling for spelling in spellings if spelling in log]
-
-
-# Guessing
-
-
-def guess(url: str, number: int) -> httpx.Response:
-    """One wrong password, from ever another address if a proxy's header is believed."""
-    headers = {"x-forwarded-for": f"192.0.2.{number}"}
-    return httpx.post(f"{url}{URL}", data=SIGN_IN | {"password": f"{number}"}, headers=headers)
-
-
-def test_too_many_sign_ins_at_once_are_told_to_come_back(tmp_path: Path, colours: Path) -> None:
-    with (
-        serve(tmp_path, models=colours, POTOO_AUTH__SIGN_INS_WAITING="1") as server,
-        ThreadPoolExecutor(16) as crowd,
-    ):
-        answers = list(crowd.map(lambda number: guess(server.url, number), range(64)))
-        errors = {oauth_error(answer) for answer in answers}
-        assert errors == {(400, "invalid_grant"), (429, "temporarily_unavailable")}
-        assert all(
-            int(answer.headers["retry-after"]) >= 1
-            for answer in answers
-            if answer.status_code == 429
-        )
-        assert server.token()

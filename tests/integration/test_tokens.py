@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,17 +24,22 @@ def stranger(server: LiveServer) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_every_route_that_declares_security_needs_a_token(
+OPEN = {"/v1/auth/token", "/v1/auth/revoke", "/v1/auth/introspect"}
+"""What proves itself by what is in the form."""
+
+
+def test_every_route_but_those_of_oauth_needs_a_token(
     server: LiveServer, stranger: httpx.Client
 ) -> None:
     paths: dict[str, dict[str, Any]] = stranger.get("/openapi.json").json()["paths"]
     guarded = [
-        (method, path.replace("{name}", "colours"))
+        (method, path.replace("{name}", "colours").replace("{session_id}", "x"))
         for path, operations in paths.items()
-        for method, operation in operations.items()
-        if operation.get("security")
+        for method in operations
+        if path.startswith("/v1/") and path not in OPEN
     ]
-    assert len(guarded) == 4
+    assert len(guarded) == 16
+    assert set(paths) >= OPEN
     for method, path in guarded:
         assert refusal(stranger.request(method, path)) == UNAUTHENTICATED
         forged = {"authorization": f"Bearer {server.token()[:-4]}AAAA"}
@@ -143,3 +150,37 @@ def test_a_refusal_of_the_token_comes_before_everything_else(stranger: httpx.Cli
     bad = {"content-type": "nonsense", "accept": "text/html", "content-encoding": "gzip"}
     answer = stranger.post("/v1/classify?top_k=x", content=b"x", headers=bad)
     assert refusal(answer) == UNAUTHENTICATED
+
+
+def encoded(part: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+
+
+def test_a_token_that_was_tampered_with_is_refused(
+    server: LiveServer, stranger: httpx.Client
+) -> None:
+    token = server.token()
+    header, claims, signature = token.split(".")
+    said = json.loads(base64.urlsafe_b64decode(claims + "=="))
+    kid = json.loads(base64.urlsafe_b64decode(header + "=="))["kid"]
+    other = server.token("admin").rpartition(".")[2]
+    forged = {
+        "no algorithm": f"{encoded({'alg': 'none', 'typ': 'at+jwt', 'kid': kid})}.{claims}.",
+        "an ID token": f"{encoded({'alg': 'ES256', 'typ': 'JWT', 'kid': kid})}.{claims}.{signature}",
+        "no signature": f"{header}.{claims}.",
+        "another's signature": f"{header}.{claims}.{other}",
+        "more scopes": f"{header}.{encoded(said | {'scope': 'admin'})}.{signature}",
+        "another life": f"{header}.{encoded(said | {'exp': 2**40})}.{signature}",
+        "five parts": f"{token}.{claims}.{signature}",
+        "10 kB": f"{header}.{claims}{'A' * 10_000}.{signature}",
+    }
+    for name, text in forged.items():
+        answer = stranger.get("/v1/models", headers={"authorization": f"Bearer {text}"})
+        assert refusal(answer) == UNAUTHENTICATED, name
+    assert stranger.get("/v1/models", headers={"authorization": f"Bearer {token}"}).is_success
+
+
+def test_a_token_of_a_megabyte_does_not_get_far(server: LiveServer) -> None:
+    request = b"GET /v1/models HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + b"A" * 2**20
+    (answer,) = exchange(server.address, request + b"\r\n\r\n")
+    assert answer.problem["status"] == 431

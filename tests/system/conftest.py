@@ -8,6 +8,9 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser import open_browser
+from tests.integration.accounts import Person, add_person
+from tests.server import LiveServer
+from tests.system.wire import Wire
 
 
 @pytest.fixture(scope="module")
@@ -18,3 +21,15 @@ def browser() -> Iterator[Browser]:
     """
     with open_browser() as chromium:
         yield chromium
+
+
+@pytest.fixture
+def person(server: LiveServer) -> Person:
+    """Somebody who is signed in nowhere yet."""
+    return add_person(server)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    """For ``signed_in`` to tap."""
+    return Wire()

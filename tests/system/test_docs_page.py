@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser import Visit, photo, visit
+from tests.integration.accounts import add_person, holds
 from tests.pictures import BLUE, plain
-from tests.server import PASSWORD, LiveServer
+from tests.server import PASSWORD, LiveServer, serve
+
+DRESS = """() => ["body", ".sign-in", "#name", "#sign-in-button", "#sign-in-title"].map((part) => {
+    const style = getComputedStyle(document.querySelector(part));
+    return [style.color, style.backgroundColor, style.fontSize, style.borderRadius, style.width];
+})"""
 
 
 @pytest.fixture
@@ -74,3 +82,103 @@ def test_a_wrong_password_does_not_authorize(docs: Visit) -> None:
     dialogue = authorize(docs, "not the password")
     expect(dialogue.locator(".errors").first).to_contain_text("Bad Request, error: invalid_grant")
     expect(dialogue.get_by_role("heading", name="Authorized")).to_have_count(0)
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
+    """A server whose docs are for people with an account."""
+    with serve(tmp_path_factory.mktemp("guarded"), models=colours, POTOO_DOCS="token") as live:
+        yield live
+
+
+@pytest.fixture
+def gate(browser: Browser, guarded: LiveServer) -> Iterator[Visit]:
+    """The docs of that server, before anybody signed in."""
+    with visit(browser, guarded.url) as visited:
+        visited.page.goto(f"{guarded.url}/docs")
+        expect(visited.page.get_by_label("Name")).to_be_focused()
+        assert visited.faults == ["401 for /openapi.json"]  # how the page learns of it
+        visited.faults.clear()
+        yield visited
+
+
+def test_guarded_docs_ask_who_is_there_and_show_the_api(gate: Visit, guarded: LiveServer) -> None:
+    expect(gate.page.locator(".opblock")).to_have_count(0)
+    assert gate.page.request.get(f"{guarded.url}/openapi.json").status == 401
+    with gate.page.expect_response("**/v1/auth/token") as answered:
+        gate.sign_in()
+    expect(gate.page.locator("#operations-classify-classify")).to_be_visible()
+    expect(gate.page.locator("form")).to_have_count(0)
+    kept = gate.page.evaluate("JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    issued = answered.value.json()
+    assert issued["scope"] == "models:read"
+    for token in (issued["access_token"], issued["refresh_token"]):
+        assert token not in kept + gate.page.content() + gate.page.url
+    assert gate.page.context.cookies() == []
+
+
+def test_guarded_docs_sign_out_as_soon_as_they_have_the_document(
+    gate: Visit, guarded: LiveServer
+) -> None:
+    with (
+        gate.page.expect_response("**/v1/auth/token") as answered,
+        gate.page.expect_response("**/v1/auth/revoke") as revoked,
+    ):
+        gate.sign_in()
+    assert revoked.value.status == 200
+    assert not holds(guarded, answered.value.json()["access_token"])
+
+
+def test_guarded_docs_work_like_open_ones(gate: Visit) -> None:
+    gate.sign_in()
+    expect(gate.page.locator(".opblock").first).to_be_visible()
+    dialogue = authorize(gate)
+    dialogue.get_by_role("button", name="Close", exact=True).first.click()
+    block = opened(gate, "classify-classify")
+    block.locator("input[type=file]").first.set_input_files(photo("blue.png", plain(BLUE)))
+    answer = execute(block)
+    expect(answer.locator(".response-col_status").last).to_contain_text("200")
+    expect(answer).to_contain_text('"label": "blue"')
+
+
+def test_guarded_docs_stay_closed_for_a_wrong_password(gate: Visit) -> None:
+    gate.sign_in(password="not the password")
+    expect(gate.page.get_by_role("alert")).to_have_text("The name or the password is wrong.")
+    expect(gate.page.locator(".opblock")).to_have_count(0)
+    gate.sign_in()
+    expect(gate.page.locator(".opblock").first).to_be_visible()
+
+
+@pytest.mark.parametrize("scopes", [["metrics"], ["classify"]])
+def test_any_account_may_read_guarded_docs(
+    gate: Visit, guarded: LiveServer, scopes: list[str]
+) -> None:
+    person = add_person(guarded, scopes=scopes)
+    gate.sign_in(person.name, person.password)
+    expect(gate.page.locator(".opblock").first).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [320, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_form_of_guarded_docs_is_dressed_like_the_page(
+    browser: Browser, guarded: LiveServer, *, scheme: str, width: int
+) -> None:
+    profile = {"viewport": {"width": width, "height": 700}, "color_scheme": scheme}
+    with visit(browser, guarded.url, **profile) as visited:
+        expect(visited.page.get_by_label("Name")).to_be_visible()
+        dressed = visited.page.evaluate(DRESS)
+        visited.page.goto(f"{guarded.url}/docs")
+        expect(visited.page.get_by_label("Name")).to_be_focused()
+        assert visited.page.evaluate(DRESS) == dressed
+        assert visited.page.evaluate("document.documentElement.scrollWidth") == width
+        visited.sign_in()
+        expect(visited.page.locator(".opblock").first).to_be_visible()
+        assert visited.page.evaluate("document.styleSheets.length") == 1  # Swagger UI's alone
+        visited.faults.clear()
+
+
+def test_docs_that_are_off_are_not_there(tmp_path: Path, colours: Path) -> None:
+    with serve(tmp_path, models=colours, POTOO_DOCS="off") as live:
+        for path in ("/docs", "/openapi.json", "/static/docs.js", "/static/docs.html"):
+            assert httpx.get(live.url + path).status_code == 404
+        assert httpx.get(live.url).status_code == 200

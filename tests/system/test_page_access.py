@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import Visit, photo, visit
+from tests.integration.accounts import TOKEN_URL, Person
 from tests.pictures import GREEN, RED, plain
 from tests.server import PASSWORD, LiveServer
+from tests.system.wire import signed_in
 
 LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
 LEAST_TARGET = 44  # CSS pixels; WCAG 2.2, success criterion 2.5.5
@@ -95,10 +98,28 @@ def test_everything_works_from_the_keyboard(page: Visit) -> None:
     tab_to(page.page, "Clear")
     keyboard.press("Enter")
     expect(page.page.locator(".card")).to_have_count(0)
-    for link in ("API docs", "Status", "Metrics", "Sign out"):
+    for link in ("API docs", "Status", "Metrics", "Your devices: admin", "Sign out"):
         tab_to(page.page, link)
     keyboard.press("Enter")
     expect(page.page.get_by_label("Name")).to_be_focused()
+
+
+def test_the_devices_work_from_the_keyboard(browser: Browser, person: Person) -> None:
+    person.sign_in()
+    with signed_in(browser, person) as page:
+        keyboard = page.page.keyboard
+        tab_to(page.page, f"Your devices: {person.name}")
+        keyboard.press("Enter")
+        expect(page.page.locator(".device")).to_have_count(2)
+        expect(page.page.get_by_role("button", name="Close")).to_be_focused()
+        tab_to(page.page, "Sign out")
+        tab_to(page.page, "Sign out")
+        keyboard.press("Enter")
+        expect(page.page.locator(".device")).to_have_count(1)
+        expect(page.page.get_by_role("button", name="Sign out: Chrome on Linux")).to_be_focused()
+        keyboard.press("Escape")
+        expect(page.page.get_by_role("dialog")).to_be_hidden()
+        expect(page.page.get_by_role("button", name="Your devices")).to_be_focused()
 
 
 def test_what_happens_is_announced(page: Visit) -> None:
@@ -116,8 +137,10 @@ def test_what_happens_is_announced(page: Visit) -> None:
 
 @pytest.mark.parametrize("width", [320, 390, 768])
 def test_a_phone_needs_no_sideways_scrolling(
-    browser: Browser, server: LiveServer, width: int
+    browser: Browser, server: LiveServer, person: Person, width: int
 ) -> None:
+    other = {"user-agent": "W" * 200}
+    httpx.post(f"{server.url}{TOKEN_URL}", data=person.form(), headers=other).raise_for_status()
     phone = {"viewport": {"width": width, "height": 640}, "has_touch": True, "is_mobile": True}
     with visit(browser, server.url, **phone) as visited:
 
@@ -133,12 +156,20 @@ def test_a_phone_needs_no_sideways_scrolling(
                 assert box["width"] >= LEAST_TARGET
 
         assert_it_fits()
-        visited.sign_in()
+        visited.sign_in(person.name, person.password)
         expect(visited.page.locator("#workspace")).to_be_visible()
         assert_it_fits()
         visited.show(photo(LONG_NAME, plain(RED)), photo("b.jpg", b"text", "image/jpeg"))
         expect(visited.page.locator("#summary")).to_be_visible()
         assert_it_fits()
+        visited.page.get_by_role("button", name=f"Your devices: {person.name}").tap()
+        expect(visited.page.locator(".device")).to_have_count(2)
+        assert_it_fits()
+        for part in visited.page.locator("#devices, .device > *").all():
+            box = part.bounding_box()
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= width
 
 
 def test_a_phone_can_take_a_photo(browser: Browser, server: LiveServer) -> None:
@@ -152,21 +183,27 @@ def test_a_phone_can_take_a_photo(browser: Browser, server: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_has_enough_contrast(browser: Browser, server: LiveServer, scheme: str) -> None:
+def test_all_text_has_enough_contrast(
+    browser: Browser, server: LiveServer, person: Person, scheme: str
+) -> None:
     with visit(browser, server.url, color_scheme=scheme, reduced_motion="reduce") as visited:
-        visited.sign_in(password="wrong")
+        visited.sign_in(person.name, "wrong")
         expect(visited.page.get_by_role("alert")).to_be_visible()
         contrasts = visited.page.evaluate(CONTRASTS)
-        visited.sign_in()
+        visited.sign_in(person.name, person.password)
         visited.show(
             *(photo("a.png", plain(RED)), photo("fog.png", plain((9, 9, 9)))),
             photo("b.jpg", b"text", "image/jpeg"),
         )
         expect(visited.page.locator("#summary")).to_be_visible()
         contrasts += visited.page.evaluate(CONTRASTS)
+        visited.page.get_by_role("button", name="Your devices").click()
+        expect(visited.page.locator(".device")).to_have_count(1)
+        contrasts += visited.page.evaluate(CONTRASTS)
         background = visited.page.evaluate("getComputedStyle(document.body).backgroundColor")
     texts = {text for text, _ in contrasts}
     assert {"Potoo", "Sign in", "The name or the password is wrong.", "Choose photos"} <= texts
+    assert {"Your devices", "This one", "just now", "Close"} <= texts
     assert {"No answer", "Not sure", "red", "> 99.9%", "33.3%", "b.jpg"} <= texts
     assert [found for found in contrasts if found[1] < LEAST_CONTRAST] == []
     is_dark = sum(map(int, background.removeprefix("rgb(").rstrip(")").split(","))) < 3 * 64

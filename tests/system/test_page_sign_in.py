@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Browser, expect
 
 from tests.browser import Visit, photo, visit
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import PASSWORD, LiveServer
+from tests.pictures import RED, plain
+from tests.server import LiveServer
 
 NO_TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtYWxsb3J5In0.c2lnbmF0dXJl"
 
@@ -54,6 +55,20 @@ def test_a_wrong_password_is_refused_in_plain_words(page: Visit) -> None:
     page.sign_in()
     expect(page.page.locator("#workspace")).to_be_visible()
     expect(page.page.get_by_role("alert")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [("1", "1 second"), ("300", "300 seconds")])
+def test_whoever_must_wait_is_told_how_long(page: Visit, *, seconds: str, shown: str) -> None:
+    body = {"error": "slow_down", "error_description": "Too many failed sign-ins."}
+    headers = {"retry-after": seconds, "content-type": "application/json"}
+    page.page.route(
+        "**/v1/auth/token",
+        lambda route: route.fulfill(status=429, headers=headers, body=json.dumps(body)),
+    )
+    page.sign_in()
+    expect(page.page.get_by_role("alert")).to_have_text(
+        f"Too many failed sign-ins. Try again in {shown}."
+    )
 
 
 def test_the_page_asks_for_no_more_than_it_needs(page: Visit) -> None:
@@ -106,36 +121,3 @@ def test_signing_out_forgets_everything(page: Visit) -> None:
     expect(page.page.locator(".card")).to_have_count(0)
     assert page.page.get_by_label("Name").input_value() == ""
     assert "mine.png" not in page.page.content()
-
-
-def test_a_token_that_expires_asks_to_sign_in_and_the_photos_go_on(page: Visit) -> None:
-    """The server refuses a worthless token, which is put in place of the good one on the way."""
-    has_expired = False
-
-    def pass_on(route: Route) -> None:
-        headers = route.request.headers
-        if has_expired:
-            headers["authorization"] = f"Bearer {NO_TOKEN}"
-        route.continue_(headers=headers)
-
-    page.page.route("**/v1/classify*", pass_on)
-    page.sign_in()
-    page.show(photo("first.png", plain(RED)))
-    expect(page.card("first.png")).to_have_attribute("data-state", "done")
-    has_expired = True
-    colours = [RED, GREEN, BLUE] * 3
-    page.show(*(photo(f"{place}.png", plain(colour)) for place, colour in enumerate(colours)))
-    expect(page.page.locator("#sign-in-notice")).to_contain_text("Your sign-in has run out.")
-    expect(page.page.get_by_label("Password")).to_be_focused()
-    expect(page.page.locator("#progress-text")).to_have_text("1 of 10")
-    expect(page.page.locator(".card[data-state=waiting]")).to_have_count(9)
-    expect(page.card("first.png").locator(".label").first).to_have_text("red")
-
-    has_expired = False
-    assert page.page.get_by_label("Name").input_value() == "admin"
-    page.page.get_by_label("Password").fill(PASSWORD)
-    page.page.keyboard.press("Enter")
-    expect(page.page.locator(".card[data-state=done]")).to_have_count(10)
-    for place, label in enumerate(["red", "green", "blue"] * 3):
-        expect(page.card(f"{place}.png").locator(".label").first).to_have_text(label)
-    expect(page.page.locator("#summary")).to_have_text("10 photos")

@@ -1,10 +1,18 @@
-"""Settings come from the environment too, so tests begin with none."""
+"""Settings come from the environment, and logging is configured for a whole process: tests begin
+without the one and put back the other."""
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
+import structlog
+
+from observability.logging import QUIET_LIBRARIES
+
+TOUCHED = ("", *QUIET_LIBRARIES, "uvicorn.error", "python_multipart", "alembic")
 
 
 @pytest.fixture(autouse=True)
@@ -12,3 +20,15 @@ def no_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
         if name.upper().startswith("POTOO_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What is configured in a test would follow all other tests."""
+    handlers = logging.root.handlers
+    levels = {name: logging.getLogger(name).level for name in TOUCHED}
+    yield
+    logging.root.handlers = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+    structlog.reset_defaults()

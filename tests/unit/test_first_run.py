@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from auth.keys import load_keys
+from auth.accounts import Account
 from auth.passwords import MAX_PASSWORD_CHARS, verify_password
-from auth.principal import ALL_SCOPES
-from auth.store import Account, open_store, sqlite_url
-from auth.tokens import TokenCodec
+from auth.principal import ALL_SCOPES, Principal
+from observability.metrics import Metrics
 from service.first_run import FIRST_ACCOUNT, prepare
+from service.identity import open_identity
 from service.settings import Settings, SettingsError, load_settings
 
 
 def accounts(settings: Settings) -> list[Account]:
     async def listed() -> list[Account]:
-        async with open_store(sqlite_url(settings.data_dir / "potoo.db")) as store:
-            return await store.list()
+        async with open_identity(settings, Metrics()) as identity:
+            return await identity.accounts.all()
 
     return asyncio.run(listed())
+
+
+def principal(settings: Settings, token: str) -> Principal:
+    async def authenticated() -> Principal:
+        async with open_identity(settings, Metrics()) as identity:
+            return await identity.authenticator.authenticate(token)
+
+    return asyncio.run(authenticated())
 
 
 @pytest.fixture
@@ -39,15 +49,20 @@ def test_the_first_start_makes_an_account_and_says_its_password(settings: Settin
         ALL_SCOPES,
     )
     assert welcome.password is not None
-    assert verify_password(account.password_hash, welcome.password)
+    assert verify_password(account.secret_hash, welcome.password)
+
+
+def test_what_it_makes_is_for_its_owner_alone(settings: Settings) -> None:
+    prepare(settings)
+    for path in (settings.data_dir, *settings.data_dir.rglob("*")):
+        assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
 
 
 def test_its_token_signs_in_at_once(settings: Settings) -> None:
     welcome = prepare(settings)
     assert welcome.token is not None
-    codec = TokenCodec(load_keys(settings.data_dir / "keys"), settings.auth)
-    principal = codec.verify(welcome.token)
-    assert (principal.name, principal.scopes) == (FIRST_ACCOUNT, ALL_SCOPES)
+    caller = principal(settings, welcome.token)
+    assert (caller.name, caller.scopes) == (FIRST_ACCOUNT, ALL_SCOPES)
     assert welcome.token_minutes == settings.auth.access_token_seconds // 60
 
 
@@ -65,7 +80,7 @@ def test_a_given_password_is_used_and_not_said(tmp_path: Path) -> None:
     welcome = prepare(settings)
     assert welcome.password is None
     assert welcome.token is not None
-    assert verify_password(accounts(settings)[0].password_hash, "correct horse")
+    assert verify_password(accounts(settings)[0].secret_hash, "correct horse")
 
 
 def test_a_given_password_changes_no_account_that_is_there(tmp_path: Path) -> None:
@@ -73,10 +88,44 @@ def test_a_given_password_changes_no_account_that_is_there(tmp_path: Path) -> No
     later = load_settings(data_dir=tmp_path, admin_password=SecretStr("correct horse"))
     assert prepare(later).token is None
     assert first.password is not None
-    assert verify_password(accounts(later)[0].password_hash, first.password)
+    assert verify_password(accounts(later)[0].secret_hash, first.password)
 
 
 @pytest.mark.parametrize("password", ["short", "p" * (MAX_PASSWORD_CHARS + 1)])
 def test_a_given_password_is_held_to_the_usual_limits(tmp_path: Path, password: str) -> None:
     with pytest.raises(SettingsError, match="8 to 1024 characters"):
         load_settings(data_dir=tmp_path, admin_password=SecretStr(password))
+
+
+def test_of_servers_that_start_together_one_makes_the_account(settings: Settings) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        welcomes = list(pool.map(lambda _: prepare(settings), range(4)))
+    assert sum(welcome.password is not None for welcome in welcomes) == 1
+    assert [account.name for account in accounts(settings)] == [FIRST_ACCOUNT]
+    token = next(welcome.token for welcome in welcomes if welcome.token)
+    assert principal(settings, token).name == FIRST_ACCOUNT, "whoever made the key that signed it"
+
+
+def test_given_keys_are_used_and_none_are_made(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "data", auth={"signing_key": "A" * 64})
+    welcome = prepare(settings)
+    assert welcome.token is not None
+    assert principal(settings, welcome.token).name == FIRST_ACCOUNT
+    assert not (settings.data_dir / "keys").exists()
+
+
+def test_a_store_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+    url = "postgresql://potoo:a-secret-nobody-may-see@127.0.0.1:1/potoo"
+    settings = load_settings(data_dir=tmp_path, database_url=url)
+    with pytest.raises(SettingsError, match=r"the database of database_url: .+") as caught:
+        prepare(settings)
+    assert "nobody" not in str(caught.value)
+
+
+def test_a_damaged_store_is_named_by_its_folder(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    (settings.data_dir / "potoo.db").write_bytes(b"no database " * 1000)
+    with pytest.raises(SettingsError, match="cannot use the accounts in") as caught:
+        prepare(settings)
+    assert str(settings.data_dir) in str(caught.value)
+    assert "file is not a database" in str(caught.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -237,7 +238,8 @@ def test_every_setting_is_described_once_and_can_be_set_by_its_variable(
         assert description, name
         assert variable == "POTOO_" + name.replace(".", "__").upper()
         if value is not None:
-            monkeypatch.setenv(variable, str(value))
+            text = json.dumps(value) if isinstance(value, tuple) else str(value)
+            monkeypatch.setenv(variable, text)
     assert load_settings() == default
     groups = [field for field, value in default if isinstance(value, BaseModel)]
     assert {name.split(".")[0] for name in names if "." in name} == set(groups)

@@ -6,21 +6,45 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from auth.keys import KeySet, SigningKey
+from auth.issuer_settings import IssuerSettings
+from auth.keys import KeySet, SigningKey, read_keys
 from auth.settings import AuthSettings
-from auth.tokens import TokenCodec
+from auth.tokens import TokenSigner, VerificationKey
+from auth.verifier import Verifier
 
 NOW = 1_800_000_000
 SETTINGS = AuthSettings()
+
+
+def pem(
+    private: PrivateKeyTypes,
+    encryption: serialization.KeySerializationEncryption | None = None,
+    form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
+) -> str:
+    return private.private_bytes(
+        serialization.Encoding.PEM, form, encryption or serialization.NoEncryption()
+    ).decode()
+
+
+def as_key(private: PrivateKeyTypes | str, made: float = 0.0) -> SigningKey:
+    """As the server reads it; a text is a secret for HS256."""
+    text = private if isinstance(private, str) else pem(private)
+    (key,) = read_keys(text, "a test", made)
+    return key
+
+
 PRIVATE = ec.generate_private_key(ec.SECP256R1())
 STRANGER = ec.generate_private_key(ec.SECP256R1())
-KEY = SigningKey.from_private(PRIVATE)
+RSA_PRIVATE = rsa.generate_private_key(65_537, 2048)
+SECRET = base64.b64encode(bytes(range(64))).decode()
+KEY, RSA_KEY, SECRET_KEY = as_key(PRIVATE), as_key(RSA_PRIVATE), as_key(SECRET)
 
 HEADER: dict[str, object] = {"alg": "ES256", "typ": "at+jwt", "kid": KEY.kid}
 CLAIMS: dict[str, object] = {
@@ -29,6 +53,7 @@ CLAIMS: dict[str, object] = {
     "aud": "potoo",
     "client_id": "anna",
     "iat": NOW - 10,
+    "nbf": NOW - 10,
     "exp": NOW + 600,
     "jti": "one",
     "scope": "classify models:read",
@@ -45,16 +70,56 @@ class Clock:
         return self.now
 
 
-def codec(clock: Clock | None = None, settings: AuthSettings = SETTINGS) -> TokenCodec:
-    return TokenCodec(KeySet([KEY]), settings, clock=clock or Clock())
+@dataclass
+class Issuers:
+    """The keys of trusted issuers, by issuer; none unless told."""
+
+    known: dict[str, tuple[IssuerSettings, dict[str, VerificationKey]]] = field(
+        default_factory=dict
+    )
+
+    def settings_of(self, issuer: str) -> IssuerSettings | None:
+        return self.known[issuer][0] if issuer in self.known else None
+
+    def key(self, issuer: str, kid: str) -> VerificationKey | None:
+        return self.known[issuer][1].get(kid)
+
+
+def verifier(
+    *keys: SigningKey,
+    clock: Clock | None = None,
+    settings: AuthSettings = SETTINGS,
+    issuers: Issuers | None = None,
+) -> Verifier:
+    """With our one key, unless others are given."""
+    return Verifier(
+        KeySet(list(keys) or [KEY]), issuers or Issuers(), settings, clock=clock or Clock()
+    )
+
+
+def signer(
+    *keys: SigningKey, clock: Clock | None = None, settings: AuthSettings = SETTINGS
+) -> TokenSigner:
+    """The same, for the other direction."""
+    return TokenSigner(KeySet(list(keys) or [KEY]), settings, clock=clock or Clock())
 
 
 def b64(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def unb64(segment: str) -> bytes:
+    return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+
+
 def dumped(value: object) -> bytes:
     return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def members(token: str) -> tuple[dict[str, object], dict[str, object]]:
+    """Header and claims of a token, read without checking anything."""
+    header, claims, _ = map(unb64, token.split("."))
+    return json.loads(header), json.loads(claims)
 
 
 def signature(data: str, private: ec.EllipticCurvePrivateKey = PRIVATE) -> bytes:
@@ -73,14 +138,21 @@ def token(
     return f"{signed}.{b64(signature(signed, private))}"
 
 
-def hmac_token(secret: bytes, alg: str = "HS256") -> str:
+def rsa_token(kid: str, alg: str = "RS256", private: rsa.RSAPrivateKey = RSA_PRIVATE) -> str:
+    """Signed as RS256 asks for, whatever the header says."""
+    signed = f"{b64(dumped({**HEADER, 'alg': alg, 'kid': kid}))}.{b64(dumped(CLAIMS))}"
+    made = private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    return f"{signed}.{b64(made)}"
+
+
+def hmac_token(secret: bytes, alg: str = "HS256", kid: str = KEY.kid) -> str:
     """Signed with a secret, such as our public key, which everybody knows."""
-    signed = f"{b64(dumped({**HEADER, 'alg': alg}))}.{b64(dumped(CLAIMS))}"
+    signed = f"{b64(dumped({**HEADER, 'alg': alg, 'kid': kid}))}.{b64(dumped(CLAIMS))}"
     return f"{signed}.{b64(hmac.new(secret, signed.encode(), hashlib.sha256).digest())}"
 
 
-def public_der() -> bytes:
-    return PRIVATE.public_key().public_bytes(
+def public_der(private: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = PRIVATE) -> bytes:
+    return private.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
 

@@ -1,88 +1,78 @@
-"""Signing keys: who may read them, which are taken, what is published of them."""
+"""Signing keys: which are taken, which one signs, what is published of them."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import os
-import stat
-from pathlib import Path
+from itertools import permutations
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from auth.keys import KeySet, SigningKey, UnsafeKey, load_keys
-from auth.principal import ALL_SCOPES
-from auth.settings import AuthSettings
-from auth.tokens import TokenCodec
+from auth.keys import (
+    ACTIVATION_SECONDS,
+    Algorithm,
+    KeySet,
+    SigningKey,
+    UnsafeKey,
+    make_private,
+    read_keys,
+)
+from tests.unit.auth.forge import (
+    KEY,
+    PRIVATE,
+    RSA_KEY,
+    RSA_PRIVATE,
+    SECRET,
+    SECRET_KEY,
+    STRANGER,
+    as_key,
+    b64,
+    pem,
+)
 
-
-def pem(
-    key: PrivateKeyTypes,
-    encryption: serialization.KeySerializationEncryption | None = None,
-    form: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
-) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, form, encryption or serialization.NoEncryption()
-    )
-
-
-def put(folder: Path, name: str, content: bytes, mode: int = 0o600, modified: int = 0) -> Path:
-    file = folder / name
-    file.write_bytes(content)
-    file.chmod(mode)
-    if modified:
-        os.utime(file, (modified, modified))
-    return file
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.stat().st_mode)
+NOW = 1_800_000_000.0
+ALGORITHMS: tuple[Algorithm, ...] = ("ES256", "RS256", "HS256")
 
 
 def p256() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def test_the_first_start_makes_a_key_that_only_its_owner_may_read(tmp_path: Path) -> None:
-    folder = tmp_path / "keys"
-    keys = load_keys(folder)
-    (file,) = folder.iterdir()
-    assert (file.name, mode(file), mode(folder)) == (f"{keys.signing.kid}.pem", 0o600, 0o700)
+def made_before(seconds: float) -> SigningKey:
+    return as_key(p256(), NOW - seconds)
 
 
-def test_the_next_start_finds_it_again(tmp_path: Path) -> None:
-    first, second = load_keys(tmp_path), load_keys(tmp_path)
-    assert first.signing == second.signing
-    assert list(first.by_kid) == [first.signing.kid]
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_is_made_is_read_and_never_the_same(algorithm: Algorithm) -> None:
+    texts = [make_private(algorithm) for _ in range(2)]
+    first, second = (read_keys(text, "a test", NOW)[0] for text in texts)
+    assert (first.algorithm, first.made) == (algorithm, NOW)
+    assert first.private == texts[0]
+    assert first.kid != second.kid
+    assert first == read_keys(texts[0], "a test", NOW)[0]
 
 
-def test_the_newest_key_signs_and_all_verify(tmp_path: Path) -> None:
-    keys = [p256() for _ in range(3)]
-    for name, key, age in zip("cab", keys, (300, 100, 200), strict=True):
-        put(tmp_path, f"{name}.pem", pem(key), modified=1_700_000_000 - age)
-    found = load_keys(tmp_path)
-    assert found.signing == SigningKey.from_private(keys[1])
-    assert set(found.by_kid) == {SigningKey.from_private(key).kid for key in keys}
-    older = TokenCodec(KeySet([SigningKey.from_private(keys[0])]), AuthSettings())
-    issued = older.issue("anna", ALL_SCOPES, 60)
-    assert TokenCodec(found, AuthSettings()).verify(issued).name == "anna"
+def test_made_keys_are_as_strong_as_they_should_be() -> None:
+    key = serialization.load_pem_private_key(make_private("RS256").encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey)
+    assert key.key_size == 3072
+    assert len(base64.b64decode(make_private("HS256"))) == 64
 
 
 def test_the_key_id_is_the_thumbprint_shortened_to_sixteen_bytes() -> None:
-    key = p256()
-    numbers = key.public_key().public_numbers()
-    coordinates = [
-        base64.urlsafe_b64encode(number.to_bytes(32)).rstrip(b"=").decode()
-        for number in (numbers.x, numbers.y)
-    ]
-    canonical = '{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}'.format(*coordinates)
-    thumbprint = hashlib.sha256(canonical.encode()).digest()[:16]
-    kid = SigningKey.from_private(key).kid
-    assert base64.urlsafe_b64decode(kid + "==") == thumbprint
+    """RFC 7638, computed by hand."""
+    point, numbers = PRIVATE.public_key().public_numbers(), RSA_PRIVATE.public_key()
+    x, y = (b64(number.to_bytes(32)) for number in (point.x, point.y))
+    n = b64(numbers.public_numbers().n.to_bytes(256))
+    for key, canonical in (
+        (KEY, f'{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}'),
+        (RSA_KEY, f'{{"e":"AQAB","kty":"RSA","n":"{n}"}}'),
+        (SECRET_KEY, f'{{"k":"{b64(SECRET.encode())}","kty":"oct"}}'),
+    ):
+        assert key.kid == hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
 def test_short_coordinates_keep_their_leading_zeros() -> None:
@@ -92,74 +82,128 @@ def test_short_coordinates_keep_their_leading_zeros() -> None:
         numbers = key.public_key().public_numbers()
         if min(numbers.x, numbers.y) < 2**248:
             break
-    members = SigningKey.from_private(key).jwk.model_dump()
+    published = as_key(key).jwk
+    assert published is not None
+    members = published.model_dump()
     assert {len(members["x"]), len(members["y"])} == {43}
 
 
-def test_only_public_halves_are_published(tmp_path: Path) -> None:
-    keys = load_keys(tmp_path)
-    published = json.loads(keys.public().model_dump_json())
-    (key,) = published["keys"]
-    assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
-    assert (key["kty"], key["crv"], key["alg"], key["use"]) == ("EC", "P-256", "ES256", "sig")
-    assert key["kid"] == keys.signing.kid
+def test_only_public_halves_are_published_and_secrets_not_at_all() -> None:
+    keys = KeySet([KEY, RSA_KEY, SECRET_KEY])
+    published = json.loads(keys.public().model_dump_json())["keys"]
+    by_kid = {key["kid"]: key for key in published}
+    assert set(by_kid) == {KEY.kid, RSA_KEY.kid}
+    of_ec, of_rsa = by_kid[KEY.kid], by_kid[RSA_KEY.kid]
+    assert set(of_ec) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
+    assert (of_ec["kty"], of_ec["crv"], of_ec["alg"], of_ec["use"]) == (
+        "EC",
+        "P-256",
+        "ES256",
+        "sig",
+    )
+    assert set(of_rsa) == {"kty", "n", "e", "kid", "alg", "use"}
+    assert (of_rsa["kty"], of_rsa["alg"], of_rsa["use"]) == ("RSA", "RS256", "sig")
 
 
 @pytest.mark.parametrize(
     "form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL]
 )
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
 def test_both_pem_forms_of_openssl_are_read(
-    tmp_path: Path, form: serialization.PrivateFormat
+    form: serialization.PrivateFormat, line_end: str
 ) -> None:
-    key = p256()
-    put(tmp_path, "key.pem", pem(key, form=form))
-    assert load_keys(tmp_path).signing.kid == SigningKey.from_private(key).kid
+    for private, expected in ((PRIVATE, KEY), (RSA_PRIVATE, RSA_KEY)):
+        text = pem(private, form=form).replace("\n", line_end)
+        assert [key.kid for key in read_keys(text, "a test")] == [expected.kid]
 
 
-@pytest.mark.parametrize("permissions", [0o640, 0o604, 0o644, 0o660, 0o610, 0o601, 0o666, 0o777])
-def test_a_key_that_others_may_use_is_refused(tmp_path: Path, permissions: int) -> None:
-    file = put(tmp_path, "key.pem", pem(p256()), permissions)
-    with pytest.raises(UnsafeKey, match=f"{file} may be read by others: chmod 600 it"):
-        load_keys(tmp_path)
+def test_parameters_before_a_key_are_passed_over() -> None:
+    """``openssl ecparam -name prime256v1 -genkey`` writes them."""
+    parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    (key,) = read_keys(parameters + pem(PRIVATE), "a test")
+    assert key.kid == KEY.kid
+    with pytest.raises(UnsafeKey, match="a test holds no private key"):
+        read_keys(parameters, "a test")
 
 
-@pytest.mark.parametrize("permissions", [0o600, 0o400, 0o700])
-def test_a_key_of_its_owner_alone_is_taken(tmp_path: Path, permissions: int) -> None:
-    put(tmp_path, "key.pem", pem(p256()), permissions)
-    assert len(load_keys(tmp_path).by_kid) == 1
+def test_of_several_blocks_the_first_one_signs() -> None:
+    three = {as_key(key).kid: pem(key) for key in (PRIVATE, STRANGER)} | {
+        RSA_KEY.kid: RSA_KEY.private
+    }
+    for order in permutations(three):
+        kids = list(order)
+        keys = read_keys("\n# comment\n".join(three[kid] for kid in kids), "a test")
+        assert [key.kid for key in keys] == kids
+        found = KeySet(keys, NOW)
+        assert found.signing.kid == kids[0]
+        assert set(found.by_kid) == set(kids)
+
+
+def test_a_secret_may_end_in_a_line_end() -> None:
+    assert read_keys(f"  {SECRET}\n", "a test") == [SECRET_KEY]
 
 
 UNFIT = {
-    "RSA": pem(rsa.generate_private_key(65_537, 2048)),
+    "weak RSA": pem(rsa.generate_private_key(65_537, 1024)),  # noqa: S505 - on purpose
     "P-384": pem(ec.generate_private_key(ec.SECP384R1())),
     "secp256k1": pem(ec.generate_private_key(ec.SECP256K1())),
     "Ed25519": pem(ed25519.Ed25519PrivateKey.generate()),
-    "public": p256()
-    .public_key()
-    .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo),
-    "empty": b"",
-    "garbage": b"\xff\0 no key",
-    "cut": pem(p256())[:100],
-    "encrypted": pem(p256(), serialization.BestAvailableEncryption(b"secret")),
+    "public": KEY.public,
+    "certificate": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    "cut": pem(PRIVATE)[:100],
+    "begun": "-----BEGIN ",
+    "damaged": pem(PRIVATE).replace("M", "N"),
+    "encrypted": pem(PRIVATE, serialization.BestAvailableEncryption(b"secret")),
+    "second one weak": pem(PRIVATE) + pem(ec.generate_private_key(ec.SECP384R1())),
+    "second one cut": pem(PRIVATE) + pem(STRANGER)[:100],
+    "key with its public half": pem(PRIVATE) + KEY.public,
 }
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_anything_but_a_p256_private_key_is_refused(tmp_path: Path, name: str) -> None:
-    file = put(tmp_path, "key.pem", UNFIT[name])
-    with pytest.raises(UnsafeKey, match=f"{file} holds no P-256 private key in PEM"):
-        load_keys(tmp_path)
+def test_anything_but_the_keys_we_use_is_refused(name: str) -> None:
+    with pytest.raises(UnsafeKey, match=r"^a test holds no P-256 and no RSA private key in PEM$"):
+        read_keys(UNFIT[name], "a test")
 
 
-def test_one_unfit_key_among_good_ones_is_refused_too(tmp_path: Path) -> None:
-    put(tmp_path, "good.pem", pem(p256()), modified=2_000_000_000)
-    put(tmp_path, "old.pem", pem(p256()), 0o644, modified=1_000_000_000)
-    with pytest.raises(UnsafeKey, match=r"old\.pem"):
-        load_keys(tmp_path)
+@pytest.mark.parametrize(
+    "text",
+    ["", "\n", "no key", "=" * 64, "\ud800", base64.b64encode(bytes(31)).decode(), "{}", "a" * 43],
+)
+def test_what_is_neither_pem_nor_a_long_secret_is_refused(text: str) -> None:
+    with pytest.raises(UnsafeKey, match="no private key in PEM, nor 32 bytes in base64") as caught:
+        read_keys(text, "a test")
+    assert text.strip() == "" or text not in str(caught.value), "it may be a secret mistyped"
 
 
-def test_other_files_are_left_alone(tmp_path: Path) -> None:
-    put(tmp_path, "README", b"not a key", 0o644)
-    put(tmp_path, "key.pem.bak", b"not a key either", 0o644)
-    assert len(load_keys(tmp_path).by_kid) == 1
-    assert len(list(tmp_path.glob("*.pem"))) == 1
+def test_the_newest_key_signs_and_all_verify() -> None:
+    keys = [made_before(seconds) for seconds in (300, 100, 200)]
+    found = KeySet(keys, NOW)
+    assert found.signing == keys[1]
+    assert set(found.by_kid) == {key.kid for key in keys}
+
+
+def test_a_new_key_is_published_at_once_and_signs_after_a_while() -> None:
+    old, new = made_before(1000), made_before(0)
+    just_before = KeySet([old, new], NOW + ACTIVATION_SECONDS - 0.01)
+    assert just_before.signing == old
+    assert {key.kid for key in just_before.public().keys} == {old.kid, new.kid}
+    assert KeySet([old, new], NOW + ACTIVATION_SECONDS).signing == new
+
+
+def test_of_keys_that_are_all_new_the_one_that_was_there_first_signs() -> None:
+    """Servers that start together on one empty folder agree."""
+    keys = [made_before(seconds) for seconds in (3, 5, 1)]
+    assert {KeySet(list(order), NOW).signing.kid for order in permutations(keys)} == {keys[1].kid}
+
+
+def test_a_clock_that_was_put_back_leaves_a_key_to_sign() -> None:
+    old, new = made_before(1000), made_before(0)
+    assert KeySet([old, new], NOW - 10_000).signing == old
+    assert KeySet([new], NOW - 10_000).signing == new
+
+
+def test_a_key_given_twice_counts_once() -> None:
+    keys = KeySet(read_keys(pem(PRIVATE) * 2, "a test"), NOW)
+    assert list(keys.by_kid) == [KEY.kid]
+    assert len(keys.public().keys) == 1

@@ -10,9 +10,18 @@ from auth.passwords import (
     NOBODY,
     hash_password,
     make_password,
+    make_secret,
     verify_password,
 )
-from auth.principal import ALL_SCOPES, Scope, format_scopes, parse_scopes
+from auth.principal import (
+    ALL_SCOPES,
+    DEFAULT_SCOPES,
+    Principal,
+    Scope,
+    format_scopes,
+    known_scopes,
+    parse_scopes,
+)
 
 HASH = hash_password("correct horse")
 
@@ -53,6 +62,14 @@ def test_made_passwords_are_long_and_never_the_same() -> None:
     assert all(len(password) == 20 for password in made), "120 bits in base64url"
 
 
+def test_made_secrets_are_longer_and_recognisable() -> None:
+    made = {make_secret() for _ in range(100)}
+    assert len(made) == 100
+    assert all(secret.startswith("pcs_") for secret in made)
+    assert all(len(secret) == 4 + 43 for secret in made), "256 bits in base64url"
+    assert all(len(secret) <= MAX_PASSWORD_CHARS for secret in made)
+
+
 @pytest.mark.parametrize(
     ("text", "scopes"),
     [
@@ -73,5 +90,36 @@ def test_an_unknown_scope_is_refused(text: str) -> None:
 
 
 def test_scopes_survive_the_way_there_and_back() -> None:
-    assert format_scopes(ALL_SCOPES) == "admin classify models:read"
+    assert format_scopes(ALL_SCOPES) == (
+        "admin classify infer jobs metrics models:read models:write stream train"
+    )
     assert parse_scopes(format_scopes(ALL_SCOPES)) == ALL_SCOPES
+
+
+@pytest.mark.parametrize(
+    ("text", "scopes"),
+    [
+        ("", set()),
+        ("classify future:scope", {Scope.CLASSIFY}),
+        ("Classify ADMIN root", set()),
+        (" admin  admin ", {Scope.ADMIN}),
+    ],
+)
+def test_what_a_token_says_beyond_the_known_scopes_grants_nothing(
+    text: str, scopes: set[Scope]
+) -> None:
+    assert known_scopes(text) == scopes
+
+
+def test_a_new_account_may_classify_and_see_the_models() -> None:
+    assert format_scopes(DEFAULT_SCOPES) == "classify models:read"
+
+
+def test_a_principal_may_use_all_models_or_those_that_are_named() -> None:
+    def principal(models: frozenset[str] | None) -> Principal:
+        return Principal("anna", DEFAULT_SCOPES, "one", 0, models=models)
+
+    assert principal(None).may_use("anything")
+    assert principal(frozenset({"plants"})).may_use("plants")
+    assert not principal(frozenset({"plants"})).may_use("Plants")
+    assert not principal(frozenset()).may_use("plants")

@@ -21,7 +21,7 @@ from observability.metrics import (
 )
 from schemas.errors import ErrorCode
 
-UNITS = ("_seconds", "_bytes", "_total", "_info", "_size", "_depth", "_ready", "_in_flight")
+UNITS = ("_seconds", "_bytes", "_total", "_info", "_size", "_depth", "_ready", "_up", "_in_flight")
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +37,8 @@ def metrics() -> Metrics:
     made.http("/v1/classify").requests("POST", 200).inc()
     made.model("colours", 1, "ab" * 32).predictions.inc()
     made.token_requests.labels("password", "issued").inc()
+    made.audit_events.labels("sign_in").inc()
+    made.issuer_up.labels("corp").set(1)
     return made
 
 
@@ -48,7 +50,7 @@ def families(metrics: Metrics, accept: str = "text/plain") -> dict[str, Metric]:
 
 def test_everything_has_help_a_type_and_a_unit(metrics: Metrics) -> None:
     ours = [family for name, family in families(metrics).items() if name.startswith("potoo_")]
-    assert len(ours) >= 15
+    assert len(ours) >= 17
     for family in ours:
         assert family.documentation.endswith((".", "label.")), family.name
         assert family.type in {"counter", "gauge", "histogram"}, family.name
@@ -112,6 +114,8 @@ def test_labels_are_those_of_the_operators_guide(metrics: Metrics) -> None:
     assert labels["potoo_stage_duration_seconds"] == {"model", "stage"}
     assert labels["potoo_model_info"] == {"model", "version", "sha256"}
     assert labels["potoo_token_requests"] == {"grant", "outcome"}
+    assert labels["potoo_audit_events"] == {"event"}
+    assert labels["potoo_issuer_up"] == {"issuer"}
     assert labels["potoo_queue_depth"] == labels["potoo_batch_size"] == {"model"}
 
 

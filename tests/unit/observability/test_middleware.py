@@ -109,6 +109,21 @@ async def test_an_answer_carries_an_id_and_the_extra_headers() -> None:
     assert exchange.headers[b"a"] == b"b", "the application's own are kept"
 
 
+async def test_headers_that_are_known_late_are_added_to_the_answer() -> None:
+    """Such as what is left of a rate limit, which is counted on the way in."""
+    left = [b"2"]
+
+    async def counts(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["answer_headers"] = lambda: [(b"ratelimit", left[-1])]
+        left.append(b"1")
+        await answers(scope, receive, send)
+
+    exchange = Exchange(counts)
+    await exchange.run()
+    assert exchange.headers[b"ratelimit"] == b"1", "as it is when the answer begins"
+    assert exchange.headers[b"a"] == b"b"
+
+
 @pytest.mark.parametrize("given", [b"a", b"Abc-12.3_x", b"x" * 128])
 async def test_a_callers_id_is_kept(given: bytes) -> None:
     exchange = Exchange(answers)

@@ -1,0 +1,89 @@
+"""The server does what its OpenAPI document says: Schemathesis tries it out."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from auth.principal import Scope
+from tests.integration.accounts import add_device, bearer, post
+from tests.server import LiveServer, serve
+
+# Random bytes are no pictures, and a deadline of a millisecond may well be missed. In a form every
+# value is bytes: a file of the four letters "true" breaks no schema. Nobody guesses a password.
+CONFIGURATION = """
+[parameters]
+"path.name" = "colours"
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", "504"]
+[checks.positive_data_acceptance]
+enabled = false
+[[operations]]
+include-operation-id = "classifyBatch"
+[operations.checks.negative_data_rejection]
+enabled = false
+"""
+
+
+@pytest.fixture(scope="module")
+def subject(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
+    """A server of its own: accounts come and go in it, and passwords are guessed."""
+    folder = tmp_path_factory.mktemp("conformance")
+    with serve(folder, models=colours, POTOO_AUTH__FAILURES_FREE="0") as live:
+        yield live
+
+
+def run(server: LiveServer, folder: Path, *arguments: str) -> int:
+    """Tries everything out; how many cases there were, all of which must pass."""
+    (folder / "schemathesis.toml").write_text(CONFIGURATION)
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
+        *("--seed", "1", "--continue-on-failure", "--generation-database", "none"),
+        *("--suppress-health-check", "all", "--no-color", "--warnings", "off", *arguments),
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (tested,) = re.findall(r"(\d+) generated, (\d+) passed", done.stdout)
+    assert tested[0] == tested[1]
+    return int(tested[0])
+
+
+def successes(server: LiveServer) -> set[tuple[str, str]]:
+    """Method and route of all that was answered with 2xx."""
+    text = httpx.get(f"{server.url}/metrics").text
+    return {
+        (sample.labels["method"], sample.labels["route"])
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "potoo_http_requests_total"
+        and sample.labels["status"].startswith("2")
+        and sample.value
+    }
+
+
+def test_for_whoever_may_do_everything(subject: LiveServer, tmp_path: Path) -> None:
+    # A client has no session that it could sign out by accident.
+    token = add_device(subject, scopes=list(Scope)).sign_in()["access_token"]
+    post(subject, "/v1/admin/users", {"name": "colours", "password": "a long password"})
+    header = f"authorization: {bearer(token)['authorization']}"
+    assert run(subject, tmp_path, "--max-examples", "60", "--header", header) > 1000
+    assert httpx.get(f"{subject.url}/v1/models", headers=bearer(token)).status_code == 200
+    assert successes(subject) >= {
+        *(("POST", "/v1/classify"), ("GET", "/v1/models/{name}"), ("GET", "/v1/auth/sessions")),
+        *(("GET", "/v1/admin/users"), ("POST", "/v1/admin/users")),
+        *(("GET", "/v1/admin/clients"), ("POST", "/v1/admin/clients")),
+        *(("PATCH", "/v1/admin/users/{name}"), ("DELETE", "/v1/admin/users/{name}")),
+        ("PUT", "/v1/admin/users/{name}/password"),
+    }
+
+
+def test_for_a_stranger(subject: LiveServer, tmp_path: Path) -> None:
+    arguments = ("--max-examples", "15", "--phases", "coverage,fuzzing")
+    assert run(subject, tmp_path, *arguments) > 100

@@ -1,0 +1,179 @@
+"""Real PostgreSQL and Redis servers for tests: Debian's, on free ports, gone afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import redis
+from sqlalchemy import make_url
+
+from auth.database import database_url, open_database
+from auth.tables import Table
+
+START_SECONDS = 30
+ACCOUNT = "postgres"
+"""PostgreSQL refuses to run as root; Debian's package makes this account."""
+
+
+def missing(program: str) -> None:
+    """A visible skip, or a failure where the program must be there."""
+    message = f"there is no {program} on this machine"
+    if os.environ.get("REQUIRE_SYSTEM_TESTS"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def postgres_folder() -> Iterator[Path]:
+    """An empty folder for PostgreSQL.
+
+    Not one of pytest's: every run of pytest closes those to other accounts, also for the runs that
+    are under way.
+    """
+    with tempfile.TemporaryDirectory(prefix="potoo-postgres-") as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def postgres_server(folder: Path, port: int | None = None) -> Iterator[str]:
+    """A PostgreSQL server in an empty folder, or over what an earlier one left there; its URL."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found:
+        missing("PostgreSQL")
+    programs, port = found[-1].parent, port or free_port()
+    account: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        account = {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": ()}
+        _open_up(folder)
+    data = folder / "data"
+    if not data.exists():
+        command = [str(programs / "initdb"), "-D", str(data), "-U", ACCOUNT, "--auth=trust"]
+        subprocess.run([*command, "--no-sync"], check=True, capture_output=True, **account)
+    options = ["-c", "fsync=off", "-c", f"unix_socket_directories={folder}", "-p", str(port)]
+    with (folder / "postgres.log").open("a") as log:
+        process = subprocess.Popen(
+            [str(programs / "postgres"), "-D", str(data), *options, "-h", "127.0.0.1"],
+            stdout=log,
+            stderr=log,
+            **account,
+        )
+    url = f"postgresql://{ACCOUNT}@127.0.0.1:{port}/postgres"
+    try:
+        _until(lambda: asyncio.run(_execute(url, "SELECT 1")), process, folder / "postgres.log")
+        yield url
+    finally:
+        # Not politely: whoever is connected still is not waited for.
+        subprocess.run(
+            [str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop"],
+            capture_output=True,
+            check=False,
+            **account,
+        )
+        process.wait(START_SECONDS)
+
+
+@contextmanager
+def fresh_database(server_url: str) -> Iterator[str]:
+    """An empty database on a PostgreSQL server; its URL."""
+    name = f"potoo_{uuid.uuid4().hex}"
+    asyncio.run(_execute(server_url, f"CREATE DATABASE {name}"))
+    try:
+        yield make_url(server_url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        asyncio.run(_execute(server_url, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+def migrated(url: str) -> None:
+    """Makes the tables in an empty database."""
+    asyncio.run(_migrate(url))
+
+
+def emptied(url: str) -> None:
+    """Forgets every row on PostgreSQL, which takes less time than a database of its own."""
+    names = ", ".join(Table.metadata.tables)
+    try:
+        asyncio.run(_execute(url, f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    except asyncpg.UndefinedTableError:  # a test was about tables that are missing
+        asyncio.run(_execute(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
+        migrated(url)
+
+
+async def _migrate(url: str) -> None:
+    async with open_database(database_url(url, Path("unused"))):
+        pass
+
+
+@contextmanager
+def redis_server(folder: Path, port: int | None = None) -> Iterator[str]:
+    """A Redis server that keeps nothing; its URL."""
+    program = shutil.which("redis-server")
+    if program is None:
+        missing("redis-server")
+    port = port or free_port()
+    options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    with (folder / "redis.log").open("a") as log:
+        process = subprocess.Popen(
+            [str(program), "--port", str(port), *options], stdout=log, stderr=log
+        )
+
+    def answers() -> None:
+        with redis.Redis(port=port) as client:
+            client.ping()
+
+    try:
+        _until(answers, process, folder / "redis.log")
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.kill()
+        process.wait(START_SECONDS)
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _until(attempt: object, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Tries until it works, for as long as the process lives."""
+    assert callable(attempt)
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        with suppress(OSError, asyncpg.PostgresError, redis.RedisError):
+            attempt()
+            return
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+def _open_up(folder: Path) -> None:
+    """Gives the folder to the account that PostgreSQL runs as, and lets it reach it."""
+    account = pwd.getpwnam(ACCOUNT)
+    os.chown(folder, account.pw_uid, account.pw_gid)
+    for parent in folder.parents:
+        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o011)

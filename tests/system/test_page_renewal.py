@@ -1,0 +1,140 @@
+"""How the web page renews its tokens by itself, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Route, expect
+
+from tests.browser import Visit, photo
+from tests.integration.accounts import Person, holds
+from tests.pictures import BLUE, GREEN, RED, plain
+from tests.server import LiveServer
+from tests.system.wire import Wire, revoke, show_and_see, signed_in
+
+
+@pytest.fixture
+def page(browser: Browser, person: Person, wire: Wire) -> Iterator[Visit]:
+    """Signed in, with this device alone."""
+    with signed_in(browser, person, wire) as visited:
+        yield visited
+
+
+def move_clock(page: Visit, seconds: float) -> None:
+    """The page's clock, not the server's."""
+    page.page.clock.set_fixed_time(time.time() + seconds)
+
+
+def test_photos_in_flight_wait_for_one_renewal_and_go_on_by_themselves(
+    page: Visit, wire: Wire, server: LiveServer
+) -> None:
+    first = wire.tokens
+    revoke(server, first["access_token"])
+    gate = page.hold("**/v1/auth/token")
+    colours = {f"{place}.png": plain([RED, GREEN, BLUE][place % 3]) for place in range(9)}
+    with page.page.expect_event("response", lambda _: len(wire.refused) == 4):
+        page.show(*(photo(name, content) for name, content in colours.items()))
+    expect(page.page.locator(".card[data-state=looking]")).to_have_count(4)
+    expect(page.page.locator(".card[data-state=waiting]")).to_have_count(5)
+    assert len(gate.waiting) == 1
+    gate.open()
+    for place, name in enumerate(colours):
+        label = ["red", "green", "blue"][place % 3]
+        expect(page.card(name).locator(".label").first).to_have_text(label)
+    expect(page.page.locator("#sign-in")).to_be_hidden()
+    assert wire.refreshes == [first["refresh_token"]]
+    assert wire.tokens["refresh_token"] != first["refresh_token"]
+    assert holds(server, wire.tokens["access_token"])
+
+
+def test_a_token_is_renewed_shortly_before_it_expires(page: Visit, wire: Wire) -> None:
+    life = wire.tokens["expires_in"]
+    move_clock(page, life / 2)
+    show_and_see(page, "early.png")
+    assert wire.refreshes == []
+    move_clock(page, life - 10)
+    show_and_see(page, "late.png", "later.png")
+    show_and_see(page, "last.png")
+    assert len(wire.refreshes) == 1
+    assert wire.refused == []
+
+
+def test_each_refresh_token_is_used_once(page: Visit, wire: Wire, server: LiveServer) -> None:
+    given = []
+    for name in ("a.png", "b.png", "c.png"):
+        given.append(wire.tokens["refresh_token"])
+        revoke(server, wire.tokens["access_token"])
+        show_and_see(page, name)
+    assert wire.refreshes == given
+    assert len(set(given)) == 3
+
+
+def test_a_large_photo_is_sent_again_too(page: Visit, wire: Wire, server: LiveServer) -> None:
+    """The server refuses it by its headers, before all of its bytes are there."""
+    revoke(server, wire.tokens["access_token"])
+    page.show(photo("large.bmp", plain(RED, (1600, 1600), "BMP"), "image/bmp"))
+    expect(page.card("large.bmp").locator(".label").first).to_have_text("red")
+    assert len(wire.refreshes) == 1
+
+
+@pytest.mark.parametrize(("seconds", "repeats"), [("1", True), ("3600", False)])
+def test_a_renewal_that_is_told_to_slow_down_repeats_if_it_is_not_for_long(
+    page: Visit, wire: Wire, server: LiveServer, *, seconds: str, repeats: bool
+) -> None:
+    def slow_down(route: Route) -> None:
+        body = {"error": "slow_down", "error_description": "Used a moment ago."}
+        headers = {"retry-after": seconds, "content-type": "application/json"}
+        route.fulfill(status=429, headers=headers, body=json.dumps(body))
+
+    first = wire.tokens
+    revoke(server, first["access_token"])
+    page.page.route("**/v1/auth/token", slow_down, times=1)
+    if repeats:
+        show_and_see(page, "a.png", "b.png")
+        assert wire.refreshes == [first["refresh_token"]] * 2
+    else:
+        page.show(photo("a.png", plain(RED)))
+        expect(page.card("a.png").locator(".remark")).to_contain_text("Used a moment ago.")
+        expect(page.card("a.png").locator(".retry")).to_be_visible()
+        expect(page.page.locator("#sign-in")).to_be_hidden()
+
+
+def test_a_renewal_whose_answer_is_lost_is_repeated(
+    page: Visit, wire: Wire, server: LiveServer
+) -> None:
+    """The server has rotated the token already, and takes the old one for the sake of this."""
+    lost: list[dict[str, Any]] = []
+
+    def lose(route: Route) -> None:
+        if lost:
+            route.continue_()
+            return
+        lost.append(route.fetch().json())
+        route.abort("connectionreset")
+
+    first = wire.tokens
+    revoke(server, first["access_token"])
+    page.page.route("**/v1/auth/token", lose)
+    show_and_see(page, "a.png", "b.png")
+    assert wire.refreshes == [first["refresh_token"]] * 2
+    assert wire.tokens["refresh_token"] not in {first["refresh_token"], lost[0]["refresh_token"]}
+    revoke(server, wire.tokens["access_token"])
+    show_and_see(page, "c.png")
+
+
+def test_a_server_that_cannot_be_reached_to_renew_does_not_sign_out(
+    page: Visit, wire: Wire, server: LiveServer
+) -> None:
+    revoke(server, wire.tokens["access_token"])
+    page.page.route("**/v1/auth/token", lambda route: route.abort())
+    page.show(photo("a.png", plain(RED)))
+    expect(page.card("a.png").locator(".remark")).to_have_text("The server cannot be reached.")
+    expect(page.page.locator("#sign-in")).to_be_hidden()
+    assert len(wire.refreshes) == 3
+    page.page.unroute_all()
+    page.page.get_by_role("button", name="Try again: a.png").click()
+    expect(page.card("a.png").locator(".label").first).to_have_text("red")

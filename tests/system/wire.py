@@ -1,0 +1,101 @@
+"""What passes between a page and the server, and what the server makes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+from playwright.sync_api import Browser, Request, Response, expect
+
+from tests.browser import PATIENCE_MS, Visit, photo, visit
+from tests.integration.accounts import Person, bearer
+from tests.pictures import RED, plain
+from tests.server import LiveServer
+
+
+@dataclass
+class Wire:
+    """What a page sends and gets: all of it, and the tokens in it."""
+
+    requests: list[Request] = field(default_factory=list)
+    issued: list[Response] = field(default_factory=list)
+    refused: list[Response] = field(default_factory=list)
+    """Answers of 401 to photos."""
+
+    def on_request(self, request: Request) -> None:
+        self.requests.append(request)
+
+    def on_response(self, response: Response) -> None:
+        if response.url.endswith("/v1/auth/token") and response.ok:
+            self.issued.append(response)
+        if "/v1/classify" in response.url and response.status == 401:
+            self.refused.append(response)
+
+    @property
+    def tokens(self) -> dict[str, Any]:
+        """The answer that came last to a request for tokens."""
+        answer: dict[str, Any] = self.issued[-1].json()
+        return answer
+
+    @property
+    def refreshes(self) -> list[str]:
+        """The refresh tokens that were used."""
+        forms = [
+            parse_qs(request.post_data or "")
+            for request in self.requests
+            if request.url.endswith("/v1/auth/token")
+        ]
+        return [form["refresh_token"][0] for form in forms if "refresh_token" in form]
+
+
+@contextmanager
+def signed_in(
+    browser: Browser, person: Person, wire: Wire | None = None, **profile: Any
+) -> Iterator[Visit]:
+    """A page on which somebody signed in, the wire tapped.
+
+    Args:
+        profile: what ``Browser.new_context`` takes, such as ``user_agent``.
+    """
+    with visit(browser, person.server.url, **profile) as visited:
+        if wire is not None:
+            visited.page.on("request", wire.on_request)
+            visited.page.on("response", wire.on_response)
+        visited.sign_in(person.name, person.password)
+        expect(visited.page.locator("#workspace")).to_be_visible()
+        yield visited
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for what happens at the server."""
+    deadline = time.monotonic() + PATIENCE_MS / 1000
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def devices_of(person: Person) -> int:
+    """How many devices are signed in as that person, besides the one that asks here."""
+    issued = person.sign_in()
+    url, headers = f"{person.server.url}/v1/auth/sessions", bearer(issued["access_token"])
+    listed = httpx.get(url, headers=headers).raise_for_status().json()["sessions"]
+    revoke(person.server, issued["refresh_token"])
+    return sum(not one["current"] for one in listed)
+
+
+def revoke(server: LiveServer, token: str) -> None:
+    """As anybody may who holds it."""
+    httpx.post(f"{server.url}/v1/auth/revoke", data={"token": token}).raise_for_status()
+
+
+def show_and_see(page: Visit, *names: str) -> None:
+    """Chooses red photos of those names, which are answered without anybody doing anything."""
+    page.show(*(photo(name, plain(RED)) for name in names))
+    for name in names:
+        expect(page.card(name).locator(".label").first).to_have_text("red")
+    expect(page.page.locator("#sign-in")).to_be_hidden()

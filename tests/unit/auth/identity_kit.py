@@ -1,0 +1,197 @@
+"""Everything of identity over one database, as ``service/identity.py`` puts it together.
+
+The clock stands still until a test moves it. Two kits on one database are two servers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from auth.accounts import Account, AccountStore, Kind
+from auth.administration import Administration
+from auth.authenticator import Authenticator
+from auth.credentials import Credentials
+from auth.database import Database, database_url, open_database
+from auth.grants import Grants
+from auth.issuers import TrustedIssuers
+from auth.keys import KeySet
+from auth.lockout import Lockout, LockoutPolicy
+from auth.passwords import hash_password
+from auth.principal import Caller, Scope
+from auth.revocations import Revocations
+from auth.sessions import Policy, SessionStore
+from auth.settings import AuthSettings
+from auth.tables import Table
+from auth.tokens import TokenSigner
+from auth.verifier import Verifier
+from observability.audit import Audit
+from observability.metrics import Metrics
+from schemas.errors import Unauthenticated
+from tests.unit.auth.forge import KEY
+
+START = 1_800_000_000.99
+"""Late in a second: what has to wait for the next one does not wait for long."""
+SECRET = "correct horse"
+HASH = hash_password(SECRET)
+"""Made once: hashing is slow on purpose."""
+PHONE = Caller("192.0.2.1", "Anna's phone")
+SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
+DAY = 86_400.0
+OUTAGE_SECONDS = 60.0
+
+
+class Clock:
+    """Seconds, for whoever asks since when."""
+
+    def __init__(self, now: float = START) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """One server's identity."""
+
+    clock: Clock
+    database: Database
+    accounts: AccountStore
+    sessions: SessionStore
+    lockout: Lockout
+    credentials: Credentials
+    revocations: Revocations
+    authenticator: Authenticator
+    signer: TokenSigner
+    verifier: Verifier
+    grants: Grants
+    administration: Administration
+    metrics: Metrics
+
+    async def add(
+        self,
+        name: str,
+        kind: Kind = Kind.PERSON,
+        *,
+        scopes: frozenset[Scope] = SCOPES,
+        models: frozenset[str] | None = None,
+        may_introspect: bool = False,
+    ) -> Account:
+        """An account whose secret is ``SECRET``."""
+        account = Account(
+            name,
+            kind,
+            HASH,
+            scopes,
+            models,
+            may_introspect,
+            is_disabled=False,
+            created=self.clock(),
+        )
+        await self.accounts.add(account)
+        return account
+
+    def grants_with(self, credentials: Credentials) -> Grants:
+        """The grants over the same stores, with something else at that place."""
+        return Grants(
+            self.accounts,
+            self.sessions,
+            credentials,
+            self.revocations,
+            self.signer,
+            self.verifier,
+            AuthSettings(),
+            Audit(self.metrics),
+        )
+
+    async def count(self, table: type[Table]) -> int:
+        """How many rows a table has."""
+        async with self.database.read() as session:
+            return (await session.scalar(select(func.count()).select_from(table))) or 0
+
+    async def dump(self, table: type[Table]) -> str:
+        """All that a table holds."""
+        async with self.database.read() as session:
+            return repr([tuple(row) for row in await session.execute(select(table.__table__))])
+
+    async def is_accepted(self, token: str) -> bool:
+        """Whether a token of this kit's makes a principal; fails if it cannot be told."""
+        self.revocations.require_fresh()
+        try:
+            await self.authenticator.authenticate(token)
+        except Unauthenticated:
+            return False
+        return True
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """The database of a URL, migrated."""
+    async with open_database(database_url(url, Path("unused"))) as database:
+        yield database
+
+
+@asynccontextmanager
+async def open_kit(url: str, clock: Clock, **settings: object) -> AsyncIterator[Kit]:
+    """A server's identity on the database of that URL; ``settings``: of group ``[auth]``."""
+    auth, metrics = AuthSettings.model_validate(settings), Metrics()
+    async with opened(url) as database:
+        keys, audit = KeySet([KEY]), Audit(metrics)
+        accounts = AccountStore(database)
+        sessions = SessionStore(
+            database,
+            Policy(
+                auth.refresh_token_days * DAY, auth.refresh_grace_seconds, auth.sessions_per_account
+            ),
+            clock=clock,
+        )
+        lockout = Lockout(
+            database, LockoutPolicy(auth.failures_free, auth.longest_wait_seconds), clock=clock
+        )
+        credentials = Credentials(accounts, lockout, audit, max_waiting=auth.sign_ins_waiting)
+
+        def forget() -> None:
+            authenticator.forget()
+
+        revocations = Revocations(
+            database,
+            longest_life=DAY,
+            max_age=OUTAGE_SECONDS,
+            on_change=forget,
+            clock=clock,
+            monotonic=clock,
+        )
+        issuers = TrustedIssuers(())
+        signer = TokenSigner(keys, auth, clock=clock)
+        verifier = Verifier(keys, issuers, auth, clock=clock)
+        authenticator = Authenticator(
+            verifier, revocations, issuers, cache_size=auth.token_cache_size, clock=clock
+        )
+        grants = Grants(accounts, sessions, credentials, revocations, signer, verifier, auth, audit)
+        await revocations.refresh()
+        try:
+            yield Kit(
+                clock=clock,
+                database=database,
+                accounts=accounts,
+                sessions=sessions,
+                lockout=lockout,
+                credentials=credentials,
+                revocations=revocations,
+                authenticator=authenticator,
+                signer=signer,
+                verifier=verifier,
+                grants=grants,
+                administration=Administration(accounts, credentials, grants, audit, clock=clock),
+                metrics=metrics,
+            )
+        finally:
+            credentials.close()

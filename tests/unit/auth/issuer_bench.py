@@ -1,0 +1,70 @@
+"""Trusted issuers on the bench: running, with a clock that is moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from auth.issuer_settings import IssuerSettings
+from auth.issuers import TrustedIssuers
+from tests.issuer import Issuer
+
+DEADLINE_SECONDS = 20
+
+
+@dataclass
+class Bench:
+    """The issuers under test, and what they told of themselves."""
+
+    issuers: TrustedIssuers
+    time: list[float]
+    looks: list[tuple[str, bool]]
+    changes: list[None] = field(default_factory=list)
+
+    def later(self, seconds: float) -> None:
+        self.time[0] += seconds
+
+
+def trust(issuer: str, name: str = "theirs", **changes: object) -> IssuerSettings:
+    return IssuerSettings.model_validate(
+        {
+            "name": name,
+            "issuer": issuer,
+            "audience": ["potoo"],
+            "refresh_seconds": 86_400,
+            **changes,
+        }
+    )
+
+
+@asynccontextmanager
+async def bench(*settings: IssuerSettings, timeout: float = 5) -> AsyncIterator[Bench]:
+    """Running, with a clock that is moved by hand."""
+    time, looks, changes = [0.0], list[tuple[str, bool]](), list[None]()
+    issuers = TrustedIssuers(
+        settings,
+        on_change=lambda: changes.append(None),
+        on_look=lambda name, is_up: looks.append((name, is_up)),
+        timeout=timeout,
+        monotonic=lambda: time[0],
+    )
+    async with issuers.running():
+        yield Bench(issuers, time, looks, changes)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Lets the tasks run until it is so."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():  # noqa: ASYNC110 - it becomes so in another process
+            await asyncio.sleep(0.005)
+
+
+async def looked(at: Bench, times: int = 1) -> None:
+    """Waits for the ends of looks; the first entry says that there was none yet."""
+    await until(lambda: len(at.looks) > times)
+
+
+def kid_of(issuer: Issuer) -> str:
+    return issuer.published()[-1]["kid"]

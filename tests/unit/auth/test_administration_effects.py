@@ -1,0 +1,182 @@
+"""What a change to an account does to those who are signed in with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from auth.accounts import Kind
+from auth.administration import NewAccount
+from auth.grants import IssuedToken
+from auth.principal import ALL_SCOPES, Scope
+from auth.tables import SessionRow
+from schemas.errors import InvalidCredentials
+from tests.unit.auth.identity_kit import PHONE, SCOPES, SECRET, Clock, Kit, open_kit
+
+pytestmark = pytest.mark.anyio
+
+CLASSIFY = frozenset({Scope.CLASSIFY})
+ADMIN = frozenset({Scope.ADMIN, Scope.CLASSIFY})
+NEW_SECRET = "battery staple"
+
+
+@pytest.fixture
+def log() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as lines:
+        yield lines
+
+
+async def sign_in(kit: Kit, name: str = "anna", secret: str = SECRET) -> IssuedToken:
+    return await kit.grants.password(name, secret, None, PHONE)
+
+
+async def call(kit: Kit, name: str, secret: str) -> IssuedToken:
+    return await kit.grants.client_credentials(name, secret, None, PHONE)
+
+
+async def test_another_password_signs_every_device_out(
+    kit: Kit, log: list[MutableMapping[str, Any]]
+) -> None:
+    await kit.add("anna")
+    await kit.add("bert")
+    devices, bert = [await sign_in(kit) for _ in range(2)], await sign_in(kit, "bert")
+    await kit.administration.set_password("anna", NEW_SECRET, by="root")
+    for issued in devices:
+        assert not await kit.is_accepted(issued.access_token)
+        assert issued.refresh_token is not None
+        with pytest.raises(InvalidCredentials):
+            await kit.grants.refresh(issued.refresh_token, None, PHONE)
+    with pytest.raises(InvalidCredentials):
+        await sign_in(kit)
+    again = await sign_in(kit, secret=NEW_SECRET)
+    assert await kit.is_accepted(again.access_token), "at once"
+    assert await kit.is_accepted(bert.access_token)
+    assert "secret_changed" in [line["event"] for line in log]
+
+
+async def test_another_secret_ends_the_clients_tokens(kit: Kit, clock: Clock) -> None:
+    _, secret = await kit.administration.add_client(NewAccount("camera"), by="root")
+    before = await call(kit, "camera", secret)
+    assert await kit.is_accepted(before.access_token)
+    rotated = await kit.administration.rotate_secret("camera", by="root")
+    clock.advance(1)  # which was waited for
+    assert rotated != secret
+    assert not await kit.is_accepted(before.access_token)
+    with pytest.raises(InvalidCredentials):
+        await call(kit, "camera", secret)
+    after = await call(kit, "camera", rotated)
+    assert await kit.is_accepted(after.access_token)
+
+
+async def test_whoever_is_disabled_is_out_until_enabled(kit: Kit, clock: Clock) -> None:
+    await kit.add("anna")
+    await kit.add("camera", Kind.CLIENT)
+    tokens = [await sign_in(kit), await call(kit, "camera", SECRET)]
+    for name, kind in (("anna", Kind.PERSON), ("camera", Kind.CLIENT)):
+        changed = await kit.administration.change(name, kind, is_disabled=True, by="root")
+        assert changed.is_disabled
+        assert changed == await kit.accounts.get(name)
+    assert [await kit.is_accepted(issued.access_token) for issued in tokens] == [False, False]
+    with pytest.raises(InvalidCredentials):
+        await sign_in(kit)
+    with pytest.raises(InvalidCredentials):
+        await call(kit, "camera", SECRET)
+    clock.advance(1)
+    for name, kind in (("anna", Kind.PERSON), ("camera", Kind.CLIENT)):
+        await kit.administration.change(name, kind, is_disabled=False, by="root")
+    for issued in (await sign_in(kit), await call(kit, "camera", SECRET)):
+        assert await kit.is_accepted(issued.access_token)
+    assert [await kit.is_accepted(issued.access_token) for issued in tokens] == [False, False]
+
+
+async def test_a_scope_that_is_taken_away_is_gone_from_every_token(kit: Kit) -> None:
+    await kit.add("anna", scopes=SCOPES)
+    issued = await sign_in(kit)
+    await kit.administration.change("anna", Kind.PERSON, scopes=CLASSIFY, by="root")
+    assert not await kit.is_accepted(issued.access_token)
+    assert (await sign_in(kit)).scopes == CLASSIFY
+
+
+async def test_a_scope_that_is_added_disturbs_nobody(kit: Kit) -> None:
+    await kit.add("anna", scopes=CLASSIFY)
+    issued = await sign_in(kit)
+    changed = await kit.administration.change("anna", Kind.PERSON, scopes=ALL_SCOPES, by="root")
+    assert changed.scopes == ALL_SCOPES
+    assert await kit.is_accepted(issued.access_token)
+    unchanged = await kit.administration.change("anna", Kind.PERSON, by="root")
+    assert unchanged == changed
+    assert await kit.is_accepted(issued.access_token)
+
+
+async def test_whoever_is_removed_is_out_and_a_new_one_of_that_name_is_somebody_else(
+    kit: Kit, clock: Clock, log: list[MutableMapping[str, Any]]
+) -> None:
+    await kit.add("anna", scopes=ALL_SCOPES)
+    await kit.add("root", scopes=ADMIN)
+    await kit.add("camera", Kind.CLIENT)
+    old = [await sign_in(kit), await call(kit, "camera", SECRET)]
+    await kit.administration.remove("anna", Kind.PERSON, by="root")
+    await kit.administration.remove("camera", Kind.CLIENT, by="root")
+    assert await kit.count(SessionRow) == 0
+    clock.advance(1)  # which was waited for
+    await kit.administration.add_person(NewAccount("anna", CLASSIFY), SECRET, by="root")
+    await kit.administration.add_person(NewAccount("camera", CLASSIFY), SECRET, by="root")
+    assert [await kit.is_accepted(issued.access_token) for issued in old] == [False, False]
+    assert old[0].refresh_token is not None
+    with pytest.raises(InvalidCredentials):
+        await kit.grants.refresh(old[0].refresh_token, None, PHONE)
+    for name in ("anna", "camera"):
+        issued = await sign_in(kit, name)
+        assert await kit.is_accepted(issued.access_token)
+    assert [line["event"] for line in log].count("account_removed") == 2
+
+
+async def test_whoever_signs_in_while_being_removed_is_out_afterwards(kit: Kit) -> None:
+    await kit.add("anna")
+
+    issued, has_begun = list[IssuedToken](), asyncio.Event()
+
+    async def again_and_again() -> None:
+        while True:
+            issued.append(await sign_in(kit))
+            has_begun.set()
+
+    signing_in = asyncio.create_task(again_and_again())
+    await has_begun.wait()
+    await kit.administration.remove("anna", Kind.PERSON, by="root")
+    with pytest.raises(InvalidCredentials):
+        await signing_in
+    assert not [one for one in issued if await kit.is_accepted(one.access_token)]
+    assert await kit.count(SessionRow) == 0
+
+
+async def test_nobody_signs_in_between_the_end_of_the_sessions_and_of_the_account(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await kit.add("anna")
+    remove, tries = kit.accounts.remove, list[str]()
+
+    async def remove_late(name: str, kind: Kind | None = None) -> bool:
+        tries.append(name)
+        with pytest.raises(InvalidCredentials):
+            await sign_in(kit)
+        return await remove(name, kind)
+
+    monkeypatch.setattr(kit.accounts, "remove", remove_late)
+    await kit.administration.remove("anna", Kind.PERSON, by="root")
+    assert tries == ["anna"]
+    assert await kit.accounts.get("anna") is None
+
+
+async def test_other_servers_hear_of_it(kit: Kit, tables_url: str, clock: Clock) -> None:
+    await kit.add("anna")
+    async with open_kit(tables_url, clock) as other:
+        issued = await sign_in(other)
+        assert await kit.is_accepted(issued.access_token)
+        await other.administration.change("anna", Kind.PERSON, is_disabled=True, by="root")
+        await kit.revocations.refresh()
+        assert not await kit.is_accepted(issued.access_token)

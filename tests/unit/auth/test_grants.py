@@ -1,0 +1,281 @@
+"""Credentials to tokens: the password and the client's grant, and what they refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from auth.accounts import Account, Change, Kind
+from auth.credentials import Credentials
+from auth.grants import IssuedToken
+from auth.lockout import SignInBlocked
+from auth.passwords import MAX_PASSWORD_CHARS, hash_password
+from auth.principal import Caller, Scope
+from auth.tables import MAX_NAME_CHARS, SessionRow, SignInRow
+from observability.audit import Audit
+from schemas.errors import InsufficientScope, InvalidCredentials, NotReady, RateLimited
+from tests.unit.auth.identity_kit import PHONE, SCOPES, SECRET, Clock, Kit, open_kit
+
+pytestmark = pytest.mark.anyio
+
+CLASSIFY = frozenset({Scope.CLASSIFY})
+
+
+@pytest.fixture
+async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
+    """With a person, a device and somebody who may not sign in any more."""
+    async with open_kit(tables_url, clock) as kit:
+        await kit.add("anna")
+        await kit.add("camera", Kind.CLIENT, models=frozenset({"cats"}))
+        for name, kind in (("gone", Kind.PERSON), ("broken", Kind.CLIENT)):
+            await kit.add(name, kind)
+            await kit.accounts.change(name, Change(is_disabled=True))
+        yield kit
+
+
+@pytest.fixture
+def log() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as lines:
+        yield lines
+
+
+async def password(kit: Kit, name: str = "anna", secret: str = SECRET) -> IssuedToken:
+    return await kit.grants.password(name, secret, None, PHONE)
+
+
+async def client(kit: Kit, name: str = "camera", secret: str = SECRET) -> IssuedToken:
+    return await kit.grants.client_credentials(name, secret, None, PHONE)
+
+
+async def test_a_person_gets_an_access_token_and_a_session(kit: Kit, clock: Clock) -> None:
+    issued = await kit.grants.password("anna", SECRET, None, PHONE, "phone-app")
+    assert (issued.scopes, issued.expires_in) == (SCOPES, 900)
+    principal = await kit.authenticator.authenticate(issued.access_token)
+    (session,) = await kit.sessions.of_account("anna")
+    assert (principal.name, principal.scopes, principal.models) == ("anna", SCOPES, None)
+    assert (principal.client_id, principal.session_id) == ("phone-app", session.id)
+    assert (session.client_id, session.device) == ("phone-app", PHONE.device)
+    assert principal.issued_at == int(clock.now)
+    assert issued.refresh_token is not None
+    assert await kit.sessions.find(issued.refresh_token) == session
+
+
+async def test_a_device_gets_an_access_token_alone(kit: Kit) -> None:
+    issued = await client(kit)
+    principal = await kit.authenticator.authenticate(issued.access_token)
+    assert (principal.name, principal.client_id) == ("camera", "camera")
+    assert principal.scopes == SCOPES
+    assert principal.models == frozenset({"cats"})
+    assert principal.session_id is None
+    assert issued.refresh_token is None
+    assert await kit.count(SessionRow) == 0
+
+
+async def test_fewer_scopes_may_be_asked_for(kit: Kit) -> None:
+    for issued in (
+        await kit.grants.password("anna", SECRET, CLASSIFY, PHONE),
+        await kit.grants.client_credentials("camera", SECRET, CLASSIFY, PHONE),
+    ):
+        assert issued.scopes == CLASSIFY
+        principal = await kit.authenticator.authenticate(issued.access_token)
+        assert principal.scopes == CLASSIFY
+
+
+async def test_a_scope_that_the_account_lacks_is_refused(kit: Kit) -> None:
+    asked = CLASSIFY | {Scope.ADMIN}
+    for use in (
+        kit.grants.password("anna", SECRET, asked, PHONE),
+        kit.grants.client_credentials("camera", SECRET, asked, PHONE),
+    ):
+        with pytest.raises(InsufficientScope) as caught:
+            await use
+        assert caught.value.scope == "admin"
+    assert await kit.count(SessionRow) == 0
+
+
+WRONG = {
+    "unknown name": ("nobody", SECRET),
+    "wrong password": ("anna", "wrong horse"),
+    "disabled account": ("gone", SECRET),
+    "a client's": ("camera", SECRET),
+    "no password": ("anna", ""),
+    "no name": ("", SECRET),
+    "long name": ("a" * (MAX_NAME_CHARS + 1), SECRET),
+    "huge name": ("a" * 1_000_000, SECRET),
+    "huge password": ("anna", "p" * 1_000_000),
+    "right password and more": ("anna", SECRET + " " * MAX_PASSWORD_CHARS),
+    "zero byte in the password": ("anna", SECRET + "\0"),
+    "zero byte in the name": ("anna\0", SECRET),
+    "no unicode": ("anna", "\ud800"),
+    "name that is no unicode": ("\ud800", SECRET),
+    "SQL": ("' OR '1'='1", SECRET),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+async def test_wrong_credentials_are_all_refused_alike(
+    kit: Kit, name: str, log: list[MutableMapping[str, Any]]
+) -> None:
+    with pytest.raises(InvalidCredentials) as caught:
+        await password(kit, *WRONG[name])
+    assert caught.value.detail == InvalidCredentials.default_detail
+    assert await kit.count(SessionRow) == 0
+    (line,) = log
+    known = WRONG[name][0] in {"anna", "gone"} and len(WRONG[name][1]) <= MAX_PASSWORD_CHARS
+    known = known and "\ud800" not in WRONG[name][1]
+    assert line["event"] == "sign_in_failed"
+    assert line["account"] == (WRONG[name][0] if known else None), "it may be a password"
+
+
+@pytest.mark.parametrize("name", ["nobody", "anna", "broken"])
+async def test_wrong_credentials_of_clients_are_refused_too(kit: Kit, name: str) -> None:
+    with pytest.raises(InvalidCredentials) as caught:
+        await client(kit, name)
+    assert caught.value.detail == InvalidCredentials.default_detail
+
+
+async def test_too_many_failures_have_to_wait_and_then_the_right_password_works(
+    kit: Kit, clock: Clock, log: list[MutableMapping[str, Any]]
+) -> None:
+    for _ in range(11):
+        with pytest.raises(InvalidCredentials):
+            await password(kit, secret="wrong horse")
+    with pytest.raises(SignInBlocked) as caught:
+        await password(kit)
+    assert log[-1]["event"] == "sign_in_blocked"
+    clock.advance(caught.value.retry_after or 0)
+    assert (await password(kit)).refresh_token
+    assert [line["event"] for line in log].count("sign_in_failed") == 11
+
+
+async def test_a_right_sign_in_is_no_failure(kit: Kit) -> None:
+    for _ in range(12):
+        await client(kit)
+    async with kit.database.read() as session:
+        rows = await session.execute(SignInRow.__table__.select())
+        assert {row.failures for row in rows} == {0}
+
+
+async def test_too_many_sign_ins_at_once_are_refused(tables_url: str, clock: Clock) -> None:
+    async with open_kit(tables_url, clock, sign_ins_waiting=2) as kit:
+        await kit.add("anna")
+        outcomes = await asyncio.gather(*(password(kit) for _ in range(5)), return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, RateLimited)]
+        assert len(refused) == 3
+        assert {error.retry_after for error in refused} == {1}
+        assert (await password(kit)).refresh_token, "and there is room again"
+
+
+async def test_whatever_ends_a_sign_in_makes_room_for_the_next(
+    tables_url: str, clock: Clock
+) -> None:
+    async with open_kit(tables_url, clock, sign_ins_waiting=1) as kit:
+        await kit.add("anna")
+        for turns in range(0, 40, 4):
+            leaver = asyncio.create_task(password(kit))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            leaver.cancel()
+            await asyncio.wait([leaver])
+        with pytest.raises(InvalidCredentials):
+            await password(kit, secret="wrong horse")
+        assert (await password(kit)).refresh_token
+
+
+class Slow(Credentials):
+    """Something happens to the account while its secret is looked at."""
+
+    change: Change
+
+    async def prove(self, name: str, secret: str, kind: Kind, caller: Caller) -> Account:
+        account = await super().prove(name, secret, kind, caller)
+        await self._accounts.change(name, self.change)
+        return account
+
+
+CHANGES = {
+    "secret": Change(secret_hash=hash_password("another")),
+    "disabled": Change(is_disabled=True),
+    "scopes": Change(scopes=CLASSIFY),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("name", ["anna", "camera"])
+async def test_an_account_that_changes_while_it_signs_in_gets_nothing(
+    kit: Kit, name: str, what: str
+) -> None:
+    slow = Slow(kit.accounts, kit.lockout, Audit(kit.metrics), max_waiting=1)
+    slow.change = CHANGES[what]
+    grants = kit.grants_with(slow)
+    grant = grants.password if name == "anna" else grants.client_credentials
+    with contextlib.closing(slow), pytest.raises(InvalidCredentials):
+        await grant(name, SECRET, None, PHONE)
+    assert await kit.count(SessionRow) == 0
+
+
+async def test_whoever_signs_in_while_the_password_is_changed_is_out_afterwards(
+    kit: Kit, clock: Clock
+) -> None:
+    outcomes = await asyncio.gather(
+        *(password(kit) for _ in range(3)),
+        kit.administration.set_password("anna", "another horse", by="test"),
+        *(password(kit) for _ in range(3)),
+        return_exceptions=True,
+    )
+    issued = [outcome for outcome in outcomes if isinstance(outcome, IssuedToken)]
+    assert not [token for token in issued if await kit.is_accepted(token.access_token)]
+    assert await kit.count(SessionRow) == 0
+    clock.advance(1)
+    assert (await password(kit, secret="another horse")).refresh_token
+
+
+async def test_when_the_oldest_device_has_to_go_its_tokens_go_too(
+    tables_url: str, clock: Clock
+) -> None:
+    async with open_kit(tables_url, clock, sessions_per_account=2) as kit:
+        await kit.add("anna")
+        issued = []
+        for _ in range(3):
+            clock.advance(1)
+            issued.append(await password(kit))
+        accepted = [await kit.is_accepted(token.access_token) for token in issued]
+        assert accepted == [False, True, True]
+
+
+async def test_a_store_that_does_not_answer_is_not_ready(kit: Kit) -> None:
+    async with kit.database.write() as session:
+        await session.execute(text("DROP TABLE sign_ins"))
+    for use in (password(kit), client(kit), password(kit, "nobody")):
+        with pytest.raises(NotReady):
+            await use
+
+
+async def test_the_security_log_holds_no_secret(
+    kit: Kit, log: list[MutableMapping[str, Any]]
+) -> None:
+    issued = [await password(kit), await client(kit)]
+    for name, secret in WRONG.values():
+        with pytest.raises(InvalidCredentials):
+            await password(kit, name, secret)
+    texts = repr(log)
+    assert [line["event"] for line in log[:2]] == ["sign_in", "sign_in"]
+    assert (log[0]["account"], log[0]["address"]) == ("anna", PHONE.address)
+    assert SECRET not in texts
+    assert "horse" not in texts
+    assert "nobody" not in texts
+    for token in issued:
+        assert token.access_token not in texts
+        assert token.access_token.rsplit(".", 1)[1] not in texts
+    assert issued[0].refresh_token
+    assert issued[0].refresh_token not in texts
+    counted = kit.metrics.registry.get_sample_value(
+        "potoo_audit_events_total", {"event": "sign_in_failed"}
+    )
+    assert counted == [line["event"] for line in log].count("sign_in_failed")

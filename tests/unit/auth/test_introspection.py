@@ -1,0 +1,77 @@
+"""What backends that may ask are told of tokens (RFC 7662)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from auth.accounts import Kind
+from auth.grants import IssuedToken
+from auth.principal import Caller, Scope
+from schemas.errors import InvalidCredentials
+from tests.unit.auth.identity_kit import PHONE, SECRET, Clock, Kit, open_kit
+
+pytestmark = pytest.mark.anyio
+
+CLASSIFY = frozenset({Scope.CLASSIFY})
+GARBAGE = ["", "prt_", "prt_" + "A" * 64, "a.b.c", "e30.e30.e30", "\0", "\ud800", "x" * 100_000]
+
+
+@pytest.fixture
+async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
+    """With a person and with a backend that may ask about tokens."""
+    async with open_kit(tables_url, clock) as kit:
+        await kit.add("anna")
+        await kit.add("backend", Kind.CLIENT, may_introspect=True)
+        yield kit
+
+
+async def sign_in(kit: Kit, scopes: frozenset[Scope] | None = None) -> IssuedToken:
+    return await kit.grants.password("anna", SECRET, scopes, PHONE, "phone-app")
+
+
+async def refresh(kit: Kit, issued: IssuedToken) -> IssuedToken:
+    assert issued.refresh_token is not None
+    return await kit.grants.refresh(issued.refresh_token, None, PHONE)
+
+
+async def test_a_backend_is_told_what_a_token_stands_for(kit: Kit, clock: Clock) -> None:
+    issued = await sign_in(kit, CLASSIFY)
+    asked_at = clock.now
+    access = await kit.grants.introspect("backend", SECRET, issued.access_token, PHONE)
+    assert access is not None
+    assert (access.account, access.client_id, access.scopes) == ("anna", "phone-app", CLASSIFY)
+    assert (access.issued_at, access.expires_at) == (int(asked_at), int(asked_at) + 900)
+    assert not access.is_refresh
+    assert issued.refresh_token is not None
+    clock.advance(60)
+    refreshed = await kit.grants.introspect("backend", SECRET, issued.refresh_token, PHONE)
+    assert refreshed is not None
+    assert (refreshed.account, refreshed.client_id) == ("anna", "phone-app")
+    assert (refreshed.issued_at, refreshed.is_refresh) == (asked_at, True)
+    assert refreshed.expires_at == asked_at + 30 * 86_400
+    assert (await refresh(kit, issued)).refresh_token, "asking has not used it up"
+
+
+async def test_a_token_that_does_not_hold_is_not_active(kit: Kit, clock: Clock) -> None:
+    revoked, expired = await sign_in(kit), await sign_in(kit)
+    await kit.grants.revoke(revoked.access_token, PHONE)
+    old = await sign_in(kit)
+    await refresh(kit, old)
+    clock.advance(900 + 30)
+    await kit.revocations.refresh()
+    for token in (revoked.access_token, expired.access_token, old.refresh_token, *GARBAGE):
+        assert token is not None
+        assert await kit.grants.introspect("backend", SECRET, token, PHONE) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "secret"),
+    [("camera", SECRET), ("anna", SECRET), ("backend", "wrong"), ("nobody", SECRET), ("", "")],
+)
+async def test_nobody_else_may_ask(kit: Kit, name: str, secret: str) -> None:
+    await kit.add("camera", Kind.CLIENT)
+    issued = await sign_in(kit)
+    with pytest.raises(InvalidCredentials):
+        await kit.grants.introspect(name, secret, issued.access_token, Caller("192.0.2.9"))

@@ -1,0 +1,128 @@
+"""A caller with the token of a trusted issuer, all the way: keys fetched, verified, remembered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from auth.authenticator import Authenticator
+from auth.issuers import UNKNOWN_KEY_SECONDS, TrustedIssuers
+from auth.keys import KeySet
+from auth.revocations import Kind, Revocations
+from auth.settings import AuthSettings
+from auth.verifier import Verifier
+from schemas.errors import Unauthenticated
+from tests.issuer import KEYS, Issuer
+from tests.unit.auth.forge import KEY
+from tests.unit.auth.identity_kit import DAY, opened
+from tests.unit.auth.issuer_bench import Bench, looked, trust
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def door(
+    issuer: Issuer, folder: Path
+) -> AsyncIterator[tuple[Authenticator, Bench, Revocations]]:
+    """What every call goes through. Nothing is looked at unless somebody asks, for a day."""
+    now, looks = [0.0], list[tuple[str, bool]]()
+
+    def forget() -> None:
+        authenticator.forget()
+
+    settings = AuthSettings(issuers=(trust(issuer.url, scopes={"pictures": ["classify"]}),))
+    async with opened(f"sqlite:///{folder / 'potoo.db'}") as database:
+        issuers = TrustedIssuers(
+            settings.issuers,
+            on_change=forget,
+            on_look=lambda name, is_up: looks.append((name, is_up)),
+            monotonic=lambda: now[0],
+        )
+        revocations = Revocations(database, longest_life=DAY, max_age=DAY, on_change=forget)
+        await revocations.refresh()
+        authenticator = Authenticator(
+            Verifier(KeySet([KEY]), issuers, settings), revocations, issuers, cache_size=10
+        )
+        async with issuers.running():
+            yield authenticator, Bench(issuers, now, looks), revocations
+
+
+async def test_the_first_caller_waits_for_the_keys_and_is_let_in(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    async with door(issuer, tmp_path) as (authenticator, _, _):
+        principal = await authenticator.authenticate(issuer.token(sub="anna"))
+        assert (principal.name, set(principal.scopes)) == ("theirs|anna", {"classify"})
+
+
+async def test_a_key_that_is_new_is_fetched_before_its_token_is_refused(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    async with door(issuer, tmp_path) as (authenticator, bench, _):
+        await authenticator.authenticate(issuer.token())
+        issuer.rotate("RS256")
+        bench.later(UNKNOWN_KEY_SECONDS)
+        assert (await authenticator.authenticate(issuer.token(sub="bert"))).name == "theirs|bert"
+
+
+async def test_a_made_up_key_is_refused_and_not_asked_for_each_time(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    async with door(issuer, tmp_path) as (authenticator, bench, _):
+        await authenticator.authenticate(issuer.token())
+        await looked(bench, 2)  # that caller's, and the one at the start
+        asked = issuer.requests(KEYS)
+        for number in range(20):
+            with pytest.raises(Unauthenticated):
+                await authenticator.authenticate(issuer.token(header={"kid": f"{number}"}))
+        assert issuer.requests(KEYS) == asked
+
+
+async def test_a_token_that_was_remembered_is_refused_once_its_key_was_withdrawn(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    async with door(issuer, tmp_path) as (authenticator, bench, _):
+        token = issuer.token()
+        await authenticator.authenticate(token)
+        issuer.rotate(keep=False)
+        bench.later(UNKNOWN_KEY_SECONDS)
+        await authenticator.authenticate(token)  # nobody has looked since
+        await authenticator.authenticate(issuer.token())  # which made us look
+        with pytest.raises(Unauthenticated):
+            await authenticator.authenticate(token)
+
+
+async def test_another_key_of_the_same_id_ends_what_the_first_one_signed(
+    issuer: Issuer, tmp_path: Path
+) -> None:
+    async with door(issuer, tmp_path) as (authenticator, bench, _):
+        token = issuer.token()
+        await authenticator.authenticate(token)
+        issuer.replace()
+        bench.later(UNKNOWN_KEY_SECONDS)
+        await bench.issuers.look_again(issuer.url)
+        with pytest.raises(Unauthenticated):
+            await authenticator.authenticate(token)
+        assert (await authenticator.authenticate(issuer.token())).name == "theirs|anna"
+
+
+async def test_tokens_and_people_of_theirs_can_be_revoked(issuer: Issuer, tmp_path: Path) -> None:
+    async with door(issuer, tmp_path) as (authenticator, _, revocations):
+        first, second = issuer.token(jti="first"), issuer.token(jti="second")
+        for token in (first, second):
+            await authenticator.authenticate(token)
+        await revocations.add([(Kind.TOKEN, "first"), (Kind.ACCOUNT, "anna")])
+        await authenticator.authenticate(first)  # those are names of ours
+        await revocations.add([(Kind.TOKEN, "theirs|first")])
+        with pytest.raises(Unauthenticated, match="revoked"):
+            await authenticator.authenticate(first)
+        await authenticator.authenticate(second)
+        await revocations.add([(Kind.ACCOUNT, "theirs|anna")])
+        with pytest.raises(Unauthenticated, match="revoked"):
+            await authenticator.authenticate(second)
+        later = issuer.token(iat=int(time.time()) + 5)
+        assert (await authenticator.authenticate(later)).name == "theirs|anna"

@@ -1,0 +1,210 @@
+"""What a trusted issuer is trusted with: its own people, and the scopes that the operator says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+
+from auth.issuer_settings import IssuerSettings
+from auth.principal import Principal, Scope
+from auth.settings import AuthSettings
+from auth.tokens import verification_key
+from auth.verifier import UnknownKey
+from schemas.errors import Unauthenticated
+from tests.issuer import published_key, signed
+from tests.repository import ROOT
+from tests.unit.auth.foreign import (
+    ISSUER,
+    accepted,
+    known,
+    refused,
+    theirs,
+    trust,
+)
+from tests.unit.auth.forge import (
+    CLAIMS,
+    HEADER,
+    NOW,
+    PRIVATE,
+    RSA_PRIVATE,
+    STRANGER,
+    token,
+    verifier,
+)
+
+# Nobody speaks for another
+
+
+def test_an_issuer_cannot_speak_as_us() -> None:
+    """Its key, our name: our keys alone are asked."""
+    refused(token(header=HEADER | {"kid": "theirs"}, private=STRANGER))
+    refused(token(private=STRANGER))
+
+
+def test_we_do_not_speak_as_an_issuer() -> None:
+    """Nor does a token of ours hold under its name: our keys are none of its keys."""
+    with pytest.raises(UnknownKey):
+        accepted(token(claims=CLAIMS | {"iss": ISSUER}))
+    refused(token(HEADER | {"kid": "theirs"}, CLAIMS | {"iss": ISSUER}))
+
+
+def test_an_issuer_cannot_speak_as_another() -> None:
+    other = trust(name="other", issuer="https://other.example")
+    keys = known(trust(), other)
+    keys.known[other.issuer] = (other, known(other, same=PRIVATE).known[other.issuer][1])
+    both = verifier(issuers=keys)
+    assert both.verify(theirs()).name == "shop|anna"
+    with pytest.raises(UnknownKey):
+        both.verify(theirs({"iss": other.issuer}))
+    keys.known[other.issuer][1]["theirs"] = verification_key(
+        published_key(PRIVATE, "theirs"), "ES256"
+    )
+    with pytest.raises(Unauthenticated):
+        both.verify(theirs({"iss": other.issuer}))
+    assert both.verify(theirs({"iss": other.issuer}, private=PRIVATE)).name == "other|anna"
+
+
+@pytest.mark.parametrize(
+    "issuers",
+    [
+        [trust(), trust(issuer="https://other.example")],
+        [trust(), trust(name="other")],
+        [trust(issuer="https://potoo.example")],
+    ],
+    ids=["same name", "same URL", "ours"],
+)
+def test_no_two_issuers_have_one_name_or_url(issuers: list[IssuerSettings]) -> None:
+    with pytest.raises(ValueError, match="same name or URL"):
+        AuthSettings(issuer="https://potoo.example", issuers=tuple(issuers))
+
+
+def test_a_name_has_no_bar_in_it() -> None:
+    """Else a subject could be read as part of another issuer's name."""
+    with pytest.raises(ValueError, match="pattern"):
+        trust(name="shop|anna")
+
+
+# What it grants
+
+NAMESPACED = "https://shop.example/claims/roles"
+
+
+@pytest.mark.parametrize(
+    ("claim", "said", "scopes"),
+    [
+        ("scope", {"scope": "pictures"}, {Scope.CLASSIFY}),
+        ("scope", {"scope": " boss  pictures boss "}, {"admin", "metrics", "classify"}),
+        ("scope", {"scope": ["pictures", "boss"]}, {"admin", "metrics", "classify"}),
+        ("scope", {"scope": "classify admin"}, set()),
+        ("scope", {"scope": "Pictures"}, set()),
+        ("scope", {"scope": ""}, set()),
+        ("permissions", {"permissions": ["pictures"]}, {Scope.CLASSIFY}),
+        ("permissions", {"permissions": ["pictures boss", 7, None, ["boss"]]}, set()),
+        ("permissions", {"permissions": {"boss": True}}, set()),
+        ("permissions", {"permissions": True}, set()),
+        ("permissions", {}, set()),
+        ("realm_access.roles", {"realm_access": {"roles": ["boss"]}}, {"admin", "metrics"}),
+        ("realm_access.roles", {"realm_access": ["boss"]}, set()),
+        ("realm_access.roles", {"realm_access": None}, set()),
+        ("realm_access.roles", {"roles": ["boss"]}, set()),
+        ("a.b.c", {"a": {"b": {"c": "boss"}}}, {"admin", "metrics"}),
+        (NAMESPACED, {NAMESPACED: ["pictures"]}, {Scope.CLASSIFY}),
+    ],
+)  # fmt: skip
+def test_the_values_of_a_claim_grant_what_the_operator_says(
+    claim: str, said: dict[str, object], scopes: set[Scope]
+) -> None:
+    assert accepted(theirs(said), scope_claim=claim).scopes == scopes
+
+
+def test_every_token_grants_what_the_operator_says_of_all() -> None:
+    plain, boss = theirs({"scope": "unknown"}), theirs({"scope": "boss"})
+    assert accepted(plain, default_scopes=["models:read"]).scopes == {Scope.MODELS_READ}
+    assert accepted(boss, default_scopes=["models:read"]).scopes == {
+        *(Scope.MODELS_READ, Scope.ADMIN, Scope.METRICS)
+    }
+
+
+def test_an_issuer_grants_nothing_unless_that_is_set() -> None:
+    assert accepted(theirs({"scope": "classify admin"}), scopes={}).scopes == frozenset()
+
+
+def test_a_scope_that_is_not_ours_cannot_be_granted() -> None:
+    with pytest.raises(ValueError, match="classify"):
+        trust(scopes={"pictures": ["everything"]})
+
+
+# As the documentation says, with tokens as the well-known ones make them
+
+DOCUMENTED = {
+    issuer.name: issuer
+    for block in re.findall(
+        r"```toml\n(.*?)```", (ROOT / "docs/issuers.md").read_text(), flags=re.DOTALL
+    )
+    for issuer in AuthSettings.model_validate(tomllib.loads(block)["auth"]).issuers
+}
+KEYCLOAK: dict[str, object] = {
+    "iss": "https://sso.example.com/realms/shop", "exp": NOW + 300, "iat": NOW, "jti": "onrtac:3b1c",
+    "aud": ["potoo", "account"], "sub": "8d3f1c9e-0000-4000-8000-000000000000", "typ": "Bearer",
+    "azp": "app", "sid": "c1", "acr": "1", "allowed-origins": ["*"], "scope": "openid email",
+    "realm_access": {"roles": ["offline_access", "photographer"]}, "email_verified": True,
+    "resource_access": {"account": {"roles": ["view-profile"]}}, "preferred_username": "anna",
+}  # fmt: skip
+AUTH0: dict[str, object] = {
+    "iss": "https://TENANT.eu.auth0.com/", "sub": "auth0|65a1", "client_id": "aBcD", "scope": "openid",
+    "aud": ["https://potoo.example.com", "https://TENANT.eu.auth0.com/userinfo"], "jti": "73Wakr",
+    "iat": NOW, "exp": NOW + 86_400, "permissions": ["classify:images"],
+}  # fmt: skip
+FIREBASE: dict[str, object] = {
+    "iss": "https://securetoken.google.com/PROJECT", "aud": "PROJECT", "auth_time": NOW - 60,
+    "user_id": "uGnR", "sub": "uGnR", "iat": NOW - 1, "exp": NOW + 3599, "email": "a@shop.example",
+    "email_verified": True, "picture": "https://lh3.example/a/x=s96-c", "name": "Anna",
+    "firebase": {"identities": {"google.com": ["1"], "email": ["a@shop.example"]}, "sign_in_provider": "google.com"},
+}  # fmt: skip
+CLASSIFY = {Scope.CLASSIFY, Scope.MODELS_READ}
+
+
+def documented(name: str, claims: dict[str, object], typ: str) -> Principal:
+    header = {"alg": "RS256", "typ": typ, "kid": "their_rsa"}
+    issuers = known(DOCUMENTED[name])
+    return verifier(issuers=issuers).verify(signed(header, claims, RSA_PRIVATE))
+
+
+def test_every_documented_setting_is_one() -> None:
+    assert set(DOCUMENTED) == {"sso", "keycloak", "auth0", "firebase"}
+
+
+@pytest.mark.parametrize(
+    ("name", "claims", "typ", "scopes"),
+    [
+        ("keycloak", KEYCLOAK, "JWT", CLASSIFY),
+        ("auth0", AUTH0, "at+jwt", CLASSIFY),
+        ("firebase", FIREBASE, "JWT", {Scope.CLASSIFY}),
+        ("firebase", FIREBASE | {"potoo": ["admin"]}, "JWT", {Scope.CLASSIFY, Scope.ADMIN}),
+    ],
+)
+def test_what_is_documented_takes_the_tokens_that_it_is_for(
+    name: str, claims: dict[str, object], typ: str, scopes: set[Scope]
+) -> None:
+    principal = documented(name, claims, typ)
+    assert principal.name == f"{name}|{claims['sub']}"
+    assert principal.scopes == scopes
+
+
+@pytest.mark.parametrize(
+    ("name", "claims", "typ"),
+    [
+        ("keycloak", KEYCLOAK | {"typ": "ID"}, "JWT"),
+        ("keycloak", KEYCLOAK | {"typ": "Refresh"}, "JWT"),
+        ("keycloak", KEYCLOAK | {"aud": "account"}, "JWT"),
+        ("auth0", AUTH0, "JWT"),
+        ("auth0", AUTH0 | {"aud": "aBcD"}, "at+jwt"),
+        ("firebase", FIREBASE | {"email_verified": False}, "JWT"),
+        ("firebase", FIREBASE | {"aud": "OTHER"}, "JWT"),
+    ],
+)
+def test_and_refuses_what_it_is_not_for(name: str, claims: dict[str, object], typ: str) -> None:
+    with pytest.raises(Unauthenticated):
+        documented(name, claims, typ)

@@ -1,0 +1,229 @@
+"""Where private keys are: who may read them, how they are added and taken away."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from auth.key_folder import KeyFolder
+from auth.keys import ACTIVATION_SECONDS, Algorithm, UnsafeKey
+from auth.settings import AuthSettings
+from tests.unit.auth.forge import (
+    KEY,
+    NOW,
+    PRIVATE,
+    RSA_KEY,
+    RSA_PRIVATE,
+    SECRET,
+    SECRET_KEY,
+    Clock,
+    pem,
+)
+
+
+def key_folder(path: Path, clock: Clock | None = None, **settings: object) -> KeyFolder:
+    return KeyFolder(path, AuthSettings.model_validate(settings), clock=clock or Clock())
+
+
+def put(
+    folder: Path, content: str | bytes, mode: int = 0o600, name: str = f"{KEY.kid}.pem"
+) -> Path:
+    file = folder / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    file.chmod(mode)
+    return file
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def unsafe(folder: KeyFolder, message: str) -> None:
+    with pytest.raises(UnsafeKey, match=re.escape(message)):
+        folder.load()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "suffix"), [("ES256", ".pem"), ("RS256", ".pem"), ("HS256", ".secret")]
+)
+def test_the_first_start_makes_a_key_that_only_its_owner_may_read(
+    tmp_path: Path, algorithm: Algorithm, suffix: str
+) -> None:
+    folder = tmp_path / "data" / "keys"
+    keys = key_folder(folder, algorithm=algorithm).load()
+    (file,) = folder.iterdir()
+    assert file.name == f"{keys.signing.kid}{suffix}"
+    assert (mode(file), mode(folder)) == (0o600, 0o700)
+    assert (keys.signing.algorithm, keys.signing.made) == (algorithm, NOW)
+
+
+def test_no_umask_opens_a_new_key(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        key_folder(tmp_path / "keys").add()
+    finally:
+        os.umask(before)
+    (file,) = (tmp_path / "keys").iterdir()
+    assert mode(file) == 0o600
+
+
+def test_the_next_start_finds_it_again(tmp_path: Path) -> None:
+    first, second = key_folder(tmp_path).load(), key_folder(tmp_path, Clock(NOW + 60)).load()
+    assert first.signing == second.signing
+    assert list(second.by_kid) == [first.signing.kid]
+
+
+def test_looking_makes_nothing(tmp_path: Path) -> None:
+    assert key_folder(tmp_path / "keys").read() == []
+    assert not (tmp_path / "keys").exists()
+
+
+def test_a_key_that_is_added_signs_after_a_while(tmp_path: Path) -> None:
+    clock = Clock()
+    folder = key_folder(tmp_path, clock)
+    first = folder.load().signing
+    clock.now += 1000
+    second = folder.add()
+    assert folder.load().signing == first
+    assert set(folder.load().by_kid) == {first.kid, second.kid}
+    clock.now += ACTIVATION_SECONDS
+    assert folder.load().signing == second
+
+
+def test_the_algorithm_may_be_changed_while_older_keys_verify(tmp_path: Path) -> None:
+    clock = Clock()
+    old = key_folder(tmp_path, clock).load().signing
+    new = key_folder(tmp_path, clock, algorithm="RS256").add()
+    clock.now += ACTIVATION_SECONDS
+    found = key_folder(tmp_path, clock, algorithm="HS256").load()
+    assert {key.algorithm for key in found.by_kid.values()} == {"ES256", "RS256"}
+    assert set(found.by_kid) == {old.kid, new.kid}
+
+
+@pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
+def test_a_key_that_is_removed_is_gone(tmp_path: Path, algorithm: str) -> None:
+    folder = key_folder(tmp_path, algorithm=algorithm)
+    first, second = folder.add(), folder.add()
+    folder.remove(first)
+    assert [key.kid for key in folder.read()] == [second.kid]
+    with pytest.raises(FileNotFoundError):
+        folder.remove(first)
+
+
+def test_a_key_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    """Whoever looks while keys are added finds none that is unfit."""
+    folder, done = key_folder(tmp_path, algorithm="HS256"), threading.Event()
+
+    def looks() -> list[int]:
+        seen = []
+        while not done.is_set():
+            seen.append(len(folder.read()))
+        return seen
+
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(looks)
+        for _ in range(100):
+            folder.add()
+        done.set()
+    assert set(looking.result()) <= set(range(101))
+    assert len(folder.read()) == 100
+    assert {mode(file) for file in tmp_path.iterdir()} == {0o600}
+    assert all(file.suffix == ".secret" for file in tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, pem(PRIVATE)[:50], name=f".{KEY.kid}.pem.4242.part")
+    assert len(key_folder(tmp_path).load().by_kid) == 1
+
+
+@pytest.mark.parametrize("permissions", [0o640, 0o604, 0o644, 0o660, 0o610, 0o601, 0o666, 0o777])
+def test_a_key_that_others_may_use_is_refused(tmp_path: Path, permissions: int) -> None:
+    file = put(tmp_path, pem(PRIVATE), permissions)
+    unsafe(key_folder(tmp_path), f"{file} may be read by others: chmod 600 it")
+
+
+@pytest.mark.parametrize("permissions", [0o600, 0o400, 0o700])
+def test_a_key_of_its_owner_alone_is_taken(tmp_path: Path, permissions: int) -> None:
+    put(tmp_path, pem(PRIVATE), permissions)
+    assert list(key_folder(tmp_path).load().by_kid) == [KEY.kid]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [pem(RSA_PRIVATE), pem(PRIVATE) + pem(RSA_PRIVATE), SECRET],
+    ids=["another", "two", "secret"],
+)
+def test_a_file_holds_the_key_that_it_is_named_after(tmp_path: Path, content: str) -> None:
+    file = put(tmp_path, content)
+    unsafe(key_folder(tmp_path), f"{file} does not hold the key of that name")
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", b"\xff\0 no key", pem(PRIVATE)[:100].encode()])
+def test_a_damaged_file_is_refused_by_its_name(tmp_path: Path, content: bytes) -> None:
+    file = put(tmp_path, content)
+    unsafe(key_folder(tmp_path), f"{file} holds no")
+
+
+def test_one_unfit_key_among_good_ones_is_refused_too(tmp_path: Path) -> None:
+    folder = key_folder(tmp_path)
+    folder.add()
+    put(tmp_path, pem(PRIVATE), 0o644)
+    unsafe(folder, f"{KEY.kid}.pem may be read by others")
+
+
+def test_other_files_are_left_alone(tmp_path: Path) -> None:
+    put(tmp_path, "not a key", 0o644, "README")
+    put(tmp_path, "not a key either", 0o644, "key.pem.bak")
+    assert len(key_folder(tmp_path).load().by_kid) == 1
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_keys_may_be_given_by_a_setting(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    for text, first in ((pem(RSA_PRIVATE) + pem(PRIVATE), RSA_KEY), (SECRET, SECRET_KEY)):
+        given = key_folder(folder, signing_key=SecretStr(text))
+        assert given.is_given
+        assert given.load().signing.kid == first.kid
+    assert not folder.exists(), "the folder is not used"
+
+
+def test_keys_may_be_given_by_a_file_whose_rights_are_the_operators(tmp_path: Path) -> None:
+    file = put(tmp_path, pem(PRIVATE) + pem(RSA_PRIVATE), 0o644, "secret")
+    given = key_folder(tmp_path / "keys", signing_key_file=file)
+    keys = given.load()
+    assert given.is_given
+    assert (keys.signing.kid, set(keys.by_kid)) == (KEY.kid, {KEY.kid, RSA_KEY.kid})
+    put(tmp_path, pem(RSA_PRIVATE), 0o644, "secret")
+    assert list(given.load().by_kid) == [RSA_KEY.kid], "it is read anew"
+
+
+def test_given_keys_are_changed_where_they_are_given(tmp_path: Path) -> None:
+    put(tmp_path, pem(PRIVATE))
+    given = key_folder(tmp_path, signing_key=SecretStr(pem(PRIVATE)))
+    with pytest.raises(UnsafeKey, match="change them there"):
+        given.add()
+    with pytest.raises(UnsafeKey, match="change them there"):
+        given.remove(KEY)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("text", ["no key", pem(PRIVATE)[:100], "\n"], ids=["word", "cut", "blank"])
+def test_an_unfit_given_key_is_refused_and_none_is_made(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "keys"
+    unsafe(key_folder(folder, signing_key=SecretStr(text)), "auth.signing_key holds no")
+    file = put(tmp_path, text, name="secret")
+    unsafe(key_folder(folder, signing_key_file=file), f"{file} holds no")
+    assert not folder.exists()
+
+
+def test_a_given_file_that_is_missing_is_an_error_of_the_system(tmp_path: Path) -> None:
+    given = key_folder(tmp_path / "keys", signing_key_file=tmp_path / "missing")
+    with pytest.raises(FileNotFoundError, match="missing"):
+        given.load()

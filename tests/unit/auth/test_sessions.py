@@ -1,0 +1,261 @@
+"""Signed-in devices and their refresh tokens, which rotate."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import update
+
+from auth.principal import Caller, Scope
+from auth.sessions import RefreshReused, device_name
+from auth.tables import MAX_DEVICE_CHARS, SessionRow
+from schemas.errors import InvalidCredentials, RateLimited
+from tests.unit.auth.identity_kit import DAY, PHONE, SCOPES, START, Clock, Kit, open_kit
+
+pytestmark = pytest.mark.anyio
+
+GRACE, LIFETIME = 30.0, 30 * DAY
+
+
+async def sign_in(kit: Kit, name: str = "anna", caller: Caller = PHONE) -> str:
+    """The first refresh token of a new session."""
+    if await kit.accounts.get(name) is None:
+        await kit.add(name)
+    _, token, _ = await kit.sessions.open(name, name, SCOPES, caller)
+    return token
+
+
+async def test_a_session_tells_whose_it_is_and_where(kit: Kit) -> None:
+    await kit.add("anna")
+    session, token, ended = await kit.sessions.open("anna", "app", SCOPES, PHONE)
+    assert (session.account, session.client_id, session.device) == ("anna", "app", PHONE.device)
+    assert (session.scopes, session.created, session.last_seen) == (SCOPES, START, START)
+    assert session.expires == START + LIFETIME
+    assert ended == []
+    assert await kit.sessions.find(token) == session
+    assert await kit.sessions.of_account("anna") == [session]
+    assert await kit.sessions.of_account("bert") == []
+
+
+async def test_every_use_hands_out_the_next_token(kit: Kit, clock: Clock) -> None:
+    tokens = [await sign_in(kit)]
+    for _ in range(5):
+        clock.advance(600)
+        session, successor = await kit.sessions.rotate(tokens[-1])
+        assert (session.created, session.last_seen) == (START, clock.now)
+        assert session.expires == clock.now + LIFETIME
+        tokens.append(successor)
+    assert len(set(tokens)) == 6
+    assert [await kit.sessions.find(token) is None for token in tokens] == [True] * 5 + [False]
+
+
+async def test_two_devices_do_not_disturb_each_other(kit: Kit, clock: Clock) -> None:
+    phone, tablet = await sign_in(kit), await sign_in(kit)
+    clock.advance(60)
+    await kit.sessions.rotate(phone)
+    clock.advance(60)
+    with pytest.raises(RefreshReused):
+        await kit.sessions.rotate(phone)
+    assert await kit.sessions.rotate(tablet)
+
+
+async def test_a_token_that_was_used_before_ends_its_session(kit: Kit, clock: Clock) -> None:
+    first = await sign_in(kit)
+    clock.advance(GRACE)
+    session, second = await kit.sessions.rotate(first)
+    clock.advance(GRACE + 1)
+    with pytest.raises(RefreshReused) as caught:
+        await kit.sessions.rotate(first)
+    assert (caught.value.account, caught.value.session_id) == ("anna", session.id)
+    assert await kit.sessions.of_account("anna") == []
+    for token in (first, second):
+        with pytest.raises(InvalidCredentials):
+            await kit.sessions.rotate(token)
+
+
+async def test_once_the_next_token_was_used_the_one_before_is_not_repeated(
+    kit: Kit, clock: Clock
+) -> None:
+    first = await sign_in(kit)
+    _, second = await kit.sessions.rotate(first)
+    _, third = await kit.sessions.rotate(second)
+    clock.advance(2)
+    with pytest.raises(RefreshReused):
+        await kit.sessions.rotate(first)
+    assert await kit.sessions.find(third) is None
+
+
+async def test_a_phone_that_lost_the_answer_repeats_and_the_lost_token_is_void(
+    kit: Kit, clock: Clock
+) -> None:
+    first = await sign_in(kit)
+    _, lost = await kit.sessions.rotate(first)
+    clock.advance(1)
+    session, second = await kit.sessions.rotate(first)
+    assert await kit.sessions.find(lost) is None
+    assert await kit.sessions.find(second) == session
+    clock.advance(5)
+    _, third = await kit.sessions.rotate(second)
+    assert await kit.sessions.find(third)
+
+
+async def test_it_may_repeat_again_and_again_but_no_longer_than_the_grace(
+    kit: Kit, clock: Clock
+) -> None:
+    first = await sign_in(kit)
+    await kit.sessions.rotate(first)
+    for _ in range(int(GRACE) // 5):
+        clock.advance(5)
+        _, last = await kit.sessions.rotate(first)
+    clock.advance(1.5)
+    with pytest.raises(RefreshReused):
+        await kit.sessions.rotate(first)
+    assert await kit.sessions.find(last) is None
+
+
+async def test_the_lost_token_turning_up_after_a_repeat_ends_the_session(
+    kit: Kit, clock: Clock
+) -> None:
+    first = await sign_in(kit)
+    _, lost = await kit.sessions.rotate(first)
+    clock.advance(2)
+    await kit.sessions.rotate(first)
+    clock.advance(2)
+    with pytest.raises(RefreshReused):
+        await kit.sessions.rotate(lost)
+    assert await kit.count(SessionRow) == 0
+
+
+async def test_within_a_second_nobody_may_repeat_and_nothing_is_lost(
+    kit: Kit, clock: Clock
+) -> None:
+    first = await sign_in(kit)
+    _, second = await kit.sessions.rotate(first)
+    for _ in range(3):
+        with pytest.raises(RateLimited) as caught:
+            await kit.sessions.rotate(first)
+        assert caught.value.retry_after == 1
+        clock.advance(0.3)
+    assert await kit.sessions.rotate(second)
+
+
+async def test_without_grace_nothing_is_repeated(tables_url: str, clock: Clock) -> None:
+    async with open_kit(tables_url, clock, refresh_grace_seconds=0) as kit:
+        first = await sign_in(kit)
+        await kit.sessions.rotate(first)
+        clock.advance(1)
+        with pytest.raises(RefreshReused):
+            await kit.sessions.rotate(first)
+        assert await kit.count(SessionRow) == 0
+
+
+async def test_a_session_expires_without_use_and_lives_on_with_it(kit: Kit, clock: Clock) -> None:
+    used, unused = await sign_in(kit), await sign_in(kit)
+    clock.advance(LIFETIME - 1)
+    _, used = await kit.sessions.rotate(used)
+    clock.advance(1)
+    assert await kit.sessions.find(unused) is None
+    with pytest.raises(InvalidCredentials):
+        await kit.sessions.rotate(unused)
+    (left,) = await kit.sessions.of_account("anna")
+    assert await kit.sessions.find(used) == left
+    assert await kit.count(SessionRow) == 2
+    await kit.sessions.prune()
+    assert await kit.count(SessionRow) == 1
+    assert await kit.sessions.rotate(used)
+
+
+async def test_the_device_not_seen_for_longest_goes_when_there_are_too_many(
+    tables_url: str, clock: Clock
+) -> None:
+    async with open_kit(tables_url, clock, sessions_per_account=3) as kit:
+        await sign_in(kit, "bert")
+        tokens = []
+        for _ in range(3):
+            clock.advance(1)
+            tokens.append(await sign_in(kit))
+        clock.advance(1)
+        _, tokens[0] = await kit.sessions.rotate(tokens[0])
+        unseen = await kit.sessions.find(tokens[1])
+        clock.advance(1)
+        _, _, ended = await kit.sessions.open("anna", "anna", SCOPES, PHONE)
+        assert unseen is not None
+        assert ended == [unseen.id]
+        assert await kit.sessions.find(tokens[0])
+        assert len(await kit.sessions.of_account("anna")) == 3
+        assert len(await kit.sessions.of_account("bert")) == 1
+
+
+@pytest.mark.parametrize("step", [0.0, -3600.0])
+async def test_a_new_session_never_goes_itself_even_if_the_clock_goes_back(
+    tables_url: str, clock: Clock, step: float
+) -> None:
+    async with open_kit(tables_url, clock, sessions_per_account=2) as kit:
+        for _ in range(6):
+            token = await sign_in(kit)
+            assert await kit.sessions.find(token)
+            clock.advance(step)
+        assert await kit.count(SessionRow) == 2
+
+
+async def test_one_session_is_ended_or_all_of_an_account(kit: Kit) -> None:
+    tokens = [await sign_in(kit) for _ in range(3)]
+    berts = await sign_in(kit, "bert")
+    sessions = [await kit.sessions.find(token) for token in (*tokens, berts)]
+    ids = [session.id for session in sessions if session]
+    assert await kit.sessions.end("anna", ids[3]) == [], "it is bert's"
+    assert await kit.sessions.end("anna", "' OR 1=1 --") == []
+    assert await kit.sessions.end("anna", ids[0]) == [ids[0]]
+    assert await kit.sessions.end("anna", ids[0]) == []
+    assert sorted(await kit.sessions.end("anna")) == sorted(ids[1:3])
+    assert await kit.sessions.find(berts)
+    for token in tokens:
+        with pytest.raises(InvalidCredentials):
+            await kit.sessions.rotate(token)
+
+
+async def test_any_token_of_a_family_tells_its_session(kit: Kit) -> None:
+    first = await sign_in(kit)
+    session, second = await kit.sessions.rotate(first)
+    assert await kit.sessions.family(first) == session
+    assert await kit.sessions.family(second) == session
+    await kit.sessions.end("anna")
+    assert await kit.sessions.family(second) is None
+
+
+async def test_sessions_go_with_their_account(kit: Kit) -> None:
+    token = await sign_in(kit)
+    await kit.accounts.remove("anna")
+    assert await kit.count(SessionRow) == 0
+    with pytest.raises(InvalidCredentials):
+        await kit.sessions.rotate(token)
+
+
+async def test_an_account_that_was_removed_meanwhile_opens_no_session(kit: Kit) -> None:
+    with pytest.raises(InvalidCredentials):
+        await kit.sessions.open("nobody", "nobody", SCOPES, PHONE)
+
+
+async def test_a_scope_of_a_later_version_grants_nothing(kit: Kit) -> None:
+    token = await sign_in(kit)
+    async with kit.database.write() as transaction:
+        await transaction.execute(update(SessionRow).values(scopes="classify teleport"))
+    session, _ = await kit.sessions.rotate(token)
+    assert session.scopes == {Scope.CLASSIFY}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Anna's phone", "Anna's phone"),
+        ("a" * 1000, "a" * MAX_DEVICE_CHARS),
+        ("one\r\ntwo\0\x1b[31m", "onetwo[31m"),
+        ("\ud800\u202e📱", "📱"),
+        ("", ""),
+    ],
+)
+async def test_a_device_may_call_itself_anything(kit: Kit, given: str, shown: str) -> None:
+    assert device_name(given) == shown
+    token = await sign_in(kit, caller=Caller("192.0.2.1", given))
+    session = await kit.sessions.find(token)
+    assert session is not None
+    assert session.device == shown

@@ -1,0 +1,51 @@
+"""Any text, any changed character, any claim: refused like the rest, and never with another error."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.errors import Unauthenticated
+from tests.unit.auth.forge import CLAIMS, token, verifier
+
+GOOD = token()
+VERIFIER = verifier()
+
+
+@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@given(st.integers(0, len(GOOD) - 1), st.characters(max_codepoint=0x2FF))
+def test_one_changed_character_spoils_a_token(place: int, character: str) -> None:
+    changed = GOOD[:place] + character + GOOD[place + 1 :]
+    if changed != GOOD:
+        refused(changed)
+
+
+@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@given(st.text(max_size=200))
+def test_no_text_is_a_token(text: str) -> None:
+    refused(text)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@given(st.sampled_from([name for name in CLAIMS if name != "scope"]), json_values)
+def test_no_claim_may_be_just_anything(name: str, value: object) -> None:
+    if name == "aud":  # a list may hold ours
+        value = {"potoo": value}
+    if isinstance(value, str) or (type(value) is int and value > 0):
+        value = [value]
+    refused(token(claims={**CLAIMS, name: value}))
+
+
+def refused(text: str) -> None:
+    with pytest.raises(Unauthenticated) as caught:
+        VERIFIER.verify(text)
+    assert type(caught.value) is Unauthenticated
+    assert caught.value.__suppress_context__

@@ -1,0 +1,106 @@
+"""``potoo token``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from auth.principal import Principal
+from schemas.errors import Unauthenticated
+from tests.unit.auth.forge import members
+from tests.unit.cli.conftest import Potoo, add, failed, inside
+
+
+def principal(data_dir: Path, token: str) -> Principal:
+    return inside(data_dir, lambda identity: identity.authenticator.authenticate(token))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seconds", "scope"),
+    [
+        ((), 900, "classify models:read"),
+        (("--ttl", "90s"), 90, "classify models:read"),
+        (("--ttl", "8h"), 28_800, "classify models:read"),
+        (("--ttl", "24h", "--scope", "classify"), 86_400, "classify"),
+        (("--ttl", "1440m"), 86_400, "classify models:read"),
+    ],
+)
+def test_a_token_for_scripts_is_one_line(
+    potoo: Potoo, data_dir: Path, arguments: tuple[str, ...], seconds: int, scope: str
+) -> None:
+    add(potoo, data_dir, "anna")
+    result = potoo("token", "--user", "anna", *arguments, "--data-dir", data_dir)
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    token = result.stdout.strip()
+    assert principal(data_dir, token).name == "anna"
+    _, claims = members(token)
+    assert isinstance(claims["exp"], int)
+    assert isinstance(claims["iat"], int)
+    assert claims["exp"] - claims["iat"] == seconds
+    assert claims["scope"] == scope
+
+
+def test_a_token_is_signed_with_the_settings_of_the_server(
+    potoo: Potoo, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(potoo, data_dir, "anna")
+    monkeypatch.setenv("POTOO_AUTH__AUDIENCE", "elsewhere")
+    token = potoo("token", "--user", "anna", "--data-dir", data_dir).stdout.strip()
+    assert members(token)[1]["aud"] == "elsewhere"
+
+
+def test_a_token_is_for_the_models_of_its_account(potoo: Potoo, data_dir: Path) -> None:
+    add(potoo, data_dir, "anna", "--model", "plants")
+    token = potoo("token", "--user", "anna", "--data-dir", data_dir).stdout.strip()
+    assert principal(data_dir, token).models == frozenset({"plants"})
+
+
+def test_a_client_may_have_one_too(potoo: Potoo, data_dir: Path) -> None:
+    potoo("clients", "add", "camera", "--data-dir", data_dir)
+    token = potoo("token", "--user", "camera", "--data-dir", data_dir).stdout.strip()
+    assert principal(data_dir, token).client_id == "camera"
+
+
+@pytest.mark.parametrize(
+    "ttl", ["0s", "25h", "15", "m", "", "-5m", "1.5h", "15 m", "1d", "9999999h"]
+)
+def test_unfit_life_times_are_refused(potoo: Potoo, data_dir: Path, ttl: str) -> None:
+    add(potoo, data_dir, "anna")
+    result = potoo("token", "--user", "anna", f"--ttl={ttl}", "--data-dir", data_dir)
+    failed(result, "--ttl is a number and s, m or h: at least 1s, at most 24h")
+
+
+def test_tokens_are_made_for_accounts_and_their_scopes_alone(potoo: Potoo, data_dir: Path) -> None:
+    token = ("token", "--data-dir", data_dir, "--user")
+    failed(potoo(*token, "anna"), "there are no accounts in")
+    assert not data_dir.exists()
+    add(potoo, data_dir, "anna")
+    failed(potoo(*token, "bert"), "there is no active account 'bert'")
+    failed(potoo(*token, "anna", "--scope", "admin"), "anna does not have the scope admin")
+    failed(potoo(*token, "anna", "--scope", "root"), "there are admin, classify, infer, jobs")
+
+
+def test_who_is_disabled_gets_none(potoo: Potoo, data_dir: Path) -> None:
+    add(potoo, data_dir, "anna")
+    potoo("users", "disable", "anna", "--data-dir", data_dir)
+    failed(
+        potoo("token", "--user", "anna", "--data-dir", data_dir),
+        "there is no active account 'anna'",
+    )
+
+
+def test_a_token_dies_with_the_password(potoo: Potoo, data_dir: Path) -> None:
+    add(potoo, data_dir, "anna")
+    token = potoo("token", "--user", "anna", "--data-dir", data_dir).stdout.strip()
+    change = ("users", "password", "anna", "--password-stdin", "--data-dir", data_dir)
+    assert potoo(*change, stdin="another password\n").exit_code == 0
+    with pytest.raises(Unauthenticated, match="The access token was revoked"):
+        principal(data_dir, token)
+
+
+def test_an_unsafe_key_is_a_line_and_no_trace(potoo: Potoo, data_dir: Path) -> None:
+    add(potoo, data_dir, "anna")
+    (key,) = (data_dir / "keys").glob("*.pem")
+    key.chmod(0o644)
+    failed(potoo("token", "--user", "anna", "--data-dir", data_dir), "chmod 600")

@@ -1,0 +1,95 @@
+"""The security log: a line and a count for every event, and no line that anybody could flood."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from observability.audit import FREQUENT, Audit, AuditEvent
+from observability.logging import configure_logging
+from observability.metrics import Metrics
+from observability.settings import ObservabilitySettings
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def audit(metrics: Metrics) -> Audit:
+    return Audit(metrics)
+
+
+def lines(captured: pytest.CaptureFixture[str], record: Callable[[], None]) -> list[dict[str, Any]]:
+    """What is logged meanwhile."""
+    configure_logging(ObservabilitySettings(log_format="json"))
+    record()
+    out, err = captured.readouterr()
+    assert out == ""
+    return [json.loads(line) for line in err.split("\n")[:-1]]
+
+
+def count(metrics: Metrics, event: AuditEvent) -> float | None:
+    return metrics.registry.get_sample_value("potoo_audit_events_total", {"event": event})
+
+
+@pytest.mark.parametrize("event", sorted(set(AuditEvent) - FREQUENT))
+def test_an_event_is_one_line_and_counted(
+    event: AuditEvent, audit: Audit, metrics: Metrics, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = {"account": "anna", "address": "192.0.2.1", "session": None, "scopes": ["classify"]}
+    (line,) = lines(capsys, lambda: audit.record(event, **facts))
+    assert line.pop("timestamp")
+    assert line == {"level": "info", "logger": "audit", "event": event.value, **facts}
+    assert count(metrics, event) == 1
+
+
+@pytest.mark.parametrize("event", sorted(FREQUENT))
+def test_what_anybody_can_cause_is_counted_and_no_line(
+    event: AuditEvent, audit: Audit, metrics: Metrics, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def often() -> None:
+        for _ in range(100):
+            audit.record(event)
+
+    assert lines(capsys, often) == []
+    assert count(metrics, event) == 100
+
+
+def test_every_counter_exists_before_the_first_event(audit: Audit, metrics: Metrics) -> None:
+    assert {count(metrics, event) for event in AuditEvent} == {0}
+    audit.record(AuditEvent.RATE_LIMITED)
+    assert {event for event in AuditEvent if count(metrics, event)} == {AuditEvent.RATE_LIMITED}
+
+
+@pytest.mark.parametrize("name", ["two\nlines", '"}{"', "\x1b[31m", "\ud800", "\u2028", "n" * 1000])
+def test_no_name_can_forge_a_line(
+    name: str, audit: Audit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def twice() -> None:
+        audit.record(AuditEvent.SIGN_IN, account=name)
+        audit.record(AuditEvent.SESSION_ENDED, account=name)
+
+    written = [line["event"] for line in lines(capsys, twice)]
+    assert written == ["sign_in", "session_ended"]
+
+
+def test_no_name_makes_a_series(audit: Audit, metrics: Metrics) -> None:
+    def series() -> int:
+        return sum(len(list(family.samples)) for family in metrics.registry.collect())
+
+    before = series()
+    for number in range(50):
+        audit.record(AuditEvent.RATE_LIMITED, account=f"name {number}")
+        audit.record(AuditEvent.TOKEN_REFUSED, address=f"192.0.2.{number}")
+    assert series() == before
+
+
+def test_events_are_named_as_metrics_are() -> None:
+    names = [event.value for event in AuditEvent]
+    assert len(set(names)) == len(names)
+    assert all(name.replace("_", "").isalpha() and name == name.lower() for name in names)
