@@ -6,25 +6,24 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import redirect_stderr
 from pathlib import Path
 
 import httpx
 import orjson
 
-from auth.authenticator import Authenticator
-from auth.keys import load_keys
+from auth.limits import Allowance
 from auth.principal import ALL_SCOPES
 from auth.settings import AuthSettings
-from auth.store import AccountStore, open_store, sqlite_url
-from auth.tokens import TokenCodec
 from benchmarks import photo
 from observability.logging import configure_logging
 from observability.metrics import Metrics
 from observability.middleware import Message, ObservabilityMiddleware, Receive, Scope, Send
 from observability.settings import ObservabilitySettings
 from service.core.answer import Classification, ImageFacts, Prediction, Timing
+from service.identity import open_identity
+from service.settings import load_settings
 from service.transport.http.multipart import parse_form
 
 ROUNDS = 7
@@ -43,37 +42,46 @@ def measure() -> dict[str, float]:
 
 
 async def _measure(folder: Path) -> dict[str, float]:
-    settings = AuthSettings()
-    codec = TokenCodec(load_keys(folder / "keys"), settings)
-    token = codec.issue("bench", ALL_SCOPES, 3600)
-    async with open_store(sqlite_url(folder / "bench.db")) as store:
-        authenticator = _authenticator(store, codec, settings)
-        authenticator.authenticate(token)
+    auth = AuthSettings(rate_per_principal="1000000/minute")
+    settings = load_settings(data_dir=folder, auth=auth)
+    async with open_identity(settings, Metrics()) as identity:
+        token = identity.signer.issue("bench", ALL_SCOPES, 3600)
+        authenticator, limiter = identity.authenticator, identity.limiter
+        await authenticator.authenticate(token)
+
+        async def anew() -> None:
+            authenticator.forget()
+            await authenticator.authenticate(token)
+
         costs = {
-            "token, seen before": best(lambda: authenticator.authenticate(token)),
-            "token, new (ES256)": best(lambda: codec.verify(token), calls=200),
-            "multipart form": best(_form()),
-            "answer to JSON": best(_answer()),
+            "token, seen before": await best(lambda: authenticator.authenticate(token)),
+            "token, new (ES256)": await best(anew, calls=200),
+            "rate limit": await best(lambda: limiter.count_principal("bench", Allowance())),
         }
-        authenticator.close()
+    form, answer = _form(), _answer()
+    costs["multipart form"] = await best(_as_async(form))
+    costs["answer to JSON"] = await best(_as_async(answer))
     costs["id and metrics"] = await _middleware_cost(access_log=False)
     costs["id, metrics and access log"] = await _middleware_cost(access_log=True)
     return costs
 
 
-def best(call: Callable[[], object], calls: int = CALLS) -> float:
+def _as_async(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
+    async def wrapped() -> object:
+        return call()
+
+    return wrapped
+
+
+async def best(call: Callable[[], Awaitable[object]], calls: int = CALLS) -> float:
     """Microseconds of CPU a call."""
     rounds = []
     for _ in range(ROUNDS):
         began = time.process_time()
         for _ in range(calls):
-            call()
+            await call()
         rounds.append((time.process_time() - began) / calls * 1e6)
     return min(rounds)
-
-
-def _authenticator(store: AccountStore, codec: TokenCodec, settings: AuthSettings) -> Authenticator:
-    return Authenticator(store, codec, settings)
 
 
 def _form() -> Callable[[], object]:
