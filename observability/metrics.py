@@ -38,7 +38,10 @@ STAGE_BUCKETS = (
 )
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-REJECTIONS = ("queue_full", "deadline", "body_budget", "connections", "slow_client", "bad_http")
+REJECTIONS = (
+    *("queue_full", "would_be_late", "deadline"),
+    *("body_budget", "connections", "slow_client", "bad_http"),
+)
 
 
 class HttpSeries(NamedTuple):

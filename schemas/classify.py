@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -50,6 +50,10 @@ class ClassifyOptions(BaseModel):
         ge=1,
         le=600_000,
         description="Milliseconds this may take once the upload is complete; then 504.",
+    )
+    priority: Literal["interactive", "normal", "bulk"] = Field(
+        default="normal",
+        description="How soon it is wanted. Under load these share the server 16 : 4 : 1.",
     )
 
 

@@ -85,11 +85,16 @@ class ServiceError(Exception):
         *,
         violations: tuple[Violation, ...] = (),
         retry_after: float | None = None,
+        expected_wait: float | None = None,
     ) -> None:
-        """``retry_after``: seconds after which the same request may succeed."""
+        """``retry_after``: seconds after which the same request may succeed.
+
+        ``expected_wait``: seconds that it would have waited, where that is why it was refused.
+        """
         self.detail = detail or self.default_detail
         self.violations = violations
         self.retry_after = retry_after
+        self.expected_wait = expected_wait
         super().__init__(self.detail)
 
 

@@ -44,6 +44,9 @@ class Problem(BaseModel):
     detail: str = Field(description="What went wrong, in a sentence for people.")
     code: ErrorCode = Field(description="What went wrong, stable, for programs.")
     request_id: str = Field(description="The same id as in X-Request-ID and the server's log.")
+    expected_wait_ms: int | None = Field(
+        default=None, description="How long the answer would have taken, if that is why."
+    )
     errors: list[ProblemViolation] | None = Field(
         default=None, description="The wrong places, where they are known."
     )

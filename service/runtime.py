@@ -82,6 +82,7 @@ async def open_classifier(
             queue_capacity=inference.queue_capacity,
         ),
         inference.threads_per_run,
+        inference.threads_alone or settings.inference_workers,
     )
     folders = find_versions(settings.models)
     models = {folder.parent.name: load_model(folder, pool, options, metrics) for folder in folders}

@@ -93,6 +93,9 @@ class InferenceSettings(_Group):
     threads_per_run: int = Field(
         default=1, ge=1, le=256, description="cores that one run of a model may use"
     )
+    threads_alone: int = Field(
+        default=0, ge=0, le=256, description="cores for an image that is alone; 0: all, 1: one"
+    )
     max_batch_size: int = Field(
         default=1, ge=1, le=1024, description="images run together; 1 is best on CPUs"
     )

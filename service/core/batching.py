@@ -4,9 +4,11 @@ Invariants, each a test:
 
 1. every accepted item is answered exactly once, with an answer or an error;
 2. an item that is cancelled, late or failing never harms its batch-mates;
-3. items are prepared in order of arrival, but for slow ones, which wait for each other only;
+3. callers take turns (``FairQueue``), each one's items in order of arrival, but for slow ones,
+   which wait for each other only;
 4. at most ``queue_capacity`` items are held, cancelled ones included, so memory is bounded;
-5. an item whose deadline has passed is neither prepared nor run; time is monotonic;
+5. an item whose deadline has passed is neither prepared nor run, and one that would wait past its
+   deadline is refused at once; time is monotonic;
 6. ``close`` refuses new items, answers the accepted ones, then returns.
 
 Preparing (decoding) happens before an item may join a batch, so a bad image costs its batch-mates
@@ -27,6 +29,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
+from service.core.fair_queue import FairQueue, Priority
 from service.core.pool import SlowWork, WorkerPool
 
 Raw = TypeVar("Raw")
@@ -34,6 +37,9 @@ Ready = TypeVar("Ready")
 Answer = TypeVar("Answer")
 SLOW_CAPACITY = 8
 """Slow items that one model holds; more are refused."""
+
+SMOOTHING = 0.05
+"""What the newest item counts for in the running mean of costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             called again on the pool's slow lane.
         run: answers a batch in order; anything it raises makes each item run once more alone.
         on_depth: told the number of items held, whenever it changes.
-        on_reject: told ``queue_full`` or ``deadline``.
+        on_reject: told ``queue_full``, ``would_be_late`` or ``deadline``.
     """
 
     def __init__(
@@ -95,11 +101,13 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._on_depth, self._on_reject = on_depth, on_reject
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[_Item[Raw, Ready, Answer]] = deque()
+        self._waiting: FairQueue[_Item[Raw, Ready, Answer]] = FairQueue()
         self._ready: deque[_Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()
+        self._mates = 0
         self._running = 0
         self._slow = 0
+        self._prepare_seconds = self._run_seconds = 0.0
         self._depth = 0
         self._is_closing = False
         self._drained = asyncio.Event()
@@ -109,14 +117,31 @@ class Batcher(Generic[Raw, Ready, Answer]):
         """Items accepted and not yet settled."""
         return self._depth
 
-    async def submit(self, raw: Raw, deadline: float) -> Outcome[Answer]:
+    def expected_wait(self, owner: str, priority: Priority) -> float:
+        """About how many seconds a new item would wait, by what others cost lately."""
+        busy = max(0, self._depth - len(self._waiting))
+        # Those being worked on are half done on average.
+        ahead = self._waiting.ahead_of(owner, priority) + busy / 2
+        seconds = self._prepare_seconds + self._run_seconds
+        return ahead * seconds / max(1, self._pool.size)
+
+    async def submit(
+        self,
+        raw: Raw,
+        deadline: float,
+        *,
+        owner: str = "",
+        priority: Priority = Priority.NORMAL,
+    ) -> Outcome[Answer]:
         """Waits for the answer to one item.
 
         Args:
             deadline: on the clock of this batcher, in seconds.
+            owner: who asks; owners take turns.
 
         Raises:
-            Overloaded: if ``queue_capacity`` items are held already.
+            Overloaded: if ``queue_capacity`` items are held already, or so many are ahead that the
+                answer would be late.
             DeadlineExceeded: at the deadline, wherever the item is by then.
             NotReady: while closing.
             ServiceError: whatever ``prepare`` or ``run`` raised for this item.
@@ -132,9 +157,11 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if now >= deadline:
             self._on_reject("deadline")
             raise DeadlineExceeded
+        self._refuse_if_late(owner, priority, deadline - now)
         item: _Item[Raw, Ready, Answer] = _Item(raw, self._loop.create_future(), deadline, now)
         self._count(+1)
-        self._waiting.append(item)
+        with self._lock:
+            self._waiting.push(item, owner, priority)
         self._pool.submit(self._step)
         timer = self._loop.call_later(deadline - now, self._expire, item)
         try:
@@ -147,6 +174,18 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._is_closing = True
         if self._depth:
             await self._drained.wait()
+
+    def _refuse_if_late(self, owner: str, priority: Priority, allowed: float) -> None:
+        if not self._depth:
+            return
+        with self._lock:
+            wait = self.expected_wait(owner, priority)
+            own = self._prepare_seconds + self._run_seconds
+        # What could not be done in that time on an idle server is not late because of others.
+        if own <= allowed < wait + own:
+            self._on_reject("would_be_late")
+            message = "So many requests are waiting that the answer would be late."
+            raise Overloaded(message, retry_after=wait, expected_wait=wait)
 
     def _count(self, change: int) -> None:
         self._depth += change
@@ -164,7 +203,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
     def _step(self) -> None:
         """Prepares the item that has waited longest, then runs what is due. Once per item."""
         with self._lock:
-            item = self._waiting.popleft()
+            item = self._waiting.pop()
+            self._mates -= 1
         self._prepare_one(item, may_be_slow=False)
         self._run_due()
 
@@ -187,7 +227,12 @@ class Batcher(Generic[Raw, Ready, Answer]):
         else:
             item.raw = None
             item.prepared = self._clock()
+            seconds = item.prepared - item.accepted - item.waited
             with self._lock:
+                if not may_be_slow:
+                    self._prepare_seconds = _smoothed(self._prepare_seconds, seconds)
+                if not self._ready:
+                    self._mates = len(self._waiting)
                 self._ready.append(item)
 
     def _put_off(self, item: _Item[Raw, Ready, Answer]) -> None:
@@ -215,9 +260,9 @@ class Batcher(Generic[Raw, Ready, Answer]):
             if not self._ready or self._running >= policy.instances:
                 return []
             if len(self._ready) < policy.max_batch_size:
-                # Those that came before the first of these was ready may join it: whoever prepares
+                # As many as waited when the first of these was ready may join it: whoever prepares
                 # the last of them runs the batch. Later ones would only put it off.
-                if self._waiting and self._waiting[0].accepted <= self._ready[0].prepared:
+                if self._waiting and self._mates > 0:
                     return []
                 patience = self._ready[0].prepared + policy.max_queue_delay - self._clock()
                 if patience > 0:
@@ -225,7 +270,9 @@ class Batcher(Generic[Raw, Ready, Answer]):
                     return []
             self._running += 1
             count = min(policy.max_batch_size, len(self._ready))
-            return [self._ready.popleft() for _ in range(count)]
+            batch = [self._ready.popleft() for _ in range(count)]
+            self._mates = len(self._waiting)
+            return batch
 
     def _look_again_in(self, seconds: float) -> None:
         self._loop.call_later(seconds, self._pool.submit, self._run_due)
@@ -246,6 +293,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
                         self._run_batch([item])
             return
         seconds = self._clock() - began
+        with self._lock:
+            self._run_seconds = _smoothed(self._run_seconds, seconds / len(items))
         for item, answer in zip(items, answers, strict=True):
             waited = item.waited + began - item.prepared
             self._settle(item, Outcome(answer, waited, seconds))
@@ -277,3 +326,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
             item.future.set_exception(failure)
         else:
             item.future.set_result(result)
+
+
+def _smoothed(mean: float, value: float) -> float:
+    """A running mean that forgets; the first value is taken as it is."""
+    return mean + (value - mean) * SMOOTHING if mean else value

@@ -8,6 +8,7 @@ import time
 
 from schemas.models import ModelInfo, ModelList
 from service.core.answer import Classification, ModelRef
+from service.core.fair_queue import Priority
 from service.core.registry import Registry
 
 
@@ -20,13 +21,21 @@ class Classifier:
         self._default_timeout = default_timeout
 
     async def classify(
-        self, image: bytes, *, model: str | None, top_k: int, timeout: float | None
+        self,
+        image: bytes,
+        *,
+        model: str | None,
+        top_k: int,
+        timeout: float | None,
+        owner: str = "",
+        priority: Priority = Priority.NORMAL,
     ) -> tuple[ModelRef, Classification]:
         """What ``model`` (or the default one) says about an encoded image.
 
         Args:
             top_k: 1 to 100, cut to the number of classes.
             timeout: seconds from now; None for the default.
+            owner: who asks; owners take turns.
 
         Raises:
             ModelNotFound, NotReady: see ``Registry.get``.
@@ -35,7 +44,8 @@ class Classifier:
         """
         deadline = time.monotonic() + (self._default_timeout if timeout is None else timeout)
         served = self._registry.get(model)
-        return served.ref, await served.classify(image, top_k, deadline)
+        answer = await served.classify(image, top_k, deadline, owner=owner, priority=priority)
+        return served.ref, answer
 
     def resolve(self, model: str | None) -> ModelRef:
         """Which model would answer.

@@ -18,8 +18,11 @@ class Engine(Protocol):
     def max_batch_size(self) -> int | None:
         """The most images a run may take; None if there is no limit."""
 
-    def run(self, images: Images) -> NDArray[np.float32]:
+    def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
         """Images to raw outputs [N, K].
+
+        Args:
+            alone: whether nothing else is being worked on, so that every core may help.
 
         Raises:
             InferenceFailed: if the runtime fails or an output is not finite.

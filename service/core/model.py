@@ -21,6 +21,7 @@ from schemas.models import GoldenSample, ModelInfo, ModelManifest, ModelSummary
 from service.core.answer import Classification, ImageFacts, ModelRef, Prediction, Timing
 from service.core.batching import Batcher, BatchPolicy
 from service.core.engine import Engine, Images
+from service.core.fair_queue import Priority
 from service.core.onnx_engine import ManifestMismatch
 from service.core.pool import WorkerPool
 from service.core.postprocessing import probabilities, top_k
@@ -84,12 +85,21 @@ class Model:
             on_reject=series.reject,
         )
 
-    async def classify(self, data: bytes, k: int, deadline: float) -> Classification:
+    async def classify(
+        self,
+        data: bytes,
+        k: int,
+        deadline: float,
+        *,
+        owner: str = "",
+        priority: Priority = Priority.NORMAL,
+    ) -> Classification:
         """Labelled predictions for one encoded image.
 
         Args:
             k: how many predictions, at least 1; cut to the number of classes.
             deadline: on ``time.monotonic``, in seconds.
+            owner: who asks; owners take turns.
 
         Raises:
             UnsupportedImage, InvalidImage, ImageTooLarge: what the bytes deserve.
@@ -97,7 +107,9 @@ class Model:
             InferenceFailed: the model failed on this image.
         """
         began = time.monotonic()
-        outcome = await self._batcher.submit(_Job(data, k), deadline)
+        outcome = await self._batcher.submit(
+            _Job(data, k), deadline, owner=owner, priority=priority
+        )
         scored, series = outcome.answer, self._series
         image = scored.image
         series.stages["queue"].observe(outcome.queue_seconds)
@@ -218,7 +230,7 @@ class Model:
         tensors: list[Images] = [item.image.tensor for item in batch]
         images = cast("Images", tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors))
         began = time.perf_counter()
-        output_NK = self._engine.run(images)
+        output_NK = self._engine.run(images, alone=self._pool.has_one_job)
         ran = time.perf_counter()
         shares_NK = probabilities(output_NK, self.manifest.output, self.manifest.temperature)
         answers = []

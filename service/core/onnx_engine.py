@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -16,6 +17,9 @@ from service.core.engine import Images
 
 ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
 
+WORTH_SHARING_SECONDS = 0.003
+"""A run that is over sooner gains nothing from several threads: waking them takes as long."""
+
 
 class ManifestMismatch(Exception):
     """The manifest does not describe this graph; the message names the field."""
@@ -26,45 +30,49 @@ class ManifestMismatch(Exception):
 
 
 class OnnxEngine:
-    """One session with explicit thread counts.
+    """Sessions with explicit thread counts.
 
     The default, one thread a run, is the fastest way to keep several cores busy with one image
-    each; ONNX Runtime's own default would put every core on every image and let them spin.
+    each; ONNX Runtime's own default would put every core on every image and let them spin. An image
+    that is alone may have all of them: a second session of a model that takes long enough.
     """
 
-    def __init__(self, model: Path, manifest: ModelManifest, *, threads: int = 1) -> None:
-        """``threads``: cores that one run may use.
+    def __init__(
+        self,
+        model: Path,
+        manifest: ModelManifest,
+        *,
+        threads: int = 1,
+        lone_threads: int = 1,
+        worth_seconds: float = WORTH_SHARING_SECONDS,
+    ) -> None:
+        """Loads the model.
+
+        Args:
+            threads: cores that one run may use.
+            lone_threads: cores that a run may use which is alone.
+            worth_seconds: what a run must take for that to be worth a second session.
 
         Raises:
             ManifestMismatch: if the file is no model, or not the one that the manifest describes.
         """
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3  # errors; they reach us as exceptions too
-        try:
-            self._session = ort.InferenceSession(
-                str(model), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            message = f"ONNX Runtime cannot load the file: {error}"
-            raise ManifestMismatch("sha256", message) from error
+        self._session = _session(model, threads)
+        self._lone_session = self._session
         self._check_input(manifest)
         self._check_output(manifest)
         self._input = manifest.input.name
         self._outputs = [manifest.output.name]
         batch = manifest.input.batch
         self._batch = None if batch == "dynamic" else batch
+        if lone_threads > threads and self._run_seconds(manifest) >= worth_seconds:
+            self._lone_session = _session(model, lone_threads)
 
     @property
     def max_batch_size(self) -> int | None:
         """The fixed batch of the graph, or None."""
         return self._batch
 
-    def run(self, images: Images) -> NDArray[np.float32]:
+    def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
         """See ``Engine.run``. A fixed batch that is not full is filled up with zeros."""
         count = len(images)
         if self._batch is not None and count != self._batch:
@@ -72,7 +80,8 @@ class OnnxEngine:
             filled[:count] = images
             images = filled
         try:
-            outputs = self._session.run(self._outputs, {self._input: images})
+            session = self._lone_session if alone else self._session
+            outputs = session.run(self._outputs, {self._input: images})
         except Exception as error:
             raise InferenceFailed from error
         output = cast("NDArray[np.float32]", outputs[0])
@@ -81,9 +90,28 @@ class OnnxEngine:
             raise InferenceFailed
         return output_NK
 
+    @property
+    def shares_cores(self) -> bool:
+        """Whether a run that is alone gets more cores than others."""
+        return self._lone_session is not self._session
+
     def close(self) -> None:
-        """Drops the session. May be repeated."""
+        """Drops the sessions. May be repeated."""
         self.__dict__.pop("_session", None)
+        self.__dict__.pop("_lone_session", None)
+
+    def _run_seconds(self, manifest: ModelManifest) -> float:
+        """How long one image takes, at best; nothing if it fails, which is seen later."""
+        image = np.zeros((1, *manifest.input.shape), manifest.input.dtype)
+        seconds = []
+        for _ in range(3):
+            began = time.perf_counter()
+            try:
+                self.run(image)
+            except InferenceFailed:
+                return 0.0
+            seconds.append(time.perf_counter() - began)
+        return min(seconds)
 
     def _check_input(self, manifest: ModelManifest) -> None:
         spec = manifest.input
@@ -127,6 +155,21 @@ class OnnxEngine:
             raise ManifestMismatch(
                 "output.rank", f"is {spec.rank}, but the graph gives {list(node.shape)}"
             )
+
+
+def _session(model: Path, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors; they reach us as exceptions too
+    try:
+        return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        message = f"ONNX Runtime cannot load the file: {error}"
+        raise ManifestMismatch("sha256", message) from error
 
 
 def _fits(sizes: Sequence[int | str], wanted: Sequence[int]) -> bool:

@@ -36,15 +36,30 @@ class WorkerPool:
         self.size = threads
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._slow_jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        # One flag a thread, so that none of them needs a lock; the last one is the slow lane's.
+        self._is_busy = [False] * (threads + 1)
         self._threads = [
-            threading.Thread(target=_work, args=(self._jobs,), name=f"{name}-{number}", daemon=True)
+            threading.Thread(
+                target=_work,
+                args=(self._jobs, self._is_busy, number),
+                name=f"{name}-{number}",
+                daemon=True,
+            )
             for number in range(threads)
         ]
         self._slow_thread = threading.Thread(
-            target=_work_slowly, args=(self._slow_jobs,), name=f"{name}-slow", daemon=True
+            target=_work_slowly,
+            args=(self._slow_jobs, self._is_busy, threads),
+            name=f"{name}-slow",
+            daemon=True,
         )
         for thread in (*self._threads, self._slow_thread):
             thread.start()
+
+    @property
+    def has_one_job(self) -> bool:
+        """Whether nothing waits and at most one thread works: a job that asks has all the cores."""
+        return self._jobs.empty() and sum(self._is_busy) <= 1
 
     def submit(self, job: Job) -> None:
         """Queues ``job``; it answers its caller itself, and raising is a bug that is logged."""
@@ -87,19 +102,21 @@ class WorkerPool:
             thread.join()
 
 
-def _work(jobs: queue.SimpleQueue[Job | None]) -> None:
+def _work(jobs: queue.SimpleQueue[Job | None], is_busy: list[bool], number: int) -> None:
     while (job := jobs.get()) is not None:
+        is_busy[number] = True
         try:
             job()
         except Exception:  # noqa: BLE001 - a lost thread would be lost capacity, unseen
             get_logger("pool").exception("a job raised, which is a bug")
+        is_busy[number] = False
         del job
 
 
-def _work_slowly(jobs: queue.SimpleQueue[Job | None]) -> None:
+def _work_slowly(jobs: queue.SimpleQueue[Job | None], is_busy: list[bool], number: int) -> None:
     with contextlib.suppress(AttributeError, OSError):  # Linux has a priority for each thread
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SLOW_NICENESS)
-    _work(jobs)
+    _work(jobs, is_busy, number)
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:

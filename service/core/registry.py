@@ -35,11 +35,12 @@ class ModelRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How models are run. ``threads``: cores for one run."""
+    """How models are run. ``threads``: cores for one run; ``lone_threads``: if it is alone."""
 
     limits: ImageLimits
     policy: BatchPolicy
     threads: int
+    lone_threads: int = 1
 
 
 class Registry:
@@ -137,13 +138,18 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     """
     manifest = read_manifest(folder)
     try:
-        labels = _labels(folder, manifest)
+        labels = read_labels(folder, manifest)
         model = Model(
             folder,
             manifest,
             labels,
             Preprocessor(manifest.input, options.limits),
-            OnnxEngine(folder / MODEL_FILE, manifest, threads=options.threads),
+            OnnxEngine(
+                folder / MODEL_FILE,
+                manifest,
+                threads=options.threads,
+                lone_threads=options.lone_threads,
+            ),
             pool,
             options.policy,
             metrics.model(manifest.name, manifest.version, manifest.sha256),
@@ -157,7 +163,12 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     return model
 
 
-def _labels(folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
+def read_labels(folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
+    """The labels in the order of the model's outputs.
+
+    Raises:
+        ManifestMismatch: if their file cannot be read.
+    """
     if not isinstance(manifest.labels, str):
         return manifest.labels
     try:

@@ -18,6 +18,9 @@ _INSIDES = re.compile(
     r"jose|argon2|python)\b|\w+(?:Error|Exception)\b",
     re.IGNORECASE,
 )
+_MEMBERS = {
+    *("type", "title", "status", "detail", "code", "request_id", "errors", "expected_wait_ms")
+}
 _PRODUCTS = {"server", "via", "x-powered-by", "x-aspnet-version", "x-runtime"}
 
 
@@ -36,7 +39,7 @@ def problem_of(answer: httpx.Response) -> dict[str, Any]:
     problem: dict[str, Any] = answer.json()
     assert problem["status"] == answer.status_code
     assert problem["request_id"] == answer.headers["x-request-id"]
-    assert set(problem) <= {"type", "title", "status", "detail", "code", "request_id", "errors"}
+    assert set(problem) <= _MEMBERS
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
     if answer.status_code == 422:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from tests.integration.accounts import add_device, add_person
 from tests.integration.answers import problem_of
 from tests.integration.hostile_files import webp
 from tests.integration.raw_http import Connection, many
-from tests.pictures import encoded, noise, plain
+from tests.pictures import RED, encoded, gradient, noise, plain
 from tests.server import LiveServer, serve
 
 CROWD = 48
@@ -105,3 +108,69 @@ def test_an_upload_that_is_only_announced_takes_nothing_from_others(small: LiveS
         idle.send(head.encode())
         client.get("/v1/models")  # its answer shows that the server has seen the head
         assert client.post("/v1/classify", files={"file": plain()}).status_code == 200
+
+
+def test_a_noisy_caller_does_not_starve_another(server: LiveServer) -> None:
+    """A person with one photo at a time, beside a camera that always has thirty waiting."""
+    camera, person = add_device(server).sign_in(), add_person(server).sign_in()
+    picture = encoded(gradient((1600, 1200)))
+    is_over = threading.Event()
+
+    def shoot(_: int) -> int:
+        shots = 0
+        with as_caller(server, camera) as client:
+            while not is_over.is_set():
+                shots += client.post("/v1/classify", files={"file": picture}).status_code == 200
+        return shots
+
+    with ThreadPoolExecutor(30) as crowd:
+        shooting = crowd.map(shoot, range(30))
+        with as_caller(server, person) as client:
+            waits = [
+                client.post("/v1/classify", files={"file": plain(RED)}).json()["timing"]["queue_ms"]
+                for _ in range(30)
+            ]
+        is_over.set()
+        shots = sum(shooting)
+    assert shots > 0
+    with as_caller(server, camera) as client:
+        took = client.post("/v1/classify", files={"file": picture}).json()["timing"]["total_ms"]
+    # In order of arrival it would have waited for the thirty before it.
+    assert sorted(waits)[15] < 10 * took
+
+
+def test_what_would_be_late_is_refused_with_the_wait(server: LiveServer) -> None:
+    picture = encoded(gradient((2400, 1800)))
+
+    # One client: making many takes longer than the server takes for their requests.
+    with server.client() as client, ThreadPoolExecutor(CROWD) as crowd:
+        answers = list(
+            crowd.map(
+                lambda _: client.post(
+                    "/v1/classify", params={"timeout_ms": 400}, files={"file": picture}
+                ),
+                range(3 * CROWD),
+            )
+        )
+    assert {answer.status_code for answer in answers} <= {200, 503, 504}
+    refused = [problem_of(answer) for answer in answers if answer.status_code == 503]
+    assert refused, "so many cannot be done in that time"
+    for problem in refused:
+        assert problem["code"] == "overloaded"
+        assert problem["expected_wait_ms"] > 0
+
+
+@pytest.mark.parametrize("priority", ["interactive", "normal", "bulk"])
+def test_a_priority_is_taken(client: httpx.Client, priority: str) -> None:
+    answer = client.post("/v1/classify", params={"priority": priority}, files={"file": plain(RED)})
+    assert answer.json()["predictions"][0]["label"] == "red"
+
+
+def test_another_priority_is_refused(client: httpx.Client) -> None:
+    answer = client.post("/v1/classify?priority=urgent", files={"file": plain(RED)})
+    assert problem_of(answer)["errors"][0]["pointer"] == "/query/priority"
+
+
+def as_caller(server: LiveServer, signed_in: dict[str, Any]) -> httpx.Client:
+    headers = {"authorization": f"Bearer {signed_in['access_token']}"}
+    return httpx.Client(base_url=server.url, headers=headers, timeout=30)

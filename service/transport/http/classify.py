@@ -18,6 +18,7 @@ from schemas.classify import (
 )
 from schemas.errors import ServiceError
 from service.core.answer import Timing
+from service.core.fair_queue import Priority
 from service.transport.dependencies import principal_of, require_model, requires, runtime_of
 from service.transport.http.errors import STATUS
 from service.transport.http.lean_route import LeanRoute
@@ -74,12 +75,18 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
     Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
     """
     runtime, uploads = runtime_of(request), _uploads(request)
-    if principal_of(request).models is not None:
+    principal = principal_of(request)
+    if principal.models is not None:
         require_model(request, runtime.classifier.resolve(options.model).name)
     with uploads.hold as hold:
         image = await uploads.image(request, hold)
         ref, answer = await runtime.classifier.classify(
-            image, model=options.model, top_k=options.top_k, timeout=_seconds(options)
+            image,
+            model=options.model,
+            top_k=options.top_k,
+            timeout=_seconds(options),
+            owner=principal.name,
+            priority=Priority(options.priority),
         )
     return _json(
         {
@@ -125,7 +132,12 @@ async def _item(
         left = until - asyncio.get_running_loop().time() if options.timeout_ms else None
         try:
             _, answer = await runtime_of(request).classifier.classify(
-                part.content, model=options.model, top_k=options.top_k, timeout=left
+                part.content,
+                model=options.model,
+                top_k=options.top_k,
+                timeout=left,
+                owner=principal_of(request).name,
+                priority=Priority(options.priority),
             )
         except ServiceError as error:
             request.app.state.metrics.errors.labels(error.code).inc()

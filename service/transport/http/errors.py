@@ -86,6 +86,7 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         detail=error.detail,
         code=error.code,
         request_id=request_id,
+        expected_wait_ms=None if error.expected_wait is None else round(error.expected_wait * 1000),
         errors=[ProblemViolation(pointer=v.pointer, detail=v.detail) for v in violations] or None,
     )
     return Response(

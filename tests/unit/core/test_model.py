@@ -43,17 +43,22 @@ def soon() -> float:
 
 
 class FakeEngine:
-    """Answers with the mean of each channel, until told otherwise. ``sizes``: batches it saw."""
+    """Answers with the mean of each channel, until told otherwise.
+
+    ``sizes`` of the batches it saw, and whether each was ``alone``.
+    """
 
     def __init__(self, max_batch_size: int | None = None) -> None:
         self.max_batch_size = max_batch_size
         self.sizes: list[int] = []
+        self.alone: list[bool] = []
         self.offset, self.error = 0.0, False
         self.gate = threading.Event()
         self.gate.set()
         self.is_closed = False
 
-    def run(self, images: Images) -> NDArray[np.float32]:
+    def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
+        self.alone.append(alone)
         self.gate.wait(10)
         self.sizes.append(len(images))
         if self.error:
@@ -296,3 +301,14 @@ async def test_what_callers_may_know_of_a_model(tmp_path: Path) -> None:
     assert info.labels == list(LABELS)
     assert (info.temperature, info.input.height, info.licence) == (2, SIDE, "Apache-2.0")
     assert str(tmp_path) not in info.model_dump_json()
+
+
+async def test_an_image_that_is_alone_may_have_every_core(model: Model, engine: FakeEngine) -> None:
+    await model.classify(plain(RED), 1, soon())
+    assert engine.alone[-1]
+    engine.gate.clear()
+    calls = [asyncio.create_task(model.classify(plain(RED), 1, soon())) for _ in range(3)]
+    await asyncio.sleep(0)
+    engine.gate.set()
+    await asyncio.gather(*calls)
+    assert engine.alone[-3:] == [False, False, True], "the last one has nobody behind it"

@@ -147,3 +147,20 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path, data: bytes) -> None
     file.write_bytes(data)
     with pytest.raises(ManifestMismatch, match="ONNX Runtime cannot load the file"):
         OnnxEngine(file, manifest())
+
+
+def test_a_run_that_is_alone_may_have_a_session_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(colour_graph().SerializeToString())
+    shared = OnnxEngine(file, manifest(), lone_threads=2, worth_seconds=0)
+    assert shared.shares_cores
+    assert np.array_equal(shared.run(images(2), alone=True), shared.run(images(2)))
+
+
+@pytest.mark.parametrize("options", [{"lone_threads": 2, "worth_seconds": 60}, {"lone_threads": 1}])
+def test_but_not_where_it_gains_nothing(tmp_path: Path, options: dict[str, float]) -> None:
+    file = tmp_path / "model.onnx"
+    file.write_bytes(colour_graph().SerializeToString())
+    single = OnnxEngine(file, manifest(), **options)  # type: ignore[arg-type]
+    assert not single.shares_cores
+    assert np.array_equal(single.run(images(1), alone=True), single.run(images(1)))
