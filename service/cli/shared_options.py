@@ -34,6 +34,7 @@ def plain_errors() -> Iterator[None]:
     """Turns the faults a user can mend into one line on standard error and exit status 1."""
     from auth.keys import UnsafeKey
     from schemas.errors import NotReady, ServiceError
+    from service.core.quantising import NotOptimised
     from service.core.registry import ModelRefused
     from service.settings import SettingsError
 
@@ -49,7 +50,7 @@ def plain_errors() -> Iterator[None]:
         fail(f"{error} {reason(error)}" if error.__cause__ else str(error))
     except ServiceError as error:
         fail("; ".join(detail for _, detail in error.violations) or str(error))
-    except (SettingsError, ModelRefused, UnsafeKey, OSError) as error:
+    except (SettingsError, ModelRefused, NotOptimised, UnsafeKey, OSError) as error:
         fail(str(error))
 
 

@@ -1,0 +1,122 @@
+"""``potoo models optimise``: from one version of a model to a faster next one, or to none."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import onnxruntime as ort
+
+from schemas.models import MANIFEST_FILE, MODEL_FILE
+from service.core.image_limits import ImageLimits
+from service.core.model import GOLDEN_FOLDER
+from service.core.onnx_engine import OnnxEngine
+from service.core.preprocessing import Preprocessor
+from service.core.quantising import (
+    CALIBRATION_IMAGES,
+    MIN_CALIBRATION_IMAGES,
+    MIN_JUDGING_IMAGES,
+    Comparison,
+    NotOptimised,
+    Progress,
+    compare,
+    optimised_manifest,
+    prepare_images,
+    quantise,
+)
+from service.core.registry import read_labels, read_manifest
+from service.core.sample_images import find_images
+
+REPORT_FILE = "optimisation.json"
+MAX_JUDGING_IMAGES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Optimised:
+    """What came of it; ``folder`` is where the new version lies."""
+
+    folder: Path
+    comparison: Comparison
+
+
+def optimise(
+    version_folder: Path,
+    images_folder: Path,
+    *,
+    allowed_points: float,
+    limits: ImageLimits,
+    keep_slower: bool = False,
+    progress: Progress = lambda *_: None,
+) -> Optimised:
+    """Writes the next version of a model, quantised, beside it. Takes minutes; blocks.
+
+    Args:
+        images_folder: photos like those it will see; in folders called like labels, if they have
+            any. Some calibrate it, the others judge it.
+        allowed_points: percentage points of accuracy that it may lose.
+        keep_slower: also where it is no faster, as it may be on the machine that will run it.
+
+    Raises:
+        NotOptimised: too few images, too much lost, or nothing gained.
+        ModelRefused: the version there is cannot be read.
+    """
+    manifest = read_manifest(version_folder)
+    labels = read_labels(version_folder, manifest)
+    preprocessor = Preprocessor(manifest.input, limits)
+    found = find_images(images_folder, labels)
+    progress("reading images", 0, len(found))
+    prepared = prepare_images(found, preprocessor, CALIBRATION_IMAGES + MAX_JUDGING_IMAGES)
+    count = min(CALIBRATION_IMAGES, len(prepared) // 3)
+    calibration, judging = prepared[:count], prepared[count:]
+    if len(calibration) < MIN_CALIBRATION_IMAGES or len(judging) < MIN_JUDGING_IMAGES:
+        message = f"{len(prepared)} images can be read in {images_folder}; 30 are too few, 500 good"
+        raise NotOptimised(message)
+    version = 1 + max(
+        int(path.name) for path in version_folder.parent.iterdir() if path.name.isdecimal()
+    )
+    part = version_folder.parent / f".{version}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        source, target = version_folder / MODEL_FILE, part / MODEL_FILE
+        quantise(source, target, manifest.input.name, [image for image, _ in calibration], progress)
+        original = OnnxEngine(source, manifest)
+        optimised = OnnxEngine(target, manifest)
+        sizes = (source.stat().st_size, target.stat().st_size)
+        comparison = compare(
+            original, optimised, manifest, judging, sizes, len(calibration), progress
+        )
+        if comparison.lost_points > allowed_points:
+            raise NotOptimised(
+                f"it would lose {comparison.lost_points:.1f} points, "
+                f"more than the {allowed_points:g} allowed"
+            )
+        if comparison.speed_up <= 1 and not keep_slower:
+            message = "it would be no faster on this machine (see --keep-slower)"
+            raise NotOptimised(message)
+        for extra in version_folder.iterdir():
+            if extra.is_dir() and extra.name == GOLDEN_FOLDER:
+                shutil.copytree(extra, part / extra.name)
+            elif extra.name == manifest.labels:
+                shutil.copy(extra, part / extra.name)
+        made = optimised_manifest(manifest, part, version, optimised, comparison, preprocessor)
+        (part / MANIFEST_FILE).write_text(made.model_dump_json(indent=2) + "\n")
+        (part / REPORT_FILE).write_text(_report(manifest.version, comparison))
+        return Optimised(part.rename(version_folder.parent / str(version)), comparison)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _report(from_version: int, comparison: Comparison) -> str:
+    facts = {
+        "from_version": from_version,
+        "method": "INT8, static, QDQ, per channel",
+        "lost_points": round(comparison.lost_points, 2),
+        "speed_up": round(comparison.speed_up, 2),
+        **asdict(comparison),
+        "machine": {"processor": platform.machine(), "onnxruntime": ort.__version__},
+    }
+    return json.dumps(facts, indent=2) + "\n"

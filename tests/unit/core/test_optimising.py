@@ -1,0 +1,133 @@
+"""A faster version of a model: as good as it says, whole, or not there at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from schemas.models import ModelManifest
+from service.core.image_limits import ImageLimits
+from service.core.optimising import REPORT_FILE, optimise
+from service.core.quantising import NotOptimised
+from service.core.sample_images import find_images
+from service.settings import BUNDLED_MODELS
+
+LIMITS = ImageLimits(50_000_000, 1000, 2**28)
+GOLDEN = BUNDLED_MODELS / "everyday/1/golden"
+
+
+@pytest.fixture
+def version(tmp_path: Path) -> Path:
+    """A copy of the bundled model's version, which may be added to."""
+    folder = tmp_path / "models/everyday/1"
+    shutil.copytree(BUNDLED_MODELS / "everyday/1", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden pictures, turned and cropped, each in a folder called like its label."""
+    folder = tmp_path_factory.mktemp("images")
+    dice = random.Random(1)  # noqa: S311 - a sample, not a secret
+    for file in sorted(GOLDEN.iterdir()):
+        place = folder / file.stem.replace("-", "_").upper()
+        place.mkdir()
+        with Image.open(file) as picture:
+            for number in range(20):
+                angle, edge = dice.uniform(-15, 15), dice.randint(0, 30)
+                turned = picture.convert("RGB").rotate(angle, fillcolor=(200, 200, 200))
+                box = (edge, edge, turned.width - dice.randint(0, 30), turned.height - edge)
+                turned.crop(box).save(place / f"{number}.png")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture either")
+    return folder
+
+
+def versions(folder: Path) -> set[str]:
+    return {path.name for path in folder.parent.iterdir()}
+
+
+def test_the_next_version_is_smaller_and_answers_alike(version: Path, images: Path) -> None:
+    told: list[str] = []
+    made = optimise(
+        version,
+        images,
+        allowed_points=5,
+        limits=LIMITS,
+        keep_slower=True,
+        progress=lambda what, *_: told.append(what),
+    )
+    assert made.folder == version.parent / "2"
+    assert versions(version) == {"1", "2"}
+    both = made.comparison
+    assert (both.calibration_images, both.judging_images) == (20, 40)
+    assert both.labelled_images == 40
+    assert both.optimised.bytes < both.original.bytes / 3
+    assert both.original.top1 is not None
+    assert both.optimised.top1 is not None
+    assert both.lost_points == pytest.approx(100 * (both.original.top1 - both.optimised.top1))
+    assert both.agreement > 0.9
+    report = json.loads((made.folder / REPORT_FILE).read_text())
+    assert report["from_version"] == 1
+    assert report["agreement"] == both.agreement
+    assert set(told) == {"reading images", "calibrating", "comparing"}
+
+
+def test_its_manifest_says_what_it_is(version: Path, images: Path) -> None:
+    made = optimise(version, images, allowed_points=5, limits=LIMITS, keep_slower=True)
+    before = ModelManifest.model_validate_json((version / "manifest.json").read_bytes())
+    after = ModelManifest.model_validate_json((made.folder / "manifest.json").read_bytes())
+    assert (after.name, after.version) == ("everyday", 2)
+    assert after.sha256 != before.sha256
+    assert after.source.startswith("version 1, quantised to INT8")
+    assert [sample.file for sample in after.golden] == [sample.file for sample in before.golden]
+    (card,) = after.accuracy
+    assert card.photos == 40
+    assert card.top1 == pytest.approx(made.comparison.optimised.top1, abs=1e-4)
+
+
+@pytest.mark.parametrize("allowed_points", [-1.0, -100.0])
+def test_one_that_loses_too_much_is_not_written(
+    version: Path, images: Path, allowed_points: float
+) -> None:
+    with pytest.raises(NotOptimised, match="it would lose"):
+        optimise(version, images, allowed_points=allowed_points, limits=LIMITS)
+    assert versions(version) == {"1"}
+
+
+def test_one_that_is_quantised_already_is_left_alone(version: Path, images: Path) -> None:
+    made = optimise(version, images, allowed_points=5, limits=LIMITS, keep_slower=True)
+    with pytest.raises(NotOptimised, match="quantised already"):
+        optimise(made.folder, images, allowed_points=5, limits=LIMITS, keep_slower=True)
+    assert versions(version) == {"1", "2"}
+
+
+def test_a_few_images_are_not_enough(version: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for file in GOLDEN.iterdir():
+        shutil.copy(file, folder)
+    with pytest.raises(NotOptimised, match="3 images can be read"):
+        optimise(version, folder, allowed_points=5, limits=LIMITS, keep_slower=True)
+    assert versions(version) == {"1"}
+
+
+def test_labels_are_found_by_the_names_of_folders(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "PNG")
+    for name in ("Stop_Sign", "yin-yang", "elsewhere"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(buffer.getvalue())
+    found = find_images(tmp_path, ["yin-yang", "stop sign"])
+    assert {image.file.parent.name: image.label for image in found} == {
+        "Stop_Sign": 1,
+        "yin-yang": 0,
+        "elsewhere": None,
+    }
+    assert found == find_images(tmp_path, ["yin-yang", "stop sign"])
