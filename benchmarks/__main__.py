@@ -26,6 +26,7 @@ from service.settings import BUNDLED_MODELS
 from tests import repository
 
 RESULTS = Path(__file__).parent / "results"
+FORM_CLIENTS = 8
 DEFAULT, SHARED = "everyday", "mobilenetv2-fp32"
 
 
@@ -35,6 +36,7 @@ class Measured:
 
     bare: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     server: dict[int, list[dict[str, float]]] = field(default_factory=dict)
+    forms: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     start_seconds: float = 0.0
 
 
@@ -63,7 +65,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--seconds", type=float, default=6, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="of all measurements in turn")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 64])
     parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
     return parser.parse_args()
 
@@ -82,28 +84,31 @@ def measure(name: str, arguments: argparse.Namespace) -> Measured:
                 measured.bare.setdefault(kind, []).append(result)
             for clients in arguments.clients:
                 print(f"{name}: round {number + 1}, {clients} clients", file=sys.stderr)
-                before = server.cpu_seconds()
-                seen = load.post(
-                    url,
-                    body,
-                    "image/jpeg",
-                    server.token,
-                    clients=clients,
-                    seconds=arguments.seconds,
-                )
-                cpu_ms = 1000 * (server.cpu_seconds() - before) / seen.requests
-                measured.server.setdefault(clients, []).append(
-                    {
-                        "per_second": seen.per_second,
-                        "cpu_ms": cpu_ms,
-                        "p50_ms": seen.p50_ms,
-                        "p99_ms": seen.p99_ms,
-                        "errors": seen.errors,
-                        "memory_mib": server.memory_mib(),
-                        "generator_cores": seen.own_cpu,
-                    }
-                )
+                seen = under_load(server, body, "image/jpeg", clients, arguments.seconds)
+                measured.server.setdefault(clients, []).append(seen)
+            for form, (content_type, data) in photo.forms(body).items():
+                print(f"{name}: round {number + 1}, {form}", file=sys.stderr)
+                seen = under_load(server, data, content_type, FORM_CLIENTS, arguments.seconds)
+                measured.forms.setdefault(form, []).append(seen)
     return measured
+
+
+def under_load(
+    server: subject.Subject, body: bytes, content_type: str, clients: int, seconds: float
+) -> dict[str, float]:
+    """What the server does while so many clients post the same body."""
+    before = server.cpu_seconds()
+    url = f"{server.url}/v1/classify"
+    seen = load.post(url, body, content_type, server.token, clients=clients, seconds=seconds)
+    return {
+        "per_second": seen.per_second,
+        "cpu_ms": 1000 * (server.cpu_seconds() - before) / seen.requests,
+        "p50_ms": seen.p50_ms,
+        "p99_ms": seen.p99_ms,
+        "errors": seen.errors,
+        "memory_mib": server.memory_mib(),
+        "generator_cores": seen.own_cpu,
+    }
 
 
 def bare_loop(folder: Path, kind: str, seconds: float) -> dict[str, float]:
@@ -137,11 +142,12 @@ def table(name: str, measured: Measured) -> str:
     for kind, samples in measured.bare.items():
         rate, cpu = median(samples, "per_second"), median(samples, "cpu_ms")
         lines.append(f"bare loop, {kind:<13}{rate:>11.1f}{rate / reference:>9.1%}{cpu:>8.2f}")
-    for clients, samples in measured.server.items():
+    rows = {f"server, {clients:>2} clients": found for clients, found in measured.server.items()}
+    for title, samples in {**rows, **measured.forms}.items():
         keys = ("per_second", "cpu_ms", "p50_ms", "p99_ms", "memory_mib")
         rate, cpu, p50, p99, memory = (median(samples, key) for key in keys)
         lines.append(
-            f"server, {clients:>2} clients {'':5}{rate:>11.1f}{rate / reference:>9.1%}"
+            f"{title:<24}{rate:>11.1f}{rate / reference:>9.1%}"
             f"{cpu:>8.2f}{p50:>8.1f}{p99:>8.1f}{memory:>6.0f}"
         )
     return "\n".join(lines)
@@ -172,6 +178,7 @@ def write(results: dict[str, Measured], costs: dict[str, float]) -> Path:
                 "start_seconds": round(measured.start_seconds, 2),
                 "bare_loop": measured.bare,
                 "server": measured.server,
+                f"forms_at_{FORM_CLIENTS}_clients": measured.forms,
                 "share_of_bare_loop": {
                     clients: round(
                         median(samples, "per_second")
@@ -185,7 +192,9 @@ def write(results: dict[str, Measured], costs: dict[str, float]) -> Path:
         },
     }
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{datetime.now(UTC):%Y-%m-%d}-http.json"
+    day = f"{datetime.now(UTC):%Y-%m-%d}-http"
+    taken = len(list(RESULTS.glob(f"{day}*.json")))
+    path = RESULTS / (f"{day}-{taken + 1}.json" if taken else f"{day}.json")
     path.write_text(json.dumps(facts, indent=1) + "\n")
     return path
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 from pathlib import Path
 
+import httpx
 from PIL import Image
 from skimage.data import data_dir
 
 SIZE = (500, 375)
+LARGE = (4000, 3000)
 BYTES = 67_000
 
 
@@ -27,3 +31,16 @@ def jpeg(size: tuple[int, int] = SIZE, about: int | None = BYTES) -> bytes:
     return min(
         (at(quality) for quality in range(70, 99, 2)), key=lambda data: abs(len(data) - about)
     )
+
+
+def forms(body: bytes) -> dict[str, tuple[str, bytes]]:
+    """Title to content type and body: the photo in the other forms, and a phone's as it is."""
+    multipart = httpx.Request("POST", "http://bench", files={"file": ("a.jpg", body)})
+    return {
+        "multipart": (multipart.headers["content-type"], multipart.read()),
+        "base64 in JSON": (
+            "application/json",
+            json.dumps({"image": base64.b64encode(body).decode()}).encode(),
+        ),
+        "12 megapixels": ("image/jpeg", jpeg(LARGE, about=None)),
+    }
