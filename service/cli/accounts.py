@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -12,6 +13,7 @@ import typer
 from service.cli.shared_options import fail
 
 if TYPE_CHECKING:
+    from auth.accounts import Kind
     from auth.principal import Scope
     from service.identity import Identity
     from service.settings import Settings
@@ -54,6 +56,16 @@ def with_identity(
             return await use(identity)
 
     return asyncio.run(call())
+
+
+def list_accounts(settings: Settings, kind: Kind) -> None:
+    """Prints a line for each account of the kind."""
+    from auth.principal import format_scopes
+
+    for account in with_identity(settings, lambda identity: identity.administration.all(kind)):
+        state = "disabled" if account.is_disabled else "active"
+        made = datetime.fromtimestamp(account.created, UTC).isoformat(timespec="seconds")
+        typer.echo(f"{account.name}\t{format_scopes(account.scopes)}\t{state}\t{made}")
 
 
 def chosen_scopes(names: list[str] | None) -> frozenset[Scope]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ from service.cli.accounts import (
     NameArgument,
     ScopeOption,
     chosen_scopes,
+    list_accounts,
     read_password,
     with_identity,
 )
@@ -60,16 +60,9 @@ def list_people(data_dir: DataDirOption = None, config: ConfigOption = None) -> 
     """List the people: name, scopes, state, when the account was made."""
     with plain_errors():
         from auth.accounts import Kind
-        from auth.principal import format_scopes
         from service.settings import load_settings
 
-        settings = load_settings(config, data_dir=data_dir)
-        for account in with_identity(
-            settings, lambda identity: identity.administration.all(Kind.PERSON)
-        ):
-            state = "disabled" if account.is_disabled else "active"
-            made = datetime.fromtimestamp(account.created, UTC).isoformat(timespec="seconds")
-            typer.echo(f"{account.name}\t{format_scopes(account.scopes)}\t{state}\t{made}")
+        list_accounts(load_settings(config, data_dir=data_dir), Kind.PERSON)
 
 
 @app.command()
