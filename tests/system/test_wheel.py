@@ -67,3 +67,11 @@ def test_it_verifies_and_classifies_with_the_model_inside(unpacked: Path) -> Non
     assert "everyday\t1\tok" in run(unpacked, "models", "verify")
     picture = BUNDLED_MODELS / "everyday/1/golden/stop-sign.png"
     assert "stop sign" in run(unpacked, "classify", str(picture))
+
+
+def test_it_makes_its_tables_and_an_account(unpacked: Path, tmp_path: Path) -> None:
+    place = ("--data-dir", str(tmp_path / "data"))
+    assert run(unpacked, "clients", "add", "camera", *place).startswith("pcs_")
+    assert run(unpacked, "clients", "list", *place).startswith(
+        "camera\tclassify models:read\tactive"
+    )
