@@ -69,7 +69,9 @@ def postgres_server(folder: Path, port: int | None = None) -> Iterator[str]:
     data = folder / "data"
     if not data.exists():
         command = [str(programs / "initdb"), "-D", str(data), "-U", ACCOUNT, "--auth=trust"]
-        subprocess.run([*command, "--no-sync"], check=True, capture_output=True, **account)
+        # As a server would be set up, whatever the language of this machine.
+        command += ["--encoding=UTF8", "--locale=C", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, **account)
     options = ["-c", "fsync=off", "-c", f"unix_socket_directories={folder}", "-p", str(port)]
     with (folder / "postgres.log").open("a") as log:
         process = subprocess.Popen(
