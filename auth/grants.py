@@ -80,15 +80,14 @@ class Grants:
         """
         account = await self._prove(name, password, Kind.PERSON, caller)
         granted = _granted(account, scopes)
-        session, refresh_token, ended = await self._sessions.open(
+        session, refresh_token = await self._sessions.open(
             account.name, client_id or account.name, granted, caller
         )
         try:
             await self._require_unchanged(account)
         except InvalidCredentials:
-            await self._end(account.name, session.id)
+            await self.sign_out(account.name, session.id)
             raise
-        await self._revoked.add((revocations.Kind.SESSION, one) for one in ended)
         self._audit.record(
             AuditEvent.SIGN_IN, account=account.name, address=caller.address, session=session.id
         )
@@ -127,7 +126,6 @@ class Grants:
         try:
             session, successor = await self._sessions.rotate(token)
         except RefreshReused as reused:
-            await self._revoked.add([(revocations.Kind.SESSION, reused.session_id)])
             self._audit.record(
                 AuditEvent.REFRESH_REUSED,
                 account=reused.account,
@@ -141,7 +139,7 @@ class Grants:
         account = await self._accounts.get(session.account)
         is_other = bool(client_id) and client_id != session.client_id
         if account is None or account.is_disabled or is_other:
-            await self._end(session.account, session.id)
+            await self.sign_out(session.account, session.id)
             self._audit.record(
                 AuditEvent.REFRESH_FAILED, account=session.account, address=caller.address
             )
@@ -165,7 +163,7 @@ class Grants:
             # No harm is done by who holds a used one: its use would end the session as well.
             session = await self._sessions.family(token)
             if session is not None:
-                await self._end(session.account, session.id)
+                await self.sign_out(session.account, session.id)
             return
         with contextlib.suppress(Unauthenticated):
             principal = self._verifier.verify(token)
@@ -222,7 +220,10 @@ class Grants:
         Raises:
             NotReady: if the store does not answer.
         """
-        return await self._end(account, session_id)
+        ended = await self._sessions.end(account, session_id)
+        for one in ended:
+            self._audit.record(AuditEvent.SESSION_ENDED, account=account, session=one)
+        return len(ended)
 
     async def _refuse_more_than_granted(
         self, token: str, scopes: frozenset[Scope] | None, caller: Caller
@@ -243,21 +244,6 @@ class Grants:
         """
         if await self._accounts.get(account.name) != account:
             raise InvalidCredentials
-
-    async def _end(self, account: str, session_id: str | None) -> int:
-        live = await self._sessions.of_account(account)
-        known = [one.id for one in live if session_id in {None, one.id}]
-        revoked = [(revocations.Kind.SESSION, one) for one in known]
-        if session_id is None:
-            revoked.append((revocations.Kind.ACCOUNT, account))
-        # Tokens first: were we to fail in between, nobody could tell any more which ones they are.
-        await self._revoked.add(revoked)
-        ended = await self._sessions.end(account, session_id)
-        meanwhile = set(ended).difference(known)
-        await self._revoked.add((revocations.Kind.SESSION, one) for one in meanwhile)
-        for one in ended:
-            self._audit.record(AuditEvent.SESSION_ENDED, account=account, session=one)
-        return len(ended)
 
     def _issue(
         self,

@@ -10,8 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from enum import StrEnum
+from typing import NamedTuple
 
 from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.database import Database
 from auth.principal import Principal
@@ -29,6 +31,15 @@ class Kind(StrEnum):
     SESSION = "session"
     ACCOUNT = "account"
     """Tokens without a session that were issued before."""
+
+
+class Revoked(NamedTuple):
+    """A row: what was revoked when, and until when that matters (seconds since the epoch)."""
+
+    kind: Kind
+    value: str
+    at: float
+    until: float
 
 
 class Revocations:
@@ -89,16 +100,26 @@ class Revocations:
 
         ``until``: when that expires by itself, if it lives longer than any token of ours.
         """
+        async with self._database.write() as session:
+            revoked = await self.write(session, what, until=until)
+        self.note(revoked)
+
+    async def write(
+        self, session: AsyncSession, what: Iterable[tuple[Kind, str]], *, until: float = 0.0
+    ) -> list[Revoked]:
+        """Revokes in somebody else's transaction, who gives the result to ``note`` after it."""
         now = self._clock()
         until = max(until, now + self._longest_life)
-        rows = [{"kind": kind, "value": value, "at": now, "until": until} for kind, value in what]
-        if not rows:
-            return
-        async with self._database.write() as session:
-            await session.execute(insert(RevocationRow), rows)
-        for row in rows:
-            self._note(str(row["kind"]), str(row["value"]), now, until)
-        self._on_change()
+        revoked = [Revoked(kind, value, now, until) for kind, value in what]
+        if revoked:
+            await session.execute(insert(RevocationRow), [one._asdict() for one in revoked])
+        return revoked
+
+    def note(self, revoked: Iterable[Revoked]) -> None:
+        """From now on these are revoked here."""
+        news = [self._is_news(one) for one in revoked]
+        if any(news):
+            self._on_change()
 
     async def refresh(self) -> None:
         """Reads what other servers revoked since the last time."""
@@ -112,12 +133,10 @@ class Revocations:
         query = select(RevocationRow).where(RevocationRow.until > now, is_new)
         async with self._database.read() as session:
             rows = list(await session.scalars(query))
-        new = [row for row in rows if self._note(row.kind, row.value, row.at, row.until)]
         self._last_id = max([self._last_id, *(row.id for row in rows)])
         self._read_until = max([self._read_until, *(row.at for row in rows)])
         self._fresh_at, self._read_at = began, now
-        if new:
-            self._on_change()
+        self.note(Revoked(Kind(row.kind), row.value, row.at, row.until) for row in rows)
         for name in [name for name, (_, until) in self._revoked.items() if until <= now]:
             del self._revoked[name]
 
@@ -126,12 +145,11 @@ class Revocations:
         async with self._database.write() as session:
             await session.execute(delete(RevocationRow).where(RevocationRow.until <= self._clock()))
 
-    def _note(self, kind: str, value: str, at: float, until: float) -> bool:
-        """Whether that was news."""
-        known = self._revoked.get((kind, value))
-        if known and known[0] >= at:
+    def _is_news(self, revoked: Revoked) -> bool:
+        known = self._revoked.get((revoked.kind, revoked.value))
+        if known and known[0] >= revoked.at:
             return False
-        self._revoked[kind, value] = (at, until)
+        self._revoked[revoked.kind, revoked.value] = (revoked.at, revoked.until)
         return True
 
 

@@ -3,6 +3,7 @@
 A refresh token is ``prt_`` and 48 random bytes: a handle that all tokens of its family share, and a
 secret of its own. The store holds digests alone. Every use hands out the next token; an older one
 that turns up again was stolen, or its thief's was, so the family dies (RFC 9700, section 4.14.2).
+Whatever ends a session revokes its access tokens in the same transaction.
 
 A phone may lose the answer that held its next token. It may repeat the last one for ``grace``
 seconds, which replaces the token that was lost; but not within a second, so that of callers who use
@@ -20,11 +21,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.database import Database
 from auth.principal import Caller, Scope, format_scopes, known_scopes
+from auth.revocations import Kind, Revocations, Revoked
 from auth.tables import MAX_DEVICE_CHARS, SessionRow
 from schemas.errors import InvalidCredentials, RateLimited
 
@@ -70,15 +73,21 @@ class SessionStore:
     """Sessions by id and by refresh token. Raises ``NotReady`` if the database does not answer."""
 
     def __init__(
-        self, database: Database, policy: Policy, *, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        revocations: Revocations,
+        policy: Policy,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """``clock``: seconds since the epoch."""
-        self._database, self._policy, self._clock = database, policy, clock
+        self._database, self._revocations = database, revocations
+        self._policy, self._clock = policy, clock
 
     async def open(
         self, account: str, client_id: str, scopes: frozenset[Scope], caller: Caller
-    ) -> tuple[Session, str, list[str]]:
-        """A new session, its first refresh token, and the ids of older ones that had to go.
+    ) -> tuple[Session, str]:
+        """A new session and its first refresh token; where there are too many, the oldest goes.
 
         Raises:
             InvalidCredentials: the account was removed meanwhile.
@@ -110,12 +119,14 @@ class SessionStore:
                     .order_by(SessionRow.last_seen.desc(), SessionRow.created.desc())
                     .offset(self._policy.per_account - 1)
                 )
-                ended = list(await session.scalars(newest_first))
-                if ended:
-                    await session.execute(delete(SessionRow).where(SessionRow.id.in_(ended)))
+                too_old = list(await session.scalars(newest_first))
+                revoked: list[Revoked] = []
+                if too_old:
+                    _, revoked = await self._delete(session, SessionRow.id.in_(too_old))
         except IntegrityError:
             raise InvalidCredentials from None
-        return _session(row), _written(handle, secret), ended
+        self._revocations.note(revoked)
+        return _session(row), _written(handle, secret)
 
     async def rotate(self, token: str) -> tuple[Session, str]:
         """Trades a refresh token for the session's next one.
@@ -153,10 +164,11 @@ class SessionStore:
                 raise InvalidCredentials("The refresh token is not valid; sign in again.")
             just_now = row.previous == _digest(secret) and row.answered > now - REPEAT_AFTER
             if not just_now:
-                await session.execute(delete(SessionRow).where(SessionRow.id == row.id))
+                _, revoked = await self._delete(session, SessionRow.id == row.id)
         if just_now:
             message = "This refresh token was used a moment ago. If the answer was lost, try again."
             raise RateLimited(message, retry_after=REPEAT_AFTER)
+        self._revocations.note(revoked)
         raise RefreshReused(row.account, row.id)
 
     async def find(self, token: str) -> Session | None:
@@ -198,17 +210,34 @@ class SessionStore:
             return [_session(row) for row in await session.scalars(query)]
 
     async def end(self, account: str, session_id: str | None = None) -> list[str]:
-        """Ends one session of an account, or all of them; the ids of those that were there."""
-        query = delete(SessionRow).where(SessionRow.account == account)
+        """Ends one session of an account, or all of them and every other token of it.
+
+        Returns:
+            The ids of the sessions that were there.
+        """
+        which = SessionRow.account == account
         if session_id is not None:
-            query = query.where(SessionRow.id == session_id)
+            which &= SessionRow.id == session_id
         async with self._database.write() as session:
-            return list(await session.scalars(query.returning(SessionRow.id)))
+            ended, revoked = await self._delete(session, which)
+            if session_id is None:
+                revoked += await self._revocations.write(session, [(Kind.ACCOUNT, account)])
+        self._revocations.note(revoked)
+        return ended
 
     async def prune(self) -> None:
         """Forgets sessions that have expired."""
         async with self._database.write() as session:
             await session.execute(delete(SessionRow).where(SessionRow.expires <= self._clock()))
+
+    async def _delete(
+        self, session: AsyncSession, which: ColumnElement[bool]
+    ) -> tuple[list[str], list[Revoked]]:
+        """Deletes sessions and revokes their tokens: (ids, what is to be noted afterwards)."""
+        query = delete(SessionRow).where(which).returning(SessionRow.id)
+        ended = list(await session.scalars(query))
+        revoked = await self._revocations.write(session, [(Kind.SESSION, one) for one in ended])
+        return ended, revoked
 
 
 def device_name(text: str) -> str:

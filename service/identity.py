@@ -114,17 +114,6 @@ async def open_identity(settings: Settings, metrics: Metrics) -> AsyncIterator[I
         database = await stack.enter_async_context(open_database(store_url(settings)))
         audit = Audit(metrics)
         accounts = AccountStore(database)
-        sessions = SessionStore(
-            database,
-            Policy(
-                lifetime=auth.refresh_token_days * 86_400,
-                grace=auth.refresh_grace_seconds,
-                per_account=auth.sessions_per_account,
-            ),
-        )
-        lockout = Lockout(database, LockoutPolicy(auth.failures_free, auth.longest_wait_seconds))
-        credentials = Credentials(accounts, lockout, audit, max_waiting=auth.sign_ins_waiting)
-        stack.callback(credentials.close)
 
         def forget() -> None:
             authenticator.forget()
@@ -135,6 +124,19 @@ async def open_identity(settings: Settings, metrics: Metrics) -> AsyncIterator[I
             max_age=auth.store_outage_seconds,
             on_change=forget,
         )
+        sessions = SessionStore(
+            database,
+            revocations,
+            Policy(
+                lifetime=auth.refresh_token_days * 86_400,
+                grace=auth.refresh_grace_seconds,
+                per_account=auth.sessions_per_account,
+            ),
+        )
+        lockout = Lockout(database, LockoutPolicy(auth.failures_free, auth.longest_wait_seconds))
+        credentials = Credentials(accounts, lockout, audit, max_waiting=auth.sign_ins_waiting)
+        stack.callback(credentials.close)
+
         issuers = TrustedIssuers(
             auth.issuers,
             on_change=forget,

@@ -146,17 +146,6 @@ async def open_kit(url: str, clock: Clock, **settings: object) -> AsyncIterator[
     async with opened(url) as database:
         keys, audit = KeySet([KEY]), Audit(metrics)
         accounts = AccountStore(database)
-        sessions = SessionStore(
-            database,
-            Policy(
-                auth.refresh_token_days * DAY, auth.refresh_grace_seconds, auth.sessions_per_account
-            ),
-            clock=clock,
-        )
-        lockout = Lockout(
-            database, LockoutPolicy(auth.failures_free, auth.longest_wait_seconds), clock=clock
-        )
-        credentials = Credentials(accounts, lockout, audit, max_waiting=auth.sign_ins_waiting)
 
         def forget() -> None:
             authenticator.forget()
@@ -169,6 +158,19 @@ async def open_kit(url: str, clock: Clock, **settings: object) -> AsyncIterator[
             clock=clock,
             monotonic=clock,
         )
+        sessions = SessionStore(
+            database,
+            revocations,
+            Policy(
+                auth.refresh_token_days * DAY, auth.refresh_grace_seconds, auth.sessions_per_account
+            ),
+            clock=clock,
+        )
+        lockout = Lockout(
+            database, LockoutPolicy(auth.failures_free, auth.longest_wait_seconds), clock=clock
+        )
+        credentials = Credentials(accounts, lockout, audit, max_waiting=auth.sign_ins_waiting)
+
         issuers = TrustedIssuers(())
         signer = TokenSigner(keys, auth, clock=clock)
         verifier = Verifier(keys, issuers, auth, clock=clock)

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 async def sign_in(kit: Kit) -> str:
     """The first refresh token of a new session."""
     await kit.add("anna")
-    _, token, _ = await kit.sessions.open("anna", "anna", SCOPES, PHONE)
+    _, token = await kit.sessions.open("anna", "anna", SCOPES, PHONE)
     return token
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, text, update
 
 from auth.principal import Caller, Scope
 from auth.sessions import RefreshReused, device_name
-from auth.tables import MAX_DEVICE_CHARS, SessionRow
-from schemas.errors import InvalidCredentials, RateLimited
+from auth.tables import MAX_DEVICE_CHARS, RevocationRow, SessionRow
+from schemas.errors import InvalidCredentials, NotReady, RateLimited
 from tests.unit.auth.identity_kit import DAY, PHONE, SCOPES, START, Clock, Kit, open_kit
 
 pytestmark = pytest.mark.anyio
@@ -20,17 +22,17 @@ async def sign_in(kit: Kit, name: str = "anna", caller: Caller = PHONE) -> str:
     """The first refresh token of a new session."""
     if await kit.accounts.get(name) is None:
         await kit.add(name)
-    _, token, _ = await kit.sessions.open(name, name, SCOPES, caller)
+    _, token = await kit.sessions.open(name, name, SCOPES, caller)
     return token
 
 
 async def test_a_session_tells_whose_it_is_and_where(kit: Kit) -> None:
     await kit.add("anna")
-    session, token, ended = await kit.sessions.open("anna", "app", SCOPES, PHONE)
+    session, token = await kit.sessions.open("anna", "app", SCOPES, PHONE)
     assert (session.account, session.client_id, session.device) == ("anna", "app", PHONE.device)
     assert (session.scopes, session.created, session.last_seen) == (SCOPES, START, START)
     assert session.expires == START + LIFETIME
-    assert ended == []
+    assert await kit.count(RevocationRow) == 0
     assert await kit.sessions.find(token) == session
     assert await kit.sessions.of_account("anna") == [session]
     assert await kit.sessions.of_account("bert") == []
@@ -177,9 +179,9 @@ async def test_the_device_not_seen_for_longest_goes_when_there_are_too_many(
         _, tokens[0] = await kit.sessions.rotate(tokens[0])
         unseen = await kit.sessions.find(tokens[1])
         clock.advance(1)
-        _, _, ended = await kit.sessions.open("anna", "anna", SCOPES, PHONE)
+        await kit.sessions.open("anna", "anna", SCOPES, PHONE)
         assert unseen is not None
-        assert ended == [unseen.id]
+        assert await revoked_in(kit) == [("session", unseen.id)]
         assert await kit.sessions.find(tokens[0])
         assert len(await kit.sessions.of_account("anna")) == 3
         assert len(await kit.sessions.of_account("bert")) == 1
@@ -259,3 +261,37 @@ async def test_a_device_may_call_itself_anything(kit: Kit, given: str, shown: st
     session = await kit.sessions.find(token)
     assert session is not None
     assert session.device == shown
+
+
+@pytest.mark.parametrize("way", ["reuse", "one", "all"])
+async def test_what_ends_a_session_revokes_its_tokens_in_the_same_transaction(
+    kit: Kit, clock: Clock, way: str
+) -> None:
+    first = await sign_in(kit)
+    session, second = await kit.sessions.rotate(first)
+    clock.advance(2 * GRACE)
+
+    async def end() -> object:
+        if way == "reuse":
+            return await kit.sessions.rotate(first)
+        return await kit.sessions.end("anna", session.id if way == "one" else None)
+
+    async with kit.database.write() as writing:
+        await writing.execute(text("ALTER TABLE revocations RENAME TO away"))
+    with pytest.raises(NotReady):
+        await end()
+    assert await kit.sessions.find(second), "a session that cannot be revoked has not ended"
+    async with kit.database.write() as writing:
+        await writing.execute(text("ALTER TABLE away RENAME TO revocations"))
+    with contextlib.suppress(RefreshReused):
+        await end()
+    assert await kit.sessions.find(second) is None
+    everything = [("account", "anna")] if way == "all" else []
+    assert await revoked_in(kit) == [*everything, ("session", session.id)]
+
+
+async def revoked_in(kit: Kit) -> list[tuple[str, str]]:
+    """Kind and value of all that is revoked."""
+    query = select(RevocationRow.kind, RevocationRow.value).order_by(RevocationRow.kind)
+    async with kit.database.read() as session:
+        return [(kind, value) for kind, value in await session.execute(query)]
