@@ -8,6 +8,7 @@ retired.
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import secrets
@@ -114,6 +115,7 @@ def _from_secret(secret: str, origin: str, made: float) -> SigningKey:
     return SigningKey(kid, "HS256", secret, secret, None, made)
 
 
+@functools.lru_cache(maxsize=64)  # an RSA key takes 0.1 s, and the folder is read every few seconds
 def _from_pem(pem: str, origin: str, made: float) -> SigningKey:
     try:
         private = serialization.load_pem_private_key(pem.encode(), password=None)

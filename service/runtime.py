@@ -18,7 +18,6 @@ from schemas.errors import ErrorCode
 from service import __version__
 from service.core.batching import BatchPolicy
 from service.core.classifier import Classifier
-from service.core.image_limits import ImageLimits
 from service.core.pool import WorkerPool
 from service.core.registry import ModelOptions, ModelRefused, Registry, find_versions, load_model
 from service.identity import Identity, keep_fresh, open_identity
@@ -73,9 +72,9 @@ async def open_classifier(
     Raises:
         ModelRefused: with a message for the operator.
     """
-    inference, limits = settings.inference, settings.limits
+    inference = settings.inference
     options = ModelOptions(
-        ImageLimits(limits.max_pixels, limits.max_frames, limits.max_decode_bytes),
+        settings.limits.of_images,
         BatchPolicy(
             max_batch_size=inference.max_batch_size,
             max_queue_delay=inference.max_queue_delay_ms / 1000,

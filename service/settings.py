@@ -25,6 +25,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
+from service.core.image_limits import ImageLimits
 from service.core.pool import usable_cores
 
 ENV_PREFIX = "POTOO_"
@@ -82,6 +83,11 @@ class LimitSettings(_Group):
     keep_alive_seconds: float = Field(
         default=15, gt=0, description="an idle connection is kept between requests"
     )
+
+    @property
+    def of_images(self) -> ImageLimits:
+        """Those that decoding keeps."""
+        return ImageLimits(self.max_pixels, self.max_frames, self.max_decode_bytes)
 
 
 class InferenceSettings(_Group):

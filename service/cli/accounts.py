@@ -68,6 +68,12 @@ def list_accounts(settings: Settings, kind: Kind) -> None:
         typer.echo(f"{account.name}\t{format_scopes(account.scopes)}\t{state}\t{made}")
 
 
+def remove_account(settings: Settings, name: str, kind: Kind) -> None:
+    """Removes one, or exits with a message."""
+    with_identity(settings, lambda identity: identity.administration.remove(name, kind, by=BY))
+    typer.echo(f"removed {name}")
+
+
 def chosen_scopes(names: list[str] | None) -> frozenset[Scope]:
     """The scopes of those names, or those of a new account; exits with a message otherwise."""
     from auth.principal import DEFAULT_SCOPES, Scope, parse_scopes

@@ -13,6 +13,7 @@ from service.cli.accounts import (
     ScopeOption,
     chosen_scopes,
     list_accounts,
+    remove_account,
     with_identity,
 )
 from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
@@ -83,9 +84,4 @@ def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOpt
         from auth.accounts import Kind
         from service.settings import load_settings
 
-        settings = load_settings(config, data_dir=data_dir)
-        with_identity(
-            settings,
-            lambda identity: identity.administration.remove(name, Kind.CLIENT, by=BY),
-        )
-        typer.echo(f"removed {name}")
+        remove_account(load_settings(config, data_dir=data_dir), name, Kind.CLIENT)

@@ -68,7 +68,6 @@ def optimise(
     It becomes the model's next version, with a report. One that loses too much is not written.
     """
     with plain_errors():
-        from service.core.image_limits import ImageLimits
         from service.core.optimising import optimise
         from service.core.registry import find_versions
         from service.settings import load_settings
@@ -77,13 +76,12 @@ def optimise(
         folders = {folder.parent.name: folder for folder in find_versions(settings.models)}
         if name not in folders:
             fail(f"there is no model '{name}'")
-        limits = settings.limits
         made = optimise(
             folders[name],
             images,
             allowed_points=max_loss,
             keep_slower=keep_slower,
-            limits=ImageLimits(limits.max_pixels, limits.max_frames, limits.max_decode_bytes),
+            limits=settings.limits.of_images,
             progress=_show_progress,
         )
         typer.echo("", err=True)

@@ -14,6 +14,7 @@ from service.cli.accounts import (
     chosen_scopes,
     list_accounts,
     read_password,
+    remove_account,
     with_identity,
 )
 from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
@@ -113,9 +114,4 @@ def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOpt
         from auth.accounts import Kind
         from service.settings import load_settings
 
-        settings = load_settings(config, data_dir=data_dir)
-        with_identity(
-            settings,
-            lambda identity: identity.administration.remove(name, Kind.PERSON, by=BY),
-        )
-        typer.echo(f"removed {name}")
+        remove_account(load_settings(config, data_dir=data_dir), name, Kind.PERSON)

@@ -117,14 +117,6 @@ class Batcher(Generic[Raw, Ready, Answer]):
         """Items accepted and not yet settled."""
         return self._depth
 
-    def expected_wait(self, owner: str, priority: Priority) -> float:
-        """About how many seconds a new item would wait, by what others cost lately."""
-        busy = max(0, self._depth - len(self._waiting))
-        # Those being worked on are half done on average.
-        ahead = self._waiting.ahead_of(owner, priority) + busy / 2
-        seconds = self._prepare_seconds + self._run_seconds
-        return ahead * seconds / max(1, self._pool.size)
-
     async def submit(
         self,
         raw: Raw,
@@ -157,11 +149,11 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if now >= deadline:
             self._on_reject("deadline")
             raise DeadlineExceeded
-        self._refuse_if_late(owner, priority, deadline - now)
         item: _Item[Raw, Ready, Answer] = _Item(raw, self._loop.create_future(), deadline, now)
-        self._count(+1)
         with self._lock:
+            self._refuse_if_late(owner, priority, deadline - now)
             self._waiting.push(item, owner, priority)
+        self._count(+1)
         self._pool.submit(self._step)
         timer = self._loop.call_later(deadline - now, self._expire, item)
         try:
@@ -175,12 +167,19 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if self._depth:
             await self._drained.wait()
 
+    def _expected_wait(self, owner: str, priority: Priority) -> float:
+        """About how many seconds a new item would wait, by what others cost lately."""
+        busy = max(0, self._depth - len(self._waiting))
+        # Those being worked on are half done on average.
+        ahead = self._waiting.ahead_of(owner, priority) + busy / 2
+        seconds = self._prepare_seconds + self._run_seconds
+        return ahead * seconds / max(1, self._pool.size)
+
     def _refuse_if_late(self, owner: str, priority: Priority, allowed: float) -> None:
         if not self._depth:
             return
-        with self._lock:
-            wait = self.expected_wait(owner, priority)
-            own = self._prepare_seconds + self._run_seconds
+        wait = self._expected_wait(owner, priority)
+        own = self._prepare_seconds + self._run_seconds
         # What could not be done in that time on an idle server is not late because of others.
         if own <= allowed < wait + own:
             self._on_reject("would_be_late")

@@ -74,9 +74,10 @@ def optimise(
     if len(calibration) < MIN_CALIBRATION_IMAGES or len(judging) < MIN_JUDGING_IMAGES:
         message = f"{len(prepared)} images can be read in {images_folder}; 30 are too few, 500 good"
         raise NotOptimised(message)
-    version = 1 + max(
-        int(path.name) for path in version_folder.parent.iterdir() if path.name.isdecimal()
-    )
+    version = manifest.version + 1
+    if (version_folder.parent / str(version)).exists():
+        message = f"there is a version {version} already"
+        raise NotOptimised(message)
     part = version_folder.parent / f".{version}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.integration.accounts import (
     Device,
     Person,
-    add_device,
     add_person,
     bearer,
     holds,
@@ -23,22 +20,6 @@ from tests.server import LiveServer
 
 USERS, CLIENTS = "/v1/admin/users", "/v1/admin/clients"
 SECRET = "hunter2 hunter2"
-
-
-@pytest.fixture(scope="module")
-def admin(server: LiveServer) -> Iterator[httpx.Client]:
-    with server.client("admin") as client:
-        yield client
-
-
-@pytest.fixture
-def person(server: LiveServer) -> Person:
-    return add_person(server)
-
-
-@pytest.fixture
-def device(server: LiveServer) -> Device:
-    return add_device(server)
 
 
 def refused_sign_in(who: Person | Device) -> tuple[int, str]:

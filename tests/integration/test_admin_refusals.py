@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.integration.accounts import Device, Person, add_device, add_person, bearer
+from tests.integration.accounts import Device, Person, add_device, bearer
 from tests.integration.answers import problem_of, refusal
 from tests.server import LiveServer
 
 USERS, CLIENTS = "/v1/admin/users", "/v1/admin/clients"
 SECRET = "hunter2 hunter2"
 NOT_FOUND, CONFLICT = (404, "not_found"), (409, "conflict")
-
-
-@pytest.fixture(scope="module")
-def admin(server: LiveServer) -> Iterator[httpx.Client]:
-    with server.client("admin") as client:
-        yield client
-
-
-@pytest.fixture
-def person(server: LiveServer) -> Person:
-    return add_person(server)
-
-
-@pytest.fixture
-def device(server: LiveServer) -> Device:
-    return add_device(server)
 
 
 def test_the_last_person_who_may_administer_stays(server: LiveServer, admin: httpx.Client) -> None:

@@ -35,11 +35,6 @@ def strict(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[
         yield live
 
 
-@pytest.fixture
-def person(server: LiveServer) -> Person:
-    return add_person(server)
-
-
 def test_a_refresh_gives_the_next_pair(server: LiveServer, person: Person) -> None:
     first = person.sign_in()
     answer = refreshed(server, first["refresh_token"])

@@ -14,7 +14,6 @@ from tests.integration.accounts import (
     Device,
     Person,
     add_device,
-    add_person,
     basic,
     bearer,
     holds,
@@ -25,11 +24,6 @@ from tests.integration.answers import problem_of
 from tests.server import LiveServer
 
 REVOKE, INTROSPECT = "/v1/auth/revoke", "/v1/auth/introspect"
-
-
-@pytest.fixture
-def person(server: LiveServer) -> Person:
-    return add_person(server)
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,6 @@ from tests.server import LiveServer
 SESSIONS = "/v1/auth/sessions"
 
 
-@pytest.fixture
-def person(server: LiveServer) -> Person:
-    return add_person(server)
-
-
 def sessions(server: LiveServer, token: str) -> list[dict[str, Any]]:
     answer = httpx.get(server.url + SESSIONS, headers=bearer(token))
     assert answer.status_code == 200

@@ -24,10 +24,12 @@ async def get_jwks(runtime: RuntimeDep, response: Response) -> JsonWebKeySet:
 async def get_oauth_metadata(request: Request, response: Response) -> ServerMetadata:
     """Where everything is (RFC 8414). Set `auth.issuer` to the public URL for others to rely on."""
     issuer: str = request.app.state.settings.auth.issuer
-    base = issuer.rstrip("/") if issuer.startswith(("https://", "http://")) else _base(request)
+    if not issuer.startswith(("https://", "http://")):
+        issuer = _base(request)
+    base = issuer.rstrip("/")
     response.headers["cache-control"] = "no-store"
     return ServerMetadata(
-        issuer=issuer if issuer.startswith(("https://", "http://")) else base,
+        issuer=issuer,
         token_endpoint=f"{base}/v1/auth/token",
         revocation_endpoint=f"{base}/v1/auth/revoke",
         introspection_endpoint=f"{base}/v1/auth/introspect",

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from auth.database import Database
 from tests.databases import emptied, fresh_database, migrated
-from tests.unit.auth.identity_kit import Clock, Kit, open_kit, opened
+from tests.unit.auth.identity_kit import Clock, Kit, Log, open_kit, opened
 
 
 @pytest.fixture
@@ -65,3 +66,10 @@ async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
     """A server's identity, set as it is by default."""
     async with open_kit(tables_url, clock) as kit:
         yield kit
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """What is logged during the test."""
+    with capture_logs() as lines:
+        yield lines

@@ -5,10 +5,11 @@ The clock stands still until a test moves it. Two kits on one database are two s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -17,7 +18,7 @@ from auth.administration import Administration
 from auth.authenticator import Authenticator
 from auth.credentials import Credentials
 from auth.database import Database, database_url, open_database
-from auth.grants import Grants
+from auth.grants import Grants, IssuedToken
 from auth.issuers import TrustedIssuers
 from auth.keys import KeySet
 from auth.lockout import Lockout, LockoutPolicy
@@ -40,9 +41,17 @@ SECRET = "correct horse"
 HASH = hash_password(SECRET)
 """Made once: hashing is slow on purpose."""
 PHONE = Caller("192.0.2.1", "Anna's phone")
+APP = "phone-app"
 SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
+CLASSIFY = frozenset({Scope.CLASSIFY})
+ADMIN = frozenset({Scope.ADMIN, Scope.CLASSIFY})
+NEW_SECRET = "battery staple"
+GARBAGE = ["", "prt_", "prt_" + "A" * 64, "a.b.c", "e30.e30.e30", "\0", "\ud800", "x" * 100_000]
+"""What is no token, or none of ours."""
 DAY = 86_400.0
 OUTAGE_SECONDS = 60.0
+
+Log = list[MutableMapping[str, Any]]
 
 
 class Clock:
@@ -197,3 +206,19 @@ async def open_kit(url: str, clock: Clock, **settings: object) -> AsyncIterator[
             )
         finally:
             credentials.close()
+
+
+async def sign_in(
+    kit: Kit,
+    name: str = "anna",
+    secret: str = SECRET,
+    *,
+    scopes: frozenset[Scope] | None = None,
+) -> IssuedToken:
+    """A person, with an app on the phone."""
+    return await kit.grants.password(name, secret, scopes, PHONE, APP)
+
+
+async def call(kit: Kit, name: str, secret: str) -> IssuedToken:
+    """A client, which comes with its secret."""
+    return await kit.grants.client_credentials(name, secret, None, PHONE)

@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, MutableMapping
-from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from auth.accounts import Kind
 from auth.administration import MAX_MODELS_CHARS, NewAccount
-from auth.grants import IssuedToken
 from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.principal import DEFAULT_SCOPES, Scope
 from schemas.errors import Conflict, InvalidCredentials, InvalidParameter, NotFound
-from tests.unit.auth.identity_kit import PHONE, SCOPES, SECRET, Kit
+from tests.unit.auth.identity_kit import (
+    ADMIN,
+    CLASSIFY,
+    NEW_SECRET,
+    SCOPES,
+    SECRET,
+    Kit,
+    Log,
+    call,
+    sign_in,
+)
 
 pytestmark = pytest.mark.anyio
 
-CLASSIFY = frozenset({Scope.CLASSIFY})
-ADMIN = frozenset({Scope.ADMIN, Scope.CLASSIFY})
-NEW_SECRET = "battery staple"
 
-
-@pytest.fixture
-def log() -> Iterator[list[MutableMapping[str, Any]]]:
-    with capture_logs() as lines:
-        yield lines
-
-
-async def sign_in(kit: Kit, name: str = "anna", secret: str = SECRET) -> IssuedToken:
-    return await kit.grants.password(name, secret, None, PHONE)
-
-
-async def call(kit: Kit, name: str, secret: str) -> IssuedToken:
-    return await kit.grants.client_credentials(name, secret, None, PHONE)
-
-
-async def test_a_person_is_added_and_signs_in(
-    kit: Kit, log: list[MutableMapping[str, Any]]
-) -> None:
+async def test_a_person_is_added_and_signs_in(kit: Kit, log: Log) -> None:
     new = NewAccount("anna", CLASSIFY, frozenset({"cats"}))
     added = await kit.administration.add_person(new, SECRET, by="root")
     assert (added.kind, added.scopes, added.models) == (Kind.PERSON, CLASSIFY, new.models)
@@ -186,9 +172,7 @@ async def test_the_last_who_may_administer_stays(kit: Kit, way: str) -> None:
     assert (await sign_in(kit, left.name)).scopes == ADMIN
 
 
-async def test_the_security_log_tells_who_did_what_and_no_secret(
-    kit: Kit, log: list[MutableMapping[str, Any]]
-) -> None:
+async def test_the_security_log_tells_who_did_what_and_no_secret(kit: Kit, log: Log) -> None:
     administration = kit.administration
     await administration.add_person(NewAccount("anna"), SECRET, by="root")
     await administration.set_password("anna", NEW_SECRET, by="root")

@@ -3,44 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, MutableMapping
-from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from auth.accounts import Kind
 from auth.administration import NewAccount
 from auth.grants import IssuedToken
-from auth.principal import ALL_SCOPES, Scope
+from auth.principal import ALL_SCOPES
 from auth.tables import SessionRow
 from schemas.errors import InvalidCredentials
-from tests.unit.auth.identity_kit import PHONE, SCOPES, SECRET, Clock, Kit, open_kit
+from tests.unit.auth.identity_kit import (
+    ADMIN,
+    CLASSIFY,
+    NEW_SECRET,
+    PHONE,
+    SCOPES,
+    SECRET,
+    Clock,
+    Kit,
+    Log,
+    call,
+    open_kit,
+    sign_in,
+)
 
 pytestmark = pytest.mark.anyio
 
-CLASSIFY = frozenset({Scope.CLASSIFY})
-ADMIN = frozenset({Scope.ADMIN, Scope.CLASSIFY})
-NEW_SECRET = "battery staple"
 
-
-@pytest.fixture
-def log() -> Iterator[list[MutableMapping[str, Any]]]:
-    with capture_logs() as lines:
-        yield lines
-
-
-async def sign_in(kit: Kit, name: str = "anna", secret: str = SECRET) -> IssuedToken:
-    return await kit.grants.password(name, secret, None, PHONE)
-
-
-async def call(kit: Kit, name: str, secret: str) -> IssuedToken:
-    return await kit.grants.client_credentials(name, secret, None, PHONE)
-
-
-async def test_another_password_signs_every_device_out(
-    kit: Kit, log: list[MutableMapping[str, Any]]
-) -> None:
+async def test_another_password_signs_every_device_out(kit: Kit, log: Log) -> None:
     await kit.add("anna")
     await kit.add("bert")
     devices, bert = [await sign_in(kit) for _ in range(2)], await sign_in(kit, "bert")
@@ -113,7 +103,7 @@ async def test_a_scope_that_is_added_disturbs_nobody(kit: Kit) -> None:
 
 
 async def test_whoever_is_removed_is_out_and_a_new_one_of_that_name_is_somebody_else(
-    kit: Kit, clock: Clock, log: list[MutableMapping[str, Any]]
+    kit: Kit, clock: Clock, log: Log
 ) -> None:
     await kit.add("anna", scopes=ALL_SCOPES)
     await kit.add("root", scopes=ADMIN)

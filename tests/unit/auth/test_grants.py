@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, MutableMapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
-from structlog.testing import capture_logs
 
 from auth.accounts import Account, Change, Kind
 from auth.credentials import Credentials
@@ -20,11 +18,9 @@ from auth.principal import Caller, Scope
 from auth.tables import MAX_NAME_CHARS, SessionRow, SignInRow
 from observability.audit import Audit
 from schemas.errors import InsufficientScope, InvalidCredentials, NotReady, RateLimited
-from tests.unit.auth.identity_kit import PHONE, SCOPES, SECRET, Clock, Kit, open_kit
+from tests.unit.auth.identity_kit import CLASSIFY, PHONE, SCOPES, SECRET, Clock, Kit, Log, open_kit
 
 pytestmark = pytest.mark.anyio
-
-CLASSIFY = frozenset({Scope.CLASSIFY})
 
 
 @pytest.fixture
@@ -37,12 +33,6 @@ async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
             await kit.add(name, kind)
             await kit.accounts.change(name, Change(is_disabled=True))
         yield kit
-
-
-@pytest.fixture
-def log() -> Iterator[list[MutableMapping[str, Any]]]:
-    with capture_logs() as lines:
-        yield lines
 
 
 async def password(kit: Kit, name: str = "anna", secret: str = SECRET) -> IssuedToken:
@@ -119,9 +109,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_wrong_credentials_are_all_refused_alike(
-    kit: Kit, name: str, log: list[MutableMapping[str, Any]]
-) -> None:
+async def test_wrong_credentials_are_all_refused_alike(kit: Kit, name: str, log: Log) -> None:
     with pytest.raises(InvalidCredentials) as caught:
         await password(kit, *WRONG[name])
     assert caught.value.detail == InvalidCredentials.default_detail
@@ -141,7 +129,7 @@ async def test_wrong_credentials_of_clients_are_refused_too(kit: Kit, name: str)
 
 
 async def test_too_many_failures_have_to_wait_and_then_the_right_password_works(
-    kit: Kit, clock: Clock, log: list[MutableMapping[str, Any]]
+    kit: Kit, clock: Clock, log: Log
 ) -> None:
     for _ in range(11):
         with pytest.raises(InvalidCredentials):
@@ -257,9 +245,7 @@ async def test_a_store_that_does_not_answer_is_not_ready(kit: Kit) -> None:
             await use
 
 
-async def test_the_security_log_holds_no_secret(
-    kit: Kit, log: list[MutableMapping[str, Any]]
-) -> None:
+async def test_the_security_log_holds_no_secret(kit: Kit, log: Log) -> None:
     issued = [await password(kit), await client(kit)]
     for name, secret in WRONG.values():
         with pytest.raises(InvalidCredentials):

@@ -14,12 +14,20 @@ from auth.principal import ALL_SCOPES, Scope
 from auth.sessions import RefreshReused
 from auth.tables import RevocationRow, SessionRow
 from schemas.errors import InsufficientScope, InvalidCredentials, NotReady, RateLimited
-from tests.unit.auth.identity_kit import PHONE, SCOPES, SECRET, Clock, Kit, open_kit
+from tests.unit.auth.identity_kit import (
+    APP,
+    CLASSIFY,
+    GARBAGE,
+    PHONE,
+    SCOPES,
+    SECRET,
+    Clock,
+    Kit,
+    open_kit,
+    sign_in,
+)
 
 pytestmark = pytest.mark.anyio
-
-CLASSIFY = frozenset({Scope.CLASSIFY})
-GARBAGE = ["", "prt_", "prt_" + "A" * 64, "a.b.c", "e30.e30.e30", "\0", "\ud800", "x" * 100_000]
 
 
 @pytest.fixture
@@ -29,10 +37,6 @@ async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
         await kit.add("anna")
         await kit.add("backend", Kind.CLIENT, may_introspect=True)
         yield kit
-
-
-async def sign_in(kit: Kit, scopes: frozenset[Scope] | None = None) -> IssuedToken:
-    return await kit.grants.password("anna", SECRET, scopes, PHONE, "phone-app")
 
 
 async def refresh(
@@ -45,10 +49,10 @@ async def refresh(
 async def test_a_refresh_gives_the_next_tokens_of_the_same_session(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     clock.advance(30)
-    second = await refresh(kit, first, client_id="phone-app")
+    second = await refresh(kit, first, client_id=APP)
     before = await kit.authenticator.authenticate(first.access_token)
     after = await kit.authenticator.authenticate(second.access_token)
-    assert (after.session_id, after.client_id) == (before.session_id, "phone-app")
+    assert (after.session_id, after.client_id) == (before.session_id, APP)
     assert after.token_id != before.token_id
     assert (second.scopes, second.expires_in) == (SCOPES, 900)
     assert second.refresh_token != first.refresh_token
@@ -68,7 +72,7 @@ async def test_more_than_was_granted_is_refused_and_the_token_is_not_used_up(
     kit: Kit, more: set[Scope]
 ) -> None:
     await kit.accounts.change("anna", Change(scopes=ALL_SCOPES))
-    issued = await sign_in(kit, CLASSIFY)
+    issued = await sign_in(kit, scopes=CLASSIFY)
     with capture_logs() as log, pytest.raises(InsufficientScope):
         await refresh(kit, issued, frozenset(more))
     assert [line["event"] for line in log] == ["scope_denied"]

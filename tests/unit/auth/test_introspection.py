@@ -8,14 +8,21 @@ import pytest
 
 from auth.accounts import Kind
 from auth.grants import IssuedToken
-from auth.principal import Caller, Scope
+from auth.principal import Caller
 from schemas.errors import InvalidCredentials
-from tests.unit.auth.identity_kit import PHONE, SECRET, Clock, Kit, open_kit
+from tests.unit.auth.identity_kit import (
+    APP,
+    CLASSIFY,
+    GARBAGE,
+    PHONE,
+    SECRET,
+    Clock,
+    Kit,
+    open_kit,
+    sign_in,
+)
 
 pytestmark = pytest.mark.anyio
-
-CLASSIFY = frozenset({Scope.CLASSIFY})
-GARBAGE = ["", "prt_", "prt_" + "A" * 64, "a.b.c", "e30.e30.e30", "\0", "\ud800", "x" * 100_000]
 
 
 @pytest.fixture
@@ -27,28 +34,24 @@ async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
         yield kit
 
 
-async def sign_in(kit: Kit, scopes: frozenset[Scope] | None = None) -> IssuedToken:
-    return await kit.grants.password("anna", SECRET, scopes, PHONE, "phone-app")
-
-
 async def refresh(kit: Kit, issued: IssuedToken) -> IssuedToken:
     assert issued.refresh_token is not None
     return await kit.grants.refresh(issued.refresh_token, None, PHONE)
 
 
 async def test_a_backend_is_told_what_a_token_stands_for(kit: Kit, clock: Clock) -> None:
-    issued = await sign_in(kit, CLASSIFY)
+    issued = await sign_in(kit, scopes=CLASSIFY)
     asked_at = clock.now
     access = await kit.grants.introspect("backend", SECRET, issued.access_token, PHONE)
     assert access is not None
-    assert (access.account, access.client_id, access.scopes) == ("anna", "phone-app", CLASSIFY)
+    assert (access.account, access.client_id, access.scopes) == ("anna", APP, CLASSIFY)
     assert (access.issued_at, access.expires_at) == (int(asked_at), int(asked_at) + 900)
     assert not access.is_refresh
     assert issued.refresh_token is not None
     clock.advance(60)
     refreshed = await kit.grants.introspect("backend", SECRET, issued.refresh_token, PHONE)
     assert refreshed is not None
-    assert (refreshed.account, refreshed.client_id) == ("anna", "phone-app")
+    assert (refreshed.account, refreshed.client_id) == ("anna", APP)
     assert (refreshed.issued_at, refreshed.is_refresh) == (asked_at, True)
     assert refreshed.expires_at == asked_at + 30 * 86_400
     assert (await refresh(kit, issued)).refresh_token, "asking has not used it up"

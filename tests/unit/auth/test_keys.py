@@ -207,3 +207,10 @@ def test_a_key_given_twice_counts_once() -> None:
     keys = KeySet(read_keys(pem(PRIVATE) * 2, "a test"), NOW)
     assert list(keys.by_kid) == [KEY.kid]
     assert len(keys.public().keys) == 1
+
+
+def test_a_key_that_was_read_is_not_worked_out_again() -> None:
+    """The folder is looked at every few seconds, on the event loop; an RSA key takes 0.1 s."""
+    text = pem(RSA_PRIVATE)
+    (first,), (second,) = read_keys(text, "a file"), read_keys(text, "a file")
+    assert first is second

@@ -53,11 +53,7 @@ async def test_what_is_prepared_while_a_batch_runs_makes_the_next_batch() -> Non
     bench = Bench(max_batch_size=2, instances=1)
     tasks = await bench.submit(*"abcd")
 
-    def others() -> None:  # another thread prepares the rest meanwhile
-        while bench.pool.jobs:
-            bench.pool.step()
-
-    bench.during_run = others
+    bench.during_run = bench.pool.drain  # another thread prepares the rest meanwhile
     bench.pool.step(2)
     assert bench.batches == [["a", "b"], ["c", "d"]]
     assert await answers(*tasks) == list("ABCD")
@@ -67,11 +63,7 @@ async def test_no_more_runs_at_a_time_than_instances() -> None:
     bench = Bench(max_batch_size=1, instances=1)
     tasks = await bench.submit("a", "b", "c")
 
-    def others() -> None:
-        while bench.pool.jobs:
-            bench.pool.step()
-
-    bench.during_run = others
+    bench.during_run = bench.pool.drain
     bench.pool.step()
     assert bench.most_at_a_time == 1
     assert bench.batches == [["a"], ["b"], ["c"]], "whoever runs takes the next one too"
@@ -82,11 +74,7 @@ async def test_as_many_runs_at_a_time_as_instances() -> None:
     bench = Bench(max_batch_size=1, instances=2)
     tasks = await bench.submit("a", "b", "c")
 
-    def others() -> None:
-        while bench.pool.jobs:
-            bench.pool.step()
-
-    bench.during_run = others
+    bench.during_run = bench.pool.drain
     bench.pool.step()
     assert bench.most_at_a_time == 2
     assert await answers(*tasks) == ["A", "B", "C"]

@@ -1,0 +1,30 @@
+"""Who calls the server under test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.integration.accounts import Device, Person, add_device, add_person
+from tests.server import LiveServer
+
+
+@pytest.fixture(scope="module")
+def admin(server: LiveServer) -> Iterator[httpx.Client]:
+    """Signed in, allowed to administer."""
+    with server.client("admin") as client:
+        yield client
+
+
+@pytest.fixture
+def person(server: LiveServer) -> Person:
+    """Somebody who is signed in nowhere yet."""
+    return add_person(server)
+
+
+@pytest.fixture
+def device(server: LiveServer) -> Device:
+    """A client that has no token yet."""
+    return add_device(server)
