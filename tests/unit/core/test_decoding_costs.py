@@ -7,10 +7,12 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from schemas.errors import CallerError, ImageTooLarge, InvalidImage, UnsupportedImage
-from service.core.image_limits import ImageLimits
+from service.core.image_limits import ImageLimits, count_scan_marks
 from service.core.preprocessing import PreparedImage, Preprocessor
 from tests.pictures import blobs, encoded, noise
 from tests.tiny_model import image_limits, input_spec
@@ -64,6 +66,12 @@ def test_the_larger_a_jpeg_the_fewer_scans_it_may_have() -> None:
     assert prepare(with_scans(20), image_limits(max_pixels=pixels)).format == "JPEG"
     with pytest.raises(ImageTooLarge, match="too many scans"):
         prepare(with_scans(21), image_limits(max_pixels=pixels))
+
+
+@given(st.lists(st.sampled_from([b"\xff", b"\xda", b"\0", b"\xff\xda"]), min_size=3))
+def test_scan_marks_are_counted_at_even_and_odd_places(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+    assert count_scan_marks(data) == data.count(b"\xff\xda")
 
 
 def test_a_film_behind_a_photo_does_not_count_as_scans() -> None:
