@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from observability.metrics import Metrics
 from schemas.errors import ErrorCode
 from service import __version__
-from service.core.batching import BatchPolicy
+from service.core.calibration import find_calibration
 from service.core.classifier import Classifier
 from service.core.pool import WorkerPool
 from service.core.registry import ModelOptions, ModelRefused, Registry, find_versions, load_model
@@ -72,19 +72,13 @@ async def open_classifier(
     Raises:
         ModelRefused: with a message for the operator.
     """
-    inference = settings.inference
-    options = ModelOptions(
-        settings.limits.of_images,
-        BatchPolicy(
-            max_batch_size=inference.max_batch_size,
-            max_queue_delay=inference.max_queue_delay_ms / 1000,
-            queue_capacity=inference.queue_capacity,
-        ),
-        inference.threads_per_run,
-        inference.threads_alone or settings.inference_workers,
-    )
-    folders = find_versions(settings.models)
-    models = {folder.parent.name: load_model(folder, pool, options, metrics) for folder in folders}
+    inference, found = settings.inference, find_calibration(settings.data_dir)
+    models = {}
+    for folder in find_versions(settings.models):
+        name = folder.parent.name
+        run = inference.of(name, found.run_settings(folder) if found else None)
+        options = ModelOptions(settings.limits.of_images, run)
+        models[name] = load_model(folder, pool, options, metrics)
     default = settings.default_model or next(iter(models))
     if default not in models:
         message = f"default_model: there is no model '{default}' in {settings.models}"
@@ -101,7 +95,9 @@ async def open_classifier(
 @contextmanager
 def open_pool(settings: Settings) -> Iterator[WorkerPool]:
     """The worker threads; what is queued is finished on exit."""
-    pool = WorkerPool("potoo-worker", settings.inference_workers)
+    found = find_calibration(settings.data_dir)
+    threads = settings.inference.threads(found.workers if found else None)
+    pool = WorkerPool("potoo-worker", threads)
     try:
         yield pool
     finally:

@@ -26,11 +26,13 @@ from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from service.core.image_limits import ImageLimits
-from service.core.pool import usable_cores
+from service.core.settings import InferenceSettings
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"
 CONFIG_VARIABLE = "POTOO_CONFIG"
+OF_ONE_MODEL = "POTOO_INFERENCE__MODELS__"
+"""Followed by a model's name and a setting of it; what is wrong in it Pydantic finds."""
 BUNDLED_MODELS = Path(__file__).parent.parent / "models"
 
 
@@ -88,35 +90,6 @@ class LimitSettings(_Group):
     def of_images(self) -> ImageLimits:
         """Those that decoding keeps."""
         return ImageLimits(self.max_pixels, self.max_frames, self.max_decode_bytes)
-
-
-class InferenceSettings(_Group):
-    """Group ``[inference]``: how models are run."""
-
-    workers: int = Field(
-        default=0, ge=0, le=1024, description="threads that decode and run; 0: one a core"
-    )
-    threads_per_run: int = Field(
-        default=1, ge=1, le=256, description="cores that one run of a model may use"
-    )
-    threads_alone: int = Field(
-        default=0, ge=0, le=256, description="cores for an image that is alone; 0: all, 1: one"
-    )
-    max_batch_size: int = Field(
-        default=1, ge=1, le=1024, description="images run together; 1 is best on CPUs"
-    )
-    max_queue_delay_ms: float = Field(
-        default=0, ge=0, le=1000, description="wait for batch-mates; 0: never wait"
-    )
-    queue_capacity: int = Field(
-        default=256, ge=1, le=100_000, description="images a model holds before it refuses"
-    )
-    default_timeout_ms: int = Field(
-        default=10_000, ge=1, le=600_000, description="for requests that name none"
-    )
-    canary_interval_seconds: float = Field(
-        default=10, gt=0, description="between looks at whether a model still answers right"
-    )
 
 
 class Settings(BaseSettings):
@@ -189,11 +162,6 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
-    @property
-    def inference_workers(self) -> int:
-        """Threads of the worker pool: as set, or one for every core we may use."""
-        return self.inference.workers or usable_cores()
-
 
 def load_settings(config: Path | None = None, **given: object) -> Settings:
     """Settings from the command line (``given``; None means not given), environment and file.
@@ -243,8 +211,9 @@ def _refuse_unknown_variables() -> None:
     known = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
     known |= {CONFIG_VARIABLE}
     for variable in sorted(os.environ):
-        if variable.upper().startswith(ENV_PREFIX) and variable.upper() not in known:
-            hint = _guess(variable.upper(), known)
+        name = variable.upper()
+        if name.startswith(ENV_PREFIX) and name not in known and not name.startswith(OF_ONE_MODEL):
+            hint = _guess(name, known)
             raise SettingsError(f"unknown setting in the environment: {variable}{hint}")
 
 

@@ -17,11 +17,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from observability.metrics import Metrics
 from schemas.models import InputSpec
-from service.core.batching import BatchPolicy
 from service.core.image_limits import ImageLimits
 from service.core.model import Model
 from service.core.pool import WorkerPool
 from service.core.registry import ModelOptions, load_model
+from service.core.settings import RunSettings
 
 LABELS = ("red", "green", "blue")
 SIDE = 32
@@ -106,11 +106,11 @@ def image_limits(max_pixels: int = 50_000_000, max_frames: int = 10) -> ImageLim
 
 @asynccontextmanager
 async def served(
-    folder: Path, *, metrics: Metrics | None = None, policy: BatchPolicy | None = None
+    folder: Path, *, metrics: Metrics | None = None, run: RunSettings | None = None
 ) -> AsyncIterator[Model]:
     """The version in ``folder``, loaded and warm, on a worker of its own."""
     pool = WorkerPool("tiny", 1)
-    options = ModelOptions(image_limits(), policy or BatchPolicy(), threads=1)
+    options = ModelOptions(image_limits(), run or RunSettings(threads_alone=1))
     try:
         model = load_model(folder, pool, options, metrics or Metrics())
         yield model

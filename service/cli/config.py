@@ -34,7 +34,8 @@ def config(
             if group != table and not env:
                 typer.echo(f"\n[{group}]")
                 table = group
-            plain = TypeAdapter(object).dump_python(value, exclude_none=True)
+            # Inside a table what is not set comes from elsewhere.
+            plain = TypeAdapter(object).dump_python(value, exclude_none=True, exclude_unset=True)
             line = f"{variable}={_variable(plain)}" if env else f"{field} = {_toml(plain)}"
             if value is None and not env:
                 line = f"# {field} is not set"
@@ -53,7 +54,7 @@ def _toml(value: object) -> str:
         return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, dict):
         members = (f"{_key(name)} = {_toml(inner)}" for name, inner in value.items())
-        return f"{{ {', '.join(members)} }}"
+        return f"{{ {', '.join(members)} }}" if value else "{}"
     # JSON's escapes are TOML's; TOML has one control character more.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -63,9 +64,9 @@ def _key(name: str) -> str:
 
 
 def _variable(value: object) -> str:
-    """For an environment file: text is quoted, lists are JSON."""
+    """For an environment file: text is quoted, lists and tables are JSON."""
     if value is None:
         return ""
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | dict):
         return shlex.quote(json.dumps(value))
     return _toml(value)

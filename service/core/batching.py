@@ -29,6 +29,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
+from service.core.batch_policy import BatchPolicy
 from service.core.fair_queue import FairQueue, Priority
 from service.core.pool import SlowWork, WorkerPool
 
@@ -40,17 +41,6 @@ SLOW_CAPACITY = 8
 
 SMOOTHING = 0.05
 """What the newest item counts for in the running mean of costs."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchPolicy:
-    """Durations are seconds."""
-
-    max_batch_size: int = 1
-    max_queue_delay: float = 0.0
-    queue_capacity: int = 256
-    instances: int = 64
-    """Runs at a time; no more than the pool has threads can happen anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,17 +248,19 @@ class Batcher(Generic[Raw, Ready, Answer]):
         with self._lock:
             if not self._ready or self._running >= policy.instances:
                 return []
-            if len(self._ready) < policy.max_batch_size:
+            count = min(len(self._ready), policy.max_batch_size)
+            if count < policy.max_batch_size:
                 # As many as waited when the first of these was ready may join it: whoever prepares
                 # the last of them runs the batch. Later ones would only put it off.
                 if self._waiting and self._mates > 0:
                     return []
+                preferred = policy.preferred(count)
                 patience = self._ready[0].prepared + policy.max_queue_delay - self._clock()
-                if patience > 0:
+                if not preferred and patience > 0:
                     self._loop.call_soon_threadsafe(self._look_again_in, patience)
                     return []
+                count = preferred or count
             self._running += 1
-            count = min(policy.max_batch_size, len(self._ready))
             batch = [self._ready.popleft() for _ in range(count)]
             self._mates = len(self._waiting)
             return batch

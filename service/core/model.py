@@ -19,7 +19,8 @@ from observability.metrics import ModelSeries
 from schemas.errors import ServiceError
 from schemas.models import GoldenSample, ModelInfo, ModelManifest, ModelSummary
 from service.core.answer import Classification, ImageFacts, ModelRef, Prediction, Timing
-from service.core.batching import Batcher, BatchPolicy
+from service.core.batch_policy import BatchPolicy
+from service.core.batching import Batcher
 from service.core.engine import Engine, Images
 from service.core.fair_queue import Priority
 from service.core.onnx_engine import ManifestMismatch
@@ -70,15 +71,9 @@ class Model:
         self.is_ready = False
         self._folder, self._engine, self._pool = folder, engine, pool
         self._preprocess, self._series = preprocessor, series
-        limit = engine.max_batch_size
         self._batcher: Batcher[_Job, _Prepared, _Scored] = Batcher(
             pool,
-            BatchPolicy(
-                min(policy.max_batch_size, limit) if limit else policy.max_batch_size,
-                policy.max_queue_delay,
-                policy.queue_capacity,
-                policy.instances,
-            ),
+            policy.up_to(engine.max_batch_size),
             self._prepare,
             self._run,
             on_depth=series.queue_depth.set,

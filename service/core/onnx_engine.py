@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from schemas.errors import InferenceFailed
 from schemas.models import Dtype, Layout, ModelManifest
 from service.core.engine import Images
+from service.core.providers import Chain, Provider, chain, check_in_use
 
 ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
 
@@ -44,19 +46,25 @@ class OnnxEngine:
         *,
         threads: int = 1,
         lone_threads: int = 1,
+        provider: Provider = Provider.CPU,
+        provider_options: Mapping[str, str] = MappingProxyType({}),
         worth_seconds: float = WORTH_SHARING_SECONDS,
     ) -> None:
         """Loads the model.
 
         Args:
             threads: cores that one run may use.
-            lone_threads: cores that a run may use which is alone.
+            lone_threads: cores that a run may use which is alone; on CPUs only.
+            provider: what runs it; ``provider_options`` are handed to it.
             worth_seconds: what a run must take for that to be worth a second session.
 
         Raises:
             ManifestMismatch: if the file is no model, or not the one that the manifest describes.
+            ProviderMissing: if the provider is not installed or does not start.
         """
-        self._session = _session(model, threads)
+        where = chain(provider, provider_options)
+        self._session = _session(model, threads, where)
+        check_in_use(self._session, provider)
         self._lone_session = self._session
         self._check_input(manifest)
         self._check_output(manifest)
@@ -64,8 +72,9 @@ class OnnxEngine:
         self._outputs = [manifest.output.name]
         batch = manifest.input.batch
         self._batch = None if batch == "dynamic" else batch
-        if lone_threads > threads and self._run_seconds(manifest) >= worth_seconds:
-            self._lone_session = _session(model, lone_threads)
+        may_share = provider is Provider.CPU and lone_threads > threads
+        if may_share and self._run_seconds(manifest) >= worth_seconds:
+            self._lone_session = _session(model, lone_threads, where)
 
     @property
     def max_batch_size(self) -> int | None:
@@ -157,7 +166,7 @@ class OnnxEngine:
             )
 
 
-def _session(model: Path, threads: int) -> ort.InferenceSession:
+def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -166,7 +175,7 @@ def _session(model: Path, threads: int) -> ort.InferenceSession:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # errors; they reach us as exceptions too
     try:
-        return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(model), options, providers=providers)
     except Exception as error:
         message = f"ONNX Runtime cannot load the file: {error}"
         raise ManifestMismatch("sha256", message) from error

@@ -19,12 +19,13 @@ from pydantic import ValidationError
 from observability.metrics import Metrics
 from schemas.errors import ModelNotFound, NotReady, ServiceError
 from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
-from service.core.batching import BatchPolicy
 from service.core.image_limits import ImageLimits
 from service.core.model import Model
 from service.core.onnx_engine import ManifestMismatch, OnnxEngine
 from service.core.pool import WorkerPool
 from service.core.preprocessing import Preprocessor
+from service.core.providers import ProviderMissing
+from service.core.settings import RunSettings
 
 _MAX_MANIFEST_BYTES = 4 * 2**20
 
@@ -35,12 +36,10 @@ class ModelRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How models are run. ``threads``: cores for one run; ``lone_threads``: if it is alone."""
+    """How a model is run, and what images it takes."""
 
     limits: ImageLimits
-    policy: BatchPolicy
-    threads: int
-    lone_threads: int = 1
+    run: RunSettings
 
 
 class Registry:
@@ -147,15 +146,17 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             OnnxEngine(
                 folder / MODEL_FILE,
                 manifest,
-                threads=options.threads,
-                lone_threads=options.lone_threads,
+                threads=options.run.threads_per_run,
+                lone_threads=options.run.threads_alone or pool.size,
+                provider=options.run.provider,
+                provider_options=options.run.provider_options,
             ),
             pool,
-            options.policy,
+            options.run.batch_policy,
             metrics.model(manifest.name, manifest.version, manifest.sha256),
         )
         model.warm_up()
-    except ManifestMismatch as error:
+    except (ManifestMismatch, ProviderMissing) as error:
         raise ModelRefused(f"{folder}: {error}") from error
     except ServiceError as error:
         reason = error.__cause__ or "its answer is not finite"

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
+from service.core.batch_policy import BatchPolicy
 from service.core.pool import usable_cores
+from service.core.providers import Provider
+from service.core.settings import RunSettings
 from service.settings import (
     BUNDLED_MODELS,
     LimitSettings,
@@ -238,7 +241,7 @@ def test_every_setting_is_described_once_and_can_be_set_by_its_variable(
         assert description, name
         assert variable == "POTOO_" + name.replace(".", "__").upper()
         if value is not None:
-            text = json.dumps(value) if isinstance(value, tuple) else str(value)
+            text = json.dumps(value) if isinstance(value, tuple | dict) else str(value)
             monkeypatch.setenv(variable, text)
     assert load_settings() == default
     groups = [field for field, value in default if isinstance(value, BaseModel)]
@@ -246,5 +249,43 @@ def test_every_setting_is_described_once_and_can_be_set_by_its_variable(
 
 
 def test_workers_are_as_many_as_cores_unless_told() -> None:
-    assert load_settings().inference_workers == usable_cores()
-    assert load_settings(inference={"workers": 3}).inference_workers == 3
+    assert load_settings().inference.threads() == usable_cores()
+    assert load_settings(inference={"workers": 3}).inference.threads(found=5) == 3
+
+
+def test_one_model_may_be_run_otherwise_than_the_others(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toml.write_text(
+        "[inference]\nqueue_capacity = 9\nmax_batch_size = 2\n"
+        "[inference.models.birds]\nmax_batch_size = 8\npreferred_batch_sizes = [4]\n"
+    )
+    monkeypatch.setenv("POTOO_INFERENCE__MODELS__BIRDS__MAX_QUEUE_DELAY_MS", "5")
+    inference = load_settings(toml).inference
+    assert inference.of("everyday").batch_policy == BatchPolicy(max_batch_size=2, queue_capacity=9)
+    assert inference.of("birds").batch_policy == BatchPolicy(
+        max_batch_size=8, preferred_batch_sizes=(4,), max_queue_delay=0.005, queue_capacity=9
+    )
+
+
+def test_what_calibrating_found_goes_before_defaults_alone() -> None:
+    found = RunSettings(max_batch_size=4, threads_alone=1)
+    inference = load_settings(inference={"threads_alone": 2}).inference
+    assert inference.of("everyday", found).max_batch_size == 4
+    assert inference.of("everyday", found).threads_alone == 2
+    assert inference.threads(found=7) == 7
+
+
+def test_batches_are_for_accelerators_unless_told() -> None:
+    sizes = {
+        provider: RunSettings(provider=provider).batch_policy.max_batch_size
+        for provider in Provider
+    }
+    assert sizes.pop(Provider.CPU) == 1
+    assert set(sizes.values()) == {16}
+
+
+def test_a_setting_that_no_model_has_is_refused(toml: Path) -> None:
+    toml.write_text("[inference.models.birds]\nmax_batch = 8\n")
+    with pytest.raises(SettingsError, match=r"inference\.models\.birds\.max_batch: unknown"):
+        load_settings(toml)

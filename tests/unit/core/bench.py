@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 
 from schemas.errors import InvalidImage
-from service.core.batching import Batcher, BatchPolicy, Outcome
+from service.core.batch_policy import BatchPolicy
+from service.core.batching import Batcher, Outcome
 from service.core.pool import Job, SlowWork, WorkerPool
 
 LATER = 1000.0
@@ -56,7 +57,7 @@ class Bench:
     is what other threads do while a batch runs.
     """
 
-    def __init__(self, **policy: float) -> None:
+    def __init__(self, **policy: object) -> None:
         self.pool, self.now = ManualPool(), 0.0
         self.prepared: list[str] = []
         self.batches: list[list[str]] = []

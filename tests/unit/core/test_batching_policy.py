@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, Overloaded
-from service.core.batching import SLOW_CAPACITY, Batcher, BatchPolicy
+from service.core.batch_policy import BatchPolicy
+from service.core.batching import SLOW_CAPACITY, Batcher
 from tests.unit.core.bench import LATER, Bench, ManualPool, answers, breathe
 
 pytestmark = pytest.mark.anyio
@@ -116,6 +117,30 @@ async def test_a_full_batch_does_not_wait_out_the_delay() -> None:
     bench.pool.step(2)
     assert bench.batches == [["a", "b"]]
     assert await answers(*tasks) == ["A", "B"]
+
+
+async def test_a_batch_of_a_preferred_size_does_not_wait_out_the_delay() -> None:
+    bench = Bench(max_batch_size=8, preferred_batch_sizes=(2, 4), max_queue_delay=10)
+    tasks = await bench.submit("a")
+    bench.pool.step()
+    assert bench.batches == []
+    tasks += await bench.submit("b")
+    bench.pool.step()
+    assert bench.batches == [["a", "b"]]
+    tasks += await bench.submit("c", "d", "e", "f", "g")
+    bench.pool.step(5)
+    assert bench.batches == [["a", "b"], ["c", "d", "e", "f"]]
+    bench.now = 10
+    tasks += await bench.submit("h")
+    bench.pool.step()
+    assert bench.batches == [["a", "b"], ["c", "d", "e", "f"], ["g", "h"]]
+    assert await answers(*tasks) == list("ABCDEFGH")
+
+
+async def test_preferred_sizes_that_a_model_cannot_take_are_left_out() -> None:
+    policy = BatchPolicy(max_batch_size=8, preferred_batch_sizes=(2, 4)).up_to(3)
+    assert (policy.max_batch_size, policy.preferred_batch_sizes) == (3, (2,))
+    assert BatchPolicy(max_batch_size=8).up_to(None) == BatchPolicy(max_batch_size=8)
 
 
 async def test_when_the_delay_is_over_the_batch_runs_although_nobody_came() -> None:

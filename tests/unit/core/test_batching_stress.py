@@ -19,7 +19,8 @@ from schemas.errors import (
     Overloaded,
     UnsupportedImage,
 )
-from service.core.batching import Batcher, BatchPolicy
+from service.core.batch_policy import BatchPolicy
+from service.core.batching import Batcher
 from service.core.pool import WorkerPool
 
 PATIENCE = 20.0
@@ -49,6 +50,7 @@ callers = st.builds(
 policies = st.builds(
     BatchPolicy,
     max_batch_size=st.integers(1, 5),
+    preferred_batch_sizes=st.sampled_from([(), (2,), (2, 4)]),
     max_queue_delay=st.sampled_from([0.0, 0.0, 0.001]),
     queue_capacity=st.sampled_from([3, 1000]),
     instances=st.integers(1, 3),

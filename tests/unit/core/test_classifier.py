@@ -11,11 +11,11 @@ import pytest
 
 from observability.metrics import Metrics
 from schemas.errors import DeadlineExceeded, ModelNotFound, NotReady
-from service.core.batching import BatchPolicy
 from service.core.classifier import Classifier
 from service.core.model import Model
 from service.core.pool import WorkerPool
 from service.core.registry import ModelOptions, Registry, load_model
+from service.core.settings import RunSettings
 from tests.pictures import RED, plain
 from tests.tiny_model import image_limits, write_model
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def model(tmp_path: Path) -> AsyncIterator[Model]:
     pool = WorkerPool("classifier", 1)
-    options = ModelOptions(image_limits(), BatchPolicy(), threads=1)
+    options = ModelOptions(image_limits(), RunSettings(threads_alone=1))
     yield load_model(write_model(tmp_path), pool, options, Metrics())
     pool.close()
 

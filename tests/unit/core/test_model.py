@@ -24,7 +24,7 @@ from schemas.errors import (
     UnsupportedImage,
 )
 from schemas.models import ModelManifest
-from service.core.batching import BatchPolicy
+from service.core.batch_policy import BatchPolicy
 from service.core.engine import Images
 from service.core.model import Model
 from service.core.pool import WorkerPool

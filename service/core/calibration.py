@@ -1,0 +1,129 @@
+"""What ``potoo calibrate`` found out about a machine, kept for the next start.
+
+One file a machine in ``<data_dir>/calibration/``: a data folder may be shared by several kinds of
+machine, or move to another one, and what is best on one need not be on the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+import onnxruntime as ort
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from observability.logging import get_logger
+from schemas.models import MANIFEST_FILE, ModelManifest, ModelName, Sha256
+from service.core.pool import usable_cores
+from service.core.settings import RunSettings
+
+CALIBRATION_FOLDER = "calibration"
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Machine(_Document):
+    """What speed depends on."""
+
+    processor: str
+    cores: PositiveInt
+    onnxruntime: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Short and fit for a file name."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
+
+class Knee(_Document):
+    """The last load at which the objective was met, with that many images in flight or waiting."""
+
+    in_flight: PositiveInt
+    images_per_second: PositiveFloat
+    p95_ms: PositiveFloat
+
+
+class Calibrated(_Document):
+    """What was found for one model. ``sha256``: of the model file, which may change."""
+
+    version: PositiveInt
+    sha256: Sha256
+    objective_p95_ms: PositiveFloat
+    knee: Knee
+    run: RunSettings
+
+
+class Calibration(_Document):
+    """One machine's file. ``workers``: threads of the pool, which all models share."""
+
+    machine: Machine
+    workers: PositiveInt
+    models: dict[ModelName, Calibrated] = Field(default={})
+
+    def run_settings(self, folder: Path) -> RunSettings | None:
+        """What was found for the model version in ``folder``, if it is still that model."""
+        found = self.models.get(folder.parent.name)
+        if found is None:
+            return None
+        try:
+            manifest = ModelManifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
+        except (OSError, ValidationError):
+            return None  # loading it will say what is wrong
+        return found.run if manifest.sha256 == found.sha256 else None
+
+
+def find_calibration(data_dir: Path) -> Calibration | None:
+    """What was found for this machine, if anything; a file that cannot be read is said and left."""
+    path = calibration_file(data_dir)
+    try:
+        return Calibration.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError):
+        get_logger("calibration").warning(
+            "cannot read the calibration: run 'potoo calibrate' again", file=path.name
+        )
+        return None
+
+
+def keep_calibration(data_dir: Path, workers: int, model: str, found: Calibrated) -> Path:
+    """Adds what was found for a model to this machine's file, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    before = find_calibration(data_dir)
+    models = before.models if before else {}
+    made = Calibration(machine=this_machine(), workers=workers, models={**models, model: found})
+    path = calibration_file(data_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(made.model_dump_json(indent=2, exclude_unset=True) + "\n")
+    part.replace(path)
+    return path
+
+
+def calibration_file(data_dir: Path) -> Path:
+    """Where this machine's file lies, whether or not there is one."""
+    return data_dir / CALIBRATION_FOLDER / f"{this_machine().fingerprint}.json"
+
+
+@cache
+def this_machine() -> Machine:
+    """The machine that this process runs on, as far as it may use it."""
+    return Machine(processor=_processor(), cores=usable_cores(), onnxruntime=ort.__version__)
+
+
+def _processor() -> str:
+    """Its name; Linux keeps it elsewhere than Python looks."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or os.uname().machine

@@ -1,0 +1,97 @@
+"""Group ``[inference]``: how models are run, in general and one by one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.models import ModelName
+from service.core.batch_policy import BatchPolicy
+from service.core.pool import usable_cores
+from service.core.providers import Provider
+
+ACCELERATOR_BATCH = 16
+BatchSize = Annotated[int, Field(ge=1, le=1024)]
+
+
+class RunSettings(BaseModel):
+    """What may differ between models."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    provider: Provider = Field(
+        default=Provider.CPU, description="what runs models: cpu, openvino, cuda, tensorrt"
+    )
+    provider_options: dict[str, str] = Field(
+        default={}, description='handed to the provider, such as { device_id = "1" }'
+    )
+    threads_per_run: int = Field(
+        default=1, ge=1, le=256, description="cores that one run of a model may use"
+    )
+    threads_alone: int = Field(
+        default=0, ge=0, le=256, description="cores for an image that is alone; 0: all, 1: one"
+    )
+    max_batch_size: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="images run together; 0: 1 on CPUs, which is best there, else 16",
+    )
+    preferred_batch_sizes: tuple[BatchSize, ...] = Field(
+        default=(), description="batches of these sizes do not wait for more, such as [4, 8]"
+    )
+    max_queue_delay_ms: float = Field(
+        default=0, ge=0, le=1000, description="wait for batch-mates; 0: never wait"
+    )
+    queue_capacity: int = Field(
+        default=256, ge=1, le=100_000, description="images a model holds before it refuses"
+    )
+
+    @property
+    def batch_policy(self) -> BatchPolicy:
+        """The same for the batcher."""
+        automatic = 1 if self.provider is Provider.CPU else ACCELERATOR_BATCH
+        return BatchPolicy(
+            max_batch_size=self.max_batch_size or automatic,
+            preferred_batch_sizes=self.preferred_batch_sizes,
+            max_queue_delay=self.max_queue_delay_ms / 1000,
+            queue_capacity=self.queue_capacity,
+        )
+
+
+class InferenceSettings(RunSettings):
+    """The general ones, those of single models, and those of all models together."""
+
+    workers: int = Field(
+        default=0, ge=0, le=1024, description="threads that decode and run; 0: one a core"
+    )
+    default_timeout_ms: int = Field(
+        default=10_000, ge=1, le=600_000, description="for requests that name none"
+    )
+    canary_interval_seconds: float = Field(
+        default=10, gt=0, description="between looks at whether a model still answers right"
+    )
+    models: dict[ModelName, RunSettings] = Field(
+        default={}, description="other settings for one model: [inference.models.NAME]"
+    )
+
+    def of(self, model: str, found: RunSettings | None = None) -> RunSettings:
+        """How one model is run.
+
+        Args:
+            found: what ``potoo calibrate`` found for it; goes before defaults alone.
+        """
+        values: dict[str, object] = {}
+        for layer in (found, self, self.models.get(model)):
+            if layer is not None:
+                values |= {
+                    name: getattr(layer, name)
+                    for name in RunSettings.model_fields
+                    if name in layer.model_fields_set
+                }
+        return RunSettings.model_validate(values)
+
+    def threads(self, found: int | None = None) -> int:
+        """Threads of the worker pool: as set, as found by calibrating, or one a core."""
+        return self.workers or found or usable_cores()

@@ -1,0 +1,60 @@
+"""Providers: what is not there is said, with what is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime as ort
+import pytest
+
+from service.core.onnx_engine import OnnxEngine
+from service.core.providers import Provider, ProviderMissing, chain, check_in_use, installed
+from service.core.registry import ModelRefused, read_manifest
+from service.core.settings import RunSettings
+from tests.tiny_model import served, write_model
+
+MISSING = [provider for provider in Provider if provider not in installed()]
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert Provider.CPU in installed()
+    assert chain(Provider.CPU, {}) == [("CPUExecutionProvider", {})]
+
+
+@pytest.mark.parametrize("provider", MISSING)
+def test_a_provider_that_is_not_installed_is_refused_with_a_list(provider: Provider) -> None:
+    with pytest.raises(ProviderMissing) as caught:
+        chain(provider, {})
+    message = str(caught.value)
+    assert message.startswith(f"inference.provider: {provider} is not installed; installed: cpu")
+    assert "pip install onnxruntime-" in message
+
+
+def test_every_name_is_one_that_onnx_runtime_knows() -> None:
+    assert {provider.onnx_name for provider in Provider} <= set(ort.get_all_providers())
+
+
+def test_a_provider_that_did_not_start_is_refused(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    session = ort.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    check_in_use(session, Provider.CPU)
+    with pytest.raises(ProviderMissing, match="cuda is installed but did not start"):
+        check_in_use(session, Provider.CUDA)
+
+
+def test_options_reach_the_provider(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    options = {"no_such_option": "1"}
+    engine = OnnxEngine(folder / "model.onnx", read_manifest(folder), provider_options=options)
+    assert engine._session.get_provider_options()["CPUExecutionProvider"] == {}
+    assert chain(Provider.CPU, options) == [("CPUExecutionProvider", options)]
+    engine.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.skipif(Provider.OPENVINO in installed(), reason="OpenVINO is installed")
+async def test_a_model_for_a_missing_provider_is_refused_at_the_start(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    with pytest.raises(ModelRefused, match=r"provider: openvino is not installed"):
+        async with served(folder, run=RunSettings(provider=Provider.OPENVINO)):
+            pass
