@@ -13,6 +13,7 @@ from contextlib import (
 )
 from dataclasses import dataclass
 
+from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.errors import ErrorCode
 from service import __version__
@@ -79,6 +80,8 @@ async def open_classifier(
         run = inference.of(name, found.run_settings(folder) if found else None)
         options = ModelOptions(settings.limits.of_images, run)
         models[name] = load_model(folder, pool, options, metrics)
+    for name in sorted(inference.models.keys() - models.keys()):
+        get_logger("models").warning("settings for a model that is not there", model=name)
     default = settings.default_model or next(iter(models))
     if default not in models:
         message = f"default_model: there is no model '{default}' in {settings.models}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -56,12 +57,13 @@ def serve(
             )
 
         def on_ready(url: str) -> None:
-            typer.echo(f"\nPotoo is ready:  {url}\n  API docs:      {url}/docs")
+            lines = [f"\nPotoo is ready:  {url}", f"  API docs:      {url}/docs"]
             if welcome.token:
-                typer.echo(
-                    f"  sign in now:   {url}/#token={welcome.token}\n"
-                    f"                 (this link works for {welcome.token_minutes} minutes)"
-                )
-            typer.echo("")
+                lines += [
+                    f"  sign in now:   {url}/#token={welcome.token}",
+                    f"                 (this link works for {welcome.token_minutes} minutes)",
+                ]
+            with suppress(BrokenPipeError):  # nobody reads it, as in `potoo serve | head -1`
+                typer.echo("\n".join([*lines, ""]))
 
         run(create_app, settings, on_ready)

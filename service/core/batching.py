@@ -29,6 +29,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
+from service.core.admission import Admission, Pace
 from service.core.batch_policy import BatchPolicy
 from service.core.fair_queue import FairQueue, Priority
 from service.core.pool import SlowWork, WorkerPool
@@ -38,9 +39,6 @@ Ready = TypeVar("Ready")
 Answer = TypeVar("Answer")
 SLOW_CAPACITY = 8
 """Slow items that one model holds; more are refused."""
-
-SMOOTHING = 0.05
-"""What the newest item counts for in the running mean of costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +90,13 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._waiting: FairQueue[_Item[Raw, Ready, Answer]] = FairQueue()
+        self._pace = Pace(pool.size)
+        self._admission = Admission(self._waiting, policy.queue_capacity, self._pace, on_reject)
         self._ready: deque[_Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()
         self._mates = 0
         self._running = 0
         self._slow = 0
-        self._prepare_seconds = self._run_seconds = 0.0
         self._depth = 0
         self._is_closing = False
         self._drained = asyncio.Event()
@@ -122,26 +121,14 @@ class Batcher(Generic[Raw, Ready, Answer]):
             owner: who asks; owners take turns.
 
         Raises:
-            Overloaded: if ``queue_capacity`` items are held already, or so many are ahead that the
-                answer would be late.
+            Overloaded, NotReady: see ``admit``.
             DeadlineExceeded: at the deadline, wherever the item is by then.
-            NotReady: while closing.
             ServiceError: whatever ``prepare`` or ``run`` raised for this item.
         """
-        if self._is_closing:
-            message = "The model is being stopped."
-            raise NotReady(message, retry_after=5)
-        if self._depth >= self._policy.queue_capacity:
-            self._on_reject("queue_full")
-            message = "The queue of this model is full."
-            raise Overloaded(message, retry_after=1)
         now = self._clock()
-        if now >= deadline:
-            self._on_reject("deadline")
-            raise DeadlineExceeded
+        self.admit(deadline - now, owner=owner, priority=priority)
         item: _Item[Raw, Ready, Answer] = _Item(raw, self._loop.create_future(), deadline, now)
         with self._lock:
-            self._refuse_if_late(owner, priority, deadline - now)
             self._waiting.push(item, owner, priority)
         self._count(+1)
         self._pool.submit(self._step)
@@ -151,30 +138,24 @@ class Batcher(Generic[Raw, Ready, Answer]):
         finally:
             timer.cancel()
 
+    def admit(self, allowed: float, *, owner: str = "", priority: Priority) -> None:
+        """Whether an item may be submitted now; ``allowed``: seconds until its deadline.
+
+        Raises:
+            Overloaded, DeadlineExceeded: see ``Admission.check``.
+            NotReady: while closing.
+        """
+        if self._is_closing:
+            message = "The model is being stopped."
+            raise NotReady(message, retry_after=5)
+        with self._lock:
+            self._admission.check(self._depth, allowed, owner, priority)
+
     async def close(self) -> None:
         """Refuses new items and returns once every accepted one is settled."""
         self._is_closing = True
         if self._depth:
             await self._drained.wait()
-
-    def _expected_wait(self, owner: str, priority: Priority) -> float:
-        """About how many seconds a new item would wait, by what others cost lately."""
-        busy = max(0, self._depth - len(self._waiting))
-        # Those being worked on are half done on average.
-        ahead = self._waiting.ahead_of(owner, priority) + busy / 2
-        seconds = self._prepare_seconds + self._run_seconds
-        return ahead * seconds / max(1, self._pool.size)
-
-    def _refuse_if_late(self, owner: str, priority: Priority, allowed: float) -> None:
-        if not self._depth:
-            return
-        wait = self._expected_wait(owner, priority)
-        own = self._prepare_seconds + self._run_seconds
-        # What could not be done in that time on an idle server is not late because of others.
-        if own <= allowed < wait + own:
-            self._on_reject("would_be_late")
-            message = "So many requests are waiting that the answer would be late."
-            raise Overloaded(message, retry_after=wait, expected_wait=wait)
 
     def _count(self, change: int) -> None:
         self._depth += change
@@ -219,7 +200,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             seconds = item.prepared - item.accepted - item.waited
             with self._lock:
                 if not may_be_slow:
-                    self._prepare_seconds = _smoothed(self._prepare_seconds, seconds)
+                    self._pace.prepared(seconds)
                 if not self._ready:
                     self._mates = len(self._waiting)
                 self._ready.append(item)
@@ -283,16 +264,25 @@ class Batcher(Generic[Raw, Ready, Answer]):
                     if self._is_worth_it(item):
                         self._run_batch([item])
             return
-        seconds = self._clock() - began
+        now = self._clock()
+        seconds = now - began
         with self._lock:
-            self._run_seconds = _smoothed(self._run_seconds, seconds / len(items))
+            is_busy = bool(self._waiting)
+            self._pace.answered(len(items), seconds, now, do_others_wait=is_busy)
         for item, answer in zip(items, answers, strict=True):
             waited = item.waited + began - item.prepared
             self._settle(item, Outcome(answer, waited, seconds))
 
     def _is_worth_it(self, item: _Item[Raw, Ready, Answer]) -> bool:
-        """Whether somebody still waits for the item; if not, it is settled here."""
-        if item.future.done() or self._clock() >= item.deadline:
+        """Whether somebody still waits for the item; if not, it is settled here.
+
+        While others wait, neither is one begun that would be late: its time is better spent on
+        them. Otherwise an overloaded queue is worked off just too late, one by one.
+        """
+        needed = 0.0
+        if self._waiting:
+            needed = self._pace.own if item.ready is None else self._pace.run
+        if item.future.done() or self._clock() + needed >= item.deadline:
             self._settle(item, DeadlineExceeded())
             return False
         return True
@@ -317,8 +307,3 @@ class Batcher(Generic[Raw, Ready, Answer]):
             item.future.set_exception(failure)
         else:
             item.future.set_result(result)
-
-
-def _smoothed(mean: float, value: float) -> float:
-    """A running mean that forgets; the first value is taken as it is."""
-    return mean + (value - mean) * SMOOTHING if mean else value

@@ -47,6 +47,20 @@ class Classifier:
         answer = await served.classify(image, top_k, deadline, owner=owner, priority=priority)
         return served.ref, answer
 
+    def admit(
+        self, *, model: str | None, timeout: float | None, owner: str, priority: Priority
+    ) -> ModelRef:
+        """Which model would answer; for transports to ask before they receive an image.
+
+        Raises:
+            ModelNotFound, NotReady, Overloaded, DeadlineExceeded: what ``classify`` would raise
+                at once.
+        """
+        served = self._registry.get(model)
+        allowed = self._default_timeout if timeout is None else timeout
+        served.admit(allowed, owner=owner, priority=priority)
+        return served.ref
+
     def resolve(self, model: str | None) -> ModelRef:
         """Which model would answer.
 

@@ -128,6 +128,10 @@ class Model:
             ),
         )
 
+    def admit(self, allowed: float, *, owner: str, priority: Priority) -> None:
+        """Raises what ``classify`` would raise at once; see ``Batcher.admit``."""
+        self._batcher.admit(allowed, owner=owner, priority=priority)
+
     def warm_up(self) -> None:
         """Runs the model, and refuses it if its answers do not fit the manifest. Blocks.
 

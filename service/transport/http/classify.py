@@ -74,19 +74,22 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
 
     Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
     """
-    runtime, uploads = runtime_of(request), _uploads(request)
+    classifier, uploads = runtime_of(request).classifier, _uploads(request)
     principal = principal_of(request)
     if principal.models is not None:
-        require_model(request, runtime.classifier.resolve(options.model).name)
+        require_model(request, classifier.resolve(options.model).name)
+    timeout, priority = _seconds(options), Priority(options.priority)
+    # Whoever would be refused need not send the image first.
+    classifier.admit(model=options.model, timeout=timeout, owner=principal.name, priority=priority)
     with uploads.hold as hold:
         image = await uploads.image(request, hold)
-        ref, answer = await runtime.classifier.classify(
+        ref, answer = await classifier.classify(
             image,
             model=options.model,
             top_k=options.top_k,
-            timeout=_seconds(options),
+            timeout=timeout,
             owner=principal.name,
-            priority=Priority(options.priority),
+            priority=priority,
         )
     return _json(
         {

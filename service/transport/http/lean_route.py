@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -25,6 +26,7 @@ from service.transport.http.errors import escaped, violations_of
 from service.transport.http.negotiation import require_json
 
 MAX_QUERY_BYTES = 4096
+QUERIES_KEPT = 256
 
 
 class ShortCut:
@@ -68,6 +70,8 @@ class LeanRoute(APIRoute):
             annotation.__origin__ if hasattr(annotation, "__origin__") else annotation,
         )
         self._defaults = self._options()
+        # A caller sends the same query with every image.
+        self._read = lru_cache(QUERIES_KEPT)(self._parse)
         self._endpoint = cast("Callable[[Request, BaseModel], Awaitable[Response]]", endpoint)
         self.app = self._run
 
@@ -81,7 +85,7 @@ class LeanRoute(APIRoute):
         response = await self._endpoint(request, options)
         await response(scope, receive, send)
 
-    def _read(self, query: bytes) -> BaseModel:
+    def _parse(self, query: bytes) -> BaseModel:
         if len(query) > MAX_QUERY_BYTES:
             message = "The query string is too long."
             raise InvalidRequest(message)

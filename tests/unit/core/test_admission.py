@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from schemas.errors import Overloaded
+from schemas.errors import DeadlineExceeded, Overloaded
+from service.core.admission import Pace
 from service.core.fair_queue import Priority
 from tests.unit.core.bench import LATER, Bench, answers, breathe
 
@@ -51,7 +52,7 @@ async def test_what_is_in_time_is_taken() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit(*"abc")
-    tasks += await bench.submit("d", deadline=bench.now + 9)
+    tasks += await bench.submit("d", deadline=bench.now + 10)
     bench.pool.drain()
     assert await answers(*tasks) == list("ABCD")
 
@@ -89,3 +90,52 @@ async def test_an_urgent_item_is_not_refused_for_the_sake_of_bulk() -> None:
     await breathe()
     bench.pool.drain()
     assert await answers(*tasks) == [*"ABCDEF", "Z"]
+
+
+async def test_while_others_wait_nothing_is_begun_that_would_be_late() -> None:
+    bench = TimedBench()
+    await bench.learn()
+    (good,) = await bench.submit("good")
+    late = asyncio.create_task(bench.batcher.submit("late", bench.now + 20))
+    await breathe()
+    (other,) = await bench.submit("other")
+    bench.now += 19  # somebody else had the processor
+    bench.pool.drain()
+    assert await answers(good, other) == ["GOOD", "OTHER"]
+    with pytest.raises(DeadlineExceeded):
+        await late
+    assert "late" not in bench.prepared
+
+
+async def test_the_last_one_is_tried_however_little_time_is_left() -> None:
+    bench = TimedBench()
+    await bench.learn()
+    (call,) = await bench.submit("a", deadline=bench.now + 20)
+    bench.now += 19
+    bench.pool.drain()
+    assert bench.prepared == ["first", "a"]
+    assert await answers(call) == ["A"]
+
+
+async def test_a_full_queue_is_told_before_anything_is_sent() -> None:
+    bench = Bench(queue_capacity=2)
+    tasks = await bench.submit("a", "b")
+    with pytest.raises(Overloaded):
+        bench.batcher.admit(LATER, priority=Priority.NORMAL)
+    bench.pool.drain()
+    assert await answers(*tasks) == ["A", "B"]
+    bench.batcher.admit(LATER, priority=Priority.NORMAL)
+    assert bench.rejections == ["queue_full"]
+
+
+def test_the_pace_is_that_of_answers_while_others_wait() -> None:
+    pace = Pace(threads=2)
+    pace.prepared(1.0)
+    pace.answered(1, 1.0, now=10, do_others_wait=True)
+    assert (pace.own, pace.interval) == (2.0, 1.0)
+    pace.answered(1, 1.0, now=13, do_others_wait=False)
+    assert pace.interval == 3.0
+    pace.answered(1, 1.0, now=99, do_others_wait=True)  # there was nothing to do in between
+    assert pace.interval == 3.0
+    pace.answered(4, 1.0, now=111, do_others_wait=True)
+    assert pace.interval == 3.0

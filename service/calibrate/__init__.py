@@ -1,0 +1,1 @@
+"""``potoo calibrate``: what this machine can do, found by loading it."""

@@ -1,0 +1,163 @@
+"""From settings to what was found: trials of settings, then the search for the knee."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from service.calibrate import load, search, trial
+from service.core.calibration import Calibrated, Knee
+from service.core.providers import Provider
+from service.core.registry import ModelRefused, find_versions, read_manifest
+from service.core.settings import RunSettings
+from service.settings import Settings
+
+IMAGES_PER_THREAD = 8
+"""In flight for each thread while settings are compared: enough to keep all of them busy."""
+DELAY_MS = 2.0
+MEASURE_SHARE = 0.5
+"""A measurement for comparing takes so much of the time of one for the knee."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Settings under trial."""
+
+    workers: int
+    run: RunSettings
+
+    def __str__(self) -> str:
+        batch = self.run.batch_policy.max_batch_size
+        delay = self.run.max_queue_delay_ms
+        waiting = f", waiting {delay:g} ms for company" if delay else ""
+        return f"{self.workers} threads, batches of {batch}{waiting}"
+
+    def having(self, workers: int | None = None, **run: object) -> Choice:
+        """The same but for what is given."""
+        values = {name: getattr(self.run, name) for name in self.run.model_fields_set} | run
+        return Choice(workers or self.workers, RunSettings.model_validate(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to calibrate for. ``objective``: p95 in seconds; ``seconds``: of one measurement."""
+
+    settings: Settings
+    model: str
+    image: bytes
+    objective: float
+    seconds: float
+
+
+def calibrate(job: Job, say: Say) -> tuple[int, Calibrated]:
+    """Threads for the pool, and what was found for the model. Takes minutes; blocks.
+
+    Settings that the user has set are kept; only the others are tried.
+
+    Raises:
+        TrialFailed, TooSlow, ModelRefused: with a message for people.
+    """
+    folder = _folder(job)
+    manifest = read_manifest(folder)
+    best = _best(job, say)
+    say(f"{best}: looking for the knee")
+    with trial.running(_settings(job, best)) as server:
+        target = _target(job, server)
+
+        def measure(in_flight: int) -> search.Measured:
+            seen = asyncio.run(load.closed_loop(target, in_flight, job.seconds))
+            measured = search.Measured(
+                seen.per_second, seen.percentile(95), seen.failed / seen.offered
+            )
+            say(
+                f"  {in_flight:>4} in flight: {measured.per_second:7.1f} images/s, "
+                f"p95 {measured.p95 * 1000:7.1f} ms"
+            )
+            return measured
+
+        measure(best.workers)  # warms caches; its figures do not count
+        capacity = best.run.queue_capacity
+        found = search.find_knee(measure, job.objective, capacity, best.workers)
+    knee = Knee(
+        in_flight=found.in_flight, images_per_second=found.per_second, p95_ms=found.p95 * 1000
+    )
+    return best.workers, Calibrated(
+        version=manifest.version,
+        sha256=manifest.sha256,
+        objective_p95_ms=job.objective * 1000,
+        knee=knee,
+        run=_found(job, best),
+    )
+
+
+def _found(job: Job, best: Choice) -> RunSettings:
+    """What is not the user's own choice: that stays in their settings, and may change there."""
+    own = job.settings.inference.of(job.model).model_fields_set
+    values = {name: getattr(best.run, name) for name in best.run.model_fields_set - own}
+    return RunSettings.model_validate(values)
+
+
+def _best(job: Job, say: Say) -> Choice:
+    """The fastest settings, the defaults where nothing is faster."""
+    inference = job.settings.inference
+    best = Choice(inference.threads(), inference.of(job.model))
+    if not inference.workers:
+        best = _try(job, best, best.having(workers=best.workers + 1), say)
+    if "max_batch_size" in best.run.model_fields_set:
+        return best
+    before = best
+    sizes = (4, 8, 16) if best.run.provider is Provider.CPU else (1, 8, 32, 64)
+    for size in sizes:
+        other = _try(job, best, best.having(max_batch_size=size), say)
+        if other is best and best.run.provider is Provider.CPU:
+            break  # where four are no faster, eight are not either
+        best = other
+    if best is not before and "max_queue_delay_ms" not in best.run.model_fields_set:
+        best = _try(job, best, best.having(max_queue_delay_ms=DELAY_MS), say)
+    return best
+
+
+def _try(job: Job, known: Choice, new: Choice, say: Say) -> Choice:
+    """The new one if it is worth it. Both run at a time and are loaded in turns."""
+    seconds = max(1.0, MEASURE_SHARE * job.seconds)
+    in_flight = IMAGES_PER_THREAD * max(known.workers, new.workers)
+    with ExitStack() as stack:
+
+        def throughput(choice: Choice) -> Callable[[], float]:
+            server = stack.enter_context(trial.running(_settings(job, choice)))
+            target = _target(job, server)
+
+            def measured() -> float:
+                return asyncio.run(load.closed_loop(target, in_flight, seconds)).per_second
+
+            measured()
+            return measured
+
+        is_better, ratio = search.is_better(throughput(known), throughput(new))
+    verdict = "taken" if is_better else "not worth it"
+    say(f"{new}: {ratio - 1:+.0%} against {known}: {verdict}")
+    return new if is_better else known
+
+
+def _settings(job: Job, choice: Choice) -> Settings:
+    inference = job.settings.inference.model_copy(
+        update={"workers": choice.workers, "models": {job.model: choice.run}}
+    )
+    return job.settings.model_copy(update={"inference": inference})
+
+
+def _target(job: Job, server: trial.Trial) -> load.Target:
+    url = f"{server.url}/v1/classify?model={job.model}"
+    return load.Target.post(url, job.image, "application/octet-stream", server.token)
+
+
+def _folder(job: Job) -> Path:
+    folders = {folder.parent.name: folder for folder in find_versions(job.settings.models)}
+    if job.model not in folders:
+        raise ModelRefused(f"there is no model '{job.model}' in {job.settings.models}")
+    return folders[job.model]

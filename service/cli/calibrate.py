@@ -1,0 +1,85 @@
+"""``potoo calibrate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.shared_options import (
+    ConfigOption,
+    DataDirOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+)
+
+
+def calibrate(
+    model: Annotated[
+        str | None, typer.Argument(help="Model; else the default one.", show_default=False)
+    ] = None,
+    slo_p95_ms: Annotated[
+        float, typer.Option(min=1, max=600_000, help="Objective: 95 % answered within, in ms.")
+    ] = 200,
+    image: Annotated[
+        Path | None,
+        typer.Option(
+            help="A photo like those it will see; else a made-up one of 500 x 375 pixels.",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.5, max=120, help="Of each measurement; more is steadier.")
+    ] = 4,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the autoscaling thresholds go, such as deploy/autoscaling.yaml.",
+            show_default="beside the calibration",
+        ),
+    ] = None,
+    models: ModelsOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Load this machine for a few minutes: find its best settings and what it can hold.
+
+    It starts servers of its own on 127.0.0.1 and touches no account. The next start on this kind
+    of machine uses what was found, unless you set something else. Stop other work meanwhile.
+    """
+    with plain_errors():
+        from service.calibrate import photo
+        from service.calibrate.calibrate import Job
+        from service.calibrate.calibrate import calibrate as find
+        from service.calibrate.search import TooSlow
+        from service.calibrate.thresholds import as_yaml
+        from service.calibrate.trial import TrialFailed
+        from service.core.calibration import calibration_file, keep_calibration, this_machine
+        from service.core.registry import find_versions
+        from service.settings import load_settings
+
+        settings = load_settings(config, models=models, data_dir=data_dir)
+        name = model or settings.default_model or find_versions(settings.models)[0].parent.name
+        data = image.read_bytes() if image else photo.jpeg()
+        machine = this_machine()
+        typer.echo(f"calibrating {name} on {machine.cores} cores of {machine.processor}", err=True)
+        job = Job(settings, name, data, slo_p95_ms / 1000, seconds)
+        try:
+            workers, found = find(job, lambda line: typer.echo(line, err=True))
+        except (TooSlow, TrialFailed) as error:
+            fail(str(error))
+        kept = keep_calibration(settings.data_dir, workers, name, found)
+        path = output or calibration_file(settings.data_dir).with_name(f"{name}-autoscaling.yaml")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(as_yaml(name, found, machine))
+        knee = found.knee
+        typer.echo(
+            f"capacity C = {knee.in_flight} images in flight at the knee: "
+            f"{knee.images_per_second:.0f} images/s, p95 {knee.p95_ms:.0f} ms "
+            f"(objective {slo_p95_ms:g} ms)\n"
+            f"kept in {kept}: used from the next start on\n"
+            f"autoscaling thresholds in {path}"
+        )

@@ -1,0 +1,103 @@
+"""Who is let in: by how much waits, and by how fast a model got through its items lately."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from schemas.errors import DeadlineExceeded, Overloaded
+from service.core.fair_queue import FairQueue, Priority
+
+Item = TypeVar("Item")
+MARGIN = 0.8
+"""Of the time allowed, what may be foreseen to pass: a mean is no promise, and who is let in must
+be in time."""
+
+SMOOTHING = 0.05
+"""What the newest item counts for in a running mean."""
+
+
+class Pace:
+    """Running means, in seconds. Not locked: the batcher calls it under its own lock."""
+
+    def __init__(self, threads: int) -> None:
+        self._threads = max(1, threads)
+        self._prepare = self.run = 0.0
+        self._interval = 0.0
+        self._last_answer: float | None = None
+
+    @property
+    def own(self) -> float:
+        """What one item takes, from the moment that somebody works on it."""
+        return self._prepare + self.run
+
+    @property
+    def interval(self) -> float:
+        """From one answer to the next while items wait.
+
+        It holds whatever else takes time: the event loop under a storm of requests that are to be
+        refused, other models, other processes. Before it is known, what the threads could do.
+        """
+        return self._interval or self.own / self._threads
+
+    def prepared(self, seconds: float) -> None:
+        """An item was prepared."""
+        self._prepare = _smoothed(self._prepare, seconds)
+
+    def answered(self, count: int, seconds: float, now: float, *, do_others_wait: bool) -> None:
+        """A run of so many items took ``seconds`` and ended ``now``."""
+        self.run = _smoothed(self.run, seconds / count)
+        if self._last_answer is not None:
+            self._interval = _smoothed(self._interval, (now - self._last_answer) / count)
+        # A pause in which there was nothing to do says nothing.
+        self._last_answer = now if do_others_wait else None
+
+
+def _smoothed(mean: float, value: float) -> float:
+    """A running mean that forgets; the first value is taken as it is."""
+    return mean + (value - mean) * SMOOTHING if mean else value
+
+
+class Admission(Generic[Item]):
+    """Refuses at once what would be late. Not locked: called under the batcher's lock."""
+
+    def __init__(
+        self,
+        waiting: FairQueue[Item],
+        capacity: int,
+        pace: Pace,
+        on_reject: Callable[[str], None],
+    ) -> None:
+        """``capacity``: items held at most, waiting or being worked on."""
+        self._waiting, self._capacity = waiting, capacity
+        self._pace, self._on_reject = pace, on_reject
+
+    def check(self, depth: int, allowed: float, owner: str, priority: Priority) -> None:
+        """Whether one more item may come.
+
+        Args:
+            depth: items held now.
+            allowed: seconds until its deadline.
+
+        Raises:
+            Overloaded: if it would be one too many, or late because of those ahead of it.
+            DeadlineExceeded: if it is past its deadline already.
+        """
+        if depth >= self._capacity:
+            self._on_reject("queue_full")
+            raise Overloaded("The queue of this model is full.", retry_after=1)
+        if allowed <= 0:
+            self._on_reject("deadline")
+            raise DeadlineExceeded
+        wait, own = self._expected_wait(depth, owner, priority), self._pace.own
+        # What could not be done in that time on an idle server is not late because of others.
+        if depth and own <= allowed and wait + own > MARGIN * allowed:
+            self._on_reject("would_be_late")
+            message = "So many requests are waiting that the answer would be late."
+            raise Overloaded(message, retry_after=wait, expected_wait=wait)
+
+    def _expected_wait(self, depth: int, owner: str, priority: Priority) -> float:
+        """About how many seconds a new item would wait."""
+        # Those being worked on are half done on average.
+        busy = max(0, depth - len(self._waiting))
+        return (self._waiting.ahead_of(owner, priority) + busy / 2) * self._pace.interval

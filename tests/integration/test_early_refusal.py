@@ -1,0 +1,64 @@
+"""Whoever would be refused hears it before the image is sent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.integration.hostile_files import black_png
+from tests.integration.raw_http import PATIENCE, Answer, Connection
+from tests.server import serve
+
+SIDE = 6000
+BRIEF = 0.3
+
+
+def test_a_full_queue_is_told_before_the_image_is_sent(colours: Path, tmp_path: Path) -> None:
+    with serve(tmp_path, models=colours, POTOO_INFERENCE__QUEUE_CAPACITY="1") as live:
+        head = (
+            "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
+            f"Authorization: Bearer {live.token()}\r\nContent-Length: 50000\r\n\r\n"
+        ).encode()
+        is_over = threading.Event()
+        slow = black_png(SIDE)
+
+        def keep_busy() -> None:
+            with live.client() as client:
+                while not is_over.is_set():
+                    client.post("/v1/classify", content=slow, headers={"content-type": "image/png"})
+
+        holder = threading.Thread(target=keep_busy)
+        holder.start()
+        try:
+            answer = _refused(live.address, head)
+        finally:
+            is_over.set()
+            holder.join()
+        assert answer.status == 503
+        assert answer.problem["code"] == "overloaded"
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def _refused(address: tuple[str, int], head: bytes) -> Answer:
+    """The answer to a request of which only the head is sent, once there is one."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        with Connection(address) as connection:
+            connection.socket.settimeout(BRIEF)
+            connection.send(head)
+            try:
+                return connection.answer()
+            except TimeoutError:
+                continue  # it was let in between two of the others, and waits for the image
+    pytest.fail("nobody was refused")
+
+
+def test_the_connection_goes_on_after_such_a_refusal(colours: Path, tmp_path: Path) -> None:
+    with serve(tmp_path, models=colours) as live, live.client() as client:
+        answer = client.post("/v1/classify?model=no-such", content=bytes(50_000))
+        assert answer.status_code == 404
+        assert client.get("/v1/models").status_code == httpx.codes.OK

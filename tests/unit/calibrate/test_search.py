@@ -1,0 +1,71 @@
+"""The search for the knee and for settings, on servers made of arithmetic."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.calibrate.search import PRECISION, Measured, TooSlow, find_knee, is_better
+
+
+def queueing(rate: float, alone: float, capacity: int = 10_000) -> Callable[[int], Measured]:
+    """A server of ``rate`` images a second that needs ``alone`` seconds for one (Little's law)."""
+
+    def measure(in_flight: int) -> Measured:
+        latency = max(alone, in_flight / rate)
+        return Measured(in_flight / latency, latency, failed=float(in_flight > capacity))
+
+    return measure
+
+
+@given(
+    rate=st.floats(1, 5000),
+    alone=st.floats(0.001, 0.1),
+    objective=st.floats(0.1, 5),
+    start=st.integers(1, 64),
+)
+def test_the_knee_is_the_last_load_that_meets_the_objective(
+    rate: float, alone: float, objective: float, start: int
+) -> None:
+    most = 100_000
+    if 1 / rate > objective:
+        with pytest.raises(TooSlow):
+            find_knee(queueing(rate, alone), objective, most, start)
+        return
+    knee = find_knee(queueing(rate, alone), objective, most, start)
+    assert knee.p95 <= objective
+    true = int(rate * objective)
+    assert knee.in_flight <= true + 1
+    assert true <= (1 + PRECISION) * knee.in_flight + 1
+
+
+def test_the_queue_bounds_the_knee() -> None:
+    assert find_knee(queueing(100, 0.01), 1.0, most=20, start=2).in_flight == 20
+    bounded = find_knee(queueing(100, 0.01, capacity=30), 1.0, most=1000, start=2)
+    assert 27 <= bounded.in_flight <= 30
+
+
+def test_one_image_that_misses_the_objective_is_said_with_its_time() -> None:
+    with pytest.raises(TooSlow, match="p95 of 300 ms already; the objective is 200 ms"):
+        find_knee(queueing(100, 0.3), 0.2, most=64, start=8)
+
+
+def series(*values: float) -> Callable[[], float]:
+    numbers = itertools.cycle(values)
+    return lambda: next(numbers)
+
+
+def test_a_setting_is_taken_if_it_is_clearly_faster() -> None:
+    taken, ratio = is_better(series(100), series(110))
+    assert taken
+    assert ratio == pytest.approx(1.1)
+
+
+def test_noise_is_not_taken_for_gain() -> None:
+    taken, ratio = is_better(series(100), series(95, 140, 101))
+    assert not taken
+    assert ratio == pytest.approx(1.01)

@@ -1,0 +1,58 @@
+"""The thresholds are YAML that says what was measured."""
+
+from __future__ import annotations
+
+import yaml
+
+from observability.metrics import Metrics
+from service.calibrate.thresholds import as_yaml
+from service.core.calibration import Calibrated, Knee, Machine
+from service.core.settings import RunSettings
+
+FOUND = Calibrated(
+    version=3,
+    sha256="0" * 64,
+    objective_p95_ms=200,
+    knee=Knee(in_flight=118, images_per_second=611.7, p95_ms=193.4),
+    run=RunSettings(),
+)
+MACHINE = Machine(processor='Some "fast" one: X', cores=2, onnxruntime="1.31")
+
+
+def test_thresholds_follow_from_the_knee() -> None:
+    document = yaml.safe_load(as_yaml("everyday", FOUND, MACHINE))
+    assert (document["model"], document["version"]) == ("everyday", 3)
+    assert document["measured_on"]["processor"] == MACHINE.processor
+    assert document["capacity"] == {
+        "in_flight": 118,
+        "images_per_second": 611.7,
+        "p95_seconds": 0.1934,
+    }
+    assert document["triggers"]["in_flight"]["target"] == 82  # 0.7 of 118, rounded down
+    assert document["triggers"]["queue_wait"]["threshold_seconds"] == 0.05
+    assert document["alerts"]["latency"]["p95_seconds"] == 0.2
+    assert document["behaviour"]["scale_down"]["stabilisation_seconds"] == 300
+
+
+def test_a_tiny_machine_still_has_a_target() -> None:
+    knee = Knee(in_flight=1, images_per_second=2, p95_ms=500)
+    found = FOUND.model_copy(update={"knee": knee})
+    assert yaml.safe_load(as_yaml("m", found, MACHINE))["triggers"]["in_flight"]["target"] == 1
+
+
+def test_every_query_names_metrics_that_there_are() -> None:
+    metrics = Metrics()
+    metrics.model("everyday", 3, "0")
+    metrics.http("/v1/classify")
+    text, _ = metrics.exposition("")
+    names = {line.split("{")[0].split(" ")[0] for line in text.decode().splitlines()}
+    document = yaml.safe_load(as_yaml("everyday", FOUND, MACHINE))
+    entries = [*document["triggers"].values(), *document["alerts"].values()]
+    queries = [entry["query"] for entry in entries if "query" in entry]
+    assert len(queries) == 5
+    for query in queries:
+        named = {
+            word for word in query.replace("{", " ").replace("(", " ").split() if "potoo" in word
+        }
+        assert named
+        assert named <= names, query

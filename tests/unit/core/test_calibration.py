@@ -1,0 +1,96 @@
+"""What was found for a machine is found again on it, and only for the model it was found for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.core import calibration
+from service.core.calibration import (
+    Calibrated,
+    Knee,
+    Machine,
+    calibration_file,
+    find_calibration,
+    keep_calibration,
+    this_machine,
+)
+from service.core.registry import read_manifest
+from service.core.settings import RunSettings
+from tests.tiny_model import write_model
+
+KNEE = Knee(in_flight=10, images_per_second=100, p95_ms=90)
+
+
+def found_for(folder: Path) -> Calibrated:
+    manifest = read_manifest(folder)
+    return Calibrated(
+        version=manifest.version,
+        sha256=manifest.sha256,
+        objective_p95_ms=100,
+        knee=KNEE,
+        run=RunSettings(max_batch_size=4),
+    )
+
+
+def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "models")
+    name = folder.parent.name
+    assert find_calibration(tmp_path) is None
+    keep_calibration(tmp_path, 3, name, found_for(folder))
+    found = find_calibration(tmp_path)
+    assert found is not None
+    assert found.workers == 3
+    run = found.run_settings(folder)
+    assert run is not None
+    assert run.model_fields_set == {"max_batch_size"}
+
+
+def test_models_are_kept_side_by_side(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "models")
+    keep_calibration(tmp_path, 2, "one", found_for(folder))
+    keep_calibration(tmp_path, 3, "two", found_for(folder))
+    found = find_calibration(tmp_path)
+    assert found is not None
+    assert set(found.models) == {"one", "two"}
+    assert found.workers == 3
+    assert list(calibration_file(tmp_path).parent.iterdir()) == [calibration_file(tmp_path)]
+
+
+def test_another_model_of_that_name_is_not_run_by_it(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "models")
+    other = found_for(folder).model_copy(update={"sha256": "0" * 64})
+    keep_calibration(tmp_path, 2, folder.parent.name, other)
+    found = find_calibration(tmp_path)
+    assert found is not None
+    assert found.run_settings(folder) is None
+    assert found.run_settings(tmp_path / "no-such" / "1") is None
+
+
+def test_another_machine_is_not_run_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_calibration(tmp_path, 2, "m", found_for(write_model(tmp_path / "models")))
+    other = Machine(processor="another", cores=64, onnxruntime="1")
+    monkeypatch.setattr(calibration, "this_machine", lambda: other)
+    assert find_calibration(tmp_path) is None
+
+
+def test_a_damaged_file_is_left_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = calibration_file(tmp_path)
+    path.parent.mkdir()
+    path.write_text("{")
+    assert find_calibration(tmp_path) is None
+    seen = capsys.readouterr()
+    assert "run 'potoo calibrate' again" in seen.out + seen.err
+
+
+def test_the_fingerprint_follows_what_speed_depends_on() -> None:
+    machine = this_machine()
+    assert machine.cores >= 1
+    prints = {
+        machine.fingerprint,
+        machine.model_copy(update={"cores": machine.cores + 1}).fingerprint,
+        machine.model_copy(update={"onnxruntime": "0"}).fingerprint,
+        machine.model_copy(update={"processor": "another"}).fingerprint,
+    }
+    assert len(prints) == 4
