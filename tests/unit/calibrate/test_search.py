@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service.calibrate.search import PRECISION, Measured, TooSlow, find_knee, is_better
 
 
-def queueing(rate: float, alone: float, capacity: int = 10_000) -> Callable[[int], Measured]:
+def queueing(rate: float, alone: float, capacity: int = 10**9) -> Callable[[int], Measured]:
     """A server of ``rate`` images a second that needs ``alone`` seconds for one (Little's law)."""
 
     def measure(in_flight: int) -> Measured:
