@@ -25,8 +25,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""prometheus-client shares values between worker processes through files in this folder."""
+from observability.worker_metrics import MULTIPROCESS_FOLDER, RESTARTS, RESTARTS_HELP
 
 LATENCY_BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75),
@@ -110,6 +109,8 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        # Counted by the supervisor where there are several processes; else nobody restarts us.
+        Counter(RESTARTS, RESTARTS_HELP, registry=self.registry)
         # Models
         self._stage = Histogram(
             "potoo_stage_duration_seconds",

@@ -244,3 +244,22 @@ def test_a_worker_that_is_killed_is_replaced(pair: LiveServer) -> None:
         assert answer.json()["predictions"][0]["label"] == "red"
     assert requests_counted(pair) >= before
     assert f'"pid":{victim}' in pair.events()
+    assert restarts(pair) == 1
+
+
+def restarts(server: LiveServer) -> float:
+    text = get(server.address, "/metrics").body.decode()
+    (count,) = re.findall(r"^potoo_worker_restarts_total (\S+)$", text, re.MULTILINE)
+    return float(count)
+
+
+def test_a_replaced_worker_counts_on_in_the_files_of_the_dead_one(pair: LiveServer) -> None:
+    folder = Path(psutil.Process(next(iter(workers(pair)))).environ()["PROMETHEUS_MULTIPROC_DIR"])
+    before, restarted = {path.name for path in folder.iterdir()}, restarts(pair)
+    assert any(name == "counter_0.db" for name in before)
+    for _ in range(2):
+        was_ready = times_ready(pair)
+        os.kill(next(iter(workers(pair))), signal.SIGKILL)
+        assert wait_until(lambda: times_ready(pair) == was_ready + 1)  # noqa: B023 - used at once
+    assert {path.name for path in folder.iterdir()} <= before
+    assert restarts(pair) == restarted + 2

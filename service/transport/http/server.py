@@ -10,14 +10,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from observability.logging import configure_logging, get_logger
-from observability.metrics import MULTIPROCESS_FOLDER
+from observability.worker_metrics import (
+    MULTIPROCESS_FOLDER,
+    Restarts,
+    count_as,
+    forget_gauges,
+)
 from service.process import tune
 from service.settings import Settings
 from service.transport.http.protocol import PotooProtocol
@@ -69,12 +73,17 @@ class Server(uvicorn.Server):
 
 
 class _Worker(Process):
-    """A worker process of the supervisor."""
+    """A worker process of the supervisor. ``place``: 0 upwards; the one that replaces it has it."""
+
+    def __init__(self, place: int, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self.place = place
 
     @property
     def server(self) -> Server:
         if self._server is None:
             configure_logging(_settings_of(self.config).observability)
+            count_as(self.place)
             self._server = Server(self.config)
         return self._server  # type: ignore[return-value]
 
@@ -86,13 +95,14 @@ class _Supervisor(Multiprocess):
     """
 
     on_ready: Callable[[], None] | None = None
+    restarts: Restarts
 
     def init_processes(self) -> None:
-        for _ in range(self.processes_num):
-            self.processes.append(self._start())
+        for place in range(self.processes_num):
+            self.processes.append(self._start(place))
 
     def keep_subprocess_alive(self) -> None:
-        for number, worker in enumerate(self.processes):
+        for place, worker in enumerate(self.processes):
             if self.should_exit.is_set():
                 return
             if worker.is_alive(self.config.timeout_worker_healthcheck):
@@ -102,15 +112,16 @@ class _Supervisor(Multiprocess):
                 continue
             worker.kill()
             worker.join()
-            _forget_metrics_of(worker.pid)
+            forget_gauges(place)
             get_logger("server").error("a worker died", pid=worker.pid, status=worker.exitcode)
             if worker.exitcode == STARTUP_FAILURE:
                 self.should_exit.set()  # it would fail the same way again
                 return
-            self.processes[number] = self._start()
+            self.restarts.inc()
+            self.processes[place] = self._start(place)
 
-    def _start(self) -> Process:
-        worker = _Worker(self.config, self.sockets)
+    def _start(self, place: int) -> Process:
+        worker = _Worker(place, self.config, self.sockets)
         worker.start()
         return worker
 
@@ -166,7 +177,7 @@ def _run_workers(
     with tempfile.TemporaryDirectory(prefix="potoo-metrics-") as folder:
         os.environ[MULTIPROCESS_FOLDER] = folder
         supervisor = _Supervisor(config, [listener])
-        supervisor.on_ready = on_ready
+        supervisor.on_ready, supervisor.restarts = on_ready, Restarts()
         supervisor.run()
         return supervisor.on_ready is None
 
@@ -191,9 +202,3 @@ def _host(host: str) -> str:
 def _settings_of(config: uvicorn.Config) -> Settings:
     settings: Settings = config.app.args[0]  # type: ignore[union-attr]
     return settings
-
-
-def _forget_metrics_of(pid: int | None) -> None:
-    """Drops a dead worker's gauges, which would be summed for ever; its counters stay."""
-    for file in Path(os.environ[MULTIPROCESS_FOLDER]).glob(f"gauge_live*_{pid}.db"):
-        file.unlink(missing_ok=True)

@@ -13,12 +13,12 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from observability.metrics import (
-    MULTIPROCESS_FOLDER,
     REJECTIONS,
     STAGES,
     Metrics,
     bounded_method,
 )
+from observability.worker_metrics import MULTIPROCESS_FOLDER
 from schemas.errors import ErrorCode
 
 UNITS = ("_seconds", "_bytes", "_total", "_info", "_size", "_depth", "_ready", "_up", "_in_flight")
