@@ -76,5 +76,5 @@ def check_in_use(session: ort.InferenceSession, provider: Provider) -> None:
     if provider.onnx_name not in session.get_providers():
         raise ProviderMissing(
             f"inference.provider: {provider} is installed but did not start: "
-            "is its device there, with a driver of the right version?"
+            "is its device there with the right driver, and do inference.provider_options fit?"
         )
