@@ -62,7 +62,7 @@ class OnnxEngine:
             ManifestMismatch: if the file is no model, or not the one that the manifest describes.
             ProviderMissing: if the provider is not installed or does not start.
         """
-        where = chain(provider, provider_options)
+        where = chain(provider, provider_options, threads)
         self._session = _session(model, threads, where)
         check_in_use(self._session, provider)
         self._lone_session = self._session

@@ -47,8 +47,11 @@ def installed() -> list[Provider]:
     return [provider for provider in Provider if provider.onnx_name in names]
 
 
-def chain(provider: Provider, options: Mapping[str, str]) -> Chain:
+def chain(provider: Provider, options: Mapping[str, str], threads: int = 1) -> Chain:
     """The provider with its options, then those that take what it cannot run.
+
+    Args:
+        threads: cores that a run may use; OpenVINO would take all of them for every image.
 
     Raises:
         ProviderMissing: if this ONNX Runtime was built without it.
@@ -61,8 +64,11 @@ def chain(provider: Provider, options: Mapping[str, str]) -> Chain:
         )
     fallbacks = {Provider.CPU: [], Provider.TENSORRT: [Provider.CUDA, Provider.CPU]}
     others = fallbacks.get(provider, [Provider.CPU])
+    usual: dict[str, str] = {}
+    if provider is Provider.OPENVINO and options.get("device_type", "CPU") == "CPU":
+        usual = {"device_type": "CPU", "num_of_threads": str(threads)}
     return [
-        (provider.onnx_name, dict(options)),
+        (provider.onnx_name, {**usual, **options}),
         *((other.onnx_name, {}) for other in others if other in installed()),
     ]
 

@@ -51,6 +51,17 @@ def test_options_reach_the_provider(tmp_path: Path) -> None:
     engine.close()
 
 
+def test_openvino_gets_one_image_a_core_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.core.providers.installed", lambda: list(Provider))
+    usual = {"device_type": "CPU", "num_of_threads": "2"}
+    cpu = ("CPUExecutionProvider", {})
+    assert chain(Provider.OPENVINO, {}, 2) == [("OpenVINOExecutionProvider", usual), cpu]
+    told = {"device_type": "GPU"}
+    assert chain(Provider.OPENVINO, told, 2) == [("OpenVINOExecutionProvider", told), cpu]
+    names = [name for name, _ in chain(Provider.TENSORRT, {})]
+    assert names == ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
 @pytest.mark.anyio
 @pytest.mark.skipif(Provider.OPENVINO in installed(), reason="OpenVINO is installed")
 async def test_a_model_for_a_missing_provider_is_refused_at_the_start(tmp_path: Path) -> None:
