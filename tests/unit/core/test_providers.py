@@ -54,7 +54,7 @@ def test_options_reach_the_provider(tmp_path: Path) -> None:
 def test_openvino_gets_one_image_a_core_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.core.providers.installed", lambda: list(Provider))
     usual = {"device_type": "CPU", "num_of_threads": "2"}
-    cpu = ("CPUExecutionProvider", {})
+    cpu: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
     assert chain(Provider.OPENVINO, {}, 2) == [("OpenVINOExecutionProvider", usual), cpu]
     told = {"device_type": "GPU"}
     assert chain(Provider.OPENVINO, told, 2) == [("OpenVINOExecutionProvider", told), cpu]
