@@ -7,10 +7,10 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit bench image lock everyday clean
+.PHONY: help setup serve test fmt lint type arch unit bench bench-peers bench-locks image lock everyday clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,6 +59,9 @@ arch: $(VENV)/.tested ## imports flow down, never up (import-linter)
 bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wrk)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: $(VENV)/.tested ## the same against other servers, each in an environment of its own
+	$(BIN)/python -m benchmarks.peers $(ARGS)
+
 image: ## build the container image
 	docker build --tag potoo:$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])') .
 
@@ -72,6 +75,10 @@ lock: ## remake the hash-checked locks from pyproject.toml
 	  -c requirements-build.txt --output-file requirements-dev.txt
 	$(COMPILE) --group training --output-file requirements-training.txt
 
+bench-locks: ## remake the locks of bench-peers, with the newest servers
+	for peer in benchmarks/peers/*.in; do \
+	  $(COMPILE) --upgrade $$peer -c requirements.txt --output-file $${peer%.in}.txt || exit; done
+
 # Training has an environment of its own: PyTorch is pinned by version, not by hash, because its
 # builds for CPU and GPU come from different files.
 $(VENV)-training/.trained: requirements-training.txt
@@ -84,4 +91,4 @@ everyday: $(VENV)-training/.trained ## train the shipped classifier (ARGS="--dat
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)
 
 clean: ## remove what the other verbs made
-	rm -rf $(VENV) $(VENV)-training .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-training $(VENV)-peers .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

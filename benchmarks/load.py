@@ -14,7 +14,7 @@ local file = io.open("{body}", "rb")
 wrk.method = "POST"
 wrk.body = file:read("*a")
 wrk.headers["Content-Type"] = "{content_type}"
-wrk.headers["Authorization"] = "Bearer {token}"
+{authorization}
 function done(summary, latency, requests)
   local e = summary.errors
   local errors = e.connect + e.read + e.write + e.status + e.timeout
@@ -45,6 +45,9 @@ def post(
 ) -> Load:
     """Posts the same body over ``clients`` keep-alive connections as fast as answers come.
 
+    Args:
+        token: for the Authorization header; none if empty.
+
     Raises:
         NoLoadGenerator: if wrk is missing.
     """
@@ -55,7 +58,10 @@ def post(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "body").write_bytes(body)
-        script = SCRIPT.format(body=folder / "body", content_type=content_type, token=token)
+        authorization = f'wrk.headers["Authorization"] = "Bearer {token}"' if token else ""
+        script = SCRIPT.format(
+            body=folder / "body", content_type=content_type, authorization=authorization
+        )
         (folder / "post.lua").write_text(script)
         command = [wrk, "-t1", f"-c{clients}", f"-d{seconds:.0f}s", "--timeout", "30s"]
         command += ["-s", str(folder / "post.lua"), url]

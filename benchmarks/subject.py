@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,14 @@ from pathlib import Path
 
 import psutil
 
+ROOT = Path(__file__).parent.parent
+SETTLE_SECONDS, SETTLE_STEP = 10.0, 0.2
+IDLE_CORES = 0.1
+
+
+class DoesNotStart(Exception):
+    """A server that is to be measured ended at once; the message is the end of its log."""
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -22,44 +31,94 @@ class Subject:
     token: str
     start_seconds: float
     process: psutil.Process
+    path: str = "/v1/classify"
+
+    @property
+    def endpoint(self) -> str:
+        """Where photos are posted to."""
+        return self.url + self.path
 
     def cpu_seconds(self) -> float:
         """CPU time of the whole process tree so far."""
-        tree = [self.process, *self.process.children(recursive=True)]
-        times = [process.cpu_times() for process in tree]
+        times = [process.cpu_times() for process in _tree(self.process)]
         return float(sum(time.user + time.system for time in times))
 
     def memory_mib(self) -> float:
-        """Resident memory of the whole process tree now."""
-        tree = [self.process, *self.process.children(recursive=True)]
-        return float(sum(process.memory_info().rss for process in tree) / 2**20)
+        """Resident memory of the whole process tree now; what processes share counts for each."""
+        return float(sum(process.memory_info().rss for process in _tree(self.process)) / 2**20)
+
+    def proportional_mib(self) -> float:
+        """The same with what is shared divided by who shares it, where the system tells (Linux)."""
+        infos = [process.memory_full_info() for process in _tree(self.process)]
+        return float(sum(getattr(info, "pss", info.rss) for info in infos) / 2**20)
+
+    def settle(self) -> None:
+        """Waits until it is idle: a server may still work for clients who have hung up."""
+        for _ in range(int(SETTLE_SECONDS / SETTLE_STEP)):
+            before = self.cpu_seconds()
+            time.sleep(SETTLE_STEP)
+            if self.cpu_seconds() - before <= IDLE_CORES * SETTLE_STEP:
+                break
 
 
 @contextmanager
-def running(models: Path, *arguments: str) -> Iterator[Subject]:
-    """Starts ``potoo serve`` over a model repository, on a free port."""
+def running(models: Path, *arguments: str, tree: Path = ROOT) -> Iterator[Subject]:
+    """Starts ``potoo serve`` over a model repository, on a free port.
+
+    Args:
+        arguments: more for ``potoo serve``.
+        tree: whose code runs; this one's by default.
+
+    Raises:
+        DoesNotStart: if it ends before it is ready.
+    """
     with tempfile.TemporaryDirectory() as name:
         potoo = [sys.executable, "-m", "service"]
         place = ["--data-dir", f"{name}/data"]
         command = [*potoo, "serve", "--port", "0", "--models", str(models), *place, *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(tree)}
         began = time.perf_counter()
         with (Path(name) / "log").open("w") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=tree, env=environment
+            )
         try:
             assert process.stdout is not None
             line = ""
             while "Potoo is ready" not in line:
                 line = process.stdout.readline()
                 if not line:
-                    raise RuntimeError((Path(name) / "log").read_text())
+                    raise DoesNotStart(end_of(Path(name) / "log"))
             start = time.perf_counter() - began
             token = subprocess.run(
                 [*potoo, "token", "--user", "admin", "--ttl", "8h", *place],
                 capture_output=True,
                 text=True,
                 check=True,
+                cwd=tree,
+                env=environment,
             ).stdout.strip()
             yield Subject(line.split()[-1], token, start, psutil.Process(process.pid))
         finally:
-            process.terminate()
-            process.wait(30)
+            stop(process)
+
+
+def stop(process: subprocess.Popen[str], patience: float = 30) -> None:
+    """Asks a server to end, and ends what is left of its process tree so many seconds later."""
+    with process:
+        try:
+            tree = _tree(psutil.Process(process.pid))
+        except psutil.NoSuchProcess:
+            return
+        process.terminate()
+        for survivor in psutil.wait_procs(tree, timeout=patience)[1]:
+            survivor.kill()
+
+
+def end_of(log: Path, lines: int = 20) -> str:
+    """The last lines of a log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _tree(root: psutil.Process) -> list[psutil.Process]:
+    return [root, *root.children(recursive=True)]

@@ -1,0 +1,1 @@
+"""Other servers on the same job, each in an environment of its own: ``make bench-peers``."""

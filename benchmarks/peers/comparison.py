@@ -1,0 +1,203 @@
+"""Potoo, the bare loop and the peers on one model, in turn, each server started anew a round.
+
+Anew, because a server that idles beside the one that is measured would take its share of the cores
+(some poll) and of the memory.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import httpx
+import psutil
+
+from benchmarks import bare_loop, models, photo, subject
+from benchmarks.measuring import Samples, ratio, rounded, under_load, warm_up
+from benchmarks.peers import environments, servers
+from benchmarks.peers.environments import NotInstalled
+from benchmarks.peers.servers import Peer, Variant
+from benchmarks.rounds import loop_title
+from benchmarks.subject import DoesNotStart, Subject
+from service.core.pool import usable_cores
+
+POTOO = "Potoo"
+TRIAL_CLIENTS = 32
+LARGE_CLIENTS = 8
+Start = Callable[[], AbstractContextManager[Subject]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long, how often, how many clients."""
+
+    seconds: float
+    rounds: int
+    clients: tuple[int, ...]
+    trial_seconds: float
+
+
+@dataclass(slots=True)
+class Compared:
+    """What one model gave. By title of a server, then by load; ``failed`` says why, by title."""
+
+    bare: dict[str, Samples] = field(default_factory=dict)
+    servers: dict[str, dict[str, Samples]] = field(default_factory=dict)
+    trials: dict[str, dict[str, float]] = field(default_factory=dict)
+    chosen: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def share_of_bare_loop(self, title: str, load: str) -> float | None:
+        """Of the loop with the same preprocessing as the server has, and the same photo."""
+        kind = "better" if title == POTOO or title.endswith("better") else "textbook"
+        form = photo.LARGE_TITLE if load.endswith(photo.LARGE_TITLE) else ""
+        samples = self.servers[title][load]
+        return ratio(samples, self.bare[loop_title(kind, form)], "per_second")
+
+    def potoo_over(self, title: str, load: str) -> float | None:
+        """Potoo's requests a second over another's."""
+        other = self.servers[title][load]
+        return ratio(self.servers[POTOO][load], other, "per_second")
+
+    def as_json(self) -> dict[str, object]:
+        """Every sample, and the ratios."""
+        complete = POTOO in self.servers
+        return {
+            "bare_loop": self.bare,
+            "servers": self.servers,
+            "trials_per_second": self.trials,
+            "chosen": self.chosen,
+            "failed": self.failed,
+            "share_of_bare_loop": {
+                title: {load: rounded(self.share_of_bare_loop(title, load)) for load in loads}
+                for title, loads in self.servers.items()
+            },
+            "potoo_over": {
+                title: {load: rounded(self.potoo_over(title, load)) for load in loads}
+                for title, loads in self.servers.items()
+                if complete and title != POTOO
+            },
+        }
+
+
+def compare(name: str, plan: Plan) -> Compared:
+    """Everything on one model."""
+    compared = Compared()
+    with models.assembled(name) as folder:
+        version = folder / name / "1"
+        starts = _starts(folder, version, plan, compared)
+        for number in range(plan.rounds):
+            progress = f"{name}: round {number + 1} of {plan.rounds}"
+            for form in ("", photo.LARGE_TITLE):
+                for kind in bare_loop.KINDS:
+                    title = loop_title(kind, form)
+                    print(f"{progress}, bare loop, {title}", file=sys.stderr)
+                    sample = bare_loop.run(version, kind, plan.seconds, is_large=bool(form))
+                    compared.bare.setdefault(title, []).append(sample)
+            for title, start in starts.items():
+                if title not in compared.failed:
+                    print(f"{progress}, {title}", file=sys.stderr)
+                    _measure(title, start, plan, compared)
+    return compared
+
+
+def _measure(title: str, start: Start, plan: Plan, compared: Compared) -> None:
+    """One server under every load; one that fails is left out from then on."""
+    small, large = photo.jpeg(), photo.large_jpeg()
+    loads = {f"{clients} clients": (small, clients) for clients in plan.clients}
+    loads[f"{LARGE_CLIENTS} clients, {photo.LARGE_TITLE}"] = (large, LARGE_CLIENTS)
+    try:
+        with start() as server:
+            warm_up(server, small)
+            seen = {
+                load: under_load(server, body, clients, plan.seconds)
+                for load, (body, clients) in loads.items()
+            }
+    except DoesNotStart as error:
+        _leave_out(title, f"does not start: {error}", compared)
+        return
+    except (subprocess.CalledProcessError, psutil.NoSuchProcess) as error:
+        _leave_out(title, f"ended under load: {error}", compared)
+        return
+    for load, sample in seen.items():
+        compared.servers.setdefault(title, {}).setdefault(load, []).append(sample)
+
+
+def _leave_out(title: str, why: str, compared: Compared) -> None:
+    """From now on, and from what was measured so far: rounds must be complete to be compared."""
+    compared.failed[title] = why
+    compared.servers.pop(title, None)
+
+
+def _starts(folder: Path, version: Path, plan: Plan, compared: Compared) -> dict[str, Start]:
+    """How to start each server that runs here and gives Potoo's answer."""
+    starts: dict[str, Start] = {POTOO: partial(subject.running, folder)}
+    with starts[POTOO]() as potoo:
+        expected = best_class(potoo)
+    for peer in servers.PEERS:
+        try:
+            python = environments.install(peer.package)
+        except NotInstalled as error:
+            compared.failed[peer.title] = f"does not install: {error}"
+            continue
+        variant = _best_variant(peer, python, version, plan, compared)
+        if variant is None:
+            continue
+        compared.chosen[peer.title] = str(variant)
+        for kind in bare_loop.KINDS:
+            title = f"{peer.title}, {kind}"
+            start = partial(servers.running, peer, python, version, kind, variant)
+            if why := _disagreement(start, expected):
+                compared.failed[title] = why
+            else:
+                starts[title] = start
+    return starts
+
+
+def _best_variant(
+    peer: Peer, python: Path, version: Path, plan: Plan, compared: Compared
+) -> Variant | None:
+    """The way to run a peer that answers most, by a short trial of each."""
+    tried: dict[Variant, float] = {}
+    failures = []
+    for variant in peer.variants(usable_cores()):
+        print(f"trial of {peer.title}, {variant}", file=sys.stderr)
+        try:
+            with servers.running(peer, python, version, "textbook", variant) as server:
+                warm_up(server, photo.jpeg())
+                seen = under_load(server, photo.jpeg(), TRIAL_CLIENTS, plan.trial_seconds)
+                tried[variant] = seen["per_second"]
+        except DoesNotStart as error:
+            failures.append(str(error))
+    if not tried:
+        compared.failed[peer.title] = f"does not start: {failures[-1]}"
+        return None
+    compared.trials[peer.title] = {str(key): round(rate, 1) for key, rate in tried.items()}
+    return max(tried, key=lambda variant: tried[variant])
+
+
+def _disagreement(start: Start, expected: int) -> str | None:
+    """Why a server is not comparable, or None if it names the class that Potoo names."""
+    try:
+        with start() as server:
+            found = best_class(server)
+    except DoesNotStart as error:
+        return f"does not start: {error}"
+    return None if found == expected else f"answers class {found}, Potoo {expected}"
+
+
+def best_class(server: Subject) -> int:
+    """The index of the best class of the photo."""
+    headers = {"content-type": "image/jpeg"}
+    if server.token:
+        headers["authorization"] = f"Bearer {server.token}"
+    answer = httpx.post(server.endpoint, content=photo.jpeg(), headers=headers, trust_env=False)
+    found = answer.raise_for_status().json()
+    predictions = found["predictions"] if isinstance(found, dict) else found
+    index: int = predictions[0]["index"]
+    return index

@@ -1,0 +1,19 @@
+"""FastAPI, as tutorials write it: a plain function, which runs on FastAPI's thread pool."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Body, FastAPI
+
+from benchmarks.peers.work import Classifier, job
+from benchmarks.textbook import Best
+
+app = FastAPI()
+classifier = Classifier(job())
+
+
+@app.post("/predict")
+def predict(photo: Annotated[bytes, Body(media_type="image/jpeg")]) -> Best:
+    """One photo."""
+    return classifier.answer([classifier.prepare(photo)])[0]

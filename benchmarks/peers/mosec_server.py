@@ -1,0 +1,46 @@
+"""mosec, as its examples are written: one stage that decodes, runs and answers."""
+
+from __future__ import annotations
+
+from mosec import Server, Worker  # type: ignore[import-not-found]
+
+from benchmarks.peers.work import Classifier, job
+from benchmarks.textbook import Best
+
+JOB = job()
+WAIT_MS = 10
+
+
+class Classify(Worker):  # type: ignore[misc]
+    """Takes a body as it is, answers in JSON."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = Classifier(JOB)
+
+    def deserialize(self, data: bytes) -> bytes:
+        """The body is the photo."""
+        return data
+
+    def forward(self, data: bytes) -> Best:
+        """One photo."""
+        return self.classifier.answer([self.classifier.prepare(data)])[0]
+
+
+class ClassifyBatch(Classify):
+    """The same where mosec makes batches."""
+
+    def forward(self, data: list[bytes]) -> list[Best]:  # type: ignore[override]
+        """Several photos."""
+        return self.classifier.answer([self.classifier.prepare(photo) for photo in data])
+
+
+if __name__ == "__main__":
+    server = Server()
+    if JOB.batch == 1:
+        server.append_worker(Classify, num=JOB.workers)
+    else:
+        server.append_worker(
+            ClassifyBatch, num=JOB.workers, max_batch_size=JOB.batch, max_wait_time=WAIT_MS
+        )
+    server.run()

@@ -1,0 +1,1 @@
+"""The parts of the benchmarks that can be right or wrong without measuring anything."""

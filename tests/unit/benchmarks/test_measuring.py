@@ -1,0 +1,118 @@
+"""What is made of samples, and what people and files are told of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from benchmarks import photo, plots, results
+from benchmarks.measuring import Samples, ratio
+from benchmarks.peers import tables as peer_tables
+from benchmarks.peers.comparison import POTOO, Compared
+from benchmarks.rounds import Measured
+from benchmarks.tables import COLUMNS, TITLE_WIDTH, row, table
+
+RATES = st.lists(st.floats(1, 1e4), min_size=1, max_size=9)
+
+
+def samples(*rates: float) -> Samples:
+    others = {"cpu_ms": 3.0, "p50_ms": 5.0, "p99_ms": 9.0, "errors": 0.0}
+    memory = {"memory_mib": 170.0, "proportional_mib": 140.0, "generator_cores": 0.02}
+    return [{"per_second": rate, **others, **memory} for rate in rates]
+
+
+def measured() -> Measured:
+    bare = {"better": samples(800, 810), "textbook": samples(700, 710)}
+    found = Measured(bare=bare, server={1: samples(300, 310), 32: samples(600, 640)})
+    found.others = {"2 workers": {1: samples(310, 300), 32: samples(0, 0)}}
+    found.failed = {"v0.0": "Traceback\nModuleNotFoundError: No module named 'service'"}
+    return found
+
+
+def compared() -> Compared:
+    large = f"8 clients, {photo.LARGE_TITLE}"
+    kinds = {kind: samples(800, 810) for kind in ("better", "textbook")}
+    found = Compared(bare={**kinds, **{f"{kind}, 12 megapixels": kinds[kind] for kind in kinds}})
+    found.servers = {
+        POTOO: {"32 clients": samples(600, 640), large: samples(100, 110)},
+        "mosec, textbook": {"32 clients": samples(500, 500), large: samples(0, 0)},
+    }
+    found.failed = {"LitServe": "does not install: no such version"}
+    return found
+
+
+@given(rates=RATES, drift=st.lists(st.floats(0.1, 10), min_size=9, max_size=9))
+def test_a_drift_that_meets_both_alike_does_not_change_a_ratio(
+    rates: list[float], drift: list[float]
+) -> None:
+    reference = samples(*(rate * factor for rate, factor in zip(rates, drift, strict=False)))
+    twice = samples(*(2 * rate * factor for rate, factor in zip(rates, drift, strict=False)))
+    assert ratio(twice, reference, "per_second") == pytest.approx(2)
+
+
+def test_there_is_no_ratio_to_what_never_answered() -> None:
+    assert ratio(samples(5, 7), samples(0, 0), "per_second") is None
+    assert ratio(samples(5, 8), samples(0, 4), "per_second") == 2
+
+
+def test_a_row_stands_under_its_columns() -> None:
+    line = row("server", samples(600, 640, 620), 0.775)
+    assert line.split() == ["server", "620.0", "77.5%", "3.00", "5.0", "9.0", "170", "2.0%"]
+    assert len(line) == TITLE_WIDTH + len(COLUMNS)
+
+
+def test_errors_and_missing_answers_cannot_be_overlooked() -> None:
+    failing = samples(600, 640)
+    failing[1]["errors"] = 3
+    assert row("server", failing, 0.7).endswith("3 ERRORS")
+    assert row("server", samples(0, 0), None).endswith("no answer in time")
+
+
+def test_the_table_tells_of_what_did_not_start() -> None:
+    lines = table("everyday", measured(), 2).splitlines()
+    assert any(line.startswith("v0.0: ") and "No module named" in line for line in lines)
+    assert any(line.startswith("server / 2 workers,  1 clients") for line in lines)
+
+
+def test_the_table_of_peers_says_how_far_ahead_potoo_is() -> None:
+    lines = peer_tables.table("everyday", compared(), 2).splitlines()
+    (peer,) = (line for line in lines if line.startswith("mosec, textbook, 32 clients"))
+    assert peer.endswith("1.24x")
+    assert "LitServe: does not install: no such version" in lines
+
+
+def test_figures_survive_the_way_into_a_file() -> None:
+    found = json.loads(json.dumps(measured().as_json(), allow_nan=False))
+    assert found["share_of_bare_loop"]["32"] == pytest.approx(0.77, abs=0.01)
+    assert found["server_over"]["2 workers"]["32"]["per_second"] is None
+    assert found["server_over"]["2 workers"]["1"]["per_second"] == pytest.approx(1, abs=0.01)
+    peers = json.loads(json.dumps(compared().as_json(), allow_nan=False))
+    assert peers["potoo_over"]["mosec, textbook"]["32 clients"] == pytest.approx(1.24)
+
+
+def test_plots_are_drawn_of_what_is_there(tmp_path: Path) -> None:
+    plots.server({"everyday": measured(), "other": measured()}, tmp_path / "http.png")
+    plots.peers({"everyday": compared()}, tmp_path / "peers.png")
+    for name in ("http.png", "peers.png"):
+        with Image.open(tmp_path / name) as image:
+            colours = image.convert("RGB").getcolors(2**24)
+        assert colours is not None
+        assert any(colour == (0, 0x72, 0xB2) for _, colour in colours), "Potoo's blue is missing"
+
+
+def test_nothing_measured_draws_nothing(tmp_path: Path) -> None:
+    plots.server({}, tmp_path / "http.png")
+    plots.peers({"everyday": Compared(failed={POTOO: "does not start"})}, tmp_path / "peers.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_result_overwrites_another(tmp_path: Path) -> None:
+    paths = [results.write("http", {"number": number}, tmp_path) for number in range(3)]
+    assert [json.loads(path.read_text())["number"] for path in paths] == [0, 1, 2]
+    assert sorted(tmp_path.glob("*-http*.json")) == sorted(paths)
+    assert {"when", "commit", "machine", "photo"} <= json.loads(paths[0].read_text()).keys()
