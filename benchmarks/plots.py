@@ -65,7 +65,7 @@ def peers(compared: Mapping[str, Compared], path: Path) -> None:
         small: f"{photo.SIZE[0]} x {photo.SIZE[1]}, {small}",
         f"{LARGE_CLIENTS} clients, {photo.LARGE_TITLE}": f"12 megapixels, {LARGE_CLIENTS} clients",
     }
-    title = "The same photo and model in other servers: requests a second (99th percentile)"
+    title = "Requests a second (and p99) on the same photo and model"
     figure = _figure(1.4 * PANEL * len(shown), 2 * 3.2, title)
     places = ((load, name) for load in loads for name in shown)
     for number, (load, name) in enumerate(places, 1):

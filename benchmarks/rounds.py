@@ -86,7 +86,7 @@ def measure(name: str, plan: Plan) -> Measured:
         for number in range(plan.rounds):
             progress = f"{name}: round {number + 1} of {plan.rounds}"
             _bare_loops(folder / name / "1", plan, measured, progress)
-            _clients(name, server, others, plan, measured, progress)
+            _clients(name, server, others, plan, measured, number)
             if name != models.RESNET:
                 _forms(server, plan, measured, progress)
     return measured
@@ -128,19 +128,21 @@ def _clients(
     others: Mapping[str, Subject],
     plan: Plan,
     measured: Measured,
-    progress: str,
+    number: int,
 ) -> None:
+    """The server and those beside it, right after each other and every other round backwards."""
     body = photo.jpeg()
+    turns = [(server, measured.server)]
+    turns += [(other, measured.others.setdefault(title, {})) for title, other in others.items()]
+    if number % 2:
+        turns.reverse()
     for clients in plan.clients:
         if name == models.RESNET and clients not in RESNET_CLIENTS:
             continue
-        print(f"{progress}, clients: {clients}", file=sys.stderr)
-        sample = under_load(server, body, clients, plan.seconds)
-        measured.server.setdefault(clients, []).append(sample)
-        for title, other in others.items():
-            print(f"{progress}, clients: {clients}, {title}", file=sys.stderr)
-            sample = under_load(other, body, clients, plan.seconds)
-            measured.others.setdefault(title, {}).setdefault(clients, []).append(sample)
+        print(f"{name}: round {number + 1}, clients: {clients}", file=sys.stderr)
+        for each, seen in turns:
+            sample = under_load(each, body, clients, plan.seconds)
+            seen.setdefault(clients, []).append(sample)
 
 
 def _forms(server: Subject, plan: Plan, measured: Measured, progress: str) -> None:

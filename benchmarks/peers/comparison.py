@@ -1,14 +1,14 @@
 """Potoo, the bare loop and the peers on one model, in turn, each server started anew a round.
 
-Anew, because a server that idles beside the one that is measured would take its share of the cores
-(some poll) and of the memory.
+Every other round goes backwards. Anew, because a server that idles beside the one that is measured
+would take its share of the cores (some poll) and of the memory.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +29,10 @@ from service.core.pool import usable_cores
 POTOO = "Potoo"
 TRIAL_CLIENTS = 32
 LARGE_CLIENTS = 8
+WARM_SECONDS = 2
+"""The second process of a peer may still be loading when the first has answered."""
+WORTH_BATCHING = 1.05
+"""Batches make a client that is alone wait: who gains less by them would leave them off."""
 Start = Callable[[], AbstractContextManager[Subject]]
 
 
@@ -93,27 +97,35 @@ def compare(name: str, plan: Plan) -> Compared:
         starts = _starts(folder, version, plan, compared)
         for number in range(plan.rounds):
             progress = f"{name}: round {number + 1} of {plan.rounds}"
-            for form in ("", photo.LARGE_TITLE):
-                for kind in bare_loop.KINDS:
-                    title = loop_title(kind, form)
-                    print(f"{progress}, bare loop, {title}", file=sys.stderr)
-                    sample = bare_loop.run(version, kind, plan.seconds, is_large=bool(form))
-                    compared.bare.setdefault(title, []).append(sample)
-            for title, start in starts.items():
-                if title not in compared.failed:
-                    print(f"{progress}, {title}", file=sys.stderr)
-                    _measure(title, start, plan, compared)
+            turns = [partial(_bare_loops, version, plan, compared, progress)]
+            turns += [
+                partial(_measure, title, start, plan, compared, progress)
+                for title, start in starts.items()
+                if title not in compared.failed
+            ]
+            for turn in turns if number % 2 == 0 else reversed(turns):
+                turn()
     return compared
 
 
-def _measure(title: str, start: Start, plan: Plan, compared: Compared) -> None:
+def _bare_loops(version: Path, plan: Plan, compared: Compared, progress: str) -> None:
+    for form in ("", photo.LARGE_TITLE):
+        for kind in bare_loop.KINDS:
+            title = loop_title(kind, form)
+            print(f"{progress}, bare loop, {title}", file=sys.stderr)
+            sample = bare_loop.run(version, kind, plan.seconds, is_large=bool(form))
+            compared.bare.setdefault(title, []).append(sample)
+
+
+def _measure(title: str, start: Start, plan: Plan, compared: Compared, progress: str) -> None:
     """One server under every load; one that fails is left out from then on."""
+    print(f"{progress}, {title}", file=sys.stderr)
     small, large = photo.jpeg(), photo.large_jpeg()
     loads = {f"{clients} clients": (small, clients) for clients in plan.clients}
     loads[f"{LARGE_CLIENTS} clients, {photo.LARGE_TITLE}"] = (large, LARGE_CLIENTS)
     try:
         with start() as server:
-            warm_up(server, small)
+            warm_up(server, small, WARM_SECONDS)
             seen = {
                 load: under_load(server, body, clients, plan.seconds)
                 for load, (body, clients) in loads.items()
@@ -169,7 +181,7 @@ def _best_variant(
         print(f"trial of {peer.title}, {variant}", file=sys.stderr)
         try:
             with servers.running(peer, python, version, "textbook", variant) as server:
-                warm_up(server, photo.jpeg())
+                warm_up(server, photo.jpeg(), WARM_SECONDS)
                 seen = under_load(server, photo.jpeg(), TRIAL_CLIENTS, plan.trial_seconds)
                 tried[variant] = seen["per_second"]
         except DoesNotStart as error:
@@ -178,7 +190,16 @@ def _best_variant(
         compared.failed[peer.title] = f"does not start: {failures[-1]}"
         return None
     compared.trials[peer.title] = {str(key): round(rate, 1) for key, rate in tried.items()}
-    return max(tried, key=lambda variant: tried[variant])
+    return best_of(tried)
+
+
+def best_of(tried: Mapping[Variant, float]) -> Variant:
+    """The way with the most requests a second; one with batches only if they gain something."""
+
+    def merit(variant: Variant) -> float:
+        return tried[variant] / (WORTH_BATCHING if variant.batch > 1 else 1)
+
+    return max(tried, key=merit)
 
 
 def _disagreement(start: Start, expected: int) -> str | None:

@@ -13,7 +13,8 @@ from PIL import Image
 from benchmarks import photo, plots, results
 from benchmarks.measuring import Samples, ratio
 from benchmarks.peers import tables as peer_tables
-from benchmarks.peers.comparison import POTOO, Compared
+from benchmarks.peers.comparison import POTOO, Compared, best_of
+from benchmarks.peers.servers import Variant
 from benchmarks.rounds import Measured
 from benchmarks.tables import COLUMNS, TITLE_WIDTH, row, table
 
@@ -64,6 +65,13 @@ def test_a_row_stands_under_its_columns() -> None:
     line = row("server", samples(600, 640, 620), 0.775)
     assert line.split() == ["server", "620.0", "77.5%", "3.00", "5.0", "9.0", "170", "2.0%"]
     assert len(line) == TITLE_WIDTH + len(COLUMNS)
+
+
+def test_a_peer_runs_with_batches_only_if_they_gain_something() -> None:
+    single, batches = Variant(2, 1), Variant(2, 1, batch=8)
+    assert best_of({single: 100, batches: 104}) is single
+    assert best_of({single: 100, batches: 120}) is batches
+    assert best_of({Variant(1, 2): 101, single: 100, batches: 90}) == Variant(1, 2)
 
 
 def test_errors_and_missing_answers_cannot_be_overlooked() -> None:
