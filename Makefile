@@ -7,7 +7,7 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit bench bench-peers bench-locks image lock everyday clean
+.PHONY: help setup serve test fmt lint type arch unit bench bench-overload bench-peers bench-soak bench-locks image lock everyday clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,8 +59,14 @@ arch: $(VENV)/.tested ## imports flow down, never up (import-linter)
 bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wrk)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-overload: $(VENV)/.tested ## goodput when more is asked than can be done, as a curve
+	$(BIN)/python -m benchmarks.overload $(ARGS)
+
 bench-peers: $(VENV)/.tested ## the same against other servers, each in an environment of its own
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+bench-soak: $(VENV)/.tested ## a day's worth of requests in minutes; does memory grow?
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 image: ## build the container image
 	docker build --tag potoo:$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])') .
