@@ -23,7 +23,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -138,28 +138,35 @@ class Batcher(Generic[Raw, Ready, Answer]):
             NotReady: while closing.
             ServiceError: whatever ``prepare`` or ``run`` raised for this item.
         """
-        if self._is_closing:
-            message = "The model is being stopped."
-            raise NotReady(message, retry_after=5)
-        if self._depth >= self._policy.queue_capacity:
-            self._on_reject("queue_full")
-            message = "The queue of this model is full."
-            raise Overloaded(message, retry_after=1)
-        now = self._clock()
-        if now >= deadline:
-            self._on_reject("deadline")
-            raise DeadlineExceeded
-        item: _Item[Raw, Ready, Answer] = _Item(raw, self._loop.create_future(), deadline, now)
-        with self._lock:
-            self._refuse_if_late(owner, priority, deadline - now)
-            self._waiting.push(item, owner, priority)
-        self._count(+1)
-        self._pool.submit(self._step)
-        timer = self._loop.call_later(deadline - now, self._expire, item)
+        (item,) = self._accept((raw,), deadline, owner, priority)
+        timer = self._loop.call_later(item.deadline - item.accepted, self._expire, item)
         try:
             return await item.future
         finally:
             timer.cancel()
+
+    async def submit_all(
+        self,
+        raws: Sequence[Raw],
+        deadline: float,
+        *,
+        owner: str = "",
+        priority: Priority = Priority.NORMAL,
+    ) -> list[Outcome[Answer]]:
+        """The same for items that belong together: all of them are accepted, or none is.
+
+        They wait and run as any others do. The first that fails fails the call, and what is left of
+        the others is not worked on any more.
+        """
+        items = self._accept(raws, deadline, owner, priority)
+        first = items[0]
+        timer = self._loop.call_later(first.deadline - first.accepted, self._expire, *items)
+        try:
+            return await asyncio.gather(*(item.future for item in items))
+        finally:
+            timer.cancel()
+            for item in items:
+                item.future.cancel()
 
     async def close(self) -> None:
         """Refuses new items and returns once every accepted one is settled."""
@@ -167,19 +174,47 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if self._depth:
             await self._drained.wait()
 
-    def _expected_wait(self, owner: str, priority: Priority) -> float:
-        """About how many seconds a new item would wait, by what others cost lately."""
+    def _accept(
+        self, raws: Sequence[Raw], deadline: float, owner: str, priority: Priority
+    ) -> list[_Item[Raw, Ready, Answer]]:
+        """Admission: all of them, or an error."""
+        if self._is_closing:
+            message = "The model is being stopped."
+            raise NotReady(message, retry_after=5)
+        if self._depth + len(raws) > self._policy.queue_capacity:
+            self._on_reject("queue_full")
+            message = "The queue of this model is full."
+            raise Overloaded(message, retry_after=1)
+        now = self._clock()
+        if now >= deadline:
+            self._on_reject("deadline")
+            raise DeadlineExceeded
+        items: list[_Item[Raw, Ready, Answer]] = [
+            _Item(raw, self._loop.create_future(), deadline, now) for raw in raws
+        ]
+        with self._lock:
+            self._refuse_if_late(owner, priority, deadline - now, len(items))
+            for item in items:
+                self._waiting.push(item, owner, priority)
+        self._count(len(items))
+        for _ in items:
+            self._pool.submit(self._step)
+        return items
+
+    def _expected_wait(self, owner: str, priority: Priority, count: int) -> float:
+        """About how many seconds the last of ``count`` new items would wait for others."""
         busy = max(0, self._depth - len(self._waiting))
         # Those being worked on are half done on average.
-        ahead = self._waiting.ahead_of(owner, priority) + busy / 2
+        ahead = self._waiting.ahead_of(owner, priority, count) + busy / 2
         seconds = self._prepare_seconds + self._run_seconds
         return ahead * seconds / max(1, self._pool.size)
 
-    def _refuse_if_late(self, owner: str, priority: Priority, allowed: float) -> None:
+    def _refuse_if_late(self, owner: str, priority: Priority, allowed: float, count: int) -> None:
         if not self._depth:
             return
-        wait = self._expected_wait(owner, priority)
-        own = self._prepare_seconds + self._run_seconds
+        wait = self._expected_wait(owner, priority, count)
+        rounds = max(1.0, count / max(1, self._pool.size))
+        own = rounds * (self._prepare_seconds + self._run_seconds)
         # What could not be done in that time on an idle server is not late because of others.
         if own <= allowed < wait + own:
             self._on_reject("would_be_late")
@@ -192,10 +227,12 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if self._is_closing and not self._depth:
             self._drained.set()
 
-    def _expire(self, item: _Item[Raw, Ready, Answer]) -> None:
-        if not item.future.done():
+    def _expire(self, *items: _Item[Raw, Ready, Answer]) -> None:
+        late = [item for item in items if not item.future.done()]
+        if late:
             self._on_reject("deadline")
-            item.future.set_exception(DeadlineExceeded())
+            # The others of a call that waits for all of them are dropped with it.
+            late[0].future.set_exception(DeadlineExceeded())
 
     # On the pool's threads from here on.
 

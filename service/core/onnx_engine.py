@@ -64,6 +64,7 @@ class OnnxEngine:
         self._outputs = [manifest.output.name]
         batch = manifest.input.batch
         self._batch = None if batch == "dynamic" else batch
+        self.output_shape: tuple[int, ...] = ()
         if lone_threads > threads and self._run_seconds(manifest) >= worth_seconds:
             self._lone_session = _session(model, lone_threads)
 
@@ -85,10 +86,8 @@ class OnnxEngine:
         except Exception as error:
             raise InferenceFailed from error
         output = cast("NDArray[np.float32]", outputs[0])
-        output_NK = output.reshape(len(output), -1)[:count]
-        if not np.isfinite(output_NK).all():
-            raise InferenceFailed
-        return output_NK
+        self.output_shape = output.shape[1:]
+        return output.reshape(len(output), -1)[:count]
 
     @property
     def shares_cores(self) -> bool:

@@ -43,6 +43,7 @@ REALM = "potoo"
 STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.INVALID_PARAMETER: 422,
+    ErrorCode.INVALID_TENSOR: 400,
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.INVALID_CREDENTIALS: 401,
     ErrorCode.INSUFFICIENT_SCOPE: 403,
@@ -58,6 +59,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
     ErrorCode.UNSUPPORTED_IMAGE: 415,
     ErrorCode.INVALID_IMAGE: 422,
+    ErrorCode.UNSUPPORTED: 501,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.OVERLOADED: 503,
     ErrorCode.NOT_READY: 503,
