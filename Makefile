@@ -7,7 +7,7 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit bench image lock everyday clean
+.PHONY: help setup serve test fmt lint type arch unit bench image lock clients everyday clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,7 @@ lock: ## remake the hash-checked locks from pyproject.toml
 	$(COMPILE) pyproject.toml --group dev --group build -c requirements.txt \
 	  -c requirements-build.txt --output-file requirements-dev.txt
 	$(COMPILE) --group training --output-file requirements-training.txt
+	$(COMPILE) --group clients --output-file requirements-clients.txt
 
 # Training has an environment of its own: PyTorch is pinned by version, not by hash, because its
 # builds for CPU and GPU come from different files.
@@ -80,8 +81,16 @@ $(VENV)-training/.trained: requirements-training.txt
 	$(VENV)-training/bin/python -m pip --quiet install --require-hashes -r requirements-training.txt
 	@touch $@
 
+# Other people's clients need older packages than we do, so they have an environment of their own.
+$(VENV)-clients/.installed: requirements-clients.txt
+	$(PYTHON) -m venv $(VENV)-clients
+	$(VENV)-clients/bin/python -m pip --quiet install --require-hashes -r requirements-clients.txt
+	@touch $@
+
+clients: $(VENV)-clients/.installed ## install tritonclient and kserve, for the tests that use them
+
 everyday: $(VENV)-training/.trained ## train the shipped classifier (ARGS="--data DIR --teacher FILE")
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)
 
 clean: ## remove what the other verbs made
-	rm -rf $(VENV) $(VENV)-training .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-training $(VENV)-clients .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
