@@ -7,7 +7,7 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit bench bench-overload bench-peers bench-soak bench-locks image lock everyday clean
+.PHONY: help setup serve test fmt lint type arch unit bench bench-overload bench-peers bench-soak bench-locks image lock clients everyday clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,7 @@ lock: ## remake the hash-checked locks from pyproject.toml
 	$(COMPILE) pyproject.toml --group dev --group build -c requirements.txt \
 	  -c requirements-build.txt --output-file requirements-dev.txt
 	$(COMPILE) --group training --output-file requirements-training.txt
+	$(COMPILE) --group clients --output-file requirements-clients.txt
 
 bench-locks: ## remake the locks of bench-peers, with the newest servers
 	for peer in benchmarks/peers/*.in; do \
@@ -93,8 +94,16 @@ $(VENV)-training/.trained: requirements-training.txt
 	$(VENV)-training/bin/python -m pip --quiet install --require-hashes -r requirements-training.txt
 	@touch $@
 
+# Other people's clients need older packages than we do, so they have an environment of their own.
+$(VENV)-clients/.installed: requirements-clients.txt
+	$(PYTHON) -m venv $(VENV)-clients
+	$(VENV)-clients/bin/python -m pip --quiet install --require-hashes -r requirements-clients.txt
+	@touch $@
+
+clients: $(VENV)-clients/.installed ## install tritonclient and kserve, for the tests that use them
+
 everyday: $(VENV)-training/.trained ## train the shipped classifier (ARGS="--data DIR --teacher FILE")
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)
 
 clean: ## remove what the other verbs made
-	rm -rf $(VENV) $(VENV)-training $(VENV)-peers .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-training $(VENV)-peers $(VENV)-clients .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

@@ -37,6 +37,8 @@ STAGE_BUCKETS = (
 )
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+PROTOCOLS = ("http", "v2")
+"""By which models are asked: ``/v1``, and the Open Inference Protocol over HTTP."""
 REJECTIONS = (
     *("queue_full", "would_be_late", "deadline"),
     *("body_budget", "connections", "slow_client", "bad_http"),
@@ -59,7 +61,7 @@ class ModelSeries(NamedTuple):
     batch_size: Histogram
     queue_depth: Gauge
     ready: Gauge
-    predictions: Counter
+    predictions: Callable[[str], Counter]
     abstentions: Counter
     reject: Callable[[str], None]
 
@@ -148,7 +150,10 @@ class Metrics:
             registry=self.registry,
         )
         self._predictions = Counter(
-            "potoo_predictions", "Images classified.", ["model"], registry=self.registry
+            "potoo_predictions",
+            "Images classified, and items of tensors run.",
+            ["model", "protocol"],
+            registry=self.registry,
         )
         self._abstentions = Counter(
             "potoo_abstentions",
@@ -218,12 +223,19 @@ class Metrics:
     def model(self, name: str, version: int, sha256: str) -> ModelSeries:
         """The series of a served model."""
         self._model_info.labels(name, str(version), sha256).set(1)
+
+        @functools.cache
+        def predictions(protocol: str) -> Counter:
+            return self._predictions.labels(name, protocol)
+
+        for protocol in PROTOCOLS:
+            predictions(protocol)
         return ModelSeries(
             {stage: self._stage.labels(name, stage) for stage in STAGES},
             self._batch_size.labels(name),
             self._queue_depth.labels(name),
             self._model_ready.labels(name),
-            self._predictions.labels(name),
+            predictions,
             self._abstentions.labels(name),
             self.reject,
         )

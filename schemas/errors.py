@@ -5,7 +5,8 @@
     ServiceError
     ├── CallerError                 the caller can mend it; the same request fails again
     │   ├── InvalidRequest          invalid_request, with the places that are wrong
-    │   │   └── InvalidParameter    invalid_parameter
+    │   │   ├── InvalidParameter    invalid_parameter
+    │   │   └── InvalidTensor       invalid_tensor
     │   ├── Unauthenticated         unauthenticated
     │   │   └── InvalidCredentials  invalid_credentials
     │   ├── InsufficientScope       insufficient_scope
@@ -20,7 +21,8 @@
     │   │   └── ImageTooLarge       image_too_large
     │   ├── UnsupportedMediaType    unsupported_media_type
     │   │   └── UnsupportedImage    unsupported_image
-    │   └── InvalidImage            invalid_image
+    │   ├── InvalidImage            invalid_image
+    │   └── Unsupported             unsupported
     ├── CapacityError               the same request may succeed later
     │   ├── RateLimited             rate_limited
     │   ├── Overloaded              overloaded
@@ -43,6 +45,7 @@ class ErrorCode(StrEnum):
 
     INVALID_REQUEST = "invalid_request"
     INVALID_PARAMETER = "invalid_parameter"
+    INVALID_TENSOR = "invalid_tensor"
     UNAUTHENTICATED = "unauthenticated"
     INVALID_CREDENTIALS = "invalid_credentials"
     INSUFFICIENT_SCOPE = "insufficient_scope"
@@ -58,6 +61,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNSUPPORTED_IMAGE = "unsupported_image"
     INVALID_IMAGE = "invalid_image"
+    UNSUPPORTED = "unsupported"
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     NOT_READY = "not_ready"
@@ -114,6 +118,13 @@ class InvalidParameter(InvalidRequest):
 
     code = ErrorCode.INVALID_PARAMETER
     default_detail = "Some values of the request are not valid."
+
+
+class InvalidTensor(InvalidRequest):
+    """A tensor does not fit its own data, or not the model."""
+
+    code = ErrorCode.INVALID_TENSOR
+    default_detail = "The tensors do not fit the model."
 
 
 class Unauthenticated(CallerError):
@@ -224,6 +235,13 @@ class InvalidImage(CallerError):
 
     code = ErrorCode.INVALID_IMAGE
     default_detail = "The image is truncated or damaged."
+
+
+class Unsupported(CallerError):
+    """The protocol knows it, this server does not offer it."""
+
+    code = ErrorCode.UNSUPPORTED
+    default_detail = "This server does not offer that."
 
 
 class CapacityError(ServiceError):

@@ -14,6 +14,7 @@ from observability.metrics import Metrics
 from observability.middleware import ObservabilityMiddleware
 from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
+from schemas.inference import InferRequestBody
 from service import __version__
 from service.core.registry import ModelRefused
 from service.runtime import OpenRuntime, open_runtime
@@ -30,6 +31,8 @@ from service.transport.http.openapi import add_openapi, operation_id
 from service.transport.http.page import web_router
 from service.transport.http.protocol import STATE_KEY, Wire
 from service.transport.http.uploads import Uploads
+from service.transport.http.v2 import routes as v2
+from service.transport.http.v2.infer import add_infer_routes
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -82,16 +85,19 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     app.state.uploads = Uploads(reader, limits)
     add_error_handlers(app, metrics)
     add_classify_routes(app)
+    add_infer_routes(app)
     app.state.settings = settings
     routers = (
         *(health.router, metrics_router(settings.metrics)),
+        *(v2.health, v2.router, v2.management),
         *(models.router, auth.router, well_known.router, admin.router),
         web_router(has_docs=settings.docs != "off"),
     )
     for router in routers:
         app.include_router(router)
     # What only hand-written request bodies refer to.
-    add_openapi(app, (EncodedImage, TokenForm, AskedToken, *admin.BODIES), settings.docs)
+    bodies = (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES, *admin.BODIES)
+    add_openapi(app, bodies, settings.docs)
     app.layers = lambda inner: ObservabilityMiddleware(
         cross_origin(
             ErrorBoundary(ShortCut(HeadAsGet(inner), app.routes), metrics), settings.cors_origins

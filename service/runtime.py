@@ -87,7 +87,9 @@ async def open_classifier(
         message = f"default_model: there is no model '{default}' in {settings.models}"
         raise ModelRefused(message)
     classifier = Classifier(
-        Registry(models, default), default_timeout=inference.default_timeout_ms / 1000
+        Registry(models, default),
+        default_timeout=inference.default_timeout_ms / 1000,
+        max_tensor_batch=settings.limits.max_tensor_batch,
     )
     try:
         yield classifier

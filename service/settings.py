@@ -59,6 +59,12 @@ class LimitSettings(_Group):
         default=100 * 2**20, ge=1024, le=2**32, description="bytes of one batch upload"
     )
     max_batch_files: int = Field(default=32, ge=1, le=1000, description="files in one batch")
+    max_tensor_batch: int = Field(
+        default=64, ge=1, le=1024, description="items (images) in the tensors of one request"
+    )
+    max_decompressed_bytes: int = Field(
+        default=32 * 2**20, ge=1024, le=2**30, description="of a compressed body, once it is not"
+    )
     max_body_bytes_in_flight: int = Field(
         default=512 * 2**20, ge=2**20, description="bytes of all uploads held at a time"
     )

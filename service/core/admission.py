@@ -31,6 +31,10 @@ class Pace:
         """What one item takes, from the moment that somebody works on it."""
         return self._prepare + self.run
 
+    def own_of(self, count: int) -> float:
+        """What so many items take that are worked on at a time, as far as there are threads."""
+        return self.own * max(1.0, count / self._threads)
+
     @property
     def interval(self) -> float:
         """From one answer to the next while items wait.
@@ -72,32 +76,35 @@ class Admission(Generic[Item]):
         self._waiting, self._capacity = waiting, capacity
         self._pace, self._on_reject = pace, on_reject
 
-    def check(self, depth: int, allowed: float, owner: str, priority: Priority) -> None:
-        """Whether one more item may come.
+    def check(
+        self, depth: int, allowed: float, owner: str, priority: Priority, count: int = 1
+    ) -> None:
+        """Whether ``count`` more items may come, all of them.
 
         Args:
             depth: items held now.
-            allowed: seconds until its deadline.
+            allowed: seconds until their deadline.
 
         Raises:
-            Overloaded: if it would be one too many, or late because of those ahead of it.
-            DeadlineExceeded: if it is past its deadline already.
+            Overloaded: if there would be too many, or late ones because of those ahead of them.
+            DeadlineExceeded: if they are past their deadline already.
         """
-        if depth >= self._capacity:
+        if depth + count > self._capacity:
             self._on_reject("queue_full")
             raise Overloaded("The queue of this model is full.", retry_after=1)
         if allowed <= 0:
             self._on_reject("deadline")
             raise DeadlineExceeded
-        wait, own = self._expected_wait(depth, owner, priority), self._pace.own
+        wait = self._expected_wait(depth, owner, priority, count)
+        own = self._pace.own_of(count)
         # What could not be done in that time on an idle server is not late because of others.
         if depth and own <= allowed and wait + own > MARGIN * allowed:
             self._on_reject("would_be_late")
             message = "So many requests are waiting that the answer would be late."
             raise Overloaded(message, retry_after=wait, expected_wait=wait)
 
-    def _expected_wait(self, depth: int, owner: str, priority: Priority) -> float:
-        """About how many seconds a new item would wait."""
+    def _expected_wait(self, depth: int, owner: str, priority: Priority, count: int) -> float:
+        """About how many seconds the last of ``count`` new items would wait for others."""
         # Those being worked on are half done on average.
         busy = max(0, depth - len(self._waiting))
-        return (self._waiting.ahead_of(owner, priority) + busy / 2) * self._pace.interval
+        return (self._waiting.ahead_of(owner, priority, count) + busy / 2) * self._pace.interval

@@ -23,7 +23,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -125,21 +125,15 @@ class Batcher(Generic[Raw, Ready, Answer]):
             DeadlineExceeded: at the deadline, wherever the item is by then.
             ServiceError: whatever ``prepare`` or ``run`` raised for this item.
         """
-        now = self._clock()
-        self.admit(deadline - now, owner=owner, priority=priority)
-        item: _Item[Raw, Ready, Answer] = _Item(raw, self._loop.create_future(), deadline, now)
-        with self._lock:
-            self._waiting.push(item, owner, priority)
-        self._count(+1)
-        self._pool.submit(self._step)
-        timer = self._loop.call_later(deadline - now, self._expire, item)
+        (item,) = self._accept((raw,), deadline, owner, priority)
+        timer = self._loop.call_later(item.deadline - item.accepted, self._expire, item)
         try:
             return await item.future
         finally:
             timer.cancel()
 
-    def admit(self, allowed: float, *, owner: str = "", priority: Priority) -> None:
-        """Whether an item may be submitted now; ``allowed``: seconds until its deadline.
+    def admit(self, allowed: float, *, owner: str = "", priority: Priority, count: int = 1) -> None:
+        """Whether ``count`` items may be submitted now that have ``allowed`` seconds.
 
         Raises:
             Overloaded, DeadlineExceeded: see ``Admission.check``.
@@ -149,7 +143,30 @@ class Batcher(Generic[Raw, Ready, Answer]):
             message = "The model is being stopped."
             raise NotReady(message, retry_after=5)
         with self._lock:
-            self._admission.check(self._depth, allowed, owner, priority)
+            self._admission.check(self._depth, allowed, owner, priority, count)
+
+    async def submit_all(
+        self,
+        raws: Sequence[Raw],
+        deadline: float,
+        *,
+        owner: str = "",
+        priority: Priority = Priority.NORMAL,
+    ) -> list[Outcome[Answer]]:
+        """The same for items that belong together: all of them are accepted, or none is.
+
+        They wait and run as any others do. The first that fails fails the call, and what is left of
+        the others is not worked on any more.
+        """
+        items = self._accept(raws, deadline, owner, priority)
+        first = items[0]
+        timer = self._loop.call_later(first.deadline - first.accepted, self._expire, *items)
+        try:
+            return await asyncio.gather(*(item.future for item in items))
+        finally:
+            timer.cancel()
+            for item in items:
+                item.future.cancel()
 
     async def close(self) -> None:
         """Refuses new items and returns once every accepted one is settled."""
@@ -157,16 +174,35 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if self._depth:
             await self._drained.wait()
 
+    def _accept(
+        self, raws: Sequence[Raw], deadline: float, owner: str, priority: Priority
+    ) -> list[_Item[Raw, Ready, Answer]]:
+        """Admission: all of them, or an error."""
+        now = self._clock()
+        self.admit(deadline - now, owner=owner, priority=priority, count=len(raws))
+        items: list[_Item[Raw, Ready, Answer]] = [
+            _Item(raw, self._loop.create_future(), deadline, now) for raw in raws
+        ]
+        with self._lock:
+            for item in items:
+                self._waiting.push(item, owner, priority)
+        self._count(len(items))
+        for _ in items:
+            self._pool.submit(self._step)
+        return items
+
     def _count(self, change: int) -> None:
         self._depth += change
         self._on_depth(self._depth)
         if self._is_closing and not self._depth:
             self._drained.set()
 
-    def _expire(self, item: _Item[Raw, Ready, Answer]) -> None:
-        if not item.future.done():
+    def _expire(self, *items: _Item[Raw, Ready, Answer]) -> None:
+        late = [item for item in items if not item.future.done()]
+        if late:
             self._on_reject("deadline")
-            item.future.set_exception(DeadlineExceeded())
+            # The others of a call that waits for all of them are dropped with it.
+            late[0].future.set_exception(DeadlineExceeded())
 
     # On the pool's threads from here on.
 

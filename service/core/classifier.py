@@ -6,19 +6,28 @@ import asyncio
 import contextlib
 import time
 
+from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList
+from service.core import description
 from service.core.answer import Classification, ModelRef
 from service.core.fair_queue import Priority
+from service.core.inference import InferRequest, InferResponse
 from service.core.registry import Registry
 
 
 class Classifier:
     """Resolves the model, applies the default deadline, keeps readiness honest."""
 
-    def __init__(self, registry: Registry, *, default_timeout: float) -> None:
-        """``default_timeout``: seconds for a request that names none."""
+    def __init__(
+        self, registry: Registry, *, default_timeout: float, max_tensor_batch: int = 64
+    ) -> None:
+        """``default_timeout``: seconds for a request that names none.
+
+        ``max_tensor_batch``: items that one request's tensors may hold.
+        """
         self._registry = registry
         self._default_timeout = default_timeout
+        self._max_tensor_batch = max_tensor_batch
 
     async def classify(
         self,
@@ -61,13 +70,34 @@ class Classifier:
         served.admit(allowed, owner=owner, priority=priority)
         return served.ref
 
-    def resolve(self, model: str | None) -> ModelRef:
+    async def infer(
+        self, request: InferRequest, *, owner: str = "", protocol: str = "v2"
+    ) -> InferResponse:
+        """A model's raw output for tensors or for encoded images.
+
+        Args:
+            owner: who asks; owners take turns.
+            protocol: by which it came, for the metrics.
+
+        Raises:
+            ModelNotFound, NotReady: see ``Registry.get``.
+            InvalidTensor, UnsupportedImage, InvalidImage, ImageTooLarge, Overloaded,
+            DeadlineExceeded, InferenceFailed: see ``Model.infer``.
+        """
+        timeout = self._default_timeout if request.timeout is None else request.timeout
+        deadline = time.monotonic() + timeout
+        served = self._registry.get(request.model, request.version)
+        return await served.infer(
+            request, deadline, most=self._max_tensor_batch, owner=owner, protocol=protocol
+        )
+
+    def resolve(self, model: str | None, version: int | None = None) -> ModelRef:
         """Which model would answer.
 
         Raises:
             ModelNotFound, NotReady: see ``Registry.get``.
         """
-        return self._registry.get(model).ref
+        return self._registry.get(model, version).ref
 
     def models(self) -> ModelList:
         """The models served here."""
@@ -83,6 +113,38 @@ class Classifier:
             ModelNotFound: no such model.
         """
         return self._registry.find(name).info(default=name == self._registry.default)
+
+    def metadata(self, name: str, version: int | None = None) -> ModelMetadata:
+        """A model's tensors.
+
+        Raises:
+            ModelNotFound: no such model.
+        """
+        return description.metadata(self._registry.find(name, version))
+
+    def config(self, name: str, version: int | None = None) -> ModelConfig:
+        """A model's tensors and how it is run, in Triton's words.
+
+        Raises:
+            ModelNotFound: no such model.
+        """
+        model = self._registry.find(name, version)
+        return description.config(model, self._max_tensor_batch)
+
+    def statistics(
+        self, name: str | None = None, version: int | None = None
+    ) -> list[ModelStatistics]:
+        """How often a model was asked and where the time went; of all models if none is named.
+
+        Raises:
+            ModelNotFound: no such model.
+        """
+        models = self._registry if name is None else [self._registry.find(name, version)]
+        return [description.statistics(model) for model in models]
+
+    def index(self) -> list[RepositoryModel]:
+        """What lies in the repository, and its state."""
+        return [description.entry(model) for model in self._registry]
 
     def readiness(self) -> dict[str, bool]:
         """Readiness by model name."""

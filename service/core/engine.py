@@ -18,14 +18,18 @@ class Engine(Protocol):
     def max_batch_size(self) -> int | None:
         """The most images a run may take; None if there is no limit."""
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of one item's output, as the graph has it; known after the first run."""
+
     def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
-        """Images to raw outputs [N, K].
+        """Images to raw outputs [N, K], in which there may be numbers that are not finite.
 
         Args:
             alone: whether nothing else is being worked on, so that every core may help.
 
         Raises:
-            InferenceFailed: if the runtime fails or an output is not finite.
+            InferenceFailed: if the runtime fails.
         """
 
     def close(self) -> None:

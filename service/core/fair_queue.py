@@ -84,16 +84,16 @@ class FairQueue(Generic[Item]):
         lane.start += lane.step
         return lane.pop()
 
-    def ahead_of(self, owner: str, priority: Priority) -> float:
-        """About how many items would be taken before a new one of that owner and priority.
+    def ahead_of(self, owner: str, priority: Priority, count: int = 1) -> float:
+        """About how many items that wait would be taken before the last of ``count`` new ones.
 
         Every other caller of its priority gets as many turns as it needs to reach the front, and
         every other priority its share meanwhile; neither more than it has waiting.
         """
         lane = self._lanes[priority]
-        own = len(lane.owners.get(owner, ()))
+        own = len(lane.owners.get(owner, ())) + count - 1
         ahead = float(min(lane.size, (own + 1) * len(lane.owners)))
-        turns = (ahead + 1) * lane.step
+        turns = (ahead + count) * lane.step
         others = sum(
             min(other.size, turns / other.step)
             for other in self._lanes.values()

@@ -3,13 +3,14 @@
 ::
 
     bytes ─ prepare ─► tensor ─ batch ─► raw outputs ─ calibrate ─► probabilities ─ top k ─► answer
+    tensors ─ rows ───────┘                   └─ as they are ─► tensors
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -20,36 +21,21 @@ from schemas.errors import ServiceError
 from schemas.models import GoldenSample, ModelInfo, ModelManifest, ModelSummary
 from service.core.answer import Classification, ImageFacts, ModelRef, Prediction, Timing
 from service.core.batch_policy import BatchPolicy
-from service.core.batching import Batcher
-from service.core.engine import Engine, Images
+from service.core.batching import Batcher, Outcome
+from service.core.engine import Engine
 from service.core.fair_queue import Priority
+from service.core.inference import InferRequest, InferResponse
 from service.core.onnx_engine import ManifestMismatch
 from service.core.pool import WorkerPool
-from service.core.postprocessing import probabilities, top_k
+from service.core.postprocessing import probabilities
 from service.core.preprocessing import PreparedImage, Preprocessor
+from service.core.rows import check_outputs, outputs_of, rows_of
+from service.core.runner import Answer, Job, Prepared, Runner
+from service.core.statistics import Course, ModelStatistics
 
 GOLDEN_FOLDER = "golden"
 _SUM_TOLERANCE = 0.02
 _CANARY_TOLERANCE = 1e-2
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    data: bytes
-    top_k: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    image: PreparedImage
-    top_k: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    image: PreparedImage
-    indices: list[int]
-    scores: list[float]
 
 
 class Model:
@@ -69,13 +55,18 @@ class Model:
         self.manifest, self.labels = manifest, labels
         self.ref = ModelRef(manifest.name, manifest.version)
         self.is_ready = False
+        self.statistics = ModelStatistics()
         self._folder, self._engine, self._pool = folder, engine, pool
         self._preprocess, self._series = preprocessor, series
-        self._batcher: Batcher[_Job, _Prepared, _Scored] = Batcher(
+        runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics)
+        limit = engine.max_batch_size
+        # A fixed batch costs the same however full it is.
+        self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)
+        self._batcher: Batcher[Job, Prepared, Answer] = Batcher(
             pool,
-            policy.up_to(engine.max_batch_size),
-            self._prepare,
-            self._run,
+            self.policy,
+            runner.prepare,
+            runner.run,
             on_depth=series.queue_depth.set,
             on_reject=series.reject,
         )
@@ -88,6 +79,7 @@ class Model:
         *,
         owner: str = "",
         priority: Priority = Priority.NORMAL,
+        protocol: str = "http",
     ) -> Classification:
         """Labelled predictions for one encoded image.
 
@@ -95,6 +87,7 @@ class Model:
             k: how many predictions, at least 1; cut to the number of classes.
             deadline: on ``time.monotonic``, in seconds.
             owner: who asks; owners take turns.
+            protocol: by which it came, for the metrics.
 
         Raises:
             UnsupportedImage, InvalidImage, ImageTooLarge: what the bytes deserve.
@@ -102,13 +95,16 @@ class Model:
             InferenceFailed: the model failed on this image.
         """
         began = time.monotonic()
-        outcome = await self._batcher.submit(
-            _Job(data, k), deadline, owner=owner, priority=priority
-        )
+        try:
+            outcome = await self._batcher.submit(
+                Job(data, k), deadline, owner=owner, priority=priority
+            )
+        except ServiceError:
+            self.statistics.failed(time.monotonic() - began)
+            raise
+        self._count(began, [outcome], protocol)
         scored, series = outcome.answer, self._series
-        image = scored.image
-        series.stages["queue"].observe(outcome.queue_seconds)
-        series.predictions.inc()
+        image = cast("PreparedImage", scored.image)
         abstained = scored.scores[0] < self.manifest.abstain_below
         if abstained:
             series.abstentions.inc()
@@ -132,6 +128,53 @@ class Model:
         """Raises what ``classify`` would raise at once; see ``Batcher.admit``."""
         self._batcher.admit(allowed, owner=owner, priority=priority)
 
+    async def infer(
+        self,
+        request: InferRequest,
+        deadline: float,
+        *,
+        most: int,
+        owner: str = "",
+        protocol: str = "v2",
+    ) -> InferResponse:
+        """The graph's raw output for tensors, or for encoded images in a BYTES tensor.
+
+        Args:
+            deadline: on ``time.monotonic``, in seconds.
+            most: items that one request may have.
+            owner, protocol: see ``classify``.
+
+        Raises:
+            InvalidTensor: they do not fit the model.
+            UnsupportedImage, InvalidImage, ImageTooLarge: what an encoded image deserves.
+            Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit_all``.
+            InferenceFailed: the model failed on this input.
+        """
+        began, manifest = time.monotonic(), self.manifest
+        try:
+            check_outputs(request.outputs, manifest.output)
+            rows = rows_of(request, manifest.input, min(most, self.policy.queue_capacity))
+            outcomes = await self._batcher.submit_all(
+                [Job(row, 0, number) for number, row in enumerate(rows)],
+                deadline,
+                owner=owner,
+                priority=request.priority,
+            )
+        except ServiceError:
+            self.statistics.failed(time.monotonic() - began)
+            raise
+        output_NK = np.stack([outcome.answer.output_K for outcome in outcomes])
+        outputs = outputs_of(
+            request, manifest.output, self.labels, output_NK, self._engine.output_shape
+        )
+        self._count(began, outcomes, protocol)
+        return InferResponse(self.ref, outputs, request.id)
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of one item's raw output; known once it is warm."""
+        return self._engine.output_shape
+
     def warm_up(self) -> None:
         """Runs the model, and refuses it if its answers do not fit the manifest. Blocks.
 
@@ -141,7 +184,9 @@ class Model:
         """
         manifest = self.manifest
         noise = np.random.default_rng(0).integers(0, 256, manifest.input.shape, np.uint8)
-        output_NK = self._engine.run(noise[np.newaxis].astype(manifest.input.dtype))
+        self._canary_input = noise[np.newaxis].astype(manifest.input.dtype)
+        output_NK = self._engine.run(self._canary_input)
+        self._canary_output = probabilities(output_NK, manifest.output, manifest.temperature)
         expected = len(self.labels) + manifest.output.label_offset
         if output_NK.shape[1] != expected:
             raise ManifestMismatch(
@@ -158,8 +203,6 @@ class Model:
                 "output.kind",
                 f"is {manifest.output.kind}, but the graph's answer {found} probabilities",
             )
-        self._canary_input = noise[np.newaxis].astype(manifest.input.dtype)
-        self._canary_output = probabilities(output_NK, manifest.output, manifest.temperature)
         for number, sample in enumerate(manifest.golden):
             if reason := self._golden_fault(sample):
                 raise ManifestMismatch(f"golden[{number}]", reason)
@@ -216,39 +259,34 @@ class Model:
             accuracy=list(manifest.accuracy),
         )
 
+    def _count(self, began: float, outcomes: list[Outcome[Answer]], protocol: str) -> None:
+        """Counts a request that was answered."""
+        series, count = self._series, len(outcomes)
+        for outcome in outcomes:
+            series.stages["queue"].observe(outcome.queue_seconds)
+        series.predictions(protocol).inc(count)
+        slowest = max(outcomes, key=_seconds_of)
+        reading = slowest.answer.reading_seconds
+        self.statistics.succeeded(
+            Course(
+                time.monotonic() - began,
+                slowest.queue_seconds,
+                slowest.answer.preparing_seconds,
+                slowest.run_seconds - reading,
+                reading,
+            ),
+            items=count,
+        )
+
     # On the pool's threads from here on.
-
-    def _prepare(self, job: _Job, may_be_slow: bool) -> _Prepared:
-        image = self._preprocess(job.data, may_be_slow=may_be_slow)
-        stages = self._series.stages
-        stages["decode"].observe(image.decode_seconds)
-        stages["preprocess"].observe(image.preprocess_seconds)
-        return _Prepared(image, job.top_k)
-
-    def _run(self, batch: list[_Prepared]) -> list[_Scored]:
-        tensors: list[Images] = [item.image.tensor for item in batch]
-        images = cast("Images", tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors))
-        began = time.perf_counter()
-        output_NK = self._engine.run(images, alone=self._pool.has_one_job)
-        ran = time.perf_counter()
-        shares_NK = probabilities(output_NK, self.manifest.output, self.manifest.temperature)
-        answers = []
-        for item, shares_K in zip(batch, shares_NK, strict=True):
-            best = top_k(shares_K, item.top_k)
-            answers.append(_Scored(item.image, best.tolist(), shares_K[best].tolist()))
-        stages = self._series.stages
-        stages["inference"].observe(ran - began)
-        stages["postprocess"].observe(time.perf_counter() - ran)
-        self._series.batch_size.observe(len(batch))
-        return answers
 
     def _passes_canary(self) -> bool:
         manifest = self.manifest
         try:
             output_NK = self._engine.run(self._canary_input)
+            now = probabilities(output_NK, manifest.output, manifest.temperature)
         except ServiceError:
             return False
-        now = probabilities(output_NK, manifest.output, manifest.temperature)
         return bool(np.abs(now - self._canary_output).max() <= _CANARY_TOLERANCE)
 
     def _golden_fault(self, sample: GoldenSample) -> str | None:
@@ -272,6 +310,10 @@ class Model:
                     f"not {expected.score:.4f} within {sample.tolerance}"
                 )
         return None
+
+
+def _seconds_of(outcome: Outcome[Answer]) -> float:
+    return outcome.queue_seconds + outcome.answer.preparing_seconds + outcome.run_seconds
 
 
 def _ms(seconds: float) -> float:

@@ -72,6 +72,7 @@ class OnnxEngine:
         self._outputs = [manifest.output.name]
         batch = manifest.input.batch
         self._batch = None if batch == "dynamic" else batch
+        self.output_shape: tuple[int, ...] = ()
         may_share = provider is Provider.CPU and lone_threads > threads
         if may_share and self._run_seconds(manifest) >= worth_seconds:
             self._lone_session = _session(model, lone_threads, where)
@@ -94,10 +95,8 @@ class OnnxEngine:
         except Exception as error:
             raise InferenceFailed from error
         output = cast("NDArray[np.float32]", outputs[0])
-        output_NK = output.reshape(len(output), -1)[:count]
-        if not np.isfinite(output_NK).all():
-            raise InferenceFailed
-        return output_NK
+        self.output_shape = output.shape[1:]
+        return output.reshape(len(output), -1)[:count]
 
     @property
     def shares_cores(self) -> bool:

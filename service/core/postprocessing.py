@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.errors import InferenceFailed
 from schemas.models import OutputSpec
 
 
@@ -17,7 +18,12 @@ def probabilities(
         output_NK: what the engine gave, [N, K]; not changed.
         spec: logits go through a softmax at ``temperature`` (Guo et al., 2017); classes before
             ``label_offset`` are dropped afterwards.
+
+    Raises:
+        InferenceFailed: they are not finite, so that nothing is likelier than anything else.
     """
+    if not np.isfinite(output_NK).all():
+        raise InferenceFailed
     if spec.kind == "logits":
         # The largest is subtracted, not the largest magnitude: exp never overflows.
         shifted = output_NK - output_NK.max(axis=1, keepdims=True)

@@ -51,27 +51,27 @@ class Registry:
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
 
-    def get(self, name: str | None) -> Model:
+    def get(self, name: str | None, version: int | None = None) -> Model:
         """The model of that name, or the default one.
 
         Raises:
-            ModelNotFound: no such model.
+            ModelNotFound: no such model, or not in that version.
             NotReady: it does not pass its canary at present.
         """
-        model = self.find(name)
+        model = self.find(name, version)
         if not model.is_ready:
             message = f"The model '{model.ref.name}' is not ready."
             raise NotReady(message, retry_after=5)
         return model
 
-    def find(self, name: str | None) -> Model:
+    def find(self, name: str | None, version: int | None = None) -> Model:
         """The same, ready or not.
 
         Raises:
-            ModelNotFound: no such model.
+            ModelNotFound: no such model, or not in that version.
         """
         model = self._models.get(self.default if name is None else name)
-        if model is None:
+        if model is None or version not in (None, model.ref.version):
             raise ModelNotFound
         return model
 

@@ -17,13 +17,21 @@ from tests.integration.accounts import add_device, bearer, post
 from tests.server import LiveServer, serve
 
 # Random bytes are no pictures, and a deadline of a millisecond may well be missed. In a form every
-# value is bytes: a file of the four letters "true" breaks no schema. Nobody guesses a password.
+# value is bytes: a file of the four letters "true" breaks no schema. Nobody guesses a password. Every
+# path names "colours", whatever else was made before.
 CONFIGURATION = """
 [parameters]
 "path.name" = "colours"
+"path.version" = "1"
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "504"]
 [checks.positive_data_acceptance]
+enabled = false
+[[operations]]
+include-operation-id-regex = "^(load|unload)Model$"
+[operations.checks.not_a_server_error]
+expected-statuses = ["4xx", "501"]
+[checks.ensure_resource_availability]
 enabled = false
 [[operations]]
 include-operation-id = "classifyBatch"
@@ -77,6 +85,7 @@ def test_for_whoever_may_do_everything(subject: LiveServer, tmp_path: Path) -> N
     assert httpx.get(f"{subject.url}/v1/models", headers=bearer(token)).status_code == 200
     assert successes(subject) >= {
         *(("POST", "/v1/classify"), ("GET", "/v1/models/{name}"), ("GET", "/v1/auth/sessions")),
+        *(("GET", "/v2/models/{name}/versions/{version}/config"), ("POST", "/v2/repository/index")),
         *(("GET", "/v1/admin/users"), ("POST", "/v1/admin/users")),
         *(("GET", "/v1/admin/clients"), ("POST", "/v1/admin/clients")),
         *(("PATCH", "/v1/admin/users/{name}"), ("DELETE", "/v1/admin/users/{name}")),

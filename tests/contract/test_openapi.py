@@ -8,6 +8,7 @@ A wanted change of the contract is shown by regenerating the committed copy::
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,7 @@ from service.transport.http.oauth_forms import GRANTS
 from tests.integration.accounts import add_device, add_person, bearer
 from tests.pictures import plain
 from tests.server import LiveServer
+from tests.tiny_model import SIDE
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
 PROBLEM = "application/problem+json"
@@ -34,6 +36,30 @@ OAUTH = {"/v1/auth/token", "/v1/auth/revoke", "/v1/auth/introspect"}
 OPERATIONS = {
     "classify": ("post", "/v1/classify", ["classify"]),
     "classifyBatch": ("post", "/v1/classify/batch", ["classify"]),
+    "inferModel": ("post", "/v2/models/{name}/infer", ["infer"]),
+    "inferModelVersion": ("post", "/v2/models/{name}/versions/{version}/infer", ["infer"]),
+    "getServerLive": ("get", "/v2/health/live", None),
+    "getServerReady": ("get", "/v2/health/ready", None),
+    "getServerMetadata": ("get", "/v2", ["models:read"]),
+    "listModelNames": ("get", "/v2/models", ["models:read"]),
+    "getStatistics": ("get", "/v2/models/stats", ["models:read"]),
+    "getModelMetadata": ("get", "/v2/models/{name}", ["models:read"]),
+    "getModelVersionMetadata": (*("get", "/v2/models/{name}/versions/{version}", ["models:read"]),),
+    "getModelReady": ("get", "/v2/models/{name}/ready", ["models:read"]),
+    "getModelVersionReady": (
+        *("get", "/v2/models/{name}/versions/{version}/ready", ["models:read"]),
+    ),
+    "getModelConfig": ("get", "/v2/models/{name}/config", ["models:read"]),
+    "getModelVersionConfig": (
+        *("get", "/v2/models/{name}/versions/{version}/config", ["models:read"]),
+    ),
+    "getModelStatistics": ("get", "/v2/models/{name}/stats", ["models:read"]),
+    "getModelVersionStatistics": (
+        *("get", "/v2/models/{name}/versions/{version}/stats", ["models:read"]),
+    ),
+    "listRepository": ("post", "/v2/repository/index", ["models:read"]),
+    "loadModel": ("post", "/v2/repository/models/{name}/load", ["models:write"]),
+    "unloadModel": ("post", "/v2/repository/models/{name}/unload", ["models:write"]),
     "listModels": ("get", "/v1/models", ["models:read"]),
     "getModel": ("get", "/v1/models/{name}", ["models:read"]),
     "issueToken": ("post", "/v1/auth/token", None),
@@ -144,6 +170,9 @@ def test_every_refusal_is_declared_as_a_problem(document: Document) -> None:
             content = response.get("content", {})
             if status < "400" or path == "/readyz":
                 assert PROBLEM not in content
+            elif path.startswith("/v2"):
+                reference = {"$ref": "#/components/schemas/InferenceError"}
+                assert content == {"application/json": {"schema": reference}}
             elif path in OAUTH and status in {"400", "401", "429"}:
                 reference = {"$ref": "#/components/schemas/OAuthError"}
                 assert content == {"application/json": {"schema": reference}}
@@ -250,6 +279,15 @@ def test_the_example_of_an_upload_is_a_picture(client: httpx.Client, document: D
     assert client.post("/v1/classify", json=example).status_code == 200
 
 
+def infer(server: LiveServer) -> httpx.Response:
+    """The answer to a tensor of zeros, which names everything that an answer may."""
+    shape = [1, 3, SIDE, SIDE]
+    given = {"name": "image", "shape": shape, "datatype": "FP32", "data": [0] * math.prod(shape)}
+    body = {"id": "mine", "inputs": [given]}
+    headers = bearer(server.token("infer"))
+    return httpx.post(f"{server.url}/v2/models/colours/infer", json=body, headers=headers)
+
+
 def answers_of_identity(server: LiveServer) -> dict[str, httpx.Response]:
     """What the OAuth and admin routes answer, by the schema that is declared for it."""
     person, device = add_person(server), add_device(server, introspect=True)
@@ -281,6 +319,16 @@ def test_an_answer_has_exactly_the_members_that_are_declared(
         ),
         "ModelList": client.get("/v1/models"),
         "ModelInfo": client.get("/v1/models/colours"),
+        "InferenceError": client.get("/v2/models/nope"),
+        "InferResponseBody": infer(server),
+        "ModelConfig": client.get("/v2/models/colours/config"),
+        "ModelMetadata": client.get("/v2/models/colours"),
+        "ModelNames": client.get("/v2/models"),
+        "ModelReady": client.get("/v2/models/colours/ready"),
+        "ServerLive": client.get("/v2/health/live"),
+        "ServerMetadataV2": client.get("/v2"),
+        "ServerReady": client.get("/v2/health/ready"),
+        "StatisticsResponse": client.get("/v2/models/stats"),
         "Problem": client.get("/v1/models/nope"),
         "Readiness": client.get("/readyz"),
         "JsonWebKeySet": client.get("/.well-known/jwks.json"),

@@ -24,6 +24,7 @@ from tests.integration.hostile_files import (
     resized_header,
     webp,
 )
+from tests.integration.memory import Watch
 from tests.integration.raw_http import get, wait_until
 from tests.pictures import encoded, noise, plain
 from tests.server import LiveServer, serve
@@ -50,31 +51,6 @@ STRUCTURES: dict[str, Callable[[], bytes]] = {
     "lists": lambda: b'{"image":[' + b"[]," * 3_000_000 + b"1]}",
     "numbers": lambda: b'{"image":[' + b"1," * 5_000_000 + b"1]}",
 }
-
-
-class Watch:
-    """How much more memory a server's process takes than at first, in MiB."""
-
-    def __init__(self, server: LiveServer) -> None:
-        self._process = psutil.Process(server.process.pid)
-        self._before = self._resident()
-
-    def _resident(self) -> float:
-        return float(self._process.memory_info().rss) / MEGABYTE
-
-    @property
-    def growth(self) -> float:
-        return self._resident() - self._before
-
-    def peak_during(self, work: Callable[[], object]) -> float:
-        """Looks all the time while ``work`` is done."""
-        peak = 0.0
-        with ThreadPoolExecutor(1) as thread:
-            done = thread.submit(work)
-            while not wait_until(done.done, patience=0.005, pause=0.005):
-                peak = max(peak, self.growth)
-            done.result()
-        return max(peak, self.growth)
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def test_what_can_happen_has_a_series_before_it_happens(tmp_path: Path, colours:
     for reason in ("queue_full", "slow_client", "connections", "body_budget"):
         assert value(found, "potoo_rejections_total", reason=reason) == 0
     assert requests(found, "POST", "/v1/classify", 200) == 0
-    assert value(found, "potoo_predictions_total", model="colours") == 0
+    assert value(found, "potoo_predictions_total", model="colours", protocol="http") == 0
 
 
 def test_known_requests_are_counted_exactly(own: LiveServer) -> None:
@@ -150,8 +150,8 @@ def test_known_requests_are_counted_exactly(own: LiveServer) -> None:
         labels = {"code": code}
         name = "potoo_errors_total"
         assert value(after, name, **labels) - value(before, name, **labels) == count
-    name = "potoo_predictions_total"
-    assert value(after, name, model="colours") - value(before, name, model="colours") == 4
+    name, labels = "potoo_predictions_total", {"model": "colours", "protocol": "http"}
+    assert value(after, name, **labels) - value(before, name, **labels) == 4
 
 
 def test_requests_in_flight_are_exact(own: LiveServer) -> None:

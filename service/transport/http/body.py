@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -74,13 +75,18 @@ class BodyReader:
     timeout: float
     metrics: Metrics
 
-    async def read(self, request: Request, hold: Hold, limit: int) -> bytes:
-        """The body of a request.
+    async def read(
+        self, request: Request, hold: Hold, limit: int, *, encodings: Collection[str] = ()
+    ) -> bytes:
+        """The body of a request, as it was sent.
+
+        Args:
+            encodings: in which it may be compressed.
 
         Raises:
             PayloadTooLarge: before the body is read if its length is announced, else as soon as
                 more than ``limit`` bytes came.
-            UnsupportedMediaType: a compressed body.
+            UnsupportedMediaType: compressed, and not in one of ``encodings``.
             UploadTimeout: it comes too slowly.
             Overloaded: all callers together send more than we may hold.
             ClientDisconnect: the caller is gone.
@@ -89,8 +95,8 @@ class BodyReader:
         for name, value in request.scope["headers"]:
             if name == b"content-length":
                 announced = int(value)
-            elif name == b"content-encoding" and value.lower() not in (b"", b"identity"):
-                message = "Compressed request bodies are not supported."
+            elif name == b"content-encoding" and content_encoding(request) not in ("", *encodings):
+                message = "Request bodies compressed in this way are not supported."
                 raise UnsupportedMediaType(message)
         if announced > limit:
             raise _too_large(limit)
@@ -113,6 +119,17 @@ class BodyReader:
                 self.metrics.reject("slow_client")
                 raise UploadTimeout
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def content_encoding(request: Request) -> str:
+    """How the body is compressed; several ways one after the other are joined by commas."""
+    values = [
+        value.strip().lower()
+        for name, value in request.scope["headers"]
+        if name == b"content-encoding"
+    ]
+    found = b",".join(value for value in values if value not in (b"", b"identity"))
+    return found.decode("latin-1")
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

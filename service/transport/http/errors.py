@@ -1,5 +1,8 @@
 """Every error as ``application/problem+json`` (RFC 9457), whatever raised it.
 
+Below ``/v2`` it is ``{"error": "..."}`` instead, with the content type that its clients compare to
+the letter.
+
 FastAPI has four sources of errors (ours, its validation, the router's, everything else); all four
 end here. Nothing internal is shown: no trace, no path, no library's words.
 """
@@ -8,9 +11,10 @@ from __future__ import annotations
 
 import http
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -36,6 +40,7 @@ from schemas.errors import (
     Violation,
 )
 from schemas.problem import Problem, ProblemViolation
+from service.transport.http.compression import ENCODINGS
 
 PROBLEM_TYPE = "application/problem+json"
 REALM = "potoo"
@@ -43,6 +48,7 @@ REALM = "potoo"
 STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_REQUEST: 400,
     ErrorCode.INVALID_PARAMETER: 422,
+    ErrorCode.INVALID_TENSOR: 400,
     ErrorCode.UNAUTHENTICATED: 401,
     ErrorCode.INVALID_CREDENTIALS: 401,
     ErrorCode.INSUFFICIENT_SCOPE: 403,
@@ -58,6 +64,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
     ErrorCode.UNSUPPORTED_IMAGE: 415,
     ErrorCode.INVALID_IMAGE: 422,
+    ErrorCode.UNSUPPORTED: 501,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.OVERLOADED: 503,
     ErrorCode.NOT_READY: 503,
@@ -66,6 +73,13 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.INTERNAL_ERROR: 500,
 }
 """Total over ``ErrorCode``; a test walks it."""
+
+V2_STATUS: dict[ErrorCode, int] = STATUS | {
+    ErrorCode.INVALID_PARAMETER: 400,
+    ErrorCode.UNSUPPORTED_IMAGE: 400,
+    ErrorCode.INVALID_IMAGE: 400,
+}
+"""The Open Inference Protocol calls all that is wrong with a tensor a bad request."""
 
 TITLES = {
     **{status.value: status.phrase for status in http.HTTPStatus},
@@ -94,6 +108,26 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         status,
         headers=_headers(error, status),
         media_type=PROBLEM_TYPE,
+    )
+
+
+def is_v2(path: str) -> bool:
+    """Whether the Open Inference Protocol is spoken there."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def v2_response(error: ServiceError) -> Response:
+    """The same in the words of the Open Inference Protocol. Never compressed."""
+    status = V2_STATUS[error.code]
+    places = "".join(f" {fault.pointer}: {fault.detail}." for fault in error.violations)
+    headers = _headers(error, status)
+    if status == 415:  # RFC 7694, section 3
+        headers["accept-encoding"] = ", ".join(ENCODINGS)
+    return Response(
+        orjson.dumps({"error": error.detail + places}),
+        status,
+        headers=headers,
+        media_type="application/json",
     )
 
 
@@ -141,7 +175,7 @@ class ErrorBoundary:
         try:
             await self._app(scope, receive, send)
         except ServiceError as error:
-            await answer(error, scope["state"], self._metrics)(scope, receive, send)
+            await answer(error, scope, self._metrics)(scope, receive, send)
         except ClientDisconnect:
             pass  # nobody is left to be answered
         except Exception as error:
@@ -153,20 +187,21 @@ class ErrorBoundary:
                 raise  # the connection is closed, so that the answer is seen to be cut short
             fault = ServerFault()
             fault.__cause__ = error
-            await answer(fault, state, self._metrics)(scope, receive, send)
+            await answer(fault, scope, self._metrics)(scope, receive, send)
 
 
-def answer(error: ServiceError, state: Mapping[str, str], metrics: Metrics) -> Response:
-    """The problem for ``error``, counted; ``state`` is the request's, with its id."""
+def answer(error: ServiceError, scope: Scope, metrics: Metrics) -> Response:
+    """The answer for ``error``, counted; ``scope`` is the request's, with its path and id."""
+    request_id = scope["state"]["request_id"]
     metrics.errors.labels(error.code).inc()
     if isinstance(error, ServerFault):
         get_logger("http").error(
             "server fault",
             code=error.code,
             cause=repr(error.__cause__),
-            request_id=state["request_id"],
+            request_id=request_id,
         )
-    return problem_response(error, state["request_id"])
+    return v2_response(error) if is_v2(scope["path"]) else problem_response(error, request_id)
 
 
 def add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
@@ -174,16 +209,16 @@ def add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
 
     async def on_service_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)  # noqa: S101 - what it is registered for
-        return answer(error, request.scope["state"], metrics)
+        return answer(error, request.scope, metrics)
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - see above
         fault = InvalidParameter(violations=violations_of(error))
-        return answer(fault, request.scope["state"], metrics)
+        return answer(fault, request.scope, metrics)
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - see above
-        response = answer(_from_http(error), request.scope["state"], metrics)
+        response = answer(_from_http(error), request.scope, metrics)
         for name, value in (error.headers or {}).items():
             response.headers[name] = value
         if error.status_code == 405:

@@ -37,23 +37,36 @@ class ShortCut:
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
         self._app = app
-        self._routes = {route.path: route for route in routes if isinstance(route, LeanRoute)}
+        lean = [route for route in routes if isinstance(route, LeanRoute)]
+        self._routes = {route.path: route for route in lean}
+        self._patterns = [route for route in lean if route.param_convertors]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs one request."""
-        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        route = self._find(scope) if scope["type"] == "http" else None
         if route is None or scope["method"] not in (route.methods or ()):
             await self._app(scope, receive, send)
         else:
             scope["route"] = route
             await route.app(scope, receive, send)
 
+    def _find(self, scope: Scope) -> LeanRoute | None:
+        if (route := self._routes.get(scope["path"])) is not None:
+            return route
+        for route in self._patterns:
+            if match := route.path_regex.match(scope["path"]):
+                scope["path_params"] = match.groupdict()
+                return route
+        return None
+
 
 class LeanRoute(APIRoute):
     """Runs ``endpoint(request, options) -> Response`` behind the declared policies.
 
     ``options`` is a Pydantic model filled from the query string, in which nothing may be unknown
-    or repeated. Add it to the application itself, not to a router that is included.
+    or repeated. An endpoint without them takes the strings of the path's parameters, answers
+    whatever is accepted, and no query. Add it to the application itself, not to a router that is
+    included.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **declared: Any) -> None:  # noqa: ANN401 - as APIRoute
@@ -64,7 +77,12 @@ class LeanRoute(APIRoute):
             if isinstance(entry.dependency, Requires)
         ]
         assert len(self._policies) == len(self.dependencies)  # noqa: S101 - none may be skipped
-        annotation = inspect.signature(endpoint, eval_str=True).parameters["options"].annotation
+        self._endpoint = cast("Callable[..., Awaitable[Response]]", endpoint)
+        parameters = inspect.signature(endpoint, eval_str=True).parameters
+        if "options" not in parameters:
+            self.app = self._run_with_path
+            return
+        annotation = parameters["options"].annotation
         self._options = cast(
             "type[BaseModel]",
             annotation.__origin__ if hasattr(annotation, "__origin__") else annotation,
@@ -72,7 +90,6 @@ class LeanRoute(APIRoute):
         self._defaults = self._options()
         # A caller sends the same query with every image.
         self._read = lru_cache(QUERIES_KEPT)(self._parse)
-        self._endpoint = cast("Callable[[Request, BaseModel], Awaitable[Response]]", endpoint)
         self.app = self._run
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,6 +100,13 @@ class LeanRoute(APIRoute):
         query = scope["query_string"]
         options = self._read(query) if query else self._defaults
         response = await self._endpoint(request, options)
+        await response(scope, receive, send)
+
+    async def _run_with_path(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        for policy in self._policies:
+            await policy(request)
+        response = await self._endpoint(request, **scope["path_params"])
         await response(scope, receive, send)
 
     def _parse(self, query: bytes) -> BaseModel:

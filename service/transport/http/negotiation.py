@@ -56,10 +56,14 @@ def cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        allow_headers=[
+            *("Authorization", "Content-Type", "Content-Encoding", "X-Request-ID"),
+            "Inference-Header-Content-Length",
+        ],
         expose_headers=[
             *("X-Request-ID", "Server-Timing", "Retry-After"),
             *("RateLimit", "RateLimit-Policy", "WWW-Authenticate"),
+            "Inference-Header-Content-Length",
         ],
     )
 

@@ -31,6 +31,11 @@ answer carries `X-Request-ID`, the same id as in the server's log.
 """
 TAGS = [
     {"name": "classify", "description": "Images in, labelled predictions out."},
+    {
+        "name": "inference",
+        "description": "Tensors in, tensors out: the Open Inference Protocol V2, for Triton's and "
+        "KServe's clients.",
+    },
     {"name": "models", "description": "Which models answer, and how good they are."},
     {"name": "auth", "description": "Access tokens (OAuth 2.0, RFC 6749), sessions, public keys."},
     {"name": "admin", "description": "People and clients."},

@@ -220,6 +220,11 @@ class PotooProtocol(HttpToolsProtocol):
             self._refusal = 431
             raise ValueError("headers too large")  # reaches uvicorn as a parser error
 
+    def _path(self) -> str:
+        """Of the request that is being received, as far as it came."""
+        url: bytes = getattr(self, "url", b"")
+        return url.partition(b"?")[0].decode("latin-1")
+
     def _refuse(self, status: int) -> None:
         """Answers in the application's stead; nothing more is read."""
         self._is_deaf = True
@@ -234,6 +239,6 @@ class PotooProtocol(HttpToolsProtocol):
             if cycle.response_started:
                 self.transport.close()
                 return
-        self.transport.write(refusal(status))
+        self.transport.write(refusal(status, self._path()))
         cast("OneWrite", self.transport).write_eof()
         self._ends_at = time.monotonic() + LINGER_SECONDS

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 
+import orjson
+
 from schemas.errors import ErrorCode
 from schemas.problem import Problem
-from service.transport.http.errors import PROBLEM_TYPE, TITLES
+from service.transport.http.errors import PROBLEM_TYPE, TITLES, is_v2
 
 _REFUSALS = {
     400: (ErrorCode.INVALID_REQUEST, "The request is not valid HTTP/1.1."),
@@ -16,17 +18,23 @@ _REFUSALS = {
 }
 
 
-def refusal(status: int) -> bytes:
-    """A whole HTTP/1.1 answer that ends the connection; ``status`` is 400, 408, 431 or 503."""
+def refusal(status: int, path: str) -> bytes:
+    """A whole HTTP/1.1 answer that ends the connection; ``status`` is 400, 408, 431 or 503.
+
+    ``path``: as far as it is known.
+    """
     code, detail = _REFUSALS[status]
     request_id = os.urandom(16).hex()
-    problem = Problem(
-        title=TITLES[status], status=status, detail=detail, code=code, request_id=request_id
-    )
-    body = problem.model_dump_json(exclude_none=True).encode()
+    if is_v2(path):
+        content_type, body = "application/json", orjson.dumps({"error": detail})
+    else:
+        problem = Problem(
+            title=TITLES[status], status=status, detail=detail, code=code, request_id=request_id
+        )
+        content_type, body = PROBLEM_TYPE, problem.model_dump_json(exclude_none=True).encode()
     head = [
         f"HTTP/1.1 {status} {TITLES[status]}",
-        f"content-type: {PROBLEM_TYPE}",
+        f"content-type: {content_type}",
         f"content-length: {len(body)}",
         f"x-request-id: {request_id}",
         "x-content-type-options: nosniff",

@@ -50,6 +50,7 @@ class FakeEngine:
 
     def __init__(self, max_batch_size: int | None = None) -> None:
         self.max_batch_size = max_batch_size
+        self.output_shape = (3,)
         self.sizes: list[int] = []
         self.alone: list[bool] = []
         self.offset, self.error = 0.0, False
@@ -183,7 +184,7 @@ async def test_every_stage_is_observed(model: Model, metrics: Metrics) -> None:
         name = "potoo_stage_duration_seconds_count"
         assert value(name, {**labels, "stage": stage}) == 1, stage
     assert value("potoo_batch_size_count", labels) == 1
-    assert value("potoo_predictions_total", labels) == 1
+    assert value("potoo_predictions_total", {**labels, "protocol": "http"}) == 1
     assert value("potoo_queue_depth", labels) == 0
     assert value("potoo_model_ready", labels) == 1
     info = {**labels, "version": "1", "sha256": model.manifest.sha256}
@@ -267,7 +268,7 @@ async def test_the_canary_notices_a_stuck_pool(model: Model, engine: FakeEngine)
 
 async def test_the_canary_is_no_prediction(model: Model, metrics: Metrics) -> None:
     await model.canary(10)
-    labels = {"model": "colours"}
+    labels = {"model": "colours", "protocol": "http"}
     assert metrics.registry.get_sample_value("potoo_predictions_total", labels) == 0
 
 

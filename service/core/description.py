@@ -1,0 +1,122 @@
+"""What the Open Inference Protocol tells of a model: its tensors, configuration, numbers, state."""
+
+from __future__ import annotations
+
+from schemas.inference import (
+    PLATFORM,
+    BatchStatistics,
+    ConfigInput,
+    ConfigOutput,
+    Datatype,
+    DynamicBatching,
+    InferenceStatistics,
+    ModelConfig,
+    ModelMetadata,
+    ModelStatistics,
+    RepositoryModel,
+    StatisticDuration,
+    TensorMetadata,
+)
+from service.core.model import Model
+from service.core.rows import INPUT_DATATYPES
+from service.core.statistics import Duration
+
+BACKEND = "onnxruntime"
+
+
+def metadata(model: Model) -> ModelMetadata:
+    """A model's tensors. Any number of items is taken, whatever the graph's own batch is."""
+    spec = model.manifest.input
+    return ModelMetadata(
+        name=model.ref.name,
+        versions=[str(model.ref.version)],
+        platform=PLATFORM,
+        inputs=[
+            TensorMetadata(
+                name=spec.name, datatype=INPUT_DATATYPES[spec.dtype], shape=[-1, *spec.shape]
+            )
+        ],
+        outputs=[
+            TensorMetadata(
+                name=model.manifest.output.name,
+                datatype=Datatype.FP32,
+                shape=[-1, *model.output_shape],
+            )
+        ],
+    )
+
+
+def config(model: Model, most: int) -> ModelConfig:
+    """The same and how it is run. ``most``: items that one request may have."""
+    spec = model.manifest.input
+    labels = model.manifest.labels
+    policy = model.policy
+    return ModelConfig(
+        name=model.ref.name,
+        platform=PLATFORM,
+        backend=BACKEND,
+        max_batch_size=min(most, policy.queue_capacity),
+        input=[
+            ConfigInput(
+                name=spec.name,
+                data_type=f"TYPE_{INPUT_DATATYPES[spec.dtype]}",
+                format=f"FORMAT_{spec.layout}",
+                dims=list(spec.shape),
+            )
+        ],
+        output=[
+            ConfigOutput(
+                name=model.manifest.output.name,
+                data_type="TYPE_FP32",
+                dims=list(model.output_shape),
+                label_filename=labels if isinstance(labels, str) else "",
+            )
+        ],
+        dynamic_batching=DynamicBatching(
+            preferred_batch_size=[policy.max_batch_size],
+            max_queue_delay_microseconds=round(policy.max_queue_delay * 1e6),
+        ),
+    )
+
+
+def statistics(model: Model) -> ModelStatistics:
+    """How often it was asked, and where the time went."""
+    found = model.statistics
+    return ModelStatistics(
+        name=model.ref.name,
+        version=str(model.ref.version),
+        last_inference=found.last_inference_ms,
+        inference_count=found.inference_count,
+        execution_count=found.execution_count,
+        inference_stats=InferenceStatistics(
+            success=_duration(found.success),
+            fail=_duration(found.fail),
+            queue=_duration(found.queue),
+            compute_input=_duration(found.compute_input),
+            compute_infer=_duration(found.compute_infer),
+            compute_output=_duration(found.compute_output),
+        ),
+        batch_stats=[
+            BatchStatistics(
+                batch_size=size,
+                compute_input=_duration(batch.compute_input),
+                compute_infer=_duration(batch.compute_infer),
+                compute_output=_duration(batch.compute_output),
+            )
+            for size, batch in sorted(found.batches.copy().items())
+        ],
+    )
+
+
+def entry(model: Model) -> RepositoryModel:
+    """Its line in the repository's index."""
+    return RepositoryModel(
+        name=model.ref.name,
+        version=str(model.ref.version),
+        state="READY" if model.is_ready else "UNAVAILABLE",
+        reason="" if model.is_ready else "its canary does not pass",
+    )
+
+
+def _duration(duration: Duration) -> StatisticDuration:
+    return StatisticDuration(count=duration.count, ns=duration.ns)

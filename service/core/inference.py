@@ -1,0 +1,115 @@
+"""Inference on tensors: what is asked, what is answered, and what the parameters mean.
+
+The Open Inference Protocol in plain data; HTTP and gRPC put it on their wires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from schemas.errors import InvalidTensor, Unsupported
+from service.core.answer import ModelRef
+from service.core.fair_queue import Priority
+from service.core.tensors import Tensor, shown
+
+Parameter = bool | int | float | str
+Parameters = Mapping[str, Parameter]
+
+MAX_TIMEOUT = 600.0
+"""Seconds; longer ones are cut to it."""
+MAX_TENSORS = 64
+"""Inputs or outputs that one request may name."""
+_SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
+_SHARED_MEMORY = "shared_memory_region"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedOutput:
+    """An output that is wanted: the tensor itself, or (``classes`` > 0) so many best classes."""
+
+    name: str
+    classes: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InferRequest:
+    """One call.
+
+    Attributes:
+        outputs: in the order wanted; all of them if there are none.
+        raw: in place of ``inputs``, the only input's bytes: one item of the model's own shape, or
+            one encoded image.
+        id: the caller's, echoed.
+        timeout: seconds from now; None for the default.
+    """
+
+    model: str
+    version: int | None = None
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[RequestedOutput, ...] = ()
+    raw: bytes | memoryview | None = None
+    id: str = ""
+    priority: Priority = Priority.NORMAL
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InferResponse:
+    """The answer to it; ``outputs`` in the order wanted."""
+
+    model: ModelRef
+    outputs: tuple[Tensor, ...]
+    id: str = ""
+
+
+def schedule_of(parameters: Parameters) -> tuple[Priority, float | None]:
+    """Priority and time-out of a request's parameters (the schedule policy extension).
+
+    ``priority`` 1 is the highest; 0 is the default, as if absent; all others are for bulk work.
+    ``timeout`` is in microseconds.
+
+    Raises:
+        InvalidTensor: one of them is no whole number from 0 on.
+        Unsupported: they are of an extension that is not offered.
+    """
+    for name in _SEQUENCE:
+        if parameters.get(name):
+            raise Unsupported("Sequences of requests are not supported: no model here has a state.")
+    level = _whole("priority", parameters)
+    microseconds = _whole("timeout", parameters)
+    priority = {0: Priority.NORMAL, 1: Priority.INTERACTIVE}.get(level, Priority.BULK)
+    return priority, min(microseconds / 1e6, MAX_TIMEOUT) if microseconds else None
+
+
+def requested_output(name: str, parameters: Parameters) -> RequestedOutput:
+    """What is asked of one output (``classification``, the classification extension).
+
+    Raises:
+        InvalidTensor: ``classification`` is no whole number from 0 on.
+        Unsupported: they are of an extension that is not offered.
+    """
+    refuse_shared_memory(parameters)
+    return RequestedOutput(name, _whole("classification", parameters))
+
+
+def refuse_shared_memory(parameters: Parameters) -> None:
+    """Raises ``Unsupported`` if a tensor's parameters say that it lies in shared memory."""
+    if _SHARED_MEMORY in parameters:
+        raise Unsupported("Tensors in shared memory are not supported.")
+
+
+def check_names(kind: str, names: Sequence[str]) -> None:
+    """Raises ``InvalidTensor`` if there are too many, or one of them stands there twice."""
+    if len(names) > MAX_TENSORS:
+        raise InvalidTensor(f"There are more than {MAX_TENSORS} {kind}s.")
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidTensor(f"The {kind} {shown(name)} is given more than once.")
+
+
+def _whole(name: str, parameters: Parameters) -> int:
+    value = parameters.get(name, 0)
+    if type(value) is not int or value < 0:
+        raise InvalidTensor(f"The parameter '{name}' must be a whole number from 0 on.")
+    return value

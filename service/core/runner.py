@@ -1,0 +1,134 @@
+"""What the batcher does for one model, on the pool's threads: prepares a row, runs a batch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from observability.metrics import ModelSeries
+from schemas.errors import CallerError
+from schemas.models import ModelManifest
+from service.core.engine import Engine, Images
+from service.core.pool import WorkerPool
+from service.core.postprocessing import probabilities, top_k
+from service.core.preprocessing import PreparedImage, Preprocessor
+from service.core.rows import Row
+from service.core.statistics import ModelStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One row, and how many best classes are wanted; none: the raw output alone.
+
+    ``number``: which one of a request's rows it is, for messages.
+    """
+
+    row: Row
+    top_k: int = 0
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A row that can be run; ``image`` if it was one."""
+
+    tensor: Images
+    image: PreparedImage | None
+    top_k: int
+
+
+@dataclass(slots=True)
+class Answer:
+    """A row's raw output; ``indices`` and ``scores`` only where a ``top_k`` was asked for."""
+
+    image: PreparedImage | None
+    output_K: NDArray[np.float32]
+    indices: list[int]
+    scores: list[float]
+    reading_seconds: float = 0.0
+    """Of the whole batch, once the network was done."""
+
+    @property
+    def preparing_seconds(self) -> float:
+        """What decoding and the like took."""
+        return self.image.decode_seconds + self.image.preprocess_seconds if self.image else 0.0
+
+
+class Runner:
+    """``prepare`` and ``run`` of a ``Batcher``; images and tensors may share a batch."""
+
+    def __init__(
+        self,
+        manifest: ModelManifest,
+        preprocessor: Preprocessor,
+        engine: Engine,
+        pool: WorkerPool,
+        series: ModelSeries,
+        statistics: ModelStatistics,
+    ) -> None:
+        self._manifest, self._preprocess = manifest, preprocessor
+        self._engine, self._pool = engine, pool
+        self._series, self._statistics = series, statistics
+
+    def prepare(self, job: Job, may_be_slow: bool) -> Prepared:
+        """Decodes an image; a tensor is ready as it is.
+
+        Raises:
+            UnsupportedImage, InvalidImage, ImageTooLarge, SlowWork: see ``Preprocessor``.
+        """
+        if not isinstance(job.row, bytes):
+            return Prepared(job.row, None, job.top_k)
+        try:
+            image = self._preprocess(job.row, may_be_slow=may_be_slow)
+        except CallerError as error:
+            if job.number is None:
+                raise
+            raise type(error)(f"Image {job.number}: {error.detail}") from error
+        stages = self._series.stages
+        stages["decode"].observe(image.decode_seconds)
+        stages["preprocess"].observe(image.preprocess_seconds)
+        return Prepared(image.tensor, image, job.top_k)
+
+    def run(self, batch: list[Prepared]) -> list[Answer]:
+        """Answers a batch in order.
+
+        Raises:
+            InferenceFailed: the runtime failed, or what classes were asked of is not finite.
+        """
+        began = time.perf_counter()
+        tensors = [item.tensor for item in batch]
+        images = cast("Images", tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors))
+        put = time.perf_counter()
+        output_NK = self._engine.run(images, alone=self._pool.has_one_job)
+        ran = time.perf_counter()
+        answers = self._answers(batch, output_NK)
+        got = time.perf_counter()
+        for answer in answers:
+            answer.reading_seconds = got - ran
+        stages = self._series.stages
+        stages["inference"].observe(ran - put)
+        stages["postprocess"].observe(got - ran)
+        self._series.batch_size.observe(len(batch))
+        self._statistics.executed(len(batch), put - began, ran - put, got - ran)
+        return answers
+
+    def _answers(self, batch: list[Prepared], output_NK: NDArray[np.float32]) -> list[Answer]:
+        """Raw outputs as they are, and the best classes for those that asked for them."""
+        answers = [
+            Answer(item.image, output_K, [], [])
+            for item, output_K in zip(batch, output_NK, strict=True)
+        ]
+        asked = [number for number, item in enumerate(batch) if item.top_k]
+        if asked:
+            output_MK = output_NK if len(asked) == len(batch) else output_NK[asked]
+            manifest = self._manifest
+            shares_MK = probabilities(output_MK, manifest.output, manifest.temperature)
+            for number, shares_K in zip(asked, shares_MK, strict=True):
+                best = top_k(shares_K, batch[number].top_k)
+                answers[number].indices = best.tolist()
+                answers[number].scores = shares_K[best].tolist()
+        return answers

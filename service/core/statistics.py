@@ -1,0 +1,88 @@
+"""How often a model was asked, and where the time went: the statistics extension's numbers.
+
+They begin at nothing when the model is loaded, and are those of one process.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Duration:
+    """How often something happened and how many nanoseconds it took altogether."""
+
+    count: int = 0
+    ns: int = 0
+
+    def add(self, seconds: float) -> None:
+        """Once more."""
+        self.count += 1
+        self.ns += round(seconds * 1e9)
+
+
+@dataclass(slots=True)
+class BatchDurations:
+    """Runs of one batch size."""
+
+    compute_input: Duration = field(default_factory=Duration)
+    compute_infer: Duration = field(default_factory=Duration)
+    compute_output: Duration = field(default_factory=Duration)
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """Where a request's time went, in seconds.
+
+    Of its slowest row if it has several: they go side by side, and the sum is within ``total``.
+    """
+
+    total: float
+    queue: float
+    compute_input: float
+    compute_infer: float
+    compute_output: float
+
+
+class ModelStatistics:
+    """Of one model. Any thread may call."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.success, self.fail, self.queue = Duration(), Duration(), Duration()
+        self.compute_input, self.compute_infer = Duration(), Duration()
+        self.compute_output = Duration()
+        self.inference_count = 0
+        """Items answered: images, or rows of tensors."""
+        self.execution_count = 0
+        """Runs of the network; fewer than items if they run together."""
+        self.last_inference_ms = 0
+        """Of the last request, since the epoch; 0 if there was none."""
+        self.batches: dict[int, BatchDurations] = {}
+
+    def succeeded(self, course: Course, *, items: int) -> None:
+        """Counts a request that was answered."""
+        with self._lock:
+            self.success.add(course.total)
+            self.queue.add(course.queue)
+            self.compute_input.add(course.compute_input)
+            self.compute_infer.add(course.compute_infer)
+            self.compute_output.add(course.compute_output)
+            self.inference_count += items
+            self.last_inference_ms = time.time_ns() // 1_000_000
+
+    def failed(self, seconds: float) -> None:
+        """Counts a request that was refused or failed."""
+        with self._lock:
+            self.fail.add(seconds)
+
+    def executed(self, size: int, put: float, ran: float, got: float) -> None:
+        """Counts a run of ``size`` items: seconds to put them together, to run, to read."""
+        with self._lock:
+            self.execution_count += 1
+            batch = self.batches.setdefault(size, BatchDurations())
+            batch.compute_input.add(put)
+            batch.compute_infer.add(ran)
+            batch.compute_output.add(got)

@@ -1,0 +1,229 @@
+"""Tensors as the Open Inference Protocol has them: names of types, bytes, values, shapes.
+
+Sizes that a caller claims are compared, in unbounded integers, with what came; nothing is ever
+allocated from them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import InvalidTensor
+from schemas.inference import Datatype
+
+MAX_RANK = 8
+MAX_SHOWN_CHARS = 64
+LENGTH = struct.Struct("<I")
+"""Before every element of a BYTES tensor: its number of bytes."""
+
+
+DTYPES: dict[Datatype, np.dtype[Any]] = {
+    Datatype.BOOL: np.dtype(np.bool_),
+    Datatype.UINT8: np.dtype("<u1"),
+    Datatype.UINT16: np.dtype("<u2"),
+    Datatype.UINT32: np.dtype("<u4"),
+    Datatype.UINT64: np.dtype("<u8"),
+    Datatype.INT8: np.dtype("<i1"),
+    Datatype.INT16: np.dtype("<i2"),
+    Datatype.INT32: np.dtype("<i4"),
+    Datatype.INT64: np.dtype("<i8"),
+    Datatype.FP16: np.dtype("<f2"),
+    Datatype.FP32: np.dtype("<f4"),
+    Datatype.FP64: np.dtype("<f8"),
+    # NumPy has no bfloat16, and no model here takes it: its bits.
+    Datatype.BF16: np.dtype("<u2"),
+    Datatype.BYTES: np.dtype(object),
+}
+"""Little-endian on the wire whatever the machine is; BYTES are Python's ``bytes``."""
+
+RAW_ONLY = frozenset({Datatype.FP16, Datatype.BF16})
+"""Types that have no form as values, in JSON or typed contents."""
+
+_VALUES: dict[Datatype, set[type]] = {
+    **{datatype: {int} for datatype in Datatype},
+    Datatype.BOOL: {bool, int},
+    Datatype.FP32: {float, int},
+    Datatype.FP64: {float, int},
+    Datatype.BYTES: {str, bytes},
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensor:
+    """A named array, C-contiguous and aligned; often read-only, as it lies in the caller's body."""
+
+    name: str
+    datatype: Datatype
+    array: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its axes."""
+        return self.array.shape
+
+
+def datatype_named(name: object) -> Datatype:
+    """The type of that name.
+
+    Raises:
+        InvalidTensor: there is none.
+    """
+    try:
+        return Datatype(name)  # type: ignore[arg-type]
+    except ValueError:
+        message = f"There is no datatype {shown(name)}; there are {', '.join(Datatype)}."
+        raise InvalidTensor(message) from None
+
+
+def check_shape(name: str, shape: Sequence[object]) -> tuple[int, ...]:
+    """A shape as it may be: up to eight whole numbers that are not negative.
+
+    Raises:
+        InvalidTensor: it is another.
+    """
+    if len(shape) > MAX_RANK:
+        raise InvalidTensor(f"The tensor {shown(name)} has more than {MAX_RANK} axes.")
+    axes = []
+    for axis in shape:
+        if type(axis) is not int or not 0 <= axis < 2**63:
+            message = f"The shape of the tensor {shown(name)} must hold whole numbers from 0 on."
+            raise InvalidTensor(message)
+        axes.append(axis)
+    return tuple(axes)
+
+
+def from_raw(
+    name: str, datatype: Datatype, shape: Sequence[object], data: bytes | memoryview
+) -> Tensor:
+    """A tensor from its bytes: little-endian, the last axis first, without padding.
+
+    The array shares ``data`` where it lies aligned there.
+
+    Raises:
+        InvalidTensor: shape and bytes do not belong together.
+    """
+    axes = check_shape(name, shape)
+    count = _product(axes)
+    if datatype is Datatype.BYTES:
+        array = _filled(_elements(name, count, data), axes)
+    else:
+        dtype = DTYPES[datatype]
+        if count * dtype.itemsize != len(data):
+            message = (
+                f"The tensor {shown(name)} has {len(data)} bytes of data, but {datatype} of shape "
+                f"{list(axes)} takes {count * dtype.itemsize}."
+            )
+            raise InvalidTensor(message)
+        if datatype is Datatype.BOOL and np.frombuffer(data, np.uint8).max(initial=0) > 1:
+            raise InvalidTensor(f"The tensor {shown(name)} has bytes that are neither 0 nor 1.")
+        array = np.require(np.frombuffer(data, dtype).reshape(axes), requirements=["C", "A"])
+    return Tensor(name, datatype, array)
+
+
+def from_values(
+    name: str, datatype: Datatype, shape: Sequence[object], values: list[Any]
+) -> Tensor:
+    """A tensor from a list of its values, flat or nested as the shape says.
+
+    Raises:
+        InvalidTensor: shape, type and values do not belong together.
+    """
+    if datatype in RAW_ONLY:
+        raise InvalidTensor(f"{datatype} has no form in JSON: send {shown(name)} as binary data.")
+    axes = check_shape(name, shape)
+    flat, count = _flat(name, values, axes), _product(axes)
+    if len(flat) != count:
+        message = (
+            f"The tensor {shown(name)} has {len(flat)} values, but its shape {list(axes)} takes "
+            f"{count}."
+        )
+        raise InvalidTensor(message)
+    # By hand: NumPy would make numbers of strings, and wide strings of numbers.
+    if not set(map(type, flat)) <= _VALUES[datatype]:
+        raise InvalidTensor(f"The tensor {shown(name)} has values that are not {datatype}.")
+    try:
+        if datatype is Datatype.BYTES:
+            encoded = [value.encode() if isinstance(value, str) else value for value in flat]
+            return Tensor(name, datatype, _filled(encoded, axes))
+        if datatype is Datatype.BOOL and not set(flat) <= {0, 1}:
+            raise OverflowError
+        with np.errstate(over="ignore"):  # to infinity, as a float32 of the caller's own would
+            array = np.array(flat, DTYPES[datatype])
+    except (OverflowError, UnicodeEncodeError):
+        message = f"The tensor {shown(name)} has values that {datatype} cannot hold."
+        raise InvalidTensor(message) from None
+    return Tensor(name, datatype, array.reshape(axes))
+
+
+def of_bytes(name: str, elements: Sequence[bytes], shape: tuple[int, ...]) -> Tensor:
+    """A BYTES tensor of our own."""
+    return Tensor(name, Datatype.BYTES, _filled(elements, shape))
+
+
+def to_raw(tensor: Tensor) -> bytes:
+    """The inverse of ``from_raw``."""
+    if tensor.datatype is not Datatype.BYTES:
+        return np.ascontiguousarray(tensor.array, DTYPES[tensor.datatype]).tobytes()
+    parts = ((LENGTH.pack(len(element)), element) for element in tensor.array.flat)
+    return b"".join(itertools.chain.from_iterable(parts))
+
+
+def shown(text: object) -> str:
+    """Somebody's word for an error message: quoted, printable, cut."""
+    return ascii(str(text)[:MAX_SHOWN_CHARS])
+
+
+def _product(axes: Sequence[int]) -> int:
+    """Like ``math.prod``; Python's integers do not overflow."""
+    count = 1
+    for axis in axes:
+        count *= axis
+    return count
+
+
+def _flat(name: str, values: list[Any], axes: tuple[int, ...]) -> list[Any]:
+    """The values of a list that is flat, or nested exactly as ``axes`` say."""
+    if not values or type(values[0]) is not list:
+        return values
+    level = [values]
+    for axis in axes:
+        if set(map(type, level)) != {list} or set(map(len, level)) != {axis}:
+            raise InvalidTensor(f"The data of {shown(name)} is not nested as its shape says.")
+        level = list(itertools.chain.from_iterable(level))
+        if not level:
+            break
+    return level
+
+
+def _elements(name: str, count: int, data: bytes | memoryview) -> list[bytes]:
+    """``count`` elements of a BYTES tensor, each a length and so many bytes."""
+    elements: list[bytes] = []
+    position = 0
+    if count * LENGTH.size <= len(data):  # or else too many to be looked at
+        while position + LENGTH.size <= len(data) and len(elements) < count:
+            (size,) = LENGTH.unpack_from(data, position)
+            position += LENGTH.size + size
+            if position > len(data):
+                break
+            elements.append(bytes(data[position - size : position]))
+    if len(elements) != count or position != len(data):
+        message = (
+            f"The {len(data)} bytes of the tensor {shown(name)} are not {count} elements, each "
+            "with its length in 4 bytes before it."
+        )
+        raise InvalidTensor(message)
+    return elements
+
+
+def _filled(elements: Sequence[bytes], axes: tuple[int, ...]) -> NDArray[Any]:
+    """An array of Python objects; NumPy itself would look inside of them."""
+    array = np.empty(len(elements), object)
+    array[:] = elements
+    return array.reshape(axes)

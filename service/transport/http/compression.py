@@ -1,0 +1,118 @@
+"""Compressed bodies: decompressed step by step within a limit, compressed if the caller takes it.
+
+``deflate`` is the zlib format (RFC 9110, section 8.4.1.2), as the field's clients have it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import zlib
+from types import ModuleType
+from typing import Protocol
+
+from schemas.errors import InvalidRequest, PayloadTooLarge
+
+ENCODINGS = ("gzip", "deflate", "zstd")
+"""Best first; what tritonclient understands comes before what it does not."""
+STEP_BYTES = 2**20
+"""Decompressed at a time; about five milliseconds."""
+MIN_BYTES = 1024
+"""Shorter answers are not worth it."""
+_INPUT_BYTES = 2**16
+_ZSTD_WINDOW_LOG = 23
+"""8 MiB, which every decoder must take (RFC 9659)."""
+_WBITS = {"gzip": 31, "deflate": 15}
+
+
+class _Decoder(Protocol):
+    """What zlib and Zstandard have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class Decompressor:
+    """One compressed body; ``output`` grows by each ``step``."""
+
+    def __init__(self, encoding: str, data: bytes, limit: int) -> None:
+        """``limit``: bytes that ``output`` may have."""
+        self.output = bytearray()
+        self._decoder = _decoder(encoding)
+        self._data, self._limit = data, limit
+        self._position = 0
+
+    def step(self) -> bool:
+        """Decompresses up to ``STEP_BYTES`` more; whether there is more still. Blocks.
+
+        Raises:
+            InvalidRequest: it is damaged, or goes on behind its end.
+            PayloadTooLarge: as soon as there is more than ``limit``.
+        """
+        decoder, goal = self._decoder, len(self.output) + STEP_BYTES
+        while len(self.output) < goal and not decoder.eof:
+            data = self._next_input()
+            try:
+                output = decoder.decompress(data, goal - len(self.output))
+            except Exception:  # noqa: BLE001 - each library has its own
+                raise _damaged() from None
+            if not (data or output or decoder.eof):
+                raise _damaged()
+            self.output += output
+            if len(self.output) > self._limit:
+                size = f"{self._limit / 2**20:.3g} MiB"
+                raise PayloadTooLarge(f"The body is larger than {size} once it is decompressed.")
+        if decoder.eof and (decoder.unused_data or self._position < len(self._data)):
+            raise _damaged()
+        return not decoder.eof
+
+    def _next_input(self) -> bytes:
+        """What the decoder left over, or else the next piece."""
+        left: bytes = getattr(self._decoder, "unconsumed_tail", b"")
+        if left or not getattr(self._decoder, "needs_input", True):
+            return left
+        piece = self._data[self._position : self._position + _INPUT_BYTES]
+        self._position += len(piece)
+        return piece
+
+
+def accepted(header: str) -> str | None:
+    """The best of ``ENCODINGS`` that an Accept-Encoding header names; None if it names none."""
+    named = {}
+    for entry in header.lower().split(","):
+        name, _, weight = entry.partition(";")
+        named[name.strip()] = weight.replace(" ", "").removeprefix("q=").strip("0.") != "" or (
+            not weight
+        )
+    return next((name for name in ENCODINGS if named.get(name)), None)
+
+
+def compress(body: bytes, encoding: str) -> bytes:
+    """Quickly rather than well."""
+    if encoding == "zstd":
+        packed: bytes = _zstd().compress(body, 1)
+        return packed
+    encoder = zlib.compressobj(1, wbits=_WBITS[encoding])
+    return encoder.compress(body) + encoder.flush()
+
+
+def _decoder(encoding: str) -> _Decoder:
+    if encoding == "zstd":
+        zstd = _zstd()
+        options = {zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG}
+        decoder: _Decoder = zstd.ZstdDecompressor(options=options)
+        return decoder
+    return zlib.decompressobj(_WBITS[encoding])
+
+
+def _zstd() -> ModuleType:
+    """Python's own from 3.14 on. Imported when it is first needed: few callers do."""
+    name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    return importlib.import_module(name)
+
+
+def _damaged() -> InvalidRequest:
+    return InvalidRequest("The body cannot be decompressed as its Content-Encoding says.")

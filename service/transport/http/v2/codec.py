@@ -1,0 +1,255 @@
+"""Bodies of ``infer``: JSON, and tensors as raw bytes behind it (the binary tensor extension).
+
+Sans-I/O: bytes to ``InferRequest``, ``InferResponse`` to bytes. A body is JSON alone, or, with the
+header ``Inference-Header-Content-Length``, so many bytes of JSON and then the binary tensors in the
+order of ``inputs``. A length of 0 leaves the JSON out: the body is the one input of one item.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+import orjson
+
+from schemas.errors import InvalidRequest, InvalidTensor
+from schemas.inference import Datatype
+from service.core.inference import (
+    MAX_TENSORS,
+    InferRequest,
+    InferResponse,
+    Parameters,
+    refuse_shared_memory,
+    requested_output,
+    schedule_of,
+)
+from service.core.tensors import Tensor, datatype_named, from_raw, from_values, shown, to_raw
+
+HEADER = "inference-header-content-length"
+SIZE = "binary_data_size"
+MAX_ID_CHARS = 4096
+Body = bytes | bytearray
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, and how its answer is to be written.
+
+    Attributes:
+        binary: by name of an output, whether it is wanted as bytes.
+        is_binary: for those that do not say.
+    """
+
+    request: InferRequest
+    is_binary: bool = False
+    binary: Mapping[str, bool] = field(default_factory=dict)
+
+
+def header_length(values: Sequence[bytes]) -> int | None:
+    """What the header says; None if there is none.
+
+    Raises:
+        InvalidRequest: it is no number, or there are several.
+    """
+    if not values:
+        return None
+    if len(values) > 1 or not values[0].isdigit() or len(values[0]) > 18:
+        raise InvalidRequest("The header Inference-Header-Content-Length must be one whole number.")
+    return int(values[0])
+
+
+def read(body: Body, length: int | None, model: str, version: int | None) -> Asked:
+    """The request in a body.
+
+    Args:
+        body: not compressed any more.
+        length: see ``header_length``.
+
+    Raises:
+        InvalidRequest: it is not what the protocol has.
+        InvalidTensor: tensors and their bytes do not belong together.
+        Unsupported: it needs an extension that is not offered.
+    """
+    view = memoryview(body)
+    if length == 0:
+        return Asked(InferRequest(model, version, raw=view), is_binary=True)
+    if length is not None and length > len(body):
+        raise InvalidRequest(
+            f"The header Inference-Header-Content-Length says {length}, but the body has "
+            f"{len(body)} bytes (uncompressed). Was the header meant for another request?"
+        )
+    document = _json(view[:length] if length is not None else view)
+    parameters = _parameters(document, "the request")
+    priority, timeout = schedule_of(parameters)
+    outputs = [
+        (_text(output, "name", "an output"), _parameters(output, "an output"))
+        for output in _objects(document, "outputs", required=False)
+    ]
+    request = InferRequest(
+        model,
+        version,
+        tuple(_inputs(document, view[length:] if length is not None else view[:0])),
+        tuple(requested_output(name, given) for name, given in outputs),
+        id=_id(document),
+        priority=priority,
+        timeout=timeout,
+    )
+    binary = {
+        name: _flag(given, "binary_data") for name, given in outputs if "binary_data" in given
+    }
+    return Asked(request, _flag(parameters, "binary_data_output"), binary)
+
+
+def write(response: InferResponse, asked: Asked) -> tuple[bytes, dict[str, str]]:
+    """The body of an answer, and its headers.
+
+    Raises:
+        InvalidTensor: JSON is wanted, and a number is not finite.
+    """
+    outputs, blobs = [], []
+    for tensor in response.outputs:
+        output: dict[str, object] = {
+            "name": tensor.name,
+            "datatype": tensor.datatype,
+            "shape": tensor.shape,
+        }
+        if asked.binary.get(tensor.name, asked.is_binary):
+            blobs.append(to_raw(tensor))
+            output["parameters"] = {SIZE: len(blobs[-1])}
+        else:
+            output["data"] = _values(tensor)
+        outputs.append(output)
+    document: dict[str, object] = {
+        "model_name": response.model.name,
+        "model_version": str(response.model.version),
+        "outputs": outputs,
+    }
+    if response.id:
+        document["id"] = response.id
+    head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    if not blobs:
+        return head, {"content-type": "application/json"}
+    headers = {"content-type": "application/octet-stream", HEADER: str(len(head))}
+    return b"".join((head, *blobs)), headers
+
+
+def _json(data: memoryview) -> dict[str, Any]:
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        # Python's clients write numbers that JSON has not; its own parser reads them, slowly.
+        text = bytes(data)
+        if b"NaN" not in text and b"Infinity" not in text:
+            _refuse_json()
+        try:
+            document = json.loads(text)
+        except (ValueError, RecursionError):
+            _refuse_json()
+    if not isinstance(document, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return document
+
+
+def _refuse_json() -> NoReturn:
+    raise InvalidRequest(
+        "The body is not JSON. Binary tensors behind it need the header "
+        "Inference-Header-Content-Length."
+    ) from None
+
+
+def _inputs(document: dict[str, Any], blob: memoryview) -> Iterator[Tensor]:
+    position = 0
+    for one in _objects(document, "inputs", required=True):
+        name = _text(one, "name", "an input")
+        datatype = datatype_named(one.get("datatype"))
+        shape, values = one.get("shape"), one.get("data")
+        parameters = _parameters(one, f"the input {shown(name)}")
+        refuse_shared_memory(parameters)
+        if not isinstance(shape, list):
+            raise InvalidTensor(f"The shape of the input {shown(name)} must be a list.")
+        if SIZE in parameters:
+            if values is not None:
+                raise InvalidTensor(f"The input {shown(name)} has both data and {SIZE}.")
+            size = parameters[SIZE]
+            if type(size) is not int or not 0 <= size <= len(blob) - position:
+                raise InvalidTensor(
+                    f"The {SIZE} of the input {shown(name)} must be a number of bytes that follow "
+                    f"the JSON; {len(blob) - position} are left."
+                )
+            yield from_raw(name, datatype, shape, blob[position : position + size])
+            position += size
+        elif isinstance(values, list):
+            yield from_values(name, datatype, shape, values)
+        else:
+            raise InvalidTensor(
+                f"The input {shown(name)} needs a list of data, or {SIZE} and the header "
+                "Inference-Header-Content-Length."
+            )
+    if position != len(blob):
+        raise InvalidTensor(f"{len(blob) - position} bytes of the body belong to no input.")
+
+
+def _id(document: dict[str, Any]) -> str:
+    if document.get("id") is None:
+        return ""
+    found = _text(document, "id", "the request")
+    if len(found) > MAX_ID_CHARS:
+        raise InvalidRequest(f"The id has more than {MAX_ID_CHARS} characters.")
+    return found
+
+
+def _objects(document: dict[str, Any], key: str, *, required: bool) -> list[dict[str, Any]]:
+    found = document.get(key)
+    if found is None and not required:
+        return []
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise InvalidRequest(f"'{key}' must be a list of objects.")
+    if len(found) > MAX_TENSORS:
+        raise InvalidRequest(f"'{key}' has more than {MAX_TENSORS} tensors.")
+    return found
+
+
+def _parameters(document: dict[str, Any], where: str) -> Parameters:
+    found = document.get("parameters")
+    if found is None:
+        return {}
+    if not isinstance(found, dict) or not all(
+        isinstance(value, bool | int | float | str) for value in found.values()
+    ):
+        message = f"The parameters of {where} must be an object of strings, numbers and booleans."
+        raise InvalidRequest(message)
+    return found
+
+
+def _text(document: dict[str, Any], key: str, where: str) -> str:
+    found = document.get(key)
+    try:
+        if isinstance(found, str) and found.encode():
+            return found
+        if found == "" and key == "id":
+            return ""
+    except UnicodeEncodeError:  # half of a pair, which only Python's own parser lets through
+        pass
+    raise InvalidRequest(f"The {key} of {where} must be a string.")
+
+
+def _flag(parameters: Parameters, name: str) -> bool:
+    found = parameters.get(name, False)
+    if not isinstance(found, bool):
+        raise InvalidRequest(f"The parameter '{name}' must be true or false.")
+    return found
+
+
+def _values(tensor: Tensor) -> object:
+    """The values of an output of ours, flat."""
+    if tensor.datatype is Datatype.BYTES:
+        return [element.decode() for element in tensor.array.flat]
+    if not np.isfinite(tensor.array).all():
+        raise InvalidTensor(
+            f"The output '{tensor.name}' has numbers that are not finite, which JSON cannot hold: "
+            "ask for it as binary data (parameters.binary_data_output)."
+        )
+    return np.ascontiguousarray(tensor.array).ravel()

@@ -1,0 +1,116 @@
+"""``POST /v2/models/{name}/infer``: tensors in, tensors out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from auth.principal import Scope
+from schemas.inference import InferResponseBody
+from service.transport.dependencies import principal_of, require_model, requires, runtime_of
+from service.transport.http.compression import ENCODINGS, MIN_BYTES, accepted, compress
+from service.transport.http.lean_route import LeanRoute
+from service.transport.http.uploads import Uploads
+from service.transport.http.v2 import codec
+from service.transport.http.v2.bodies import read_infer
+from service.transport.http.v2.routes import TAG, errors, version_of
+
+_BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+_HEADER = {
+    "schema": {"type": "integer"},
+    "description": "Bytes of JSON, before compression, if binary tensors follow it.",
+}
+_EXTRA = {
+    "parameters": [
+        {
+            "name": "Inference-Header-Content-Length",
+            "in": "header",
+            "required": False,
+            **_HEADER,
+            "schema": {"type": "integer", "minimum": 0},
+        },
+        {
+            "name": "Content-Encoding",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "enum": list(ENCODINGS)},
+            "description": "How the body is compressed, if it is.",
+        },
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/InferRequestBody"}},
+            "application/octet-stream": {"schema": _BINARY},
+        },
+    },
+}
+_BINARY_ANSWER = {
+    "headers": {"Inference-Header-Content-Length": _HEADER},
+    "content": {"application/octet-stream": {"schema": _BINARY}},
+}
+
+
+async def infer_model(request: Request, name: str) -> Response:
+    """A model's raw output for a batch of tensors or of encoded images.
+
+    JSON, or JSON with binary tensors behind it; an encoded image is an element of a `BYTES` tensor
+    of shape `[N]`.
+    """
+    return await _infer(request, name, None)
+
+
+async def infer_model_version(request: Request, name: str, version: str) -> Response:
+    """The same of one version."""
+    return await _infer(request, name, version_of(version))
+
+
+async def _infer(request: Request, name: str, version: int | None) -> Response:
+    classifier, uploads = runtime_of(request).classifier, _uploads(request)
+    require_model(request, classifier.resolve(name, version).name)
+    with uploads.hold as hold:
+        asked = await read_infer(request, hold, name, version)
+        answer = await classifier.infer(asked.request, owner=principal_of(request).name)
+    body, headers = codec.write(answer, asked)
+    return _compressed(request, body, headers)
+
+
+def add_infer_routes(app: FastAPI) -> None:
+    """Puts both on the application."""
+    routes: tuple[tuple[str, Any], ...] = (
+        ("/v2/models/{name}/infer", infer_model),
+        ("/v2/models/{name}/versions/{version}/infer", infer_model_version),
+    )
+    for path, endpoint in routes:
+        app.router.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            tags=[TAG],
+            dependencies=[requires(Scope.INFER)],
+            response_model=InferResponseBody,
+            responses={
+                200: _BINARY_ANSWER,
+                **errors(400, 401, 403, 404, 408, 413, 415, 429, 500, 501, 503, 504),
+            },
+            openapi_extra=_EXTRA,
+            route_class_override=LeanRoute,
+        )
+
+
+def _uploads(request: Request) -> Uploads:
+    uploads: Uploads = request.app.state.uploads
+    return uploads
+
+
+def _compressed(request: Request, body: bytes, headers: dict[str, str]) -> Response:
+    """The answer, compressed if that is asked for and worth it."""
+    headers["cache-control"] = "no-store"
+    wanted = ",".join(request.headers.getlist("accept-encoding"))
+    if len(body) >= MIN_BYTES and (encoding := accepted(wanted)):
+        body = compress(body, encoding)
+        headers |= {"content-encoding": encoding, "vary": "Accept-Encoding"}
+    return Response(body, headers=headers)

@@ -1,0 +1,272 @@
+"""``/v2/...``: health, metadata, readiness, configuration, statistics, repository."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Path, Request
+from pydantic import ValidationError
+
+from auth.principal import Scope
+from schemas.errors import InvalidRequest, ModelNotFound, NotReady, Unsupported
+from schemas.inference import (
+    InferenceError,
+    ModelConfig,
+    ModelMetadata,
+    ModelNames,
+    ModelReady,
+    RepositoryChange,
+    RepositoryIndexRequest,
+    RepositoryModel,
+    ServerLive,
+    ServerMetadataV2,
+    ServerReady,
+    StatisticsResponse,
+)
+from service import __version__
+from service.transport.dependencies import (
+    ClassifierDep,
+    PrincipalDep,
+    RuntimeDep,
+    require_model,
+    requires,
+)
+from service.transport.http.errors import TITLES
+from service.transport.http.json_body import MAX_JSON_BYTES
+from service.transport.http.uploads import Uploads
+
+NAME = "potoo"
+EXTENSIONS = [
+    *("binary_tensor_data", "classification", "model_configuration"),
+    *("parameters", "schedule_policy", "statistics"),
+]
+"""Of the protocol; only what is offered."""
+TAG = "inference"
+BODIES = (RepositoryIndexRequest, RepositoryChange)
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Declares error answers on a route."""
+    return {status: {"model": InferenceError, "description": TITLES[status]} for status in statuses}
+
+
+_READ = errors(400, 401, 403, 404, 429, 500, 503)
+_BODY = errors(408, 413, 415)
+health = APIRouter(prefix="/v2/health", tags=[TAG])
+router = APIRouter(
+    prefix="/v2", tags=[TAG], dependencies=[requires(Scope.MODELS_READ)], responses=_READ
+)
+management = APIRouter(
+    prefix="/v2/repository/models/{name}",
+    tags=[TAG],
+    dependencies=[requires(Scope.MODELS_WRITE)],
+    responses=_READ | _BODY | errors(501),
+)
+
+
+def version_of(version: Annotated[str, Path(description="A whole number.")]) -> int:
+    """The version in a path.
+
+    Raises:
+        ModelNotFound: it is no number, so that there is none.
+    """
+    if not (version.isascii() and version.isdecimal() and len(version) <= 18):
+        raise ModelNotFound
+    return int(version)
+
+
+Version = Annotated[int, Depends(version_of)]
+
+
+@health.get("/live")
+async def get_server_live() -> ServerLive:
+    """The process answers."""
+    return ServerLive()
+
+
+@health.get("/ready", responses=errors(503))
+async def get_server_ready(runtime: RuntimeDep) -> ServerReady:
+    """Every model is warm and passed its last canary inference, and tokens can be checked."""
+    if not (runtime.identity.is_ready and all(runtime.classifier.readiness().values())):
+        raise NotReady
+    return ServerReady()
+
+
+@router.get("")
+async def get_server_metadata() -> ServerMetadataV2:
+    """What answers here, and which extensions of the protocol it knows."""
+    return ServerMetadataV2(name=NAME, version=__version__, extensions=EXTENSIONS)
+
+
+@router.get("/", include_in_schema=False)
+async def get_server_metadata_too() -> ServerMetadataV2:
+    """The same; clients follow no redirects."""
+    return await get_server_metadata()
+
+
+@router.get("/models")
+async def list_model_names(classifier: ClassifierDep, principal: PrincipalDep) -> ModelNames:
+    """The models that you may use (an extension of KServe)."""
+    return ModelNames(
+        models=[one.name for one in classifier.index() if principal.may_use(one.name)]
+    )
+
+
+@router.get("/models/stats")
+async def get_statistics(classifier: ClassifierDep, principal: PrincipalDep) -> StatisticsResponse:
+    """How often the models that you may use were asked, and where the time went."""
+    found = classifier.statistics()
+    return StatisticsResponse(model_stats=[one for one in found if principal.may_use(one.name)])
+
+
+@router.get("/models/{name}")
+async def get_model_metadata(
+    name: str, request: Request, classifier: ClassifierDep
+) -> ModelMetadata:
+    """A model's tensors. Encoded images are taken as `BYTES` of shape `[N]` besides."""
+    return _metadata(request, classifier, name)
+
+
+@router.get("/models/{name}/versions/{version}")
+async def get_model_version_metadata(
+    name: str, version: Version, request: Request, classifier: ClassifierDep
+) -> ModelMetadata:
+    """The same of one version."""
+    return _metadata(request, classifier, name, version)
+
+
+@router.get("/models/{name}/ready")
+async def get_model_ready(name: str, request: Request, classifier: ClassifierDep) -> ModelReady:
+    """The model is warm and its canary passes; else 503."""
+    return _ready(request, classifier, name)
+
+
+@router.get("/models/{name}/versions/{version}/ready")
+async def get_model_version_ready(
+    name: str, version: Version, request: Request, classifier: ClassifierDep
+) -> ModelReady:
+    """The same of one version."""
+    return _ready(request, classifier, name, version)
+
+
+@router.get("/models/{name}/config")
+async def get_model_config(name: str, request: Request, classifier: ClassifierDep) -> ModelConfig:
+    """The model's configuration in Triton's words."""
+    return _config(request, classifier, name)
+
+
+@router.get("/models/{name}/versions/{version}/config")
+async def get_model_version_config(
+    name: str, version: Version, request: Request, classifier: ClassifierDep
+) -> ModelConfig:
+    """The same of one version."""
+    return _config(request, classifier, name, version)
+
+
+@router.get("/models/{name}/stats")
+async def get_model_statistics(
+    name: str, request: Request, classifier: ClassifierDep
+) -> StatisticsResponse:
+    """How often the model was asked, and where the time went."""
+    return _statistics(request, classifier, name)
+
+
+@router.get("/models/{name}/versions/{version}/stats")
+async def get_model_version_statistics(
+    name: str, version: Version, request: Request, classifier: ClassifierDep
+) -> StatisticsResponse:
+    """The same of one version."""
+    return _statistics(request, classifier, name, version)
+
+
+@router.post(
+    "/repository/index",
+    responses=_BODY,
+    openapi_extra={
+        "requestBody": {
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/RepositoryIndexRequest"}
+                }
+            }
+        }
+    },
+)
+async def list_repository(
+    request: Request, classifier: ClassifierDep, principal: PrincipalDep
+) -> list[RepositoryModel]:
+    """What lies in the repository and its state; the body may be left out."""
+    wanted = await _index_request(request)
+    return [
+        one
+        for one in classifier.index()
+        if principal.may_use(one.name) and (one.state == "READY" or not wanted.ready)
+    ]
+
+
+_CHANGE = {
+    "requestBody": {
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/RepositoryChange"}}
+        }
+    }
+}
+
+
+@management.post("/load", openapi_extra=_CHANGE)
+async def load_model(name: str) -> None:
+    """Loads a model of the repository; not offered yet."""
+    _refuse_change(name)
+
+
+@management.post("/unload", openapi_extra=_CHANGE)
+async def unload_model(name: str) -> None:
+    """Stops serving a model; not offered yet."""
+    _refuse_change(name)
+
+
+def _refuse_change(name: str) -> None:
+    del name
+    raise Unsupported("Models cannot be loaded or unloaded by calls: restart the server.")
+
+
+def _metadata(
+    request: Request, classifier: ClassifierDep, name: str, version: int | None = None
+) -> ModelMetadata:
+    found = classifier.metadata(name, version)
+    require_model(request, found.name)
+    return found
+
+
+def _ready(
+    request: Request, classifier: ClassifierDep, name: str, version: int | None = None
+) -> ModelReady:
+    require_model(request, classifier.metadata(name, version).name)
+    return ModelReady(name=classifier.resolve(name, version).name)
+
+
+def _config(
+    request: Request, classifier: ClassifierDep, name: str, version: int | None = None
+) -> ModelConfig:
+    found = classifier.config(name, version)
+    require_model(request, found.name)
+    return found
+
+
+def _statistics(
+    request: Request, classifier: ClassifierDep, name: str, version: int | None = None
+) -> StatisticsResponse:
+    found = classifier.statistics(name, version)
+    require_model(request, name)
+    return StatisticsResponse(model_stats=found)
+
+
+async def _index_request(request: Request) -> RepositoryIndexRequest:
+    uploads: Uploads = request.app.state.uploads
+    with uploads.hold as hold:
+        body = await uploads.reader.read(request, hold, MAX_JSON_BYTES)
+    try:
+        return RepositoryIndexRequest.model_validate(orjson.loads(body) if body.strip() else {})
+    except (orjson.JSONDecodeError, ValidationError):
+        raise InvalidRequest('The body must be empty or {"ready": true or false}.') from None

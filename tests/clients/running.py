@@ -1,0 +1,44 @@
+"""Runs one of the programs beside this file with the environment that has the clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from tests.databases import missing
+from tests.repository import ROOT
+
+VARIABLE = "TEST_CLIENTS_PYTHON"
+"""The interpreter, if it is not the one that ``make clients`` makes."""
+PATIENCE = 120.0
+
+
+def facts(program: str, **given: object) -> dict[str, Any]:
+    """What a program found out, which it prints as JSON; ``given`` is what it reads.
+
+    Skips visibly where its package is not installed.
+    """
+    python = Path(os.environ.get(VARIABLE, ROOT / ".venv-clients" / "bin" / "python"))
+    package = "kserve" if program.startswith("kserve") else "tritonclient"
+    if (
+        not python.exists()
+        or subprocess.run(
+            [python, "-c", f"import importlib.util as u; exit(not u.find_spec('{package}'))"],
+            check=False,
+        ).returncode
+    ):
+        missing(f"{package} (make clients)")
+    done = subprocess.run(
+        [python, str(Path(__file__).with_name(f"{program}.py"))],
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found

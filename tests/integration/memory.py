@@ -1,0 +1,37 @@
+"""How much memory a server's process takes, looked at from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+
+from tests.integration.hostile_files import MEGABYTE
+from tests.integration.raw_http import wait_until
+from tests.server import LiveServer
+
+
+class Watch:
+    """How much more memory a server's process takes than at first, in MiB."""
+
+    def __init__(self, server: LiveServer) -> None:
+        self._process = psutil.Process(server.process.pid)
+        self._before = self._resident()
+
+    def _resident(self) -> float:
+        return float(self._process.memory_info().rss) / MEGABYTE
+
+    @property
+    def growth(self) -> float:
+        return self._resident() - self._before
+
+    def peak_during(self, work: Callable[[], object]) -> float:
+        """Looks all the time while ``work`` is done."""
+        peak = 0.0
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(work)
+            while not wait_until(done.done, patience=0.005, pause=0.005):
+                peak = max(peak, self.growth)
+            done.result()
+        return max(peak, self.growth)

@@ -1,0 +1,122 @@
+"""Items that belong together: all of them are accepted or none, and they end together."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from schemas.errors import DeadlineExceeded, InvalidImage, NotReady, Overloaded
+from service.core.batching import Outcome
+from tests.unit.core.bench import LATER, Bench, answers, breathe
+
+pytestmark = pytest.mark.anyio
+
+
+def together(bench: Bench, *items: str, deadline: float = LATER, owner: str = "") -> Together:
+    return asyncio.create_task(bench.batcher.submit_all(items, deadline, owner=owner))
+
+
+Together = asyncio.Task[list[Outcome[str]]]
+
+
+async def test_answers_come_in_order() -> None:
+    bench = Bench(max_batch_size=2)
+    call = together(bench, "a", "b", "c")
+    await breathe()
+    bench.pool.drain()
+    assert [outcome.answer for outcome in await call] == ["A", "B", "C"]
+    assert [len(batch) for batch in bench.batches] == [2, 1]
+    assert bench.depths[-1] == 0
+
+
+async def test_others_get_their_turn_between_them() -> None:
+    bench = Bench()
+    call = together(bench, "a", "b", "c", owner="many")
+    await breathe()
+    (other,) = await bench.submit("x")
+    bench.pool.drain()
+    await answers(other)
+    await call
+    assert bench.prepared == ["a", "x", "b", "c"]
+
+
+async def test_all_are_accepted_or_none() -> None:
+    bench = Bench(queue_capacity=3)
+    (first,) = await bench.submit("x")
+    with pytest.raises(Overloaded):
+        await bench.batcher.submit_all(["a", "b", "c"], LATER)
+    assert bench.batcher.depth == 1
+    two = together(bench, "a", "b")
+    await breathe()
+    assert bench.batcher.depth == 3
+    bench.pool.drain()
+    assert await answers(first) == ["X"]
+    assert len(await two) == 2
+    assert bench.rejections == ["queue_full"]
+
+
+async def test_the_first_that_fails_spares_the_work_on_the_others() -> None:
+    bench = Bench()
+    call = together(bench, "a", "bad image", "c", "d")
+    (mate,) = await bench.submit("x")
+    bench.pool.step(2)
+    await breathe()
+    bench.pool.drain()
+    with pytest.raises(InvalidImage):
+        await call
+    assert await answers(mate) == ["X"]
+    assert {"c", "d"}.isdisjoint(bench.prepared)
+    await breathe()
+    assert bench.batcher.depth == 0
+
+
+async def test_a_caller_who_leaves_takes_all_of_them_along() -> None:
+    bench = Bench()
+    call = together(bench, "a", "b")
+    await breathe()
+    call.cancel()
+    await breathe()
+    bench.pool.drain()
+    await breathe()
+    assert (bench.prepared, bench.batcher.depth) == ([], 0)
+
+
+async def test_they_are_late_together_and_once() -> None:
+    bench = Bench()
+    call = together(bench, "a", "b", "c", deadline=0.01)
+    with pytest.raises(DeadlineExceeded):
+        await call
+    assert bench.rejections == ["deadline"]
+    bench.pool.drain()
+    await breathe()
+    assert (bench.prepared, bench.batcher.depth) == ([], 0)
+
+
+async def test_many_are_refused_where_one_would_be_in_time() -> None:
+    bench = Bench()
+
+    def takes_a_second() -> None:
+        bench.now += 1
+
+    bench.during_run = takes_a_second
+    (known,) = await bench.submit("x")
+    bench.pool.drain()
+    await answers(known)
+    waiting = together(bench, *"abcd", owner="other")
+    await breathe()
+    with pytest.raises(Overloaded) as caught:
+        await bench.batcher.submit_all(list("efgh"), bench.now + 7, owner="me")
+    assert caught.value.expected_wait == 4
+    assert bench.rejections == ["would_be_late"]
+    (one,) = await bench.submit("y", deadline=bench.now + 7)
+    bench.pool.drain()
+    assert len(await waiting) == 4
+    assert await answers(one) == ["Y"]
+
+
+async def test_nothing_is_accepted_while_closing() -> None:
+    bench = Bench()
+    await bench.batcher.close()
+    with pytest.raises(NotReady):
+        await bench.batcher.submit_all(["a"], LATER)

@@ -1,0 +1,127 @@
+"""Compressed bodies: there and back, damaged, endless; which encoding an answer gets."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import tracemalloc
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.errors import InvalidRequest, PayloadTooLarge
+from service.transport.http.compression import (
+    ENCODINGS,
+    STEP_BYTES,
+    Decompressor,
+    accepted,
+    compress,
+)
+
+thorough = settings(deadline=None, max_examples=100, derandomize=True, database=None)
+needs_zstd = pytest.mark.skipif(
+    importlib.util.find_spec("backports.zstd") is None, reason="backports.zstd is not installed"
+)
+every_encoding = pytest.mark.parametrize(
+    "encoding", ["gzip", "deflate", pytest.param("zstd", marks=needs_zstd)]
+)
+BY_OTHERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+}
+
+
+def decompressed(encoding: str, data: bytes, limit: int = 2**24) -> bytes:
+    decompressor = Decompressor(encoding, data, limit)
+    while decompressor.step():
+        pass
+    return bytes(decompressor.output)
+
+
+@every_encoding
+@thorough
+@given(data=st.binary(max_size=3000), repeated=st.integers(0, 2000))
+def test_there_and_back(encoding: str, data: bytes, repeated: int) -> None:
+    body = data * repeated
+    packed = compress(body, encoding)
+    assert decompressed(encoding, packed, 2**30) == body
+    if encoding in BY_OTHERS:
+        assert BY_OTHERS[encoding](packed) == body
+
+
+@every_encoding
+@thorough
+@given(data=st.binary(max_size=300))
+def test_whatever_comes_is_decompressed_or_refused(encoding: str, data: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        decompressed(encoding, data)
+
+
+@every_encoding
+@pytest.mark.parametrize("size", [0, 1, 1000, STEP_BYTES, 3 * STEP_BYTES + 1])
+def test_a_body_that_was_cut_or_goes_on_is_refused(encoding: str, size: int) -> None:
+    packed = compress(bytes(range(256)) * (size // 256) + bytes(size % 256), encoding)
+    assert len(decompressed(encoding, packed)) == size
+    for wrong in (packed[:-1], packed[: len(packed) // 2], b"", packed + b"\0", packed + packed):
+        with pytest.raises(InvalidRequest):
+            decompressed(encoding, wrong)
+
+
+def test_deflate_is_the_zlib_format_and_not_the_bare_one() -> None:
+    encoder = zlib.compressobj(wbits=-15)
+    with pytest.raises(InvalidRequest):
+        decompressed("deflate", encoder.compress(b"hello") + encoder.flush())
+
+
+@every_encoding
+def test_what_has_no_end_is_cut_at_the_limit(encoding: str) -> None:
+    bomb = compress(bytes(2**27), encoding)
+    assert len(bomb) < 2**20
+    tracemalloc.start()
+    try:
+        with pytest.raises(PayloadTooLarge, match="4 MiB once"):
+            decompressed(encoding, bomb, 2**22)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+@every_encoding
+def test_exactly_the_limit_is_allowed(encoding: str) -> None:
+    packed = compress(bytes(5000), encoding)
+    assert len(decompressed(encoding, packed, 5000)) == 5000
+    with pytest.raises(PayloadTooLarge):
+        decompressed(encoding, packed, 4999)
+
+
+@pytest.mark.parametrize(
+    ("header", "encoding"),
+    [
+        ("", None),
+        ("gzip", "gzip"),
+        ("GZip", "gzip"),
+        ("deflate", "deflate"),
+        ("br, deflate, gzip", "gzip"),  # aiohttp's and browsers'
+        ("gzip, deflate, br, zstd", "gzip"),
+        ("br", None),
+        ("identity", None),
+        ("zstd", "zstd"),
+        ("zstd, deflate;q=0.5", "deflate"),
+        ("gzip;q=0, deflate", "deflate"),
+        ("gzip; q=0.0", None),
+        ("gzip;q=0.001", "gzip"),
+        ("gzipped, x-gzip", None),
+        (",,;q=1,", None),
+    ],
+)
+def test_an_answer_is_compressed_as_its_clients_understand(
+    header: str, encoding: str | None
+) -> None:
+    assert accepted(header) == encoding
+
+
+def test_no_answer_is_in_an_encoding_that_is_not_taken() -> None:
+    assert {accepted(name) for name in ENCODINGS} == set(ENCODINGS)
