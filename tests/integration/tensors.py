@@ -42,7 +42,7 @@ def in_bytes(
 ) -> tuple[bytes, dict[str, str]]:
     """Body and header for one binary tensor."""
     one: dict[str, Any] = {"name": "image", "shape": shape, "datatype": datatype}
-    one |= {"parameters": {"binary_data_size": len(data)}}
+    one["parameters"] = {"binary_data_size": len(data)}
     head = json.dumps({"inputs": [one]} | members).encode()
     return head + data, {LENGTH: str(len(head))}
 
