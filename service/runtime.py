@@ -12,15 +12,21 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass
+from pathlib import Path
 
 from observability.metrics import Metrics
 from schemas.errors import ErrorCode
 from service import __version__
 from service.core.batching import BatchPolicy
 from service.core.classifier import Classifier
+from service.core.lifecycle import Lifecycle
+from service.core.model import Model
+from service.core.model_control import ModelControl
 from service.core.pool import WorkerPool
-from service.core.registry import ModelOptions, ModelRefused, Registry, find_versions, load_model
+from service.core.registry import ModelOptions, load_model
+from service.core.repository import Repository
 from service.identity import Identity, keep_fresh, open_identity
+from service.process import give_memory_back
 from service.settings import Settings
 
 CANARY_TIMEOUT = 10.0
@@ -33,6 +39,7 @@ class Runtime:
     pool: WorkerPool
     classifier: Classifier
     identity: Identity
+    models: ModelControl
 
 
 OpenRuntime = Callable[[Settings, Metrics], AbstractAsyncContextManager[Runtime]]
@@ -53,14 +60,18 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         identity = await stack.enter_async_context(open_identity(settings, metrics))
         await stack.enter_async_context(keep_fresh(identity, settings))
         pool = stack.enter_context(open_pool(settings))
-        classifier = await stack.enter_async_context(open_classifier(settings, pool, metrics))
+        lifecycle = await stack.enter_async_context(open_models(settings, pool, metrics))
+        classifier = _classifier(settings, lifecycle)
         watch = asyncio.create_task(
             classifier.watch(
                 interval=settings.inference.canary_interval_seconds, timeout=CANARY_TIMEOUT
             )
         )
         stack.push_async_callback(_stop, watch)
-        yield Runtime(pool, classifier, identity)
+        if settings.models_poll_seconds:
+            look = asyncio.create_task(lifecycle.watch(settings.models_poll_seconds))
+            stack.push_async_callback(_stop, look)
+        yield Runtime(pool, classifier, identity, ModelControl(lifecycle, identity.audit))
 
 
 @asynccontextmanager
@@ -72,6 +83,31 @@ async def open_classifier(
     Raises:
         ModelRefused: with a message for the operator.
     """
+    async with open_models(settings, pool, metrics) as lifecycle:
+        yield _classifier(settings, lifecycle)
+
+
+@asynccontextmanager
+async def open_models(
+    settings: Settings, pool: WorkerPool, metrics: Metrics
+) -> AsyncIterator[Lifecycle]:
+    """The models, loaded as their policies ask; drained and freed on exit.
+
+    Raises:
+        ModelRefused: with a message for the operator.
+    """
+    load = model_loader(settings, pool, metrics)
+    repository = Repository(settings.models)
+    lifecycle = Lifecycle(repository, load, metrics, after_release=give_memory_back)
+    try:
+        await lifecycle.start(settings.default_model)
+        yield lifecycle
+    finally:
+        await lifecycle.close()
+
+
+def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Callable[[Path], Model]:
+    """Loads the version in a folder as the settings say, or raises ``ModelRefused``."""
     inference = settings.inference
     options = ModelOptions(
         settings.limits.of_images,
@@ -83,19 +119,7 @@ async def open_classifier(
         inference.threads_per_run,
         inference.threads_alone or settings.inference_workers,
     )
-    folders = find_versions(settings.models)
-    models = {folder.parent.name: load_model(folder, pool, options, metrics) for folder in folders}
-    default = settings.default_model or next(iter(models))
-    if default not in models:
-        message = f"default_model: there is no model '{default}' in {settings.models}"
-        raise ModelRefused(message)
-    classifier = Classifier(
-        Registry(models, default), default_timeout=inference.default_timeout_ms / 1000
-    )
-    try:
-        yield classifier
-    finally:
-        await classifier.close()
+    return lambda folder: load_model(folder, pool, options, metrics)
 
 
 @contextmanager
@@ -106,6 +130,11 @@ def open_pool(settings: Settings) -> Iterator[WorkerPool]:
         yield pool
     finally:
         pool.close()
+
+
+def _classifier(settings: Settings, lifecycle: Lifecycle) -> Classifier:
+    timeout = settings.inference.default_timeout_ms / 1000
+    return Classifier(lifecycle.registry, default_timeout=timeout)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

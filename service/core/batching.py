@@ -100,7 +100,6 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._prepare, self._run = prepare, run
         self._on_depth, self._on_reject = on_depth, on_reject
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
         self._waiting: FairQueue[_Item[Raw, Ready, Answer]] = FairQueue()
         self._ready: deque[_Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()
@@ -111,6 +110,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._depth = 0
         self._is_closing = False
         self._drained = asyncio.Event()
+        # That of whoever submits: a model may be loaded on another thread.
+        self._loop: asyncio.AbstractEventLoop
 
     @property
     def depth(self) -> int:
@@ -149,6 +150,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if now >= deadline:
             self._on_reject("deadline")
             raise DeadlineExceeded
+        self._loop = asyncio.get_running_loop()
         item: _Item[Raw, Ready, Answer] = _Item(raw, self._loop.create_future(), deadline, now)
         with self._lock:
             self._refuse_if_late(owner, priority, deadline - now)
