@@ -55,10 +55,7 @@ class Promotion(_Document):
     """How things were before a promotion: what a rollback returns to."""
 
     default: DefaultVersion
-    labels: dict[Label, PositiveInt] = {}
-    version: PositiveInt | None = Field(
-        default=None, description="The version that answered by default then."
-    )
+    version: PositiveInt = Field(description="The version that answered by default then.")
 
 
 class ServingPolicy(_Document):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -194,12 +195,15 @@ def promote(
         settings = load_settings(config, models=models)
         repository = Repository(settings.models)
         there = repository.versions(name)
-        if number is not None:
-            with model_import.checking(settings) as check:
+        with model_import.checking(settings) as check:
+            answering = _answering(repository, name, check)
+            if number is not None:
                 check(repository.version(name, number))
         policy = repository.change_policy(
             name,
-            lambda policy: promoted(policy, number, there, label=label, keep_default=keep_default),
+            lambda policy: promoted(
+                policy, number, answering, label=label, keep_default=keep_default
+            ),
         )
         _tell_default(name, policy, there)
 
@@ -211,12 +215,22 @@ def rollback(name: NameArgument, models: ModelsOption = None, config: ConfigOpti
     Without a promotion to undo, the version below the newest is pinned.
     """
     with plain_errors():
-        from service.core.serving_policy import rolled_back
+        from service.core.repository import Repository
+        from service.core.serving_policy import rolled_back, target
+        from service.settings import load_settings
 
-        repository = _repository(models, config)
+        settings = load_settings(config, models=models)
+        repository = Repository(settings.models)
         there = repository.versions(name)
-        policy = repository.change_policy(name, lambda policy: rolled_back(policy, there))
-        _tell_default(name, policy, there)
+
+        def change(policy: ServingPolicy) -> ServingPolicy:
+            return rolled_back(policy, there, answering)
+
+        with model_import.checking(settings) as check:
+            answering = _answering(repository, name, check)
+            returns_to = target(change(repository.policy(name)), there)
+            check(there[returns_to or 0])
+        _tell_default(name, repository.change_policy(name, change), there)
 
 
 @app.command()
@@ -229,25 +243,17 @@ def remove(
     """Delete a version; not the one that answers by default, nor one with a label."""
     with plain_errors():
         from service.core.publishing import remove
-        from service.core.repository import ModelRefused, Repository
-        from service.core.serving_policy import candidates
+        from service.core.repository import Repository
         from service.settings import load_settings
 
         settings = load_settings(config, models=models)
         repository = Repository(settings.models)
-        there, policy = repository.versions(name), repository.policy(name)
-        for label, number in policy.labels.items():
+        for label, number in repository.policy(name).labels.items():
             if number == version:
                 fail(f"version {version} of '{name}' is labelled '{label}': move the label first")
         with model_import.checking(settings) as check:
-            for number in candidates(policy, there):
-                try:
-                    check(there[number])
-                except ModelRefused:
-                    continue  # a server passes over it too
-                if number == version:
-                    fail(f"version {version} of '{name}' answers by default: promote another first")
-                break
+            if _answering(repository, name, check) == version:
+                fail(f"version {version} of '{name}' answers by default: promote another first")
         remove(repository, name, version)
         typer.echo(f"removed version {version} of {name}")
 
@@ -268,6 +274,19 @@ def _version(repository: Repository, name: str, version: int | None) -> Path:
     if version is None:
         version = next(iter(candidates(repository.policy(name), there)), max(there))
     return repository.version(name, version)
+
+
+def _answering(repository: Repository, name: str, check: Callable[[Path], object]) -> int | None:
+    """The version that a server would answer with: the first one that passes its checks."""
+    from service.core.repository import ModelRefused
+    from service.core.serving_policy import candidates
+
+    there = repository.versions(name)
+    for number in candidates(repository.policy(name), there):
+        with suppress(ModelRefused):
+            check(there[number])
+            return number
+    return None
 
 
 def _tell_default(name: str, policy: ServingPolicy, there: Collection[int]) -> None:

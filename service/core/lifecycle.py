@@ -27,7 +27,8 @@ from service.core.retirement import Retirement
 from service.core.serving_policy import besides, candidates, target
 
 LoadModel = Callable[[Path], Model]
-ChangePolicy = Callable[[ServingPolicy, Collection[int]], ServingPolicy]
+ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPolicy]
+"""Of a policy, what versions there are, and the one that answers by default."""
 
 
 @dataclass(slots=True)
@@ -153,7 +154,9 @@ class Lifecycle:
         if version is not None and version not in there:
             raise ModelNotFound("There is no such version of this model.")
         now = await run(partial(repository.policy, name))
-        then = change(now, there)
+        model = self.registry.default_version(name)
+        answering = model.ref.version if model is not None else None
+        then = change(now, there, answering)
         needed = _asked_for(then, there) - _asked_for(now, there)
         known = self._known.setdefault(name, _Known())
         if version is not None and version in _asked_for(then, there):
@@ -166,7 +169,9 @@ class Lifecycle:
             if not await self._ensure(name, number, there[number], self._loader):
                 reason = self.registry.versions(name)[number].reason
                 raise Conflict(f"Version {number} cannot be served: {reason}")
-        await run(partial(repository.change_policy, name, lambda policy: change(policy, there)))
+        await run(
+            partial(repository.change_policy, name, lambda policy: change(policy, there, answering))
+        )
         await self._bring(name, (await run(repository.scan))[name], self._loader)
 
     async def _bring(

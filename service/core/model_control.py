@@ -33,7 +33,7 @@ class ModelControl:
             ModelNotFound, Conflict: see ``Lifecycle.change``.
         """
 
-        def change(policy: ServingPolicy, _: Collection[int]) -> ServingPolicy:
+        def change(policy: ServingPolicy, *_: object) -> ServingPolicy:
             if version is None:
                 return policy.model_copy(update={"enabled": True})
             return with_version(policy, version)
@@ -56,7 +56,7 @@ class ModelControl:
         else:
             self._refuse_needed(name, version)
 
-        def change(policy: ServingPolicy, _: Collection[int]) -> ServingPolicy:
+        def change(policy: ServingPolicy, *_: object) -> ServingPolicy:
             if version is None:
                 return policy.model_copy(update={"enabled": False})
             return without_version(policy, version)
@@ -82,8 +82,10 @@ class ModelControl:
             ModelNotFound, Conflict: see ``Lifecycle.change``.
         """
 
-        def change(policy: ServingPolicy, there: Collection[int]) -> ServingPolicy:
-            return promoted(policy, version, there, label=label, keep_default=keep_default)
+        def change(
+            policy: ServingPolicy, _: Collection[int], answering: int | None
+        ) -> ServingPolicy:
+            return promoted(policy, version, answering, label=label, keep_default=keep_default)
 
         await self._lifecycle.change(name, change, version=version)
         self._audit.record(

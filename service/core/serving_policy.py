@@ -32,7 +32,7 @@ def candidates(policy: ServingPolicy, available: Collection[int]) -> list[int]:
     before = [] if policy.default == LATEST else [past.version for past in policy.history[::-1]]
     lower = sorted((version for version in available if version < wanted), reverse=True)
     order = dict.fromkeys([wanted, *before, *lower])
-    return [version for version in order if version is not None and version in available]
+    return [version for version in order if version in available]
 
 
 def besides(policy: ServingPolicy) -> frozenset[int]:
@@ -43,7 +43,7 @@ def besides(policy: ServingPolicy) -> frozenset[int]:
 def promoted(
     policy: ServingPolicy,
     version: int | None,
-    available: Collection[int],
+    answering: int | None,
     *,
     label: str | None = None,
     keep_default: bool = False,
@@ -52,28 +52,31 @@ def promoted(
 
     Args:
         version: None for whichever is the newest.
+        answering: what answers by default today, which a rollback returns to.
         label: it answers under this label; the default follows the label.
         keep_default: only the label is moved.
     """
-    labels = dict(policy.labels)
+    labels, history = dict(policy.labels), policy.history
     if label is not None and version is not None:
         labels[label] = version
     default = policy.default if keep_default else label or version or LATEST
-    past = Promotion(
-        default=policy.default, labels=policy.labels, version=target(policy, available)
-    )
-    changed = ServingPolicy.model_validate(
-        {**_members(policy), "default": default, "labels": labels, "enabled": True}
-    )
-    if changed == policy:
+    if answering is not None and not keep_default:
+        history = (*history, Promotion(default=policy.default, version=answering))
+    changed = {"default": default, "labels": labels, "enabled": True}
+    if all(getattr(policy, name) == value for name, value in changed.items()):
         return policy
-    return changed.model_copy(update={"history": (*policy.history, past)[-MAX_HISTORY:]})
+    return _made(policy, **changed, history=history[-MAX_HISTORY:])
 
 
-def rolled_back(policy: ServingPolicy, available: Collection[int]) -> ServingPolicy:
-    """The policy by which what answered before the last promotion answers again.
+def rolled_back(
+    policy: ServingPolicy, available: Collection[int], answering: int | None
+) -> ServingPolicy:
+    """The policy by which what answered before answers again.
 
-    Without a promotion to undo, the version below the present one is pinned.
+    That is what the last promotion replaced, or, without one, the version below.
+
+    Args:
+        answering: what answers by default today.
 
     Raises:
         NothingToRollBack: there is no such version any more.
@@ -82,32 +85,32 @@ def rolled_back(policy: ServingPolicy, available: Collection[int]) -> ServingPol
     while history:
         *rest, past = history
         history = tuple(rest)
-        if past.version in available:
-            labels = {name: number for name, number in past.labels.items() if number in available}
-            restored = policy.model_copy(
-                update={"default": past.default, "labels": labels, "history": history}
-            )
-            if target(restored, available) != past.version:  # "latest" is another one by now
-                restored = restored.model_copy(update={"default": past.version})
+        if past.version in available and past.version != answering:
+            labels = dict(policy.labels)
+            if isinstance(past.default, str) and past.default != LATEST:
+                labels[past.default] = past.version
+            restored = _made(policy, default=past.default, labels=labels, history=history)
+            if target(restored, available) != past.version:  # another one is the latest by now
+                restored = _made(restored, default=past.version)
             return restored
-    now = target(policy, available)
-    lower = [version for version in available if now is not None and version < now]
+    lower = [version for version in available if answering is not None and version < answering]
     if not lower:
         message = "there is no earlier version to return to"
         raise NothingToRollBack(message)
-    return policy.model_copy(update={"default": max(lower), "history": ()})
+    return _made(policy, default=max(lower), history=())
 
 
 def with_version(policy: ServingPolicy, version: int) -> ServingPolicy:
     """The policy that loads ``version`` too."""
-    load = tuple(sorted({*policy.load, version}))
-    return ServingPolicy.model_validate({**_members(policy), "load": load, "enabled": True})
+    return _made(policy, load=tuple(sorted({*policy.load, version})), enabled=True)
 
 
 def without_version(policy: ServingPolicy, version: int) -> ServingPolicy:
     """The policy that does not ask for ``version`` besides."""
-    return policy.model_copy(update={"load": tuple(v for v in policy.load if v != version)})
+    return _made(policy, load=tuple(number for number in policy.load if number != version))
 
 
-def _members(policy: ServingPolicy) -> dict[str, object]:
-    return {name: getattr(policy, name) for name in ServingPolicy.model_fields}
+def _made(policy: ServingPolicy, **changes: object) -> ServingPolicy:
+    """``model_copy`` does not validate."""
+    members = {name: getattr(policy, name) for name in ServingPolicy.model_fields}
+    return ServingPolicy.model_validate(members | changes)
