@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,13 +18,17 @@ from tests.integration.accounts import add_device, bearer, post
 from tests.server import LiveServer, serve
 
 # Random bytes are no pictures, and a deadline of a millisecond may well be missed. In a form every
-# value is bytes: a file of the four letters "true" breaks no schema. Nobody guesses a password.
+# value is bytes: a file of the four letters "true" breaks no schema. Nobody guesses a password. As
+# every name is "colours", what was made under another one is not found.
 CONFIGURATION = """
 [parameters]
 "path.name" = "colours"
+"path.version" = 1
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "504"]
 [checks.positive_data_acceptance]
+enabled = false
+[checks.ensure_resource_availability]
 enabled = false
 [[operations]]
 include-operation-id = "classifyBatch"
@@ -34,9 +39,10 @@ enabled = false
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server of its own: accounts come and go in it, and passwords are guessed."""
+    """A server of its own: accounts and promotions come and go, and passwords are guessed."""
     folder = tmp_path_factory.mktemp("conformance")
-    with serve(folder, models=colours, POTOO_AUTH__FAILURES_FREE="0") as live:
+    models = shutil.copytree(colours, folder / "models")
+    with serve(folder, models=models, POTOO_AUTH__FAILURES_FREE="0") as live:
         yield live
 
 
@@ -81,6 +87,7 @@ def test_for_whoever_may_do_everything(subject: LiveServer, tmp_path: Path) -> N
         *(("GET", "/v1/admin/clients"), ("POST", "/v1/admin/clients")),
         *(("PATCH", "/v1/admin/users/{name}"), ("DELETE", "/v1/admin/users/{name}")),
         ("PUT", "/v1/admin/users/{name}/password"),
+        ("POST", "/v1/models/{name}/versions/{version}/promote"),
     }
 
 

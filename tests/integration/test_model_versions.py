@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -140,7 +141,7 @@ def test_swaps_under_load_lose_no_request_and_every_answer_is_of_one_version(sho
         assert wait_until(lambda: crowd.saw(1))
         for version in (2, 3):
             shop.publish(version)
-            assert wait_until(lambda version=version: crowd.saw(version))
+            assert wait_until(partial(crowd.saw, version))
         assert shop.post("colours/rollback").status_code == 200
         assert wait_until(lambda: crowd.saw(2) and not crowd.saw(3))
         assert shop.post("colours/versions/1/promote", label="stable").status_code == 200

@@ -298,7 +298,7 @@ def test_what_is_said_wrongly_is_refused(
     tmp_path: Path, labels: Path, wanted: dict[str, object], says: str
 ) -> None:
     with pytest.raises((CannotImport, ModelRefused), match=says):
-        bring(tmp_path, labels, **wanted)
+        bring(tmp_path, labels, None, **wanted)
     assert list((tmp_path / "models").glob("*")) == []
 
 
