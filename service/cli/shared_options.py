@@ -38,12 +38,12 @@ def plain_errors() -> Iterator[None]:
     from service.core.model_sources import CannotPull
     from service.core.quantising import NotOptimised
     from service.core.repository import ModelRefused
-    from service.core.serving_policy import NothingToRollBack
+    from service.core.serving_policy import PolicyRefused
     from service.settings import SettingsError
 
     mendable = (
         *(SettingsError, ModelRefused, NotOptimised, UnsafeKey, OSError),
-        *(CannotImport, CannotPull, NothingToRollBack),
+        *(CannotImport, CannotPull, PolicyRefused),
     )
 
     try:

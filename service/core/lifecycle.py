@@ -9,37 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.errors import Conflict, ModelNotFound
 from schemas.serving import LATEST, ServingPolicy, VersionState
-from service.core.loader import AtOnce, Loader, Runner, threads_at_full_priority
-from service.core.model import Model
+from service.core.attempts import Attempts, LoadModel
+from service.core.loader import AtOnce, Loader, Runner
 from service.core.registry import Registry
 from service.core.repository import Fingerprint, ModelRefused, Repository, Shelf
 from service.core.retirement import Retirement
-from service.core.serving_policy import besides, candidates, target
+from service.core.serving_policy import PolicyRefused, besides, candidates, target
 
-LoadModel = Callable[[Path], Model]
 ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPolicy]
 """Of a policy, what versions there are, and the one that answers by default."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """What was seen and tried of one model."""
+    """What was seen of one model."""
 
     policy: ServingPolicy | None = None
     fault: str = ""
     seen: Mapping[int, Fingerprint] = field(default_factory=dict)
-    tried: dict[int, Fingerprint] = field(default_factory=dict)
-    refusals: dict[int, str] = field(default_factory=dict)
 
 
 class Lifecycle:
@@ -53,19 +48,16 @@ class Lifecycle:
         *,
         after_release: Callable[[], None] = lambda: None,
     ) -> None:
-        """``load``: reads, checks and warms up a version; called on other threads.
-
-        Args:
-            after_release: called on the loader's thread when a model has given its memory back.
-        """
+        """``after_release``: called on the loader's thread when a model gave its memory back."""
         self.repository = repository
-        self._load, self._metrics = load, metrics
+        self._metrics = metrics
         self._loader = Loader()
         self._known: dict[str, _Known] = {}
         self._turn = asyncio.Lock()
         self._log = get_logger("models")
         self.registry = Registry({}, "", on_state=self._tell_state, on_ready=self._tell_ready)
         self._retirement = Retirement(self.registry, self._loader, after_release)
+        self._attempts = Attempts(load, self.registry, metrics, self._retirement.begin)
 
     async def start(self, default: str | None) -> None:
         """Loads what is to be served, at full speed: nobody is waiting yet.
@@ -87,9 +79,8 @@ class Lifecycle:
             await self._bring(name, shelf, AtOnce())
         if self.registry.default_version(self.registry.default) is None:
             raise ModelRefused(self._why_not(self.registry.default))
-        for name, known in self._known.items():
-            for number, reason in known.refusals.items():
-                self._log.error("model failed", model=name, version=number, reason=reason)
+        for (name, number), reason in self._attempts.refusals().items():
+            self._log.error("model failed", model=name, version=number, reason=reason)
 
     async def watch(self, interval: float) -> None:
         """Looks at the repository every ``interval`` seconds, for ever."""
@@ -131,6 +122,8 @@ class Lifecycle:
         async with self._turn:
             try:
                 await self._change(name, change, version)
+            except PolicyRefused as error:
+                raise Conflict(f"This cannot be done: {error}.") from error
             except ModelRefused as error:
                 raise Conflict("The policy of this model cannot be read.") from error
             except OSError as error:
@@ -158,15 +151,14 @@ class Lifecycle:
         answering = model.ref.version if model is not None else None
         then = change(now, there, answering)
         needed = _asked_for(then, there) - _asked_for(now, there)
-        known = self._known.setdefault(name, _Known())
         if version is not None and version in _asked_for(then, there):
             needed |= {version}
-            if version in known.refusals:
-                known.tried.pop(version, None)
+            if self._attempts.refusal(name, version):
+                self._attempts.forget(name, version)
         for number in sorted(needed):
             if number not in there:
                 raise ModelNotFound("There is no such version of this model.")
-            if not await self._ensure(name, number, there[number], self._loader):
+            if not await self._ensure(name, number, there, self._loader):
                 reason = self.registry.versions(name)[number].reason
                 raise Conflict(f"Version {number} cannot be served: {reason}")
         await run(
@@ -198,7 +190,7 @@ class Lifecycle:
                 self._switch(name, chosen)
                 wanted.add(chosen)
             for number in sorted(besides(policy) & there.keys()):
-                if await self._ensure(name, number, there[number], runner):
+                if await self._ensure(name, number, there, runner):
                     wanted.add(number)
             self.registry.set_labels(name, policy.labels)
         if policy is not None:
@@ -224,47 +216,17 @@ class Lifecycle:
             # What is there already goes before everything but what is asked for.
             order = [number for number in order if number == target(policy, there)]
         for number in order:
-            if await self._ensure(name, number, there[number], runner):
+            if await self._ensure(name, number, there, runner):
                 return number
         return now.ref.version if now is not None else None
 
     async def _ensure(
-        self, name: str, number: int, fingerprint: Fingerprint, runner: Runner
+        self, name: str, number: int, there: Mapping[int, Fingerprint], runner: Runner
     ) -> bool:
-        """Whether the version is loaded, after trying to, unless these very files were tried."""
-        known = self._known[name]
-        version = self.registry.version(name, number)
-        is_loaded = version is not None and version.model is not None
-        if known.tried.get(number) == fingerprint:
-            return is_loaded
-        if not is_loaded:
-            self.registry.mark(name, number, VersionState.LOADING)
-        folder, series = self.repository.root / name / str(number), self._metrics.life(name)
-        began = time.perf_counter()
-        try:
-            model = await runner.run(partial(self._load_in, folder))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-            reason = str(error) if isinstance(error, ModelRefused) else f"{folder}: {error!r}"
-            known.refusals[number], known.tried[number] = reason, fingerprint
-            series.load_failures.inc()
-            if isinstance(runner, Loader):
-                self._log.error("model failed", model=name, version=number, reason=reason)
-            if not is_loaded:
-                self.registry.mark(name, number, VersionState.FAILED, _inside(folder, reason))
-            return is_loaded
-        seconds = time.perf_counter() - began
-        series.load_duration.observe(seconds)
-        known.tried[number] = fingerprint
-        known.refusals.pop(number, None)
-        self._log.info("model loaded", model=name, version=number, seconds=round(seconds, 3))
-        replaced = self.registry.put(model)
-        if replaced is not None:
-            self._retirement.begin(replaced, lambda: None)
-        return True
-
-    def _load_in(self, folder: Path) -> Model:
-        with threads_at_full_priority():
-            return self._load(folder)
+        folder = self.repository.root / name / str(number)
+        # The start says it itself, and in one line if it fails.
+        quietly = not isinstance(runner, Loader)
+        return await self._attempts.ensure(folder, there[number], runner, quietly=quietly)
 
     def _switch(self, name: str, number: int) -> None:
         before = self.registry.default_version(name)
@@ -274,7 +236,7 @@ class Lifecycle:
             self._log.info("model switched", model=name, version=number, before=old)
 
     def _retire(self, name: str, number: int) -> None:
-        self._known[name].tried.pop(number, None)
+        self._attempts.forget(name, number)
         model = self.registry.take(name, number)
         if model is not None:
             self._retirement.begin(model, partial(self._gone, name, number))
@@ -297,8 +259,7 @@ class Lifecycle:
             idle = {VersionState.UNLOADED, VersionState.FAILED}
             if number not in shelf.versions and version.state in idle:
                 self.registry.forget(name, number)
-                self._known[name].tried.pop(number, None)
-                self._known[name].refusals.pop(number, None)
+                self._attempts.forget(name, number)
 
     def _why_not(self, name: str) -> str:
         """Why no version of a model can be served: in one line, for the operator."""
@@ -306,9 +267,11 @@ class Lifecycle:
         if known.policy is None:
             return known.fault
         wanted = target(known.policy, known.seen)
-        if wanted in known.refusals:
-            return known.refusals[wanted]
-        return f"{self.repository.root / name}: there is no version {wanted}, which is to be served"
+        refusal = None if wanted is None else self._attempts.refusal(name, wanted)
+        return (
+            refusal
+            or f"{self.repository.root / name}: there is no version {wanted}, which is to be served"
+        )
 
     def _tell_state(self, name: str, number: int, state: VersionState | None) -> None:
         series = self._metrics.life(name).state
@@ -325,8 +288,3 @@ def _asked_for(policy: ServingPolicy, there: Collection[int]) -> set[int]:
         return set()
     wanted = target(policy, there)
     return set(besides(policy)) | ({wanted} if wanted is not None else set())
-
-
-def _inside(folder: Path, reason: str) -> str:
-    """Without the place on the server's disk."""
-    return reason.removeprefix(f"{folder}: ").replace(f"{folder}/", "").replace(str(folder), "")

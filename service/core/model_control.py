@@ -9,7 +9,6 @@ from schemas.errors import Conflict, ModelNotFound
 from schemas.serving import ServingPolicy
 from service.core.lifecycle import Lifecycle
 from service.core.serving_policy import (
-    NothingToRollBack,
     promoted,
     rolled_back,
     with_version,
@@ -99,11 +98,7 @@ class ModelControl:
             ModelNotFound: there is no such model.
             Conflict: there is nothing to return to, or it cannot be served.
         """
-        try:
-            await self._lifecycle.change(name, rolled_back)
-        except NothingToRollBack as error:
-            message = "There is no earlier version of this model to return to."
-            raise Conflict(message) from error
+        await self._lifecycle.change(name, rolled_back)
         answers = self._lifecycle.registry.default_version(name)
         version = answers.ref.version if answers else None
         self._audit.record(AuditEvent.MODEL_ROLLED_BACK, account=by, model=name, version=version)

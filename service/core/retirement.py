@@ -23,7 +23,7 @@ class Retirement:
         self._registry, self._loader, self._after_release = registry, loader, after_release
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, model: Model, on_end: Callable[[], None]) -> None:
+    def begin(self, model: Model, on_end: Callable[[], None] = lambda: None) -> None:
         """Closes ``model`` as soon as it can be, then calls ``on_end``."""
         task = asyncio.create_task(self._close(model, on_end))
         self._tasks.add(task)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from pydantic import ValidationError
+
 from schemas.serving import LATEST, MAX_HISTORY, Promotion, ServingPolicy
 
 
-class NothingToRollBack(Exception):
-    """There is no earlier version to return to."""
+class PolicyRefused(Exception):
+    """A policy cannot say that, or there is nothing to say; the message tells which."""
 
 
 def target(policy: ServingPolicy, available: Collection[int]) -> int | None:
@@ -79,7 +81,7 @@ def rolled_back(
         answering: what answers by default today.
 
     Raises:
-        NothingToRollBack: there is no such version any more.
+        PolicyRefused: there is no such version any more.
     """
     history = policy.history
     while history:
@@ -96,7 +98,7 @@ def rolled_back(
     lower = [version for version in available if answering is not None and version < answering]
     if not lower:
         message = "there is no earlier version to return to"
-        raise NothingToRollBack(message)
+        raise PolicyRefused(message)
     return _made(policy, default=max(lower), history=())
 
 
@@ -113,4 +115,9 @@ def without_version(policy: ServingPolicy, version: int) -> ServingPolicy:
 def _made(policy: ServingPolicy, **changes: object) -> ServingPolicy:
     """``model_copy`` does not validate."""
     members = {name: getattr(policy, name) for name in ServingPolicy.model_fields}
-    return ServingPolicy.model_validate(members | changes)
+    try:
+        return ServingPolicy.model_validate(members | changes)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[-1]  # the first ones are of other alternatives
+        where = ".".join(map(str, first["loc"])) or "policy"
+        raise PolicyRefused(f"{where}: {first['msg']}") from error

@@ -489,3 +489,11 @@ async def test_orders_are_in_the_security_log(house: House) -> None:
     for event in ("promoted", "rolled_back", "loaded", "unloaded"):
         labels = {"event": f"model_{event}"}
         assert house.metrics.registry.get_sample_value("potoo_audit_events_total", labels) == 1
+
+
+async def test_a_policy_that_is_full_takes_no_more(house: House) -> None:
+    house.add(2)
+    house.policy(f'{{"default": 1, "load": {list(range(101, 165))}}}')
+    with pytest.raises(Conflict, match="This cannot be done: load: "):
+        await house.control.load("colours", 2, by="anna")
+    assert await house.ask() == "red 1"

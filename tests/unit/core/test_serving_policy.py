@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from schemas.serving import MAX_HISTORY, ServingPolicy
 from service.core.serving_policy import (
-    NothingToRollBack,
+    PolicyRefused,
     besides,
     candidates,
     promoted,
@@ -105,7 +105,7 @@ def test_a_rollback_leads_to_another_version_that_is_there_or_nowhere(
 ) -> None:
     try:
         undone = rolled_back(policy, there, answering)
-    except NothingToRollBack:
+    except PolicyRefused:
         assert not any(version < answering for version in there)
     else:
         assert target(undone, there) in there - {answering}
@@ -130,7 +130,7 @@ def test_without_promotions_a_rollback_pins_the_version_below() -> None:
     policy = rolled_back(ServingPolicy(), {1, 2, 5}, 5)
     assert policy.default == 2
     assert rolled_back(policy, {1, 2, 5}, 2).default == 1
-    with pytest.raises(NothingToRollBack):
+    with pytest.raises(PolicyRefused):
         rolled_back(ServingPolicy(default=1), {1, 2}, 1)
 
 
