@@ -22,7 +22,7 @@ from service.core.onnx_engine import OnnxEngine
 from service.core.pool import usable_cores
 from service.core.postprocessing import probabilities, top_k
 from service.core.preprocessing import Preprocessor
-from service.core.registry import read_manifest
+from service.core.repository import read_manifest
 from service.process import tune
 
 KINDS = ("textbook", "better")

@@ -31,6 +31,10 @@ class AuditEvent(StrEnum):
     ACCOUNT_REMOVED = "account_removed"
     SECRET_CHANGED = "secret_changed"  # noqa: S105 - an event
     KEYS_CHANGED = "keys_changed"
+    MODEL_LOADED = "model_loaded"
+    MODEL_UNLOADED = "model_unloaded"
+    MODEL_PROMOTED = "model_promoted"
+    MODEL_ROLLED_BACK = "model_rolled_back"
 
 
 FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}

@@ -35,6 +35,7 @@ STAGE_BUCKETS = (
     *(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125),
     *(0.25, 0.5, 1.0, 2.5, 10.0),
 )
+LOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PROTOCOLS = ("http", "v2")
@@ -60,10 +61,19 @@ class ModelSeries(NamedTuple):
     stages: dict[str, Histogram]
     batch_size: Histogram
     queue_depth: Gauge
-    ready: Gauge
+    info: Gauge
     predictions: Callable[[str], Counter]
     abstentions: Counter
     reject: Callable[[str], None]
+
+
+class LifeSeries(NamedTuple):
+    """The series of one model's life cycle, whatever its versions."""
+
+    ready: Gauge
+    load_duration: Histogram
+    load_failures: Counter
+    state: Callable[[int, str], Gauge]
 
 
 class Metrics:
@@ -137,7 +147,7 @@ class Metrics:
         )
         self._model_ready = Gauge(
             "potoo_model_ready",
-            "1 while the model is warm and its canary passes.",
+            "1 while the version that answers by default is warm and its canary passes.",
             ["model"],
             multiprocess_mode="livemin",
             registry=self.registry,
@@ -147,6 +157,26 @@ class Metrics:
             "1 for every model loaded.",
             ["model", "version", "sha256"],
             multiprocess_mode="livemax",
+            registry=self.registry,
+        )
+        self._version_state = Gauge(
+            "potoo_model_version_state",
+            "1 for the state that a version is in.",
+            ["model", "version", "state"],
+            multiprocess_mode="livemax",
+            registry=self.registry,
+        )
+        self._load_duration = Histogram(
+            "potoo_model_load_duration_seconds",
+            "To load, check and warm up one version.",
+            ["model"],
+            buckets=LOAD_BUCKETS,
+            registry=self.registry,
+        )
+        self._load_failures = Counter(
+            "potoo_model_load_failures",
+            "Versions that could not be loaded or failed a check.",
+            ["model"],
             registry=self.registry,
         )
         self._predictions = Counter(
@@ -221,8 +251,7 @@ class Metrics:
         )
 
     def model(self, name: str, version: int, sha256: str) -> ModelSeries:
-        """The series of a served model."""
-        self._model_info.labels(name, str(version), sha256).set(1)
+        """The series of a version that is served; ``info`` is set once it is loaded."""
 
         @functools.cache
         def predictions(protocol: str) -> Counter:
@@ -234,10 +263,19 @@ class Metrics:
             {stage: self._stage.labels(name, stage) for stage in STAGES},
             self._batch_size.labels(name),
             self._queue_depth.labels(name),
-            self._model_ready.labels(name),
+            self._model_info.labels(name, str(version), sha256),
             predictions,
             self._abstentions.labels(name),
             self.reject,
+        )
+
+    def life(self, name: str) -> LifeSeries:
+        """The series of a model's life cycle."""
+        return LifeSeries(
+            self._model_ready.labels(name),
+            self._load_duration.labels(name),
+            self._load_failures.labels(name),
+            lambda version, state: self._version_state.labels(name, str(version), state),
         )
 
     def reject(self, reason: str) -> None:

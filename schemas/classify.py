@@ -39,6 +39,12 @@ class ClassifyOptions(BaseModel):
         description="Which model; the server's default model if absent.",
         examples=["everyday"],
     )
+    version: WholeNumber | None = Field(
+        default=None,
+        ge=1,
+        le=2**31 - 1,
+        description="Which version of it; the one that answers by default if absent.",
+    )
     top_k: WholeNumber = Field(
         default=DEFAULT_TOP_K,
         ge=1,

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from schemas.classify import MODEL_NAME_PATTERN
+from schemas.serving import ModelVersion
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
@@ -222,11 +223,12 @@ class ModelSummary(BaseModel):
     """One line of the model list."""
 
     name: str
-    version: int
+    version: int = Field(description="The one that answers when none is named.")
     description: str
-    classes: int
+    classes: int = Field(description="0 if no version could be loaded.")
     ready: bool
     default: bool = Field(description="Whether it answers when no model is named.")
+    versions: list[ModelVersion] = Field(default=[], description="All there are, newest first.")
 
 
 class ModelList(BaseModel):

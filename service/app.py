@@ -16,7 +16,7 @@ from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
 from schemas.inference import InferRequestBody
 from service import __version__
-from service.core.registry import ModelRefused
+from service.core.repository import ModelRefused
 from service.runtime import OpenRuntime, open_runtime
 from service.settings import Settings, SettingsError
 from service.transport.http import admin, auth, health, models, well_known
@@ -90,7 +90,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     routers = (
         *(health.router, metrics_router(settings.metrics)),
         *(v2.health, v2.router, v2.management),
-        *(models.router, auth.router, well_known.router, admin.router),
+        *(models.readers, models.writers, auth.router, well_known.router, admin.router),
         web_router(has_docs=settings.docs != "off"),
     )
     for router in routers:

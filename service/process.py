@@ -20,6 +20,17 @@ def tune() -> None:
     _give_pictures_back()
 
 
+def give_memory_back() -> None:
+    """Has glibc return what is free, after something large was: a model, say.
+
+    The interpreter's own collector is left alone: it would hold up every thread for as long as it
+    looks at everything there is, and a model's memory hangs in no cycle.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
 def _allow_many_connections() -> None:
     """Raises the soft limit of open files, often 1,024, to the hard one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

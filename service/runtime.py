@@ -12,6 +12,7 @@ from contextlib import (
     contextmanager,
 )
 from dataclasses import dataclass
+from pathlib import Path
 
 from observability.logging import get_logger
 from observability.metrics import Metrics
@@ -19,9 +20,14 @@ from schemas.errors import ErrorCode
 from service import __version__
 from service.core.calibration import find_calibration
 from service.core.classifier import Classifier
+from service.core.lifecycle import Lifecycle
+from service.core.model import Model
+from service.core.model_control import ModelControl
 from service.core.pool import WorkerPool
-from service.core.registry import ModelOptions, ModelRefused, Registry, find_versions, load_model
+from service.core.registry import ModelOptions, load_model
+from service.core.repository import Repository
 from service.identity import Identity, keep_fresh, open_identity
+from service.process import give_memory_back
 from service.settings import Settings
 
 CANARY_TIMEOUT = 10.0
@@ -34,6 +40,7 @@ class Runtime:
     pool: WorkerPool
     classifier: Classifier
     identity: Identity
+    models: ModelControl
 
 
 OpenRuntime = Callable[[Settings, Metrics], AbstractAsyncContextManager[Runtime]]
@@ -54,14 +61,18 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         identity = await stack.enter_async_context(open_identity(settings, metrics))
         await stack.enter_async_context(keep_fresh(identity, settings))
         pool = stack.enter_context(open_pool(settings))
-        classifier = await stack.enter_async_context(open_classifier(settings, pool, metrics))
+        lifecycle = await stack.enter_async_context(open_models(settings, pool, metrics))
+        classifier = _classifier(settings, lifecycle)
         watch = asyncio.create_task(
             classifier.watch(
                 interval=settings.inference.canary_interval_seconds, timeout=CANARY_TIMEOUT
             )
         )
         stack.push_async_callback(_stop, watch)
-        yield Runtime(pool, classifier, identity)
+        if settings.models_poll_seconds:
+            look = asyncio.create_task(lifecycle.watch(settings.models_poll_seconds))
+            stack.push_async_callback(_stop, look)
+        yield Runtime(pool, classifier, identity, ModelControl(lifecycle, identity.audit))
 
 
 @asynccontextmanager
@@ -73,28 +84,41 @@ async def open_classifier(
     Raises:
         ModelRefused: with a message for the operator.
     """
-    inference, found = settings.inference, find_calibration(settings.data_dir)
-    models = {}
-    for folder in find_versions(settings.models):
-        name = folder.parent.name
-        run = inference.of(name, found.run_settings(folder) if found else None)
-        options = ModelOptions(settings.limits.of_images, run)
-        models[name] = load_model(folder, pool, options, metrics)
-    for name in sorted(inference.models.keys() - models.keys()):
-        get_logger("models").warning("settings for a model that is not there", model=name)
-    default = settings.default_model or next(iter(models))
-    if default not in models:
-        message = f"default_model: there is no model '{default}' in {settings.models}"
-        raise ModelRefused(message)
-    classifier = Classifier(
-        Registry(models, default),
-        default_timeout=inference.default_timeout_ms / 1000,
-        max_tensor_batch=settings.limits.max_tensor_batch,
-    )
+    async with open_models(settings, pool, metrics) as lifecycle:
+        yield _classifier(settings, lifecycle)
+
+
+@asynccontextmanager
+async def open_models(
+    settings: Settings, pool: WorkerPool, metrics: Metrics
+) -> AsyncIterator[Lifecycle]:
+    """The models, loaded as their policies ask; drained and freed on exit.
+
+    Raises:
+        ModelRefused: with a message for the operator.
+    """
+    load = model_loader(settings, pool, metrics)
+    repository = Repository(settings.models)
+    lifecycle = Lifecycle(repository, load, metrics, after_release=give_memory_back)
     try:
-        yield classifier
+        await lifecycle.start(settings.default_model)
+        for name in sorted(settings.inference.models.keys() - set(lifecycle.registry.names())):
+            get_logger("models").warning("settings for a model that is not there", model=name)
+        yield lifecycle
     finally:
-        await classifier.close()
+        await lifecycle.close()
+
+
+def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Callable[[Path], Model]:
+    """Loads the version in a folder as the settings say, or raises ``ModelRefused``."""
+    inference, found = settings.inference, find_calibration(settings.data_dir)
+
+    def load(folder: Path) -> Model:
+        calibrated = found.run_settings(folder) if found else None
+        run = inference.of(folder.parent.name, calibrated)
+        return load_model(folder, pool, ModelOptions(settings.limits.of_images, run), metrics)
+
+    return load
 
 
 @contextmanager
@@ -107,6 +131,14 @@ def open_pool(settings: Settings) -> Iterator[WorkerPool]:
         yield pool
     finally:
         pool.close()
+
+
+def _classifier(settings: Settings, lifecycle: Lifecycle) -> Classifier:
+    return Classifier(
+        lifecycle.registry,
+        default_timeout=settings.inference.default_timeout_ms / 1000,
+        max_tensor_batch=settings.limits.max_tensor_batch,
+    )
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     models: Path = Field(
         default=BUNDLED_MODELS, description="model repository: <name>/<version>/model.onnx"
     )
+    models_poll_seconds: float = Field(
+        default=5, ge=0, le=3600, description="between looks for changed models; 0: never looks"
+    )
     default_model: str | None = Field(
         default=None, description="answers when a request names none; else the first by name"
     )

@@ -11,7 +11,8 @@ from pathlib import Path
 from service.calibrate import load, search, trial
 from service.core.calibration import Calibrated, Knee
 from service.core.providers import Provider
-from service.core.registry import ModelRefused, find_versions, read_manifest
+from service.core.repository import ModelRefused, Repository, read_manifest
+from service.core.serving_policy import target
 from service.core.settings import RunSettings
 from service.settings import Settings
 
@@ -157,7 +158,10 @@ def _target(job: Job, server: trial.Trial) -> load.Target:
 
 
 def _folder(job: Job) -> Path:
-    folders = {folder.parent.name: folder for folder in find_versions(job.settings.models)}
-    if job.model not in folders:
-        raise ModelRefused(f"there is no model '{job.model}' in {job.settings.models}")
-    return folders[job.model]
+    """Of the version that answers by default."""
+    repository = Repository(job.settings.models)
+    versions = repository.versions(job.model)
+    answers = target(repository.policy(job.model), versions)
+    if answers is None:
+        raise ModelRefused(f"no version of the model '{job.model}' is to be served")
+    return versions[answers]

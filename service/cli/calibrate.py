@@ -58,11 +58,11 @@ def calibrate(
         from service.calibrate.thresholds import as_yaml
         from service.calibrate.trial import TrialFailed
         from service.core.calibration import calibration_file, keep_calibration, this_machine
-        from service.core.registry import find_versions
+        from service.core.repository import Repository
         from service.settings import load_settings
 
         settings = load_settings(config, models=models, data_dir=data_dir)
-        name = model or settings.default_model or find_versions(settings.models)[0].parent.name
+        name = model or settings.default_model or Repository(settings.models).names()[0]
         data = image.read_bytes() if image else photo.jpeg()
         machine = this_machine()
         typer.echo(f"calibrating {name} on {machine.cores} cores of {machine.processor}", err=True)

@@ -1,45 +1,75 @@
-"""``potoo models``."""
+"""``potoo models``: what is in the repository, and which version answers."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli import model_import
 from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
 
-app = typer.Typer(help="List, show and verify the models of a repository.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from schemas.serving import ServingPolicy
+    from service.core.repository import Repository
+    from service.settings import Settings
+
+app = typer.Typer(help="Add, check and choose the models of a repository.", no_args_is_help=True)
 NameArgument = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
+VersionArgument = Annotated[int, typer.Argument(help="Its version.", metavar="VERSION", min=1)]
+
+app.command("add")(model_import.add)
+app.command("pull")(model_import.pull)
 
 
 @app.command("list")
 def list_models(models: ModelsOption = None, config: ConfigOption = None) -> None:
-    """List the models that would be served: name, version, top-1 accuracy, description."""
-    with plain_errors():
-        from service.core.registry import find_versions, read_manifest
-        from service.settings import load_settings
+    """List all versions: name, version, state, default and labels, top-1 accuracy, description.
 
-        for folder in find_versions(load_settings(config, models=models).models):
-            manifest = read_manifest(folder)
-            accuracy = f"{manifest.accuracy[0].top1:.1%}" if manifest.accuracy else "-"
-            typer.echo(f"{manifest.name}\t{manifest.version}\t{accuracy}\t{manifest.description}")
+    The state is that of the files; 'verify' runs them. GET /v1/models tells what a server serves.
+    """
+    with plain_errors():
+        from service.core.repository import ModelRefused, read_manifest
+        from service.core.serving_policy import target
+
+        repository = _repository(models, config)
+        for name in repository.names():
+            versions, policy = repository.versions(name), repository.policy(name)
+            answers = target(policy, versions)
+            for number, folder in reversed(versions.items()):
+                marks = ["default"] if number == answers else []
+                marks += sorted(label for label, meant in policy.labels.items() if meant == number)
+                shown = ",".join(marks) or "-"
+                try:
+                    manifest = read_manifest(folder)
+                except ModelRefused as error:
+                    typer.echo(f"{name}\t{number}\tFAILED\t{shown}\t-\t{error}")
+                    continue
+                accuracy = f"{manifest.accuracy[0].top1:.1%}" if manifest.accuracy else "-"
+                typer.echo(
+                    f"{name}\t{number}\tok\t{shown}\t{accuracy}\t{manifest.description}".rstrip()
+                )
 
 
 @app.command()
-def show(name: NameArgument, models: ModelsOption = None, config: ConfigOption = None) -> None:
-    """Print a model's manifest as JSON."""
+def show(
+    name: NameArgument,
+    version: Annotated[
+        int | None, typer.Option(min=1, help="Which one.", show_default="the default one")
+    ] = None,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print a version's manifest as JSON."""
     with plain_errors():
-        from service.core.registry import find_versions, read_manifest
-        from service.settings import load_settings
+        from service.core.repository import read_manifest
 
-        for folder in find_versions(load_settings(config, models=models).models):
-            if folder.parent.name == name:
-                typer.echo(read_manifest(folder).model_dump_json(indent=2))
-                return
-        fail(f"there is no model '{name}'")
+        folder = _version(_repository(models, config), name, version)
+        typer.echo(read_manifest(folder).model_dump_json(indent=2))
 
 
 @app.command()
@@ -69,22 +99,20 @@ def optimise(
     """
     with plain_errors():
         from service.core.optimising import optimise
-        from service.core.registry import find_versions
+        from service.core.repository import Repository
         from service.settings import load_settings
 
         settings = load_settings(config, models=models)
-        folders = {folder.parent.name: folder for folder in find_versions(settings.models)}
-        if name not in folders:
-            fail(f"there is no model '{name}'")
         made = optimise(
-            folders[name],
+            _version(Repository(settings.models), name, None),
             images,
             allowed_points=max_loss,
             keep_slower=keep_slower,
             limits=settings.limits.of_images,
-            progress=_show_progress,
+            progress=model_import.show_progress,
         )
-        typer.echo("", err=True)
+        if sys.stderr.isatty():
+            typer.echo("", err=True)
         both = made.comparison
         typer.echo(f"{'':<22}{'original':>12}{'optimised':>12}")
         rows = [
@@ -96,31 +124,172 @@ def optimise(
         rows.append(("same answer", "", f"{both.agreement:.1%}"))
         for title, original, optimised in rows:
             typer.echo(f"{title:<22}{original:>12}{optimised:>12}")
-        typer.echo(f"written to {made.folder}; it is served from the next start on")
-
-
-def _show_progress(what: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        typer.echo(f"\r{what}: {done} of {total}   ", nl=False, err=True)
+        typer.echo(f"written to {made.folder}; {model_import.WHEN_SERVED}")
 
 
 @app.command()
-def verify(models: ModelsOption = None, config: ConfigOption = None) -> None:
-    """Load every model and check digest, manifest, graph and golden samples."""
+def verify(
+    name: Annotated[
+        str | None, typer.Argument(help="Only this model.", metavar="[NAME]", show_default=False)
+    ] = None,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Load every version and check digest, manifest, graph and golden samples.
+
+    Exit status 1 if any of them failed.
+    """
     with plain_errors():
-        from observability.metrics import Metrics
-        from service.runtime import open_classifier, open_pool
+        from service.core.repository import ModelRefused, Repository
         from service.settings import load_settings
 
         settings = load_settings(config, models=models)
+        repository, failed = Repository(settings.models), False
+        names = repository.names() if name is None else [name]
+        if not names:
+            fail(f"no models in {settings.models} (expected <name>/<version>/model.onnx)")
+        with model_import.checking(settings) as check:
+            for each in names:
+                for number, folder in reversed(repository.versions(each).items()):
+                    try:
+                        model = check(folder)
+                    except ModelRefused as error:
+                        typer.echo(f"{each}\t{number}\tFAILED\t{error}")
+                        failed = True
+                    else:
+                        facts = f"{len(model.labels)} classes, {model.manifest.sha256[:12]}"
+                        typer.echo(f"{each}\t{number}\tok\t{facts}")
+        if failed:
+            raise typer.Exit(1)
 
-        async def check() -> None:
-            with open_pool(settings) as pool:
-                async with open_classifier(settings, pool, Metrics()) as classifier:
-                    for model in classifier.models().models:
-                        digest = classifier.model(model.name).sha256[:12]
-                        typer.echo(
-                            f"{model.name}\t{model.version}\tok\t{model.classes} classes, {digest}"
-                        )
 
-        asyncio.run(check())
+@app.command()
+def promote(
+    name: NameArgument,
+    version: Annotated[
+        str, typer.Argument(help="A number, or 'latest': always the newest.", metavar="VERSION")
+    ],
+    label: Annotated[
+        str | None, typer.Option(help="Promote it under this label, such as 'stable'.")
+    ] = None,
+    keep_default: Annotated[
+        bool, typer.Option("--keep-default", help="Only move the label.")
+    ] = False,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Have a version answer by default, once it passed its checks here.
+
+    Running servers take it up within seconds.
+    """
+    with plain_errors():
+        from service.core.repository import Repository
+        from service.core.serving_policy import promoted
+        from service.settings import load_settings
+
+        number = int(version) if version.isascii() and version.isdecimal() else None
+        if (number is None and (version != "latest" or label or keep_default)) or number == 0:
+            fail(f"'{version}' is no version: give a number, or 'latest' without a label")
+        if keep_default and label is None:
+            fail("--keep-default moves a label alone: give --label")
+        settings = load_settings(config, models=models)
+        repository = Repository(settings.models)
+        there = repository.versions(name)
+        with model_import.checking(settings) as check:
+            answering = _answering(repository, name, check)
+            if number is not None:
+                check(repository.version(name, number))
+        policy = repository.change_policy(
+            name,
+            lambda policy: promoted(
+                policy, number, answering, label=label, keep_default=keep_default
+            ),
+        )
+        _tell_default(name, policy, there)
+
+
+@app.command()
+def rollback(name: NameArgument, models: ModelsOption = None, config: ConfigOption = None) -> None:
+    """Have what answered before the last promotion answer again.
+
+    Without a promotion to undo, the version below the newest is pinned.
+    """
+    with plain_errors():
+        from service.core.repository import Repository
+        from service.core.serving_policy import rolled_back, target
+        from service.settings import load_settings
+
+        settings = load_settings(config, models=models)
+        repository = Repository(settings.models)
+        there = repository.versions(name)
+
+        def change(policy: ServingPolicy) -> ServingPolicy:
+            return rolled_back(policy, there, answering)
+
+        with model_import.checking(settings) as check:
+            answering = _answering(repository, name, check)
+            returns_to = target(change(repository.policy(name)), there)
+            check(there[returns_to or 0])
+        _tell_default(name, repository.change_policy(name, change), there)
+
+
+@app.command()
+def remove(
+    name: NameArgument,
+    version: VersionArgument,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Delete a version; not the one that answers by default, nor one with a label."""
+    with plain_errors():
+        from service.core.publishing import remove
+        from service.core.repository import Repository
+        from service.settings import load_settings
+
+        settings = load_settings(config, models=models)
+        repository = Repository(settings.models)
+        for label, number in repository.policy(name).labels.items():
+            if number == version:
+                fail(f"version {version} of '{name}' is labelled '{label}': move the label first")
+        with model_import.checking(settings) as check:
+            if _answering(repository, name, check) == version:
+                fail(f"version {version} of '{name}' answers by default: promote another first")
+        remove(repository, name, version)
+        typer.echo(f"removed version {version} of {name}")
+
+
+def _repository(models: Path | None, config: Path | None) -> Repository:
+    from service.core.repository import Repository
+    from service.settings import load_settings
+
+    settings: Settings = load_settings(config, models=models)
+    return Repository(settings.models)
+
+
+def _version(repository: Repository, name: str, version: int | None) -> Path:
+    """The folder of a version; None for the one that is to answer by default."""
+    from service.core.serving_policy import candidates
+
+    there = repository.versions(name)
+    if version is None:
+        version = next(iter(candidates(repository.policy(name), there)), max(there))
+    return repository.version(name, version)
+
+
+def _answering(repository: Repository, name: str, check: Callable[[Path], object]) -> int | None:
+    """The version that a server would answer with: the first one that passes its checks."""
+    from service.core.repository import ModelRefused
+    from service.core.serving_policy import candidates
+
+    there = repository.versions(name)
+    for number in candidates(repository.policy(name), there):
+        with suppress(ModelRefused):
+            check(there[number])
+            return number
+    return None
+
+
+def _tell_default(name: str, policy: ServingPolicy, there: Collection[int]) -> None:
+    from service.core.serving_policy import target
+
+    typer.echo(f"{name}: version {target(policy, there)} answers by default")

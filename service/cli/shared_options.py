@@ -34,9 +34,17 @@ def plain_errors() -> Iterator[None]:
     """Turns the faults a user can mend into one line on standard error and exit status 1."""
     from auth.keys import UnsafeKey
     from schemas.errors import NotReady, ServiceError
+    from service.core.graph_facts import CannotImport
+    from service.core.model_sources import CannotPull
     from service.core.quantising import NotOptimised
-    from service.core.registry import ModelRefused
+    from service.core.repository import ModelRefused
+    from service.core.serving_policy import PolicyRefused
     from service.settings import SettingsError
+
+    mendable = (
+        *(SettingsError, ModelRefused, NotOptimised, UnsafeKey, OSError),
+        *(CannotImport, CannotPull, PolicyRefused),
+    )
 
     try:
         yield
@@ -50,7 +58,7 @@ def plain_errors() -> Iterator[None]:
         fail(f"{error} {reason(error)}" if error.__cause__ else str(error))
     except ServiceError as error:
         fail("; ".join(detail for _, detail in error.violations) or str(error))
-    except (SettingsError, ModelRefused, NotOptimised, UnsafeKey, OSError) as error:
+    except mendable as error:
         fail(str(error))
 
 

@@ -88,7 +88,6 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._prepare, self._run = prepare, run
         self._on_depth, self._on_reject = on_depth, on_reject
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
         self._waiting: FairQueue[_Item[Raw, Ready, Answer]] = FairQueue()
         self._pace = Pace(pool.size)
         self._admission = Admission(self._waiting, policy.queue_capacity, self._pace, on_reject)
@@ -100,6 +99,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._depth = 0
         self._is_closing = False
         self._drained = asyncio.Event()
+        # That of whoever submits: a model may be loaded on another thread.
+        self._loop: asyncio.AbstractEventLoop
 
     @property
     def depth(self) -> int:
@@ -180,6 +181,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
         """Admission: all of them, or an error."""
         now = self._clock()
         self.admit(deadline - now, owner=owner, priority=priority, count=len(raws))
+        self._loop = asyncio.get_running_loop()
         items: list[_Item[Raw, Ready, Answer]] = [
             _Item(raw, self._loop.create_future(), deadline, now) for raw in raws
         ]

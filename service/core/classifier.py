@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
+from contextlib import AbstractContextManager
 
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
-from schemas.models import ModelInfo, ModelList
+from schemas.models import ModelInfo, ModelList, ModelSummary
+from schemas.serving import ModelVersion
 from service.core import description
 from service.core.answer import Classification, ModelRef
 from service.core.fair_queue import Priority
 from service.core.inference import InferRequest, InferResponse
+from service.core.model import Model
 from service.core.registry import Registry
 
 
@@ -33,7 +35,8 @@ class Classifier:
         self,
         image: bytes,
         *,
-        model: str | None,
+        model: str | Model | None,
+        version: int | None = None,
         top_k: int,
         timeout: float | None,
         owner: str = "",
@@ -42,6 +45,8 @@ class Classifier:
         """What ``model`` (or the default one) says about an encoded image.
 
         Args:
+            model: a name, or what ``lease`` gave.
+            version: of a named model; None for the one that answers by default.
             top_k: 1 to 100, cut to the number of classes.
             timeout: seconds from now; None for the default.
             owner: who asks; owners take turns.
@@ -52,12 +57,18 @@ class Classifier:
             InferenceFailed: see ``Model.classify``.
         """
         deadline = time.monotonic() + (self._default_timeout if timeout is None else timeout)
-        served = self._registry.get(model)
+        served = model if isinstance(model, Model) else self._registry.get(model, version)
         answer = await served.classify(image, top_k, deadline, owner=owner, priority=priority)
         return served.ref, answer
 
     def admit(
-        self, *, model: str | None, timeout: float | None, owner: str, priority: Priority
+        self,
+        *,
+        model: str | None,
+        version: int | None = None,
+        timeout: float | None,
+        owner: str,
+        priority: Priority,
     ) -> ModelRef:
         """Which model would answer; for transports to ask before they receive an image.
 
@@ -65,7 +76,7 @@ class Classifier:
             ModelNotFound, NotReady, Overloaded, DeadlineExceeded: what ``classify`` would raise
                 at once.
         """
-        served = self._registry.get(model)
+        served = self._registry.get(model, version)
         allowed = self._default_timeout if timeout is None else timeout
         served.admit(allowed, owner=owner, priority=priority)
         return served.ref
@@ -91,6 +102,10 @@ class Classifier:
             request, deadline, most=self._max_tensor_batch, owner=owner, protocol=protocol
         )
 
+    def lease(self, model: str | None, version: int | None = None) -> AbstractContextManager[Model]:
+        """The same version for all that is asked within: see ``Registry.lease``."""
+        return self._registry.lease(model, version)
+
     def resolve(self, model: str | None, version: int | None = None) -> ModelRef:
         """Which model would answer.
 
@@ -100,19 +115,37 @@ class Classifier:
         return self._registry.get(model, version).ref
 
     def models(self) -> ModelList:
-        """The models served here."""
-        default = self._registry.default
-        return ModelList(
-            models=[model.summary(default=model.ref.name == default) for model in self._registry]
-        )
+        """The models served here, and those that should be and cannot."""
+        return ModelList(models=[self._summary(name) for name in self._registry.names()])
 
     def model(self, name: str) -> ModelInfo:
-        """Everything about one model.
+        """Everything about one model, and the version of it that answers by default.
+
+        Raises:
+            ModelNotFound: no such model.
+            NotReady: no version of it is loaded.
+        """
+        info = self._registry.find(name).info(default=name == self._registry.default)
+        return info.model_copy(update={"versions": self.versions(name)})
+
+    def versions(self, name: str) -> list[ModelVersion]:
+        """All versions of a model, the newest first.
 
         Raises:
             ModelNotFound: no such model.
         """
-        return self._registry.find(name).info(default=name == self._registry.default)
+        versions, labels = self._registry.versions(name), self._registry.labels(name)
+        answers = self._registry.default_version(name)
+        return [
+            ModelVersion(
+                version=number,
+                state=version.state,
+                default=answers is not None and version.model is answers,
+                labels=sorted(label for label, meant in labels.items() if meant == number),
+                reason=version.reason or None,
+            )
+            for number, version in reversed(versions.items())
+        ]
 
     def metadata(self, name: str, version: int | None = None) -> ModelMetadata:
         """A model's tensors.
@@ -147,8 +180,9 @@ class Classifier:
         return [description.entry(model) for model in self._registry]
 
     def readiness(self) -> dict[str, bool]:
-        """Readiness by model name."""
-        return {model.ref.name: model.is_ready for model in self._registry}
+        """Readiness by model name, of those that are served."""
+        served = map(self._registry.default_version, self._registry.names())
+        return {model.ref.name: model.is_ready for model in served if model is not None}
 
     async def watch(self, *, interval: float, timeout: float) -> None:
         """Asks every model its canary question every ``interval`` seconds, for ever."""
@@ -156,9 +190,21 @@ class Classifier:
             await asyncio.sleep(interval)
             for model in self._registry:
                 await model.canary(timeout)
+            self._registry.tell_readiness()
 
-    async def close(self) -> None:
-        """Answers what was accepted, then gives every model's memory back."""
-        for model in self._registry:
-            with contextlib.suppress(asyncio.CancelledError):
-                await model.close()
+    def _summary(self, name: str) -> ModelSummary:
+        """The line for the model list."""
+        is_default = name == self._registry.default
+        model, versions = self._registry.default_version(name), self.versions(name)
+        if model is not None:
+            shown = model.summary(default=is_default)
+            return shown.model_copy(update={"versions": versions})
+        return ModelSummary(
+            name=name,
+            version=versions[0].version,
+            description="",
+            classes=0,
+            ready=False,
+            default=is_default,
+            versions=versions,
+        )

@@ -39,7 +39,7 @@ _CANARY_TOLERANCE = 1e-2
 
 
 class Model:
-    """Answers for one version of one model. Made by ``registry.load_model``, on the event loop."""
+    """Answers for one version of one model. Made by ``registry.load_model``, on any thread."""
 
     def __init__(
         self,
@@ -206,6 +206,7 @@ class Model:
         for number, sample in enumerate(manifest.golden):
             if reason := self._golden_fault(sample):
                 raise ManifestMismatch(f"golden[{number}]", reason)
+        self._series.info.set(1)
         self.set_ready(ready=True)
 
     async def canary(self, timeout: float) -> bool:
@@ -221,15 +222,23 @@ class Model:
         return passed
 
     def set_ready(self, *, ready: bool) -> None:
-        """Readiness, here and in the metrics."""
+        """Readiness, of which the registry tells the metrics."""
         self.is_ready = ready
-        self._series.ready.set(ready)
 
     async def close(self) -> None:
         """Answers what was accepted, then gives the memory back."""
+        await self.drain()
+        self.release()
+
+    async def drain(self) -> None:
+        """Refuses what comes, and answers what was accepted."""
         await self._batcher.close()
         self.set_ready(ready=False)
+
+    def release(self) -> None:
+        """Gives the memory back, once it is drained. Blocks; on any thread."""
         self._engine.close()
+        self._series.info.set(0)
 
     def summary(self, *, default: bool) -> ModelSummary:
         """The line for the model list."""

@@ -113,12 +113,13 @@ class OnnxEngine:
         image = np.zeros((1, *manifest.input.shape), manifest.input.dtype)
         seconds = []
         for _ in range(3):
-            began = time.perf_counter()
+            # Of this thread alone: it may be one that has to stand back for others.
+            began = time.thread_time()
             try:
                 self.run(image)
             except InferenceFailed:
                 return 0.0
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.thread_time() - began)
         return min(seconds)
 
     def _check_input(self, manifest: ModelManifest) -> None:

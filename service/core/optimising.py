@@ -15,6 +15,7 @@ from service.core.image_limits import ImageLimits
 from service.core.model import GOLDEN_FOLDER
 from service.core.onnx_engine import OnnxEngine
 from service.core.preprocessing import Preprocessor
+from service.core.publishing import drafting
 from service.core.quantising import (
     CALIBRATION_IMAGES,
     MIN_CALIBRATION_IMAGES,
@@ -27,7 +28,7 @@ from service.core.quantising import (
     prepare_images,
     quantise,
 )
-from service.core.registry import read_labels, read_manifest
+from service.core.repository import read_labels, read_manifest
 from service.core.sample_images import find_images
 
 REPORT_FILE = "optimisation.json"
@@ -61,7 +62,7 @@ def optimise(
 
     Raises:
         NotOptimised: too few images, too much lost, or nothing gained.
-        ModelRefused: the version there is cannot be read.
+        ModelRefused: the version there is cannot be read, or there is a next one already.
     """
     manifest = read_manifest(version_folder)
     labels = read_labels(version_folder, manifest)
@@ -74,14 +75,9 @@ def optimise(
     if len(calibration) < MIN_CALIBRATION_IMAGES or len(judging) < MIN_JUDGING_IMAGES:
         message = f"{len(prepared)} images can be read in {images_folder}; 30 are too few, 500 good"
         raise NotOptimised(message)
-    version = manifest.version + 1
-    if (version_folder.parent / str(version)).exists():
-        message = f"there is a version {version} already"
-        raise NotOptimised(message)
-    part = version_folder.parent / f".{version}.part"
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
-    try:
+    root = version_folder.parent.parent
+    with drafting(root, manifest.name, manifest.version + 1) as draft:
+        part = draft.folder
         source, target = version_folder / MODEL_FILE, part / MODEL_FILE
         quantise(source, target, manifest.input.name, [image for image, _ in calibration], progress)
         original = OnnxEngine(source, manifest)
@@ -103,12 +99,12 @@ def optimise(
                 shutil.copytree(extra, part / extra.name)
             elif extra.name == manifest.labels:
                 shutil.copy(extra, part / extra.name)
-        made = optimised_manifest(manifest, part, version, optimised, comparison, preprocessor)
+        made = optimised_manifest(
+            manifest, part, draft.version, optimised, comparison, preprocessor
+        )
         (part / MANIFEST_FILE).write_text(made.model_dump_json(indent=2) + "\n")
         (part / REPORT_FILE).write_text(_report(manifest.version, comparison))
-        return Optimised(part.rename(version_folder.parent / str(version)), comparison)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        return Optimised(draft.publish(), comparison)
 
 
 def _report(from_version: int, comparison: Comparison) -> str:

@@ -1,37 +1,29 @@
-"""Which models are served: reads a repository folder, checks every manifest, resolves names.
+"""Which models are served, and which version of each answers; and how a version is loaded.
 
-::
-
-    models/<name>/<version>/{model.onnx, manifest.json, golden/, labels.txt}
-
-Names that callers send are looked up in a table and never joined to a path.
+Names that callers send are looked up in a table and never joined to a path. The table belongs to
+the event loop: a request takes its model from it at one instant and keeps it to the end.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from observability.metrics import Metrics
 from schemas.errors import ModelNotFound, NotReady, ServiceError
-from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
+from schemas.models import MODEL_FILE
+from schemas.serving import VersionState
 from service.core.image_limits import ImageLimits
 from service.core.model import Model
 from service.core.onnx_engine import ManifestMismatch, OnnxEngine
 from service.core.pool import WorkerPool
 from service.core.preprocessing import Preprocessor
 from service.core.providers import ProviderMissing
+from service.core.repository import ModelRefused, read_labels, read_manifest
 from service.core.settings import RunSettings
-
-_MAX_MANIFEST_BYTES = 4 * 2**20
-
-
-class ModelRefused(Exception):
-    """A model that cannot be served; the message names the folder and the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +34,60 @@ class ModelOptions:
     run: RunSettings
 
 
-class Registry:
-    """The served models by name. ``default`` answers when a caller names none."""
+@dataclass(slots=True)
+class Version:
+    """Where one version stands; ``reason``: why it failed, with the folder left out."""
 
-    def __init__(self, models: dict[str, Model], default: str) -> None:
-        self._models, self.default = models, default
+    state: VersionState
+    model: Model | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _Served:
+    """One model: the version that answers when none is named, and all that are known."""
+
+    default: Model | None = None
+    versions: dict[int, Version] = field(default_factory=dict)
+    labels: dict[str, int] = field(default_factory=dict)
+
+
+class Registry:
+    """The served models by name and version. ``default`` answers when a caller names none."""
+
+    def __init__(
+        self,
+        models: Mapping[str, Model],
+        default: str,
+        *,
+        on_state: Callable[[str, int, VersionState | None], None] = lambda *_: None,
+        on_ready: Callable[[str, bool], None] = lambda *_: None,
+    ) -> None:
+        """``models``: those loaded already, each the default version of its name.
+
+        Args:
+            on_state: told whenever a version changes its state; None once it is gone.
+            on_ready: told whether the default version of a name is ready.
+        """
+        self.default = default
+        self._served: dict[str, _Served] = {}
+        self._users: Counter[Model] = Counter()
+        self._on_state, self._on_ready = on_state, on_ready
+        for model in models.values():
+            self.put(model)
+            self.switch(model.ref.name, model.ref.version)
 
     def __iter__(self) -> Iterator[Model]:
-        return iter(self._models.values())
+        """Every model that is loaded, whichever version; as of now."""
+        versions = [one for served in self._served.values() for one in served.versions.values()]
+        return iter([version.model for version in versions if version.model])
 
     def get(self, name: str | None, version: int | None = None) -> Model:
-        """The model of that name, or the default one.
+        """The model of that name, or the default one; of a version, or the default one.
 
         Raises:
-            ModelNotFound: no such model, or not in that version.
-            NotReady: it does not pass its canary at present.
+            ModelNotFound: no such model, or that version of it is not served.
+            NotReady: it is being loaded, could not be, or does not pass its canary at present.
         """
         model = self.find(name, version)
         if not model.is_ready:
@@ -65,72 +96,145 @@ class Registry:
         return model
 
     def find(self, name: str | None, version: int | None = None) -> Model:
-        """The same, ready or not.
+        """The same, whether its canary passes or not.
+
+        Raises:
+            ModelNotFound, NotReady: as ``get``, but for the canary.
+        """
+        name = self.default if name is None else name
+        served = self._served.get(name)
+        if served is None:
+            raise ModelNotFound
+        if version is None:
+            if served.default is None:
+                message = f"No version of the model '{name}' is ready."
+                raise NotReady(message, retry_after=5)
+            return served.default
+        found = served.versions.get(version)
+        gone = {VersionState.UNLOADED, VersionState.UNLOADING}
+        if found is None or found.state in gone:
+            message = "That version of the model is not served."
+            raise ModelNotFound(message)
+        if found.model is None:
+            message = f"Version {version} of the model '{name}' is not ready."
+            raise NotReady(message, retry_after=5)
+        return found.model
+
+    @contextmanager
+    def lease(self, name: str | None, version: int | None = None) -> Iterator[Model]:
+        """What ``get`` gives, kept from being closed until the block ends.
+
+        For whoever asks a model more than once, or waits between getting and asking it.
+
+        Raises:
+            ModelNotFound, NotReady: as ``get``.
+        """
+        model = self.get(name, version)
+        self._users[model] += 1
+        try:
+            yield model
+        finally:
+            self._users[model] -= 1
+            if not self._users[model]:
+                del self._users[model]
+
+    def is_leased(self, model: Model) -> bool:
+        """Whether somebody is in the middle of using it."""
+        return model in self._users
+
+    def names(self) -> list[str]:
+        """Every model there is, whether it could be loaded or not."""
+        return sorted(self._served)
+
+    def default_version(self, name: str) -> Model | None:
+        """What answers for a name when no version is named, ready or not; None if nothing does."""
+        served = self._served.get(name)
+        return served.default if served else None
+
+    def versions(self, name: str) -> dict[int, Version]:
+        """All versions of a model by number, the lowest first.
 
         Raises:
             ModelNotFound: no such model, or not in that version.
         """
-        model = self._models.get(self.default if name is None else name)
-        if model is None or version not in (None, model.ref.version):
+        if name not in self._served:
             raise ModelNotFound
+        return self.all_versions(name)
+
+    def all_versions(self, name: str) -> dict[int, Version]:
+        """The same, and nothing for a model that is not known."""
+        served = self._served.get(name)
+        return dict(sorted(served.versions.items())) if served else {}
+
+    def version(self, name: str, number: int) -> Version | None:
+        """Where one version stands, if it is known."""
+        served = self._served.get(name)
+        return served.versions.get(number) if served else None
+
+    def labels(self, name: str) -> dict[str, int]:
+        """The versions that labels stand for."""
+        served = self._served.get(name)
+        return dict(served.labels) if served else {}
+
+    # For the life cycle alone.
+
+    def put(self, model: Model) -> Model | None:
+        """Takes a model in as READY; returns the one that had its place, which must be closed."""
+        name, number = model.ref.name, model.ref.version
+        served = self._served.setdefault(name, _Served())
+        old = served.versions.get(number)
+        served.versions[number] = Version(VersionState.READY, model)
+        replaced = old.model if old else None
+        if replaced is not None and served.default is replaced:
+            served.default = model
+        self._on_state(name, number, VersionState.READY)
+        self.tell_readiness()
+        return replaced
+
+    def mark(self, name: str, number: int, state: VersionState, reason: str = "") -> None:
+        """Notes where a version stands; the model it may have stays."""
+        versions = self._served.setdefault(name, _Served()).versions
+        version = versions.setdefault(number, Version(state))
+        version.state, version.reason = state, reason
+        self._on_state(name, number, state)
+
+    def switch(self, name: str, number: int) -> None:
+        """From now on that version answers when none is named. It must be loaded."""
+        self._served[name].default = self._served[name].versions[number].model
+        self.tell_readiness()
+
+    def set_labels(self, name: str, labels: Mapping[str, int]) -> None:
+        """Replaces the labels of a model that is known."""
+        if name in self._served:
+            self._served[name].labels = dict(labels)
+
+    def take(self, name: str, number: int) -> Model | None:
+        """Takes a version's model out, for it to be closed: UNLOADING from now on."""
+        served = self._served[name]
+        version = served.versions[number]
+        model, version.model = version.model, None
+        if model is not None and served.default is model:
+            served.default = None
+        self.mark(name, number, VersionState.UNLOADING)
+        self.tell_readiness()
         return model
 
+    def forget(self, name: str, number: int) -> None:
+        """Drops a version that is not there any more, and a model without versions."""
+        served = self._served[name]
+        served.versions.pop(number, None)
+        self._on_state(name, number, None)
+        if not served.versions:
+            del self._served[name]
 
-def find_versions(repository: Path) -> list[Path]:
-    """The newest version's folder of every model in a repository, by name.
-
-    Raises:
-        ModelRefused: if there is none.
-    """
-    newest = []
-    for folder in sorted(path for path in _children(repository) if path.is_dir()):
-        versions = [path for path in _children(folder) if path.name.isdecimal()]
-        if versions:
-            newest.append(max(versions, key=lambda path: int(path.name)))
-    if not newest:
-        message = f"no models in {repository} (expected <name>/<version>/{MODEL_FILE})"
-        raise ModelRefused(message)
-    return newest
-
-
-def read_manifest(folder: Path) -> ModelManifest:
-    """The manifest of one version, its digest checked against the model file.
-
-    Raises:
-        ModelRefused: naming the field that is wrong.
-    """
-    try:
-        text = (folder / MANIFEST_FILE).read_bytes()
-        if len(text) > _MAX_MANIFEST_BYTES:
-            message = f"{folder}: {MANIFEST_FILE} is larger than 4 MiB"
-            raise ModelRefused(message)
-        manifest = ModelManifest.model_validate_json(text)
-        with (folder / MODEL_FILE).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        message = f"{folder}: {error.strerror}: {Path(error.filename or folder).name}"
-        raise ModelRefused(message) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        # Pydantic names the alternatives of a union too, in brackets or by their type.
-        parts = [str(p) for p in first["loc"] if isinstance(p, int) or p.isidentifier()]
-        field = ".".join(parts) or "manifest"
-        message = f"{folder}: manifest field {field}: {first['msg']}"
-        raise ModelRefused(message) from error
-    if digest != manifest.sha256:
-        message = f"{folder}: manifest field sha256: {MODEL_FILE} has the digest {digest}"
-        raise ModelRefused(message)
-    if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
-        message = (
-            f"{folder}: manifest field name: it says {manifest.name}/{manifest.version}, "
-            f"but lies in {folder.parent.name}/{folder.name}"
-        )
-        raise ModelRefused(message)
-    return manifest
+    def tell_readiness(self) -> None:
+        """Tells ``on_ready`` how every model is."""
+        for name, served in self._served.items():
+            self._on_ready(name, served.default is not None and served.default.is_ready)
 
 
 def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: Metrics) -> Model:
-    """Loads and warms up one version. Blocks; belongs to the event loop's thread.
+    """Loads and warms up one version. Blocks; on any thread.
 
     Raises:
         ModelRefused: if the manifest does not fit the graph; the message names the field.
@@ -162,26 +266,3 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
         reason = error.__cause__ or "its answer is not finite"
         raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
     return model
-
-
-def read_labels(folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
-    """The labels in the order of the model's outputs.
-
-    Raises:
-        ManifestMismatch: if their file cannot be read.
-    """
-    if not isinstance(manifest.labels, str):
-        return manifest.labels
-    try:
-        text = (folder / manifest.labels).read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestMismatch("labels", f"cannot read {manifest.labels}") from error
-    return tuple(text.splitlines())
-
-
-def _children(folder: Path) -> list[Path]:
-    try:
-        return [path for path in folder.iterdir() if not path.name.startswith(".")]
-    except OSError as error:
-        message = f"cannot read the model folder {folder}: {error.strerror}"
-        raise ModelRefused(message) from error

@@ -16,6 +16,7 @@ from auth.principal import Caller, Principal, Scope
 from observability.audit import AuditEvent
 from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
 from service.core.classifier import Classifier
+from service.core.model_control import ModelControl
 from service.runtime import Runtime
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
@@ -140,6 +141,10 @@ def _classifier(connection: HTTPConnection) -> Classifier:
     return runtime_of(connection).classifier
 
 
+def _models(connection: HTTPConnection) -> ModelControl:
+    return runtime_of(connection).models
+
+
 def _grants(connection: HTTPConnection) -> Grants:
     return runtime_of(connection).identity.grants
 
@@ -150,6 +155,7 @@ def _administration(connection: HTTPConnection) -> Administration:
 
 RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
+ModelsDep = Annotated[ModelControl, Depends(_models)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]

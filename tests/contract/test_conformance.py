@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,9 +43,10 @@ enabled = false
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server of its own: accounts come and go in it, and passwords are guessed."""
+    """A server of its own: accounts and promotions come and go, and passwords are guessed."""
     folder = tmp_path_factory.mktemp("conformance")
-    with serve(folder, models=colours, POTOO_AUTH__FAILURES_FREE="0") as live:
+    models = shutil.copytree(colours, folder / "models")
+    with serve(folder, models=models, POTOO_AUTH__FAILURES_FREE="0") as live:
         yield live
 
 
@@ -90,6 +92,7 @@ def test_for_whoever_may_do_everything(subject: LiveServer, tmp_path: Path) -> N
         *(("GET", "/v1/admin/clients"), ("POST", "/v1/admin/clients")),
         *(("PATCH", "/v1/admin/users/{name}"), ("DELETE", "/v1/admin/users/{name}")),
         ("PUT", "/v1/admin/users/{name}/password"),
+        ("POST", "/v1/models/{name}/versions/{version}/promote"),
     }
 
 

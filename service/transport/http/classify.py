@@ -19,6 +19,7 @@ from schemas.classify import (
 from schemas.errors import ServiceError
 from service.core.answer import Timing
 from service.core.fair_queue import Priority
+from service.core.model import Model
 from service.transport.dependencies import principal_of, require_model, requires, runtime_of
 from service.transport.http.errors import STATUS
 from service.transport.http.lean_route import LeanRoute
@@ -86,6 +87,7 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
         ref, answer = await classifier.classify(
             image,
             model=options.model,
+            version=options.version,
             top_k=options.top_k,
             timeout=timeout,
             owner=principal.name,
@@ -112,23 +114,33 @@ async def classify_batch(
     Every file gets its own result or its own problem, in the order of the upload: a bad file never
     spoils the others. The time allowed counts for the whole batch.
     """
-    uploads = _uploads(request)
-    ref = runtime_of(request).classifier.resolve(options.model)
-    require_model(request, ref.name)
-    with uploads.hold as hold:
+    uploads, classifier = _uploads(request), runtime_of(request).classifier
+    require_model(request, classifier.resolve(options.model, options.version).name)
+    # One version for all of them, whatever is promoted meanwhile.
+    with uploads.hold as hold, classifier.lease(options.model, options.version) as model:
         parts = await uploads.images(request, hold)
         turn = asyncio.Semaphore(BATCH_CONCURRENCY)
         until = asyncio.get_running_loop().time() + (_seconds(options) or 0)
         results = await asyncio.gather(
-            *(_item(request, options, part, turn, until) for part in parts)
+            *(_item(request, options, model, part, turn, until) for part in parts)
         )
     return _json(
-        {"model": ref, "results": results, "request_id": request.scope["state"]["request_id"]}, {}
+        {
+            "model": model.ref,
+            "results": results,
+            "request_id": request.scope["state"]["request_id"],
+        },
+        {},
     )
 
 
 async def _item(
-    request: Request, options: ClassifyOptions, part: Part, turn: asyncio.Semaphore, until: float
+    request: Request,
+    options: ClassifyOptions,
+    model: Model,
+    part: Part,
+    turn: asyncio.Semaphore,
+    until: float,
 ) -> dict[str, object]:
     """One file of a batch, as ``BatchItem`` says."""
     async with turn:
@@ -136,7 +148,7 @@ async def _item(
         try:
             _, answer = await runtime_of(request).classifier.classify(
                 part.content,
-                model=options.model,
+                model=model,
                 top_k=options.top_k,
                 timeout=left,
                 owner=principal_of(request).name,

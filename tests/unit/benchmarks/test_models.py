@@ -7,12 +7,12 @@ import pytest
 
 from benchmarks import models
 from service.core.onnx_engine import OnnxEngine
-from service.core.registry import find_versions, read_manifest
+from service.core.repository import Repository, read_manifest
 
 
 def test_resnet_is_a_model_like_any_other_whose_answer_means_nothing() -> None:
     with models.assembled(models.RESNET) as folder:
-        (version,) = find_versions(folder)
+        version = Repository(folder).version(models.RESNET, 1)
         manifest = read_manifest(version)
         engine = OnnxEngine(version / "model.onnx", manifest)
         image = np.random.default_rng(0).normal(size=(1, 3, 224, 224)).astype(np.float32)
@@ -27,4 +27,4 @@ def test_a_model_is_there_or_the_reason_why_it_is_not(name: str) -> None:
     if why := models.missing(name):
         pytest.skip(f"{name}: {why}")
     with models.assembled(name) as folder:
-        assert [path.parent.name for path in find_versions(folder)] == [name]
+        assert Repository(folder).names() == [name]

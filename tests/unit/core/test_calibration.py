@@ -16,7 +16,7 @@ from service.core.calibration import (
     keep_calibration,
     this_machine,
 )
-from service.core.registry import read_manifest
+from service.core.repository import read_manifest
 from service.core.settings import RunSettings
 from tests.tiny_model import write_model
 

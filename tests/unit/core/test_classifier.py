@@ -92,10 +92,3 @@ async def test_watching_makes_a_recovered_model_ready_again(
     watch.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watch
-
-
-async def test_closing_closes_every_model(classifier: Classifier, model: Model) -> None:
-    await classifier.close()
-    with pytest.raises(NotReady):
-        await classifier.classify(plain(), model=None, top_k=1, timeout=None)
-    assert not model.is_ready

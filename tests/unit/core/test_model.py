@@ -186,7 +186,6 @@ async def test_every_stage_is_observed(model: Model, metrics: Metrics) -> None:
     assert value("potoo_batch_size_count", labels) == 1
     assert value("potoo_predictions_total", {**labels, "protocol": "http"}) == 1
     assert value("potoo_queue_depth", labels) == 0
-    assert value("potoo_model_ready", labels) == 1
     info = {**labels, "version": "1", "sha256": model.manifest.sha256}
     assert value("potoo_model_info", info) == 1
 
@@ -248,14 +247,12 @@ async def test_the_canary_passes_while_the_answer_is_the_same(model: Model) -> N
 
 @pytest.mark.parametrize(("member", "spoilt", "sound"), [("offset", 50, 0), ("error", True, False)])
 async def test_the_canary_fails_on_another_answer_and_recovers(
-    model: Model, engine: FakeEngine, metrics: Metrics, member: str, spoilt: float, sound: float
+    model: Model, engine: FakeEngine, member: str, spoilt: float, sound: float
 ) -> None:
-    ready = {"model": "colours"}
     for value, passes in ((sound, True), (spoilt, False), (sound, True)):
         setattr(engine, member, value)
         assert await model.canary(10) is passes
         assert model.is_ready is passes
-        assert metrics.registry.get_sample_value("potoo_model_ready", ready) == passes
 
 
 async def test_the_canary_notices_a_stuck_pool(model: Model, engine: FakeEngine) -> None:

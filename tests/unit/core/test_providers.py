@@ -9,7 +9,7 @@ import pytest
 
 from service.core.onnx_engine import OnnxEngine
 from service.core.providers import Provider, ProviderMissing, chain, check_in_use, installed
-from service.core.registry import ModelRefused, read_manifest
+from service.core.repository import ModelRefused, read_manifest
 from service.core.settings import RunSettings
 from tests.tiny_model import served, write_model
 

@@ -12,7 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from schemas.errors import ModelNotFound, NotReady
-from service.core.registry import ModelRefused, Registry, find_versions, read_manifest
+from service.core.registry import Registry
+from service.core.repository import ModelRefused, read_manifest
 from tests.pictures import RED, encoded, gradient, plain
 from tests.tiny_model import SIDE, colour_graph, colour_manifest, served, write_model
 
@@ -50,30 +51,6 @@ def reshaping_graph() -> onnx.ModelProto:
         ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-
-
-def test_the_newest_version_is_the_largest_number(tmp_path: Path) -> None:
-    for version in (1, 9, 10, 2):
-        write_model(tmp_path, version=version)
-    write_model(tmp_path, name="another", version=3)
-    assert find_versions(tmp_path) == [tmp_path / "another" / "3", tmp_path / "colours" / "10"]
-
-
-def test_what_is_no_version_is_passed_over(tmp_path: Path) -> None:
-    kept = write_model(tmp_path)
-    for name in ("README.md", ".git/1", "empty", "colours/notes", "colours/.2", "drafts/v2"):
-        if name.endswith(".md"):
-            (tmp_path / name).write_text("read me")
-        else:
-            (tmp_path / name).mkdir(parents=True)
-    assert find_versions(tmp_path) == [kept]
-
-
-def test_a_repository_without_models_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelRefused, match="no models in"):
-        find_versions(tmp_path)
-    with pytest.raises(ModelRefused, match="cannot read the model folder"):
-        find_versions(tmp_path / "missing")
 
 
 def test_a_good_manifest_is_read(tmp_path: Path) -> None:

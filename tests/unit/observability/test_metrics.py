@@ -21,7 +21,19 @@ from observability.metrics import (
 from observability.worker_metrics import MULTIPROCESS_FOLDER
 from schemas.errors import ErrorCode
 
-UNITS = ("_seconds", "_bytes", "_total", "_info", "_size", "_depth", "_ready", "_up", "_in_flight")
+UNITS = (
+    "_seconds",
+    "_bytes",
+    "_total",
+    "_info",
+    "_size",
+    "_depth",
+    "_ready",
+    "_up",
+    "_in_flight",
+    "_state",
+)
+"""What a name ends with; failures are counted, so theirs is ``_total``."""
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +48,8 @@ def metrics() -> Metrics:
     made.build_info.labels("1.2.3").set(1)
     made.http("/v1/classify").requests("POST", 200).inc()
     made.model("colours", 1, "ab" * 32).predictions("http").inc()
+    made.life("colours").ready.set(1)
+    made.life("colours").state(1, "READY").set(1)
     made.token_requests.labels("password", "issued").inc()
     made.audit_events.labels("sign_in").inc()
     made.issuer_up.labels("corp").set(1)
@@ -113,6 +127,9 @@ def test_labels_are_those_of_the_operators_guide(metrics: Metrics) -> None:
     assert labels["potoo_rejections"] == {"reason"}
     assert labels["potoo_stage_duration_seconds"] == {"model", "stage"}
     assert labels["potoo_model_info"] == {"model", "version", "sha256"}
+    assert labels["potoo_model_version_state"] == {"model", "version", "state"}
+    assert labels["potoo_model_ready"] == labels["potoo_model_load_failures"] == {"model"}
+    assert labels["potoo_model_load_duration_seconds"] == {"model"}
     assert labels["potoo_token_requests"] == {"grant", "outcome"}
     assert labels["potoo_audit_events"] == {"event"}
     assert labels["potoo_issuer_up"] == {"issuer"}

@@ -1,0 +1,152 @@
+"""Fetches one large file: goes on where it stopped, within a size, and only the right one.
+
+httpx does the talking. What is added is what a model needs: a digest that is checked before anybody
+opens the file, redirects to https alone, a cap, and ``Range`` (RFC 9110, section 14).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from service.core.model_sources import LOOPBACK, CannotPull
+from service.core.repository import locked
+
+MAX_BYTES = 2 * 2**30
+MAX_REDIRECTS = 5
+_BLOCK = 2**20
+_TIMEOUT = httpx.Timeout(30)
+Progress = Callable[[str, int, int], None]
+
+
+def download(
+    url: str,
+    folder: Path,
+    sha256: str | None,
+    *,
+    max_bytes: int = MAX_BYTES,
+    progress: Progress = lambda *_: None,
+    transport: httpx.BaseTransport | None = None,
+) -> tuple[Path, str]:
+    """The file behind ``url``, and its digest. Blocks, for as long as the network takes.
+
+    Args:
+        url: https, or http on this machine.
+        folder: what has come so far is kept there under the URL's own name, also after a failure,
+            so that the next try goes on; what is whole is given from there without asking again.
+        sha256: the digest that it must have; None takes what comes.
+
+    Raises:
+        CannotPull: it does not answer, is too large, redirects to where it may not, or has another
+            digest, in which case it was removed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(f"{url} {sha256 or ''}".encode()).hexdigest()[:32]
+    part, note = folder / f"{name}.part", folder / f"{name}.etag"
+    with locked(folder):
+        if sha256 is None or not part.exists() or _digest(part) != sha256:
+            try:
+                with httpx.Client(timeout=_TIMEOUT, transport=transport) as client:
+                    _fetch(client, url, part, note, max_bytes, progress)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                reason = str(error) or type(error).__name__
+                message = f"{_shown(url)} cannot be fetched: {reason}; the next try goes on"
+                raise CannotPull(message) from error
+        found = _digest(part)
+        if sha256 is not None and found != sha256:
+            discard(part)
+            message = f"{_shown(url)} has the digest {found}, and not {sha256}; it was removed"
+            raise CannotPull(message)
+        return part, found
+
+
+def discard(part: Path) -> None:
+    """Forgets what was downloaded."""
+    part.unlink(missing_ok=True)
+    part.with_suffix(".etag").unlink(missing_ok=True)
+
+
+def _fetch(
+    client: httpx.Client, url: str, part: Path, note: Path, max_bytes: int, progress: Progress
+) -> None:
+    # Bytes are counted and resumed as they lie on the other side.
+    headers = {"accept-encoding": "identity"}
+    have = part.stat().st_size if part.exists() else 0
+    etag = note.read_text() if note.exists() else ""
+    if have and etag:
+        headers |= {"range": f"bytes={have}-", "if-range": etag}
+    for _ in range(MAX_REDIRECTS + 1):
+        with client.stream("GET", url, headers=headers) as answer:
+            if answer.has_redirect_location:
+                url = _redirected(url, answer.headers["location"])
+                continue
+            if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                return  # all of it is here; the digest says whether it is right
+            if answer.status_code not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
+                message = f"{_shown(url)} answers {answer.status_code} {answer.reason_phrase}"
+                raise CannotPull(message)
+            begin = _begin(answer, have)
+            _take(answer, part, note, begin, max_bytes, progress)
+            return
+    raise CannotPull(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
+
+
+def _begin(answer: httpx.Response, have: int) -> int:
+    """The byte that the answer begins with."""
+    if answer.status_code == httpx.codes.OK:
+        return 0
+    found = re.match(r"bytes ([0-9]{1,18})-", answer.headers.get("content-range", ""))
+    if found is None or int(found[1]) != have:
+        raise CannotPull("the server answers another part of the file than was asked for")
+    return have
+
+
+def _take(
+    answer: httpx.Response, part: Path, note: Path, begin: int, max_bytes: int, progress: Progress
+) -> None:
+    length = answer.headers.get("content-length", "")
+    total = begin + int(length) if length.isdecimal() and len(length) < 19 else 0
+    if total > max_bytes:
+        raise CannotPull(f"the file has {total} bytes, more than the {max_bytes} allowed")
+    etag = answer.headers.get("etag", "")
+    # A weak one cannot be resumed by (RFC 9110, section 13.1.5).
+    if begin == 0:
+        note.write_text("" if etag.startswith("W/") else etag)
+    done = begin
+    with part.open("r+b" if begin else "wb") as file:
+        file.seek(begin)
+        file.truncate()
+        for block in answer.iter_raw(_BLOCK):
+            done += len(block)
+            if done > max_bytes:
+                message = f"the file has more than the {max_bytes} bytes allowed"
+                raise CannotPull(message)
+            file.write(block)
+            progress("downloading, MB", done // 10**6, total // 10**6)
+
+
+def _redirected(url: str, location: str) -> str:
+    target = urljoin(url, location)
+    parts, came_from = urlsplit(target), urlsplit(url)
+    stays_here = parts.hostname in LOOPBACK and came_from.hostname in LOOPBACK
+    if parts.scheme != "https" and not (parts.scheme == "http" and stays_here):
+        message = f"{_shown(url)} redirects to {_shown(target)}, which is not https"
+        raise CannotPull(message)
+    return target
+
+
+def _shown(url: str) -> str:
+    """Without what may be a secret: credentials and the query."""
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

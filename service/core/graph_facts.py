@@ -1,0 +1,235 @@
+"""What an ONNX graph tells about itself, and what a run of it shows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from schemas.models import Dtype, Layout
+from service.core.onnx_engine import ONNX_TYPES
+
+if TYPE_CHECKING:
+    import onnx  # takes a moment, and only whoever adds a model needs it
+
+_SUM_TOLERANCE = 0.02
+_STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
+MAX_SINGLE_FILE_BYTES = 2 * 2**30 - 2**20
+
+
+class CannotImport(Exception):
+    """The file is no model that can be served; the message says why, and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFacts:
+    """``None`` where the graph leaves it open."""
+
+    name: str
+    dtype: Dtype
+    layout: Layout
+    channels: int
+    height: int | None
+    width: int | None
+    batch: int | None
+    is_layout_sure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """One output, run on noise."""
+
+    name: str
+    rank: int
+    classes: int
+    kind: Literal["logits", "probabilities"]
+    others: tuple[str, ...]
+
+
+def copy_model(source: Path, target: Path) -> bool:
+    """Copies a model into one file; whether weights that lay beside it were put into it.
+
+    Raises:
+        CannotImport: it is no ONNX model, needs operators of its own, or files that are not there.
+    """
+    import onnx
+
+    try:
+        graph = onnx.load(str(source), load_external_data=False)
+    except Exception as error:  # the parser raises what it likes
+        message = f"{source.name} is no ONNX model"
+        raise CannotImport(message) from error
+    _refuse_custom_operators(graph)
+    beside = _external_files(graph)
+    if not beside:
+        shutil.copyfile(source, target)
+        return False
+    sizes = []
+    for name in sorted(beside):
+        file = source.parent / name
+        if Path(name).name != name or not file.is_file() or file.is_symlink():
+            message = f"the model keeps weights in '{name}', which does not lie beside it"
+            raise CannotImport(message)
+        sizes.append(file.stat().st_size)
+    if sum(sizes) + source.stat().st_size > MAX_SINGLE_FILE_BYTES:
+        message = "with the weights beside it the model is larger than the 2 GB of one ONNX file"
+        raise CannotImport(message)
+    try:
+        onnx.save(onnx.load(str(source)), str(target))
+    except OSError:
+        raise
+    except Exception as error:
+        message = f"the weights beside the model cannot be read: {error}"
+        raise CannotImport(message) from error
+    return True
+
+
+def open_graph(model: Path) -> ort.InferenceSession:
+    """A session for looking at a model and trying it.
+
+    Raises:
+        CannotImport: ONNX Runtime cannot load it.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        message = f"ONNX Runtime cannot load the model: {error}"
+        raise CannotImport(message) from error
+
+
+def input_facts(session: ort.InferenceSession) -> InputFacts:
+    """The one input.
+
+    Raises:
+        CannotImport: there are several, or it is no image.
+    """
+    nodes = session.get_inputs()
+    if len(nodes) != 1:
+        names = ", ".join(f"'{node.name}'" for node in nodes)
+        raise CannotImport(f"the model takes {len(nodes)} inputs ({names}); one image is served")
+    (node,) = nodes
+    dtype = {text: dtype for dtype, text in ONNX_TYPES.items()}.get(node.type)
+    if dtype is None:
+        known = " or ".join(ONNX_TYPES.values())
+        raise CannotImport(f"the model takes {node.type}; images can be {known}")
+    if len(node.shape) != 4:
+        raise CannotImport(f"the model takes {node.shape}, which is no batch of images")
+    batch, first, second, third = (size if isinstance(size, int) else None for size in node.shape)
+    colours = (1, 3)
+    if first in colours:
+        is_sure = third not in colours
+        layout, channels, height, width = Layout.NCHW, first, second, third
+    elif third in colours:
+        is_sure, layout, channels, height, width = True, Layout.NHWC, third, first, second
+    else:
+        raise CannotImport(f"the model takes {node.shape}, which has no axis of 1 or 3 colours")
+    return InputFacts(node.name, dtype, layout, channels, height, width, batch, is_sure)
+
+
+def output_facts(
+    session: ort.InferenceSession,
+    spec: InputFacts,
+    size: tuple[int, int],
+    wanted: str | None,
+    normalise: tuple[float, float],
+) -> OutputFacts:
+    """The output that is read, after runs on noise.
+
+    Args:
+        size: height and width of the input.
+        wanted: an output's name; None for the first that could be classes.
+        normalise: (gain, bias) that make of 0..255 about what the model was trained on.
+
+    Raises:
+        CannotImport: no output is one number a class, or the model does not run.
+    """
+    item = (spec.channels, *size) if spec.layout is Layout.NCHW else (*size, spec.channels)
+    noise = np.random.default_rng(0).integers(0, 256, (3, *item), np.uint8)
+    names = [node.name for node in session.get_outputs()]
+    if wanted is not None and wanted not in names:
+        raise CannotImport(f"there is no output '{wanted}', but {', '.join(names)}")
+    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
+    for image in noise:
+        images = np.repeat(image[np.newaxis], spec.batch or 1, axis=0)
+        if spec.dtype is Dtype.FLOAT32:
+            images = (images * normalise[0] + normalise[1]).astype(np.float32)
+        try:
+            for name, output in zip(names, session.run(names, {spec.name: images}), strict=True):
+                found[name].append(output)
+        except Exception as error:
+            message = f"the model does not run on {list(images.shape)}: {error}"
+            raise CannotImport(message) from error
+    readable = [name for name in names if _is_classes(found[name][0])]
+    chosen = wanted or (readable[0] if readable else None)
+    if chosen is None or chosen not in readable:
+        shapes = ", ".join(f"'{name}' {list(np.shape(found[name][0]))}" for name in names)
+        raise CannotImport(f"no output gives one float32 number a class: {shapes}")
+    rows = [output.reshape(len(output), -1)[0] for output in found[chosen]]
+    sums_to_one = all((row >= 0).all() and abs(row.sum() - 1) < _SUM_TOLERANCE for row in rows)
+    return OutputFacts(
+        chosen,
+        found[chosen][0].ndim,
+        rows[0].size,
+        "probabilities" if sums_to_one else "logits",
+        tuple(name for name in names if name != chosen),
+    )
+
+
+def _is_classes(output: object) -> bool:
+    return (
+        isinstance(output, np.ndarray)
+        and output.dtype == np.float32
+        and 2 <= output.ndim <= 4
+        and output.shape[1] > 1
+        and output[0].size == max(output.shape[1:])
+    )
+
+
+def _refuse_custom_operators(model: onnx.ModelProto) -> None:
+    known = _STANDARD_DOMAINS | {function.domain for function in model.functions}
+    strange = {
+        f"{node.domain}.{node.op_type}"
+        for graph in _graphs(model)
+        for node in graph.node
+        if node.domain not in known
+    }
+    if strange:
+        names = ", ".join(sorted(strange)[:5])
+        message = f"the model needs custom operators, which are not loaded: {names}"
+        raise CannotImport(message)
+
+
+def _external_files(model: onnx.ModelProto) -> set[str]:
+    """Files that hold weights, as the graph names them."""
+    tensors: list[onnx.TensorProto] = []
+    for graph in _graphs(model):
+        tensors += getattr(graph, "initializer", ())  # functions have none
+        for node in graph.node:
+            for attribute in node.attribute:
+                tensors += [attribute.t, *attribute.tensors]
+    return {
+        entry.value
+        for tensor in tensors
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """The graph, those inside branches and loops, and functions."""
+    waiting = [model.graph, *model.functions]
+    while waiting:
+        graph = waiting.pop()
+        yield graph
+        for node in graph.node:
+            for attribute in node.attribute:
+                waiting += [inner for inner in (attribute.g, *attribute.graphs) if inner.node]

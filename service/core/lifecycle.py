@@ -1,0 +1,290 @@
+"""Keeps what is loaded in step with the repository, beside live traffic.
+
+A version is loaded, optimised, checked and warmed up on a thread of low priority. Only then, at one
+instant on the event loop, does it answer instead of the one before, which finishes what it began
+and gives its memory back. One that fails is shown as FAILED, and the one before goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from observability.logging import get_logger
+from observability.metrics import Metrics
+from schemas.errors import Conflict, ModelNotFound
+from schemas.serving import LATEST, ServingPolicy, VersionState
+from service.core.attempts import Attempts, LoadModel
+from service.core.loader import AtOnce, Loader, Runner
+from service.core.registry import Registry
+from service.core.repository import Fingerprint, ModelRefused, Repository, Shelf
+from service.core.retirement import Retirement
+from service.core.serving_policy import PolicyRefused, besides, candidates, target
+
+ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPolicy]
+"""Of a policy, what versions there are, and the one that answers by default."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was seen of one model."""
+
+    policy: ServingPolicy | None = None
+    fault: str = ""
+    seen: Mapping[int, Fingerprint] = field(default_factory=dict)
+
+
+class Lifecycle:
+    """Belongs to the event loop. One look, or one order, at a time."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        load: LoadModel,
+        metrics: Metrics,
+        *,
+        after_release: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``after_release``: called on the loader's thread when a model gave its memory back."""
+        self.repository = repository
+        self._metrics = metrics
+        self._loader = Loader()
+        self._known: dict[str, _Known] = {}
+        self._turn = asyncio.Lock()
+        self._log = get_logger("models")
+        self.registry = Registry({}, "", on_state=self._tell_state, on_ready=self._tell_ready)
+        self._retirement = Retirement(self.registry, self._loader, after_release)
+        self._attempts = Attempts(load, self.registry, metrics, self._retirement.begin)
+
+    async def start(self, default: str | None) -> None:
+        """Loads what is to be served, at full speed: nobody is waiting yet.
+
+        Args:
+            default: the model that answers when none is named; None for the first by name.
+
+        Raises:
+            ModelRefused: there is none, or no version of the default one can be served.
+        """
+        shelves = self.repository.scan()
+        root = self.repository.root
+        if not shelves:
+            raise ModelRefused(f"no models in {root} (expected <name>/<version>/model.onnx)")
+        if default is not None and default not in shelves:
+            raise ModelRefused(f"default_model: there is no model '{default}' in {root}")
+        self.registry.default = default or next(iter(shelves))
+        for name, shelf in shelves.items():
+            await self._bring(name, shelf, AtOnce())
+        if self.registry.default_version(self.registry.default) is None:
+            raise ModelRefused(self._why_not(self.registry.default))
+        for (name, number), reason in self._attempts.refusals().items():
+            self._log.error("model failed", model=name, version=number, reason=reason)
+
+    async def watch(self, interval: float) -> None:
+        """Looks at the repository every ``interval`` seconds, for ever."""
+        while True:
+            await asyncio.sleep(interval)
+            try:
+                await self.look()
+            except ModelRefused as error:
+                self._log.error("models cannot be looked at", reason=str(error))
+            except Exception:  # noqa: BLE001 - the next look may go well
+                self._log.exception("looking at the models failed, which is a bug")
+
+    async def look(self) -> None:
+        """Brings what is loaded in step with the repository.
+
+        A folder that is not the same as at the last look may be growing still, and waits.
+
+        Raises:
+            ModelRefused: if the repository cannot be read; everything stays as it is.
+        """
+        async with self._turn:
+            for name, shelf in (await self._loader.run(self.repository.scan)).items():
+                seen = self._known[name].seen if name in self._known else {}
+                await self._bring(name, shelf, self._loader, seen)
+
+    async def change(self, name: str, change: ChangePolicy, *, version: int | None = None) -> None:
+        """Changes a model's policy, and brings what is loaded in step, because somebody says so.
+
+        What the new policy asks for is loaded first, so a policy never asks for what cannot be
+        served.
+
+        Args:
+            version: must exist, and is tried again even if it failed before.
+
+        Raises:
+            ModelNotFound: there is no such model, or version.
+            Conflict: it cannot be served, or the policy cannot be written.
+        """
+        async with self._turn:
+            try:
+                await self._change(name, change, version)
+            except PolicyRefused as error:
+                raise Conflict(f"This cannot be done: {error}.") from error
+            except ModelRefused as error:
+                raise Conflict("The policy of this model cannot be read.") from error
+            except OSError as error:
+                raise Conflict("The server may not write its model repository.") from error
+
+    async def close(self) -> None:
+        """Answers what was accepted, then gives every model's memory back."""
+        await self._retirement.finish()
+        self._loader.close()
+        for model in self.registry:
+            with contextlib.suppress(asyncio.CancelledError):
+                await model.close()
+        self.registry.tell_readiness()
+
+    async def _change(self, name: str, change: ChangePolicy, version: int | None) -> None:
+        run, repository = self._loader.run, self.repository
+        shelf = (await run(repository.scan)).get(name)
+        if shelf is None:
+            raise ModelNotFound
+        there = shelf.versions
+        if version is not None and version not in there:
+            raise ModelNotFound("There is no such version of this model.")
+        now = await run(partial(repository.policy, name))
+        model = self.registry.default_version(name)
+        answering = model.ref.version if model is not None else None
+        then = change(now, there, answering)
+        needed = _asked_for(then, there) - _asked_for(now, there)
+        if version is not None and version in _asked_for(then, there):
+            needed |= {version}
+            if self._attempts.refusal(name, version):
+                self._attempts.forget(name, version)
+        for number in sorted(needed):
+            if number not in there:
+                raise ModelNotFound("There is no such version of this model.")
+            if not await self._ensure(name, number, there, self._loader):
+                reason = self.registry.versions(name)[number].reason
+                raise Conflict(f"Version {number} cannot be served: {reason}")
+        await run(
+            partial(repository.change_policy, name, lambda policy: change(policy, there, answering))
+        )
+        await self._bring(name, (await run(repository.scan))[name], self._loader)
+
+    async def _bring(
+        self,
+        name: str,
+        shelf: Shelf,
+        runner: Runner,
+        seen: Mapping[int, Fingerprint] | None = None,
+    ) -> None:
+        """Brings one model in step; of ``seen`` only what is still the same counts as there."""
+        known = self._known.setdefault(name, _Known())
+        there = {
+            number: fingerprint
+            for number, fingerprint in shelf.versions.items()
+            if seen is None or seen.get(number) == fingerprint
+        }
+        known.seen = shelf.versions
+        self._note(name, there, shelf)
+        policy = self._policy(name, known, shelf)
+        wanted: set[int] = set()
+        if policy is not None and (policy.enabled or name == self.registry.default):
+            chosen = await self._choose(name, policy, there, runner)
+            if chosen is not None:
+                self._switch(name, chosen)
+                wanted.add(chosen)
+            for number in sorted(besides(policy) & there.keys()):
+                if await self._ensure(name, number, there, runner):
+                    wanted.add(number)
+            self.registry.set_labels(name, policy.labels)
+        if policy is not None:
+            for number, version in self.registry.all_versions(name).items():
+                if version.model is not None and number not in wanted:
+                    self._retire(name, number)
+
+    def _policy(self, name: str, known: _Known, shelf: Shelf) -> ServingPolicy | None:
+        """The policy as it is now, or as it was when it could last be read."""
+        if shelf.fault and shelf.fault != known.fault:
+            self._log.error("policy cannot be read", model=name, reason=shelf.fault)
+        known.fault = shelf.fault
+        known.policy = shelf.policy or known.policy
+        return known.policy
+
+    async def _choose(
+        self, name: str, policy: ServingPolicy, there: Mapping[int, Fingerprint], runner: Runner
+    ) -> int | None:
+        """The version that is to answer by default, loaded; None if there is none."""
+        now = self.registry.default_version(name)
+        order = candidates(policy, there)
+        if now is not None and policy.default != LATEST:
+            # What is there already goes before everything but what is asked for.
+            order = [number for number in order if number == target(policy, there)]
+        for number in order:
+            if await self._ensure(name, number, there, runner):
+                return number
+        return now.ref.version if now is not None else None
+
+    async def _ensure(
+        self, name: str, number: int, there: Mapping[int, Fingerprint], runner: Runner
+    ) -> bool:
+        folder = self.repository.root / name / str(number)
+        # The start says it itself, and in one line if it fails.
+        quietly = not isinstance(runner, Loader)
+        return await self._attempts.ensure(folder, there[number], runner, quietly=quietly)
+
+    def _switch(self, name: str, number: int) -> None:
+        before = self.registry.default_version(name)
+        if before is None or before.ref.version != number:
+            self.registry.switch(name, number)
+            old = before.ref.version if before else None
+            self._log.info("model switched", model=name, version=number, before=old)
+
+    def _retire(self, name: str, number: int) -> None:
+        self._attempts.forget(name, number)
+        model = self.registry.take(name, number)
+        if model is not None:
+            self._retirement.begin(model, partial(self._gone, name, number))
+
+    def _gone(self, name: str, number: int) -> None:
+        version = self.registry.version(name, number)
+        if version is not None and version.state is VersionState.UNLOADING:
+            self._log.info("model unloaded", model=name, version=number)
+            if number in self._known[name].seen:
+                self.registry.mark(name, number, VersionState.UNLOADED)
+            else:
+                self.registry.forget(name, number)
+
+    def _note(self, name: str, there: Mapping[int, Fingerprint], shelf: Shelf) -> None:
+        """Shows versions that came, and forgets those that went."""
+        for number in there:
+            if self.registry.version(name, number) is None:
+                self.registry.mark(name, number, VersionState.UNLOADED)
+        for number, version in self.registry.all_versions(name).items():
+            idle = {VersionState.UNLOADED, VersionState.FAILED}
+            if number not in shelf.versions and version.state in idle:
+                self.registry.forget(name, number)
+                self._attempts.forget(name, number)
+
+    def _why_not(self, name: str) -> str:
+        """Why no version of a model can be served: in one line, for the operator."""
+        known = self._known[name]
+        if known.policy is None:
+            return known.fault
+        wanted = target(known.policy, known.seen)
+        refusal = None if wanted is None else self._attempts.refusal(name, wanted)
+        return (
+            refusal
+            or f"{self.repository.root / name}: there is no version {wanted}, which is to be served"
+        )
+
+    def _tell_state(self, name: str, number: int, state: VersionState | None) -> None:
+        series = self._metrics.life(name).state
+        for each in VersionState:
+            series(number, each).set(each is state)
+
+    def _tell_ready(self, name: str, is_ready: bool) -> None:
+        self._metrics.life(name).ready.set(is_ready)
+
+
+def _asked_for(policy: ServingPolicy, there: Collection[int]) -> set[int]:
+    """Every version that a policy names."""
+    if not policy.enabled:
+        return set()
+    wanted = target(policy, there)
+    return set(besides(policy)) | ({wanted} if wanted is not None else set())

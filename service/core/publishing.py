@@ -1,0 +1,157 @@
+"""A version comes into a repository whole or not at all, and leaves it the same way.
+
+It is written in a folder of its own beside the models, whose name begins with a dot and is passed
+over by everybody; checked, synced to the disk, and put in place by one ``rename``. A process that
+dies in the middle leaves that folder behind; whoever publishes next removes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from schemas.models import ModelName
+from service.core.repository import (
+    ModelRefused,
+    Repository,
+    children,
+    locked,
+    read_manifest,
+    sync,
+)
+from service.core.serving_policy import without_version
+
+_PREFIX = ".draft-"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_NAME: TypeAdapter[str] = TypeAdapter(ModelName)
+
+
+class Draft:
+    """A version that nobody sees yet. Whatever shall belong to it is written into ``folder``."""
+
+    def __init__(self, root: Path, workplace: Path, name: str, version: int) -> None:
+        self.name, self.version = name, version
+        # The names are those of the place it will have, as the manifest is checked against them.
+        self.folder = workplace / name / str(version)
+        self.folder.mkdir(parents=True)
+        self._root = root
+
+    def publish(self) -> Path:
+        """Checks it, and puts it in its place as one step; returns the place.
+
+        Raises:
+            ModelRefused: the manifest or the digest is wrong, or the version is there by now.
+        """
+        read_manifest(self.folder)
+        _sync_tree(self.folder)
+        place = self._root / self.name / str(self.version)
+        place.parent.mkdir(exist_ok=True)
+        with locked(place.parent):
+            if place.exists():
+                message = f"there is a version {self.version} of '{self.name}' already"
+                raise ModelRefused(message)
+            self.folder.rename(place)
+        sync(place.parent)
+        sync(self._root)
+        return place
+
+
+@contextmanager
+def drafting(root: Path, name: str, version: int | None = None) -> Iterator[Draft]:
+    """A draft of a model's version, removed at the end unless it was published.
+
+    Args:
+        root: the repository; made if it is missing.
+        version: None for the next one.
+
+    Raises:
+        ModelRefused: no name of a model, a version that is there, or a full disk.
+    """
+    try:
+        _NAME.validate_python(name)
+    except ValidationError as error:
+        message = f"'{name}' cannot be the name of a model: letters, digits, '.', '_' and '-'"
+        raise ModelRefused(message) from error
+    with _clear_words(root):
+        root.mkdir(parents=True, exist_ok=True)
+        there = _numbers(root, name)
+        number = version or max(there, default=0) + 1
+        if number in there:
+            message = f"there is a version {number} of '{name}' already"
+            raise ModelRefused(message)
+        with _workplace(root) as workplace:
+            yield Draft(root, workplace, name, number)
+
+
+def remove(repository: Repository, name: str, version: int) -> None:
+    """Takes a version away, as one step for everybody who looks.
+
+    Raises:
+        ModelRefused: there is no such version.
+    """
+    place = repository.version(name, version)
+    # A rollback could not return to it anyway, and a number may be given anew.
+    repository.change_policy(name, lambda policy: without_version(policy, version))
+    with _workplace(repository.root) as workplace:
+        place.rename(workplace / place.name)
+        sync(place.parent)
+
+
+@contextmanager
+def _workplace(root: Path) -> Iterator[Path]:
+    """A folder that is passed over, held by this process as long as it lives."""
+    with locked(root):
+        _clear_away(root)
+        workplace = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
+        descriptor = os.open(workplace, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield workplace
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _clear_away(root: Path) -> None:
+    """Removes what dead processes left behind; what a living one holds stays."""
+    for leftover in root.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(leftover, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _numbers(root: Path, name: str) -> list[int]:
+    folder = root / name
+    if not folder.is_dir():
+        return []
+    return [int(path.name) for path in children(folder) if path.name.isdecimal()]
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
+
+
+@contextmanager
+def _clear_words(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            message = f"the disk of {root} is full; nothing was changed"
+            raise ModelRefused(message) from error
+        raise

@@ -1,0 +1,283 @@
+"""The model repository on disk: versions side by side, and a policy for each model.
+
+::
+
+    models/<name>/serving.json
+    models/<name>/<version>/{model.onnx, manifest.json, golden/, labels.txt}
+
+Names that callers send are looked up among the folders and never joined to a path. What begins with
+a dot is none of ours, or not finished (see ``publishing``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
+from schemas.serving import POLICY_FILE, ServingPolicy
+from service.core.onnx_engine import ManifestMismatch
+
+_MAX_MANIFEST_BYTES = 4 * 2**20
+_MAX_POLICY_BYTES = 64 * 2**10
+
+Fingerprint = tuple[tuple[str, int, int, int], ...]
+"""Name, time of change, size and inode of every file of a version: another one is another model."""
+
+
+class ModelRefused(Exception):
+    """A model that cannot be served; the message names the folder and the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What lies in one model's folder; ``fault``: why its policy cannot be read, if it cannot."""
+
+    policy: ServingPolicy | None
+    fault: str
+    versions: dict[int, Fingerprint]
+
+
+class Repository:
+    """Reads a repository folder, and changes its policies. Every method blocks for the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def names(self) -> list[str]:
+        """The models that have a version at all.
+
+        Raises:
+            ModelRefused: if the folder cannot be read.
+        """
+        return sorted(folder.name for folder in children(self.root) if _versions(folder))
+
+    def folder(self, name: str) -> Path:
+        """A model's folder.
+
+        Raises:
+            ModelRefused: there is no such model.
+        """
+        for folder in children(self.root):
+            if folder.name == name and _versions(folder):
+                return folder
+        message = f"there is no model '{name}'"
+        raise ModelRefused(message)
+
+    def versions(self, name: str) -> dict[int, Path]:
+        """The folders of a model's versions, the lowest number first."""
+        return _versions(self.folder(name))
+
+    def version(self, name: str, number: int) -> Path:
+        """The folder of one version.
+
+        Raises:
+            ModelRefused: there is no such model, or no such version of it.
+        """
+        found = self.versions(name).get(number)
+        if found is None:
+            message = f"there is no version {number} of the model '{name}'"
+            raise ModelRefused(message)
+        return found
+
+    def policy(self, name: str) -> ServingPolicy:
+        """What is to be served of a model.
+
+        Raises:
+            ModelRefused: the policy cannot be read; the message names the field.
+        """
+        return _read_policy(self.folder(name))
+
+    def change_policy(
+        self, name: str, change: Callable[[ServingPolicy], ServingPolicy]
+    ) -> ServingPolicy:
+        """Replaces a model's policy by what ``change`` makes of it, as one step.
+
+        Processes that change it at the same time take turns. A reader, or a crash, sees the old one
+        or the new one.
+
+        Raises:
+            ModelRefused: there is no such model, or its policy cannot be read.
+            OSError: it cannot be written; the old one stands.
+        """
+        folder = self.folder(name)
+        with locked(folder):
+            old = _read_policy(folder)
+            new = change(old)
+            if new != old:
+                text = new.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+                replace_file(folder / POLICY_FILE, text.encode())
+        return new
+
+    def scan(self) -> dict[str, Shelf]:
+        """Everything there is, by the model's name: cheap enough to be asked every second.
+
+        Raises:
+            ModelRefused: if the folder cannot be read.
+        """
+        shelves = {}
+        for folder in children(self.root):
+            versions = {number: _fingerprint(path) for number, path in _versions(folder).items()}
+            if not versions:
+                continue
+            policy, fault = None, ""
+            try:
+                policy = _read_policy(folder)
+            except ModelRefused as error:
+                fault = str(error)
+            shelves[folder.name] = Shelf(policy, fault, versions)
+        return dict(sorted(shelves.items()))
+
+
+def read_manifest(folder: Path) -> ModelManifest:
+    """The manifest of one version, its digest checked against the model file.
+
+    Raises:
+        ModelRefused: naming the field that is wrong.
+    """
+    try:
+        text = (folder / MANIFEST_FILE).read_bytes()
+        if len(text) > _MAX_MANIFEST_BYTES:
+            message = f"{folder}: {MANIFEST_FILE} is larger than 4 MiB"
+            raise ModelRefused(message)
+        manifest = ModelManifest.model_validate_json(text)
+        with (folder / MODEL_FILE).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        message = f"{folder}: {error.strerror}: {Path(error.filename or folder).name}"
+        raise ModelRefused(message) from error
+    except ValidationError as error:
+        message = f"{folder}: manifest field {_first_fault(error, 'manifest')}"
+        raise ModelRefused(message) from error
+    if digest != manifest.sha256:
+        message = f"{folder}: manifest field sha256: {MODEL_FILE} has the digest {digest}"
+        raise ModelRefused(message)
+    if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
+        message = (
+            f"{folder}: manifest field name: it says {manifest.name}/{manifest.version}, "
+            f"but lies in {folder.parent.name}/{folder.name}"
+        )
+        raise ModelRefused(message)
+    return manifest
+
+
+def read_labels(folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
+    """The labels in the order of the model's outputs.
+
+    Raises:
+        ManifestMismatch: if their file cannot be read.
+    """
+    if not isinstance(manifest.labels, str):
+        return manifest.labels
+    try:
+        text = (folder / manifest.labels).read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestMismatch("labels", f"cannot read {manifest.labels}") from error
+    return tuple(text.splitlines())
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Held by one process at a time; a process that dies lets go of it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Writes a file so that everybody, and a disk that lost power, has the old or the new one."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as part:
+            part.write(content)
+            part.flush()
+            os.fsync(part.fileno())
+        Path(name).chmod(0o644)  # mkstemp's own mode would shut a server's user out
+        Path(name).replace(file)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync(file.parent)
+
+
+def sync(path: Path) -> None:
+    """Has a file, or a folder's list of names, reach the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def children(folder: Path) -> list[Path]:
+    """What lies in a folder, but for names that begin with a dot.
+
+    Raises:
+        ModelRefused: if it cannot be read.
+    """
+    try:
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        message = f"cannot read the model folder {folder}: {error.strerror}"
+        raise ModelRefused(message) from error
+
+
+def _versions(folder: Path) -> dict[int, Path]:
+    if not folder.is_dir():
+        return {}
+    found = {
+        int(path.name): path
+        for path in children(folder)
+        # As the number is written, and so no two folders of one version.
+        if path.name.isascii() and path.name.isdecimal() and path.name[0] != "0" and path.is_dir()
+    }
+    return dict(sorted(found.items()))
+
+
+def _read_policy(folder: Path) -> ServingPolicy:
+    file = folder / POLICY_FILE
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MAX_POLICY_BYTES + 1)
+        if len(text) > _MAX_POLICY_BYTES:
+            message = f"{file} is larger than 64 KiB"
+            raise ModelRefused(message)
+        return ServingPolicy.model_validate_json(text)
+    except FileNotFoundError:
+        return ServingPolicy()
+    except OSError as error:
+        message = f"{file}: {error.strerror}"
+        raise ModelRefused(message) from error
+    except ValidationError as error:
+        message = f"{file}: {_first_fault(error, 'policy')}"
+        raise ModelRefused(message) from error
+
+
+def _fingerprint(folder: Path) -> Fingerprint:
+    facts = []
+    with contextlib.suppress(ModelRefused):  # gone since it was listed
+        for path in sorted(children(folder)):
+            with contextlib.suppress(OSError):
+                found = path.stat()
+                facts.append((path.name, found.st_mtime_ns, found.st_size, found.st_ino))
+    return tuple(facts)
+
+
+def _first_fault(error: ValidationError, whole: str) -> str:
+    """``field: message`` of the first one."""
+    first = error.errors(include_url=False)[0]
+    # Pydantic names the alternatives of a union too, in brackets or by their type.
+    parts = [str(p) for p in first["loc"] if isinstance(p, int) or p.isidentifier()]
+    return f"{'.'.join(parts) or whole}: {first['msg']}"

@@ -1,0 +1,193 @@
+"""The repository on disk: what is found in it, and policies that are replaced whole."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from schemas.serving import POLICY_FILE, ServingPolicy
+from service.core.repository import ModelRefused, Repository, replace_file
+from service.core.serving_policy import promoted, with_version
+from tests.tiny_model import write_model
+
+
+def test_versions_are_found_side_by_side(tmp_path: Path) -> None:
+    for version in (1, 9, 10, 2):
+        write_model(tmp_path, version=version)
+    write_model(tmp_path, name="another", version=3)
+    repository = Repository(tmp_path)
+    assert repository.names() == ["another", "colours"]
+    assert list(repository.versions("colours")) == [1, 2, 9, 10]
+    assert repository.version("colours", 9) == tmp_path / "colours/9"
+    assert {name: list(shelf.versions) for name, shelf in repository.scan().items()} == {
+        "another": [3],
+        "colours": [1, 2, 9, 10],
+    }
+
+
+def test_what_is_no_version_is_passed_over(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    for name in (
+        *("README.md", ".git/1", "empty", "colours/notes", "colours/.2", "drafts/v2"),
+        *("colours/0", "colours/02", "colours/٣", "colours/-4", "colours/5 ", ".draft-x/other/1"),
+    ):
+        if name.endswith(".md"):
+            (tmp_path / name).write_text("read me")
+        else:
+            (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "colours/7").write_text("a file")
+    assert Repository(tmp_path).names() == ["colours"]
+    assert list(Repository(tmp_path).versions("colours")) == [1]
+
+
+@pytest.mark.parametrize(
+    "name", ["other", "", ".", "..", "../colours", "colours/1", "COLOURS", "/"]
+)
+def test_names_are_looked_up_and_never_joined_to_a_path(tmp_path: Path, name: str) -> None:
+    write_model(tmp_path / "inner")
+    write_model(tmp_path)
+    repository = Repository(tmp_path / "inner")
+    for look in (repository.folder, repository.versions, repository.policy):
+        with pytest.raises(ModelRefused, match="there is no model"):
+            look(name)
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    for look in (Repository(tmp_path / "missing").names, Repository(tmp_path / "missing").scan):
+        with pytest.raises(ModelRefused, match="cannot read the model folder"):
+            look()
+
+
+def test_a_version_that_is_not_there_is_named(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    with pytest.raises(ModelRefused, match="no version 2 of the model 'colours'"):
+        Repository(tmp_path).version("colours", 2)
+
+
+def test_files_that_change_change_the_fingerprint(tmp_path: Path) -> None:
+    folder = write_model(tmp_path)
+    repository = Repository(tmp_path)
+    prints = [repository.scan()["colours"].versions[1]]
+    assert repository.scan()["colours"].versions[1] == prints[0]
+    (folder / "model.onnx").write_bytes(b"shorter")
+    prints.append(repository.scan()["colours"].versions[1])
+    (folder / "labels.txt").write_text("red")
+    prints.append(repository.scan()["colours"].versions[1])
+    (folder / "golden").mkdir()
+    prints.append(repository.scan()["colours"].versions[1])
+    assert len(set(prints)) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        (b"", "policy"),
+        (b"{", "policy"),
+        (b"[]", "policy"),
+        (b'{"default": "stable"}', "policy"),
+        (b'{"default": 0}', "default"),
+        (b'{"stable": 1}', "stable"),
+        (b'{"labels": {"x y": 1}}', "labels"),
+        (b" " * 70_000, "larger than 64 KiB"),
+        (b"\xff", "policy"),
+    ],
+    ids=lambda value: repr(value[:12]),
+)
+def test_a_policy_that_cannot_be_read_is_a_line_that_names_the_field(
+    tmp_path: Path, text: bytes, field: str
+) -> None:
+    file = write_model(tmp_path).parent / POLICY_FILE
+    file.write_bytes(text)
+    with pytest.raises(ModelRefused) as caught:
+        Repository(tmp_path).policy("colours")
+    assert str(caught.value).startswith(str(file))
+    assert field in str(caught.value)
+    assert "\n" not in str(caught.value)
+    shelf = Repository(tmp_path).scan()["colours"]
+    assert (shelf.policy, shelf.fault) == (None, str(caught.value))
+
+
+def test_a_policy_is_replaced_as_one_step(tmp_path: Path) -> None:
+    file = write_model(tmp_path).parent / POLICY_FILE
+    repository = Repository(tmp_path)
+    assert repository.policy("colours") == ServingPolicy()
+    changed = repository.change_policy("colours", lambda policy: promoted(policy, 1, 1))
+    assert repository.policy("colours") == changed
+    before = file.stat().st_ino
+    assert repository.change_policy("colours", lambda policy: policy) == changed
+    assert file.stat().st_ino == before, "nothing changed, so nothing was written"
+    assert [path.name for path in file.parent.glob(".*")] == []
+
+
+def test_those_who_change_a_policy_at_once_take_turns(tmp_path: Path) -> None:
+    write_model(tmp_path)
+
+    def load(first: int) -> None:
+        for number in range(first, 61, 4):
+            Repository(tmp_path).change_policy("colours", partial(with_version, version=number))
+
+    threads = [threading.Thread(target=load, args=(first,)) for first in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Repository(tmp_path).policy("colours").load == tuple(range(1, 61))
+
+
+def test_a_policy_that_cannot_be_written_leaves_the_old_one(small_disk: Path) -> None:
+    write_model(small_disk)
+    repository = Repository(small_disk)
+    old = repository.change_policy("colours", lambda policy: promoted(policy, 1, 1))
+    with contextlib.suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 4096)
+    with pytest.raises(OSError, match="No space left"):
+        repository.change_policy("colours", lambda policy: promoted(policy, 2, 1))
+    assert repository.policy("colours") == old
+    assert [path.name for path in (small_disk / "colours").glob(".*")] == []
+
+
+PROMOTE_FOR_EVER = """
+import itertools, sys
+from pathlib import Path
+from service.core.repository import Repository
+from service.core.serving_policy import promoted
+repository = Repository(Path(sys.argv[1]))
+for number in itertools.count():
+    repository.change_policy("colours", lambda policy: promoted(policy, 1 + number % 2, 1))
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("lines", [1, 2, 5, 11, 40])
+def test_a_process_killed_while_it_promotes_leaves_a_whole_policy_and_no_lock(
+    tmp_path: Path, lines: int
+) -> None:
+    for version in (1, 2):
+        write_model(tmp_path, version=version)
+    with subprocess.Popen(
+        [sys.executable, "-c", PROMOTE_FOR_EVER, str(tmp_path)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        for _ in range(lines):
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    repository = Repository(tmp_path)
+    assert repository.policy("colours").default in {1, 2}
+    assert repository.scan()["colours"].versions.keys() == {1, 2}
+    assert repository.change_policy("colours", lambda p: promoted(p, None, 1)).default == "latest"
+
+
+def test_a_file_is_replaced_for_everybody_to_read(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    replace_file(file, b"old")
+    replace_file(file, b"new")
+    assert file.read_bytes() == b"new"
+    assert file.stat().st_mode & 0o777 == 0o644
