@@ -153,7 +153,9 @@ class Classifier:
         Raises:
             ModelNotFound: no such model.
         """
-        return description.metadata(self._registry.find(name, version))
+        model = self._registry.find(name, version)
+        there = self._registry.versions(name).items()
+        return description.metadata(model, (number for number, one in there if one.model))
 
     def config(self, name: str, version: int | None = None) -> ModelConfig:
         """A model's tensors and how it is run, in Triton's words.
@@ -176,8 +178,12 @@ class Classifier:
         return [description.statistics(model) for model in models]
 
     def index(self) -> list[RepositoryModel]:
-        """What lies in the repository, and its state."""
-        return [description.entry(model) for model in self._registry]
+        """What lies in the repository: every version, and its state."""
+        return [
+            description.entry(name, number, version)
+            for name in self._registry.names()
+            for number, version in self._registry.versions(name).items()
+        ]
 
     def readiness(self) -> dict[str, bool]:
         """Readiness by model name, of those that are served."""

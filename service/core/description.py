@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from schemas.inference import (
     PLATFORM,
     BatchStatistics,
@@ -12,24 +14,40 @@ from schemas.inference import (
     InferenceStatistics,
     ModelConfig,
     ModelMetadata,
+    ModelState,
     ModelStatistics,
     RepositoryModel,
     StatisticDuration,
     TensorMetadata,
 )
+from schemas.serving import VersionState
 from service.core.model import Model
+from service.core.registry import Version
 from service.core.rows import INPUT_DATATYPES
 from service.core.statistics import Duration
 
 BACKEND = "onnxruntime"
 
 
-def metadata(model: Model) -> ModelMetadata:
-    """A model's tensors. Any number of items is taken, whatever the graph's own batch is."""
+_STATES: dict[VersionState, ModelState] = {
+    VersionState.READY: "READY",
+    VersionState.LOADING: "LOADING",
+    VersionState.UNLOADING: "UNLOADING",
+    VersionState.FAILED: "UNAVAILABLE",
+    VersionState.UNLOADED: "UNAVAILABLE",
+}
+
+
+def metadata(model: Model, versions: Iterable[int] = ()) -> ModelMetadata:
+    """A model's tensors. Any number of items is taken, whatever the graph's own batch is.
+
+    Args:
+        versions: of the model that are served; the one given itself if there are none.
+    """
     spec = model.manifest.input
     return ModelMetadata(
         name=model.ref.name,
-        versions=[str(model.ref.version)],
+        versions=[str(version) for version in versions] or [str(model.ref.version)],
         platform=PLATFORM,
         inputs=[
             TensorMetadata(
@@ -108,14 +126,12 @@ def statistics(model: Model) -> ModelStatistics:
     )
 
 
-def entry(model: Model) -> RepositoryModel:
-    """Its line in the repository's index."""
-    return RepositoryModel(
-        name=model.ref.name,
-        version=str(model.ref.version),
-        state="READY" if model.is_ready else "UNAVAILABLE",
-        reason="" if model.is_ready else "its canary does not pass",
-    )
+def entry(name: str, number: int, version: Version) -> RepositoryModel:
+    """A version's line in the repository's index, in Triton's words."""
+    state, reason = _STATES[version.state], version.reason
+    if version.model is not None and not version.model.is_ready:
+        state, reason = "UNAVAILABLE", "its canary does not pass"
+    return RepositoryModel(name=name, version=str(number), state=state, reason=reason)
 
 
 def _duration(duration: Duration) -> StatisticDuration:

@@ -142,7 +142,7 @@ async def refusals(http: Any, client: Any) -> dict[str, Any]:
         "no token": await told(infer(headers={})),
         "too late": await told(infer(timeout=1)),
         "a sequence": await told(infer(sequence_id=5)),
-        "load": await told(lambda: client.load_model(MODEL, headers=headers())),
+        "load": await told(lambda: client.load_model(MODEL, headers=headers(), config="{}")),
         "metadata": await told(lambda: client.get_model_metadata("nope", headers=headers())),
     }
 

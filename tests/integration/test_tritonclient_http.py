@@ -103,7 +103,7 @@ STATUSES = {
     "no token": ("401", "A valid access token is needed."),
     "too late": ("504", "The time allowed"),
     "a sequence": ("501", "Sequences"),
-    "load": ("501", "loaded or unloaded"),
+    "load": ("501", "The parameter 'config' is not supported."),
     "metadata": ("404", "No model of that name is served."),
 }
 

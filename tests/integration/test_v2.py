@@ -28,8 +28,8 @@ from tests.integration.tensors import (
     refused,
 )
 from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import LiveServer
-from tests.tiny_model import LABELS, SIDE
+from tests.server import LiveServer, serve
+from tests.tiny_model import LABELS, SIDE, write_model
 
 
 @pytest.fixture(scope="module")
@@ -241,13 +241,48 @@ def test_the_index_of_the_repository(v2: httpx.Client, body: bytes) -> None:
     assert (answer.status_code, answer.json()) == (200, [line])
 
 
-def test_models_are_not_managed_by_calls_yet(server: LiveServer, v2: httpx.Client) -> None:
-    for what in ("load", "unload"):
+def test_the_default_model_stays_loaded(server: LiveServer, v2: httpx.Client) -> None:
+    for what, status in (("load", 200), ("unload", 409)):
         path = f"/v2/repository/models/colours/{what}"
         assert refused(v2.post(path))[0] == 403
         headers = bearer(server.token("models:write"))
-        status, error = refused(httpx.post(server.url + path, json={}, headers=headers))
-        assert (status, "loaded or unloaded" in error) == (501, True)
+        assert httpx.post(server.url + path, json={}, headers=headers).status_code == status
+
+
+def test_a_model_is_unloaded_and_loaded_again(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    for name in ("colours", "others"):
+        write_model(models, None, name=name)
+    with serve(tmp_path, models=models, POTOO_DEFAULT_MODEL="colours") as live:
+        token = live.token("models:write models:read infer")
+        with httpx.Client(base_url=live.url, headers=bearer(token)) as client:
+
+            def others() -> list[tuple[str, str]]:
+                index = client.post("/v2/repository/index").json()
+                return [(one["version"], one["state"]) for one in index if one["name"] == "others"]
+
+            assert others() == [("1", "READY")]
+            assert client.get("/v2/models/others").json()["versions"] == ["1"]
+            path = "/v2/repository/models/others"
+            parameters = {"parameters": {"unload_dependents": True}}
+            assert client.post(f"{path}/unload", json=parameters).status_code == 200
+            assert others() == [("1", "UNAVAILABLE")]
+            assert client.get("/v2/models/others/ready").status_code == 503
+            assert client.post(f"{path}/load").status_code == 200
+            assert others() == [("1", "READY")]
+            assert client.get("/v2/models/others/ready").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["config", "file:1/weights"])
+def test_models_and_their_configuration_are_not_uploaded(server: LiveServer, name: str) -> None:
+    status, error = refused(
+        httpx.post(
+            f"{server.url}/v2/repository/models/colours/load",
+            json={"parameters": {name: "{}"}},
+            headers=bearer(server.token("models:write")),
+        )
+    )
+    assert (status, name in error) == (501, True)
 
 
 NEEDED = {

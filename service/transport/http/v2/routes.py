@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from auth.principal import Scope
 from schemas.errors import InvalidRequest, ModelNotFound, NotReady, Unsupported
@@ -25,8 +25,10 @@ from schemas.inference import (
     StatisticsResponse,
 )
 from service import __version__
+from service.core.tensors import shown
 from service.transport.dependencies import (
     ClassifierDep,
+    ModelsDep,
     PrincipalDep,
     RuntimeDep,
     require_model,
@@ -39,11 +41,12 @@ from service.transport.http.uploads import Uploads
 NAME = "potoo"
 EXTENSIONS = [
     *("binary_tensor_data", "classification", "model_configuration"),
-    *("parameters", "schedule_policy", "statistics"),
+    *("model_repository", "parameters", "schedule_policy", "statistics"),
 ]
 """Of the protocol; only what is offered."""
 TAG = "inference"
 BODIES = (RepositoryIndexRequest, RepositoryChange)
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -61,7 +64,7 @@ management = APIRouter(
     prefix="/v2/repository/models/{name}",
     tags=[TAG],
     dependencies=[requires(Scope.MODELS_WRITE)],
-    responses=_READ | _BODY | errors(501),
+    responses=_READ | _BODY | errors(409, 501),
 )
 
 
@@ -109,7 +112,7 @@ async def get_server_metadata_too() -> ServerMetadataV2:
 async def list_model_names(classifier: ClassifierDep, principal: PrincipalDep) -> ModelNames:
     """The models that you may use (an extension of KServe)."""
     return ModelNames(
-        models=[one.name for one in classifier.index() if principal.may_use(one.name)]
+        models=[one.name for one in classifier.models().models if principal.may_use(one.name)]
     )
 
 
@@ -197,7 +200,7 @@ async def list_repository(
     request: Request, classifier: ClassifierDep, principal: PrincipalDep
 ) -> list[RepositoryModel]:
     """What lies in the repository and its state; the body may be left out."""
-    wanted = await _index_request(request)
+    wanted = await _body_of(request, RepositoryIndexRequest)
     return [
         one
         for one in classifier.index()
@@ -215,20 +218,36 @@ _CHANGE = {
 
 
 @management.post("/load", openapi_extra=_CHANGE)
-async def load_model(name: str) -> None:
-    """Loads a model of the repository; not offered yet."""
-    _refuse_change(name)
+async def load_model(
+    name: str, request: Request, models: ModelsDep, principal: PrincipalDep
+) -> None:
+    """Has a model served again that was unloaded, or looks at its folder anew."""
+    await _refuse_parameters(request)
+    require_model(request, name)
+    await models.load(name, by=principal.name)
 
 
 @management.post("/unload", openapi_extra=_CHANGE)
-async def unload_model(name: str) -> None:
-    """Stops serving a model; not offered yet."""
-    _refuse_change(name)
+async def unload_model(
+    name: str, request: Request, models: ModelsDep, principal: PrincipalDep
+) -> None:
+    """Stops serving a model, until it is loaded again; the default model stays."""
+    await _refuse_parameters(request)
+    require_model(request, name)
+    await models.unload(name, by=principal.name)
 
 
-def _refuse_change(name: str) -> None:
-    del name
-    raise Unsupported("Models cannot be loaded or unloaded by calls: restart the server.")
+async def _refuse_parameters(request: Request) -> None:
+    """Models come from the repository alone, with the settings of the server.
+
+    Raises:
+        Unsupported: a configuration or files are sent along.
+    """
+    asked = await _body_of(request, RepositoryChange)
+    for name in asked.parameters:
+        if name != "unload_dependents":
+            message = f"The parameter {shown(name)} is not supported."
+            raise Unsupported(message)
 
 
 def _metadata(
@@ -262,11 +281,13 @@ def _statistics(
     return StatisticsResponse(model_stats=found)
 
 
-async def _index_request(request: Request) -> RepositoryIndexRequest:
+async def _body_of(request: Request, kind: type[Asked]) -> Asked:
+    """A small JSON body, which may be left out."""
     uploads: Uploads = request.app.state.uploads
     with uploads.hold as hold:
         body = await uploads.reader.read(request, hold, MAX_JSON_BYTES)
     try:
-        return RepositoryIndexRequest.model_validate(orjson.loads(body) if body.strip() else {})
+        return kind.model_validate(orjson.loads(body) if body.strip() else {})
     except (orjson.JSONDecodeError, ValidationError):
-        raise InvalidRequest('The body must be empty or {"ready": true or false}.') from None
+        message = f"The body must be empty or JSON as {kind.__name__} of /openapi.json says."
+        raise InvalidRequest(message) from None
