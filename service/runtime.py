@@ -62,6 +62,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         await stack.enter_async_context(keep_fresh(identity, settings))
         pool = stack.enter_context(open_pool(settings))
         lifecycle = await stack.enter_async_context(open_models(settings, pool, metrics))
+        lifecycle.log_failures()
         classifier = _classifier(settings, lifecycle)
         watch = asyncio.create_task(
             classifier.watch(

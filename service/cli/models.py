@@ -37,7 +37,7 @@ def list_models(models: ModelsOption = None, config: ConfigOption = None) -> Non
         from service.core.serving_policy import target
 
         repository = _repository(models, config)
-        for name in repository.names():
+        for name in _names(repository):
             versions, policy = repository.versions(name), repository.policy(name)
             answers = target(policy, versions)
             for number, folder in reversed(versions.items()):
@@ -145,9 +145,7 @@ def verify(
 
         settings = load_settings(config, models=models)
         repository, failed = Repository(settings.models), False
-        names = repository.names() if name is None else [name]
-        if not names:
-            fail(f"no models in {settings.models} (expected <name>/<version>/model.onnx)")
+        names = _names(repository) if name is None else [name]
         with model_import.checking(settings) as check:
             for each in names:
                 for number, folder in reversed(repository.versions(each).items()):
@@ -264,6 +262,13 @@ def _repository(models: Path | None, config: Path | None) -> Repository:
 
     settings: Settings = load_settings(config, models=models)
     return Repository(settings.models)
+
+
+def _names(repository: Repository) -> list[str]:
+    names = repository.names()
+    if not names:
+        fail(f"no models in {repository.root} (expected <name>/<version>/model.onnx)")
+    return names
 
 
 def _version(repository: Repository, name: str, version: int | None) -> Path:

@@ -69,7 +69,9 @@ class Attempts:
         seconds = time.perf_counter() - began
         series.load_duration.observe(seconds)
         self._refusals.pop((name, number), None)
-        self._log.info("model loaded", model=name, version=number, seconds=round(seconds, 3))
+        if not quietly:
+            took = round(seconds, 3)
+            self._log.info("model loaded", model=name, version=number, seconds=took)
         replaced = self._registry.put(model)
         if replaced is not None:
             self._on_replaced(replaced)

@@ -79,6 +79,9 @@ class Lifecycle:
             await self._bring(name, shelf, AtOnce())
         if self.registry.default_version(self.registry.default) is None:
             raise ModelRefused(self._why_not(self.registry.default))
+
+    def log_failures(self) -> None:
+        """Says which versions could not be served at the start; those that fail later are said."""
         for (name, number), reason in self._attempts.refusals().items():
             self._log.error("model failed", model=name, version=number, reason=reason)
 
@@ -164,7 +167,8 @@ class Lifecycle:
         await run(
             partial(repository.change_policy, name, lambda policy: change(policy, there, answering))
         )
-        await self._bring(name, (await run(repository.scan))[name], self._loader)
+        shelf = (await run(repository.scan)).get(name, shelf)
+        await self._bring(name, shelf, self._loader)
 
     async def _bring(
         self,
@@ -232,8 +236,9 @@ class Lifecycle:
         before = self.registry.default_version(name)
         if before is None or before.ref.version != number:
             self.registry.switch(name, number)
-            old = before.ref.version if before else None
-            self._log.info("model switched", model=name, version=number, before=old)
+            if before is not None:
+                old = before.ref.version
+                self._log.info("model switched", model=name, version=number, before=old)
 
     def _retire(self, name: str, number: int) -> None:
         self._attempts.forget(name, number)

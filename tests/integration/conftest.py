@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.integration.accounts import Device, Person, add_device, add_person
+from tests.integration.model_shop import Shop, opened
 from tests.server import LiveServer
 
 
@@ -28,3 +30,9 @@ def person(server: LiveServer) -> Person:
 def device(server: LiveServer) -> Device:
     """A client that has no token yet."""
     return add_device(server)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with opened(tmp_path) as shop:
+        yield shop

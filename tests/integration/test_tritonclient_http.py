@@ -95,7 +95,7 @@ def test_what_is_told_of_server_and_model(client: dict[str, Any]) -> None:
 
 STATUSES = {
     "unknown model": ("404", "No model of that name is served."),
-    "unknown version": ("404", "No model of that name is served."),
+    "unknown version": ("404", "That version of the model is not served."),
     "unknown input": ("400", "There is no input 'pixels'; there is 'image'."),
     "another shape": ("400", "The input 'image' is FP32 of shape"),
     "no image": ("400", "Image 0: Not a JPEG"),

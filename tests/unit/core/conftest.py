@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.tiny_model import LABELS
+from tests.unit.core.house import House, opened
 
 
 @pytest.fixture
@@ -22,3 +25,17 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root may mount a small disk, and not everywhere")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    """One version, served."""
+    async with opened(tmp_path / "models", lambda house: house.add(1)) as started:
+        yield started
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    file = tmp_path / "labels.txt"
+    file.write_text("\n".join(LABELS) + "\n")
+    return file

@@ -1,0 +1,121 @@
+"""A real server on a repository that may be changed, and a crowd that asks it."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from service.core.publishing import drafting
+from tests.pictures import RED, plain
+from tests.server import LiveServer, serve
+from tests.tiny_model import write_model
+
+ALL = "classify models:read models:write"
+POLL = "0.1"
+
+
+def labels_of(version: int) -> list[str]:
+    return [f"{colour} {version}" for colour in ("red", "green", "blue")]
+
+
+def publish(models: Path, spare: Path, version: int, **changes: object) -> None:
+    """A version whose labels say which one it is, put in place as one step."""
+    members = {"version": version, "labels": labels_of(version), **changes}
+    with drafting(models, "colours", version) as draft:
+        shutil.copytree(write_model(spare, None, **members), draft.folder, dirs_exist_ok=True)
+        if changes.get("sha256"):  # no tool of ours would publish that
+            shutil.copytree(draft.folder, models / "colours" / str(version))
+        else:
+            draft.publish()
+
+
+class Shop:
+    """A server on a repository that may be changed."""
+
+    def __init__(self, server: LiveServer, models: Path, spare: Path) -> None:
+        self.server, self.models, self.spare = server, models, spare
+        self.client = server.client(ALL)
+
+    def publish(self, version: int, **changes: object) -> None:
+        publish(self.models, self.spare, version, **changes)
+
+    def ask(self, **query: int) -> int:
+        """The version that answers; its labels must be its own."""
+        answer = self.client.post("/v1/classify", params=query, content=plain(RED), headers=PNG)
+        body = answer.raise_for_status().json()
+        version: int = body["model"]["version"]
+        assert body["predictions"][0]["label"] == f"red {version}"
+        return version
+
+    def post(self, path: str, **query: str) -> httpx.Response:
+        return self.client.post(f"/v1/models/{path}", params=query)
+
+    def versions(self) -> dict[int, dict[str, Any]]:
+        shown = self.client.get("/v1/models/colours").raise_for_status().json()
+        return {version["version"]: version for version in shown["versions"]}
+
+    def states(self) -> dict[int, str]:
+        return {number: version["state"] for number, version in self.versions().items()}
+
+
+PNG = {"content-type": "image/png"}
+
+
+@contextmanager
+def opened(folder: Path, *arguments: str) -> Iterator[Shop]:
+    models, spare = folder / "models", folder / "spare"
+    publish(models, spare, 1)
+    with serve(folder, models=models, arguments=arguments, POTOO_MODELS_POLL_SECONDS=POLL) as live:
+        shop = Shop(live, models, spare)
+        with shop.client:
+            yield shop
+
+
+class Crowd:
+    """Clients that ask without a pause, until they are told to stop."""
+
+    def __init__(self, server: LiveServer, size: int = 4) -> None:
+        self.versions: list[int] = []
+        self.faults: list[str] = []
+        self._over = threading.Event()
+        self._server = server
+        self._threads = [threading.Thread(target=self._ask) for _ in range(size)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def saw(self, version: int) -> bool:
+        return version in self.versions[-8:]
+
+    def _ask(self) -> None:
+        many = [("files", plain(RED))] * 3
+        with self._server.client(ALL) as client:
+            while not self._over.is_set():
+                one = client.post("/v1/classify", content=plain(RED), headers=PNG)
+                batch = client.post("/v1/classify/batch", files=many)
+                for answer in (one, batch):
+                    if answer.status_code != 200:
+                        self.faults.append(answer.text)
+                        continue
+                    body = answer.json()
+                    version = body["model"]["version"]
+                    items = body.get("results", [{"result": body}])
+                    if any(
+                        item["result"]["predictions"][0]["label"] != f"red {version}"
+                        for item in items
+                    ):
+                        self.faults.append(answer.text)
+                    self.versions.append(version)

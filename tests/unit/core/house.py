@@ -1,0 +1,92 @@
+"""A repository that is served, without a network: tests change it and see what answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from observability.audit import Audit
+from observability.metrics import Metrics
+from schemas.serving import POLICY_FILE, VersionState
+from service.core.classifier import Classifier
+from service.core.lifecycle import Lifecycle
+from service.core.model import Model
+from service.core.model_control import ModelControl
+from service.core.pool import WorkerPool
+from service.core.registry import ModelOptions, load_model
+from service.core.repository import Repository
+from service.core.settings import RunSettings
+from tests.pictures import RED, plain
+from tests.tiny_model import image_limits, write_model
+
+
+class House:
+    """A repository, what is served of it, and what happened."""
+
+    def __init__(self, root: Path, pool: WorkerPool) -> None:
+        self.root, self.metrics, self.released = root, Metrics(), 0
+        self.loaded: list[str] = []
+        options = ModelOptions(image_limits(), RunSettings(threads_alone=1))
+
+        def load(folder: Path) -> Model:
+            self.loaded.append(f"{folder.parent.name}/{folder.name}")
+            return load_model(folder, pool, options, self.metrics)
+
+        def released() -> None:
+            self.released += 1
+
+        self.lifecycle = Lifecycle(Repository(root), load, self.metrics, after_release=released)
+        self.registry = self.lifecycle.registry
+        self.control = ModelControl(self.lifecycle, Audit(self.metrics))
+        self.classifier = Classifier(self.registry, default_timeout=10)
+
+    def add(self, version: int, **changes: object) -> Path:
+        """A version whose labels say which one it is."""
+        labels = [f"{colour} {version}" for colour in ("red", "green", "blue")]
+        return write_model(self.root, None, **{"version": version, "labels": labels, **changes})
+
+    def policy(self, text: str, name: str = "colours") -> None:
+        (self.root / name / POLICY_FILE).write_text(text)
+
+    async def look(self) -> None:
+        """Twice: what is new is taken when it has not changed between two looks."""
+        await self.lifecycle.look()
+        await self.lifecycle.look()
+
+    async def ask(self, version: int | None = None, name: str | None = None) -> str:
+        ref, answer = await self.classifier.classify(
+            plain(RED), model=name, version=version, top_k=1, timeout=None
+        )
+        label = answer.predictions[0].label
+        assert label == f"red {ref.version}", "an answer of one version under another's name"
+        return label
+
+    def states(self, name: str = "colours") -> dict[int, VersionState]:
+        return {number: one.state for number, one in self.registry.versions(name).items()}
+
+    def reason(self, version: int) -> str:
+        return self.registry.versions("colours")[version].reason
+
+    def counted(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, {"model": "colours", **labels})
+
+
+@asynccontextmanager
+async def opened(root: Path, fill: Callable[[House], object]) -> AsyncIterator[House]:
+    pool = WorkerPool("lifecycle", 1)
+    house = House(root, pool)
+    fill(house)
+    try:
+        await house.lifecycle.start(None)
+        yield house
+    finally:
+        await house.lifecycle.close()
+        pool.close()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():  # noqa: ASYNC110 - nobody tells when it happens
+            await asyncio.sleep(0.005)

@@ -1,0 +1,36 @@
+"""Adds graphs to a repository as `potoo models add` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from service.core.importing import Imported, Wanted, import_model
+from service.core.pool import WorkerPool
+from service.core.registry import ModelOptions, load_model
+from service.core.settings import RunSettings
+from tests.tiny_model import colour_graph, image_limits
+
+
+def check(folder: Path) -> None:
+    from observability.metrics import Metrics
+
+    pool = WorkerPool("check", 1)
+    try:
+        options = ModelOptions(image_limits(), RunSettings(threads_alone=1))
+        load_model(folder, pool, options, Metrics()).release()
+    finally:
+        pool.close()
+
+
+def bring(
+    tmp_path: Path, labels: Path, graph: onnx.ModelProto | None = None, **wanted: object
+) -> Imported:
+    """Adds the colour model, or another graph, to ``tmp_path / "models"``."""
+    file = tmp_path / "some.onnx"
+    if graph is not None or not file.exists():
+        file.write_bytes((graph or colour_graph()).SerializeToString())
+    members: dict[str, object] = {"name": "colours", "labels": labels, "like": "0-1"}
+    made = Wanted(**{**members, **wanted})  # type: ignore[arg-type]
+    return import_model(file, made, tmp_path / "models", image_limits(), check)

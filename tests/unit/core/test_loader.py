@@ -1,0 +1,58 @@
+"""The thread that loads models stands back, and what it starts does not."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from service.core.loader import AtOnce, Loader, threads_at_full_priority
+from service.core.pool import SLOW_NICENESS
+
+pytestmark = pytest.mark.anyio
+
+
+def niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+@pytest.fixture
+def loader() -> Iterator[Loader]:
+    made = Loader()
+    yield made
+    made.close()
+
+
+async def test_loading_stands_back_and_nobody_else_does(loader: Loader) -> None:
+    assert await loader.run(niceness) == SLOW_NICENESS
+    assert niceness() == 0
+    assert await AtOnce().run(niceness) == 0
+
+
+async def test_what_is_raised_reaches_who_asked(loader: Loader) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await loader.run(lambda: 1 // 0)
+
+
+async def test_threads_of_a_session_get_the_usual_priority_back(loader: Loader) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("it takes a privilege")
+    go, found = threading.Event(), list[int]()
+
+    def serve() -> None:
+        go.wait(10)
+        found.append(niceness())
+
+    def load() -> threading.Thread:
+        with threads_at_full_priority():
+            thread = threading.Thread(target=serve)
+            thread.start()
+        return thread
+
+    thread = await loader.run(load)
+    go.set()
+    thread.join()
+    assert found == [0]
+    assert await loader.run(niceness) == SLOW_NICENESS

@@ -1,0 +1,179 @@
+"""Starts, and orders that people give while models are served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import Conflict, ModelNotFound, NotReady
+from schemas.serving import VersionState
+from service.core.repository import ModelRefused, Repository
+from tests.pictures import RED, plain
+from tests.tiny_model import write_model
+from tests.unit.core.house import House, opened, until
+
+pytestmark = pytest.mark.anyio
+READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.UNLOADED
+
+
+# Starts
+
+
+async def test_a_start_takes_the_latest_that_is_ready(tmp_path: Path) -> None:
+    def fill(house: House) -> None:
+        house.add(1)
+        house.add(2, labels=["one"])
+
+    async with opened(tmp_path, fill) as house:
+        assert await house.ask() == "red 1"
+        assert house.states() == {1: READY, 2: FAILED}
+
+
+async def test_a_start_with_a_failed_promotion_goes_on_with_what_served(tmp_path: Path) -> None:
+    def fill(house: House) -> None:
+        for version in (1, 3):
+            house.add(version)
+        house.add(2, labels=["one"])
+        house.policy('{"default": 2, "history": [{"default": 1, "version": 1}]}')
+
+    async with opened(tmp_path, fill) as house:
+        assert await house.ask() == "red 1"
+
+
+async def test_a_start_without_the_default_model_fails_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(ModelRefused, match="manifest field labels") as caught:
+        async with opened(tmp_path, lambda house: house.add(1, labels=["one"])):
+            pass
+    assert str(tmp_path / "colours/1") in str(caught.value)
+
+
+async def test_a_start_with_a_pin_to_nothing_says_so(tmp_path: Path) -> None:
+    def fill(house: House) -> None:
+        house.add(3)
+        house.policy('{"default": 2}')
+
+    with pytest.raises(ModelRefused, match="there is no version 2, which is to be served"):
+        async with opened(tmp_path, fill):
+            pass
+
+
+async def test_another_model_that_fails_is_shown_and_the_default_one_serves(
+    tmp_path: Path,
+) -> None:
+    def fill(house: House) -> None:
+        house.add(1)
+        write_model(house.root, name="other", labels=["one"])
+
+    async with opened(tmp_path, fill) as house:
+        assert await house.ask() == "red 1"
+        assert house.classifier.readiness() == {"colours": True}
+        shown = {model.name: model for model in house.classifier.models().models}
+        assert (shown["other"].ready, shown["other"].classes) == (False, 0)
+        assert "manifest field labels" in (shown["other"].versions[0].reason or "")
+        with pytest.raises(NotReady):
+            await house.ask(name="other")
+        with pytest.raises(NotReady):
+            house.classifier.model("other")
+
+
+# Orders
+
+
+async def test_a_promotion_loads_checks_and_switches(house: House) -> None:
+    house.policy('{"default": 1}')
+    house.add(2)
+    await house.control.promote("colours", 2, label="stable", by="anna")
+    assert await house.ask() == "red 2"
+    policy = Repository(house.root).policy("colours")
+    assert (policy.default, policy.labels) == ("stable", {"stable": 2})
+    await house.control.roll_back("colours", by="anna")
+    assert await house.ask() == "red 1"
+    assert Repository(house.root).policy("colours").default == 1
+
+
+async def test_what_cannot_be_served_is_not_promoted(house: House) -> None:
+    house.add(2, labels=["one"])
+    house.policy('{"default": 1}')
+    with pytest.raises(Conflict, match="Version 2 cannot be served: manifest field labels"):
+        await house.control.promote("colours", 2, by="anna")
+    assert Repository(house.root).policy("colours").default == 1
+    assert await house.ask() == "red 1"
+    for name, version in (("colours", 3), ("other", 1), ("../colours", 1)):
+        with pytest.raises(ModelNotFound):
+            await house.control.promote(name, version, by="anna")
+
+
+async def test_a_version_is_loaded_and_unloaded_by_order(house: House) -> None:
+    house.add(2)
+    await house.look()
+    await until(lambda: house.released == 1)
+    await house.control.load("colours", 1, by="anna")
+    assert await house.ask(1) == "red 1"
+    await house.look()
+    assert await house.ask(1) == "red 1"
+    await house.control.unload("colours", 1, by="anna")
+    with pytest.raises(ModelNotFound):
+        await house.ask(1)
+    await until(lambda: house.states() == {1: UNLOADED, 2: READY})
+
+
+async def test_what_is_needed_is_not_unloaded(house: House) -> None:
+    house.add(2)
+    house.policy('{"labels": {"stable": 1}}')
+    await house.look()
+    with pytest.raises(Conflict, match="answers when none is named"):
+        await house.control.unload("colours", 2, by="anna")
+    with pytest.raises(Conflict, match="labelled 'stable'"):
+        await house.control.unload("colours", 1, by="anna")
+    with pytest.raises(Conflict, match="when no model is named"):
+        await house.control.unload("colours", by="anna")
+
+
+async def test_another_model_is_unloaded_and_loaded_as_a_whole(house: House) -> None:
+    write_model(house.root, name="other", labels=["red 1", "b", "c"])
+    await house.look()
+    await house.control.unload("other", by="anna")
+    with pytest.raises(NotReady):
+        await house.ask(name="other")
+    await until(lambda: house.states("other") == {1: UNLOADED})
+    await house.control.load("other", by="anna")
+    assert await house.ask(name="other") == "red 1"
+
+
+async def test_an_order_to_load_tries_again_what_failed(house: House) -> None:
+    house.policy('{"default": 1}')
+    golden = house.root / "colours/2/golden/red.png"
+    sample = [{"file": "red.png", "predictions": [{"index": 0, "score": 0.9999}]}]
+    house.add(2, golden=sample)
+    golden.parent.mkdir()
+    with pytest.raises(Conflict, match="cannot be read"):
+        await house.control.load("colours", 2, by="anna")
+    golden.write_bytes(plain(RED))
+    await house.control.load("colours", 2, by="anna")
+    assert await house.ask(2) == "red 2"
+
+
+async def test_without_an_earlier_version_there_is_nothing_to_roll_back(house: House) -> None:
+    with pytest.raises(Conflict, match="no earlier version"):
+        await house.control.roll_back("colours", by="anna")
+
+
+async def test_orders_are_in_the_security_log(house: House) -> None:
+    house.add(2)
+    await house.control.promote("colours", 2, by="anna")
+    await house.control.roll_back("colours", by="anna")
+    assert await house.ask() == "red 1"
+    await house.control.load("colours", 2, by="anna")
+    await house.control.unload("colours", 2, by="anna")
+    for event in ("promoted", "rolled_back", "loaded", "unloaded"):
+        labels = {"event": f"model_{event}"}
+        assert house.metrics.registry.get_sample_value("potoo_audit_events_total", labels) == 1
+
+
+async def test_a_policy_that_is_full_takes_no_more(house: House) -> None:
+    house.add(2)
+    house.policy(f'{{"default": 1, "load": {list(range(101, 165))}}}')
+    with pytest.raises(Conflict, match="This cannot be done: load: "):
+        await house.control.load("colours", 2, by="anna")
+    assert await house.ask() == "red 1"
