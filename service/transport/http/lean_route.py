@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.errors import InvalidParameter, InvalidRequest, Violation
 from service.transport.dependencies import Requires
+from service.transport.http.departure import WhileConnected
 from service.transport.http.errors import escaped, violations_of
 from service.transport.http.negotiation import require_json
 
@@ -99,14 +100,16 @@ class LeanRoute(APIRoute):
         require_json(request)
         query = scope["query_string"]
         options = self._read(query) if query else self._defaults
-        response = await self._endpoint(request, options)
+        with WhileConnected(scope):
+            response = await self._endpoint(request, options)
         await response(scope, receive, send)
 
     async def _run_with_path(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         for policy in self._policies:
             await policy(request)
-        response = await self._endpoint(request, **scope["path_params"])
+        with WhileConnected(scope):
+            response = await self._endpoint(request, **scope["path_params"])
         await response(scope, receive, send)
 
     def _parse(self, query: bytes) -> BaseModel:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,6 +27,7 @@ from uvicorn.server import ServerState
 from observability.metrics import Metrics
 from service.settings import LimitSettings
 from service.transport.http.body import BYTES_PER_SECOND
+from service.transport.http.departure import LEFT
 from service.transport.http.framing import is_ambiguous
 from service.transport.http.one_write import OneWrite
 from service.transport.http.refusals import refusal
@@ -87,6 +89,9 @@ class PotooProtocol(HttpToolsProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
                 cycle.message_event.set()
+                leave = cast("Callable[[], None] | None", cycle.scope.get(LEFT))
+                if leave is not None:
+                    leave()
         self.pipeline.clear()
         super().connection_lost(exc)
 
