@@ -10,20 +10,21 @@ import binascii
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
-def decoded(text: str) -> bytes:
+def decoded(text: str | bytes) -> bytes:
     """The bytes that the text stands for.
 
     Raises:
         ValueError: it is neither base64 nor a data URL in base64; the message says which.
     """
-    if text[:5].lower() == "data:":
-        media_type, _, text = text.partition(",")
-        if not media_type.lower().endswith(";base64"):
-            raise ValueError("The data URL is not in base64")
     if not text.isascii():
         raise ValueError("Not base64")
+    data = text.encode("ascii") if isinstance(text, str) else text
+    if data[:5].lower() == b"data:":
+        media_type, _, data = data.partition(b",")
+        if not media_type.lower().endswith(b";base64"):
+            raise ValueError("The data URL is not in base64")
     # Line breaks (MIME), the URL-safe alphabet and missing padding are all common in the wild.
-    data = text.encode("ascii").translate(_URL_SAFE, b" \t\r\n").rstrip(b"=")
+    data = data.translate(_URL_SAFE, b" \t\r\n").rstrip(b"=")
     try:
         return binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
     except binascii.Error:

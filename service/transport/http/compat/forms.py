@@ -57,26 +57,35 @@ async def image_of_form(request: Request, hold: Hold, fields: Sequence[str]) -> 
     # In base64 it is longer; what surrounds it comes on top.
     body = await uploads_of(request).reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
     hold.grow_to(3 * len(body))
-    find = _in_parts if _kind(request) == MULTIPART else _in_pairs
-    image = await beside(request, len(body), lambda: find(request, body, fields))
+    content_type, most = request.headers["content-type"], limits_of(request).max_file_name_chars
+    is_multipart = _kind(request) == MULTIPART
+    image = await beside(
+        request,
+        len(body),
+        lambda: (
+            image_in_parts(content_type, body, fields, max_file_name_chars=most)
+            if is_multipart
+            else image_in_pairs(body, fields)
+        ),
+    )
     if not image:
-        raise InvalidRequest(f"The image in the field '{fields[0]}' has no bytes.")
+        raise InvalidRequest("The image has no bytes.")
     if len(image) > limit:
         message = f"The image is larger than the {limit / 2**20:.3g} MiB that are taken."
         raise PayloadTooLarge(message)
     return image
 
 
-def _kind(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def image_in_parts(
+    content_type: str, body: bytes, fields: Sequence[str], *, max_file_name_chars: int
+) -> bytes:
+    """The image of a multipart form: a file, or text that is base64.
 
-
-def _in_parts(request: Request, body: bytes, fields: Sequence[str]) -> bytes:
+    Raises:
+        InvalidRequest, PayloadTooLarge: see ``image_of_form`` and ``parse_form``.
+    """
     parts = parse_form(
-        request.headers["content-type"],
-        body,
-        max_parts=MAX_PARTS,
-        max_file_name_chars=limits_of(request).max_file_name_chars,
+        content_type, body, max_parts=MAX_PARTS, max_file_name_chars=max_file_name_chars
     )
     part = parts[_place([part.name for part in parts], fields)]
     if part.file_name is not None or _is_image(part.content):
@@ -84,23 +93,31 @@ def _in_parts(request: Request, body: bytes, fields: Sequence[str]) -> bytes:
     return _from_base64(part.content, part.name)
 
 
-def _in_pairs(request: Request, body: bytes, fields: Sequence[str]) -> bytes:
-    del request
+def image_in_pairs(body: bytes, fields: Sequence[str]) -> bytes:
+    """The image of a urlencoded form: text that is base64.
+
+    Raises:
+        InvalidRequest, PayloadTooLarge: see ``image_of_form``.
+    """
     if _is_image(body):  # curl --data-binary calls whatever it sends a form
         return body
     if body.count(b"&") >= MAX_PARTS:
         raise PayloadTooLarge(f"The form has more than {MAX_PARTS} fields.")
-    pairs = [pair.partition(b"=") for pair in body.split(b"&")]
-    place = _place([_name(name) for name, _, _ in pairs], fields)
-    value = pairs[place][2]
+    pairs = body.split(b"&")
+    place = _place([_name(pair) for pair in pairs], fields)
+    value = pairs.pop(place).partition(b"=")[2]
     # A plus sign that was not escaped stays one: the space it stands for means nothing in base64.
     for escape, meant in _ESCAPES.items() if b"%" in value else ():
         value = value.replace(escape, meant)
     return _from_base64(value, fields[0])
 
 
-def _name(raw: bytes) -> str:
-    return unquote_plus(raw[:_MAX_NAME_BYTES].decode("latin-1"))
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _name(pair: bytes) -> str:
+    return unquote_plus(pair[:_MAX_NAME_BYTES].partition(b"=")[0].decode("latin-1"))
 
 
 def _place(names: Sequence[str], fields: Sequence[str]) -> int:
@@ -124,7 +141,7 @@ def _is_image(data: bytes) -> bool:
 
 def _from_base64(data: bytes, field: str) -> bytes:
     try:
-        return decoded(data.decode("latin-1"))
+        return decoded(data)
     except ValueError as error:
         fault = Violation(f"/body/{escaped(field)}", str(error))
         message = f"The field '{escaped(field)}' holds no image and no base64."

@@ -19,7 +19,7 @@ from service.transport.http.compression import ENCODINGS
 from service.transport.http.manners import Manner, error_alone
 
 PROTOCOL = "kserve_v1"
-MANNER = Manner(re.compile(r"/v1/models/[^/]*:[^/]*"), error_alone, ENCODINGS)
+MANNER = Manner(re.compile(r"/v1/models/[^:]*:[^/]*"), error_alone, ENCODINGS)
 BODIES = (Rows,)
 
 

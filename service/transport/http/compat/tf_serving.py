@@ -46,7 +46,7 @@ from service.transport.http.v2.routes import version_of
 PROTOCOL = "tf_serving"
 MANNER = Manner(
     re.compile(
-        r"/v1/models/[^/]*(/(versions|labels)/[^/]*)?:[^/]*"
+        r"/v1/models/[^:]*:[^/]*"
         r"|/v1/models/[^/]*(/(versions|labels)/[^/]*)?/metadata"
         r"|/v1/models/[^/]*/(versions|labels)/[^/]*"
     ),
