@@ -15,15 +15,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from auth.principal import Scope
 from tests.integration.accounts import add_device, bearer, post
+from tests.integration.drop_in import opened
 from tests.server import LiveServer, serve
 
 # Random bytes are no pictures, and a deadline of a millisecond may well be missed. In a form every
 # value is bytes: a file of the four letters "true" breaks no schema. Nobody guesses a password. Every
-# path names "colours" and version 1, whatever else was made before or was to be put there.
+# path names "colours" and version 1, whatever else was made before or was to be put there. And GET
+# /v1/models/{name} takes a name with a colon for one that is not there.
 CONFIGURATION = """
 [parameters]
 "path.name" = "colours"
 "path.version" = "1"
+"path.label" = "stable"
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", "504"]
 [checks.positive_data_acceptance]
@@ -35,8 +38,12 @@ expected-statuses = ["2xx", "4xx", "501"]
 [checks.ensure_resource_availability]
 enabled = false
 [[operations]]
-include-operation-id-regex = "^(classifyBatch|(load|unload|promote)Version)$"
+include-operation-id-regex = "^(classifyBatch|predictBest|(predict|put)Image.*|[a-z]+Version)$"
 [operations.checks.negative_data_rejection]
+enabled = false
+[[operations]]
+include-path-regex = ":(predict|classify)$"
+[operations.checks.allow_header_conformance]
 enabled = false
 """
 
@@ -99,3 +106,17 @@ def test_for_whoever_may_do_everything(subject: LiveServer, tmp_path: Path) -> N
 def test_for_a_stranger(subject: LiveServer, tmp_path: Path) -> None:
     arguments = ("--max-examples", "15", "--phases", "coverage,fuzzing")
     assert run(subject, tmp_path, *arguments) > 100
+
+
+def test_for_whoever_calls_as_if_it_were_another_server(tmp_path: Path) -> None:
+    with opened(tmp_path) as live:
+        header = (
+            f"authorization: {bearer(live.token('classify infer models:read'))['authorization']}"
+        )
+        arguments = ("--max-examples", "40", "--include-tag", "compatibility")
+        assert run(live, tmp_path, *arguments, "--header", header) > 300
+        assert successes(live) >= {
+            ("GET", "/v1/models/{name}/labels/{label}/metadata"),
+            ("GET", "/v1/models/{name}/versions/{version}"),
+            ("GET", "/ping"),
+        }
