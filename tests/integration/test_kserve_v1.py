@@ -1,4 +1,4 @@
-"""KServe's V1 protocol, called as its documentation calls it."""
+"""KServe's V1 protocol, called as its documentation and its own client call it."""
 
 from __future__ import annotations
 
@@ -9,23 +9,45 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.clients.running import facts
 from tests.integration.drop_in import SCOPES, b64
 from tests.integration.tensors import images, refused
 from tests.pictures import GREEN, RED, plain
-from tests.server import serve
+from tests.server import LiveServer, serve
 
 PREDICT = "/v1/models/colours:predict"
 
 
 @pytest.fixture(scope="module")
-def v1(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[httpx.Client]:
-    """Of a server where nothing else is switched on."""
+def kserve(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
+    """A server where nothing else is switched on."""
     folder = tmp_path_factory.mktemp("kserve")
-    with (
-        serve(folder, models=colours, POTOO_COMPATIBILITY__KSERVE_V1="true") as live,
-        live.client(SCOPES) as client,
-    ):
+    with serve(folder, models=colours, POTOO_COMPATIBILITY__KSERVE_V1="true") as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def v1(kserve: LiveServer) -> Iterator[httpx.Client]:
+    with kserve.client(SCOPES) as client:
         yield client
+
+
+def test_its_own_client_is_understood(kserve: LiveServer) -> None:
+    array = images(2)
+    found = facts(
+        "kserve_v1",
+        url=kserve.url,
+        token=kserve.token(SCOPES),
+        model="colours",
+        asked={"tensors": array.tolist(), "images": [b64(plain(RED))]},
+    )
+    assert found["model ready"] is True
+    assert "'404" in found["other ready"]
+    assert np.allclose(found["tensors"], 10 * array.mean((2, 3)), rtol=1e-5)
+    assert np.allclose(found["images"], [[10, 0, 0]], atol=1e-3)
+    assert found["unknown"].startswith("No model of that name is served., '404")
+    assert found["unfit"].startswith("The input 'image' is FP32 of shape")
+    assert found["no token"].startswith("A valid access token is needed., '401")
 
 
 def test_tensors_in_predictions_out(v1: httpx.Client) -> None:

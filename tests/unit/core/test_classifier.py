@@ -10,13 +10,21 @@ from pathlib import Path
 import pytest
 
 from observability.metrics import Metrics
-from schemas.errors import DeadlineExceeded, ModelNotFound, NotReady
+from schemas.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    ModelNotFound,
+    NotReady,
+    UnsupportedImage,
+)
 from service.core.classifier import Classifier
+from service.core.inference import InferRequest
 from service.core.model import Model
 from service.core.pool import WorkerPool
 from service.core.registry import ModelOptions, Registry, load_model
 from service.core.settings import RunSettings
-from tests.pictures import RED, plain
+from service.core.tensors import of_bytes
+from tests.pictures import BLUE, GREEN, RED, plain
 from tests.tiny_model import image_limits, write_model
 
 pytestmark = pytest.mark.anyio
@@ -63,6 +71,58 @@ async def test_a_model_that_is_not_ready_refuses_but_can_be_seen(
     assert classifier.readiness() == {"colours": False}
     assert classifier.models().models[0].ready is False
     assert classifier.model("colours").ready is False
+
+
+async def test_images_that_belong_together_are_answered_in_their_order(
+    classifier: Classifier, model: Model
+) -> None:
+    files = [plain(RED), plain(GREEN), plain(BLUE)]
+    answers = await classifier.classify_all(files, model="colours", top_k=2, owner="me")
+    assert [answer.predictions[0].label for answer in answers] == ["red", "green", "blue"]
+    assert {len(answer.predictions) for answer in answers} == {2}
+    assert model.statistics.inference_count == 3
+    assert model.statistics.success.count == 1
+
+
+async def test_one_bad_image_fails_all_that_belong_together(
+    classifier: Classifier, model: Model
+) -> None:
+    with pytest.raises(UnsupportedImage, match="Image 1: "):
+        await classifier.classify_all([plain(), b"text", plain()], model="colours", top_k=1)
+    assert model.statistics.fail.count == 1
+    with pytest.raises(ModelNotFound):
+        await classifier.classify_all([plain()], model="other", top_k=1)
+
+
+async def test_images_that_belong_together_are_counted_before_they_are_looked_at(
+    model: Model,
+) -> None:
+    few = Classifier(
+        Registry({"colours": model}, "colours"), default_timeout=30, max_tensor_batch=2
+    )
+    for count in (0, 3):
+        with pytest.raises(InvalidRequest, match=f"1 to 2 images .* not {count}"):
+            await few.classify_all([b"text"] * count, model="colours", top_k=1)
+
+
+async def test_a_label_stands_for_a_version(model: Model) -> None:
+    registry = Registry({"colours": model}, "colours")
+    registry.set_labels("colours", {"stable": 1})
+    classifier = Classifier(registry, default_timeout=30)
+    assert classifier.labelled("colours", "stable") == 1
+    for name, label in (("colours", "canary"), ("other", "stable")):
+        with pytest.raises(ModelNotFound):
+            classifier.labelled(name, label)
+
+
+async def test_a_leased_model_is_asked_whatever_answers_by_now(
+    classifier: Classifier, model: Model
+) -> None:
+    given = of_bytes("image", [plain(RED)], (1,))
+    with classifier.lease("colours") as leased:
+        request = InferRequest("gone meanwhile", inputs=(given,))
+        answer = await classifier.infer(request, model=leased)
+    assert answer.model == model.ref
 
 
 async def test_a_callers_time_out_goes_before_the_default(
