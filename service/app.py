@@ -8,17 +8,16 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from auth.keys import UnsafeKey
 from observability.logging import get_logger, silence_uvicorn
 from observability.metrics import Metrics
 from observability.middleware import ObservabilityMiddleware
 from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
 from schemas.inference import InferRequestBody
+from schemas.operator_error import OperatorError
 from service import __version__
-from service.core.repository import ModelRefused
 from service.runtime import OpenRuntime, open_runtime
-from service.settings import Settings, SettingsError
+from service.settings import Settings
 from service.transport.http import admin, auth, health, models, well_known
 from service.transport.http.body import BodyBudget, BodyReader
 from service.transport.http.classify import add_classify_routes
@@ -58,7 +57,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
                 app.state.runtime = runtime
                 log.info("ready", models=list(runtime.classifier.readiness()))
                 yield {STATE_KEY: Wire(limits, metrics)}
-        except (ModelRefused, UnsafeKey, SettingsError, ServiceError) as error:
+        except (OperatorError, ServiceError) as error:
             log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
             silence_uvicorn()
             raise

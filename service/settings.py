@@ -25,6 +25,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
+from schemas.operator_error import OperatorError
 from service.core.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 
@@ -41,7 +42,7 @@ Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
 """Scheme, host and port, exactly: there are no wildcards."""
 
 
-class SettingsError(Exception):
+class SettingsError(OperatorError):
     """A setting that is unknown or not valid; the message says which, and where it stood."""
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli.shared_options import ConfigOption, DataDirOption, ModelsOption, plain_errors
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from service.settings import Settings
 
 
 def serve(
@@ -38,7 +43,6 @@ def serve(
     """
     with plain_errors():
         from observability.logging import configure_logging
-        from service.app import create_app
         from service.first_run import prepare
         from service.settings import load_settings
         from service.transport.http.server import run
@@ -66,4 +70,11 @@ def serve(
             with suppress(BrokenPipeError):  # nobody reads it, as in `potoo serve | head -1`
                 typer.echo("\n".join([*lines, ""]))
 
-        run(create_app, settings, on_ready)
+        run(_make_app, settings, on_ready)
+
+
+def _make_app(settings: Settings) -> FastAPI:
+    """Imports what serves only where it is served: a supervisor of workers does not."""
+    from service.app import create_app
+
+    return create_app(settings)

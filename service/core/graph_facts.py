@@ -13,6 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from schemas.models import Dtype, Layout
+from schemas.operator_error import OperatorError
 from service.core.onnx_engine import ONNX_TYPES
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsof
 MAX_SINGLE_FILE_BYTES = 2 * 2**30 - 2**20
 
 
-class CannotImport(Exception):
+class CannotImport(OperatorError):
     """The file is no model that can be served; the message says why, and what would help."""
 
 
