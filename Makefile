@@ -7,7 +7,7 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit bench bench-overload bench-peers bench-soak bench-locks image lock clients everyday clean
+.PHONY: help setup serve test fmt lint type arch unit bench bench-overload bench-peers bench-soak bench-swap bench-locks image lock clients everyday clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-peers: $(VENV)/.tested ## the same against other servers, each in an envir
 
 bench-soak: $(VENV)/.tested ## a day's worth of requests in minutes; does memory grow?
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+bench-swap: $(VENV)/.tested ## the slowest answers while models are swapped
+	$(BIN)/python -m benchmarks.swap $(ARGS)
 
 image: ## build the container image
 	docker build --tag potoo:$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])') .
