@@ -9,7 +9,7 @@ from schemas.errors import DeadlineExceeded, Overloaded
 from service.core.fair_queue import FairQueue, Priority
 
 Item = TypeVar("Item")
-MARGIN = 0.8
+MARGIN = 0.6
 """Of the time allowed, what may be foreseen to pass: a mean is no promise, and who is let in must
 be in time."""
 

@@ -22,7 +22,7 @@ from observability.worker_metrics import (
     count_as,
     forget_gauges,
 )
-from service.process import tune
+from service.process import spare_the_collector, tune
 from service.settings import Settings
 from service.transport.http.protocol import PotooProtocol
 
@@ -41,8 +41,10 @@ class Server(uvicorn.Server):
         """Called once; the application's lifespan has started when it returns."""
         tune()
         await super().startup(sockets)
-        if self._on_ready and self.started:
-            self._on_ready()
+        if self.started:
+            spare_the_collector()
+            if self._on_ready:
+                self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""

@@ -52,7 +52,7 @@ async def test_what_is_in_time_is_taken() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit(*"abc")
-    tasks += await bench.submit("d", deadline=bench.now + 10)
+    tasks += await bench.submit("d", deadline=bench.now + 14)
     bench.pool.drain()
     assert await answers(*tasks) == list("ABCD")
 
