@@ -69,7 +69,7 @@ async def test_another_caller_waits_for_a_turn_and_not_for_all() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit(*"abcdef")
-    other = bench.batcher.submit("z", bench.now + 5, owner="other")
+    other = bench.batcher.submit("z", bench.now + 9, owner="other")
     tasks.append(asyncio.create_task(other))
     await breathe()
     bench.pool.drain()
@@ -85,7 +85,7 @@ async def test_an_urgent_item_is_not_refused_for_the_sake_of_bulk() -> None:
         for item in "abcdef"
     ]
     await breathe()
-    urgent = bench.batcher.submit("z", bench.now + 5, priority=Priority.INTERACTIVE)
+    urgent = bench.batcher.submit("z", bench.now + 9, priority=Priority.INTERACTIVE)
     tasks.append(asyncio.create_task(urgent))
     await breathe()
     bench.pool.drain()
