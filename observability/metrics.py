@@ -38,8 +38,8 @@ STAGE_BUCKETS = (
 LOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-PROTOCOLS = ("http", "v2")
-"""By which models are asked: ``/v1``, and the Open Inference Protocol over HTTP."""
+PROTOCOLS = ("http", "v2", "kserve_v1", "tf_serving", "torchserve", "predict")
+"""By which models are asked: ``/v1``, the Open Inference Protocol over HTTP, drop-in endpoints."""
 REJECTIONS = (
     *("queue_full", "would_be_late", "deadline"),
     *("body_budget", "connections", "slow_client", "bad_http"),

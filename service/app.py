@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 from observability.logging import get_logger, silence_uvicorn
@@ -21,9 +22,11 @@ from service.settings import Settings
 from service.transport.http import admin, auth, health, models, well_known
 from service.transport.http.body import BodyBudget, BodyReader
 from service.transport.http.classify import add_classify_routes
-from service.transport.http.errors import ErrorBoundary, add_error_handlers
+from service.transport.http.compat import offered as compat
+from service.transport.http.errors import Answer, ErrorBoundary, add_error_handlers
 from service.transport.http.health import metrics_router
 from service.transport.http.lean_route import ShortCut
+from service.transport.http.manners import V2
 from service.transport.http.negotiation import HeadAsGet, cross_origin
 from service.transport.http.oauth_forms import AskedToken, TokenForm
 from service.transport.http.openapi import add_openapi, operation_id
@@ -48,6 +51,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     """
     metrics = Metrics()
     limits = settings.limits
+    manners = (V2, *compat.manners(settings.compatibility))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -56,7 +60,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
             async with open_runtime(settings, metrics) as runtime:
                 app.state.runtime = runtime
                 log.info("ready", models=list(runtime.classifier.readiness()))
-                yield {STATE_KEY: Wire(limits, metrics)}
+                yield {STATE_KEY: Wire(limits, metrics, manners)}
         except (OperatorError, ServiceError) as error:
             log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
             silence_uvicorn()
@@ -82,9 +86,11 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         BodyBudget(limits.max_body_bytes_in_flight, metrics), limits.body_timeout_seconds, metrics
     )
     app.state.uploads = Uploads(reader, limits)
-    add_error_handlers(app, metrics)
+    answer = Answer(metrics, manners)
+    add_error_handlers(app, answer)
     add_classify_routes(app)
     add_infer_routes(app)
+    compat.add_routes(app, settings.compatibility)
     app.state.settings = settings
     routers = (
         *(health.router, metrics_router(settings.metrics)),
@@ -95,11 +101,13 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     for router in routers:
         app.include_router(router)
     # What only hand-written request bodies refer to.
+    bodies: tuple[type[BaseModel], ...]
     bodies = (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES, *admin.BODIES)
+    bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
     app.layers = lambda inner: ObservabilityMiddleware(
         cross_origin(
-            ErrorBoundary(ShortCut(HeadAsGet(inner), app.routes), metrics), settings.cors_origins
+            ErrorBoundary(ShortCut(HeadAsGet(inner), app.routes), answer), settings.cors_origins
         ),
         metrics=metrics,
         access_log=settings.observability.access_log,

@@ -99,6 +99,17 @@ class LimitSettings(_Group):
         return ImageLimits(self.max_pixels, self.max_frames, self.max_decode_bytes)
 
 
+class CompatibilitySettings(_Group):
+    """Group ``[compatibility]``: endpoints of other servers, for clients that are there already."""
+
+    kserve_v1: bool = Field(default=False, description="KServe V1: /v1/models/{name}:predict")
+    tf_serving: bool = Field(
+        default=False, description="TensorFlow Serving: /v1/models/{name}:predict, :classify"
+    )
+    torchserve: bool = Field(default=False, description="TorchServe: /predictions/{name} and /ping")
+    predict: bool = Field(default=False, description="POST /predict with one image in a form")
+
+
 class Settings(BaseSettings):
     """The whole of it. Frozen; made by ``load_settings``."""
 
@@ -148,6 +159,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     inference: InferenceSettings = InferenceSettings()
     auth: AuthSettings = AuthSettings()
+    compatibility: CompatibilitySettings = CompatibilitySettings()
     observability: ObservabilitySettings = ObservabilitySettings()
 
     @field_validator("admin_password")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from schemas.errors import ModelNotFound
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList, ModelSummary
 from schemas.serving import ModelVersion
@@ -41,6 +43,7 @@ class Classifier:
         timeout: float | None,
         owner: str = "",
         priority: Priority = Priority.NORMAL,
+        protocol: str = "http",
     ) -> tuple[ModelRef, Classification]:
         """What ``model`` (or the default one) says about an encoded image.
 
@@ -50,6 +53,7 @@ class Classifier:
             top_k: 1 to 100, cut to the number of classes.
             timeout: seconds from now; None for the default.
             owner: who asks; owners take turns.
+            protocol: by which it came, for the metrics.
 
         Raises:
             ModelNotFound, NotReady: see ``Registry.get``.
@@ -58,8 +62,31 @@ class Classifier:
         """
         deadline = time.monotonic() + (self._default_timeout if timeout is None else timeout)
         served = model if isinstance(model, Model) else self._registry.get(model, version)
-        answer = await served.classify(image, top_k, deadline, owner=owner, priority=priority)
+        answer = await served.classify(
+            image, top_k, deadline, owner=owner, priority=priority, protocol=protocol
+        )
         return served.ref, answer
+
+    async def classify_all(
+        self,
+        images: Sequence[bytes],
+        *,
+        model: str,
+        version: int | None = None,
+        top_k: int,
+        owner: str = "",
+        protocol: str = "http",
+    ) -> list[Classification]:
+        """The same for images that belong together: all are answered within the default time.
+
+        Raises:
+            InvalidRequest: there are none, or more than one request may have.
+            ModelNotFound, NotReady, and what else ``classify`` raises, with an image's number.
+        """
+        deadline = time.monotonic() + self._default_timeout
+        return await self._registry.get(model, version).classify_all(
+            images, top_k, deadline, most=self._max_tensor_batch, owner=owner, protocol=protocol
+        )
 
     def admit(
         self,
@@ -82,11 +109,17 @@ class Classifier:
         return served.ref
 
     async def infer(
-        self, request: InferRequest, *, owner: str = "", protocol: str = "v2"
+        self,
+        request: InferRequest,
+        *,
+        model: Model | None = None,
+        owner: str = "",
+        protocol: str = "v2",
     ) -> InferResponse:
         """A model's raw output for tensors or for encoded images.
 
         Args:
+            model: what ``lease`` gave, in place of the one that the request names.
             owner: who asks; owners take turns.
             protocol: by which it came, for the metrics.
 
@@ -97,7 +130,7 @@ class Classifier:
         """
         timeout = self._default_timeout if request.timeout is None else request.timeout
         deadline = time.monotonic() + timeout
-        served = self._registry.get(request.model, request.version)
+        served = model or self._registry.get(request.model, request.version)
         return await served.infer(
             request, deadline, most=self._max_tensor_batch, owner=owner, protocol=protocol
         )
@@ -113,6 +146,18 @@ class Classifier:
             ModelNotFound, NotReady: see ``Registry.get``.
         """
         return self._registry.get(model, version).ref
+
+    def labelled(self, name: str, label: str) -> int:
+        """The version of a model that a label stands for.
+
+        Raises:
+            ModelNotFound: no such model, or no such label of it.
+        """
+        version = self._registry.labels(name).get(label)
+        if version is None:
+            message = "No version of that model has that label."
+            raise ModelNotFound(message)
+        return version
 
     def models(self) -> ModelList:
         """The models served here, and those that should be and cannot."""

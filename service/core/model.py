@@ -10,25 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
 from observability.metrics import ModelSeries
-from schemas.errors import ServiceError
+from schemas.errors import InvalidRequest, ServiceError
 from schemas.models import GoldenSample, ModelInfo, ModelManifest, ModelSummary
-from service.core.answer import Classification, ImageFacts, ModelRef, Prediction, Timing
+from service.core.answer import Classification, ModelRef
 from service.core.batch_policy import BatchPolicy
 from service.core.batching import Batcher, Outcome
 from service.core.engine import Engine
 from service.core.fair_queue import Priority
 from service.core.inference import InferRequest, InferResponse
+from service.core.labelling import in_words
 from service.core.onnx_engine import ManifestMismatch
 from service.core.pool import WorkerPool
 from service.core.postprocessing import probabilities
-from service.core.preprocessing import PreparedImage, Preprocessor
+from service.core.preprocessing import Preprocessor
 from service.core.rows import check_outputs, outputs_of, rows_of
 from service.core.runner import Answer, Job, Prepared, Runner
 from service.core.statistics import Course, ModelStatistics
@@ -103,26 +104,41 @@ class Model:
             self.statistics.failed(time.monotonic() - began)
             raise
         self._count(began, [outcome], protocol)
-        scored, series = outcome.answer, self._series
-        image = cast("PreparedImage", scored.image)
-        abstained = scored.scores[0] < self.manifest.abstain_below
-        if abstained:
-            series.abstentions.inc()
-        offset = self.manifest.output.label_offset
-        return Classification(
-            [
-                Prediction(self.labels[index], index + offset, round(score, 6))
-                for index, score in zip(scored.indices, scored.scores, strict=True)
-            ],
-            abstained,
-            ImageFacts(image.format, image.width, image.height),
-            Timing(
-                _ms(image.decode_seconds + image.preprocess_seconds),
-                _ms(outcome.queue_seconds),
-                _ms(outcome.run_seconds),
-                _ms(time.monotonic() - began),
-            ),
-        )
+        return self._labelled(outcome, began)
+
+    async def classify_all(
+        self,
+        images: Sequence[bytes],
+        k: int,
+        deadline: float,
+        *,
+        most: int,
+        owner: str = "",
+        protocol: str = "http",
+    ) -> list[Classification]:
+        """The same for images that belong together: all of them are answered, or none is.
+
+        Args:
+            most: images that one request may have.
+
+        Raises:
+            InvalidRequest: there are none, or too many.
+            UnsupportedImage, InvalidImage, ImageTooLarge: see ``classify``; with its number.
+            Overloaded, DeadlineExceeded, NotReady, InferenceFailed: see ``classify``.
+        """
+        began = time.monotonic()
+        most = min(most, self.policy.queue_capacity)
+        if not 1 <= len(images) <= most:
+            message = f"1 to {most} images are taken in one request, not {len(images)}."
+            raise InvalidRequest(message)
+        jobs = [Job(image, k, number) for number, image in enumerate(images)]
+        try:
+            outcomes = await self._batcher.submit_all(jobs, deadline, owner=owner)
+        except ServiceError:
+            self.statistics.failed(time.monotonic() - began)
+            raise
+        self._count(began, outcomes, protocol)
+        return [self._labelled(outcome, began) for outcome in outcomes]
 
     def admit(self, allowed: float, *, owner: str, priority: Priority) -> None:
         """Raises what ``classify`` would raise at once; see ``Batcher.admit``."""
@@ -287,6 +303,13 @@ class Model:
             items=count,
         )
 
+    def _labelled(self, outcome: Outcome[Answer], began: float) -> Classification:
+        """One image's answer in words; counts it if it is none."""
+        answer = in_words(outcome, self.manifest, self.labels, began)
+        if answer.abstained:
+            self._series.abstentions.inc()
+        return answer
+
     # On the pool's threads from here on.
 
     def _passes_canary(self) -> bool:
@@ -323,7 +346,3 @@ class Model:
 
 def _seconds_of(outcome: Outcome[Answer]) -> float:
     return outcome.queue_seconds + outcome.answer.preparing_seconds + outcome.run_seconds
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)

@@ -195,7 +195,11 @@ def _flat(name: str, values: list[Any], axes: tuple[int, ...]) -> list[Any]:
     level = [values]
     for axis in axes:
         if set(map(type, level)) != {list} or set(map(len, level)) != {axis}:
-            raise InvalidTensor(f"The data of {shown(name)} is not nested as its shape says.")
+            message = (
+                f"The lists in the data of {shown(name)} are not all as long and as deep as its "
+                "shape has it."
+            )
+            raise InvalidTensor(message)
         level = list(itertools.chain.from_iterable(level))
         if not level:
             break

@@ -28,7 +28,18 @@ from schemas.errors import (
     Violation,
 )
 from schemas.problem import Problem
-from service.transport.http.errors import PROBLEM_TYPE, STATUS, TITLES, problem_response
+from service.settings import CompatibilitySettings
+from service.transport.http.compat import torchserve
+from service.transport.http.compat.offered import manners
+from service.transport.http.errors import (
+    OTHERS_STATUS,
+    PROBLEM_TYPE,
+    STATUS,
+    TITLES,
+    mannered_response,
+    problem_response,
+)
+from service.transport.http.manners import V2, manner_at
 
 
 def everything(root: type[ServiceError] = ServiceError) -> list[type[ServiceError]]:
@@ -122,6 +133,59 @@ def test_every_error_is_answered_as_a_problem(kind: type[ServiceError]) -> None:
     assert (problem.type, problem.title) == ("about:blank", TITLES[problem.status])
     assert (problem.code, problem.request_id) == (kind.code, "the-id")
     assert (problem.errors is not None) is (problem.status == 422)
+
+
+ALL_ON = CompatibilitySettings(kserve_v1=True, tf_serving=True, torchserve=True, predict=True)
+PATHS = {
+    "/v2": "error",
+    "/v2/models/a/infer": "error",
+    "/v1/models/a:predict": "error",
+    "/v1/models/a/versions/1:classify": "error",
+    "/v1/models/a/labels/b": "error",
+    "/v1/models/a/versions/1/metadata": "error",
+    "/ping": "message",
+    "/predictions/a/1": "message",
+    "/predict": None,
+    "/v1/models/a": None,
+    "/v1/models/a/versions/1/promote": None,
+    "/v1/classify": None,
+    "/v2x": None,
+    "/pinged": None,
+}
+"""What the words of a refusal are called there; None: it is a problem."""
+
+
+@pytest.mark.parametrize(("path", "member"), PATHS.items())
+@pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
+def test_every_error_is_answered_in_the_manner_of_its_path(
+    kind: type[ServiceError], path: str, member: str | None
+) -> None:
+    error = made(kind)
+    manner = manner_at(path, (V2, *manners(ALL_ON)))
+    assert (manner is None) == (member is None)
+    if manner is not None:
+        response = mannered_response(error, manner)
+        assert response.status_code == OTHERS_STATUS[kind.code]
+        assert response.headers["content-type"] == "application/json"
+        assert json.loads(bytes(response.body))[member] == error.detail
+
+
+def test_paths_are_ours_while_nothing_is_switched_on() -> None:
+    on = [path for path in PATHS if manner_at(path, (V2, *manners(CompatibilitySettings())))]
+    assert on == ["/v2", "/v2/models/a/infer"]
+
+
+def test_torchserve_has_a_name_for_every_code() -> None:
+    assert set(torchserve.TYPES) == set(OTHERS_STATUS) == set(ErrorCode)
+    body = torchserve.MANNER.body(404, ErrorCode.MODEL_NOT_FOUND, "No such model.")
+    assert body == {"code": 404, "type": "ModelNotFoundException", "message": "No such model."}
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models/" + ":" * 60_000 + "/", "/v1/models/" + "a/" * 30_000]
+)
+def test_long_paths_are_looked_at_once(path: str) -> None:
+    assert manner_at(path, (V2, *manners(ALL_ON))) is None
 
 
 def test_waiting_is_announced_in_whole_seconds() -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.integration.accounts import Device, Person, add_device, add_person
+from tests.integration.drop_in import opened as drop_in_server
 from tests.integration.model_shop import Shop, opened
 from tests.server import LiveServer
 
@@ -36,3 +37,10 @@ def device(server: LiveServer) -> Device:
 def shop(tmp_path: Path) -> Iterator[Shop]:
     with opened(tmp_path) as shop:
         yield shop
+
+
+@pytest.fixture(scope="session")
+def drop_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A server with every drop-in endpoint, for tests that leave it as they found it."""
+    with drop_in_server(tmp_path_factory.mktemp("drop-in")) as live:
+        yield live

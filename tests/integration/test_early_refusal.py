@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.integration.drop_in import ALL_ON, SCOPES
 from tests.integration.hostile_files import black_png
 from tests.integration.raw_http import PATIENCE, Answer, Connection
 from tests.server import serve
@@ -17,12 +18,15 @@ SIDE = 6000
 BRIEF = 0.3
 
 
+PATHS = (
+    *("/v1/classify", "/predict", "/predictions/colours", "/predictions/colours/1"),
+    *("/v1/models/colours:predict", "/v1/models/colours:classify"),
+)
+
+
 def test_a_full_queue_is_told_before_the_image_is_sent(colours: Path, tmp_path: Path) -> None:
-    with serve(tmp_path, models=colours, POTOO_INFERENCE__QUEUE_CAPACITY="1") as live:
-        head = (
-            "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
-            f"Authorization: Bearer {live.token()}\r\nContent-Length: 50000\r\n\r\n"
-        ).encode()
+    settings = {"POTOO_INFERENCE__QUEUE_CAPACITY": "1", **ALL_ON}
+    with serve(tmp_path, models=colours, arguments=(), **settings) as live:
         is_over = threading.Event()
         slow = black_png(SIDE)
 
@@ -34,13 +38,21 @@ def test_a_full_queue_is_told_before_the_image_is_sent(colours: Path, tmp_path: 
         holder = threading.Thread(target=keep_busy)
         holder.start()
         try:
-            answer = _refused(live.address, head)
+            answers = [_refused(live.address, _head(path, live.token(SCOPES))) for path in PATHS]
         finally:
             is_over.set()
             holder.join()
-        assert answer.status == 503
-        assert answer.problem["code"] == "overloaded"
-        assert int(answer.headers["retry-after"]) >= 1
+        assert answers[0].problem["code"] == "overloaded"
+        for answer in answers:
+            assert answer.status == 503
+            assert int(answer.headers["retry-after"]) >= 1
+
+
+def _head(path: str, token: str) -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
+        f"Authorization: Bearer {token}\r\nContent-Length: 50000\r\n\r\n"
+    ).encode()
 
 
 def _refused(address: tuple[str, int], head: bytes) -> Answer:

@@ -147,6 +147,7 @@ def test_what_is_not_there_is_not_found(v2: httpx.Client, path: str) -> None:
         "/v2/models/nope/infer",
         "/v2/models/colours/versions/2/infer",
         "/v2/models/colours/versions/x/infer",
+        "/v2/models/{name}/infer",
     ],
 )
 def test_no_body_is_read_for_a_model_that_is_not_there(v2: httpx.Client, path: str) -> None:

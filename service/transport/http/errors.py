@@ -1,7 +1,6 @@
 """Every error as ``application/problem+json`` (RFC 9457), whatever raised it.
 
-Below ``/v2`` it is ``{"error": "..."}`` instead, with the content type that its clients compare to
-the letter.
+Where another protocol is spoken it is that protocol's own: see ``manners.py``.
 
 FastAPI has four sources of errors (ours, its validation, the router's, everything else); all four
 end here. Nothing internal is shown: no trace, no path, no library's words.
@@ -40,7 +39,7 @@ from schemas.errors import (
     Violation,
 )
 from schemas.problem import Problem, ProblemViolation
-from service.transport.http.compression import ENCODINGS
+from service.transport.http.manners import Manner, manner_at
 
 PROBLEM_TYPE = "application/problem+json"
 REALM = "potoo"
@@ -74,12 +73,12 @@ STATUS: dict[ErrorCode, int] = {
 }
 """Total over ``ErrorCode``; a test walks it."""
 
-V2_STATUS: dict[ErrorCode, int] = STATUS | {
+OTHERS_STATUS: dict[ErrorCode, int] = STATUS | {
     ErrorCode.INVALID_PARAMETER: 400,
     ErrorCode.UNSUPPORTED_IMAGE: 400,
     ErrorCode.INVALID_IMAGE: 400,
 }
-"""The Open Inference Protocol calls all that is wrong with a tensor a bad request."""
+"""Other protocols call all that is wrong with what they are sent a bad request."""
 
 TITLES = {
     **{status.value: status.phrase for status in http.HTTPStatus},
@@ -111,20 +110,15 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
     )
 
 
-def is_v2(path: str) -> bool:
-    """Whether the Open Inference Protocol is spoken there."""
-    return path == "/v2" or path.startswith("/v2/")
-
-
-def v2_response(error: ServiceError) -> Response:
-    """The same in the words of the Open Inference Protocol. Never compressed."""
-    status = V2_STATUS[error.code]
+def mannered_response(error: ServiceError, manner: Manner) -> Response:
+    """The same in the words of another protocol. Never compressed: clients do not expect it."""
+    status = OTHERS_STATUS[error.code]
     places = "".join(f" {fault.pointer}: {fault.detail}." for fault in error.violations)
     headers = _headers(error, status)
-    if status == 415:  # RFC 7694, section 3
-        headers["accept-encoding"] = ", ".join(ENCODINGS)
+    if status == 415 and manner.encodings:  # RFC 7694, section 3
+        headers["accept-encoding"] = ", ".join(manner.encodings)
     return Response(
-        orjson.dumps({"error": error.detail + places}),
+        orjson.dumps(manner.body(status, error.code, error.detail + places)),
         status,
         headers=headers,
         media_type="application/json",
@@ -164,18 +158,40 @@ def _faults(error: ValidationError | RequestValidationError) -> Sequence[Any]:
     return error.errors()
 
 
+class Answer:
+    """Makes the answers to errors, and counts them."""
+
+    def __init__(self, metrics: Metrics, manners: Sequence[Manner]) -> None:
+        """``manners``: of other protocols, where they are spoken."""
+        self._metrics, self._manners = metrics, manners
+
+    def __call__(self, error: ServiceError, scope: Scope) -> Response:
+        """The answer for ``error``; ``scope`` is the request's, with its path and id."""
+        request_id = scope["state"]["request_id"]
+        self._metrics.errors.labels(error.code).inc()
+        if isinstance(error, ServerFault):
+            get_logger("http").error(
+                "server fault",
+                code=error.code,
+                cause=repr(error.__cause__),
+                request_id=request_id,
+            )
+        manner = manner_at(scope["path"], self._manners)
+        return mannered_response(error, manner) if manner else problem_response(error, request_id)
+
+
 class ErrorBoundary:
     """Pure ASGI: whatever nobody inside answered becomes a problem; what is our fault is logged."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, answer: Answer) -> None:
+        self._app, self._answer = app, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs one request."""
         try:
             await self._app(scope, receive, send)
         except ServiceError as error:
-            await answer(error, scope, self._metrics)(scope, receive, send)
+            await self._answer(error, scope)(scope, receive, send)
         except ClientDisconnect:
             pass  # nobody is left to be answered
         except Exception as error:
@@ -187,38 +203,24 @@ class ErrorBoundary:
                 raise  # the connection is closed, so that the answer is seen to be cut short
             fault = ServerFault()
             fault.__cause__ = error
-            await answer(fault, scope, self._metrics)(scope, receive, send)
+            await self._answer(fault, scope)(scope, receive, send)
 
 
-def answer(error: ServiceError, scope: Scope, metrics: Metrics) -> Response:
-    """The answer for ``error``, counted; ``scope`` is the request's, with its path and id."""
-    request_id = scope["state"]["request_id"]
-    metrics.errors.labels(error.code).inc()
-    if isinstance(error, ServerFault):
-        get_logger("http").error(
-            "server fault",
-            code=error.code,
-            cause=repr(error.__cause__),
-            request_id=request_id,
-        )
-    return v2_response(error) if is_v2(scope["path"]) else problem_response(error, request_id)
-
-
-def add_error_handlers(app: FastAPI, metrics: Metrics) -> None:
+def add_error_handlers(app: FastAPI, answer: Answer) -> None:
     """Sends what FastAPI and its router raise the same way, before their own handlers see it."""
 
     async def on_service_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, ServiceError)  # noqa: S101 - what it is registered for
-        return answer(error, request.scope, metrics)
+        return answer(error, request.scope)
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101 - see above
         fault = InvalidParameter(violations=violations_of(error))
-        return answer(fault, request.scope, metrics)
+        return answer(fault, request.scope)
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - see above
-        response = answer(_from_http(error), request.scope, metrics)
+        response = answer(_from_http(error), request.scope)
         for name, value in (error.headers or {}).items():
             response.headers[name] = value
         if error.status_code == 405:

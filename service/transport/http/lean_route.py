@@ -39,23 +39,29 @@ class ShortCut:
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
         self._app = app
         lean = [route for route in routes if isinstance(route, LeanRoute)]
-        self._routes = {route.path: route for route in lean}
+        self._routes = {
+            (method, route.path): route
+            for route in lean
+            if not route.param_convertors
+            for method in route.methods or ()
+        }
         self._patterns = [route for route in lean if route.param_convertors]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Runs one request."""
         route = self._find(scope) if scope["type"] == "http" else None
-        if route is None or scope["method"] not in (route.methods or ()):
+        if route is None:
             await self._app(scope, receive, send)
         else:
             scope["route"] = route
             await route.app(scope, receive, send)
 
     def _find(self, scope: Scope) -> LeanRoute | None:
-        if (route := self._routes.get(scope["path"])) is not None:
+        method, path = scope["method"], scope["path"]
+        if (route := self._routes.get((method, path))) is not None:
             return route
         for route in self._patterns:
-            if match := route.path_regex.match(scope["path"]):
+            if method in (route.methods or ()) and (match := route.path_regex.match(path)):
                 scope["path_params"] = match.groupdict()
                 return route
         return None

@@ -37,6 +37,7 @@ TAGS = [
         "KServe's clients.",
     },
     {"name": "models", "description": "Which models answer, and how good they are."},
+    {"name": "compatibility", "description": "What clients of other servers call already."},
     {"name": "auth", "description": "Access tokens (OAuth 2.0, RFC 6749), sessions, public keys."},
     {"name": "admin", "description": "People and clients."},
     {"name": "health", "description": "For probes and Prometheus."},
@@ -73,9 +74,13 @@ def add_openapi(app: FastAPI, extra_schemas: Sequence[type[BaseModel]], exposure
                 license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
             )
             _add_schemas(document, extra_schemas)
+            tags = set()
             for path in document["paths"].values():
                 for operation in path.values():
                     _polish(operation)
+                    tags.update(operation["tags"])
+            # Some routes are switched on by settings.
+            document["tags"] = [tag for tag in TAGS if tag["name"] in tags]
             # FastAPI's own error format, which nothing answers with.
             for name in ("HTTPValidationError", "ValidationError"):
                 document["components"]["schemas"].pop(name, None)

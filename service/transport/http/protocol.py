@@ -29,6 +29,7 @@ from service.settings import LimitSettings
 from service.transport.http.body import BYTES_PER_SECOND
 from service.transport.http.departure import LEFT
 from service.transport.http.framing import is_ambiguous
+from service.transport.http.manners import Manner
 from service.transport.http.one_write import OneWrite
 from service.transport.http.refusals import refusal
 
@@ -46,6 +47,7 @@ class Wire:
 
     limits: LimitSettings
     metrics: Metrics
+    manners: tuple[Manner, ...]
 
 
 class PotooProtocol(HttpToolsProtocol):
@@ -244,6 +246,6 @@ class PotooProtocol(HttpToolsProtocol):
             if cycle.response_started:
                 self.transport.close()
                 return
-        self.transport.write(refusal(status, self._path()))
+        self.transport.write(refusal(status, self._path(), self._wire.manners))
         cast("OneWrite", self.transport).write_eof()
         self._ends_at = time.monotonic() + LINGER_SECONDS

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import orjson
 
 from schemas.errors import ErrorCode
 from schemas.problem import Problem
-from service.transport.http.errors import PROBLEM_TYPE, TITLES, is_v2
+from service.transport.http.errors import PROBLEM_TYPE, TITLES
+from service.transport.http.manners import Manner, manner_at
 
 _REFUSALS = {
     400: (ErrorCode.INVALID_REQUEST, "The request is not valid HTTP/1.1."),
@@ -18,15 +20,17 @@ _REFUSALS = {
 }
 
 
-def refusal(status: int, path: str) -> bytes:
+def refusal(status: int, path: str, manners: Sequence[Manner]) -> bytes:
     """A whole HTTP/1.1 answer that ends the connection; ``status`` is 400, 408, 431 or 503.
 
-    ``path``: as far as it is known.
+    Args:
+        path: as far as it is known.
+        manners: of other protocols, where they are spoken.
     """
     code, detail = _REFUSALS[status]
     request_id = os.urandom(16).hex()
-    if is_v2(path):
-        content_type, body = "application/json", orjson.dumps({"error": detail})
+    if manner := manner_at(path, manners):
+        content_type, body = "application/json", orjson.dumps(manner.body(status, code, detail))
     else:
         problem = Problem(
             title=TITLES[status], status=status, detail=detail, code=code, request_id=request_id

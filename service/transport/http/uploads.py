@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import string
 from typing import NoReturn
 
@@ -19,6 +18,7 @@ from schemas.errors import (
 )
 from service.settings import LimitSettings
 from service.transport.dependencies import runtime_of
+from service.transport.http.base64_text import decoded
 from service.transport.http.body import BodyReader, Hold
 from service.transport.http.errors import escaped, violations_of
 from service.transport.http.multipart import Part, parse_form
@@ -156,24 +156,8 @@ def _from_json(body: bytes) -> bytes:
         text = EncodedImage.model_validate_json(body).image
     except ValidationError as error:
         raise InvalidParameter(violations=violations_of(error, "/body")) from None
-    if text[:5].lower() == "data:":
-        media_type, _, text = text.partition(",")
-        if not media_type.lower().endswith(";base64"):
-            _bad_base64("The data URL is not in base64")
-    # Line breaks (MIME), the URL-safe alphabet and missing padding are all common in the wild.
-    if not text.isascii():
-        _bad_base64("Not base64")
-    data = text.encode("ascii").translate(_URL_SAFE, b" \t\r\n")
-    data = data.rstrip(b"=")
     try:
-        image = binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)
-    except binascii.Error:
-        _bad_base64("Not base64")
+        image = decoded(text)
+    except ValueError as error:
+        raise InvalidParameter(violations=(Violation("/body/image", str(error)),)) from None
     return _not_empty(image, "/body/image")
-
-
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-
-
-def _bad_base64(detail: str) -> NoReturn:
-    raise InvalidParameter(violations=(Violation("/body/image", detail),)) from None

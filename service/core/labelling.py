@@ -1,0 +1,44 @@
+"""One image's scores in words: labels, "not sure", what the file held, where the time went."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import cast
+
+from schemas.models import ModelManifest
+from service.core.answer import Classification, ImageFacts, Prediction, Timing
+from service.core.batching import Outcome
+from service.core.preprocessing import PreparedImage
+from service.core.runner import Answer
+
+
+def in_words(
+    outcome: Outcome[Answer], manifest: ModelManifest, labels: Sequence[str], began: float
+) -> Classification:
+    """The answer to an image of which classes were asked.
+
+    Args:
+        began: on ``time.monotonic``, in seconds: when it came.
+    """
+    scored = outcome.answer
+    image = cast("PreparedImage", scored.image)
+    offset = manifest.output.label_offset
+    return Classification(
+        [
+            Prediction(labels[index], index + offset, round(score, 6))
+            for index, score in zip(scored.indices, scored.scores, strict=True)
+        ],
+        scored.scores[0] < manifest.abstain_below,
+        ImageFacts(image.format, image.width, image.height),
+        Timing(
+            _ms(image.decode_seconds + image.preprocess_seconds),
+            _ms(outcome.queue_seconds),
+            _ms(outcome.run_seconds),
+            _ms(time.monotonic() - began),
+        ),
+    )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

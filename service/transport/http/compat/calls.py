@@ -1,0 +1,168 @@
+"""What the drop-in endpoints have in common: admission, a body within limits, the core's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.core.answer import Classification
+from service.core.description import metadata
+from service.core.fair_queue import Priority
+from service.core.inference import InferRequest
+from service.settings import LimitSettings
+from service.transport.dependencies import principal_of, require_model, runtime_of
+from service.transport.http.body import Hold
+from service.transport.http.compat import json_codec
+from service.transport.http.packed_body import json_cost, read_packed
+from service.transport.http.uploads import BASE64_SHARE, INLINE_JSON_BYTES, Uploads
+
+Found = TypeVar("Found")
+ReadImage = Callable[[Request, Hold], Awaitable[bytes]]
+
+
+async def predict(
+    request: Request, name: str, version: int | None, *, protocol: str, with_columns: bool
+) -> Response:
+    """A model's raw output for the tensors or images in a JSON body.
+
+    Raises:
+        ModelForbidden, ModelNotFound, NotReady, Overloaded, DeadlineExceeded: before it is read.
+        InvalidRequest, InvalidTensor: see ``json_codec.read_predict``.
+        ServiceError: see ``BodyReader.read`` and ``Classifier.infer``.
+    """
+    _admit(request, name, version)
+    runtime, most = runtime_of(request), limits_of(request).max_tensor_batch
+    with uploads_of(request).hold as hold:
+        body = await _json_body(request, hold)
+        # One version to the end, since the tensor is made in the words of its input.
+        with runtime.classifier.lease(name, version) as model:
+            (spec,) = metadata(model).inputs
+            asked = await beside(
+                request,
+                len(body),
+                lambda: json_codec.read_predict(body, spec, most, with_columns=with_columns),
+            )
+            answer = await runtime.classifier.infer(
+                InferRequest(name, version, (asked.tensor,)),
+                model=model,
+                owner=principal_of(request).name,
+                protocol=protocol,
+            )
+    return json_response(json_codec.write_predict(answer, asked))
+
+
+async def classify_examples(
+    request: Request, name: str, version: int | None, *, top_k: int, protocol: str
+) -> Response:
+    """Labels and probabilities for the images in a JSON body.
+
+    Raises:
+        ServiceError: as ``predict``, and see ``Classifier.classify_all``.
+    """
+    _admit(request, name, version)
+    most = limits_of(request).max_tensor_batch
+    with uploads_of(request).hold as hold:
+        body = await _json_body(request, hold)
+        images = await beside(request, len(body), lambda: json_codec.read_examples(body, most))
+        answers = await runtime_of(request).classifier.classify_all(
+            images,
+            model=name,
+            version=version,
+            top_k=top_k,
+            owner=principal_of(request).name,
+            protocol=protocol,
+        )
+    return json_response(json_codec.write_examples(answers))
+
+
+async def classify(
+    request: Request,
+    read: ReadImage,
+    *,
+    model: str,
+    version: int | None,
+    top_k: int,
+    protocol: str,
+    timeout: float | None = None,
+    priority: Priority = Priority.NORMAL,
+) -> Classification:
+    """What a model says about the one image of a request.
+
+    Args:
+        read: gets the image out of the body.
+
+    Raises:
+        ServiceError: as ``predict``, what ``read`` raises, and see ``Classifier.classify``.
+    """
+    _admit(request, model, version, timeout, priority)
+    with uploads_of(request).hold as hold:
+        _, answer = await runtime_of(request).classifier.classify(
+            await read(request, hold),
+            model=model,
+            version=version,
+            top_k=top_k,
+            timeout=timeout,
+            owner=principal_of(request).name,
+            priority=priority,
+            protocol=protocol,
+        )
+    return answer
+
+
+async def beside(request: Request, size: int, work: Callable[[], Found]) -> Found:
+    """What ``work`` gives, on another thread if it has much to read: others are not held up."""
+    return work() if size <= INLINE_JSON_BYTES else await runtime_of(request).pool.run(work)
+
+
+def shares(answer: Classification) -> dict[str, float]:
+    """Probabilities by label, best first; where two classes share a label, the better one's."""
+    found: dict[str, float] = {}
+    for one in answer.predictions:
+        found.setdefault(one.label, one.score)
+    return found
+
+
+def json_response(body: bytes) -> Response:
+    """A good answer."""
+    return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
+
+
+def uploads_of(request: Request) -> Uploads:
+    """What reads bodies."""
+    uploads: Uploads = request.app.state.uploads
+    return uploads
+
+
+def limits_of(request: Request) -> LimitSettings:
+    """How much a caller may ask."""
+    limits: LimitSettings = request.app.state.settings.limits
+    return limits
+
+
+def _admit(
+    request: Request,
+    name: str,
+    version: int | None,
+    timeout: float | None = None,
+    priority: Priority = Priority.NORMAL,
+) -> None:
+    """Whoever would be refused need not send the body first."""
+    require_model(request, name)
+    runtime_of(request).classifier.admit(
+        model=name,
+        version=version,
+        timeout=timeout,
+        owner=principal_of(request).name,
+        priority=priority,
+    )
+
+
+async def _json_body(request: Request, hold: Hold) -> bytes | bytearray:
+    """As long as an upload in base64 is; what it will take once it is read is held too."""
+    limit = int(limits_of(request).max_body_bytes * BASE64_SHARE) + 4096
+    body = await read_packed(request, hold, limit)
+    hold.grow_to(2 * len(body) + json_cost(body, len(body)))
+    return body

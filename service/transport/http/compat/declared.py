@@ -1,0 +1,55 @@
+"""How drop-in endpoints are declared: lean routes, and bodies for the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import UnionType
+from typing import Any, get_args
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from auth.principal import Scope
+from schemas.compatibility import ErrorText
+from service.transport.dependencies import requires
+from service.transport.http.errors import TITLES
+from service.transport.http.lean_route import LeanRoute
+
+TAG = "compatibility"
+BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+CALL_ERRORS = (400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504)
+
+
+def errors(*statuses: int, model: type[BaseModel] = ErrorText) -> dict[int | str, dict[str, Any]]:
+    """Declares error answers on a route."""
+    return {status: {"model": model, "description": TITLES[status]} for status in statuses}
+
+
+def add_call(
+    app: FastAPI,
+    path: str,
+    endpoint: Callable[..., Awaitable[Response]],
+    takes: type[BaseModel] | UnionType,
+    gives: object,
+    *,
+    scope: Scope = Scope.INFER,
+) -> None:
+    """A lean route that takes and gives JSON, and refuses with ``ErrorText``."""
+    schemas = [
+        {"$ref": f"#/components/schemas/{model.__name__}"} for model in get_args(takes) or (takes,)
+    ]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+    app.router.add_api_route(
+        path,
+        endpoint,
+        methods=["POST"],
+        tags=[TAG],
+        dependencies=[requires(scope)],
+        response_model=gives,
+        responses=errors(*CALL_ERRORS),
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
+        },
+        route_class_override=LeanRoute,
+    )

@@ -1,0 +1,148 @@
+"""One image out of a form: a multipart file, or base64 in a field, also of a urlencoded form.
+
+A urlencoded image is never decoded as such forms usually are: a hostile one of some megabytes would
+become gigabytes of small strings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import unquote_plus
+
+from starlette.requests import Request
+
+from schemas.errors import (
+    InvalidRequest,
+    PayloadTooLarge,
+    UnsupportedImage,
+    UnsupportedMediaType,
+    Violation,
+)
+from service.core.decoding import sniff
+from service.transport.http.base64_text import decoded
+from service.transport.http.body import Hold
+from service.transport.http.compat.calls import beside, limits_of, uploads_of
+from service.transport.http.errors import escaped
+from service.transport.http.multipart import parse_form
+from service.transport.http.uploads import BASE64_SHARE
+
+MULTIPART = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+MAX_PARTS = 8
+_MAX_NAME_BYTES = 256
+_ESCAPES = {
+    escape: bytes([byte])
+    for byte in b"+/=,:;\r\n "
+    for escape in {b"%%%02X" % byte, b"%%%02x" % byte}
+}
+"""Of all that a data URL in base64 may hold."""
+
+
+def is_form(request: Request) -> bool:
+    """Whether the body is declared as a form of either kind."""
+    return _kind(request) in {MULTIPART, URLENCODED}
+
+
+async def image_of_form(request: Request, hold: Hold, fields: Sequence[str]) -> bytes:
+    """The image in the first of a form's ``fields`` that is there; other fields are ignored.
+
+    Raises:
+        UnsupportedMediaType: no form.
+        InvalidRequest: no such field, several of them, or no base64 in it.
+        PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
+    """
+    if not is_form(request):
+        raise UnsupportedMediaType(f"Send the field '{fields[0]}' as {MULTIPART} or {URLENCODED}.")
+    limit = limits_of(request).max_body_bytes
+    # In base64 it is longer; what surrounds it comes on top.
+    body = await uploads_of(request).reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
+    hold.grow_to(3 * len(body))
+    content_type, most = request.headers["content-type"], limits_of(request).max_file_name_chars
+    is_multipart = _kind(request) == MULTIPART
+    image = await beside(
+        request,
+        len(body),
+        lambda: (
+            image_in_parts(content_type, body, fields, max_file_name_chars=most)
+            if is_multipart
+            else image_in_pairs(body, fields)
+        ),
+    )
+    if not image:
+        raise InvalidRequest("The image has no bytes.")
+    if len(image) > limit:
+        message = f"The image is larger than the {limit / 2**20:.3g} MiB that are taken."
+        raise PayloadTooLarge(message)
+    return image
+
+
+def image_in_parts(
+    content_type: str, body: bytes, fields: Sequence[str], *, max_file_name_chars: int
+) -> bytes:
+    """The image of a multipart form: a file, or text that is base64.
+
+    Raises:
+        InvalidRequest, PayloadTooLarge: see ``image_of_form`` and ``parse_form``.
+    """
+    parts = parse_form(
+        content_type, body, max_parts=MAX_PARTS, max_file_name_chars=max_file_name_chars
+    )
+    part = parts[_place([part.name for part in parts], fields)]
+    if part.file_name is not None or _is_image(part.content):
+        return part.content
+    return _from_base64(part.content, part.name)
+
+
+def image_in_pairs(body: bytes, fields: Sequence[str]) -> bytes:
+    """The image of a urlencoded form: text that is base64.
+
+    Raises:
+        InvalidRequest, PayloadTooLarge: see ``image_of_form``.
+    """
+    if _is_image(body):  # curl --data-binary calls whatever it sends a form
+        return body
+    if body.count(b"&") >= MAX_PARTS:
+        raise PayloadTooLarge(f"The form has more than {MAX_PARTS} fields.")
+    pairs = body.split(b"&")
+    place = _place([_name(pair) for pair in pairs], fields)
+    value = pairs.pop(place).partition(b"=")[2]
+    # A plus sign that was not escaped stays one: the space it stands for means nothing in base64.
+    for escape, meant in _ESCAPES.items() if b"%" in value else ():
+        value = value.replace(escape, meant)
+    return _from_base64(value, fields[0])
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _name(pair: bytes) -> str:
+    return unquote_plus(pair[:_MAX_NAME_BYTES].partition(b"=")[0].decode("latin-1"))
+
+
+def _place(names: Sequence[str], fields: Sequence[str]) -> int:
+    found = [place for place, name in enumerate(names) if name in fields]
+    if not found:
+        wanted = " or ".join(f"'{field}'" for field in fields)
+        fault = Violation(f"/body/{escaped(fields[0])}", "Field required")
+        raise InvalidRequest(f"The form has no field {wanted}.", violations=(fault,))
+    if len(found) > 1:
+        raise InvalidRequest("Exactly one image is taken here.")
+    return found[0]
+
+
+def _is_image(data: bytes) -> bool:
+    try:
+        sniff(data)
+    except UnsupportedImage:
+        return False
+    return True
+
+
+def _from_base64(data: bytes, field: str) -> bytes:
+    try:
+        return decoded(data)
+    except ValueError as error:
+        fault = Violation(f"/body/{escaped(field)}", str(error))
+        message = f"The field '{escaped(field)}' holds no image and no base64."
+        raise InvalidRequest(message, violations=(fault,)) from None

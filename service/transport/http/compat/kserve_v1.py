@@ -1,0 +1,33 @@
+"""KServe V1: ``POST /v1/models/{name}:predict``.
+
+Its readiness, ``GET /v1/models/{name}``, is answered by our own route of that path, which has
+``name`` and ``ready`` too.
+"""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from schemas.compatibility import RowAnswers, Rows
+from service.transport.http.compat.calls import predict
+from service.transport.http.compat.declared import add_call
+from service.transport.http.compression import ENCODINGS
+from service.transport.http.manners import Manner, error_alone
+
+PROTOCOL = "kserve_v1"
+MANNER = Manner(re.compile(r"/v1/models/[^:]*:[^/]*"), error_alone, ENCODINGS)
+BODIES = (Rows,)
+
+
+async def predict_instances(request: Request, name: str) -> Response:
+    """A model's raw output for tensors or images, as KServe V1 has it."""
+    return await predict(request, name, None, protocol=PROTOCOL, with_columns=False)
+
+
+def add_routes(app: FastAPI) -> None:
+    """Puts it on the application."""
+    add_call(app, "/v1/models/{name}:predict", predict_instances, Rows, RowAnswers)

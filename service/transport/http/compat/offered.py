@@ -1,0 +1,38 @@
+"""Which drop-in endpoints are offered, as ``[compatibility]`` says."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from service.settings import CompatibilitySettings
+from service.transport.http.compat import kserve_v1, predict, tf_serving, torchserve
+from service.transport.http.manners import Manner
+
+
+def add_routes(app: FastAPI, settings: CompatibilitySettings) -> None:
+    """Puts those that are switched on on the application."""
+    if settings.tf_serving:
+        tf_serving.add_routes(app)  # its :predict takes all that KServe's takes
+    elif settings.kserve_v1:
+        kserve_v1.add_routes(app)
+    if settings.torchserve:
+        torchserve.add_routes(app)
+    if settings.predict:
+        predict.add_routes(app)
+
+
+def manners(settings: CompatibilitySettings) -> tuple[Manner, ...]:
+    """How they refuse; ``/predict``, which imitates nobody, does it as we do."""
+    return (
+        *((tf_serving.MANNER,) if settings.tf_serving else ()),
+        *((kserve_v1.MANNER,) if settings.kserve_v1 else ()),
+        *((torchserve.MANNER,) if settings.torchserve else ()),
+    )
+
+
+def bodies(settings: CompatibilitySettings) -> tuple[type[BaseModel], ...]:
+    """What only their hand-written request bodies refer to."""
+    if settings.tf_serving:
+        return tf_serving.BODIES
+    return kserve_v1.BODIES if settings.kserve_v1 else ()

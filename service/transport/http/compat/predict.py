@@ -1,0 +1,93 @@
+"""``POST /predict``: one image in a form, one plain answer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import orjson
+from fastapi import FastAPI, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from auth.principal import Scope
+from schemas.classify import ClassifyOptions
+from schemas.compatibility import BestClasses
+from service.core.fair_queue import Priority
+from service.transport.dependencies import requires, runtime_of
+from service.transport.http.body import Hold
+from service.transport.http.compat.calls import classify, json_response, shares
+from service.transport.http.compat.declared import BINARY, CALL_ERRORS, TAG
+from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form
+from service.transport.http.lean_route import LeanRoute
+from service.transport.http.openapi import problems
+
+PROTOCOL = "predict"
+FIELDS = ("image",)
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            MULTIPART: {
+                "schema": {
+                    "type": "object",
+                    "title": "PredictForm",
+                    "properties": {
+                        "image": {**BINARY, "description": "The image, or its base64 as text."}
+                    },
+                    "required": ["image"],
+                }
+            },
+            URLENCODED: {
+                "schema": {
+                    "type": "object",
+                    "title": "PredictFields",
+                    "properties": {"image": {"type": "string", "description": "In base64."}},
+                    "required": ["image"],
+                }
+            },
+        },
+    }
+}
+
+
+async def predict_best(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
+    """The best class of one image, and the probabilities of the `top_k` best ones.
+
+    The image is the field `image` of a form: a file, or base64.
+    """
+    model = options.model or runtime_of(request).classifier.resolve(None).name
+    answer = await classify(
+        request,
+        _image,
+        model=model,
+        version=options.version,
+        top_k=options.top_k,
+        timeout=None if options.timeout_ms is None else options.timeout_ms / 1000,
+        priority=Priority(options.priority),
+        protocol=PROTOCOL,
+    )
+    best = answer.predictions[0]
+    return json_response(
+        orjson.dumps(
+            {"class": best.label, "confidence": best.score, "probabilities": shares(answer)}
+        )
+    )
+
+
+def add_routes(app: FastAPI) -> None:
+    """Puts it on the application."""
+    app.router.add_api_route(
+        "/predict",
+        predict_best,
+        methods=["POST"],
+        tags=[TAG],
+        dependencies=[requires(Scope.CLASSIFY)],
+        response_model=BestClasses,
+        responses=problems(*CALL_ERRORS, 406, 422),
+        openapi_extra=_BODY,
+        route_class_override=LeanRoute,
+    )
+
+
+async def _image(request: Request, hold: Hold) -> bytes:
+    return await image_of_form(request, hold, FIELDS)

@@ -1,0 +1,163 @@
+"""TorchServe: ``/predictions/{name}`` as its image classifier answers it, and ``/ping``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from auth.principal import Scope
+from schemas.classify import DEFAULT_TOP_K
+from schemas.compatibility import Ping, TorchServeError
+from schemas.errors import ErrorCode
+from service.transport.dependencies import RuntimeDep, requires
+from service.transport.http.body import Hold
+from service.transport.http.compat.calls import (
+    classify,
+    json_response,
+    limits_of,
+    shares,
+    uploads_of,
+)
+from service.transport.http.compat.declared import BINARY, CALL_ERRORS, TAG, errors
+from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form, is_form
+from service.transport.http.lean_route import LeanRoute
+from service.transport.http.manners import Manner
+from service.transport.http.v2.routes import version_of
+
+PROTOCOL = "torchserve"
+FIELDS = ("data", "body")
+TYPES: dict[ErrorCode, str] = {
+    ErrorCode.INVALID_REQUEST: "BadRequestException",
+    ErrorCode.INVALID_PARAMETER: "BadRequestException",
+    ErrorCode.INVALID_TENSOR: "BadRequestException",
+    ErrorCode.UNAUTHENTICATED: "InvalidKeyException",
+    ErrorCode.INVALID_CREDENTIALS: "InvalidKeyException",
+    ErrorCode.INSUFFICIENT_SCOPE: "InvalidKeyException",
+    ErrorCode.MODEL_FORBIDDEN: "InvalidKeyException",
+    ErrorCode.NOT_FOUND: "ResourceNotFoundException",
+    ErrorCode.MODEL_NOT_FOUND: "ModelNotFoundException",
+    ErrorCode.METHOD_NOT_ALLOWED: "MethodNotAllowedException",
+    ErrorCode.CONFLICT: "ConflictStatusException",
+    ErrorCode.NOT_ACCEPTABLE: "BadRequestException",
+    ErrorCode.UPLOAD_TIMEOUT: "RequestTimeoutException",
+    ErrorCode.PAYLOAD_TOO_LARGE: "TooLongFrameException",
+    ErrorCode.IMAGE_TOO_LARGE: "TooLongFrameException",
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: "BadRequestException",
+    ErrorCode.UNSUPPORTED_IMAGE: "BadRequestException",
+    ErrorCode.INVALID_IMAGE: "BadRequestException",
+    ErrorCode.UNSUPPORTED: "BadRequestException",
+    ErrorCode.RATE_LIMITED: "ServiceUnavailableException",
+    ErrorCode.OVERLOADED: "ServiceUnavailableException",
+    ErrorCode.NOT_READY: "ServiceUnavailableException",
+    ErrorCode.DEADLINE_EXCEEDED: "RequestTimeoutException",
+    ErrorCode.INFERENCE_FAILED: "InternalServerException",
+    ErrorCode.INTERNAL_ERROR: "InternalServerException",
+}
+"""Its own class names. Total over ``ErrorCode``; a test walks it."""
+
+
+def _error(status: int, code: ErrorCode, detail: str) -> dict[str, object]:
+    return {"code": status, "type": TYPES[code], "message": detail}
+
+
+MANNER = Manner(re.compile(r"/ping|/predictions(/.*)?", re.DOTALL), _error)
+_FORM = {
+    "type": "object",
+    "title": "TorchServeForm",
+    "properties": {name: {**BINARY, "description": "The image."} for name in FIELDS},
+    "minProperties": 1,
+}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "image/*": {"schema": BINARY},
+            "application/octet-stream": {"schema": BINARY},
+            MULTIPART: {"schema": _FORM},
+            URLENCODED: {
+                "schema": {
+                    "type": "object",
+                    "title": "TorchServeFields",
+                    "properties": {name: {"type": "string"} for name in FIELDS},
+                    "minProperties": 1,
+                }
+            },
+        },
+    }
+}
+router = APIRouter(tags=[TAG])
+
+
+@router.get("/ping", responses={500: {"model": Ping, "description": "No model answers."}})
+async def ping(runtime: RuntimeDep, response: Response) -> Ping:
+    """Whether the models answer and tokens can be checked; `500` if none of that works."""
+    readiness = runtime.classifier.readiness().values()
+    if not (runtime.identity.is_ready and any(readiness)):
+        response.status_code = 500
+        return Ping(status="Unhealthy")
+    return Ping(status="Healthy" if all(readiness) else "Partial Healthy")
+
+
+async def predict_image(request: Request, name: str) -> Response:
+    """The five likeliest classes of one image, best first, with their calibrated probabilities.
+
+    The image is the body, or the field `data` or `body` of a form.
+    """
+    return await _predict(request, name, None)
+
+
+async def predict_image_by_version(request: Request, name: str, version: str) -> Response:
+    """The same of one version; `2.0` means 2."""
+    return await _predict(request, name, version_of(version.removesuffix(".0")))
+
+
+async def put_image(request: Request, name: str) -> Response:
+    """The same as with POST: `curl -T` sends PUT."""
+    return await predict_image(request, name)
+
+
+async def put_image_by_version(request: Request, name: str, version: str) -> Response:
+    """The same of one version; `2.0` means 2."""
+    return await predict_image_by_version(request, name, version)
+
+
+def add_routes(app: FastAPI) -> None:
+    """Puts all of it on the application."""
+    routes: tuple[tuple[str, str, Any], ...] = (
+        ("POST", "", predict_image),
+        ("POST", "/{version}", predict_image_by_version),
+        ("PUT", "", put_image),
+        ("PUT", "/{version}", put_image_by_version),
+    )
+    for method, place, endpoint in routes:
+        app.router.add_api_route(
+            "/predictions/{name}" + place,
+            endpoint,
+            methods=[method],
+            tags=[TAG],
+            dependencies=[requires(Scope.CLASSIFY)],
+            response_model=dict[str, float],
+            responses=errors(*CALL_ERRORS, model=TorchServeError),
+            openapi_extra=_BODY,
+            route_class_override=LeanRoute,
+        )
+    app.include_router(router)
+
+
+async def _predict(request: Request, name: str, version: int | None) -> Response:
+    answer = await classify(
+        request, _image, model=name, version=version, top_k=DEFAULT_TOP_K, protocol=PROTOCOL
+    )
+    return json_response(orjson.dumps(shares(answer)))
+
+
+async def _image(request: Request, hold: Hold) -> bytes:
+    """Whatever its type is called, what is no form is the image itself."""
+    if is_form(request):
+        return await image_of_form(request, hold, FIELDS)
+    return await uploads_of(request).reader.read(request, hold, limits_of(request).max_body_bytes)

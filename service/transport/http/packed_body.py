@@ -1,0 +1,49 @@
+"""Bodies that may be compressed: received and decompressed within limits, all of it counted."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from service.core.pool import WorkerPool
+from service.settings import LimitSettings
+from service.transport.dependencies import runtime_of
+from service.transport.http.body import Hold, content_encoding
+from service.transport.http.compression import ENCODINGS, Decompressor
+from service.transport.http.uploads import Uploads
+
+VALUE_BYTES = 48
+"""What a number in JSON takes while it is read: in the parser, as an object, a reference to it."""
+
+
+async def read_packed(request: Request, hold: Hold, limit: int) -> bytes | bytearray:
+    """A body of up to ``limit`` bytes, compressed or not.
+
+    Raises:
+        PayloadTooLarge, UploadTimeout, Overloaded, UnsupportedMediaType: see ``BodyReader.read``.
+        InvalidRequest: it cannot be decompressed.
+    """
+    uploads: Uploads = request.app.state.uploads
+    limits: LimitSettings = request.app.state.settings.limits
+    body = await uploads.reader.read(request, hold, limit, encodings=ENCODINGS)
+    if encoding := content_encoding(request):
+        limit = min(limit, limits.max_decompressed_bytes)
+        return await _decompressed(body, encoding, limit, hold, runtime_of(request).pool)
+    return body
+
+
+def json_cost(body: bytes | bytearray, length: int) -> int:
+    """What the values in the first ``length`` bytes will take once they are read.
+
+    A comma for a value, or nearly: it is known before they are.
+    """
+    return VALUE_BYTES * body.count(b",", 0, length)
+
+
+async def _decompressed(
+    body: bytes, encoding: str, limit: int, hold: Hold, pool: WorkerPool
+) -> bytearray:
+    """Not on the event loop, and held as it grows."""
+    decompressor = Decompressor(encoding, body, limit)
+    while await pool.run(decompressor.step):
+        hold.grow_to(len(body) + len(decompressor.output))
+    return decompressor.output

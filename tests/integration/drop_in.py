@@ -1,0 +1,67 @@
+"""A server on which every drop-in endpoint is switched on, and the refusals of those it imitates."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+
+from tests.integration.answers import assert_tells_nothing
+from tests.server import LiveServer, serve
+from tests.tiny_model import write_model
+
+ALL_ON = {
+    f"POTOO_COMPATIBILITY__{name}": "true"
+    for name in ("KSERVE_V1", "TF_SERVING", "TORCHSERVE", "PREDICT")
+}
+TEMPERATURES = {1: 1.0, 2: 2.0}
+"""By version, so that an answer tells who gave it. Version 2 is the default, 1 is ``stable``."""
+SCOPES = "classify infer models:read"
+_TORCHSERVE = re.compile(r"^[A-Z][A-Za-z]+Exception$")
+
+
+@contextmanager
+def opened(folder: Path, **environment: str) -> Iterator[LiveServer]:
+    """The server, with two versions of the colour model."""
+    models = folder / "models"
+    for version, temperature in TEMPERATURES.items():
+        write_model(models, None, version=version, temperature=temperature)
+    policy = {"default": 2, "labels": {"stable": 1}}
+    (models / "colours" / "serving.json").write_text(json.dumps(policy))
+    with serve(folder, models=models, arguments=(), **ALL_ON, **environment) as live:
+        yield live
+
+
+def b64(file: bytes) -> dict[str, str]:
+    """An image in JSON, as all of them have it."""
+    return {"b64": base64.b64encode(file).decode()}
+
+
+def share(logits: list[float], temperature: float) -> list[float]:
+    """Calibrated probabilities, worked out by hand."""
+    raised = np.exp(np.array(logits, np.float64) / temperature)
+    shares: list[float] = (raised / raised.sum()).tolist()
+    return shares
+
+
+def refused_by_torchserve(answer: httpx.Response) -> tuple[int, str, str]:
+    """Status, type and message of a refusal; checks that it is one of TorchServe's."""
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    body: dict[str, Any] = answer.json()
+    assert list(body) == ["code", "type", "message"]
+    assert body["code"] == answer.status_code >= 400
+    assert _TORCHSERVE.match(body["type"])
+    if answer.status_code == 401:
+        assert answer.headers["www-authenticate"].startswith('Bearer realm="')
+    # Its own class names are what its clients look for.
+    shown = json.dumps(body | {"type": ""}).encode()
+    assert_tells_nothing(httpx.Response(answer.status_code, headers=[], content=shown))
+    return answer.status_code, body["type"], body["message"]

@@ -1,0 +1,76 @@
+"""KServe's V1 protocol, called as its documentation calls it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.integration.drop_in import SCOPES, b64
+from tests.integration.tensors import images, refused
+from tests.pictures import GREEN, RED, plain
+from tests.server import serve
+
+PREDICT = "/v1/models/colours:predict"
+
+
+@pytest.fixture(scope="module")
+def v1(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[httpx.Client]:
+    """Of a server where nothing else is switched on."""
+    folder = tmp_path_factory.mktemp("kserve")
+    with (
+        serve(folder, models=colours, POTOO_COMPATIBILITY__KSERVE_V1="true") as live,
+        live.client(SCOPES) as client,
+    ):
+        yield client
+
+
+def test_tensors_in_predictions_out(v1: httpx.Client) -> None:
+    array = images(2)
+    answer = v1.post(PREDICT, json={"instances": array.tolist()})
+    assert list(answer.json()) == ["predictions"]
+    assert np.allclose(answer.json()["predictions"], 10 * array.mean((2, 3)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", [None, "image_bytes", "image"])
+def test_images_in_predictions_out(v1: httpx.Client, name: str | None) -> None:
+    files = [b64(plain(RED)), b64(plain(GREEN))]
+    rows = [{name: file} if name else file for file in files]
+    answer = v1.post(PREDICT, json={"instances": rows})
+    assert np.allclose(answer.json()["predictions"], [[10, 0, 0], [0, 10, 0]], atol=1e-3)
+
+
+def test_a_model_says_whether_it_is_ready(v1: httpx.Client) -> None:
+    answer = v1.get("/v1/models/colours")
+    assert answer.status_code == 200
+    assert {"name": "colours", "ready": True}.items() <= answer.json().items()
+    assert v1.get("/v1/models/nope").status_code == 404
+
+
+def test_refusals_are_in_its_words(v1: httpx.Client) -> None:
+    assert refused(v1.post("/v1/models/nope:predict", json={"instances": [1]}))[0] == 404
+    assert refused(v1.post(PREDICT, json={"inputs": images(1).tolist()}))[0] == 400
+    assert refused(v1.post("/v1/models/colours:explain", json={"instances": [1]}))[0] == 405
+    assert refused(v1.post(PREDICT, content=b"{"))[0] == 400
+
+
+def test_nothing_else_is_offered(v1: httpx.Client) -> None:
+    body = {"examples": [{"image": b64(plain(RED))}]}
+    assert refused(v1.post("/v1/models/colours:classify", json=body))[0] == 405
+    for path in ("/ping", "/predictions/colours", "/predict", "/v1/models/colours/metadata"):
+        assert v1.get(path).status_code == 404
+        assert v1.get(path).json()["code"] == "not_found"
+
+
+def test_it_is_counted_by_its_name(v1: httpx.Client) -> None:
+    def count() -> float:
+        line = 'potoo_predictions_total{model="colours",protocol="kserve_v1"} '
+        (found,) = [one for one in v1.get("/metrics").text.splitlines() if one.startswith(line)]
+        return float(found.removeprefix(line))
+
+    before = count()
+    assert v1.post(PREDICT, json={"instances": images(3).tolist()}).status_code == 200
+    assert count() - before == 3

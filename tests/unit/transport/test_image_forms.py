@@ -1,0 +1,121 @@
+"""One image out of a form, as clients write it and as attackers do."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import tracemalloc
+from urllib.parse import quote, quote_plus, urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.errors import CallerError, InvalidRequest, PayloadTooLarge
+from service.core.answer import Classification, ImageFacts, Prediction, Timing
+from service.transport.http.compat.calls import shares
+from service.transport.http.compat.forms import image_in_pairs, image_in_parts
+from tests.pictures import plain
+
+thorough = settings(deadline=None, max_examples=300, derandomize=True, database=None)
+FIELDS = ("data", "body")
+TYPE = "multipart/form-data; boundary=b"
+
+
+def in_parts(*parts: tuple[str, bytes]) -> bytes:
+    """``parts``: what stands behind ``name=``, and the content."""
+    lines = [
+        b"--b\r\nContent-Disposition: form-data; name=%s\r\n\r\n%s\r\n" % (name.encode(), content)
+        for name, content in parts
+    ]
+    return image_in_parts(TYPE, b"".join((*lines, b"--b--\r\n")), FIELDS, max_file_name_chars=255)
+
+
+@thorough
+@given(st.binary(min_size=1), st.sampled_from(FIELDS), st.sampled_from([quote, quote_plus, str]))
+def test_base64_comes_through_a_urlencoded_form(image: bytes, field: str, escape: object) -> None:
+    assert callable(escape)
+    for text in (base64.b64encode(image).decode(), base64.urlsafe_b64encode(image).decode()):
+        pair = f"{field}={escape(text)}".encode()
+        for body in (pair, b"a=1&" + pair, pair + b"&b=%41&c"):
+            assert image_in_pairs(body, FIELDS) == image
+
+
+@thorough
+@given(st.binary(min_size=1))
+def test_all_that_may_stand_in_it_may_be_escaped(image: bytes) -> None:
+    lines = base64.encodebytes(image).decode().replace("\n", "\r\n ")
+    url = f"data:image/png;base64,{lines}"
+    assert image_in_pairs(urlencode({"data": url}, quote_via=quote).encode(), FIELDS) == image
+    assert image_in_pairs(f"data={quote(url, safe='')}".encode(), FIELDS) == image
+
+
+@thorough
+@given(st.binary())
+def test_whatever_comes_is_understood_or_refused(body: bytes) -> None:
+    for data in (body, b"data=" + body, b"&" + body + b"&body=" + body):
+        with contextlib.suppress(CallerError):
+            assert isinstance(image_in_pairs(data, FIELDS), bytes)
+    with contextlib.suppress(CallerError):
+        assert isinstance(in_parts(("data", body)), bytes)
+
+
+def test_a_part_is_a_file_an_image_or_base64() -> None:
+    image = plain()
+    for name, content in (
+        ('"data"; filename="a"', image),
+        ('"body"', image),
+        ('"data"', base64.b64encode(image)),
+        ('"data"', b"data:image/png;base64," + base64.b64encode(image)),
+    ):
+        assert in_parts(('"note"', b"ignored"), (name, content)) == image
+    assert in_parts(('"data"; filename=""', b"text")) == b"text", "a file is what it is"
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (('"data"', b"aGk="), ('"body"', b"aGk=")),
+        (('"other"', b"aGk="),),
+        (('"data"', b"a.b"),),
+        (),
+    ],
+)
+def test_exactly_one_image_is_taken_of_parts(parts: tuple[tuple[str, bytes], ...]) -> None:
+    with pytest.raises(InvalidRequest):
+        in_parts(*parts)
+
+
+@pytest.mark.parametrize("body", [b"data=aGk=&body=aGk=", b"other=aGk=", b"", b"data=a%41"])
+def test_exactly_one_image_is_taken_of_pairs(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        image_in_pairs(body, FIELDS)
+
+
+def test_fields_are_counted() -> None:
+    with pytest.raises(PayloadTooLarge):
+        image_in_pairs(b"a=1&" * 8 + b"data=aGk=", FIELDS)
+
+
+def test_names_may_be_escaped() -> None:
+    assert image_in_pairs(b"d%61ta=aGk=", FIELDS) == b"hi"
+
+
+@pytest.mark.parametrize("escape", [b"%2B", b"%2f", b"%41", b"%", b"&"])
+def test_a_form_full_of_escapes_takes_a_few_times_its_size(escape: bytes) -> None:
+    body = b"data=" + escape * 500_000
+    tracemalloc.start()
+    with contextlib.suppress(CallerError):
+        image_in_pairs(body, FIELDS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * len(body) + 100_000
+
+
+def test_of_two_classes_with_one_label_the_better_one_counts() -> None:
+    predictions = [Prediction("crane", 1, 0.5), Prediction("cup", 2, 0.3)]
+    predictions.append(Prediction("crane", 3, 0.2))
+    answer = Classification(
+        predictions, abstained=False, image=ImageFacts("PNG", 1, 1), timing=Timing(0, 0, 0, 0)
+    )
+    assert shares(answer) == {"crane": 0.5, "cup": 0.3}
