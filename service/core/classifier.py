@@ -38,6 +38,7 @@ class Classifier:
         timeout: float | None,
         owner: str = "",
         priority: Priority = Priority.NORMAL,
+        protocol: str = "http",
     ) -> tuple[ModelRef, Classification]:
         """What ``model`` (or the default one) says about an encoded image.
 
@@ -45,6 +46,7 @@ class Classifier:
             top_k: 1 to 100, cut to the number of classes.
             timeout: seconds from now; None for the default.
             owner: who asks; owners take turns.
+            protocol: by which it came, for the metrics.
 
         Raises:
             ModelNotFound, NotReady: see ``Registry.get``.
@@ -53,7 +55,9 @@ class Classifier:
         """
         deadline = time.monotonic() + (self._default_timeout if timeout is None else timeout)
         served = self._registry.get(model)
-        answer = await served.classify(image, top_k, deadline, owner=owner, priority=priority)
+        answer = await served.classify(
+            image, top_k, deadline, owner=owner, priority=priority, protocol=protocol
+        )
         return served.ref, answer
 
     async def infer(

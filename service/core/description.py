@@ -21,6 +21,12 @@ from service.core.model import Model
 from service.core.rows import INPUT_DATATYPES
 from service.core.statistics import Duration
 
+SERVER = "potoo"
+EXTENSIONS = (
+    *("binary_tensor_data", "classification", "model_configuration"),
+    *("parameters", "schedule_policy", "statistics"),
+)
+"""Of the protocol; only what is offered."""
 BACKEND = "onnxruntime"
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
-from schemas.errors import InvalidTensor, Unsupported
+from schemas.errors import InvalidRequest, InvalidTensor, ModelNotFound, Unsupported
 from service.core.answer import ModelRef
 from service.core.fair_queue import Priority
 from service.core.tensors import Tensor, shown
@@ -20,6 +21,7 @@ MAX_TIMEOUT = 600.0
 """Seconds; longer ones are cut to it."""
 MAX_TENSORS = 64
 """Inputs or outputs that one request may name."""
+MAX_ID_CHARS = 4096
 _SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 _SHARED_MEMORY = "shared_memory_region"
 
@@ -91,6 +93,28 @@ def requested_output(name: str, parameters: Parameters) -> RequestedOutput:
     """
     refuse_shared_memory(parameters)
     return RequestedOutput(name, _whole("classification", parameters))
+
+
+def version_named(text: str) -> int:
+    """The version that a caller writes as a string.
+
+    Raises:
+        ModelNotFound: it is no number, so that there is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise ModelNotFound
+    return int(text)
+
+
+def refuse_long_id(text: str) -> None:
+    """Raises ``InvalidRequest`` if an id, which is echoed, is too long."""
+    if len(text) > MAX_ID_CHARS:
+        raise InvalidRequest(f"The id has more than {MAX_ID_CHARS} characters.")
+
+
+def refuse_change() -> NoReturn:
+    """Raises ``Unsupported``: what calls that load and unload models are answered."""
+    raise Unsupported("Models cannot be loaded or unloaded by calls: restart the server.")
 
 
 def refuse_shared_memory(parameters: Parameters) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import ValidationError
 
 from auth.principal import Scope
-from schemas.errors import InvalidRequest, ModelNotFound, NotReady, Unsupported
+from schemas.errors import InvalidRequest, NotReady
 from schemas.inference import (
     InferenceError,
     ModelConfig,
@@ -25,6 +25,8 @@ from schemas.inference import (
     StatisticsResponse,
 )
 from service import __version__
+from service.core.description import EXTENSIONS, SERVER
+from service.core.inference import refuse_change, version_named
 from service.transport.dependencies import (
     ClassifierDep,
     PrincipalDep,
@@ -36,12 +38,6 @@ from service.transport.http.errors import TITLES
 from service.transport.http.json_body import MAX_JSON_BYTES
 from service.transport.http.uploads import Uploads
 
-NAME = "potoo"
-EXTENSIONS = [
-    *("binary_tensor_data", "classification", "model_configuration"),
-    *("parameters", "schedule_policy", "statistics"),
-]
-"""Of the protocol; only what is offered."""
 TAG = "inference"
 BODIES = (RepositoryIndexRequest, RepositoryChange)
 
@@ -71,9 +67,7 @@ def version_of(version: Annotated[str, Path(description="A whole number.")]) -> 
     Raises:
         ModelNotFound: it is no number, so that there is none.
     """
-    if not (version.isascii() and version.isdecimal() and len(version) <= 18):
-        raise ModelNotFound
-    return int(version)
+    return version_named(version)
 
 
 Version = Annotated[int, Depends(version_of)]
@@ -88,7 +82,7 @@ async def get_server_live() -> ServerLive:
 @health.get("/ready", responses=errors(503))
 async def get_server_ready(runtime: RuntimeDep) -> ServerReady:
     """Every model is warm and passed its last canary inference, and tokens can be checked."""
-    if not (runtime.identity.is_ready and all(runtime.classifier.readiness().values())):
+    if not runtime.is_ready:
         raise NotReady
     return ServerReady()
 
@@ -96,7 +90,7 @@ async def get_server_ready(runtime: RuntimeDep) -> ServerReady:
 @router.get("")
 async def get_server_metadata() -> ServerMetadataV2:
     """What answers here, and which extensions of the protocol it knows."""
-    return ServerMetadataV2(name=NAME, version=__version__, extensions=EXTENSIONS)
+    return ServerMetadataV2(name=SERVER, version=__version__, extensions=list(EXTENSIONS))
 
 
 @router.get("/", include_in_schema=False)
@@ -217,18 +211,15 @@ _CHANGE = {
 @management.post("/load", openapi_extra=_CHANGE)
 async def load_model(name: str) -> None:
     """Loads a model of the repository; not offered yet."""
-    _refuse_change(name)
+    del name
+    refuse_change()
 
 
 @management.post("/unload", openapi_extra=_CHANGE)
 async def unload_model(name: str) -> None:
     """Stops serving a model; not offered yet."""
-    _refuse_change(name)
-
-
-def _refuse_change(name: str) -> None:
     del name
-    raise Unsupported("Models cannot be loaded or unloaded by calls: restart the server.")
+    refuse_change()
 
 
 def _metadata(
