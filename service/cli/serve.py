@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli.shared_options import ConfigOption, DataDirOption, ModelsOption, plain_errors
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 
 def serve(
@@ -17,6 +22,13 @@ def serve(
     port: Annotated[
         int | None,
         typer.Option(help="Port; 0 takes a free one. [env: POTOO_PORT]", show_default="8000"),
+    ] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port for gRPC, such as 8001; 0 takes a free one. [env: POTOO_GRPC_PORT]",
+            show_default="off",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -43,7 +55,13 @@ def serve(
         from service.transport.http.server import run
 
         settings = load_settings(
-            config, host=host, port=port, workers=workers, models=models, data_dir=data_dir
+            config,
+            host=host,
+            port=port,
+            grpc_port=grpc_port,
+            workers=workers,
+            models=models,
+            data_dir=data_dir,
         )
         configure_logging(settings.observability)
         welcome = prepare(settings)
@@ -57,6 +75,8 @@ def serve(
 
         def on_ready(url: str) -> None:
             typer.echo(f"\nPotoo is ready:  {url}\n  API docs:      {url}/docs")
+            if address:
+                typer.echo(f"  gRPC:          {address}")
             if welcome.token:
                 typer.echo(
                     f"  sign in now:   {url}/#token={welcome.token}\n"
@@ -64,4 +84,17 @@ def serve(
                 )
             typer.echo("")
 
-        run(create_app, settings, on_ready)
+        with _grpc_port(settings) as (settings, address):
+            run(create_app, settings, on_ready)
+
+
+@contextmanager
+def _grpc_port(settings: Settings) -> Iterator[tuple[Settings, str]]:
+    """Reserves the port for gRPC, if it is on; the settings with its number, and the address."""
+    if settings.grpc_port is None:
+        yield settings, ""
+        return
+    from service.transport.grpc.listening import reserved, target
+
+    with reserved(settings.host, settings.grpc_port) as port:
+        yield settings.model_copy(update={"grpc_port": port}), target(settings.host, port)
