@@ -63,15 +63,25 @@ class Client:
         """A call that is under way."""
         return self._unary(name).future(request, metadata=self.metadata({}), **options)
 
-    def stream(
-        self, name: str, requests: Iterable[Message | bytes], timeout: float = PATIENCE
-    ) -> Any:
+    def stream(self, name: str, requests: Iterable[Any], timeout: float = PATIENCE) -> Any:
         """The answers to many messages, one by one."""
         path, method = METHODS[name]
         multi = self.channel.stream_stream(
             path, _serialized, GetMessageClass(method.output_type).FromString
         )
         return multi(iter(requests), timeout=timeout, metadata=self.metadata({}))
+
+    def unary(self, path: str) -> Any:
+        """For bytes, one way and back."""
+        return self.channel.unary_unary(path)
+
+    def upload(self, path: str) -> Any:
+        """For many bytes, or none, and one answer."""
+        return self.channel.stream_unary(path)
+
+    def both_ways(self, path: str) -> Any:
+        """For many bytes both ways."""
+        return self.channel.stream_stream(path)
 
     def metadata(self, more: dict[str, str]) -> tuple[tuple[str, str], ...]:
         token = {} if self.token is None else {"authorization": f"Bearer {self.token}"}

@@ -28,7 +28,8 @@ class Call:
         self._context = context
         self._principal: Principal | None = None
         self.began = time.perf_counter()
-        self.address = _address(context.peer())
+        self.peer = context.peer()
+        self.address = _address(self.peer)
         self.allowance = Allowance()
         self.received = self.sent = 0
         self.authorization: list[str] = []

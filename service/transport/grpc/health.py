@@ -21,6 +21,7 @@ INTERVAL_SECONDS = 1.0
 _Status = pb.HealthCheckResponse
 REFLECTION = "/grpc.reflection.{}.ServerReflection/ServerReflectionInfo"
 """By version: v1 is what v1alpha became, message for message."""
+ALSO_SERVED = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
 
 
 class Health:

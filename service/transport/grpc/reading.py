@@ -1,8 +1,8 @@
 """Messages within limits: bytes, time, and what all callers together may hold.
 
 A message is read once the caller is known, so that nobody sends megabytes without a token. gRPC
-collects the whole of it before we see a byte. So the number of messages that are collected for one
-caller at a time is bounded; what comes without a token is bounded by the time that it may take.
+collects the whole of it before we see a byte. So the number of messages that are collected from one
+connection at a time is bounded; what comes without a token is bounded by the time it may take.
 """
 
 from __future__ import annotations
@@ -49,12 +49,11 @@ class Reader:
             PayloadTooLarge, Overloaded: it is too large, or all of them together are.
             UploadTimeout: it comes too slowly.
         """
-        name = call.name
         patience = ANONYMOUS_SECONDS
         turn: AbstractAsyncContextManager[None] = nullcontext()
-        if name is not None:
+        if call.name is not None:
             patience = self._timeout + max_bytes / BYTES_PER_SECOND
-            turn = self._turn(name)
+            turn = self._turn(call.peer)
         async with turn:
             try:
                 data = await asyncio.wait_for(call.read(), patience)
@@ -66,18 +65,18 @@ class Reader:
         return data
 
     @asynccontextmanager
-    async def _turn(self, name: str) -> AsyncIterator[None]:
-        """Waits while so many messages of a caller are being read already."""
-        turns, users = self._turns.get(name, (None, 0))
+    async def _turn(self, peer: str) -> AsyncIterator[None]:
+        """Waits while so many messages of a connection are being read already."""
+        turns, users = self._turns.get(peer, (None, 0))
         turns = turns or asyncio.Semaphore(self._at_a_time)
-        self._turns[name] = turns, users + 1
+        self._turns[peer] = turns, users + 1
         try:
             async with turns:
                 yield
         finally:
-            turns, users = self._turns.pop(name)
+            turns, users = self._turns.pop(peer)
             if users > 1:
-                self._turns[name] = turns, users - 1
+                self._turns[peer] = turns, users - 1
 
 
 class Messages:

@@ -17,7 +17,7 @@ from service.settings import LimitSettings, Settings
 from service.transport.budget import BodyBudget
 from service.transport.grpc.errors import Faults
 from service.transport.grpc.gate import Gate
-from service.transport.grpc.health import REFLECTION, Health, Reflection
+from service.transport.grpc.health import ALSO_SERVED, REFLECTION, Health, Reflection
 from service.transport.grpc.inference import InferenceService
 from service.transport.grpc.listening import target
 from service.transport.grpc.predict import ModelService
@@ -84,10 +84,8 @@ def _build(
         InferenceService(runtime, limits, faults).declared,
         ModelService(runtime, limits).declared,
     ]
-    names = [descriptor.full_name for descriptor, _ in ours]
-    health = Health(names)
-    names.append(health.declared[0].full_name)
-    reflection = Reflection([*names, REFLECTION.split("/")[1].format("v1alpha")])
+    names = [*(descriptor.full_name for descriptor, _ in ours), *ALSO_SERVED]
+    health, reflection = Health(names), Reflection(names)
     gate = Gate(
         [*ours, health.declared, reflection.declared],
         runtime.identity,
