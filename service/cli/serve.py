@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,6 +24,13 @@ def serve(
     port: Annotated[
         int | None,
         typer.Option(help="Port; 0 takes a free one. [env: POTOO_PORT]", show_default="8000"),
+    ] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port for gRPC, such as 8001; 0 takes a free one. [env: POTOO_GRPC_PORT]",
+            show_default="off",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -48,7 +56,13 @@ def serve(
         from service.transport.http.server import run
 
         settings = load_settings(
-            config, host=host, port=port, workers=workers, models=models, data_dir=data_dir
+            config,
+            host=host,
+            port=port,
+            grpc_port=grpc_port,
+            workers=workers,
+            models=models,
+            data_dir=data_dir,
         )
         configure_logging(settings.observability)
         welcome = prepare(settings)
@@ -62,6 +76,8 @@ def serve(
 
         def on_ready(url: str) -> None:
             lines = [f"\nPotoo is ready:  {url}", f"  API docs:      {url}/docs"]
+            if address:
+                lines.append(f"  gRPC:          {address}")
             if welcome.token:
                 lines += [
                     f"  sign in now:   {url}/#token={welcome.token}",
@@ -70,7 +86,20 @@ def serve(
             with suppress(BrokenPipeError):  # nobody reads it, as in `potoo serve | head -1`
                 typer.echo("\n".join([*lines, ""]))
 
-        run(_make_app, settings, on_ready)
+        with _grpc_port(settings) as (settings, address):
+            run(_make_app, settings, on_ready)
+
+
+@contextmanager
+def _grpc_port(settings: Settings) -> Iterator[tuple[Settings, str]]:
+    """Reserves the port for gRPC, if it is on; the settings with its number, and the address."""
+    if settings.grpc_port is None:
+        yield settings, ""
+        return
+    from service.transport.grpc.listening import reserved, target
+
+    with reserved(settings.host, settings.grpc_port) as port:
+        yield settings.model_copy(update={"grpc_port": port}), target(settings.host, port)
 
 
 def _make_app(settings: Settings) -> FastAPI:

@@ -225,9 +225,9 @@ def _external_files(model: onnx.ModelProto) -> set[str]:
     }
 
 
-def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
     """The graph, those inside branches and loops, and functions."""
-    waiting = [model.graph, *model.functions]
+    waiting: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
     while waiting:
         graph = waiting.pop()
         yield graph
