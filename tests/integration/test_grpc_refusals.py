@@ -192,8 +192,9 @@ def test_the_default_model_stays_loaded(
 
 @pytest.mark.parametrize("name", WRITE)
 def test_models_and_their_configuration_are_not_uploaded(rpc: Client, name: str) -> None:
-    request = GetMessageClass(METHODS[name][1].input_type)(model_name="colours")
-    request.parameters["config"].string_param = "{}"
+    parameters = {"config": pb.ModelRepositoryParameter(string_param="{}")}
+    kind = GetMessageClass(METHODS[name][1].input_type)
+    request = kind(model_name="colours", parameters=parameters)
     assert refusal(lambda: rpc.ask(name, request)) == ("UNIMPLEMENTED", "unsupported")
 
 

@@ -90,7 +90,7 @@ def test_what_is_told_of_server_and_model(client: dict[str, Any]) -> None:
 
 STATUSES = {
     "unknown model": ("NOT_FOUND", "No model of that name is served."),
-    "unknown version": ("NOT_FOUND", "No model of that name is served."),
+    "unknown version": ("NOT_FOUND", "That version of the model is not served."),
     "unknown input": ("INVALID_ARGUMENT", "There is no input 'pixels'; there is 'image'."),
     "another shape": ("INVALID_ARGUMENT", "The input 'image' is FP32 of shape"),
     "no image": ("INVALID_ARGUMENT", "Image 0: Not a JPEG"),
