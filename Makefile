@@ -7,7 +7,7 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit bench bench-overload bench-peers bench-soak bench-locks image lock clients everyday clean
+.PHONY: help setup serve test fmt lint type arch unit proto bench bench-overload bench-peers bench-soak bench-swap bench-locks image lock clients everyday clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ type: $(VENV)/.tested ## mypy --strict
 arch: $(VENV)/.tested ## imports flow down, never up (import-linter)
 	$(BIN)/lint-imports --no-cache
 
+PROTOS := schemas/pb/open_inference.proto schemas/pb/potoo.proto
+proto: $(VENV)/.tested ## make the code for gRPC from the .proto files
+	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. $(PROTOS)
+
 bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wrk)
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -67,6 +71,9 @@ bench-peers: $(VENV)/.tested ## the same against other servers, each in an envir
 
 bench-soak: $(VENV)/.tested ## a day's worth of requests in minutes; does memory grow?
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+bench-swap: $(VENV)/.tested ## the slowest answers while models are swapped
+	$(BIN)/python -m benchmarks.swap $(ARGS)
 
 image: ## build the container image
 	docker build --tag potoo:$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])') .

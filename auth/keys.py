@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from schemas.auth import JsonWebKey, JsonWebKeySet
+from schemas.operator_error import OperatorError
 
 Algorithm = Literal["ES256", "RS256", "HS256"]
 ACTIVATION_SECONDS = 30.0
@@ -31,7 +32,7 @@ _PARAMETERS = "EC PARAMETERS-----"
 """What ``openssl ecparam -genkey`` writes before the key, which repeats it."""
 
 
-class UnsafeKey(Exception):
+class UnsafeKey(OperatorError):
     """A private key that others may read, or that is not what we use. The message is for people."""
 
 

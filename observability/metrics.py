@@ -38,8 +38,8 @@ STAGE_BUCKETS = (
 LOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-PROTOCOLS = ("http", "v2", "kserve_v1", "tf_serving", "torchserve", "predict")
-"""By which models are asked: ``/v1``, the Open Inference Protocol over HTTP, drop-in endpoints."""
+PROTOCOLS = ("http", "v2", "grpc", "kserve_v1", "tf_serving", "torchserve", "predict")
+"""By which models are asked: ``/v1``, the Open Inference Protocol over HTTP, gRPC, drop-ins."""
 REJECTIONS = (
     *("queue_full", "would_be_late", "deadline"),
     *("body_budget", "connections", "slow_client", "bad_http"),
@@ -53,6 +53,13 @@ class HttpSeries(NamedTuple):
     requests: Callable[[str, int], Counter]
     request_bytes: Counter
     response_bytes: Counter
+
+
+class GrpcSeries(NamedTuple):
+    """The series of one gRPC method."""
+
+    duration: Histogram
+    requests: Callable[[str], Counter]
 
 
 class ModelSeries(NamedTuple):
@@ -109,6 +116,26 @@ class Metrics:
         self.in_flight = Gauge(
             "potoo_http_requests_in_flight",
             "Requests being worked on.",
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        # gRPC
+        self._rpcs = Counter(
+            "potoo_grpc_requests",
+            "RPCs ended.",
+            ["method", "code"],
+            registry=self.registry,
+        )
+        self._rpc_duration = Histogram(
+            "potoo_grpc_request_duration_seconds",
+            "From the RPC's start to its end; of a stream, as long as it was open.",
+            ["method"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.rpcs_in_flight = Gauge(
+            "potoo_grpc_requests_in_flight",
+            "RPCs being worked on, open streams among them.",
             multiprocess_mode="livesum",
             registry=self.registry,
         )
@@ -249,6 +276,16 @@ class Metrics:
             self._request_bytes.labels(route),
             self._response_bytes.labels(route),
         )
+
+    def grpc(self, method: str) -> GrpcSeries:
+        """The series of a method (``package.Service/Method``, or ``unmatched``)."""
+
+        @functools.cache
+        def requests(code: str) -> Counter:
+            return self._rpcs.labels(method, code)
+
+        requests("OK")
+        return GrpcSeries(self._rpc_duration.labels(method), requests)
 
     def model(self, name: str, version: int, sha256: str) -> ModelSeries:
         """The series of a version that is served; ``info`` is set once it is loaded."""

@@ -59,9 +59,9 @@ class ObservabilityMiddleware:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
-        extra = ((REQUEST_ID_HEADER, request_id.encode()), *self._headers)
+        identifier = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = identifier
+        extra = ((REQUEST_ID_HEADER, identifier.encode()), *self._headers)
         status, received, sent = CLIENT_CLOSED, 0, 0
 
         async def counted_receive() -> Message:
@@ -111,14 +111,17 @@ class ObservabilityMiddleware:
                     sent=sent,
                     client=client[0] if client else None,
                     principal=scope["state"].get("principal"),
-                    request_id=request_id,
+                    request_id=identifier,
                 )
 
 
 def _request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == REQUEST_ID_HEADER:
-            if _REQUEST_ID.fullmatch(value):
-                return str(value, "ascii")
-            break
-    return os.urandom(16).hex()
+            return request_id(value)
+    return request_id(b"")
+
+
+def request_id(given: bytes) -> str:
+    """What the caller gave if it may be logged and echoed, else a fresh one."""
+    return str(given, "ascii") if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.types import ASGIApp
 
-from auth.keys import UnsafeKey
 from observability.logging import get_logger, silence_uvicorn
 from observability.metrics import Metrics
 from observability.middleware import ObservabilityMiddleware
 from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
 from schemas.inference import InferRequestBody
+from schemas.operator_error import OperatorError
 from service import __version__
-from service.core.repository import ModelRefused
-from service.runtime import OpenRuntime, open_runtime
-from service.settings import Settings, SettingsError
+from service.runtime import OpenRuntime, Runtime, open_runtime
+from service.settings import Settings
+from service.transport.budget import BodyBudget
 from service.transport.http import admin, auth, health, models, well_known
-from service.transport.http.body import BodyBudget, BodyReader
+from service.transport.http.body import BodyReader
 from service.transport.http.classify import add_classify_routes
 from service.transport.http.compat import offered as compat
 from service.transport.http.errors import Answer, ErrorBoundary, add_error_handlers
@@ -53,6 +54,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     metrics = Metrics()
     limits = settings.limits
     manners = (V2, *compat.manners(settings.compatibility))
+    budget = BodyBudget(limits.max_body_bytes_in_flight, metrics)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -60,9 +62,11 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         try:
             async with open_runtime(settings, metrics) as runtime:
                 app.state.runtime = runtime
-                log.info("ready", models=list(runtime.classifier.readiness()))
-                yield {STATE_KEY: Wire(limits, metrics, manners)}
-        except (ModelRefused, UnsafeKey, SettingsError, ServiceError) as error:
+                stopping = asyncio.Event()
+                async with _grpc(settings, runtime, metrics, budget, stopping):
+                    log.info("ready", models=list(runtime.classifier.readiness()))
+                    yield {STATE_KEY: Wire(limits, metrics, manners, stopping)}
+        except (OperatorError, ServiceError, OSError) as error:
             log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
             silence_uvicorn()
             raise
@@ -83,9 +87,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         generate_unique_id_function=operation_id,
     )
     app.state.metrics = metrics
-    reader = BodyReader(
-        BodyBudget(limits.max_body_bytes_in_flight, metrics), limits.body_timeout_seconds, metrics
-    )
+    reader = BodyReader(budget, limits.body_timeout_seconds, metrics)
     app.state.uploads = Uploads(reader, limits)
     answer = Answer(metrics, manners)
     add_error_handlers(app, answer)
@@ -116,6 +118,20 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         headers=SECURITY_HEADERS,
     )
     return app
+
+
+def _grpc(
+    settings: Settings,
+    runtime: Runtime,
+    metrics: Metrics,
+    budget: BodyBudget,
+    stopping: asyncio.Event,
+) -> AbstractAsyncContextManager[object]:
+    if settings.grpc_port is None:
+        return nullcontext()
+    from service.transport.grpc.server import serving  # 70 ms, for those who want it
+
+    return serving(settings, runtime, metrics, budget, stopping)
 
 
 class _Application(FastAPI):

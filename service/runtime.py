@@ -42,6 +42,11 @@ class Runtime:
     identity: Identity
     models: ModelControl
 
+    @property
+    def is_ready(self) -> bool:
+        """Every model is warm and passed its last canary inference, and tokens can be checked."""
+        return self.identity.is_ready and all(self.classifier.readiness().values())
+
 
 OpenRuntime = Callable[[Settings, Metrics], AbstractAsyncContextManager[Runtime]]
 """The seam for tests: they pass another one and patch nothing."""

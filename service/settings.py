@@ -13,7 +13,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -25,6 +33,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
+from schemas.operator_error import OperatorError
 from service.core.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 
@@ -41,7 +50,7 @@ Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
 """Scheme, host and port, exactly: there are no wildcards."""
 
 
-class SettingsError(Exception):
+class SettingsError(OperatorError):
     """A setting that is unknown or not valid; the message says which, and where it stood."""
 
 
@@ -93,6 +102,11 @@ class LimitSettings(_Group):
     )
 
     @property
+    def max_message_bytes(self) -> int:
+        """Of one message of any gRPC method."""
+        return max(self.max_body_bytes, self.max_batch_bytes)
+
+    @property
     def of_images(self) -> ImageLimits:
         """Those that decoding keeps."""
         return ImageLimits(self.max_pixels, self.max_frames, self.max_decode_bytes)
@@ -122,6 +136,15 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="port; 0 takes a free one")
+    grpc_port: int | None = Field(
+        default=None, ge=0, le=65_535, description="port for gRPC, such as 8001; off if not set"
+    )
+    grpc_tls_cert: Path | None = Field(
+        default=None, description="certificate chain (PEM) for gRPC; without it no TLS"
+    )
+    grpc_tls_key: Path | None = Field(
+        default=None, validate_default=True, description="the key to it (PEM)"
+    )
     workers: int = Field(
         default=1, ge=1, le=256, description="processes; one uses every core already"
     )
@@ -169,6 +192,13 @@ class Settings(BaseSettings):
                 f"it must have {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters"
             )
         return password
+
+    @field_validator("grpc_tls_key")
+    @classmethod
+    def _with_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if (key is None) != (info.data.get("grpc_tls_cert") is None):
+            raise ValueError("grpc_tls_cert and grpc_tls_key go together")
+        return key
 
     @classmethod
     def settings_customise_sources(

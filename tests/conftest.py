@@ -34,6 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[
     with serve(
         tmp_path_factory.mktemp("server"),
         models=colours,
+        POTOO_GRPC_PORT="0",
         POTOO_AUTH__FAILURES_FREE="0",
         POTOO_AUTH__SESSIONS_PER_ACCOUNT="10000",
     ) as live:

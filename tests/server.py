@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 
 READY = re.compile(r"Potoo is ready: +(http://\S+)")
+GRPC = re.compile(r"gRPC: +(\S+)")
 START_SECONDS = 60
 PASSWORD = "a password for tests"
 
@@ -37,6 +38,13 @@ class LiveServer:
         """Host and port for raw sockets."""
         host, _, port = self.url.removeprefix("http://").rpartition(":")
         return host, int(port)
+
+    @property
+    def grpc(self) -> str:
+        """Host and port for gRPC, where it is on."""
+        found = GRPC.search(self.banner)
+        assert found, self.banner
+        return found[1]
 
     def token(self, scope: str = "classify models:read") -> str:
         """An access token of the first account, by signing in over HTTP."""

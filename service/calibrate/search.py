@@ -10,6 +10,8 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from schemas.operator_error import OperatorError
+
 WORTH = 1.03
 """Throughput must grow by so much for a setting other than the default to be taken."""
 ROUNDS = 3
@@ -36,7 +38,7 @@ class KneeFound:
     p95: float
 
 
-class TooSlow(Exception):
+class TooSlow(OperatorError):
     """Even one image at a time misses the objective. The message is for people."""
 
 

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from auth.settings import AuthSettings
 from observability.logging import configure_logging
 from observability.settings import ObservabilitySettings
+from schemas.operator_error import OperatorError
 from service.app import create_app
 from service.first_run import prepare
 from service.settings import Settings
@@ -26,7 +27,7 @@ STOP_TIMEOUT = 20.0
 LOG_LINES = 5
 
 
-class TrialFailed(Exception):
+class TrialFailed(OperatorError):
     """The server did not start; the message holds the end of its log."""
 
 

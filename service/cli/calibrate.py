@@ -11,7 +11,6 @@ from service.cli.shared_options import (
     ConfigOption,
     DataDirOption,
     ModelsOption,
-    fail,
     plain_errors,
 )
 
@@ -54,9 +53,7 @@ def calibrate(
         from service.calibrate import photo
         from service.calibrate.calibrate import Job
         from service.calibrate.calibrate import calibrate as find
-        from service.calibrate.search import TooSlow
         from service.calibrate.thresholds import as_yaml
-        from service.calibrate.trial import TrialFailed
         from service.core.calibration import calibration_file, keep_calibration, this_machine
         from service.core.repository import Repository
         from service.settings import load_settings
@@ -67,10 +64,7 @@ def calibrate(
         machine = this_machine()
         typer.echo(f"calibrating {name} on {machine.cores} cores of {machine.processor}", err=True)
         job = Job(settings, name, data, slo_p95_ms / 1000, seconds)
-        try:
-            workers, found = find(job, lambda line: typer.echo(line, err=True))
-        except (TooSlow, TrialFailed) as error:
-            fail(str(error))
+        workers, found = find(job, lambda line: typer.echo(line, err=True))
         kept = keep_calibration(settings.data_dir, workers, name, found)
         path = output or calibration_file(settings.data_dir).with_name(f"{name}-autoscaling.yaml")
         path.parent.mkdir(parents=True, exist_ok=True)

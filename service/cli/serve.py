@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli.shared_options import ConfigOption, DataDirOption, ModelsOption, plain_errors
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from service.settings import Settings
 
 
 def serve(
@@ -18,6 +24,13 @@ def serve(
     port: Annotated[
         int | None,
         typer.Option(help="Port; 0 takes a free one. [env: POTOO_PORT]", show_default="8000"),
+    ] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port for gRPC, such as 8001; 0 takes a free one. [env: POTOO_GRPC_PORT]",
+            show_default="off",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
@@ -38,13 +51,18 @@ def serve(
     """
     with plain_errors():
         from observability.logging import configure_logging
-        from service.app import create_app
         from service.first_run import prepare
         from service.settings import load_settings
         from service.transport.http.server import run
 
         settings = load_settings(
-            config, host=host, port=port, workers=workers, models=models, data_dir=data_dir
+            config,
+            host=host,
+            port=port,
+            grpc_port=grpc_port,
+            workers=workers,
+            models=models,
+            data_dir=data_dir,
         )
         configure_logging(settings.observability)
         welcome = prepare(settings)
@@ -58,6 +76,8 @@ def serve(
 
         def on_ready(url: str) -> None:
             lines = [f"\nPotoo is ready:  {url}", f"  API docs:      {url}/docs"]
+            if address:
+                lines.append(f"  gRPC:          {address}")
             if welcome.token:
                 lines += [
                     f"  sign in now:   {url}/#token={welcome.token}",
@@ -66,4 +86,24 @@ def serve(
             with suppress(BrokenPipeError):  # nobody reads it, as in `potoo serve | head -1`
                 typer.echo("\n".join([*lines, ""]))
 
-        run(create_app, settings, on_ready)
+        with _grpc_port(settings) as (settings, address):
+            run(_make_app, settings, on_ready)
+
+
+@contextmanager
+def _grpc_port(settings: Settings) -> Iterator[tuple[Settings, str]]:
+    """Reserves the port for gRPC, if it is on; the settings with its number, and the address."""
+    if settings.grpc_port is None:
+        yield settings, ""
+        return
+    from service.transport.grpc.listening import reserved, target
+
+    with reserved(settings.host, settings.grpc_port) as port:
+        yield settings.model_copy(update={"grpc_port": port}), target(settings.host, port)
+
+
+def _make_app(settings: Settings) -> FastAPI:
+    """Imports what serves only where it is served: a supervisor of workers does not."""
+    from service.app import create_app
+
+    return create_app(settings)

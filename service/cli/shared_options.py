@@ -32,19 +32,8 @@ DataDirOption = Annotated[
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Turns the faults a user can mend into one line on standard error and exit status 1."""
-    from auth.keys import UnsafeKey
     from schemas.errors import NotReady, ServiceError
-    from service.core.graph_facts import CannotImport
-    from service.core.model_sources import CannotPull
-    from service.core.quantising import NotOptimised
-    from service.core.repository import ModelRefused
-    from service.core.serving_policy import PolicyRefused
-    from service.settings import SettingsError
-
-    mendable = (
-        *(SettingsError, ModelRefused, NotOptimised, UnsafeKey, OSError),
-        *(CannotImport, CannotPull, PolicyRefused),
-    )
+    from schemas.operator_error import OperatorError
 
     try:
         yield
@@ -58,7 +47,7 @@ def plain_errors() -> Iterator[None]:
         fail(f"{error} {reason(error)}" if error.__cause__ else str(error))
     except ServiceError as error:
         fail("; ".join(detail for _, detail in error.violations) or str(error))
-    except mendable as error:
+    except (OperatorError, OSError) as error:
         fail(str(error))
 
 

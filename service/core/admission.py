@@ -9,7 +9,7 @@ from schemas.errors import DeadlineExceeded, Overloaded
 from service.core.fair_queue import FairQueue, Priority
 
 Item = TypeVar("Item")
-MARGIN = 0.8
+MARGIN = 0.6
 """Of the time allowed, what may be foreseen to pass: a mean is no promise, and who is let in must
 be in time."""
 
@@ -24,7 +24,7 @@ class Pace:
         self._threads = max(1, threads)
         self._prepare = self.run = 0.0
         self._interval = 0.0
-        self._last_answer: float | None = None
+        self._last_left: float | None = None
 
     @property
     def own(self) -> float:
@@ -37,7 +37,7 @@ class Pace:
 
     @property
     def interval(self) -> float:
-        """From one answer to the next while items wait.
+        """From one item that is settled to the next while others wait.
 
         It holds whatever else takes time: the event loop under a storm of requests that are to be
         refused, other models, other processes. Before it is known, what the threads could do.
@@ -48,13 +48,16 @@ class Pace:
         """An item was prepared."""
         self._prepare = _smoothed(self._prepare, seconds)
 
-    def answered(self, count: int, seconds: float, now: float, *, do_others_wait: bool) -> None:
-        """A run of so many items took ``seconds`` and ended ``now``."""
+    def ran(self, count: int, seconds: float) -> None:
+        """So many items were run together."""
         self.run = _smoothed(self.run, seconds / count)
-        if self._last_answer is not None:
-            self._interval = _smoothed(self._interval, (now - self._last_answer) / count)
+
+    def left(self, now: float, *, do_others_wait: bool) -> None:
+        """An item is settled: answered, refused or dropped, since all of them stood in the way."""
+        if self._last_left is not None:
+            self._interval = _smoothed(self._interval, now - self._last_left)
         # A pause in which there was nothing to do says nothing.
-        self._last_answer = now if do_others_wait else None
+        self._last_left = now if do_others_wait else None
 
 
 def _smoothed(mean: float, value: float) -> float:

@@ -302,11 +302,9 @@ class Batcher(Generic[Raw, Ready, Answer]):
                     if self._is_worth_it(item):
                         self._run_batch([item])
             return
-        now = self._clock()
-        seconds = now - began
+        seconds = self._clock() - began
         with self._lock:
-            is_busy = bool(self._waiting)
-            self._pace.answered(len(items), seconds, now, do_others_wait=is_busy)
+            self._pace.ran(len(items), seconds)
         for item, answer in zip(items, answers, strict=True):
             waited = item.waited + began - item.prepared
             self._settle(item, Outcome(answer, waited, seconds))
@@ -327,6 +325,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
 
     def _settle(self, item: _Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
         item.raw = item.ready = None
+        with self._lock:
+            self._pace.left(self._clock(), do_others_wait=bool(self._waiting))
         self._loop.call_soon_threadsafe(self._answer, item, result)
 
     # On the event loop again.

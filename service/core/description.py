@@ -26,6 +26,12 @@ from service.core.registry import Version
 from service.core.rows import INPUT_DATATYPES
 from service.core.statistics import Duration
 
+SERVER = "potoo"
+EXTENSIONS = (
+    *("binary_tensor_data", "classification", "model_configuration"),
+    *("model_repository", "parameters", "schedule_policy", "statistics"),
+)
+"""Of the protocol; only what is offered."""
 BACKEND = "onnxruntime"
 
 

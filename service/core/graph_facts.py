@@ -13,6 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from schemas.models import Dtype, Layout
+from schemas.operator_error import OperatorError
 from service.core.onnx_engine import ONNX_TYPES
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsof
 MAX_SINGLE_FILE_BYTES = 2 * 2**30 - 2**20
 
 
-class CannotImport(Exception):
+class CannotImport(OperatorError):
     """The file is no model that can be served; the message says why, and what would help."""
 
 
@@ -224,9 +225,9 @@ def _external_files(model: onnx.ModelProto) -> set[str]:
     }
 
 
-def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
     """The graph, those inside branches and loops, and functions."""
-    waiting = [model.graph, *model.functions]
+    waiting: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
     while waiting:
         graph = waiting.pop()
         yield graph

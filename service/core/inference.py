@@ -5,10 +5,10 @@ The Open Inference Protocol in plain data; HTTP and gRPC put it on their wires.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from schemas.errors import InvalidTensor, Unsupported
+from schemas.errors import InvalidRequest, InvalidTensor, ModelNotFound, Unsupported
 from service.core.answer import ModelRef
 from service.core.fair_queue import Priority
 from service.core.tensors import Tensor, shown
@@ -20,6 +20,7 @@ MAX_TIMEOUT = 600.0
 """Seconds; longer ones are cut to it."""
 MAX_TENSORS = 64
 """Inputs or outputs that one request may name."""
+MAX_ID_CHARS = 4096
 _SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 _SHARED_MEMORY = "shared_memory_region"
 
@@ -91,6 +92,36 @@ def requested_output(name: str, parameters: Parameters) -> RequestedOutput:
     """
     refuse_shared_memory(parameters)
     return RequestedOutput(name, _whole("classification", parameters))
+
+
+def version_named(text: str) -> int:
+    """The version that a caller writes as a string.
+
+    Raises:
+        ModelNotFound: it is no number, so that there is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 18):
+        raise ModelNotFound
+    return int(text)
+
+
+def refuse_long_id(text: str) -> None:
+    """Raises ``InvalidRequest`` if an id, which is echoed, is too long."""
+    if len(text) > MAX_ID_CHARS:
+        raise InvalidRequest(f"The id has more than {MAX_ID_CHARS} characters.")
+
+
+def refuse_upload(parameters: Iterable[str]) -> None:
+    """Refuses what comes along with an order to load or unload a model.
+
+    Models come from the repository alone, with the settings of the server.
+
+    Raises:
+        Unsupported: a configuration or files are sent.
+    """
+    for name in parameters:
+        if name != "unload_dependents":
+            raise Unsupported(f"The parameter {shown(name)} is not supported.")
 
 
 def refuse_shared_memory(parameters: Parameters) -> None:

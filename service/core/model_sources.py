@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from schemas.models import Sha256
+from schemas.operator_error import OperatorError
 
 HUB = "https://huggingface.co"
 HUB_VARIABLE = "HF_ENDPOINT"
@@ -23,7 +24,7 @@ _HUB_SOURCE = re.compile(
 )
 
 
-class CannotPull(Exception):
+class CannotPull(OperatorError):
     """There is no such source, or what came from it is not what it should be."""
 
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import onnxruntime as ort
+from schemas.operator_error import OperatorError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 
 class Provider(StrEnum):
@@ -37,12 +41,14 @@ Chain = list[tuple[str, dict[str, str]]]
 """Providers in order of preference, as ``InferenceSession`` takes them."""
 
 
-class ProviderMissing(Exception):
+class ProviderMissing(OperatorError):
     """The provider that was asked for cannot be used here; the message is for the operator."""
 
 
 def installed() -> list[Provider]:
     """The providers of the ONNX Runtime that is installed."""
+    import onnxruntime as ort  # settings are read where nothing is run
+
     names = ort.get_available_providers()
     return [provider for provider in Provider if provider.onnx_name in names]
 

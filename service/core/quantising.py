@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, Accuracy, GoldenPrediction, GoldenSample, ModelManifest
+from schemas.operator_error import OperatorError
 from service.core.engine import Images
 from service.core.model import GOLDEN_FOLDER
 from service.core.onnx_engine import OnnxEngine
@@ -35,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
 
 
-class NotOptimised(Exception):
+class NotOptimised(OperatorError):
     """There is no faster version to be had. The message is for people."""
 
 

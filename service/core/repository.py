@@ -24,6 +24,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
+from schemas.operator_error import OperatorError
 from schemas.serving import POLICY_FILE, ServingPolicy
 from service.core.onnx_engine import ManifestMismatch
 
@@ -34,7 +35,7 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 """Name, time of change, size and inode of every file of a version: another one is another model."""
 
 
-class ModelRefused(Exception):
+class ModelRefused(OperatorError):
     """A model that cannot be served; the message names the folder and the field."""
 
 

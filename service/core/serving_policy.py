@@ -6,10 +6,11 @@ from collections.abc import Collection
 
 from pydantic import ValidationError
 
+from schemas.operator_error import OperatorError
 from schemas.serving import LATEST, MAX_HISTORY, Promotion, ServingPolicy
 
 
-class PolicyRefused(Exception):
+class PolicyRefused(OperatorError):
     """A policy cannot say that, or there is nothing to say; the message tells which."""
 
 

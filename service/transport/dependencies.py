@@ -14,10 +14,11 @@ from auth.grants import Grants
 from auth.limits import Allowance
 from auth.principal import Caller, Principal, Scope
 from observability.audit import AuditEvent
-from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
+from schemas.errors import RateLimited
 from service.core.classifier import Classifier
 from service.core.model_control import ModelControl
 from service.runtime import Runtime
+from service.transport.policy import admit, check_model
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
 SCOPE_DESCRIPTIONS = {
@@ -67,23 +68,19 @@ class Requires:
             NotReady: if it cannot be told whether the token was revoked.
         """
         identity, state = runtime_of(connection).identity, connection.scope["state"]
-        limiter = identity.limiter
-        try:
-            if limiter.is_on:
-                allowance = await _count_address(connection)
-            principal = await identity.authenticator.authenticate(_bearer_token(connection))
+        client = connection.scope.get("client")
+
+        def note(principal: Principal) -> None:
             state["principal"] = principal.name
-            if limiter.is_on:
-                await limiter.count_principal(principal.name, allowance)
-        except Unauthenticated:
-            identity.audit.record(AuditEvent.TOKEN_REFUSED)
-            raise
-        except RateLimited:
-            identity.audit.record(AuditEvent.RATE_LIMITED)
-            raise
-        if self.scope is not None and self.scope not in principal.scopes:
-            identity.audit.record(AuditEvent.SCOPE_DENIED, account=principal.name, scope=self.scope)
-            raise InsufficientScope(self.scope)
+
+        principal = await admit(
+            identity,
+            self.scope,
+            address=client[0] if client else "",
+            authorization=_authorization(connection),
+            allowance=_allowance(connection),
+            on_known=note,
+        )
         state["caller"] = principal
         return principal
 
@@ -102,7 +99,9 @@ async def limit_address(connection: HTTPConnection) -> None:
     identity = runtime_of(connection).identity
     if identity.limiter.is_on:
         try:
-            await _count_address(connection)
+            await identity.limiter.count_address(
+                caller_of(connection).address, _allowance(connection)
+            )
         except RateLimited:
             identity.audit.record(AuditEvent.RATE_LIMITED)
             raise
@@ -124,11 +123,7 @@ def require_model(connection: HTTPConnection, name: str) -> None:
     Raises:
         ModelForbidden: if the model of that name is none of them.
     """
-    principal = principal_of(connection)
-    if not principal.may_use(name):
-        audit = runtime_of(connection).identity.audit
-        audit.record(AuditEvent.MODEL_DENIED, account=principal.name, model=name)
-        raise ModelForbidden
+    check_model(runtime_of(connection).identity, principal_of(connection), name)
 
 
 def caller_of(connection: HTTPConnection) -> Caller:
@@ -162,23 +157,17 @@ PrincipalDep = Annotated[Principal, Depends(principal_of)]
 CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
-async def _count_address(connection: HTTPConnection) -> Allowance:
+def _allowance(connection: HTTPConnection) -> Allowance:
+    """Where rates are noted; the headers of the answer say what is left of them."""
     allowance = Allowance()
-    connection.scope["state"]["answer_headers"] = allowance.headers
-    limiter = runtime_of(connection).identity.limiter
-    await limiter.count_address(caller_of(connection).address, allowance)
+    if runtime_of(connection).identity.limiter.is_on:
+        connection.scope["state"]["answer_headers"] = allowance.headers
     return allowance
 
 
-def _bearer_token(connection: HTTPConnection) -> str:
-    values = [value for name, value in connection.scope["headers"] if name == b"authorization"]
-    if not values:
-        raise Unauthenticated
-    if len(values) > 1:
-        message = "More than one Authorization header."
-        raise Unauthenticated(message)
-    scheme, _, token = values[0].decode("latin-1").partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        message = "The Authorization header must be 'Bearer' and an access token."
-        raise Unauthenticated(message)
-    return str(token.strip(" "))
+def _authorization(connection: HTTPConnection) -> list[str]:
+    return [
+        value.decode("latin-1")
+        for name, value in connection.scope["headers"]
+        if name == b"authorization"
+    ]

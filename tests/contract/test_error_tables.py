@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+from grpc import StatusCode
 
 import schemas.errors
 from auth.lockout import SignInBlocked
@@ -29,6 +30,7 @@ from schemas.errors import (
 )
 from schemas.problem import Problem
 from service.settings import CompatibilitySettings
+from service.transport.grpc import errors as grpc_errors
 from service.transport.http.compat import torchserve
 from service.transport.http.compat.offered import manners
 from service.transport.http.errors import (
@@ -121,6 +123,44 @@ def test_the_status_says_whose_fault_it_is(kind: type[ServiceError]) -> None:
         assert status in {429, 503, 504}
     else:
         assert status == 500
+
+
+GRPC_FAULTS = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS, StatusCode.OK}
+GRPC_LATER = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE}
+
+
+def test_every_code_has_a_status_over_grpc() -> None:
+    assert set(grpc_errors.STATUS) == set(ErrorCode)
+
+
+@pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
+def test_the_status_over_grpc_says_whose_fault_it_is(kind: type[ServiceError]) -> None:
+    status = grpc_errors.STATUS[kind.code]
+    if issubclass(kind, CallerError):
+        assert status not in GRPC_FAULTS | GRPC_LATER, "clients send again by themselves"
+    elif issubclass(kind, CapacityError):
+        assert status in GRPC_LATER | {StatusCode.DEADLINE_EXCEEDED}
+    else:
+        assert status is StatusCode.INTERNAL
+
+
+def test_clients_do_not_send_again_by_themselves_what_a_full_queue_refused() -> None:
+    again = [code for code, found in grpc_errors.STATUS.items() if found is StatusCode.UNAVAILABLE]
+    assert again == [ErrorCode.NOT_READY]
+
+
+@pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
+def test_every_error_carries_its_code_over_grpc(kind: type[ServiceError]) -> None:
+    told = dict(grpc_errors.metadata(made(kind)))
+    assert told.pop("error-code") == kind.code
+    assert set(told) == ({"retry-after"} if STATUS[kind.code] in {429, 503} else set())
+    assert grpc_errors.words(made(kind)) == made(kind).detail
+
+
+def test_waiting_is_announced_in_whole_seconds_over_grpc() -> None:
+    for retry_after, announced in ((None, "1"), (0.2, "1"), (1, "1"), (4.1, "5")):
+        told = dict(grpc_errors.metadata(Overloaded(retry_after=retry_after)))
+        assert told["retry-after"] == announced
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)

@@ -12,7 +12,7 @@ from tests.repository import ROOT
 
 PROBLEM_TYPE = "application/problem+json"
 # Traces, source files, addresses, and the names of what we are built from.
-_INSIDES = re.compile(
+INSIDES = re.compile(
     r"traceback|\.pyc?\b|site-packages|0x[0-9a-f]{6}|"
     r"\b(?:pillow|pil|pydantic|starlette|fastapi|uvicorn|httptools|onnx\w*|numpy|sqlalchemy|sqlite\w*|"
     r"jose|argon2|python)\b|\w+(?:Error|Exception)\b",
@@ -28,7 +28,7 @@ def assert_tells_nothing(answer: httpx.Response) -> None:
     """No trace, path, library or product in headers or body."""
     assert not _PRODUCTS & set(answer.headers)
     for text in (answer.text, *answer.headers.values()):
-        assert not _INSIDES.search(text), text
+        assert not INSIDES.search(text), text
         assert str(ROOT) not in text
         assert tempfile.gettempdir() not in text
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.integration.accounts import add_person, bearer
+from tests.integration.raw_http import wait_until
 from tests.integration.tensors import (
     INFER,
     LENGTH,
@@ -266,7 +267,7 @@ def test_a_model_is_unloaded_and_loaded_again(tmp_path: Path) -> None:
             path = "/v2/repository/models/others"
             parameters = {"parameters": {"unload_dependents": True}}
             assert client.post(f"{path}/unload", json=parameters).status_code == 200
-            assert others() == [("1", "UNAVAILABLE")]
+            assert wait_until(lambda: others() == [("1", "UNAVAILABLE")])
             assert client.get("/v2/models/others/ready").status_code == 503
             assert client.post(f"{path}/load").status_code == 200
             assert others() == [("1", "READY")]

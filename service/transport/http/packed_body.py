@@ -6,8 +6,9 @@ from starlette.requests import Request
 
 from service.core.pool import WorkerPool
 from service.settings import LimitSettings
+from service.transport.budget import Hold
 from service.transport.dependencies import runtime_of
-from service.transport.http.body import Hold, content_encoding
+from service.transport.http.body import content_encoding
 from service.transport.http.compression import ENCODINGS, Decompressor
 from service.transport.http.uploads import Uploads
 

@@ -43,11 +43,15 @@ one that was refused: closing while bytes come in would reset it before our answ
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What the protocol needs to know; travels in uvicorn's lifespan state."""
+    """What the protocol needs to know; travels in uvicorn's lifespan state.
+
+    ``stopping`` is set when the server begins to drain.
+    """
 
     limits: LimitSettings
     metrics: Metrics
     manners: tuple[Manner, ...]
+    stopping: asyncio.Event
 
 
 class PotooProtocol(HttpToolsProtocol):

@@ -22,9 +22,9 @@ from observability.worker_metrics import (
     count_as,
     forget_gauges,
 )
-from service.process import tune
+from service.process import spare_the_collector, tune
 from service.settings import Settings
-from service.transport.http.protocol import PotooProtocol
+from service.transport.http.protocol import STATE_KEY, PotooProtocol, Wire
 
 BACKLOG = 2048
 TICKS_PER_SECOND = 10
@@ -41,8 +41,10 @@ class Server(uvicorn.Server):
         """Called once; the application's lifespan has started when it returns."""
         tune()
         await super().startup(sockets)
-        if self._on_ready and self.started:
-            self._on_ready()
+        if self.started:
+            spare_the_collector()
+            if self._on_ready:
+                self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second."""
@@ -58,11 +60,17 @@ class Server(uvicorn.Server):
                 await asyncio.sleep(1)
                 self.sweep()
 
+        self._tell_others()
         sweeping = asyncio.create_task(keep_sweeping())
         try:
             await super().shutdown(sockets)
         finally:
             sweeping.cancel()
+
+    def _tell_others(self) -> None:
+        """What is served beside HTTP drains at the same time, not after it."""
+        wire: Wire = self.lifespan.state[STATE_KEY]
+        wire.stopping.set()
 
     def sweep(self) -> None:
         """Ends connections that have lasted too long in one state."""

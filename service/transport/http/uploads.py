@@ -17,9 +17,10 @@ from schemas.errors import (
     Violation,
 )
 from service.settings import LimitSettings
+from service.transport.budget import Hold
 from service.transport.dependencies import runtime_of
 from service.transport.http.base64_text import decoded
-from service.transport.http.body import BodyReader, Hold
+from service.transport.http.body import BodyReader
 from service.transport.http.errors import escaped, violations_of
 from service.transport.http.multipart import Part, parse_form
 

@@ -52,7 +52,7 @@ async def test_what_is_in_time_is_taken() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit(*"abc")
-    tasks += await bench.submit("d", deadline=bench.now + 10)
+    tasks += await bench.submit("d", deadline=bench.now + 14)
     bench.pool.drain()
     assert await answers(*tasks) == list("ABCD")
 
@@ -69,7 +69,7 @@ async def test_another_caller_waits_for_a_turn_and_not_for_all() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit(*"abcdef")
-    other = bench.batcher.submit("z", bench.now + 5, owner="other")
+    other = bench.batcher.submit("z", bench.now + 9, owner="other")
     tasks.append(asyncio.create_task(other))
     await breathe()
     bench.pool.drain()
@@ -85,7 +85,7 @@ async def test_an_urgent_item_is_not_refused_for_the_sake_of_bulk() -> None:
         for item in "abcdef"
     ]
     await breathe()
-    urgent = bench.batcher.submit("z", bench.now + 5, priority=Priority.INTERACTIVE)
+    urgent = bench.batcher.submit("z", bench.now + 9, priority=Priority.INTERACTIVE)
     tasks.append(asyncio.create_task(urgent))
     await breathe()
     bench.pool.drain()
@@ -128,14 +128,45 @@ async def test_a_full_queue_is_told_before_anything_is_sent() -> None:
     assert bench.rejections == ["queue_full"]
 
 
-def test_the_pace_is_that_of_answers_while_others_wait() -> None:
+def test_the_pace_is_that_of_items_that_leave_while_others_wait() -> None:
     pace = Pace(threads=2)
     pace.prepared(1.0)
-    pace.answered(1, 1.0, now=10, do_others_wait=True)
+    pace.ran(4, 4.0)
     assert (pace.own, pace.interval) == (2.0, 1.0)
-    pace.answered(1, 1.0, now=13, do_others_wait=False)
+    pace.left(10, do_others_wait=True)
+    pace.left(13, do_others_wait=False)
     assert pace.interval == 3.0
-    pace.answered(1, 1.0, now=99, do_others_wait=True)  # there was nothing to do in between
+    pace.left(99, do_others_wait=True)  # there was nothing to do in between
     assert pace.interval == 3.0
-    pace.answered(4, 1.0, now=111, do_others_wait=True)
+    pace.left(102, do_others_wait=True)
     assert pace.interval == 3.0
+
+
+async def test_a_crowd_that_left_long_ago_does_not_make_the_next_one_wait() -> None:
+    bench = TimedBench()
+    await bench.learn()
+    crowd = await bench.submit(*"abcd")
+    bench.pool.step()
+    for call in crowd:
+        call.cancel()
+    await breathe()
+    bench.pool.drain()
+    bench.now += 1000
+    tasks = await bench.submit(*"efgh", deadline=bench.now + 40)
+    bench.pool.drain()
+    tasks += await bench.submit(*"ijkl", deadline=bench.now + 40)
+    bench.pool.drain()
+    assert await answers(*tasks) == list("EFGHIJKL")
+    assert bench.rejections == []
+
+
+async def test_images_that_cannot_be_read_do_not_make_good_ones_seem_slow() -> None:
+    bench = TimedBench()
+    await bench.learn()
+    for _ in range(20):
+        bad = await bench.submit(*["bad image"] * 9)
+        good = await bench.submit("good", deadline=bench.now + 40)
+        bench.pool.drain()
+        assert await answers(*good) == ["GOOD"]
+        await asyncio.gather(*bad, return_exceptions=True)
+    assert bench.rejections == []

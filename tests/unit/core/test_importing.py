@@ -30,7 +30,8 @@ def turned() -> onnx.ModelProto:
     shape = graph.graph.input[0].type.tensor_type.shape
     kind = graph.graph.input[0].type.tensor_type
     kind.elem_type = TensorProto.UINT8
-    for axis, size in zip(shape.dim, ("n", "h", "w", 3), strict=True):
+    sizes: tuple[int | str, ...] = ("n", "h", "w", 3)
+    for axis, size in zip(shape.dim, sizes, strict=True):
         axis.Clear()
         if isinstance(size, int):
             axis.dim_value = size

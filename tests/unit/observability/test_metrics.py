@@ -47,6 +47,7 @@ def metrics() -> Metrics:
     made.preset_errors(ErrorCode)
     made.build_info.labels("1.2.3").set(1)
     made.http("/v1/classify").requests("POST", 200).inc()
+    made.grpc("potoo.v1.ModelService/Predict").requests("OK").inc()
     made.model("colours", 1, "ab" * 32).predictions("http").inc()
     made.life("colours").ready.set(1)
     made.life("colours").state(1, "READY").set(1)

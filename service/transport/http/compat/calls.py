@@ -13,8 +13,8 @@ from service.core.description import metadata
 from service.core.fair_queue import Priority
 from service.core.inference import InferRequest
 from service.settings import LimitSettings
+from service.transport.budget import Hold
 from service.transport.dependencies import principal_of, require_model, runtime_of
-from service.transport.http.body import Hold
 from service.transport.http.compat import json_codec
 from service.transport.http.packed_body import json_cost, read_packed
 from service.transport.http.uploads import BASE64_SHARE, INLINE_JSON_BYTES, Uploads

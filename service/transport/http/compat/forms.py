@@ -19,8 +19,8 @@ from schemas.errors import (
     Violation,
 )
 from service.core.decoding import sniff
+from service.transport.budget import Hold
 from service.transport.http.base64_text import decoded
-from service.transport.http.body import Hold
 from service.transport.http.compat.calls import beside, limits_of, uploads_of
 from service.transport.http.errors import escaped
 from service.transport.http.multipart import parse_form

@@ -13,8 +13,8 @@ from auth.principal import Scope
 from schemas.classify import ClassifyOptions
 from schemas.compatibility import BestClasses
 from service.core.fair_queue import Priority
+from service.transport.budget import Hold
 from service.transport.dependencies import requires, runtime_of
-from service.transport.http.body import Hold
 from service.transport.http.compat.calls import classify, json_response, shares
 from service.transport.http.compat.declared import BINARY, CALL_ERRORS, TAG
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form

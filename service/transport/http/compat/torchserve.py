@@ -14,8 +14,8 @@ from auth.principal import Scope
 from schemas.classify import DEFAULT_TOP_K
 from schemas.compatibility import Ping, TorchServeError
 from schemas.errors import ErrorCode
+from service.transport.budget import Hold
 from service.transport.dependencies import RuntimeDep, requires
-from service.transport.http.body import Hold
 from service.transport.http.compat.calls import (
     classify,
     json_response,

@@ -6,8 +6,8 @@ from starlette.requests import Request
 
 from schemas.errors import PayloadTooLarge
 from service.settings import LimitSettings
+from service.transport.budget import Hold
 from service.transport.dependencies import runtime_of
-from service.transport.http.body import Hold
 from service.transport.http.packed_body import json_cost, read_packed
 from service.transport.http.uploads import INLINE_JSON_BYTES
 from service.transport.http.v2 import codec

@@ -22,6 +22,7 @@ from service.core.inference import (
     InferRequest,
     InferResponse,
     Parameters,
+    refuse_long_id,
     refuse_shared_memory,
     requested_output,
     schedule_of,
@@ -30,7 +31,6 @@ from service.core.tensors import Tensor, datatype_named, from_raw, from_values, 
 
 HEADER = "inference-header-content-length"
 SIZE = "binary_data_size"
-MAX_ID_CHARS = 4096
 Body = bytes | bytearray
 
 
@@ -196,8 +196,7 @@ def _id(document: dict[str, Any]) -> str:
     if document.get("id") is None:
         return ""
     found = _text(document, "id", "the request")
-    if len(found) > MAX_ID_CHARS:
-        raise InvalidRequest(f"The id has more than {MAX_ID_CHARS} characters.")
+    refuse_long_id(found)
     return found
 
 

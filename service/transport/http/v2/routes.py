@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import BaseModel, ValidationError
 
 from auth.principal import Scope
-from schemas.errors import InvalidRequest, ModelNotFound, NotReady, Unsupported
+from schemas.errors import InvalidRequest, NotReady
 from schemas.inference import (
     InferenceError,
     ModelConfig,
@@ -25,7 +25,8 @@ from schemas.inference import (
     StatisticsResponse,
 )
 from service import __version__
-from service.core.tensors import shown
+from service.core.description import EXTENSIONS, SERVER
+from service.core.inference import refuse_upload, version_named
 from service.transport.dependencies import (
     ClassifierDep,
     ModelsDep,
@@ -38,12 +39,6 @@ from service.transport.http.errors import TITLES
 from service.transport.http.json_body import MAX_JSON_BYTES
 from service.transport.http.uploads import Uploads
 
-NAME = "potoo"
-EXTENSIONS = [
-    *("binary_tensor_data", "classification", "model_configuration"),
-    *("model_repository", "parameters", "schedule_policy", "statistics"),
-]
-"""Of the protocol; only what is offered."""
 TAG = "inference"
 BODIES = (RepositoryIndexRequest, RepositoryChange)
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -74,9 +69,7 @@ def version_of(version: Annotated[str, Path(description="A whole number.")]) -> 
     Raises:
         ModelNotFound: it is no number, so that there is none.
     """
-    if not (version.isascii() and version.isdecimal() and len(version) <= 18):
-        raise ModelNotFound
-    return int(version)
+    return version_named(version)
 
 
 Version = Annotated[int, Depends(version_of)]
@@ -91,7 +84,7 @@ async def get_server_live() -> ServerLive:
 @health.get("/ready", responses=errors(503))
 async def get_server_ready(runtime: RuntimeDep) -> ServerReady:
     """Every model is warm and passed its last canary inference, and tokens can be checked."""
-    if not (runtime.identity.is_ready and all(runtime.classifier.readiness().values())):
+    if not runtime.is_ready:
         raise NotReady
     return ServerReady()
 
@@ -99,7 +92,7 @@ async def get_server_ready(runtime: RuntimeDep) -> ServerReady:
 @router.get("")
 async def get_server_metadata() -> ServerMetadataV2:
     """What answers here, and which extensions of the protocol it knows."""
-    return ServerMetadataV2(name=NAME, version=__version__, extensions=EXTENSIONS)
+    return ServerMetadataV2(name=SERVER, version=__version__, extensions=list(EXTENSIONS))
 
 
 @router.get("/", include_in_schema=False)
@@ -222,7 +215,7 @@ async def load_model(
     name: str, request: Request, models: ModelsDep, principal: PrincipalDep
 ) -> None:
     """Has a model served again that was unloaded, or looks at its folder anew."""
-    await _refuse_parameters(request)
+    refuse_upload((await _body_of(request, RepositoryChange)).parameters)
     require_model(request, name)
     await models.load(name, by=principal.name)
 
@@ -232,22 +225,9 @@ async def unload_model(
     name: str, request: Request, models: ModelsDep, principal: PrincipalDep
 ) -> None:
     """Stops serving a model, until it is loaded again; the default model stays."""
-    await _refuse_parameters(request)
+    refuse_upload((await _body_of(request, RepositoryChange)).parameters)
     require_model(request, name)
     await models.unload(name, by=principal.name)
-
-
-async def _refuse_parameters(request: Request) -> None:
-    """Models come from the repository alone, with the settings of the server.
-
-    Raises:
-        Unsupported: a configuration or files are sent along.
-    """
-    asked = await _body_of(request, RepositoryChange)
-    for name in asked.parameters:
-        if name != "unload_dependents":
-            message = f"The parameter {shown(name)} is not supported."
-            raise Unsupported(message)
 
 
 def _metadata(

@@ -1,0 +1,58 @@
+"""How many bytes of requests the process holds at a time, over all callers and transports."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from observability.metrics import Metrics
+from schemas.errors import Overloaded
+
+
+class BodyBudget:
+    """How many bytes of uploads the process holds at a time, over all callers."""
+
+    def __init__(self, capacity: int, metrics: Metrics) -> None:
+        self._free = capacity
+        self._metrics = metrics
+
+    def hold(self) -> Hold:
+        """A share of the budget, given back when its ``with`` block ends."""
+        return Hold(self)
+
+    def take(self, count: int) -> None:
+        """Raises ``Overloaded`` if the budget does not hold ``count`` more bytes."""
+        if count > self._free:
+            self._metrics.reject("body_budget")
+            message = "Too many uploads are being received."
+            raise Overloaded(message, retry_after=1)
+        self._free -= count
+
+    def give_back(self, count: int) -> None:
+        """What ``take`` took."""
+        self._free += count
+
+
+class Hold:
+    """One request's share of the budget."""
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self._budget = budget
+        self._held = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._budget.give_back(self._held)
+
+    def grow_to(self, count: int) -> None:
+        """Holds at least ``count`` bytes from now on."""
+        if count > self._held:
+            self._budget.take(count - self._held)
+            self._held = count

@@ -1,0 +1,90 @@
+"""One RPC: who calls, how long it may take, and what is noted of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from google.protobuf.message import Message
+
+from auth.limits import Allowance
+from auth.principal import Principal
+from observability.middleware import request_id
+from schemas.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    from grpc.aio import ServicerContext
+
+    from service.transport.grpc.errors import Metadata
+
+REQUEST_ID_KEY = "x-request-id"
+
+
+class Call:
+    """What the methods of our services are given beside the message."""
+
+    def __init__(self, context: ServicerContext[bytes, bytes]) -> None:
+        self._context = context
+        self._principal: Principal | None = None
+        self.began = time.perf_counter()
+        self.peer = context.peer()
+        self.address = _address(self.peer)
+        self.allowance = Allowance()
+        self.received = self.sent = 0
+        self.authorization: list[str] = []
+        given = ""
+        for key, value in context.invocation_metadata() or ():
+            text = value if isinstance(value, str) else value.decode("latin-1")
+            if key == "authorization":
+                self.authorization.append(text)
+            elif key == REQUEST_ID_KEY:
+                given = given or text
+        self.request_id = request_id(given.encode())
+
+    @property
+    def principal(self) -> Principal:
+        """Who calls, behind a method's scope."""
+        if self._principal is None:
+            raise Unauthenticated
+        return self._principal
+
+    @property
+    def name(self) -> str | None:
+        """The caller's name, if it is known."""
+        return self._principal.name if self._principal else None
+
+    def note(self, principal: Principal) -> None:
+        """Who it is."""
+        self._principal = principal
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds until the caller's deadline; None if there is none."""
+        left: float | None = self._context.time_remaining()
+        return left
+
+    async def read(self) -> bytes | None:
+        """The next message as it was sent; None at the end."""
+        message: object = await self._context.read()  # or a mark of the end
+        if not isinstance(message, bytes):
+            return None
+        self.received += len(message)
+        return message
+
+    async def write(self, message: Message) -> None:
+        """Sends a message of a stream."""
+        data = message.SerializeToString()
+        self.sent += len(data)
+        await self._context.write(data)
+
+    def metadata(self) -> Metadata:
+        """What every answer carries behind it."""
+        rates = tuple((name.decode(), value.decode()) for name, value in self.allowance.headers())
+        return ((REQUEST_ID_KEY, self.request_id), *rates)
+
+
+def _address(peer: str) -> str:
+    """The address in gRPC's ``ipv4:127.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000``."""
+    kind, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else ""

@@ -1,0 +1,141 @@
+"""``ModelInferRequest`` to what the core takes, and its answer to ``ModelInferResponse``.
+
+Raw and typed contents are taken, and raw ones are answered: clients read nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from schemas.errors import InvalidRequest, InvalidTensor
+from schemas.inference import Datatype
+from schemas.pb import open_inference_pb2 as pb
+from service.core.inference import (
+    MAX_TENSORS,
+    InferRequest,
+    InferResponse,
+    Parameters,
+    refuse_long_id,
+    refuse_shared_memory,
+    requested_output,
+    schedule_of,
+    version_named,
+)
+from service.core.tensors import (
+    DTYPES,
+    RAW_ONLY,
+    Tensor,
+    datatype_named,
+    from_raw,
+    from_values,
+    shown,
+    to_raw,
+)
+
+_FIELDS: dict[Datatype, str] = {
+    Datatype.BOOL: "bool_contents",
+    Datatype.INT8: "int_contents",
+    Datatype.INT16: "int_contents",
+    Datatype.INT32: "int_contents",
+    Datatype.INT64: "int64_contents",
+    Datatype.UINT8: "uint_contents",
+    Datatype.UINT16: "uint_contents",
+    Datatype.UINT32: "uint_contents",
+    Datatype.UINT64: "uint64_contents",
+    Datatype.FP32: "fp32_contents",
+    Datatype.FP64: "fp64_contents",
+    Datatype.BYTES: "bytes_contents",
+}
+"""Where the values of a type are in typed contents."""
+
+
+def read(message: pb.ModelInferRequest, timeout: float | None) -> InferRequest:
+    """The request in a message.
+
+    Args:
+        timeout: seconds that the caller waits; None if it did not say.
+
+    Raises:
+        InvalidRequest: it is not what the protocol has.
+        ModelNotFound: there can be no such version.
+        InvalidTensor: tensors and their contents do not belong together.
+        Unsupported: it needs an extension that is not offered.
+    """
+    refuse_long_id(message.id)
+    if max(len(message.inputs), len(message.outputs)) > MAX_TENSORS:
+        raise InvalidRequest(f"There are more than {MAX_TENSORS} tensors.")
+    priority, wanted = schedule_of(parameters(message.parameters))
+    return InferRequest(
+        message.model_name,
+        version_named(message.model_version) if message.model_version else None,
+        tuple(_inputs(message)),
+        tuple(requested_output(one.name, parameters(one.parameters)) for one in message.outputs),
+        id=message.id,
+        priority=priority,
+        timeout=min((one for one in (wanted, timeout) if one is not None), default=None),
+    )
+
+
+def write(response: InferResponse) -> pb.ModelInferResponse:
+    """The message for an answer."""
+    return pb.ModelInferResponse(
+        model_name=response.model.name,
+        model_version=str(response.model.version),
+        id=response.id,
+        outputs=[
+            pb.ModelInferResponse.InferOutputTensor(
+                name=tensor.name, datatype=tensor.datatype, shape=tensor.shape
+            )
+            for tensor in response.outputs
+        ],
+        raw_output_contents=[to_raw(tensor) for tensor in response.outputs],
+    )
+
+
+def parameters(given: Mapping[str, pb.InferParameter]) -> Parameters:
+    """The parameters of a request or a tensor; those that hold nothing are left out."""
+    found = {}
+    for name, parameter in given.items():
+        if choice := parameter.WhichOneof("parameter_choice"):
+            found[name] = getattr(parameter, choice)
+    return found
+
+
+def _inputs(message: pb.ModelInferRequest) -> Iterator[Tensor]:
+    raw = message.raw_input_contents
+    if raw and len(raw) != len(message.inputs):
+        raise InvalidTensor(
+            f"There are {len(message.inputs)} inputs and {len(raw)} raw_input_contents."
+        )
+    for place, one in enumerate(message.inputs):
+        refuse_shared_memory(parameters(one.parameters))
+        datatype = datatype_named(one.datatype)
+        if not raw:
+            yield _typed(one, datatype)
+        elif one.contents.ListFields():
+            raise InvalidTensor(f"The input {shown(one.name)} has both raw and typed contents.")
+        else:
+            yield from_raw(one.name, datatype, one.shape, raw[place])
+
+
+def _typed(one: pb.ModelInferRequest.InferInputTensor, datatype: Datatype) -> Tensor:
+    """A tensor from typed contents, without a Python object for each number."""
+    if datatype in RAW_ONLY:
+        message = f"{datatype} has no typed contents: send {shown(one.name)} in raw_input_contents."
+        raise InvalidTensor(message)
+    name = _FIELDS[datatype]
+    if any(field.name != name for field, _ in one.contents.ListFields()):
+        raise InvalidTensor(f"The values of {datatype} for {shown(one.name)} go into {name}.")
+    values = getattr(one.contents, name)
+    if datatype is Datatype.BYTES:
+        return from_values(one.name, datatype, one.shape, list(values))
+    found, dtype = np.array(values), DTYPES[datatype]
+    if found.size and dtype.itemsize < found.itemsize:
+        limits = np.iinfo(dtype)
+        if found.min() < limits.min or found.max() > limits.max:
+            raise InvalidTensor(
+                f"The input {shown(one.name)} has values that {datatype} cannot hold."
+            )
+    return from_raw(one.name, datatype, one.shape, found.astype(dtype, copy=False).tobytes())

@@ -1,0 +1,192 @@
+"""Every RPC comes through here: who may call, what is counted and logged, how errors leave.
+
+One handler for all methods instead of gRPC's registration and interceptors. Those run a method once
+its message was received and parsed; here a caller is known before one is read, and bytes that are
+no message are the caller's fault (gRPC answers ``UNKNOWN`` with the name of an exception). On the
+wire a unary method is a stream of one message, so reading it ourselves changes nothing for clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import TypeAlias
+
+import grpc
+from google.protobuf.message import Message
+from grpc import StatusCode
+from grpc.aio import ServicerContext
+
+from auth.principal import Scope
+from observability.logging import get_logger
+from observability.metrics import GrpcSeries, Metrics
+from schemas.errors import MethodNotAllowed, NotReady, Overloaded
+from service.identity import Identity
+from service.transport.grpc.call import Call
+from service.transport.grpc.errors import STATUS, Faults, metadata, words
+from service.transport.grpc.methods import OPEN, Method, Service, Stream, Unary, parsed, paths
+from service.transport.grpc.reading import Messages, Reader
+from service.transport.policy import admit
+
+UNMATCHED = "unmatched"
+ANONYMOUS_STREAMS = 256
+"""That may be open without a token: health watches and reflection."""
+Context = ServicerContext[bytes, bytes]
+Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
+Work = Callable[[Call], Awaitable[bytes]]
+
+
+class Gate(grpc.GenericRpcHandler):
+    """Finds the method of an RPC and runs it."""
+
+    def __init__(
+        self,
+        services: Iterable[Service],
+        identity: Identity,
+        reader: Reader,
+        metrics: Metrics,
+        faults: Faults,
+        *,
+        access_log: bool,
+    ) -> None:
+        self._identity, self._reader, self._metrics = identity, reader, metrics
+        self._faults = faults
+        self._anonymous = self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._log = get_logger("access").info if access_log else None
+        self._handlers = {
+            path: self._handler(path, method, kind)
+            for service in services
+            for path, method, kind in paths(service)
+        }
+        self._unmatched = self._handler(UNMATCHED, Stream(OPEN, _refuse), Message)
+
+    def alias(self, path: str, other: str) -> None:
+        """Answers at ``other`` as at ``path``."""
+        self._handlers[other] = self._handlers[path]
+
+    async def idle(self) -> None:
+        """Returns once nothing runs that needs a token."""
+        await self._idle.wait()
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """Called by gRPC for every RPC; nothing of it was received yet but its metadata."""
+        return self._handlers.get(handler_call_details.method, self._unmatched)
+
+    def _handler(self, path: str, method: Method, kind: type[Message]) -> Handler:
+        series = self._metrics.grpc(path.lstrip("/"))
+        if isinstance(method, Unary):
+            work: Work = partial(self._unary, method, kind)
+        else:
+            work = partial(self._stream, method)
+
+        async def run(_: object, context: Context) -> bytes:
+            return await self._run(path, series, method.scope, context, work)
+
+        async def stream(_: object, context: Context) -> None:
+            await run(_, context)
+
+        if isinstance(method, Unary):
+            return grpc.stream_unary_rpc_method_handler(run)
+        return grpc.stream_stream_rpc_method_handler(stream)
+
+    async def _run(
+        self, path: str, series: GrpcSeries, scope: Scope | None, context: Context, work: Work
+    ) -> bytes:
+        """One RPC; keeps its books whatever happens in it."""
+        call, code = Call(context), StatusCode.OK
+        self._metrics.rpcs_in_flight.inc()
+        try:
+            answer = await (work(call) if scope is OPEN else self._behind(scope, call, work))
+            context.set_trailing_metadata(call.metadata())
+        except asyncio.CancelledError:
+            # By the caller or at its deadline; work that waits is dropped with it.
+            code = StatusCode.DEADLINE_EXCEEDED if call.timeout == 0 else StatusCode.CANCELLED
+            raise
+        except grpc.aio.BaseError:
+            code = StatusCode.CANCELLED  # nobody is left to be answered
+            return b""
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the caller
+            fault = self._faults.told(error, call.request_id)
+            code = STATUS[fault.code]
+            await context.abort(code, words(fault), (*call.metadata(), *metadata(fault)))
+        else:
+            return answer
+        finally:
+            self._metrics.rpcs_in_flight.dec()
+            self._note(path, series, call, code)
+
+    async def _behind(self, scope: Scope, call: Call, work: Work) -> bytes:
+        """Runs what needs a token; refused once the server is being stopped."""
+        if self._reader.stopping.is_set():
+            raise NotReady("The server is being stopped.")
+        self._running += 1
+        self._idle.clear()
+        try:
+            await self._admit(scope, call)
+            return await work(call)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def _admit(self, scope: Scope, call: Call) -> None:
+        await admit(
+            self._identity,
+            scope,
+            address=call.address,
+            authorization=call.authorization,
+            allowance=call.allowance,
+            on_known=call.note,
+        )
+
+    async def _unary(self, method: Unary, kind: type[Message], call: Call) -> bytes:
+        with self._reader.budget.hold() as hold:
+            answer = await method.run(
+                parsed(kind, await self._reader.only(call, hold, method.max_bytes, method.check)),
+                call,
+            )
+            data = answer.SerializeToString()
+        call.sent += len(data)
+        return data
+
+    async def _stream(self, method: Stream, call: Call) -> bytes:
+        async def readmit() -> None:
+            if method.scope is not OPEN:
+                call.allowance.windows.clear()
+                await self._admit(method.scope, call)
+
+        messages = Messages(call, self._reader, method.max_bytes, method.check, readmit)
+        is_anonymous = method.scope is OPEN
+        if is_anonymous and self._anonymous >= ANONYMOUS_STREAMS:
+            raise Overloaded("Too many streams without a token are open.")
+        self._anonymous += is_anonymous
+        try:
+            await method.run(messages, call)
+        finally:
+            self._anonymous -= is_anonymous
+        return b""
+
+    def _note(self, path: str, series: GrpcSeries, call: Call, code: StatusCode) -> None:
+        seconds = time.perf_counter() - call.began
+        series.requests(code.name).inc()
+        series.duration.observe(seconds)
+        if self._log:
+            self._log(
+                "rpc",
+                rpc=path,
+                code=code.name,
+                ms=round(seconds * 1000, 2),
+                received=call.received,
+                sent=call.sent,
+                client=call.address or None,
+                principal=call.name,
+                request_id=call.request_id,
+            )
+
+
+async def _refuse(_: Messages, __: Call) -> None:
+    raise MethodNotAllowed("There is no method of that name.")

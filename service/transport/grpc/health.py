@@ -1,0 +1,113 @@
+"""``grpc.health.v1.Health``, which follows readiness, and server reflection.
+
+The messages are those of grpcio-health-checking. Its servicer is not used: it has no end for those
+who watch, so that they would hold up every stop of the server for all of the time it is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+
+from grpc_health.v1 import health_pb2 as pb
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from schemas.errors import NotFound, NotReady
+from service.transport.grpc.call import Call
+from service.transport.grpc.methods import OPEN, Service, Stream, Unary, parsed
+from service.transport.grpc.reading import Messages
+
+INTERVAL_SECONDS = 1.0
+_Status = pb.HealthCheckResponse
+REFLECTION = "/grpc.reflection.{}.ServerReflection/ServerReflectionInfo"
+"""By version: v1 is what v1alpha became, message for message."""
+ALSO_SERVED = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
+
+
+class Health:
+    """The status of our services, and of the server as a whole under the name ``""``."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = {"", *names}
+        self._is_ready = self._is_over = False
+        self._changed = asyncio.Event()
+
+    @property
+    def declared(self) -> Service:
+        """Its methods."""
+        descriptor = pb.DESCRIPTOR.services_by_name["Health"]
+        return descriptor, {
+            "Check": Unary(OPEN, self.check),
+            "List": Unary(OPEN, self.list),
+            "Watch": Stream(OPEN, self.watch),
+        }
+
+    async def follow(self, is_ready: Callable[[], bool]) -> None:
+        """Looks every second, for ever."""
+        while True:
+            self.set(is_ready=is_ready())
+            await asyncio.sleep(INTERVAL_SECONDS)
+
+    def set(self, *, is_ready: bool) -> None:
+        """From now on the status of everything."""
+        self._is_ready = is_ready
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def stop(self) -> None:
+        """Not serving, for good; those who watch are told and sent away."""
+        self._is_over = True
+        self.set(is_ready=False)
+
+    async def check(self, request: pb.HealthCheckRequest, _: Call) -> pb.HealthCheckResponse:
+        """The status of one service."""
+        if request.service not in self._names:
+            raise NotFound("There is no service of that name.")
+        return _Status(status=self._status(request.service))
+
+    async def list(self, _: pb.HealthListRequest, __: Call) -> pb.HealthListResponse:
+        """The status of every service."""
+        found = {name: _Status(status=self._status(name)) for name in self._names}
+        return pb.HealthListResponse(statuses=found)
+
+    async def watch(self, messages: Messages, call: Call) -> None:
+        """The status of one service whenever it changes."""
+        service = parsed(pb.HealthCheckRequest, await messages.only()).service
+        last = None
+        while True:
+            changed, status = self._changed, self._status(service)
+            if status != last:
+                await call.write(_Status(status=status))
+                last = status
+            if self._is_over:
+                raise NotReady("The server is being stopped.")
+            await changed.wait()
+
+    def _status(self, service: str) -> pb.HealthCheckResponse.ServingStatus:
+        if service not in self._names:
+            return _Status.SERVICE_UNKNOWN
+        return _Status.SERVING if self._is_ready else _Status.NOT_SERVING
+
+
+class Reflection:
+    """What may be called, for tools such as grpcurl."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._servicer = reflection.aio.ReflectionServicer(names)
+
+    @property
+    def declared(self) -> Service:
+        """Its method."""
+        descriptor = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
+        return descriptor, {"ServerReflectionInfo": Stream(OPEN, self.info)}
+
+    async def info(self, messages: Messages, call: Call) -> None:
+        """Answers every message."""
+
+        async def requests() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
+            while (data := await messages.next()) is not None:
+                with messages.held(data):
+                    yield parsed(reflection_pb2.ServerReflectionRequest, data)
+
+        async for answer in self._servicer.ServerReflectionInfo(requests(), None):
+            await call.write(answer)

@@ -1,0 +1,159 @@
+"""``inference.GRPCInferenceService``: the Open Inference Protocol, one message one answer."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from auth.principal import Scope
+from schemas.errors import ModelNotFound, NotReady, Unsupported
+from schemas.pb import open_inference_pb2 as pb
+from service.core.classifier import Classifier
+from service.core.inference import refuse_upload, version_named
+from service.runtime import Runtime
+from service.settings import LimitSettings
+from service.transport.grpc import codec, description
+from service.transport.grpc.call import Call
+from service.transport.grpc.errors import Faults
+from service.transport.grpc.methods import OPEN, Service, Stream, Unary
+from service.transport.grpc.shape import size_of
+from service.transport.grpc.streaming import InferStream
+from service.transport.policy import check_model
+
+PROTOCOL = "grpc"
+DESCRIPTOR = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+
+
+class InferenceService:
+    """Translates; the core answers."""
+
+    def __init__(self, runtime: Runtime, limits: LimitSettings, faults: Faults) -> None:
+        self._runtime, self._limits, self._faults = runtime, limits, faults
+
+    @property
+    def declared(self) -> Service:
+        """Its methods."""
+        read, write = Scope.MODELS_READ, Scope.MODELS_WRITE
+        sizes = (
+            self._limits.max_message_bytes,
+            partial(size_of, max_typed=self._limits.max_body_bytes),
+        )
+        return DESCRIPTOR, {
+            "ServerLive": Unary(OPEN, self.server_live),
+            "ServerReady": Unary(OPEN, self.server_ready),
+            "ModelReady": Unary(read, self.model_ready),
+            "ServerMetadata": Unary(read, self.server_metadata),
+            "ModelMetadata": Unary(read, self.model_metadata),
+            "ModelInfer": Unary(Scope.INFER, self.model_infer, *sizes),
+            "ModelStreamInfer": Stream(
+                Scope.INFER, InferStream(self.model_infer, self._faults), *sizes
+            ),
+            "ModelConfig": Unary(read, self.model_config),
+            "ModelStatistics": Unary(read, self.model_statistics),
+            "RepositoryIndex": Unary(read, self.repository_index),
+            "RepositoryModelLoad": Unary(write, self.load_model),
+            "RepositoryModelUnload": Unary(write, self.unload_model),
+        }
+
+    async def server_live(self, _: pb.ServerLiveRequest, __: Call) -> pb.ServerLiveResponse:
+        """The process answers."""
+        return pb.ServerLiveResponse(live=True)
+
+    async def server_ready(self, _: pb.ServerReadyRequest, __: Call) -> pb.ServerReadyResponse:
+        """Every model is warm and passed its last canary inference, and tokens can be checked."""
+        return pb.ServerReadyResponse(ready=self._runtime.is_ready)
+
+    async def model_ready(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
+        """Whether a model is warm and its canary passes; one that there is not is not ready."""
+        try:
+            version = _version(request.version)
+            self._check(call, self._classifier.metadata(request.name, version).name)
+            self._classifier.resolve(request.name, version)
+        except (ModelNotFound, NotReady):
+            return pb.ModelReadyResponse(ready=False)
+        return pb.ModelReadyResponse(ready=True)
+
+    async def server_metadata(
+        self, _: pb.ServerMetadataRequest, __: Call
+    ) -> pb.ServerMetadataResponse:
+        """What answers here, and which extensions of the protocol it knows."""
+        return description.server()
+
+    async def model_metadata(
+        self, request: pb.ModelMetadataRequest, call: Call
+    ) -> pb.ModelMetadataResponse:
+        """A model's tensors."""
+        found = self._classifier.metadata(request.name, _version(request.version))
+        self._check(call, found.name)
+        return description.metadata(found)
+
+    async def model_config(
+        self, request: pb.ModelConfigRequest, call: Call
+    ) -> pb.ModelConfigResponse:
+        """A model's configuration in Triton's words."""
+        found = self._classifier.config(request.name, _version(request.version))
+        self._check(call, found.name)
+        return description.config(found)
+
+    async def model_statistics(
+        self, request: pb.ModelStatisticsRequest, call: Call
+    ) -> pb.ModelStatisticsResponse:
+        """How often a model, or each of those that the caller may use, was asked."""
+        found = self._classifier.statistics(request.name or None, _version(request.version))
+        for one in found if request.name else ():
+            self._check(call, one.name)
+        return pb.ModelStatisticsResponse(
+            model_stats=[
+                description.statistics(one) for one in found if call.principal.may_use(one.name)
+            ]
+        )
+
+    async def repository_index(
+        self, request: pb.RepositoryIndexRequest, call: Call
+    ) -> pb.RepositoryIndexResponse:
+        """What lies in the repository and its state."""
+        if request.repository_name:
+            raise Unsupported("There is one repository, which has no name.")
+        return pb.RepositoryIndexResponse(
+            models=[
+                description.entry(one)
+                for one in self._classifier.index()
+                if call.principal.may_use(one.name) and (one.state == "READY" or not request.ready)
+            ]
+        )
+
+    async def load_model(
+        self, request: pb.RepositoryModelLoadRequest, call: Call
+    ) -> pb.RepositoryModelLoadResponse:
+        """Has a model served again that was unloaded, or looks at its folder anew."""
+        refuse_upload(request.parameters)
+        self._check(call, request.model_name)
+        await self._runtime.models.load(request.model_name, by=call.principal.name)
+        return pb.RepositoryModelLoadResponse()
+
+    async def unload_model(
+        self, request: pb.RepositoryModelUnloadRequest, call: Call
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Stops serving a model, until it is loaded again; the default model stays."""
+        refuse_upload(request.parameters)
+        self._check(call, request.model_name)
+        await self._runtime.models.unload(request.model_name, by=call.principal.name)
+        return pb.RepositoryModelUnloadResponse()
+
+    async def model_infer(self, message: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
+        """A model's raw output for tensors or for encoded images."""
+        request = codec.read(message, call.timeout)
+        del message
+        self._check(call, self._classifier.resolve(request.model, request.version).name)
+        answer = await self._classifier.infer(request, owner=call.principal.name, protocol=PROTOCOL)
+        return codec.write(answer)
+
+    @property
+    def _classifier(self) -> Classifier:
+        return self._runtime.classifier
+
+    def _check(self, call: Call, name: str) -> None:
+        check_model(self._runtime.identity, call.principal, name)
+
+
+def _version(text: str) -> int | None:
+    return version_named(text) if text else None

@@ -1,0 +1,56 @@
+"""``potoo.v1.ModelService``: an encoded image in, probabilities and names out."""
+
+from __future__ import annotations
+
+from auth.principal import Scope
+from schemas.classify import DEFAULT_TOP_K, MAX_TOP_K
+from schemas.errors import InvalidParameter, Violation
+from schemas.pb import potoo_pb2 as pb
+from service.core.inference import MAX_TIMEOUT
+from service.runtime import Runtime
+from service.settings import LimitSettings
+from service.transport.grpc.call import Call
+from service.transport.grpc.inference import PROTOCOL
+from service.transport.grpc.methods import SMALL_BYTES, Service, Unary
+from service.transport.policy import check_model
+
+DESCRIPTOR = pb.DESCRIPTOR.services_by_name["ModelService"]
+
+
+class ModelService:
+    """Translates; the core answers."""
+
+    def __init__(self, runtime: Runtime, limits: LimitSettings) -> None:
+        self._runtime, self._limits = runtime, limits
+
+    @property
+    def declared(self) -> Service:
+        """Its methods."""
+        max_bytes = self._limits.max_body_bytes + SMALL_BYTES
+        return DESCRIPTOR, {"Predict": Unary(Scope.CLASSIFY, self.predict, max_bytes)}
+
+    async def predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
+        """What is in this picture?"""
+        classifier, principal = self._runtime.classifier, call.principal
+        top_k = request.top_k if request.HasField("top_k") else DEFAULT_TOP_K
+        if not 1 <= top_k <= MAX_TOP_K:
+            fault = Violation("/top_k", f"it must be 1 to {MAX_TOP_K}")
+            raise InvalidParameter(violations=(fault,))
+        model, timeout = request.model or None, call.timeout
+        if principal.models is not None:
+            check_model(self._runtime.identity, principal, classifier.resolve(model).name)
+        ref, answer = await classifier.classify(
+            request.image_data,
+            model=model,
+            top_k=top_k,
+            timeout=None if timeout is None else min(timeout, MAX_TIMEOUT),
+            owner=principal.name,
+            protocol=PROTOCOL,
+        )
+        return pb.PredictResponse(
+            probabilities=[one.score for one in answer.predictions],
+            class_names=[one.label for one in answer.predictions],
+            model_name=ref.name,
+            model_version=ref.version,
+            abstained=answer.abstained,
+        )

@@ -1,0 +1,151 @@
+"""Messages within limits: bytes, time, and what all callers together may hold.
+
+A message is read once the caller is known, so that nobody sends megabytes without a token. gRPC
+collects the whole of it before we see a byte. So the number of messages that are collected from one
+connection at a time is bounded; what comes without a token is bounded by the time it may take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
+
+from schemas.errors import InvalidRequest, NotReady, PayloadTooLarge, UploadTimeout
+from service.settings import LimitSettings
+from service.transport.budget import BodyBudget, Hold
+from service.transport.grpc.call import Call
+
+ANONYMOUS_SECONDS = 5.0
+"""In which a message without a token must be there."""
+ANONYMOUS_IDLE_SECONDS = 60.0
+"""Between two messages of a stream without a token."""
+BYTES_PER_SECOND = 2**18
+"""A message may take its time-out plus a second for each of these that it may have."""
+
+
+class Reader:
+    """Reads single messages."""
+
+    def __init__(self, limits: LimitSettings, budget: BodyBudget, stopping: asyncio.Event) -> None:
+        """``stopping``: set when no further messages of streams are to be read."""
+        self.budget, self.stopping = budget, stopping
+        self._timeout = limits.body_timeout_seconds
+        self._at_a_time = max(1, limits.max_body_bytes_in_flight // limits.max_message_bytes)
+        self._turns: dict[str, tuple[asyncio.Semaphore, int]] = {}
+
+    async def only(
+        self, call: Call, hold: Hold, max_bytes: int, check: Callable[[bytes], int]
+    ) -> bytes:
+        """The message of a method that takes one.
+
+        Raises:
+            InvalidRequest: none came.
+            PayloadTooLarge, Overloaded: it is too large, or all of them together are.
+            UploadTimeout: it comes too slowly.
+        """
+        patience = ANONYMOUS_SECONDS
+        turn: AbstractAsyncContextManager[None] = nullcontext()
+        if call.name is not None:
+            patience = self._timeout + max_bytes / BYTES_PER_SECOND
+            turn = self._turn(call.peer)
+        async with turn:
+            try:
+                data = await asyncio.wait_for(call.read(), patience)
+            except TimeoutError:
+                raise UploadTimeout from None
+        if data is None:
+            raise InvalidRequest("The call has no message.")
+        take(data, hold, max_bytes, check)
+        return data
+
+    @asynccontextmanager
+    async def _turn(self, peer: str) -> AsyncIterator[None]:
+        """Waits while so many messages of a connection are being read already."""
+        turns, users = self._turns.get(peer, (None, 0))
+        turns = turns or asyncio.Semaphore(self._at_a_time)
+        self._turns[peer] = turns, users + 1
+        try:
+            async with turns:
+                yield
+        finally:
+            turns, users = self._turns.pop(peer)
+            if users > 1:
+                self._turns[peer] = turns, users - 1
+
+
+class Messages:
+    """The messages of a stream, one after the other."""
+
+    def __init__(
+        self,
+        call: Call,
+        reader: Reader,
+        max_bytes: int,
+        check: Callable[[bytes], int],
+        readmit: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``readmit``: looks at the caller again; raises if it may not go on."""
+        self._call, self._reader = call, reader
+        self._max_bytes, self._check, self._readmit = max_bytes, check, readmit
+
+    async def next(self) -> bytes | None:
+        """The next one; None at the end.
+
+        Raises:
+            NotReady: the server is being stopped.
+            UploadTimeout: nothing came for long, from a caller without a token.
+            Unauthenticated, InsufficientScope, RateLimited: the caller may not go on.
+        """
+        reading = asyncio.ensure_future(self._call.read())
+        stopping = asyncio.ensure_future(self._reader.stopping.wait())
+        patience = ANONYMOUS_IDLE_SECONDS if self._call.name is None else None
+        try:
+            await asyncio.wait(
+                (reading, stopping), timeout=patience, return_when=asyncio.FIRST_COMPLETED
+            )
+            if stopping.done() and not reading.done():
+                raise NotReady("The server is being stopped.")
+            if not reading.done():
+                raise UploadTimeout
+            data = reading.result()
+        finally:
+            reading.cancel()
+            stopping.cancel()
+        if data is not None:
+            await self._readmit()
+        return data
+
+    async def only(self) -> bytes:
+        """The message of a method that takes one and answers many; see ``Reader.only``."""
+        with self._reader.budget.hold() as hold:
+            return await self._reader.only(self._call, hold, self._max_bytes, self._check)
+
+    @contextmanager
+    def held(self, data: bytes) -> Iterator[None]:
+        """Counts a message as held while it is worked on.
+
+        Raises:
+            InvalidRequest, PayloadTooLarge, Overloaded: see ``Reader.only``.
+        """
+        with self._reader.budget.hold() as hold:
+            take(data, hold, self._max_bytes, self._check)
+            yield
+
+
+def take(data: bytes, hold: Hold, max_bytes: int, check: Callable[[bytes], int]) -> None:
+    """Looks at a message before it is parsed, and holds what it will take.
+
+    Raises:
+        PayloadTooLarge, Overloaded: it is too large, or all of them together are.
+        InvalidRequest: what ``check`` finds.
+    """
+    if len(data) > max_bytes:
+        raise PayloadTooLarge(f"A message of this method may have {max_bytes} bytes.")
+    hold.grow_to(len(data))
+    hold.grow_to(check(data))

@@ -1,0 +1,152 @@
+"""Starts and stops the gRPC server: in HTTP's process and event loop, on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import NamedTuple
+
+import grpc
+
+from observability.logging import get_logger
+from observability.metrics import Metrics
+from service.runtime import Runtime
+from service.settings import LimitSettings, Settings
+from service.transport.budget import BodyBudget
+from service.transport.grpc.errors import Faults
+from service.transport.grpc.gate import Gate
+from service.transport.grpc.health import ALSO_SERVED, REFLECTION, Health, Reflection
+from service.transport.grpc.inference import InferenceService
+from service.transport.grpc.listening import target
+from service.transport.grpc.predict import ModelService
+from service.transport.grpc.reading import Reader
+from service.transport.grpc.tls import credentials
+
+STREAMS_PER_CONNECTION = 100
+IDLE_MS = 300_000
+"""A connection without any RPC is closed after so long."""
+PING_MS = 60_000
+"""A silent peer is asked so often whether it still lives."""
+MIN_PING_MS = 20_000
+"""Peers that ask us more often are sent away."""
+LINGER_SECONDS = 0.5
+"""Before connections are closed at a stop; callers who are refused in that time go elsewhere."""
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings,
+    runtime: Runtime,
+    metrics: Metrics,
+    budget: BodyBudget,
+    stopping: asyncio.Event,
+) -> AsyncIterator[int]:
+    """Serves at ``settings.grpc_port``; gives the port, which differs if that is 0.
+
+    Once ``stopping`` is set, or the block ends, nothing new is accepted; what was accepted may take
+    ``settings.drain_seconds`` to be answered.
+
+    Raises:
+        SettingsError: certificate and key cannot be used.
+        OSError: the port cannot be listened on.
+    """
+    parts = _build(settings, runtime, metrics, budget, stopping)
+    server = parts.server
+    port = _listen(server, settings)
+    await server.start()
+    get_logger("server").info("grpc ready", port=port, tls=settings.grpc_tls_cert is not None)
+    following = asyncio.create_task(parts.health.follow(lambda: runtime.is_ready))
+    draining = asyncio.create_task(_drain(parts, settings.drain_seconds, stopping, following))
+    try:
+        yield port
+    finally:
+        stopping.set()
+        await draining
+
+
+class _Parts(NamedTuple):
+    server: grpc.aio.Server
+    gate: Gate
+    health: Health
+
+
+def _build(
+    settings: Settings,
+    runtime: Runtime,
+    metrics: Metrics,
+    budget: BodyBudget,
+    stopping: asyncio.Event,
+) -> _Parts:
+    limits, faults = settings.limits, Faults(metrics)
+    ours = [
+        InferenceService(runtime, limits, faults).declared,
+        ModelService(runtime, limits).declared,
+    ]
+    names = [*(descriptor.full_name for descriptor, _ in ours), *ALSO_SERVED]
+    health, reflection = Health(names), Reflection(names)
+    gate = Gate(
+        [*ours, health.declared, reflection.declared],
+        runtime.identity,
+        Reader(limits, budget, stopping),
+        metrics,
+        faults,
+        access_log=settings.observability.access_log,
+    )
+    gate.alias(REFLECTION.format("v1alpha"), REFLECTION.format("v1"))
+    server = grpc.aio.server(
+        handlers=[gate],
+        options=_options(limits),
+        # A stream that nobody sends on is worth no more than a silent connection.
+        maximum_concurrent_rpcs=limits.max_connections,
+    )
+    return _Parts(server, gate, health)
+
+
+def _options(limits: LimitSettings) -> list[tuple[str, int]]:
+    handshake_ms = round(limits.header_timeout_seconds * 1000)
+    return [
+        # The port is reserved by ``listening``, which tells apart our workers and other programs.
+        ("grpc.so_reuseport", 1),
+        ("grpc.max_receive_message_length", limits.max_message_bytes),
+        ("grpc.max_send_message_length", -1),  # our own answers
+        ("grpc.max_metadata_size", limits.max_header_bytes),
+        ("grpc.absolute_max_metadata_size", limits.max_header_bytes),
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+        ("grpc.server_handshake_timeout_ms", handshake_ms),
+        ("grpc.max_connection_idle_ms", IDLE_MS),
+        ("grpc.keepalive_time_ms", PING_MS),
+        ("grpc.keepalive_timeout_ms", handshake_ms),
+        ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_MS),
+    ]
+
+
+def _listen(server: grpc.aio.Server, settings: Settings) -> int:
+    address = target(settings.host, settings.grpc_port or 0)
+    secrets = credentials(settings)
+    try:
+        if secrets is None:
+            return server.add_insecure_port(address)
+        return server.add_secure_port(address, secrets)
+    except RuntimeError:  # gRPC's own words name its sources
+        raise OSError(f"cannot listen on {address} for gRPC") from None
+
+
+async def _drain(
+    parts: _Parts, grace: float, stopping: asyncio.Event, following: asyncio.Task[None]
+) -> None:
+    """Stops in two steps.
+
+    gRPC's own way cancels calls that arrive between its notice to the clients and their reading it:
+    ``CANCELLED``, which nobody sends again. So for a while whoever calls is told ``UNAVAILABLE``.
+    """
+    await stopping.wait()
+    until = time.monotonic() + grace
+    following.cancel()
+    parts.health.stop()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(grace):
+            await asyncio.sleep(LINGER_SECONDS)
+            await parts.gate.idle()
+    await parts.server.stop(max(0.0, until - time.monotonic()))

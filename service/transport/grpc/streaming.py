@@ -1,0 +1,101 @@
+"""``ModelStreamInfer``: many requests over one stream, answered in their order.
+
+What is wrong with one request is told in its answer, and the stream goes on. What ends it is a
+caller who may not go on, or a server that is being stopped; what was read is answered before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from schemas.errors import InsufficientScope, NotReady, ServiceError, Unauthenticated
+from schemas.pb import open_inference_pb2 as pb
+from service.core.inference import MAX_ID_CHARS
+from service.transport.grpc.call import Call
+from service.transport.grpc.errors import CODE_KEY, Faults, words
+from service.transport.grpc.methods import parsed
+from service.transport.grpc.reading import Messages
+
+IN_FLIGHT = 8
+"""Requests of one stream that are worked on at a time; more are read once one was answered."""
+_ASKS_FOR_FINAL = "triton_enable_empty_final_response"
+_IS_FINAL = "triton_final_response"
+
+Infer = Callable[[pb.ModelInferRequest, Call], Awaitable[pb.ModelInferResponse]]
+Answers = asyncio.Queue["asyncio.Task[pb.ModelStreamInferResponse] | None"]
+
+
+@dataclass(frozen=True, slots=True)
+class InferStream:
+    """Runs streams. ``infer`` answers one request."""
+
+    infer: Infer
+    faults: Faults
+
+    async def __call__(self, messages: Messages, call: Call) -> None:
+        """One stream, to its end."""
+        answers: Answers = asyncio.Queue()
+        slots = asyncio.Semaphore(IN_FLIGHT)
+        reading = asyncio.create_task(self._read(messages, call, answers, slots))
+        answer = None
+        try:
+            while (answer := await answers.get()) is not None:
+                await call.write(await answer)
+                slots.release()
+            await reading
+        finally:
+            # Of a caller who is gone: nobody waits for what is left.
+            reading.cancel()
+            while not answers.empty():
+                if (left := answers.get_nowait()) is not None:
+                    left.cancel()
+
+    async def _read(
+        self, messages: Messages, call: Call, answers: Answers, slots: asyncio.Semaphore
+    ) -> None:
+        """Reads until the end, and puts a None behind the last answer."""
+        try:
+            while True:
+                await slots.acquire()
+                try:
+                    data = await messages.next()
+                except (Unauthenticated, InsufficientScope, NotReady):
+                    raise
+                except ServiceError as error:
+                    work = self._refused(error, call)
+                else:
+                    if data is None:
+                        return
+                    work = self._answered(data, messages, call)
+                answers.put_nowait(asyncio.create_task(work))
+        finally:
+            answers.put_nowait(None)
+
+    async def _answered(
+        self, data: bytes, messages: Messages, call: Call
+    ) -> pb.ModelStreamInferResponse:
+        response = pb.ModelInferResponse()
+        try:
+            with messages.held(data):
+                request = parsed(pb.ModelInferRequest, data)
+                del data
+                response.id = request.id[:MAX_ID_CHARS]
+                wants_final = request.parameters[_ASKS_FOR_FINAL].bool_param
+                response = await self.infer(request, call)
+        except Exception as error:  # noqa: BLE001 - it belongs to this request alone
+            return self._told(error, response, call)
+        if wants_final:  # of each request there is one answer
+            response.parameters[_IS_FINAL].bool_param = True
+        return pb.ModelStreamInferResponse(infer_response=response)
+
+    async def _refused(self, error: ServiceError, call: Call) -> pb.ModelStreamInferResponse:
+        return self._told(error, pb.ModelInferResponse(), call)
+
+    def _told(
+        self, error: Exception, response: pb.ModelInferResponse, call: Call
+    ) -> pb.ModelStreamInferResponse:
+        fault = self.faults.told(error, call.request_id)
+        response.parameters[CODE_KEY].string_param = fault.code
+        return pb.ModelStreamInferResponse(error_message=words(fault), infer_response=response)

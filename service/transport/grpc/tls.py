@@ -1,0 +1,71 @@
+"""TLS from a certificate and a key on disk; a renewed pair is taken up without a restart."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from observability.logging import get_logger
+from service.settings import Settings, SettingsError
+
+
+def credentials(settings: Settings) -> grpc.ServerCredentials | None:
+    """What the server proves itself with; None if it serves without TLS.
+
+    Raises:
+        SettingsError: certificate and key cannot be read, or do not belong together.
+    """
+    certificate, key = settings.grpc_tls_cert, settings.grpc_tls_key
+    if certificate is None or key is None:
+        return None
+    pair = _Pair(certificate, key)
+    try:
+        first = pair.read()
+    except (OSError, ssl.SSLError) as error:
+        reason = getattr(error, "strerror", None) or "they are no certificate and its key"
+        raise SettingsError(f"grpc_tls_cert, grpc_tls_key: {reason}") from error
+    # gRPC takes None for "as before", which its types leave out.
+    fetch: Callable[[], Any] = pair.fetch
+    return grpc.dynamic_ssl_server_credentials(first, fetch, require_client_authentication=False)
+
+
+class _Pair:
+    """Two files, and when they changed last."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._certificate, self._key = certificate, key
+        self._seen = self._times()
+
+    def read(self) -> grpc.ServerCertificateConfiguration:
+        """Both of them.
+
+        Raises:
+            OSError, SSLError: they cannot be read, or do not belong together.
+        """
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
+        return grpc.ssl_server_certificate_configuration(
+            [(self._key.read_bytes(), self._certificate.read_bytes())]
+        )
+
+    def fetch(self) -> grpc.ServerCertificateConfiguration | None:
+        """Called by gRPC, on a thread of its own, for every connection; None: as before."""
+        times = self._times()
+        if times == self._seen:
+            return None
+        self._seen = times
+        try:
+            return self.read()
+        except (OSError, ssl.SSLError) as error:
+            reason = type(error).__name__
+            get_logger("grpc").error("certificate not renewed; going on", reason=reason)
+            return None
+
+    def _times(self) -> tuple[int, ...]:
+        try:
+            return tuple(path.stat().st_mtime_ns for path in (self._certificate, self._key))
+        except OSError:
+            return ()

@@ -1,0 +1,79 @@
+"""Who may call, how often, and which models: the rules that every transport keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from auth.limits import Allowance
+from auth.principal import Principal, Scope
+from observability.audit import AuditEvent
+from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
+from service.identity import Identity
+
+
+async def admit(
+    identity: Identity,
+    scope: Scope | None,
+    *,
+    address: str,
+    authorization: Sequence[str],
+    allowance: Allowance,
+    on_known: Callable[[Principal], object],
+) -> Principal:
+    """The caller: a bearer token that holds and has the scope, within the rate limits.
+
+    Args:
+        scope: None if any token will do.
+        address: of the connection, never what the caller claims.
+        authorization: what came under that name; there must be exactly one.
+        allowance: filled with what is left of the rates, also where the call is refused.
+        on_known: told who it is as soon as that is known, for the access log.
+
+    Raises:
+        Unauthenticated: no token, several, or one that does not hold.
+        InsufficientScope: it holds, but lacks the scope.
+        RateLimited: too many requests.
+        NotReady: if it cannot be told whether the token was revoked.
+    """
+    limiter = identity.limiter
+    try:
+        if limiter.is_on:
+            await limiter.count_address(address, allowance)
+        principal = await identity.authenticator.authenticate(_bearer_token(authorization))
+        on_known(principal)
+        if limiter.is_on:
+            await limiter.count_principal(principal.name, allowance)
+    except Unauthenticated:
+        identity.audit.record(AuditEvent.TOKEN_REFUSED)
+        raise
+    except RateLimited:
+        identity.audit.record(AuditEvent.RATE_LIMITED)
+        raise
+    if scope is not None and scope not in principal.scopes:
+        identity.audit.record(AuditEvent.SCOPE_DENIED, account=principal.name, scope=scope)
+        raise InsufficientScope(scope)
+    return principal
+
+
+def check_model(identity: Identity, principal: Principal, name: str) -> None:
+    """For callers that may use some models alone.
+
+    Raises:
+        ModelForbidden: if the model of that name is none of them.
+    """
+    if not principal.may_use(name):
+        identity.audit.record(AuditEvent.MODEL_DENIED, account=principal.name, model=name)
+        raise ModelForbidden
+
+
+def _bearer_token(values: Sequence[str]) -> str:
+    if not values:
+        raise Unauthenticated
+    if len(values) > 1:
+        message = "More than one Authorization header."
+        raise Unauthenticated(message)
+    scheme, _, token = values[0].strip(" ").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        message = "The Authorization header must be 'Bearer' and an access token."
+        raise Unauthenticated(message)
+    return token.strip(" ")

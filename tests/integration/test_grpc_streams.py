@@ -1,0 +1,152 @@
+"""``ModelStreamInfer``: order, faults of single requests, and what ends a stream."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+
+from schemas.pb import open_inference_pb2 as pb
+from service.transport.grpc.streaming import IN_FLIGHT
+from tests.integration.accounts import add_device, bearer
+from tests.integration.rpc import Client, connected, files, output_of, refused, tensor
+from tests.integration.tensors import images
+from tests.pictures import plain
+from tests.server import LiveServer
+from tests.tiny_model import SIDE
+
+
+@pytest.fixture(scope="module")
+def rpc(server: LiveServer) -> Iterator[Client]:
+    with connected(server, "infer") as client:
+        yield client
+
+
+def numbered(count: int) -> list[pb.ModelInferRequest]:
+    """Requests whose answers can be told apart."""
+    return [
+        tensor(np.full((1, 3, SIDE, SIDE), number / count, np.float32), id=str(number))
+        for number in range(count)
+    ]
+
+
+def test_answers_come_in_the_order_of_the_requests(rpc: Client) -> None:
+    count = 5 * IN_FLIGHT
+    answers = list(rpc.stream("ModelStreamInfer", numbered(count)))
+    assert [one.infer_response.id for one in answers] == [str(number) for number in range(count)]
+    for number, one in enumerate(answers):
+        assert not one.error_message
+        assert np.allclose(output_of(one.infer_response), 10 * number / count, atol=1e-5)
+
+
+def test_a_slow_request_does_not_change_the_order(rpc: Client) -> None:
+    big = files(plain(size=(1500, 1500)), id="slow")
+    answers = list(rpc.stream("ModelStreamInfer", [big, *numbered(3)]))
+    assert [one.infer_response.id for one in answers] == ["slow", "0", "1", "2"]
+
+
+def test_a_bad_request_is_told_and_the_stream_goes_on(rpc: Client) -> None:
+    bad = tensor(images(1), id="bad")
+    bad.inputs[0].name = "pixels"
+    gone = tensor(images(1), id="gone")
+    gone.model_name = "nope"
+    good = tensor(images(1), id="good")
+    requests = [good, bad, b"\xff", gone, b"\x2a\x00" * 10_000, good]
+    answers = list(rpc.stream("ModelStreamInfer", requests))
+    told = [
+        (one.infer_response.id, one.infer_response.parameters["error-code"].string_param)
+        for one in answers
+    ]
+    assert told == [
+        ("good", ""),
+        ("bad", "invalid_tensor"),
+        ("", "invalid_request"),
+        ("gone", "model_not_found"),
+        ("", "invalid_request"),
+        ("good", ""),
+    ]
+    for one in answers:
+        assert bool(one.error_message) == (not one.infer_response.raw_output_contents)
+
+
+def test_a_stream_may_stay_open_and_be_used_again(rpc: Client) -> None:
+    go_on = threading.Semaphore(1)
+
+    def requests() -> Iterator[pb.ModelInferRequest]:
+        for one in numbered(4):
+            go_on.acquire()
+            yield one
+
+    seen = []
+    for answer in rpc.stream("ModelStreamInfer", requests()):
+        seen.append(answer.infer_response.id)
+        go_on.release()
+    assert seen == ["0", "1", "2", "3"]
+
+
+def test_no_more_is_read_than_is_worked_on(server: LiveServer) -> None:
+    """A client that takes no answers is not read from for ever."""
+    sent = 0
+
+    def endless() -> Iterator[pb.ModelInferRequest]:
+        nonlocal sent
+        while not is_over.is_set():
+            sent += 1
+            yield tensor(images(32), id=str(sent))
+
+    is_over = threading.Event()
+    with connected(server, "infer") as client:
+        call = client.stream("ModelStreamInfer", endless())
+        first = [next(call).infer_response.id for _ in range(3)]
+        call.cancel()
+        is_over.set()
+    assert first == ["1", "2", "3"]
+    assert client.token
+
+
+def test_the_last_answer_is_marked_if_that_is_asked_for(rpc: Client) -> None:
+    asked = tensor(images(1))
+    asked.parameters["triton_enable_empty_final_response"].bool_param = True
+    (answer,) = rpc.stream("ModelStreamInfer", [asked])
+    assert answer.infer_response.parameters["triton_final_response"].bool_param
+    (answer,) = rpc.stream("ModelStreamInfer", [tensor(images(1))])
+    assert not answer.infer_response.parameters
+
+
+def test_a_stream_without_requests_ends_well(rpc: Client) -> None:
+    assert not list(rpc.stream("ModelStreamInfer", []))
+
+
+def test_a_caller_who_leaves_takes_the_work_along(rpc: Client, server: LiveServer) -> None:
+    call = rpc.stream("ModelStreamInfer", [tensor(images(64)) for _ in range(20)])
+    next(call)
+    call.cancel()
+    assert len(list(rpc.stream("ModelStreamInfer", numbered(2)))) == 2
+    assert "unexpected error" not in server.events()
+
+
+def test_a_token_that_is_revoked_ends_the_stream(server: LiveServer) -> None:
+    token = add_device(server, scopes=["infer"]).sign_in()["access_token"]
+    go_on = threading.Semaphore(1)
+
+    def requests() -> Iterator[pb.ModelInferRequest]:
+        for one in numbered(3):
+            go_on.acquire()
+            yield one
+
+    with connected(server, None) as nobody:
+        answers = Client(nobody.channel, token).stream("ModelStreamInfer", requests())
+        assert next(answers).infer_response.id == "0"
+        revoked = httpx.post(
+            f"{server.url}/v1/auth/revoke", data={"token": token}, headers=bearer(token)
+        )
+        assert revoked.status_code == 200
+        go_on.release()
+        with pytest.raises(grpc.RpcError) as caught:
+            next(answers)
+        assert refused(caught.value) == ("UNAUTHENTICATED", "unauthenticated")
+        go_on.release()
