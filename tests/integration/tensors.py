@@ -41,8 +41,8 @@ def in_bytes(
     data: bytes, shape: list[int], datatype: str = "FP32", **members: Any
 ) -> tuple[bytes, dict[str, str]]:
     """Body and header for one binary tensor."""
-    one = {"name": "image", "shape": shape, "datatype": datatype}
-    one |= {"parameters": {"binary_data_size": len(data)}}
+    one: dict[str, Any] = {"name": "image", "shape": shape, "datatype": datatype}
+    one["parameters"] = {"binary_data_size": len(data)}
     head = json.dumps({"inputs": [one]} | members).encode()
     return head + data, {LENGTH: str(len(head))}
 

@@ -64,6 +64,7 @@ def test_an_origin_that_is_named_may_call(shared: LiveServer, origin: str) -> No
     exposed = answer.headers["access-control-expose-headers"].lower()
     assert set(exposed.split(", ")) == {
         *("x-request-id", "server-timing", "retry-after"),
+        "inference-header-content-length",
         *("ratelimit", "ratelimit-policy", "www-authenticate"),
     }
 

@@ -1,0 +1,54 @@
+"""Tensors through real networks: what ONNX Runtime gives for the same file, in the graph's shape."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+
+from schemas.inference import Datatype
+from service.core.description import metadata
+from service.core.inference import InferRequest
+from service.core.tensors import Tensor
+from tests.repository import NAMES, SHARED, assemble
+from tests.tiny_model import served
+
+pytestmark = pytest.mark.skipif(
+    not (SHARED / "models").is_dir(), reason="the shared data is not beside this checkout"
+)
+
+
+def row_by_row(folder: Path, array: NDArray[Any]) -> NDArray[np.float32]:
+    """One item at a time, as a graph of batch 1 has to be asked."""
+    session = ort.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+    rows = [session.run(None, {taken.name: row[np.newaxis]})[0] for row in array]
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_raw_outputs_are_those_of_onnxruntime(tmp_path: Path, name: str) -> None:
+    folder = assemble(tmp_path, (name,)) / name / "1"
+
+    async def ask() -> tuple[Any, Any, NDArray[np.float32]]:
+        async with served(folder) as model:
+            told, spec = metadata(model), model.manifest.input
+            pixels = np.random.default_rng(0).integers(0, 256, (3, *spec.shape), np.uint8)
+            array = pixels if spec.dtype == "uint8" else pixels.astype(np.float32) / 255
+            tensor = Tensor(spec.name, Datatype(told.inputs[0].datatype), array)
+            request = InferRequest(name, inputs=(tensor,))
+            answer = await model.infer(request, time.monotonic() + 60, most=64)
+            return told, answer, row_by_row(folder, array)
+
+    told, answer, expected = asyncio.run(ask())
+    (output,) = answer.outputs
+    assert output.shape == expected.shape
+    assert told.outputs[0].shape == [-1, *expected.shape[1:]]
+    assert told.outputs[0].name == output.name
+    assert np.allclose(output.array, expected, rtol=1e-4, atol=1e-5)
