@@ -39,7 +39,8 @@ ENV PATH=/opt/potoo/bin:$PATH \
 USER 10001:10001
 WORKDIR /data
 VOLUME /data
-EXPOSE 8000
+# 8001 is for gRPC, where POTOO_GRPC_PORT=8001 turns it on.
+EXPOSE 8000 8001
 # Potoo drains for up to 25 seconds: give docker stop --time 30.
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=15s --retries=3 \

@@ -7,6 +7,8 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,15 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
+from service.transport.grpc.gate import ANONYMOUS_STREAMS
 from service.transport.grpc.methods import SMALL_BYTES
 from tests.integration.raw_http import wait_until
-from tests.integration.rpc import METHODS, connected, files, refused, tensor
+from tests.integration.rpc import METHODS, PATIENCE, Client, connected, files, refused, tensor
 from tests.integration.tensors import images
 from tests.pictures import RED, encoded, noise, plain
 from tests.server import LiveServer, serve
@@ -250,6 +255,30 @@ def test_a_full_queue_is_told_at_once_and_nobody_is_forgotten(small: LiveServer)
             counted = Counter(crowd.map(ask, range(128)))
         assert set(counted) == {"OK", "RESOURCE_EXHAUSTED/overloaded"}
         assert client.ask("Predict", picture)
+
+
+def test_streams_without_a_token_are_counted(small: LiveServer) -> None:
+    def watch(client: Client) -> Any:
+        call = HealthStub(client.channel).Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+        assert next(call).status == health_pb2.HealthCheckResponse.SERVING
+        return call
+
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connected(small, None)) for _ in range(4)]
+        calls = [watch(clients[number % 4]) for number in range(ANONYMOUS_STREAMS)]
+        assert refusal(lambda: watch(clients[0])) == ("RESOURCE_EXHAUSTED", "overloaded")
+        assert clients[0].ask("Check", health_pb2.HealthCheckRequest())
+        for call in calls:
+            call.cancel()
+        assert wait_until(lambda: _may(partial(watch, clients[1])))
+
+
+def _may(call: Callable[[], Any]) -> bool:
+    try:
+        call().cancel()
+    except grpc.RpcError:
+        return False
+    return True
 
 
 def test_rates_count_over_http_and_grpc_together(tmp_path: Path, colours: Path) -> None:

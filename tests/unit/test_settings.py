@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, SecretStr
@@ -141,6 +142,8 @@ def test_an_unknown_name_in_the_file_gets_a_guess_too(toml: Path) -> None:
         ('port = "http"', "port"),
         ("workers = 0", "workers"),
         ("host = 1", "host"),
+        ("grpc_port = 70000", "grpc_port"),
+        ("grpc_tls_cert = 'cert.pem'", "grpc_tls_key"),
         ("drain_seconds = -1", "drain_seconds"),
         ("drain_seconds = nan", "drain_seconds"),
         ("[limits]\nmax_pixels = 0", "limits.max_pixels"),
@@ -246,6 +249,24 @@ def test_every_setting_is_described_once_and_can_be_set_by_its_variable(
     assert load_settings() == default
     groups = [field for field, value in default if isinstance(value, BaseModel)]
     assert {name.split(".")[0] for name in names if "." in name} == set(groups)
+
+
+def test_grpc_is_off_unless_it_is_given_a_port() -> None:
+    assert load_settings().grpc_port is None
+    assert load_settings(grpc_port=0).grpc_port == 0
+
+
+@pytest.mark.parametrize("given", ["grpc_tls_cert", "grpc_tls_key"])
+def test_a_certificate_and_its_key_go_together(given: str) -> None:
+    alone: dict[str, Any] = {given: "file.pem"}
+    assert "grpc_tls_key: " in refused(**alone)
+    both = load_settings(grpc_tls_cert="cert.pem", grpc_tls_key="key.pem")
+    assert (both.grpc_tls_cert, both.grpc_tls_key) == (Path("cert.pem"), Path("key.pem"))
+
+
+def test_a_message_may_be_as_long_as_the_longest_upload() -> None:
+    limits = load_settings(limits={"max_body_bytes": 2**22, "max_batch_bytes": 2**21}).limits
+    assert limits.max_message_bytes == 2**22
 
 
 def test_workers_are_as_many_as_cores_unless_told() -> None:

@@ -55,6 +55,7 @@ async def serving(
     parts = _build(settings, runtime, metrics, budget, stopping)
     server = parts.server
     port = _listen(server, settings)
+    parts.health.set(is_ready=runtime.is_ready)
     await server.start()
     get_logger("server").info("grpc ready", port=port, tls=settings.grpc_tls_cert is not None)
     following = asyncio.create_task(parts.health.follow(lambda: runtime.is_ready))

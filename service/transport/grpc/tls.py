@@ -25,8 +25,9 @@ def credentials(settings: Settings) -> grpc.ServerCredentials | None:
     pair = _Pair(certificate, key)
     try:
         first = pair.read()
-    except (OSError, ssl.SSLError) as error:
-        reason = getattr(error, "strerror", None) or "they are no certificate and its key"
+    except OSError as error:
+        is_no_pair = isinstance(error, ssl.SSLError)  # which is an OSError too
+        reason = "they are no certificate and its key" if is_no_pair else error.strerror
         raise SettingsError(f"grpc_tls_cert, grpc_tls_key: {reason}") from error
     # gRPC takes None for "as before", which its types leave out.
     fetch: Callable[[], Any] = pair.fetch
@@ -44,7 +45,7 @@ class _Pair:
         """Both of them.
 
         Raises:
-            OSError, SSLError: they cannot be read, or do not belong together.
+            OSError: they cannot be read, or do not belong together.
         """
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
         return grpc.ssl_server_certificate_configuration(
@@ -59,7 +60,7 @@ class _Pair:
         self._seen = times
         try:
             return self.read()
-        except (OSError, ssl.SSLError) as error:
+        except OSError as error:  # SSLError is one
             reason = type(error).__name__
             get_logger("grpc").error("certificate not renewed; going on", reason=reason)
             return None
