@@ -18,10 +18,13 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas.models import ModelManifest
+from schemas.pb import open_inference_pb2 as pb
+from schemas.pb import potoo_pb2
 from service.core.preprocessing import Preprocessor
 from service.core.repository import read_labels, read_manifest
 from service.settings import BUNDLED_MODELS
 from tests.integration.drop_in import ALL_ON
+from tests.integration.rpc import Client, connected, output_of
 from tests.pictures import encoded, gradient, oriented
 from tests.server import serve
 from tests.tiny_model import image_limits, write_model
@@ -38,6 +41,7 @@ class Visit:
     """One photo, and what is needed to bring it through a door."""
 
     client: httpx.Client
+    rpc: Client
     manifest: ModelManifest
     labels: tuple[str, ...]
     photo: bytes
@@ -186,12 +190,35 @@ def predict_base64(visit: Visit) -> Shares:
     return _plain(visit, data={"image": visit.b64["b64"]})
 
 
-# A new way in belongs here: a function from a visit to probabilities. gRPC's come next.
+def grpc_predict(visit: Visit) -> Shares:
+    request = potoo_pb2.PredictRequest(image_data=visit.photo, model=visit.model, top_k=100)
+    answer = visit.rpc.ask("Predict", request)
+    return dict(zip(answer.class_names, answer.probabilities, strict=True))
+
+
+def grpc_image(visit: Visit) -> Shares:
+    request = pb.ModelInferRequest(model_name=visit.model)
+    one = request.inputs.add(name=visit.manifest.input.name, datatype="BYTES", shape=[1])
+    one.contents.bytes_contents.append(visit.photo)
+    return visit.calibrated(output_of(visit.rpc.ask("ModelInfer", request)))
+
+
+def grpc_tensor(visit: Visit) -> Shares:
+    tensor = visit.tensor
+    datatype = "UINT8" if tensor.dtype == np.uint8 else "FP32"
+    request = pb.ModelInferRequest(model_name=visit.model)
+    request.inputs.add(name=visit.manifest.input.name, datatype=datatype, shape=[1, *tensor.shape])
+    request.raw_input_contents.append(tensor.tobytes())
+    return visit.calibrated(output_of(visit.rpc.ask("ModelInfer", request)))
+
+
+# A new way in belongs here: a function from a visit to probabilities.
 DOORS: tuple[Callable[[Visit], Shares], ...] = (
     *(raw_body, multipart, base64_json, batch),
     *(v2_image, v2_tensor, v2_classification),
     *(v1_image, v1_tensor, tf_columns, tf_classify),
     *(torchserve, torchserve_form, predict_file, predict_base64),
+    *(grpc_predict, grpc_image, grpc_tensor),
 )
 PHOTOS: dict[str, Callable[[], bytes]] = {
     "a photo": (BUNDLED_MODELS / "everyday/1/golden/stop-sign.png").read_bytes,
@@ -210,23 +237,27 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def caller(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[httpx.Client]:
+def callers(
+    tmp_path_factory: pytest.TempPathFactory, repository: Path
+) -> Iterator[tuple[httpx.Client, Client]]:
+    """Over HTTP and over gRPC."""
     folder = tmp_path_factory.mktemp("doors")
     with (
-        serve(folder, models=repository, arguments=(), **ALL_ON) as live,
+        serve(folder, models=repository, arguments=("--grpc-port", "0"), **ALL_ON) as live,
         live.client(SCOPES) as client,
+        connected(live, SCOPES) as rpc,
     ):
-        yield client
+        yield client, rpc
 
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("photo", PHOTOS)
 def test_every_door_gives_the_same_answer(
-    caller: httpx.Client, repository: Path, photo: str, model: str
+    callers: tuple[httpx.Client, Client], repository: Path, photo: str, model: str
 ) -> None:
     folder = repository / model / "1"
     manifest = read_manifest(folder)
-    visit = Visit(caller, manifest, read_labels(folder, manifest), PHOTOS[photo]())
+    visit = Visit(*callers, manifest, read_labels(folder, manifest), PHOTOS[photo]())
     expected = raw_body(visit)
     best = next(iter(expected))
     for door in DOORS:

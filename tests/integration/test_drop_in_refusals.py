@@ -294,6 +294,7 @@ def test_each_door_is_counted_by_its_protocol(drop_in: LiveServer, door: httpx.C
     assert more == {
         "http": 0,
         "v2": 0,
+        "grpc": 0,
         "kserve_v1": 0,
         "tf_serving": 5,
         "torchserve": 1,
