@@ -290,16 +290,9 @@ def test_each_door_is_counted_by_its_protocol(drop_in: LiveServer, door: httpx.C
     door.put("/predictions/colours", content=plain())
     door.post("/predict", files={"image": plain()})
     after = counts()
-    more = {name: after[name] - before[name] for name in after}
-    assert more == {
-        "http": 0,
-        "v2": 0,
-        "grpc": 0,
-        "kserve_v1": 0,
-        "tf_serving": 5,
-        "torchserve": 1,
-        "predict": 1,
-    }
+    more = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    assert more == {"tf_serving": 5, "torchserve": 1, "predict": 1}
+    assert "kserve_v1" in after, "its series is there before it is called"
 
 
 def test_mixed_good_and_bad_calls_leave_the_memory_as_it_was(
