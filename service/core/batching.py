@@ -24,41 +24,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
 from service.core.admission import Admission, Pace
+from service.core.batch_item import Answer, Item, Outcome, Raw, Ready
 from service.core.batch_policy import BatchPolicy
 from service.core.fair_queue import FairQueue, Priority
 from service.core.pool import SlowWork, WorkerPool
 
-Raw = TypeVar("Raw")
-Ready = TypeVar("Ready")
-Answer = TypeVar("Answer")
 SLOW_CAPACITY = 8
 """Slow items that one model holds; more are refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[Answer]):
-    """One item's answer; ``queue_seconds`` it waited, ``run_seconds`` its batch took."""
-
-    answer: Answer
-    queue_seconds: float
-    run_seconds: float
-
-
-@dataclass(slots=True, eq=False)
-class _Item(Generic[Raw, Ready, Answer]):
-    raw: Raw | None
-    future: asyncio.Future[Outcome[Answer]]
-    deadline: float
-    accepted: float
-    ready: Ready | None = None
-    waited: float = 0.0
-    prepared: float = 0.0
 
 
 class Batcher(Generic[Raw, Ready, Answer]):
@@ -88,10 +65,10 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._prepare, self._run = prepare, run
         self._on_depth, self._on_reject = on_depth, on_reject
         self._clock = clock
-        self._waiting: FairQueue[_Item[Raw, Ready, Answer]] = FairQueue()
+        self._waiting: FairQueue[Item[Raw, Ready, Answer]] = FairQueue()
         self._pace = Pace(pool.size)
         self._admission = Admission(self._waiting, policy.queue_capacity, self._pace, on_reject)
-        self._ready: deque[_Item[Raw, Ready, Answer]] = deque()
+        self._ready: deque[Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()
         self._mates = 0
         self._running = 0
@@ -177,13 +154,13 @@ class Batcher(Generic[Raw, Ready, Answer]):
 
     def _accept(
         self, raws: Sequence[Raw], deadline: float, owner: str, priority: Priority
-    ) -> list[_Item[Raw, Ready, Answer]]:
+    ) -> list[Item[Raw, Ready, Answer]]:
         """Admission: all of them, or an error."""
         now = self._clock()
         self.admit(deadline - now, owner=owner, priority=priority, count=len(raws))
         self._loop = asyncio.get_running_loop()
-        items: list[_Item[Raw, Ready, Answer]] = [
-            _Item(raw, self._loop.create_future(), deadline, now) for raw in raws
+        items: list[Item[Raw, Ready, Answer]] = [
+            Item(raw, self._loop.create_future(), deadline, now) for raw in raws
         ]
         with self._lock:
             for item in items:
@@ -199,7 +176,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if self._is_closing and not self._depth:
             self._drained.set()
 
-    def _expire(self, *items: _Item[Raw, Ready, Answer]) -> None:
+    def _expire(self, *items: Item[Raw, Ready, Answer]) -> None:
         late = [item for item in items if not item.future.done()]
         if late:
             self._on_reject("deadline")
@@ -216,13 +193,13 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._prepare_one(item, may_be_slow=False)
         self._run_due()
 
-    def _slow_step(self, item: _Item[Raw, Ready, Answer]) -> None:
+    def _slow_step(self, item: Item[Raw, Ready, Answer]) -> None:
         with self._lock:
             self._slow -= 1
         self._prepare_one(item, may_be_slow=True)
         self._run_due()
 
-    def _prepare_one(self, item: _Item[Raw, Ready, Answer], *, may_be_slow: bool) -> None:
+    def _prepare_one(self, item: Item[Raw, Ready, Answer], *, may_be_slow: bool) -> None:
         if not self._is_worth_it(item):
             return
         item.waited = self._clock() - item.accepted
@@ -243,7 +220,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
                     self._mates = len(self._waiting)
                 self._ready.append(item)
 
-    def _put_off(self, item: _Item[Raw, Ready, Answer]) -> None:
+    def _put_off(self, item: Item[Raw, Ready, Answer]) -> None:
         """Hands an item over to the slow lane, if there is room."""
         with self._lock:
             has_room = self._slow < SLOW_CAPACITY
@@ -262,7 +239,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             with self._lock:
                 self._running -= 1
 
-    def _next_batch(self) -> list[_Item[Raw, Ready, Answer]]:
+    def _next_batch(self) -> list[Item[Raw, Ready, Answer]]:
         policy = self._policy
         with self._lock:
             if not self._ready or self._running >= policy.instances:
@@ -287,7 +264,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
     def _look_again_in(self, seconds: float) -> None:
         self._loop.call_later(seconds, self._pool.submit, self._run_due)
 
-    def _run_batch(self, items: list[_Item[Raw, Ready, Answer]]) -> None:
+    def _run_batch(self, items: list[Item[Raw, Ready, Answer]]) -> None:
         began = self._clock()
         try:
             answers = self._run([item.ready for item in items])  # type: ignore[misc]
@@ -309,7 +286,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             waited = item.waited + began - item.prepared
             self._settle(item, Outcome(answer, waited, seconds))
 
-    def _is_worth_it(self, item: _Item[Raw, Ready, Answer]) -> bool:
+    def _is_worth_it(self, item: Item[Raw, Ready, Answer]) -> bool:
         """Whether somebody still waits for the item; if not, it is settled here.
 
         While others wait, neither is one begun that would be late: its time is better spent on
@@ -323,7 +300,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             return False
         return True
 
-    def _settle(self, item: _Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
+    def _settle(self, item: Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
         item.raw = item.ready = None
         with self._lock:
             self._pace.left(self._clock(), do_others_wait=bool(self._waiting))
@@ -331,7 +308,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
 
     # On the event loop again.
 
-    def _answer(self, item: _Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
+    def _answer(self, item: Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
         self._count(-1)
         if item.future.done():
             return

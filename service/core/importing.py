@@ -30,6 +30,7 @@ from schemas.models import (
     ShorterSide,
     Squash,
 )
+from service.core.checks import GOLDEN_FOLDER
 from service.core.graph_facts import (
     CannotImport,
     InputFacts,
@@ -40,7 +41,6 @@ from service.core.graph_facts import (
     output_facts,
 )
 from service.core.image_limits import ImageLimits
-from service.core.model import GOLDEN_FOLDER
 from service.core.onnx_engine import ManifestMismatch, OnnxEngine
 from service.core.postprocessing import probabilities, top_k
 from service.core.preprocessing import Preprocessor

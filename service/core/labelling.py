@@ -8,7 +8,7 @@ from typing import cast
 
 from schemas.models import ModelManifest
 from service.core.answer import Classification, ImageFacts, Prediction, Timing
-from service.core.batching import Outcome
+from service.core.batch_item import Outcome
 from service.core.preprocessing import PreparedImage
 from service.core.runner import Answer
 

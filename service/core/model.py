@@ -18,25 +18,21 @@ import numpy as np
 
 from observability.metrics import ModelSeries
 from schemas.errors import InvalidRequest, ServiceError
-from schemas.models import GoldenSample, ModelInfo, ModelManifest, ModelSummary
+from schemas.models import ModelInfo, ModelManifest, ModelSummary
 from service.core.answer import Classification, ModelRef
+from service.core.batch_item import Outcome
 from service.core.batch_policy import BatchPolicy
-from service.core.batching import Batcher, Outcome
+from service.core.batching import Batcher
+from service.core.checks import Checks
 from service.core.engine import Engine
 from service.core.fair_queue import Priority
 from service.core.inference import InferRequest, InferResponse
 from service.core.labelling import in_words
-from service.core.onnx_engine import ManifestMismatch
 from service.core.pool import WorkerPool
-from service.core.postprocessing import probabilities
 from service.core.preprocessing import Preprocessor
 from service.core.rows import check_outputs, outputs_of, rows_of
 from service.core.runner import Answer, Job, Prepared, Runner
 from service.core.statistics import Course, ModelStatistics
-
-GOLDEN_FOLDER = "golden"
-_SUM_TOLERANCE = 0.02
-_CANARY_TOLERANCE = 1e-2
 
 
 class Model:
@@ -57,8 +53,8 @@ class Model:
         self.ref = ModelRef(manifest.name, manifest.version)
         self.is_ready = False
         self.statistics = ModelStatistics()
-        self._folder, self._engine, self._pool = folder, engine, pool
-        self._preprocess, self._series = preprocessor, series
+        self._engine, self._pool, self._series = engine, pool, series
+        self._checks = Checks(folder, manifest, len(labels), preprocessor, engine)
         runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics)
         limit = engine.max_batch_size
         # A fixed batch costs the same however full it is.
@@ -195,33 +191,9 @@ class Model:
         """Runs the model, and refuses it if its answers do not fit the manifest. Blocks.
 
         Raises:
-            ManifestMismatch: naming the field.
-            ServiceError: if the model cannot run at all.
+            ManifestMismatch, ServiceError: see ``Checks.warm_up``.
         """
-        manifest = self.manifest
-        noise = np.random.default_rng(0).integers(0, 256, manifest.input.shape, np.uint8)
-        self._canary_input = noise[np.newaxis].astype(manifest.input.dtype)
-        output_NK = self._engine.run(self._canary_input)
-        self._canary_output = probabilities(output_NK, manifest.output, manifest.temperature)
-        expected = len(self.labels) + manifest.output.label_offset
-        if output_NK.shape[1] != expected:
-            raise ManifestMismatch(
-                "labels",
-                f"{len(self.labels)} labels and label_offset {manifest.output.label_offset} make "
-                f"{expected} classes, but the graph gives {output_NK.shape[1]}",
-            )
-        sums_to_one = bool(
-            (output_NK >= 0).all() and abs(float(output_NK.sum()) - 1) < _SUM_TOLERANCE
-        )
-        if sums_to_one != (manifest.output.kind == "probabilities"):
-            found = "sums to 1, as" if sums_to_one else "does not sum to 1, as do"
-            raise ManifestMismatch(
-                "output.kind",
-                f"is {manifest.output.kind}, but the graph's answer {found} probabilities",
-            )
-        for number, sample in enumerate(manifest.golden):
-            if reason := self._golden_fault(sample):
-                raise ManifestMismatch(f"golden[{number}]", reason)
+        self._checks.warm_up()
         self._series.info.set(1)
         self.set_ready(ready=True)
 
@@ -231,7 +203,7 @@ class Model:
         It goes through the workers, so a stuck pool is noticed too.
         """
         try:
-            passed = await asyncio.wait_for(self._pool.run(self._passes_canary), timeout)
+            passed = await asyncio.wait_for(self._pool.run(self._checks.passes_canary), timeout)
         except TimeoutError:
             passed = False
         self.set_ready(ready=passed)
@@ -309,39 +281,6 @@ class Model:
         if answer.abstained:
             self._series.abstentions.inc()
         return answer
-
-    # On the pool's threads from here on.
-
-    def _passes_canary(self) -> bool:
-        manifest = self.manifest
-        try:
-            output_NK = self._engine.run(self._canary_input)
-            now = probabilities(output_NK, manifest.output, manifest.temperature)
-        except ServiceError:
-            return False
-        return bool(np.abs(now - self._canary_output).max() <= _CANARY_TOLERANCE)
-
-    def _golden_fault(self, sample: GoldenSample) -> str | None:
-        """Why the stored answer is not given any more; None if it is."""
-        try:
-            image = self._preprocess((self._folder / GOLDEN_FOLDER / sample.file).read_bytes())
-        except OSError:
-            return f"{sample.file} cannot be read"
-        except ServiceError as error:
-            return f"{sample.file}: {error.detail}"
-        output_NK = self._engine.run(image.tensor[np.newaxis])
-        shares_K = probabilities(output_NK, self.manifest.output, self.manifest.temperature)[0]
-        for expected in sample.predictions:
-            index = expected.index - self.manifest.output.label_offset
-            if not 0 <= index < shares_K.size:
-                return f"{sample.file}: there is no class {expected.index}"
-            score = float(shares_K[index])
-            if abs(score - expected.score) > sample.tolerance:
-                return (
-                    f"{sample.file}: class {expected.index} scores {score:.4f}, "
-                    f"not {expected.score:.4f} within {sample.tolerance}"
-                )
-        return None
 
 
 def _seconds_of(outcome: Outcome[Answer]) -> float:

@@ -11,8 +11,8 @@ from pathlib import Path
 import onnxruntime as ort
 
 from schemas.models import MANIFEST_FILE, MODEL_FILE
+from service.core.checks import GOLDEN_FOLDER
 from service.core.image_limits import ImageLimits
-from service.core.model import GOLDEN_FOLDER
 from service.core.onnx_engine import OnnxEngine
 from service.core.preprocessing import Preprocessor
 from service.core.publishing import drafting

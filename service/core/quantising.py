@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, Accuracy, GoldenPrediction, GoldenSample, ModelManifest
 from schemas.operator_error import OperatorError
+from service.core.checks import GOLDEN_FOLDER
 from service.core.engine import Images
-from service.core.model import GOLDEN_FOLDER
 from service.core.onnx_engine import OnnxEngine
 from service.core.postprocessing import probabilities
 from service.core.preprocessing import Preprocessor

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 
 from schemas.errors import InvalidImage
+from service.core.batch_item import Outcome
 from service.core.batch_policy import BatchPolicy
-from service.core.batching import Batcher, Outcome
+from service.core.batching import Batcher
 from service.core.pool import Job, SlowWork, WorkerPool
 
 LATER = 1000.0

@@ -1,0 +1,98 @@
+"""Whether a model does what its manifest says: at warm-up all of it, later its canary alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from schemas.errors import ServiceError
+from schemas.models import GoldenSample, ModelManifest
+from service.core.engine import Engine
+from service.core.onnx_engine import ManifestMismatch
+from service.core.postprocessing import probabilities
+from service.core.preprocessing import Preprocessor
+
+GOLDEN_FOLDER = "golden"
+_SUM_TOLERANCE = 0.02
+_CANARY_TOLERANCE = 1e-2
+
+
+class Checks:
+    """Of one version. Blocks, on any thread."""
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: ModelManifest,
+        classes: int,
+        preprocessor: Preprocessor,
+        engine: Engine,
+    ) -> None:
+        """``classes``: how many labels there are."""
+        self._folder, self._manifest, self._classes = folder, manifest, classes
+        self._preprocess, self._engine = preprocessor, engine
+
+    def warm_up(self) -> None:
+        """Runs the model, and refuses it if its answers do not fit the manifest. Blocks.
+
+        Raises:
+            ManifestMismatch: naming the field.
+            ServiceError: if the model cannot run at all.
+        """
+        manifest = self._manifest
+        noise = np.random.default_rng(0).integers(0, 256, manifest.input.shape, np.uint8)
+        self._canary_input = noise[np.newaxis].astype(manifest.input.dtype)
+        output_NK = self._engine.run(self._canary_input)
+        self._canary_output = probabilities(output_NK, manifest.output, manifest.temperature)
+        expected = self._classes + manifest.output.label_offset
+        if output_NK.shape[1] != expected:
+            raise ManifestMismatch(
+                "labels",
+                f"{self._classes} labels and label_offset {manifest.output.label_offset} make "
+                f"{expected} classes, but the graph gives {output_NK.shape[1]}",
+            )
+        sums_to_one = bool(
+            (output_NK >= 0).all() and abs(float(output_NK.sum()) - 1) < _SUM_TOLERANCE
+        )
+        if sums_to_one != (manifest.output.kind == "probabilities"):
+            found = "sums to 1, as" if sums_to_one else "does not sum to 1, as do"
+            raise ManifestMismatch(
+                "output.kind",
+                f"is {manifest.output.kind}, but the graph's answer {found} probabilities",
+            )
+        for number, sample in enumerate(manifest.golden):
+            if reason := self._golden_fault(sample):
+                raise ManifestMismatch(f"golden[{number}]", reason)
+
+    def passes_canary(self) -> bool:
+        """Whether the model still gives the answer it gave at warm-up."""
+        manifest = self._manifest
+        try:
+            output_NK = self._engine.run(self._canary_input)
+            now = probabilities(output_NK, manifest.output, manifest.temperature)
+        except ServiceError:
+            return False
+        return bool(np.abs(now - self._canary_output).max() <= _CANARY_TOLERANCE)
+
+    def _golden_fault(self, sample: GoldenSample) -> str | None:
+        """Why the stored answer is not given any more; None if it is."""
+        try:
+            image = self._preprocess((self._folder / GOLDEN_FOLDER / sample.file).read_bytes())
+        except OSError:
+            return f"{sample.file} cannot be read"
+        except ServiceError as error:
+            return f"{sample.file}: {error.detail}"
+        output_NK = self._engine.run(image.tensor[np.newaxis])
+        shares_K = probabilities(output_NK, self._manifest.output, self._manifest.temperature)[0]
+        for expected in sample.predictions:
+            index = expected.index - self._manifest.output.label_offset
+            if not 0 <= index < shares_K.size:
+                return f"{sample.file}: there is no class {expected.index}"
+            score = float(shares_K[index])
+            if abs(score - expected.score) > sample.tolerance:
+                return (
+                    f"{sample.file}: class {expected.index} scores {score:.4f}, "
+                    f"not {expected.score:.4f} within {sample.tolerance}"
+                )
+        return None
