@@ -28,17 +28,24 @@ OPEN = {"/v1/auth/token", "/v1/auth/revoke", "/v1/auth/introspect"}
 """What proves itself by what is in the form."""
 
 
+def filled(path: str) -> str:
+    """A path with something for each of its parameters."""
+    for name, value in (("name", "colours"), ("session_id", "x"), ("version", "1")):
+        path = path.replace(f"{{{name}}}", value)
+    return path
+
+
 def test_every_route_but_those_of_oauth_needs_a_token(
     server: LiveServer, stranger: httpx.Client
 ) -> None:
     paths: dict[str, dict[str, Any]] = stranger.get("/openapi.json").json()["paths"]
     guarded = [
-        (method, path.replace("{name}", "colours").replace("{session_id}", "x"))
+        (method, filled(path))
         for path, operations in paths.items()
         for method in operations
         if path.startswith("/v1/") and path not in OPEN
     ]
-    assert len(guarded) == 16
+    assert len(guarded) == 20
     assert set(paths) >= OPEN
     for method, path in guarded:
         assert refusal(stranger.request(method, path)) == UNAUTHENTICATED
