@@ -13,12 +13,6 @@ from pydantic import BaseModel, Field
 Values = list[object]
 
 
-class ErrorText(BaseModel):
-    """Every refusal and failure of KServe V1 and of TensorFlow Serving."""
-
-    error: str = Field(examples=["No model of that name is served."])
-
-
 class Base64Value(BaseModel):
     """An encoded image."""
 

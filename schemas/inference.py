@@ -35,7 +35,7 @@ class Datatype(StrEnum):
 
 
 class InferenceError(BaseModel):
-    """Every refusal and failure below `/v2`."""
+    """Every refusal and failure below `/v2`, of KServe V1, and of TensorFlow Serving."""
 
     error: str = Field(examples=["No model of that name is served."])
 

@@ -15,7 +15,9 @@ from auth.limits import Allowance
 from auth.principal import Caller, Principal, Scope
 from observability.audit import AuditEvent
 from schemas.errors import RateLimited
+from service.core.answer import ModelRef
 from service.core.classifier import Classifier
+from service.core.fair_queue import Priority
 from service.core.model_control import ModelControl
 from service.runtime import Runtime
 from service.transport.policy import admit, check_model
@@ -124,6 +126,28 @@ def require_model(connection: HTTPConnection, name: str) -> None:
         ModelForbidden: if the model of that name is none of them.
     """
     check_model(runtime_of(connection).identity, principal_of(connection), name)
+
+
+def require_capacity(
+    connection: HTTPConnection,
+    model: str | None,
+    version: int | None = None,
+    *,
+    timeout: float | None = None,
+    priority: Priority = Priority.NORMAL,
+) -> ModelRef:
+    """Which model would answer; asked before the body: whoever is refused need not send it.
+
+    Raises:
+        ModelForbidden: see ``require_model``.
+        ModelNotFound, NotReady, Overloaded, DeadlineExceeded: see ``Classifier.admit``.
+    """
+    classifier, principal = runtime_of(connection).classifier, principal_of(connection)
+    if principal.models is not None:
+        require_model(connection, classifier.resolve(model, version).name)
+    return classifier.admit(
+        model=model, version=version, timeout=timeout, owner=principal.name, priority=priority
+    )
 
 
 def caller_of(connection: HTTPConnection) -> Caller:

@@ -22,7 +22,7 @@ from tests.server import LiveServer
 
 NAMES = tuple(CompatibilitySettings.model_fields)
 ALL_ON = dict.fromkeys(NAMES, True)
-ERRORS = {"/predict": "Problem", "/predictions": "TorchServeError", "/v1/models": "ErrorText"}
+ERRORS = {"/predict": "Problem", "/predictions": "TorchServeError", "/v1/models": "InferenceError"}
 
 
 def made(**switched: bool) -> Document:
@@ -141,7 +141,7 @@ def test_an_answer_has_exactly_the_members_that_are_declared(
             ),
             "ModelVersionStatus": client.get(f"{model}/versions/1"),
             "ServableMetadata": client.get(f"{model}/metadata"),
-            "ErrorText": client.get(f"{model}/versions/9"),
+            "InferenceError": client.get(f"{model}/versions/9"),
             "Ping": client.get("/ping"),
             "TorchServeError": client.post("/predictions/nope"),
             "BestClasses": client.post("/predict", files={"image": file}),

@@ -24,7 +24,10 @@ PATHS = (
 )
 
 
-def test_a_full_queue_is_told_before_the_image_is_sent(colours: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["/v1/classify?version=1", "/v2/models/colours/infer"])
+def test_a_full_queue_is_told_before_the_image_is_sent(
+    colours: Path, tmp_path: Path, path: str
+) -> None:
     settings = {"POTOO_INFERENCE__QUEUE_CAPACITY": "1", **ALL_ON}
     with serve(tmp_path, models=colours, arguments=(), **settings) as live:
         is_over = threading.Event()

@@ -20,14 +20,19 @@ from schemas.errors import ServiceError
 from service.core.answer import Timing
 from service.core.fair_queue import Priority
 from service.core.model import Model
-from service.transport.dependencies import principal_of, require_model, requires, runtime_of
+from service.transport.dependencies import (
+    principal_of,
+    require_capacity,
+    require_model,
+    requires,
+    runtime_of,
+)
 from service.transport.http.errors import STATUS
 from service.transport.http.lean_route import LeanRoute
 from service.transport.http.multipart import Part
-from service.transport.http.openapi import problems
-from service.transport.http.uploads import Uploads
+from service.transport.http.openapi import BINARY, problems
+from service.transport.http.uploads import uploads_of
 
-_BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _IMAGE_BODY = {
     "required": True,
     "description": "One JPEG, PNG, WebP, GIF, BMP or TIFF image, in one of three forms.",
@@ -38,16 +43,16 @@ _IMAGE_BODY = {
                 "title": "ImageForm",
                 "additionalProperties": False,
                 "properties": {
-                    "file": {**_BINARY, "description": "The image."},
+                    "file": {**BINARY, "description": "The image."},
                     "image": {
-                        **_BINARY,
+                        **BINARY,
                         "description": "Another name for it: send one of the two.",
                     },
                 },
             }
         },
-        "image/*": {"schema": _BINARY},
-        "application/octet-stream": {"schema": _BINARY},
+        "image/*": {"schema": BINARY},
+        "application/octet-stream": {"schema": BINARY},
         "application/json": {"schema": {"$ref": "#/components/schemas/EncodedImage"}},
     },
 }
@@ -59,7 +64,7 @@ _BATCH_BODY = {
                 "type": "object",
                 "title": "BatchForm",
                 "additionalProperties": False,
-                "properties": {"files": {"type": "array", "items": _BINARY, "minItems": 1}},
+                "properties": {"files": {"type": "array", "items": BINARY, "minItems": 1}},
                 "required": ["files"],
             }
         }
@@ -75,13 +80,9 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
 
     Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
     """
-    classifier, uploads = runtime_of(request).classifier, _uploads(request)
-    principal = principal_of(request)
-    if principal.models is not None:
-        require_model(request, classifier.resolve(options.model).name)
     timeout, priority = _seconds(options), Priority(options.priority)
-    # Whoever would be refused need not send the image first.
-    classifier.admit(model=options.model, timeout=timeout, owner=principal.name, priority=priority)
+    require_capacity(request, options.model, options.version, timeout=timeout, priority=priority)
+    classifier, uploads = runtime_of(request).classifier, uploads_of(request)
     with uploads.hold as hold:
         image = await uploads.image(request, hold)
         ref, answer = await classifier.classify(
@@ -90,7 +91,7 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
             version=options.version,
             top_k=options.top_k,
             timeout=timeout,
-            owner=principal.name,
+            owner=principal_of(request).name,
             priority=priority,
         )
     return _json(
@@ -114,7 +115,7 @@ async def classify_batch(
     Every file gets its own result or its own problem, in the order of the upload: a bad file never
     spoils the others. The time allowed counts for the whole batch.
     """
-    uploads, classifier = _uploads(request), runtime_of(request).classifier
+    uploads, classifier = uploads_of(request), runtime_of(request).classifier
     require_model(request, classifier.resolve(options.model, options.version).name)
     # One version for all of them, whatever is promoted meanwhile.
     with uploads.hold as hold, classifier.lease(options.model, options.version) as model:
@@ -183,11 +184,6 @@ def add_classify_routes(app: FastAPI) -> None:
             openapi_extra={"requestBody": body},
             route_class_override=LeanRoute,
         )
-
-
-def _uploads(request: Request) -> Uploads:
-    uploads: Uploads = request.app.state.uploads
-    return uploads
 
 
 def _seconds(options: ClassifyOptions) -> float | None:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from schemas.errors import InvalidParameter, UnsupportedMediaType
 from service.transport.http.errors import violations_of
-from service.transport.http.uploads import Uploads
+from service.transport.http.uploads import uploads_of
 
 MAX_JSON_BYTES = 64 * 1024
 Body = TypeVar("Body", bound=BaseModel)
@@ -36,7 +36,7 @@ class JsonBody(Generic[Body]):
         if kind != "application/json":
             message = "Send the body as application/json."
             raise UnsupportedMediaType(message)
-        uploads: Uploads = request.app.state.uploads
+        uploads = uploads_of(request)
         with uploads.hold as hold:
             body = await uploads.reader.read(request, hold, MAX_JSON_BYTES)
         try:

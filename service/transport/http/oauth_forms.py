@@ -17,7 +17,7 @@ from starlette.responses import Response
 from schemas.auth import OAuthError, OAuthErrorName
 from schemas.errors import InsufficientScope, InvalidCredentials, RateLimited
 from service.transport.dependencies import limit_address
-from service.transport.http.uploads import Uploads
+from service.transport.http.uploads import uploads_of
 
 GRANTS = ("password", "client_credentials", "refresh_token")
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -110,7 +110,7 @@ async def read_form(request: Request) -> dict[str, str]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != FORM_TYPE:
         raise Refused("invalid_request", f"Send the parameters as {FORM_TYPE}.")
-    uploads: Uploads = request.app.state.uploads
+    uploads = uploads_of(request)
     with uploads.hold as hold:
         body = await uploads.reader.read(request, hold, MAX_FORM_BYTES)
     try:

@@ -29,6 +29,8 @@ empty), then try `POST /v1/classify` with a photo.
 Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457) with a stable `code`; every
 answer carries `X-Request-ID`, the same id as in the server's log.
 """
+BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+"""The schema of an upload, in the words of OpenAPI 3.0 and of 3.1 (generators read either)."""
 TAGS = [
     {"name": "classify", "description": "Images in, labelled predictions out."},
     {
@@ -44,9 +46,9 @@ TAGS = [
 ]
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declares error answers on a route."""
-    return {status: {"model": Problem, "description": _title(status)} for status in statuses}
+def problems(*statuses: int, model: type[BaseModel] = Problem) -> dict[int | str, dict[str, Any]]:
+    """Declares error answers on a route; ``model``: what other protocols answer."""
+    return {status: {"model": model, "description": _title(status)} for status in statuses}
 
 
 def operation_id(route: APIRoute) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from service.core.pool import WorkerPool
-from service.settings import LimitSettings
 from service.transport.budget import Hold
 from service.transport.dependencies import runtime_of
 from service.transport.http.body import content_encoding
 from service.transport.http.compression import ENCODINGS, Decompressor
-from service.transport.http.uploads import Uploads
+from service.transport.http.uploads import uploads_of
 
 VALUE_BYTES = 48
 """What a number in JSON takes while it is read: in the parser, as an object, a reference to it."""
@@ -23,11 +22,10 @@ async def read_packed(request: Request, hold: Hold, limit: int) -> bytes | bytea
         PayloadTooLarge, UploadTimeout, Overloaded, UnsupportedMediaType: see ``BodyReader.read``.
         InvalidRequest: it cannot be decompressed.
     """
-    uploads: Uploads = request.app.state.uploads
-    limits: LimitSettings = request.app.state.settings.limits
+    uploads = uploads_of(request)
     body = await uploads.reader.read(request, hold, limit, encodings=ENCODINGS)
     if encoding := content_encoding(request):
-        limit = min(limit, limits.max_decompressed_bytes)
+        limit = min(limit, uploads.limits.max_decompressed_bytes)
         return await _decompressed(body, encoding, limit, hold, runtime_of(request).pool)
     return body
 

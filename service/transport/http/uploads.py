@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import string
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -24,10 +25,11 @@ from service.transport.http.body import BodyReader
 from service.transport.http.errors import escaped, violations_of
 from service.transport.http.multipart import Part, parse_form
 
+Found = TypeVar("Found")
 IMAGE_FIELDS = ("file", "image")
 BATCH_FIELD = "files"
-# Longer ones are decoded on another thread, so that they do not hold up other callers.
-INLINE_JSON_BYTES = 256 * 2**10
+INLINE_BYTES = 256 * 2**10
+"""Longer bodies are parsed on another thread."""
 BASE64_SHARE = 4 / 3
 MAX_OTHER_CHARS = 256
 """Braces, quotes, commas and the like in a JSON upload; it needs about twenty."""
@@ -38,7 +40,7 @@ class Uploads:
     """Gets the image or images out of a request."""
 
     def __init__(self, reader: BodyReader, limits: LimitSettings) -> None:
-        self.reader, self._limits = reader, limits
+        self.reader, self.limits = reader, limits
 
     @property
     def hold(self) -> Hold:
@@ -53,7 +55,7 @@ class Uploads:
             InvalidRequest, InvalidParameter: no image, several, or something else beside it.
             PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
         """
-        limit = self._limits.max_body_bytes
+        limit = self.limits.max_body_bytes
         content_type = _content_type(request)
         kind = content_type.partition(";")[0].strip().lower()
         if kind.startswith("image/") or kind == "application/octet-stream":
@@ -65,10 +67,8 @@ class Uploads:
             return _within(_only(parts), limit)
         if kind == "application/json":
             body = await self.reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
-            if len(body) <= INLINE_JSON_BYTES:
-                return _within(_from_json(body), limit)
-            pool = runtime_of(request).pool
-            return _within(await pool.run(lambda: _from_json(body)), limit)
+            image = await beside(request, len(body), lambda: _from_json(body))
+            return _within(image, limit)
         message = (
             "Send the image itself as image/* or application/octet-stream, as the field 'file' of "
             'multipart/form-data, or as application/json {"image": "<base64>"}.'
@@ -87,8 +87,8 @@ class Uploads:
         if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
             message = f"Send the images as multipart/form-data, each in a field '{BATCH_FIELD}'."
             raise UnsupportedMediaType(message)
-        body = await self.reader.read(request, hold, self._limits.max_batch_bytes)
-        parts = self._parts(content_type, body, max_parts=self._limits.max_batch_files)
+        body = await self.reader.read(request, hold, self.limits.max_batch_bytes)
+        parts = self._parts(content_type, body, max_parts=self.limits.max_batch_files)
         _refuse_others(parts, (BATCH_FIELD,))
         if not parts:
             _missing(BATCH_FIELD)
@@ -99,8 +99,19 @@ class Uploads:
             content_type,
             body,
             max_parts=max_parts,
-            max_file_name_chars=self._limits.max_file_name_chars,
+            max_file_name_chars=self.limits.max_file_name_chars,
         )
+
+
+def uploads_of(request: Request) -> Uploads:
+    """What reads the bodies of an application."""
+    uploads: Uploads = request.app.state.uploads
+    return uploads
+
+
+async def beside(request: Request, size: int, work: Callable[[], Found]) -> Found:
+    """What ``work`` gives, on another thread if it has much to read: others are not held up."""
+    return work() if size <= INLINE_BYTES else await runtime_of(request).pool.run(work)
 
 
 def _content_type(request: Request) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,14 +11,12 @@ from service.core.answer import Classification
 from service.core.description import metadata
 from service.core.fair_queue import Priority
 from service.core.inference import InferRequest
-from service.settings import LimitSettings
 from service.transport.budget import Hold
-from service.transport.dependencies import principal_of, require_model, runtime_of
+from service.transport.dependencies import principal_of, require_capacity, runtime_of
 from service.transport.http.compat import json_codec
 from service.transport.http.packed_body import json_cost, read_packed
-from service.transport.http.uploads import BASE64_SHARE, INLINE_JSON_BYTES, Uploads
+from service.transport.http.uploads import BASE64_SHARE, beside, uploads_of
 
-Found = TypeVar("Found")
 ReadImage = Callable[[Request, Hold], Awaitable[bytes]]
 
 
@@ -33,8 +30,8 @@ async def predict(
         InvalidRequest, InvalidTensor: see ``json_codec.read_predict``.
         ServiceError: see ``BodyReader.read`` and ``Classifier.infer``.
     """
-    _admit(request, name, version)
-    runtime, most = runtime_of(request), limits_of(request).max_tensor_batch
+    require_capacity(request, name, version)
+    runtime, most = runtime_of(request), uploads_of(request).limits.max_tensor_batch
     with uploads_of(request).hold as hold:
         body = await _json_body(request, hold)
         # One version to the end, since the tensor is made in the words of its input.
@@ -62,8 +59,8 @@ async def classify_examples(
     Raises:
         ServiceError: as ``predict``, and see ``Classifier.classify_all``.
     """
-    _admit(request, name, version)
-    most = limits_of(request).max_tensor_batch
+    require_capacity(request, name, version)
+    most = uploads_of(request).limits.max_tensor_batch
     with uploads_of(request).hold as hold:
         body = await _json_body(request, hold)
         images = await beside(request, len(body), lambda: json_codec.read_examples(body, most))
@@ -97,7 +94,7 @@ async def classify(
     Raises:
         ServiceError: as ``predict``, what ``read`` raises, and see ``Classifier.classify``.
     """
-    _admit(request, model, version, timeout, priority)
+    require_capacity(request, model, version, timeout=timeout, priority=priority)
     with uploads_of(request).hold as hold:
         _, answer = await runtime_of(request).classifier.classify(
             await read(request, hold),
@@ -110,11 +107,6 @@ async def classify(
             protocol=protocol,
         )
     return answer
-
-
-async def beside(request: Request, size: int, work: Callable[[], Found]) -> Found:
-    """What ``work`` gives, on another thread if it has much to read: others are not held up."""
-    return work() if size <= INLINE_JSON_BYTES else await runtime_of(request).pool.run(work)
 
 
 def shares(answer: Classification) -> dict[str, float]:
@@ -130,39 +122,9 @@ def json_response(body: bytes) -> Response:
     return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
-def uploads_of(request: Request) -> Uploads:
-    """What reads bodies."""
-    uploads: Uploads = request.app.state.uploads
-    return uploads
-
-
-def limits_of(request: Request) -> LimitSettings:
-    """How much a caller may ask."""
-    limits: LimitSettings = request.app.state.settings.limits
-    return limits
-
-
-def _admit(
-    request: Request,
-    name: str,
-    version: int | None,
-    timeout: float | None = None,
-    priority: Priority = Priority.NORMAL,
-) -> None:
-    """Whoever would be refused need not send the body first."""
-    require_model(request, name)
-    runtime_of(request).classifier.admit(
-        model=name,
-        version=version,
-        timeout=timeout,
-        owner=principal_of(request).name,
-        priority=priority,
-    )
-
-
 async def _json_body(request: Request, hold: Hold) -> bytes | bytearray:
     """As long as an upload in base64 is; what it will take once it is read is held too."""
-    limit = int(limits_of(request).max_body_bytes * BASE64_SHARE) + 4096
+    limit = int(uploads_of(request).limits.max_body_bytes * BASE64_SHARE) + 4096
     body = await read_packed(request, hold, limit)
     hold.grow_to(2 * len(body) + json_cost(body, len(body)))
     return body

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import UnionType
-from typing import Any, get_args
+from typing import get_args
 
 from fastapi import FastAPI
 from pydantic import BaseModel
 from starlette.responses import Response
 
 from auth.principal import Scope
-from schemas.compatibility import ErrorText
+from schemas.inference import InferenceError
 from service.transport.dependencies import requires
-from service.transport.http.errors import TITLES
 from service.transport.http.lean_route import LeanRoute
+from service.transport.http.openapi import problems
 
 TAG = "compatibility"
-BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 CALL_ERRORS = (400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504)
 
 
-def errors(*statuses: int, model: type[BaseModel] = ErrorText) -> dict[int | str, dict[str, Any]]:
-    """Declares error answers on a route."""
-    return {status: {"model": model, "description": TITLES[status]} for status in statuses}
+errors = partial(problems, model=InferenceError)
 
 
 def add_call(
@@ -35,7 +33,7 @@ def add_call(
     *,
     scope: Scope = Scope.INFER,
 ) -> None:
-    """A lean route that takes and gives JSON, and refuses with ``ErrorText``."""
+    """A lean route that takes and gives JSON, and refuses with ``InferenceError``."""
     schemas = [
         {"$ref": f"#/components/schemas/{model.__name__}"} for model in get_args(takes) or (takes,)
     ]

@@ -21,10 +21,9 @@ from schemas.errors import (
 from service.core.decoding import sniff
 from service.transport.budget import Hold
 from service.transport.http.base64_text import decoded
-from service.transport.http.compat.calls import beside, limits_of, uploads_of
 from service.transport.http.errors import escaped
 from service.transport.http.multipart import parse_form
-from service.transport.http.uploads import BASE64_SHARE
+from service.transport.http.uploads import BASE64_SHARE, beside, uploads_of
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -53,11 +52,12 @@ async def image_of_form(request: Request, hold: Hold, fields: Sequence[str]) -> 
     """
     if not is_form(request):
         raise UnsupportedMediaType(f"Send the field '{fields[0]}' as {MULTIPART} or {URLENCODED}.")
-    limit = limits_of(request).max_body_bytes
+    uploads = uploads_of(request)
+    limit, most = uploads.limits.max_body_bytes, uploads.limits.max_file_name_chars
     # In base64 it is longer; what surrounds it comes on top.
-    body = await uploads_of(request).reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
+    body = await uploads.reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
     hold.grow_to(3 * len(body))
-    content_type, most = request.headers["content-type"], limits_of(request).max_file_name_chars
+    content_type = request.headers["content-type"]
     is_multipart = _kind(request) == MULTIPART
     image = await beside(
         request,

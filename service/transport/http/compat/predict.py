@@ -16,10 +16,10 @@ from service.core.fair_queue import Priority
 from service.transport.budget import Hold
 from service.transport.dependencies import requires, runtime_of
 from service.transport.http.compat.calls import classify, json_response, shares
-from service.transport.http.compat.declared import BINARY, CALL_ERRORS, TAG
+from service.transport.http.compat.declared import CALL_ERRORS, TAG
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form
 from service.transport.http.lean_route import LeanRoute
-from service.transport.http.openapi import problems
+from service.transport.http.openapi import BINARY, problems
 
 PROTOCOL = "predict"
 FIELDS = ("image",)

@@ -19,14 +19,14 @@ from service.transport.dependencies import RuntimeDep, requires
 from service.transport.http.compat.calls import (
     classify,
     json_response,
-    limits_of,
     shares,
-    uploads_of,
 )
-from service.transport.http.compat.declared import BINARY, CALL_ERRORS, TAG, errors
+from service.transport.http.compat.declared import CALL_ERRORS, TAG, errors
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form, is_form
 from service.transport.http.lean_route import LeanRoute
 from service.transport.http.manners import Manner
+from service.transport.http.openapi import BINARY
+from service.transport.http.uploads import uploads_of
 from service.transport.http.v2.routes import version_of
 
 PROTOCOL = "torchserve"
@@ -160,4 +160,5 @@ async def _image(request: Request, hold: Hold) -> bytes:
     """Whatever its type is called, what is no form is the image itself."""
     if is_form(request):
         return await image_of_form(request, hold, FIELDS)
-    return await uploads_of(request).reader.read(request, hold, limits_of(request).max_body_bytes)
+    uploads = uploads_of(request)
+    return await uploads.reader.read(request, hold, uploads.limits.max_body_bytes)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from schemas.errors import PayloadTooLarge
-from service.settings import LimitSettings
 from service.transport.budget import Hold
-from service.transport.dependencies import runtime_of
 from service.transport.http.packed_body import json_cost, read_packed
-from service.transport.http.uploads import INLINE_JSON_BYTES
+from service.transport.http.uploads import beside, uploads_of
 from service.transport.http.v2 import codec
 from service.transport.http.v2.codec import HEADER, Asked
 
@@ -24,7 +22,7 @@ async def read_infer(request: Request, hold: Hold, model: str, version: int | No
         InvalidRequest: it cannot be decompressed.
         InvalidRequest, InvalidTensor, Unsupported: see ``codec.read``.
     """
-    limits: LimitSettings = request.app.state.settings.limits
+    limits = uploads_of(request).limits
     length = codec.header_length(_header(request, HEADER.encode()))
     if length is not None and length > limits.max_body_bytes:
         raise PayloadTooLarge("The JSON before the tensors is too large.")
@@ -32,9 +30,7 @@ async def read_infer(request: Request, hold: Hold, model: str, version: int | No
     body = await read_packed(request, hold, limit)
     json_bytes = len(body) if length is None else length
     hold.grow_to(len(body) + json_cost(body, json_bytes))
-    if json_bytes <= INLINE_JSON_BYTES:
-        return codec.read(body, length, model, version)
-    return await runtime_of(request).pool.run(lambda: codec.read(body, length, model, version))
+    return await beside(request, json_bytes, lambda: codec.read(body, length, model, version))
 
 
 def _header(request: Request, name: bytes) -> list[bytes]:

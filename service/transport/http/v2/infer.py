@@ -10,15 +10,15 @@ from starlette.responses import Response
 
 from auth.principal import Scope
 from schemas.inference import InferResponseBody
-from service.transport.dependencies import principal_of, require_model, requires, runtime_of
+from service.transport.dependencies import principal_of, require_capacity, requires, runtime_of
 from service.transport.http.compression import ENCODINGS, MIN_BYTES, accepted, compress
 from service.transport.http.lean_route import LeanRoute
-from service.transport.http.uploads import Uploads
+from service.transport.http.openapi import BINARY
+from service.transport.http.uploads import uploads_of
 from service.transport.http.v2 import codec
 from service.transport.http.v2.bodies import read_infer
 from service.transport.http.v2.routes import TAG, errors, version_of
 
-_BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _HEADER = {
     "schema": {"type": "integer"},
     "description": "Bytes of JSON, before compression, if binary tensors follow it.",
@@ -44,13 +44,13 @@ _EXTRA = {
         "required": True,
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/InferRequestBody"}},
-            "application/octet-stream": {"schema": _BINARY},
+            "application/octet-stream": {"schema": BINARY},
         },
     },
 }
 _BINARY_ANSWER = {
     "headers": {"Inference-Header-Content-Length": _HEADER},
-    "content": {"application/octet-stream": {"schema": _BINARY}},
+    "content": {"application/octet-stream": {"schema": BINARY}},
 }
 
 
@@ -69,9 +69,9 @@ async def infer_model_version(request: Request, name: str, version: str) -> Resp
 
 
 async def _infer(request: Request, name: str, version: int | None) -> Response:
-    classifier, uploads = runtime_of(request).classifier, _uploads(request)
-    require_model(request, classifier.resolve(name, version).name)
-    with uploads.hold as hold:
+    require_capacity(request, name, version)
+    classifier = runtime_of(request).classifier
+    with uploads_of(request).hold as hold:
         asked = await read_infer(request, hold, name, version)
         answer = await classifier.infer(asked.request, owner=principal_of(request).name)
     body, headers = codec.write(answer, asked)
@@ -99,11 +99,6 @@ def add_infer_routes(app: FastAPI) -> None:
             openapi_extra=_EXTRA,
             route_class_override=LeanRoute,
         )
-
-
-def _uploads(request: Request) -> Uploads:
-    uploads: Uploads = request.app.state.uploads
-    return uploads
 
 
 def _compressed(request: Request, body: bytes, headers: dict[str, str]) -> Response:

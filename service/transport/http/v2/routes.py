@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from functools import partial
+from typing import Annotated, TypeVar
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Request
@@ -35,20 +36,16 @@ from service.transport.dependencies import (
     require_model,
     requires,
 )
-from service.transport.http.errors import TITLES
 from service.transport.http.json_body import MAX_JSON_BYTES
-from service.transport.http.uploads import Uploads
+from service.transport.http.openapi import problems
+from service.transport.http.uploads import uploads_of
 
 TAG = "inference"
 BODIES = (RepositoryIndexRequest, RepositoryChange)
 Asked = TypeVar("Asked", bound=BaseModel)
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Declares error answers on a route."""
-    return {status: {"model": InferenceError, "description": TITLES[status]} for status in statuses}
-
-
+errors = partial(problems, model=InferenceError)
 _READ = errors(400, 401, 403, 404, 429, 500, 503)
 _BODY = errors(408, 413, 415)
 health = APIRouter(prefix="/v2/health", tags=[TAG])
@@ -263,7 +260,7 @@ def _statistics(
 
 async def _body_of(request: Request, kind: type[Asked]) -> Asked:
     """A small JSON body, which may be left out."""
-    uploads: Uploads = request.app.state.uploads
+    uploads = uploads_of(request)
     with uploads.hold as hold:
         body = await uploads.reader.read(request, hold, MAX_JSON_BYTES)
     try:
