@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.calibrate import load, search, trial
+from service.core import serving_policy
 from service.core.calibration import Calibrated, Knee
 from service.core.providers import Provider
 from service.core.repository import ModelRefused, Repository, read_manifest
-from service.core.serving_policy import target
 from service.core.settings import RunSettings
 from service.settings import Settings
 
@@ -161,7 +161,7 @@ def _folder(job: Job) -> Path:
     """Of the version that answers by default."""
     repository = Repository(job.settings.models)
     versions = repository.versions(job.model)
-    answers = target(repository.policy(job.model), versions)
+    answers = serving_policy.target(repository.policy(job.model), versions)
     if answers is None:
         raise ModelRefused(f"no version of the model '{job.model}' is to be served")
     return versions[answers]

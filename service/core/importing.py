@@ -30,6 +30,7 @@ from schemas.models import (
     ShorterSide,
     Squash,
 )
+from schemas.operator_error import first_fault
 from service.core.checks import GOLDEN_FOLDER
 from service.core.graph_facts import (
     CannotImport,
@@ -160,9 +161,8 @@ def _manifest(
             source=wanted.source or NOT_STATED,
         )
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise CannotImport(f"a manifest cannot say this: {where}: {first['msg']}") from error
+        message = f"a manifest cannot say this: {first_fault(error, 'it')}"
+        raise CannotImport(message) from error
 
 
 def _assumptions(wanted: Wanted, spec: InputFacts, output: OutputFacts) -> list[str]:

@@ -62,9 +62,10 @@ def threads_at_full_priority() -> Iterator[None]:
     """
     before = _threads()
     yield
+    usual = os.getpriority(os.PRIO_PROCESS, os.getpid())
     for thread in _threads() - before:
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, thread, 0)
+            os.setpriority(os.PRIO_PROCESS, thread, usual)
 
 
 def _threads() -> set[int]:

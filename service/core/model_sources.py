@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from schemas.models import Sha256
-from schemas.operator_error import OperatorError
+from schemas.operator_error import OperatorError, first_fault
 
 HUB = "https://huggingface.co"
 HUB_VARIABLE = "HF_ENDPOINT"
@@ -59,9 +59,7 @@ def find_source(source: str, catalogue: Path) -> CatalogueEntry | str:
         message = f"'{source}' is no URL, and there is no catalogue {catalogue} to look it up in"
         raise CannotPull(message) from None
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "it"
-        raise CannotPull(f"{catalogue}: {where}: {first['msg']}") from error
+        raise CannotPull(f"{catalogue}: {first_fault(error, 'it')}") from error
     if source not in entries:
         known = ", ".join(sorted(entries)) or "nothing"
         raise CannotPull(f"{catalogue} does not have '{source}', but {known}")

@@ -24,7 +24,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
-from schemas.operator_error import OperatorError
+from schemas.operator_error import OperatorError, first_fault
 from schemas.serving import POLICY_FILE, ServingPolicy
 from service.core.onnx_engine import ManifestMismatch
 
@@ -157,7 +157,7 @@ def read_manifest(folder: Path) -> ModelManifest:
         message = f"{folder}: {error.strerror}: {Path(error.filename or folder).name}"
         raise ModelRefused(message) from error
     except ValidationError as error:
-        message = f"{folder}: manifest field {_first_fault(error, 'manifest')}"
+        message = f"{folder}: manifest field {first_fault(error, 'manifest')}"
         raise ModelRefused(message) from error
     if digest != manifest.sha256:
         message = f"{folder}: manifest field sha256: {MODEL_FILE} has the digest {digest}"
@@ -262,7 +262,7 @@ def _read_policy(folder: Path) -> ServingPolicy:
         message = f"{file}: {error.strerror}"
         raise ModelRefused(message) from error
     except ValidationError as error:
-        message = f"{file}: {_first_fault(error, 'policy')}"
+        message = f"{file}: {first_fault(error, 'policy')}"
         raise ModelRefused(message) from error
 
 
@@ -274,11 +274,3 @@ def _fingerprint(folder: Path) -> Fingerprint:
                 found = path.stat()
                 facts.append((path.name, found.st_mtime_ns, found.st_size, found.st_ino))
     return tuple(facts)
-
-
-def _first_fault(error: ValidationError, whole: str) -> str:
-    """``field: message`` of the first one."""
-    first = error.errors(include_url=False)[0]
-    # Pydantic names the alternatives of a union too, in brackets or by their type.
-    parts = [str(p) for p in first["loc"] if isinstance(p, int) or p.isidentifier()]
-    return f"{'.'.join(parts) or whole}: {first['msg']}"

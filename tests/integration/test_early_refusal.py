@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -12,43 +14,63 @@ import pytest
 from tests.integration.drop_in import ALL_ON, SCOPES
 from tests.integration.hostile_files import black_png
 from tests.integration.raw_http import PATIENCE, Answer, Connection
-from tests.server import serve
+from tests.pictures import plain
+from tests.server import LiveServer, serve
+from tests.tiny_model import write_model
 
 SIDE = 6000
 BRIEF = 0.3
-
-
 PATHS = (
     *("/v1/classify", "/predict", "/predictions/colours", "/predictions/colours/1"),
     *("/v1/models/colours:predict", "/v1/models/colours:classify"),
+    *("/v1/classify?version=1", "/v2/models/colours/infer"),
 )
 
 
-@pytest.mark.parametrize("path", ["/v1/classify?version=1", "/v2/models/colours/infer"])
-def test_a_full_queue_is_told_before_the_image_is_sent(
-    colours: Path, tmp_path: Path, path: str
-) -> None:
+def test_a_full_queue_is_told_before_the_image_is_sent(colours: Path, tmp_path: Path) -> None:
     settings = {"POTOO_INFERENCE__QUEUE_CAPACITY": "1", **ALL_ON}
     with serve(tmp_path, models=colours, arguments=(), **settings) as live:
-        is_over = threading.Event()
-        slow = black_png(SIDE)
-
-        def keep_busy() -> None:
-            with live.client() as client:
-                while not is_over.is_set():
-                    client.post("/v1/classify", content=slow, headers={"content-type": "image/png"})
-
-        holder = threading.Thread(target=keep_busy)
-        holder.start()
-        try:
+        with _kept_busy(live):
             answers = [_refused(live.address, _head(path, live.token(SCOPES))) for path in PATHS]
-        finally:
-            is_over.set()
-            holder.join()
         assert answers[0].problem["code"] == "overloaded"
         for answer in answers:
             assert answer.status == 503
             assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_the_queue_of_one_version_is_not_that_of_another(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    for version in (1, 2):
+        write_model(models, None, version=version)
+    (models / "colours" / "serving.json").write_text('{"load": [1]}')
+    with (
+        serve(tmp_path, models=models, POTOO_INFERENCE__QUEUE_CAPACITY="1") as live,
+        live.client() as client,
+    ):
+        with _kept_busy(live):
+            _refused(live.address, _head("/v1/classify", live.token(SCOPES)))
+            answer = client.post("/v1/classify?version=1", files={"file": plain()})
+        assert answer.json()["model"] == {"name": "colours", "version": 1}
+
+
+@contextmanager
+def _kept_busy(live: LiveServer) -> Iterator[None]:
+    """One picture after the other that takes the default model a while."""
+    is_over = threading.Event()
+    slow = black_png(SIDE)
+
+    def keep_busy() -> None:
+        with live.client() as client:
+            while not is_over.is_set():
+                client.post("/v1/classify", content=slow, headers={"content-type": "image/png"})
+
+    holder = threading.Thread(target=keep_busy)
+    holder.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        holder.join()
 
 
 def _head(path: str, token: str) -> bytes:
