@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import numpy as np
+import pytest
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
@@ -18,6 +19,7 @@ from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from service.transport.grpc.errors import CODE_KEY, RETRY_KEY
 from tests.integration.answers import INSIDES
+from tests.pictures import RED, plain
 from tests.server import LiveServer
 
 SCOPES = "classify infer models:read"
@@ -132,6 +134,22 @@ def output_of(answer: pb.ModelInferResponse) -> NDArray[np.float32]:
     assert one.datatype == "FP32"
     assert not one.contents.ListFields()
     return np.frombuffer(raw, np.float32).reshape(one.shape)
+
+
+def refusal(call: Callable[[], Any]) -> tuple[str, str]:
+    """The same of a call that must be refused."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return refused(caught.value)
+
+
+def check_unharmed(rpc: Client, server: LiveServer) -> None:
+    """Others are still answered, and nothing that was refused is called our fault in the log."""
+    picture = potoo_pb2.PredictRequest(image_data=plain(RED))
+    assert rpc.ask("Predict", picture).class_names[0] == "red"
+    assert refusal(lambda: rpc.ask("Predict", b"\xff"))[0] == "INVALID_ARGUMENT"
+    assert "unexpected error" not in server.events()
+    assert "Traceback" not in server.events()
 
 
 def refused(error: Any) -> tuple[str, str]:

@@ -25,7 +25,16 @@ from schemas.pb import potoo_pb2
 from service.transport.grpc.gate import ANONYMOUS_STREAMS
 from service.transport.grpc.methods import SMALL_BYTES
 from tests.integration.raw_http import wait_until
-from tests.integration.rpc import METHODS, PATIENCE, Client, connected, files, refused, tensor
+from tests.integration.rpc import (
+    METHODS,
+    PATIENCE,
+    Client,
+    connected,
+    files,
+    refusal,
+    refused,
+    tensor,
+)
 from tests.integration.tensors import images
 from tests.pictures import RED, encoded, noise, plain
 from tests.server import LiveServer, serve
@@ -46,12 +55,6 @@ def small(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[L
         POTOO_LIMITS__MAX_BODY_BYTES_IN_FLIGHT=str(4 * MEBIBYTE),
     ) as live:
         yield live
-
-
-def refusal(call: Callable[[], Any]) -> tuple[str, str]:
-    with pytest.raises(grpc.RpcError) as caught:
-        call()
-    return refused(caught.value)
 
 
 # Bytes
