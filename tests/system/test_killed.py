@@ -116,9 +116,11 @@ def start_and_kill_at(folder: Path, models: Path, moment: str, environment: dict
         while not ended.is_set():
             if any(folder.glob(moment)):
                 for child in psutil.Process().children():
-                    if str(folder) in " ".join(child.cmdline()):
-                        child.kill()
-                        return
+                    # A server of another test may end while it is looked at.
+                    with contextlib.suppress(psutil.Error):
+                        if str(folder) in " ".join(child.cmdline()):
+                            child.kill()
+                            return
             time.sleep(0.001)
 
     watching = threading.Thread(target=kill_in_time)
