@@ -88,6 +88,7 @@ lock: ## remake the hash-checked locks from pyproject.toml
 	  -c requirements-build.txt --output-file requirements-dev.txt
 	$(COMPILE) --group training --output-file requirements-training.txt
 	$(COMPILE) --group clients --output-file requirements-clients.txt
+	$(COMPILE) --group supply --output-file requirements-supply.txt
 
 bench-locks: ## remake the locks of bench-peers, with the newest servers
 	for peer in benchmarks/peers/*.in; do \
