@@ -1,0 +1,1 @@
+"""What puts Potoo on the internet: proxies, containers, clusters, dashboards, alerts."""
