@@ -34,7 +34,7 @@ def _one_line(query: str) -> str:
     return query
 
 
-Query = Annotated[str, AfterValidator(_one_line), Field(max_length=2000)]
+Query = Annotated[str, Field(max_length=2000), AfterValidator(_one_line)]
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Replicas = Annotated[int, Field(ge=1, le=10_000)]
