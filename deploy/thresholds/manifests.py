@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import yaml
-
+from deploy.readable_yaml import readable_yaml
 from deploy.thresholds.document import Site, Thresholds
 from deploy.thresholds.queries import Trigger, triggers
 
@@ -28,7 +27,7 @@ class Manifest:
     def text(self, source: str) -> str:
         """As YAML."""
         about = "".join(f"# {line}\n" for line in self.about.splitlines())
-        return f"{HEADER.format(source=source)}{about}{_dumped(self.content)}"
+        return f"{HEADER.format(source=source)}{about}{readable_yaml(self.content)}"
 
 
 def manifests(thresholds: Thresholds, site: Site) -> Iterator[Manifest]:
@@ -198,27 +197,3 @@ def _replica(thresholds: Thresholds) -> Json:
         "metadata": {"name": NAME},
         "spec": {"template": {"spec": {"containers": [container]}}},
     }
-
-
-class _Dumper(yaml.SafeDumper):
-    """Lists are indented, and long text is folded."""
-
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
-        del indentless
-        super().increase_indent(flow, indentless=False)
-
-    def represent_str(self, data: str) -> yaml.Node:
-        node = super().represent_str(data)
-        if len(data) > 60 and " " in data and data.isprintable():
-            node.style = ">"
-        return node
-
-
-_Dumper.add_representer(str, _Dumper.represent_str)
-
-
-def _dumped(content: Json) -> str:
-    text: str = yaml.dump(
-        content, Dumper=_Dumper, sort_keys=False, width=100, allow_unicode=True
-    )
-    return text

@@ -94,9 +94,7 @@ def _scaled_object() -> Schema:
             {"failureThreshold": COUNT, "replicas": COUNT},
             behavior=one_of("static", "currentReplicas", "currentReplicasIfHigher"),
         ),
-        advanced=these(
-            {}, horizontalPodAutoscalerConfig=these({}, name=TEXT, behavior=behaviour)
-        ),
+        advanced=these({}, horizontalPodAutoscalerConfig=these({}, name=TEXT, behavior=behaviour)),
     )
 
 
@@ -185,12 +183,10 @@ def _service_monitor() -> Schema:
 
 def _prometheus_rule() -> Schema:
     words: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
-    alert = these({"alert": TEXT, "expr": TEXT}, labels=words, annotations=words) | {}
+    alert = these({"alert": TEXT, "expr": TEXT}, labels=words, annotations=words)
     alert["properties"] |= {"for": TEXT, "keep_firing_for": TEXT}
     record = these({"record": TEXT, "expr": TEXT}, labels=words)
-    group = these(
-        {"name": TEXT, "rules": many({"oneOf": [alert, record]}, 999)}, interval=TEXT
-    )
+    group = these({"name": TEXT, "rules": many({"oneOf": [alert, record]}, 999)}, interval=TEXT)
     return these({"groups": many(group, 99, least=0)})
 
 
@@ -200,10 +196,6 @@ SCHEMAS = {
     "HTTPRoute": resource("gateway.networking.k8s.io/v1", "HTTPRoute", _http_route()),
     "GRPCRoute": resource("gateway.networking.k8s.io/v1", "GRPCRoute", _grpc_route()),
     "Issuer": resource("cert-manager.io/v1", "Issuer", _issuer()),
-    "ServiceMonitor": resource(
-        "monitoring.coreos.com/v1", "ServiceMonitor", _service_monitor()
-    ),
-    "PrometheusRule": resource(
-        "monitoring.coreos.com/v1", "PrometheusRule", _prometheus_rule()
-    ),
+    "ServiceMonitor": resource("monitoring.coreos.com/v1", "ServiceMonitor", _service_monitor()),
+    "PrometheusRule": resource("monitoring.coreos.com/v1", "PrometheusRule", _prometheus_rule()),
 }

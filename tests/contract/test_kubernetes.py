@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def test_a_rule_file_without_groups_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("groups:\n  - {name: a, rules: []}\n")
     assert "name: a" in prometheus_rule.prometheus_rule(tmp_path)
     (tmp_path / "b.yaml").write_text("alerts: []\n")
-    with pytest.raises(ValueError, match="b.yaml: there are no groups"):
+    with pytest.raises(prometheus_rule.NoRules, match="there are no groups of rules"):
         prometheus_rule.prometheus_rule(tmp_path)
 
 
@@ -118,3 +119,20 @@ def test_every_metric_of_the_autoscaler_has_a_rule() -> None:
 def test_what_is_put_together_fits_the_schemas(folder: str) -> None:
     for one in kustomized(ROOT / folder):
         check(one)
+
+
+@pytest.mark.parametrize("autoscaler", ["keda", "hpa"])
+def test_either_autoscaler_can_be_chosen(autoscaler: str, tmp_path: Path) -> None:
+    root = os.path.relpath(ROOT, tmp_path.resolve())  # kustomize takes no absolute paths
+    kustomization = {
+        "namespace": "potoo",
+        "resources": [f"{root}/base"],
+        "components": [f"{root}/components/{name}" for name in (autoscaler, "monitoring")],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    built = kustomized(tmp_path)
+    for one in built:
+        check(one)
+    assert {one["kind"] for one in built} & {"ScaledObject", "HorizontalPodAutoscaler"} == {
+        {"keda": "ScaledObject", "hpa": "HorizontalPodAutoscaler"}[autoscaler]
+    }

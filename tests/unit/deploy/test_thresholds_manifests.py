@@ -35,7 +35,10 @@ def test_both_autoscalers_ask_the_same() -> None:
     *metrics, resource = plain["spec"]["metrics"]
     queries = {rule["name"]["as"]: rule["metricsQuery"] for rule in rules}
     assert [
-        (queries[metric["external"]["metric"]["name"]], metric["external"]["target"]["averageValue"])
+        (
+            queries[metric["external"]["metric"]["name"]],
+            metric["external"]["target"]["averageValue"],
+        )
         for metric in metrics
     ] == [(trigger["metadata"]["query"], trigger["metadata"]["threshold"]) for trigger in asked]
     assert cpu["metadata"]["value"] == str(resource["resource"]["target"]["averageUtilization"])

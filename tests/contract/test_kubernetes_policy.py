@@ -1,0 +1,300 @@
+"""What the manifests promise: restricted pods, an orderly end, few doors, settings that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from schemas.pb import open_inference_pb2, potoo_pb2
+from service.settings import Settings, describe_settings
+from tests.manifest_files import ROOT, Object, committed, kustomized, only
+
+FILES = committed()
+DEPLOYMENT = only("Deployment", FILES["base/deployment.yaml"])
+POD = DEPLOYMENT["spec"]["template"]["spec"]
+JOB_POD = only("Job", FILES["calibrate/job.yaml"])["spec"]["template"]["spec"]
+NOT_YET = {"POTOO_DRAIN_DELAY_SECONDS", "POTOO_TRUSTED_PROXIES"}
+SETTINGS = {
+    variable for _, variable, _, _ in describe_settings(Settings.model_construct())
+} | NOT_YET
+
+
+def container(pod: Object = POD) -> Object:
+    (only_one,) = pod["containers"]
+    return dict(only_one)
+
+
+def env_file(path: str) -> dict[str, str]:
+    lines = (ROOT / path).read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
+
+
+def named_by(pod: Object) -> dict[str, Any]:
+    return {variable["name"]: variable for variable in container(pod).get("env", [])}
+
+
+# Pods
+
+
+@pytest.mark.parametrize("pod", [POD, JOB_POD], ids=["server", "calibration"])
+def test_a_pod_is_restricted(pod: Object) -> None:
+    """As https://kubernetes.io/docs/concepts/security/pod-security-standards/ has it, and more."""
+    security = pod["securityContext"]
+    assert security["runAsNonRoot"] is True
+    assert security["runAsUser"] == 10001
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(pod)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
+    assert pod["automountServiceAccountToken"] is False
+    # Kubernetes would make variables of the Service that look like settings.
+    assert pod["enableServiceLinks"] is False
+    for volume in pod["volumes"]:
+        assert volume.keys() - {"name"} <= {"emptyDir", "secret"}
+        assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
+
+
+def test_the_namespace_refuses_others() -> None:
+    labels = only("Namespace", FILES["base/namespace.yaml"])["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_what_is_written_to_is_mounted() -> None:
+    mounts = {mount["mountPath"]: mount["name"] for mount in container()["volumeMounts"]}
+    volumes = {volume["name"] for volume in POD["volumes"]}
+    assert {"/data", "/tmp"} <= mounts.keys()  # noqa: S108 - a path in a container
+    assert set(mounts.values()) == volumes
+
+
+def test_the_size_is_said() -> None:
+    resources = container()["resources"]
+    assert {"cpu", "memory"} <= resources["requests"].keys()
+    assert resources["limits"].keys() == {"memory"}
+    # The thresholds hold for as many cores as were measured.
+    measured = yaml.safe_load((ROOT.parent / "autoscaling.yaml").read_text())["measured_on"]
+    assert container(JOB_POD)["resources"]["limits"]["cpu"] == str(measured["cores"])
+
+
+# Life
+
+
+def test_loading_is_waited_for() -> None:
+    startup, ready, alive = (
+        container()[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")
+    )
+    assert startup["httpGet"]["path"] == ready["httpGet"]["path"] == "/readyz"
+    assert startup["periodSeconds"] * startup["failureThreshold"] >= 120
+    assert alive["httpGet"]["path"] == "/healthz"
+    assert alive["periodSeconds"] * alive["failureThreshold"] >= 60
+    # Gone from the balancer long before it is killed.
+    assert ready["periodSeconds"] * ready["failureThreshold"] <= 15
+
+
+def test_there_is_time_to_end() -> None:
+    settings = env_file("base/settings.env")
+    delay, drain = (float(settings[f"POTOO_{name}_SECONDS"]) for name in ("DRAIN_DELAY", "DRAIN"))
+    pre_stop = container()["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert POD["terminationGracePeriodSeconds"] >= pre_stop + delay + drain + 10
+    # Until every proxy has seen /readyz fail.
+    ready = container()["readinessProbe"]
+    assert delay >= ready["periodSeconds"] * ready["failureThreshold"]
+    # Every request that names no deadline is answered.
+    defaults = Settings.model_construct()
+    assert drain >= defaults.inference.default_timeout_ms / 1000
+
+
+def test_a_rollout_and_a_drain_leave_enough() -> None:
+    assert "replicas" not in DEPLOYMENT["spec"], "every apply would undo the autoscaler's work"
+    rolling = DEPLOYMENT["spec"]["strategy"]["rollingUpdate"]
+    assert rolling["maxUnavailable"] == 0
+    (budget,) = FILES["base/disruption-budget.yaml"]
+    (scaled,) = FILES["components/keda/scaledobject.yaml"]
+    least = scaled["spec"]["minReplicaCount"]
+    assert 0 < budget["spec"]["maxUnavailable"] < least
+    fallback = scaled["spec"]["fallback"]["replicas"]
+    assert least <= fallback <= scaled["spec"]["maxReplicaCount"]
+    assert scaled["spec"]["scaleTargetRef"]["name"] == DEPLOYMENT["metadata"]["name"]
+
+
+# Settings and secrets
+
+
+def test_every_setting_is_one() -> None:
+    named = {*named_by(POD), *named_by(JOB_POD)}
+    named |= env_file("base/settings.env").keys()
+    named |= env_file("overlays/production/settings.env").keys()
+    replica = yaml.safe_load((ROOT / "components/measured/replica.yaml").read_text())
+    named |= named_by(replica["spec"]["template"]["spec"]).keys()
+    assert len(named) >= 10
+    assert named <= SETTINGS
+
+
+def test_secrets_come_from_secrets_and_have_no_default() -> None:
+    secret = {"POTOO_DATABASE_URL", "POTOO_ADMIN_PASSWORD", "POTOO_AUTH__RATE_STORE"}
+    for name, variable in named_by(POD).items():
+        assert ("valueFrom" in variable) is (name in secret)
+    assert not any(one["kind"] == "Secret" for found in FILES.values() for one in found)
+    kustomizations = ROOT.rglob("kustomization.yaml")
+    assert not any("secretGenerator" in path.read_text() for path in kustomizations)
+    keys = named_by(POD)["POTOO_AUTH__SIGNING_KEY_FILE"]["value"]
+    (mount,) = (mount for mount in container()["volumeMounts"] if mount["name"] == "keys")
+    assert keys.startswith(mount["mountPath"])
+
+
+# Network
+
+
+def test_only_the_gateway_and_prometheus_come_in() -> None:
+    (policy,) = FILES["base/network-policy.yaml"]
+    spec = policy["spec"]
+    assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+    labels = DEPLOYMENT["spec"]["template"]["metadata"]["labels"]
+    assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+    doors = {
+        peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]: {
+            port["port"] for port in rule["ports"]
+        }
+        for rule in spec["ingress"]
+        for peer in rule["from"]
+    }
+    assert doors == {"envoy-gateway-system": {"http", "grpc"}, "monitoring": {"http"}}
+
+
+def test_what_goes_out_is_named() -> None:
+    (policy,) = FILES["base/network-policy.yaml"]
+    out = policy["spec"]["egress"]
+    assert all(rule.get("to") and rule.get("ports") for rule in out)
+    assert {port["port"] for rule in out for port in rule["ports"]} == {53, 443, 5432, 6379}
+    for rule in out:
+        for peer in rule["to"]:
+            if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0":
+                # Not the cloud's metadata, nor anybody inside.
+                assert {"169.254.0.0/16", "10.0.0.0/8"} <= set(peer["ipBlock"]["except"])
+
+
+def test_ports_are_those_of_the_container() -> None:
+    ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
+    assert ports == {"http": 8000, "grpc": int(env_file("base/settings.env")["POTOO_GRPC_PORT"])}
+    labels = DEPLOYMENT["spec"]["template"]["metadata"]["labels"]
+    for service in FILES["base/services.yaml"]:
+        assert service["spec"]["selector"].items() <= labels.items()
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports.keys()
+    headless = only("Service", FILES["base/services.yaml"], "potoo-grpc")
+    assert headless["spec"]["clusterIP"] == "None"
+    # A second Service with the scraped port would count every pod twice.
+    (monitor,) = FILES["components/monitoring/servicemonitor.yaml"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    scraped = [
+        service
+        for service in FILES["base/services.yaml"]
+        if endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    ]
+    assert len(scraped) == 1
+    assert endpoint["interval"] == "5s"
+
+
+def is_routed(method: str, path: str) -> bool:
+    (route,) = FILES["components/gateway/http-route.yaml"]
+    for rule in route["spec"]["rules"]:
+        for match in rule["matches"]:
+            value, kind = match["path"]["value"], match["path"]["type"]
+            fits = path == value or (
+                kind == "PathPrefix" and path.startswith(value.removesuffix("/") + "/")
+            )
+            if fits and match["method"] == method:
+                return True
+    return False
+
+
+def test_the_internet_may_call_what_is_not_about_the_server_itself() -> None:
+    document = json.loads((ROOT.parents[1] / "tests/contract/openapi.json").read_text())
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            scopes = {
+                scope
+                for one in operation.get("security", [])
+                for of in one.values()
+                for scope in of
+            }
+            closed = bool(scopes & {"admin", "models:write", "metrics"}) or path == "/metrics"
+            real = re.sub(r"\{\w+\}", "x", path)
+            assert is_routed(method.upper(), real) is not closed, (method, path)
+    for path in ("/", "/static/app.js", "/docs", "/openapi.json"):
+        assert is_routed("GET", path)
+
+
+def test_grpc_from_outside_changes_no_model() -> None:
+    (route,) = FILES["components/gateway/grpc-route.yaml"]
+    named = [match["method"] for rule in route["spec"]["rules"] for match in rule["matches"]]
+    inference = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    routed = {one["method"] for one in named if one["service"] == inference.full_name}
+    assert routed == {method.name for method in inference.methods} - {
+        "RepositoryModelLoad",
+        "RepositoryModelUnload",
+    }
+    whole = {one["service"] for one in named if "method" not in one}
+    assert whole == {
+        potoo_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+        "grpc.health.v1.Health",
+    }
+
+
+def test_every_route_has_a_listener_with_a_certificate() -> None:
+    (gateway,) = FILES["components/gateway/gateway.yaml"]
+    listeners = {listener["name"]: listener for listener in gateway["spec"]["listeners"]}
+    (issuer,) = FILES["components/gateway/issuer.yaml"]
+    issued_by = gateway["metadata"]["annotations"]["cert-manager.io/issuer"]
+    assert issued_by == issuer["metadata"]["name"]
+    for file in ("http-route", "grpc-route"):
+        (route,) = FILES[f"components/gateway/{file}.yaml"]
+        (parent,) = route["spec"]["parentRefs"]
+        listener = listeners[parent["sectionName"]]
+        assert listener["protocol"] == "HTTPS"
+        assert route["spec"]["hostnames"] == [listener["hostname"]]
+    # On one listener an HTTPRoute and a GRPCRoute of the same name exclude each other.
+    assert listeners["https"]["hostname"] != listeners["grpc"]["hostname"]
+    plain = [one for one in listeners.values() if one["protocol"] == "HTTP"]
+    (redirect,) = FILES["components/gateway/http-redirect.yaml"]
+    assert [one["name"] for one in plain] == [redirect["spec"]["parentRefs"][0]["sectionName"]]
+    assert "backendRefs" not in redirect["spec"]["rules"][0]
+
+
+# Put together, where kustomize is
+
+
+def test_production_is_all_of_it() -> None:
+    built = kustomized(ROOT / "overlays/production")
+    site = env_file("overlays/production/site.env")
+    pod = only("Deployment", built)["spec"]["template"]["spec"]
+    env = named_by(pod)
+    assert {"POTOO_DATABASE_URL", "POTOO_INFERENCE__WORKERS"} <= env.keys()
+    assert only("HTTPRoute", built, "potoo")["spec"]["hostnames"] == [site["HOST"]]
+    assert only("HTTPRoute", built, "potoo")["spec"]["rules"][0]["retry"]["attempts"] == 2
+    settings = only("ConfigMap", built)["data"]
+    assert settings["POTOO_AUTH__ISSUER"] == f"https://{site['HOST']}"
+    assert settings["POTOO_DRAIN_SECONDS"] == "25"
+    assert {one["metadata"].get("namespace", "potoo") for one in built} == {"potoo"}
+    assert only("ScaledObject", built)
+
+
+def test_a_single_replica_keeps_its_own_store() -> None:
+    built = kustomized(ROOT / "overlays/single")
+    deployment = only("Deployment", built)["spec"]
+    assert deployment["replicas"] == 1
+    assert deployment["strategy"] == {"type": "Recreate"}
+    pod = deployment["template"]["spec"]
+    assert named_by(pod).keys() == {"POTOO_ADMIN_PASSWORD"}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    claim = volumes["data"]["persistentVolumeClaim"]["claimName"]
+    assert claim == only("PersistentVolumeClaim", built)["metadata"]["name"]
+    assert "keys" not in volumes
+    kinds = {one["kind"] for one in built}
+    assert not {"PodDisruptionBudget", "ScaledObject", "HorizontalPodAutoscaler"} & kinds
