@@ -178,7 +178,7 @@ def _service_monitor() -> Schema:
     period: Schema = {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"}
     endpoint = these({"port": TEXT}, path=TEXT, interval=period, scrapeTimeout=period)
     labels: Schema = {"type": "object", "additionalProperties": TEXT}
-    return these({"selector": these({"matchLabels": labels}), "endpoints": many(endpoint, 9)})
+    return these({"selector": these({"matchLabels": labels}), "endpoints": many(endpoint, 9)}, jobLabel=TEXT)
 
 
 def _prometheus_rule() -> Schema:

@@ -199,6 +199,8 @@ def test_ports_are_those_of_the_container() -> None:
     ]
     assert len(scraped) == 1
     assert endpoint["interval"] == "5s"
+    job = scraped[0]["metadata"]["labels"][monitor["spec"]["jobLabel"]]
+    assert job == "potoo", "alerts and dashboards look for it"
 
 
 def is_routed(method: str, path: str) -> bool:
