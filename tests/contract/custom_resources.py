@@ -3,8 +3,9 @@
 Kubernetes' own schemas come with kubernetes-validate, those of add-ons with nothing that could be
 locked. These were written from the add-ons' reference pages: KEDA's ScaledObject
 (keda.sh/docs/latest/reference/scaledobject-spec, .../scalers/prometheus), the Gateway API
-(gateway-api.sigs.k8s.io/reference/spec), cert-manager (cert-manager.io/docs/reference/api-docs)
-and the Prometheus operator (prometheus-operator.dev/docs/api-reference/api).
+(gateway-api.sigs.k8s.io/reference/spec), Envoy Gateway (gateway.envoyproxy.io/docs/api/extension_types),
+cert-manager (cert-manager.io/docs/reference/api-docs) and the Prometheus operator
+(prometheus-operator.dev/docs/api-reference/api).
 """
 
 from __future__ import annotations
@@ -158,6 +159,56 @@ def _grpc_route() -> Schema:
     return these({"parentRefs": PARENTS, "rules": many(rule, 16)}, hostnames=many(HOST, 16))
 
 
+def _targets(*kinds: str) -> Schema:
+    group = one_of("gateway.networking.k8s.io")
+    return many(these({"group": group, "kind": one_of(*kinds), "name": TEXT}), 16)
+
+
+def _client_traffic() -> Schema:
+    headers = these(
+        {},
+        preserveXRequestID={"type": "boolean"},
+        withUnderscoresAction=one_of("Allow", "RejectRequest", "DropHeader"),
+        earlyRequestHeaders=these({}, remove=many(TEXT, 16)),
+    )
+    connection = these(
+        {},
+        bufferLimit={"type": "string", "pattern": "^[1-9][0-9]*[KMG]i$"},
+        connectionLimit=these({"value": COUNT}),
+    )
+    return these(
+        {"targetRefs": _targets("Gateway")},
+        tls=these({}, minVersion=one_of("1.2", "1.3")),
+        headers=headers,
+        path=these({}, escapedSlashesAction=one_of("RejectRequest", "KeepUnchanged")),
+        connection=connection,
+        timeout=these({}, http=these({}, idleTimeout=DURATION, requestReceivedTimeout=DURATION)),
+    )
+
+
+def _backend_traffic() -> Schema:
+    times = {"interval": DURATION, "timeout": DURATION}
+    counts = {"unhealthyThreshold": COUNT, "healthyThreshold": COUNT}
+    http = these({"path": TEXT}, expectedStatuses=many(COUNT, 9))
+    by_http = these({"type": one_of("HTTP"), "http": http}, **times, **counts)
+    by_grpc = these({"type": one_of("GRPC")}, **times, **counts)
+    passive = these(
+        {},
+        splitExternalLocalOriginErrors={"type": "boolean"},
+        consecutiveLocalOriginFailures=COUNT,
+        consecutive5XxErrors=COUNT,
+        interval=DURATION,
+        baseEjectionTime=DURATION,
+        maxEjectionPercent=COUNT,
+    )
+    health = these({}, panicThreshold=COUNT, active={"oneOf": [by_http, by_grpc]}, passive=passive)
+    return these(
+        {"targetRefs": _targets("HTTPRoute", "GRPCRoute")},
+        loadBalancer=these({"type": one_of("LeastRequest", "RoundRobin")}),
+        healthCheck=health,
+    )
+
+
 def _issuer() -> Schema:
     solver = these({"http01": these({"gatewayHTTPRoute": these({"parentRefs": PARENTS})})})
     return these(
@@ -178,7 +229,9 @@ def _service_monitor() -> Schema:
     period: Schema = {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"}
     endpoint = these({"port": TEXT}, path=TEXT, interval=period, scrapeTimeout=period)
     labels: Schema = {"type": "object", "additionalProperties": TEXT}
-    return these({"selector": these({"matchLabels": labels}), "endpoints": many(endpoint, 9)}, jobLabel=TEXT)
+    return these(
+        {"selector": these({"matchLabels": labels}), "endpoints": many(endpoint, 9)}, jobLabel=TEXT
+    )
 
 
 def _prometheus_rule() -> Schema:
@@ -195,6 +248,12 @@ SCHEMAS = {
     "Gateway": resource("gateway.networking.k8s.io/v1", "Gateway", _gateway()),
     "HTTPRoute": resource("gateway.networking.k8s.io/v1", "HTTPRoute", _http_route()),
     "GRPCRoute": resource("gateway.networking.k8s.io/v1", "GRPCRoute", _grpc_route()),
+    "ClientTrafficPolicy": resource(
+        "gateway.envoyproxy.io/v1alpha1", "ClientTrafficPolicy", _client_traffic()
+    ),
+    "BackendTrafficPolicy": resource(
+        "gateway.envoyproxy.io/v1alpha1", "BackendTrafficPolicy", _backend_traffic()
+    ),
     "Issuer": resource("cert-manager.io/v1", "Issuer", _issuer()),
     "ServiceMonitor": resource("monitoring.coreos.com/v1", "ServiceMonitor", _service_monitor()),
     "PrometheusRule": resource("monitoring.coreos.com/v1", "PrometheusRule", _prometheus_rule()),

@@ -70,6 +70,8 @@ def wrong(kind: str, where: tuple[str | int, ...], value: object) -> Object:
         ("Gateway", ("spec", "listeners", 0, "host"), "potoo.example"),
         ("ServiceMonitor", ("spec", "endpoints", 0, "interval"), 5),
         ("Issuer", ("spec", "acme", "solvers"), []),
+        ("ClientTrafficPolicy", ("spec", "connection", "bufferLimit"), 8),
+        ("BackendTrafficPolicy", ("spec", "healthCheck", "active", "type"), "GRPC"),
         ("PrometheusRule", ("spec", "groups"), [{"name": "a", "rules": [{"expr": "1"}]}]),
     ],
 )

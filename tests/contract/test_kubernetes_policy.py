@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from schemas.pb import open_inference_pb2, potoo_pb2
-from service.settings import Settings, describe_settings
+from service.settings import Settings, describe_settings, load_settings
 from tests.manifest_files import ROOT, Object, committed, kustomized, only
 
 FILES = committed()
@@ -18,9 +18,7 @@ DEPLOYMENT = only("Deployment", FILES["base/deployment.yaml"])
 POD = DEPLOYMENT["spec"]["template"]["spec"]
 JOB_POD = only("Job", FILES["calibrate/job.yaml"])["spec"]["template"]["spec"]
 NOT_YET = {"POTOO_DRAIN_DELAY_SECONDS", "POTOO_TRUSTED_PROXIES"}
-SETTINGS = {
-    variable for _, variable, _, _ in describe_settings(Settings.model_construct())
-} | NOT_YET
+KNOWN = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
 
 
 def container(pod: Object = POD) -> Object:
@@ -134,7 +132,24 @@ def test_every_setting_is_one() -> None:
     replica = yaml.safe_load((ROOT / "components/measured/replica.yaml").read_text())
     named |= named_by(replica["spec"]["template"]["spec"]).keys()
     assert len(named) >= 10
-    assert named <= SETTINGS
+    assert named <= KNOWN | NOT_YET
+
+
+def test_the_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    replica = yaml.safe_load((ROOT / "components/measured/replica.yaml").read_text())
+    measured = named_by(replica["spec"]["template"]["spec"])
+    given = env_file("base/settings.env") | env_file("overlays/production/settings.env")
+    given |= {name: variable["value"] for name, variable in measured.items()}
+    for name, value in given.items():
+        if name not in NOT_YET or name in KNOWN:
+            monkeypatch.setenv(name, value)
+    settings = load_settings()
+    thresholds = yaml.safe_load((ROOT.parent / "autoscaling.yaml").read_text())
+    assert settings.inference.threads() == thresholds["replica"]["threads"]
+    run = settings.inference.of(thresholds["model"]).model_dump(exclude_unset=True)
+    assert run.items() >= thresholds["replica"]["settings"].items()
+    assert settings.grpc_port == 8001
+    assert settings.auth.issuer == "https://potoo.example"
 
 
 def test_secrets_come_from_secrets_and_have_no_default() -> None:
@@ -267,6 +282,25 @@ def test_every_route_has_a_listener_with_a_certificate() -> None:
     (redirect,) = FILES["components/gateway/http-redirect.yaml"]
     assert [one["name"] for one in plain] == [redirect["spec"]["parentRefs"][0]["sectionName"]]
     assert "backendRefs" not in redirect["spec"]["rules"][0]
+
+
+def test_the_gateway_sees_a_drain_in_time_and_ejects_nobody_who_is_full() -> None:
+    delay = float(env_file("base/settings.env")["POTOO_DRAIN_DELAY_SECONDS"])
+    policies = FILES["components/envoy-gateway/backends.yaml"]
+    targets = {
+        (target["kind"], target["name"])
+        for policy in policies
+        for target in policy["spec"]["targetRefs"]
+    }
+    assert targets == {("HTTPRoute", "potoo"), ("GRPCRoute", "potoo")}
+    for policy in policies:
+        active, passive = (policy["spec"]["healthCheck"][name] for name in ("active", "passive"))
+        seen = active["unhealthyThreshold"] * (
+            int(active["interval"].removesuffix("s")) + int(active["timeout"].removesuffix("s"))
+        )
+        assert seen < delay
+        assert passive["consecutive5XxErrors"] >= 1000
+        assert policy["spec"]["loadBalancer"]["type"] == "LeastRequest"
 
 
 # Put together, where kustomize is

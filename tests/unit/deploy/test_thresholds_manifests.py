@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deploy.thresholds.document import Site, Thresholds
@@ -92,6 +92,7 @@ queries = st.text(
 ).filter(lambda text: text.strip() and "<<" not in text)
 
 
+@settings(deadline=None)
 @given(
     model=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True),
     query=queries,
