@@ -63,3 +63,10 @@ def kustomized(folder: Path) -> list[Object]:
     result = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return objects(result.stdout)
+
+
+def env_file(path: str) -> dict[str, str]:
+    """The variables of a file for a configMapGenerator."""
+    lines = (ROOT / path).read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
