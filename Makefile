@@ -7,7 +7,7 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit proto bench bench-overload bench-peers bench-soak bench-swap bench-locks image lock clients everyday clean
+.PHONY: help setup serve test fmt lint type arch unit proto bench bench-overload bench-peers bench-soak bench-swap bench-locks thresholds image lock clients everyday clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ bench-soak: $(VENV)/.tested ## a day's worth of requests in minutes; does memory
 
 bench-swap: $(VENV)/.tested ## the slowest answers while models are swapped
 	$(BIN)/python -m benchmarks.swap $(ARGS)
+
+thresholds: $(VENV)/.tested ## remake Kubernetes' manifests from deploy/autoscaling.yaml and the rules
+	$(BIN)/python -m deploy.thresholds deploy/autoscaling.yaml $(ARGS)
+	$(BIN)/python -m deploy.prometheus_rule
 
 image: ## build the container image
 	docker build --tag potoo:$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])') .

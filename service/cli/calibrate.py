@@ -68,7 +68,7 @@ def calibrate(
         kept = keep_calibration(settings.data_dir, workers, name, found)
         path = output or calibration_file(settings.data_dir).with_name(f"{name}-autoscaling.yaml")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(as_yaml(name, found, machine))
+        path.write_text(as_yaml(name, found, machine, workers))
         knee = found.knee
         typer.echo(
             f"capacity C = {knee.in_flight} images in flight at the knee: "

@@ -1,0 +1,1 @@
+"""From what ``potoo calibrate`` measured to the manifests that scale replicas."""

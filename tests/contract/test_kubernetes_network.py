@@ -1,0 +1,148 @@
+"""Who reaches the pods and whom they reach: ports, policies, routes of the gateway."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from schemas.pb import open_inference_pb2, potoo_pb2
+from tests.manifest_files import ROOT, committed, env_file, only
+
+FILES = committed()
+TEMPLATE = only("Deployment", FILES["base/deployment.yaml"])["spec"]["template"]
+LABELS = TEMPLATE["metadata"]["labels"]
+
+
+def test_only_the_gateway_and_prometheus_come_in() -> None:
+    (policy,) = FILES["base/network-policy.yaml"]
+    spec = policy["spec"]
+    assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+    assert spec["podSelector"]["matchLabels"].items() <= LABELS.items()
+    doors = {
+        peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]: {
+            port["port"] for port in rule["ports"]
+        }
+        for rule in spec["ingress"]
+        for peer in rule["from"]
+    }
+    assert doors == {"envoy-gateway-system": {"http", "grpc"}, "monitoring": {"http"}}
+
+
+def test_what_goes_out_is_named() -> None:
+    (policy,) = FILES["base/network-policy.yaml"]
+    out = policy["spec"]["egress"]
+    assert all(rule.get("to") and rule.get("ports") for rule in out)
+    assert {port["port"] for rule in out for port in rule["ports"]} == {53, 443, 5432, 6379}
+    for rule in out:
+        for peer in rule["to"]:
+            if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0":
+                # Not the cloud's metadata, nor anybody inside.
+                assert {"169.254.0.0/16", "10.0.0.0/8"} <= set(peer["ipBlock"]["except"])
+
+
+def test_ports_are_those_of_the_container() -> None:
+    (container,) = TEMPLATE["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports == {"http": 8000, "grpc": int(env_file("base/settings.env")["POTOO_GRPC_PORT"])}
+    for service in FILES["base/services.yaml"]:
+        assert service["spec"]["selector"].items() <= LABELS.items()
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports.keys()
+    headless = only("Service", FILES["base/services.yaml"], "potoo-grpc")
+    assert headless["spec"]["clusterIP"] == "None"
+    # A second Service with the scraped port would count every pod twice.
+    (monitor,) = FILES["components/monitoring/servicemonitor.yaml"]
+    (endpoint,) = monitor["spec"]["endpoints"]
+    scraped = [
+        service
+        for service in FILES["base/services.yaml"]
+        if endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    ]
+    assert len(scraped) == 1
+    assert endpoint["interval"] == "5s"
+    job = scraped[0]["metadata"]["labels"][monitor["spec"]["jobLabel"]]
+    assert job == "potoo", "alerts and dashboards look for it"
+
+
+def is_routed(method: str, path: str) -> bool:
+    (route,) = FILES["components/gateway/http-route.yaml"]
+    for rule in route["spec"]["rules"]:
+        for match in rule["matches"]:
+            value, kind = match["path"]["value"], match["path"]["type"]
+            fits = path == value or (
+                kind == "PathPrefix" and path.startswith(value.removesuffix("/") + "/")
+            )
+            if fits and match["method"] == method:
+                return True
+    return False
+
+
+def test_the_internet_may_call_what_is_not_about_the_server_itself() -> None:
+    document = json.loads((ROOT.parents[1] / "tests/contract/openapi.json").read_text())
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            scopes = {
+                scope
+                for one in operation.get("security", [])
+                for of in one.values()
+                for scope in of
+            }
+            closed = bool(scopes & {"admin", "models:write", "metrics"}) or path == "/metrics"
+            real = re.sub(r"\{\w+\}", "x", path)
+            assert is_routed(method.upper(), real) is not closed, (method, path)
+    for path in ("/", "/static/app.js", "/docs", "/openapi.json"):
+        assert is_routed("GET", path)
+
+
+def test_grpc_from_outside_changes_no_model() -> None:
+    (route,) = FILES["components/gateway/grpc-route.yaml"]
+    named = [match["method"] for rule in route["spec"]["rules"] for match in rule["matches"]]
+    inference = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    routed = {one["method"] for one in named if one["service"] == inference.full_name}
+    assert routed == {method.name for method in inference.methods} - {
+        "RepositoryModelLoad",
+        "RepositoryModelUnload",
+    }
+    whole = {one["service"] for one in named if "method" not in one}
+    assert whole == {
+        potoo_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+        "grpc.health.v1.Health",
+    }
+
+
+def test_every_route_has_a_listener_with_a_certificate() -> None:
+    (gateway,) = FILES["components/gateway/gateway.yaml"]
+    listeners = {listener["name"]: listener for listener in gateway["spec"]["listeners"]}
+    (issuer,) = FILES["components/gateway/issuer.yaml"]
+    issued_by = gateway["metadata"]["annotations"]["cert-manager.io/issuer"]
+    assert issued_by == issuer["metadata"]["name"]
+    for file in ("http-route", "grpc-route"):
+        (route,) = FILES[f"components/gateway/{file}.yaml"]
+        (parent,) = route["spec"]["parentRefs"]
+        listener = listeners[parent["sectionName"]]
+        assert listener["protocol"] == "HTTPS"
+        assert route["spec"]["hostnames"] == [listener["hostname"]]
+    # On one listener an HTTPRoute and a GRPCRoute of the same name exclude each other.
+    assert listeners["https"]["hostname"] != listeners["grpc"]["hostname"]
+    plain = [one for one in listeners.values() if one["protocol"] == "HTTP"]
+    (redirect,) = FILES["components/gateway/http-redirect.yaml"]
+    assert [one["name"] for one in plain] == [redirect["spec"]["parentRefs"][0]["sectionName"]]
+    assert "backendRefs" not in redirect["spec"]["rules"][0]
+
+
+def test_the_gateway_sees_a_drain_in_time_and_ejects_nobody_who_is_full() -> None:
+    delay = float(env_file("base/settings.env")["POTOO_DRAIN_DELAY_SECONDS"])
+    policies = FILES["components/envoy-gateway/backends.yaml"]
+    targets = {
+        (target["kind"], target["name"])
+        for policy in policies
+        for target in policy["spec"]["targetRefs"]
+    }
+    assert targets == {("HTTPRoute", "potoo"), ("GRPCRoute", "potoo")}
+    for policy in policies:
+        active, passive = (policy["spec"]["healthCheck"][name] for name in ("active", "passive"))
+        seen = active["unhealthyThreshold"] * (
+            int(active["interval"].removesuffix("s")) + int(active["timeout"].removesuffix("s"))
+        )
+        assert seen < delay
+        assert passive["consecutive5XxErrors"] >= 1000
+        assert policy["spec"]["loadBalancer"]["type"] == "LeastRequest"

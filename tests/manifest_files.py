@@ -1,0 +1,72 @@
+"""The manifests in ``deploy/kubernetes``, as they are committed and as kustomize puts them together."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1] / "deploy/kubernetes"
+PATCHES = frozenset(
+    {
+        "components/measured/replica.yaml",
+        "overlays/single/network.yaml",
+        "overlays/single/no-disruption-budget.yaml",
+        "overlays/single/one-replica.yaml",
+    }
+)
+"""Parts of objects, which are whole only once they are put together."""
+VALUES = frozenset({"components/hpa/prometheus-adapter-values.yaml"})
+"""For Helm, not for Kubernetes."""
+
+Object = dict[str, Any]
+
+
+def committed() -> dict[str, list[Object]]:
+    """The objects in every file by its path, as they stand; patches and kustomizations apart."""
+    apart = PATCHES | VALUES
+    return {
+        str(path.relative_to(ROOT)): objects(path.read_text())
+        for path in sorted(ROOT.rglob("*.yaml"))
+        if path.name != "kustomization.yaml" and str(path.relative_to(ROOT)) not in apart
+    }
+
+
+def objects(text: str) -> list[Object]:
+    """The objects of a file or a stream."""
+    return [one for one in yaml.safe_load_all(text) if one]
+
+
+def only(kind: str, of: list[Object], name: str | None = None) -> Object:
+    """The one object of a kind."""
+    (found,) = [
+        one
+        for one in of
+        if one["kind"] == kind and (name is None or one["metadata"]["name"] == name)
+    ]
+    return found
+
+
+def kustomized(folder: Path) -> list[Object]:
+    """What ``kubectl apply -k`` would send, or a visible skip where nothing can build it.
+
+    Not a failure in CI, which has no kubectl: the committed files are checked there.
+    """
+    programs = {"kustomize": ["kustomize", "build"], "kubectl": ["kubectl", "kustomize"]}
+    command = next((words for name, words in programs.items() if shutil.which(name)), None)
+    if command is None:
+        pytest.skip("there is neither kubectl nor kustomize on this machine")
+    result = subprocess.run([*command, folder], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return objects(result.stdout)
+
+
+def env_file(path: str) -> dict[str, str]:
+    """The variables of a file for a configMapGenerator."""
+    lines = (ROOT / path).read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if line and not line.startswith("#"))
+    return {name: value for name, _, value in pairs}
