@@ -1,1 +1,1 @@
-"""Would the autoscaling thresholds do? Load traces replayed through policies on simulated replicas."""
+"""Would the autoscaling thresholds do? Load traces through policies on simulated replicas."""

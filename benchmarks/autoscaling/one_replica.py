@@ -78,7 +78,9 @@ def beside_server(cost: Cost) -> dict[str, list[dict[str, Any]]]:
     closed = [
         {
             "clients": int(clients),
-            "measured": {key: costs.median(samples, key) for key in ("per_second", "p50_ms", "p99_ms")},
+            "measured": {
+                key: costs.median(samples, key) for key in ("per_second", "p50_ms", "p99_ms")
+            },
             "simulated": _figures(closed_loop(cost, int(clients))),
         }
         for clients, samples in recorded.items()
@@ -90,7 +92,11 @@ def beside_server(cost: Cost) -> dict[str, list[dict[str, Any]]]:
     opened = [
         {
             "offered": point["offered"],
-            "measured": {"per_second": point["goodput"], "p50_ms": point["p50_ms"], "p99_ms": point["p99_ms"]},
+            "measured": {
+                "per_second": point["goodput"],
+                "p50_ms": point["p50_ms"],
+                "p99_ms": point["p99_ms"],
+            },
             "simulated": _figures(open_loop(cost, point["offered"], timeout=deadline)),
         }
         for point in overload["points"]

@@ -45,11 +45,7 @@ class Prometheus:
         answer: float | None = getattr(self, query)(*arguments)
         return None if answer is None or math.isnan(answer) else answer
 
-    def in_flight(self) -> float | None:
-        """``sum(potoo_queue_depth)``."""
-        return sum(self._scrapes[-1].depths) if self._scrapes else None
-
-    def bounded(self, most: float) -> float | None:
+    def in_flight(self, most: float = math.inf) -> float | None:
         """``sum(clamp_max(potoo_queue_depth, most))``."""
         if not self._scrapes:
             return None
@@ -71,23 +67,23 @@ class Prometheus:
         seconds = SCRAPE_SECONDS * len(counts)
         return sum(count.compute_seconds for count in counts) / seconds if counts else None
 
-    def demand(self, window: float = 30) -> float | None:
-        """Rate of answers and of rejections: images asked for a second."""
-        counts = self._within(window)
-        asked = sum(int(count.latencies.sum()) + count.rejections for count in counts)
-        return asked / (SCRAPE_SECONDS * len(counts)) if counts else None
+    def demand(self, busy: float) -> float | None:
+        """Images asked for a second, 20 s: rate of answers, and of rejections where it is busy."""
+        counts = self._within(20)
+        answers = sum(int(count.latencies.sum()) for count in counts)
+        refused = sum(count.rejections for count in counts) if self._was_busy(busy) else 0
+        return (answers + refused) / (SCRAPE_SECONDS * len(counts)) if counts else None
 
-    def rejections_while_busy(self, busy: float) -> float | None:
-        """The same where some replica held so much within 30 s."""
-        recent = list(self._scrapes)[-6:]
-        most = max((max(scrape.depths) for scrape in recent), default=0)
-        return self.rejections() if most >= busy else 0.0
-
-    def rejections(self) -> float | None:
-        """``increase`` of rejections over 30 s."""
+    def rejections(self, busy: float) -> float | None:
+        """``increase`` of rejections over 30 s, where it is busy."""
         counts = self._within(30)
-        stretched = 30 / (SCRAPE_SECONDS * len(counts)) if counts else 0.0
-        return stretched * sum(count.rejections for count in counts) if counts else None
+        refused = sum(count.rejections for count in counts) if self._was_busy(busy) else 0
+        return refused * 30 / (SCRAPE_SECONDS * len(counts)) if counts else None
+
+    def _was_busy(self, busy: float) -> bool:
+        """Whether some replica held so much within 30 s."""
+        recent = list(self._scrapes)[-int(30 / SCRAPE_SECONDS) :]
+        return max(max(scrape.depths) for scrape in recent) >= busy
 
     def latency(self) -> float | None:
         """The 95th percentile of answers of 200 over 1 min."""

@@ -6,9 +6,9 @@ import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.autoscaling.books import REFUSED
 from benchmarks.autoscaling.simulation import Run
@@ -66,11 +66,9 @@ def interval(values: Sequence[float]) -> float | None:
     return quantile * statistics.stdev(values) / math.sqrt(len(values))
 
 
-def summary(by_seed: Sequence[dict[str, Score]]) -> dict[str, object]:
+def summary(by_seed: Sequence[dict[str, Score]]) -> dict[str, Any]:
     """Means over seeds for each trace, and over traces with confidence intervals."""
-    traces = {
-        name: rounded(mean(scores[name] for scores in by_seed)) for name in by_seed[0]
-    }
+    traces = {name: rounded(mean(scores[name] for scores in by_seed)) for name in by_seed[0]}
     over_traces = [mean(scores.values()) for scores in by_seed]
     return {
         "mean": rounded(mean(over_traces)),
@@ -90,14 +88,3 @@ def rounded(found: Score) -> dict[str, float]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 5)
-
-
-def percentiles(run: Run, percent: float, seconds: float) -> tuple[NDArray[np.float64], list[float]]:
-    """Latency of the answers by when they were asked for: times, and not-a-number for none."""
-    arrived, latency = np.asarray(run.books.arrived), np.asarray(run.books.latency)
-    good = latency >= 0
-    edges = np.arange(0, run.seconds + seconds, seconds)
-    places = np.digitize(arrived[good], edges) - 1
-    groups = [latency[good][places == place] for place in range(len(edges) - 1)]
-    values = [float(np.percentile(group, percent)) if len(group) else math.nan for group in groups]
-    return edges[:-1] + seconds / 2, values

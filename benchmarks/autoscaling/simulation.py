@@ -20,8 +20,10 @@ from benchmarks.autoscaling.replica import TIMEOUT, Replica, Request
 from benchmarks.autoscaling.traces import Arrivals
 
 METRICS_SERVER_SECONDS = 15.0
-FIRST_SCRAPE, FIRST_SAMPLE, FIRST_SYNC = 2.0, 7.0, 11.0
-"""The clocks of the three do not agree, as in a cluster."""
+POLL_SECONDS = 10.0
+"""KEDA asks Prometheus so often and keeps the answers for the autoscaler (``useCachedMetrics``)."""
+FIRST_SCRAPE, FIRST_SAMPLE, FIRST_POLL, FIRST_SYNC = 2.0, 7.0, 5.0, 11.0
+"""Their clocks do not agree, as in a cluster."""
 DRAW = 4096
 END_SECONDS = 30.0
 """After the last arrival, to answer what was accepted."""
@@ -32,11 +34,17 @@ class Bounds:
     """What the autoscaler may do: replicas, and ``behaviour`` of the thresholds."""
 
     behaviour: dict[str, Any]
-    most: int = 12
+    most: int = 20
 
     @property
     def least(self) -> int:
+        """Replicas that there are always."""
         return int(self.behaviour["min_replicas"])
+
+    @property
+    def step(self) -> float:
+        """What a trigger of kind ``STEP`` may multiply the ready replicas by."""
+        return 1 + float(self.behaviour["step_percent"]) / 100
 
     def follower(self) -> hpa.Behaviour:
         """A fresh one."""
@@ -86,9 +94,10 @@ class Simulation:
         self._cost, self._policy, self._timeout = cost, policy, timeout
         self._agenda, self._books = Agenda(), Books()
         self._prometheus = Prometheus()
+        self._answers: dict[Trigger, float | None] = {}
         self._used: dict[int, float] = {}
         self._shares: list[float] = []
-        self._follower = bounds.follower()
+        self._follower, self._step = bounds.follower(), bounds.step
         services = draws(cost, seed)
         self._cluster = Cluster(
             self._agenda,
@@ -104,6 +113,7 @@ class Simulation:
         self._agenda.every(SCRAPE_SECONDS, self._scrape, FIRST_SCRAPE)
         if not self._policy.fixed:
             self._agenda.every(METRICS_SERVER_SECONDS, self._sample_cpu, FIRST_SAMPLE)
+            self._agenda.every(POLL_SECONDS, self._poll, FIRST_POLL)
             self._agenda.every(hpa.SYNC_SECONDS, self._sync, FIRST_SYNC)
         run_until, route = self._agenda.run_until, self._cluster.route
         factor = self._cost.large / self._cost.service
@@ -134,6 +144,16 @@ class Simulation:
             (used - before[key]) / request for key, used in self._used.items() if key in before
         ]
 
+    def _poll(self, now: float) -> None:
+        del now
+        for trigger in self._policy.triggers:
+            if trigger.kind is not Kind.CPU:
+                answer = self._prometheus.ask(trigger.query, *trigger.arguments)
+                if trigger.kind is Kind.STEP and answer is not None:
+                    share = min(answer / trigger.target, self._step)
+                    answer = share * len(self._cluster.ready)
+                self._answers[trigger] = answer
+
     def _sync(self, now: float) -> None:
         current = self._cluster.size
         proposals = [self._proposal(trigger, current) for trigger in self._policy.triggers]
@@ -149,15 +169,13 @@ class Simulation:
         if trigger.kind is Kind.CPU:
             shares = self._shares[:current]
             return hpa.of_utilisation(shares, trigger.target, current) if shares else None
-        value = self._prometheus.ask(trigger.query, *trigger.arguments)
-        if value is None:
+        answer = self._answers.get(trigger)
+        if answer is None:
             return None
-        if trigger.kind is Kind.STEP:
-            ready = len(self._cluster.ready)
-            return hpa.of_average_value(min(value / trigger.target, 1.25) * ready, 1, current)
-        if trigger.kind is Kind.AVERAGE:
-            return hpa.of_average_value(value, trigger.target, current)
-        return hpa.of_value(value, trigger.target, current, len(self._cluster.ready))
+        if trigger.kind is Kind.VALUE:
+            return hpa.of_value(answer, trigger.target, current, len(self._cluster.ready))
+        target = 1.0 if trigger.kind is Kind.STEP else trigger.target
+        return hpa.of_average_value(answer, target, current)
 
 
 def draws(cost: Cost, seed: int) -> Iterator[float]:

@@ -24,8 +24,13 @@ BASE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """``hot``: what one owner asks for on top of everybody else; ``large``: share of phones' photos,
-    which cost more."""
+    """What is asked for over so many seconds.
+
+    Attributes:
+        shape: by everybody.
+        hot: by one owner on top of that.
+        large: share of phones' photos among them, which cost more.
+    """
 
     name: str
     seconds: float
