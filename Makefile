@@ -7,10 +7,10 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit proto bench bench-overload bench-peers bench-soak bench-swap bench-locks thresholds image lock clients everyday clean
+.PHONY: help setup serve test fmt lint type arch unit proto bench bench-autoscaling bench-overload bench-peers bench-soak bench-swap bench-locks thresholds image lock clients everyday clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -62,6 +62,9 @@ proto: $(VENV)/.tested ## make the code for gRPC from the .proto files
 
 bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wrk)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-autoscaling: $(VENV)/.tested ## load traces through autoscaling policies, simulated
+	$(BIN)/python -m benchmarks.autoscaling $(ARGS)
 
 bench-overload: $(VENV)/.tested ## goodput when more is asked than can be done, as a curve
 	$(BIN)/python -m benchmarks.overload $(ARGS)

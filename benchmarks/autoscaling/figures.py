@@ -113,6 +113,7 @@ def _point(
     spread = 100 * (found["plus_minus"]["in_time"] or 0)
     axes.errorbar(*at, yerr=spread, marker="o", markersize=6, color=colour, linewidth=1)
     place = (at[0], height)
+    axes.plot([at[0], at[0]], [at[1], height], color=GREY, linewidth=0.6)
     text(axes, policy, place, (8, 0), colour if policy in DRAWN else INK, va="center")
 
 

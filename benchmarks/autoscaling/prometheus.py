@@ -83,7 +83,7 @@ class Prometheus:
     def _was_busy(self, busy: float) -> bool:
         """Whether some replica held so much within 30 s."""
         recent = list(self._scrapes)[-int(30 / SCRAPE_SECONDS) :]
-        return max(max(scrape.depths) for scrape in recent) >= busy
+        return any(max(scrape.depths) >= busy for scrape in recent)
 
     def latency(self) -> float | None:
         """The 95th percentile of answers of 200 over 1 min."""
