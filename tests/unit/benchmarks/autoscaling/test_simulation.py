@@ -33,7 +33,7 @@ def steps(loads: list[float], per_second: float) -> Arrivals:
     """Ten seconds of each load, in replicas' worth."""
 
     def shape(at: traces.Floats, _: np.random.Generator) -> traces.Floats:
-        return np.asarray(loads)[(at / 10).astype(int)]
+        return np.asarray([loads[int(second / 10)] for second in at])
 
     return traces.draw(Trace("steps", 10.0 * len(loads), shape), per_second, seed=3)
 
