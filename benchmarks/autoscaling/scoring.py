@@ -40,7 +40,7 @@ def score(run: Run, objective: float) -> Score:
     """Of one run; ``objective`` in seconds."""
     latency = np.asarray(run.books.latency)
     good = (latency >= 0) & (latency <= objective)
-    usual = np.asarray([owner != HOT for owner in run.books.owner])
+    usual = np.fromiter((owner != HOT for owner in run.books.owner), bool, len(latency))
     return Score(
         in_time=float(good.mean()),
         others=float(good[usual].mean()),
