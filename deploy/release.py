@@ -1,7 +1,7 @@
 """``make release``: notes cut from the changelog, sums of all files, one signature over them.
 
 ssh-keygen signs and verifies, offline: every maintainer has it, and a key for it; git takes the
-same key for the tag. One signature over ``SHA256SUMS`` holds for the notes and every file beside them.
+same key for the tag. One signature, over ``SHA256SUMS``, holds for the notes and every file beside.
 """
 
 from __future__ import annotations
@@ -49,11 +49,10 @@ def notes(changelog: str, version: str) -> str:
     Raises:
         ReleaseError: if it has no such section, or one that is still open.
     """
-    sections = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
-    for section in sections:
+    for section in re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
-        if version in re.findall(r"\d[\w.]*", title):
-            if "Unreleased" in title:
+        if found := re.match(rf"(Unreleased: )?{re.escape(version)}(?![\w.])", title):
+            if found[1]:
                 raise ReleaseError(f"the changelog still calls {version} unreleased")
             return f"# Potoo {title.strip()}\n\n{body.strip()}\n"
     raise ReleaseError(f"the changelog has no section about {version}")

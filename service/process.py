@@ -45,7 +45,7 @@ def give_memory_back() -> None:
 
 
 def tell_systemd(state: str) -> None:
-    """Sends ``READY=1`` or the like where systemd waits for it (sd_notify(3)); else does nothing."""
+    """Sends ``READY=1`` or the like where systemd waits for it (sd_notify(3)); else nothing."""
     if not (address := os.environ.get("NOTIFY_SOCKET")):
         return
     if address.startswith("@"):  # an abstract one
