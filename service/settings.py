@@ -1,7 +1,8 @@
 """Every setting, its default and where it may come from.
 
 Precedence, highest first: command line, environment (``POTOO_PORT``, ``POTOO_LIMITS__MAX_PIXELS``),
-configuration file (TOML), default. A name that is not known is refused wherever it stands.
+files of secrets, configuration file (TOML), default. A name that is not known is refused wherever
+it stands.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -34,12 +36,14 @@ from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
+from service import secret_files
 from service.core.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"
 CONFIG_VARIABLE = "POTOO_CONFIG"
+SECRETS_VARIABLE = "POTOO_SECRETS_DIR"
 OF_ONE_MODEL = "POTOO_INFERENCE__MODELS__"
 """Followed by a model's name and a setting of it; what is wrong in it Pydantic finds."""
 BUNDLED_MODELS = Path(__file__).parent.parent / "models"
@@ -210,12 +214,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Highest precedence first."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        del dotenv_settings
+        secrets = NestedSecretsSettingsSource(file_secret_settings)
+        return init_settings, env_settings, secrets, TomlConfigSettingsSource(settings_cls)
 
 
 def load_settings(config: Path | None = None, **given: object) -> Settings:
-    """Settings from the command line (``given``; None means not given), environment and file.
+    """Settings from the command line (``given``; None means not given), environment and files.
 
     Raises:
         SettingsError: naming the settings that are unknown or not valid.
@@ -226,9 +231,10 @@ def load_settings(config: Path | None = None, **given: object) -> Settings:
         message = f"there is no configuration file {config}"
         raise SettingsError(message)
     _refuse_unknown_variables()
+    secrets = _folder_of_secrets()
 
     class FromFile(Settings):
-        model_config = SettingsConfigDict(toml_file=config)
+        model_config = SettingsConfigDict(toml_file=config, secrets_dir=secrets)
 
     try:
         settings = FromFile(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
@@ -259,13 +265,32 @@ def describe_settings(settings: Settings) -> Iterator[tuple[str, str, object, st
 
 
 def _refuse_unknown_variables() -> None:
-    known = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
-    known |= {CONFIG_VARIABLE}
+    known = {*_variables(), CONFIG_VARIABLE, SECRETS_VARIABLE}
     for variable in sorted(os.environ):
         name = variable.upper()
         if name.startswith(ENV_PREFIX) and name not in known and not name.startswith(OF_ONE_MODEL):
             hint = _guess(name, known)
             raise SettingsError(f"unknown setting in the environment: {variable}{hint}")
+
+
+def _folder_of_secrets() -> Path | None:
+    """The folder of ``POTOO_SECRETS_DIR``, looked through; None if there is none."""
+    if not (variable := os.environ.get(SECRETS_VARIABLE)):
+        return None
+    folder, known = Path(variable), _variables()
+    faults = secret_files.faults(
+        folder,
+        is_known=lambda name: name in known or name.startswith(OF_ONE_MODEL),
+        guess=lambda name: _guess(name, known),
+    )
+    if lines := "\n".join(faults):
+        raise SettingsError(lines)
+    return folder
+
+
+def _variables() -> set[str]:
+    described = describe_settings(Settings.model_construct())
+    return {variable for _, variable, _, _ in described}
 
 
 def _guess(name: str, known: Iterable[str]) -> str:
