@@ -12,19 +12,19 @@ from deploy.pin_images import LINE, LOCK, NotResolvedError, digest_of, pinned
 from tests.repository import ROOT
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
-UNPINNED = "# why\nA_IMAGE=docker.io/library/a:1\nB_IMAGE=docker.io/library/b:2-slim\n"
+UNPINNED = "# why\nA_IMAGE=a:1\nB_IMAGE=b:2-slim\n"
 
 
 def test_every_image_gets_the_digest_that_its_tag_has() -> None:
-    digests = {"docker.io/library/a:1": ONE, "docker.io/library/b:2-slim": TWO}
+    digests = {"a:1": ONE, "b:2-slim": TWO}
     locked = pinned(UNPINNED, digests.__getitem__)
     assert locked == UNPINNED.replace("a:1", f"a:1@{ONE}").replace("b:2-slim", f"b:2-slim@{TWO}")
     assert pinned(locked, digests.__getitem__) == locked
 
 
 def test_a_digest_that_is_out_of_date_is_replaced() -> None:
-    old = f"A_IMAGE=docker.io/library/a:1@{ONE}\n"
-    assert pinned(old, lambda _: TWO) == f"A_IMAGE=docker.io/library/a:1@{TWO}\n"
+    old = f"A_IMAGE=a:1@{ONE}\n"
+    assert pinned(old, lambda _: TWO) == f"A_IMAGE=a:1@{TWO}\n"
 
 
 def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
@@ -39,10 +39,10 @@ def test_dockers_own_tool_is_asked_for_the_digest_of_all_platforms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker(tmp_path, monkeypatch, f'echo "$*" > {tmp_path}/asked; echo {ONE}')
-    assert digest_of("docker.io/library/a:1") == ONE
+    assert digest_of("a:1") == ONE
     asked = (tmp_path / "asked").read_text().strip()
     assert asked == (
-        "buildx imagetools inspect docker.io/library/a:1 --format {{.Manifest.Digest}}"
+        "buildx imagetools inspect a:1 --format {{.Manifest.Digest}}"
     )
 
 
@@ -71,7 +71,7 @@ def test_without_an_answer_the_lock_is_left_as_it_is(
 def test_without_docker_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotResolvedError, match="docker is not installed"):
-        digest_of("docker.io/library/a:1")
+        digest_of("a:1")
 
 
 # The lock that is committed
@@ -93,7 +93,7 @@ def test_the_image_is_built_from_what_the_lock_says() -> None:
     assert set(bases) == {"${PYTHON_IMAGE}"}
     default = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
     assert default
-    assert f"PYTHON_IMAGE=docker.io/library/{default[1]}" in LOCK.read_text()
+    assert f"PYTHON_IMAGE={default[1]}" in LOCK.read_text()
 
 
 def test_what_the_image_is_built_from_is_sent_to_the_builder() -> None:
