@@ -34,9 +34,11 @@ from service.transport.http.oauth_forms import AskedToken, TokenForm
 from service.transport.http.openapi import add_openapi, operation_id
 from service.transport.http.page import web_router
 from service.transport.http.protocol import STATE_KEY, Wire
+from service.transport.http.proxied import Proxied
 from service.transport.http.uploads import Uploads
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
+from service.transport.proxies import TrustedProxies
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -117,6 +119,9 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         routes=_routes(app),
         headers=SECURITY_HEADERS,
     )
+    if settings.trusted_proxies:
+        layers, proxies = app.layers, TrustedProxies(settings.trusted_proxies)
+        app.layers = lambda inner: Proxied(layers(inner), proxies)
     return app
 
 

@@ -23,6 +23,7 @@ from service.transport.grpc.listening import target
 from service.transport.grpc.predict import ModelService
 from service.transport.grpc.reading import Reader
 from service.transport.grpc.tls import credentials
+from service.transport.proxies import TrustedProxies
 
 STREAMS_PER_CONNECTION = 100
 IDLE_MS = 300_000
@@ -93,6 +94,7 @@ def _build(
         Reader(limits, budget, stopping),
         metrics,
         faults,
+        TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
         access_log=settings.observability.access_log,
     )
     gate.alias(REFLECTION.format("v1alpha"), REFLECTION.format("v1"))
