@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
@@ -64,10 +63,9 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         try:
             async with open_runtime(settings, metrics) as runtime:
                 app.state.runtime = runtime
-                stopping = asyncio.Event()
-                async with _grpc(settings, runtime, metrics, budget, stopping):
+                async with _grpc(settings, runtime, metrics, budget):
                     log.info("ready", models=list(runtime.classifier.readiness()))
-                    yield {STATE_KEY: Wire(limits, metrics, manners, stopping)}
+                    yield {STATE_KEY: Wire(limits, metrics, manners, runtime.shutdown)}
         except (OperatorError, ServiceError, OSError) as error:
             log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
             silence_uvicorn()
@@ -126,17 +124,13 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
 
 
 def _grpc(
-    settings: Settings,
-    runtime: Runtime,
-    metrics: Metrics,
-    budget: BodyBudget,
-    stopping: asyncio.Event,
+    settings: Settings, runtime: Runtime, metrics: Metrics, budget: BodyBudget
 ) -> AbstractAsyncContextManager[object]:
     if settings.grpc_port is None:
         return nullcontext()
     from service.transport.grpc.server import serving  # 70 ms, for those who want it
 
-    return serving(settings, runtime, metrics, budget, stopping)
+    return serving(settings, runtime, metrics, budget)
 
 
 class _Application(FastAPI):

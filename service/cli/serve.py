@@ -53,7 +53,7 @@ def serve(
         from observability.logging import configure_logging
         from service.first_run import prepare
         from service.settings import load_settings
-        from service.transport.http.server import run
+        from service.transport.http.running import run
 
         settings = load_settings(
             config,
