@@ -66,43 +66,41 @@ class Server(uvicorn.Server):
         if counter % TICKS_PER_SECOND == 0:
             self.sweep()
         if self._supervisor is not None and os.getppid() != self._supervisor:
-            get_logger("server").error("the supervisor is gone")
-            return True  # else this worker would keep the port for ever
+            if not self.should_exit:
+                get_logger("server").error("the supervisor is gone")
+            self.should_exit = True  # else this worker would keep the port for ever
         return await super().on_tick(counter)
 
-    async def main_loop(self) -> None:
-        """Until the process is told to stop, and for the delay after that."""
-        await super().main_loop()
-        self._announce()
-        ends_at, counter = time.monotonic() + self._delay, 0
-        while (left := ends_at - time.monotonic()) > 0:
-            await asyncio.sleep(min(left, 1 / TICKS_PER_SECOND))
-            counter += 1
-            await super().on_tick(counter)  # it goes on being asked, and says what time it is
-            if counter % TICKS_PER_SECOND == 0:
-                self.sweep()
-
-    def _announce(self) -> None:
-        """Probes are told no, and every answer tells its connection to go."""
-        get_logger("server").info("stopping", accepting=self._delay, draining=self._drain)
-        self._wire.shutdown.announce()
-        for connection in self._connections():
-            connection.let_go()
-
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Answers what was accepted, within the grace time; slow clients are still cut off."""
+        """Waits for load balancers to notice, then answers what was accepted.
+
+        Within the grace time; slow clients are still cut off.
+        """
 
         async def keep_sweeping() -> None:
             while True:
                 await asyncio.sleep(1)
                 self.sweep()
 
+        await self._go_on()
         self._wire.shutdown.drain()  # what is served beside HTTP drains at the same time
         sweeping = asyncio.create_task(keep_sweeping())
         try:
             await super().shutdown(sockets)
         finally:
             sweeping.cancel()
+
+    async def _go_on(self) -> None:
+        """For the delay: probes are told no, and every answer tells its connection to go."""
+        get_logger("server").info("stopping", accepting=self._delay, draining=self._drain)
+        self._wire.shutdown.announce()
+        for connection in self._connections():
+            connection.let_go()
+        ends_at, counter = time.monotonic() + self._delay, 0
+        while (left := ends_at - time.monotonic()) > 0:
+            await asyncio.sleep(min(left, 1 / TICKS_PER_SECOND))
+            counter += 1
+            await self.on_tick(counter)  # slow clients, and what time it is
 
     def sweep(self) -> None:
         """Ends connections that have lasted too long in one state."""

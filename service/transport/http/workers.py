@@ -162,6 +162,8 @@ class Supervisor:
         workers = [place.worker for place in self._places if place.worker is not None]
         for worker in workers:
             worker.terminate()
+        # Theirs are enough; ours would go on taking connections that nobody answers.
+        self._listener.close()
         # They end themselves in time, unless something holds the interpreter's lock for ever.
         ends_at = time.monotonic() + grace_of(self._settings) + GRACE_SECONDS
         while not all(worker.has_ended for worker in workers):
