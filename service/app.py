@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
@@ -34,9 +33,11 @@ from service.transport.http.oauth_forms import AskedToken, TokenForm
 from service.transport.http.openapi import add_openapi, operation_id
 from service.transport.http.page import web_router
 from service.transport.http.protocol import STATE_KEY, Wire
+from service.transport.http.proxied import Proxied
 from service.transport.http.uploads import Uploads
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
+from service.transport.proxies import TrustedProxies
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -62,10 +63,9 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         try:
             async with open_runtime(settings, metrics) as runtime:
                 app.state.runtime = runtime
-                stopping = asyncio.Event()
-                async with _grpc(settings, runtime, metrics, budget, stopping):
+                async with _grpc(settings, runtime, metrics, budget):
                     log.info("ready", models=list(runtime.classifier.readiness()))
-                    yield {STATE_KEY: Wire(limits, metrics, manners, stopping)}
+                    yield {STATE_KEY: Wire(limits, metrics, manners, runtime.shutdown)}
         except (OperatorError, ServiceError, OSError) as error:
             log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
             silence_uvicorn()
@@ -117,21 +117,20 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         routes=_routes(app),
         headers=SECURITY_HEADERS,
     )
+    if settings.trusted_proxies:
+        layers, proxies = app.layers, TrustedProxies(settings.trusted_proxies)
+        app.layers = lambda inner: Proxied(layers(inner), proxies)
     return app
 
 
 def _grpc(
-    settings: Settings,
-    runtime: Runtime,
-    metrics: Metrics,
-    budget: BodyBudget,
-    stopping: asyncio.Event,
+    settings: Settings, runtime: Runtime, metrics: Metrics, budget: BodyBudget
 ) -> AbstractAsyncContextManager[object]:
     if settings.grpc_port is None:
         return nullcontext()
     from service.transport.grpc.server import serving  # 70 ms, for those who want it
 
-    return serving(settings, runtime, metrics, budget, stopping)
+    return serving(settings, runtime, metrics, budget)
 
 
 class _Application(FastAPI):

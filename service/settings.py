@@ -18,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -179,8 +180,17 @@ class Settings(BaseSettings):
         default=(),
         description="web pages of other origins that may call, such as https://app.example",
     )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="whose X-Forwarded-For and -Proto hold, such as 10.0.0.0/8"
+    )
+    drain_delay_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="after SIGTERM, to go on accepting while /readyz answers 503",
+    )
     drain_seconds: float = Field(
-        default=25, ge=0, le=600, description="after SIGTERM, to answer what was accepted"
+        default=25, ge=0, le=600, description="after that, to answer what was accepted"
     )
     limits: LimitSettings = LimitSettings()
     inference: InferenceSettings = InferenceSettings()
@@ -196,6 +206,13 @@ class Settings(BaseSettings):
                 f"it must have {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters"
             )
         return password
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _is_not_everybody(cls, networks: tuple[IPvAnyNetwork, ...]) -> tuple[IPvAnyNetwork, ...]:
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("whoever calls would choose their own address; name the proxies")
+        return networks
 
     @field_validator("grpc_tls_key")
     @classmethod

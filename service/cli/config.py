@@ -69,5 +69,5 @@ def _variable(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, tuple | dict):
-        return shlex.quote(json.dumps(value))
+        return shlex.quote(json.dumps(value, default=str))
     return _toml(value)

@@ -24,7 +24,7 @@ async def admit(
 
     Args:
         scope: None if any token will do.
-        address: of the connection, never what the caller claims.
+        address: of the connection, or what a trusted proxy says; never what the caller claims.
         authorization: what came under that name; there must be exactly one.
         allowance: filled with what is left of the rates, also where the call is refused.
         on_known: told who it is as soon as that is known, for the access log.

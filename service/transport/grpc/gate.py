@@ -29,6 +29,7 @@ from service.transport.grpc.errors import STATUS, Faults, metadata, words
 from service.transport.grpc.methods import OPEN, Method, Service, Stream, Unary, parsed, paths
 from service.transport.grpc.reading import Messages, Reader
 from service.transport.policy import admit
+from service.transport.proxies import TrustedProxies
 
 UNMATCHED = "unmatched"
 ANONYMOUS_STREAMS = 256
@@ -48,11 +49,12 @@ class Gate(grpc.GenericRpcHandler):
         reader: Reader,
         metrics: Metrics,
         faults: Faults,
+        proxies: TrustedProxies | None,
         *,
         access_log: bool,
     ) -> None:
         self._identity, self._reader, self._metrics = identity, reader, metrics
-        self._faults = faults
+        self._faults, self._proxies = faults, proxies
         self._anonymous = self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -97,7 +99,7 @@ class Gate(grpc.GenericRpcHandler):
         self, path: str, series: GrpcSeries, scope: Scope | None, context: Context, work: Work
     ) -> bytes:
         """One RPC; keeps its books whatever happens in it."""
-        call, code = Call(context), StatusCode.OK
+        call, code = Call(context, self._proxies), StatusCode.OK
         self._metrics.rpcs_in_flight.inc()
         try:
             answer = await (work(call) if scope is OPEN else self._behind(scope, call, work))
