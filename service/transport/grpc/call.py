@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from service.transport.grpc.errors import Metadata
 
 REQUEST_ID_KEY = "x-request-id"
+TRACEPARENT_KEY = "traceparent"
 
 
 class Call:
@@ -33,13 +34,16 @@ class Call:
         self.allowance = Allowance()
         self.received = self.sent = 0
         self.authorization: list[str] = []
-        given = ""
+        self.traceparent = given = ""
         for key, value in context.invocation_metadata() or ():
             text = value if isinstance(value, str) else value.decode("latin-1")
             if key == "authorization":
                 self.authorization.append(text)
             elif key == REQUEST_ID_KEY:
                 given = given or text
+            elif key == TRACEPARENT_KEY:
+                # Several are none: with a comma they do not parse.
+                self.traceparent = f"{self.traceparent},{text}" if self.traceparent else text
         self.request_id = request_id(given.encode())
 
     @property

@@ -12,6 +12,7 @@ import grpc
 
 from observability.logging import get_logger
 from observability.metrics import Metrics
+from observability.tracing import Tracing
 from service.runtime import Runtime
 from service.settings import LimitSettings, Settings
 from service.transport.budget import BodyBudget
@@ -42,6 +43,7 @@ async def serving(
     metrics: Metrics,
     budget: BodyBudget,
     stopping: asyncio.Event,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[int]:
     """Serves at ``settings.grpc_port``; gives the port, which differs if that is 0.
 
@@ -52,7 +54,7 @@ async def serving(
         SettingsError: certificate and key cannot be used.
         OSError: the port cannot be listened on.
     """
-    parts = _build(settings, runtime, metrics, budget, stopping)
+    parts = _build(settings, runtime, metrics, budget, stopping, tracing)
     server = parts.server
     port = _listen(server, settings)
     parts.health.set(is_ready=runtime.is_ready)
@@ -79,6 +81,7 @@ def _build(
     metrics: Metrics,
     budget: BodyBudget,
     stopping: asyncio.Event,
+    tracing: Tracing | None,
 ) -> _Parts:
     limits, faults = settings.limits, Faults(metrics)
     ours = [
@@ -94,6 +97,7 @@ def _build(
         metrics,
         faults,
         access_log=settings.observability.access_log,
+        tracing=tracing,
     )
     gate.alias(REFLECTION.format("v1alpha"), REFLECTION.format("v1"))
     server = grpc.aio.server(
