@@ -108,8 +108,6 @@ class OtlpSender:
             root.set_attribute("potoo.spans_left_out", trace.left_out)
         for child in tuple(trace.children):  # a late worker may still add to it
             self._tell(child, root, trace)
-        if trace.is_failure:
-            root.set_status(StatusCode.ERROR)
         self._finish(root, trace, trace)
 
     def close(self) -> None:
@@ -131,13 +129,13 @@ class OtlpSender:
         )
         for child in tuple(span.children):
             self._tell(child, made, trace)
-        if span.error:
-            made.set_status(StatusCode.ERROR)
         self._finish(made, span, trace)
 
     def _finish(self, made: SdkSpan, span: Span, trace: Trace) -> None:
         if span.error:
             made.set_attribute("error.type", span.error)
+        if trace.is_failure and (span.error or span is trace):  # not what is the caller's fault
+            made.set_status(StatusCode.ERROR)
         self._given += 1
         made.end(trace.wall_ns(span.last))
 
