@@ -20,20 +20,18 @@ import requests
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
-    NonRecordingSpan,
     SpanContext,
     SpanKind,
+    Status,
     StatusCode,
     TraceFlags,
     get_current_span,
-    set_span_in_context,
 )
-from opentelemetry.trace import Span as SdkSpan
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from observability.logging import get_logger
@@ -48,34 +46,33 @@ QUEUE_SPANS = 4096
 """That wait to be sent; a trace that does not fit is dropped whole."""
 BATCH_SPANS = 512
 FLUSH_SECONDS = 3.0
+SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+OK, FAILED = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 QUIET_SECONDS = 60.0
 """Between two lines about a collector that comes and goes."""
 
 
 class OtlpSender:
-    """A ``tracing.Sender``. ``send`` belongs to one thread."""
+    """A ``tracing.Sender``. ``send`` belongs to one thread.
+
+    Spans are made once the request has ended, from times that were taken before: a tracer, which
+    follows work as it goes on, would cost several times as much for the same.
+    """
 
     def __init__(self, settings: ObservabilitySettings, version: str, metrics: Metrics) -> None:
         """Raises ``OperatorError`` if an ``OTEL_`` variable cannot be used."""
-        self._dropped, self._ids, self._given = metrics.spans_dropped, _GivenId(), 0
+        self._dropped, self._ids, self._given = metrics.spans_dropped, RandomIdGenerator(), 0
         self._propagator = TraceContextTextMapPropagator()
+        self._resource = _resource(settings.service_name, version)
+        self._scope = InstrumentationScope("potoo", version)
         session, address = _Session(), _address(settings.otlp_endpoint or "")
         try:
             exporter = OTLPSpanExporter(address, session=session)
             self._exporter = Watched(exporter, lambda: session.ended, metrics)
-            self._provider = TracerProvider(
-                sampler=ALWAYS_ON,  # what comes here was sampled
-                resource=_resource(settings.service_name, version),
-                shutdown_on_exit=False,
-                id_generator=self._ids,
-            )
-            self._provider.add_span_processor(
-                # Wider than ours, so that it never drops parts of a trace.
-                BatchSpanProcessor(self._exporter, 2 * QUEUE_SPANS, None, BATCH_SPANS)
-            )
+            # Its queue is wider than ours, so that it never drops parts of a trace.
+            self._batches = BatchSpanProcessor(self._exporter, 2 * QUEUE_SPANS, None, BATCH_SPANS)
         except ValueError as error:
             raise OperatorError(f"tracing: a variable OTEL_... does not do: {error}") from error
-        self._tracer = self._provider.get_tracer("potoo", version)
         # What it has to say from now on is said by ``Watched``, or counted: a line for every batch
         # and span that is lost would be a flood.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
@@ -94,25 +91,14 @@ class OtlpSender:
         if self._given - self._exporter.taken + count > QUEUE_SPANS:
             self._dropped.labels("queue_full").inc(count)
             return
-        self._ids.trace_id = trace.trace_id
-        root = self._tracer.start_span(
-            trace.name,
-            _below(trace),
-            SpanKind.SERVER,
-            trace.facts,
-            start_time=trace.wall_ns(trace.began),
-        )
-        if not root.is_recording():  # OTEL_SDK_DISABLED
-            return
-        if trace.left_out:
-            root.set_attribute("potoo.spans_left_out", trace.left_out)
-        for child in tuple(trace.children):  # a late worker may still add to it
-            self._tell(child, root, trace)
-        self._finish(root, trace, trace)
+        parent = None
+        if trace.parent:
+            parent = SpanContext(trace.trace_id, trace.parent, is_remote=True, trace_flags=SAMPLED)
+        self._tell(trace, parent, trace)
 
     def close(self) -> None:
         """See ``tracing.Sender``."""
-        flushing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        flushing = threading.Thread(target=self._batches.shutdown, daemon=True)
         flushing.start()
         flushing.join(FLUSH_SECONDS)
         if flushing.is_alive():
@@ -120,24 +106,34 @@ class OtlpSender:
         if left := self._given - self._exporter.sent:
             get_logger("tracing").warning("spans were not sent", spans=left)
 
-    def _tell(self, span: Span, parent: SdkSpan, trace: Trace) -> None:
-        made = self._tracer.start_span(
-            span.name,
-            set_span_in_context(parent, Context()),
-            attributes=span.facts,
-            start_time=trace.wall_ns(span.began),
-        )
-        for child in tuple(span.children):
-            self._tell(child, made, trace)
-        self._finish(made, span, trace)
-
-    def _finish(self, made: SdkSpan, span: Span, trace: Trace) -> None:
+    def _tell(self, span: Span, parent: SpanContext | None, trace: Trace) -> None:
+        """A span behind those that are in it: the server's comes last."""
+        span_id = self._ids.generate_span_id()
+        context = SpanContext(trace.trace_id, span_id, is_remote=False, trace_flags=SAMPLED)
+        for child in tuple(span.children):  # a late worker may still add to it
+            self._tell(child, context, trace)
+        facts, status = dict(span.facts), OK
+        if span is trace and trace.left_out:
+            facts["potoo.spans_left_out"] = trace.left_out
         if span.error:
-            made.set_attribute("error.type", span.error)
+            facts["error.type"] = span.error
         if trace.is_failure and (span.error or span is trace):  # not what is the caller's fault
-            made.set_status(StatusCode.ERROR)
+            status = FAILED
         self._given += 1
-        made.end(trace.wall_ns(span.last))
+        self._batches.on_end(
+            ReadableSpan(
+                span.name,
+                context,
+                parent,
+                self._resource,
+                facts,
+                kind=SpanKind.SERVER if span is trace else SpanKind.INTERNAL,
+                instrumentation_scope=self._scope,
+                status=status,
+                start_time=trace.wall_ns(span.began),
+                end_time=trace.wall_ns(span.last),
+            )
+        )
 
 
 class Watched(SpanExporter):
@@ -196,15 +192,6 @@ class _Session(requests.Session):
         return response
 
 
-class _GivenId(RandomIdGenerator):
-    """Gives a trace the id that logs and histograms know it by."""
-
-    trace_id = 0
-
-    def generate_trace_id(self) -> int:
-        return self.trace_id
-
-
 def _address(endpoint: str) -> str:
     """Where traces go, if that is not said already: as ``OTEL_EXPORTER_OTLP_ENDPOINT`` is read."""
     base = endpoint.rstrip("/")
@@ -220,14 +207,3 @@ def _resource(name: str, version: str) -> Resource:
         "process.pid": os.getpid(),
     }
     return Resource.create(ours).merge(OTELResourceDetector().detect())
-
-
-def _below(trace: Trace) -> Context:
-    """A context in which the caller's span is the parent, if there is one."""
-    if not trace.parent:
-        return Context()
-    parent = SpanContext(trace.trace_id, trace.parent, is_remote=True, trace_flags=_SAMPLED)
-    return set_span_in_context(NonRecordingSpan(parent), Context())
-
-
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)

@@ -109,14 +109,6 @@ def test_opentelemetrys_own_variables_go_before_ours(monkeypatch: pytest.MonkeyP
     assert resource["service.version"] == "1.2.3"
 
 
-def test_opentelemetrys_own_switch_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    with collector() as taking, sending(taking) as sender:
-        for _ in range(3000):
-            sender.send(ended("unsent"))
-    assert taking.paths == []
-
-
 def test_an_rpcs_own_faults_are_errors() -> None:
     def described(code: int) -> Trace:
         trace = ended("unused")
