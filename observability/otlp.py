@@ -47,7 +47,7 @@ QUEUE_SPANS = 4096
 BATCH_SPANS = 512
 FLUSH_SECONDS = 3.0
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-OK, FAILED = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
+FINE, FAILED = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 QUIET_SECONDS = 60.0
 """Between two lines about a collector that comes and goes."""
 
@@ -112,7 +112,7 @@ class OtlpSender:
         context = SpanContext(trace.trace_id, span_id, is_remote=False, trace_flags=SAMPLED)
         for child in tuple(span.children):  # a late worker may still add to it
             self._tell(child, context, trace)
-        facts, status = dict(span.facts), OK
+        facts, status = dict(span.facts), FINE
         if span is trace and trace.left_out:
             facts["potoo.spans_left_out"] = trace.left_out
         if span.error:
@@ -185,7 +185,7 @@ class _Session(requests.Session):
     def request(self, *args: Any, **options: Any) -> requests.Response:  # noqa: ANN401 - as it is
         try:
             response = super().request(*args, **options)
-        except requests.RequestException as error:
+        except Exception as error:
             self.ended = type(error).__name__
             raise
         self.ended = f"status {response.status_code}"
