@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 import structlog
 
+from observability.request import current
+
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
 
     from observability.settings import ObservabilitySettings
 
 # Chatty below warning, and nothing in it that our own events do not say.
-QUIET_LIBRARIES = ("uvicorn", "httpx", "httpcore", "aiosqlite", "asyncio", "PIL")
+QUIET_LIBRARIES = ("uvicorn", "httpx", "httpcore", "aiosqlite", "asyncio", "urllib3", "PIL")
 
 
 def configure_logging(settings: ObservabilitySettings) -> None:
@@ -35,6 +37,7 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         _add_timestamp,
+        _add_request,
         structlog.processors.format_exc_info,
     ]
     renderer: Processor
@@ -82,6 +85,16 @@ def get_logger(name: str) -> FilteringBoundLogger:
 
 def _add_timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event["timestamp"] = datetime.now(UTC)
+    return event
+
+
+def _add_request(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """In which request it happened, if it did in one, and that request's trace if it has one."""
+    request = current()
+    if request is not None:
+        event.setdefault("request_id", request.request_id)
+        if request.trace is not None and request.trace.is_sampled:
+            event["trace_id"] = request.trace.shown_id
     return event
 
 

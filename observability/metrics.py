@@ -148,6 +148,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.spans_dropped = Counter(
+            "potoo_trace_spans_dropped",
+            "Spans of traces that were lost, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
         # Counted by the supervisor where there are several processes; else nobody restarts us.
         Counter(RESTARTS, RESTARTS_HELP, registry=self.registry)
         # Models
@@ -247,6 +253,8 @@ class Metrics:
         )
         for reason in REJECTIONS:
             self.rejections.labels(reason)
+        for reason in ("queue_full", "not_sent"):
+            self.spans_dropped.labels(reason)
         if MULTIPROCESS_FOLDER not in os.environ:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from observability.logging import get_logger, silence_uvicorn
 from observability.metrics import Metrics
 from observability.middleware import ObservabilityMiddleware
+from observability.tracing import Tracing
 from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
 from schemas.inference import InferRequestBody
@@ -53,6 +54,8 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         open_runtime: builds what the routes work with; tests pass another one.
     """
     metrics = Metrics()
+    observability = settings.observability
+    tracing = Tracing(observability, __version__, metrics) if observability.otlp_endpoint else None
     limits = settings.limits
     manners = (V2, *compat.manners(settings.compatibility))
     budget = BodyBudget(limits.max_body_bytes_in_flight, metrics)
@@ -61,11 +64,12 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         log = get_logger("server")
         try:
-            async with open_runtime(settings, metrics) as runtime:
-                app.state.runtime = runtime
-                async with _grpc(settings, runtime, metrics, budget):
-                    log.info("ready", models=list(runtime.classifier.readiness()))
-                    yield {STATE_KEY: Wire(limits, metrics, manners, runtime.shutdown)}
+            with tracing.running() if tracing else nullcontext():
+                async with open_runtime(settings, metrics) as runtime:
+                    app.state.runtime = runtime
+                    async with _grpc(settings, runtime, metrics, budget, tracing):
+                        log.info("ready", models=list(runtime.classifier.readiness()))
+                        yield {STATE_KEY: Wire(limits, metrics, manners, runtime.shutdown)}
         except (OperatorError, ServiceError, OSError) as error:
             log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
             silence_uvicorn()
@@ -113,9 +117,10 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
             ErrorBoundary(ShortCut(HeadAsGet(inner), app.routes), answer), settings.cors_origins
         ),
         metrics=metrics,
-        access_log=settings.observability.access_log,
+        access_log=observability.access_log,
         routes=_routes(app),
         headers=SECURITY_HEADERS,
+        tracing=tracing,
     )
     if settings.trusted_proxies:
         layers, proxies = app.layers, TrustedProxies(settings.trusted_proxies)
@@ -124,13 +129,17 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
 
 
 def _grpc(
-    settings: Settings, runtime: Runtime, metrics: Metrics, budget: BodyBudget
+    settings: Settings,
+    runtime: Runtime,
+    metrics: Metrics,
+    budget: BodyBudget,
+    tracing: Tracing | None,
 ) -> AbstractAsyncContextManager[object]:
     if settings.grpc_port is None:
         return nullcontext()
     from service.transport.grpc.server import serving  # 70 ms, for those who want it
 
-    return serving(settings, runtime, metrics, budget)
+    return serving(settings, runtime, metrics, budget, tracing)
 
 
 class _Application(FastAPI):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REQUEST_ID_KEY = "x-request-id"
 FORWARDED_KEY = "x-forwarded-for"
 """Of several gRPC hands us the last, which the nearest proxy wrote."""
+TRACEPARENT_KEY = "traceparent"
 
 
 class Call:
@@ -38,7 +39,7 @@ class Call:
         self.allowance = Allowance()
         self.received = self.sent = 0
         self.authorization: list[str] = []
-        given = hops = ""
+        self.traceparent = given = hops = ""
         for key, value in context.invocation_metadata() or ():
             text = value if isinstance(value, str) else value.decode("latin-1")
             if key == "authorization":
@@ -47,6 +48,9 @@ class Call:
                 given = given or text
             elif key == FORWARDED_KEY:
                 hops = text
+            elif key == TRACEPARENT_KEY:
+                # Several are none: with a comma they do not parse.
+                self.traceparent = f"{self.traceparent},{text}" if self.traceparent else text
         self.request_id = request_id(given.encode())
         if proxies is not None:
             self.address = proxies.client(self.address, hops)

@@ -12,6 +12,7 @@ import grpc
 
 from observability.logging import get_logger
 from observability.metrics import Metrics
+from observability.tracing import Tracing
 from service.runtime import Runtime
 from service.settings import LimitSettings, Settings
 from service.shutdown import Shutdown
@@ -43,6 +44,7 @@ async def serving(
     runtime: Runtime,
     metrics: Metrics,
     budget: BodyBudget,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[int]:
     """Serves at ``settings.grpc_port``; gives the port, which differs if that is 0.
 
@@ -53,7 +55,7 @@ async def serving(
         SettingsError: certificate and key cannot be used.
         OSError: the port cannot be listened on.
     """
-    parts = _build(settings, runtime, metrics, budget)
+    parts = _build(settings, runtime, metrics, budget, tracing)
     server = parts.server
     port = _listen(server, settings)
     parts.health.set(is_ready=runtime.is_ready)
@@ -75,7 +77,13 @@ class _Parts(NamedTuple):
     health: Health
 
 
-def _build(settings: Settings, runtime: Runtime, metrics: Metrics, budget: BodyBudget) -> _Parts:
+def _build(
+    settings: Settings,
+    runtime: Runtime,
+    metrics: Metrics,
+    budget: BodyBudget,
+    tracing: Tracing | None,
+) -> _Parts:
     limits, faults = settings.limits, Faults(metrics)
     ours = [
         InferenceService(runtime, limits, faults).declared,
@@ -91,6 +99,7 @@ def _build(settings: Settings, runtime: Runtime, metrics: Metrics, budget: BodyB
         faults,
         TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
         access_log=settings.observability.access_log,
+        tracing=tracing,
     )
     gate.alias(REFLECTION.format("v1alpha"), REFLECTION.format("v1"))
     server = grpc.aio.server(
