@@ -17,7 +17,7 @@ import httpx
 
 from auth.keys import make_private
 from tests.databases import free_port, postgres_folder, postgres_server, redis_server
-from tests.envoy import Address
+from tests.envoy import Address, Envoy, envoy
 from tests.issuer import Issuer, issuer_process
 from tests.oauth_client import App
 from tests.server import LiveServer, serve
@@ -172,6 +172,16 @@ def fleet(models: Path, *, count: int = 3, **environment: str) -> Iterator[Fleet
         with ThreadPoolExecutor(count) as threads:
             list(threads.map(Replica.start, replicas))
         yield Fleet(replicas, postgres, redis, issuer)
+
+
+@contextmanager
+def balanced(models: Path, **environment: str) -> Iterator[tuple[Fleet, Envoy]]:
+    """The same with Envoy in front."""
+    with fleet(models, **environment) as behind:
+        http = [replica.http for replica in behind.replicas]
+        grpc = [replica.grpc for replica in behind.replicas]
+        with envoy(http, grpc) as edge:
+            yield behind, edge
 
 
 def _replica(folder: Path, models: Path, environment: dict[str, str]) -> Replica:

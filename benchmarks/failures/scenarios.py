@@ -55,10 +55,10 @@ def hang(fleet: Fleet, edge: Envoy, seconds: float = 8) -> None:
     until_balanced(fleet, edge)
 
 
-def fill_disk(fleet: Fleet, edge: Envoy) -> None:
+def fill_disk(fleet: Fleet, edge: Envoy, seconds: float = 8) -> None:
     """Of one replica, whose log cannot be written either."""
     with fleet.replicas[0].without_disk():
-        time.sleep(8)
+        time.sleep(seconds)
     until_balanced(fleet, edge)
 
 
