@@ -27,11 +27,13 @@ from cryptography.x509.oid import NameOID
 
 from tests.databases import free_port, missing
 from tests.repository import ROOT
+from tests.tls import Edge
 
 SHIPPED = ROOT / "deploy" / "envoy"
 PROGRAM = Path(sys.executable).parent / "envoy"
 START_SECONDS = 20
 Address = tuple[str, int]
+HSTS = "strict-transport-security"
 PORTS = {8080: "redirect", 8443: "https", 9901: "stats"}
 """What the shipped file listens on."""
 
@@ -49,6 +51,11 @@ class Envoy:
     def url(self) -> str:
         """Where HTTPS is."""
         return f"https://127.0.0.1:{self.ports['https']}"
+
+    @property
+    def edge(self) -> Edge:
+        """To look at it from outside."""
+        return Edge(("127.0.0.1", self.ports["https"]), self.authority)
 
     @property
     def target(self) -> str:
@@ -76,8 +83,14 @@ class Envoy:
 
 
 @contextmanager
-def envoy(http: Sequence[Address], grpc: Sequence[Address] = ()) -> Iterator[Envoy]:
-    """Starts it in front of the replicas with those addresses; ready once all are healthy."""
+def envoy(
+    http: Sequence[Address], grpc: Sequence[Address] = (), *, wait: bool = True
+) -> Iterator[Envoy]:
+    """Starts it in front of the replicas with those addresses.
+
+    Args:
+        wait: until all of them are healthy; otherwise until it listens.
+    """
     if not PROGRAM.exists():
         missing("envoy")
     # Not one of pytest's folders: a socket's path has to be short.
@@ -95,7 +108,7 @@ def envoy(http: Sequence[Address], grpc: Sequence[Address] = ()) -> Iterator[Env
             process = subprocess.Popen(command, stdout=log, stderr=log)
         running = Envoy(folder, ports, process, authority)
         try:
-            _wait(running, {"http": len(http), "grpc": len(grpc)})
+            _wait(running, {"http": len(http), "grpc": len(grpc)} if wait else {})
             yield running
         finally:
             process.kill()
@@ -185,6 +198,7 @@ def _wait(running: Envoy, wanted: dict[str, int]) -> None:
         assert running.process.poll() is None, running.log()
         assert time.monotonic() < deadline, running.log()
         try:
+            running.statistics()
             if all(running.healthy(cluster) == number for cluster, number in wanted.items()):
                 return
         except httpx.TransportError:
