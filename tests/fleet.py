@@ -22,6 +22,7 @@ from tests.issuer import Issuer, issuer_process
 from tests.oauth_client import App
 from tests.server import LiveServer, serve
 
+REPLICAS = 3
 READY_SECONDS = 60
 SCOPES = "classify infer models:read"
 MANY = "1000000/hour"
@@ -140,8 +141,8 @@ class Fleet:
 
 
 @contextmanager
-def fleet(models: Path, *, count: int = 3, **environment: str) -> Iterator[Fleet]:
-    """Starts everything; the replicas at the same moment.
+def fleet(models: Path, **environment: str) -> Iterator[Fleet]:
+    """Starts everything; three replicas at the same moment.
 
     Args:
         environment: settings of all replicas.
@@ -166,10 +167,10 @@ def fleet(models: Path, *, count: int = 3, **environment: str) -> Iterator[Fleet
             "POTOO_AUTH__ISSUERS": _trusting(issuer),
             **environment,
         }
-        replicas = [_replica(folder / str(number), models, shared) for number in range(count)]
+        replicas = [_replica(folder / str(number), models, shared) for number in range(REPLICAS)]
         for replica in replicas:
             stack.callback(replica.stop)
-        with ThreadPoolExecutor(count) as threads:
+        with ThreadPoolExecutor(REPLICAS) as threads:
             list(threads.map(Replica.start, replicas))
         yield Fleet(replicas, postgres, redis, issuer)
 

@@ -14,7 +14,7 @@ from benchmarks.failures import scenarios, tables
 from benchmarks.failures.load import Rates
 from benchmarks.failures.measuring import measure
 from benchmarks.failures.scenarios import OUTAGE_SECONDS
-from tests.fleet import balanced
+from tests.fleet import REPLICAS, balanced
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     if arguments.write:
         facts: dict[str, object] = {
             "model": models.DEFAULT,
-            "replicas": 3,
+            "replicas": REPLICAS,
             "rate_per_second": arguments.rate,
             "store_outage_seconds": OUTAGE_SECONDS,
             "scenarios": [one.as_json() for one in measured],

@@ -1,36 +1,36 @@
-"""Open-loop load over TLS: pictures over HTTP and gRPC, and sign-ins. Every answer is looked at.
+"""Open-loop load: requests at given rates, whatever becomes of those before. Each is looked at.
 
-The clients send nothing a second time, so whatever goes wrong behind the balancer and is not mended
-there is counted. Each picture has its own right answer: one client's is never taken for another's.
+Each picture has its own right answer, so that one client's is never taken for another's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import ssl
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import grpc
 import httpx
-import numpy as np
 
-from schemas.pb import open_inference_pb2 as pb
-from schemas.pb import potoo_pb2
-from tests.server import PASSWORD
+from benchmarks.failures.asking import (
+    DEADLINE_SECONDS,
+    HTTP,
+    INFER,
+    PREDICT,
+    SIGN_IN,
+    Ask,
+    Refused,
+    Target,
+    asking,
+)
 
-DEADLINE_SECONDS = 10.0
-HTTP, GRPC, SIGN_IN = "HTTP", "gRPC", "sign-in"
-NO_RETRIES = (("grpc.enable_retries", 0),)
-METADATA = "/inference.GRPCInferenceService/ModelMetadata"
-PREDICT, INFER = "/potoo.v1.ModelService/Predict", "/inference.GRPCInferenceService/ModelInfer"
-Ask = Callable[[bytes], Awaitable[object]]
+GRPC = "gRPC"
+PROTOCOLS = {HTTP: HTTP, PREDICT: GRPC, INFER: GRPC, SIGN_IN: SIGN_IN}
+"""Which way of asking is counted as which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,10 @@ class Rates:
     http: float = 15
     grpc: float = 15
     sign_in: float = 0.5
+
+    def of(self, way: str) -> float:
+        """Those of one way to ask; gRPC's methods share theirs."""
+        return {HTTP: self.http, SIGN_IN: self.sign_in}.get(way, self.grpc / 2)
 
 
 @dataclass(slots=True)
@@ -56,141 +60,68 @@ class Tally:
         return self.failures.total()
 
 
-class Wrong(Exception):
-    """The answer is not the right one; the message is its kind."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """Where to: the balancer, or a replica. ``authority``: to be trusted."""
-
-    url: str
-    grpc: str
-    authority: Path
-    token: str
-
-
 class Load:
-    """Requests at given rates from ``start`` to ``stop``."""
+    """Asks about pictures. ``tallies`` by protocol."""
 
-    def __init__(self, target: Target, pictures: list[bytes], model: str) -> None:
-        self._target, self._pictures, self._model = target, pictures, model
+    def __init__(self, target: Target, pictures: Sequence[bytes]) -> None:
+        self._target, self._pictures = target, pictures
         self._right: dict[tuple[str, bytes], object] = {}
         self.tallies = {name: Tally() for name in (HTTP, GRPC, SIGN_IN)}
 
     @asynccontextmanager
-    async def running(self, rates: Rates) -> Any:
+    async def running(self, rates: Rates) -> AsyncIterator[None]:
         """Sends while the block runs, and then waits for the last answers."""
-        target = self._target
-        context = ssl.create_default_context(cafile=str(target.authority))
-        secrets = grpc.ssl_channel_credentials(target.authority.read_bytes())
-        async with (
-            httpx.AsyncClient(base_url=target.url, verify=context, timeout=DEADLINE_SECONDS) as http,
-            grpc.aio.secure_channel(target.grpc, secrets, NO_RETRIES) as channel,
-        ):
-            asks = self._asks(http, channel, await self._input(channel))
-            await self._learn(asks)
-            stop = asyncio.Event()
-            streams = [
-                asyncio.create_task(self._stream(name, ask, rate, stop))
-                for (name, ask), rate in zip(
-                    asks.items(), (rates.http, rates.grpc / 2, rates.grpc / 2, rates.sign_in),
-                    strict=True,
-                )
-                if rate
-            ]
+        stop = asyncio.Event()
+        async with asking(self._target) as ways, asyncio.TaskGroup() as streams:
+            await self._learn(ways)
+            for way, ask in ways.items():
+                streams.create_task(self._stream(way, ask, rates.of(way), stop))
             try:
                 yield
             finally:
                 stop.set()
-                await asyncio.gather(*streams)
 
-    async def _input(self, channel: grpc.aio.Channel) -> str:
-        """What the model calls the images."""
-        request = pb.ModelMetadataRequest(name=self._model)
-        answer = await _called(channel.unary_unary(METADATA), request, self._target.token)
-        return str(pb.ModelMetadataResponse.FromString(answer).inputs[0].name)
+    async def _learn(self, ways: dict[str, Ask]) -> None:
+        """The right answers, which warms caches too."""
+        for way, ask in ways.items():
+            answers = [await ask(picture) for picture in self._pictures]
+            self._right |= {
+                (way, key): one for key, one in zip(self._pictures, answers, strict=True)
+            }
+            assert way == SIGN_IN or len(set(answers)) == len(answers), "pictures are alike"
 
-    def _asks(
-        self, http: httpx.AsyncClient, channel: grpc.aio.Channel, images: str
-    ) -> dict[str, Ask]:
-        predict, infer = channel.unary_unary(PREDICT), channel.unary_unary(INFER)
-        token = self._target.token
+    async def _stream(self, way: str, ask: Ask, rate: float, stop: asyncio.Event) -> None:
+        began, pictures = time.monotonic(), itertools.cycle(self._pictures)
+        async with asyncio.TaskGroup() as sent:
+            for number in itertools.count():
+                due = began + number / rate
+                try:
+                    async with asyncio.timeout(max(0.0, due - time.monotonic())):
+                        await stop.wait()
+                except TimeoutError:
+                    sent.create_task(self._one(way, ask, next(pictures), due))
+                else:
+                    return
 
-        async def classify(picture: bytes) -> object:
-            headers = {"authorization": f"Bearer {token}", "content-type": "image/jpeg"}
-            answer = await http.post("/v1/classify", content=picture, headers=headers)
-            return _checked(answer)["predictions"][0]["label"]
-
-        async def call(picture: bytes) -> object:
-            request = potoo_pb2.PredictRequest(image_data=picture, model=self._model)
-            answer = await _called(predict, request, token)
-            return potoo_pb2.PredictResponse.FromString(answer).class_names[0]
-
-        async def tensor(picture: bytes) -> object:
-            request = pb.ModelInferRequest(model_name=self._model)
-            one = request.inputs.add(name=images, datatype="BYTES", shape=[1])
-            one.contents.bytes_contents.append(picture)
-            answer = pb.ModelInferResponse.FromString(await _called(infer, request, token))
-            return int(np.frombuffer(answer.raw_output_contents[0], np.float32).argmax())
-
-        async def sign_in(_: bytes) -> object:
-            form = {"grant_type": "password", "username": "admin", "password": PASSWORD}
-            return bool(_checked(await http.post("/v1/auth/token", data=form))["access_token"])
-
-        return {HTTP: classify, f"{GRPC} Predict": call, f"{GRPC} ModelInfer": tensor, SIGN_IN: sign_in}
-
-    async def _learn(self, asks: dict[str, Ask]) -> None:
-        """The right answers, and warm caches."""
-        for name, ask in asks.items():
-            for picture in self._pictures:
-                self._right[name, picture] = await ask(picture)
-            if name != SIGN_IN:
-                assert len({self._right[name, one] for one in self._pictures}) > 1, self._right
-
-    async def _stream(self, name: str, ask: Ask, rate: float, stop: asyncio.Event) -> None:
-        began, sent = time.monotonic(), set[asyncio.Task[None]]()
-        pictures: Iterator[bytes] = itertools.cycle(self._pictures)
-        for number in itertools.count():
-            due = began + number / rate
-            try:
-                async with asyncio.timeout(max(0.0, due - time.monotonic())):
-                    await stop.wait()
-            except TimeoutError:
-                sent.add(asyncio.create_task(self._one(name, ask, next(pictures), due)))
-            else:
-                break
-        await asyncio.gather(*sent)
-
-    async def _one(self, name: str, ask: Ask, picture: bytes, due: float) -> None:
-        tally = self.tallies[name.split()[0]]
+    async def _one(self, way: str, ask: Ask, picture: bytes, due: float) -> None:
+        tally = self.tallies[PROTOCOLS[way]]
         tally.requests += 1
-        try:
-            if await ask(picture) != self._right[name, picture]:
-                tally.failures["a wrong answer"] += 1
-        except Wrong as error:
-            tally.failures[str(error)] += 1
-        except grpc.aio.AioRpcError as error:
-            tally.failures[error.code().name] += 1
-        except httpx.TransportError as error:
-            tally.failures[type(error).__name__] += 1
+        failure = await self._failure(way, ask, picture)
         tally.slowest = max(tally.slowest, time.monotonic() - due)
+        if failure:
+            tally.failures[failure] += 1
 
-
-def _checked(answer: httpx.Response) -> Any:
-    if not answer.is_success:
+    async def _failure(self, way: str, ask: Ask, picture: bytes) -> str | None:
+        """What a client would complain about; None if it got the right answer in time."""
         try:
-            code = answer.json().get("code", answer.json().get("error"))
-        except ValueError:
-            code = "no JSON"
-        raise Wrong(f"{answer.status_code} {code}")
-    return answer.json()
-
-
-async def _called(method: Any, request: Any, token: str) -> bytes:
-    answer: bytes = await method(
-        request.SerializeToString(),
-        metadata=(("authorization", f"Bearer {token}"),),
-        timeout=DEADLINE_SECONDS,
-    )
-    return answer
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                answer = await ask(picture)
+        except TimeoutError:
+            return "no answer in time"
+        except Refused as error:
+            return str(error)
+        except grpc.aio.AioRpcError as error:
+            return error.code().name
+        except httpx.TransportError as error:
+            return type(error).__name__
+        return None if answer == self._right[way, picture] else "a wrong answer"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 
-from benchmarks.failures.load import Load, Rates, Target
+from benchmarks.failures.asking import Target
+from benchmarks.failures.load import Load, Rates
 from benchmarks.failures.scenarios import Scenario
 from benchmarks.failures.tables import Measured
 from tests.envoy import Envoy
@@ -20,7 +21,7 @@ async def measure(
 ) -> Measured:
     """What clients notice of it."""
     token = fleet.foreign_token() if scenario.foreign else fleet.token()
-    load = Load(Target(edge.url, edge.target, edge.authority, token), pictures, model)
+    load = Load(Target(edge.url, edge.target, edge.authority, token, model), pictures)
     before = retries(edge)
     async with load.running(rates):
         await asyncio.sleep(MARGIN_SECONDS)

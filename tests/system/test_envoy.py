@@ -149,7 +149,13 @@ def test_refusals_of_the_server_pass_as_they_are(proxy: Envoy, rpc: Client) -> N
         *("/metrics", "/metrics/", "/METRICS", "//metrics", "/./metrics", "/a/../metrics"),
         *("/%6detrics", "/%4Detrics", "/%2e/metrics", "/a/%2e%2e/metrics", "/metrics?a=b"),
         *("\\metrics", "/a\\..\\metrics", "/%2fmetrics", "/%5cmetrics", "/metrics%2f"),
-        *("/v1/admin", "/v1/admin/users", "/v1//admin/users", "/V1/Admin/users", "/v1\\admin/users"),
+        *(
+            "/v1/admin",
+            "/v1/admin/users",
+            "/v1//admin/users",
+            "/V1/Admin/users",
+            "/v1\\admin/users",
+        ),
         *("/v1%2fadmin/users", "/v1/%61dmin/users", "/v1/x/../admin/users", "/v1/admin/users/"),
         "https://127.0.0.1/v1/admin/users",
     ],
@@ -170,9 +176,7 @@ def test_administration_and_metrics_are_closed_however_they_are_spelled(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD"])
-def test_they_are_closed_to_every_method(
-    proxy: Envoy, bearer: dict[str, str], method: str
-) -> None:
+def test_they_are_closed_to_every_method(proxy: Envoy, bearer: dict[str, str], method: str) -> None:
     with proxy.edge.client(headers=bearer) as client:
         for path in ("/v1/admin/users", "/v1/admin/users/admin/password", "/metrics"):
             assert client.request(method, path).status_code == 404
@@ -269,9 +273,7 @@ def test_a_request_without_an_id_gets_one(recorded: tuple[Envoy, Recorder]) -> N
     assert len(given) == 36
 
 
-def test_the_access_log_holds_no_token_and_no_query(
-    proxy: Envoy, bearer: dict[str, str]
-) -> None:
+def test_the_access_log_holds_no_token_and_no_query(proxy: Envoy, bearer: dict[str, str]) -> None:
     token = bearer["authorization"].removeprefix("Bearer ")
     with proxy.edge.client(headers=bearer) as client:
         client.get("/v1/models/colours?secret=in-the-query", headers={"referer": f"/?{token}"})

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.failures import scenarios
-from benchmarks.failures.load import GRPC, HTTP, SIGN_IN, Rates
+from benchmarks.failures.asking import HTTP, SIGN_IN
+from benchmarks.failures.load import GRPC, Rates
 from benchmarks.failures.measuring import measure
 from benchmarks.failures.scenarios import Act, Scenario
 from benchmarks.failures.tables import Measured
