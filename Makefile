@@ -63,6 +63,9 @@ proto: $(VENV)/.tested ## make the code for gRPC from the .proto files
 bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wrk)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-failures: $(VENV)/.tested ## what clients notice when a replica or a store is lost
+	$(BIN)/python -m benchmarks.failures $(ARGS)
+
 bench-overload: $(VENV)/.tested ## goodput when more is asked than can be done, as a curve
 	$(BIN)/python -m benchmarks.overload $(ARGS)
 

@@ -10,8 +10,9 @@ import json
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
 import structlog
@@ -46,11 +47,11 @@ def configure_logging(settings: ObservabilitySettings) -> None:
         renderer = structlog.processors.JSONRenderer(serializer=_json)
         # Bytes in one write: half the cost of text, which is written line and line end apart.
         ours: Processor = structlog.processors.JSONRenderer(serializer=_json_bytes)
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        factory = structlog.BytesLoggerFactory(cast("Any", _Forgiving(sys.stderr.buffer)))
     else:
         shared.append(_show_timestamp)
         ours = renderer = structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=24)
-        factory = structlog.WriteLoggerFactory(sys.stderr)
+        factory = structlog.WriteLoggerFactory(cast("Any", _Forgiving(sys.stderr)))
     structlog.configure(
         processors=[*shared, ours],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -81,6 +82,21 @@ def silence_uvicorn() -> None:
 def get_logger(name: str) -> FilteringBoundLogger:
     """A logger whose events carry ``logger=name``."""
     return cast("FilteringBoundLogger", structlog.get_logger().bind(logger=name))
+
+
+class _Forgiving:
+    """A stream that drops what it cannot write: a full disk costs lines, and nobody's answer."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+
+    def write(self, data: str | bytes) -> None:
+        with suppress(OSError):
+            self._stream.write(data)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _add_timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

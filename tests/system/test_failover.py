@@ -1,0 +1,79 @@
+"""Three replicas behind Envoy, under load: what is lost behind it, its clients do not notice.
+
+The same scenarios at full length, with a real model, are ``make bench-failures``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from benchmarks.failures import scenarios
+from benchmarks.failures.asking import HTTP, SIGN_IN
+from benchmarks.failures.load import GRPC, Rates
+from benchmarks.failures.measuring import measure
+from benchmarks.failures.scenarios import Act, Scenario
+from benchmarks.failures.tables import Measured
+from tests.envoy import Envoy
+from tests.fleet import Fleet, balanced
+from tests.pictures import GREEN, RED, plain
+
+RATES = Rates(http=10, grpc=10, sign_in=2)
+SLOWEST_SECONDS = 9.0
+"""Of the ten that the clients allow."""
+
+
+@pytest.fixture(scope="module")
+def edge(colours: Path) -> Iterator[tuple[Fleet, Envoy]]:
+    with balanced(colours) as (fleet, envoy):
+        yield fleet, envoy
+
+
+def under_load(edge: tuple[Fleet, Envoy], act: Act) -> Measured:
+    """What clients notice of ``act``."""
+    pictures = [plain(RED, format="JPEG"), plain(GREEN, format="JPEG")]
+    return asyncio.run(measure(Scenario("", act), *edge, pictures, "colours", RATES))
+
+
+def check_nobody_noticed(measured: Measured) -> None:
+    """Every picture was asked about once, and answered rightly, in time."""
+    for protocol in (HTTP, GRPC):
+        tally = measured.tallies[protocol]
+        assert tally.requests > 20
+        assert not tally.failures, (protocol, tally.failures)
+        assert tally.slowest < SLOWEST_SECONDS
+
+
+def test_nobody_notices_that_a_replica_is_killed(edge: tuple[Fleet, Envoy]) -> None:
+    measured = under_load(edge, partial(scenarios.kill, times=2))
+    check_nobody_noticed(measured)
+
+
+def test_nobody_notices_that_a_replica_is_stopped(edge: tuple[Fleet, Envoy]) -> None:
+    measured = under_load(edge, partial(scenarios.drain, times=2))
+    check_nobody_noticed(measured)
+    assert not measured.tallies[SIGN_IN].failures
+
+
+def test_nobody_notices_that_a_replica_hangs(edge: tuple[Fleet, Envoy]) -> None:
+    measured = under_load(edge, partial(scenarios.hang, seconds=5))
+    check_nobody_noticed(measured)
+    assert measured.retries
+
+
+def test_nobody_notices_that_a_replica_cannot_write(edge: tuple[Fleet, Envoy]) -> None:
+    measured = under_load(edge, partial(scenarios.fill_disk, seconds=3))
+    check_nobody_noticed(measured)
+    assert not measured.tallies[SIGN_IN].failures
+
+
+def test_without_the_database_only_those_who_sign_in_have_to_wait(
+    edge: tuple[Fleet, Envoy],
+) -> None:
+    measured = under_load(edge, partial(scenarios.lose_database, seconds=3))
+    check_nobody_noticed(measured)
+    assert set(measured.tallies[SIGN_IN].failures) == {"503 not_ready"}
