@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NoReturn
 
 from websockets.sync.server import ServerConnection, serve
 
@@ -125,9 +126,13 @@ def _body(request: BaseHTTPRequestHandler) -> bytes:
     if request.headers.get("transfer-encoding") != "chunked":
         return request.rfile.read(int(request.headers.get("content-length", 0)))
     body = b""
-    while size := int(request.rfile.readline(), 16):
+    while size := int(request.rfile.readline() or _gone(), 16):
         body += request.rfile.read(size)
         request.rfile.readline()
     while request.rfile.readline().strip():
         pass
     return body
+
+
+def _gone() -> NoReturn:
+    raise ConnectionAbortedError
