@@ -32,7 +32,8 @@ class Received:
 class Recorder:
     """A server that remembers what reaches it, and answers ``200``.
 
-    ``GET /events`` is a stream of server-sent events, the next one whenever ``more`` is released.
+    ``/events`` is a stream of server-sent events, the next one whenever ``more`` is released;
+    ``/wait`` answers when it is; ``/hang-up`` ends the connection without an answer.
     """
 
     address: str = ""
@@ -48,6 +49,11 @@ class Recorder:
         if request.path == "/events":
             self._stream(request)
             return
+        if request.path == "/hang-up":
+            request.close_connection = True
+            return
+        if request.path == "/wait":
+            self.more.acquire(timeout=60)
         request.send_response(200)
         request.send_header("content-type", "application/json")
         request.send_header("content-length", "2")
