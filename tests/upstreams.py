@@ -33,12 +33,13 @@ class Recorder:
     """A server that remembers what reaches it, and answers ``200``.
 
     ``/events`` is a stream of server-sent events, the next one whenever ``more`` is released;
-    ``/wait`` answers when it is; ``/hang-up`` ends the connection without an answer.
+    ``/wait`` answers once ``waited`` is set; ``/hang-up`` ends the connection without an answer.
     """
 
     address: str = ""
     received: list[Received] = field(default_factory=list)
     more: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    waited: threading.Event = field(default_factory=threading.Event)
     stream_ended: threading.Event = field(default_factory=threading.Event)
     """Set once the reader of the events is gone."""
 
@@ -53,7 +54,7 @@ class Recorder:
             request.close_connection = True
             return
         if request.path == "/wait":
-            self.more.acquire(timeout=60)
+            self.waited.wait(60)
         request.send_response(200)
         request.send_header("content-type", "application/json")
         request.send_header("content-length", "2")
