@@ -39,6 +39,7 @@ class Caddy:
         metrics_port: for its own metrics.
     """
 
+    program: str
     edge: Edge
     port: int
     metrics_port: int
@@ -74,13 +75,15 @@ def caddy(
     *,
     upstream: str = NOWHERE,
     grpc: str = NOWHERE,
+    ca: Path | None = None,
     **environment: str,
 ) -> Iterator[Caddy]:
-    """Runs the shipped file with an authority of Caddy's own.
+    """Runs the shipped file.
 
     Args:
         folder: an empty one for all that it writes.
         upstream, grpc: host and port of what stands behind it.
+        ca: whom its certificate is from; None for an authority of Caddy's own.
         environment: more variables that the file reads.
     """
     if not program:
@@ -104,11 +107,11 @@ def caddy(
         process = subprocess.Popen(
             command, stdout=stream, stderr=stream, env=clean | settings | environment
         )
-    ca = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
-    edge = Edge(("127.0.0.1", secure), ca)
+    own = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
+    edge = Edge(("127.0.0.1", secure), ca or own)
     try:
         _until_it_shakes_hands(edge, process, log)
-        yield Caddy(edge, port, metrics, folder, process)
+        yield Caddy(program, edge, port, metrics, folder, process)
     finally:
         # Not politely: streams that a test left open are not waited for.
         process.kill()

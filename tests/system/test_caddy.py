@@ -77,7 +77,7 @@ def test_http_2_is_negotiated_and_http_3_offered(front: Caddy) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["h2", "h3"])
-def test_the_page_works_in_a_browser(front: Caddy, server: LiveServer, protocol: str) -> None:
+def test_the_page_works_in_a_browser(front: Caddy, protocol: str) -> None:
     quic = f"--origin-to-force-quic-on=localhost:{front.edge.address[1]}"
     arguments = [
         *(one for one in ARGUMENTS if one != "--disable-quic" or protocol == "h2"),
@@ -228,7 +228,7 @@ def test_nothing_but_its_own_metrics_is_shown_and_that_on_this_machine(front: Ca
     url = f"http://127.0.0.1:{front.metrics_port}"
     front.edge.get("/healthz")
     assert "caddy_http_requests_total" in httpx.get(f"{url}/metrics").text
-    assert adapted(front.process.args[0])["admin"]["disabled"]  # type: ignore[index]
+    assert adapted(front.program)["admin"]["disabled"]
 
 
 def _line(server: LiveServer, name: str) -> str:
