@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.databases import free_port, missing
-from tests.integration.raw_http import PATIENCE
+from tests.integration.raw_http import PATIENCE, Answer
 from tests.tls import Edge
 
 CADDYFILE = Path(__file__).parent.parent / "deploy" / "caddy" / "Caddyfile"
@@ -116,6 +116,16 @@ def caddy(
         # Not politely: streams that a test left open are not waited for.
         process.kill()
         process.wait(PATIENCE)
+
+
+def check_problem(answer: Answer, status: int, code: str) -> None:
+    """As one of Potoo's own, with all that answers of the edge promise."""
+    assert (answer.status, answer.problem["code"]) == (status, code)
+    assert answer.problem["type"] == "about:blank"
+    assert answer.problem["title"]
+    assert answer.problem["detail"].endswith(".")
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def adapted(program: str, **environment: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import ssl
 import threading
 import time
@@ -24,7 +25,7 @@ from schemas.pb import potoo_pb2
 from service.settings import LimitSettings
 from service.transport.http.uploads import BASE64_SHARE
 from tests.browser import ARGUMENTS, open_browser, photo, visit
-from tests.caddy import Caddy, adapted, caddy, programs
+from tests.caddy import CADDYFILE, Caddy, adapted, caddy, programs
 from tests.integration.raw_http import PATIENCE, wait_until
 from tests.integration.rpc import SCOPES, files
 from tests.pictures import RED, plain
@@ -229,6 +230,13 @@ def test_nothing_but_its_own_metrics_is_shown_and_that_on_this_machine(front: Ca
     front.edge.get("/healthz")
     assert "caddy_http_requests_total" in httpx.get(f"{url}/metrics").text
     assert adapted(front.program)["admin"]["disabled"]
+
+
+def test_every_variable_is_documented() -> None:
+    guide = (CADDYFILE.parent.parent.parent / "docs" / "tls.md").read_text()
+    read = set(re.findall(r"\{\$(\w+)", CADDYFILE.read_text()))
+    assert read
+    assert {name for name in read if f"`{name}`" not in guide} == set()
 
 
 def _line(server: LiveServer, name: str) -> str:

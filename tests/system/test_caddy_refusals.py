@@ -5,19 +5,14 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import grpc
 import pytest
 
-from tests.caddy import Caddy, adapted, caddy, programs
-from tests.integration.raw_http import PATIENCE, Answer, wait_until
-from tests.server import LiveServer, serve
+from tests.caddy import Caddy, caddy, check_problem, programs
+from tests.integration.raw_http import PATIENCE, wait_until
 from tests.tls import drip
 from tests.upstreams import Recorder, recorder
 
-SECRET = "not-to-be-logged"
 SPOOFED = (
     *("Forwarded: for=6.6.6.6", "Forwarded-For: 6.6.6.6", "X-Forwarded: 6.6.6.6"),
     *("X-Forwarded-For: 6.6.6.6", "x-FORWARDED-for: 6.6.6.6, 127.0.0.1", "X-Forwarded-Port: 6"),
@@ -87,21 +82,10 @@ def front(
         upstream=behind.address,
         POTOO_HEADER_TIMEOUT="1s",
         POTOO_IDLE_TIMEOUT="1s",
-        POTOO_ANSWER_TIMEOUT="1s",
         POTOO_MAX_BODY_BYTES="100000",
         POTOO_MAX_BATCH_BYTES="200000",
     ) as running:
         yield running
-
-
-def check_problem(answer: Answer, status: int, code: str) -> None:
-    """As one of Potoo's own, with all that answers of the edge promise."""
-    assert (answer.status, answer.problem["code"]) == (status, code)
-    assert answer.problem["type"] == "about:blank"
-    assert answer.problem["title"]
-    assert answer.problem["detail"].endswith(".")
-    assert answer.headers["strict-transport-security"] == "max-age=31536000"
-    assert answer.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("header", SPOOFED)
@@ -212,25 +196,6 @@ def test_silent_connections_are_closed(front: Caddy) -> None:
         assert connection.answers() == []
 
 
-@pytest.mark.parametrize("program", programs())
-def test_a_body_that_comes_byte_by_byte_is_cut_off(
-    program: str, tmp_path: Path, colours: Path
-) -> None:
-    folders = tmp_path / "server", tmp_path / "caddy"
-    for folder in folders:
-        folder.mkdir()
-    with (
-        serve(folders[0], models=colours, POTOO_LIMITS__BODY_TIMEOUT_SECONDS="1") as server,
-        caddy(folders[1], program, upstream="{}:{}".format(*server.address)) as front,
-    ):
-        for length in (1000, 10**6):
-            with front.edge.raw() as connection:
-                said = drip(connection, _upload(server, length))[1]
-            head, _, body = said.partition(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 408 ")
-            assert json.loads(body)["code"] == "upload_timeout"
-
-
 def test_a_stream_of_events_outlives_every_time_out(front: Caddy, behind: Recorder) -> None:
     behind.stream_ended.clear()
     with front.edge.client() as client, client.stream("GET", "/events") as answer:
@@ -249,72 +214,3 @@ def test_a_stream_of_events_outlives_every_time_out(front: Caddy, behind: Record
         return behind.stream_ended.is_set()
 
     assert wait_until(is_noticed)
-
-
-def test_a_server_that_hangs_up_is_asked_once(front: Caddy, behind: Recorder) -> None:
-    before = len(behind.received)
-    with front.edge.client() as client:
-        assert client.post("/hang-up", content=b"a").status_code == 502
-    assert len(behind.received) == before + 1
-
-
-def test_a_server_that_does_not_answer_is_given_up(front: Caddy, behind: Recorder) -> None:
-    answer = front.edge.get("/wait")
-    behind.waited.set()
-    behind.waited.clear()
-    check_problem(answer, 504, "deadline_exceeded")
-    assert answer.headers["retry-after"] == "1"
-
-
-@pytest.fixture(params=programs())
-def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Caddy]:
-    """Caddy before nobody."""
-    with caddy(tmp_path, request.param) as running:
-        yield running
-
-
-def test_a_server_that_is_down_is_said_at_once(alone: Caddy) -> None:
-    answer = alone.edge.get("/v1/models")
-    check_problem(answer, 502, "not_ready")
-    assert answer.headers["retry-after"] == "1"
-    answer = alone.edge.get("/v2/models/a")
-    assert (answer.status, answer.headers["content-type"]) == (502, "application/json")
-    assert json.loads(answer.body) == {"error": "The server cannot be reached at the moment."}
-    assert answer.headers["strict-transport-security"] == "max-age=31536000"
-    with alone.edge.channel() as channel, pytest.raises(grpc.RpcError) as caught:
-        alone.edge.rpc(channel).ask("ServerLive", b"")
-    error: Any = caught.value
-    assert error.code() is grpc.StatusCode.UNAVAILABLE
-
-
-def test_no_log_holds_a_token(alone: Caddy) -> None:
-    spoken = (
-        "Authorization: Bearer",
-        "Cookie: a=",
-        "X-Api-Key:",
-        "Sec-WebSocket-Protocol: bearer,",
-    )
-    headers = [f"{name} {SECRET}" for name in spoken]
-    path = f"/v1/classify?token={SECRET}&a=?{SECRET}"
-    assert alone.edge.get(path, *headers, "X-Request-ID: mine").status == 502
-    entry = alone.logged("/v1/classify")
-    assert (entry["status"], entry["request"]["remote_ip"]) == (502, "127.0.0.1")
-    assert (entry["request"]["method"], entry["request_id"]) == ("GET", "mine")
-    assert SECRET not in alone.log.read_text() + alone.access_log.read_text()
-
-
-@pytest.mark.parametrize("program", programs())
-def test_every_log_leaves_out_what_holds_tokens(program: str) -> None:
-    encoders = [log["encoder"] for log in adapted(program)["logging"]["logs"].values()]
-    assert len(encoders) >= 2
-    for encoder in encoders:
-        assert encoder["fields"]["request>headers"] == {"filter": "delete"}
-        assert encoder["fields"]["request>uri"]["regexp"] == r"\?.*"
-
-
-def _upload(server: LiveServer, length: int) -> bytes:
-    lines = (
-        *("POST /v1/classify HTTP/1.1", "Host: localhost", "Content-Type: image/png"),
-        *(f"Authorization: Bearer {server.token()}", f"Content-Length: {length}"),
-    )
-    return "\r\n".join((*lines, "", "")).encode()
