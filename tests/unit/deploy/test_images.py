@@ -41,9 +41,7 @@ def test_dockers_own_tool_is_asked_for_the_digest_of_all_platforms(
     docker(tmp_path, monkeypatch, f'echo "$*" > {tmp_path}/asked; echo {ONE}')
     assert digest_of("a:1") == ONE
     asked = (tmp_path / "asked").read_text().strip()
-    assert asked == (
-        "buildx imagetools inspect a:1 --format {{.Manifest.Digest}}"
-    )
+    assert asked == ("buildx imagetools inspect a:1 --format {{.Manifest.Digest}}")
 
 
 @pytest.mark.parametrize(
