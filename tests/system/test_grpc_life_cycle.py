@@ -261,7 +261,7 @@ def test_workers_share_the_port_and_count_together(tmp_path: Path, colours: Path
 # TLS
 
 
-def certificate(folder: Path, name: str) -> bytes:
+def certificate(folder: Path, name: str, days: int = 1) -> bytes:
     """Writes a self-signed pair for 127.0.0.1; returns the certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -273,7 +273,7 @@ def certificate(folder: Path, name: str) -> bytes:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -286,6 +286,20 @@ def certificate(folder: Path, name: str) -> bytes:
     (folder / "key.pem").write_bytes(encoded_key)
     (folder / "cert.pem").write_bytes(public)
     return public
+
+
+def expiry(pem: bytes) -> float:
+    return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+
+
+def expiry_shown(server: LiveServer) -> float:
+    found = re.search(
+        r'^potoo_certificate_expiry_timestamp_seconds{port="grpc"} (\S+)$',
+        httpx.get(f"{server.url}/metrics").text,
+        re.MULTILINE,
+    )
+    assert found
+    return float(found[1])
 
 
 def secure(server: LiveServer, trusted: bytes) -> Any:
@@ -321,9 +335,11 @@ def test_tls_with_a_certificate_that_is_renewed_while_it_runs(
             assert client.ask("ModelInfer", tensor(images(1))).outputs
         with connected(server, None) as plain_text, pytest.raises(grpc.RpcError):
             plain_text.ask("ServerLive", pb.ServerLiveRequest(), timeout=5)
-        second = certificate(tmp_path, "second")
+        assert expiry_shown(server) == expiry(first)
+        second = certificate(tmp_path, "second", days=2)
         assert answers(server, second)
         assert not answers(server, first)
+        assert expiry_shown(server) == expiry(second)
         (tmp_path / "cert.pem").write_text("nothing")
         assert answers(server, second), "it goes on with the pair that holds"
         assert "certificate not renewed" in server.events()
