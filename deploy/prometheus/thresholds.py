@@ -37,7 +37,7 @@ groups:
       - {{record: "potoo:objective:p95_seconds", expr: vector({p95})}}
       - {{record: "potoo:objective:latency_share", expr: vector({latency_share})}}
       - {{record: "potoo:objective:availability", expr: vector({availability})}}
-      # Classifications answered, and those in time. {bucket} s is the histogram's bucket for {p95} s.
+      # Classifications answered, and those in time: {bucket} s is the bucket for {p95} s.
       - record: job:potoo_classify_answers:rate5m
         expr: >-
           sum by (namespace, job) (rate(potoo_http_request_duration_seconds_count{{
@@ -110,6 +110,7 @@ def bucket_for(seconds: float) -> float:
 def rules(autoscaling: Autoscaling, objectives: Objectives) -> str:
     """The rules file."""
     p95 = autoscaling.objective.p95_seconds
+    label = floatToGoString(bucket_for(p95))  # type: ignore[no-untyped-call]
     return _TEMPLATE.format(
         model=yaml.safe_dump(autoscaling.model).splitlines()[0],
         capacity=autoscaling.capacity.in_flight,
@@ -118,7 +119,7 @@ def rules(autoscaling: Autoscaling, objectives: Objectives) -> str:
         p95=p95,
         latency_share=objectives.latency_share,
         availability=objectives.availability,
-        bucket=floatToGoString(bucket_for(p95)),
+        bucket=label,
     )
 
 
