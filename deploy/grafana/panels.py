@@ -157,3 +157,10 @@ class Dashboard:
                 yield panel, Place(x, y, panel.width, panel.height)
                 x, height = x + panel.width, max(height, panel.height)
             y += height
+
+
+def with_all_chosen(expr: str, rate_interval: str) -> str:
+    """The query as Grafana sends it while "All" is chosen everywhere."""
+    for variable in ("job", "instance", "model"):
+        expr = expr.replace(f"${variable}", ".+")
+    return expr.replace("$__rate_interval", rate_interval)
