@@ -7,7 +7,7 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit proto bench bench-overload bench-peers bench-soak bench-swap bench-locks image lock clients everyday clean
+.PHONY: help setup serve test fmt lint type arch unit proto bench bench-overload bench-peers bench-soak bench-swap bench-locks image dashboards pictures lock clients everyday clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,13 @@ bench-swap: $(VENV)/.tested ## the slowest answers while models are swapped
 
 image: ## build the container image
 	docker build --tag potoo:$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])') .
+
+dashboards: $(VENV)/.tested ## make Grafana's dashboards from the code, and Prometheus' thresholds
+	$(BIN)/python -m deploy.grafana
+	$(BIN)/python -m deploy.prometheus.thresholds
+
+pictures: $(VENV)/.tested ## draw the dashboards for the docs (two minutes of load; needs prometheus)
+	$(BIN)/python -m deploy.grafana.pictures
 
 # Needs uv; the locks name no index host, so that a mirror works.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -65,9 +65,12 @@ def _variables() -> tuple[
     """What stands at the head of every dashboard."""
     return (
         builders.DatasourceVariable("datasource").label("Prometheus").type("prometheus"),
+        # All of these alone: other jobs have metrics of the same names (up, process_...).
         _choice("job", "label_values(potoo_build_info, job)"),
-        _choice("instance", 'label_values(potoo_build_info{job=~"$job"}, instance)'),
-        _choice("model", 'label_values(potoo_model_ready{job=~"$job"}, model)'),
+        _choice("instance", 'label_values(potoo_build_info{job=~"$job"}, instance)').all_value(
+            ".+"
+        ),
+        _choice("model", 'label_values(potoo_model_ready{job=~"$job"}, model)').all_value(".+"),
         builders.TextBoxVariable("runbooks")
         .label("Runbooks at")
         .description("Address of docs/runbooks in your copy; what the panels link to.")
@@ -85,7 +88,6 @@ def _choice(name: str, query: str) -> builders.QueryVariable:
         .sort(dashboard.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(".+")
         .current(dashboard.VariableOption(True, ["All"], ["$__all"]))
     )
 
@@ -166,10 +168,13 @@ def _figure(panel: Panel) -> stat.Panel:
     )
 
 
-def _table(_: Panel) -> table.Panel:
-    """Labels as columns, without those that say nothing to a reader."""
-    hidden = {"Time": True, "Value": True, "__name__": True}
-    tidy = dashboard.DataTransformerConfig("organize", options={"excludeByName": hidden})
+def _table(panel: Panel) -> table.Panel:
+    """The labels that are shown, as columns."""
+    hidden = {"Time": True, "Value": True}
+    order = {name: number for number, name in enumerate(panel.columns)}
+    tidy = dashboard.DataTransformerConfig(
+        "organize", options={"excludeByName": hidden, "indexByName": order}
+    )
     return table.Panel().show_header(True).with_transformation(tidy)
 
 

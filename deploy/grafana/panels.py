@@ -72,6 +72,7 @@ class Panel:
         width: of 24 columns.
         base: colour of a number below the first step.
         lines_at: values that are marked by a dashed line.
+        columns: of a table: the labels that are shown, in order.
         alerts: whose runbooks it links to.
     """
 
@@ -88,6 +89,7 @@ class Panel:
     steps: tuple[Step, ...] = ()
     lines_at: tuple[float, ...] = ()
     stacked: bool = False
+    columns: tuple[str, ...] = ()
     alerts: tuple[str, ...] = ()
 
 
@@ -106,7 +108,7 @@ def number(
     return Panel(
         *(title, description, (Query(expr),), unit, Kind.NUMBER),
         width=4,
-        height=4,
+        height=3,
         decimals=decimals,
         base=base,
         steps=steps,
@@ -160,7 +162,7 @@ class Dashboard:
 
 
 def with_all_chosen(expr: str, rate_interval: str) -> str:
-    """The query as Grafana sends it while "All" is chosen everywhere."""
-    for variable in ("job", "instance", "model"):
-        expr = expr.replace(f"${variable}", ".+")
+    """The query as Grafana sends it while "All" is chosen everywhere and every job is ``potoo``."""
+    for variable, everything in (("job", "potoo"), ("instance", ".+"), ("model", ".+")):
+        expr = expr.replace(f"${variable}", everything)
     return expr.replace("$__rate_interval", rate_interval)

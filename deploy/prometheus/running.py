@@ -57,6 +57,10 @@ class Prometheus:
         """The series that a query gives now."""
         return self._ask("query", query=query)["result"]  # type: ignore[no-any-return]
 
+    def value_at(self, query: str, at: float) -> list[dict[str, Any]]:
+        """The same at another time."""
+        return self._ask("query", query=query, time=at)["result"]  # type: ignore[no-any-return]
+
     def course(
         self, query: str, start: float, end: float, step: float
     ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:

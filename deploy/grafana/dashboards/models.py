@@ -78,8 +78,13 @@ _VERSIONS = Row(
         Panel(
             "Loaded, by replica",
             "What the load balancer may send people to. Replicas should agree.",
-            (Query(f"potoo_model_info{{{MODEL}}} == 1"),),
+            (
+                Query(
+                    f"max by (instance, model, version, sha256) (potoo_model_info{{{MODEL}}}) == 1"
+                ),
+            ),
             kind=Kind.TABLE,
+            columns=("instance", "model", "version", "sha256"),
             width=12,
             alerts=("PotooReplicasDisagree",),
         ),

@@ -8,6 +8,7 @@ from deploy.grafana.panels import (
     INSTANCE,
     JOB,
     Dashboard,
+    Kind,
     Panel,
     Query,
     Row,
@@ -197,11 +198,9 @@ _EDGE = Row(
         Panel(
             "Alerts firing",
             "Watchdog always does: it shows that rules are evaluated.",
-            (
-                Query(
-                    'count by (alertname, severity) (ALERTS{alertstate="firing"})', "{{alertname}}"
-                ),
-            ),
+            (Query('count by (alertname, severity) (ALERTS{alertstate="firing"})'),),
+            kind=Kind.TABLE,
+            columns=("alertname", "severity"),
             alerts=("Watchdog",),
         ),
         Panel(

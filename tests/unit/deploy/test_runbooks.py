@@ -42,6 +42,11 @@ def test_a_page_answers_the_same_questions_and_is_in_the_index(name: str) -> Non
     assert f"| [{name}]({name}.md) | {severity} |" in (RUNBOOKS / "README.md").read_text()
 
 
+def test_the_guide_lists_every_alert() -> None:
+    linked = set(re.findall(r"\(runbooks/(\w+)\.md\)", (ROOT / "docs/monitoring.md").read_text()))
+    assert linked - {"README"} == set(ALERTS)
+
+
 @pytest.mark.parametrize(
     "page", [*PAGES, ROOT / "docs" / "monitoring.md"], ids=lambda page: page.stem
 )

@@ -110,9 +110,9 @@ def test_known_labels_exist_before_the_first_event(metrics: Metrics) -> None:
     for stage in STAGES:
         labels = {"model": "colours", "stage": stage}
         assert value("potoo_stage_duration_seconds_count", labels) == 0
-    for code in ("OK", *GRPC_FAULTS):
-        labels = {"method": "potoo.v1.ModelService/Predict", "code": code}
-        assert value("potoo_grpc_requests_total", labels) == (code == "OK")
+    for status in ("OK", *GRPC_FAULTS):
+        labels = {"method": "potoo.v1.ModelService/Predict", "code": status}
+        assert value("potoo_grpc_requests_total", labels) == (status == "OK")
     for status_class in ("2xx", "5xx"):
         labels = {"route": "/v1/classify", "status_class": status_class}
         assert value("potoo_http_request_duration_seconds_count", labels) == 0
