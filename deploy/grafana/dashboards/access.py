@@ -51,7 +51,7 @@ _NOW = Row(
         ),
         number(
             "Tokens refused",
-            "Expired, revoked or forged access tokens, a second.",
+            "Access tokens that are missing, expired, revoked or forged, a second.",
             f"sum(rate({_events('token_refused', '[5m]')}))",
             Unit.PER_SECOND,
             steps=(Step(1, "orange"),),
