@@ -78,7 +78,8 @@ bench-soak: $(VENV)/.tested ## a day's worth of requests in minutes; does memory
 bench-swap: $(VENV)/.tested ## the slowest answers while models are swapped
 	$(BIN)/python -m benchmarks.swap $(ARGS)
 
-thresholds: $(VENV)/.tested ## remake Kubernetes' manifests from deploy/autoscaling.yaml and the rules
+thresholds: $(VENV)/.tested ## what potoo calibrate wrote, as rules for Prometheus and manifests for Kubernetes
+	$(BIN)/python -m deploy.prometheus.thresholds
 	$(BIN)/python -m deploy.thresholds deploy/autoscaling.yaml $(ARGS)
 	$(BIN)/python -m deploy.prometheus_rule
 
@@ -130,6 +131,12 @@ release: $(VENV)/.tested $(VENV)-supply/.installed ## wheel, sdist, SBOM and not
 	$(MAKE) sbom
 	$(BIN)/python -m deploy.release notes --version $(VERSION)
 	$(BIN)/python -m deploy.release sign $(ARGS)
+
+dashboards: $(VENV)/.tested ## make Grafana's dashboards from the code
+	$(BIN)/python -m deploy.grafana
+
+pictures: $(VENV)/.tested ## draw the dashboards for the docs (two minutes of load; needs prometheus)
+	$(BIN)/python -m deploy.grafana.pictures
 
 # Needs uv; the locks name no index host, so that a mirror works.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -57,7 +57,7 @@ async def serving(
     """
     parts = _build(settings, runtime, metrics, budget, tracing)
     server = parts.server
-    port = _listen(server, settings)
+    port = _listen(server, settings, metrics)
     parts.health.set(is_ready=runtime.is_ready)
     await server.start()
     get_logger("server").info("grpc ready", port=port, tls=settings.grpc_tls_cert is not None)
@@ -129,9 +129,9 @@ def _options(limits: LimitSettings) -> list[tuple[str, int]]:
     ]
 
 
-def _listen(server: grpc.aio.Server, settings: Settings) -> int:
+def _listen(server: grpc.aio.Server, settings: Settings, metrics: Metrics) -> int:
     address = target(settings.host, settings.grpc_port or 0)
-    secrets = credentials(settings)
+    secrets = credentials(settings, metrics)
     try:
         if secrets is None:
             return server.add_insecure_port(address)
