@@ -214,6 +214,13 @@ class Settings(BaseSettings):
             raise ValueError("whoever calls would choose their own address; name the proxies")
         return networks
 
+    @field_validator("grpc_port")
+    @classmethod
+    def _has_its_own(cls, port: int | None, info: ValidationInfo) -> int | None:
+        if port and port == info.data.get("port"):
+            raise ValueError("HTTP has this port already")
+        return port
+
     @field_validator("grpc_tls_key")
     @classmethod
     def _with_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
@@ -324,5 +331,5 @@ def _faults(error: ValidationError) -> str:
             known = [setting for setting, _, _, _ in describe_settings(Settings.model_construct())]
             lines.append(f"{name}: unknown setting{_guess(name, known)}")
         else:
-            lines.append(f"{name}: {fault['msg']}")
+            lines.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

@@ -34,6 +34,8 @@ PING_MS = 60_000
 """A silent peer is asked so often whether it still lives."""
 MIN_PING_MS = 20_000
 """Peers that ask us more often are sent away."""
+LONGEST_MS = 2**31 - 1
+"""That gRPC can count."""
 LINGER_SECONDS = 0.5
 """Before connections are closed at a stop; callers who are refused in that time go elsewhere."""
 
@@ -112,7 +114,7 @@ def _build(
 
 
 def _options(limits: LimitSettings) -> list[tuple[str, int]]:
-    handshake_ms = round(limits.header_timeout_seconds * 1000)
+    handshake_ms = round(min(limits.header_timeout_seconds * 1000, LONGEST_MS))
     return [
         # The port is reserved by ``listening``, which tells apart our workers and other programs.
         ("grpc.so_reuseport", 1),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from service.settings import Settings
 from service.transport.http.protocol import PotooProtocol
 from service.transport.http.server import Server
 from service.transport.http.workers import run_workers
+from service.transport.listening import listening
 
 BACKLOG = 2048
 
@@ -30,7 +30,7 @@ def run(
         on_ready: told the URL once requests are answered (with several workers: accepted).
 
     Raises:
-        OSError: if the address cannot be listened on.
+        SettingsError: if the address cannot be listened on.
     """
     listener = _listen(settings.host, settings.port)
     url = f"http://{_host(settings.host)}:{listener.getsockname()[1]}"
@@ -64,11 +64,8 @@ def run(
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
+    with listening("port", host, port):
         listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise OSError(f"cannot listen on {host} port {port}: {reason}") from error
     listener.set_inheritable(True)
     return listener
 

@@ -61,13 +61,13 @@ class Worker(Process):
 
 
 class _Place:
-    """Has one worker after the other; ``worker`` is None while it waits for the next one."""
+    """Has one worker after the other; ``worker`` is None before the first, and between two."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.worker: Worker | None = None
         self.ready_since: float | None = None
-        self.start_at = 0.0
+        self.start_at: float | None = None
         self.delay = RestartDelay()
 
 
@@ -94,8 +94,8 @@ class Supervisor:
         """Blocks; the exit status."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
-        for place in self._places:
-            self._start(place)
+        # The others once it is ready: what keeps one from starting keeps all, and is said once.
+        self._start(self._places[0])
         look_at = 0.0
         while not self._signals and not self._has_failed:
             if (now := time.monotonic()) >= look_at:
@@ -121,7 +121,7 @@ class Supervisor:
                 return
             if place.worker is not None:
                 self._look_after(place, place.worker)
-            elif time.monotonic() >= place.start_at:
+            elif place.start_at is not None and time.monotonic() >= place.start_at:
                 self._start(place)
                 self._metrics.count_restart()
 
@@ -134,6 +134,8 @@ class Supervisor:
             if self._on_ready:
                 self._on_ready()
                 self._on_ready = None
+                for other in self._places[1:]:
+                    self._start(other)
 
     def _bury(self, place: _Place, worker: Worker) -> None:
         """Says that a worker is dead, and when the next one starts."""
