@@ -13,7 +13,8 @@ import pytest
 
 from benchmarks.failures.asking import HTTP, INFER, PREDICT, SIGN_IN, Ask, Refused
 from benchmarks.failures.load import GRPC, Load, Rates, Tally
-from benchmarks.failures.tables import Measured, line, markdown
+from benchmarks.failures.tables import Measured, line, markdown, read
+from tests.repository import ROOT
 
 ENOUGH = 20
 
@@ -95,3 +96,9 @@ def test_the_table_says_what_failed_and_how_often() -> None:
         "failures": {"UNAVAILABLE": 2},
         "slowest_seconds": 0.5,
     }
+
+
+def test_the_documentation_holds_the_counts_that_were_measured() -> None:
+    newest = max((ROOT / "benchmarks" / "results").glob("*-failures*.json"))
+    table = markdown(read(json.loads(newest.read_text())))
+    assert table in (ROOT / "docs" / "load-balancing.md").read_text()
