@@ -1,4 +1,4 @@
-"""The real Envoy with the configuration that is shipped, on free ports; and a certificate for it.
+"""The real Envoy with the configuration that is shipped, on free ports, with what ``potoo certs`` makes.
 
 Stated in ``elsewhere``: other addresses, ports and paths, and nothing else of the files is changed.
 """
@@ -6,7 +6,6 @@ Stated in ``elsewhere``: other addresses, ports and paths, and nothing else of t
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import json
 import subprocess
 import sys
@@ -20,11 +19,8 @@ from typing import Any
 
 import httpx
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from service.pki.folder import CertificateFolder
 from tests.databases import free_port, missing
 from tests.repository import ROOT
 from tests.tls import Edge
@@ -151,45 +147,12 @@ def _path(given: str, folder: Path) -> str:
     return str(folder / "access.log") if given == "/dev/stdout" else given
 
 
-def certify(folder: Path, name: str = "localhost") -> Path:
-    """Puts a fresh ``cert.pem`` and ``key.pem`` into place; the authority's, which is beside it."""
-    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority of tests")])
-    addresses = [x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    root = (
-        _blank(issuer, issuer, authority_key.public_key())
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
-    leaf = (
-        _blank(x509.Name([]), issuer, key.public_key())
-        .add_extension(x509.SubjectAlternativeName(addresses), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(
-        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (folder / "authority.pem").write_bytes(root.public_bytes(pem))
-    for file, content in (("cert.pem", leaf.public_bytes(pem)), ("key.pem", private)):
-        (folder / f".{file}").write_bytes(content)
-        (folder / f".{file}").rename(folder / file)
-    return folder / "authority.pem"
-
-
-def _blank(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
-) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=2))
-    )
+def certify(folder: Path) -> Path:
+    """As ``potoo certs`` does it, with a renewed certificate each time; the authority's file."""
+    names, now, days = ["localhost", "127.0.0.1"], dt.datetime.now(dt.UTC), 2
+    certificates = CertificateFolder(folder)
+    certificates.bring_up_to_date(names, now, days=days, renew_before=dt.timedelta(days=days))
+    return certificates.ca
 
 
 def _wait(running: Envoy, wanted: dict[str, int]) -> None:

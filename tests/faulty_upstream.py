@@ -18,14 +18,19 @@ STATUSES = {"answer": 200, "busy": 503, "limited": 429}
 
 @dataclass
 class Faulty:
-    """``requests`` by path, without those of probes. ``over`` ends those that are silent."""
+    """``requests`` by path, without those of probes; ``heads`` also those whose body is to come.
+
+    ``over`` ends those that are silent.
+    """
 
     address: tuple[str, int] = ("", 0)
     mood: Mood = "answer"
     requests: Counter[str] = field(default_factory=Counter)
+    heads: Counter[str] = field(default_factory=Counter)
     over: threading.Event = field(default_factory=threading.Event)
 
     def treat(self, request: BaseHTTPRequestHandler) -> None:
+        self.heads[request.path] += 1
         body = request.rfile.read(int(request.headers.get("content-length", 0)))
         mood = "answer" if request.path == "/readyz" else self.mood
         if request.path != "/readyz":

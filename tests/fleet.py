@@ -23,6 +23,8 @@ from tests.oauth_client import App
 from tests.server import LiveServer, serve
 
 REPLICAS = 3
+DRAIN_DELAY_SECONDS = 3
+"""For whoever balances to see that a replica is about to stop; Envoy looks every second."""
 READY_SECONDS = 60
 SCOPES = "classify infer models:read"
 MANY = "1000000/hour"
@@ -162,16 +164,16 @@ def fleet(models: Path, **environment: str) -> Iterator[Fleet]:
             "POTOO_AUTH__RATE_STORE": f"redis://127.0.0.1:{redis_port}/0",
             "POTOO_AUTH__RATE_PER_PRINCIPAL": MANY,
             "POTOO_AUTH__SIGNING_KEY": make_private("ES256"),
+            "POTOO_TRUSTED_PROXIES": '["127.0.0.1"]',
+            "POTOO_DRAIN_DELAY_SECONDS": str(DRAIN_DELAY_SECONDS),
             "POTOO_AUTH__FAILURES_FREE": "0",
             "POTOO_AUTH__SESSIONS_PER_ACCOUNT": "10000",
             "POTOO_AUTH__ISSUERS": _trusting(issuer),
             **environment,
         }
         replicas = [_replica(folder / str(number), models, shared) for number in range(REPLICAS)]
-        for replica in replicas:
-            stack.callback(replica.stop)
-        with ThreadPoolExecutor(REPLICAS) as threads:
-            list(threads.map(Replica.start, replicas))
+        stack.callback(_all, Replica.stop, replicas)
+        _all(Replica.start, replicas)
         yield Fleet(replicas, postgres, redis, issuer)
 
 
@@ -183,6 +185,12 @@ def balanced(models: Path, **environment: str) -> Iterator[tuple[Fleet, Envoy]]:
         grpc = [replica.grpc for replica in behind.replicas]
         with envoy(http, grpc) as edge:
             yield behind, edge
+
+
+def _all(act: Callable[[Replica], None], replicas: list[Replica]) -> None:
+    """At the same moment."""
+    with ThreadPoolExecutor(len(replicas)) as threads:
+        list(threads.map(act, replicas))
 
 
 def _replica(folder: Path, models: Path, environment: dict[str, str]) -> Replica:

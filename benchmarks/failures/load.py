@@ -10,7 +10,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 import grpc
@@ -24,8 +24,6 @@ from benchmarks.failures.asking import (
     SIGN_IN,
     Ask,
     Refused,
-    Target,
-    asking,
 )
 
 GRPC = "gRPC"
@@ -63,8 +61,11 @@ class Tally:
 class Load:
     """Asks about pictures. ``tallies`` by protocol."""
 
-    def __init__(self, target: Target, pictures: Sequence[bytes]) -> None:
-        self._target, self._pictures = target, pictures
+    def __init__(
+        self, ways: AbstractAsyncContextManager[dict[str, Ask]], pictures: Sequence[bytes]
+    ) -> None:
+        """``ways``: to ask, by name; see ``asking``."""
+        self._ways, self._pictures = ways, pictures
         self._right: dict[tuple[str, bytes], object] = {}
         self.tallies = {name: Tally() for name in (HTTP, GRPC, SIGN_IN)}
 
@@ -72,7 +73,7 @@ class Load:
     async def running(self, rates: Rates) -> AsyncIterator[None]:
         """Sends while the block runs, and then waits for the last answers."""
         stop = asyncio.Event()
-        async with asking(self._target) as ways, asyncio.TaskGroup() as streams:
+        async with self._ways as ways, asyncio.TaskGroup() as streams:
             await self._learn(ways)
             for way, ask in ways.items():
                 streams.create_task(self._stream(way, ask, rates.of(way), stop))

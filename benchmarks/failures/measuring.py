@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from benchmarks.failures.asking import Target
+from benchmarks.failures.asking import Target, asking
 from benchmarks.failures.load import Load, Rates
 from benchmarks.failures.scenarios import Scenario
 from benchmarks.failures.tables import Measured
@@ -21,7 +21,8 @@ async def measure(
 ) -> Measured:
     """What clients notice of it."""
     token = fleet.foreign_token() if scenario.foreign else fleet.token()
-    load = Load(Target(edge.url, edge.target, edge.authority, token, model), pictures)
+    target = Target(edge.url, edge.target, edge.authority, token, model)
+    load = Load(asking(target), pictures)
     before = retries(edge)
     async with load.running(rates):
         await asyncio.sleep(MARGIN_SECONDS)

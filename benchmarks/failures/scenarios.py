@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from tests.envoy import Envoy
 from tests.fleet import Fleet, Replica
@@ -12,6 +13,7 @@ from tests.fleet import Fleet, Replica
 OUTAGE_SECONDS = 10
 """``store_outage_seconds`` of the replicas here: so long tokens are believed without the store."""
 KILLS, DRAINS = 4, 3
+HOLDING = 0.5
 PATIENCE = 60
 Act = Callable[[Fleet, Envoy], None]
 
@@ -31,10 +33,16 @@ def quiet(fleet: Fleet, edge: Envoy) -> None:
     time.sleep(10)
 
 
-def kill(fleet: Fleet, edge: Envoy, times: int = KILLS) -> None:
-    """One after the other, each as soon as all are back."""
+def kill(fleet: Fleet, edge: Envoy, times: int = KILLS, holding: float = 0) -> None:
+    """One after the other, each as soon as all are back.
+
+    Args:
+        holding: seconds for which each is held first, so that it dies with requests in its hands.
+    """
     for replica in _in_turn(fleet, times):
-        replica.kill()
+        with replica.frozen():
+            time.sleep(holding)
+            replica.kill()
         time.sleep(2)
         replica.start()
         until_balanced(fleet, edge)
@@ -107,6 +115,7 @@ def _in_turn(fleet: Fleet, times: int) -> list[Replica]:
 ALL = (
     Scenario("nothing is lost", quiet),
     Scenario(f"a replica is killed (SIGKILL), {KILLS} times", kill),
+    Scenario(f"the same, each with requests in hand ({HOLDING} s)", partial(kill, holding=HOLDING)),
     Scenario(f"a replica is stopped (SIGTERM), {DRAINS} times", drain),
     Scenario("a replica hangs for 8 s (SIGSTOP)", hang),
     Scenario("a replica cannot write for 8 s", fill_disk),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.failures.load import Tally
 
@@ -33,6 +35,22 @@ class Measured:
         }
 
 
+def read(facts: dict[str, Any]) -> list[Measured]:
+    """What a file of results holds."""
+    return [
+        Measured(
+            found["scenario"],
+            {
+                protocol: Tally(of["requests"], of["slowest_seconds"], Counter(of["failures"]))
+                for protocol, of in found.items()
+                if isinstance(of, dict)
+            },
+            found["sent_again_by_the_balancer"],
+        )
+        for found in facts["scenarios"]
+    ]
+
+
 def line(measured: Measured) -> str:
     """One scenario, on a terminal."""
     parts = [
@@ -48,7 +66,7 @@ def markdown(measured: Sequence[Measured]) -> str:
     if not measured:
         return "nothing was measured"
     protocols = list(measured[0].tallies)
-    head = ["what is lost", *(f"{name}: failed, slowest" for name in protocols), "sent again"]
+    head = ["", *(f"{name}: failed, slowest" for name in protocols), "sent again"]
     rows = [head, ["---"] * len(head)]
     rows += [
         [one.name, *(_cell(one.tallies[name]) for name in protocols), str(one.retries)]

@@ -31,7 +31,10 @@ IDLE_SECONDS = 20
 """``stream_idle_timeout``: the longest silence that is borne where no stream is."""
 PATIENCE = 3 * IDLE_SECONDS
 HEADERS = b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: a"
-BODY = b"POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nthe beginning"
+BODY = (
+    b"POST /v1/classify HTTP/1.1\r\nHost: a\r\nAuthorization: a token\r\n"
+    b"Content-Length: 1000\r\n\r\nthe beginning"
+)
 Cut = tuple[float, bytes]
 """Seconds from the beginning, and what Envoy said."""
 
