@@ -30,7 +30,7 @@ PROGRAM = Path(sys.executable).parent / "envoy"
 START_SECONDS = 20
 Address = tuple[str, int]
 HSTS = "strict-transport-security"
-PORTS = {8080: "redirect", 8443: "https", 9901: "stats"}
+PORTS = {8080: "redirect", 8443: "https", 9902: "stats"}
 """What the shipped file listens on."""
 
 
