@@ -101,4 +101,4 @@ def test_the_table_says_what_failed_and_how_often() -> None:
 def test_the_documentation_holds_the_counts_that_were_measured() -> None:
     newest = max((ROOT / "benchmarks" / "results").glob("*-failures*.json"))
     table = markdown(read(json.loads(newest.read_text())))
-    assert table in (ROOT / "docs" / "load-balancing.md").read_text()
+    assert table in (ROOT / "docs" / "operations.md").read_text()
