@@ -7,7 +7,7 @@ CODE   := auth observability schemas service
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test fmt lint type arch unit proto bench bench-autoscaling bench-overload bench-peers bench-soak bench-swap bench-locks thresholds image lock clients everyday clean
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wr
 bench-autoscaling: $(VENV)/.tested ## load traces through autoscaling policies, simulated
 	$(BIN)/python -m benchmarks.autoscaling $(ARGS)
 
+bench-failures: $(VENV)/.tested ## what clients notice when a replica or a store is lost
+	$(BIN)/python -m benchmarks.failures $(ARGS)
+
 bench-overload: $(VENV)/.tested ## goodput when more is asked than can be done, as a curve
 	$(BIN)/python -m benchmarks.overload $(ARGS)
 
@@ -78,12 +81,65 @@ bench-soak: $(VENV)/.tested ## a day's worth of requests in minutes; does memory
 bench-swap: $(VENV)/.tested ## the slowest answers while models are swapped
 	$(BIN)/python -m benchmarks.swap $(ARGS)
 
-thresholds: $(VENV)/.tested ## remake Kubernetes' manifests from deploy/autoscaling.yaml and the rules
+thresholds: $(VENV)/.tested ## what potoo calibrate wrote, as rules for Prometheus and manifests for Kubernetes
+	$(BIN)/python -m deploy.prometheus.thresholds
 	$(BIN)/python -m deploy.thresholds deploy/autoscaling.yaml $(ARGS)
 	$(BIN)/python -m deploy.prometheus_rule
 
+VERSION  = $(shell $(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])')
+REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*')
+IMAGE   ?= potoo:$(VERSION)
+# Attestations go into ARGS, since not every Docker can keep them: docs/supply-chain.md.
 image: ## build the container image
-	docker build --tag potoo:$$($(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])') .
+	docker build --tag $(IMAGE) $(shell sed -n 's/^PYTHON_IMAGE=/--build-arg &/p' deploy/images.lock) \
+	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
+	  --build-arg CREATED=$$(date -u +%FT%TZ) $(ARGS) .
+
+prepare: ## passwords and choices for compose (ARGS="--site cam.example.org")
+	@$(PYTHON) -m deploy.prepare $(ARGS)
+
+compose: ## docker compose on deploy/compose.yaml (ARGS="up --detach --wait")
+	@test -f deploy/.env || { echo 'First: make prepare ARGS="--site cam.example.org"'; exit 1; }
+	@cd deploy && docker compose --env-file images.lock --env-file .env $(ARGS)
+
+# What looks at the supply chain has an environment of its own: none of it is part of what runs.
+$(VENV)-supply/.installed: requirements-supply.txt
+	$(PYTHON) -m venv $(VENV)-supply
+	$(VENV)-supply/bin/python -m pip --quiet install --require-hashes -r requirements-supply.txt
+	@touch $@
+
+supply: $(VENV)-supply/.installed ## install the tools that sbom and audit use
+
+pin-images: ## write the digests of today's images into deploy/images.lock
+	@$(PYTHON) -m deploy.pin_images
+
+sbom: $(VENV)-supply/.installed ## list what Potoo is made of (CycloneDX) in dist/
+	@mkdir -p dist
+	$(VENV)-supply/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
+	  --mc-type application --output-reproducible --output-file dist/potoo-$(VERSION).cdx.json
+
+audit: $(VENV)-supply/.installed ## are there known holes in what is locked? (asks PyPI)
+	@$(VENV)-supply/bin/python -m deploy.audit $(ARGS)
+
+scan: ## are there known holes in the image? (needs trivy or grype)
+	@if command -v trivy >/dev/null; then \
+	  trivy image --severity HIGH,CRITICAL --ignore-unfixed --exit-code 1 $(ARGS) $(IMAGE); \
+	elif command -v grype >/dev/null; then \
+	  grype --only-fixed --fail-on high $(ARGS) $(IMAGE); \
+	else echo "make scan needs trivy or grype, and neither is installed"; exit 2; fi
+
+release: $(VENV)/.tested $(VENV)-supply/.installed ## wheel, sdist, SBOM and notes in dist/, signed (ARGS="--key ~/.ssh/id_ed25519")
+	rm -rf dist
+	$(BIN)/python -m hatchling build
+	$(MAKE) sbom
+	$(BIN)/python -m deploy.release notes --version $(VERSION)
+	$(BIN)/python -m deploy.release sign $(ARGS)
+
+dashboards: $(VENV)/.tested ## make Grafana's dashboards from the code
+	$(BIN)/python -m deploy.grafana
+
+pictures: $(VENV)/.tested ## draw the dashboards for the docs (two minutes of load; needs prometheus)
+	$(BIN)/python -m deploy.grafana.pictures
 
 # Needs uv; the locks name no index host, so that a mirror works.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -121,4 +177,4 @@ everyday: $(VENV)-training/.trained ## train the shipped classifier (ARGS="--dat
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)
 
 clean: ## remove what the other verbs made
-	rm -rf $(VENV) $(VENV)-training $(VENV)-peers $(VENV)-clients .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
+	rm -rf $(VENV) $(VENV)-training $(VENV)-peers $(VENV)-clients $(VENV)-supply dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

@@ -53,7 +53,7 @@ class KeyFolder:
         if secret := self._settings.signing_key:
             return read_keys(secret.get_secret_value(), "auth.signing_key")
         if file := self._settings.signing_key_file:
-            return read_keys(_text(file), str(file))
+            return read_keys(_given(file), f"auth.signing_key_file {file}")
         if not self._folder.is_dir():
             return []
         files = (path for path in self._folder.iterdir() if path.suffix in SUFFIXES.values())
@@ -104,16 +104,24 @@ def _read_ours(file: Path) -> list[SigningKey]:
     if stat.S_IMODE(status.st_mode) & 0o077:
         message = f"{file} may be read by others: chmod 600 it"
         raise UnsafeKey(message)
-    keys = read_keys(_text(file), str(file), status.st_mtime)
+    keys = read_keys(_text(file, str(file)), str(file), status.st_mtime)
     if len(keys) != 1 or keys[0].kid != file.stem:
         message = f"{file} does not hold the key of that name"
         raise UnsafeKey(message)
     return keys
 
 
-def _text(file: Path) -> str:
+def _given(file: Path) -> str:
+    try:
+        return _text(file, f"auth.signing_key_file {file}")
+    except OSError as error:
+        message = f"auth.signing_key_file: cannot read {file}: {error.strerror}"
+        raise UnsafeKey(message) from error
+
+
+def _text(file: Path, origin: str) -> str:
     try:
         return file.read_text("ascii")
     except UnicodeDecodeError:
-        message = f"{file} holds no private key in PEM"
+        message = f"{origin} holds no private key in PEM"
         raise UnsafeKey(message) from None

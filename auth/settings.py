@@ -93,9 +93,11 @@ class AuthSettings(BaseModel):
     def _is_a_rate(cls, text: str) -> str:
         if text:
             try:
-                parse_many(text)
+                amounts = [item.amount for item in parse_many(text)]
             except ValueError:
                 raise ValueError("a rate is written like '600/minute; 50000/day'") from None
+            if not all(amounts):
+                raise ValueError("a rate of 0 would let nobody in; leave it empty for no limit")
         return text
 
     @field_validator("rate_store")
@@ -103,8 +105,7 @@ class AuthSettings(BaseModel):
     def _is_redis(cls, store: SecretStr | None) -> SecretStr | None:
         if store:
             try:
-                url = urlsplit(store.get_secret_value())
-                usable = url.scheme in {"redis", "rediss"} and bool(url.hostname) and url.port != 0
+                usable = _is_redis_url(store.get_secret_value())
             except ValueError:
                 usable = False
             if not usable:
@@ -120,3 +121,16 @@ class AuthSettings(BaseModel):
         if len(set(names)) < len(names) or len(set(urls)) < len(urls):
             raise ValueError("two issuers have the same name or URL")
         return self
+
+
+def _is_redis_url(text: str) -> bool:
+    """Whether the library takes it; what it would ignore, such as a number that is none, too."""
+    from redis import ConnectionPool, RedisError  # 100 ms, for those who have one
+
+    url = urlsplit(text)
+    try:
+        ConnectionPool.from_url(text).make_connection()  # which does not connect yet
+    except (ValueError, TypeError, RedisError):
+        return False
+    number = url.path.removeprefix("/")
+    return bool(url.hostname) and url.port != 0 and (not number or number.isdecimal())

@@ -18,16 +18,20 @@ from auth.principal import ALL_SCOPES
 from auth.settings import AuthSettings
 from benchmarks import photo
 from observability.logging import configure_logging
-from observability.metrics import Metrics
+from observability.metrics import STAGES, Metrics
 from observability.middleware import Message, ObservabilityMiddleware, Receive, Scope, Send
+from observability.otlp import OtlpSender
 from observability.settings import ObservabilitySettings
+from observability.span import Trace
 from service.core.answer import Classification, ImageFacts, Prediction, Timing
 from service.identity import open_identity
 from service.settings import load_settings
 from service.transport.http.multipart import parse_form
+from tests.collector import collector
 
 ROUNDS = 7
 CALLS = 2000
+SPANS = 9
 
 
 def measure() -> dict[str, float]:
@@ -63,7 +67,37 @@ async def _measure(folder: Path) -> dict[str, float]:
     costs["answer to JSON"] = await best(_as_async(answer))
     costs["id and metrics"] = await _middleware_cost(access_log=False)
     costs["id, metrics and access log"] = await _middleware_cost(access_log=True)
+    costs["trace of nine spans"] = _trace_cost()
     return costs
+
+
+def _trace_cost(traces: int = 200) -> float:
+    """What a sampled classification pays until the exporter's thread has its spans."""
+    settings, rounds = ObservabilitySettings(), []
+    for _ in range(ROUNDS):
+        with collector() as received:
+            told = settings.model_copy(update={"otlp_endpoint": received.url})
+            sender = OtlpSender(told, "bench", Metrics())
+            began = time.thread_time()
+            for _ in range(traces):
+                sender.send(_trace())
+            rounds.append((time.thread_time() - began) / traces * 1e6)
+            sender.close()
+            received.until(lambda seen: len(seen.spans) == traces * SPANS)
+    return min(rounds)
+
+
+def _trace() -> Trace:
+    trace = Trace("", lambda _: None)
+    trace.sample()
+    trace.name, now = "POST /v1/classify", time.perf_counter()
+    for name in ("authenticate", "read body"):
+        trace.add(name, now, now)
+    work = trace.branch("classify", {"potoo.model": "everyday", "potoo.version": 1})
+    assert work
+    for stage in STAGES:
+        work.add(stage, now, now)
+    return trace
 
 
 def _as_async(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:

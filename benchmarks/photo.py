@@ -18,9 +18,15 @@ BYTES = 67_000
 LARGE_TITLE = "12 megapixels"
 
 
-def jpeg(size: tuple[int, int] = SIZE, about: int | None = BYTES) -> bytes:
-    """scikit-image's cup of coffee (CC0, Rachel Michetti), as near to ``about`` bytes as can be."""
-    with Image.open(Path(data_dir) / "coffee.png") as original:
+def jpeg(
+    size: tuple[int, int] = SIZE, about: int | None = BYTES, picture: str = "coffee.png"
+) -> bytes:
+    """scikit-image's cup of coffee (CC0, Rachel Michetti), as near to ``about`` bytes as can be.
+
+    Args:
+        picture: another one of scikit-image's, such as ``astronaut.png``.
+    """
+    with Image.open(Path(data_dir) / picture) as original:
         photo = original.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
     def at(quality: int) -> bytes:

@@ -10,11 +10,14 @@ import json
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
 import structlog
+
+from observability.request import current
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from observability.settings import ObservabilitySettings
 
 # Chatty below warning, and nothing in it that our own events do not say.
-QUIET_LIBRARIES = ("uvicorn", "httpx", "httpcore", "aiosqlite", "asyncio", "PIL")
+QUIET_LIBRARIES = ("uvicorn", "httpx", "httpcore", "aiosqlite", "asyncio", "urllib3", "PIL")
 
 
 def configure_logging(settings: ObservabilitySettings) -> None:
@@ -35,6 +38,7 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         _add_timestamp,
+        _add_request,
         structlog.processors.format_exc_info,
     ]
     renderer: Processor
@@ -43,11 +47,11 @@ def configure_logging(settings: ObservabilitySettings) -> None:
         renderer = structlog.processors.JSONRenderer(serializer=_json)
         # Bytes in one write: half the cost of text, which is written line and line end apart.
         ours: Processor = structlog.processors.JSONRenderer(serializer=_json_bytes)
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        factory = structlog.BytesLoggerFactory(cast("Any", _Forgiving(sys.stderr.buffer)))
     else:
         shared.append(_show_timestamp)
         ours = renderer = structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=24)
-        factory = structlog.WriteLoggerFactory(sys.stderr)
+        factory = structlog.WriteLoggerFactory(cast("Any", _Forgiving(sys.stderr)))
     structlog.configure(
         processors=[*shared, ours],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -80,8 +84,33 @@ def get_logger(name: str) -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger().bind(logger=name))
 
 
+class _Forgiving:
+    """A stream that drops what it cannot write: a full disk costs lines, and nobody's answer."""
+
+    def __init__(self, stream: IO[Any]) -> None:
+        self._stream = stream
+
+    def write(self, data: str | bytes) -> None:
+        with suppress(OSError):
+            self._stream.write(data)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
+
+
 def _add_timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     event["timestamp"] = datetime.now(UTC)
+    return event
+
+
+def _add_request(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """In which request it happened, if it did in one, and that request's trace if it has one."""
+    request = current()
+    if request is not None:
+        event.setdefault("request_id", request.request_id)
+        if request.trace is not None and request.trace.is_sampled:
+            event["trace_id"] = request.trace.shown_id
     return event
 
 

@@ -25,6 +25,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from observability.memory import memory_limit
 from observability.worker_metrics import MULTIPROCESS_FOLDER, RESTARTS, RESTARTS_HELP
 
 LATENCY_BUCKETS = (
@@ -40,6 +41,8 @@ STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PROTOCOLS = ("http", "v2", "grpc", "kserve_v1", "tf_serving", "torchserve", "predict")
 """By which models are asked: ``/v1``, the Open Inference Protocol over HTTP, gRPC, drop-ins."""
+GRPC_FAULTS = ("UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
+"""Codes that availability counts; like ``OK`` they have a series before the first RPC."""
 REJECTIONS = (
     *("queue_full", "would_be_late", "deadline"),
     *("body_budget", "connections", "slow_client", "bad_http"),
@@ -148,6 +151,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.spans_dropped = Counter(
+            "potoo_trace_spans_dropped",
+            "Spans of traces that were lost, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
         # Counted by the supervisor where there are several processes; else nobody restarts us.
         Counter(RESTARTS, RESTARTS_HELP, registry=self.registry)
         # Models
@@ -238,6 +247,19 @@ class Metrics:
             ["grant", "outcome"],
             registry=self.registry,
         )
+        self.certificate_expiry = Gauge(
+            "potoo_certificate_expiry_timestamp_seconds",
+            "When the certificate that a port proves itself with expires.",
+            ["port"],
+            multiprocess_mode="livemin",
+            registry=self.registry,
+        )
+        self._memory_limit = Gauge(
+            "potoo_memory_limit_bytes",
+            "What the container or the machine gives.",
+            multiprocess_mode="livemax",
+            registry=self.registry,
+        )
         self.build_info = Gauge(
             "potoo_build_info",
             "1, with the version as label.",
@@ -247,6 +269,9 @@ class Metrics:
         )
         for reason in REJECTIONS:
             self.rejections.labels(reason)
+        for reason in ("queue_full", "not_sent"):
+            self.spans_dropped.labels(reason)
+        self._memory_limit.set(memory_limit())
         if MULTIPROCESS_FOLDER not in os.environ:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)
@@ -284,7 +309,8 @@ class Metrics:
         def requests(code: str) -> Counter:
             return self._rpcs.labels(method, code)
 
-        requests("OK")
+        for code in ("OK", *GRPC_FAULTS):
+            requests(code)
         return GrpcSeries(self._rpc_duration.labels(method), requests)
 
     def model(self, name: str, version: int, sha256: str) -> ModelSeries:

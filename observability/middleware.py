@@ -8,8 +8,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
+from observability.conventions import describe_http
 from observability.logging import get_logger
-from observability.metrics import HttpSeries, Metrics, bounded_method
+from observability.metrics import METHODS, HttpSeries, Metrics, bounded_method
+from observability.request import enter, leave
+from observability.tracing import Tracing
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -39,6 +42,7 @@ class ObservabilityMiddleware:
         access_log: bool,
         routes: Iterable[tuple[str, str]] = (),
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         """``headers`` are added to every answer.
 
@@ -46,7 +50,7 @@ class ObservabilityMiddleware:
         """
         self._app = app
         self._metrics = metrics
-        self._headers = headers
+        self._headers, self._tracing = headers, tracing
         self._log = get_logger("access").info if access_log else None
         self._series: dict[str, HttpSeries] = {UNMATCHED: metrics.http(UNMATCHED)}
         for method, path in routes:
@@ -63,6 +67,8 @@ class ObservabilityMiddleware:
         scope.setdefault("state", {})["request_id"] = identifier
         extra = ((REQUEST_ID_HEADER, identifier.encode()), *self._headers)
         status, received, sent = CLIENT_CLOSED, 0, 0
+        trace = self._tracing.begin(_traceparent(scope)) if self._tracing else None
+        token = enter(identifier, trace)
 
         async def counted_receive() -> Message:
             nonlocal received
@@ -96,11 +102,11 @@ class ObservabilityMiddleware:
             if series is None:
                 series = self._series[route] = self._metrics.http(route)
             series.requests(bounded_method(scope["method"]), status).inc()
-            series.duration(status // 100).observe(seconds)
+            series.duration(status // 100).observe(seconds, trace.exemplar if trace else None)
             series.request_bytes.inc(received)
             series.response_bytes.inc(sent)
+            client = scope.get("client")
             if self._log:
-                client = scope.get("client")
                 self._log(
                     "request",
                     method=scope["method"],
@@ -113,6 +119,19 @@ class ObservabilityMiddleware:
                     principal=scope["state"].get("principal"),
                     request_id=identifier,
                 )
+            leave(token)
+            if self._tracing and trace and trace.is_sampled:
+                describe_http(
+                    trace,
+                    method=scope["method"] if scope["method"] in METHODS else None,
+                    route=None if route == UNMATCHED else route,
+                    status=None if status == CLIENT_CLOSED else status,
+                    received=received,
+                    sent=sent,
+                    address=client[0] if client else None,
+                    request_id=identifier,
+                )
+                self._tracing.end(trace)
 
 
 def _request_id(scope: Scope) -> str:
@@ -120,6 +139,12 @@ def _request_id(scope: Scope) -> str:
         if name == REQUEST_ID_HEADER:
             return request_id(value)
     return request_id(b"")
+
+
+def _traceparent(scope: Scope) -> str:
+    """What the caller sends as such; several, which are none, are one that does not parse."""
+    values = [value for name, value in scope["headers"] if name == b"traceparent"]
+    return b",".join(values).decode("latin-1")
 
 
 def request_id(given: bytes) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from prometheus_client import values
+from prometheus_client import ProcessCollector, values
 from prometheus_client.values import MultiProcessValue
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -17,6 +17,7 @@ MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 RESTARTS = "potoo_worker_restarts"
 RESTARTS_HELP = "Worker processes that died and were replaced."
+START_TIME = "process_start_time_seconds"
 _SUPERVISOR = "supervisor"
 
 
@@ -32,13 +33,19 @@ def forget_gauges(place: int) -> None:
         file.unlink(missing_ok=True)
 
 
-class Restarts:
-    """The supervisor's only counter; workers show it with theirs."""
+class SupervisorMetrics:
+    """What the supervisor counts; workers show it with theirs."""
 
     def __init__(self) -> None:
         make = MultiProcessValue(lambda: _SUPERVISOR)  # type: ignore[no-untyped-call]
-        self._value = make("counter", RESTARTS, f"{RESTARTS}_total", (), (), RESTARTS_HELP)
+        self._restarts = make("counter", RESTARTS, f"{RESTARTS}_total", (), (), RESTARTS_HELP)
+        for family in ProcessCollector(registry=None).collect():  # none where there is no /proc
+            if family.name == START_TIME:
+                # The supervisor's: the same whoever is asked, until all of them start anew.
+                names, text = (START_TIME, START_TIME), family.documentation
+                began = make("gauge", *names, (), (), text, multiprocess_mode="max")
+                began.set(family.samples[0].value)
 
-    def inc(self) -> None:
+    def count_restart(self) -> None:
         """One more."""
-        self._value.inc(1)
+        self._restarts.inc(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp
 from observability.logging import get_logger, silence_uvicorn
 from observability.metrics import Metrics
 from observability.middleware import ObservabilityMiddleware
+from observability.tracing import Tracing
 from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
 from schemas.inference import InferRequestBody
@@ -34,9 +34,11 @@ from service.transport.http.oauth_forms import AskedToken, TokenForm
 from service.transport.http.openapi import add_openapi, operation_id
 from service.transport.http.page import web_router
 from service.transport.http.protocol import STATE_KEY, Wire
+from service.transport.http.proxied import Proxied
 from service.transport.http.uploads import Uploads
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
+from service.transport.proxies import TrustedProxies
 
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -52,6 +54,8 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
         open_runtime: builds what the routes work with; tests pass another one.
     """
     metrics = Metrics()
+    observability = settings.observability
+    tracing = Tracing(observability, __version__, metrics) if observability.otlp_endpoint else None
     limits = settings.limits
     manners = (V2, *compat.manners(settings.compatibility))
     budget = BodyBudget(limits.max_body_bytes_in_flight, metrics)
@@ -60,12 +64,12 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         log = get_logger("server")
         try:
-            async with open_runtime(settings, metrics) as runtime:
-                app.state.runtime = runtime
-                stopping = asyncio.Event()
-                async with _grpc(settings, runtime, metrics, budget, stopping):
-                    log.info("ready", models=list(runtime.classifier.readiness()))
-                    yield {STATE_KEY: Wire(limits, metrics, manners, stopping)}
+            with tracing.running() if tracing else nullcontext():
+                async with open_runtime(settings, metrics) as runtime:
+                    app.state.runtime = runtime
+                    async with _grpc(settings, runtime, metrics, budget, tracing):
+                        log.info("ready", models=list(runtime.classifier.readiness()))
+                        yield {STATE_KEY: Wire(limits, metrics, manners, runtime.shutdown)}
         except (OperatorError, ServiceError, OSError) as error:
             log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
             silence_uvicorn()
@@ -113,10 +117,14 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
             ErrorBoundary(ShortCut(HeadAsGet(inner), app.routes), answer), settings.cors_origins
         ),
         metrics=metrics,
-        access_log=settings.observability.access_log,
+        access_log=observability.access_log,
         routes=_routes(app),
         headers=SECURITY_HEADERS,
+        tracing=tracing,
     )
+    if settings.trusted_proxies:
+        layers, proxies = app.layers, TrustedProxies(settings.trusted_proxies)
+        app.layers = lambda inner: Proxied(layers(inner), proxies)
     return app
 
 
@@ -125,13 +133,13 @@ def _grpc(
     runtime: Runtime,
     metrics: Metrics,
     budget: BodyBudget,
-    stopping: asyncio.Event,
+    tracing: Tracing | None,
 ) -> AbstractAsyncContextManager[object]:
     if settings.grpc_port is None:
         return nullcontext()
     from service.transport.grpc.server import serving  # 70 ms, for those who want it
 
-    return serving(settings, runtime, metrics, budget, stopping)
+    return serving(settings, runtime, metrics, budget, tracing)
 
 
 class _Application(FastAPI):

@@ -31,14 +31,16 @@ def prepare(settings: Settings) -> Welcome:
     """Makes the signing key, the tables and, if there is no account at all, the first one.
 
     Raises:
-        SettingsError, UnsafeKey, OSError: if the data folder or the store cannot be used.
+        SettingsError, UnsafeKey: if the data folder or the store cannot be used.
     """
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         return asyncio.run(_prepare(settings))
     except NotReady as error:
         message = f"cannot use the accounts in {_store(settings)}: {reason(error)}"
         raise SettingsError(message) from error
+    except OSError as error:
+        raise _unusable(settings, error) from error
 
 
 async def _prepare(settings: Settings) -> Welcome:
@@ -59,4 +61,11 @@ async def _prepare(settings: Settings) -> Welcome:
 
 def _store(settings: Settings) -> str:
     """Where it is, without its password."""
-    return "the database of database_url" if settings.database_url else str(settings.data_dir)
+    if settings.database_url:
+        return "the database of database_url"
+    return f"data_dir {settings.data_dir}"
+
+
+def _unusable(settings: Settings, error: OSError) -> SettingsError:
+    place = error.filename or settings.data_dir
+    return SettingsError(f"data_dir: cannot use {place}: {error.strerror}")

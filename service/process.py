@@ -1,10 +1,12 @@
-"""What the process asks of the interpreter, the C library and the kernel."""
+"""What the process asks of the interpreter, the C library and the kernel, and says to systemd."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import resource
+import socket
 import sys
 
 # With the default of 5 ms a thread that wants the interpreter waits that long for one that
@@ -40,6 +42,16 @@ def give_memory_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def tell_systemd(state: str) -> None:
+    """Sends ``READY=1`` or the like where systemd waits for it (sd_notify(3)); else nothing."""
+    if not (address := os.environ.get("NOTIFY_SOCKET")):
+        return
+    if address.startswith("@"):  # an abstract one
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.sendto(state.encode(), address)
 
 
 def _allow_many_connections() -> None:

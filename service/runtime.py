@@ -11,7 +11,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from observability.logging import get_logger
@@ -29,6 +29,7 @@ from service.core.repository import Repository
 from service.identity import Identity, keep_fresh, open_identity
 from service.process import give_memory_back
 from service.settings import Settings
+from service.shutdown import Shutdown
 
 CANARY_TIMEOUT = 10.0
 
@@ -41,10 +42,16 @@ class Runtime:
     classifier: Classifier
     identity: Identity
     models: ModelControl
+    shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
     def is_ready(self) -> bool:
-        """Every model is warm and passed its last canary inference, and tokens can be checked."""
+        """Every model is warm and passed its last canary inference, and tokens can be checked.
+
+        Never again once the server is about to go.
+        """
+        if self.shutdown.is_announced:
+            return False
         return self.identity.is_ready and all(self.classifier.readiness().values())
 
 

@@ -1,7 +1,8 @@
 """Every setting, its default and where it may come from.
 
 Precedence, highest first: command line, environment (``POTOO_PORT``, ``POTOO_LIMITS__MAX_PIXELS``),
-configuration file (TOML), default. A name that is not known is refused wherever it stands.
+files of secrets, configuration file (TOML), default. A name that is not known is refused wherever
+it stands.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     ValidationInfo,
@@ -24,6 +26,7 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -34,12 +37,14 @@ from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
+from service import secret_files
 from service.core.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"
 CONFIG_VARIABLE = "POTOO_CONFIG"
+SECRETS_VARIABLE = "POTOO_SECRETS_DIR"
 OF_ONE_MODEL = "POTOO_INFERENCE__MODELS__"
 """Followed by a model's name and a setting of it; what is wrong in it Pydantic finds."""
 BUNDLED_MODELS = Path(__file__).parent.parent / "models"
@@ -175,8 +180,17 @@ class Settings(BaseSettings):
         default=(),
         description="web pages of other origins that may call, such as https://app.example",
     )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="whose X-Forwarded-For and -Proto hold, such as 10.0.0.0/8"
+    )
+    drain_delay_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="after SIGTERM, to go on accepting while /readyz answers 503",
+    )
     drain_seconds: float = Field(
-        default=25, ge=0, le=600, description="after SIGTERM, to answer what was accepted"
+        default=25, ge=0, le=600, description="after that, to answer what was accepted"
     )
     limits: LimitSettings = LimitSettings()
     inference: InferenceSettings = InferenceSettings()
@@ -192,6 +206,20 @@ class Settings(BaseSettings):
                 f"it must have {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters"
             )
         return password
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _is_not_everybody(cls, networks: tuple[IPvAnyNetwork, ...]) -> tuple[IPvAnyNetwork, ...]:
+        if any(network.prefixlen == 0 for network in networks):
+            raise ValueError("whoever calls would choose their own address; name the proxies")
+        return networks
+
+    @field_validator("grpc_port")
+    @classmethod
+    def _has_its_own(cls, port: int | None, info: ValidationInfo) -> int | None:
+        if port and port == info.data.get("port"):
+            raise ValueError("HTTP has this port already")
+        return port
 
     @field_validator("grpc_tls_key")
     @classmethod
@@ -210,12 +238,13 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Highest precedence first."""
-        del dotenv_settings, file_secret_settings
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        del dotenv_settings
+        secrets = NestedSecretsSettingsSource(file_secret_settings)
+        return init_settings, env_settings, secrets, TomlConfigSettingsSource(settings_cls)
 
 
 def load_settings(config: Path | None = None, **given: object) -> Settings:
-    """Settings from the command line (``given``; None means not given), environment and file.
+    """Settings from the command line (``given``; None means not given), environment and files.
 
     Raises:
         SettingsError: naming the settings that are unknown or not valid.
@@ -226,9 +255,10 @@ def load_settings(config: Path | None = None, **given: object) -> Settings:
         message = f"there is no configuration file {config}"
         raise SettingsError(message)
     _refuse_unknown_variables()
+    secrets = _folder_of_secrets()
 
     class FromFile(Settings):
-        model_config = SettingsConfigDict(toml_file=config)
+        model_config = SettingsConfigDict(toml_file=config, secrets_dir=secrets)
 
     try:
         settings = FromFile(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
@@ -259,13 +289,32 @@ def describe_settings(settings: Settings) -> Iterator[tuple[str, str, object, st
 
 
 def _refuse_unknown_variables() -> None:
-    known = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
-    known |= {CONFIG_VARIABLE}
+    known = {*_variables(), CONFIG_VARIABLE, SECRETS_VARIABLE}
     for variable in sorted(os.environ):
         name = variable.upper()
         if name.startswith(ENV_PREFIX) and name not in known and not name.startswith(OF_ONE_MODEL):
             hint = _guess(name, known)
             raise SettingsError(f"unknown setting in the environment: {variable}{hint}")
+
+
+def _folder_of_secrets() -> Path | None:
+    """The folder of ``POTOO_SECRETS_DIR``, looked through; None if there is none."""
+    if not (variable := os.environ.get(SECRETS_VARIABLE)):
+        return None
+    folder, known = Path(variable), _variables()
+    faults = secret_files.faults(
+        folder,
+        is_known=lambda name: name in known or name.startswith(OF_ONE_MODEL),
+        guess=lambda name: _guess(name, known),
+    )
+    if lines := "\n".join(faults):
+        raise SettingsError(lines)
+    return folder
+
+
+def _variables() -> set[str]:
+    described = describe_settings(Settings.model_construct())
+    return {variable for _, variable, _, _ in described}
 
 
 def _guess(name: str, known: Iterable[str]) -> str:
@@ -282,5 +331,5 @@ def _faults(error: ValidationError) -> str:
             known = [setting for setting, _, _, _ in describe_settings(Settings.model_construct())]
             lines.append(f"{name}: unknown setting{_guess(name, known)}")
         else:
-            lines.append(f"{name}: {fault['msg']}")
+            lines.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

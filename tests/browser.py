@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
+def open_browser(arguments: Sequence[str] = ARGUMENTS) -> Iterator[Browser]:
     """Chromium; a visible skip where there is none, a failure where there must be one."""
     if not CHROMIUM.exists():
         message = f"there is no {CHROMIUM}"
@@ -45,7 +45,7 @@ def open_browser() -> Iterator[Browser]:
             pytest.fail(message)
         pytest.skip(message)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS])
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*arguments])
         yield browser
         browser.close()
 

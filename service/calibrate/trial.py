@@ -20,7 +20,7 @@ from schemas.operator_error import OperatorError
 from service.app import create_app
 from service.first_run import prepare
 from service.settings import Settings
-from service.transport.http.server import run
+from service.transport.http.running import run
 
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 20.0
@@ -85,6 +85,7 @@ def for_trial(settings: Settings, folder: Path) -> Settings:
             "admin_password": SecretStr(os.urandom(16).hex()),
             "auth": AuthSettings(access_token_seconds=3600),
             "observability": ObservabilitySettings(),
+            "drain_delay_seconds": 0.0,
             "drain_seconds": 5.0,
         }
     )

@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import calibrate, classify, clients, config, keys, models, serve, token, users
+from service.cli import (
+    calibrate,
+    certs,
+    classify,
+    clients,
+    config,
+    keys,
+    models,
+    serve,
+    token,
+    users,
+)
 
 app = typer.Typer(
     help="Potoo answers 'what is in this picture?' over the network: small server, big eyes.",
@@ -33,6 +44,7 @@ app.command("classify")(classify.classify)
 app.add_typer(users.app, name="users")
 app.add_typer(clients.app, name="clients")
 app.add_typer(keys.app, name="keys")
+app.command("certs")(certs.certs)
 app.command("token")(token.token)
 app.add_typer(models.app, name="models")
 app.command("calibrate")(calibrate.calibrate)

@@ -20,7 +20,8 @@ def config(
 ) -> None:
     """Show the effective settings as TOML, secrets masked.
 
-    Precedence, highest first: command line, POTOO_... in the environment, --config file, default.
+    Precedence, highest first: command line, POTOO_... in the environment, files in
+    POTOO_SECRETS_DIR, --config file, default.
     """
     with plain_errors():
         from pydantic import SecretStr, TypeAdapter
@@ -68,5 +69,5 @@ def _variable(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, tuple | dict):
-        return shlex.quote(json.dumps(value))
+        return shlex.quote(json.dumps(value, default=str))
     return _toml(value)

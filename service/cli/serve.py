@@ -52,8 +52,9 @@ def serve(
     with plain_errors():
         from observability.logging import configure_logging
         from service.first_run import prepare
+        from service.process import tell_systemd
         from service.settings import load_settings
-        from service.transport.http.server import run
+        from service.transport.http.running import run
 
         settings = load_settings(
             config,
@@ -75,6 +76,7 @@ def serve(
             )
 
         def on_ready(url: str) -> None:
+            tell_systemd("READY=1")
             lines = [f"\nPotoo is ready:  {url}", f"  API docs:      {url}/docs"]
             if address:
                 lines.append(f"  gRPC:          {address}")

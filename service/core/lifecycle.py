@@ -71,7 +71,9 @@ class Lifecycle:
         shelves = self.repository.scan()
         root = self.repository.root
         if not shelves:
-            raise ModelRefused(f"no models in {root} (expected <name>/<version>/model.onnx)")
+            raise ModelRefused(
+                f"models: no models in {root} (expected <name>/<version>/model.onnx)"
+            )
         if default is not None and default not in shelves:
             raise ModelRefused(f"default_model: there is no model '{default}' in {root}")
         self.registry.default = default or next(iter(shelves))

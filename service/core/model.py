@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from observability.metrics import ModelSeries
+from observability.request import Measured
+from observability.span import Facts, Span
 from schemas.errors import InvalidRequest, ServiceError
 from schemas.models import ModelInfo, ModelManifest, ModelSummary
 from service.core.answer import Classification, ModelRef
@@ -31,7 +33,7 @@ from service.core.labelling import in_words
 from service.core.pool import WorkerPool
 from service.core.preprocessing import Preprocessor
 from service.core.rows import check_outputs, outputs_of, rows_of
-from service.core.runner import Answer, Job, Prepared, Runner
+from service.core.runner import Answer, Job, Prepared, Runner, jobs_of
 from service.core.statistics import Course, ModelStatistics
 
 
@@ -51,6 +53,10 @@ class Model:
     ) -> None:
         self.manifest, self.labels = manifest, labels
         self.ref = ModelRef(manifest.name, manifest.version)
+        self._facts: Facts = {
+            "potoo.model.name": manifest.name,
+            "potoo.model.version": manifest.version,
+        }
         self.is_ready = False
         self.statistics = ModelStatistics()
         self._engine, self._pool, self._series = engine, pool, series
@@ -93,13 +99,14 @@ class Model:
         """
         began = time.monotonic()
         try:
-            outcome = await self._batcher.submit(
-                Job(data, k), deadline, owner=owner, priority=priority
-            )
+            with Measured("classify", self._facts) as span:
+                outcome = await self._batcher.submit(
+                    Job(data, k, span=span), deadline, owner=owner, priority=priority
+                )
         except ServiceError:
             self.statistics.failed(time.monotonic() - began)
             raise
-        self._count(began, [outcome], protocol)
+        self._count(began, [outcome], protocol, span)
         return self._labelled(outcome, began)
 
     async def classify_all(
@@ -127,13 +134,14 @@ class Model:
         if not 1 <= len(images) <= most:
             message = f"1 to {most} images are taken in one request, not {len(images)}."
             raise InvalidRequest(message)
-        jobs = [Job(image, k, number) for number, image in enumerate(images)]
         try:
-            outcomes = await self._batcher.submit_all(jobs, deadline, owner=owner)
+            with Measured("classify", self._facts) as span:
+                jobs = jobs_of(images, k, span)
+                outcomes = await self._batcher.submit_all(jobs, deadline, owner=owner)
         except ServiceError:
             self.statistics.failed(time.monotonic() - began)
             raise
-        self._count(began, outcomes, protocol)
+        self._count(began, outcomes, protocol, span)
         return [self._labelled(outcome, began) for outcome in outcomes]
 
     def admit(self, allowed: float, *, owner: str, priority: Priority) -> None:
@@ -166,12 +174,11 @@ class Model:
         try:
             check_outputs(request.outputs, manifest.output)
             rows = rows_of(request, manifest.input, min(most, self.policy.queue_capacity))
-            outcomes = await self._batcher.submit_all(
-                [Job(row, 0, number) for number, row in enumerate(rows)],
-                deadline,
-                owner=owner,
-                priority=request.priority,
-            )
+            with Measured("infer", self._facts) as span:
+                jobs, priority = jobs_of(rows, 0, span), request.priority
+                outcomes = await self._batcher.submit_all(
+                    jobs, deadline, owner=owner, priority=priority
+                )
         except ServiceError:
             self.statistics.failed(time.monotonic() - began)
             raise
@@ -179,7 +186,7 @@ class Model:
         outputs = outputs_of(
             request, manifest.output, self.labels, output_NK, self._engine.output_shape
         )
-        self._count(began, outcomes, protocol)
+        self._count(began, outcomes, protocol, span)
         return InferResponse(self.ref, outputs, request.id)
 
     @property
@@ -256,11 +263,14 @@ class Model:
             accuracy=list(manifest.accuracy),
         )
 
-    def _count(self, began: float, outcomes: list[Outcome[Answer]], protocol: str) -> None:
+    def _count(
+        self, began: float, outcomes: list[Outcome[Answer]], protocol: str, span: Span | None
+    ) -> None:
         """Counts a request that was answered."""
         series, count = self._series, len(outcomes)
+        exemplar = span.exemplar if span else None
         for outcome in outcomes:
-            series.stages["queue"].observe(outcome.queue_seconds)
+            series.stages["queue"].observe(outcome.queue_seconds, exemplar)
         series.predictions(protocol).inc(count)
         slowest = max(outcomes, key=_seconds_of)
         reading = slowest.answer.reading_seconds

@@ -231,7 +231,7 @@ def children(folder: Path) -> list[Path]:
     try:
         return [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
-        message = f"cannot read the model folder {folder}: {error.strerror}"
+        message = f"models: cannot read the model folder {folder}: {error.strerror}"
         raise ModelRefused(message) from error
 
 

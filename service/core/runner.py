@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observability.metrics import ModelSeries
+from observability.request import items_of
+from observability.span import Span
 from schemas.errors import CallerError
 from schemas.models import ModelManifest
 from service.core.engine import Engine, Images
@@ -19,17 +22,28 @@ from service.core.preprocessing import PreparedImage, Preprocessor
 from service.core.rows import Row
 from service.core.statistics import ModelStatistics
 
+SHOWN_WAIT = 0.0001
+"""Seconds between prepared and run that are worth a span of their own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One row, and how many best classes are wanted; none: the raw output alone.
 
-    ``number``: which one of a request's rows it is, for messages.
+    ``number``: which one of a request's rows it is, for messages. ``span``: where its stages are
+    told, if the request is traced.
     """
 
     row: Row
     top_k: int = 0
     number: int | None = None
+    span: Span | None = None
+
+
+def jobs_of(rows: Sequence[Row], top_k: int, span: Span | None) -> list[Job]:
+    """The rows of one request, numbered; ``span``: its own, if it is traced."""
+    spans = items_of(span, len(rows))
+    return [Job(row, top_k, number, spans[number]) for number, row in enumerate(rows)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +53,7 @@ class Prepared:
     tensor: Images
     image: PreparedImage | None
     top_k: int
+    span: Span | None = None
 
 
 @dataclass(slots=True)
@@ -80,18 +95,28 @@ class Runner:
         Raises:
             UnsupportedImage, InvalidImage, ImageTooLarge, SlowWork: see ``Preprocessor``.
         """
+        span, began = job.span, time.perf_counter()
         if not isinstance(job.row, bytes):
-            return Prepared(job.row, None, job.top_k)
+            if span:
+                span.add("queue", span.began, began)
+            return Prepared(job.row, None, job.top_k, span)
         try:
             image = self._preprocess(job.row, may_be_slow=may_be_slow)
         except CallerError as error:
+            if span:
+                span.add("queue", span.began, began)
+                span.add("decode", began, time.perf_counter(), error=error.code)
             if job.number is None:
                 raise
             raise type(error)(f"Image {job.number}: {error.detail}") from error
         stages = self._series.stages
-        stages["decode"].observe(image.decode_seconds)
-        stages["preprocess"].observe(image.preprocess_seconds)
-        return Prepared(image.tensor, image, job.top_k)
+        exemplar = None
+        if span:
+            _tell_prepared(span, began, image)
+            exemplar = span.exemplar
+        stages["decode"].observe(image.decode_seconds, exemplar)
+        stages["preprocess"].observe(image.preprocess_seconds, exemplar)
+        return Prepared(image.tensor, image, job.top_k, span)
 
     def run(self, batch: list[Prepared]) -> list[Answer]:
         """Answers a batch in order.
@@ -109,9 +134,13 @@ class Runner:
         got = time.perf_counter()
         for answer in answers:
             answer.reading_seconds = got - ran
+        exemplar = None
+        for span in [item.span for item in batch if item.span]:
+            _tell_run(span, began, put, ran, got, len(batch))
+            exemplar = span.exemplar
         stages = self._series.stages
-        stages["inference"].observe(ran - put)
-        stages["postprocess"].observe(got - ran)
+        stages["inference"].observe(ran - put, exemplar)
+        stages["postprocess"].observe(got - ran, exemplar)
         self._series.batch_size.observe(len(batch))
         self._statistics.executed(len(batch), put - began, ran - put, got - ran)
         return answers
@@ -132,3 +161,19 @@ class Runner:
                 answers[number].indices = best.tolist()
                 answers[number].scores = shares_K[best].tolist()
         return answers
+
+
+def _tell_prepared(span: Span, began: float, image: PreparedImage) -> None:
+    decoded = began + image.decode_seconds
+    span.add("queue", span.began, began)
+    span.add("decode", began, decoded)
+    span.add("preprocess", decoded, decoded + image.preprocess_seconds)
+
+
+def _tell_run(span: Span, began: float, put: float, ran: float, got: float, size: int) -> None:
+    """The stages of a run of ``size`` items, as one of them sees them."""
+    ready = span.last
+    if began - ready > SHOWN_WAIT:
+        span.add("batching", ready, began)
+    span.add("inference", put, ran, {"potoo.batch.size": size})
+    span.add("postprocess", ran, got)

@@ -151,7 +151,7 @@ def require_capacity(
 
 
 def caller_of(connection: HTTPConnection) -> Caller:
-    """Where the request comes from: the connection's address, never what a header claims."""
+    """Where the request comes from; see ``Proxied`` for what a header may say about that."""
     client = connection.scope.get("client")
     return Caller(client[0] if client else "", connection.headers.get("user-agent", ""))
 

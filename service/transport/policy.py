@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from auth.limits import Allowance
 from auth.principal import Principal, Scope
 from observability.audit import AuditEvent
+from observability.request import Measured
+from observability.tracing import follow_caller
 from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
 from service.identity import Identity
 
@@ -24,7 +26,7 @@ async def admit(
 
     Args:
         scope: None if any token will do.
-        address: of the connection, never what the caller claims.
+        address: of the connection, or what a trusted proxy says; never what the caller claims.
         authorization: what came under that name; there must be exactly one.
         allowance: filled with what is left of the rates, also where the call is refused.
         on_known: told who it is as soon as that is known, for the access log.
@@ -37,18 +39,20 @@ async def admit(
     """
     limiter = identity.limiter
     try:
-        if limiter.is_on:
-            await limiter.count_address(address, allowance)
-        principal = await identity.authenticator.authenticate(_bearer_token(authorization))
-        on_known(principal)
-        if limiter.is_on:
-            await limiter.count_principal(principal.name, allowance)
+        with Measured("authenticate"):
+            if limiter.is_on:
+                await limiter.count_address(address, allowance)
+            principal = await identity.authenticator.authenticate(_bearer_token(authorization))
+            on_known(principal)
+            if limiter.is_on:
+                await limiter.count_principal(principal.name, allowance)
     except Unauthenticated:
         identity.audit.record(AuditEvent.TOKEN_REFUSED)
         raise
     except RateLimited:
         identity.audit.record(AuditEvent.RATE_LIMITED)
         raise
+    follow_caller()
     if scope is not None and scope not in principal.scopes:
         identity.audit.record(AuditEvent.SCOPE_DENIED, account=principal.name, scope=scope)
         raise InsufficientScope(scope)

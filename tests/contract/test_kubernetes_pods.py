@@ -14,7 +14,6 @@ FILES = committed()
 DEPLOYMENT = only("Deployment", FILES["base/deployment.yaml"])
 POD = DEPLOYMENT["spec"]["template"]["spec"]
 JOB_POD = only("Job", FILES["calibrate/job.yaml"])["spec"]["template"]["spec"]
-NOT_YET = {"POTOO_DRAIN_DELAY_SECONDS", "POTOO_TRUSTED_PROXIES"}
 KNOWN = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
 
 
@@ -123,7 +122,7 @@ def test_every_setting_is_one() -> None:
     replica = yaml.safe_load((ROOT / "components/measured/replica.yaml").read_text())
     named |= named_by(replica["spec"]["template"]["spec"]).keys()
     assert len(named) >= 10
-    assert named <= KNOWN | NOT_YET
+    assert named <= KNOWN
 
 
 def test_the_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,8 +131,7 @@ def test_the_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     given = env_file("base/settings.env") | env_file("overlays/production/settings.env")
     given |= {name: variable["value"] for name, variable in measured.items()}
     for name, value in given.items():
-        if name not in NOT_YET or name in KNOWN:
-            monkeypatch.setenv(name, value)
+        monkeypatch.setenv(name, value)
     settings = load_settings()
     thresholds = yaml.safe_load((ROOT.parent / "autoscaling.yaml").read_text())
     assert settings.inference.threads() == thresholds["replica"]["threads"]

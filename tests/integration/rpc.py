@@ -164,5 +164,17 @@ def refused(error: Any) -> tuple[str, str]:
     return status.name, trailers[CODE_KEY]
 
 
+def told_to_go(error: Any) -> str:
+    """The status of a call at the end of a server, which must be one that may be sent again.
+
+    In our words, or in those of a channel that found nobody any more.
+    """
+    if dict(error.trailing_metadata() or ()):
+        assert refused(error) == ("UNAVAILABLE", "not_ready")
+    status: str = error.code().name
+    assert status == "UNAVAILABLE"
+    return status
+
+
 def _serialized(message: Message | bytes) -> bytes:
     return message if isinstance(message, bytes) else message.SerializeToString()

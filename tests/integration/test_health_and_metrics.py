@@ -296,3 +296,13 @@ def test_an_answer_can_be_found_in_the_log(server: LiveServer) -> None:
         connection.send(b"GET /nope HTTP/1.1\r\nHost: a\r\nX-Request-ID: find-me\r\n\r\n")
         connection.answer()
     assert wait_until(lambda: '"request_id":"find-me"' in server.events())
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/healthz", "/v1/models", "/v2/models/colours"])
+def test_a_path_that_ends_with_a_line_is_another_path(own: LiveServer, path: str) -> None:
+    """Else ``/metrics%0a`` would pass a proxy that closes ``/metrics``."""
+    with own.client() as client:
+        assert client.get(path).status_code == 200
+        answer = client.get(f"{path}%0A")
+        assert answer.status_code == 404
+        assert "error" in answer.json() or answer.json()["code"] == "not_found"

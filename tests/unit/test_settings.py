@@ -310,3 +310,19 @@ def test_a_setting_that_no_model_has_is_refused(toml: Path) -> None:
     toml.write_text("[inference.models.birds]\nmax_batch = 8\n")
     with pytest.raises(SettingsError, match=r"inference\.models\.birds\.max_batch: unknown"):
         load_settings(toml)
+
+
+def test_proxies_are_networks_or_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POTOO_TRUSTED_PROXIES", '["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]')
+    given = load_settings().trusted_proxies
+    assert list(map(str, given)) == ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]
+
+
+@pytest.mark.parametrize("wrong", ["proxy.example", "10.0.0.1/8", "10.0.0.0/33", "", "*"])
+def test_what_is_no_network_is_refused(wrong: str) -> None:
+    assert refused(trusted_proxies=["10.0.0.0/8", wrong]).startswith("trusted_proxies.1: ")
+
+
+@pytest.mark.parametrize("everybody", ["0.0.0.0/0", "::/0"])
+def test_everybody_is_no_proxy(everybody: str) -> None:
+    assert "choose their own address" in refused(trusted_proxies=[everybody])

@@ -12,6 +12,7 @@ from auth.limits import Allowance
 from auth.principal import Principal
 from observability.middleware import request_id
 from schemas.errors import Unauthenticated
+from service.transport.proxies import TrustedProxies
 
 if TYPE_CHECKING:
     from grpc.aio import ServicerContext
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
     from service.transport.grpc.errors import Metadata
 
 REQUEST_ID_KEY = "x-request-id"
+FORWARDED_KEY = "x-forwarded-for"
+"""Of several gRPC hands us the last, which the nearest proxy wrote."""
+TRACEPARENT_KEY = "traceparent"
 
 
 class Call:
     """What the methods of our services are given beside the message."""
 
-    def __init__(self, context: ServicerContext[bytes, bytes]) -> None:
+    def __init__(
+        self, context: ServicerContext[bytes, bytes], proxies: TrustedProxies | None = None
+    ) -> None:
         self._context = context
         self._principal: Principal | None = None
         self.began = time.perf_counter()
@@ -33,14 +39,21 @@ class Call:
         self.allowance = Allowance()
         self.received = self.sent = 0
         self.authorization: list[str] = []
-        given = ""
+        self.traceparent = given = hops = ""
         for key, value in context.invocation_metadata() or ():
             text = value if isinstance(value, str) else value.decode("latin-1")
             if key == "authorization":
                 self.authorization.append(text)
             elif key == REQUEST_ID_KEY:
                 given = given or text
+            elif key == FORWARDED_KEY:
+                hops = text
+            elif key == TRACEPARENT_KEY:
+                # Several are none: with a comma they do not parse.
+                self.traceparent = f"{self.traceparent},{text}" if self.traceparent else text
         self.request_id = request_id(given.encode())
+        if proxies is not None:
+            self.address = proxies.client(self.address, hops)
 
     @property
     def principal(self) -> Principal:

@@ -20,8 +20,12 @@ from grpc import StatusCode
 from grpc.aio import ServicerContext
 
 from auth.principal import Scope
+from observability.conventions import describe_rpc
 from observability.logging import get_logger
 from observability.metrics import GrpcSeries, Metrics
+from observability.request import enter, leave, note_error
+from observability.span import Trace
+from observability.tracing import Tracing
 from schemas.errors import MethodNotAllowed, NotReady, Overloaded
 from service.identity import Identity
 from service.transport.grpc.call import Call
@@ -29,6 +33,7 @@ from service.transport.grpc.errors import STATUS, Faults, metadata, words
 from service.transport.grpc.methods import OPEN, Method, Service, Stream, Unary, parsed, paths
 from service.transport.grpc.reading import Messages, Reader
 from service.transport.policy import admit
+from service.transport.proxies import TrustedProxies
 
 UNMATCHED = "unmatched"
 ANONYMOUS_STREAMS = 256
@@ -48,11 +53,14 @@ class Gate(grpc.GenericRpcHandler):
         reader: Reader,
         metrics: Metrics,
         faults: Faults,
+        proxies: TrustedProxies | None,
         *,
         access_log: bool,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._tracing = tracing
         self._identity, self._reader, self._metrics = identity, reader, metrics
-        self._faults = faults
+        self._faults, self._proxies = faults, proxies
         self._anonymous = self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -97,7 +105,9 @@ class Gate(grpc.GenericRpcHandler):
         self, path: str, series: GrpcSeries, scope: Scope | None, context: Context, work: Work
     ) -> bytes:
         """One RPC; keeps its books whatever happens in it."""
-        call, code = Call(context), StatusCode.OK
+        call, code = Call(context, self._proxies), StatusCode.OK
+        trace = self._tracing.begin(call.traceparent) if self._tracing else None
+        token = enter(call.request_id, trace)
         self._metrics.rpcs_in_flight.inc()
         try:
             answer = await (work(call) if scope is OPEN else self._behind(scope, call, work))
@@ -112,12 +122,14 @@ class Gate(grpc.GenericRpcHandler):
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the caller
             fault = self._faults.told(error, call.request_id)
             code = STATUS[fault.code]
+            note_error(fault.code)
             await context.abort(code, words(fault), (*call.metadata(), *metadata(fault)))
         else:
             return answer
         finally:
             self._metrics.rpcs_in_flight.dec()
-            self._note(path, series, call, code)
+            self._note(path, series, call, code, trace)
+            leave(token)
 
     async def _behind(self, scope: Scope, call: Call, work: Work) -> bytes:
         """Runs what needs a token; refused once the server is being stopped."""
@@ -170,10 +182,12 @@ class Gate(grpc.GenericRpcHandler):
             self._anonymous -= is_anonymous
         return b""
 
-    def _note(self, path: str, series: GrpcSeries, call: Call, code: StatusCode) -> None:
+    def _note(
+        self, path: str, series: GrpcSeries, call: Call, code: StatusCode, trace: Trace | None
+    ) -> None:
         seconds = time.perf_counter() - call.began
         series.requests(code.name).inc()
-        series.duration.observe(seconds)
+        series.duration.observe(seconds, trace.exemplar if trace else None)
         if self._log:
             self._log(
                 "rpc",
@@ -186,6 +200,11 @@ class Gate(grpc.GenericRpcHandler):
                 principal=call.name,
                 request_id=call.request_id,
             )
+        if self._tracing and trace and trace.is_sampled:
+            number: int = code.value[0]
+            address, request_id = call.address or None, call.request_id
+            describe_rpc(trace, path=path, code=number, address=address, request_id=request_id)
+            self._tracing.end(trace)
 
 
 async def _refuse(_: Messages, __: Call) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from service.transport.listening import listening
 
 
 @contextmanager
@@ -16,10 +17,10 @@ def reserved(host: str, port: int) -> Iterator[int]:
     server on the same port got half of the first one's calls. Here it is refused, as over HTTP.
 
     Raises:
-        OSError: the port is taken, or the host is none of ours.
+        SettingsError: the port is taken, or the host is none of ours.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
+    with listening("grpc_port", host, port, " for gRPC"):
         # Not shared, so that it fails if anybody listens there.
         with socket.create_server((host, port), family=family) as alone:
             port = alone.getsockname()[1]
@@ -28,9 +29,6 @@ def reserved(host: str, port: int) -> Iterator[int]:
         if family is socket.AF_INET6:
             kept.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         kept.bind((host, port))  # it never listens, so no connection ends up here
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else error
-        raise OSError(f"cannot listen on {host} port {port} for gRPC: {reason}") from error
     with kept:
         yield port
 

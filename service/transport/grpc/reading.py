@@ -16,6 +16,7 @@ from contextlib import (
     nullcontext,
 )
 
+from observability.request import Measured
 from schemas.errors import InvalidRequest, NotReady, PayloadTooLarge, UploadTimeout
 from service.settings import LimitSettings
 from service.transport.budget import BodyBudget, Hold
@@ -54,11 +55,12 @@ class Reader:
         if call.name is not None:
             patience = self._timeout + max_bytes / BYTES_PER_SECOND
             turn = self._turn(call.peer)
-        async with turn:
-            try:
-                data = await asyncio.wait_for(call.read(), patience)
-            except TimeoutError:
-                raise UploadTimeout from None
+        with Measured("receive"):
+            async with turn:
+                try:
+                    data = await asyncio.wait_for(call.read(), patience)
+                except TimeoutError:
+                    raise UploadTimeout from None
         if data is None:
             raise InvalidRequest("The call has no message.")
         take(data, hold, max_bytes, check)

@@ -12,8 +12,10 @@ import grpc
 
 from observability.logging import get_logger
 from observability.metrics import Metrics
+from observability.tracing import Tracing
 from service.runtime import Runtime
 from service.settings import LimitSettings, Settings
+from service.shutdown import Shutdown
 from service.transport.budget import BodyBudget
 from service.transport.grpc.errors import Faults
 from service.transport.grpc.gate import Gate
@@ -23,6 +25,7 @@ from service.transport.grpc.listening import target
 from service.transport.grpc.predict import ModelService
 from service.transport.grpc.reading import Reader
 from service.transport.grpc.tls import credentials
+from service.transport.proxies import TrustedProxies
 
 STREAMS_PER_CONNECTION = 100
 IDLE_MS = 300_000
@@ -31,6 +34,8 @@ PING_MS = 60_000
 """A silent peer is asked so often whether it still lives."""
 MIN_PING_MS = 20_000
 """Peers that ask us more often are sent away."""
+LONGEST_MS = 2**31 - 1
+"""That gRPC can count."""
 LINGER_SECONDS = 0.5
 """Before connections are closed at a stop; callers who are refused in that time go elsewhere."""
 
@@ -41,29 +46,30 @@ async def serving(
     runtime: Runtime,
     metrics: Metrics,
     budget: BodyBudget,
-    stopping: asyncio.Event,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[int]:
     """Serves at ``settings.grpc_port``; gives the port, which differs if that is 0.
 
-    Once ``stopping`` is set, or the block ends, nothing new is accepted; what was accepted may take
-    ``settings.drain_seconds`` to be answered.
+    Once ``runtime.shutdown`` has it so, or the block ends, nothing new is accepted; what was
+    accepted may take ``settings.drain_seconds`` to be answered.
 
     Raises:
         SettingsError: certificate and key cannot be used.
         OSError: the port cannot be listened on.
     """
-    parts = _build(settings, runtime, metrics, budget, stopping)
+    parts = _build(settings, runtime, metrics, budget, tracing)
     server = parts.server
-    port = _listen(server, settings)
+    port = _listen(server, settings, metrics)
     parts.health.set(is_ready=runtime.is_ready)
     await server.start()
     get_logger("server").info("grpc ready", port=port, tls=settings.grpc_tls_cert is not None)
     following = asyncio.create_task(parts.health.follow(lambda: runtime.is_ready))
-    draining = asyncio.create_task(_drain(parts, settings.drain_seconds, stopping, following))
+    shutdown = runtime.shutdown
+    draining = asyncio.create_task(_drain(parts, settings.drain_seconds, shutdown, following))
     try:
         yield port
     finally:
-        stopping.set()
+        shutdown.drain()
         await draining
 
 
@@ -78,7 +84,7 @@ def _build(
     runtime: Runtime,
     metrics: Metrics,
     budget: BodyBudget,
-    stopping: asyncio.Event,
+    tracing: Tracing | None,
 ) -> _Parts:
     limits, faults = settings.limits, Faults(metrics)
     ours = [
@@ -90,10 +96,12 @@ def _build(
     gate = Gate(
         [*ours, health.declared, reflection.declared],
         runtime.identity,
-        Reader(limits, budget, stopping),
+        Reader(limits, budget, runtime.shutdown.draining),
         metrics,
         faults,
+        TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,
         access_log=settings.observability.access_log,
+        tracing=tracing,
     )
     gate.alias(REFLECTION.format("v1alpha"), REFLECTION.format("v1"))
     server = grpc.aio.server(
@@ -106,7 +114,7 @@ def _build(
 
 
 def _options(limits: LimitSettings) -> list[tuple[str, int]]:
-    handshake_ms = round(limits.header_timeout_seconds * 1000)
+    handshake_ms = round(min(limits.header_timeout_seconds * 1000, LONGEST_MS))
     return [
         # The port is reserved by ``listening``, which tells apart our workers and other programs.
         ("grpc.so_reuseport", 1),
@@ -123,9 +131,9 @@ def _options(limits: LimitSettings) -> list[tuple[str, int]]:
     ]
 
 
-def _listen(server: grpc.aio.Server, settings: Settings) -> int:
+def _listen(server: grpc.aio.Server, settings: Settings, metrics: Metrics) -> int:
     address = target(settings.host, settings.grpc_port or 0)
-    secrets = credentials(settings)
+    secrets = credentials(settings, metrics)
     try:
         if secrets is None:
             return server.add_insecure_port(address)
@@ -135,16 +143,18 @@ def _listen(server: grpc.aio.Server, settings: Settings) -> int:
 
 
 async def _drain(
-    parts: _Parts, grace: float, stopping: asyncio.Event, following: asyncio.Task[None]
+    parts: _Parts, grace: float, shutdown: Shutdown, following: asyncio.Task[None]
 ) -> None:
-    """Stops in two steps.
+    """Tells those who watch health, goes on until it is time, and stops in two steps.
 
     gRPC's own way cancels calls that arrive between its notice to the clients and their reading it:
     ``CANCELLED``, which nobody sends again. So for a while whoever calls is told ``UNAVAILABLE``.
     """
-    await stopping.wait()
-    until = time.monotonic() + grace
+    await shutdown.announced.wait()
     following.cancel()
+    parts.health.set(is_ready=False)
+    await shutdown.draining.wait()
+    until = time.monotonic() + grace
     parts.health.stop()
     with suppress(TimeoutError):
         async with asyncio.timeout(grace):

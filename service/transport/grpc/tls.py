@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from cryptography import x509
 
 from observability.logging import get_logger
+from observability.metrics import Metrics
 from service.settings import Settings, SettingsError
 
 
-def credentials(settings: Settings) -> grpc.ServerCredentials | None:
+def credentials(settings: Settings, metrics: Metrics) -> grpc.ServerCredentials | None:
     """What the server proves itself with; None if it serves without TLS.
+
+    ``metrics`` says when the certificate in use expires.
 
     Raises:
         SettingsError: certificate and key cannot be read, or do not belong together.
@@ -22,7 +26,7 @@ def credentials(settings: Settings) -> grpc.ServerCredentials | None:
     certificate, key = settings.grpc_tls_cert, settings.grpc_tls_key
     if certificate is None or key is None:
         return None
-    pair = _Pair(certificate, key)
+    pair = _Pair(certificate, key, metrics)
     try:
         first = pair.read()
     except OSError as error:
@@ -37,8 +41,9 @@ def credentials(settings: Settings) -> grpc.ServerCredentials | None:
 class _Pair:
     """Two files, and when they changed last."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(self, certificate: Path, key: Path, metrics: Metrics) -> None:
         self._certificate, self._key = certificate, key
+        self._expiry = metrics.certificate_expiry.labels("grpc")
         self._seen = self._times()
 
     def read(self) -> grpc.ServerCertificateConfiguration:
@@ -48,9 +53,11 @@ class _Pair:
             OSError: they cannot be read, or do not belong together.
         """
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
-        return grpc.ssl_server_certificate_configuration(
-            [(self._key.read_bytes(), self._certificate.read_bytes())]
-        )
+        chain = self._certificate.read_bytes()
+        # The earliest of the chain: clients refuse it all once one has expired.
+        ends = [one.not_valid_after_utc for one in x509.load_pem_x509_certificates(chain)]
+        self._expiry.set(min(ends).timestamp())
+        return grpc.ssl_server_certificate_configuration([(self._key.read_bytes(), chain)])
 
     def fetch(self) -> grpc.ServerCertificateConfiguration | None:
         """Called by gRPC, on a thread of its own, for every connection; None: as before."""

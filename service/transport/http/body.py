@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from observability.metrics import Metrics
+from observability.request import Measured
 from schemas.errors import PayloadTooLarge, UnsupportedMediaType, UploadTimeout
 from service.transport.budget import BodyBudget, Hold
 
@@ -50,6 +51,10 @@ class BodyReader:
                 raise UnsupportedMediaType(message)
         if announced > limit:
             raise _too_large(limit)
+        with Measured("receive"):
+            return await self._received(request, hold, limit)
+
+    async def _received(self, request: Request, hold: Hold, limit: int) -> bytes:
         began, received, chunks = time.monotonic(), 0, []
         has_more = True
         while has_more:

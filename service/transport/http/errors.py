@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from observability.logging import get_logger
 from observability.metrics import Metrics
+from observability.request import note_error
 from schemas.errors import (
     ErrorCode,
     InsufficientScope,
@@ -169,6 +170,7 @@ class Answer:
         """The answer for ``error``; ``scope`` is the request's, with its path and id."""
         request_id = scope["state"]["request_id"]
         self._metrics.errors.labels(error.code).inc()
+        note_error(error.code)
         if isinstance(error, ServerFault):
             get_logger("http").error(
                 "server fault",

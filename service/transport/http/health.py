@@ -23,7 +23,7 @@ async def get_liveness() -> Liveness:
 async def get_readiness(runtime: RuntimeDep, response: Response) -> Readiness:
     """Every model is warm and passed its last canary inference, and tokens can be checked."""
     models, store = runtime.classifier.readiness(), runtime.identity.is_ready
-    readiness = Readiness(ready=store and all(models.values()), models=models, store=store)
+    readiness = Readiness(ready=runtime.is_ready, models=models, store=store)
     if not readiness.ready:
         response.status_code = 503
     return readiness

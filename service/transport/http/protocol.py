@@ -26,6 +26,7 @@ from uvicorn.server import ServerState
 
 from observability.metrics import Metrics
 from service.settings import LimitSettings
+from service.shutdown import Shutdown
 from service.transport.http.body import BYTES_PER_SECOND
 from service.transport.http.departure import LEFT
 from service.transport.http.framing import is_ambiguous
@@ -43,15 +44,12 @@ one that was refused: closing while bytes come in would reset it before our answ
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What the protocol needs to know; travels in uvicorn's lifespan state.
-
-    ``stopping`` is set when the server begins to drain.
-    """
+    """What the protocol needs to know; travels in uvicorn's lifespan state."""
 
     limits: LimitSettings
     metrics: Metrics
     manners: tuple[Manner, ...]
-    stopping: asyncio.Event
+    shutdown: Shutdown
 
 
 class PotooProtocol(HttpToolsProtocol):
@@ -76,7 +74,6 @@ class PotooProtocol(HttpToolsProtocol):
         self._unsent_bytes = 0
         self._refusal = 400
         self._is_deaf = False
-        self._is_ending = False
         self._answering: RequestResponseCycle | None = None
 
     # Called by asyncio.
@@ -139,7 +136,7 @@ class PotooProtocol(HttpToolsProtocol):
         self._headers_since = None
         self._body_since = time.monotonic()
         super().on_headers_complete()
-        if self._is_ending or self.parser.should_upgrade():
+        if self._wire.shutdown.is_announced or self.parser.should_upgrade():
             # We upgrade to nothing; whatever follows is not a request of ours.
             self.cycle.keep_alive = False
 
@@ -173,11 +170,19 @@ class PotooProtocol(HttpToolsProtocol):
 
     # Called by the server.
 
+    def let_go(self) -> None:
+        """Tells the client to leave after the answer that is under way, if there is one.
+
+        An answer that has begun can say so no more: the next one will.
+        """
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        if cycle is not None and not cycle.response_started:
+            cycle.keep_alive = False
+
     def shutdown(self) -> None:
         """Lets a request that is under way arrive and be answered, then closes."""
-        self._is_ending = True
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
-        if cycle is None or cycle.response_complete:
+        if cycle is None or cycle.response_started:
             self.loop.call_later(LINGER_SECONDS, super().shutdown)
         else:
             super().shutdown()

@@ -43,7 +43,7 @@ async def get_oauth_metadata(request: Request, response: Response) -> ServerMeta
 
 
 def _base(request: Request) -> str:
-    """This server as the caller reached it: the socket's address, not what a header says."""
+    """This server as the caller reached it: the socket's address, and a trusted proxy's scheme."""
     host, port = request.scope.get("server") or ("127.0.0.1", None)
     shown = f"[{host}]" if ":" in host else host
     return f"{request.scope['scheme']}://{shown}" + (f":{port}" if port else "")

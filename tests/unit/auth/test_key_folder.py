@@ -223,7 +223,7 @@ def test_an_unfit_given_key_is_refused_and_none_is_made(tmp_path: Path, text: st
     assert not folder.exists()
 
 
-def test_a_given_file_that_is_missing_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_given_file_that_is_missing_is_named_with_its_setting(tmp_path: Path) -> None:
     given = key_folder(tmp_path / "keys", signing_key_file=tmp_path / "missing")
-    with pytest.raises(FileNotFoundError, match="missing"):
+    with pytest.raises(UnsafeKey, match=r"auth\.signing_key_file: cannot read .*missing"):
         given.load()

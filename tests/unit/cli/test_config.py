@@ -105,6 +105,7 @@ def test_lists_and_issuers_are_shown_so_that_they_can_be_read_again(
 ) -> None:
     variables = {
         "POTOO_CORS_ORIGINS": '["https://app.example", "http://localhost:3000"]',
+        "POTOO_TRUSTED_PROXIES": '["10.0.0.0/8", "2001:db8::1"]',
         "POTOO_AUTH__ISSUERS": json.dumps([ISSUER, {**ISSUER, "name": "b", "issuer": "https://b"}]),
     }
     for variable, value in variables.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -148,3 +149,33 @@ def test_by_default_a_terminal_gets_text_and_anything_else_json(
     assert "ready" in terminal.getvalue()
     assert "\x1b[" in terminal.getvalue()
     assert not terminal.getvalue().startswith("{")
+
+
+class Disk(io.RawIOBase):
+    """A file on a disk that may be full."""
+
+    def __init__(self) -> None:
+        self.is_full, self.written = True, b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        if self.is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.written += bytes(data)
+        return len(data)
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_full_disk_costs_lines_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, log_format: str
+) -> None:
+    disk = Disk()
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(disk, 256)))
+    configure(log_format=log_format)
+    for _ in range(9):
+        get_logger("access").info("request", status=200)
+    disk.is_full = False
+    get_logger("access").info("room again")
+    assert b"room again" in disk.written

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from observability.metrics import (
+    GRPC_FAULTS,
     REJECTIONS,
     STAGES,
     Metrics,
@@ -109,6 +110,9 @@ def test_known_labels_exist_before_the_first_event(metrics: Metrics) -> None:
     for stage in STAGES:
         labels = {"model": "colours", "stage": stage}
         assert value("potoo_stage_duration_seconds_count", labels) == 0
+    for status in ("OK", *GRPC_FAULTS):
+        labels = {"method": "potoo.v1.ModelService/Predict", "code": status}
+        assert value("potoo_grpc_requests_total", labels) == (status == "OK")
     for status_class in ("2xx", "5xx"):
         labels = {"route": "/v1/classify", "status_class": status_class}
         assert value("potoo_http_request_duration_seconds_count", labels) == 0
@@ -116,6 +120,7 @@ def test_known_labels_exist_before_the_first_event(metrics: Metrics) -> None:
 
 def test_labels_are_those_of_the_operators_guide(metrics: Metrics) -> None:
     metrics.http("/v1/classify").duration(2).observe(0.1)
+    metrics.certificate_expiry.labels("grpc").set(1)
     found = families(metrics)
     labels = {
         name: set().union(*(sample.labels for sample in family.samples)) - {"le"}
@@ -134,6 +139,7 @@ def test_labels_are_those_of_the_operators_guide(metrics: Metrics) -> None:
     assert labels["potoo_token_requests"] == {"grant", "outcome"}
     assert labels["potoo_audit_events"] == {"event"}
     assert labels["potoo_issuer_up"] == {"issuer"}
+    assert labels["potoo_certificate_expiry_timestamp_seconds"] == {"port"}
     assert labels["potoo_queue_depth"] == labels["potoo_batch_size"] == {"model"}
 
 

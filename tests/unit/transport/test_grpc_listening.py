@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from service.settings import SettingsError
 from service.transport.grpc.call import _address
 from service.transport.grpc.listening import reserved, target
 
@@ -23,7 +24,7 @@ def test_a_free_port_is_found_and_kept() -> None:
     with reserved("127.0.0.1", 0) as port:
         assert port
         with (
-            pytest.raises(OSError, match=f"port {port} for gRPC: Address already in use"),
+            pytest.raises(SettingsError, match=f"port {port} for gRPC: Address already in use"),
             reserved("127.0.0.1", port),
         ):
             pass
@@ -46,12 +47,18 @@ def test_workers_listen_on_it_together() -> None:
 def test_a_port_that_somebody_listens_on_is_refused(*, shared: bool) -> None:
     with listener(0, shared=shared) as other:
         port = other.getsockname()[1]
-        with pytest.raises(OSError, match="Address already in use"), reserved("127.0.0.1", port):
+        with (
+            pytest.raises(SettingsError, match="Address already in use"),
+            reserved("127.0.0.1", port),
+        ):
             pass
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
-    with pytest.raises(OSError, match=r"192\.0\.2\.1 port 0 for gRPC"), reserved("192.0.2.1", 0):
+    with (
+        pytest.raises(SettingsError, match=r"192\.0\.2\.1 port 0 for gRPC"),
+        reserved("192.0.2.1", 0),
+    ):
         pass
 
 

@@ -97,7 +97,8 @@ router = APIRouter(tags=[TAG])
 async def ping(runtime: RuntimeDep, response: Response) -> Ping:
     """Whether the models answer and tokens can be checked; `500` if none of that works."""
     readiness = runtime.classifier.readiness().values()
-    if not (runtime.identity.is_ready and any(readiness)):
+    is_open = runtime.identity.is_ready and not runtime.shutdown.is_announced
+    if not (is_open and any(readiness)):
         response.status_code = 500
         return Ping(status="Unhealthy")
     return Ping(status="Healthy" if all(readiness) else "Partial Healthy")

@@ -1,0 +1,1 @@
+"""What clients notice while something is lost behind the balancer: ``make bench-failures``."""

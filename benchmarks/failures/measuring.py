@@ -1,0 +1,39 @@
+"""One scenario under load, from before to after it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from benchmarks.failures.asking import Target, asking
+from benchmarks.failures.load import Load, Rates
+from benchmarks.failures.scenarios import Scenario
+from benchmarks.failures.tables import Measured
+from tests.envoy import Envoy
+from tests.fleet import Fleet
+
+MARGIN_SECONDS = 1
+"""Of load before and after it."""
+
+
+async def measure(
+    scenario: Scenario, fleet: Fleet, edge: Envoy, pictures: list[bytes], model: str, rates: Rates
+) -> Measured:
+    """What clients notice of it."""
+    token = fleet.foreign_token() if scenario.foreign else fleet.token()
+    target = Target(edge.url, edge.target, edge.authority, token, model)
+    load = Load(asking(target), pictures)
+    before = retries(edge)
+    async with load.running(rates):
+        await asyncio.sleep(MARGIN_SECONDS)
+        await asyncio.to_thread(scenario.act, fleet, edge)
+        await asyncio.sleep(MARGIN_SECONDS)
+    return Measured(scenario.name, load.tallies, retries(edge) - before)
+
+
+def retries(edge: Envoy) -> int:
+    """How many requests Envoy has sent once more."""
+    found = re.findall(
+        r"^envoy_cluster_upstream_rq_retry{.*} (\d+)$", edge.statistics(), re.MULTILINE
+    )
+    return sum(map(int, found))

@@ -1,0 +1,24 @@
+"""``python -m deploy.grafana``: writes the dashboards as the JSON that Grafana reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deploy.grafana.building import as_json
+from deploy.grafana.dashboards import DASHBOARDS
+
+FOLDER = Path(__file__).parent / "json"
+
+
+def main() -> None:
+    """Replaces every file in ``json/``."""
+    for old in FOLDER.glob("*.json"):
+        old.unlink()
+    for dashboard in DASHBOARDS:
+        path = FOLDER / f"{dashboard.name}.json"
+        path.write_text(as_json(dashboard))
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

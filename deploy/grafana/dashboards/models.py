@@ -1,0 +1,189 @@
+"""Which models and versions answer, and how loads and swaps went."""
+
+from __future__ import annotations
+
+from deploy.grafana.panels import (
+    JOB,
+    MODEL,
+    Dashboard,
+    Kind,
+    Panel,
+    Query,
+    Row,
+    Step,
+    Unit,
+    number,
+)
+
+RATE = "[$__rate_interval]"
+_HOUR = f"{{{MODEL}}}[1h]"
+
+_NOW = Row(
+    "Now",
+    (
+        number(
+            "Models ready everywhere",
+            "On every replica.",
+            f"sum(min by (model) (potoo_model_ready{{{MODEL}}}))",
+            base="red",
+            steps=(Step(1, "green"),),
+            alerts=("PotooModelNotReady",),
+        ),
+        number(
+            "Not ready",
+            "Model and replica; those of which nothing shall be loaded are not counted.",
+            f"count(potoo_model_ready{{{MODEL}}} == 0 and on (job, instance, model) "
+            'potoo_model_version_state{state=~"LOADING|READY|FAILED"} == 1) or vector(0)',
+            base="green",
+            steps=(Step(1, "red"),),
+            alerts=("PotooReplicaNotReady",),
+        ),
+        number(
+            "Versions failed",
+            "Brought, and refused by a check.",
+            f'sum(potoo_model_version_state{{{MODEL},state="FAILED"}})',
+            base="green",
+            steps=(Step(1, "orange"),),
+            alerts=("PotooModelLoadFailed",),
+        ),
+        number(
+            "Loads within the hour",
+            "On all replicas together.",
+            f"sum(increase(potoo_model_load_duration_seconds_count{_HOUR}))",
+            decimals=0,
+        ),
+        number(
+            "Failures within the hour",
+            "On all replicas together.",
+            f"sum(increase(potoo_model_load_failures_total{_HOUR}))",
+            decimals=0,
+            base="green",
+            steps=(Step(0.5, "orange"),),
+            alerts=("PotooModelLoadFailed",),
+        ),
+        number(
+            "No clear answer",
+            "Share of images whose best score was below the model's threshold, now.",
+            f"sum(rate(potoo_abstentions_total{{{MODEL}}}[5m]))"
+            f" / (sum(rate(potoo_predictions_total{{{MODEL}}}[5m])) > 0)",
+            Unit.SHARE,
+            decimals=1,
+        ),
+    ),
+)
+
+_VERSIONS = Row(
+    "Versions",
+    (
+        Panel(
+            "Loaded, by replica",
+            "What the load balancer may send people to. Replicas should agree.",
+            (
+                Query(
+                    f"max by (instance, model, version, sha256) (potoo_model_info{{{MODEL}}}) == 1"
+                ),
+            ),
+            kind=Kind.TABLE,
+            columns=("instance", "model", "version", "sha256"),
+            width=12,
+            alerts=("PotooReplicasDisagree",),
+        ),
+        Panel(
+            "Replicas that serve a version",
+            "During a swap one falls while the other rises.",
+            (
+                Query(
+                    f'sum by (model, version) (potoo_model_version_state{{{MODEL},state="READY"}})',
+                    "{{model}} {{version}}",
+                ),
+            ),
+            width=12,
+            alerts=("PotooReplicasDisagree",),
+        ),
+        Panel(
+            "Ready",
+            "1 while the version that answers by default is warm and its canary passes.",
+            (Query(f"potoo_model_ready{{{MODEL}}}", "{{model}} at {{instance}}"),),
+            width=12,
+            maximum=1.1,
+            alerts=("PotooModelNotReady", "PotooReplicaNotReady"),
+        ),
+        Panel(
+            "Images a second, by model",
+            "What a version that fails would take away.",
+            (
+                Query(
+                    f"sum by (model) (rate(potoo_predictions_total{{{MODEL}}}{RATE}))", "{{model}}"
+                ),
+            ),
+            Unit.PER_SECOND,
+            width=12,
+            stacked=True,
+        ),
+    ),
+)
+
+_SWAPS = Row(
+    "Loads and swaps",
+    (
+        Panel(
+            "Loads and failures",
+            "Within five minutes.",
+            (
+                Query(
+                    "sum by (model) (increase(potoo_model_load_duration_seconds_count"
+                    f"{{{MODEL}}}[5m]))",
+                    "{{model}} loaded",
+                ),
+                Query(
+                    f"sum by (model) (increase(potoo_model_load_failures_total{{{MODEL}}}[5m]))",
+                    "{{model}} failed",
+                ),
+            ),
+            alerts=("PotooModelLoadFailed",),
+        ),
+        Panel(
+            "Time to load",
+            "Mean of the last hour, with checks and warm-up.",
+            (
+                Query(
+                    f"sum by (model) (rate(potoo_model_load_duration_seconds_sum{_HOUR})) / "
+                    f"(sum by (model) (rate(potoo_model_load_duration_seconds_count{_HOUR})) > 0)",
+                    "{{model}}",
+                ),
+            ),
+            Unit.SECONDS,
+        ),
+        Panel(
+            "Changes by a call",
+            "Loaded, unloaded, promoted, rolled back over the network; the security log names who.",
+            (
+                Query(
+                    "sum by (event) (increase(potoo_audit_events_total"
+                    f'{{{JOB},event=~"model_(loaded|unloaded|promoted|rolled_back)"}}[5m]))',
+                    "{{event}}",
+                ),
+            ),
+        ),
+        Panel(
+            "No clear answer, by model",
+            "A rise says that callers photograph other things, or that a version is worse.",
+            (
+                Query(
+                    f"sum by (model) (rate(potoo_abstentions_total{{{MODEL}}}{RATE}))"
+                    f" / (sum by (model) (rate(potoo_predictions_total{{{MODEL}}}{RATE})) > 0)",
+                    "{{model}}",
+                ),
+            ),
+            Unit.SHARE,
+            width=24,
+        ),
+    ),
+)
+
+MODELS = Dashboard(
+    "models",
+    "Potoo: models and swaps",
+    "Which models and versions answer, and how loads and swaps went.",
+    (_NOW, _VERSIONS, _SWAPS),
+)

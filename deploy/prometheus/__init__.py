@@ -1,0 +1,1 @@
+"""What Prometheus is told: whom to ask, what to record, when to wake somebody."""

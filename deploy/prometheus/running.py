@@ -1,0 +1,121 @@
+"""Runs Prometheus with the shipped configuration at other addresses: for tests and pictures.
+
+What differs from ``prometheus.yml`` is stated in ``moved``, and nothing else does.
+"""
+
+# ruff: noqa: ANN401 - JSON is what it is
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+HERE = Path(__file__).parent
+DISCOVERIES = ("dns_sd_configs", "file_sd_configs", "static_configs")
+START_SECONDS = 30
+
+
+def moved(rules: Path, addresses: Mapping[str, Sequence[str]], interval: str) -> dict[str, Any]:
+    """The shipped configuration, for another place.
+
+    Args:
+        rules: the folder to read rules from.
+        addresses: of each job, in place of names that compose's own network knows.
+        interval: between scrapes and between evaluations.
+    """
+    config: dict[str, Any] = yaml.safe_load((HERE / "prometheus.yml").read_text())
+    config["rule_files"] = [f"{rules}/*.yaml"]
+    config["global"] |= {
+        "scrape_interval": interval,
+        "scrape_timeout": interval,
+        "evaluation_interval": interval,
+    }
+    for job in config["scrape_configs"]:
+        for discovery in DISCOVERIES:
+            job.pop(discovery, None)
+        job.pop("scrape_interval", None)
+        job["static_configs"] = [{"targets": list(addresses.get(job["job_name"], ()))}]
+    return config
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    """A running one. ``log`` is its standard error."""
+
+    url: str
+    log: Path
+
+    def value(self, query: str) -> list[dict[str, Any]]:
+        """The series that a query gives now."""
+        return self._ask("query", query=query)["result"]  # type: ignore[no-any-return]
+
+    def value_at(self, query: str, at: float) -> list[dict[str, Any]]:
+        """The same at another time."""
+        return self._ask("query", query=query, time=at)["result"]  # type: ignore[no-any-return]
+
+    def course(
+        self, query: str, start: float, end: float, step: float
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """The series of a query over a time: labels, and points of time and value."""
+        found = self._ask("query_range", query=query, start=start, end=end, step=step)["result"]
+        return [
+            (one["metric"], [(float(at), float(value)) for at, value in one["values"]])
+            for one in found
+        ]
+
+    def get(self, path: str, **parameters: object) -> Any:
+        """``data`` of any call of the API."""
+        return self._ask(path, **parameters)
+
+    def _ask(self, path: str, **parameters: Any) -> Any:
+        answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=30)
+        document = answer.json()
+        if document["status"] != "success":
+            raise ValueError(f"{parameters}: {document['error']}")
+        return document["data"]
+
+
+@contextmanager
+def running(folder: Path, port: int, config: Mapping[str, Any]) -> Iterator[Prometheus]:
+    """Starts it on 127.0.0.1 with its data in ``folder``; stopped at the end.
+
+    Raises:
+        OSError: there is no such program, or it does not start.
+    """
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(dict(config)))
+    log = folder / "prometheus.log"
+    command = [
+        *("prometheus", f"--config.file={folder / 'prometheus.yml'}"),
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--enable-feature=exemplar-storage",
+    ]
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, stderr=stderr, stdout=stderr)  # noqa: S603 - as above
+    found = Prometheus(f"http://127.0.0.1:{port}", log)
+    try:
+        _until_ready(found, process)
+        yield found
+    finally:
+        process.terminate()
+        process.wait(START_SECONDS)
+
+
+def _until_ready(server: Prometheus, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            if httpx.get(f"{server.url}/-/ready").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise OSError(server.log.read_text())

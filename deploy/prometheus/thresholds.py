@@ -1,0 +1,151 @@
+"""Writes ``rules/thresholds.yaml``: what was measured and promised, as series to compare with.
+
+``python -m deploy.prometheus.thresholds`` reads ``deploy/autoscaling.yaml``, which
+``potoo calibrate`` wrote, and ``objectives.yaml``. Alerts and dashboards use the series, so that no
+number stands in two places.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from prometheus_client.utils import floatToGoString
+from pydantic import BaseModel, ConfigDict, Field
+
+from observability.metrics import LATENCY_BUCKETS
+
+HERE = Path(__file__).parent
+AUTOSCALING = HERE.parent / "autoscaling.yaml"
+OBJECTIVES = HERE / "objectives.yaml"
+RULES = HERE / "rules" / "thresholds.yaml"
+
+_TEMPLATE = """\
+# Made by `python -m deploy.prometheus.thresholds` from ../../autoscaling.yaml and
+# ../objectives.yaml: change those.
+groups:
+  - name: potoo-thresholds
+    rules:
+      # C: images in flight and waiting that one replica holds at its knee
+      - {{record: "potoo:capacity:in_flight", expr: vector({capacity}), labels: {{model: {model}}}}}
+      # where autoscaling keeps it: below C, since replicas take time to come
+      - {{record: "potoo:capacity:target", expr: vector({target}), labels: {{model: {model}}}}}
+      # an image that waits longer than this says that there are too few replicas
+      - {{record: "potoo:objective:queue_wait_seconds", expr: vector({queue_wait})}}
+      - {{record: "potoo:objective:p95_seconds", expr: vector({p95})}}
+      - {{record: "potoo:objective:latency_share", expr: vector({latency_share})}}
+      - {{record: "potoo:objective:availability", expr: vector({availability})}}
+      # Classifications answered, and those in time: {bucket} s is the bucket for {p95} s.
+      - record: job:potoo_classify_answers:rate5m
+        expr: >-
+          sum by (namespace, job) (rate(potoo_http_request_duration_seconds_count{{
+          route="/v1/classify",status_class="2xx"}}[5m]))
+      - record: job:potoo_classify_in_time:rate5m
+        expr: >-
+          sum by (namespace, job) (rate(potoo_http_request_duration_seconds_bucket{{
+          route="/v1/classify",status_class="2xx",le="{bucket}"}}[5m]))
+"""
+
+
+class _Part(BaseModel):
+    """A part of a document; what else stands in it is for others."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class _Objective(_Part):
+    p95_seconds: float = Field(gt=0)
+
+
+class _Capacity(_Part):
+    in_flight: int = Field(ge=1)
+
+
+class _InFlight(_Part):
+    target: int = Field(ge=1)
+
+
+class _QueueWait(_Part):
+    threshold_seconds: float = Field(gt=0)
+
+
+class _Triggers(_Part):
+    in_flight: _InFlight
+
+
+class _Alerts(_Part):
+    queue_wait: _QueueWait
+
+
+class Autoscaling(_Part):
+    """What is needed of the document that ``potoo calibrate`` writes."""
+
+    model: str
+    objective: _Objective
+    capacity: _Capacity
+    triggers: _Triggers
+    alerts: _Alerts
+
+
+class Objectives(BaseModel):
+    """``objectives.yaml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    availability: float = Field(gt=0, lt=1)
+    latency_share: float = Field(gt=0, lt=1)
+
+
+def bucket_for(seconds: float) -> float:
+    """The histogram's bucket that tells who was in time: the largest not above the objective.
+
+    So the promise is never measured more kindly than it was given.
+
+    Raises:
+        ValueError: every bucket is above it.
+    """
+    if fitting := [bound for bound in LATENCY_BUCKETS if bound <= seconds]:
+        return max(fitting)
+    raise ValueError(f"no bucket of the latency histogram is as short as {seconds:g} s")
+
+
+def rules(autoscaling: Autoscaling, objectives: Objectives) -> str:
+    """The rules file."""
+    p95 = autoscaling.objective.p95_seconds
+    label = floatToGoString(bucket_for(p95))  # type: ignore[no-untyped-call]
+    return _TEMPLATE.format(
+        model=yaml.safe_dump(autoscaling.model).splitlines()[0],
+        capacity=autoscaling.capacity.in_flight,
+        target=autoscaling.triggers.in_flight.target,
+        queue_wait=autoscaling.alerts.queue_wait.threshold_seconds,
+        p95=p95,
+        latency_share=objectives.latency_share,
+        availability=objectives.availability,
+        bucket=label,
+    )
+
+
+def read(autoscaling: Path = AUTOSCALING, objectives: Path = OBJECTIVES) -> str:
+    """The rules file for two documents on disk."""
+    return rules(
+        Autoscaling.model_validate(yaml.safe_load(autoscaling.read_text())),
+        Objectives.model_validate(yaml.safe_load(objectives.read_text())),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.prometheus.thresholds")
+    parser.add_argument(
+        "autoscaling", nargs="?", type=Path, default=AUTOSCALING, help="from potoo calibrate"
+    )
+    parser.add_argument("--output", type=Path, default=RULES)
+    given = parser.parse_args(arguments)
+    given.output.write_text(read(given.autoscaling))
+    print(given.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What the span of a request says, in the words of OpenTelemetry's semantic conventions.
+
+Bounded and harmless: the route, never the path; no query, no header, no body, no name of a caller.
+https://opentelemetry.io/docs/specs/semconv/http/http-spans/, .../rpc/grpc/
+"""
+
+from __future__ import annotations
+
+from observability.span import Trace
+
+OTHER = "_OTHER"
+GRPC_FAULTS = frozenset({2, 4, 12, 13, 14, 15})
+"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server's."""
+
+
+def describe_http(
+    trace: Trace,
+    *,
+    method: str | None,
+    route: str | None,
+    status: int | None,
+    received: int,
+    sent: int,
+    address: str | None,
+    request_id: str,
+) -> None:
+    """Says it of an HTTP request.
+
+    Args:
+        method: None if it is none of the usual ones.
+        route: the template; None if there is none.
+        status: None if the caller left before the answer.
+    """
+    trace.name = " ".join(part for part in (method or "HTTP", route) if part)
+    facts: dict[str, str | int] = {
+        "http.request.method": method or OTHER,
+        "http.request.body.size": received,
+        "http.response.body.size": sent,
+        "potoo.request_id": request_id,
+    }
+    if route:
+        facts["http.route"] = route
+    if address:
+        facts["client.address"] = address
+    if status is None:
+        trace.error = trace.error or "client_closed"
+    else:
+        facts["http.response.status_code"] = status
+    trace.is_failure = status is not None and status >= 500
+    trace.facts = facts
+
+
+def describe_rpc(
+    trace: Trace, *, path: str, code: int, address: str | None, request_id: str
+) -> None:
+    """Says it of an RPC.
+
+    Args:
+        path: ``/package.Service/Method``, or a word for one that there is not.
+    """
+    trace.name = path.lstrip("/")
+    service, _, method = trace.name.rpartition("/")
+    facts: dict[str, str | int] = {
+        "rpc.system": "grpc",
+        "rpc.method": method,
+        "rpc.grpc.status_code": code,
+        "potoo.request_id": request_id,
+    }
+    if service:
+        facts["rpc.service"] = service
+    if address:
+        facts["client.address"] = address
+    trace.is_failure = code in GRPC_FAULTS
+    trace.facts = facts

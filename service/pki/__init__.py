@@ -1,0 +1,1 @@
+"""Certificates for a network of one's own, where no public authority gives any."""

@@ -1,0 +1,76 @@
+"""Runs the application: one process, or several that share a port."""
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+
+from service.settings import Settings
+from service.transport.http.protocol import PotooProtocol
+from service.transport.http.server import Server
+from service.transport.http.workers import run_workers
+from service.transport.listening import listening
+
+BACKLOG = 2048
+
+
+def run(
+    make_app: Callable[[Settings], object],
+    settings: Settings,
+    on_ready: Callable[[str], None],
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. Blocks.
+
+    Args:
+        make_app: importable by name, so that worker processes can be given it.
+        on_ready: told the URL once requests are answered (with several workers: accepted).
+
+    Raises:
+        SettingsError: if the address cannot be listened on.
+    """
+    listener = _listen(settings.host, settings.port)
+    url = f"http://{_host(settings.host)}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        functools.partial(make_app, settings),
+        factory=True,
+        host=settings.host,
+        workers=settings.workers,
+        http=PotooProtocol,
+        ws="none",
+        lifespan="on",
+        loop="auto",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # see ``proxied``
+        timeout_keep_alive=settings.limits.keep_alive_seconds,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type]
+        backlog=BACKLOG,
+    )
+    if settings.workers > 1:
+        status = run_workers(config, settings, listener, lambda: on_ready(url))
+    else:
+        server = Server(config, settings, on_ready=lambda: on_ready(url))
+        with suppress(SystemExit):  # uvicorn's own way of saying that the start failed
+            server.run(sockets=[listener])
+        status = 0 if server.started else 1
+    if status:
+        raise SystemExit(status)  # why was logged
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with listening("port", host, port):
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
+    listener.set_inheritable(True)
+    return listener
+
+
+def _host(host: str) -> str:
+    """As it stands in a URL that a person can open."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
+    return f"[{host}]" if ":" in host else host

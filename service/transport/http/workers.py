@@ -1,0 +1,191 @@
+"""Several processes that share a port: started, replaced when they die, and stopped together."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from types import FrameType
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Process
+
+from observability.logging import configure_logging, get_logger
+from observability.worker_metrics import (
+    MULTIPROCESS_FOLDER,
+    SupervisorMetrics,
+    count_as,
+    forget_gauges,
+)
+from service.settings import Settings
+from service.transport.http.last_resort import (
+    GRACE_SECONDS,
+    TOGETHER_SECONDS,
+    exit_status,
+    log_end,
+)
+from service.transport.http.restart_delay import RestartDelay
+from service.transport.http.server import Server, grace_of
+
+TICK_SECONDS = 0.1
+LOOK_SECONDS = 0.5
+"""Between looks at whether the workers live."""
+
+
+class Worker(Process):
+    """One worker process; ``place``: 0 upwards, the one that replaces it has it."""
+
+    def __init__(
+        self, place: int, config: uvicorn.Config, settings: Settings, listener: socket.socket
+    ) -> None:
+        self.place, self._settings, self._supervisor = place, settings, os.getpid()
+        super().__init__(config, [listener])
+
+    @property
+    def server(self) -> Server:
+        """Made where it serves: in the process."""
+        if self._server is None:
+            configure_logging(self._settings.observability)
+            count_as(self.place)
+            self._server = Server(self.config, self._settings, supervisor=self._supervisor)
+        return self._server  # type: ignore[return-value]
+
+    @property
+    def has_ended(self) -> bool:
+        """Of itself or of something else."""
+        return self.exitcode is not None
+
+
+class _Place:
+    """Has one worker after the other; ``worker`` is None before the first, and between two."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.worker: Worker | None = None
+        self.ready_since: float | None = None
+        self.start_at: float | None = None
+        self.delay = RestartDelay()
+
+
+class Supervisor:
+    """Starts the workers and replaces those that die, until a signal stops all of them."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        settings: Settings,
+        listener: socket.socket,
+        on_ready: Callable[[], None],
+    ) -> None:
+        """``on_ready`` is called when the first worker is."""
+        self._config, self._settings, self._listener = config, settings, listener
+        self._on_ready: Callable[[], None] | None = on_ready
+        self._metrics = SupervisorMetrics()
+        self._places = [_Place(number) for number in range(settings.workers)]
+        self._has_failed = False
+        self._told_at: float | None = None
+        self._signals: list[int] = []
+
+    def run(self) -> int:
+        """Blocks; the exit status."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+        # The others once it is ready: what keeps one from starting keeps all, and is said once.
+        self._start(self._places[0])
+        look_at = 0.0
+        while not self._signals and not self._has_failed:
+            if (now := time.monotonic()) >= look_at:
+                self._look_after_all()
+                look_at = now + LOOK_SECONDS
+            time.sleep(TICK_SECONDS)
+        return self._stop()
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
+        if self._told_at is None or now - self._told_at > TOGETHER_SECONDS:
+            self._signals.append(number)
+        self._told_at = self._told_at or now
+
+    def _start(self, place: _Place) -> None:
+        place.worker = Worker(place.number, self._config, self._settings, self._listener)
+        place.ready_since = None
+        place.worker.start()
+
+    def _look_after_all(self) -> None:
+        for place in self._places:
+            if self._signals or self._has_failed:
+                return
+            if place.worker is not None:
+                self._look_after(place, place.worker)
+            elif place.start_at is not None and time.monotonic() >= place.start_at:
+                self._start(place)
+                self._metrics.count_restart()
+
+    def _look_after(self, place: _Place, worker: Worker) -> None:
+        patience = self._config.timeout_worker_healthcheck
+        if not worker.is_alive(patience):
+            self._bury(place, worker)
+        elif place.ready_since is None and worker.is_ready():
+            place.ready_since = time.monotonic()
+            if self._on_ready:
+                self._on_ready()
+                self._on_ready = None
+                for other in self._places[1:]:
+                    self._start(other)
+
+    def _bury(self, place: _Place, worker: Worker) -> None:
+        """Says that a worker is dead, and when the next one starts."""
+        worker.kill()  # one that hangs is as good as dead
+        worker.join()
+        place.worker = None
+        forget_gauges(place.number)
+        now = time.monotonic()
+        lived = now - place.ready_since if place.ready_since else 0.0
+        others_live = any(other.worker and not other.worker.has_ended for other in self._places)
+        if worker.exitcode == STARTUP_FAILURE and (self._on_ready or not others_live):
+            self._has_failed = True  # the next one would fail the same way
+            return
+        delay = place.delay.after(lived)
+        place.start_at = now + delay
+        get_logger("server").error(
+            "a worker died",
+            pid=worker.pid,
+            status=worker.exitcode,
+            served_seconds=round(lived, 1),
+            restart_in_seconds=delay,
+        )
+
+    def _stop(self) -> int:
+        """Tells the workers, and waits; a second signal, or the end of their time, kills them."""
+        workers = [place.worker for place in self._places if place.worker is not None]
+        for worker in workers:
+            worker.terminate()
+        # Theirs are enough; ours would go on taking connections that nobody answers.
+        self._listener.close()
+        # They end themselves in time, unless something holds the interpreter's lock for ever.
+        ends_at = time.monotonic() + grace_of(self._settings) + GRACE_SECONDS
+        while not all(worker.has_ended for worker in workers):
+            is_told_again = len(self._signals) > 1
+            if is_told_again or time.monotonic() > ends_at:
+                log_end("a second signal" if is_told_again else "the time to drain is over")
+                for worker in workers:
+                    worker.kill()
+                return exit_status(self._signals[0] if self._signals else signal.SIGTERM)
+            time.sleep(TICK_SECONDS)
+        return 1 if self._has_failed else 0
+
+
+def run_workers(
+    config: uvicorn.Config,
+    settings: Settings,
+    listener: socket.socket,
+    on_ready: Callable[[], None],
+) -> int:
+    """Runs the supervisor until it is told to stop; the exit status."""
+    with tempfile.TemporaryDirectory(prefix="potoo-metrics-") as folder:
+        os.environ[MULTIPROCESS_FOLDER] = folder
+        return Supervisor(config, settings, listener, on_ready).run()

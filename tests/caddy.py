@@ -1,0 +1,150 @@
+"""The shipped Caddyfile, run by a real Caddy on free ports."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.databases import free_port, missing
+from tests.integration.raw_http import PATIENCE, Answer
+from tests.tls import Edge
+
+CADDYFILE = Path(__file__).parent.parent / "deploy" / "caddy" / "Caddyfile"
+NOWHERE = "127.0.0.1:1"
+"""Where nobody listens."""
+
+
+def programs() -> list[str]:
+    """Every Caddy at hand: Debian's, and a newer one where it was put beside Python."""
+    beside = Path(sys.executable).parent / "caddy"
+    return [path for path in (shutil.which("caddy"), shutil.which(beside)) if path] or [""]
+
+
+@dataclass(frozen=True, slots=True)
+class Caddy:
+    """A running one.
+
+    Attributes:
+        edge: its port for TLS.
+        port: for plain HTTP.
+        metrics_port: for its own metrics.
+    """
+
+    program: str
+    edge: Edge
+    port: int
+    metrics_port: int
+    folder: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def access_log(self) -> Path:
+        return self.folder / "access.log"
+
+    @property
+    def log(self) -> Path:
+        """What it says about itself, and the errors that it met."""
+        return self.folder / "caddy.log"
+
+    def logged(self, path: str) -> dict[str, Any]:
+        """The access log's line about a path, once it is there."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            if self.access_log.exists():
+                for line in self.access_log.read_text().splitlines():
+                    entry: dict[str, Any] = json.loads(line)
+                    if entry["request"]["uri"] == path:
+                        return entry
+            assert time.monotonic() < deadline, f"nothing about {path}"
+            time.sleep(0.02)
+
+
+@contextmanager
+def caddy(
+    folder: Path,
+    program: str,
+    *,
+    upstream: str = NOWHERE,
+    grpc: str = NOWHERE,
+    ca: Path | None = None,
+    **environment: str,
+) -> Iterator[Caddy]:
+    """Runs the shipped file.
+
+    Args:
+        folder: an empty one for all that it writes.
+        upstream, grpc: host and port of what stands behind it.
+        ca: whom its certificate is from; None for an authority of Caddy's own.
+        environment: more variables that the file reads.
+    """
+    if not program:
+        missing("caddy")
+    port, secure, metrics = free_port(), free_port(), free_port()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("POTOO_")}
+    settings = {
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "POTOO_HTTP_PORT": str(port),
+        "POTOO_HTTPS_PORT": str(secure),
+        "POTOO_CADDY_METRICS_PORT": str(metrics),
+        "POTOO_UPSTREAM": upstream,
+        "POTOO_GRPC_UPSTREAM": grpc,
+        "POTOO_ACCESS_LOG": f"file {folder / 'access.log'}",
+    }
+    command = [program, "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
+    log = folder / "caddy.log"
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=stream, env=clean | settings | environment
+        )
+    own = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
+    edge = Edge(("127.0.0.1", secure), ca or own)
+    try:
+        _until_it_shakes_hands(edge, process, log)
+        yield Caddy(program, edge, port, metrics, folder, process)
+    finally:
+        # Not politely: streams that a test left open are not waited for.
+        process.kill()
+        process.wait(PATIENCE)
+
+
+def check_problem(answer: Answer, status: int, code: str) -> None:
+    """As one of Potoo's own, with all that answers of the edge promise."""
+    assert (answer.status, answer.problem["code"]) == (status, code)
+    assert answer.problem["type"] == "about:blank"
+    assert answer.problem["title"]
+    assert answer.problem["detail"].endswith(".")
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def adapted(program: str, **environment: str) -> dict[str, Any]:
+    """The shipped file as Caddy understands it."""
+    if not program:
+        missing("caddy")
+    command = [program, "adapt", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
+    done = subprocess.run(
+        command, check=True, capture_output=True, env=os.environ | environment, timeout=PATIENCE
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _until_it_shakes_hands(edge: Edge, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with suppress(OSError), edge.connect():
+            return
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)

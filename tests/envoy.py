@@ -1,0 +1,169 @@
+"""The real Envoy with the configuration that is shipped, on free ports, with what ``potoo certs`` makes.
+
+Stated in ``elsewhere``: other addresses, ports and paths, and nothing else of the files is changed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from service.pki.folder import CertificateFolder
+from tests.databases import free_port, missing
+from tests.repository import ROOT
+from tests.tls import Edge
+
+SHIPPED = ROOT / "deploy" / "envoy"
+PROGRAM = Path(sys.executable).parent / "envoy"
+START_SECONDS = 20
+Address = tuple[str, int]
+HSTS = "strict-transport-security"
+PORTS = {8080: "redirect", 8443: "https", 9902: "stats"}
+"""What the shipped file listens on."""
+
+
+@dataclass(frozen=True)
+class Envoy:
+    """A running Envoy in front of some upstreams. ``authority``: the certificate to trust."""
+
+    folder: Path
+    ports: dict[str, int]
+    process: subprocess.Popen[bytes]
+    authority: Path
+
+    @property
+    def url(self) -> str:
+        """Where HTTPS is."""
+        return f"https://127.0.0.1:{self.ports['https']}"
+
+    @property
+    def edge(self) -> Edge:
+        """To look at it from outside."""
+        return Edge(("127.0.0.1", self.ports["https"]), self.authority)
+
+    @property
+    def target(self) -> str:
+        """Where gRPC is, over TLS."""
+        return f"127.0.0.1:{self.ports['https']}"
+
+    def access_log(self) -> list[dict[str, Any]]:
+        """The events so far."""
+        return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
+
+    def log(self) -> str:
+        """What it says of itself."""
+        return (self.folder / "envoy.log").read_text()
+
+    def statistics(self) -> str:
+        """As Prometheus gets them."""
+        url = f"http://127.0.0.1:{self.ports['stats']}/stats/prometheus"
+        return httpx.get(url).raise_for_status().text
+
+    def healthy(self, cluster: str) -> int:
+        """How many replicas it would send a request to, as its health checks say."""
+        name = f'envoy_cluster_membership_healthy{{envoy_cluster_name="{cluster}"}} '
+        lines = self.statistics().splitlines()
+        return int(next((line.split()[-1] for line in lines if line.startswith(name)), "0"))
+
+
+@contextmanager
+def envoy(
+    http: Sequence[Address], grpc: Sequence[Address] = (), *, wait: bool = True
+) -> Iterator[Envoy]:
+    """Starts it in front of the replicas with those addresses.
+
+    Args:
+        wait: until all of them are healthy; otherwise until it listens.
+    """
+    if not PROGRAM.exists():
+        missing("envoy")
+    # Not one of pytest's folders: a socket's path has to be short.
+    with tempfile.TemporaryDirectory(prefix="potoo-envoy-") as name:
+        folder, ports = Path(name), {role: free_port() for role in PORTS.values()}
+        (folder / "certs").mkdir()
+        authority = certify(folder / "certs")
+        for file in ("envoy.yaml", "certificate.yaml"):
+            shipped = yaml.safe_load((SHIPPED / file).read_text())
+            changed = elsewhere(shipped, folder, ports, {8000: http, 8001: grpc})
+            (folder / file).write_text(json.dumps(changed))
+        command = [str(PROGRAM), "-c", str(folder / "envoy.yaml"), "--concurrency", "1"]
+        command += ["--disable-hot-restart", "--log-level", "warning"]
+        with (folder / "envoy.log").open("w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log)
+        running = Envoy(folder, ports, process, authority)
+        try:
+            _wait(running, {"http": len(http), "grpc": len(grpc)} if wait else {})
+            yield running
+        finally:
+            process.kill()
+            process.wait(START_SECONDS)
+
+
+def elsewhere(
+    given: Any, folder: Path, ports: dict[str, int], replicas: dict[int, Sequence[Address]]
+) -> Any:
+    """A configuration with its listeners, replicas and files elsewhere, and the rest as it is."""
+    if isinstance(given, list):
+        return [elsewhere(one, folder, ports, replicas) for one in given]
+    if isinstance(given, str):
+        return _path(given, folder)
+    if not isinstance(given, dict):
+        return given
+    if "lb_endpoints" in given:
+        return {"lb_endpoints": _endpoints(given["lb_endpoints"], folder, replicas)}
+    if (port := given.get("port_value")) in PORTS:
+        return {"address": "127.0.0.1", "port_value": ports[PORTS[port]]}
+    return {name: elsewhere(one, folder, ports, replicas) for name, one in given.items()}
+
+
+def _endpoints(given: Any, folder: Path, replicas: dict[int, Sequence[Address]]) -> Any:
+    """One name stands for all replicas; here each has an address of its own."""
+    (endpoint,) = given
+    address = endpoint["endpoint"]["address"]
+    if "pipe" in address:
+        return elsewhere(given, folder, {}, {})
+    return [
+        {"endpoint": {"address": {"socket_address": {"address": host, "port_value": port}}}}
+        for host, port in replicas[address["socket_address"]["port_value"]]
+    ]
+
+
+def _path(given: str, folder: Path) -> str:
+    for place in ("/etc/envoy/", "/run/envoy/"):
+        if given.startswith(place):
+            return str(folder / given.removeprefix(place))
+    return str(folder / "access.log") if given == "/dev/stdout" else given
+
+
+def certify(folder: Path) -> Path:
+    """As ``potoo certs`` does it, with a renewed certificate each time; the authority's file."""
+    names, now, days = ["localhost", "127.0.0.1"], dt.datetime.now(dt.UTC), 2
+    certificates = CertificateFolder(folder)
+    certificates.bring_up_to_date(names, now, days=days, renew_before=dt.timedelta(days=days))
+    return certificates.ca
+
+
+def _wait(running: Envoy, wanted: dict[str, int]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        assert running.process.poll() is None, running.log()
+        assert time.monotonic() < deadline, running.log()
+        try:
+            running.statistics()
+            if all(running.healthy(cluster) == number for cluster, number in wanted.items()):
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)

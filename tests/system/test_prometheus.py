@@ -1,0 +1,220 @@
+"""A real Prometheus scrapes real servers: every query of every dashboard, rule and runbook answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from deploy.grafana.panels import with_all_chosen
+from deploy.prometheus import thresholds
+from deploy.prometheus.running import Prometheus, moved, running
+from deploy.prometheus.thresholds import OBJECTIVES
+from tests.certificates import self_signed
+from tests.databases import free_port, missing
+from tests.issuer import Issuer
+from tests.repository import ROOT
+from tests.server import LiveServer, serve
+from tests.system.traffic import Callers
+from tests.tiny_model import write_model
+from tests.unit.deploy.rules import ALERTS, RULES, RUNBOOKS
+
+PATIENCE = 90
+INTERVAL = "1s"
+RATE_INTERVAL = "10s"
+ELSEWHERE = {
+    ("overview", "Answers of Envoy", "{{envoy_response_code_class}}xx"),
+    ("overview", "Certificates: days left", "{{instance}}"),  # of the public name
+    ("overview", "Certificates: days left", "Envoy {{instance}}"),
+    ("capacity", "Sent again by Envoy", "retries"),
+    ("capacity", "Sent again by Envoy", "left out"),
+}
+"""Questions about what does not run here: Envoy, and a public name."""
+
+
+class Question(NamedTuple):
+    """A panel's query, in the dashboard as Grafana reads it."""
+
+    board: str
+    panel: str
+    legend: str
+    expr: str
+
+    @property
+    def is_elsewhere(self) -> bool:
+        return (self.board, self.panel, self.legend) in ELSEWHERE
+
+
+def questions() -> Iterator[Question]:
+    for path in sorted((ROOT / "deploy" / "grafana" / "json").glob("*.json")):
+        for panel in json.loads(path.read_text())["panels"]:
+            for target in panel.get("targets", ()):
+                expr = with_all_chosen(target["expr"], RATE_INTERVAL)
+                assert "$" not in expr
+                yield Question(path.stem, panel["title"], target["legendFormat"], expr)
+
+
+QUESTIONS = list(questions())
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Prometheus, two replicas, and callers who do everything."""
+
+    prometheus: Prometheus
+    servers: tuple[LiveServer, LiveServer]
+    models: Path
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> Iterator[Scene]:
+    if shutil.which("prometheus") is None:
+        missing("prometheus")
+    folder = tmp_path_factory.mktemp("prometheus")
+    models, rules = folder / "models", folder / "rules"
+    write_model(models)
+    shutil.copytree(RULES, rules)
+    measured = folder / "autoscaling.yaml"
+    shipped = (ROOT / "deploy" / "autoscaling.yaml").read_text()
+    measured.write_text(shipped.replace("everyday", "colours"))
+    (rules / "thresholds.yaml").write_text(thresholds.read(measured, OBJECTIVES))
+    trusted = self_signed(folder, "replica")
+    trusts = {"name": "shop", "issuer": issuer_of_all.url, "audience": ["potoo"], "scopes": {}}
+    settings = {
+        "POTOO_GRPC_PORT": "0",
+        "POTOO_GRPC_TLS_CERT": str(folder / "cert.pem"),
+        "POTOO_GRPC_TLS_KEY": str(folder / "key.pem"),
+        "POTOO_AUTH__ISSUERS": json.dumps([trusts]),
+        "POTOO_AUTH__SESSIONS_PER_ACCOUNT": "10000",
+        "POTOO_AUTH__FAILURES_FREE": "0",
+        "POTOO_MODELS_POLL_SECONDS": "0.5",
+    }
+    homes = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
+    port = free_port()
+    with (
+        serve(homes[0], models=models, arguments=(), **settings) as a,
+        serve(homes[1], models=models, arguments=(), **settings) as b,
+    ):
+        addresses = {
+            "potoo": [f"{host}:{number}" for host, number in (a.address, b.address)],
+            "prometheus": [f"127.0.0.1:{port}"],
+        }
+        config = moved(rules, addresses, INTERVAL)
+        with (
+            running(folder, port, config) as prometheus,
+            Callers(a, trusted).all_the_time(),
+            Callers(b, trusted).all_the_time(),
+        ):
+            until(lambda: len(prometheus.value('up{job="potoo"} == 1')) == 2)
+            write_model(models, version=2)  # a swap
+            yield Scene(prometheus, (a, b), models)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Waits for it, as long as anything may take on a busy machine."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.2)
+
+
+def firing(prometheus: Prometheus) -> dict[str, Any]:
+    alerts = prometheus.get("alerts")["alerts"]
+    return {alert["labels"]["alertname"]: alert for alert in alerts if alert["state"] == "firing"}
+
+
+def test_every_query_of_every_dashboard_answers(scene: Scene) -> None:
+    waiting = [question for question in QUESTIONS if not question.is_elsewhere]
+    assert len(waiting) > 60
+
+    def all_answered() -> bool:
+        waiting[:] = [one for one in waiting if not is_answered(scene.prometheus, one.expr)]
+        return not waiting
+
+    try:
+        until(all_answered)
+    finally:
+        assert waiting == []
+
+
+def is_answered(prometheus: Prometheus, expr: str) -> bool:
+    """There are series, and numbers among them."""
+    return any(series["value"][1] != "NaN" for series in prometheus.value(expr))
+
+
+def test_what_is_about_envoy_and_a_public_name_has_no_data_here_and_nothing_else(
+    scene: Scene,
+) -> None:
+    absent = [question for question in QUESTIONS if question.is_elsewhere]
+    assert len(absent) == len(ELSEWHERE)
+    for question in absent:
+        assert scene.prometheus.value(question.expr) == []
+        assert re.search("envoy_|probe_", question.expr)
+
+
+def test_the_variables_of_the_dashboards_have_values(scene: Scene) -> None:
+    document = json.loads((ROOT / "deploy/grafana/json/overview.json").read_text())
+    found = {}
+    for variable in document["templating"]["list"]:
+        if variable["type"] == "query":
+            asked = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+            assert asked
+            series = scene.prometheus.value(with_all_chosen(asked[1], RATE_INTERVAL))
+            found[variable["name"]] = {one["metric"][asked[2]] for one in series}
+    ports = {f"{host}:{port}" for host, port in (server.address for server in scene.servers)}
+    assert found == {"job": {"potoo"}, "instance": ports, "model": {"colours"}}
+
+
+def test_every_rule_is_evaluated_without_a_fault(scene: Scene) -> None:
+    def rules() -> list[Any]:
+        groups = scene.prometheus.get("rules")["groups"]
+        return [rule for group in groups for rule in group["rules"]]
+
+    until(lambda: all(rule["health"] != "unknown" for rule in rules()))
+    found = rules()
+    assert {rule["name"] for rule in found} >= set(ALERTS)
+    assert [(rule["name"], rule.get("lastError")) for rule in found if rule["health"] != "ok"] == []
+
+
+def test_queries_of_the_runbooks_can_be_asked(scene: Scene) -> None:
+    asked = 0
+    for page in RUNBOOKS.glob("*.md"):
+        for block in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL):
+            for query in block.strip().splitlines():
+                scene.prometheus.value(query)  # raises if it does not hold
+                asked += 1
+    assert asked > 10
+
+
+def test_a_broken_version_fires_an_alert_that_names_the_model(scene: Scene) -> None:
+    # Healthy servers fire the one alert that always fires, however many faults callers make.
+    until(lambda: "Watchdog" in firing(scene.prometheus))
+    assert set(firing(scene.prometheus)) == {"Watchdog"}
+    folder = write_model(scene.models, version=3)
+    (folder / "model.onnx").write_bytes(b"no model")
+    until(lambda: "PotooModelLoadFailed" in firing(scene.prometheus))
+    alert = firing(scene.prometheus)["PotooModelLoadFailed"]
+    assert alert["labels"]["model"] == "colours"
+    assert "version of colours did not pass" in alert["annotations"]["description"]
+    shutil.rmtree(folder)
+
+
+def test_all_is_scraped_and_prometheus_has_no_complaints(scene: Scene) -> None:
+    targets = scene.prometheus.get("targets")["activeTargets"]
+    assert {(one["labels"]["job"], one["health"]) for one in targets} == {
+        ("potoo", "up"),
+        ("prometheus", "up"),
+    }
+    assert [one["lastError"] for one in targets] == ["", "", ""]
+    for kind in ("out_of_order", "duplicate_timestamp", "out_of_bounds"):
+        (seen,) = scene.prometheus.value(f"prometheus_target_scrapes_sample_{kind}_total")
+        assert seen["value"][1] == "0"
+    assert "level=error" not in scene.prometheus.log.read_text()
+    assert "level=warn" not in scene.prometheus.log.read_text()

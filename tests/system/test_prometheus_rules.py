@@ -1,0 +1,69 @@
+"""The shipped rules, by promtool: they hold, and fire when they should and not else."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.databases import missing
+from tests.unit.deploy.rules import ALERTS, PROMETHEUS, RULES, rules
+
+CASES = sorted((PROMETHEUS / "tests").glob("*.yaml"))
+FIRING = re.compile(r'ALERTS\{alertname="(\w+)",alertstate="firing",(.*)\}')
+
+
+def promtool(*arguments: object) -> str:
+    """What it said; a failure if it found a fault."""
+    program = shutil.which("promtool")
+    if program is None:
+        missing("promtool")
+    command = [str(program), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def firing() -> dict[str, list[set[str]]]:
+    """The names of an alert's labels, for each time that a case has it fire."""
+    found: dict[str, list[set[str]]] = {}
+    for path in CASES:
+        for case in yaml.safe_load(path.read_text())["tests"]:
+            for question in case["promql_expr_test"]:
+                for sample in question.get("exp_samples", ()):
+                    if match := FIRING.fullmatch(sample["labels"]):
+                        labels = set(re.findall(r"(\w+)=", match[2]))
+                        found.setdefault(match[1], []).append(labels)
+    return found
+
+
+def test_the_configuration_and_its_rules_hold() -> None:
+    said = promtool("check", "config", PROMETHEUS / "prometheus.yml")
+    assert "3 rule files found" in said
+    promtool("check", "rules", "--lint=all", "--lint-fatal", *sorted(RULES.glob("*.yaml")))
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_rules_do_what_the_cases_say(path: Path) -> None:
+    assert "SUCCESS" in promtool("test", "rules", path)
+
+
+def test_every_alert_fires_in_some_case() -> None:
+    assert set(firing()) == set(ALERTS)
+
+
+def test_an_alert_speaks_of_labels_that_it_has() -> None:
+    for name, times in firing().items():
+        used = set(re.findall(r"\$labels\.(\w+)", ALERTS[name]["annotations"]["description"]))
+        # One that is missing would be an empty word in the night.
+        assert all(used <= labels for labels in times), name
+
+
+def test_cases_compare_with_a_machine_of_their_own_that_is_described_alike() -> None:
+    ours = [rule["record"] for rule in rules(RULES / "thresholds.yaml")]
+    fixed = PROMETHEUS / "tests" / "thresholds" / "fixed.yaml"
+    assert [rule["record"] for rule in rules(fixed)] == ours

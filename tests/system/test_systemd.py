@@ -1,0 +1,105 @@
+"""A box without containers: what systemd is told, and what it says of the units."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from shlex import split
+
+import httpx
+import pytest
+
+from service.settings import Settings, describe_settings
+from tests.databases import missing
+from tests.repository import ROOT
+from tests.server import serve
+
+PATIENCE = 60
+
+
+# Readiness
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_systemd_is_told_once_requests_are_answered(
+    tmp_path: Path, colours: Path, workers: str
+) -> None:
+    address = f"\0potoo-{tmp_path}"  # abstract: paths of sockets must be short
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(PATIENCE)
+        with serve(
+            tmp_path,
+            models=colours,
+            NOTIFY_SOCKET="@" + address[1:],
+            POTOO_WORKERS=workers,
+        ) as server:
+            assert systemd.recv(100) == b"READY=1"
+            assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+# The units
+
+
+UNITS = ROOT / "deploy" / "systemd"
+SETTINGS = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
+
+
+def values(key: str) -> list[str]:
+    """What the service's unit says, once for each line with that key."""
+    return re.findall(rf"^{key}=(.+)$", (UNITS / "potoo.service").read_text(), re.MULTILINE)
+
+
+def analysed(tmp_path: Path, *verb: str, units: str = "potoo*") -> str:
+    """What systemd-analyze says of the units, with this environment's potoo in place of /opt's."""
+    if not shutil.which("systemd-analyze"):
+        missing("systemd-analyze")
+    for file in UNITS.iterdir():
+        here = str(Path(sys.executable).parent / "potoo")
+        (tmp_path / file.name).write_text(file.read_text().replace("/opt/potoo/bin/potoo", here))
+    done = subprocess.run(
+        ["systemd-analyze", *verb, *sorted(tmp_path.glob(units))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    assert analysed(tmp_path, "verify", "--man=no").strip() == ""
+
+
+def test_little_is_left_that_the_services_may_do(tmp_path: Path) -> None:
+    # Of 10, the worst; systemd calls up to 2 "ok". More than 1.5 means that a line was lost.
+    services = "potoo*.service"
+    said = analysed(tmp_path, "security", "--offline=yes", "--threshold=15", units=services)
+    assert "Overall exposure level for potoo.service" in said
+    assert "Overall exposure level for potoo-certs.service" in said
+
+
+def test_a_crash_loop_ends_where_it_is_seen() -> None:
+    assert values("Restart") == ["on-failure"]
+    (tries,), (within,), (between,) = map(
+        values, ("StartLimitBurst", "StartLimitIntervalSec", "RestartSec")
+    )
+    assert int(tries) * int(between) < int(within)
+
+
+def test_it_is_given_the_time_to_drain() -> None:
+    (seconds,) = values("TimeoutStopSec")
+    assert float(seconds) > Settings().drain_seconds + 5
+
+
+def test_its_settings_are_those_that_potoo_has() -> None:
+    words = [word for line in values("Environment") for word in split(line)]
+    given = dict(word.split("=", 1) for word in words)
+    assert given.keys() <= SETTINGS | {"POTOO_SECRETS_DIR"}
+    assert given["POTOO_SECRETS_DIR"] == "%d"
+    # systemd names each file of the folder by this and its own name.
+    assert values("LoadCredential")[0].startswith("potoo:/")

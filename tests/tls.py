@@ -1,0 +1,217 @@
+"""Looks at a proxy from outside, over TLS: as its clients meet it, and as attackers do."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+import warnings
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+from tests.integration.raw_http import PATIENCE, Answer, Connection
+from tests.integration.rpc import Client
+
+OLD = {"TLSv1", "TLSv1.1"}
+GOOD = {"TLSv1.2", "TLSv1.3"}
+VERSIONS = {
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+}
+EVERYTHING = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
+"""OpenSSL offers the old protocols and the weak ciphers only when asked like this."""
+FORWARD_SECRET = "ECDHE-"
+AUTHENTICATED = ("-GCM-SHA256", "-GCM-SHA384", "-CHACHA20-POLY1305")
+DRIP_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """Where a proxy listens for TLS, and what its certificate must say.
+
+    Attributes:
+        ca: PEM; nobody else is trusted.
+        name: asked for (SNI) and looked for in the certificate; it must resolve to the proxy where
+            ``client``, ``channel`` or ``websocket`` are used.
+    """
+
+    address: tuple[str, int]
+    ca: Path
+    name: str = "localhost"
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.name}:{self.address[1]}"
+
+    def context(self, *alpn: str) -> ssl.SSLContext:
+        """As a careful client has it: the chain and the name are checked."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        return context
+
+    def connect(self, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+        """A connection whose handshake is done.
+
+        Raises:
+            ssl.SSLError, ConnectionError: it was refused, by either side.
+        """
+        plain = socket.create_connection(self.address, PATIENCE)
+        try:
+            return (context or self.context()).wrap_socket(plain, server_hostname=self.name)
+        except OSError:
+            plain.close()
+            raise
+
+    def versions(self) -> set[str]:
+        """Names of the protocols that are accepted, of ``VERSIONS``."""
+        return {name for name in VERSIONS if self._accepts(_anything(VERSIONS[name]))}
+
+    def ciphers(self) -> set[str]:
+        """OpenSSL's names of all ciphers that are accepted with TLS 1.2.
+
+        The proxy picks one; offered all but that, it picks another, until none is left.
+        """
+        found: set[str] = set()
+        while True:
+            context = _anything(ssl.TLSVersion.TLSv1_2, without=found)
+            try:
+                with self.connect(context) as connection:
+                    cipher = connection.cipher()
+            except (ssl.SSLError, ConnectionError):
+                return found
+            assert cipher
+            assert cipher[0] not in found
+            found.add(cipher[0])
+
+    def alpn(self, *offered: str) -> str | None:
+        """What the proxy picks: ``h2``, ``http/1.1`` or nothing."""
+        with self.connect(self.context(*offered)) as connection:
+            return connection.selected_alpn_protocol()
+
+    def certificate(self) -> bytes:
+        """The proxy's own one (DER), once chain and name were found good."""
+        with self.connect() as connection:
+            certificate = connection.getpeercert(binary_form=True)
+        assert certificate
+        return certificate
+
+    def client(self, **options: Any) -> httpx.Client:
+        """For HTTP/1.1; ``options`` of ``httpx.Client``."""
+        options.setdefault("timeout", PATIENCE)
+        # Not through a proxy that this machine's environment may name.
+        return httpx.Client(base_url=self.url, verify=self.context(), trust_env=False, **options)
+
+    def channel(self) -> grpc.Channel:
+        """For gRPC, over a connection of its own."""
+        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
+        credentials = grpc.ssl_channel_credentials(self.ca.read_bytes())
+        return grpc.secure_channel(f"{self.name}:{self.address[1]}", credentials, options)
+
+    def rpc(self, channel: grpc.Channel, token: str | None = None) -> Client:
+        """Calls our methods by their short names."""
+        return Client(channel, token)
+
+    def raw(self) -> Connection:
+        """For HTTP/1.1 by hand."""
+        return TlsConnection(self)
+
+    def exchange(self, data: bytes) -> list[Answer]:
+        """Sends ``data`` on a new connection; every answer until the proxy closes it."""
+        with self.raw() as connection:
+            connection.send(data)
+            return connection.answers()
+
+    def get(self, path: str, *headers: str, host: str | None = None) -> Answer:
+        """A GET whose path and headers are sent to the letter."""
+        lines = (f"GET {path} HTTP/1.1", f"Host: {host or self.name}", "Connection: close")
+        (answer,) = self.exchange("\r\n".join((*lines, *headers, "", "")).encode())
+        return answer
+
+    def websocket(self, path: str = "/", **options: Any) -> ClientConnection:
+        """An open WebSocket; ``options`` of ``websockets.sync.client.connect``."""
+        url = f"wss://{self.name}:{self.address[1]}{path}"
+        context = self.context("http/1.1")
+        opened: ClientConnection = connect(url, ssl=context, proxy=None, **options)
+        return opened
+
+    def _accepts(self, context: ssl.SSLContext) -> bool:
+        try:
+            with self.connect(context):
+                return True
+        except (ssl.SSLError, ConnectionError):
+            return False
+
+
+class TlsConnection(Connection):
+    """The same over TLS."""
+
+    def __init__(self, edge: Edge) -> None:
+        super().__init__(edge.address)
+        try:
+            self.socket = edge.context("http/1.1").wrap_socket(
+                self.socket, server_hostname=edge.name
+            )
+        except OSError:
+            self.socket.close()
+            raise
+
+
+def is_modern(cipher: str) -> bool:
+    """Whether a cipher of TLS 1.2 has forward secrecy, and authenticates what it encrypts."""
+    return cipher.startswith(FORWARD_SECRET) and cipher.endswith(AUTHENTICATED)
+
+
+def check_echo(socket: ClientConnection) -> None:
+    """Text, bytes and pings go both ways, also when they are long; the end is a proper one."""
+    with socket:
+        for message in ("what is in this picture?", b"\x00\xff" * 2**15):
+            socket.send(message)
+            assert socket.recv(PATIENCE) == message
+        assert socket.ping().wait(PATIENCE)
+    assert socket.close_code == 1000
+
+
+def drip(connection: Connection, beginning: bytes, drop: bytes = b"a") -> tuple[float, bytes]:
+    """Begins a request and goes on with a drop every tenth of a second, until the proxy ends it.
+
+    Returns:
+        Seconds from the beginning, and what the proxy said; fails if it has all our patience.
+    """
+    began, said = time.monotonic(), b""
+    connection.send(beginning)
+    connection.socket.settimeout(DRIP_SECONDS)
+    while time.monotonic() - began < 2 * PATIENCE:
+        with contextlib.suppress(TimeoutError):
+            try:
+                data = connection.socket.recv(2**16)
+            except (ssl.SSLEOFError, ConnectionError):
+                data = b""
+            if not data:
+                return time.monotonic() - began, said
+            said += data
+        with contextlib.suppress(OSError):  # the next look tells
+            connection.socket.sendall(drop)
+    raise AssertionError(f"nobody put an end to it; said so far: {said!r}")
+
+
+def _anything(version: ssl.TLSVersion, *, without: Collection[str] = ()) -> ssl.SSLContext:
+    """Of a client that takes whatever it gets, of that protocol alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_ciphers(":".join([EVERYTHING, *(f"!{cipher}" for cipher in sorted(without))]))
+    with warnings.catch_warnings():
+        # Python finds the old protocols worth a warning, as we do.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = context.maximum_version = version
+    return context

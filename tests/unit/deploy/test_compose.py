@@ -1,0 +1,280 @@
+"""What the compose files promise: nothing open, nothing without a limit, nothing that is not there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.pin_images import LINE, LOCK
+from deploy.prepare import main as prepare
+from service.settings import Settings, describe_settings, load_settings
+from tests.repository import ROOT
+from tests.unit.deploy.compose_files import FOLDER, VARIABLE, filled_in, parsed, services, text_of
+
+FILES = ["compose.yaml", "compose.edge.yaml"]
+SERVICES = services()
+EDGES = {"caddy", "envoy"}
+MADE_BY_PREPARE = {"./secrets/potoo", "./secrets/grafana", "./secrets/postgres", "./secrets/redis"}
+each_service = pytest.mark.parametrize("name", SERVICES)
+
+
+def mounts(service: dict[str, Any]) -> list[dict[str, Any]]:
+    """Its volumes in the long form."""
+    found = []
+    for volume in service.get("volumes", []):
+        if isinstance(volume, str):
+            source, target, *mode = volume.split(":")
+            kind = "bind" if source.startswith(".") else "volume"
+            long = {"type": kind, "source": source, "target": target, "read_only": mode == ["ro"]}
+            found.append(long)
+        else:
+            found.append({**volume, "source": filled_in(volume["source"])})
+    return found
+
+
+# Each service
+
+
+@each_service
+def test_it_can_write_nothing_but_what_is_named(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert all(":size=" in folder for folder in service.get("tmpfs", []))
+    for mount in mounts(service):
+        assert mount["type"] == "volume" or mount["read_only"], mount
+
+
+@each_service
+def test_it_has_no_capability_and_gains_none(name: str) -> None:
+    service = SERVICES[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "caddy" else [])
+    assert not service.keys() & {"privileged", "network_mode", "pid", "ipc", "devices"}
+
+
+@each_service
+def test_it_has_limits_for_cores_memory_processes_and_logs(name: str) -> None:
+    service = SERVICES[name]
+    limits = service["deploy"]["resources"]["limits"]
+    assert float(filled_in(limits["cpus"])) > 0
+    assert re.fullmatch(r"\d+[mg]", filled_in(limits["memory"]))
+    assert limits["pids"] > 0
+    assert service["logging"]["options"].keys() == {"max-size", "max-file"}
+
+
+@each_service
+def test_its_health_is_asked(name: str) -> None:
+    if name == "potoo":
+        assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
+    else:
+        assert SERVICES[name]["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+
+
+@each_service
+def test_what_it_waits_for_must_be_healthy(name: str) -> None:
+    for other, how in SERVICES[name].get("depends_on", {}).items():
+        assert other in SERVICES
+        assert how["condition"] == "service_healthy"
+
+
+@each_service
+def test_it_has_time_to_stop_and_comes_back(name: str) -> None:
+    service = SERVICES[name]
+    assert service["restart"] == "unless-stopped"
+    seconds = int(service["stop_grace_period"].removesuffix("s"))
+    environment = service.get("environment", {})
+    drains = [
+        float(environment.get(f"POTOO_DRAIN_{part}", 0)) for part in ("SECONDS", "DELAY_SECONDS")
+    ]
+    assert seconds > sum(drains)
+
+
+@each_service
+def test_only_the_edge_is_published_beyond_this_machine(name: str) -> None:
+    for port in SERVICES[name].get("ports", []):
+        assert name in EDGES or port.startswith("127.0.0.1:"), port
+
+
+@each_service
+def test_what_it_mounts_is_there(name: str) -> None:
+    for mount in mounts(SERVICES[name]):
+        source = mount["source"]
+        if mount["type"] == "volume":
+            assert source in parsed()["volumes"]
+        elif source in MADE_BY_PREPARE | {"./certs"}:
+            # Docker would make a missing folder, empty and root's; compose is to say so instead.
+            assert mount["bind"] == {"create_host_path": False}
+        else:
+            assert (FOLDER / source).exists(), source
+
+
+@each_service
+def test_its_image_is_locked_and_its_tag_and_digest_are_not_repeated(name: str) -> None:
+    image = SERVICES[name]["image"]
+    if name == "potoo":
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        assert filled_in(image) == f"potoo:{project['version']}"
+        assert SERVICES[name]["pull_policy"] == "never"
+        return
+    locked = {
+        found["name"] for line in LOCK.read_text().splitlines() if (found := LINE.fullmatch(line))
+    }
+    variable = VARIABLE.fullmatch(image)
+    assert variable
+    assert variable["kind"] == ":?"
+    assert variable["name"] in locked
+
+
+# Passwords
+
+
+def test_no_password_stands_in_a_file_or_a_variable() -> None:
+    for service in SERVICES.values():
+        for variable, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|SECRET|TOKEN|KEY|URL", variable):
+                assert variable.endswith(("_FILE", "__FILE", "_DIR")), variable
+                assert str(value).startswith("/run/secrets"), variable
+
+
+def test_what_prepare_makes_is_what_is_mounted(tmp_path: Path) -> None:
+    prepare(["--site", "a.example", "--replicas", "2", "--folder", str(tmp_path)])
+    made = {f"./{path.relative_to(tmp_path)}" for path in (tmp_path / "secrets").iterdir()}
+    mounted = {
+        mount["source"]: (name, mount["target"])
+        for name, service in SERVICES.items()
+        for mount in mounts(service)
+        if "secrets" in mount["source"]
+    }
+    assert made == mounted.keys() == MADE_BY_PREPARE
+    # Each sees its own alone, and finds what it is told to look for.
+    for source, (name, target) in mounted.items():
+        assert source == f"./secrets/{name}"
+        told = json.dumps([SERVICES[name].get(key) for key in ("environment", "command")])
+        for file in re.findall(rf"{target}/([\w.]+)", told):
+            assert (tmp_path / source / file).is_file(), file
+
+
+def test_git_does_not_take_them() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {"/deploy/.env", "/deploy/secrets/", "/deploy/certs/"} <= set(ignored)
+
+
+def test_grafana_knows_no_stranger() -> None:
+    environment = SERVICES["grafana"]["environment"]
+    assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    assert environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
+    assert environment["GF_SECURITY_ADMIN_PASSWORD__FILE"].startswith("/run/secrets/")
+
+
+# Variables
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_variable_has_a_default_or_a_message(file: str, tmp_path: Path) -> None:
+    prepare(["--site", "a.example", "--folder", str(tmp_path)])
+    names = {line.split("=")[0] for line in (tmp_path / ".env").read_text().splitlines()}
+    names |= {line.split("=")[0] for line in LOCK.read_text().splitlines()}
+    found = list(VARIABLE.finditer(text_of(file)))
+    assert found
+    for variable in found:
+        assert variable["kind"] in {":-", ":?"}, variable[0]
+        assert variable["rest"]
+        if variable["kind"] == ":?":
+            assert variable["name"] in names, "make prepare or the lock says it"
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_every_setting_of_potoo_exists_and_fits(
+    file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    environment = services(file)["potoo"]["environment"]
+    known = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
+    assert environment.keys() - {"POTOO_SECRETS_DIR"} <= known
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, filled_in(value))
+    monkeypatch.setenv("POTOO_SECRETS_DIR", str(tmp_path))
+    taken = {variable: value for _, variable, value, _ in describe_settings(load_settings())}
+    for variable in environment.keys() - {"POTOO_SECRETS_DIR"}:
+        assert taken[variable] is not None, variable
+
+
+def test_the_edge_files_services_are_those_of_the_other() -> None:
+    assert services("compose.edge.yaml").keys() == {"potoo", "caddy"}
+    assert services("compose.edge.yaml").keys() < SERVICES.keys()
+
+
+# Networks and profiles
+
+
+def test_only_the_edge_is_on_the_network_that_potoo_trusts() -> None:
+    (subnet,) = parsed()["networks"]["inside"]["ipam"]["config"]
+    trusted = json.loads(filled_in(SERVICES["potoo"]["environment"]["POTOO_TRUSTED_PROXIES"]))
+    assert trusted == [str(ip_network(filled_in(subnet["subnet"])))]
+    there = {name for name, service in SERVICES.items() if "inside" in service["networks"]}
+    assert there == EDGES | {"potoo"}
+    # On a second network in common the edge might come from an address that is not trusted.
+    for edge in EDGES:
+        assert set(SERVICES[edge]["networks"]) & set(SERVICES["potoo"]["networks"]) == {"inside"}
+
+
+def test_potoo_and_the_stores_cannot_call_out() -> None:
+    internal = {name for name, network in parsed()["networks"].items() if network.get("internal")}
+    for name in ("potoo", "postgres", "redis"):
+        assert set(SERVICES[name]["networks"]) <= internal
+
+
+def test_every_profile_that_prepare_chooses_has_one_edge(tmp_path: Path) -> None:
+    known = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
+    choices = [(), ("--small",), ("--stores",), ("--replicas", "2")]
+    for number, choice in enumerate(choices):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        prepare(["--site", "a.example", "--folder", str(folder), *choice])
+        line = re.search(r"^COMPOSE_PROFILES=(.+)$", (folder / ".env").read_text(), re.MULTILINE)
+        assert line
+        chosen = set(line[1].split(","))
+        assert chosen <= known
+        started = {
+            name
+            for name, service in SERVICES.items()
+            if not service.get("profiles") or chosen & set(service["profiles"])
+        }
+        assert len(started & EDGES) == 1
+        assert "potoo" in started
+        assert ("postgres" in started) == bool(chosen & {"stores", "replicas"})
+
+
+def test_prometheus_finds_its_targets_by_the_services_names() -> None:
+    configuration = (FOLDER / "prometheus" / "prometheus.yml").read_text()
+    named = set(re.findall(r"names: \[(\w+)\]", configuration))
+    assert {"potoo", "blackbox"} <= named <= SERVICES.keys()
+    for name in named:
+        shared = set(SERVICES["prometheus"]["networks"]) & set(SERVICES[name]["networks"])
+        assert len(shared) == 1, name
+
+
+# Compose's own opinion
+
+
+def test_compose_takes_them(tmp_path: Path) -> None:
+    asked = shutil.which("docker") and subprocess.run(
+        ["docker", "compose", "version"], capture_output=True, check=False
+    )
+    if not asked or asked.returncode:
+        pytest.skip("there is no docker compose on this machine")
+    prepare(["--site", "a.example", "--replicas", "2", "--folder", str(tmp_path)])
+    variables = [f"--env-file={file}" for file in (LOCK, tmp_path / ".env")]
+    for names in FILES[:1], FILES:
+        files = [f"--file={FOLDER / name}" for name in names]
+        command = ["docker", "compose", *variables, *files, "config", "--quiet"]
+        done = subprocess.run(command, capture_output=True, check=False, text=True)
+        assert done.returncode == 0, done.stderr

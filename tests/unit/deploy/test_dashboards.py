@@ -1,0 +1,103 @@
+"""The committed dashboards are what the code makes, fit Grafana's grid, and link to runbooks."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.grafana import __main__ as writing
+from deploy.grafana.building import as_json
+from deploy.grafana.dashboards import DASHBOARDS
+from deploy.grafana.panels import COLUMNS, INFERENCE_METHODS, INFERENCE_ROUTES, Dashboard, Kind
+from tests.repository import ROOT
+from tests.unit.deploy.rules import ALERTS, RULES
+
+GRAFANA = ROOT / "deploy" / "grafana"
+UNSHOWN = {"PotooCertificateExpiresNow", "PotooMonitoringFails", "PotooPublicNameDown"}
+"""What these tell of has no panel: the first has another one's, the others are no service of ours."""
+every_dashboard = pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.name)
+
+
+@every_dashboard
+def test_the_committed_json_is_what_the_code_makes(board: Dashboard) -> None:
+    committed = (GRAFANA / "json" / f"{board.name}.json").read_text()
+    assert committed == as_json(board), "make dashboards"
+
+
+def test_there_is_no_other_dashboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "old.json").write_text("{}")
+    monkeypatch.setattr(writing, "FOLDER", tmp_path)
+    writing.main()
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {path.name for path in (GRAFANA / "json").iterdir()}
+    assert made == {f"{board.name}.json" for board in DASHBOARDS}
+
+
+@every_dashboard
+def test_panels_lie_side_by_side_in_the_grid(board: Dashboard) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in json.loads(as_json(board))["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= COLUMNS
+        cells = {
+            (place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])
+        }
+        assert not taken & cells, panel["title"]
+        taken |= cells
+    # No more than six figures or three graphs in a row can be taken in at a glance.
+    assert all(panel.width >= (4 if panel.kind is Kind.NUMBER else 8) for panel in board.panels())
+
+
+@every_dashboard
+def test_every_panel_is_explained_and_asks_the_chosen_prometheus(board: Dashboard) -> None:
+    identifiers = []
+    for panel in json.loads(as_json(board))["panels"]:
+        identifiers.append(panel["id"])
+        if panel["type"] == "row":
+            continue
+        assert panel["description"].endswith(".")
+        assert panel["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert panel["targets"]
+        for link in panel["links"]:
+            assert link["url"].removeprefix("${runbooks}/").removesuffix(".md") in ALERTS
+    assert len(identifiers) == len(set(identifiers))
+
+
+@every_dashboard
+def test_variables_are_those_that_the_queries_use(board: Dashboard) -> None:
+    made = json.loads(as_json(board))
+    known = {variable["name"] for variable in made["templating"]["list"]}
+    assert known == {"datasource", "job", "instance", "model", "runbooks"}
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(made["panels"])))
+    assert used - {"__rate_interval"} <= known
+
+
+def test_every_alert_has_a_panel_that_shows_what_it_is_about() -> None:
+    linked = {alert for board in DASHBOARDS for panel in board.panels() for alert in panel.alerts}
+    assert linked <= set(ALERTS)
+    assert set(ALERTS) - linked == UNSHOWN
+
+
+def test_what_counts_as_inference_is_said_alike_in_rules_and_dashboards() -> None:
+    for file in ("recording.yaml", "alerts.yaml"):
+        text = (RULES / file).read_text()
+        assert set(re.findall(r'route=~"([^"]+)"', text)) == {INFERENCE_ROUTES}
+        assert set(re.findall(r'method=~"([^"]+)"', text)) <= {INFERENCE_METHODS}
+
+
+def test_grafana_is_pointed_at_prometheus_and_the_dashboards() -> None:
+    def read(name: str) -> Any:
+        return yaml.safe_load((GRAFANA / "provisioning" / name).read_text())
+
+    (source,) = read("datasources/prometheus.yaml")["datasources"]
+    assert (source["type"], source["url"]) == ("prometheus", "http://prometheus:9090")
+    scraped = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    assert source["jsonData"]["timeInterval"] == scraped["global"]["scrape_interval"]
+    (provider,) = read("dashboards/potoo.yaml")["providers"]
+    assert provider["options"]["path"] == "/etc/grafana/json"

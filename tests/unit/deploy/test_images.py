@@ -1,0 +1,111 @@
+"""Which images are used, and how they get their digests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy import pin_images
+from deploy.pin_images import LINE, LOCK, NotResolvedError, digest_of, pinned
+from tests.repository import ROOT
+
+ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+UNPINNED = "# why\nA_IMAGE=a:1\nB_IMAGE=b:2-slim\n"
+
+
+def test_every_image_gets_the_digest_that_its_tag_has() -> None:
+    digests = {"a:1": ONE, "b:2-slim": TWO}
+    locked = pinned(UNPINNED, digests.__getitem__)
+    assert locked == UNPINNED.replace("a:1", f"a:1@{ONE}").replace("b:2-slim", f"b:2-slim@{TWO}")
+    assert pinned(locked, digests.__getitem__) == locked
+
+
+def test_a_digest_that_is_out_of_date_is_replaced() -> None:
+    old = f"A_IMAGE=a:1@{ONE}\n"
+    assert pinned(old, lambda _: TWO) == f"A_IMAGE=a:1@{TWO}\n"
+
+
+def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A program of that name, which does what the script says, is the only one that is found."""
+    program = folder / "docker"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_dockers_own_tool_is_asked_for_the_digest_of_all_platforms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker(tmp_path, monkeypatch, f'echo "$*" > {tmp_path}/asked; echo {ONE}')
+    assert digest_of("a:1") == ONE
+    asked = (tmp_path / "asked").read_text().strip()
+    assert asked == ("buildx imagetools inspect a:1 --format {{.Manifest.Digest}}")
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo 'ERROR: no such host' >&2; exit 1", "ERROR: no such host"),
+        ("echo nonsense", "nonsense"),
+        ("true", "no answer"),
+    ],
+)
+def test_without_an_answer_the_lock_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, why: str
+) -> None:
+    docker(tmp_path, monkeypatch, script)
+    lock = tmp_path / "images.lock"
+    lock.write_text(UNPINNED)
+    monkeypatch.setattr(pin_images, "LOCK", lock)
+    with pytest.raises(SystemExit) as ended:
+        pin_images.main()
+    assert str(ended.value).startswith("images.lock is left as it is: ")
+    assert str(ended.value).endswith(why)
+    assert lock.read_text() == UNPINNED
+
+
+def test_without_docker_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NotResolvedError, match="docker is not installed"):
+        digest_of("a:1")
+
+
+# The lock that is committed
+
+
+def test_every_line_of_the_lock_is_an_image_with_a_tag() -> None:
+    lines = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
+    assert lines
+    for line in lines:
+        found = LINE.fullmatch(line)
+        assert found, line
+        assert re.fullmatch(r"[a-z/-]+:[\w.-]+", found["tagged"]), line
+        assert not found["tagged"].endswith(":latest")
+
+
+def test_the_image_is_built_from_what_the_lock_says() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    assert set(bases) == {"${PYTHON_IMAGE}"}
+    default = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
+    assert default
+    assert f"PYTHON_IMAGE={default[1]}" in LOCK.read_text()
+
+
+def test_what_the_image_is_built_from_is_sent_to_the_builder() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    sent = (ROOT / ".dockerignore").read_text().splitlines()
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
+    names = {name for line in copied for name in line.split()}
+    assert len(names) > 5
+    assert {f"!{name}" for name in names} == {line for line in sent if line.startswith("!")}
+    assert all((ROOT / name).exists() for name in names)
+
+
+def test_the_image_says_what_it_is() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", dockerfile))
+    assert labels >= {"title", "licenses", "version", "revision", "created", "source"}
+    assert "/usr/share/sbom" in dockerfile

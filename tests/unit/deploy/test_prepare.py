@@ -1,0 +1,136 @@
+"""What compose is given: passwords of our making, each where one service alone sees it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from deploy.prepare import main
+from service.settings import load_settings
+
+
+def prepare(folder: Path, *arguments: str) -> None:
+    main(["--site", "cam.example.org", "--folder", str(folder), *arguments])
+
+
+def chosen(folder: Path) -> dict[str, str]:
+    """What ``.env`` says."""
+    lines = (folder / ".env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def secrets(folder: Path) -> dict[str, str]:
+    """Every file with its text."""
+    files = (folder / "secrets").glob("*/*")
+    return {str(file.relative_to(folder / "secrets")): file.read_text() for file in files}
+
+
+def test_a_box_has_two_passwords_and_no_store(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    found = secrets(tmp_path)
+    assert set(found) == {"potoo/potoo_admin_password", "grafana/admin_password"}
+    assert len(set(found.values())) == 2
+    assert min(map(len, found.values())) > 30
+    assert chosen(tmp_path) == {
+        "COMPOSE_PROFILES": "box,watch",
+        "POTOO_SITE": "cam.example.org",
+        "POTOO_TLS": "internal",
+        "POTOO_REPLICAS": "1",
+        "POTOO_CPUS": f"{os.cpu_count() or 1:.2g}",
+    }
+
+
+def test_replicas_share_stores_whose_passwords_fit_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(tmp_path, "--replicas", "3")
+    assert chosen(tmp_path)["COMPOSE_PROFILES"] == "replicas,watch"
+    assert chosen(tmp_path)["POTOO_REPLICAS"] == "3"
+    monkeypatch.setenv("POTOO_SECRETS_DIR", str(tmp_path / "secrets" / "potoo"))
+    settings = load_settings()
+    found = {name: text.strip() for name, text in secrets(tmp_path).items()}
+    assert settings.database_url
+    assert f":{found['postgres/password']}@postgres/" in settings.database_url.get_secret_value()
+    assert settings.auth.rate_store
+    assert f":{found['redis/password']}@redis:" in settings.auth.rate_store.get_secret_value()
+    assert found["redis/redis.conf"].startswith(f"requirepass {found['redis/password']}\n")
+
+
+def test_a_small_box_is_not_watched_and_has_lower_limits(tmp_path: Path) -> None:
+    prepare(tmp_path, "--small", "--email", "me@example.org")
+    found = chosen(tmp_path)
+    assert found["COMPOSE_PROFILES"] == "box"
+    assert found["COMPOSE_FILE"] == "compose.yaml:compose.edge.yaml"
+    assert found["POTOO_TLS"] == "me@example.org"
+
+
+def test_a_box_may_have_stores(tmp_path: Path) -> None:
+    prepare(tmp_path, "--stores")
+    assert chosen(tmp_path)["COMPOSE_PROFILES"] == "box,stores,watch"
+    assert "potoo/potoo_database_url" in secrets(tmp_path)
+
+
+def test_services_can_read_and_other_accounts_of_the_machine_cannot(tmp_path: Path) -> None:
+    before = os.umask(0o077)  # the strictest of those in use
+    try:
+        prepare(tmp_path, "--replicas", "2")
+    finally:
+        os.umask(before)
+    folder = tmp_path / "secrets"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(inner.stat().st_mode) for inner in folder.iterdir()} == {0o755}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.glob("*/*")} == {0o444}
+
+
+def test_no_password_is_printed_or_in_the_choices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(tmp_path, "--replicas", "2")
+    shown = capsys.readouterr().out + (tmp_path / ".env").read_text()
+    assert "potoo_admin_password" in shown, "only where it is"
+    for text in secrets(tmp_path).values():
+        assert text.strip() not in shown
+
+
+def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(tmp_path)
+    before = secrets(tmp_path), chosen(tmp_path)
+    prepare(tmp_path, "--small")
+    assert (secrets(tmp_path), chosen(tmp_path)) == before
+    assert f"kept     {tmp_path / '.env'}" in capsys.readouterr().out
+
+
+def test_stores_that_come_later_are_added_and_again_kept(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    admin = secrets(tmp_path)["potoo/potoo_admin_password"]
+    prepare(tmp_path, "--stores")
+    with_stores = secrets(tmp_path)
+    assert with_stores["potoo/potoo_admin_password"] == admin
+    (tmp_path / "secrets/potoo/potoo_database_url").unlink()
+    prepare(tmp_path, "--stores")
+    assert secrets(tmp_path) == with_stores, "made anew of the password that the database has"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--site", "https://cam.example.org"],
+        ["--site", "cam.example.org:443"],
+        ["--site", "$(reboot)"],
+        ["--replicas", "0"],
+        ["--email", "me"],
+        ["--small", "--stores"],
+        ["--small", "--replicas", "2"],
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_written(
+    tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        prepare(tmp_path, *arguments)
+    assert ended.value.code == 2
+    assert "error: " in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,78 @@
+"""What was measured and promised, as series that alerts and dashboards compare with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from deploy.prometheus import thresholds
+from deploy.prometheus.thresholds import Autoscaling, Objectives, bucket_for
+from service.calibrate.thresholds import as_yaml
+from service.core.calibration import Calibrated, Knee, Machine
+from service.core.settings import RunSettings
+from tests.unit.deploy.rules import RULES, rules
+
+PROMISED = Objectives(availability=0.99, latency_share=0.9)
+
+
+def measured(objective_ms: float = 300, in_flight: int = 20) -> Autoscaling:
+    """What is read of the document that ``potoo calibrate`` writes."""
+    knee = Knee(in_flight=in_flight, images_per_second=100, p95_ms=objective_ms)
+    found = Calibrated(
+        version=1, sha256="ab" * 32, objective_p95_ms=objective_ms, knee=knee, run=RunSettings()
+    )
+    written = as_yaml("birds", found, Machine(processor="any", cores=2, onnxruntime="1.0"))
+    return Autoscaling.model_validate(yaml.safe_load(written))
+
+
+def records(tmp_path: Path, autoscaling: Autoscaling) -> dict[str, dict[str, object]]:
+    path = tmp_path / "thresholds.yaml"
+    path.write_text(thresholds.rules(autoscaling, PROMISED))
+    return {rule["record"]: rule for rule in rules(path)}
+
+
+def test_the_shipped_file_is_made_from_what_was_measured() -> None:
+    shipped = (RULES / "thresholds.yaml").read_text()
+    assert shipped == thresholds.read(), "python -m deploy.prometheus.thresholds"
+
+
+def test_the_measured_capacity_and_the_promises_become_series(tmp_path: Path) -> None:
+    found = records(tmp_path, measured())
+    assert found["potoo:capacity:in_flight"]["expr"] == "vector(20)"
+    assert found["potoo:capacity:target"]["expr"] == "vector(14)"
+    assert found["potoo:capacity:target"]["labels"] == {"model": "birds"}
+    assert found["potoo:objective:p95_seconds"]["expr"] == "vector(0.3)"
+    assert found["potoo:objective:queue_wait_seconds"]["expr"] == "vector(0.075)"
+    assert found["potoo:objective:availability"]["expr"] == "vector(0.99)"
+    assert found["potoo:objective:latency_share"]["expr"] == "vector(0.9)"
+
+
+def test_an_objective_between_buckets_is_measured_by_the_stricter_one(tmp_path: Path) -> None:
+    assert [bucket_for(seconds) for seconds in (0.2, 0.3, 0.35, 1, 60)] == [0.2, 0.2, 0.35, 1, 30]
+    in_time = records(tmp_path, measured(300))["job:potoo_classify_in_time:rate5m"]
+    assert 'le="0.2"' in str(in_time["expr"])
+    in_time = records(tmp_path, measured(1000))["job:potoo_classify_in_time:rate5m"]
+    assert 'le="1.0"' in str(in_time["expr"])
+
+
+def test_an_objective_below_every_bucket_is_refused() -> None:
+    with pytest.raises(ValueError, match="as short as"):
+        bucket_for(0.0005)
+
+
+@pytest.mark.parametrize("wrong", [{"availability": 1}, {"latency_share": 0}, {"latency": 0.9}])
+def test_promises_that_nobody_can_keep_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        Objectives.model_validate({"availability": 0.999, "latency_share": 0.95} | wrong)
+
+
+def test_the_command_writes_where_it_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "thresholds.yaml"
+    thresholds.main(["--output", str(output)])
+    assert output.read_text() == thresholds.read()
+    assert capsys.readouterr().out == f"{output}\n"

@@ -1,0 +1,84 @@
+"""Every alert has a page for whoever is woken by it, and what the page says exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+
+from service.cli import app as command_line
+from tests.repository import ROOT
+from tests.unit.deploy.rules import ALERTS, RUNBOOKS
+
+PAGES = sorted(RUNBOOKS.glob("*.md"))
+LINK = re.compile(r"\]\(([^)]+)\)")
+COMMAND = re.compile(r"(?:^|`|-- |potoo )potoo ([a-z]+)(?:\s([a-z-]+))?", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_an_alert_says_what_is_wrong_how_urgent_it_is_and_where_to_read_on(name: str) -> None:
+    rule = ALERTS[name]
+    assert set(rule["labels"]) == {"severity"}
+    assert rule["labels"]["severity"] in {"page", "ticket", "none"}
+    assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+    assert rule["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
+
+
+def test_there_is_a_page_for_every_alert_and_none_besides() -> None:
+    assert {page.stem for page in PAGES} == {*ALERTS, "README"}
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_a_page_answers_the_same_questions_and_is_in_the_index(name: str) -> None:
+    page = (RUNBOOKS / f"{name}.md").read_text()
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    assert headings == [name, "Look here first", "Do", "Over when"]
+    assert ALERTS[name]["annotations"]["summary"] in page
+    assert "**It means.**" in page
+    assert "**Users notice.**" in page
+    severity = ALERTS[name]["labels"]["severity"]
+    assert f"| [{name}]({name}.md) | {severity} |" in (RUNBOOKS / "README.md").read_text()
+
+
+def test_the_guide_lists_every_alert() -> None:
+    linked = set(re.findall(r"\(runbooks/(\w+)\.md\)", (ROOT / "docs/monitoring.md").read_text()))
+    assert linked - {"README"} == set(ALERTS)
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "docs" / "monitoring.md"], ids=lambda page: page.stem
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if not target.startswith("https://"):
+            file, _, anchor = target.partition("#")
+            there = page.parent / file if file else page
+            assert there.exists(), target
+            assert not anchor or anchor in anchors(there), target
+
+
+def anchors(page: Path) -> set[str]:
+    """As forges make them of headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_commands_exist() -> None:
+    known = {name: set(getattr(verb, "commands", ())) for name, verb in verbs().items()}
+    asked = [
+        (page.name, verb, noun)
+        for page in PAGES
+        for verb, noun in COMMAND.findall(page.read_text())
+    ]
+    assert len(asked) > 10
+    for page, verb, noun in asked:
+        assert verb in known, (page, verb)
+        assert not known[verb] or noun in known[verb], (page, verb, noun)
+
+
+def verbs() -> dict[str, object]:
+    """The verbs of ``potoo``."""
+    found: dict[str, object] = getattr(typer.main.get_command(command_line), "commands")  # noqa: B009 - Typer hides the type
+    return found

@@ -1,0 +1,91 @@
+"""The forge's definitions: they do what `.ci/run` does, with no more rights than they need."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.repository import ROOT
+
+FOLDER = ROOT / ".github" / "workflows"
+FILES = sorted(FOLDER.glob("*.yaml"))
+WRITES = {"release.yaml": {"packages", "id-token", "attestations"}}
+each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+
+
+def workflow(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((FOLDER / name).read_text())
+    return document
+
+
+def steps(name: str) -> list[dict[str, Any]]:
+    return [step for job in workflow(name)["jobs"].values() for step in job.get("steps", [])]
+
+
+def test_the_tests_are_those_of_ci_run_on_both_ends_of_what_is_supported() -> None:
+    job = workflow("ci.yaml")["jobs"]["test"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
+    pythons = job["strategy"]["matrix"]["python"]
+    oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+    assert oldest
+    assert pythons[0] == oldest[1]
+    # What the image runs on is tested too.
+    assert f"python:{pythons[-1]}-slim" in (ROOT / "Dockerfile").read_text()
+
+
+def test_every_verb_that_is_called_exists() -> None:
+    verbs = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    called = {
+        verb
+        for file in FILES
+        for step in steps(file.name)
+        for verb in re.findall(r"\bmake ([a-z-]+)", step.get("run", ""))
+    }
+    assert called == {"audit", "image"}
+    assert called <= set(verbs)
+
+
+def test_a_release_is_tested_first() -> None:
+    jobs = workflow("release.yaml")["jobs"]
+    assert jobs["check"]["uses"] == "./.github/workflows/ci.yaml"
+    assert jobs["image"]["needs"] == "check"
+    # YAML 1.1 reads `on` as true.
+    assert "workflow_call" in workflow("ci.yaml")[True]  # type: ignore[index]
+
+
+@each_file
+def test_nothing_may_be_written_but_what_is_named(file: Any) -> None:
+    document = workflow(file.name)
+    assert document["permissions"] == {"contents": "read"}
+    written = {
+        right
+        for job in document["jobs"].values()
+        for right, how in job.get("permissions", {}).items()
+        if how != "read"
+    }
+    assert written == WRITES.get(file.name, set())
+
+
+@each_file
+def test_actions_are_pinned_by_commit_and_keep_no_token(file: Any) -> None:
+    for step in steps(file.name):
+        if action := step.get("uses"):
+            assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), action
+            if action.startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+@each_file
+def test_no_text_of_others_is_put_into_a_command(file: Any) -> None:
+    # A branch's name may hold anything; the environment hands it over without running it.
+    for step in steps(file.name):
+        assert "${{" not in step.get("run", "")
+
+
+@each_file
+def test_every_job_ends(file: Any) -> None:
+    for name, job in workflow(file.name)["jobs"].items():
+        assert "uses" in job or job["timeout-minutes"] <= 120, name

@@ -1,0 +1,103 @@
+"""Names for certificates: taken, refused, and vouched for."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.pki.names import MAX_NAMES, BadName, constraints_for, is_permitted, names_of, shown
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("potoo.lan", "potoo.lan"),
+        ("  Potoo.LAN. ", "potoo.lan"),
+        ("potoo.lan\n", "potoo.lan"),
+        ("localhost", "localhost"),
+        ("xn--bcher-kva.lan", "xn--bcher-kva.lan"),
+        ("a" * 63 + ".lan", "a" * 63 + ".lan"),
+        (".".join(["a" * 62] * 4), ".".join(["a" * 62] * 4)),
+        ("192.168.1.20", "192.168.1.20"),
+        ("fd00::1:0", "fd00::1:0"),
+        ("[fd00:0:0::1]", "fd00::1"),
+        ("127.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_names_are_taken_as_they_are_called(given: str, taken: str) -> None:
+    assert [shown(name) for name in names_of([given])] == [taken]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("*.potoo.lan", "wildcards"),
+        ("*", "wildcards"),
+        ("https://potoo.lan", "without https://"),
+        ("potoo.lan:8443", "or a port"),
+        ("potoo lan", "no host name"),
+        ("potoo_1.lan", "no host name"),
+        ("-potoo.lan", "no host name"),
+        ("potoo-.lan", "no host name"),
+        ("potoo..lan", "no host name"),
+        (".lan", "no host name"),
+        ("", "no host name"),
+        ("potoo.lan\nbank.example", "no host name"),
+        ("potoo.lan\nDNS:bank.example", "without https://"),
+        ("potoo.lan,DNS=bank.example", "no host name"),
+        ("a\x00b.lan", "no host name"),
+        ("bücher.lan", "xn--"),
+        ("a" * 64 + ".lan", "no host name"),
+        (".".join(["a" * 63] * 4), "longer than 253"),
+        ("a" * 10_000, "longer than 253"),
+        ("192.168.1.300", "neither an address"),
+        ("192.168.1", "neither an address"),
+        ("1", "neither an address"),
+        ("0.0.0.0", "no such address"),  # noqa: S104 - nothing listens there
+        ("::", "no such address"),
+        ("224.0.0.1", "no such address"),
+        ("fe80::1%eth0", "no such address"),
+        ("10.0.0.0/8", "without https://"),
+        ("[potoo.lan]", "no host name"),
+    ],
+)
+def test_what_is_no_name_is_refused_on_one_short_line(given: str, reason: str) -> None:
+    with pytest.raises(BadName) as caught:
+        names_of(["good.lan", given])
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_a_name_given_twice_stands_there_once() -> None:
+    assert len(names_of(["potoo.lan", "POTOO.lan", "::1", "0:0::1"])) == 2
+
+
+def test_there_must_be_some_names_and_not_too_many() -> None:
+    with pytest.raises(BadName, match="no name is given"):
+        names_of([])
+    with pytest.raises(BadName, match="more than 100"):
+        names_of([f"a{number}.lan" for number in range(MAX_NAMES + 1)])
+
+
+@pytest.mark.parametrize(
+    ("name", "permitted"),
+    [
+        ("potoo.example", True),
+        ("grpc.potoo.example", True),
+        ("other.lan", True),
+        ("printer.local", True),
+        ("10.1.2.3", True),
+        ("fd12::1", True),
+        ("203.0.113.8", True),
+        ("notpotoo.example", False),
+        ("example", False),
+        ("bank.example", False),
+    ],
+)
+def test_an_authority_vouches_for_its_hosts_and_for_private_domains(
+    name: str, permitted: bool
+) -> None:
+    constraints = constraints_for(names_of(["potoo.example", "203.0.113.7"]))
+    (one,) = names_of([name])
+    assert is_permitted(one, constraints) is permitted
+    assert is_permitted(one, None)

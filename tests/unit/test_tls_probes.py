@@ -1,0 +1,116 @@
+"""The probes of ``tests/tls.py`` find what they look for: else no finding means nothing."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from tests.tls import EVERYTHING, GOOD, OLD, Edge, is_modern
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate of its own making for localhost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("probe") / "both.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+@contextmanager
+def listening(pem: Path, lowest: ssl.TLSVersion, ciphers: str) -> Iterator[Edge]:
+    """A server that shakes hands as carelessly as it is told to, and says nothing more."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    context.set_ciphers(ciphers)
+    context.set_alpn_protocols(["h2"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = lowest
+
+    def shake(client: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(client, server_side=True) as connection:
+            connection.recv(1)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                shake(client)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield Edge(listener.getsockname(), pem)
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_old_protocols_and_weak_ciphers_are_found(pem: Path) -> None:
+    with listening(pem, ssl.TLSVersion.TLSv1, EVERYTHING) as careless:
+        assert careless.versions() == OLD | GOOD
+        assert "ECDHE-ECDSA-AES128-SHA" in careless.ciphers()
+        assert careless.alpn("h2", "http/1.1") == "h2"
+        assert careless.certificate()
+
+
+def test_a_careful_server_is_told_from_a_careless_one(pem: Path) -> None:
+    with listening(pem, ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM") as careful:
+        assert careful.versions() == GOOD
+        assert careful.ciphers() == {
+            "ECDHE-ECDSA-AES128-GCM-SHA256",
+            "ECDHE-ECDSA-AES256-GCM-SHA384",
+        }
+
+
+def test_a_certificate_for_another_name_is_refused(pem: Path) -> None:
+    with listening(pem, ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM") as edge:
+        stranger = Edge(edge.address, pem, "potoo.lan")
+        with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+            stranger.certificate()
+
+
+@pytest.mark.parametrize(
+    ("cipher", "modern"),
+    [
+        ("ECDHE-RSA-AES128-GCM-SHA256", True),
+        ("ECDHE-ECDSA-CHACHA20-POLY1305", True),
+        ("ECDHE-ECDSA-AES128-SHA256", False),
+        ("AES128-GCM-SHA256", False),
+        ("DHE-RSA-AES256-GCM-SHA384", False),
+        ("ECDHE-ECDSA-AES128-CCM8", False),
+    ],
+)
+def test_modern_ciphers_are_known(cipher: str, modern: bool) -> None:
+    assert is_modern(cipher) is modern

@@ -1,0 +1,129 @@
+"""Whose address counts behind proxies: theirs who asked, never the one they would like to have."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.transport.proxies import (
+    LONGEST_KEPT,
+    MAX_HOPS,
+    TrustedProxies,
+    client_address,
+    is_among,
+    parsed,
+)
+
+TRUSTED = tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.1", "2001:db8::/32")))
+PROXY, CLIENT = "10.0.0.1", "198.51.100.7"
+
+
+def is_proxy(text: str) -> bool:
+    address = parsed(text)
+    return address is not None and is_among(address, TRUSTED)
+
+
+addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
+proxies = st.ip_addresses(network="10.0.0.0/8").map(str)
+strangers = addresses.filter(lambda text: not is_proxy(text))
+
+
+def client(peer: str, forwarded_for: str) -> str:
+    return client_address(peer, forwarded_for, TRUSTED)
+
+
+@pytest.mark.parametrize(
+    ("forwarded_for", "expected"),
+    [
+        (CLIENT, CLIENT),
+        (f"203.0.113.9, {CLIENT}", CLIENT),
+        (f"{CLIENT}, 10.1.2.3", CLIENT),
+        (f"203.0.113.9,{CLIENT},10.1.2.3,192.0.2.1,2001:db8::5", CLIENT),
+        (f"\t {CLIENT} \t,  10.1.2.3 ", CLIENT),
+        ("2001:DB9::1", "2001:db9::1"),
+        ("2001:db9:0:0:0:0:0:1", "2001:db9::1"),
+        # With ports, as some proxies write them.
+        (f"{CLIENT}:51234", CLIENT),
+        ("[2001:db9::1]:443", "2001:db9::1"),
+        ("[2001:db9::1]", "2001:db9::1"),
+        ("2001:db9::1:443", "2001:db9::1:443"),
+        # IPv4 is IPv4 however it is written.
+        ("::ffff:198.51.100.7", CLIENT),
+        (f"{CLIENT}, ::ffff:10.0.0.9", CLIENT),
+        ("[::ffff:198.51.100.7]:80", CLIENT),
+    ],
+)
+def test_the_right_most_address_that_is_no_proxy_counts(forwarded_for: str, expected: str) -> None:
+    assert client(PROXY, forwarded_for) == expected
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.1", "2001:db9::1", "127.0.0.1", "", "unix:"])
+def test_who_is_no_proxy_is_not_listened_to(peer: str) -> None:
+    assert client(peer, CLIENT) == peer
+    assert client(peer, "") == peer
+
+
+def test_where_a_proxy_says_nothing_it_counts_itself() -> None:
+    assert client(PROXY, "") == PROXY
+    assert client("::ffff:10.0.0.1", "") == PROXY
+
+
+def test_a_list_of_proxies_alone_leads_to_the_first_of_them() -> None:
+    assert client(PROXY, "10.0.0.3, 10.0.0.2") == "10.0.0.3"
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        *("unknown", "_hidden", "localhost", "example.com", "10.0.0", "10.0.0.256", "1"),
+        *("01.2.3.4", "1.2.3.4.", "1.2.3.4:", "1.2.3.4:http", "1.2.3.4:123456", "1.2.3.4:80:80"),
+        *("[2001:db9::1", "2001:db9::1]", "[2001:db9::1]443", "[198.51.100.7", "[]", "[]:80"),
+        *("fe80::1%eth0", "fe80::1%\r\nevent: x", "198.51.100.7%1", "for=198.51.100.7"),
+        *('"198.51.100.7"', "198.51.100.7/32", "198.51.100.7 10.0.0.2", "\u0661.2.3.4", "", " "),
+    ],
+)
+def test_what_is_no_address_ends_the_list(nonsense: str) -> None:
+    assert client(PROXY, f"{CLIENT}, {nonsense}") == PROXY
+    assert client(PROXY, f"{CLIENT}, {nonsense}, 10.0.0.2") == "10.0.0.2"
+
+
+def test_a_list_without_end_is_read_from_the_right_and_not_to_its_end() -> None:
+    proxies = [f"10.0.{number // 256}.{number % 256}" for number in range(10_000)]
+    assert client(PROXY, ",".join([CLIENT, *proxies])) == proxies[-MAX_HOPS]
+    assert client(PROXY, ",".join([CLIENT, *proxies[: MAX_HOPS - 1]])) == CLIENT
+
+
+# Whatever anybody sends
+
+
+@given(st.text(), strangers, st.lists(proxies, max_size=MAX_HOPS - 1))
+def test_what_stands_left_of_the_caller_changes_nothing(
+    spoofed: str, caller: str, behind: list[str]
+) -> None:
+    honest = ",".join([caller, *behind])
+    assert client(PROXY, f"{spoofed},{honest}") == client(PROXY, honest) == str(parsed(caller))
+
+
+@given(strangers, st.text())
+def test_a_stranger_is_who_they_are_whatever_they_send(peer: str, sent: str) -> None:
+    assert client(peer, sent) == peer
+
+
+@given(proxies, st.lists(addresses | st.text(max_size=5)))
+def test_the_answer_is_an_address_that_stands_there(peer: str, sent: list[str]) -> None:
+    found = client(peer, ",".join(sent))
+    assert str(ip_address(found)) == found
+    assert found in {peer, *(str(parsed(entry.strip())) for entry in sent)}
+
+
+@given(st.lists(st.tuples(addresses, st.text(max_size=2 * LONGEST_KEPT))))
+def test_what_is_remembered_is_what_is_found(calls: list[tuple[str, str]]) -> None:
+    remembering = TrustedProxies(TRUSTED)
+    for peer, sent in calls * 2:
+        assert remembering.client(peer, sent) == client(peer, sent)
+        assert remembering.trusts(peer) == is_proxy(peer)
+    kept = remembering._client.cache_info().currsize
+    assert kept == len({call for call in calls if len(call[1]) <= LONGEST_KEPT})

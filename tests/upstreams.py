@@ -1,0 +1,145 @@
+"""What stands behind a proxy in tests where Potoo itself would not show what the test is about."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NoReturn
+
+from websockets.sync.server import ServerConnection, serve
+
+EVENT = b"data: %d\n\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it arrived; header names as they were spelled."""
+
+    method: str
+    path: str
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def values(self, name: str) -> list[str]:
+        """Of all headers of that name, whatever its case."""
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+
+@dataclass
+class Recorder:
+    """A server that remembers what reaches it, and answers ``200``.
+
+    ``/events`` is a stream of server-sent events, the next one whenever ``more`` is released;
+    ``/wait`` answers once ``waited`` is set; ``/hang-up`` ends the connection without an answer.
+    """
+
+    address: str = ""
+    received: list[Received] = field(default_factory=list)
+    more: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    waited: threading.Event = field(default_factory=threading.Event)
+    stream_ended: threading.Event = field(default_factory=threading.Event)
+    """Set once the reader of the events is gone."""
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        headers = [(name, value) for name, value in request.headers.items()]
+        body = _body(request)
+        self.received.append(Received(request.command, request.path, headers, body))
+        if request.path == "/events":
+            self._stream(request)
+            return
+        if request.path == "/hang-up":
+            request.close_connection = True
+            return
+        if request.path == "/wait":
+            self.waited.wait(60)
+        request.send_response(200)
+        request.send_header("content-type", "application/json")
+        request.send_header("content-length", "2")
+        request.end_headers()
+        if request.command != "HEAD":
+            request.wfile.write(b"{}")
+
+    def _stream(self, request: BaseHTTPRequestHandler) -> None:
+        request.close_connection = True
+        request.send_response(200)
+        request.send_header("content-type", "text/event-stream")
+        request.send_header("connection", "close")
+        request.end_headers()
+        number = 0
+        try:
+            while self.more.acquire(timeout=60):
+                request.wfile.write(EVENT % number)
+                number += 1
+        except ConnectionError:
+            self.stream_ended.set()
+
+
+@contextmanager
+def recorder() -> Iterator[Recorder]:
+    """One that listens on a free port."""
+    recording = Recorder()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_one_request(self) -> None:
+            try:
+                super().handle_one_request()
+            except ConnectionError:  # a proxy gives up connections as it likes
+                self.close_connection = True
+
+        def __getattr__(self, name: str) -> object:
+            # Any method: the handler of BaseHTTPRequestHandler is looked up as ``do_<METHOD>``.
+            if name.startswith("do_"):
+                return lambda: recording.answer(self)
+            raise AttributeError(name)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    recording.address = f"127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield recording
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def echo_server() -> Iterator[str]:
+    """A WebSocket server that says back what it hears, at every path; its address."""
+
+    def echo(connection: ServerConnection) -> None:
+        for message in connection:
+            connection.send(message)
+
+    with serve(echo, "127.0.0.1", 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.socket.getsockname()[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    """By its length or in chunks, as the proxy likes it; trailers are left on the connection."""
+    if request.headers.get("transfer-encoding") != "chunked":
+        return request.rfile.read(int(request.headers.get("content-length", 0)))
+    body = b""
+    while size := int(request.rfile.readline() or _gone(), 16):
+        body += request.rfile.read(size)
+        request.rfile.readline()
+    while request.rfile.readline().strip():
+        pass
+    return body
+
+
+def _gone() -> NoReturn:
+    raise ConnectionAbortedError
