@@ -11,6 +11,7 @@ from benchmarks.autoscaling.policies import CPU_80, P95, SHIPPED
 from benchmarks.plots import (
     BLUE,
     DASHED,
+    FAINT,
     GREY,
     INK,
     OTHERS,
@@ -24,8 +25,10 @@ from benchmarks.plots import (
 DRAWN = {SHIPPED: BLUE, CPU_80: OTHERS[0], P95: OTHERS[1]}
 MINUTE = 60.0
 DPI = 110
-PANEL = (4.6, 3.6)
+PANEL = (4.6, 3.4)
 """Inches."""
+LEAST_HELD = 0.5
+"""Less is noise, and nothing has no logarithm."""
 Summaries = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
@@ -43,7 +46,7 @@ def course(trace: str, by_policy: Mapping[str, Course], objective: float, folder
         scraped = [second / MINUTE for second in found.scraped]
         binned = found.at / MINUTE
         axes[1].step(scraped, found.replicas, where="post", **style)
-        axes[2].plot(scraped, found.held, **style)
+        axes[2].plot(scraped, [max(LEAST_HELD, held) for held in found.held], **style)
         axes[3].plot(binned, [1000 * value for value in found.p95], **style)
         axes[4].plot(binned, [100 * value for value in found.missed], **style)
         words = (
@@ -71,50 +74,41 @@ def course(trace: str, by_policy: Mapping[str, Course], objective: float, folder
 
 
 def summary(compared: Summaries, folder: Path) -> None:
-    """What it costs against what it gives, a panel for each model and kind of caller."""
-    columns = 2
-    rows = -(-len(compared) // columns)
-    figure = new_figure(
-        PANEL[0] * columns, PANEL[1] * rows, "Mean of all traces: up and to the left is better"
-    )
-    for number, (setting, by_policy) in enumerate(compared.items(), 1):
-        axes = figure.add_subplot(rows, columns, number)
-        frame(axes, setting)
-        places = {
-            policy: (found["mean"]["hours"], 100 * found["mean"]["in_time"])
-            for policy, found in by_policy.items()
-        }
-        lowest, width = min(y for _, y in places.values()), max(x for x, _ in places.values())
-        axes.set_xlim(0, 1.45 * width)
-        axes.set_ylim(lowest - 0.06 * (100 - lowest), 100 + 0.06 * (100 - lowest))
-        heights = _apart(places, 0.4 * width, 0.065 * (100 - lowest))
-        for policy, found in by_policy.items():
-            _point(axes, policy, found, places[policy], heights[policy])
-        axes.set_xlabel("replica-hours", fontsize=8, color=INK)
-        axes.set_ylabel("in time, %", fontsize=8, color=INK)
+    """What was missed and what it cost, a row for each model and kind of caller."""
+    title = "Mean of all traces, with 95 % intervals where there were several seeds"
+    figure = new_figure(9.2, 2.3 * len(compared), title)
+    rows = figure.subplots(len(compared), 2, squeeze=False, sharex="col")
+    for (missed, hours), (setting, by_policy) in zip(rows, compared.items(), strict=True):
+        shares = {policy: 1 - found["mean"]["in_time"] for policy, found in by_policy.items()}
+        costs = {policy: found["mean"]["hours"] for policy, found in by_policy.items()}
+        spreads = {policy: found["plus_minus"] for policy, found in by_policy.items()}
+        _bars(missed, shares, {name: one["in_time"] for name, one in spreads.items()}, ".1%")
+        _bars(hours, costs, {name: one["hours"] for name, one in spreads.items()}, ".2f")
+        frame(missed, f"{setting}: not answered in time")
+        frame(hours, "replica-hours")
+        hours.set_yticks([])
+        for axes in (missed, hours):
+            axes.set_xticks([])
+            axes.spines["bottom"].set_visible(False)
+    for axes in rows[-1]:
+        axes.set_xlim(right=1.2 * axes.get_xlim()[1])
     save(figure, folder / "autoscaling-summary.png", DPI)
 
 
-def _apart(
-    places: Mapping[str, tuple[float, float]], near: float, distance: float
-) -> dict[str, float]:
-    """Heights for labels: moved up where one beside it would cover it."""
-    heights: dict[str, float] = {}
-    for policy, (x, y) in sorted(places.items(), key=lambda entry: entry[1][1]):
-        beside = [heights[other] for other in heights if abs(places[other][0] - x) < near]
-        heights[policy] = max([y, *(height + distance for height in beside)])
-    return heights
-
-
-def _point(
-    axes: Axes, policy: str, found: Mapping[str, Any], at: tuple[float, float], height: float
+def _bars(
+    axes: Axes, values: Mapping[str, float], spreads: Mapping[str, float | None], form: str
 ) -> None:
-    colour = DRAWN.get(policy, GREY)
-    spread = 100 * (found["plus_minus"]["in_time"] or 0)
-    axes.errorbar(*at, yerr=spread, marker="o", markersize=6, color=colour, linewidth=1)
-    place = (at[0], height)
-    axes.plot([at[0], at[0]], [at[1], height], color=GREY, linewidth=0.6)
-    text(axes, policy, place, (8, 0), colour if policy in DRAWN else INK, va="center")
+    names = list(values)
+    places = range(len(names) - 1, -1, -1)
+    colours = [DRAWN.get(name, FAINT) for name in names]
+    errors = [spreads[name] or 0 for name in names]
+    axes.barh(places, list(values.values()), color=colours, height=0.7)
+    axes.errorbar(
+        list(values.values()), places, xerr=errors, color=INK, linewidth=0, elinewidth=0.8
+    )
+    for place, name, error in zip(places, names, errors, strict=True):
+        text(axes, format(values[name], form), (values[name] + error, place), (4, 0), va="center")
+    axes.set_yticks(places, names)
 
 
 def beside_server(checked: Mapping[str, Mapping[str, list[Any]]], folder: Path) -> None:

@@ -95,7 +95,7 @@ class Simulation:
         self._agenda, self._books = Agenda(), Books()
         self._prometheus = Prometheus()
         self._answers: dict[Trigger, float | None] = {}
-        self._used: dict[int, float] = {}
+        self._used: dict[Replica, float] = {}
         self._shares: list[float] = []
         self._follower, self._step = bounds.follower(), bounds.step
         services = draws(cost, seed)
@@ -139,9 +139,11 @@ class Simulation:
         del now
         request = METRICS_SERVER_SECONDS * self._cost.threads
         before = self._used
-        self._used = {id(replica): replica.cpu for replica in self._cluster.ready}
+        self._used = {replica: replica.cpu for replica in self._cluster.ready}
         self._shares = [
-            (used - before[key]) / request for key, used in self._used.items() if key in before
+            (used - before[replica]) / request
+            for replica, used in self._used.items()
+            if replica in before
         ]
 
     def _poll(self, now: float) -> None:
