@@ -10,7 +10,7 @@ ARGS   ?=
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -65,6 +65,9 @@ bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wr
 
 bench-failures: $(VENV)/.tested ## what clients notice when a replica or a store is lost
 	$(BIN)/python -m benchmarks.failures $(ARGS)
+
+bench-autoscaling: $(VENV)/.tested ## load traces through autoscaling policies, simulated
+	$(BIN)/python -m benchmarks.autoscaling $(ARGS)
 
 bench-overload: $(VENV)/.tested ## goodput when more is asked than can be done, as a curve
 	$(BIN)/python -m benchmarks.overload $(ARGS)

@@ -35,10 +35,10 @@ def server(measured: Mapping[str, Measured], path: Path) -> None:
     shown = {name: found for name, found in measured.items() if found.server}
     if not shown:
         return
-    figure = _figure(PANEL * len(shown), 4.2, "Requests a second by number of clients")
+    figure = new_figure(PANEL * len(shown), 4.2, "Requests a second by number of clients")
     for number, (name, found) in enumerate(shown.items(), 1):
         axes = figure.add_subplot(1, len(shown), number)
-        _frame(axes, name)
+        frame(axes, name)
         top = _bare_lines(axes, found)
         lines = {POTOO: found.server, **found.others}
         ends = {}
@@ -49,7 +49,7 @@ def server(measured: Mapping[str, Measured], path: Path) -> None:
         axes.set_xlim(-0.4, len(found.server) - 0.2)
         _end_labels(axes, ends, len(found.server) - 1, NEAREST_LABELS * 1.12 * top)
         _ticks(axes, found)
-    _save(figure, path)
+    save(figure, path)
 
 
 def peers(compared: Mapping[str, Compared], path: Path) -> None:
@@ -66,16 +66,16 @@ def peers(compared: Mapping[str, Compared], path: Path) -> None:
         f"{LARGE_CLIENTS} clients, {photo.LARGE_TITLE}": f"12 megapixels, {LARGE_CLIENTS} clients",
     }
     title = "Requests a second (and p99) on the same photo and model"
-    figure = _figure(1.4 * PANEL * len(shown), 2 * 3.2, title)
+    figure = new_figure(1.4 * PANEL * len(shown), 2 * 3.2, title)
     places = ((load, name) for load in loads for name in shown)
     for number, (load, name) in enumerate(places, 1):
         axes = figure.add_subplot(len(loads), len(shown), number)
-        _frame(axes, f"{name}, {loads[load]}")
+        frame(axes, f"{name}, {loads[load]}")
         _bars(axes, shown[name], load)
         if load == small:
             lines = [f"{title}: {why.split(':')[0]}" for title, why in shown[name].failed.items()]
-            _text(axes, "\n".join(lines), (0, 0), (0, -24), va="top", xycoords="axes fraction")
-    _save(figure, path)
+            text(axes, "\n".join(lines), (0, 0), (0, -24), va="top", xycoords="axes fraction")
+    save(figure, path)
 
 
 def _bare_lines(axes: Axes, found: Measured) -> float:
@@ -84,7 +84,7 @@ def _bare_lines(axes: Axes, found: Measured) -> float:
     for kind, title in (("better", "no server"), ("textbook", "no server, textbook")):
         rates.append(median(found.bare[kind], "per_second"))
         axes.axhline(rates[-1], color=GREY, linewidth=0.8, linestyle=DASHED)
-        _text(axes, f"{title}: {rates[-1]:.0f}", (-0.35, rates[-1]), (0, 2), GREY, va="bottom")
+        text(axes, f"{title}: {rates[-1]:.0f}", (-0.35, rates[-1]), (0, 2), GREY, va="bottom")
     return max(rates)
 
 
@@ -105,7 +105,7 @@ def _end_labels(
     height = float("-inf")
     for title, (rate, colour) in sorted(ends.items(), key=lambda end: end[1][0]):
         height = max(rate, height + distance)
-        _text(axes, title, (place, height), (7, 0), colour, va="center")
+        text(axes, title, (place, height), (7, 0), colour, va="center")
 
 
 def _ticks(axes: Axes, found: Measured) -> None:
@@ -116,7 +116,7 @@ def _ticks(axes: Axes, found: Measured) -> None:
         labels.append(f"{clients}\n{share:.0%}\n{median(samples, 'p99_ms'):.0f} ms")
     axes.set_xticks(range(len(labels)), labels)
     heading = "clients\nshare\np99"
-    _text(axes, heading, (0, 0), (6, -6), ha="right", va="top", xycoords="axes fraction")
+    text(axes, heading, (0, 0), (6, -6), ha="right", va="top", xycoords="axes fraction")
 
 
 def _bars(axes: Axes, found: Compared, load: str) -> None:
@@ -129,20 +129,20 @@ def _bars(axes: Axes, found: Compared, load: str) -> None:
     bare = found.bare[f"better, {photo.LARGE_TITLE}" if photo.LARGE_TITLE in load else "better"]
     level = median(bare, "per_second")
     axes.axvline(level, color=INK, linewidth=0.8, linestyle=DASHED)
-    _text(axes, "no server at all", (level, len(rows) - 0.4), (-3, 0), ha="right", va="bottom")
+    text(axes, "no server at all", (level, len(rows) - 0.4), (-3, 0), ha="right", va="bottom")
     for place, (rate, (_, samples)) in enumerate(zip(rates, rows, strict=True)):
         label = f"{rate:.0f}  ({median(samples, 'p99_ms'):.0f} ms)" if rate else "no answer in time"
         over_the_line = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
-        _text(axes, label, (rate, place), (4, 0), va="center", bbox=over_the_line)
+        text(axes, label, (rate, place), (4, 0), va="center", bbox=over_the_line)
     names = [title.replace(", better", ", Potoo's preprocessing") for title, _ in rows]
     axes.set_yticks(range(len(rows)), [name.replace(", textbook", "") for name in names])
     axes.set_xlim(0, 1.3 * max([*rates, level]))
     axes.set_ylim(-0.6, len(rows) + 0.3)
 
 
-def _text(
+def text(
     axes: Axes,
-    text: str,
+    words: str,
     at: tuple[float, float],
     offset: tuple[int, int],
     colour: str = INK,
@@ -150,20 +150,23 @@ def _text(
 ) -> None:
     """At a place in the data, moved by points."""
     style = {"fontsize": 8, "textcoords": "offset points", "color": colour, **style}
-    axes.annotate(text, at, offset, **style)
+    axes.annotate(words, at, offset, **style)
 
 
-def _figure(width: float, height: float, title: str) -> Figure:
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """With its title at the top left; inches."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     figure.suptitle(title, fontsize=11, color=INK, x=0.01, ha="left")
     return figure
 
 
-def _frame(axes: Axes, title: str) -> None:
+def frame(axes: Axes, title: str) -> None:
+    """No more of a frame than is needed."""
     axes.set_title(title, fontsize=9, color=INK, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, colors=INK)
 
 
-def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=DPI)
+def save(figure: Figure, path: Path, dpi: int = DPI) -> None:
+    """As PNG."""
+    figure.savefig(path, dpi=dpi)

@@ -70,23 +70,16 @@ class Replica(_Part):
 
 
 class InFlight(_Part):
-    """The primary trigger."""
+    """Images being worked on or waiting."""
 
     target: Count
     query: Query
 
 
-class QueueWait(_Part):
-    """Bursts."""
+class Demand(_Part):
+    """Images asked for a second, refused ones among them."""
 
-    threshold_seconds: Positive
-    query: Query
-
-
-class QueueRatio(_Part):
-    """Waiting against working."""
-
-    threshold: Positive
+    target_per_second: Positive
     query: Query
 
 
@@ -107,8 +100,7 @@ class Triggers(_Part):
     """What replicas are added for."""
 
     in_flight: InFlight
-    queue_wait: QueueWait
-    queue_ratio: QueueRatio
+    demand: Demand
     rejections: Rejections
     cpu: Cpu
 

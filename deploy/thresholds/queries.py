@@ -2,12 +2,12 @@
 
 Each trigger is an ``AverageValue``: the autoscaler divides the answer by the target and rounds up.
 That is the one kind that KEDA's fallback knows in all its versions, and it does not depend on how
-many replicas there are at that moment. Work in flight adds up, so its sum does as it is. The others
-are ratios, turned into replicas: those that are ready times value / threshold, but at most a step
-more. They remember a minute, so that each look within it would multiply once more.
+many replicas there are at that moment. Work in flight and demand add up, so their sums do as they
+are. Rejections say that there are too few, not how many: they ask for those that are ready and a
+step more.
 
 An answer that is missing must stay missing, so that a blind autoscaler does not shrink the service;
-one that is not a number (a quantile of no requests) is no reason to scale, and is 0.
+no rejections are no reason to scale, and are 0.
 """
 
 from __future__ import annotations
@@ -30,30 +30,22 @@ class Trigger:
 
     name: str
     query: str
-    target: int
+    target: int | float
 
 
 def triggers(thresholds: Thresholds, namespace: str) -> Iterator[Trigger]:
-    """All that ask Prometheus, the primary one first."""
+    """All that ask Prometheus."""
     measured, step = thresholds.triggers, 1 + thresholds.behaviour.step_percent / 100
     model = f'model="{thresholds.model}"'
     ready = f"count(potoo_model_ready{{{model}}} == 1)"
     seen = f"0 * sum(potoo_queue_depth{{{model}}})"
 
-    def added(name: str, replicas: str) -> Trigger:
-        return Trigger(name, _scoped(f"({replicas}) or {seen}", namespace), 1)
-
-    def ratio(query: str, threshold: float) -> str:
-        # Above 0: what is not a number compares as false.
-        return f"clamp_max(({query}) / {threshold:g}, {step:g}) * {ready} > 0"
-
-    first = measured.in_flight
-    yield Trigger("in-flight", _scoped(first.query, namespace), first.target)
-    wait, queue, rejections = measured.queue_wait, measured.queue_ratio, measured.rejections
-    yield added("queue-wait", ratio(wait.query, wait.threshold_seconds))
-    yield added("queue-ratio", ratio(queue.query, queue.threshold))
+    flight, demand, rejections = measured.in_flight, measured.demand, measured.rejections
+    yield Trigger("in-flight", _scoped(flight.query, namespace), flight.target)
+    yield Trigger("demand", _scoped(demand.query, namespace), demand.target_per_second)
     refused = f"({rejections.query}) > {rejections.threshold:g}"
-    yield added("rejections", f"{step:g} * {ready} and {refused}")
+    more = f"({step:g} * {ready} and {refused}) or {seen}"
+    yield Trigger("rejections", _scoped(more, namespace), 1)
 
 
 def _scoped(query: str, namespace: str) -> str:

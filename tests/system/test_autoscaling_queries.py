@@ -17,11 +17,9 @@ from tests.databases import missing
 THRESHOLDS = read_thresholds(Path(__file__).parents[2] / "deploy/autoscaling.yaml")
 MODEL = f'model="{THRESHOLDS.model}"'
 TARGET = THRESHOLDS.triggers.in_flight.target
-SLOW = 4 * THRESHOLDS.triggers.queue_wait.threshold_seconds
 QUESTIONS = {trigger.name: trigger for trigger in triggers(THRESHOLDS, "potoo")}
 SCRAPES = 60
 """Five minutes of them."""
-BOUNDS = ("0.001", "0.016", "0.064", "0.25", "1", "+Inf")
 
 Series = dict[str, str]
 
@@ -43,23 +41,14 @@ def pod(name: str, held: int, *, is_ready: bool = True, namespace: str = "potoo"
     }
 
 
-def stages(wait: float, work: float, images: int = 10) -> Series:
-    """So many images a scrape, each of which waits and is worked on for so many seconds."""
-    labels = f'namespace="potoo",pod="a",{MODEL}'
-    series = {
-        f'potoo_stage_duration_seconds_bucket{{{labels},stage="queue",le="{bound}"}}': growing(
-            images if wait <= float(bound) else 0
-        )
-        for bound in BOUNDS
-    }
-    for stage, seconds in (("queue", wait), ("inference", work)):
-        name = f'potoo_stage_duration_seconds_sum{{{labels},stage="{stage}"}}'
-        series[name] = growing(seconds * images)
-    return series
+def answers(a_second: float) -> Series:
+    labels = f'namespace="potoo",pod="a",{MODEL},protocol="http"'
+    return {f"potoo_predictions_total{{{labels}}}": growing(5 * a_second)}
 
 
-def refusals(reason: str) -> Series:
-    return {f'potoo_rejections_total{{namespace="potoo",pod="a",reason="{reason}"}}': growing(1)}
+def refusals(reason: str, a_second: float = 0.2) -> Series:
+    labels = f'namespace="potoo",pod="a",reason="{reason}"'
+    return {f"potoo_rejections_total{{{labels}}}": growing(5 * a_second)}
 
 
 class Case(NamedTuple):
@@ -72,23 +61,36 @@ class Case(NamedTuple):
 
 TWO = pod("a", 0) | pod("b", 0)
 BUSY = pod("a", TARGET - 1) | pod("b", 0)
+TWO = pod("a", 0) | pod("b", 0) | answers(0) | refusals("queue_full", 0)
+BUSY = TWO | pod("a", TARGET - 1)
 NOTHING: dict[str, float | None] = dict.fromkeys(QUESTIONS, 0)
 CASES = (
-    Case("nobody asks", TWO | stages(0, 0, images=0), NOTHING),
+    Case("nobody asks", TWO, NOTHING),
     Case("work adds up", pod("a", TARGET) | pod("b", 2 * TARGET), {"in-flight": 3 * TARGET}),
     Case("staging is another's", TWO | pod("a", 99 * TARGET, namespace="staging"), NOTHING),
-    Case("long waits ask for a step", TWO | stages(SLOW, 100), {"queue-wait": 2.5}),
-    Case("longer ones for no more", TWO | stages(0.9, 100), {"queue-wait": 2.5}),
-    Case("waiting long asks for a step", TWO | stages(0.01, 0.001), {"queue-ratio": 2.5}),
-    Case("half as long for half as many", TWO | stages(0.0005, 0.001), {"queue-ratio": 1}),
+    Case("what is answered was asked for", TWO | answers(300), {"demand": 300}),
+    Case(
+        "so was what a busy one refused",
+        BUSY | answers(300) | refusals("queue_full", 500),
+        {"demand": 800},
+    ),
+    Case(
+        "not what an idle one did",
+        TWO | answers(300) | refusals("would_be_late", 500),
+        {"demand": 300, "rejections": 0},
+    ),
     Case(
         "one that is starting does not count",
-        TWO | pod("c", 0, is_ready=False) | stages(0.01, 0.001),
-        {"queue-ratio": 2.5},
+        BUSY | pod("c", 0, is_ready=False) | refusals("queue_full"),
+        {"rejections": 2.5},
     ),
     Case("refusals ask for a step", BUSY | refusals("queue_full"), {"rejections": 2.5}),
     Case("one caller's haste for nothing", TWO | refusals("would_be_late"), NOTHING),
-    Case("clients' own faults for nothing", BUSY | refusals("slow_client"), {"rejections": 0}),
+    Case(
+        "clients' own faults for nothing",
+        BUSY | refusals("slow_client"),
+        {"rejections": 0, "demand": 0},
+    ),
     Case(
         "blind is no answer",
         pod("a", TARGET, namespace="staging"),

@@ -29,7 +29,8 @@ def test_thresholds_follow_from_the_knee() -> None:
         "p95_seconds": 0.1934,
     }
     assert document["triggers"]["in_flight"]["target"] == 82  # 0.7 of 118, rounded down
-    assert document["triggers"]["queue_wait"]["threshold_seconds"] == 0.05
+    assert document["triggers"]["demand"]["target_per_second"] == 428.2  # 0.7 of 611.7
+    assert document["alerts"]["queue_wait"]["threshold_seconds"] == 0.05
     assert document["alerts"]["latency"]["p95_seconds"] == 0.2
     assert document["behaviour"]["scale_down"]["stabilisation_seconds"] == 300
 
@@ -45,6 +46,7 @@ def test_one_caller_in_a_hurry_scales_nothing() -> None:
     document = yaml.safe_load(as_yaml("everyday", FOUND, MACHINE))
     # Refused while every replica held less than half of its target: they are not too few.
     assert document["triggers"]["rejections"]["query"].endswith(">= 41")
+    assert document["triggers"]["demand"]["query"].endswith(">= bool 41)")
 
 
 def test_a_pod_can_hand_it_over_as_its_last_words() -> None:
@@ -67,7 +69,7 @@ def test_every_query_names_metrics_that_there_are() -> None:
     document = yaml.safe_load(as_yaml("everyday", FOUND, MACHINE))
     entries = [*document["triggers"].values(), *document["alerts"].values()]
     queries = [entry["query"] for entry in entries if "query" in entry]
-    assert len(queries) == 5
+    assert len(queries) == 6
     for query in queries:
         named = {
             word for word in query.replace("{", " ").replace("(", " ").split() if "potoo" in word

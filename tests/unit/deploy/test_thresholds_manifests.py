@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import yaml
@@ -107,7 +106,7 @@ def test_whatever_is_measured_is_what_the_yaml_says(
     document = yaml.safe_load(MADE)
     document["model"], document["measured_on"]["cores"] = model, cores
     document["triggers"]["in_flight"] = {"target": target, "query": query}
-    document["triggers"]["queue_wait"] = {"threshold_seconds": threshold, "query": query}
+    document["triggers"]["demand"] = {"target_per_second": threshold, "query": query}
     document["behaviour"]["step_percent"] = step
     thresholds = Thresholds.model_validate(document)
     asked = list(triggers(thresholds, SITE.namespace))
@@ -115,9 +114,9 @@ def test_whatever_is_measured_is_what_the_yaml_says(
     *found, _ = manifest["keda/scaledobject.yaml"]["spec"]["triggers"]
     assert [trigger["metadata"]["query"] for trigger in found] == [one.query for one in asked]
     assert found[0]["metadata"]["threshold"] == str(target)
+    assert float(found[1]["metadata"]["threshold"]) == threshold
     rules = manifest["hpa/prometheus-adapter-values.yaml"]["rules"]["external"]
     assert [rule["metricsQuery"] for rule in rules] == [one.query for one in asked]
     replica = manifest["measured/replica.yaml"]["spec"]["template"]["spec"]["containers"][0]
     assert replica["resources"]["requests"]["cpu"] == str(cores)
     assert list(json.loads(replica["env"][1]["value"])) == [model]
-    assert math.isclose(float(f"{threshold:g}"), threshold, rel_tol=1e-5)

@@ -1,0 +1,1 @@
+"""Would the autoscaling thresholds do? Load traces through policies on simulated replicas."""

@@ -1,0 +1,93 @@
+"""Replicas that start, serve and drain, and the proxy in front of them.
+
+The proxy is Envoy's ``LEAST_REQUEST``: of two replicas picked at random the one with fewer
+requests. A new pod takes traffic once it is ready; one that goes answers what it accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from benchmarks.autoscaling.agenda import Agenda
+from benchmarks.autoscaling.replica import Replica, Request
+
+COLD_START = (8.0, 18.0)
+"""Seconds from a new pod's creation to its container's start and, once it is ready, to its first
+request: scheduling, an image that the node has, the startup probe, the proxy's discovery. Assumed;
+drawn for each pod. What the server itself needs comes on top and is measured."""
+
+
+class Cluster:
+    """A Deployment. ``pod_seconds``: what was paid for until ``now`` of the last change."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        new_replica: Callable[[], Replica],
+        ready_after: float,
+        random: Random,
+        replicas: int,
+    ) -> None:
+        """``ready_after``: seconds that a server takes to be warm; ``replicas``: ready at once."""
+        self._agenda, self._new_replica = agenda, new_replica
+        self._ready_after, self._random = ready_after, random
+        self.ready = [new_replica() for _ in range(replicas)]
+        self._starting: list[Replica] = []
+        self._paid = replicas
+        """Pods that cost: starting, ready and draining ones."""
+        self._pod_seconds, self._paid_until = 0.0, 0.0
+
+    @property
+    def size(self) -> int:
+        """Replicas as asked for: ready ones and those that start."""
+        return len(self.ready) + len(self._starting)
+
+    @property
+    def depth(self) -> int:
+        """``sum(potoo_queue_depth)``."""
+        return sum(replica.depth for replica in self.ready)
+
+    def route(self, now: float, request: Request) -> None:
+        """One request from outside."""
+        ready, random = self.ready, self._random.random
+        first = ready[int(random() * len(ready))]
+        second = ready[int(random() * len(ready))]
+        (first if first.depth <= second.depth else second).offer(now, request)
+
+    def scale(self, now: float, replicas: int) -> None:
+        """To so many; pods that are not ready yet go first, then the youngest."""
+        while self.size < replicas:
+            replica = self._new_replica()
+            self._starting.append(replica)
+            self._pay(now, 1)
+            after = self._random.uniform(*COLD_START) + self._ready_after
+            self._agenda.add(now + after, self._is_ready, replica)
+        while self.size > replicas:
+            if self._starting:
+                self._starting.pop()
+                self._pay(now, -1)
+            else:
+                self._drain(now, self.ready.pop())
+
+    def pod_seconds(self, now: float) -> float:
+        """What was paid for so far."""
+        self._pay(now, 0)
+        return self._pod_seconds
+
+    def _is_ready(self, now: float, replica: Replica) -> None:
+        del now
+        if replica in self._starting:
+            self._starting.remove(replica)
+            self.ready.append(replica)
+
+    def _drain(self, now: float, replica: Replica) -> None:
+        if replica.depth:
+            replica.on_idle = lambda then: self._pay(then, -1)
+        else:
+            self._pay(now, -1)
+
+    def _pay(self, now: float, change: int) -> None:
+        self._pod_seconds += self._paid * (now - self._paid_until)
+        self._paid += change
+        self._paid_until = now

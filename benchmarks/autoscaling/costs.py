@@ -1,0 +1,92 @@
+"""What one image costs, taken from recorded benchmarks and from nowhere else."""
+
+from __future__ import annotations
+
+import json
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.models import DEFAULT
+from benchmarks.results import RESULTS
+
+SERVER = "2026-11-21-http-4.json"
+OVERLOAD = "2026-11-21-overload.json"
+BUSY_CLIENTS, LONE_CLIENT = "32", "1"
+P99_Z = 2.326
+"""Standard deviations from the middle of a normal distribution to its 99th percentile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One image on one replica. Seconds.
+
+    Attributes:
+        threads: that work on images, each on one at a time.
+        service: of a thread an image on average, with all threads busy.
+        spread: sigma of its logarithm (log-normal).
+        large: the same for a phone's photo of 12 megapixels.
+        cpu: CPU time an image takes for each second of a thread.
+        refusal: of a thread, to say no to one request.
+        ready: from the command to a warm server.
+    """
+
+    model: str
+    threads: int
+    service: float
+    large: float
+    spread: float
+    cpu: float
+    refusal: float
+    ready: float
+
+    @property
+    def per_second(self) -> float:
+        """Images a second that one replica can do at most."""
+        return self.threads / self.service
+
+
+def measured(model: str, folder: Path = RESULTS) -> Cost:
+    """What was recorded for a model."""
+    recorded = read(SERVER, folder)
+    threads = recorded["machine"]["cores"]
+    found = recorded["models"][model]
+    busy, lone = (found["server"][clients] for clients in (BUSY_CLIENTS, LONE_CLIENT))
+    # Decoding is the same for every model; it was measured with the smallest one.
+    small = recorded["models"][DEFAULT]
+    seconds = threads / median(small["forms_at_8_clients"]["12 megapixels"], "per_second")
+    larger = seconds - threads / median(small["server"][BUSY_CLIENTS], "per_second")
+    return Cost(
+        model=model,
+        threads=threads,
+        service=threads / median(busy, "per_second"),
+        large=threads / median(busy, "per_second") + larger,
+        # One client never waits for another, so what differs is the service itself.
+        spread=math.log(median(lone, "p99_ms") / median(lone, "p50_ms")) / P99_Z,
+        cpu=median(busy, "cpu_ms") / 1000 * median(busy, "per_second") / threads,
+        refusal=refusal(read(OVERLOAD, folder), threads),
+        ready=found["start_seconds"],
+    )
+
+
+def refusal(overload: dict[str, Any], threads: int) -> float:
+    """Seconds of a thread that one refusal took from images: the slope of goodput over refusals."""
+    beyond = [point for point in overload["points"] if point["of_knee"] >= 1]
+    slope, most = statistics.linear_regression(
+        [point["offered"] - point["goodput"] for point in beyond],
+        [point["goodput"] for point in beyond],
+    )
+    return -slope * threads / most
+
+
+def read(name: str, folder: Path = RESULTS) -> dict[str, Any]:
+    """A recorded benchmark."""
+    found: dict[str, Any] = json.loads((folder / name).read_text())
+    return found
+
+
+def median(samples: list[dict[str, float]], key: str) -> float:
+    """Over the rounds."""
+    return statistics.median(sample[key] for sample in samples)

@@ -1,0 +1,126 @@
+"""One replica under loads of known outcome: its knee, and the simulator beside the real server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from benchmarks.autoscaling import costs
+from benchmarks.autoscaling.agenda import Agenda
+from benchmarks.autoscaling.books import LATE, REFUSED, Books
+from benchmarks.autoscaling.costs import Cost
+from benchmarks.autoscaling.replica import QUEUE_CAPACITY, TIMEOUT, Replica, Request
+from benchmarks.autoscaling.simulation import draws
+from service.calibrate.load import percentile
+from service.calibrate.search import KneeFound, Measured, find_knee
+
+SECONDS = 20.0
+OWNER = "caller"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One load on one replica. Rates a second, times in milliseconds."""
+
+    offered: float
+    per_second: float
+    refused: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+def knee(cost: Cost, objective: float) -> KneeFound:
+    """The capacity C, found as ``potoo calibrate`` finds it, on the simulated replica."""
+
+    def measure(in_flight: int) -> Measured:
+        seen = closed_loop(cost, in_flight)
+        return Measured(seen.per_second, seen.p95_ms / 1000)
+
+    return find_knee(measure, objective, QUEUE_CAPACITY, cost.threads)
+
+
+def closed_loop(cost: Cost, clients: int, seconds: float = SECONDS, seed: int = 0) -> Seen:
+    """So many clients, each of which sends its next request when it has its answer."""
+    agenda, books, replica = _one(cost, seed)
+
+    def send(now: float) -> None:
+        if now < seconds:
+            replica.offer(now, Request(now, now + TIMEOUT, OWNER, on_end=send))
+
+    for _ in range(clients):
+        agenda.add(0.0, send)
+    agenda.run_until(seconds + TIMEOUT)
+    return _seen(books, seconds)
+
+
+def open_loop(
+    cost: Cost, rate: float, seconds: float = SECONDS, seed: int = 0, timeout: float = TIMEOUT
+) -> Seen:
+    """So many requests a second at even distances, as the load generator sends them."""
+    agenda, books, replica = _one(cost, seed)
+    for number in count():
+        at = number / rate
+        if at >= seconds:
+            break
+        agenda.run_until(at)
+        replica.offer(at, Request(at, at + timeout, OWNER))
+    agenda.run_until(seconds + timeout)
+    return _seen(books, seconds)
+
+
+def beside_server(cost: Cost) -> dict[str, list[dict[str, Any]]]:
+    """Measured and simulated, load by load: clients of a closed loop, rates of an open one."""
+    recorded = costs.read(costs.SERVER)["models"][cost.model]["server"]
+    closed = [
+        {
+            "clients": int(clients),
+            "measured": {
+                key: costs.median(samples, key) for key in ("per_second", "p50_ms", "p99_ms")
+            },
+            "simulated": _figures(closed_loop(cost, int(clients))),
+        }
+        for clients, samples in recorded.items()
+    ]
+    overload = costs.read(costs.OVERLOAD)
+    if overload["model"] != cost.model:
+        return {"closed": closed, "open": []}
+    deadline = overload["deadline_ms"] / 1000
+    opened = [
+        {
+            "offered": point["offered"],
+            "measured": {
+                "per_second": point["goodput"],
+                "p50_ms": point["p50_ms"],
+                "p99_ms": point["p99_ms"],
+            },
+            "simulated": _figures(open_loop(cost, point["offered"], timeout=deadline)),
+        }
+        for point in overload["points"]
+    ]
+    return {"closed": closed, "open": opened}
+
+
+def _one(cost: Cost, seed: int) -> tuple[Agenda, Books, Replica]:
+    agenda, books = Agenda(), Books()
+    return agenda, books, Replica(cost, draws(cost, seed), agenda, books)
+
+
+def _seen(books: Books, seconds: float) -> Seen:
+    latencies = np.asarray(books.latency)
+    good = (1000 * latencies[latencies >= 0]).tolist()
+    return Seen(
+        offered=len(latencies) / seconds,
+        per_second=len(good) / seconds,
+        refused=float(np.isin(latencies, (REFUSED, LATE)).sum()) / seconds,
+        p50_ms=percentile(good, 50),
+        p95_ms=percentile(good, 95),
+        p99_ms=percentile(good, 99),
+    )
+
+
+def _figures(seen: Seen) -> dict[str, float]:
+    return {key: round(getattr(seen, key), 2) for key in ("per_second", "p50_ms", "p99_ms")}

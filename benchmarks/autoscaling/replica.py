@@ -1,0 +1,112 @@
+"""One simulated Potoo: the server's own admission and fair queue, in front of simulated threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from benchmarks.autoscaling.agenda import Agenda
+from benchmarks.autoscaling.books import Books
+from benchmarks.autoscaling.costs import Cost
+from schemas.errors import Overloaded
+from service.core.admission import Admission, Pace
+from service.core.fair_queue import FairQueue, Priority
+from service.core.settings import InferenceSettings
+
+_DEFAULTS = InferenceSettings()
+QUEUE_CAPACITY = _DEFAULTS.queue_capacity
+TIMEOUT = _DEFAULTS.default_timeout_ms / 1000
+
+
+class Request(NamedTuple):
+    """One image. Seconds; ``factor``: its cost in those of a usual one.
+
+    ``on_end`` is called when it is answered, for closed loops.
+    """
+
+    arrived: float
+    deadline: float
+    owner: str
+    factor: float = 1.0
+    on_end: Callable[[float], None] | None = None
+
+
+class Replica:
+    """Accepts or refuses, works on images, ``cpu`` seconds used so far."""
+
+    def __init__(
+        self,
+        cost: Cost,
+        services: Iterator[float],
+        agenda: Agenda,
+        books: Books,
+        queue_capacity: int = QUEUE_CAPACITY,
+    ) -> None:
+        """``services``: what each next image takes, in seconds."""
+        self._cost, self._services, self._agenda, self._books = cost, services, agenda, books
+        self._waiting: FairQueue[Request] = FairQueue()
+        self._pace = Pace(cost.threads)
+        self._admission = Admission(self._waiting, queue_capacity, self._pace, lambda _: None)
+        self._busy = self._queued = 0
+        self._owed = 0.0
+        """Of threads, for refusals that nobody has paid with waiting yet."""
+        self.depth = 0
+        self.cpu = 0.0
+        self.on_idle: Callable[[float], None] | None = None
+
+    def offer(self, now: float, request: Request) -> None:
+        """One request comes in."""
+        if self._busy < self._cost.threads:
+            # With a thread free nothing waits, so nothing speaks against it.
+            self.depth += 1
+            self._start(now, request)
+            return
+        try:
+            allowed = request.deadline - now
+            self._admission.check(self.depth, allowed, request.owner, Priority.NORMAL)
+        except Overloaded:
+            self._owed += self._cost.refusal
+            self.cpu += self._cost.refusal
+            self._books.refused(request.arrived, request.owner)
+            return
+        self.depth += 1
+        self._queued += 1
+        self._waiting.push(request, request.owner, Priority.NORMAL)
+
+    def _start(self, now: float, request: Request) -> None:
+        self._busy += 1
+        seconds = next(self._services) * request.factor + self._owed
+        self._owed = 0.0
+        self._agenda.add(now + seconds, self._finish, request, now, seconds)
+
+    def _finish(self, now: float, request: Request, began: float, seconds: float) -> None:
+        self._busy -= 1
+        self.cpu += seconds * self._cost.cpu
+        self._pace.ran(1, seconds)
+        self._settle(now)
+        if now <= request.deadline:
+            waited = began - request.arrived
+            self._books.answered(request.arrived, now, waited, seconds, request.owner)
+        else:
+            self._books.late(request.arrived, request.owner)
+        while self._queued and self._busy < self._cost.threads:
+            self._next(now)
+        if request.on_end is not None:
+            request.on_end(now)
+        if not self.depth and self.on_idle is not None:
+            self.on_idle(now)
+
+    def _next(self, now: float) -> None:
+        """As ``Batcher`` does it: what would be late while others wait is dropped."""
+        request = self._waiting.pop()
+        self._queued -= 1
+        needed = self._pace.own if self._queued else 0.0
+        if now + needed < request.deadline:
+            self._start(now, request)
+        else:
+            self._settle(now)
+            self._books.late(request.arrived, request.owner)
+
+    def _settle(self, now: float) -> None:
+        self.depth -= 1
+        self._pace.left(now, do_others_wait=self._queued > 0)

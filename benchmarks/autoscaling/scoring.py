@@ -1,0 +1,90 @@
+"""What a run was worth: who was answered in time, who was refused, what it cost."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from benchmarks.autoscaling.books import REFUSED
+from benchmarks.autoscaling.simulation import Run
+from benchmarks.autoscaling.traces import HOT
+
+HOUR = 3600.0
+STUDENT_95 = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""Two-sided, by degrees of freedom."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Shares of all requests. ``others``: of those that are not the hot camera's.
+
+    Attributes:
+        in_time: answered within the objective; refused and late ones are not.
+        hours: of replicas, from their creation to their end.
+        most: replicas at a time.
+    """
+
+    in_time: float
+    others: float
+    refused: float
+    hours: float
+    most: float
+
+
+def score(run: Run, objective: float) -> Score:
+    """Of one run; ``objective`` in seconds."""
+    latency = np.asarray(run.books.latency)
+    good = (latency >= 0) & (latency <= objective)
+    usual = np.fromiter((owner != HOT for owner in run.books.owner), bool, len(latency))
+    return Score(
+        in_time=float(good.mean()),
+        others=float(good[usual].mean()),
+        refused=float((latency == REFUSED).mean()),
+        hours=run.pod_seconds / HOUR,
+        most=float(max(moment.size for moment in run.moments)),
+    )
+
+
+def mean(scores: Iterable[Score]) -> Score:
+    """Each figure's mean."""
+    found = list(scores)
+    names = [field.name for field in fields(Score)]
+    return Score(*(statistics.fmean(getattr(one, name) for one in found) for name in names))
+
+
+def interval(values: Sequence[float]) -> float | None:
+    """Half of the 95 % confidence interval of a mean; None of a single value."""
+    freedom = len(values) - 1
+    if freedom < 1:
+        return None
+    quantile = STUDENT_95[min(freedom, len(STUDENT_95) - 1)]
+    return quantile * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def summary(by_seed: Sequence[dict[str, Score]]) -> dict[str, Any]:
+    """Means over seeds for each trace, and over traces with confidence intervals."""
+    traces = {name: rounded(mean(scores[name] for scores in by_seed)) for name in by_seed[0]}
+    over_traces = [mean(scores.values()) for scores in by_seed]
+    return {
+        "mean": rounded(mean(over_traces)),
+        "plus_minus": {
+            name: _rounded(interval([getattr(one, name) for one in over_traces]))
+            for name in ("in_time", "refused", "hours")
+        },
+        "seeds": len(by_seed),
+        "traces": traces,
+    }
+
+
+def rounded(found: Score) -> dict[str, float]:
+    """For files."""
+    return {name: round(value, 5) for name, value in asdict(found).items()}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)

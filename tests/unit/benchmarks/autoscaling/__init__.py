@@ -1,0 +1,1 @@
+"""The simulator of autoscaling, against theory, hand-worked examples and its own invariants."""

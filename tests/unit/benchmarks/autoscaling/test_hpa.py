@@ -1,0 +1,115 @@
+"""The autoscaler's arithmetic against what Kubernetes documents."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.autoscaling.hpa import (
+    Behaviour,
+    Direction,
+    of_average_value,
+    of_utilisation,
+    of_value,
+)
+
+DEFAULT_UP = Direction(0, 100, 4, 15)
+ALL_DOWN = Direction(300, 100, 0, 15)
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "current", "wanted"),
+    [
+        (200, 100, 3, 6),  # "if the current value is 200m and the desired one 100m: doubled"
+        (50, 100, 4, 2),  # "if it is 50m: halved"
+        (109, 100, 10, 10),  # within the tolerance of 0.1
+        (91, 100, 10, 10),
+        (112, 100, 10, 12),
+    ],
+)
+def test_a_value_multiplies_the_replicas(
+    value: float, target: float, current: int, wanted: int
+) -> None:
+    assert of_value(value, target, current, current) == wanted
+
+
+def test_a_value_multiplies_only_those_that_are_ready() -> None:
+    assert of_value(3, 1, current=8, ready=2) == 6
+
+
+@pytest.mark.parametrize(
+    ("total", "current", "wanted"), [(512, 2, 7), (160, 2, 2), (175, 2, 2), (200, 2, 3), (0, 5, 0)]
+)
+def test_an_average_value_shares_out_a_sum(total: float, current: int, wanted: int) -> None:
+    assert of_average_value(total, 82, current) == wanted
+
+
+def test_utilisation_is_the_example_of_the_release_notes() -> None:
+    # "50 replicas, a target of 75 %, and all use 90 %": 60.
+    assert of_utilisation([0.9] * 50, 0.75, 50) == 60
+
+
+def test_new_pods_without_a_sample_damp_both_ways() -> None:
+    assert of_utilisation([1.0, 1.0], 0.5, 2) == 4
+    assert of_utilisation([1.0, 1.0], 0.5, 4) == 4  # two more are idle already
+    assert of_utilisation([0.2, 0.2], 0.5, 2) == 1
+    assert of_utilisation([0.2, 0.2], 0.5, 4) == 4  # two more may turn out to be busy
+
+
+def test_up_by_four_or_by_doubling_whichever_is_more() -> None:
+    behaviour = Behaviour(DEFAULT_UP, ALL_DOWN, 1, 100)
+    sizes = [1]
+    for step in range(4):
+        sizes.append(behaviour.follow(15.0 * step, sizes[-1], 100))
+    assert sizes == [1, 5, 10, 20, 40]
+
+
+def test_within_a_period_only_what_is_left_of_it() -> None:
+    behaviour = Behaviour(DEFAULT_UP, ALL_DOWN, 1, 100)
+    assert behaviour.follow(0, 10, 15) == 15
+    assert behaviour.follow(5, 15, 100) == 20
+    assert behaviour.follow(10, 20, 100) == 20
+    assert behaviour.follow(15, 20, 100) == 30  # what came at second 5 still counts
+
+
+def test_down_by_ten_percent_or_four_pods_as_documented() -> None:
+    # Its example: from 80 to 10 replicas first 8 go, then 7.2 rounded up; below 40 it is 4 pods.
+    behaviour = Behaviour(DEFAULT_UP, Direction(0, 10, 4, 60), 1, 100)
+    sizes = [80]
+    for minute in range(16):
+        sizes.append(behaviour.follow(60.0 * minute, sizes[-1], 10))
+    assert sizes[:4] == [80, 72, 64, 57]
+    below = [size for size in sizes if size <= 40]
+    steps = [before - after for before, after in pairwise(below) if after > 10]
+    assert set(steps) == {4}
+    assert sizes[-1] == 10
+
+
+def test_down_to_the_highest_proposal_of_the_window() -> None:
+    behaviour = Behaviour(DEFAULT_UP, ALL_DOWN, 1, 100)
+    assert behaviour.follow(0, 10, 9) == 9
+    assert behaviour.follow(100, 9, 4) == 9
+    assert behaviour.follow(299, 9, 2) == 9
+    assert behaviour.follow(301, 9, 2) == 4
+    assert behaviour.follow(401, 4, 2) == 2
+
+
+@given(
+    proposals=st.lists(st.integers(0, 200), min_size=1, max_size=60),
+    percent=st.integers(1, 100),
+    pods=st.integers(0, 10),
+)
+def test_whatever_is_proposed_replicas_stay_within_bounds_and_grow_no_faster(
+    proposals: list[int], percent: int, pods: int
+) -> None:
+    behaviour = Behaviour(DEFAULT_UP, Direction(60, percent, pods, 60), 2, 20)
+    size, at = 2, 0.0
+    for proposal in proposals:
+        at += 15
+        new = behaviour.follow(at, size, proposal)
+        assert 2 <= new <= 20
+        assert new <= max(2 * size, size + 4)
+        size = new
