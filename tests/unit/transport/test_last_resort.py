@@ -22,11 +22,14 @@ print("up", flush=True)
 while True:
     time.sleep(0.01)
 """
+WRITES = HANGS.replace("time.sleep(0.01)", "get_logger('a').warning('b' * 1000)").replace(
+    "configure_logging\n", "configure_logging, get_logger\n"
+)
 
 
-def hanging(grace: float) -> subprocess.Popen[str]:
+def hanging(grace: float, script: str = HANGS) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HANGS, str(grace)],
+        [sys.executable, "-c", script, str(grace)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -51,6 +54,12 @@ def test_the_end_of_the_grace_ends_it(number: int) -> None:
     status, line = end_of(process)
     assert status == 128 + number
     assert "the time to drain is over" in line
+
+
+def test_it_ends_though_nobody_reads_its_log() -> None:
+    with hanging(0.1, WRITES) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 128 + signal.SIGTERM
 
 
 def test_a_second_signal_ends_it_at_once_but_not_one_that_came_with_the_first() -> None:
