@@ -19,7 +19,10 @@ from cryptography import x509
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from observability.metrics import Metrics
 from schemas.pb import open_inference_pb2 as pb
+from service.settings import SettingsError, load_settings
+from service.transport.grpc.tls import credentials
 from tests.certificates import self_signed
 from tests.databases import free_port, postgres_folder, postgres_server
 from tests.integration.raw_http import wait_until
@@ -311,10 +314,24 @@ def test_tls_with_a_certificate_that_is_renewed_while_it_runs(
         assert answers(server, second)
         assert not answers(server, first)
         assert expiry_shown(server) == expiry(second)
-        (tmp_path / "cert.pem").write_text("nothing")
-        assert answers(server, second), "it goes on with the pair that holds"
-        assert "certificate not renewed" in server.events()
+        for unfit in ("nothing", understood_by_openssl_alone(second)):
+            (tmp_path / "cert.pem").write_text(unfit)
+            assert answers(server, second), "it goes on with the pair that holds"
+        assert server.events().count("certificate not renewed") == 2
         stops_well(server)
+
+
+def understood_by_openssl_alone(certificate: bytes) -> str:
+    return certificate.decode().replace(" CERTIFICATE", " TRUSTED CERTIFICATE")
+
+
+def test_a_certificate_whose_end_nobody_can_tell_is_refused(tmp_path: Path) -> None:
+    made = self_signed(tmp_path, "any")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.write_text(understood_by_openssl_alone(made))
+    settings = load_settings(grpc_port=0, grpc_tls_cert=certificate, grpc_tls_key=key)
+    with pytest.raises(SettingsError, match="grpc_tls_cert, grpc_tls_key: they are no"):
+        credentials(settings, Metrics())
 
 
 @pytest.mark.parametrize("missing", ["cert.pem", "key.pem"])
