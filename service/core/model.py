@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from observability.metrics import ModelSeries
+from observability.model_metrics import ModelSeries
 from observability.request import Measured
 from observability.span import Facts, Span
 from schemas.errors import InvalidRequest, ServiceError

@@ -107,7 +107,7 @@ def make(
         engine,
         pool,
         policy or BatchPolicy(),
-        metrics.model(manifest.name, manifest.version, manifest.sha256),
+        metrics.models.version(manifest.name, manifest.version, manifest.sha256),
     )
     model.warm_up()
     return model
