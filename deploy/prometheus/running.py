@@ -20,7 +20,7 @@ import yaml
 
 HERE = Path(__file__).parent
 DISCOVERIES = ("dns_sd_configs", "file_sd_configs", "static_configs")
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 def moved(rules: Path, addresses: Mapping[str, Sequence[str]], interval: str) -> dict[str, Any]:
