@@ -45,7 +45,6 @@ def under_load(edge: tuple[Fleet, Envoy], act: Act) -> Measured:
 
 def check_nobody_noticed(measured: Measured) -> None:
     """Every picture was asked about once, and answered rightly, in time."""
-    print(measured)
     for protocol in (HTTP, GRPC):
         tally = measured.tallies[protocol]
         assert tally.requests > 20
