@@ -106,7 +106,10 @@ def running(folder: Path, port: int, config: Mapping[str, Any]) -> Iterator[Prom
         yield found
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        try:
+            process.wait(START_SECONDS)
+        finally:
+            process.kill()
 
 
 def _until_ready(server: Prometheus, process: subprocess.Popen[bytes]) -> None:

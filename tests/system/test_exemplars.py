@@ -46,7 +46,10 @@ def prometheus(folder: Path, live: Traced) -> Iterator[str]:
         yield f"http://{address}"
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
 
 
 def test_prometheus_keeps_what_a_graph_leads_to(tmp_path: Path, colours: Path) -> None:
