@@ -19,6 +19,8 @@ import httpx
 READY = re.compile(r"Potoo is ready: +(http://\S+)")
 GRPC = re.compile(r"gRPC: +(\S+)")
 START_SECONDS = 120
+PATIENCE = 60
+"""Seconds for an answer."""
 STOP_SECONDS = 60
 """More than a server takes, drain and all, on a busy machine."""
 PASSWORD = "a password for tests"
@@ -59,7 +61,7 @@ class LiveServer:
                     "password": PASSWORD,
                     "scope": scope,
                 },
-                timeout=30,
+                timeout=PATIENCE,
             )
             body = answer.raise_for_status().json()
             fresh_until = time.monotonic() + body["expires_in"] / 2
@@ -69,7 +71,7 @@ class LiveServer:
     def client(self, scope: str = "classify models:read") -> httpx.Client:
         """An HTTP client that is signed in."""
         headers = {"authorization": f"Bearer {self.token(scope)}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
     def events(self) -> str:
         """What the server logged so far, in whole lines: one may just be under way."""
