@@ -122,7 +122,7 @@ def test_a_variable_that_does_not_do_fails_the_start_in_one_line(
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1
@@ -159,7 +159,7 @@ def test_nothing_of_opentelemetry_is_loaded_while_it_is_off(tmp_path: Path, colo
         [sys.executable, "-c", OFF, str(colours), str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={"POTOO_ADMIN_PASSWORD": "a password for tests", "PYTHONPATH": ":".join(sys.path)},
     )

@@ -16,7 +16,7 @@ import pytest
 from service.settings import describe_settings, load_settings
 from tests.server import PASSWORD
 
-PATIENCE = 60
+PATIENCE = 120
 SECRET = "hunter2"
 
 
