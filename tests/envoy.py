@@ -27,7 +27,7 @@ from tests.tls import Edge
 
 SHIPPED = ROOT / "deploy" / "envoy"
 PROGRAM = Path(sys.executable).parent / "envoy"
-START_SECONDS = 20
+START_SECONDS = 60
 Address = tuple[str, int]
 HSTS = "strict-transport-security"
 PORTS = {8080: "redirect", 8443: "https", 9902: "stats"}
@@ -69,7 +69,7 @@ class Envoy:
     def statistics(self) -> str:
         """As Prometheus gets them."""
         url = f"http://127.0.0.1:{self.ports['stats']}/stats/prometheus"
-        return httpx.get(url).raise_for_status().text
+        return httpx.get(url, timeout=START_SECONDS).raise_for_status().text
 
     def healthy(self, cluster: str) -> int:
         """How many replicas it would send a request to, as its health checks say."""

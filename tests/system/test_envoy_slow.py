@@ -164,7 +164,7 @@ def _echo(connection: ServerConnection) -> None:
 
 def test_headers_that_drip_in_are_cut(slow: Slow) -> None:
     seconds, said = slow.headers.result()
-    assert seconds < IDLE_SECONDS
+    assert seconds < PATIENCE, "far from the two minutes that all of a request may take"
     assert said.startswith(b"HTTP/1.1 408 ")
     assert b"strict-transport-security" in said
 

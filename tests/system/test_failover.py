@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import httpx
 import psutil
 import pytest
 from grpc_health.v1 import health_pb2
@@ -61,11 +60,10 @@ def test_replicas_see_whose_request_it_is(edge: tuple[Fleet, Envoy], protocol: s
     if protocol == "grpc":
         with envoy.edge.channel() as channel:
             check = health_pb2.HealthCheckRequest()
-            envoy.edge.rpc(channel).call("Check", check, timeout=10, **pretended)
+            envoy.edge.rpc(channel).call("Check", check, timeout=60, **pretended)
     else:
-        httpx.get(
-            f"{envoy.url}/healthz", headers=pretended, verify=envoy.edge.context()
-        ).raise_for_status()
+        with envoy.edge.client(headers=pretended) as client:
+            client.get("/healthz").raise_for_status()
 
     def seen() -> list[str]:
         lines = "".join(replica.server.events() for replica in fleet.replicas).splitlines()
@@ -80,7 +78,7 @@ def test_replicas_see_whose_request_it_is(edge: tuple[Fleet, Envoy], protocol: s
 
 
 def test_nobody_notices_that_a_replica_is_killed(edge: tuple[Fleet, Envoy]) -> None:
-    measured = under_load(edge, partial(scenarios.kill, times=1, holding=0.5))
+    measured = under_load(edge, partial(scenarios.kill, times=1, holding=1))
     check_nobody_noticed(measured)
     assert measured.retries
 
@@ -92,7 +90,7 @@ def test_nobody_notices_that_a_replica_is_stopped(edge: tuple[Fleet, Envoy]) -> 
 
 
 def test_nobody_notices_that_a_replica_hangs(edge: tuple[Fleet, Envoy]) -> None:
-    measured = under_load(edge, partial(scenarios.hang, seconds=5))
+    measured = under_load(edge, partial(scenarios.hang, seconds=8))
     check_nobody_noticed(measured)
     assert measured.retries
 

@@ -50,9 +50,11 @@ def listening(pem: Path, lowest: ssl.TLSVersion, ciphers: str) -> Iterator[Edge]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept)
         thread.start()
-        yield Edge(listener.getsockname(), pem)
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield Edge(listener.getsockname(), pem)
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def test_old_protocols_and_weak_ciphers_are_found(pem: Path) -> None:
