@@ -45,7 +45,7 @@ class Three:
 def shared() -> Iterator[Three]:
     with ExitStack() as stack:
         replicas = [stack.enter_context(faulty_upstream()) for _ in range(3)]
-        proxy = stack.enter_context(envoy([replica.address for replica in replicas]))
+        proxy = stack.enter_context(envoy([one.address for one in replicas], patient=True))
         yield Three(proxy, replicas)
 
 
