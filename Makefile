@@ -100,6 +100,7 @@ prepare: ## passwords and choices for compose (ARGS="--site cam.example.org")
 
 compose: ## docker compose on deploy/compose.yaml (ARGS="up --detach --wait")
 	@test -f deploy/.env || { echo 'First: make prepare ARGS="--site cam.example.org"'; exit 1; }
+	@docker compose version >/dev/null 2>&1 || { echo "make compose needs Docker with compose 2.24 or newer"; exit 2; }
 	@cd deploy && docker compose --env-file images.lock --env-file .env $(ARGS)
 
 # What looks at the supply chain has an environment of its own: none of it is part of what runs.
