@@ -63,11 +63,11 @@ proto: $(VENV)/.tested ## make the code for gRPC from the .proto files
 bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wrk)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-autoscaling: $(VENV)/.tested ## load traces through autoscaling policies, simulated
-	$(BIN)/python -m benchmarks.autoscaling $(ARGS)
-
 bench-failures: $(VENV)/.tested ## what clients notice when a replica or a store is lost
 	$(BIN)/python -m benchmarks.failures $(ARGS)
+
+bench-autoscaling: $(VENV)/.tested ## load traces through autoscaling policies, simulated
+	$(BIN)/python -m benchmarks.autoscaling $(ARGS)
 
 bench-overload: $(VENV)/.tested ## goodput when more is asked than can be done, as a curve
 	$(BIN)/python -m benchmarks.overload $(ARGS)
@@ -100,6 +100,7 @@ prepare: ## passwords and choices for compose (ARGS="--site cam.example.org")
 
 compose: ## docker compose on deploy/compose.yaml (ARGS="up --detach --wait")
 	@test -f deploy/.env || { echo 'First: make prepare ARGS="--site cam.example.org"'; exit 1; }
+	@docker compose version >/dev/null 2>&1 || { echo "make compose needs Docker with compose 2.24 or newer"; exit 2; }
 	@cd deploy && docker compose --env-file images.lock --env-file .env $(ARGS)
 
 # What looks at the supply chain has an environment of its own: none of it is part of what runs.

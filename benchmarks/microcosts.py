@@ -18,8 +18,9 @@ from auth.principal import ALL_SCOPES
 from auth.settings import AuthSettings
 from benchmarks import photo
 from observability.logging import configure_logging
-from observability.metrics import STAGES, Metrics
+from observability.metrics import Metrics
 from observability.middleware import Message, ObservabilityMiddleware, Receive, Scope, Send
+from observability.model_metrics import STAGES
 from observability.otlp import OtlpSender
 from observability.settings import ObservabilitySettings
 from observability.span import Trace

@@ -71,6 +71,8 @@ def digest_of(tagged: str) -> str:
     digest = done.stdout.strip()
     if done.returncode or not DIGEST.fullmatch(digest):
         said = (done.stderr.strip() or digest or "no answer").splitlines()[-1]
+        if "--help" in said:  # Docker's words where it does not know the command
+            said = "this Docker has no buildx"
         raise NotResolvedError(f"docker buildx cannot tell the digest of {tagged}: {said}")
     return digest
 

@@ -11,6 +11,7 @@ Needs nothing but Python.
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import os
 import re
 import secrets
@@ -72,6 +73,8 @@ def dotenv(given: argparse.Namespace) -> str:
         f"POTOO_REPLICAS={given.replicas}",
         f"POTOO_CPUS={(os.cpu_count() or 1) / given.replicas:.2g}",
     ]
+    if _is_address(given.site):  # who calls an address names no host
+        lines.append(f"POTOO_DEFAULT_SNI={given.site}")
     if given.small:
         lines.append("COMPOSE_FILE=compose.yaml:compose.edge.yaml")
     return "\n".join(lines) + "\n"
@@ -118,6 +121,14 @@ def _site(text: str) -> str:
     return text
 
 
+def _is_address(site: str) -> bool:
+    try:
+        ipaddress.ip_address(site)
+    except ValueError:
+        return False
+    return True
+
+
 def _email(text: str) -> str:
     if not re.fullmatch(r"[^\s@'\"$]+@[A-Za-z0-9.-]+", text):
         raise argparse.ArgumentTypeError("an e-mail address")
@@ -125,10 +136,9 @@ def _email(text: str) -> str:
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return count
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a number, at least 1")
+    return int(text)
 
 
 if __name__ == "__main__":

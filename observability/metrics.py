@@ -1,4 +1,4 @@
-"""Every Prometheus metric, once.
+"""Every Prometheus metric, once; those of models in ``model_metrics``.
 
 Names follow the Prometheus conventions: base units, ``_total`` on counters, bounded labels only
 (route templates, names of served models, error codes; never anything a caller chose freely).
@@ -26,21 +26,14 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from observability.memory import memory_limit
+from observability.model_metrics import ModelMetrics
 from observability.worker_metrics import MULTIPROCESS_FOLDER, RESTARTS, RESTARTS_HELP
 
 LATENCY_BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75),
     *(1.0, 1.5, 2.5, 5.0, 10.0, 30.0),
 )
-STAGE_BUCKETS = (
-    *(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125),
-    *(0.25, 0.5, 1.0, 2.5, 10.0),
-)
-LOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-PROTOCOLS = ("http", "v2", "grpc", "kserve_v1", "tf_serving", "torchserve", "predict")
-"""By which models are asked: ``/v1``, the Open Inference Protocol over HTTP, gRPC, drop-ins."""
 GRPC_FAULTS = ("UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
 """Codes that availability counts; like ``OK`` they have a series before the first RPC."""
 REJECTIONS = (
@@ -63,27 +56,6 @@ class GrpcSeries(NamedTuple):
 
     duration: Histogram
     requests: Callable[[str], Counter]
-
-
-class ModelSeries(NamedTuple):
-    """The series of one model."""
-
-    stages: dict[str, Histogram]
-    batch_size: Histogram
-    queue_depth: Gauge
-    info: Gauge
-    predictions: Callable[[str], Counter]
-    abstentions: Counter
-    reject: Callable[[str], None]
-
-
-class LifeSeries(NamedTuple):
-    """The series of one model's life cycle, whatever its versions."""
-
-    ready: Gauge
-    load_duration: Histogram
-    load_failures: Counter
-    state: Callable[[int, str], Gauge]
 
 
 class Metrics:
@@ -159,74 +131,7 @@ class Metrics:
         )
         # Counted by the supervisor where there are several processes; else nobody restarts us.
         Counter(RESTARTS, RESTARTS_HELP, registry=self.registry)
-        # Models
-        self._stage = Histogram(
-            "potoo_stage_duration_seconds",
-            "Time of one image in one stage.",
-            ["model", "stage"],
-            buckets=STAGE_BUCKETS,
-            registry=self.registry,
-        )
-        self._batch_size = Histogram(
-            "potoo_batch_size",
-            "Images run together.",
-            ["model"],
-            buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=self.registry,
-        )
-        self._queue_depth = Gauge(
-            "potoo_queue_depth",
-            "Images accepted and not yet answered.",
-            ["model"],
-            multiprocess_mode="livesum",
-            registry=self.registry,
-        )
-        self._model_ready = Gauge(
-            "potoo_model_ready",
-            "1 while the version that answers by default is warm and its canary passes.",
-            ["model"],
-            multiprocess_mode="livemin",
-            registry=self.registry,
-        )
-        self._model_info = Gauge(
-            "potoo_model_info",
-            "1 for every model loaded.",
-            ["model", "version", "sha256"],
-            multiprocess_mode="livemax",
-            registry=self.registry,
-        )
-        self._version_state = Gauge(
-            "potoo_model_version_state",
-            "1 for the state that a version is in.",
-            ["model", "version", "state"],
-            multiprocess_mode="livemax",
-            registry=self.registry,
-        )
-        self._load_duration = Histogram(
-            "potoo_model_load_duration_seconds",
-            "To load, check and warm up one version.",
-            ["model"],
-            buckets=LOAD_BUCKETS,
-            registry=self.registry,
-        )
-        self._load_failures = Counter(
-            "potoo_model_load_failures",
-            "Versions that could not be loaded or failed a check.",
-            ["model"],
-            registry=self.registry,
-        )
-        self._predictions = Counter(
-            "potoo_predictions",
-            "Images classified, and items of tensors run.",
-            ["model", "protocol"],
-            registry=self.registry,
-        )
-        self._abstentions = Counter(
-            "potoo_abstentions",
-            "Images whose best score was below the threshold.",
-            ["model"],
-            registry=self.registry,
-        )
+        self.models = ModelMetrics(self.registry, self.reject)
         # Sign-in
         self.audit_events = Counter(
             "potoo_audit_events",
@@ -312,34 +217,6 @@ class Metrics:
         for code in ("OK", *GRPC_FAULTS):
             requests(code)
         return GrpcSeries(self._rpc_duration.labels(method), requests)
-
-    def model(self, name: str, version: int, sha256: str) -> ModelSeries:
-        """The series of a version that is served; ``info`` is set once it is loaded."""
-
-        @functools.cache
-        def predictions(protocol: str) -> Counter:
-            return self._predictions.labels(name, protocol)
-
-        for protocol in PROTOCOLS:
-            predictions(protocol)
-        return ModelSeries(
-            {stage: self._stage.labels(name, stage) for stage in STAGES},
-            self._batch_size.labels(name),
-            self._queue_depth.labels(name),
-            self._model_info.labels(name, str(version), sha256),
-            predictions,
-            self._abstentions.labels(name),
-            self.reject,
-        )
-
-    def life(self, name: str) -> LifeSeries:
-        """The series of a model's life cycle."""
-        return LifeSeries(
-            self._model_ready.labels(name),
-            self._load_duration.labels(name),
-            self._load_failures.labels(name),
-            lambda version, state: self._version_state.labels(name, str(version), state),
-        )
 
     def reject(self, reason: str) -> None:
         """Counts one of ``REJECTIONS``."""

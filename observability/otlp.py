@@ -45,7 +45,8 @@ PATH = "/v1/traces"
 QUEUE_SPANS = 4096
 """That wait to be sent; a trace that does not fit is dropped whole."""
 BATCH_SPANS = 512
-FLUSH_SECONDS = 3.0
+FLUSH_SECONDS = 1.5
+"""At a stop; the store and the models want some of their grace too."""
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 FINE, FAILED = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 QUIET_SECONDS = 60.0

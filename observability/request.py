@@ -10,6 +10,7 @@ from contextvars import ContextVar, Token
 from types import TracebackType
 
 from observability.span import NO_FACTS, Facts, Span, Trace
+from schemas.errors import ServiceError
 
 
 class Current:
@@ -71,7 +72,8 @@ class Measured:
             self._span.ended = time.perf_counter()
             if error is not None:
                 # Our own errors have a code; of others their class must do, never their words.
-                self._span.error = str(getattr(error, "code", type(error).__name__))
+                name = type(error).__name__
+                self._span.error = error.code if isinstance(error, ServiceError) else name
 
 
 def items_of(span: Span | None, count: int) -> list[Span | None]:

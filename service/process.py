@@ -9,6 +9,8 @@ import resource
 import socket
 import sys
 
+from observability.logging import get_logger
+
 # With the default of 5 ms a thread that wants the interpreter waits that long for one that
 # computes; see docs/decisions/threads.md.
 SWITCH_INTERVAL = 0.0005
@@ -50,8 +52,13 @@ def tell_systemd(state: str) -> None:
         return
     if address.startswith("@"):  # an abstract one
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
-        notices.sendto(state.encode(), address)
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+            notices.sendto(state.encode(), address)
+    except (
+        OSError
+    ) as error:  # a shell that is a service's child has the variable, and nobody listens
+        get_logger("server").warning("systemd was not told", reason=error.strerror)
 
 
 def _allow_many_connections() -> None:

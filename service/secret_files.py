@@ -36,5 +36,9 @@ def faults(
             yield f"cannot read the secret {file}: {why}"
             continue
         name = file.name.upper()
-        if name.startswith(PREFIX) and not is_known(name):
+        if not name.startswith(PREFIX):
+            continue
+        if not is_known(name):
             yield f"unknown setting among the secrets: {file}{guess(name)}"
+        elif not file.resolve().is_relative_to(folder.resolve()):
+            yield f"the secret {file} is a link out of its folder: put the file itself there"

@@ -19,6 +19,8 @@ from tests.integration.raw_http import PATIENCE, Answer
 from tests.tls import Edge
 
 CADDYFILE = Path(__file__).parent.parent / "deploy" / "caddy" / "Caddyfile"
+LITTLE_PATIENCE = 3
+"""Seconds, in place of the shipped ones, for tests of time-outs."""
 NOWHERE = "127.0.0.1:1"
 """Where nobody listens."""
 

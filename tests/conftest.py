@@ -7,11 +7,22 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.databases import fresh_database, postgres_folder, postgres_server, redis_server
 from tests.issuer import Issuer, issuer_process
 from tests.server import LiveServer, serve
 from tests.tiny_model import write_model
+
+# Every run looks at the same examples, and takes its time for them on a busy machine.
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -25,7 +26,8 @@ from sqlalchemy import make_url
 from auth.database import database_url, open_database
 from auth.tables import Table
 
-START_SECONDS = 30
+START_SECONDS = 60
+LOWEST_PORT = 10000
 ACCOUNT = "postgres"
 """PostgreSQL refuses to run as root; Debian's package makes this account."""
 
@@ -39,10 +41,21 @@ def missing(program: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that nobody listens on, and that is given to nobody who asks for any port.
+
+    From below those that the kernel takes by itself: a connection, or a server on port 0, could
+    have one of them before whoever it is meant for, or while that one is down.
+    """
+    while True:
+        port = random.randrange(LOWEST_PORT, _lowest_of_the_kernel())  # noqa: S311 - no secret
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+def _lowest_of_the_kernel() -> int:
+    file = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(file.read_text().split()[0]) if file.exists() else 0
+    return lowest if lowest > LOWEST_PORT + 1000 else 32768
 
 
 @contextmanager

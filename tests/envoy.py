@@ -27,7 +27,7 @@ from tests.tls import Edge
 
 SHIPPED = ROOT / "deploy" / "envoy"
 PROGRAM = Path(sys.executable).parent / "envoy"
-START_SECONDS = 20
+START_SECONDS = 60
 Address = tuple[str, int]
 HSTS = "strict-transport-security"
 PORTS = {8080: "redirect", 8443: "https", 9902: "stats"}
@@ -69,7 +69,7 @@ class Envoy:
     def statistics(self) -> str:
         """As Prometheus gets them."""
         url = f"http://127.0.0.1:{self.ports['stats']}/stats/prometheus"
-        return httpx.get(url).raise_for_status().text
+        return httpx.get(url, timeout=START_SECONDS).raise_for_status().text
 
     def healthy(self, cluster: str) -> int:
         """How many replicas it would send a request to, as its health checks say."""
@@ -80,12 +80,17 @@ class Envoy:
 
 @contextmanager
 def envoy(
-    http: Sequence[Address], grpc: Sequence[Address] = (), *, wait: bool = True
+    http: Sequence[Address],
+    grpc: Sequence[Address] = (),
+    *,
+    wait: bool = True,
+    patient: bool = False,
 ) -> Iterator[Envoy]:
     """Starts it in front of the replicas with those addresses.
 
     Args:
         wait: until all of them are healthy; otherwise until it listens.
+        patient: with probes that wait long, for replicas that are threads of a busy test.
     """
     if not PROGRAM.exists():
         missing("envoy")
@@ -97,6 +102,8 @@ def envoy(
         for file in ("envoy.yaml", "certificate.yaml"):
             shipped = yaml.safe_load((SHIPPED / file).read_text())
             changed = elsewhere(shipped, folder, ports, {8000: http, 8001: grpc})
+            if patient:
+                _probe_patiently(changed)
             (folder / file).write_text(json.dumps(changed))
         command = [str(PROGRAM), "-c", str(folder / "envoy.yaml"), "--concurrency", "1"]
         command += ["--disable-hot-restart", "--log-level", "warning"]
@@ -126,6 +133,12 @@ def elsewhere(
     if (port := given.get("port_value")) in PORTS:
         return {"address": "127.0.0.1", "port_value": ports[PORTS[port]]}
     return {name: elsewhere(one, folder, ports, replicas) for name, one in given.items()}
+
+
+def _probe_patiently(changed: Any) -> None:
+    for cluster in changed.get("static_resources", {}).get("clusters", ()):
+        for probe in cluster.get("health_checks", ()):
+            probe["timeout"] = f"{START_SECONDS}s"
 
 
 def _endpoints(given: Any, folder: Path, replicas: dict[int, Sequence[Address]]) -> Any:

@@ -25,7 +25,7 @@ from tests.server import LiveServer, serve
 REPLICAS = 3
 DRAIN_DELAY_SECONDS = 3
 """For whoever balances to see that a replica is about to stop; Envoy looks every second."""
-READY_SECONDS = 60
+READY_SECONDS = 120
 SCOPES = "classify infer models:read"
 MANY = "1000000/hour"
 """Counted in Redis, and never reached."""

@@ -8,7 +8,7 @@ import httpx
 
 from tests.server import PASSWORD
 
-PATIENCE = 30
+PATIENCE = 60
 
 
 class App:

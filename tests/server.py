@@ -18,7 +18,11 @@ import httpx
 
 READY = re.compile(r"Potoo is ready: +(http://\S+)")
 GRPC = re.compile(r"gRPC: +(\S+)")
-START_SECONDS = 60
+START_SECONDS = 120
+PATIENCE = 60
+"""Seconds for an answer."""
+STOP_SECONDS = 60
+"""More than a server takes, drain and all, on a busy machine."""
 PASSWORD = "a password for tests"
 
 
@@ -57,6 +61,7 @@ class LiveServer:
                     "password": PASSWORD,
                     "scope": scope,
                 },
+                timeout=PATIENCE,
             )
             body = answer.raise_for_status().json()
             fresh_until = time.monotonic() + body["expires_in"] / 2
@@ -66,11 +71,12 @@ class LiveServer:
     def client(self, scope: str = "classify models:read") -> httpx.Client:
         """An HTTP client that is signed in."""
         headers = {"authorization": f"Bearer {self.token(scope)}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
     def events(self) -> str:
-        """What the server logged so far."""
-        return self.log.read_text()
+        """What the server logged so far, in whole lines: one may just be under way."""
+        text = self.log.read_text()
+        return text[: text.rfind("\n") + 1]
 
 
 @contextmanager
@@ -115,7 +121,7 @@ def serve(
         patience.cancel()
         process.terminate()
         try:
-            process.wait(40)
+            process.wait(STOP_SECONDS)
         finally:
             process.kill()
             process.stdout.close()

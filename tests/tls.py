@@ -141,6 +141,7 @@ class Edge:
         """An open WebSocket; ``options`` of ``websockets.sync.client.connect``."""
         url = f"wss://{self.name}:{self.address[1]}{path}"
         context = self.context("http/1.1")
+        options.setdefault("open_timeout", PATIENCE)
         opened: ClientConnection = connect(url, ssl=context, proxy=None, **options)
         return opened
 

@@ -107,6 +107,7 @@ def recorder() -> Iterator[Recorder]:
     try:
         yield recording
     finally:
+        recording.waited.set()
         server.shutdown()
         thread.join()
         server.server_close()
@@ -123,9 +124,11 @@ def echo_server() -> Iterator[str]:
     with serve(echo, "127.0.0.1", 0) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"127.0.0.1:{server.socket.getsockname()[1]}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"127.0.0.1:{server.socket.getsockname()[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _body(request: BaseHTTPRequestHandler) -> bytes:

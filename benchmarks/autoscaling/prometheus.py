@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.autoscaling.books import Counts
-from observability.metrics import LATENCY_BUCKETS, STAGE_BUCKETS
+from observability.metrics import LATENCY_BUCKETS
+from observability.model_metrics import STAGE_BUCKETS
 
 SCRAPE_SECONDS = 5.0
 LONGEST_WINDOW = 60.0

@@ -14,7 +14,7 @@ OUTAGE_SECONDS = 10
 """``store_outage_seconds`` of the replicas here: so long tokens are believed without the store."""
 KILLS, DRAINS = 4, 3
 HOLDING = 0.5
-PATIENCE = 60
+PATIENCE = 120
 Act = Callable[[Fleet, Envoy], None]
 
 

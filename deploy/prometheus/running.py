@@ -20,7 +20,7 @@ import yaml
 
 HERE = Path(__file__).parent
 DISCOVERIES = ("dns_sd_configs", "file_sd_configs", "static_configs")
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 def moved(rules: Path, addresses: Mapping[str, Sequence[str]], interval: str) -> dict[str, Any]:
@@ -106,7 +106,10 @@ def running(folder: Path, port: int, config: Mapping[str, Any]) -> Iterator[Prom
         yield found
     finally:
         process.terminate()
-        process.wait(START_SECONDS)
+        try:
+            process.wait(START_SECONDS)
+        finally:
+            process.kill()
 
 
 def _until_ready(server: Prometheus, process: subprocess.Popen[bytes]) -> None:

@@ -32,7 +32,9 @@ groups:
       - {{record: "potoo:capacity:in_flight", expr: vector({capacity}), labels: {{model: {model}}}}}
       # where autoscaling keeps it: below C, since replicas take time to come
       - {{record: "potoo:capacity:target", expr: vector({target}), labels: {{model: {model}}}}}
-      # an image that waits longer than this says that there are too few replicas
+      # images asked for a second, for each replica: where autoscaling keeps them
+      - {{record: "potoo:capacity:demand", expr: vector({demand}), labels: {{model: {model}}}}}
+      # images that wait longer than this for minutes say that there are too few replicas
       - {{record: "potoo:objective:queue_wait_seconds", expr: vector({queue_wait})}}
       - {{record: "potoo:objective:p95_seconds", expr: vector({p95})}}
       - {{record: "potoo:objective:latency_share", expr: vector({latency_share})}}
@@ -67,12 +69,17 @@ class _InFlight(_Part):
     target: int = Field(ge=1)
 
 
-class _QueueWait(_Part):
-    threshold_seconds: float = Field(gt=0)
+class _Demand(_Part):
+    target_per_second: float = Field(gt=0)
 
 
 class _Triggers(_Part):
     in_flight: _InFlight
+    demand: _Demand
+
+
+class _QueueWait(_Part):
+    threshold_seconds: float = Field(gt=0)
 
 
 class _Alerts(_Part):
@@ -119,6 +126,7 @@ def rules(autoscaling: Autoscaling, objectives: Objectives) -> str:
         model=yaml.safe_dump(autoscaling.model).splitlines()[0],
         capacity=autoscaling.capacity.in_flight,
         target=autoscaling.triggers.in_flight.target,
+        demand=autoscaling.triggers.demand.target_per_second,
         queue_wait=autoscaling.alerts.queue_wait.threshold_seconds,
         p95=p95,
         latency_share=objectives.latency_share,

@@ -80,7 +80,7 @@ def serve(
             lines = [f"\nPotoo is ready:  {url}", f"  API docs:      {url}/docs"]
             if address:
                 lines.append(f"  gRPC:          {address}")
-            if welcome.token:
+            if welcome.password:  # whoever chose one needs no link, and may keep what is printed
                 lines += [
                     f"  sign in now:   {url}/#token={welcome.token}",
                     f"                 (this link works for {welcome.token_minutes} minutes)",

@@ -51,7 +51,7 @@ class Attempts:
         if not is_loaded:
             self._registry.mark(name, number, VersionState.LOADING)
         self._tried[name, number] = fingerprint
-        series, began = self._metrics.life(name), time.perf_counter()
+        series, began = self._metrics.models.life(name), time.perf_counter()
         try:
             model = await runner.run(partial(self._load_in, folder))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on

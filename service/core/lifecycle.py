@@ -281,12 +281,12 @@ class Lifecycle:
         )
 
     def _tell_state(self, name: str, number: int, state: VersionState | None) -> None:
-        series = self._metrics.life(name).state
+        series = self._metrics.models.life(name).state
         for each in VersionState:
             series(number, each).set(each is state)
 
     def _tell_ready(self, name: str, is_ready: bool) -> None:
-        self._metrics.life(name).ready.set(is_ready)
+        self._metrics.models.life(name).ready.set(is_ready)
 
 
 def _asked_for(policy: ServingPolicy, there: Collection[int]) -> set[int]:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from observability.metrics import ModelSeries
+from observability.logging import get_logger
+from observability.model_metrics import ModelSeries
 from observability.request import Measured
 from observability.span import Facts, Span
 from schemas.errors import InvalidRequest, ServiceError
@@ -207,12 +208,19 @@ class Model:
     async def canary(self, timeout: float) -> bool:
         """Whether the model still gives the answer it gave at warm-up, within ``timeout`` seconds.
 
-        It goes through the workers, so a stuck pool is noticed too.
+        It goes through the workers, so a stuck pool is noticed too. A change is told to the log.
         """
+        reason = "another answer than at warm-up"
         try:
             passed = await asyncio.wait_for(self._pool.run(self._checks.passes_canary), timeout)
         except TimeoutError:
-            passed = False
+            passed, reason = False, f"no answer within {timeout:g} s"
+        if passed != self.is_ready:
+            log = get_logger("models").bind(model=self.ref.name, version=self.ref.version)
+            if passed:
+                log.info("canary passes again")
+            else:
+                log.error("canary does not pass: not ready", reason=reason)
         self.set_ready(ready=passed)
         return passed
 

@@ -257,7 +257,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             ),
             pool,
             options.run.batch_policy,
-            metrics.model(manifest.name, manifest.version, manifest.sha256),
+            metrics.models.version(manifest.name, manifest.version, manifest.sha256),
         )
         model.warm_up()
     except (ManifestMismatch, ProviderMissing) as error:

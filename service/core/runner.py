@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from observability.metrics import ModelSeries
+from observability.model_metrics import ModelSeries
 from observability.request import items_of
 from observability.span import Span
 from schemas.errors import CallerError

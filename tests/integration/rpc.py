@@ -23,7 +23,7 @@ from tests.pictures import RED, plain
 from tests.server import LiveServer
 
 SCOPES = "classify infer models:read"
-PATIENCE = 30.0
+PATIENCE = 60.0
 METHODS = {
     method.name: (f"/{service.full_name}/{method.name}", method)
     for file in (pb.DESCRIPTOR, potoo_pb2.DESCRIPTOR, health_pb2.DESCRIPTOR)

@@ -18,7 +18,8 @@ from tests.integration.tensors import INFER, images, in_json
 from tests.integration.traced import Traced, traced
 from tests.server import serve
 
-SHORT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "0.2"}
+SHORT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+"""For which one who cannot be reached is tried."""
 
 
 def told(live: Traced) -> list[dict[str, Any]]:
@@ -37,7 +38,7 @@ def dropped(live: Traced, reason: str) -> float:
 def test_a_collector_that_refuses_is_one_line_and_another_once_it_does_not(
     tmp_path: Path, colours: Path
 ) -> None:
-    with traced(tmp_path, colours, **SHORT) as live:
+    with traced(tmp_path, colours) as live:
         live.collector.status = 404
         for number in range(5):
             assert live.classify(f"lost-{number}").status_code == 200
@@ -63,7 +64,7 @@ def test_nobody_there_to_take_them_is_said_and_requests_are_answered(
         assert wait_until(lambda: len(told(live)) == 1)
         assert told(live)[0]["reason"] == "ConnectionError"
         began = time.monotonic()
-    assert time.monotonic() - began < 20, "it stops all the same"
+    assert time.monotonic() - began < 40, "it stops all the same"
     assert live.server.process.returncode == -signal.SIGTERM
 
 
@@ -78,7 +79,7 @@ def test_a_collector_that_hangs_holds_up_neither_requests_nor_the_stop(
                 assert client.post(INFER, json=in_json(images(30))).status_code == 200
         assert dropped(live, "queue_full") > 1000
         live.server.process.terminate()
-        live.server.process.wait(25)
+        live.server.process.wait(60)
         assert live.server.process.returncode == -signal.SIGTERM
         (line,) = told(live)
         assert line["event"] == "spans were not sent"
@@ -121,7 +122,7 @@ def test_a_variable_that_does_not_do_fails_the_start_in_one_line(
         },
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1
@@ -158,7 +159,7 @@ def test_nothing_of_opentelemetry_is_loaded_while_it_is_off(tmp_path: Path, colo
         [sys.executable, "-c", OFF, str(colours), str(tmp_path)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={"POTOO_ADMIN_PASSWORD": "a password for tests", "PYTHONPATH": ":".join(sys.path)},
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.collector import Collector, Tree, collector
+from tests.integration.raw_http import PATIENCE
 from tests.pictures import plain
 from tests.server import LiveServer, serve
 
@@ -32,6 +33,7 @@ class Traced:
             f"{self.server.url}/v1/classify",
             content=plain(),
             headers={"content-type": "image/png", "x-request-id": request_id} | scope | headers,
+            timeout=PATIENCE,
         )
 
     def trace_of(self, request_id: str) -> Tree:

@@ -25,7 +25,7 @@ from schemas.pb import potoo_pb2
 from service.settings import LimitSettings
 from service.transport.http.uploads import BASE64_SHARE
 from tests.browser import ARGUMENTS, open_browser, photo, visit
-from tests.caddy import CADDYFILE, Caddy, adapted, caddy, programs
+from tests.caddy import CADDYFILE, LITTLE_PATIENCE, Caddy, adapted, caddy, programs
 from tests.integration.raw_http import PATIENCE, wait_until
 from tests.integration.rpc import SCOPES, files
 from tests.pictures import RED, plain
@@ -38,15 +38,18 @@ from tests.upstreams import echo_server
 def front(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, server: LiveServer
 ) -> Iterator[Caddy]:
-    """Caddy before a real server, with little patience: streams must stand that."""
+    """Caddy before a real server, with little patience: streams must stand that.
+
+    Not too little: a handshake has to be done within it, on a busy machine too.
+    """
     with caddy(
         tmp_path_factory.mktemp("caddy"),
         request.param,
         upstream="{}:{}".format(*server.address),
         grpc=server.grpc,
         POTOO_SITE="localhost, 127.0.0.1",
-        POTOO_HEADER_TIMEOUT="1s",
-        POTOO_IDLE_TIMEOUT="1s",
+        POTOO_HEADER_TIMEOUT=f"{LITTLE_PATIENCE}s",
+        POTOO_IDLE_TIMEOUT=f"{LITTLE_PATIENCE}s",
     ) as running:
         yield running
 
@@ -165,7 +168,7 @@ def test_a_grpc_stream_outlives_every_time_out(
 
     stream = rpc.stream("ModelStreamInfer", requests(), timeout=2 * PATIENCE)
     began = time.monotonic()
-    while time.monotonic() < began + 3:
+    while time.monotonic() < began + LITTLE_PATIENCE + 2:
         assert not next(stream).error_message
         assert server.process.poll() is None
         go_on.release()

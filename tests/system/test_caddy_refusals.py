@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.caddy import Caddy, caddy, check_problem, programs
+from tests.caddy import LITTLE_PATIENCE, Caddy, caddy, check_problem, programs
 from tests.integration.raw_http import PATIENCE, wait_until
 from tests.tls import drip
 from tests.upstreams import Recorder, recorder
@@ -80,8 +80,8 @@ def front(
         tmp_path_factory.mktemp("caddy"),
         request.param,
         upstream=behind.address,
-        POTOO_HEADER_TIMEOUT="1s",
-        POTOO_IDLE_TIMEOUT="1s",
+        POTOO_HEADER_TIMEOUT=f"{LITTLE_PATIENCE}s",
+        POTOO_IDLE_TIMEOUT=f"{LITTLE_PATIENCE}s",
         POTOO_MAX_BODY_BYTES="100000",
         POTOO_MAX_BATCH_BYTES="200000",
     ) as running:
@@ -202,7 +202,7 @@ def test_a_stream_of_events_outlives_every_time_out(front: Caddy, behind: Record
         behind.more.release()
         began = time.monotonic()
         for event in answer.iter_lines():
-            if time.monotonic() > began + 3:
+            if time.monotonic() > began + LITTLE_PATIENCE + 2:
                 break
             if event:
                 behind.more.release()

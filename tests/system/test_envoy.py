@@ -200,6 +200,29 @@ def test_models_cannot_be_changed_from_outside(
         assert client.get("/v1/models/colours").json()["name"] == "colours"
 
 
+@pytest.mark.parametrize(
+    "header", ["Upgrade: websocket\r\nConnection: Upgrade", "Accept: text/event-stream"]
+)
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/v1/models/colours/versions/1/unload", "/v1/models/colours/rollback"),
+        *("/v1/models/colours/rollback?a=:predict", "/v2/repository/models/colours/unload"),
+    ],
+)
+def test_who_asks_for_a_stream_cannot_change_models_either(
+    proxy: Envoy, bearer: dict[str, str], path: str, header: str
+) -> None:
+    lines = (f"POST {path} HTTP/1.1", "Host: localhost", "Content-Length: 0", header)
+    with proxy.edge.raw() as connection:
+        token = f"Authorization: {bearer['authorization']}"
+        connection.send("\r\n".join([*lines, token, "", ""]).encode())
+        answer = connection.answer()
+    assert answer.status == 404
+    told = json.loads(answer.body)
+    assert (told["error"] if "/v2" in path else told["detail"]) == "There is nothing here."
+
+
 def test_calls_that_change_models_or_describe_the_server_are_closed_to_grpc(rpc: Client) -> None:
     load = pb.RepositoryModelLoadRequest(model_name="colours").SerializeToString()
     info = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()

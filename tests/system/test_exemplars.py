@@ -46,7 +46,10 @@ def prometheus(folder: Path, live: Traced) -> Iterator[str]:
         yield f"http://{address}"
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        try:
+            process.wait(PATIENCE)
+        finally:
+            process.kill()
 
 
 def test_prometheus_keeps_what_a_graph_leads_to(tmp_path: Path, colours: Path) -> None:
@@ -57,12 +60,14 @@ def test_prometheus_keeps_what_a_graph_leads_to(tmp_path: Path, colours: Path) -
         def kept() -> list[Any]:
             query = {"query": ALL_HISTOGRAMS, "start": "0", "end": "99999999999"}
             try:
-                answer = httpx.get(f"{url}/api/v1/query_exemplars", params=query).json()
-            except httpx.TransportError:  # it is not up yet
+                answer = httpx.get(f"{url}/api/v1/query_exemplars", params=query)
+            except httpx.TransportError:
+                return []
+            if not answer.is_success:  # it listens before it is ready
                 return []
             return [
                 series["seriesLabels"]["__name__"]
-                for series in answer.get("data") or []
+                for series in answer.json().get("data") or []
                 for exemplar in series["exemplars"]
                 if exemplar["labels"] == {"trace_id": wanted}
             ]

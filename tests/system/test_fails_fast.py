@@ -16,7 +16,7 @@ import pytest
 from service.settings import describe_settings, load_settings
 from tests.server import PASSWORD
 
-PATIENCE = 60
+PATIENCE = 120
 SECRET = "hunter2"
 
 
@@ -209,6 +209,7 @@ WRONG = {
     "auth.rate_store": "memcached://cache",
     "inference.models": '{"birds": {"max_batch_size": -1}}',
     "inference.preferred_batch_sizes": "[0]",
+    "observability.service_name": "s" * 256,
 }
 
 

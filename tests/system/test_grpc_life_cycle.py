@@ -19,7 +19,10 @@ from cryptography import x509
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from observability.metrics import Metrics
 from schemas.pb import open_inference_pb2 as pb
+from service.settings import SettingsError, load_settings
+from service.transport.grpc.tls import credentials
 from tests.certificates import self_signed
 from tests.databases import free_port, postgres_folder, postgres_server
 from tests.integration.raw_http import wait_until
@@ -48,7 +51,7 @@ def stops_well(server: LiveServer) -> None:
 
 def stopped(server: LiveServer) -> None:
     """Waits for the end, which must be a good one."""
-    assert server.process.wait(40) in {0, 143, -15}
+    assert server.process.wait(60) in {0, 143, -15}
     assert "Traceback" not in server.events()
     assert all(line.startswith("{") for line in server.events().splitlines()), "only our own words"
 
@@ -83,7 +86,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path, colours: Path, live: Li
 
 def test_no_accepted_call_is_lost_at_the_end(live: LiveServer) -> None:
     counted: Counter[str] = Counter()
-    request = tensor(images(8))
+    request, counting = tensor(images(8)), threading.Lock()
 
     def ask_until_the_end() -> None:
         with connected(live) as client:
@@ -91,17 +94,19 @@ def test_no_accepted_call_is_lost_at_the_end(live: LiveServer) -> None:
                 try:
                     client.ask("ModelInfer", request)
                 except grpc.RpcError as error:
-                    counted[told_to_go(error)] += 1
+                    with counting:
+                        counted[told_to_go(error)] += 1
                     return
-                counted["OK"] += 1
-                if counted["OK"] == 200:
-                    live.process.terminate()
+                with counting:
+                    counted["OK"] += 1
+                    if counted["OK"] == 200:
+                        live.process.terminate()
 
     crowd = [threading.Thread(target=ask_until_the_end) for _ in range(8)]
     for thread in crowd:
         thread.start()
     for thread in crowd:
-        thread.join(30)
+        thread.join(120)
     stopped(live)
     assert set(counted) == {"OK", "UNAVAILABLE"}
     assert counted["UNAVAILABLE"] == 8
@@ -182,7 +187,7 @@ def test_who_watches_health_is_told_and_does_not_hold_up_the_end(live: LiveServe
                 next(call)
             assert refused(caught.value) == ("UNAVAILABLE", "not_ready")
         stopped(live)
-        assert time.monotonic() - began < 15, "far from the 25 seconds that are allowed"
+        assert time.monotonic() - began < 25, "it does not take all of the time that is allowed"
         over.set()
 
 
@@ -311,10 +316,24 @@ def test_tls_with_a_certificate_that_is_renewed_while_it_runs(
         assert answers(server, second)
         assert not answers(server, first)
         assert expiry_shown(server) == expiry(second)
-        (tmp_path / "cert.pem").write_text("nothing")
-        assert answers(server, second), "it goes on with the pair that holds"
-        assert "certificate not renewed" in server.events()
+        for unfit in ("nothing", understood_by_openssl_alone(second)):
+            (tmp_path / "cert.pem").write_text(unfit)
+            assert answers(server, second), "it goes on with the pair that holds"
+        assert server.events().count("certificate not renewed") == 2
         stops_well(server)
+
+
+def understood_by_openssl_alone(certificate: bytes) -> str:
+    return certificate.decode().replace(" CERTIFICATE", " TRUSTED CERTIFICATE")
+
+
+def test_a_certificate_whose_end_nobody_can_tell_is_refused(tmp_path: Path) -> None:
+    made = self_signed(tmp_path, "any")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.write_text(understood_by_openssl_alone(made))
+    settings = load_settings(grpc_port=0, grpc_tls_cert=certificate, grpc_tls_key=key)
+    with pytest.raises(SettingsError, match="grpc_tls_cert, grpc_tls_key: they are no"):
+        credentials(settings, Metrics())
 
 
 @pytest.mark.parametrize("missing", ["cert.pem", "key.pem"])

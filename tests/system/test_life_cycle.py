@@ -56,7 +56,7 @@ def test_the_first_start_makes_an_account_and_shows_its_password_once(
     with serve(tmp_path, models=colours, POTOO_ADMIN_PASSWORD=NOT_SET) as first:
         welcome = first.banner
         password = re.search(r"password: +(\S+)", welcome)
-        link = re.search(r"(http://\S+)/#token=(\S+)", welcome)
+        link = re.search(r"sign in now: +(http://\S+)/#token=([\w-]+\.[\w-]+\.[\w-]+)\n", welcome)
         assert password
         assert link
         form = {"grant_type": "password", "username": "admin", "password": password[1]}
@@ -70,6 +70,16 @@ def test_the_first_start_makes_an_account_and_shows_its_password_once(
         assert httpx.get(f"{second.url}/v1/models", headers=bearer).status_code == 200
         assert httpx.post(f"{second.url}/v1/auth/token", data=form).status_code == 200
         shown = all_output(second)
+        assert "password" not in shown
+        assert "token" not in shown
+
+
+def test_a_password_that_was_chosen_is_answered_with_no_secret_at_all(
+    tmp_path: Path, colours: Path
+) -> None:
+    with serve(tmp_path, models=colours) as server:
+        shown = all_output(server)
+        assert "ready" in shown
         assert "password" not in shown
         assert "token" not in shown
 

@@ -38,7 +38,7 @@ def port(folder: Path) -> Iterator[int]:
         yield port
     finally:
         process.kill()
-        process.wait(30)
+        process.wait(60)
 
 
 def is_healthy(port: int) -> bool:

@@ -37,6 +37,8 @@ ELSEWHERE = {
     ("capacity", "Sent again by Envoy", "left out"),
 }
 """Questions about what does not run here: Envoy, and a public name."""
+OF_A_SLOW_MACHINE = {"PotooLatencyBurnsFast", "PotooSaturated"}
+"""Alerts that may be right while much else runs beside the tests."""
 
 
 class Question(NamedTuple):
@@ -113,7 +115,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
             Callers(b, trusted).all_the_time(),
         ):
             until(lambda: len(prometheus.value('up{job="potoo"} == 1')) == 2)
-            write_model(models, version=2)  # a swap
+            publish(models, 2)  # a swap
             yield Scene(prometheus, (a, b), models)
 
 
@@ -123,6 +125,14 @@ def until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline, condition
         time.sleep(0.2)
+
+
+def publish(models: Path, version: int, content: bytes | None = None) -> Path:
+    """Adds a version, with other ``content`` maybe; at once, so that nobody sees a part of it."""
+    made = write_model(models.parent / "spare", version=version)
+    if content is not None:
+        (made / "model.onnx").write_bytes(content)
+    return made.rename(models / "colours" / str(version))
 
 
 def firing(prometheus: Prometheus) -> dict[str, Any]:
@@ -161,15 +171,26 @@ def test_what_is_about_envoy_and_a_public_name_has_no_data_here_and_nothing_else
 
 def test_the_variables_of_the_dashboards_have_values(scene: Scene) -> None:
     document = json.loads((ROOT / "deploy/grafana/json/overview.json").read_text())
-    found = {}
-    for variable in document["templating"]["list"]:
-        if variable["type"] == "query":
-            asked = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
-            assert asked
-            series = scene.prometheus.value(with_all_chosen(asked[1], RATE_INTERVAL))
-            found[variable["name"]] = {one["metric"][asked[2]] for one in series}
+    asked = {
+        variable["name"]: re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+        for variable in document["templating"]["list"]
+        if variable["type"] == "query"
+    }
     ports = {f"{host}:{port}" for host, port in (server.address for server in scene.servers)}
-    assert found == {"job": {"potoo"}, "instance": ports, "model": {"colours"}}
+    wanted = {"job": {"potoo"}, "instance": ports, "model": {"colours"}}
+    found = dict[str, set[str]]()
+
+    def all_are_found() -> bool:
+        for name, question in asked.items():
+            assert question
+            series = scene.prometheus.value(with_all_chosen(question[1], RATE_INTERVAL))
+            found[name] = {one["metric"][question[2]] for one in series}
+        return found == wanted
+
+    try:
+        until(all_are_found)  # one look may be that after a late scrape
+    finally:
+        assert found == wanted
 
 
 def test_every_rule_is_evaluated_without_a_fault(scene: Scene) -> None:
@@ -196,9 +217,8 @@ def test_queries_of_the_runbooks_can_be_asked(scene: Scene) -> None:
 def test_a_broken_version_fires_an_alert_that_names_the_model(scene: Scene) -> None:
     # Healthy servers fire the one alert that always fires, however many faults callers make.
     until(lambda: "Watchdog" in firing(scene.prometheus))
-    assert set(firing(scene.prometheus)) == {"Watchdog"}
-    folder = write_model(scene.models, version=3)
-    (folder / "model.onnx").write_bytes(b"no model")
+    assert set(firing(scene.prometheus)) - OF_A_SLOW_MACHINE == {"Watchdog"}
+    folder = publish(scene.models, 3, b"no model")
     until(lambda: "PotooModelLoadFailed" in firing(scene.prometheus))
     alert = firing(scene.prometheus)["PotooModelLoadFailed"]
     assert alert["labels"]["model"] == "colours"
@@ -207,14 +227,23 @@ def test_a_broken_version_fires_an_alert_that_names_the_model(scene: Scene) -> N
 
 
 def test_all_is_scraped_and_prometheus_has_no_complaints(scene: Scene) -> None:
-    targets = scene.prometheus.get("targets")["activeTargets"]
-    assert {(one["labels"]["job"], one["health"]) for one in targets} == {
-        ("potoo", "up"),
-        ("prometheus", "up"),
-    }
-    assert [one["lastError"] for one in targets] == ["", "", ""]
+    well = [("potoo", "up", ""), ("potoo", "up", ""), ("prometheus", "up", "")]
+    found = list[tuple[str, str, str]]()
+
+    def all_are_well() -> bool:
+        targets = scene.prometheus.get("targets")["activeTargets"]
+        found[:] = sorted(
+            (one["labels"]["job"], one["health"], one["lastError"]) for one in targets
+        )
+        return found == well
+
+    try:
+        until(all_are_well)  # one look may be that after a late scrape
+    finally:
+        assert found == well
     for kind in ("out_of_order", "duplicate_timestamp", "out_of_bounds"):
-        (seen,) = scene.prometheus.value(f"prometheus_target_scrapes_sample_{kind}_total")
+        ever = f"max_over_time(prometheus_target_scrapes_sample_{kind}_total[1h])"
+        (seen,) = scene.prometheus.value(ever)
         assert seen["value"][1] == "0"
     assert "level=error" not in scene.prometheus.log.read_text()
     assert "level=warn" not in scene.prometheus.log.read_text()

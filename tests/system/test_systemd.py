@@ -42,6 +42,14 @@ def test_systemd_is_told_once_requests_are_answered(
             assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
+def test_where_nobody_listens_any_more_it_starts_all_the_same(
+    tmp_path: Path, colours: Path
+) -> None:
+    with serve(tmp_path, models=colours, NOTIFY_SOCKET=str(tmp_path / "gone")) as server:
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert "systemd was not told" in server.events()
+
+
 # The units
 
 

@@ -11,6 +11,7 @@ import grpc
 import httpx
 
 from schemas.pb import potoo_pb2
+from tests.integration.raw_http import PATIENCE
 from tests.integration.rpc import SCOPES, Client, tensor
 from tests.integration.tensors import images
 from tests.oauth_client import App
@@ -64,7 +65,8 @@ class Callers:
         with self.server.client("models:read") as client:
             assert client.post("/v1/classify", files=files).status_code == 403
         for headers in ({}, {"authorization": "Bearer forged"}):
-            refused = httpx.post(f"{self.server.url}/v1/classify", files=files, headers=headers)
+            url = f"{self.server.url}/v1/classify"
+            refused = httpx.post(url, files=files, headers=headers, timeout=PATIENCE)
             assert refused.status_code == 401
 
     def _sign_ins(self) -> None:

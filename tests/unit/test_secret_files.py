@@ -62,6 +62,15 @@ def test_kubernetes_links_are_followed(folder: Path) -> None:
     assert password.get_secret_value() == SECRET
 
 
+def test_a_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+    """It would be passed over in silence."""
+    (tmp_path / "elsewhere").write_text(SECRET)
+    (folder / "potoo_admin_password").symlink_to(tmp_path / "elsewhere")
+    (folder / "keys.pem").symlink_to(tmp_path / "elsewhere")  # which is none of ours
+    file = folder / "potoo_admin_password"
+    assert refused() == f"the secret {file} is a link out of its folder: put the file itself there"
+
+
 def test_an_empty_file_is_a_secret_that_is_not_set(folder: Path) -> None:
     (folder / "potoo_admin_password").write_text("\n")
     assert not load_settings().admin_password

@@ -2,49 +2,27 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.certificates import self_signed
 from tests.tls import EVERYTHING, GOOD, OLD, Edge, is_modern
 
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A key and a certificate of its own making for localhost."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("probe") / "both.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
+    folder = tmp_path_factory.mktemp("probe")
+    certificate = self_signed(folder, "localhost")
+    file = folder / "both.pem"
+    file.write_bytes((folder / "key.pem").read_bytes() + certificate)
     return file
 
 
@@ -72,9 +50,11 @@ def listening(pem: Path, lowest: ssl.TLSVersion, ciphers: str) -> Iterator[Edge]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=accept)
         thread.start()
-        yield Edge(listener.getsockname(), pem)
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        try:
+            yield Edge(listener.getsockname(), pem)
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
 
 
 def test_old_protocols_and_weak_ciphers_are_found(pem: Path) -> None:

@@ -70,7 +70,8 @@ _TRIGGERS = Row(
     (
         Panel(
             "In flight and queued, each replica",
-            "The primary signal. C is what one replica was measured to hold within the objective.",
+            "What scaling looks at first. C is what one replica was measured to hold within the"
+            " objective.",
             (
                 Query(
                     f"sum by (model, instance) (potoo_queue_depth{{{MODEL}}})",
@@ -87,8 +88,29 @@ _TRIGGERS = Row(
             alerts=("PotooSaturated",),
         ),
         Panel(
+            "Asked for, each replica",
+            "Images answered or refused for capacity, shared among the replicas that are ready. It"
+            " knows the whole size of a burst, most of which is refused.",
+            (
+                Query(
+                    f"(sum(rate(potoo_predictions_total{{{MODEL}}}[1m])) + sum(rate("
+                    f'potoo_rejections_total{{{INSTANCE},reason=~"queue_full|would_be_late"}}[1m])))'
+                    f" / count(count by (instance) (potoo_model_ready{{{MODEL}}} == 1))",
+                    "asked for",
+                ),
+                Query(
+                    'max(potoo:capacity:demand{model=~"$model"})',
+                    "target: 70 % of what it does at C",
+                    is_limit=True,
+                ),
+            ),
+            Unit.PER_SECOND,
+            width=12,
+            alerts=("PotooSaturated",),
+        ),
+        Panel(
             "Wait in the queue, p95",
-            "Over a minute; a quarter of the objective is too long.",
+            "Over a minute. No trigger, for it does not fall in proportion to replicas: it alerts.",
             (
                 Query(
                     f"instance_model:potoo_queue_wait_p95:rate1m{{{MODEL}}}",
@@ -101,7 +123,7 @@ _TRIGGERS = Row(
                 ),
             ),
             Unit.SECONDS,
-            width=12,
+            width=8,
             alerts=("PotooQueueTooLong",),
         ),
         Panel(
@@ -113,7 +135,7 @@ _TRIGGERS = Row(
                     "{{model}} at {{instance}}",
                 ),
             ),
-            width=12,
+            width=8,
             lines_at=(1,),
             alerts=("PotooQueueTooLong",),
         ),
@@ -128,7 +150,7 @@ _TRIGGERS = Row(
                 ),
             ),
             Unit.PER_SECOND,
-            width=12,
+            width=8,
             stacked=True,
             alerts=("PotooRejectsForCapacity",),
         ),

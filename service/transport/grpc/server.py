@@ -37,7 +37,8 @@ MIN_PING_MS = 20_000
 LONGEST_MS = 2**31 - 1
 """That gRPC can count."""
 LINGER_SECONDS = 0.5
-"""Before connections are closed at a stop; callers who are refused in that time go elsewhere."""
+"""After the last answer, before connections are closed at a stop; callers who are refused in that
+time go elsewhere."""
 
 
 @asynccontextmanager
@@ -158,6 +159,6 @@ async def _drain(
     parts.health.stop()
     with suppress(TimeoutError):
         async with asyncio.timeout(grace):
-            await asyncio.sleep(LINGER_SECONDS)
             await parts.gate.idle()
+            await asyncio.sleep(LINGER_SECONDS)
     await parts.server.stop(max(0.0, until - time.monotonic()))

@@ -55,7 +55,10 @@ class _Pair:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
         chain = self._certificate.read_bytes()
         # The earliest of the chain: clients refuse it all once one has expired.
-        ends = [one.not_valid_after_utc for one in x509.load_pem_x509_certificates(chain)]
+        try:
+            ends = [one.not_valid_after_utc for one in x509.load_pem_x509_certificates(chain)]
+        except ValueError as error:  # OpenSSL takes more than the standards allow
+            raise ssl.SSLError(str(error)) from error
         self._expiry.set(min(ends).timestamp())
         return grpc.ssl_server_certificate_configuration([(self._key.read_bytes(), chain)])
 

@@ -15,6 +15,8 @@ from observability.logging import get_logger
 
 GRACE_SECONDS = 3.0
 """To close the store and the models, once the time to drain is over."""
+LOG_SECONDS = 1.0
+"""To say so."""
 TOGETHER_SECONDS = 0.25
 """Signals so close together are one: ``timeout`` and some shells send to the process and again to
 its group."""
@@ -49,7 +51,11 @@ class LastResort(threading.Thread):
         """Waits for the first signal, and then for what is needed first."""
         self._told.wait()
         is_told = self._told_again.wait(self._grace)
-        log_end("a second signal" if is_told else "the time to drain is over")
+        reason = "a second signal" if is_told else "the time to drain is over"
+        # What hangs may be whoever writes the log, with its lock: nobody reads it any more.
+        saying = threading.Thread(target=log_end, args=(reason,), daemon=True)
+        saying.start()
+        saying.join(LOG_SECONDS)
         os._exit(self._status)
 
 

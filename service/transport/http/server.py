@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -68,6 +69,7 @@ class Server(uvicorn.Server):
         if self._supervisor is not None and os.getppid() != self._supervisor:
             if not self.should_exit:
                 get_logger("server").error("the supervisor is gone")
+                self._last_resort.tell(signal.SIGTERM)  # nobody is left to end one that hangs
             self.should_exit = True  # else this worker would keep the port for ever
         return await super().on_tick(counter)
 

@@ -43,16 +43,30 @@ class Worker(Process):
         self, place: int, config: uvicorn.Config, settings: Settings, listener: socket.socket
     ) -> None:
         self.place, self._settings, self._supervisor = place, settings, os.getpid()
+        self._is_asked = False
         super().__init__(config, [listener])
 
-    @property
-    def server(self) -> Server:
-        """Made where it serves: in the process."""
-        if self._server is None:
-            configure_logging(self._settings.observability)
-            count_as(self.place)
-            self._server = Server(self.config, self._settings, supervisor=self._supervisor)
-        return self._server  # type: ignore[return-value]
+    def target(self, sockets: list[socket.socket] | None = None) -> None:
+        """What the process does."""
+        configure_logging(self._settings.observability)
+        count_as(self.place)
+        # Before there is a thread that answers for it: that one would make another.
+        self._server = Server(self.config, self._settings, supervisor=self._supervisor)
+        super().target(sockets)
+
+    def has_started(self) -> bool:
+        """Whether it serves. Asks and does not wait: nobody answers before all is imported."""
+        try:
+            if not self._is_asked:
+                self.parent_conn.send(b"ping")
+                self._is_asked = True
+            if not self.parent_conn.poll():
+                return False
+            self._is_asked = False
+            started: bool = self.parent_conn.recv()
+        except (OSError, EOFError):  # it has ended
+            return False
+        return started
 
     @property
     def has_ended(self) -> bool:
@@ -126,10 +140,13 @@ class Supervisor:
                 self._metrics.count_restart()
 
     def _look_after(self, place: _Place, worker: Worker) -> None:
-        patience = self._config.timeout_worker_healthcheck
-        if not worker.is_alive(patience):
+        if place.ready_since is not None:
+            is_alive = worker.is_alive(self._config.timeout_worker_healthcheck)
+        else:  # a small machine may take long, and is given the time
+            is_alive = not worker.has_ended
+        if not is_alive:
             self._bury(place, worker)
-        elif place.ready_since is None and worker.is_ready():
+        elif place.ready_since is None and worker.has_started():
             place.ready_since = time.monotonic()
             if self._on_ready:
                 self._on_ready()
@@ -171,9 +188,9 @@ class Supervisor:
         while not all(worker.has_ended for worker in workers):
             is_told_again = len(self._signals) > 1
             if is_told_again or time.monotonic() > ends_at:
-                log_end("a second signal" if is_told_again else "the time to drain is over")
                 for worker in workers:
                     worker.kill()
+                log_end("a second signal" if is_told_again else "the time to drain is over")
                 return exit_status(self._signals[0] if self._signals else signal.SIGTERM)
             time.sleep(TICK_SECONDS)
         return 1 if self._has_failed else 0

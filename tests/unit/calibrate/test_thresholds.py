@@ -62,7 +62,7 @@ def test_a_tiny_machine_still_has_a_target() -> None:
 
 def test_every_query_names_metrics_that_there_are() -> None:
     metrics = Metrics()
-    metrics.model("everyday", 3, "0")
+    metrics.models.version("everyday", 3, "0")
     metrics.http("/v1/classify")
     text, _ = metrics.exposition("")
     names = {line.split("{")[0].split(" ")[0] for line in text.decode().splitlines()}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from observability.metrics import Metrics
 from schemas.classify import Classification
@@ -107,7 +108,7 @@ def make(
         engine,
         pool,
         policy or BatchPolicy(),
-        metrics.model(manifest.name, manifest.version, manifest.sha256),
+        metrics.models.version(manifest.name, manifest.version, manifest.sha256),
     )
     model.warm_up()
     return model
@@ -249,10 +250,15 @@ async def test_the_canary_passes_while_the_answer_is_the_same(model: Model) -> N
 async def test_the_canary_fails_on_another_answer_and_recovers(
     model: Model, engine: FakeEngine, member: str, spoilt: float, sound: float
 ) -> None:
-    for value, passes in ((sound, True), (spoilt, False), (sound, True)):
-        setattr(engine, member, value)
-        assert await model.canary(10) is passes
-        assert model.is_ready is passes
+    with capture_logs() as log:
+        for value, passes in ((sound, True), (spoilt, False), (spoilt, False), (sound, True)):
+            setattr(engine, member, value)
+            assert await model.canary(10) is passes
+            assert model.is_ready is passes
+    assert [(entry["event"], entry["model"]) for entry in log] == [
+        ("canary does not pass: not ready", "colours"),
+        ("canary passes again", "colours"),
+    ]
 
 
 async def test_the_canary_notices_a_stuck_pool(model: Model, engine: FakeEngine) -> None:

@@ -49,6 +49,7 @@ def test_dockers_own_tool_is_asked_for_the_digest_of_all_platforms(
     [
         ("echo 'ERROR: no such host' >&2; exit 1", "ERROR: no such host"),
         ("echo nonsense", "nonsense"),
+        ("echo \"Run 'docker --help' for more\" >&2; exit 1", "this Docker has no buildx"),
         ("true", "no answer"),
     ],
 )

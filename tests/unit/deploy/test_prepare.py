@@ -10,6 +10,7 @@ import pytest
 
 from deploy.prepare import main
 from service.settings import load_settings
+from tests.repository import ROOT
 
 
 def prepare(folder: Path, *arguments: str) -> None:
@@ -67,6 +68,14 @@ def test_a_small_box_is_not_watched_and_has_lower_limits(tmp_path: Path) -> None
     assert found["POTOO_TLS"] == "me@example.org"
 
 
+def test_those_who_call_an_address_are_shown_its_certificate(tmp_path: Path) -> None:
+    # They name no host, and in a container Caddy does not know the machine's address.
+    main(["--site", "192.168.1.20", "--folder", str(tmp_path)])
+    assert chosen(tmp_path)["POTOO_DEFAULT_SNI"] == "192.168.1.20"
+    handed_on = "POTOO_DEFAULT_SNI: ${POTOO_DEFAULT_SNI:-localhost}"
+    assert handed_on in (ROOT / "deploy" / "compose.yaml").read_text()
+
+
 def test_a_box_may_have_stores(tmp_path: Path) -> None:
     prepare(tmp_path, "--stores")
     assert chosen(tmp_path)["COMPOSE_PROFILES"] == "box,stores,watch"
@@ -121,6 +130,7 @@ def test_stores_that_come_later_are_added_and_again_kept(tmp_path: Path) -> None
         ["--site", "cam.example.org:443"],
         ["--site", "$(reboot)"],
         ["--replicas", "0"],
+        ["--replicas", "two"],
         ["--email", "me"],
         ["--small", "--stores"],
         ["--small", "--replicas", "2"],
@@ -132,5 +142,7 @@ def test_what_does_not_fit_is_refused_and_nothing_written(
     with pytest.raises(SystemExit) as ended:
         prepare(tmp_path, *arguments)
     assert ended.value.code == 2
-    assert "error: " in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "error: " in told
+    assert "invalid" not in told, "argparse's words, not ours"
     assert not any(tmp_path.iterdir())

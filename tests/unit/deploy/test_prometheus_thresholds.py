@@ -43,6 +43,7 @@ def test_the_measured_capacity_and_the_promises_become_series(tmp_path: Path) ->
     found = records(tmp_path, measured())
     assert found["potoo:capacity:in_flight"]["expr"] == "vector(20)"
     assert found["potoo:capacity:target"]["expr"] == "vector(14)"
+    assert found["potoo:capacity:demand"]["expr"] == "vector(70.0)"
     assert found["potoo:capacity:target"]["labels"] == {"model": "birds"}
     assert found["potoo:objective:p95_seconds"]["expr"] == "vector(0.3)"
     assert found["potoo:objective:queue_wait_seconds"]["expr"] == "vector(0.075)"

@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from observability.metrics import (
     GRPC_FAULTS,
     REJECTIONS,
-    STAGES,
     Metrics,
     bounded_method,
 )
+from observability.model_metrics import STAGES
 from observability.worker_metrics import MULTIPROCESS_FOLDER
 from schemas.errors import ErrorCode
 
@@ -49,9 +49,9 @@ def metrics() -> Metrics:
     made.build_info.labels("1.2.3").set(1)
     made.http("/v1/classify").requests("POST", 200).inc()
     made.grpc("potoo.v1.ModelService/Predict").requests("OK").inc()
-    made.model("colours", 1, "ab" * 32).predictions("http").inc()
-    made.life("colours").ready.set(1)
-    made.life("colours").state(1, "READY").set(1)
+    made.models.version("colours", 1, "ab" * 32).predictions("http").inc()
+    made.models.life("colours").ready.set(1)
+    made.models.life("colours").state(1, "READY").set(1)
     made.token_requests.labels("password", "issued").inc()
     made.audit_events.labels("sign_in").inc()
     made.issuer_up.labels("corp").set(1)

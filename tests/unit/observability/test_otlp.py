@@ -14,9 +14,11 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from observability.conventions import describe_http, describe_rpc
 from observability.logging import configure_logging
 from observability.metrics import Metrics
-from observability.otlp import QUIET_SECONDS, OtlpSender, Watched
+from observability.otlp import FLUSH_SECONDS, QUIET_SECONDS, OtlpSender, Watched
 from observability.settings import ObservabilitySettings
 from observability.span import Trace
+from service.transport.grpc.server import LINGER_SECONDS
+from service.transport.http.last_resort import GRACE_SECONDS
 from tests.collector import Collector, collector
 
 
@@ -107,6 +109,11 @@ def test_opentelemetrys_own_variables_go_before_ours(monkeypatch: pytest.MonkeyP
     assert resource["service.name"] == "of-the-environment"
     assert resource["service.namespace"] == "birds"
     assert resource["service.version"] == "1.2.3"
+
+
+def test_a_collector_that_is_away_does_not_use_up_the_grace_of_a_stop() -> None:
+    """Else every stop that drained for as long as it may would end by force."""
+    assert LINGER_SECONDS + FLUSH_SECONDS <= GRACE_SECONDS - 1
 
 
 def test_an_rpcs_own_faults_are_errors() -> None:

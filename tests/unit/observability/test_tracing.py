@@ -14,6 +14,7 @@ from observability.request import Measured, current, enter, items_of, leave, not
 from observability.settings import ObservabilitySettings
 from observability.span import MAX_BRANCHES, Trace
 from observability.tracing import Parent, Tracing, follow_caller
+from schemas.errors import InvalidRequest
 
 PARENT = Parent(7, 8, is_sampled=True)
 
@@ -173,8 +174,8 @@ def a_trace() -> Trace:
 
 
 def test_a_block_is_measured_with_the_code_of_its_error_and_never_its_words() -> None:
-    class Refused(Exception):
-        code = "refused"
+    class TheirsWithCode(Exception):
+        code = None  # as SQLAlchemy's have it
 
     trace = a_trace()
 
@@ -182,12 +183,12 @@ def test_a_block_is_measured_with_the_code_of_its_error_and_never_its_words() ->
         with within(trace), Measured("a", {"n": 1}):
             raise error
 
-    for error in (Refused("secret"), ZeroDivisionError("secret")):
+    for error in (InvalidRequest("secret"), TheirsWithCode("secret")):
         with pytest.raises(type(error)):
             fails(error)
     first, second = trace.children
-    assert (first.name, first.facts, first.error) == ("a", {"n": 1}, "refused")
-    assert second.error == "ZeroDivisionError"
+    assert (first.name, first.facts, first.error) == ("a", {"n": 1}, "invalid_request")
+    assert second.error == "TheirsWithCode"
     assert all(span.ended and span.ended >= span.began for span in trace.children)
 
 

@@ -1,0 +1,142 @@
+"""The Prometheus metrics of models: each once, as in ``metrics``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+STAGE_BUCKETS = (
+    *(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125),
+    *(0.25, 0.5, 1.0, 2.5, 10.0),
+)
+LOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
+PROTOCOLS = ("http", "v2", "grpc", "kserve_v1", "tf_serving", "torchserve", "predict")
+"""By which models are asked: ``/v1``, the Open Inference Protocol over HTTP, gRPC, drop-ins."""
+
+
+class ModelSeries(NamedTuple):
+    """The series of one model."""
+
+    stages: dict[str, Histogram]
+    batch_size: Histogram
+    queue_depth: Gauge
+    info: Gauge
+    predictions: Callable[[str], Counter]
+    abstentions: Counter
+    reject: Callable[[str], None]
+
+
+class LifeSeries(NamedTuple):
+    """The series of one model's life cycle, whatever its versions."""
+
+    ready: Gauge
+    load_duration: Histogram
+    load_failures: Counter
+    state: Callable[[int, str], Gauge]
+
+
+class ModelMetrics:
+    """The metrics of all models of one process."""
+
+    def __init__(self, registry: CollectorRegistry, reject: Callable[[str], None]) -> None:
+        """``reject`` counts work that is refused, whatever refuses it."""
+        self._reject = reject
+        self._stage = Histogram(
+            "potoo_stage_duration_seconds",
+            "Time of one image in one stage.",
+            ["model", "stage"],
+            buckets=STAGE_BUCKETS,
+            registry=registry,
+        )
+        self._batch_size = Histogram(
+            "potoo_batch_size",
+            "Images run together.",
+            ["model"],
+            buckets=(1, 2, 4, 8, 16, 32, 64),
+            registry=registry,
+        )
+        self._queue_depth = Gauge(
+            "potoo_queue_depth",
+            "Images accepted and not yet answered.",
+            ["model"],
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._ready = Gauge(
+            "potoo_model_ready",
+            "1 while the version that answers by default is warm and its canary passes.",
+            ["model"],
+            multiprocess_mode="livemin",
+            registry=registry,
+        )
+        self._info = Gauge(
+            "potoo_model_info",
+            "1 for every model loaded.",
+            ["model", "version", "sha256"],
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._version_state = Gauge(
+            "potoo_model_version_state",
+            "1 for the state that a version is in.",
+            ["model", "version", "state"],
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._load_duration = Histogram(
+            "potoo_model_load_duration_seconds",
+            "To load, check and warm up one version.",
+            ["model"],
+            buckets=LOAD_BUCKETS,
+            registry=registry,
+        )
+        self._load_failures = Counter(
+            "potoo_model_load_failures",
+            "Versions that could not be loaded or failed a check.",
+            ["model"],
+            registry=registry,
+        )
+        self._predictions = Counter(
+            "potoo_predictions",
+            "Images classified, and items of tensors run.",
+            ["model", "protocol"],
+            registry=registry,
+        )
+        self._abstentions = Counter(
+            "potoo_abstentions",
+            "Images whose best score was below the threshold.",
+            ["model"],
+            registry=registry,
+        )
+
+    def version(self, name: str, version: int, sha256: str) -> ModelSeries:
+        """The series of a version that is served; ``info`` is set once it is loaded."""
+
+        @functools.cache
+        def predictions(protocol: str) -> Counter:
+            return self._predictions.labels(name, protocol)
+
+        for protocol in PROTOCOLS:
+            predictions(protocol)
+        return ModelSeries(
+            {stage: self._stage.labels(name, stage) for stage in STAGES},
+            self._batch_size.labels(name),
+            self._queue_depth.labels(name),
+            self._info.labels(name, str(version), sha256),
+            predictions,
+            self._abstentions.labels(name),
+            self._reject,
+        )
+
+    def life(self, name: str) -> LifeSeries:
+        """The series of a model's life cycle."""
+        return LifeSeries(
+            self._ready.labels(name),
+            self._load_duration.labels(name),
+            self._load_failures.labels(name),
+            lambda version, state: self._version_state.labels(name, str(version), state),
+        )
