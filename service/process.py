@@ -55,9 +55,7 @@ def tell_systemd(state: str) -> None:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
             notices.sendto(state.encode(), address)
-    except (
-        OSError
-    ) as error:  # a shell that is a service's child has the variable, and nobody listens
+    except OSError as error:  # it was left over from somebody else's service
         get_logger("server").warning("systemd was not told", reason=error.strerror)
 
 

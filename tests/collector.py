@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
+
+from tests.stand_in import stand_in
 
 PATIENCE = 60.0
 Value = str | int | float | bool
@@ -121,20 +123,9 @@ def collector() -> Iterator[Collector]:
         def do_POST(self) -> None:
             made.take(self)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        made.url = f"http://127.0.0.1:{server.server_address[1]}"
-        try:
-            yield made
-        finally:
-            made.goes_on.set()
-            server.shutdown()
-            thread.join()
+    with stand_in(Handler, at_end=made.goes_on.set, leaves_callers=True) as (host, port):
+        made.url = f"http://{host}:{port}"
+        yield made
 
 
 def _spans(body: bytes) -> list[Span]:

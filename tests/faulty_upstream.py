@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Literal
+
+from tests.stand_in import stand_in
 
 Mood = Literal["answer", "drop", "garbage", "silent", "busy", "limited"]
 REFUSAL = b'{"code":"overloaded"}'
@@ -65,23 +67,5 @@ def faulty_upstream() -> Iterator[Faulty]:
         def do_POST(self) -> None:
             upstream.treat(self)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            """Whoever asked has given up: that is what the tests want."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    upstream.address = "127.0.0.1", server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with stand_in(Handler, at_end=upstream.over.set, leaves_callers=True) as upstream.address:
         yield upstream
-    finally:
-        upstream.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.stand_in import stand_in
 
 
 class FileServer:
@@ -69,15 +70,6 @@ def file_server(content: bytes) -> Iterator[FileServer]:
         def do_GET(self) -> None:
             files.answer(self)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        files.url = f"http://127.0.0.1:{server.server_address[1]}"
-        try:
-            yield files
-        finally:
-            server.shutdown()
-            thread.join()
+    with stand_in(Handler) as (host, port):
+        files.url = f"http://{host}:{port}"
+        yield files

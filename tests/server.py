@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 
 READY = re.compile(r"Potoo is ready: +(http://\S+)")
 GRPC = re.compile(r"gRPC: +(\S+)")
@@ -72,6 +74,23 @@ class LiveServer:
         """An HTTP client that is signed in."""
         headers = {"authorization": f"Bearer {self.token(scope)}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
+
+    def listens(self) -> bool:
+        """Whether new connections are taken."""
+        try:
+            socket.create_connection(self.address, START_SECONDS).close()
+        except ConnectionError:
+            return False
+        return True
+
+    def workers(self) -> set[int]:
+        """The worker processes that are alive."""
+        alive = set()
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # a zombie is one too
+                if "spawn_main" in " ".join(child.cmdline()):
+                    alive.add(child.pid)
+        return alive
 
     def events(self) -> str:
         """What the server logged so far, in whole lines: one may just be under way."""

@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import NoReturn
 
 from websockets.sync.server import ServerConnection, serve
+
+from tests.stand_in import stand_in
 
 EVENT = b"data: %d\n\n"
 
@@ -97,20 +99,9 @@ def recorder() -> Iterator[Recorder]:
                 return lambda: recording.answer(self)
             raise AttributeError(name)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    recording.address = f"127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with stand_in(Handler, at_end=recording.waited.set) as (host, port):
+        recording.address = f"{host}:{port}"
         yield recording
-    finally:
-        recording.waited.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ number stands in two places.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import yaml
 from prometheus_client.utils import floatToGoString
 from pydantic import BaseModel, ConfigDict, Field
 
+from deploy.thresholds.document import BadThresholds, Thresholds, read_thresholds
 from observability.metrics import LATENCY_BUCKETS
 
 HERE = Path(__file__).parent
@@ -51,51 +53,6 @@ groups:
 """
 
 
-class _Part(BaseModel):
-    """A part of a document; what else stands in it is for others."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class _Objective(_Part):
-    p95_seconds: float = Field(gt=0)
-
-
-class _Capacity(_Part):
-    in_flight: int = Field(ge=1)
-
-
-class _InFlight(_Part):
-    target: int = Field(ge=1)
-
-
-class _Demand(_Part):
-    target_per_second: float = Field(gt=0)
-
-
-class _Triggers(_Part):
-    in_flight: _InFlight
-    demand: _Demand
-
-
-class _QueueWait(_Part):
-    threshold_seconds: float = Field(gt=0)
-
-
-class _Alerts(_Part):
-    queue_wait: _QueueWait
-
-
-class Autoscaling(_Part):
-    """What is needed of the document that ``potoo calibrate`` writes."""
-
-    model: str
-    objective: _Objective
-    capacity: _Capacity
-    triggers: _Triggers
-    alerts: _Alerts
-
-
 class Objectives(BaseModel):
     """``objectives.yaml``."""
 
@@ -118,7 +75,7 @@ def bucket_for(seconds: float) -> float:
     raise ValueError(f"no bucket of the latency histogram is as short as {seconds:g} s")
 
 
-def rules(autoscaling: Autoscaling, objectives: Objectives) -> str:
+def rules(autoscaling: Thresholds, objectives: Objectives) -> str:
     """The rules file."""
     p95 = autoscaling.objective.p95_seconds
     label = floatToGoString(bucket_for(p95))  # type: ignore[no-untyped-call]
@@ -136,24 +93,32 @@ def rules(autoscaling: Autoscaling, objectives: Objectives) -> str:
 
 
 def read(autoscaling: Path = AUTOSCALING, objectives: Path = OBJECTIVES) -> str:
-    """The rules file for two documents on disk."""
-    return rules(
-        Autoscaling.model_validate(yaml.safe_load(autoscaling.read_text())),
-        Objectives.model_validate(yaml.safe_load(objectives.read_text())),
-    )
+    """The rules file for two documents on disk.
+
+    Raises:
+        BadThresholds: the first of them cannot be used.
+        ValueError: the second one, or an objective that cannot be measured.
+    """
+    promised = Objectives.model_validate(yaml.safe_load(objectives.read_text()))
+    return rules(read_thresholds(autoscaling), promised)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Reads the command line."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads the command line, writes; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m deploy.prometheus.thresholds")
     parser.add_argument(
         "autoscaling", nargs="?", type=Path, default=AUTOSCALING, help="from potoo calibrate"
     )
     parser.add_argument("--output", type=Path, default=RULES)
     given = parser.parse_args(arguments)
-    given.output.write_text(read(given.autoscaling))
+    try:
+        given.output.write_text(read(given.autoscaling))
+    except BadThresholds as error:
+        print(error, file=sys.stderr)
+        return 1
     print(given.output)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The document that ``potoo calibrate`` writes, as far as manifests are made from it."""
+"""The document that ``potoo calibrate`` writes, as far as rules and manifests are made from it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from schemas.models import ModelName
+from schemas.operator_error import first_fault
 from service.core.settings import RunSettings
 
 
@@ -69,6 +70,18 @@ class Replica(_Part):
         return settings
 
 
+class Objective(_Part):
+    """What is promised."""
+
+    p95_seconds: Positive
+
+
+class Capacity(_Part):
+    """Of one replica at its knee."""
+
+    in_flight: Count
+
+
 class InFlight(_Part):
     """Images being worked on or waiting."""
 
@@ -105,6 +118,18 @@ class Triggers(_Part):
     cpu: Cpu
 
 
+class QueueWait(_Part):
+    """Too few replicas for minutes."""
+
+    threshold_seconds: Positive
+
+
+class Alerts(_Part):
+    """What somebody is told of."""
+
+    queue_wait: QueueWait
+
+
 class ScaleUp(_Part):
     """At most so many more in a period: whichever is more."""
 
@@ -136,9 +161,12 @@ class Thresholds(_Part):
     """The document."""
 
     model: ModelName
+    objective: Objective
     measured_on: MeasuredOn
     replica: Replica
+    capacity: Capacity
     triggers: Triggers
+    alerts: Alerts
     behaviour: Behaviour
 
 
@@ -169,7 +197,7 @@ def read_thresholds(path: Path) -> Thresholds:
     except OSError as error:
         raise BadThresholds(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise BadThresholds(f"{path}: {_first_fault(error)}") from error
+        raise BadThresholds(f"{path}: {_told(error)}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
@@ -185,7 +213,7 @@ def site(thresholds: Thresholds, **given: object) -> Site:
     try:
         found = Site.model_validate(given)
     except ValidationError as error:
-        raise BadThresholds(_first_fault(error)) from error
+        raise BadThresholds(_told(error)) from error
     if found.usual_peak < thresholds.behaviour.min_replicas:
         raise BadThresholds(
             f"usual_peak: {found.usual_peak} is less than the least number of replicas, "
@@ -194,15 +222,11 @@ def site(thresholds: Thresholds, **given: object) -> Site:
     return found
 
 
-def _first_fault(error: Exception) -> str:
+def _told(error: Exception) -> str:
     """One line about the first thing that is wrong."""
     if isinstance(error, UnicodeDecodeError):
         return "this is not UTF-8"
     if isinstance(error, RecursionError):
         return "this is nested too deeply"
-    if not isinstance(error, ValidationError):
-        return " ".join(str(error).split())
-    fault = error.errors(include_url=False, include_input=False)[0]
-    name = ".".join(map(str, fault["loc"]))
-    message = " ".join(fault["msg"].split())
-    return f"{name}: {message}" if name else message
+    text = first_fault(error, "it") if isinstance(error, ValidationError) else str(error)
+    return " ".join(text.split())

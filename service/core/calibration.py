@@ -19,6 +19,7 @@ from observability.logging import get_logger
 from schemas.models import MANIFEST_FILE, ModelManifest, ModelName, Sha256
 from service.core.pool import usable_cores
 from service.core.settings import RunSettings
+from service.core.whole_files import replace_file
 
 CALIBRATION_FOLDER = "calibration"
 
@@ -102,9 +103,7 @@ def keep_calibration(data_dir: Path, workers: int, model: str, found: Calibrated
     made = Calibration(machine=this_machine(), workers=workers, models={**models, model: found})
     path = calibration_file(data_dir)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(made.model_dump_json(indent=2, exclude_unset=True) + "\n")
-    part.replace(path)
+    replace_file(path, made.model_dump_json(indent=2, exclude_unset=True).encode() + b"\n")
     return path
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from service.core.model_sources import LOOPBACK, CannotPull
-from service.core.repository import locked
+from service.core.whole_files import locked
 
 MAX_BYTES = 2 * 2**30
 MAX_REDIRECTS = 5

@@ -20,15 +20,9 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.models import ModelName
-from service.core.repository import (
-    ModelRefused,
-    Repository,
-    children,
-    locked,
-    read_manifest,
-    sync,
-)
+from service.core.repository import ModelRefused, Repository, children, read_manifest
 from service.core.serving_policy import without_version
+from service.core.whole_files import locked, sync
 
 _PREFIX = ".draft-"
 _FULL = {errno.ENOSPC, errno.EDQUOT}

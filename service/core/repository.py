@@ -12,12 +12,8 @@ a dot is none of ours, or not finished (see ``publishing``).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +23,7 @@ from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from schemas.operator_error import OperatorError, first_fault
 from schemas.serving import POLICY_FILE, ServingPolicy
 from service.core.onnx_engine import ManifestMismatch
+from service.core.whole_files import locked, replace_file
 
 _MAX_MANIFEST_BYTES = 4 * 2**20
 _MAX_POLICY_BYTES = 64 * 2**10
@@ -184,42 +181,6 @@ def read_labels(folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestMismatch("labels", f"cannot read {manifest.labels}") from error
     return tuple(text.splitlines())
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Held by one process at a time; a process that dies lets go of it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def replace_file(file: Path, content: bytes) -> None:
-    """Writes a file so that everybody, and a disk that lost power, has the old or the new one."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as part:
-            part.write(content)
-            part.flush()
-            os.fsync(part.fileno())
-        Path(name).chmod(0o644)  # mkstemp's own mode would shut a server's user out
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    sync(file.parent)
-
-
-def sync(path: Path) -> None:
-    """Has a file, or a folder's list of names, reach the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def children(folder: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from schemas.operator_error import OperatorError
+from service.core.whole_files import replace_file
 from service.pki.issuing import (
     belong_together,
     constraints_of,
@@ -194,16 +194,5 @@ def _private(file: Path) -> ec.EllipticCurvePrivateKey | None:
 
 def _write(file: Path, content: bytes, mode: int) -> Path:
     """Whole or not at all: a server may be looking."""
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            os.fchmod(descriptor, mode)
-            stream.flush()
-            os.fsync(descriptor)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    replace_file(file, content, mode)
     return file

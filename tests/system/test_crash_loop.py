@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -44,16 +43,6 @@ def events(server: LiveServer, name: str) -> list[dict[str, Any]]:
     return [event for event in found if event["event"] == name]
 
 
-def workers(server: LiveServer) -> set[int]:
-    """Ids of the worker processes that are alive."""
-    alive = set()
-    for child in psutil.Process(server.process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one too
-            if "spawn_main" in " ".join(child.cmdline()):
-                alive.add(child.pid)
-    return alive
-
-
 def value(server: LiveServer, name: str) -> float:
     text = get(server.address, "/metrics").body.decode()
     (found,) = re.findall(rf"^{name} (\S+)$", text, re.MULTILINE)
@@ -61,7 +50,7 @@ def value(server: LiveServer, name: str) -> float:
 
 
 def test_a_crash_loop_is_slowed_down_and_seen(pair: LiveServer) -> None:
-    victim, other = sorted(workers(pair))
+    victim, other = sorted(pair.workers())
     for number, delay in enumerate((0, 1, 2)):
         os.kill(victim, signal.SIGKILL)
         assert wait_until(lambda: len(events(pair, "a worker died")) == number + 1)  # noqa: B023 - used at once
@@ -70,9 +59,9 @@ def test_a_crash_loop_is_slowed_down_and_seen(pair: LiveServer) -> None:
         assert died["restart_in_seconds"] == delay
         # Whoever is left goes on meanwhile.
         assert get(pair.address, "/readyz").status == 200
-        assert wait_until(lambda: len(workers(pair)) == 2)
+        assert wait_until(lambda: len(pair.workers()) == 2)
         assert wait_until(lambda: value(pair, "potoo_worker_restarts_total") == number + 1)  # noqa: B023 - the same
-        (victim,) = workers(pair) - {other}
+        (victim,) = pair.workers() - {other}
 
 
 def test_a_replacement_that_does_not_start_is_tried_again(pair: LiveServer, models: Path) -> None:
@@ -80,7 +69,7 @@ def test_a_replacement_that_does_not_start_is_tried_again(pair: LiveServer, mode
     manifest = models / "colours" / "1" / "manifest.json"
     good = manifest.read_text()
     manifest.write_text("{}")
-    victim, other = sorted(workers(pair))
+    victim, other = sorted(pair.workers())
     os.kill(victim, signal.SIGKILL)
     assert wait_until(lambda: len(events(pair, "a worker died")) == 2)
     assert events(pair, "a worker died")[-1]["status"] == 3
@@ -88,14 +77,14 @@ def test_a_replacement_that_does_not_start_is_tried_again(pair: LiveServer, mode
     assert get(pair.address, "/readyz").status == 200
     manifest.write_text(good)
     assert wait_until(lambda: len(events(pair, "ready")) == 3)
-    assert other in workers(pair)
+    assert other in pair.workers()
 
 
 def test_when_none_is_left_and_none_starts_the_supervisor_gives_up(
     pair: LiveServer, models: Path
 ) -> None:
     (models / "colours" / "1" / "manifest.json").write_text("{}")
-    for worker in workers(pair):
+    for worker in pair.workers():
         os.kill(worker, signal.SIGKILL)
     assert pair.process.wait(120) == 1
     assert "Traceback" not in pair.events()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from deploy.prometheus.running import Prometheus, running
 from tests.databases import free_port, missing
 from tests.integration.raw_http import wait_until
 from tests.integration.traced import Traced, traced
@@ -20,54 +18,27 @@ ALL_HISTOGRAMS = '{__name__=~"potoo_.+_duration_seconds_bucket"}'
 
 
 @contextmanager
-def prometheus(folder: Path, live: Traced) -> Iterator[str]:
-    """Scrapes a server every second and keeps exemplars; its URL."""
-    program = shutil.which("prometheus")
-    if program is None:
+def prometheus(folder: Path, live: Traced) -> Iterator[Prometheus]:
+    """Scrapes a server every second."""
+    if shutil.which("prometheus") is None:
         missing("prometheus")
     host, port = live.server.address
-    config = folder / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: potoo, static_configs: [{{targets: ['{host}:{port}']}}]}}]\n"
-    )
-    address = f"127.0.0.1:{free_port()}"
-    with (folder / "prometheus.log").open("w") as log:
-        process = subprocess.Popen(
-            [
-                str(program),
-                *(f"--config.file={config}", f"--storage.tsdb.path={folder / 'series'}"),
-                *(f"--web.listen-address={address}", "--enable-feature=exemplar-storage"),
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        finally:
-            process.kill()
+    job = {"job_name": "potoo", "static_configs": [{"targets": [f"{host}:{port}"]}]}
+    config = {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}
+    with running(folder, free_port(), config) as server:
+        yield server
 
 
 def test_prometheus_keeps_what_a_graph_leads_to(tmp_path: Path, colours: Path) -> None:
-    with traced(tmp_path, colours) as live, prometheus(tmp_path, live) as url:
+    with traced(tmp_path, colours) as live, prometheus(tmp_path, live) as server:
         live.classify("from-a-graph")
         wanted = live.trace_of("from-a-graph").root.trace_id
 
         def kept() -> list[Any]:
-            query = {"query": ALL_HISTOGRAMS, "start": "0", "end": "99999999999"}
-            try:
-                answer = httpx.get(f"{url}/api/v1/query_exemplars", params=query)
-            except httpx.TransportError:
-                return []
-            if not answer.is_success:  # it listens before it is ready
-                return []
+            found = server.get("query_exemplars", query=ALL_HISTOGRAMS, start=0, end=99999999999)
             return [
                 series["seriesLabels"]["__name__"]
-                for series in answer.json().get("data") or []
+                for series in found or []
                 for exemplar in series["exemplars"]
                 if exemplar["labels"] == {"trace_id": wanted}
             ]

@@ -228,7 +228,7 @@ def test_a_second_signal_ends_a_drain_that_would_take_long(
         stuck.send(classify(server)[:-10])
         everything = processes(server)
         server.process.terminate()
-        assert wait_until(lambda: not listens(server))
+        assert wait_until(lambda: not server.listens())
         assert server.process.poll() is None
         tell_again(server, number)
         assert are_gone(everything)
@@ -245,15 +245,6 @@ def tell_again(server: LiveServer, number: int) -> None:
     assert wait_until(has_ended)
     # A third one may find the interpreter at its end, which has no handler any more.
     assert server.process.returncode in {128 + signal.SIGTERM, -number}
-
-
-def listens(server: LiveServer) -> bool:
-    """Whether new connections are taken."""
-    try:
-        Connection(server.address).socket.close()
-    except ConnectionError:
-        return False
-    return True
 
 
 def test_workers_do_not_outlive_their_supervisor(tmp_path: Path, colours: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
@@ -164,20 +163,11 @@ def test_a_connection_that_is_kept_alive_is_told_of_the_end(tmp_path: Path, colo
         connection.send(GET)
         assert connection.answer().status == 200
         server.process.terminate()
-        assert wait_until(lambda: not listens(server), pause=0.005)
+        assert wait_until(lambda: not server.listens(), pause=0.005)
         connection.send(GET)
         answer = connection.answer()
         assert answer.status == 200
         assert answer.headers["connection"] == "close"
-
-
-def listens(server: LiveServer) -> bool:
-    """Whether new connections are taken."""
-    try:
-        Connection(server.address).socket.close()
-    except ConnectionError:
-        return False
-    return True
 
 
 def test_the_grace_time_ends_even_with_a_client_that_is_stuck(
@@ -205,16 +195,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Any:
         yield live
 
 
-def workers(server: LiveServer) -> set[int]:
-    """The worker processes that are alive."""
-    alive = set()
-    for child in psutil.Process(server.process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie is one too
-            if "spawn_main" in " ".join(child.cmdline()):
-                alive.add(child.pid)
-    return alive
-
-
 def times_ready(server: LiveServer) -> int:
     """How often a worker has said that it is ready."""
     return sum(json.loads(line)["event"] == "ready" for line in server.events().splitlines())
@@ -238,12 +218,12 @@ def test_several_workers_count_together(pair: LiveServer) -> None:
 
 def test_a_worker_that_is_killed_is_replaced(pair: LiveServer) -> None:
     before, was_ready = requests_counted(pair), times_ready(pair)
-    victim, other = workers(pair)
+    victim, other = pair.workers()
     os.kill(victim, signal.SIGKILL)
     assert wait_until(lambda: times_ready(pair) == was_ready + 1)
-    assert victim not in workers(pair)
-    assert other in workers(pair)
-    assert len(workers(pair)) == 2
+    assert victim not in pair.workers()
+    assert other in pair.workers()
+    assert len(pair.workers()) == 2
     for _ in range(10):
         # A connection each, so that both of them are asked.
         answer = httpx.post(
@@ -264,12 +244,12 @@ def restarts(server: LiveServer) -> float:
 
 
 def test_a_replaced_worker_counts_on_in_the_files_of_the_dead_one(pair: LiveServer) -> None:
-    folder = Path(psutil.Process(next(iter(workers(pair)))).environ()["PROMETHEUS_MULTIPROC_DIR"])
+    folder = Path(psutil.Process(next(iter(pair.workers()))).environ()["PROMETHEUS_MULTIPROC_DIR"])
     before, restarted = {path.name for path in folder.iterdir()}, restarts(pair)
     assert any(name == "counter_0.db" for name in before)
     for _ in range(2):
         was_ready = times_ready(pair)
-        os.kill(next(iter(workers(pair))), signal.SIGKILL)
+        os.kill(next(iter(pair.workers())), signal.SIGKILL)
         assert wait_until(lambda: times_ready(pair) == was_ready + 1)  # noqa: B023 - used at once
     assert {path.name for path in folder.iterdir()} <= before
     assert restarts(pair) == restarted + 2

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from schemas.serving import POLICY_FILE, ServingPolicy
-from service.core.repository import ModelRefused, Repository, replace_file
+from service.core.repository import ModelRefused, Repository
 from service.core.serving_policy import promoted, with_version
+from service.core.whole_files import replace_file
 from tests.tiny_model import write_model
 
 

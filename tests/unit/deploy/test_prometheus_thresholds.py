@@ -9,7 +9,8 @@ import yaml
 from pydantic import ValidationError
 
 from deploy.prometheus import thresholds
-from deploy.prometheus.thresholds import Autoscaling, Objectives, bucket_for
+from deploy.prometheus.thresholds import Objectives, bucket_for
+from deploy.thresholds.document import Thresholds
 from service.calibrate.thresholds import as_yaml
 from service.core.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings
@@ -18,17 +19,17 @@ from tests.unit.deploy.rules import RULES, rules
 PROMISED = Objectives(availability=0.99, latency_share=0.9)
 
 
-def measured(objective_ms: float = 300, in_flight: int = 20) -> Autoscaling:
+def measured(objective_ms: float = 300, in_flight: int = 20) -> Thresholds:
     """What is read of the document that ``potoo calibrate`` writes."""
     knee = Knee(in_flight=in_flight, images_per_second=100, p95_ms=objective_ms)
     found = Calibrated(
         version=1, sha256="ab" * 32, objective_p95_ms=objective_ms, knee=knee, run=RunSettings()
     )
     written = as_yaml("birds", found, Machine(processor="any", cores=2, onnxruntime="1.0"))
-    return Autoscaling.model_validate(yaml.safe_load(written))
+    return Thresholds.model_validate(yaml.safe_load(written))
 
 
-def records(tmp_path: Path, autoscaling: Autoscaling) -> dict[str, dict[str, object]]:
+def records(tmp_path: Path, autoscaling: Thresholds) -> dict[str, dict[str, object]]:
     path = tmp_path / "thresholds.yaml"
     path.write_text(thresholds.rules(autoscaling, PROMISED))
     return {rule["record"]: rule for rule in rules(path)}

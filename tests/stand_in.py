@@ -1,0 +1,46 @@
+"""Runs a handler of HTTP requests on a free port, in threads: what tests put in others' place."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Says nothing of callers who have given up, which is what some tests want."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+def _silent(handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHandler]:
+    return type(handler.__name__, (handler,), {"log_message": lambda *_: None})
+
+
+@contextmanager
+def stand_in(
+    handler: type[BaseHTTPRequestHandler],
+    *,
+    at_end: Callable[[], object] = bool,
+    leaves_callers: bool = False,
+) -> Iterator[tuple[str, int]]:
+    """Its address.
+
+    Args:
+        at_end: lets requests go on that wait for something.
+        leaves_callers: whether the end waits for nobody whose connection is still open.
+    """
+    with _Server(("127.0.0.1", 0), _silent(handler)) as server:
+        server.daemon_threads = leaves_callers
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield "127.0.0.1", server.server_address[1]
+        finally:
+            at_end()
+            server.shutdown()
+            thread.join()
