@@ -62,12 +62,6 @@ class Prometheus:
         computed = sum(count.compute_seconds for count in counts)
         return sum(count.wait_seconds for count in counts) / computed if computed else None
 
-    def busy_threads(self) -> float | None:
-        """Rate of time in all stages but ``queue``, 30 s: threads at work."""
-        counts = self._within(30)
-        seconds = SCRAPE_SECONDS * len(counts)
-        return sum(count.compute_seconds for count in counts) / seconds if counts else None
-
     def demand(self, busy: float) -> float | None:
         """Images asked for a second, 20 s: rate of answers, and of rejections where it is busy."""
         counts = self._within(20)
