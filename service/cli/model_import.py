@@ -13,8 +13,8 @@ import typer
 from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
 
 if TYPE_CHECKING:
-    from service.core.importing import Wanted
     from service.core.model import Model
+    from service.modeltools.importing import Wanted
     from service.settings import Settings
 
 WHEN_SERVED = "running servers take it up within seconds, unless a promotion holds another one"
@@ -71,7 +71,7 @@ def add(
     It is tried before it is published. Whatever had to be assumed is printed: read it.
     """
     with plain_errors():
-        from service.core.importing import Wanted
+        from service.modeltools.importing import Wanted
         from service.settings import load_settings
 
         wanted = Wanted(
@@ -130,9 +130,14 @@ def pull(
     A download that was interrupted goes on where it stopped.
     """
     with plain_errors():
-        from service.core.download import MAX_BYTES, discard, download
-        from service.core.importing import Wanted
-        from service.core.model_sources import CATALOGUE_FILE, CatalogueEntry, find_source, url_of
+        from service.modeltools.download import MAX_BYTES, discard, download
+        from service.modeltools.importing import Wanted
+        from service.modeltools.model_sources import (
+            CATALOGUE_FILE,
+            CatalogueEntry,
+            find_source,
+            url_of,
+        )
         from service.settings import load_settings
 
         settings = load_settings(config, models=models)
@@ -198,7 +203,7 @@ def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
 
 
 def _import(settings: Settings, file: Path, wanted: Wanted) -> None:
-    from service.core.importing import import_model
+    from service.modeltools.importing import import_model
 
     with checking(settings) as check:
         made = import_model(file, wanted, settings.models, settings.limits.of_images, check)

@@ -98,8 +98,8 @@ def optimise(
     It becomes the model's next version, with a report. One that loses too much is not written.
     """
     with plain_errors():
-        from service.core.optimising import optimise
         from service.core.repository import Repository
+        from service.modeltools.optimising import optimise
         from service.settings import load_settings
 
         settings = load_settings(config, models=models)

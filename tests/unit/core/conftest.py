@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_model import LABELS
 from tests.unit.core.house import House, opened
 
 
@@ -32,10 +31,3 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     """One version, served."""
     async with opened(tmp_path / "models", lambda house: house.add(1)) as started:
         yield started
-
-
-@pytest.fixture
-def labels(tmp_path: Path) -> Path:
-    file = tmp_path / "labels.txt"
-    file.write_text("\n".join(LABELS) + "\n")
-    return file

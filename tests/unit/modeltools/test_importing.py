@@ -13,7 +13,7 @@ from schemas.models import Colour, Dtype, Layout, ShorterSide, Squash
 from service.core.repository import ModelRefused, Repository
 from tests.pictures import BLUE, GREEN, RED, plain
 from tests.tiny_model import LABELS, SIDE, colour_graph, served
-from tests.unit.core.import_kit import bring, check
+from tests.unit.modeltools.import_kit import bring, check
 
 
 def softmaxed() -> onnx.ModelProto:

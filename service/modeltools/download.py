@@ -14,8 +14,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from service.core.model_sources import LOOPBACK, CannotPull
 from service.core.whole_files import locked
+from service.modeltools.model_sources import LOOPBACK, CannotPull
 
 MAX_BYTES = 2 * 2**30
 MAX_REDIRECTS = 5

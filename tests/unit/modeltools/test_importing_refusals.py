@@ -11,10 +11,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from service.core.graph_facts import CannotImport
 from service.core.repository import ModelRefused
+from service.modeltools.graph_facts import CannotImport
 from tests.tiny_model import LABELS, colour_graph
-from tests.unit.core.import_kit import bring
+from tests.unit.modeltools.import_kit import bring
 
 Change = Callable[[onnx.ModelProto], object]
 

@@ -32,7 +32,12 @@ from schemas.models import (
 )
 from schemas.operator_error import first_fault
 from service.core.checks import GOLDEN_FOLDER
-from service.core.graph_facts import (
+from service.core.image_limits import ImageLimits
+from service.core.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.postprocessing import probabilities, top_k
+from service.core.preprocessing import Preprocessor
+from service.core.publishing import Draft, drafting
+from service.modeltools.graph_facts import (
     CannotImport,
     InputFacts,
     OutputFacts,
@@ -41,12 +46,7 @@ from service.core.graph_facts import (
     open_graph,
     output_facts,
 )
-from service.core.image_limits import ImageLimits
-from service.core.onnx_engine import ManifestMismatch, OnnxEngine
-from service.core.postprocessing import probabilities, top_k
-from service.core.preprocessing import Preprocessor
-from service.core.presets import PRESETS, Preset
-from service.core.publishing import Draft, drafting
+from service.modeltools.presets import PRESETS, Preset
 
 NOT_STATED = "not stated"
 GOLDEN_PREDICTIONS = 3

@@ -13,9 +13,9 @@ from PIL import Image
 
 from schemas.models import ModelManifest
 from service.core.image_limits import ImageLimits
-from service.core.optimising import REPORT_FILE, optimise
-from service.core.quantising import NotOptimised
-from service.core.sample_images import find_images
+from service.modeltools.optimising import REPORT_FILE, optimise
+from service.modeltools.quantising import NotOptimised
+from service.modeltools.sample_images import find_images
 from service.settings import BUNDLED_MODELS
 
 LIMITS = ImageLimits(50_000_000, 1000, 2**28)

@@ -24,7 +24,7 @@ from service.core.engine import Images
 from service.core.onnx_engine import OnnxEngine
 from service.core.postprocessing import probabilities
 from service.core.preprocessing import Preprocessor
-from service.core.sample_images import SampleImage
+from service.modeltools.sample_images import SampleImage
 
 CALIBRATION_IMAGES = 200
 MIN_CALIBRATION_IMAGES, MIN_JUDGING_IMAGES = 10, 20

@@ -16,7 +16,8 @@ from service.core.image_limits import ImageLimits
 from service.core.onnx_engine import OnnxEngine
 from service.core.preprocessing import Preprocessor
 from service.core.publishing import drafting
-from service.core.quantising import (
+from service.core.repository import read_labels, read_manifest
+from service.modeltools.quantising import (
     CALIBRATION_IMAGES,
     MIN_CALIBRATION_IMAGES,
     MIN_JUDGING_IMAGES,
@@ -28,8 +29,7 @@ from service.core.quantising import (
     prepare_images,
     quantise,
 )
-from service.core.repository import read_labels, read_manifest
-from service.core.sample_images import find_images
+from service.modeltools.sample_images import find_images
 
 REPORT_FILE = "optimisation.json"
 MAX_JUDGING_IMAGES = 2000
