@@ -24,7 +24,7 @@ from observability.model_metrics import STAGES
 from observability.otlp import OtlpSender
 from observability.settings import ObservabilitySettings
 from observability.span import Trace
-from service.core.answer import Classification, ImageFacts, Prediction, Timing
+from service.core.answer import Classification, ImageFacts, Named, Prediction, Summary, Timing
 from service.identity import open_identity
 from service.settings import load_settings
 from service.transport.http.multipart import parse_form
@@ -127,8 +127,11 @@ def _form() -> Callable[[], object]:
 
 def _answer() -> Callable[[], object]:
     answer = Classification(
+        Summary("class", 0.9, 1, Named("class 0", 0.1)),
         [Prediction(f"class {k}", k, 0.1) for k in range(5)],
+        None,
         abstained=False,
+        calibrated=True,
         image=ImageFacts("JPEG", 500, 375),
         timing=Timing(1.0, 0.1, 1.0, 2.2),
     )

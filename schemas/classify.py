@@ -97,6 +97,38 @@ class Prediction(BaseModel):
     )
 
 
+class Named(BaseModel):
+    """A label or a group of labels, and how likely it is."""
+
+    label: str = Field(examples=["Egyptian cat"])
+    score: float = Field(
+        description="Calibrated probability; a group's is the sum over its labels.",
+        ge=0,
+        le=1,
+        examples=[0.7],
+    )
+
+
+class Summary(Named):
+    """The finest answer that is as sure as the model promises (Deng et al., CVPR 2012)."""
+
+    label: str = Field(examples=["cat"])
+    score: float = Field(
+        description="Calibrated probability; a group's is the sum over its labels.",
+        ge=0,
+        le=1,
+        examples=[0.98],
+    )
+    level: int = Field(
+        description="0: one of the model's labels; 1: a group of them; 2 and more: wider ones.",
+        ge=0,
+        examples=[1],
+    )
+    perhaps: Named | None = Field(
+        default=None, description="The likeliest label within the group; null at level 0."
+    )
+
+
 class ImageFacts(BaseModel):
     """What was found in the file."""
 
@@ -117,9 +149,20 @@ class Timing(BaseModel):
 class Classification(BaseModel):
     """What one model says about one image."""
 
+    summary: Summary | None = Field(
+        description="What to show a person first; null where `abstained`, and for multi-label "
+        "models."
+    )
     predictions: list[Prediction] = Field(description="Best first.")
+    labels_present: list[str] | None = Field(
+        description="Of a multi-label model: the labels whose score reaches their threshold."
+    )
     abstained: bool = Field(
-        description="True if the best score is below the model's threshold: better say 'not sure'."
+        description="True if nothing is as sure as the model's thresholds ask: say 'not sure'."
+    )
+    calibrated: bool = Field(
+        description="Whether scores and thresholds were measured for this model: see "
+        "`potoo models calibrate`."
     )
     image: ImageFacts
     timing: Timing
@@ -129,9 +172,20 @@ class ClassifyResponse(BaseModel):
     """The answer to one image."""
 
     model: ModelRef
+    summary: Summary | None = Field(
+        description="What to show a person first; null where `abstained`, and for multi-label "
+        "models."
+    )
     predictions: list[Prediction] = Field(description="Best first.")
+    labels_present: list[str] | None = Field(
+        description="Of a multi-label model: the labels whose score reaches their threshold."
+    )
     abstained: bool = Field(
-        description="True if the best score is below the model's threshold: better say 'not sure'."
+        description="True if nothing is as sure as the model's thresholds ask: say 'not sure'."
+    )
+    calibrated: bool = Field(
+        description="Whether scores and thresholds were measured for this model: see "
+        "`potoo models calibrate`."
     )
     image: ImageFacts
     timing: Timing

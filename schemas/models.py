@@ -7,6 +7,7 @@ photo becomes the input tensor, what the output means, and how good the model is
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
@@ -185,6 +186,23 @@ class GoldenSample(_Document):
     )
 
 
+class Calibration(_Document):
+    """How temperature and thresholds were found: what ``potoo models calibrate`` writes."""
+
+    precision: float = Field(
+        gt=0, lt=1, description="Promise: the share of named answers that are right, 0..1."
+    )
+    dataset: str
+    photos: PositiveInt
+    answered: float | None = Field(
+        default=None, ge=0, le=1, description="Share of those photos that got a name."
+    )
+    right: float | None = Field(
+        default=None, ge=0, le=1, description="Share of the named ones that were right."
+    )
+    notes: str = ""
+
+
 class ModelManifest(_Document):
     """Everything about a model that its graph does not say."""
 
@@ -206,6 +224,23 @@ class ModelManifest(_Document):
     abstain_below: float = Field(
         default=0.0, ge=0, le=1, description="Below this best score the answer is 'not sure'."
     )
+    groups: dict[str, str] = Field(
+        default={},
+        description="Label hierarchy: the wider group of a label or of a group, as 'tabby': 'cat', "
+        "'cat': 'animal'.",
+    )
+    group_thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        default=(),
+        max_length=8,
+        description="Least probability for naming a group instead: of the labels' groups, then of "
+        "wider ones; the last one holds for all that are wider still.",
+    )
+    synonyms: dict[str, tuple[str, ...]] = Field(
+        default={}, description="Other names of labels, for people who search."
+    )
+    calibration: Calibration | None = Field(
+        default=None, description="How the thresholds were found; None: nobody measured them."
+    )
     licence: str
     source: str
     accuracy: tuple[Accuracy, ...] = ()
@@ -216,7 +251,19 @@ class ModelManifest(_Document):
         if self.output.kind == "probabilities" and self.temperature != 1:
             message = "temperature needs output.kind logits"
             raise ValueError(message)
+        for name in self.groups:
+            _refuse_cycle(name, self.groups)
         return self
+
+
+def _refuse_cycle(name: str, groups: Mapping[str, str]) -> None:
+    """Follows ``name`` to its widest group."""
+    passed = [name]
+    while (wider := groups.get(passed[-1])) is not None:
+        if wider in passed:
+            message = f"groups has a cycle: {' -> '.join([*passed, wider])}"
+            raise ValueError(message)
+        passed.append(wider)
 
 
 class ModelSummary(BaseModel):
@@ -242,10 +289,18 @@ class ModelInfo(ModelSummary):
 
     sha256: str
     labels: list[str]
+    groups: dict[str, str] = Field(
+        description="The wider group of a label or of a group; empty if the model has none."
+    )
+    synonyms: dict[str, tuple[str, ...]] = Field(description="Other names of labels.")
     input: InputSpec
     output: OutputSpec
     temperature: float
     abstain_below: float
+    group_thresholds: tuple[float, ...]
+    calibration: Calibration | None = Field(
+        description="How the thresholds were found; null: nobody measured them."
+    )
     licence: str
     source: str
     accuracy: list[Accuracy]

@@ -28,6 +28,27 @@ class Prediction:
 
 
 @dataclass(slots=True)
+class Named:
+    """A label or a group, and its calibrated probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(slots=True)
+class Summary:
+    """The finest answer that is sure enough; ``level`` 0 is a label, 1 and more are groups.
+
+    ``perhaps``: the likeliest label within a group.
+    """
+
+    label: str
+    score: float
+    level: int
+    perhaps: Named | None
+
+
+@dataclass(slots=True)
 class ImageFacts:
     """What the file held; pixels as seen upright."""
 
@@ -48,9 +69,15 @@ class Timing:
 
 @dataclass(slots=True)
 class Classification:
-    """What one model says about one image; predictions best first."""
+    """What one model says about one image; predictions best first.
 
+    ``labels_present``: of a multi-label model alone.
+    """
+
+    summary: Summary | None
     predictions: list[Prediction]
+    labels_present: list[str] | None
     abstained: bool
+    calibrated: bool
     image: ImageFacts
     timing: Timing

@@ -25,11 +25,14 @@ def in_words(
     image = cast("PreparedImage", scored.image)
     offset = manifest.output.label_offset
     return Classification(
+        scored.summary,
         [
             Prediction(labels[index], index + offset, round(score, 6))
             for index, score in zip(scored.indices, scored.scores, strict=True)
         ],
-        scored.scores[0] < manifest.abstain_below,
+        None,
+        scored.summary is None,
+        manifest.calibration is not None,
         ImageFacts(image.format, image.width, image.height),
         Timing(
             _ms(image.decode_seconds + image.preprocess_seconds),

@@ -29,6 +29,7 @@ from service.core.batching import Batcher
 from service.core.checks import Checks
 from service.core.engine import Engine
 from service.core.fair_queue import Priority
+from service.core.hedging import Hedger
 from service.core.inference import InferRequest, InferResponse
 from service.core.labelling import in_words
 from service.core.pool import WorkerPool
@@ -62,7 +63,8 @@ class Model:
         self.statistics = ModelStatistics()
         self._engine, self._pool, self._series = engine, pool, series
         self._checks = Checks(folder, manifest, len(labels), preprocessor, engine)
-        runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics)
+        hedger = Hedger(manifest, labels)
+        runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics, hedger)
         limit = engine.max_batch_size
         # A fixed batch costs the same however full it is.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)
@@ -262,10 +264,14 @@ class Model:
             **self.summary(default=default).model_dump(),
             sha256=manifest.sha256,
             labels=list(self.labels),
+            groups=manifest.groups,
+            synonyms=manifest.synonyms,
             input=manifest.input,
             output=manifest.output,
             temperature=manifest.temperature,
             abstain_below=manifest.abstain_below,
+            group_thresholds=manifest.group_thresholds,
+            calibration=manifest.calibration,
             licence=manifest.licence,
             source=manifest.source,
             accuracy=list(manifest.accuracy),

@@ -15,7 +15,9 @@ from observability.request import items_of
 from observability.span import Span
 from schemas.errors import CallerError
 from schemas.models import ModelManifest
+from service.core.answer import Summary
 from service.core.engine import Engine, Images
+from service.core.hedging import Hedger
 from service.core.pool import WorkerPool
 from service.core.postprocessing import probabilities, top_k
 from service.core.preprocessing import PreparedImage, Preprocessor
@@ -58,12 +60,13 @@ class Prepared:
 
 @dataclass(slots=True)
 class Answer:
-    """A row's raw output; ``indices`` and ``scores`` only where a ``top_k`` was asked for."""
+    """A row's raw output; the rest only where a ``top_k`` was asked for."""
 
     image: PreparedImage | None
     output_K: NDArray[np.float32]
     indices: list[int]
     scores: list[float]
+    summary: Summary | None = None
     reading_seconds: float = 0.0
     """Of the whole batch, once the network was done."""
 
@@ -84,8 +87,9 @@ class Runner:
         pool: WorkerPool,
         series: ModelSeries,
         statistics: ModelStatistics,
+        hedger: Hedger,
     ) -> None:
-        self._manifest, self._preprocess = manifest, preprocessor
+        self._manifest, self._preprocess, self._hedger = manifest, preprocessor, hedger
         self._engine, self._pool = engine, pool
         self._series, self._statistics = series, statistics
 
@@ -160,6 +164,7 @@ class Runner:
                 best = top_k(shares_K, batch[number].top_k)
                 answers[number].indices = best.tolist()
                 answers[number].scores = shares_K[best].tolist()
+                answers[number].summary = self._hedger.summary(shares_K)
         return answers
 
 

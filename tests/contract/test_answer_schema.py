@@ -32,6 +32,8 @@ def test_every_part_of_an_answer_is_compared() -> None:
     assert {kind.__name__ for kind in KINDS} == {
         "ModelRef",
         "Prediction",
+        "Named",
+        "Summary",
         "ImageFacts",
         "Timing",
         "Classification",

@@ -97,8 +97,11 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
     return _json(
         {
             "model": ref,
+            "summary": answer.summary,
             "predictions": answer.predictions,
+            "labels_present": answer.labels_present,
             "abstained": answer.abstained,
+            "calibrated": answer.calibrated,
             "image": answer.image,
             "timing": answer.timing,
             "request_id": request.scope["state"]["request_id"],

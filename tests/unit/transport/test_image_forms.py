@@ -116,6 +116,12 @@ def test_of_two_classes_with_one_label_the_better_one_counts() -> None:
     predictions = [Prediction("crane", 1, 0.5), Prediction("cup", 2, 0.3)]
     predictions.append(Prediction("crane", 3, 0.2))
     answer = Classification(
-        predictions, abstained=False, image=ImageFacts("PNG", 1, 1), timing=Timing(0, 0, 0, 0)
+        None,
+        predictions,
+        None,
+        abstained=True,
+        calibrated=False,
+        image=ImageFacts("PNG", 1, 1),
+        timing=Timing(0, 0, 0, 0),
     )
     assert shares(answer) == {"crane": 0.5, "cup": 0.3}

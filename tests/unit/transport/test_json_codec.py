@@ -173,7 +173,9 @@ def test_outputs_are_nested_as_the_graph_has_them(shape: tuple[int, ...]) -> Non
 def test_labels_and_scores_of_every_example() -> None:
     predictions = [Prediction("cup", 4, 0.75), Prediction("ewer", 2, 0.25)]
     facts, timing = ImageFacts("PNG", 1, 1), Timing(0, 0, 0, 0)
-    answer = Classification(predictions, abstained=False, image=facts, timing=timing)
+    answer = Classification(
+        None, predictions, None, abstained=True, calibrated=False, image=facts, timing=timing
+    )
     assert orjson.loads(write_examples([answer, answer])) == {
         "results": [[["cup", 0.75], ["ewer", 0.25]]] * 2
     }

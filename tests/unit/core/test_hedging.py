@@ -1,0 +1,99 @@
+"""The finest answer that is sure enough."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from schemas.models import ModelManifest
+from service.core.answer import Named, Summary
+from service.core.hedging import Hedger, Hierarchy
+from service.core.onnx_engine import ManifestMismatch
+from tests.tiny_model import colour_manifest
+
+LABELS = ("tabby", "Egyptian cat", "beagle", "mug", "sky")
+GROUPS = {
+    "tabby": "cat",
+    "Egyptian cat": "cat",
+    "beagle": "dog",
+    "cat": "animal",
+    "dog": "animal",
+    "mug": "tableware",
+}
+
+
+def hedger(*, label: float = 0.8, groups: tuple[float, ...] = (0.7, 0.6)) -> Hedger:
+    manifest = ModelManifest.model_validate(
+        colour_manifest(b"")
+        | {
+            "labels": LABELS,
+            "groups": GROUPS,
+            "abstain_below": label,
+            "group_thresholds": groups,
+        }
+    )
+    return Hedger(manifest, LABELS)
+
+
+def shares(*numbers: float) -> NDArray[np.float32]:
+    return np.array(numbers, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((0.9, 0.05, 0.05, 0, 0), Summary("tabby", 0.9, 0, None)),
+        ((0.5, 0.4, 0.1, 0, 0), Summary("cat", 0.9, 1, Named("tabby", 0.5))),
+        ((0.3, 0.2, 0.4, 0.1, 0), Summary("animal", 0.9, 2, Named("beagle", 0.4))),
+        ((0.2, 0.1, 0.2, 0.25, 0.25), None),
+        # A label without a group stands for itself at every level.
+        ((0.1, 0.1, 0.05, 0, 0.75), Summary("sky", 0.75, 0, None)),
+        ((0.1, 0.1, 0, 0.75, 0.05), Summary("tableware", 0.75, 1, Named("mug", 0.75))),
+    ],
+)
+def test_the_level_is_the_finest_that_reaches_its_threshold(
+    given: tuple[float, ...], expected: Summary | None
+) -> None:
+    assert hedger().summary(shares(*given)) == expected
+
+
+def test_without_thresholds_of_groups_that_of_labels_holds_for_all() -> None:
+    assert hedger(groups=()).summary(shares(0.4, 0.35, 0.05, 0.1, 0.1)) == Summary(
+        "animal", 0.8, 2, Named("tabby", 0.4)
+    )
+
+
+def test_a_sum_is_never_shown_above_one() -> None:
+    summary = hedger().summary(shares(0.7, 0.3000002, 0, 0, 0))
+    assert summary is not None
+    assert summary.score == 1.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups", "reason"),
+    [
+        (LABELS, {"tabbi": "cat"}, "'tabbi' is neither a label nor a group"),
+        (LABELS, {"tabby": "mug"}, "'mug' is a label and cannot be a group too"),
+        (("crane", "crane"), {"crane": "bird"}, "'crane' is there twice"),
+    ],
+)
+def test_a_hierarchy_that_does_not_fit_the_labels_is_refused(
+    labels: tuple[str, ...], groups: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(ManifestMismatch, match=reason):
+        Hierarchy(labels, groups)
+
+
+def test_a_cycle_is_refused_by_the_manifest() -> None:
+    document = colour_manifest(b"") | {"groups": {"red": "a", "a": "b", "b": "a"}}
+    with pytest.raises(ValueError, match="groups has a cycle: red -> a -> b -> a"):
+        ModelManifest.model_validate(document)
+
+
+def test_a_name_is_found_at_its_level() -> None:
+    hierarchy = Hierarchy(LABELS, GROUPS)
+    assert hierarchy.place("beagle") == (0, 2)
+    assert hierarchy.place("dog") == (1, 1)
+    assert hierarchy.place("animal") == (2, 0)
+    assert hierarchy.place("fish") is None
