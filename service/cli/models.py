@@ -78,10 +78,9 @@ def optimise(
     images: Annotated[
         Path,
         typer.Option(
-            help="Folder of photos like those it will see, in folders called like labels if they "
-            "have any; a few hundred do.",
+            help="Photos like those it will see: a folder, with folders called like labels if they "
+            "have any, or a CSV file with the columns file and label; a few hundred do.",
             exists=True,
-            file_okay=False,
         ),
     ],
     max_loss: Annotated[
@@ -110,6 +109,7 @@ def optimise(
             keep_slower=keep_slower,
             limits=settings.limits.of_images,
             progress=model_import.show_progress,
+            notice=lambda remark: typer.echo(f"note: {remark}"),
         )
         if sys.stderr.isatty():
             typer.echo("", err=True)

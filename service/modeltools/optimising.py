@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from service.core.onnx_engine import OnnxEngine
 from service.core.preprocessing import Preprocessor
 from service.core.publishing import drafting
 from service.core.repository import read_labels, read_manifest
+from service.modeltools.label_names import LabelNames
 from service.modeltools.quantising import (
     CALIBRATION_IMAGES,
     MIN_CALIBRATION_IMAGES,
@@ -45,35 +47,40 @@ class Optimised:
 
 def optimise(
     version_folder: Path,
-    images_folder: Path,
+    images_source: Path,
     *,
     allowed_points: float,
     limits: ImageLimits,
     keep_slower: bool = False,
     progress: Progress = lambda *_: None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Optimised:
     """Writes the next version of a model, quantised, beside it. Takes minutes; blocks.
 
     Args:
-        images_folder: photos like those it will see; in folders called like labels, if they have
-            any. Some calibrate it, the others judge it.
+        images_source: photos like those it will see: a folder, whose folders may be called like
+            labels, or a CSV file (see ``find_images``). Some calibrate it, the others judge it.
         allowed_points: percentage points of accuracy that it may lose.
         keep_slower: also where it is no faster, as it may be on the machine that will run it.
+        notice: told what whoever gave the images should know.
 
     Raises:
+        CannotReadImages: the CSV file cannot be read.
         NotOptimised: too few images, too much lost, or nothing gained.
         ModelRefused: the version there is cannot be read, or there is a next one already.
     """
     manifest = read_manifest(version_folder)
     labels = read_labels(version_folder, manifest)
     preprocessor = Preprocessor(manifest.input, limits)
-    found = find_images(images_folder, labels)
-    progress("reading images", 0, len(found))
-    prepared = prepare_images(found, preprocessor, CALIBRATION_IMAGES + MAX_JUDGING_IMAGES)
+    found = find_images(images_source, LabelNames.of(manifest, labels))
+    for remark in found.remarks():
+        notice(remark)
+    progress("reading images", 0, len(found.images))
+    prepared = prepare_images(found.images, preprocessor, CALIBRATION_IMAGES + MAX_JUDGING_IMAGES)
     count = min(CALIBRATION_IMAGES, len(prepared) // 3)
     calibration, judging = prepared[:count], prepared[count:]
     if len(calibration) < MIN_CALIBRATION_IMAGES or len(judging) < MIN_JUDGING_IMAGES:
-        message = f"{len(prepared)} images can be read in {images_folder}; 30 are too few, 500 good"
+        message = f"{len(prepared)} images can be read in {images_source}; 30 are too few, 500 good"
         raise NotOptimised(message)
     root = version_folder.parent.parent
     with drafting(root, manifest.name, manifest.version + 1) as draft:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import shutil
@@ -15,7 +14,6 @@ from schemas.models import ModelManifest
 from service.core.image_limits import ImageLimits
 from service.modeltools.optimising import REPORT_FILE, optimise
 from service.modeltools.quantising import NotOptimised
-from service.modeltools.sample_images import find_images
 from service.settings import BUNDLED_MODELS
 
 LIMITS = ImageLimits(50_000_000, 1000, 2**28)
@@ -116,18 +114,3 @@ def test_a_few_images_are_not_enough(version: Path, tmp_path: Path) -> None:
     with pytest.raises(NotOptimised, match="3 images can be read"):
         optimise(version, folder, allowed_points=5, limits=LIMITS, keep_slower=True)
     assert versions(version) == {"1"}
-
-
-def test_labels_are_found_by_the_names_of_folders(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (8, 8)).save(buffer, "PNG")
-    for name in ("Stop_Sign", "yin-yang", "elsewhere"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "a.png").write_bytes(buffer.getvalue())
-    found = find_images(tmp_path, ["yin-yang", "stop sign"])
-    assert {image.file.parent.name: image.label for image in found} == {
-        "Stop_Sign": 1,
-        "yin-yang": 0,
-        "elsewhere": None,
-    }
-    assert found == find_images(tmp_path, ["yin-yang", "stop sign"])
