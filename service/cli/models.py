@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import model_import
+from service.cli import model_import, model_optimise
 from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
 
 if TYPE_CHECKING:
@@ -78,15 +78,23 @@ def optimise(
     images: Annotated[
         Path,
         typer.Option(
-            help="Folder of photos like those it will see, in folders called like labels if they "
-            "have any; a few hundred do.",
+            help="Photos like those it will see: a folder, with folders called like labels if they "
+            "have any, or a CSV file with the columns file and label; a few hundred do.",
             exists=True,
-            file_okay=False,
         ),
     ],
     max_loss: Annotated[
         float, typer.Option(min=0, max=100, help="Points of accuracy that it may lose.")
     ] = 1.0,
+    min_agreement: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Percent of the photos that the original is sure about (half or more) on which "
+            "it must answer the same; 0: does not matter.",
+        ),
+    ] = 97.0,
     keep_slower: Annotated[
         bool, typer.Option("--keep-slower", help="Even if it is no faster on this machine.")
     ] = False,
@@ -95,7 +103,7 @@ def optimise(
 ) -> None:
     """Make a faster version of a model: INT8, calibrated on your images and compared.
 
-    It becomes the model's next version, with a report. One that loses too much is not written.
+    It becomes the model's newest version, with a report. One that loses too much is not written.
     """
     with plain_errors():
         from service.core.repository import Repository
@@ -107,23 +115,15 @@ def optimise(
             _version(Repository(settings.models), name, None),
             images,
             allowed_points=max_loss,
+            min_agreement=min_agreement,
             keep_slower=keep_slower,
             limits=settings.limits.of_images,
             progress=model_import.show_progress,
+            notice=lambda remark: typer.echo(f"note: {remark}"),
         )
         if sys.stderr.isatty():
             typer.echo("", err=True)
-        both = made.comparison
-        typer.echo(f"{'':<22}{'original':>12}{'optimised':>12}")
-        rows = [
-            ("run, milliseconds", f"{both.original.run_ms:.2f}", f"{both.optimised.run_ms:.2f}"),
-            ("size, MB", f"{both.original.bytes / 1e6:.2f}", f"{both.optimised.bytes / 1e6:.2f}"),
-        ]
-        if both.original.top1 is not None and both.optimised.top1 is not None:
-            rows.append(("top-1", f"{both.original.top1:.1%}", f"{both.optimised.top1:.1%}"))
-        rows.append(("same answer", "", f"{both.agreement:.1%}"))
-        for title, original, optimised in rows:
-            typer.echo(f"{title:<22}{original:>12}{optimised:>12}")
+        model_optimise.show(made.comparison)
         typer.echo(f"written to {made.folder}; {model_import.WHEN_SERVED}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from service.core.onnx_engine import OnnxEngine
 from service.core.preprocessing import Preprocessor
 from service.core.publishing import drafting
 from service.core.repository import read_labels, read_manifest
+from service.modeltools.label_names import LabelNames
 from service.modeltools.quantising import (
     CALIBRATION_IMAGES,
     MIN_CALIBRATION_IMAGES,
@@ -45,38 +47,46 @@ class Optimised:
 
 def optimise(
     version_folder: Path,
-    images_folder: Path,
+    images_source: Path,
     *,
     allowed_points: float,
+    min_agreement: float,
     limits: ImageLimits,
     keep_slower: bool = False,
     progress: Progress = lambda *_: None,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> Optimised:
-    """Writes the next version of a model, quantised, beside it. Takes minutes; blocks.
+    """Writes a new version of a model, quantised, above all there are. Takes minutes; blocks.
 
     Args:
-        images_folder: photos like those it will see; in folders called like labels, if they have
-            any. Some calibrate it, the others judge it.
-        allowed_points: percentage points of accuracy that it may lose.
+        images_source: photos like those it will see: a folder, whose folders may be called like
+            labels, or a CSV file (see ``find_images``). Some calibrate it, the others judge it.
+        allowed_points: percentage points of accuracy that it may lose, if that can be told.
+        min_agreement: percentage of the images that the original is sure about on which it must
+            answer the same; 0 does without.
         keep_slower: also where it is no faster, as it may be on the machine that will run it.
+        notice: told what whoever gave the images should know.
 
     Raises:
+        CannotReadImages: the CSV file cannot be read.
         NotOptimised: too few images, too much lost, or nothing gained.
-        ModelRefused: the version there is cannot be read, or there is a next one already.
+        ModelRefused: the version there is cannot be read, or the disk is full.
     """
     manifest = read_manifest(version_folder)
     labels = read_labels(version_folder, manifest)
     preprocessor = Preprocessor(manifest.input, limits)
-    found = find_images(images_folder, labels)
-    progress("reading images", 0, len(found))
-    prepared = prepare_images(found, preprocessor, CALIBRATION_IMAGES + MAX_JUDGING_IMAGES)
+    found = find_images(images_source, LabelNames.of(manifest, labels))
+    for remark in found.remarks():
+        notice(remark)
+    progress("reading images", 0, len(found.images))
+    prepared = prepare_images(found.images, preprocessor, CALIBRATION_IMAGES + MAX_JUDGING_IMAGES)
     count = min(CALIBRATION_IMAGES, len(prepared) // 3)
     calibration, judging = prepared[:count], prepared[count:]
     if len(calibration) < MIN_CALIBRATION_IMAGES or len(judging) < MIN_JUDGING_IMAGES:
-        message = f"{len(prepared)} images can be read in {images_folder}; 30 are too few, 500 good"
+        message = f"{len(prepared)} images can be read in {images_source}; 30 are too few, 500 good"
         raise NotOptimised(message)
     root = version_folder.parent.parent
-    with drafting(root, manifest.name, manifest.version + 1) as draft:
+    with drafting(root, manifest.name) as draft:
         part = draft.folder
         source, target = version_folder / MODEL_FILE, part / MODEL_FILE
         quantise(source, target, manifest.input.name, [image for image, _ in calibration], progress)
@@ -86,11 +96,7 @@ def optimise(
         comparison = compare(
             original, optimised, manifest, judging, sizes, len(calibration), progress
         )
-        if comparison.lost_points > allowed_points:
-            raise NotOptimised(
-                f"it would lose {comparison.lost_points:.1f} points, "
-                f"more than the {allowed_points:g} allowed"
-            )
+        _refuse_loss(comparison, allowed_points, min_agreement)
         if comparison.speed_up <= 1 and not keep_slower:
             message = "it would be no faster on this machine (see --keep-slower)"
             raise NotOptimised(message)
@@ -107,11 +113,34 @@ def optimise(
         return Optimised(draft.publish(), comparison)
 
 
+def _refuse_loss(both: Comparison, allowed_points: float, min_agreement: float) -> None:
+    """Raises NotOptimised if it lost too much, or if that cannot be told."""
+    if both.lost_points is not None and both.lost_points > allowed_points:
+        raise NotOptimised(
+            f"it would lose {both.lost_points:.2f} points of accuracy on {both.labelled_images} "
+            f"images, more than the {allowed_points:g} allowed (--max-loss)"
+        )
+    if min_agreement == 0:
+        return
+    if both.confident_agreement is None or both.sure_images < MIN_JUDGING_IMAGES:
+        raise NotOptimised(
+            f"the original is sure about {both.sure_images} of {both.judging_images} images, too "
+            "few to tell whether both answer the same: give more photos like those it will see, "
+            "or --min-agreement 0"
+        )
+    if 100 * both.confident_agreement < min_agreement:
+        raise NotOptimised(
+            f"it would answer the same on {both.confident_agreement:.2%} of the "
+            f"{both.sure_images} images that the original is sure about, less than the "
+            f"{min_agreement:g}% asked for (--min-agreement)"
+        )
+
+
 def _report(from_version: int, comparison: Comparison) -> str:
     facts = {
         "from_version": from_version,
-        "method": "INT8, static, QDQ, per channel",
-        "lost_points": round(comparison.lost_points, 2),
+        "method": "INT8, static, QDQ, per channel, weights of 7 bits",
+        "lost_points": None if comparison.lost_points is None else round(comparison.lost_points, 2),
         "speed_up": round(comparison.speed_up, 2),
         **asdict(comparison),
         "machine": {"processor": platform.machine(), "onnxruntime": ort.__version__},

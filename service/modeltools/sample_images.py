@@ -1,39 +1,145 @@
-"""Images that a user has at hand, to calibrate and to judge a model with."""
+"""Images that a user has at hand, with their labels: to calibrate and to judge a model with."""
 
 from __future__ import annotations
 
+import csv
+import os
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from schemas.operator_error import OperatorError
+from service.modeltools.label_names import LabelNames
+
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+FILE_COLUMN, LABEL_COLUMN = "file", "label"
+_TOLD = 5
+
+
+class CannotReadImages(OperatorError):
+    """The list of images cannot be read at all. The message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleImage:
-    """A file, and the index of its label if the folder that it lies in is called like one."""
+    """A file, and what is said to be in it.
+
+    ``label`` is the index of the label, None if that is not known or a group is named; ``name`` is
+    the label or the group as the manifest spells it, None if nothing is known.
+    """
 
     file: Path
     label: int | None
+    name: str | None
 
 
-def find_images(folder: Path, labels: Sequence[str]) -> list[SampleImage]:
-    """The images below a folder, in an order that is random and always the same.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The images there are, also those without a known label.
 
-    Folders may be called like labels, with ``_`` or ``-`` for spaces and in any case.
+    ``unknown`` counts the images by labels that the model does not have; ``unreadable`` says of
+    each row of a list that names no image why.
     """
-    known = {_plain(label): index for index, label in enumerate(labels)}
-    found = [
-        SampleImage(file, known.get(_plain(file.parent.name))) for file in sorted(_files(folder))
-    ]
-    random.Random(0).shuffle(found)  # noqa: S311 - a sample, not a secret
-    return found
+
+    images: list[SampleImage]
+    unknown: Counter[str]
+    unreadable: list[str] = field(default_factory=list)
+
+    def remarks(self) -> list[str]:
+        """What whoever gave the images should know, a line each; the most frequent first."""
+        lines = self.unreadable[:_TOLD]
+        if more := len(self.unreadable) - _TOLD:
+            lines += [f"{more} more rows cannot be used"] * (more > 0)
+        if self.unknown:
+            shown = [f"'{name}' ({count})" for name, count in self.unknown.most_common(_TOLD)]
+            dots = ", ..." if len(self.unknown) > _TOLD else ""
+            lines.append(
+                f"{self.unknown.total()} images have labels that the model does not know: "
+                f"{', '.join(shown)}{dots}"
+            )
+        return lines
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+def find_images(source: Path, names: LabelNames) -> Found:
+    """Finds the images of a folder or of a list, in an order that is random and always the same.
+
+    Args:
+        source: a folder, whose folders may be called like labels; or a CSV file with the columns
+            ``file`` (relative to it) and ``label``.
+        names: what labels, synonyms and groups are called.
+
+    Raises:
+        CannotReadImages: the list cannot be read, or has other columns.
+    """
+    unreadable: list[str] = []
+    named = _of_folder(source) if source.is_dir() else _of_list(source, unreadable)
+    images: list[SampleImage] = []
+    unknown: Counter[str] = Counter()
+    for file, text in named:
+        label, name = names.resolve(text)
+        if name is None and text:
+            unknown[text] += 1
+        images.append(SampleImage(file, label, name))
+    random.Random(0).shuffle(images)  # noqa: S311 - a sample, not a secret
+    return Found(images, unknown, unreadable)
 
 
-def _plain(name: str) -> str:
-    return name.casefold().replace("_", " ").replace("-", " ")
+def _of_folder(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Files and the names of their folders; an empty one for those in the outermost."""
+    for file in sorted(_files(folder, set())):
+        yield file, "" if file.parent == folder else file.parent.name
+
+
+def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """The images below a folder, links followed; every folder once, so that loops end."""
+    facts = folder.stat()
+    if (facts.st_dev, facts.st_ino) in seen:
+        return
+    seen.add((facts.st_dev, facts.st_ino))
+    with os.scandir(folder) as entries:
+        # Linked folders come last: what can be reached by both keeps the name of its own folder.
+        inside = sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name))
+    for entry in inside:
+        if entry.is_dir():
+            yield from _files(folder / entry.name, seen)
+        elif entry.is_file() and Path(entry.name).suffix.lower() in SUFFIXES:
+            yield folder / entry.name
+
+
+def _of_list(source: Path, unreadable: list[str]) -> Iterator[tuple[Path, str]]:
+    """Files and labels of the rows that can be used; the others are told in ``unreadable``."""
+    seen: set[Path] = set()
+    try:
+        with source.open(encoding="utf-8-sig", newline="") as opened:
+            rows = csv.DictReader(opened, strict=True)
+            columns = [(column or "").strip().casefold() for column in rows.fieldnames or ()]
+            if not {FILE_COLUMN, LABEL_COLUMN} <= set(columns):
+                message = f"{source} must begin with the line '{FILE_COLUMN},{LABEL_COLUMN}'"
+                raise CannotReadImages(message)
+            rows.fieldnames = columns
+            for row in rows:
+                text = (row[FILE_COLUMN] or "").strip()
+                file = source.parent / text
+                if fault := _fault(text, file, seen):
+                    unreadable.append(f"{source.name}, line {rows.line_num}: {fault}")
+                    continue
+                seen.add(file)
+                yield file, (row[LABEL_COLUMN] or "").strip()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CannotReadImages(f"{source} cannot be read as CSV (UTF-8): {error}") from error
+
+
+def _fault(text: str, file: Path, seen: set[Path]) -> str:
+    """Why a row's file cannot be used; empty if it can."""
+    if not text:
+        return "no file is named"
+    if file in seen:
+        return f"'{text}' is listed already"
+    if file.suffix.lower() not in SUFFIXES:
+        return f"'{text}' is not called like an image"
+    try:
+        return "" if file.is_file() else f"there is no file '{text}'"
+    except (OSError, ValueError):  # too long a name, a NUL
+        return f"'{text[:100]}' is no name of a file"

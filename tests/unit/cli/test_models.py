@@ -24,14 +24,38 @@ def repository(folder: Path) -> Path:
 def test_a_model_is_optimised_and_compared(potoo: Potoo, tmp_path: Path) -> None:
     models, pictures = repository(tmp_path), tmp_path / "pictures"
     arguments = ("models", "optimise", "everyday", "--models", models, "--images", pictures)
-    result = potoo(*arguments, "--max-loss", "100", "--keep-slower")
+    result = potoo(*arguments, "--min-agreement", "0", "--keep-slower")
     assert result.exit_code == 0, result.stderr
     header, *rows, last = result.stdout.splitlines()
-    assert header.split() == ["original", "optimised"]
-    assert [row[:22].strip() for row in rows] == ["run, milliseconds", "size, MB", "same answer"]
+    assert header.split() == ["original", "optimised", "images"]
+    assert [row[:24].strip() for row in rows] == [
+        "calibrated on",
+        "run, milliseconds",
+        "size, MB",
+        "top-1",
+        "same answer",
+        "same answer, where sure",
+    ]
+    assert [row.split()[-1] for row in (rows[0], rows[1], rows[3], rows[4])] == [
+        *("20", "40", "0", "40")
+    ]
     assert last.startswith(f"written to {models / 'everyday/2'}")
     verified = potoo("models", "verify", "--models", models).stdout
     assert verified.startswith("everyday\t2\tok")
+
+
+def test_images_of_a_list_are_taken_and_unknown_labels_told(potoo: Potoo, tmp_path: Path) -> None:
+    models = repository(tmp_path)
+    rows = [f"pictures/{number}.png,teapot" for number in range(3)]
+    (tmp_path / "list.csv").write_text("\n".join(["file,label", *rows, "gone.png,car"]))
+    images = ("--images", tmp_path / "list.csv")
+    result = potoo("models", "optimise", "everyday", "--models", models, *images)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "note: list.csv, line 5: there is no file 'gone.png'",
+        "note: 3 images have labels that the model does not know: 'teapot' (3)",
+    ]
+    assert "3 images can be read" in result.stderr
 
 
 def test_one_that_is_not_worth_it_is_a_line_and_exit_status_1(potoo: Potoo, tmp_path: Path) -> None:
