@@ -238,6 +238,11 @@ class ModelManifest(_Document):
     synonyms: dict[str, tuple[str, ...]] = Field(
         default={}, description="Other names of labels, for people who search."
     )
+    unnamed: tuple[str, ...] = Field(
+        default=(),
+        description="Labels that are never the summary: they stand for nothing, or for the rest of "
+        "their group, for which they count.",
+    )
     calibration: Calibration | None = Field(
         default=None, description="How the thresholds were found; None: nobody measured them."
     )
@@ -293,6 +298,7 @@ class ModelInfo(ModelSummary):
         description="The wider group of a label or of a group; empty if the model has none."
     )
     synonyms: dict[str, tuple[str, ...]] = Field(description="Other names of labels.")
+    unnamed: tuple[str, ...] = Field(description="Labels that are never the summary.")
     input: InputSpec
     output: OutputSpec
     temperature: float

@@ -1,9 +1,11 @@
-"""What a data folder needs before the first request: keys, tables, an account."""
+"""What a data folder needs before the first request: keys, tables, an account, models."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from auth.administration import NewAccount
 from auth.database import reason
@@ -12,7 +14,9 @@ from auth.principal import ALL_SCOPES
 from observability.metrics import Metrics
 from schemas.errors import Conflict, NotReady
 from service.identity import open_identity
-from service.settings import Settings, SettingsError
+from service.modeltools.built_in import is_seeded, seed
+from service.runtime import model_loader, open_pool
+from service.settings import Settings, SettingsError, own_models
 
 FIRST_ACCOUNT = "admin"
 
@@ -57,6 +61,33 @@ async def _prepare(settings: Settings) -> Welcome:
         seconds = settings.auth.access_token_seconds
         token = identity.signer.issue(FIRST_ACCOUNT, ALL_SCOPES, seconds)
     return Welcome(password=None if given else password, token=token, token_minutes=seconds // 60)
+
+
+def prepare_models(settings: Settings, tell: Callable[[str], None]) -> None:
+    """Puts the built-in models into the data folder's own repository, once each.
+
+    A repository elsewhere is the operator's: nothing is put into it.
+
+    Args:
+        tell: takes lines for the operator: what is being built, or why it cannot be.
+
+    Raises:
+        SettingsError: the folder cannot be written.
+    """
+    if settings.models != own_models({"data_dir": settings.data_dir}):
+        return
+    if is_seeded(settings.models):
+        return
+
+    def check(folder: Path) -> None:
+        with open_pool(settings) as pool:
+            model_loader(settings, pool, Metrics())(folder).release()
+
+    try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        seed(settings.models, check, tell)
+    except OSError as error:
+        raise _unusable(settings, error) from error
 
 
 def _store(settings: Settings) -> str:

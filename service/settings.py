@@ -12,7 +12,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -47,12 +47,19 @@ CONFIG_VARIABLE = "POTOO_CONFIG"
 SECRETS_VARIABLE = "POTOO_SECRETS_DIR"
 OF_ONE_MODEL = "POTOO_INFERENCE__MODELS__"
 """Followed by a model's name and a setting of it; what is wrong in it Pydantic finds."""
-BUNDLED_MODELS = Path(__file__).parent.parent / "models"
+OWN_MODELS = "models"
+"""In the data folder: the repository that the built-in models are put into."""
 
 
 Exposure = Literal["open", "token", "off"]
 Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$", max_length=255)]
 """Scheme, host and port, exactly: there are no wildcards."""
+
+
+def own_models(given: dict[str, Any]) -> Path:
+    """The repository in the data folder."""
+    folder: Path = given.get("data_dir", Path())
+    return folder / OWN_MODELS
 
 
 class SettingsError(OperatorError):
@@ -153,9 +160,6 @@ class Settings(BaseSettings):
     workers: int = Field(
         default=1, ge=1, le=256, description="processes; one uses every core already"
     )
-    models: Path = Field(
-        default=BUNDLED_MODELS, description="model repository: <name>/<version>/model.onnx"
-    )
     models_poll_seconds: float = Field(
         default=5, ge=0, le=3600, description="between looks for changed models; 0: never looks"
     )
@@ -163,7 +167,11 @@ class Settings(BaseSettings):
         default=None, description="answers when a request names none; else the first by name"
     )
     data_dir: Path = Field(
-        default=Path("potoo-data"), description="the embedded store and the signing keys"
+        default=Path("potoo-data"), description="the embedded store, the signing keys, the models"
+    )
+    models: Path = Field(
+        default_factory=own_models,
+        description="model repository: <name>/<version>/model.onnx; else models in data_dir",
     )
     admin_password: SecretStr | None = Field(
         default=None, description="of the first account, made on the first run"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.shared_options import ConfigOption, ModelsOption, plain_errors
+from service.cli.shared_options import ConfigOption, ModelsOption, plain_errors, settings_with_models
 
 if TYPE_CHECKING:
     from service.core.classifier import Classifier
@@ -30,9 +30,7 @@ def classify(
 ) -> None:
     """Classify image files here, without a server. Exit status 1 if any file failed."""
     with plain_errors():
-        from service.settings import load_settings
-
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         if not asyncio.run(_classify_all(settings, files, model, top_k, as_json=as_json)):
             raise typer.Exit(1)
 

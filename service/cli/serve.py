@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.shared_options import ConfigOption, DataDirOption, ModelsOption, plain_errors
+from service.cli.shared_options import ConfigOption, DataDirOption, ModelsOption, plain_errors, tell
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -51,7 +51,7 @@ def serve(
     """
     with plain_errors():
         from observability.logging import configure_logging
-        from service.first_run import prepare
+        from service.first_run import prepare, prepare_models
         from service.process import tell_systemd
         from service.settings import load_settings
         from service.transport.http.running import run
@@ -67,6 +67,7 @@ def serve(
         )
         configure_logging(settings.observability)
         welcome = prepare(settings)
+        prepare_models(settings, tell)
 
         if welcome.password:
             # At once: a start that fails later must not lose it.

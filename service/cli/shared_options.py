@@ -7,9 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 ConfigOption = Annotated[
     Path | None,
@@ -17,16 +20,35 @@ ConfigOption = Annotated[
 ]
 ModelsOption = Annotated[
     Path | None,
-    typer.Option("--models", help="Model repository. [env: POTOO_MODELS]", show_default="bundled"),
+    typer.Option("--models", help="Model repository. [env: POTOO_MODELS]", show_default="models in the data folder"),
 ]
 DataDirOption = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
-        help="Embedded store and signing keys. [env: POTOO_DATA_DIR]",
+        help="Embedded store, signing keys, models. [env: POTOO_DATA_DIR]",
         show_default="potoo-data",
     ),
 ]
+
+
+def settings_with_models(config: Path | None, **given: object) -> Settings:
+    """Loads the settings, and puts the built-in models into the data folder's own repository.
+
+    Raises:
+        OperatorError, OSError: see ``load_settings`` and ``prepare_models``.
+    """
+    from service.first_run import prepare_models
+    from service.settings import load_settings
+
+    settings = load_settings(config, **given)
+    prepare_models(settings, tell)
+    return settings
+
+
+def tell(line: str) -> None:
+    """Prints a line for the operator on standard error."""
+    typer.echo(f"potoo: {line}", err=True)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ far up one has to go: Deng et al., "Hedging your bets", CVPR 2012.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -37,6 +37,9 @@ class Hierarchy:
     def __init__(self, labels: Sequence[str], groups: Mapping[str, str]) -> None:
         """Builds the levels.
 
+        On level L every label stands under its widest group that is at most L high, so that a
+        group is always whole.
+
         Raises:
             ManifestMismatch: ``groups`` names what is neither a label nor a group, takes a label
                 for a group, or needs labels that differ.
@@ -44,16 +47,11 @@ class Hierarchy:
         _check(labels, groups)
         self.labels = tuple(labels)
         self.levels: list[Level] = []
-        names, heights = list(labels), [0] * len(labels)
-        while any(name in groups for name in names):
-            height = len(self.levels) + 1
-            heights = [
-                height if name in groups else below
-                for name, below in zip(names, heights, strict=True)
-            ]
-            names = [groups.get(name, name) for name in names]
+        height_of = _heights(labels, groups)
+        names = list(labels)
+        for height in range(1, max(height_of.values(), default=0) + 1):
+            names = [_widest(name, groups, height_of, height) for name in names]
             places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-            height_of = dict(zip(names, heights, strict=True))
             self.levels.append(
                 Level(
                     tuple(places),
@@ -79,15 +77,19 @@ class Hierarchy:
 
 
 class Hedger:
-    """Chooses the level of an answer by the thresholds of a manifest."""
+    """Chooses the level of an answer by the thresholds of a manifest.
+
+    Labels that are never named count for their group and are passed over themselves.
+    """
 
     def __init__(self, manifest: ModelManifest, labels: Sequence[str]) -> None:
         """See ``Hierarchy`` for what is raised."""
         self.hierarchy = Hierarchy(labels, manifest.groups)
+        self._unnamed = _unnamed(labels, manifest.unnamed)
         wider = manifest.group_thresholds or (manifest.abstain_below,)
         count = len(self.hierarchy.levels)
-        self._thresholds = (*wider, *[wider[-1]] * count)[:count]
-        self._threshold = manifest.abstain_below
+        self._barred = [self._alone(level) for level in self.hierarchy.levels]
+        self._thresholds = (manifest.abstain_below, *wider, *[wider[-1]] * count)[: count + 1]
 
     def summary(self, shares_K: NDArray[np.float32]) -> Summary | None:
         """What to say first about one image; None: nothing is sure enough.
@@ -95,29 +97,73 @@ class Hedger:
         Args:
             shares_K: calibrated probabilities of the labels.
         """
-        labels = self.hierarchy.labels
-        best = int(shares_K.argmax())
-        score = float(shares_K[best])
-        if score >= self._threshold:
-            return Summary(labels[best], round(score, 6), 0, None)
-        for number, threshold in enumerate(self._thresholds):
-            level = self.hierarchy.levels[number]
-            sums = self.hierarchy.sums(shares_K, number)
-            place = int(sums.argmax())
-            if sums[place] >= threshold:
-                return self._group(shares_K, level, place, float(sums[place]))
+        for level, (name, height, score) in enumerate(self.best(shares_K)):
+            if score >= self._thresholds[level]:
+                perhaps = self._likeliest(shares_K, level, name) if height else None
+                return Summary(name, round(min(score, 1.0), 6), height, perhaps)
         return None
 
-    def _group(
-        self, shares_K: NDArray[np.float32], level: Level, place: int, score: float
-    ) -> Summary:
-        members = np.flatnonzero(level.group_of_K == place)
-        likeliest = int(members[shares_K[members].argmax()])
-        perhaps = None
-        if level.heights[place]:
-            name = self.hierarchy.labels[likeliest]
-            perhaps = Named(name, round(float(shares_K[likeliest]), 6))
-        return Summary(level.names[place], round(min(score, 1.0), 6), level.heights[place], perhaps)
+    def best(self, shares_K: NDArray[np.floating]) -> Iterator[tuple[str, int, float]]:
+        """The likeliest name of each level that may be given: name, height, probability."""
+        label = self._best_label(shares_K)
+        yield self.hierarchy.labels[label], 0, float(shares_K[label])
+        for number, level in enumerate(self.hierarchy.levels):
+            sums = self.hierarchy.sums(shares_K, number)
+            sums[self._barred[number]] = -1
+            place = int(sums.argmax())
+            yield level.names[place], level.heights[place], float(sums[place])
+
+    def _best_label(self, shares_K: NDArray[np.floating]) -> int:
+        if not self._unnamed:
+            return int(shares_K.argmax())
+        named = shares_K.copy()
+        named[list(self._unnamed)] = -1
+        return int(named.argmax())
+
+    def _alone(self, level: Level) -> list[int]:
+        """Places of labels that are never named and stand for themselves on a level."""
+        places = [int(level.group_of_K[label]) for label in self._unnamed]
+        return [place for place in places if not level.heights[place]]
+
+    def _likeliest(
+        self, shares_K: NDArray[np.float32], number: int, name: str
+    ) -> Named | None:
+        """The likeliest label within a group of level ``number``, unless it is never named."""
+        level = self.hierarchy.levels[number - 1]
+        members = np.flatnonzero(level.group_of_K == level.names.index(name))
+        label = int(members[shares_K[members].argmax()])
+        if label in self._unnamed:
+            return None
+        return Named(self.hierarchy.labels[label], round(float(shares_K[label]), 6))
+
+
+def _unnamed(labels: Sequence[str], names: Sequence[str]) -> frozenset[int]:
+    if strange := sorted(set(names) - set(labels)):
+        raise ManifestMismatch("unnamed", f"'{strange[0]}' is no label")
+    found = frozenset(index for index, label in enumerate(labels) if label in set(names))
+    if labels and len(found) == len(labels):
+        raise ManifestMismatch("unnamed", "leaves no label that may be named")
+    return found
+
+
+def _heights(labels: Sequence[str], groups: Mapping[str, str]) -> dict[str, int]:
+    """Labels have 0; a group is one higher than the highest that belongs to it."""
+    heights = dict.fromkeys(labels, 0)
+    for label in labels:
+        name, height = label, 0
+        while (wider := groups.get(name)) is not None:
+            name, height = wider, height + 1
+            heights[name] = max(height, heights.get(name, 0))
+    return heights
+
+
+def _widest(
+    name: str, groups: Mapping[str, str], heights: Mapping[str, int], height: int
+) -> str:
+    """The widest group above ``name`` that is at most ``height`` high; or ``name`` itself."""
+    while (wider := groups.get(name)) is not None and heights[wider] <= height:
+        name = wider
+    return name
 
 
 def _check(labels: Sequence[str], groups: Mapping[str, str]) -> None:

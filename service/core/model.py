@@ -266,6 +266,7 @@ class Model:
             labels=list(self.labels),
             groups=manifest.groups,
             synonyms=manifest.synonyms,
+            unnamed=manifest.unnamed,
             input=manifest.input,
             output=manifest.output,
             temperature=manifest.temperature,

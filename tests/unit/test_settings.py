@@ -15,7 +15,6 @@ from service.core.pool import usable_cores
 from service.core.providers import Provider
 from service.core.settings import RunSettings
 from service.settings import (
-    BUNDLED_MODELS,
     LimitSettings,
     Settings,
     SettingsError,
@@ -40,7 +39,7 @@ def refused(config: Path | None = None, **given: object) -> str:
 def test_nothing_needs_to_be_set() -> None:
     settings = load_settings()
     assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
-    assert settings.models == BUNDLED_MODELS
+    assert settings.models == Path("potoo-data/models")
     assert settings.admin_password is None
     assert settings.limits == LimitSettings()
 

@@ -16,7 +16,7 @@ from benchmarks.bare_loop import better
 from benchmarks.textbook import textbook, top_five
 from schemas.models import OutputSpec
 from service.core.postprocessing import probabilities, top_k
-from service.settings import BUNDLED_MODELS
+from service.modeltools.built_in import BUNDLED_MODELS
 
 CLASSES = 7
 

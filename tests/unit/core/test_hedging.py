@@ -23,7 +23,12 @@ GROUPS = {
 }
 
 
-def hedger(*, label: float = 0.8, groups: tuple[float, ...] = (0.7, 0.6)) -> Hedger:
+def hedger(
+    *,
+    label: float = 0.8,
+    groups: tuple[float, ...] = (0.7, 0.6),
+    unnamed: tuple[str, ...] = (),
+) -> Hedger:
     manifest = ModelManifest.model_validate(
         colour_manifest(b"")
         | {
@@ -31,6 +36,7 @@ def hedger(*, label: float = 0.8, groups: tuple[float, ...] = (0.7, 0.6)) -> Hed
             "groups": GROUPS,
             "abstain_below": label,
             "group_thresholds": groups,
+            "unnamed": unnamed,
         }
     )
     return Hedger(manifest, LABELS)
@@ -97,3 +103,33 @@ def test_a_name_is_found_at_its_level() -> None:
     assert hierarchy.place("dog") == (1, 1)
     assert hierarchy.place("animal") == (2, 0)
     assert hierarchy.place("fish") is None
+
+
+def test_an_unnamed_label_counts_for_its_group_alone() -> None:
+    given = shares(0.9, 0.02, 0, 0, 0.08)
+    expected = Summary("cat", 0.92, 1, None)
+    assert hedger(unnamed=("tabby",)).summary(given) == expected
+
+
+def test_an_unnamed_label_without_a_group_makes_abstain() -> None:
+    assert hedger(unnamed=("sky",)).summary(shares(0.02, 0, 0, 0, 0.98)) is None
+
+
+def test_an_unnamed_label_that_is_none_is_refused() -> None:
+    with pytest.raises(ManifestMismatch, match="unnamed: 'sea' is no label"):
+        hedger(unnamed=("sea",))
+
+
+def test_one_named_label_must_remain() -> None:
+    with pytest.raises(ManifestMismatch, match="leaves no label"):
+        hedger(unnamed=LABELS)
+
+
+def test_a_group_of_labels_and_groups_is_always_whole() -> None:
+    hierarchy = Hierarchy(("otter", "tabby", "lynx"), {"otter": "animal", "tabby": "cat"} | {"cat": "animal"})
+    assert [level.names for level in hierarchy.levels] == [
+        ("otter", "cat", "lynx"),
+        ("animal", "lynx"),
+    ]
+    assert hierarchy.levels[1].heights == (2, 0)
+    np.testing.assert_allclose(hierarchy.sums(shares(0.3, 0.6, 0.1), 1), [0.9, 0.1], rtol=1e-6)

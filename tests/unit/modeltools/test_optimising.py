@@ -12,9 +12,9 @@ from PIL import Image
 
 from schemas.models import ModelManifest
 from service.core.image_limits import ImageLimits
+from service.modeltools.built_in import BUNDLED_MODELS
 from service.modeltools.optimising import REPORT_FILE, optimise
 from service.modeltools.quantising import NotOptimised
-from service.settings import BUNDLED_MODELS
 from tests.pictures import blobs
 
 LIMITS = ImageLimits(50_000_000, 1000, 2**28)
