@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.shared_options import ConfigOption, ModelsOption, plain_errors, settings_with_models
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    plain_errors,
+    settings_with_models,
+)
 
 if TYPE_CHECKING:
     from service.core.classifier import Classifier

@@ -20,7 +20,11 @@ ConfigOption = Annotated[
 ]
 ModelsOption = Annotated[
     Path | None,
-    typer.Option("--models", help="Model repository. [env: POTOO_MODELS]", show_default="models in the data folder"),
+    typer.Option(
+        "--models",
+        help="Model repository. [env: POTOO_MODELS]",
+        show_default="models in the data folder",
+    ),
 ]
 DataDirOption = Annotated[
     Path | None,

@@ -1,0 +1,105 @@
+"""Models that come with Potoo, and how they get into a repository: once each, never in part."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from schemas.operator_error import OperatorError
+from service.core.publishing import drafting
+from service.core.repository import ModelRefused
+from service.core.whole_files import locked, replace_file
+from service.modeltools.imagenet import building as imagenet
+
+BUNDLED_MODELS = Path(__file__).parent.parent.parent / "models"
+SEEDED_FILE = ".built-in"
+"""Names of the models that were put into a repository: one that is removed later stays away."""
+
+EVERYDAY = "everyday"
+BUILT_IN = (imagenet.NAME, EVERYDAY)
+
+Tell = Callable[[str], None]
+Check = Callable[[Path], object]
+
+
+class NotBuiltIn(OperatorError):
+    """There is no such model in the box."""
+
+
+def is_seeded(repository: Path) -> bool:
+    """Whether every built-in model was put into a repository at some time."""
+    return _seeded(repository) >= set(BUILT_IN)
+
+
+def seed(repository: Path, check: Check, tell: Tell) -> None:
+    """Puts the built-in models into a repository that has never had them.
+
+    One that cannot be made is told and tried again at the next start; the others serve.
+
+    Args:
+        check: raises unless the version in a folder can be served.
+        tell: takes lines for the operator.
+
+    Raises:
+        OSError: the repository cannot be written.
+    """
+    repository.mkdir(parents=True, exist_ok=True)
+    missing = [name for name in BUILT_IN if name not in _seeded(repository)]
+    for name in missing:
+        if not (repository / name).exists():
+            try:
+                put(name, repository, check, tell)
+            except OperatorError as error:
+                if (repository / name).exists():  # another process was quicker
+                    _note(repository, name)
+                else:
+                    tell(f"The model '{name}' cannot be built: {error}. The other models serve.")
+                continue
+        _note(repository, name)
+
+
+def put(name: str, repository: Path, check: Check, tell: Tell) -> Path:
+    """Makes a built-in model in a repository; gives the folder of the version.
+
+    Raises:
+        NotBuiltIn: there is no such model.
+        ModelRefused: it is there already, or does not pass its checks; the disk is full.
+        WeightsMissing, UnsafeWeights, WrongWeights: see ``imagenet.building``.
+    """
+    if name == imagenet.NAME:
+        weights = imagenet.weights_file()
+        tell(f"Building the model '{name}' from its weights (once, a few seconds) ...")
+        with drafting(repository, name, imagenet.VERSION) as draft:
+            imagenet.write_version(draft.folder, weights, _golden())
+            check(draft.folder)
+            return draft.publish()
+    if name == EVERYDAY:
+        source = BUNDLED_MODELS / EVERYDAY / "1"
+        with drafting(repository, name, 1) as draft:
+            shutil.copytree(source, draft.folder, dirs_exist_ok=True)
+            check(draft.folder)
+            return draft.publish()
+    message = f"'{name}' is not a built-in model; there are {', '.join(BUILT_IN)}"
+    raise NotBuiltIn(message)
+
+
+def _golden() -> Path:
+    """Pictures drawn for ``everyday``, which any classifier may answer."""
+    return BUNDLED_MODELS / EVERYDAY / "1/golden"
+
+
+def _seeded(repository: Path) -> set[str]:
+    try:
+        return set((repository / SEEDED_FILE).read_text("utf-8").split())
+    except FileNotFoundError:
+        return set()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{repository / SEEDED_FILE} cannot be read: {error}"
+        raise ModelRefused(message) from error
+
+
+def _note(repository: Path, name: str) -> None:
+    with locked(repository):
+        names = sorted(_seeded(repository) | {name})
+        replace_file(repository / SEEDED_FILE, ("\n".join(names) + "\n").encode())

@@ -1,0 +1,1 @@
+"""Measures the default model ``imagenet``, fits its thresholds and writes its card."""
