@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from schemas.errors import ServiceError
+from schemas.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -26,7 +27,6 @@ from schemas.models import (
     GoldenSample,
     InputSpec,
     ModelManifest,
-    OutputSpec,
     ShorterSide,
     Squash,
 )
