@@ -125,9 +125,7 @@ class Hedger:
         places = [int(level.group_of_K[label]) for label in self._unnamed]
         return [place for place in places if not level.heights[place]]
 
-    def _likeliest(
-        self, shares_K: NDArray[np.float32], number: int, name: str
-    ) -> Named | None:
+    def _likeliest(self, shares_K: NDArray[np.float32], number: int, name: str) -> Named | None:
         """The likeliest label within a group of level ``number``, unless it is never named."""
         level = self.hierarchy.levels[number - 1]
         members = np.flatnonzero(level.group_of_K == level.names.index(name))
@@ -157,9 +155,7 @@ def _heights(labels: Sequence[str], groups: Mapping[str, str]) -> dict[str, int]
     return heights
 
 
-def _widest(
-    name: str, groups: Mapping[str, str], heights: Mapping[str, int], height: int
-) -> str:
+def _widest(name: str, groups: Mapping[str, str], heights: Mapping[str, int], height: int) -> str:
     """The widest group above ``name`` that is at most ``height`` high; or ``name`` itself."""
     while (wider := groups.get(name)) is not None and heights[wider] <= height:
         name = wider
