@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from service.cli.percent import percent
 
 if TYPE_CHECKING:
-    from service.core.answer import Classification, Named, Prediction
+    from service.core.answer import Classification, Named, Prediction, Summary
 
 GUESSES = 2
 """Predictions that "not sure" shows."""
@@ -45,5 +45,5 @@ def _listed(predictions: list[Prediction]) -> str:
     return ", ".join(map(_scored, predictions))
 
 
-def _scored(one: Named | Prediction) -> str:
+def _scored(one: Summary | Named | Prediction) -> str:
     return f"{one.label} {percent(one.score)}"

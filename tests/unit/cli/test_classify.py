@@ -67,7 +67,7 @@ def photos(tmp_path: Path) -> list[Path]:
 def test_the_finest_sure_level_is_the_line(
     potoo: Potoo, tmp_path: Path, photos: list[Path]
 ) -> None:
-    write_model(tmp_path / "models", **GROUPED, **MEASURED)
+    write_model(tmp_path / "models", None, **GROUPED, **MEASURED)
     result = potoo("classify", *photos, "--models", tmp_path / "models")
     assert result.stdout.splitlines() == [
         f"{photos[0]}: red 100.0%",
@@ -80,7 +80,7 @@ def test_the_finest_sure_level_is_the_line(
 def test_all_shows_the_predictions_below_the_line(
     potoo: Potoo, tmp_path: Path, photos: list[Path]
 ) -> None:
-    write_model(tmp_path / "models", **GROUPED)
+    write_model(tmp_path / "models", None, **GROUPED)
     options = ("--all", "--top-k", "2", "--models", tmp_path / "models")
     lines = potoo("classify", photos[1], *options).stdout.splitlines()
     assert lines[1:] == ["  green 72.7%", "  blue 27.3%"]
@@ -97,7 +97,7 @@ def test_a_missing_calibration_is_noted_once(
 def test_json_holds_everything_and_only_the_best_predictions(
     potoo: Potoo, tmp_path: Path, photos: list[Path]
 ) -> None:
-    write_model(tmp_path / "models", **GROUPED)
+    write_model(tmp_path / "models", None, **GROUPED)
     command = ("classify", "--json", "--top-k", "1", "--models", tmp_path / "models")
     result = potoo(*command, *photos[1:], tmp_path / "missing.png")
     teal, grey, missing = map(json.loads, result.stdout.splitlines())
