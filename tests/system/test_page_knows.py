@@ -104,7 +104,9 @@ def test_how_sure_it_is_is_told(page: Visit) -> None:
     expect(about).to_contain_text(
         "Of what it names, 96% was right on 645 test photos (drawn colours); it named 87%."
     )
-    expect(about).to_contain_text("96.3% right at the first guess: 1,200 photos, drawn colours, test")
+    expect(about).to_contain_text(
+        "96.3% right at the first guess: 1,200 photos, drawn colours, test"
+    )
 
 
 def test_a_model_that_nobody_measured_says_so(page: Visit) -> None:
