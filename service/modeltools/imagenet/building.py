@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from schemas.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -24,7 +25,6 @@ from schemas.models import (
     GoldenSample,
     InputSpec,
     ModelManifest,
-    OutputSpec,
 )
 from schemas.operator_error import OperatorError
 from service.core.checks import GOLDEN_FOLDER
