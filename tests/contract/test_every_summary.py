@@ -114,7 +114,7 @@ def callers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Cl
     folder = tmp_path_factory.mktemp("doors")
     environment = {"POTOO_GRPC_PORT": "0", "POTOO_DEFAULT_MODEL": "colours"}
     with (
-        serve(folder, models=models, **environment) as live,
+        serve(folder, models=models, arguments=(), **environment) as live,
         live.client(SCOPES) as client,
         connected(live, SCOPES) as rpc,
     ):
