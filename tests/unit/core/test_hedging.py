@@ -126,7 +126,9 @@ def test_one_named_label_must_remain() -> None:
 
 
 def test_a_group_of_labels_and_groups_is_always_whole() -> None:
-    hierarchy = Hierarchy(("otter", "tabby", "lynx"), {"otter": "animal", "tabby": "cat"} | {"cat": "animal"})
+    hierarchy = Hierarchy(
+        ("otter", "tabby", "lynx"), {"otter": "animal", "tabby": "cat"} | {"cat": "animal"}
+    )
     assert [level.names for level in hierarchy.levels] == [
         ("otter", "cat", "lynx"),
         ("animal", "lynx"),
