@@ -91,6 +91,11 @@ class Hedger:
         self._barred = [self._alone(level) for level in self.hierarchy.levels]
         self._thresholds = (manifest.abstain_below, *wider, *[wider[-1]] * count)[: count + 1]
 
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Least probability for naming a label, then for groups of each level, 0..1."""
+        return self._thresholds
+
     def summary(self, shares_K: NDArray[np.float32]) -> Summary | None:
         """What to say first about one image; None: nothing is sure enough.
 
@@ -125,9 +130,7 @@ class Hedger:
         places = [int(level.group_of_K[label]) for label in self._unnamed]
         return [place for place in places if not level.heights[place]]
 
-    def _likeliest(
-        self, shares_K: NDArray[np.float32], number: int, name: str
-    ) -> Named | None:
+    def _likeliest(self, shares_K: NDArray[np.float32], number: int, name: str) -> Named | None:
         """The likeliest label within a group of level ``number``, unless it is never named."""
         level = self.hierarchy.levels[number - 1]
         members = np.flatnonzero(level.group_of_K == level.names.index(name))
@@ -157,9 +160,7 @@ def _heights(labels: Sequence[str], groups: Mapping[str, str]) -> dict[str, int]
     return heights
 
 
-def _widest(
-    name: str, groups: Mapping[str, str], heights: Mapping[str, int], height: int
-) -> str:
+def _widest(name: str, groups: Mapping[str, str], heights: Mapping[str, int], height: int) -> str:
     """The widest group above ``name`` that is at most ``height`` high; or ``name`` itself."""
     while (wider := groups.get(name)) is not None and heights[wider] <= height:
         name = wider
