@@ -87,6 +87,11 @@ class Hedger:
         self._barred = [self._alone(level) for level in self.hierarchy.levels]
         self._thresholds = (manifest.abstain_below, *wider, *[wider[-1]] * count)[: count + 1]
 
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Least probability for naming a label, then for groups of each level, 0..1."""
+        return self._thresholds
+
     def summary(self, shares_K: NDArray[np.float32]) -> Summary | None:
         """What to say first about one image; None: nothing is sure enough.
 
