@@ -46,6 +46,7 @@ class Hierarchy:
         """
         _check(labels, groups)
         self.labels = tuple(labels)
+        self.widest = frozenset(groups.values()) - groups.keys()
         self.levels: list[Level] = []
         height_of = _heights(labels, groups)
         names = list(labels)
