@@ -17,6 +17,7 @@ from service.modeltools.optimising import REPORT_FILE, optimise
 from service.modeltools.quantising import NotOptimised
 from service.modeltools.sample_images import find_images
 from service.settings import BUNDLED_MODELS
+from tests.tiny_model import write_multi_label
 
 LIMITS = ImageLimits(50_000_000, 1000, 2**28)
 GOLDEN = BUNDLED_MODELS / "everyday/1/golden"
@@ -106,6 +107,13 @@ def test_one_that_is_quantised_already_is_left_alone(version: Path, images: Path
     with pytest.raises(NotOptimised, match="quantised already"):
         optimise(made.folder, images, allowed_points=5, limits=LIMITS, keep_slower=True)
     assert versions(version) == {"1", "2"}
+
+
+def test_a_multi_label_model_is_refused_by_name(tmp_path: Path, images: Path) -> None:
+    folder = write_multi_label(tmp_path / "models", {})
+    with pytest.raises(NotOptimised, match="a multi-label model"):
+        optimise(folder, images, allowed_points=100, limits=LIMITS, keep_slower=True)
+    assert versions(folder) == {"1"}
 
 
 def test_a_few_images_are_not_enough(version: Path, tmp_path: Path) -> None:
