@@ -67,7 +67,7 @@ def _text(file: Path) -> str:
         with file.open("rb") as opened:
             data = opened.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise CannotImport(f"{file} is larger than the {MAX_BYTES // 2**20} MiB of a label file")
+            raise CannotImport(f"{file} is larger than the {MAX_BYTES // 2**20} MiB of labels")
         return data.decode("utf-8-sig")
     except OSError as error:
         message = f"the labels cannot be read from {file}: {error.strerror}"

@@ -23,9 +23,10 @@ def find_images(folder: Path, labels: Sequence[str]) -> list[SampleImage]:
 
     Folders may be called like labels, with ``_`` or ``-`` for spaces and in any case.
     """
-    known = {_plain(label): index for index, label in enumerate(labels)}
+    known = {plain_label(label): index for index, label in enumerate(labels)}
     found = [
-        SampleImage(file, known.get(_plain(file.parent.name))) for file in sorted(_files(folder))
+        SampleImage(file, known.get(plain_label(file.parent.name)))
+        for file in sorted(_files(folder))
     ]
     random.Random(0).shuffle(found)  # noqa: S311 - a sample, not a secret
     return found
@@ -35,5 +36,6 @@ def _files(folder: Path) -> Iterator[Path]:
     return (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
 
 
-def _plain(name: str) -> str:
+def plain_label(name: str) -> str:
+    """A label as it is compared: in any case, with ``_`` and ``-`` for spaces."""
     return name.casefold().replace("_", " ").replace("-", " ")

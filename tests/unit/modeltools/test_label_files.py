@@ -66,7 +66,7 @@ def test_labels_that_are_there_twice_are_told(tmp_path: Path) -> None:
         ("labels.txt", b"\xff\n", "no UTF-8 text"),
         ("labels.txt", "red\n".encode("utf-16"), "no UTF-8 text"),
         ("labels.txt", b"red\ngre\0en\n", "index 1 has characters that cannot be printed"),
-        ("labels.txt", b"a\n" * (MAX_BYTES // 2 + 1), "larger than the 4 MiB"),
+        ("labels.txt", b"a\n" * (MAX_BYTES // 2 + 1), "larger than the 4 MiB of labels"),
         ("labels.txt", b"{0: 'tench',\n 1: 'goldfish'}", "begins like JSON and is none"),
         ("labels.json", b"", "begins like JSON and is none"),
         ("labels.json", b"red", "begins like JSON and is none"),
