@@ -104,6 +104,7 @@ def import_model(
         subject = look_into(model, draft.folder / MODEL_FILE, wanted, unsure)
         how = preparation(wanted.like, wanted.pixels, subject.facts, subject.size)
         manifest = draw_manifest(subject, wanted, how, draft.version, unsure)
+        unsure += _assumptions(wanted, how)
         photos = read_photos(wanted.golden, subject.labels, manifest.output.kind)
         answers = answerer(draft.folder, manifest, limits)
         golden = store_golden(photos, answers, draft.folder)
@@ -167,7 +168,10 @@ def draw_manifest(
     if offset:
         unsure.append("There is one class more than labels: the first is taken for background.")
     kind = wanted.kind or found.kind
-    unsure += _assumptions(wanted, how, found)
+    if wanted.kind is None:
+        unsure.append(_taken_for(found))
+    if found.others and wanted.output is None:
+        unsure.append(f"Other outputs are not read: {', '.join(found.others)} (see --output).")
     with subject.model.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     try:
@@ -202,7 +206,7 @@ def _thresholds(kind: OutputKind, threshold: float | None) -> tuple[float, ...]:
     return ()
 
 
-def _assumptions(wanted: Wanted, how: Preparation, output: OutputFacts) -> list[str]:
+def _assumptions(wanted: Wanted, how: Preparation) -> list[str]:
     said = []
     if how.colour is Colour.RGB and wanted.pixels.colour is None:
         said.append("The colours are taken to be RGB; a graph does not say (--colour BGR).")
@@ -210,10 +214,6 @@ def _assumptions(wanted: Wanted, how: Preparation, output: OutputFacts) -> list[
         beside = "" if how.name else " What is said otherwise goes before it."
         meaning = PRESETS[wanted.like].meaning
         said.append(f"Pixels are prepared as '{wanted.like}': {meaning}.{beside}")
-    if wanted.kind is None:
-        said.append(_taken_for(output))
-    if output.others and wanted.output is None:
-        said.append(f"Other outputs are not read: {', '.join(output.others)} (see --output).")
     facts = {"licence": wanted.licence, "source": wanted.source}
     said.extend(f"The {what} is not stated." for what, fact in facts.items() if not fact)
     return said
