@@ -119,7 +119,8 @@ def import_model(
         check(draft.folder)
         there, before = Repository(repository), None
         unlabelled = [photo for photo in photos if photo.label is None]
-        if (unlabelled or wanted.no_promote) and draft.name in there.names():
+        is_known = draft.name in there.names() and there.policy(draft.name).enabled
+        if is_known and (unlabelled or wanted.no_promote):
             before = answering(there, draft.name, check)
         if before is not None and unlabelled:
             old = answerer(there.version(draft.name, before), None, limits)

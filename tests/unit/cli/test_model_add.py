@@ -124,6 +124,14 @@ def test_a_new_model_stays_unloaded_if_nothing_is_promoted(desk: Desk, potoo: Po
     assert Repository(desk.models).policy("mine").enabled
 
 
+def test_a_disabled_model_stays_disabled(desk: Desk) -> None:
+    write_model(desk.models)
+    (desk.models / "colours" / POLICY_FILE).write_text('{"enabled": false}')
+    last = desk.add("--like", "0-1", "--no-promote", name="colours").stdout.splitlines()[-1]
+    assert "it is not loaded until" in last
+    assert not Repository(desk.models).policy("colours").enabled
+
+
 def test_what_is_refused_changes_no_policy(desk: Desk) -> None:
     write_model(desk.models)
     arguments = ("--like", "0-1", "--no-promote", "--golden", f"{desk.photo}=blue")

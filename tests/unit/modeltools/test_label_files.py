@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.modeltools.graph_facts import CannotImport
 from service.modeltools.label_files import MAX_BYTES, read_label_file
@@ -117,3 +119,26 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_label_file(tmp_path / "nowhere.txt")
     with pytest.raises(CannotImport, match="Is a directory"):
         read_label_file(tmp_path)
+
+
+@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@given(
+    name=st.sampled_from(["labels.txt", "labels.json", "labels.csv"]),
+    content=st.binary(max_size=60)
+    | st.text(alphabet='[]{}":,\n\r01-a\\u\0 ', max_size=60).map(str.encode)
+    | st.text(alphabet='01-,"\n\ra', max_size=40).map(lambda text: f"index,label\n{text}".encode()),
+)
+def test_any_bytes_are_labels_or_one_clear_line(
+    tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes
+) -> None:
+    file = tmp_path_factory.getbasetemp() / name
+    file.write_bytes(content)
+    labels: tuple[str, ...] = ("-",)
+    said = ""
+    try:
+        labels = read_label_file(file).labels
+    except CannotImport as error:
+        said = str(error)
+    assert labels
+    assert all(label.strip() and label.isprintable() for label in labels)
+    assert len(said.splitlines()) <= 1
