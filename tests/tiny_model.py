@@ -48,6 +48,20 @@ def colour_graph(*, side: int = SIDE, batch: str | int = "batch") -> onnx.ModelP
     )
 
 
+def multi_label_graph() -> onnx.ModelProto:
+    """The same, but each colour on its own: output ``scores``, sigmoid(10 * mean - 5)."""
+    model = colour_graph()
+    model.graph.node.extend(
+        [
+            helper.make_node("Sub", ["logits", "five"], ["centred"]),
+            helper.make_node("Sigmoid", ["centred"], ["scores"]),
+        ]
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.array([5], np.float32), "five"))
+    model.graph.output[0].name = "scores"
+    return model
+
+
 def colour_manifest(model: bytes, **changes: object) -> dict[str, object]:
     """The manifest that fits ``colour_graph``, with some members changed."""
     manifest: dict[str, object] = {
@@ -102,6 +116,14 @@ def write_model(repository: Path, graph: onnx.ModelProto | None = None, **change
 def image_limits(max_pixels: int = 50_000_000, max_frames: int = 10) -> ImageLimits:
     """What tests let an image have."""
     return ImageLimits(max_pixels, max_frames, max_decode_bytes=2**30)
+
+
+def write_multi_label(repository: Path, output: dict[str, object], **changes: object) -> Path:
+    """The same for ``multi_label_graph``; ``output``: members of that part of the manifest."""
+    spec = {"name": "scores", "kind": "sigmoid", **output}
+    return write_model(
+        repository, multi_label_graph(), **{"output": spec, "abstain_below": 0, **changes}
+    )
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""``potoo models add`` and ``potoo models pull``: a model comes into the repository."""
+"""``potoo models pull``, and what it shares with ``add``: a model comes into the repository."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ DOWNLOADS = ".downloads"
 
 NameOption = Annotated[str, typer.Option(help="Name of the model; a new one, or another version.")]
 LabelsOption = Annotated[
-    Path, typer.Option(help="A label a line, in the order of the model's outputs.")
+    Path,
+    typer.Option(
+        help="The labels in the order of the model's outputs: a text file with one a line, JSON, "
+        "CSV, or a config.json with id2label."
+    ),
 ]
 LikeOption = Annotated[
     str | None,
     typer.Option(
-        help="How pixels become numbers: imagenet, 0-1, -1..1, tf, none. Needed unless the model "
-        "takes uint8.",
+        help="How pixels become numbers: imagenet, 0-1, -1..1, tf, keras-0-1, caffe, keras-caffe, "
+        "none. Needed unless the model takes uint8.",
         show_default=False,
     ),
 ]
@@ -46,47 +50,13 @@ DescriptionOption = Annotated[str, typer.Option(help="One line for the list of m
 LicenceOption = Annotated[str, typer.Option(help="Licence of the model, such as Apache-2.0.")]
 SourceOption = Annotated[str, typer.Option(help="Where it comes from.")]
 GoldenOption = Annotated[
-    list[Path] | None,
-    typer.Option(help="A photo whose answer is stored and checked at every load. Repeatable."),
+    list[str] | None,
+    typer.Option(
+        help="A photo whose answer is stored and checked at every load; with =LABEL nothing is "
+        "added unless it is answered with that label. Repeatable.",
+        metavar="PHOTO[=LABEL]",
+    ),
 ]
-
-
-def add(
-    file: Annotated[Path, typer.Argument(help="The ONNX model.", exists=True, dir_okay=False)],
-    name: NameOption,
-    labels: LabelsOption,
-    like: LikeOption = None,
-    version: VersionOption = None,
-    size: SizeOption = None,
-    output: OutputOption = None,
-    description: DescriptionOption = "",
-    licence: LicenceOption = "",
-    source: SourceOption = "",
-    golden: GoldenOption = None,
-    models: ModelsOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Add an ONNX file as a version of a model, with a manifest drawn from its graph.
-
-    It is tried before it is published. Whatever had to be assumed is printed: read it.
-    """
-    with plain_errors():
-        from service.modeltools.importing import Wanted
-        from service.settings import load_settings
-
-        wanted = Wanted(
-            name=name,
-            labels=labels,
-            like=like,
-            version=version,
-            size=size,
-            output=output,
-            description=description,
-            licence=licence,
-            source=source,
-            golden=tuple(golden or ()),
-        )
-        _import(load_settings(config, models=models), file, wanted)
 
 
 def pull(
@@ -174,7 +144,7 @@ def pull(
             source=source,
             golden=tuple(golden or ()),
         )
-        _import(settings, file, wanted)
+        bring_in(settings, file, wanted)
         for part in filter(None, (file, label_part)):
             discard(part)
 
@@ -202,7 +172,8 @@ def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
         yield check
 
 
-def _import(settings: Settings, file: Path, wanted: Wanted) -> None:
+def bring_in(settings: Settings, file: Path, wanted: Wanted) -> None:
+    """Adds a model, and prints what was assumed and where it is."""
     from service.modeltools.importing import import_model
 
     with checking(settings) as check:
@@ -210,4 +181,9 @@ def _import(settings: Settings, file: Path, wanted: Wanted) -> None:
     for sentence in made.unsure:
         typer.echo(f"note: {sentence}")
     classes = len(made.manifest.labels)
-    typer.echo(f"added {made.folder}: {classes} classes; {WHEN_SERVED}")
+    name, version = made.manifest.name, made.manifest.version
+    then = WHEN_SERVED
+    if wanted.no_promote:
+        goes_on = f"version {made.before} goes on answering" if made.before else "it is not loaded"
+        then = f"{goes_on} until 'potoo models promote {name} {version}'"
+    typer.echo(f"added {made.folder}: {classes} classes; {then}")

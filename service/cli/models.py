@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import model_import, model_optimise
+from service.cli import model_add, model_import, model_optimise
 from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ app = typer.Typer(help="Add, check and choose the models of a repository.", no_a
 NameArgument = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 VersionArgument = Annotated[int, typer.Argument(help="Its version.", metavar="VERSION", min=1)]
 
-app.command("add")(model_import.add)
+app.command("add")(model_add.add)
 app.command("pull")(model_import.pull)
 
 
@@ -283,15 +282,9 @@ def _version(repository: Repository, name: str, version: int | None) -> Path:
 
 def _answering(repository: Repository, name: str, check: Callable[[Path], object]) -> int | None:
     """The version that a server would answer with: the first one that passes its checks."""
-    from service.core.repository import ModelRefused
-    from service.core.serving_policy import candidates
+    from service.modeltools.answering import answering
 
-    there = repository.versions(name)
-    for number in candidates(repository.policy(name), there):
-        with suppress(ModelRefused):
-            check(there[number])
-            return number
-    return None
+    return answering(repository, name, check)
 
 
 def _tell_default(name: str, policy: ServingPolicy, there: Collection[int]) -> None:

@@ -34,6 +34,7 @@ from service.core.inference import InferRequest, InferResponse
 from service.core.labelling import in_words
 from service.core.pool import WorkerPool
 from service.core.preprocessing import Preprocessor
+from service.core.presence import Presence
 from service.core.rows import check_outputs, outputs_of, rows_of
 from service.core.runner import Answer, Job, Prepared, Runner, jobs_of
 from service.core.statistics import Course, ModelStatistics
@@ -63,8 +64,9 @@ class Model:
         self.statistics = ModelStatistics()
         self._engine, self._pool, self._series = engine, pool, series
         self._checks = Checks(folder, manifest, len(labels), preprocessor, engine)
-        hedger = Hedger(manifest, labels)
-        runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics, hedger)
+        is_multi_label = manifest.output.kind == "sigmoid"
+        judge = Presence(manifest.output, labels) if is_multi_label else Hedger(manifest, labels)
+        runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics, judge)
         limit = engine.max_batch_size
         # A fixed batch costs the same however full it is.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)

@@ -13,17 +13,25 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.models import ModelName
-from service.core.repository import ModelRefused, Repository, children, read_manifest
+from schemas.serving import ServingPolicy
+from service.core.repository import (
+    ModelRefused,
+    Repository,
+    children,
+    read_manifest,
+    rewrite_policy,
+)
 from service.core.serving_policy import without_version
 from service.core.whole_files import locked, sync
 
+PolicyChange = Callable[[ServingPolicy], ServingPolicy]
 _PREFIX = ".draft-"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NAME: TypeAdapter[str] = TypeAdapter(ModelName)
@@ -39,8 +47,11 @@ class Draft:
         self.folder.mkdir(parents=True)
         self._root = root
 
-    def publish(self) -> Path:
+    def publish(self, change: PolicyChange | None = None) -> Path:
         """Checks it, and puts it in its place as one step; returns the place.
+
+        Args:
+            change: what becomes of the model's policy before anybody sees the version.
 
         Raises:
             ModelRefused: the manifest or the digest is wrong, or the version is there by now.
@@ -53,6 +64,8 @@ class Draft:
             if place.exists():
                 message = f"there is a version {self.version} of '{self.name}' already"
                 raise ModelRefused(message)
+            if change is not None:
+                rewrite_policy(place.parent, change)
             self.folder.rename(place)
         sync(place.parent)
         sync(self._root)

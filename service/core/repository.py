@@ -109,12 +109,7 @@ class Repository:
         """
         folder = self.folder(name)
         with locked(folder):
-            old = _read_policy(folder)
-            new = change(old)
-            if new != old:
-                text = new.model_dump_json(indent=2, exclude_defaults=True) + "\n"
-                replace_file(folder / POLICY_FILE, text.encode())
-        return new
+            return rewrite_policy(folder, change)
 
     def scan(self) -> dict[str, Shelf]:
         """Everything there is, by the model's name: cheap enough to be asked every second.
@@ -134,6 +129,16 @@ class Repository:
                 fault = str(error)
             shelves[folder.name] = Shelf(policy, fault, versions)
         return dict(sorted(shelves.items()))
+
+
+def rewrite_policy(folder: Path, change: Callable[[ServingPolicy], ServingPolicy]) -> ServingPolicy:
+    """``Repository.change_policy`` for whoever has locked the model's folder."""
+    old = _read_policy(folder)
+    new = change(old)
+    if new != old:
+        text = new.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+        replace_file(folder / POLICY_FILE, text.encode())
+    return new
 
 
 def read_manifest(folder: Path) -> ModelManifest:

@@ -113,6 +113,21 @@ def without_version(policy: ServingPolicy, version: int) -> ServingPolicy:
     return _made(policy, load=tuple(number for number in policy.load if number != version))
 
 
+def held(policy: ServingPolicy, answering: int | None, available: Collection[int]) -> ServingPolicy:
+    """The policy by which what answers goes on answering, whatever version is added.
+
+    A model that has no version yet is not loaded until something is promoted.
+
+    Args:
+        answering: what answers by default today; None if nothing can.
+    """
+    if not available:
+        return _made(policy, enabled=False)
+    if policy.default != LATEST or not policy.enabled:
+        return policy
+    return _made(policy, default=max(available) if answering is None else answering)
+
+
 def _made(policy: ServingPolicy, **changes: object) -> ServingPolicy:
     """``model_copy`` does not validate."""
     members = {name: getattr(policy, name) for name in ServingPolicy.model_fields}

@@ -69,10 +69,13 @@ def optimise(
 
     Raises:
         CannotReadImages: the CSV file cannot be read.
-        NotOptimised: too few images, too much lost, or nothing gained.
+        NotOptimised: a multi-label model, too few images, too much lost, or nothing gained.
         ModelRefused: the version there is cannot be read, or the disk is full.
     """
     manifest = read_manifest(version_folder)
+    if manifest.output.kind == "sigmoid":
+        message = "a multi-label model (output.kind sigmoid) cannot be optimised: what it would "
+        raise NotOptimised(f"{message}lose does not show in the best label of a photo")
     labels = read_labels(version_folder, manifest)
     preprocessor = Preprocessor(manifest.input, limits)
     found = find_images(images_source, LabelNames.of(manifest, labels))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.serving import ServingPolicy
 from service.core.publishing import drafting, remove
 from service.core.repository import ModelRefused, Repository, read_manifest
 from service.core.serving_policy import with_version
@@ -50,6 +51,29 @@ def test_the_first_version_makes_the_repository(tmp_path: Path, spare: Path) -> 
         fill(draft.folder, spare)
         draft.publish()
     assert Repository(root).versions("colours") == {7: root / "colours/7"}
+
+
+def test_a_policy_changes_before_its_version_is_seen(tmp_path: Path, spare: Path) -> None:
+    seen: list[bool] = []
+
+    def change(policy: ServingPolicy) -> ServingPolicy:
+        seen.append((tmp_path / "colours/1").exists())
+        return policy.model_copy(update={"enabled": False})
+
+    with drafting(tmp_path, "colours") as draft:
+        fill(draft.folder, spare)
+        draft.publish(change)
+    assert seen == [False]
+    assert not Repository(tmp_path).policy("colours").enabled
+
+
+def test_a_version_that_is_there_by_now_leaves_the_policy(tmp_path: Path, spare: Path) -> None:
+    with drafting(tmp_path, "colours") as draft:
+        fill(draft.folder, spare)
+        write_model(tmp_path)
+        with pytest.raises(ModelRefused, match="a version 1 of 'colours' already"):
+            draft.publish(lambda policy: policy.model_copy(update={"enabled": False}))
+    assert Repository(tmp_path).policy("colours").enabled
 
 
 def test_what_is_not_published_leaves_nothing(tmp_path: Path, spare: Path) -> None:

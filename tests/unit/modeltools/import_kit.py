@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import onnx
 
@@ -31,6 +32,7 @@ def bring(
     file = tmp_path / "some.onnx"
     if graph is not None or not file.exists():
         file.write_bytes((graph or colour_graph()).SerializeToString())
+    golden = tuple(map(str, cast("tuple[object, ...]", wanted.pop("golden", ()))))
     members: dict[str, object] = {"name": "colours", "labels": labels, "like": "0-1"}
-    made = Wanted(**{**members, **wanted})  # type: ignore[arg-type]
+    made = Wanted(golden=golden, **{**members, **wanted})  # type: ignore[arg-type]
     return import_model(file, made, tmp_path / "models", image_limits(), check)

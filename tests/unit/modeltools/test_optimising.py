@@ -16,6 +16,7 @@ from service.modeltools.built_in import BUNDLED_MODELS
 from service.modeltools.optimising import REPORT_FILE, optimise
 from service.modeltools.quantising import NotOptimised
 from tests.pictures import blobs
+from tests.tiny_model import write_multi_label
 
 LIMITS = ImageLimits(50_000_000, 1000, 2**28)
 GOLDEN = BUNDLED_MODELS / "everyday/1/golden"
@@ -144,6 +145,13 @@ def test_one_that_is_quantised_already_is_left_alone(version: Path, images: Path
             made.folder, images, allowed_points=5, min_agreement=90, limits=LIMITS, keep_slower=True
         )
     assert versions(version) == {"1", "2"}
+
+
+def test_a_multi_label_model_is_refused_by_name(tmp_path: Path, images: Path) -> None:
+    folder = write_multi_label(tmp_path / "models", {})
+    with pytest.raises(NotOptimised, match="a multi-label model"):
+        optimise(folder, images, allowed_points=100, limits=LIMITS, keep_slower=True)
+    assert versions(folder) == {"1"}
 
 
 def test_a_few_images_are_not_enough(version: Path, tmp_path: Path) -> None:

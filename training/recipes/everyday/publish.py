@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
+from schemas.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -23,7 +24,6 @@ from schemas.models import (
     InputSpec,
     Layout,
     ModelManifest,
-    OutputSpec,
     ShorterSide,
 )
 from training.calibration import abstention_threshold, fit_temperature, reliability, softmax
