@@ -40,7 +40,7 @@ from service.core.statistics import Course, ModelStatistics
 
 
 class Model:
-    """Answers for one version of one model. Made by ``registry.load_model``, on any thread."""
+    """Answers for one version of one model. Made by ``loading.load_model``, on any thread."""
 
     def __init__(
         self,

@@ -12,10 +12,10 @@ from observability.metrics import Metrics
 from schemas.serving import POLICY_FILE, VersionState
 from service.core.classifier import Classifier
 from service.core.lifecycle import Lifecycle
+from service.core.loading import ModelOptions, load_model
 from service.core.model import Model
 from service.core.model_control import ModelControl
 from service.core.pool import WorkerPool
-from service.core.registry import ModelOptions, load_model
 from service.core.repository import Repository
 from service.core.settings import RunSettings
 from tests.pictures import RED, plain
