@@ -255,6 +255,7 @@ class Model:
             classes=len(self.labels),
             ready=self.is_ready,
             default=default,
+            calibrated=manifest.calibration is not None,
         )
 
     def info(self, *, default: bool) -> ModelInfo:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from schemas.errors import ModelNotFound, NotReady
+from schemas.errors import ModelNotChosen, ModelNotFound, NotReady
 from schemas.serving import VersionState
 from service.core.model import Model
 
@@ -35,12 +35,16 @@ class _Served:
 
 
 class Registry:
-    """The served models by name and version. ``default`` answers when a caller names none."""
+    """The served models by name and version.
+
+    Attributes:
+        default: the model that answers when a caller names none; None if none is chosen.
+    """
 
     def __init__(
         self,
         models: Mapping[str, Model],
-        default: str,
+        default: str | None,
         *,
         on_state: Callable[[str, int, VersionState | None], None] = lambda *_: None,
         on_ready: Callable[[str, bool], None] = lambda *_: None,
@@ -68,6 +72,7 @@ class Registry:
         """The model of that name, or the default one; of a version, or the default one.
 
         Raises:
+            ModelNotChosen: none is named, and none is chosen to answer then.
             ModelNotFound: no such model, or that version of it is not served.
             NotReady: it is being loaded, could not be, or does not pass its canary at present.
         """
@@ -81,9 +86,11 @@ class Registry:
         """The same, whether its canary passes or not.
 
         Raises:
-            ModelNotFound, NotReady: as ``get``, but for the canary.
+            ModelNotChosen, ModelNotFound, NotReady: as ``get``, but for the canary.
         """
         name = self.default if name is None else name
+        if name is None:
+            raise ModelNotChosen
         served = self._served.get(name)
         if served is None:
             raise ModelNotFound
@@ -109,7 +116,7 @@ class Registry:
         For whoever asks a model more than once, or waits between getting and asking it.
 
         Raises:
-            ModelNotFound, NotReady: as ``get``.
+            ModelNotChosen, ModelNotFound, NotReady: as ``get``.
         """
         model = self.get(name, version)
         self._users[model] += 1
