@@ -118,7 +118,7 @@ class ModelVersions(BaseModel):
     versions: list[ModelVersion]
 
 
-class DefaultModel(BaseModel):
+class ChosenModel(BaseModel):
     """Which model answers calls that name none, once one was chosen."""
 
     chosen: str = Field(description="The choice that is stored for every server of the repository.")

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from auth.principal import Principal, Scope
 from schemas.models import ModelInfo, ModelList
-from schemas.serving import DefaultModel, Label, ModelVersion, ModelVersions
+from schemas.serving import ChosenModel, Label, ModelVersion, ModelVersions
 from service.transport.dependencies import (
     ClassifierDep,
     ModelsDep,
@@ -130,7 +130,7 @@ async def choose_default_model(
     models: ModelsDep,
     classifier: ClassifierDep,
     principal: PrincipalDep,
-) -> DefaultModel:
+) -> ChosenModel:
     """Has the model answer calls that name none, on every server of the repository.
 
     It needs a version that can be served. Whoever may use some models alone must be allowed the
@@ -141,7 +141,7 @@ async def choose_default_model(
         require_model(request, classifier.default.name)
     await models.choose_default(name, by=principal.name)
     answers = classifier.default
-    return DefaultModel(chosen=name, answers=answers.name if answers else None)
+    return ChosenModel(chosen=name, answers=answers.name if answers else None)
 
 
 def _seen_by(principal: Principal, versions: list[ModelVersion]) -> list[ModelVersion]:
