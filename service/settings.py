@@ -164,7 +164,8 @@ class Settings(BaseSettings):
         default=5, ge=0, le=3600, description="between looks for changed models; 0: never looks"
     )
     default_model: str | None = Field(
-        default=None, description="answers when a request names none; else the first by name"
+        default=None,
+        description="answers when a request names none; goes before 'potoo models default'",
     )
     data_dir: Path = Field(
         default=Path("potoo-data"), description="the embedded store, the signing keys, the models"

@@ -43,6 +43,14 @@ def besides(policy: ServingPolicy) -> frozenset[int]:
     return frozenset(policy.labels.values()) | frozenset(policy.load)
 
 
+def asked_for(policy: ServingPolicy, available: Collection[int]) -> set[int]:
+    """Every version that a policy names."""
+    if not policy.enabled:
+        return set()
+    wanted = target(policy, available)
+    return set(besides(policy)) | ({wanted} if wanted is not None else set())
+
+
 def promoted(
     policy: ServingPolicy,
     version: int | None,

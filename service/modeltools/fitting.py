@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.models import OutputSpec
+from schemas.model_output import OutputSpec
 from schemas.operator_error import OperatorError
 from service.core.hedging import Hedger
 from service.modeltools.best_answers import best_answers

@@ -17,8 +17,8 @@ from service.core.checks import GOLDEN_FOLDER
 from service.core.postprocessing import top_k
 from service.core.presence import Presence
 from service.modeltools.graph_facts import CannotImport
-from service.modeltools.photo_answers import Answerer, Photo
 from service.modeltools.label_names import plain_label
+from service.modeltools.photo_answers import Answerer, Photo
 
 PREDICTIONS = 3
 _SUGGESTIONS = 3

@@ -57,6 +57,7 @@ def _plainly(named: Iterable[tuple[str, Meaning]]) -> dict[str, Meaning | None]:
 
 
 def plain_label(name: str) -> str:
+    """Writes a label as it is compared: in any case, with ``_`` and ``-`` for spaces."""
     # File systems of macOS spell accents as letters of their own (NFD).
     composed = unicodedata.normalize("NFC", name).casefold()
     return " ".join(composed.replace("_", " ").replace("-", " ").split())

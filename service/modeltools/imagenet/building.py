@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from schemas.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -29,7 +30,6 @@ from schemas.models import (
     Interpolation,
     Layout,
     ModelManifest,
-    OutputSpec,
     ShorterSide,
 )
 from schemas.operator_error import OperatorError

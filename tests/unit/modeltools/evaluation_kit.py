@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.models import ModelManifest, OutputSpec
+from schemas.model_output import OutputSpec
+from schemas.models import ModelManifest
 from service.core.hedging import Hedger
 from service.modeltools.truth import Truth
 from tests.tiny_model import colour_manifest

@@ -150,7 +150,7 @@ def test_one_that_is_quantised_already_is_left_alone(version: Path, images: Path
 def test_a_multi_label_model_is_refused_by_name(tmp_path: Path, images: Path) -> None:
     folder = write_multi_label(tmp_path / "models", {})
     with pytest.raises(NotOptimised, match="a multi-label model"):
-        optimise(folder, images, allowed_points=100, limits=LIMITS, keep_slower=True)
+        optimise(folder, images, allowed_points=100, min_agreement=0, limits=LIMITS)
     assert versions(folder) == {"1"}
 
 
