@@ -1,0 +1,1 @@
+"""The default model: built once from a package of weights, without PyTorch."""
