@@ -94,7 +94,7 @@ def optimise(
             help="Percent of the photos that the original is sure about (half or more) on which "
             "it must answer the same; 0: does not matter.",
         ),
-    ] = 97.0,
+    ] = 95.0,
     keep_slower: Annotated[
         bool, typer.Option("--keep-slower", help="Even if it is no faster on this machine.")
     ] = False,
