@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import model_import, model_optimise
+from service.cli import model_import, model_optimise, model_pull
 from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ NameArgument = Annotated[str, typer.Argument(help="Name of the model.", metavar=
 VersionArgument = Annotated[int, typer.Argument(help="Its version.", metavar="VERSION", min=1)]
 
 app.command("add")(model_import.add)
-app.command("pull")(model_import.pull)
+app.command("pull")(model_pull.pull)
+app.command("catalogue")(model_pull.catalogue)
 
 
 @app.command("list")

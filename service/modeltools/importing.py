@@ -46,6 +46,7 @@ from service.modeltools.graph_facts import (
     open_graph,
     output_facts,
 )
+from service.modeltools.imagenet.names import ClassNames
 from service.modeltools.presets import PRESETS, Preset
 
 NOT_STATED = "not stated"
@@ -54,7 +55,10 @@ GOLDEN_PREDICTIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What whoever adds a model says about it; None and empty for what they leave open."""
+    """What whoever adds a model says about it; None and empty for what they leave open.
+
+    ``names``: labels with groups and synonyms; ``labels`` only says where they come from then.
+    """
 
     name: str
     labels: Path
@@ -66,6 +70,7 @@ class Wanted:
     licence: str = ""
     source: str = ""
     golden: tuple[Path, ...] = ()
+    names: ClassNames | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +99,15 @@ def import_model(
         ModelRefused: it does not pass its checks, the version is there already, the disk is full.
     """
     unsure: list[str] = []
-    labels = _read_labels(wanted.labels)
+    labels = wanted.names.labels if wanted.names else _read_labels(wanted.labels)
     with drafting(repository, wanted.name, wanted.version) as draft:
         target = draft.folder / MODEL_FILE
         if copy_model(model, target):
             unsure.append("The weights that lay beside the model were put into one file with it.")
         manifest = _manifest(target, wanted, draft, labels, unsure)
+        if wanted.names:
+            hierarchy = {"groups": wanted.names.groups, "synonyms": wanted.names.synonyms}
+            manifest = manifest.model_copy(update=hierarchy)
         manifest = _with_golden(manifest, draft.folder, wanted.golden, limits)
         if not wanted.golden:
             unsure.append(

@@ -28,5 +28,12 @@ PRESETS: Mapping[str, Preset] = {
     "0-1": Preset("0..1; centre crop", 1 / 255, (0.0,), (1.0,), 1.0),
     "-1..1": Preset("-1..1; centre crop", 1 / 127.5, (1.0,), (1.0,), 1.0),
     "tf": Preset("Keras in mode 'tf': -1..1; squashed", 1 / 127.5, (1.0,), (1.0,), None),
+    "efficientnet-lite": Preset(
+        "EfficientNet-Lite: (pixel - 127) / 128; centre crop of 256/224",
+        1.0,
+        (127.0,),
+        (128.0,),
+        256 / 224,
+    ),
     "none": Preset("0..255 as they are; centre crop", 1.0, (0.0,), (1.0,), 1.0),
 }
