@@ -92,8 +92,7 @@ def optimise(
         typer.Option(
             min=0,
             max=100,
-            help="Percent of the photos that the original is sure about (half or more) on which "
-            "it must answer the same; 0: does not matter.",
+            help="Percent of the photos that the original is sure about to answer alike; 0: any.",
         ),
     ] = 95.0,
     keep_slower: Annotated[
