@@ -1,4 +1,4 @@
-"""``potoo models pull``, and what it shares with ``add``: a model comes into the repository."""
+"""What ``potoo models add`` and ``pull`` share: options, progress, and how a model comes in."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
-
 if TYPE_CHECKING:
     from service.core.model import Model
     from service.modeltools.importing import Wanted
     from service.settings import Settings
 
 WHEN_SERVED = "running servers take it up within seconds, unless a promotion holds another one"
-DOWNLOADS = ".downloads"
 
 NameOption = Annotated[str, typer.Option(help="Name of the model; a new one, or another version.")]
 LabelsOption = Annotated[
@@ -57,96 +54,6 @@ GoldenOption = Annotated[
         metavar="PHOTO[=LABEL]",
     ),
 ]
-
-
-def pull(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="https://..., hf://ORG/REPOSITORY/PATH[@REVISION], or a name in the catalogue.",
-            metavar="SOURCE",
-        ),
-    ],
-    name: NameOption,
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="A label a line.", show_default="those of the catalogue"),
-    ] = None,
-    sha256: Annotated[
-        str | None, typer.Option(help="The digest that the file must have.", show_default=False)
-    ] = None,
-    unpinned: Annotated[
-        bool, typer.Option("--unpinned", help="Take what comes, and print its digest.")
-    ] = False,
-    max_bytes: Annotated[
-        int | None, typer.Option(min=1, help="Larger files are refused.", show_default="2 GiB")
-    ] = None,
-    catalogue: Annotated[
-        Path | None,
-        typer.Option(help="JSON file of known models.", show_default="catalogue.json of --models"),
-    ] = None,
-    like: LikeOption = None,
-    version: VersionOption = None,
-    size: SizeOption = None,
-    output: OutputOption = None,
-    description: DescriptionOption = "",
-    licence: LicenceOption = "",
-    golden: GoldenOption = None,
-    models: ModelsOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Download an ONNX file, check its digest, and add it.
-
-    A download that was interrupted goes on where it stopped.
-    """
-    with plain_errors():
-        from service.modeltools.download import MAX_BYTES, discard, download
-        from service.modeltools.importing import Wanted
-        from service.modeltools.model_sources import (
-            CATALOGUE_FILE,
-            CatalogueEntry,
-            find_source,
-            url_of,
-        )
-        from service.settings import load_settings
-
-        settings = load_settings(config, models=models)
-        entry = find_source(source, catalogue or settings.models / CATALOGUE_FILE)
-        if isinstance(entry, str):
-            entry = CatalogueEntry.model_construct(url=entry, sha256=(sha256 or "").lower())
-        elif sha256 is not None and sha256.lower() != entry.sha256:
-            fail(f"the catalogue says that '{source}' has the digest {entry.sha256}")
-        if not entry.sha256 and not unpinned:
-            fail("say which file it must be with --sha256, or take what comes with --unpinned")
-        folder = settings.models / DOWNLOADS
-        cap = max_bytes or MAX_BYTES
-        label_part = None
-        if labels is None and entry.labels_url is not None:
-            label_part, _ = download(
-                url_of(entry.labels_url), folder, entry.labels_sha256, max_bytes=2**20
-            )
-        if labels is None and label_part is None:
-            fail("give --labels: nobody else says what the model's outputs mean")
-        file, digest = download(
-            url_of(entry.url), folder, entry.sha256 or None, max_bytes=cap, progress=show_progress
-        )
-        if not entry.sha256:
-            typer.echo(f"sha256 {digest}")
-        wanted = Wanted(
-            name=name,
-            labels=labels or label_part or Path(),
-            like=like or entry.like,
-            version=version,
-            size=size,
-            output=output,
-            description=description or entry.description,
-            licence=licence or entry.licence,
-            source=source,
-            golden=tuple(golden or ()),
-        )
-        bring_in(settings, file, wanted)
-        for part in filter(None, (file, label_part)):
-            discard(part)
 
 
 def show_progress(what: str, done: int, total: int) -> None:

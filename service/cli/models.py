@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import model_add, model_default, model_import, model_list, model_optimise
+from service.cli import (
+    model_add,
+    model_build,
+    model_default,
+    model_import,
+    model_list,
+    model_optimise,
+    model_pull,
+)
 from service.cli.model_list import NameArgument, names_in, version_folder
 from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
 
@@ -20,7 +28,9 @@ app = typer.Typer(help="Add, check and choose the models of a repository.", no_a
 VersionArgument = Annotated[int, typer.Argument(help="Its version.", metavar="VERSION", min=1)]
 
 app.command("add")(model_add.add)
-app.command("pull")(model_import.pull)
+app.command("build")(model_build.build)
+app.command("pull")(model_pull.pull)
+app.command("catalogue")(model_pull.catalogue)
 app.command("list")(model_list.list_models)
 app.command("show")(model_list.show)
 app.command("default")(model_default.default)
@@ -45,10 +55,9 @@ def optimise(
         typer.Option(
             min=0,
             max=100,
-            help="Percent of the photos that the original is sure about (half or more) on which "
-            "it must answer the same; 0: does not matter.",
+            help="Percent of the photos that the original is sure about to answer alike; 0: any.",
         ),
-    ] = 97.0,
+    ] = 95.0,
     keep_slower: Annotated[
         bool, typer.Option("--keep-slower", help="Even if it is no faster on this machine.")
     ] = False,

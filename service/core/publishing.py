@@ -33,7 +33,7 @@ from service.core.whole_files import locked, sync
 
 PolicyChange = Callable[[ServingPolicy], ServingPolicy]
 _PREFIX = ".draft-"
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NAME: TypeAdapter[str] = TypeAdapter(ModelName)
 
 
@@ -180,7 +180,7 @@ def _clear_words(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             message = f"the disk of {root} is full; nothing was changed"
             raise ModelRefused(message) from error
         raise

@@ -30,6 +30,7 @@ from service.modeltools.graph_facts import (
     input_facts,
     open_graph,
 )
+from service.modeltools.imagenet.names import ClassNames
 from service.modeltools.label_files import read_label_file
 from service.modeltools.output_facts import OutputFacts, output_facts
 from service.modeltools.photo_answers import Answerer, Photo, answerer
@@ -43,6 +44,7 @@ NOT_STATED = "not stated"
 class Wanted:
     """What whoever adds a model says about it; None and empty for what they leave open.
 
+    ``names``: labels with groups and synonyms; ``labels`` only says where they come from then.
     ``golden``: photos, each perhaps with ``=label``. ``no_promote``: what answers goes on.
     """
 
@@ -60,6 +62,7 @@ class Wanted:
     source: str = ""
     golden: tuple[str, ...] = ()
     no_promote: bool = False
+    names: ClassNames | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,9 @@ def import_model(
         how = preparation(wanted.like, wanted.pixels, subject.facts, subject.size)
         manifest = draw_manifest(subject, wanted, how, draft.version, unsure)
         unsure += _assumptions(wanted, how)
+        if wanted.names is not None:
+            hierarchy = {"groups": wanted.names.groups, "synonyms": wanted.names.synonyms}
+            manifest = manifest.model_copy(update=hierarchy)
         photos = read_photos(wanted.golden, subject.labels, manifest.output.kind)
         answers = answerer(draft.folder, manifest, limits)
         golden = store_golden(photos, answers, draft.folder)
@@ -134,8 +140,12 @@ def look_into(model: Path, target: Path, wanted: Wanted, unsure: list[str]) -> S
     Raises:
         CannotImport: it cannot be served, or its labels cannot be read.
     """
-    found = read_label_file(wanted.labels)
-    unsure += found.notes
+    if wanted.names is None:
+        found = read_label_file(wanted.labels)
+        labels = found.labels
+        unsure += found.notes
+    else:
+        labels = wanted.names.labels
     if copy_model(model, target):
         unsure.append("The weights that lay beside the model were put into one file with it.")
     session = open_graph(target)
@@ -143,7 +153,7 @@ def look_into(model: Path, target: Path, wanted: Wanted, unsure: list[str]) -> S
     size = _size(facts, wanted.size, unsure)
     if not facts.is_layout_sure:
         unsure.append(f"The order of the axes is not certain; {facts.layout} is assumed.")
-    return Subject(target, session, facts, size, found.labels)
+    return Subject(target, session, facts, size, labels)
 
 
 def draw_manifest(

@@ -57,5 +57,12 @@ PRESETS: Mapping[str, Preset] = {
         None,
         Colour.BGR,
     ),
+    "efficientnet-lite": Preset(
+        "EfficientNet-Lite: (pixel - 127) / 128; centre crop of 256/224",
+        1.0,
+        (127.0,),
+        (128.0,),
+        256 / 224,
+    ),
     "none": Preset("0..255 as they are; centre crop", 1.0, (0.0,), (1.0,), 1.0),
 }
