@@ -13,6 +13,7 @@ from service.cli.shared_options import (
     DataDirOption,
     ModelsOption,
     plain_errors,
+    settings_with_models,
 )
 
 
@@ -57,9 +58,8 @@ def calibrate(
         from service.calibrate.calibrate import calibrate as find
         from service.calibrate.thresholds import as_yaml
         from service.core.calibration import calibration_file, keep_calibration, this_machine
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models, data_dir=data_dir)
+        settings = settings_with_models(config, models=models, data_dir=data_dir)
         repository = repository_of(settings)
         name = model or default_in(settings, repository)
         if name is None:

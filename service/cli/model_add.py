@@ -22,7 +22,13 @@ from service.cli.model_import import (
     VersionOption,
     bring_in,
 )
-from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
 
 if TYPE_CHECKING:
     from service.modeltools.importing import Wanted
@@ -125,7 +131,6 @@ def add(
     with plain_errors():
         from service.modeltools.importing import Wanted
         from service.modeltools.preparation import Overrides
-        from service.settings import load_settings
 
         if tried and not dry_run:
             fail("--try goes with --dry-run; with --golden photos are stored and checked")
@@ -145,7 +150,7 @@ def add(
             golden=tuple(golden or ()),
             no_promote=no_promote,
         )
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         if dry_run:
             _show(settings, file, wanted, tuple(tried or ()))
         else:

@@ -8,7 +8,13 @@ import typer
 
 from service.cli import model_import
 from service.cli.model_list import default_in, repository_of
-from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
 
 if TYPE_CHECKING:
     from service.core.repository import Repository
@@ -36,9 +42,7 @@ def default(
     within seconds. The setting 'default_model' of a server goes before it.
     """
     with plain_errors():
-        from service.settings import load_settings
-
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository = repository_of(settings)
         if name is not None and none:
             fail("give a NAME or --none, not both")

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
 
 if TYPE_CHECKING:
     from schemas.models import ModelManifest
@@ -31,9 +37,8 @@ def list_models(models: ModelsOption = None, config: ConfigOption = None) -> Non
     with plain_errors():
         from service.core.repository import ModelRefused, read_manifest
         from service.core.serving_policy import target
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository = repository_of(settings)
         names, default = names_in(repository), default_in(settings, repository)
         for name in names:
@@ -65,9 +70,8 @@ def show(
     """Print a version's manifest as JSON."""
     with plain_errors():
         from service.core.repository import read_manifest
-        from service.settings import load_settings
 
-        repository = repository_of(load_settings(config, models=models))
+        repository = repository_of(settings_with_models(config, models=models))
         folder = version_folder(repository, name, version)
         typer.echo(read_manifest(folder).model_dump_json(indent=2))
 

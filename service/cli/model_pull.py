@@ -19,7 +19,13 @@ from service.cli.model_import import (
     bring_in,
     show_progress,
 )
-from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
 
 if TYPE_CHECKING:
     from service.modeltools.catalogue import CatalogueEntry
@@ -83,9 +89,8 @@ def pull(
         from service.modeltools.imagenet.names import class_names
         from service.modeltools.importing import Wanted
         from service.modeltools.model_sources import url_of
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         if "://" in source:
             url, digest = url_of(source), (sha256 or "").lower()
             entry = CatalogueEntry.model_construct(url=url, sha256=digest)
@@ -143,9 +148,8 @@ def catalogue(
     """List the models that 'pull' knows by name: name, size, licence, input, description."""
     with plain_errors():
         from service.modeltools.catalogue import shipped
-        from service.settings import load_settings
 
-        known = shipped() | _own(load_settings(config, models=models), own)
+        known = shipped() | _own(settings_with_models(config, models=models), own)
         if as_json:
             listed = [
                 {"name": name, **entry.model_dump(exclude_none=True)}

@@ -19,7 +19,13 @@ from service.cli import (
     model_pull,
 )
 from service.cli.model_list import NameArgument, names_in, version_folder
-from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
 
 if TYPE_CHECKING:
     from schemas.serving import ServingPolicy
@@ -71,9 +77,8 @@ def optimise(
     with plain_errors():
         from service.core.repository import Repository
         from service.modeltools.optimising import optimise
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         made = optimise(
             version_folder(Repository(settings.models), name, None),
             images,
@@ -104,9 +109,8 @@ def verify(
     """
     with plain_errors():
         from service.core.repository import ModelRefused, Repository
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository, failed = Repository(settings.models), False
         names = names_in(repository) if name is None else [name]
         with model_import.checking(settings) as check:
@@ -147,14 +151,13 @@ def promote(
         from service.core.repository import Repository
         from service.core.serving_policy import promoted
         from service.modeltools.answering import answering
-        from service.settings import load_settings
 
         number = int(version) if version.isascii() and version.isdecimal() else None
         if (number is None and (version != "latest" or label or keep_default)) or number == 0:
             fail(f"'{version}' is no version: give a number, or 'latest' without a label")
         if keep_default and label is None:
             fail("--keep-default moves a label alone: give --label")
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)
         there = repository.versions(name)
         with model_import.checking(settings) as check:
@@ -178,9 +181,8 @@ def rollback(name: NameArgument, models: ModelsOption = None, config: ConfigOpti
         from service.core.repository import Repository
         from service.core.serving_policy import rolled_back, target
         from service.modeltools.answering import answering
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)
         there = repository.versions(name)
 
@@ -206,9 +208,8 @@ def remove(
         from service.core.publishing import refuse_needed, remove
         from service.core.repository import Repository
         from service.modeltools.answering import answering
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)
         if name == settings.default_model and list(repository.versions(name)) == [version]:
             fail(f"the setting default_model names '{name}', and this is its last version")
