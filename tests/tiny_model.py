@@ -25,6 +25,23 @@ from service.core.settings import RunSettings
 
 LABELS = ("red", "green", "blue")
 SIDE = 32
+GROUPED: dict[str, object] = {
+    "groups": {"green": "cool colour", "blue": "cool colour"},
+    "abstain_below": 0.75,
+    "group_thresholds": [0.9],
+    "synonyms": {"blue": ["azure"]},
+}
+"""Changes of the manifest that make teal a "cool colour", and perhaps green."""
+MEASURED: dict[str, object] = {
+    "calibration": {
+        "precision": 0.95,
+        "dataset": "drawn colours",
+        "photos": 645,
+        "answered": 0.87,
+        "right": 0.96,
+    }
+}
+"""Changes of the manifest as ``potoo models calibrate`` might make them."""
 
 
 def colour_graph(*, side: int = SIDE, batch: str | int = "batch") -> onnx.ModelProto:

@@ -6,6 +6,7 @@ from auth.principal import Scope
 from schemas.classify import DEFAULT_TOP_K, MAX_TOP_K
 from schemas.errors import InvalidParameter, Violation
 from schemas.pb import potoo_pb2 as pb
+from service.core.answer import Summary
 from service.core.inference import MAX_TIMEOUT
 from service.runtime import Runtime
 from service.settings import LimitSettings
@@ -52,4 +53,20 @@ class ModelService:
             model_name=ref.name,
             model_version=ref.version,
             abstained=answer.abstained,
+            summary=_summary(answer.summary),
+            labels_present=answer.labels_present or (),
+            calibrated=answer.calibrated,
         )
+
+
+def _summary(found: Summary | None) -> pb.Summary | None:
+    """The same on the wire; None leaves the field out."""
+    if found is None:
+        return None
+    perhaps = found.perhaps
+    return pb.Summary(
+        label=found.label,
+        score=found.score,
+        level=found.level,
+        perhaps=pb.Named(label=perhaps.label, score=perhaps.score) if perhaps else None,
+    )

@@ -53,7 +53,8 @@ _BODY = {
 async def predict_best(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
     """The best class of one image, and the probabilities of the `top_k` best ones.
 
-    The image is the field `image` of a form: a file, or base64.
+    The image is the field `image` of a form: a file, or base64. The best class is named however
+    unsure it is; `/v1/classify` says what is sure enough.
     """
     answer = await classify(
         request,
