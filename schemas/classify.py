@@ -36,7 +36,7 @@ class ClassifyOptions(BaseModel):
     model: str | None = Field(
         default=None,
         pattern=MODEL_NAME_PATTERN,
-        description="Which model; the server's default model if absent.",
+        description="Which model; the server's default model if absent, and 409 if it has none.",
         examples=["everyday"],
     )
     version: WholeNumber | None = Field(

@@ -273,6 +273,9 @@ class ModelSummary(BaseModel):
     classes: int = Field(description="0 if no version could be loaded.")
     ready: bool
     default: bool = Field(description="Whether it answers when no model is named.")
+    calibrated: bool = Field(
+        description="Whether the thresholds of the version that answers were measured."
+    )
     versions: list[ModelVersion] = Field(default=[], description="All there are, newest first.")
 
 

@@ -18,9 +18,9 @@ from onnx import TensorProto, helper, numpy_helper
 from observability.metrics import Metrics
 from schemas.models import InputSpec
 from service.core.image_limits import ImageLimits
+from service.core.loading import ModelOptions, load_model
 from service.core.model import Model
 from service.core.pool import WorkerPool
-from service.core.registry import ModelOptions, load_model
 from service.core.settings import RunSettings
 
 LABELS = ("red", "green", "blue")

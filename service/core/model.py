@@ -41,7 +41,7 @@ from service.core.statistics import Course, ModelStatistics
 
 
 class Model:
-    """Answers for one version of one model. Made by ``registry.load_model``, on any thread."""
+    """Answers for one version of one model. Made by ``loading.load_model``, on any thread."""
 
     def __init__(
         self,
@@ -257,6 +257,7 @@ class Model:
             classes=len(self.labels),
             ready=self.is_ready,
             default=default,
+            calibrated=manifest.calibration is not None,
         )
 
     def info(self, *, default: bool) -> ModelInfo:

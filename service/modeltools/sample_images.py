@@ -15,6 +15,7 @@ from service.modeltools.label_names import LabelNames
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 FILE_COLUMN, LABEL_COLUMN = "file", "label"
+ALTERNATIVES = "|"
 _TOLD = 5
 
 
@@ -26,13 +27,19 @@ class CannotReadImages(OperatorError):
 class SampleImage:
     """A file, and what is said to be in it.
 
-    ``label`` is the index of the label, None if that is not known or a group is named; ``name`` is
-    the label or the group as the manifest spells it, None if nothing is known.
+    ``label`` is the index of the first label that is named, None if none is known or groups alone
+    are named; ``names`` are the labels and groups as the manifest spells them, any of which may be
+    in the image; empty if nothing is known.
     """
 
     file: Path
     label: int | None
-    name: str | None
+    names: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str | None:
+        """The first of the names; None if nothing is known."""
+        return self.names[0] if self.names else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,8 @@ def find_images(source: Path, names: LabelNames) -> Found:
 
     Args:
         source: a folder, whose folders may be called like labels; or a CSV file with the columns
-            ``file`` (relative to it) and ``label``.
+            ``file`` (relative to it) and ``label``. A label may be several names with ``|`` between
+            them, any of which is right; those that the model does not know are passed over.
         names: what labels, synonyms and groups are called.
 
     Raises:
@@ -78,12 +86,21 @@ def find_images(source: Path, names: LabelNames) -> Found:
     images: list[SampleImage] = []
     unknown: Counter[str] = Counter()
     for file, text in named:
-        label, name = names.resolve(text)
-        if name is None and text:
+        label, known = _meaning(text, names)
+        if text and not known:
             unknown[text] += 1
-        images.append(SampleImage(file, label, name))
+        images.append(SampleImage(file, label, known))
     random.Random(0).shuffle(images)  # noqa: S311 - a sample, not a secret
     return Found(images, unknown, unreadable)
+
+
+def _meaning(text: str, names: LabelNames) -> tuple[int | None, tuple[str, ...]]:
+    """The index of the first label, and the names of all labels and groups."""
+    # A label may hold the character itself.
+    texts = [text] if names.resolve(text)[1] is not None else text.split(ALTERNATIVES)
+    meant = [(label, name) for label, name in map(names.resolve, texts) if name is not None]
+    first = next((label for label, _ in meant if label is not None), None)
+    return first, tuple(dict.fromkeys(name for _, name in meant))
 
 
 def _of_folder(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -13,7 +13,7 @@ from service.settings import LimitSettings
 from service.transport.grpc.call import Call
 from service.transport.grpc.inference import PROTOCOL
 from service.transport.grpc.methods import SMALL_BYTES, Service, Unary
-from service.transport.policy import check_model
+from service.transport.policy import model_meant
 
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["ModelService"]
 
@@ -37,12 +37,11 @@ class ModelService:
         if not 1 <= top_k <= MAX_TOP_K:
             fault = Violation("/top_k", f"it must be 1 to {MAX_TOP_K}")
             raise InvalidParameter(violations=(fault,))
-        model, timeout = request.model or None, call.timeout
-        if principal.models is not None:
-            check_model(self._runtime.identity, principal, classifier.resolve(model).name)
+        timeout = call.timeout
+        meant = model_meant(self._runtime.identity, classifier, principal, request.model or None)
         ref, answer = await classifier.classify(
             request.image_data,
-            model=model,
+            model=meant.name,
             top_k=top_k,
             timeout=None if timeout is None else min(timeout, MAX_TIMEOUT),
             owner=principal.name,

@@ -131,6 +131,33 @@ def test_a_list_names_files_and_labels(names: LabelNames, tmp_path: Path) -> Non
     assert found.unreadable == []
 
 
+def test_a_list_may_name_alternatives(names: LabelNames, tmp_path: Path) -> None:
+    texts = {
+        "a.jpg": "dog|cat| Stop Sign |tabby|cat",
+        "b.jpg": "dog|Animal",
+        "c.jpg": "dog|teapot",
+        "d.jpg": "|tabby cat|",
+    }
+    listed = tmp_path / "photos.csv"
+    listed.write_text("\n".join(["file,label", *map(",".join, texts.items())]))
+    for name in texts:
+        picture(tmp_path, name)
+    found = find_images(listed, names)
+    assert sorted((image.file.name, image.label, image.names) for image in found.images) == [
+        ("a.jpg", 3, ("cat", "stop sign", "tabby")),
+        ("b.jpg", None, ("animal",)),
+        ("c.jpg", None, ()),
+        ("d.jpg", 0, ("tabby",)),
+    ]
+    assert found.unknown == {"dog|teapot": 1}
+
+
+def test_a_label_may_hold_the_sign_between_alternatives(tmp_path: Path) -> None:
+    picture(tmp_path / "a|b", "x.jpg")
+    found = find_images(tmp_path, LabelNames.of(manifest(), ["b", "a|b"]))
+    assert [(image.label, image.names) for image in found.images] == [(1, ("a|b",))]
+
+
 def test_rows_that_name_no_image_are_told(names: LabelNames, tmp_path: Path) -> None:
     picture(tmp_path, "a.jpg")
     picture(tmp_path, "notes.txt")

@@ -17,6 +17,7 @@ from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
     Accuracy,
+    Calibration,
     Colour,
     Dtype,
     GoldenPrediction,
@@ -94,7 +95,15 @@ def publish(
         expected_calibration_error=round(report.expected_calibration_error, 4),
         notes="one centre view a photo; split by hash of the file name, never used in training",
     )
-    manifest = manifest.model_copy(update={"accuracy": (accuracy,)})
+    calibration = Calibration(
+        precision=recipe.ANSWERED_ACCURACY,
+        dataset=f"{DATASET}, test split",
+        photos=report.photos,
+        answered=round(report.answered, 4),
+        right=round(report.answered_top1, 4),
+        notes="of photos of other things, which it does not know, most are answered all the same",
+    )
+    manifest = manifest.model_copy(update={"accuracy": (accuracy,), "calibration": calibration})
     _write(folder, manifest)
     worst = _write_results(folder, results, data, names, history, report)
     (folder / card.FILE).write_text(card.model_card(manifest, report, worst))
