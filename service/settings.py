@@ -348,6 +348,8 @@ def _faults(error: ValidationError) -> str:
     """One line a fault, without the value: it may be a secret."""
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
+        if fault["type"] == "default_factory_not_called":  # follows from the other faults
+            continue
         name = ".".join(map(str, fault["loc"]))
         if fault["type"] == "extra_forbidden":
             known = [setting for setting, _, _, _ in describe_settings(Settings.model_construct())]

@@ -128,6 +128,6 @@ def test_pixels_as_they_are_may_be_bgr_and_squashed() -> None:
 def test_presets_that_fit_depend_on_the_input() -> None:
     assert set(fitting_presets(Overrides(), PIXELS, SIZE)) == {"none"}
     grey = fitting_presets(Overrides(), GREY, SIZE)
-    assert set(grey) == {"0-1", "-1..1", "tf", "keras-0-1", "none"}
+    assert set(grey) == {"0-1", "-1..1", "tf", "keras-0-1", "efficientnet-lite", "none"}
     assert {how.colour for how in grey.values()} == {Colour.GREY}
-    assert len(fitting_presets(Overrides(), FACTS, SIZE)) == 8
+    assert len(fitting_presets(Overrides(), FACTS, SIZE)) == 9
