@@ -10,14 +10,17 @@ from schemas.operator_error import OperatorError
 from service.core.publishing import drafting
 from service.core.repository import ModelRefused
 from service.core.whole_files import locked, replace_file
-from service.modeltools.imagenet import building as imagenet
+from service.modeltools.imagenet import building, int8
 
 BUNDLED_MODELS = Path(__file__).parent.parent.parent / "models"
 SEEDED_FILE = ".built-in"
 """Names of the models that were put into a repository: one that is removed later stays away."""
 
-EVERYDAY = "everyday"
-BUILT_IN = (imagenet.NAME, EVERYDAY)
+EVERYDAY, VERSION = "everyday", 1
+SEEDS = (building.NAME, EVERYDAY)
+"""In this order: the first one answers calls that name no model, since it is alone at first."""
+GOLDEN = BUNDLED_MODELS / EVERYDAY / "1/golden"
+"""Pictures drawn for ``everyday``, which any classifier may answer."""
 
 Tell = Callable[[str], None]
 Check = Callable[[Path], object]
@@ -29,7 +32,7 @@ class NotBuiltIn(OperatorError):
 
 def is_seeded(repository: Path) -> bool:
     """Whether every built-in model was put into a repository at some time."""
-    return _seeded(repository) >= set(BUILT_IN)
+    return _seeded(repository) >= set(SEEDS)
 
 
 def seed(repository: Path, check: Check, tell: Tell) -> None:
@@ -45,7 +48,7 @@ def seed(repository: Path, check: Check, tell: Tell) -> None:
         OSError: the repository cannot be written.
     """
     repository.mkdir(parents=True, exist_ok=True)
-    missing = [name for name in BUILT_IN if name not in _seeded(repository)]
+    missing = [name for name in SEEDS if name not in _seeded(repository)]
     for name in missing:
         if not (repository / name).exists():
             try:
@@ -67,26 +70,37 @@ def put(name: str, repository: Path, check: Check, tell: Tell) -> Path:
         ModelRefused: it is there already, or does not pass its checks; the disk is full.
         WeightsMissing, UnsafeWeights, WrongWeights: see ``imagenet.building``.
     """
-    if name == imagenet.NAME:
-        weights = imagenet.weights_file()
-        tell(f"Building the model '{name}' from its weights (once, a few seconds) ...")
-        with drafting(repository, name, imagenet.VERSION) as draft:
-            imagenet.write_version(draft.folder, weights, _golden())
-            check(draft.folder)
-            return draft.publish()
-    if name == EVERYDAY:
-        source = BUNDLED_MODELS / EVERYDAY / "1"
-        with drafting(repository, name, 1) as draft:
-            shutil.copytree(source, draft.folder, dirs_exist_ok=True)
-            check(draft.folder)
-            return draft.publish()
-    message = f"'{name}' is not a built-in model; there are {', '.join(BUILT_IN)}"
-    raise NotBuiltIn(message)
+    write = _WRITERS.get(name)
+    if write is None:
+        message = f"'{name}' is not a built-in model; there are {', '.join(_WRITERS)}"
+        raise NotBuiltIn(message)
+    with drafting(repository, name, VERSION) as draft:
+        write(draft.folder, tell)
+        check(draft.folder)
+        return draft.publish()
 
 
-def _golden() -> Path:
-    """Pictures drawn for ``everyday``, which any classifier may answer."""
-    return BUNDLED_MODELS / EVERYDAY / "1/golden"
+def _write_imagenet(folder: Path, tell: Tell) -> None:
+    weights = building.weights_file()
+    tell("Building the model 'imagenet' from its weights (once, a few seconds) ...")
+    building.write_version(folder, weights, GOLDEN)
+
+
+def _write_int8(folder: Path, tell: Tell) -> None:
+    weights = building.weights_file()
+    tell("Building the model 'imagenet-int8' from its weights (some ten seconds) ...")
+    int8.write_int8_version(folder, weights, GOLDEN)
+
+
+def _write_everyday(folder: Path, _: Tell) -> None:
+    shutil.copytree(BUNDLED_MODELS / EVERYDAY / "1", folder, dirs_exist_ok=True)
+
+
+_WRITERS: dict[str, Callable[[Path, Tell], None]] = {
+    building.NAME: _write_imagenet,
+    EVERYDAY: _write_everyday,
+    int8.NAME: _write_int8,
+}
 
 
 def _seeded(repository: Path) -> set[str]:

@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -21,7 +21,9 @@ from service.core.postprocessing import probabilities, top_k
 from service.core.preprocessing import Preprocessor
 from service.modeltools.best_answers import ABSTAINED, best_answers
 from service.modeltools.built_in import BUNDLED_MODELS
+from service.modeltools.evaluation import Evaluation
 from service.modeltools.imagenet import building
+from service.modeltools.imagenet.int8 import write_int8_model
 from service.modeltools.imagenet.network import ExtraClasses
 from service.modeltools.measuring import measure
 from service.settings import LimitSettings
@@ -30,7 +32,7 @@ from tools.imagenet.drawings import KINDS
 from tools.imagenet.extra_classes import train_extra_classes
 from tools.imagenet.features import Features, Sample, run_network
 from tools.imagenet.fitting import FLOWERS, KNOWN_SET, SETS_IN_PART, fit, truth_of
-from tools.imagenet.photos import DRAWINGS, MIXED, OPEN, PUBLIC, count_expected, photos
+from tools.imagenet.photos import DRAWINGS, MIXED, OPEN, PUBLIC, Photo, count_expected, photos
 from tools.imagenet.scores import compare_scores
 
 FOLDER = Path(building.__file__).parent
@@ -45,11 +47,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of photos and data sets")
     parser.add_argument("--results", type=Path, help="write every number as JSON into this file")
     arguments = parser.parse_args()
-    write_all(run_network(photos(arguments.data), _progress), arguments.results)
+    files = list(photos(arguments.data))
+    write_all(files, run_network(files, _progress), arguments.results)
 
 
-def write_all(found: Features, results: Path | None) -> None:
-    """Trains, fits, measures and writes."""
+def write_all(files: Sequence[Photo], found: Features, results: Path | None) -> None:
+    """Trains, fits, measures and writes.
+
+    Args:
+        found: what the network makes of ``files``.
+        results: where every number is written as JSON.
+    """
     extra = train_extra_classes(found)
     np.savez(FOLDER / building.EXTRA_FILE, weights_EF=extra.weights_EF, bias_E=extra.bias_E)
     with _version(_unfitted()) as (_, manifest):
@@ -57,7 +65,8 @@ def write_all(found: Features, results: Path | None) -> None:
     fitted = _card(temperature, thresholds)
     with _version(fitted) as (folder, manifest):
         found = _with_indices_named(found, manifest)
-        measured = _measure(found, extra, manifest, temperature, thresholds)
+        int8_sets = _int8_sets(files, found, folder, manifest)
+        measured = _measure(found, extra, manifest, int8_sets)
         golden = _golden(folder, manifest)
     card = make_card(measured, golden)
     (FOLDER / building.CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
@@ -72,9 +81,9 @@ def _measure(
     found: Features,
     extra: ExtraClasses,
     manifest: ModelManifest,
-    temperature: float,
-    thresholds: tuple[float, ...],
+    int8_sets: dict[str, Evaluation],
 ) -> Measured:
+    temperature = manifest.temperature
     hedger = Hedger(manifest, tuple(manifest.labels))
     judged = found.select(lambda sample: sample.manner == "judge")
 
@@ -96,7 +105,28 @@ def _measure(
     others = {"drawings": drawn, "trash": of("trashnet6")}
     ordinary = found.select(lambda sample: sample.collection == MIXED and sample.manner == "fit")
     scores = compare_scores(of(KNOWN_SET), others, ordinary, extra, hedger)
-    return Measured(temperature, thresholds, sets, nothings, scores)
+    return Measured(temperature, hedger.thresholds, sets, int8_sets, nothings, scores)
+
+
+def _int8_sets(
+    files: Sequence[Photo], found: Features, folder: Path, manifest: ModelManifest
+) -> dict[str, Evaluation]:
+    """The INT8 model, with the thresholds of the other, on the sets of known classes."""
+    model = folder.parent / "int8.onnx"
+    write_int8_model(building.weights_file(), model)
+    engine, hedger = OnnxEngine(model, manifest), Hedger(manifest, tuple(manifest.labels))
+    prepare = Preprocessor(manifest.input, LimitSettings().of_images)
+    sets = {}
+    for name in (KNOWN_SET, PUBLIC, OPEN):
+        chosen = [
+            (photo, truth_of(sample, manifest))
+            for photo, sample in zip(files, found.samples, strict=True)
+            if (sample.collection, sample.manner) == (name, "judge") and sample.names
+        ]
+        outputs = [engine.run(prepare(photo.data).tensor[np.newaxis])[0] for photo, _ in chosen]
+        shares_NK = probabilities(np.stack(outputs), manifest.output, manifest.temperature)
+        sets[name] = measure(shares_NK, [truth for _, truth in chosen], hedger)
+    return sets
 
 
 def _is_of(group: str, sample: Sample) -> bool:
@@ -154,12 +184,15 @@ def _version(card: building.Card) -> Iterator[tuple[Path, ModelManifest]]:
 
 def _card(temperature: float, thresholds: tuple[float, ...]) -> building.Card:
     """A card without figures, for what is measured with it."""
+    none = Calibration(precision=0.5, dataset="none", photos=1)
     return building.Card(
         temperature=temperature,
         abstain_below=thresholds[0],
         group_thresholds=thresholds[1:],
-        calibration=Calibration(precision=0.5, dataset="none", photos=1),
+        calibration=none,
         accuracy=(),
+        int8_calibration=none,
+        int8_accuracy=(),
         golden=(),
     )
 

@@ -39,39 +39,48 @@ class Measured:
     temperature: float
     thresholds: tuple[float, ...]
     sets: Mapping[str, Evaluation]
+    int8_sets: Mapping[str, Evaluation]
     nothings: Mapping[str, Nothing]
     scores: Mapping[str, Mapping[str, float]]
 
 
 def make_card(measured: Measured, golden: tuple[GoldenSample, ...]) -> Card:
     """What the builder puts into the manifest."""
-    known = measured.sets[KNOWN_SET]
-    assert known.top1.value is not None  # noqa: S101 - the set was read
     return Card(
         temperature=measured.temperature,
         abstain_below=measured.thresholds[0],
         group_thresholds=measured.thresholds[1:],
-        calibration=Calibration(
-            precision=PRECISION,
-            dataset="classes of Caltech-101 that ImageNet has too, test split",
-            photos=known.images,
-            answered=_value(known.answered),
-            right=_value(known.precision),
-            notes="thresholds also hold on flowers, clothing, trash and drawings of nothing",
-        ),
-        accuracy=(
-            Accuracy(
-                dataset="classes of Caltech-101 that ImageNet has too, CC BY 4.0",
-                split="test",
-                photos=known.labelled,
-                top1=round(known.top1.value, 4),
-                top5=_value(known.top5),
-                mean_per_class=round(known.mean_per_class or 0, 4),
-                expected_calibration_error=round(known.expected_calibration_error or 0, 4),
-                notes="another data set than the network's own; labels with several meanings count",
-            ),
-        ),
+        calibration=_calibration(measured.sets[KNOWN_SET]),
+        accuracy=_accuracy(measured.sets[KNOWN_SET]),
+        int8_calibration=_calibration(measured.int8_sets[KNOWN_SET]),
+        int8_accuracy=_accuracy(measured.int8_sets[KNOWN_SET]),
         golden=golden,
+    )
+
+
+def _calibration(known: Evaluation) -> Calibration:
+    return Calibration(
+        precision=PRECISION,
+        dataset="classes of Caltech-101 that ImageNet has too, test split",
+        photos=known.images,
+        answered=_value(known.answered),
+        right=_value(known.precision),
+        notes="thresholds also hold on flowers, clothing, trash and drawings of nothing",
+    )
+
+
+def _accuracy(known: Evaluation) -> tuple[Accuracy, ...]:
+    return (
+        Accuracy(
+            dataset="classes of Caltech-101 that ImageNet has too, CC BY 4.0",
+            split="test",
+            photos=known.labelled,
+            top1=_value(known.top1) or 0,
+            top5=_value(known.top5),
+            mean_per_class=round(known.mean_per_class or 0, 4),
+            expected_calibration_error=round(known.expected_calibration_error or 0, 4),
+            notes="another data set than the network's own; labels with several meanings count",
+        ),
     )
 
 
@@ -82,6 +91,7 @@ def write_readme(measured: Measured) -> str:
     return Template(TEMPLATE.read_text("utf-8")).substitute(
         package=PACKAGE,
         table="\n".join(_row(name, found) for name, found in measured.sets.items()),
+        int8_table="\n".join(_row(name, found) for name, found in measured.int8_sets.items()),
         ece=f"{known.expected_calibration_error or 0:.3f}",
         temperature=f"{measured.temperature:g}",
         thresholds=", ".join(f"{threshold:g}" for threshold in measured.thresholds),

@@ -75,6 +75,8 @@ class Card(BaseModel):
     group_thresholds: tuple[float, ...]
     calibration: Calibration
     accuracy: tuple[Accuracy, ...]
+    int8_calibration: Calibration
+    int8_accuracy: tuple[Accuracy, ...]
     golden: tuple[GoldenSample, ...]
 
 
@@ -124,7 +126,7 @@ def write_version(folder: Path, weights: Path, golden: Path) -> ModelManifest:
     for sample in manifest.golden:
         shutil.copyfile(golden / sample.file, folder / GOLDEN_FOLDER / sample.file)
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")
-    (folder / README_FILE).write_bytes(_resource(README_FILE))
+    (folder / README_FILE).write_bytes(read_readme())
     return manifest
 
 
@@ -158,6 +160,11 @@ def make_manifest(folder: Path, card: Card) -> ModelManifest:
 def read_card() -> Card:
     """The card that ships with this release."""
     return Card.model_validate_json(_resource(CARD_FILE))
+
+
+def read_readme() -> bytes:
+    """The card for people, Markdown in UTF-8."""
+    return _resource(README_FILE)
 
 
 def read_extra() -> ExtraClasses:
