@@ -1,11 +1,14 @@
 """Settings come from the environment, and logging is configured for a whole process: tests begin
-without the one and put back the other."""
+without the one and put back the other. A small disk is for whoever wants to fill one."""
 
 from __future__ import annotations
 
 import logging
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -32,3 +35,16 @@ def logging_as_it_was() -> Iterator[None]:
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    options = ("-t", "tmpfs", "-o", "size=256k", "potoo-test", str(folder))
+    mounted = shutil.which("mount") and os.geteuid() == 0
+    if not mounted or subprocess.run(["mount", *options], check=False).returncode:
+        pytest.skip("only root may mount a small disk, and not everywhere")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
