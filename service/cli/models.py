@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import model_import, model_optimise
+from service.cli import model_evaluate, model_import, model_optimise
 from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ VersionArgument = Annotated[int, typer.Argument(help="Its version.", metavar="VE
 
 app.command("add")(model_import.add)
 app.command("pull")(model_import.pull)
+app.command("evaluate")(model_evaluate.evaluate)
+app.command("calibrate")(model_evaluate.calibrate)
 
 
 @app.command("list")
