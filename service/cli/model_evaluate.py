@@ -182,7 +182,7 @@ def _print_calibrated(made: Calibrated, precision: float) -> None:
 
     typer.echo(f"fitted on {made.fitted_on} images, measured on others:")
     _echo(table(["before", "after"], [made.before, made.after]))
-    label, *groups = [f"{each:g}" if each < 1 else "1 (never)" for each in made.thresholds]
+    label, *groups = [f"{each:g}" if each < 1 else "never" for each in made.thresholds]
     wider = f"; groups, the narrowest first: {', '.join(groups)}" if groups else ""
     typer.echo(f"temperature {made.temperature:g}; least score of a label: {label}{wider}")
     right = made.after.precision_with_foreign

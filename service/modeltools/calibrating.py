@@ -24,14 +24,13 @@ from schemas.models import (
     ModelManifest,
 )
 from service.core.checks import GOLDEN_FOLDER
-from service.core.hedging import Hedger
+from service.core.hedging import NEVER, Hedger
 from service.core.image_limits import ImageLimits
 from service.core.postprocessing import probabilities
 from service.core.preprocessing import Preprocessor
 from service.core.publishing import drafting
 from service.modeltools.evaluation import Evaluation
 from service.modeltools.fitting import (
-    NEVER,
     CannotFit,
     check_precision,
     fit_temperature,
@@ -139,7 +138,7 @@ def _fit(observed: Observed, precision: float) -> ModelManifest:
     temperature = fit_temperature(observed.output_NK, observed.truths, manifest.output)
     shares_NK = probabilities(observed.output_NK, manifest.output, temperature)
     label, *groups = fit_thresholds(shares_NK, observed.truths, hedger, precision)
-    if min(label, *groups, NEVER) >= NEVER:
+    if min(label, *groups, NEVER) == NEVER:
         message = (
             f"nothing that the model says of these images is right {precision:.1%} of the time, "
             "however sure it is: give a lower --precision"
