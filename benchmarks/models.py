@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from schemas.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
@@ -23,7 +24,6 @@ from schemas.models import (
     InputSpec,
     Layout,
     ModelManifest,
-    OutputSpec,
     ShorterSide,
 )
 from service.modeltools.built_in import BUNDLED_MODELS

@@ -35,6 +35,7 @@ class AuditEvent(StrEnum):
     MODEL_UNLOADED = "model_unloaded"
     MODEL_PROMOTED = "model_promoted"
     MODEL_ROLLED_BACK = "model_rolled_back"
+    MODEL_DEFAULT_CHANGED = "model_default_changed"
 
 
 FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}

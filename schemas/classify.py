@@ -36,7 +36,7 @@ class ClassifyOptions(BaseModel):
     model: str | None = Field(
         default=None,
         pattern=MODEL_NAME_PATTERN,
-        description="Which model; the server's default model if absent.",
+        description="Which model; the server's default model if absent, and 409 if it has none.",
         examples=["everyday"],
     )
     version: WholeNumber | None = Field(
@@ -90,7 +90,8 @@ class Prediction(BaseModel):
     label: str = Field(examples=["panda"])
     index: int = Field(description="Index in the model's output.", ge=0, examples=[61])
     score: float = Field(
-        description="Calibrated probability; all classes together sum to 1.",
+        description="Calibrated probability; all classes together sum to 1. For multi-label models "
+        "each is independent.",
         ge=0,
         le=1,
         examples=[0.973],
@@ -155,10 +156,12 @@ class Classification(BaseModel):
     )
     predictions: list[Prediction] = Field(description="Best first.")
     labels_present: list[str] | None = Field(
-        description="Of a multi-label model: the labels whose score reaches their threshold."
+        description="Of a multi-label model: the labels whose score reaches their threshold, best "
+        "first, whatever `top_k` is; null for others."
     )
     abstained: bool = Field(
-        description="True if nothing is as sure as the model's thresholds ask: say 'not sure'."
+        description="True if nothing is as sure as the model's thresholds ask: say 'not sure'. Of "
+        "a multi-label model: true if no label is present."
     )
     calibrated: bool = Field(
         description="Whether scores and thresholds were measured for this model: see "
@@ -178,10 +181,12 @@ class ClassifyResponse(BaseModel):
     )
     predictions: list[Prediction] = Field(description="Best first.")
     labels_present: list[str] | None = Field(
-        description="Of a multi-label model: the labels whose score reaches their threshold."
+        description="Of a multi-label model: the labels whose score reaches their threshold, best "
+        "first, whatever `top_k` is; null for others."
     )
     abstained: bool = Field(
-        description="True if nothing is as sure as the model's thresholds ask: say 'not sure'."
+        description="True if nothing is as sure as the model's thresholds ask: say 'not sure'. Of "
+        "a multi-label model: true if no label is present."
     )
     calibrated: bool = Field(
         description="Whether scores and thresholds were measured for this model: see "

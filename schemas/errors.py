@@ -15,6 +15,7 @@
     │   │   └── ModelNotFound       model_not_found
     │   ├── MethodNotAllowed        method_not_allowed
     │   ├── Conflict                conflict
+    │   ├── ModelNotChosen          model_not_chosen
     │   ├── NotAcceptable           not_acceptable
     │   ├── UploadTimeout           upload_timeout
     │   ├── PayloadTooLarge         payload_too_large
@@ -36,6 +37,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar, NamedTuple
 
@@ -54,6 +56,7 @@ class ErrorCode(StrEnum):
     MODEL_NOT_FOUND = "model_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     CONFLICT = "conflict"
+    MODEL_NOT_CHOSEN = "model_not_chosen"
     NOT_ACCEPTABLE = "not_acceptable"
     UPLOAD_TIMEOUT = "upload_timeout"
     PAYLOAD_TOO_LARGE = "payload_too_large"
@@ -186,6 +189,27 @@ class Conflict(CallerError):
 
     code = ErrorCode.CONFLICT
     default_detail = "This contradicts how things are."
+
+
+class ModelNotChosen(CallerError):
+    """The call names no model, and of several none is chosen to answer then."""
+
+    code = ErrorCode.MODEL_NOT_CHOSEN
+    default_detail = "Name a model; or choose a default with 'potoo models default NAME'."
+    MOST = 20
+    """Names that are told: a status line of gRPC holds a few kilobytes."""
+
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """``names``: the models that the caller may use, and no others."""
+        shown = ", ".join(names[: self.MOST])
+        if len(names) > self.MOST:
+            shown += f" and {len(names) - self.MOST} more"
+        super().__init__(
+            f"Name one of these models: {shown}; or choose a default with "
+            "'potoo models default NAME'."
+            if names
+            else None
+        )
 
 
 class NotAcceptable(CallerError):

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from schemas.classify import MODEL_NAME_PATTERN
+from schemas.model_output import OutputSpec
 from schemas.serving import ModelVersion
 
 MODEL_FILE = "model.onnx"
@@ -143,19 +144,6 @@ class InputSpec(_Document):
         return self
 
 
-class OutputSpec(_Document):
-    """What the output tensor means."""
-
-    name: str = Field(description="The graph's output name.")
-    kind: Literal["logits", "probabilities"]
-    rank: int = Field(
-        default=2, ge=2, le=4, description="Number of axes: [N, K] is 2, [N, K, 1, 1] is 4."
-    )
-    label_offset: int = Field(
-        default=0, ge=0, description="Output index of the first label; the ones before are dropped."
-    )
-
-
 class Accuracy(_Document):
     """How good the model was found to be, on what. Shares are 0..1."""
 
@@ -256,9 +244,14 @@ class ModelManifest(_Document):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.output.kind == "probabilities" and self.temperature != 1:
+        if self.output.kind != "logits" and self.temperature != 1:
             message = "temperature needs output.kind logits"
             raise ValueError(message)
+        if self.output.kind == "sigmoid":
+            for name in ("groups", "abstain_below", "group_thresholds"):
+                if getattr(self, name):
+                    message = f"{name} needs classes that exclude each other, and not sigmoid"
+                    raise ValueError(message)
         for name in self.groups:
             _refuse_cycle(name, self.groups)
         return self
@@ -283,6 +276,9 @@ class ModelSummary(BaseModel):
     classes: int = Field(description="0 if no version could be loaded.")
     ready: bool
     default: bool = Field(description="Whether it answers when no model is named.")
+    calibrated: bool = Field(
+        description="Whether the thresholds of the version that answers were measured."
+    )
     versions: list[ModelVersion] = Field(default=[], description="All there are, newest first.")
 
 

@@ -1,4 +1,8 @@
-"""``serving.json`` beside a model's versions: which of them are loaded, and which one answers."""
+"""What is served: ``serving.json`` of one model, ``repository.json`` of all of them.
+
+The first lies beside a model's versions and says which of them are loaded, and which one answers.
+The second lies beside the models and says which of those answers.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,10 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.classify import MODEL_NAME_PATTERN
+
 POLICY_FILE = "serving.json"
+REPOSITORY_FILE = "repository.json"
 LATEST: Literal["latest"] = "latest"
 MAX_HISTORY = 20
 
@@ -84,6 +91,14 @@ class ServingPolicy(_Document):
         return self
 
 
+class RepositoryPolicy(_Document):
+    """What is chosen for a repository as a whole. Without the file nothing is."""
+
+    default_model: Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)] | None = Field(
+        default=None, description="Answers calls that name no model; null: none is chosen."
+    )
+
+
 class ModelVersion(BaseModel):
     """One version of a model, as it stands."""
 
@@ -101,3 +116,13 @@ class ModelVersions(BaseModel):
 
     name: str
     versions: list[ModelVersion]
+
+
+class ChosenModel(BaseModel):
+    """Which model answers calls that name none, once one was chosen."""
+
+    chosen: str = Field(description="The choice that is stored for every server of the repository.")
+    answers: str | None = Field(
+        description="What answers on this server: the chosen model, unless the server's setting "
+        "`default_model` names another one."
+    )

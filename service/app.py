@@ -29,12 +29,14 @@ from service.transport.http.errors import Answer, ErrorBoundary, add_error_handl
 from service.transport.http.health import metrics_router
 from service.transport.http.lean_route import ShortCut
 from service.transport.http.manners import V2
+from service.transport.http.models_line import models_line
 from service.transport.http.negotiation import HeadAsGet, cross_origin
 from service.transport.http.oauth_forms import AskedToken, TokenForm
 from service.transport.http.openapi import add_openapi, operation_id
 from service.transport.http.page import web_router
 from service.transport.http.protocol import STATE_KEY, Wire
 from service.transport.http.proxied import Proxied
+from service.transport.http.server import MODELS_KEY
 from service.transport.http.uploads import Uploads
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
@@ -68,8 +70,17 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
                 async with open_runtime(settings, metrics) as runtime:
                     app.state.runtime = runtime
                     async with _grpc(settings, runtime, metrics, budget, tracing):
-                        log.info("ready", models=list(runtime.classifier.readiness()))
-                        yield {STATE_KEY: Wire(limits, metrics, manners, runtime.shutdown)}
+                        answering = runtime.classifier.answering()
+                        default = runtime.classifier.default
+                        log.info(
+                            "ready",
+                            models=[ref.name for ref in answering],
+                            default=default.name if default else None,
+                        )
+                        yield {
+                            STATE_KEY: Wire(limits, metrics, manners, runtime.shutdown),
+                            MODELS_KEY: models_line(answering, default),
+                        }
         except (OperatorError, ServiceError, OSError) as error:
             log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
             silence_uvicorn()

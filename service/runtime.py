@@ -21,10 +21,10 @@ from service import __version__
 from service.core.calibration import find_calibration
 from service.core.classifier import Classifier
 from service.core.lifecycle import Lifecycle
+from service.core.loading import ModelOptions, load_model
 from service.core.model import Model
 from service.core.model_control import ModelControl
 from service.core.pool import WorkerPool
-from service.core.registry import ModelOptions, load_model
 from service.core.repository import Repository
 from service.identity import Identity, keep_fresh, open_identity
 from service.process import give_memory_back

@@ -40,6 +40,7 @@ from schemas.operator_error import OperatorError
 from service import secret_files
 from service.core.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
+from service.modeltools.model_sources import is_safe
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"
@@ -163,8 +164,14 @@ class Settings(BaseSettings):
     models_poll_seconds: float = Field(
         default=5, ge=0, le=3600, description="between looks for changed models; 0: never looks"
     )
+    models_mirror: str | None = Field(
+        default=None,
+        description="base address that the catalogue's models are pulled from, such as "
+        "https://mirror.example/models",
+    )
     default_model: str | None = Field(
-        default=None, description="answers when a request names none; else the first by name"
+        default=None,
+        description="answers when a request names none; goes before 'potoo models default'",
     )
     data_dir: Path = Field(
         default=Path("potoo-data"), description="the embedded store, the signing keys, the models"
@@ -214,6 +221,13 @@ class Settings(BaseSettings):
                 f"it must have {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters"
             )
         return password
+
+    @field_validator("models_mirror")
+    @classmethod
+    def _is_base_address(cls, mirror: str | None) -> str | None:
+        if mirror is not None and (not is_safe(mirror) or set(mirror) & set("?#@ ")):
+            raise ValueError("it must be https:// (http:// on this machine), a host and a path")
+        return mirror
 
     @field_validator("trusted_proxies")
     @classmethod

@@ -18,13 +18,30 @@ from onnx import TensorProto, helper, numpy_helper
 from observability.metrics import Metrics
 from schemas.models import InputSpec
 from service.core.image_limits import ImageLimits
+from service.core.loading import ModelOptions, load_model
 from service.core.model import Model
 from service.core.pool import WorkerPool
-from service.core.registry import ModelOptions, load_model
 from service.core.settings import RunSettings
 
 LABELS = ("red", "green", "blue")
 SIDE = 32
+GROUPED: dict[str, object] = {
+    "groups": {"green": "cool colour", "blue": "cool colour"},
+    "abstain_below": 0.75,
+    "group_thresholds": [0.9],
+    "synonyms": {"blue": ["azure"]},
+}
+"""Changes of the manifest that make teal a "cool colour", and perhaps green."""
+MEASURED: dict[str, object] = {
+    "calibration": {
+        "precision": 0.95,
+        "dataset": "drawn colours",
+        "photos": 645,
+        "answered": 0.87,
+        "right": 0.96,
+    }
+}
+"""Changes of the manifest as ``potoo models calibrate`` might make them."""
 
 
 def colour_graph(*, side: int = SIDE, batch: str | int = "batch") -> onnx.ModelProto:
@@ -46,6 +63,20 @@ def colour_graph(*, side: int = SIDE, batch: str | int = "batch") -> onnx.ModelP
     return helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10, producer_name="tests"
     )
+
+
+def multi_label_graph() -> onnx.ModelProto:
+    """The same, but each colour on its own: output ``scores``, sigmoid(10 * mean - 5)."""
+    model = colour_graph()
+    model.graph.node.extend(
+        [
+            helper.make_node("Sub", ["logits", "five"], ["centred"]),
+            helper.make_node("Sigmoid", ["centred"], ["scores"]),
+        ]
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.array([5], np.float32), "five"))
+    model.graph.output[0].name = "scores"
+    return model
 
 
 def colour_manifest(model: bytes, **changes: object) -> dict[str, object]:
@@ -102,6 +133,14 @@ def write_model(repository: Path, graph: onnx.ModelProto | None = None, **change
 def image_limits(max_pixels: int = 50_000_000, max_frames: int = 10) -> ImageLimits:
     """What tests let an image have."""
     return ImageLimits(max_pixels, max_frames, max_decode_bytes=2**30)
+
+
+def write_multi_label(repository: Path, output: dict[str, object], **changes: object) -> Path:
+    """The same for ``multi_label_graph``; ``output``: members of that part of the manifest."""
+    spec = {"name": "scores", "kind": "sigmoid", **output}
+    return write_model(
+        repository, multi_label_graph(), **{"output": spec, "abstain_below": 0, **changes}
+    )
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16schemas/pb/potoo.proto\x12\x08potoo.v1\"`\n\x0ePredictRequest\x12\x12\n\nimage_data\x18\x01 \x01(\x0c\x12\x12\n\x05model\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x01\x88\x01\x01\x42\x08\n\x06_modelB\x08\n\x06_top_k\"{\n\x0fPredictResponse\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\x12\x13\n\x0b\x63lass_names\x18\x02 \x03(\t\x12\x12\n\nmodel_name\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\r\x12\x11\n\tabstained\x18\x05 \x01(\x08\x32N\n\x0cModelService\x12>\n\x07Predict\x12\x18.potoo.v1.PredictRequest\x1a\x19.potoo.v1.PredictResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16schemas/pb/potoo.proto\x12\x08potoo.v1\"`\n\x0ePredictRequest\x12\x12\n\nimage_data\x18\x01 \x01(\x0c\x12\x12\n\x05model\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x01\x88\x01\x01\x42\x08\n\x06_modelB\x08\n\x06_top_k\"%\n\x05Named\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"i\n\x07Summary\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\r\n\x05level\x18\x03 \x01(\r\x12%\n\x07perhaps\x18\x04 \x01(\x0b\x32\x0f.potoo.v1.NamedH\x00\x88\x01\x01\x42\n\n\x08_perhaps\"\xdc\x01\n\x0fPredictResponse\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\x12\x13\n\x0b\x63lass_names\x18\x02 \x03(\t\x12\x12\n\nmodel_name\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\r\x12\x11\n\tabstained\x18\x05 \x01(\x08\x12\'\n\x07summary\x18\x06 \x01(\x0b\x32\x11.potoo.v1.SummaryH\x00\x88\x01\x01\x12\x16\n\x0elabels_present\x18\x07 \x03(\t\x12\x12\n\ncalibrated\x18\x08 \x01(\x08\x42\n\n\x08_summary2N\n\x0cModelService\x12>\n\x07Predict\x12\x18.potoo.v1.PredictRequest\x1a\x19.potoo.v1.PredictResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PREDICTREQUEST']._serialized_start=36
   _globals['_PREDICTREQUEST']._serialized_end=132
-  _globals['_PREDICTRESPONSE']._serialized_start=134
-  _globals['_PREDICTRESPONSE']._serialized_end=257
-  _globals['_MODELSERVICE']._serialized_start=259
-  _globals['_MODELSERVICE']._serialized_end=337
+  _globals['_NAMED']._serialized_start=134
+  _globals['_NAMED']._serialized_end=171
+  _globals['_SUMMARY']._serialized_start=173
+  _globals['_SUMMARY']._serialized_end=278
+  _globals['_PREDICTRESPONSE']._serialized_start=281
+  _globals['_PREDICTRESPONSE']._serialized_end=501
+  _globals['_MODELSERVICE']._serialized_start=503
+  _globals['_MODELSERVICE']._serialized_end=581
 # @@protoc_insertion_point(module_scope)

@@ -97,7 +97,7 @@ def _serve(settings: Settings, connection: Connection, log: Path) -> None:
     configure_logging(settings.observability)
     welcome = prepare(settings)
     try:
-        run(create_app, settings, lambda url: connection.send((url, welcome.token)))
+        run(create_app, settings, lambda url, _: connection.send((url, welcome.token)))
     finally:
         connection.close()
 

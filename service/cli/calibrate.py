@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from service.cli.model_list import default_in, names_in, repository_of
 from service.cli.shared_options import (
     ConfigOption,
     DataDirOption,
     ModelsOption,
     plain_errors,
+    settings_with_models,
 )
 
 
@@ -50,16 +52,18 @@ def calibrate(
     of machine uses what was found, unless you set something else. Stop other work meanwhile.
     """
     with plain_errors():
+        from schemas.errors import ModelNotChosen
         from service.calibrate import photo
         from service.calibrate.calibrate import Job
         from service.calibrate.calibrate import calibrate as find
         from service.calibrate.thresholds import as_yaml
         from service.core.calibration import calibration_file, keep_calibration, this_machine
-        from service.core.repository import Repository
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models, data_dir=data_dir)
-        name = model or settings.default_model or Repository(settings.models).names()[0]
+        settings = settings_with_models(config, models=models, data_dir=data_dir)
+        repository = repository_of(settings)
+        name = model or default_in(settings, repository)
+        if name is None:
+            raise ModelNotChosen(names_in(repository))
         data = image.read_bytes() if image else photo.jpeg()
         machine = this_machine()
         typer.echo(f"calibrating {name} on {machine.cores} cores of {machine.processor}", err=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.classify import MAX_TOP_K
+from service.cli.answer_lines import prediction_lines, summary_line
 from service.cli.shared_options import (
     ConfigOption,
     ModelsOption,
@@ -19,8 +21,29 @@ from service.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
+    from service.core.answer import Classification, ModelRef
     from service.core.classifier import Classifier
     from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What came of one file: a model's answer, or a problem."""
+
+    file: Path
+    found: tuple[ModelRef, Classification] | None = None
+    problem: str = ""
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What the command line asks for."""
+
+    model: str | None
+    top_k: int
+    as_json: bool
+    shows_all: bool
 
 
 def classify(
@@ -28,7 +51,12 @@ def classify(
     model: Annotated[
         str | None, typer.Option(help="Which model.", show_default="the default one")
     ] = None,
-    top_k: Annotated[int, typer.Option(min=1, max=100, help="Predictions for each file.")] = 3,
+    top_k: Annotated[
+        int, typer.Option(min=1, max=MAX_TOP_K, help="Predictions of --all and --json.")
+    ] = 3,
+    shows_all: Annotated[
+        bool, typer.Option("--all", help="The predictions below each summary.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     models: ModelsOption = None,
     config: ConfigOption = None,
@@ -36,54 +64,80 @@ def classify(
     """Classify image files here, without a server. Exit status 1 if any file failed."""
     with plain_errors():
         settings = settings_with_models(config, models=models)
-        if not asyncio.run(_classify_all(settings, files, model, top_k, as_json=as_json)):
+        wish = _Wish(model, top_k, as_json, shows_all)
+        if not asyncio.run(_classify_all(settings, files, wish)):
             raise typer.Exit(1)
 
 
-async def _classify_all(
-    settings: Settings, files: list[Path], model: str | None, top_k: int, *, as_json: bool
-) -> bool:
+async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> bool:
     from observability.metrics import Metrics
     from service.runtime import open_classifier, open_pool
 
-    succeeded = True
+    succeeded, is_noted = True, wish.as_json
     with open_pool(settings) as pool:
         async with open_classifier(settings, pool, Metrics()) as classifier:
-            classifier.resolve(model)
+            classifier.resolve(wish.model)
             # A few at a time: enough for every core, little in memory.
             turn = asyncio.Semaphore(2 * pool.size)
             tasks = [
-                asyncio.create_task(_classify_one(classifier, turn, file, model, top_k))
+                asyncio.create_task(_classify_one(classifier, turn, file, wish.model))
                 for file in files
             ]
             for number, task in enumerate(tasks, 1):
-                answer = await task
-                succeeded &= "problem" not in answer
-                typer.echo(json.dumps(answer) if as_json else _line(answer))
+                seen = await task
+                succeeded &= seen.found is not None
+                is_noted = is_noted or _note_uncalibrated(seen)
+                typer.echo(_as_json(seen, wish) if wish.as_json else _as_text(seen, wish))
                 if sys.stderr.isatty() and not sys.stdout.isatty():
                     typer.echo(f"\r{number} of {len(files)}", nl=False, err=True)
     return succeeded
 
 
 async def _classify_one(
-    classifier: Classifier, turn: asyncio.Semaphore, file: Path, model: str | None, top_k: int
-) -> dict[str, object]:
+    classifier: Classifier, turn: asyncio.Semaphore, file: Path, model: str | None
+) -> _Seen:
+    """Asks for every prediction there may be: labels present are shown with their scores."""
     from schemas.errors import ServiceError
 
     async with turn:
         try:
             data = file.read_bytes()  # noqa: ASYNC240 - a command line keeps nobody waiting
-            ref, answer = await classifier.classify(data, model=model, top_k=top_k, timeout=None)
+            ref, answer = await classifier.classify(
+                data, model=model, top_k=MAX_TOP_K, timeout=None
+            )
         except OSError as error:
-            return {"file": str(file), "problem": error.strerror or "cannot be read"}
+            return _Seen(file, problem=error.strerror or "cannot be read")
         except ServiceError as error:
-            return {"file": str(file), "problem": error.detail, "code": error.code}
-        return {"file": str(file), "model": asdict(ref), **asdict(answer)}
+            return _Seen(file, problem=error.detail, code=error.code)
+        return _Seen(file, (ref, answer))
 
 
-def _line(answer: dict[str, object]) -> str:
-    if "problem" in answer:
-        return f"{answer['file']}: {answer['problem']}"
-    shown = [f"{p['label']} {p['score']:.1%}" for p in answer["predictions"]]  # type: ignore[attr-defined]
-    unsure = "not sure; " if answer["abstained"] else ""
-    return f"{answer['file']}: {unsure}{', '.join(shown)}"
+def _note_uncalibrated(seen: _Seen) -> bool:
+    """Says once a run that scores were not measured; ``--json`` says it in every answer."""
+    if seen.found is None or seen.found[1].calibrated:
+        return False
+    name = seen.found[0].name
+    note = f"scores of '{name}' are not calibrated: see 'potoo models calibrate'"
+    typer.echo(note, err=True)
+    return True
+
+
+def _as_json(seen: _Seen, wish: _Wish) -> str:
+    said: dict[str, object] = {"file": str(seen.file)}
+    if seen.found is None:
+        said |= {"problem": seen.problem} | ({"code": seen.code} if seen.code else {})
+    else:
+        ref, answer = seen.found
+        best = replace(answer, predictions=answer.predictions[: wish.top_k])
+        said |= {"model": asdict(ref), **asdict(best)}
+    return json.dumps(said)
+
+
+def _as_text(seen: _Seen, wish: _Wish) -> str:
+    if seen.found is None:
+        return f"{seen.file}: {seen.problem}"
+    answer = seen.found[1]
+    lines = [f"{seen.file}: {summary_line(answer)}"]
+    if wish.shows_all:
+        lines += prediction_lines(answer.predictions[: wish.top_k])
+    return "\n".join(lines)

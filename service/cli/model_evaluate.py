@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli import model_import
-from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
+from service.cli.model_list import NameArgument, repository_of, version_folder
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
 
 if TYPE_CHECKING:
     from service.core.repository import Repository
     from service.modeltools.calibrating import Calibrated
     from service.modeltools.evaluation import Evaluation
 
-NameArgument = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 ImagesOption = Annotated[
     Path,
     typer.Option(
@@ -71,21 +77,20 @@ def evaluate(
     Exit status 1 if nothing can be measured.
     """
     with plain_errors():
-        from service.core.repository import Repository
         from service.modeltools.confusion_picture import draw_confusion
         from service.modeltools.running import evaluate, observe, open_version
-        from service.settings import load_settings
 
         if confusion is not None and not confusion.resolve().parent.is_dir():
             fail(f"there is no folder {confusion.parent} for the picture")
-        settings = load_settings(config, models=models)
-        repository = Repository(settings.models)
-        folders = [_version(repository, name, version)]
+        settings = settings_with_models(config, models=models)
+        repository = repository_of(settings)
+        folders = [version_folder(repository, name, version)]
         if against is not None:
             folders.insert(0, repository.version(name, against))
             if folders[0] == folders[1]:
                 fail(f"--against {against} is the version itself: name another")
         found: dict[int, Evaluation] = {}
+        unreadable: dict[int, int] = {}
         for folder in folders:
             opened = open_version(folder)
             observed = observe(
@@ -94,12 +99,13 @@ def evaluate(
                 foreign or (),
                 settings.limits.of_images,
                 model_import.show_progress,
-                lambda remark: typer.echo(f"note: {remark}", err=True),
+                _tell,
             )
             _end_progress()
             found[opened.manifest.version] = evaluate(observed)
+            unreadable[opened.manifest.version] = observed.unreadable
         if as_json:
-            _print_json(name, found)
+            _print_json(name, found, unreadable)
         else:
             _print_tables(name, found, per_class=per_class)
         if confusion is not None:
@@ -128,15 +134,13 @@ def calibrate(
     version.
     """
     with plain_errors():
-        from service.core.repository import Repository
         from service.modeltools.calibrating import calibrate
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
-        repository = Repository(settings.models)
+        settings = settings_with_models(config, models=models)
+        repository = repository_of(settings)
         with model_import.checking(settings) as check:
             made = calibrate(
-                _version(repository, name, version),
+                version_folder(repository, name, version),
                 images,
                 foreign or (),
                 precision=precision,
@@ -144,7 +148,7 @@ def calibrate(
                 check=check,
                 dry_run=dry_run,
                 progress=model_import.show_progress,
-                notice=lambda remark: typer.echo(f"note: {remark}", err=True),
+                notice=_tell,
             )
         _end_progress()
         _print_calibrated(made, precision)
@@ -154,10 +158,19 @@ def calibrate(
             typer.echo(f"written to {made.folder}; {_what_answers(repository, name, made.folder)}")
 
 
-def _print_json(name: str, found: dict[int, Evaluation]) -> None:
+def _tell(remark: str) -> None:
+    # What is written of the progress so far gives way.
+    begin = "\r\x1b[K" if sys.stderr.isatty() else ""
+    typer.echo(f"{begin}note: {remark}", err=True)
+
+
+def _print_json(name: str, found: dict[int, Evaluation], unreadable: dict[int, int]) -> None:
     from service.modeltools.evaluation_report import as_json
 
-    sides = [{"version": number, **_members(as_json(side))} for number, side in found.items()]
+    sides = [
+        {"version": number, "unreadable": unreadable[number], **_members(as_json(side))}
+        for number, side in found.items()
+    ]
     typer.echo(json.dumps({"model": name, "evaluations": sides}, indent=2, ensure_ascii=False))
 
 
@@ -200,16 +213,6 @@ def _echo(lines: Sequence[str]) -> None:
 def _end_progress() -> None:
     if sys.stderr.isatty():
         typer.echo("", err=True)
-
-
-def _version(repository: Repository, name: str, version: int | None) -> Path:
-    """The folder of a version; None for the one that is to answer by default."""
-    from service.core.serving_policy import candidates
-
-    there = repository.versions(name)
-    if version is None:
-        version = next(iter(candidates(repository.policy(name), there)), max(there))
-    return repository.version(name, version)
 
 
 def _what_answers(repository: Repository, name: str, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""``potoo models add`` and ``potoo models pull``: a model comes into the repository."""
+"""What ``potoo models add`` and ``pull`` share: options, progress, and how a model comes in."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
-
 if TYPE_CHECKING:
     from service.core.model import Model
     from service.modeltools.importing import Wanted
     from service.settings import Settings
 
 WHEN_SERVED = "running servers take it up within seconds, unless a promotion holds another one"
-DOWNLOADS = ".downloads"
 
 NameOption = Annotated[str, typer.Option(help="Name of the model; a new one, or another version.")]
 LabelsOption = Annotated[
-    Path, typer.Option(help="A label a line, in the order of the model's outputs.")
+    Path,
+    typer.Option(
+        help="The labels in the order of the model's outputs: a text file with one a line, JSON, "
+        "CSV, or a config.json with id2label."
+    ),
 ]
 LikeOption = Annotated[
     str | None,
     typer.Option(
-        help="How pixels become numbers: imagenet, 0-1, -1..1, tf, none. Needed unless the model "
-        "takes uint8.",
+        help="How pixels become numbers: imagenet, 0-1, -1..1, tf, keras-0-1, caffe, keras-caffe, "
+        "none. Needed unless the model takes uint8.",
         show_default=False,
     ),
 ]
@@ -46,137 +47,13 @@ DescriptionOption = Annotated[str, typer.Option(help="One line for the list of m
 LicenceOption = Annotated[str, typer.Option(help="Licence of the model, such as Apache-2.0.")]
 SourceOption = Annotated[str, typer.Option(help="Where it comes from.")]
 GoldenOption = Annotated[
-    list[Path] | None,
-    typer.Option(help="A photo whose answer is stored and checked at every load. Repeatable."),
+    list[str] | None,
+    typer.Option(
+        help="A photo whose answer is stored and checked at every load; with =LABEL nothing is "
+        "added unless it is answered with that label. Repeatable.",
+        metavar="PHOTO[=LABEL]",
+    ),
 ]
-
-
-def add(
-    file: Annotated[Path, typer.Argument(help="The ONNX model.", exists=True, dir_okay=False)],
-    name: NameOption,
-    labels: LabelsOption,
-    like: LikeOption = None,
-    version: VersionOption = None,
-    size: SizeOption = None,
-    output: OutputOption = None,
-    description: DescriptionOption = "",
-    licence: LicenceOption = "",
-    source: SourceOption = "",
-    golden: GoldenOption = None,
-    models: ModelsOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Add an ONNX file as a version of a model, with a manifest drawn from its graph.
-
-    It is tried before it is published. Whatever had to be assumed is printed: read it.
-    """
-    with plain_errors():
-        from service.modeltools.importing import Wanted
-        from service.settings import load_settings
-
-        wanted = Wanted(
-            name=name,
-            labels=labels,
-            like=like,
-            version=version,
-            size=size,
-            output=output,
-            description=description,
-            licence=licence,
-            source=source,
-            golden=tuple(golden or ()),
-        )
-        _import(load_settings(config, models=models), file, wanted)
-
-
-def pull(
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="https://..., hf://ORG/REPOSITORY/PATH[@REVISION], or a name in the catalogue.",
-            metavar="SOURCE",
-        ),
-    ],
-    name: NameOption,
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="A label a line.", show_default="those of the catalogue"),
-    ] = None,
-    sha256: Annotated[
-        str | None, typer.Option(help="The digest that the file must have.", show_default=False)
-    ] = None,
-    unpinned: Annotated[
-        bool, typer.Option("--unpinned", help="Take what comes, and print its digest.")
-    ] = False,
-    max_bytes: Annotated[
-        int | None, typer.Option(min=1, help="Larger files are refused.", show_default="2 GiB")
-    ] = None,
-    catalogue: Annotated[
-        Path | None,
-        typer.Option(help="JSON file of known models.", show_default="catalogue.json of --models"),
-    ] = None,
-    like: LikeOption = None,
-    version: VersionOption = None,
-    size: SizeOption = None,
-    output: OutputOption = None,
-    description: DescriptionOption = "",
-    licence: LicenceOption = "",
-    golden: GoldenOption = None,
-    models: ModelsOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Download an ONNX file, check its digest, and add it.
-
-    A download that was interrupted goes on where it stopped.
-    """
-    with plain_errors():
-        from service.modeltools.download import MAX_BYTES, discard, download
-        from service.modeltools.importing import Wanted
-        from service.modeltools.model_sources import (
-            CATALOGUE_FILE,
-            CatalogueEntry,
-            find_source,
-            url_of,
-        )
-        from service.settings import load_settings
-
-        settings = load_settings(config, models=models)
-        entry = find_source(source, catalogue or settings.models / CATALOGUE_FILE)
-        if isinstance(entry, str):
-            entry = CatalogueEntry.model_construct(url=entry, sha256=(sha256 or "").lower())
-        elif sha256 is not None and sha256.lower() != entry.sha256:
-            fail(f"the catalogue says that '{source}' has the digest {entry.sha256}")
-        if not entry.sha256 and not unpinned:
-            fail("say which file it must be with --sha256, or take what comes with --unpinned")
-        folder = settings.models / DOWNLOADS
-        cap = max_bytes or MAX_BYTES
-        label_part = None
-        if labels is None and entry.labels_url is not None:
-            label_part, _ = download(
-                url_of(entry.labels_url), folder, entry.labels_sha256, max_bytes=2**20
-            )
-        if labels is None and label_part is None:
-            fail("give --labels: nobody else says what the model's outputs mean")
-        file, digest = download(
-            url_of(entry.url), folder, entry.sha256 or None, max_bytes=cap, progress=show_progress
-        )
-        if not entry.sha256:
-            typer.echo(f"sha256 {digest}")
-        wanted = Wanted(
-            name=name,
-            labels=labels or label_part or Path(),
-            like=like or entry.like,
-            version=version,
-            size=size,
-            output=output,
-            description=description or entry.description,
-            licence=licence or entry.licence,
-            source=source,
-            golden=tuple(golden or ()),
-        )
-        _import(settings, file, wanted)
-        for part in filter(None, (file, label_part)):
-            discard(part)
 
 
 def show_progress(what: str, done: int, total: int) -> None:
@@ -202,7 +79,8 @@ def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
         yield check
 
 
-def _import(settings: Settings, file: Path, wanted: Wanted) -> None:
+def bring_in(settings: Settings, file: Path, wanted: Wanted) -> None:
+    """Adds a model, and prints what was assumed and where it is."""
     from service.modeltools.importing import import_model
 
     with checking(settings) as check:
@@ -210,4 +88,9 @@ def _import(settings: Settings, file: Path, wanted: Wanted) -> None:
     for sentence in made.unsure:
         typer.echo(f"note: {sentence}")
     classes = len(made.manifest.labels)
-    typer.echo(f"added {made.folder}: {classes} classes; {WHEN_SERVED}")
+    name, version = made.manifest.name, made.manifest.version
+    then = WHEN_SERVED
+    if wanted.no_promote:
+        goes_on = f"version {made.before} goes on answering" if made.before else "it is not loaded"
+        then = f"{goes_on} until 'potoo models promote {name} {version}'"
+    typer.echo(f"added {made.folder}: {classes} classes; {then}")

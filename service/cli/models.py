@@ -3,75 +3,46 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import model_evaluate, model_import, model_optimise
-from service.cli.shared_options import ConfigOption, ModelsOption, fail, plain_errors
+from service.cli import (
+    model_add,
+    model_build,
+    model_default,
+    model_evaluate,
+    model_import,
+    model_list,
+    model_optimise,
+    model_pull,
+)
+from service.cli.model_list import NameArgument, names_in, version_folder
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
 
 if TYPE_CHECKING:
     from schemas.serving import ServingPolicy
-    from service.core.repository import Repository
-    from service.settings import Settings
 
 app = typer.Typer(help="Add, check and choose the models of a repository.", no_args_is_help=True)
-NameArgument = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 VersionArgument = Annotated[int, typer.Argument(help="Its version.", metavar="VERSION", min=1)]
 
-app.command("add")(model_import.add)
-app.command("pull")(model_import.pull)
+app.command("add")(model_add.add)
+app.command("build")(model_build.build)
+app.command("pull")(model_pull.pull)
+app.command("catalogue")(model_pull.catalogue)
+app.command("list")(model_list.list_models)
+app.command("show")(model_list.show)
+app.command("default")(model_default.default)
 app.command("evaluate")(model_evaluate.evaluate)
 app.command("calibrate")(model_evaluate.calibrate)
-
-
-@app.command("list")
-def list_models(models: ModelsOption = None, config: ConfigOption = None) -> None:
-    """List all versions: name, version, state, default and labels, top-1 accuracy, description.
-
-    The state is that of the files; 'verify' runs them. GET /v1/models tells what a server serves.
-    """
-    with plain_errors():
-        from service.core.repository import ModelRefused, read_manifest
-        from service.core.serving_policy import target
-
-        repository = _repository(models, config)
-        for name in _names(repository):
-            versions, policy = repository.versions(name), repository.policy(name)
-            answers = target(policy, versions)
-            for number, folder in reversed(versions.items()):
-                marks = ["default"] if number == answers else []
-                marks += sorted(label for label, meant in policy.labels.items() if meant == number)
-                shown = ",".join(marks) or "-"
-                try:
-                    manifest = read_manifest(folder)
-                except ModelRefused as error:
-                    typer.echo(f"{name}\t{number}\tFAILED\t{shown}\t-\t{error}")
-                    continue
-                accuracy = f"{manifest.accuracy[0].top1:.1%}" if manifest.accuracy else "-"
-                typer.echo(
-                    f"{name}\t{number}\tok\t{shown}\t{accuracy}\t{manifest.description}".rstrip()
-                )
-
-
-@app.command()
-def show(
-    name: NameArgument,
-    version: Annotated[
-        int | None, typer.Option(min=1, help="Which one.", show_default="the default one")
-    ] = None,
-    models: ModelsOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Print a version's manifest as JSON."""
-    with plain_errors():
-        from service.core.repository import read_manifest
-
-        folder = _version(_repository(models, config), name, version)
-        typer.echo(read_manifest(folder).model_dump_json(indent=2))
 
 
 @app.command()
@@ -93,10 +64,9 @@ def optimise(
         typer.Option(
             min=0,
             max=100,
-            help="Percent of the photos that the original is sure about (half or more) on which "
-            "it must answer the same; 0: does not matter.",
+            help="Percent of the photos that the original is sure about to answer alike; 0: any.",
         ),
-    ] = 97.0,
+    ] = 95.0,
     keep_slower: Annotated[
         bool, typer.Option("--keep-slower", help="Even if it is no faster on this machine.")
     ] = False,
@@ -110,11 +80,10 @@ def optimise(
     with plain_errors():
         from service.core.repository import Repository
         from service.modeltools.optimising import optimise
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         made = optimise(
-            _version(Repository(settings.models), name, None),
+            version_folder(Repository(settings.models), name, None),
             images,
             allowed_points=max_loss,
             min_agreement=min_agreement,
@@ -143,11 +112,10 @@ def verify(
     """
     with plain_errors():
         from service.core.repository import ModelRefused, Repository
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository, failed = Repository(settings.models), False
-        names = _names(repository) if name is None else [name]
+        names = names_in(repository) if name is None else [name]
         with model_import.checking(settings) as check:
             for each in names:
                 for number, folder in reversed(repository.versions(each).items()):
@@ -185,25 +153,23 @@ def promote(
     with plain_errors():
         from service.core.repository import Repository
         from service.core.serving_policy import promoted
-        from service.settings import load_settings
+        from service.modeltools.answering import answering
 
         number = int(version) if version.isascii() and version.isdecimal() else None
         if (number is None and (version != "latest" or label or keep_default)) or number == 0:
             fail(f"'{version}' is no version: give a number, or 'latest' without a label")
         if keep_default and label is None:
             fail("--keep-default moves a label alone: give --label")
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)
         there = repository.versions(name)
         with model_import.checking(settings) as check:
-            answering = _answering(repository, name, check)
+            before = answering(repository, name, check)
             if number is not None:
                 check(repository.version(name, number))
         policy = repository.change_policy(
             name,
-            lambda policy: promoted(
-                policy, number, answering, label=label, keep_default=keep_default
-            ),
+            lambda policy: promoted(policy, number, before, label=label, keep_default=keep_default),
         )
         _tell_default(name, policy, there)
 
@@ -217,17 +183,17 @@ def rollback(name: NameArgument, models: ModelsOption = None, config: ConfigOpti
     with plain_errors():
         from service.core.repository import Repository
         from service.core.serving_policy import rolled_back, target
-        from service.settings import load_settings
+        from service.modeltools.answering import answering
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)
         there = repository.versions(name)
 
         def change(policy: ServingPolicy) -> ServingPolicy:
-            return rolled_back(policy, there, answering)
+            return rolled_back(policy, there, before)
 
         with model_import.checking(settings) as check:
-            answering = _answering(repository, name, check)
+            before = answering(repository, name, check)
             returns_to = target(change(repository.policy(name)), there)
             check(there[returns_to or 0])
         _tell_default(name, repository.change_policy(name, change), there)
@@ -242,58 +208,23 @@ def remove(
 ) -> None:
     """Delete a version; not the one that answers by default, nor one with a label."""
     with plain_errors():
-        from service.core.publishing import remove
+        from service.core.publishing import refuse_needed, remove
         from service.core.repository import Repository
-        from service.settings import load_settings
+        from service.modeltools.answering import answering
 
-        settings = load_settings(config, models=models)
+        settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)
+        if name == settings.default_model and list(repository.versions(name)) == [version]:
+            fail(f"the setting default_model names '{name}', and this is its last version")
+        refuse_needed(repository, name, version)
         for label, number in repository.policy(name).labels.items():
             if number == version:
                 fail(f"version {version} of '{name}' is labelled '{label}': move the label first")
         with model_import.checking(settings) as check:
-            if _answering(repository, name, check) == version:
+            if answering(repository, name, check) == version:
                 fail(f"version {version} of '{name}' answers by default: promote another first")
         remove(repository, name, version)
         typer.echo(f"removed version {version} of {name}")
-
-
-def _repository(models: Path | None, config: Path | None) -> Repository:
-    from service.core.repository import Repository
-    from service.settings import load_settings
-
-    settings: Settings = load_settings(config, models=models)
-    return Repository(settings.models)
-
-
-def _names(repository: Repository) -> list[str]:
-    names = repository.names()
-    if not names:
-        fail(f"no models in {repository.root} (expected <name>/<version>/model.onnx)")
-    return names
-
-
-def _version(repository: Repository, name: str, version: int | None) -> Path:
-    """The folder of a version; None for the one that is to answer by default."""
-    from service.core.serving_policy import candidates
-
-    there = repository.versions(name)
-    if version is None:
-        version = next(iter(candidates(repository.policy(name), there)), max(there))
-    return repository.version(name, version)
-
-
-def _answering(repository: Repository, name: str, check: Callable[[Path], object]) -> int | None:
-    """The version that a server would answer with: the first one that passes its checks."""
-    from service.core.repository import ModelRefused
-    from service.core.serving_policy import candidates
-
-    there = repository.versions(name)
-    for number in candidates(repository.policy(name), there):
-        with suppress(ModelRefused):
-            check(there[number])
-            return number
-    return None
 
 
 def _tell_default(name: str, policy: ServingPolicy, there: Collection[int]) -> None:

@@ -76,9 +76,10 @@ def serve(
                 f"  name:          {welcome.name}\n  password:      {welcome.password}"
             )
 
-        def on_ready(url: str) -> None:
+        def on_ready(url: str, models_line: str) -> None:
             tell_systemd("READY=1")
             lines = [f"\nPotoo is ready:  {url}", f"  API docs:      {url}/docs"]
+            lines.append(f"  model:         {models_line}")
             if address:
                 lines.append(f"  gRPC:          {address}")
             if welcome.password:  # whoever chose one needs no link, and may keep what is printed

@@ -71,7 +71,7 @@ class Timing:
 class Classification:
     """What one model says about one image; predictions best first.
 
-    ``labels_present``: of a multi-label model alone.
+    ``labels_present``: of a multi-label model alone, and all of them.
     """
 
     summary: Summary | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
 from schemas.models import GoldenSample, ModelManifest
@@ -52,6 +53,17 @@ class Checks:
                 f"{self._classes} labels and label_offset {manifest.output.label_offset} make "
                 f"{expected} classes, but the graph gives {output_NK.shape[1]}",
             )
+        if manifest.output.kind == "sigmoid":
+            self._check_independent(output_NK)
+        else:
+            self._check_sum(output_NK)
+        for number, sample in enumerate(manifest.golden):
+            if reason := self._golden_fault(sample):
+                raise ManifestMismatch(f"golden[{number}]", reason)
+
+    def _check_sum(self, output_NK: NDArray[np.float32]) -> None:
+        """Raises unless the answer sums to 1 if and only if it is to be probabilities."""
+        manifest = self._manifest
         sums_to_one = bool(
             (output_NK >= 0).all() and abs(float(output_NK.sum()) - 1) < _SUM_TOLERANCE
         )
@@ -61,9 +73,15 @@ class Checks:
                 "output.kind",
                 f"is {manifest.output.kind}, but the graph's answer {found} probabilities",
             )
-        for number, sample in enumerate(manifest.golden):
-            if reason := self._golden_fault(sample):
-                raise ManifestMismatch(f"golden[{number}]", reason)
+
+    def _check_independent(self, output_NK: NDArray[np.float32]) -> None:
+        """Raises unless the scores are 0..1 each, for the darkest and the brightest input too."""
+        extremes = [np.full_like(self._canary_input, level) for level in (0, 255)]
+        for scores_NK in (output_NK, *map(self._engine.run, extremes)):
+            if not ((scores_NK >= 0) & (scores_NK <= 1)).all():
+                raise ManifestMismatch(
+                    "output.kind", "is sigmoid, but the graph's answer is not 0..1 for each label"
+                )
 
     def passes_canary(self) -> bool:
         """Whether the model still gives the answer it gave at warm-up."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from schemas.errors import ModelNotFound
+from schemas.errors import ModelNotChosen, ModelNotFound
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList, ModelSummary
 from schemas.serving import ModelVersion
@@ -56,7 +56,7 @@ class Classifier:
             protocol: by which it came, for the metrics.
 
         Raises:
-            ModelNotFound, NotReady: see ``Registry.get``.
+            ModelNotChosen, ModelNotFound, NotReady: see ``Registry.get``.
             UnsupportedImage, InvalidImage, ImageTooLarge, Overloaded, DeadlineExceeded,
             InferenceFailed: see ``Model.classify``.
         """
@@ -100,8 +100,8 @@ class Classifier:
         """Which model would answer; for transports to ask before they receive an image.
 
         Raises:
-            ModelNotFound, NotReady, Overloaded, DeadlineExceeded: what ``classify`` would raise
-                at once.
+            ModelNotChosen, ModelNotFound, NotReady, Overloaded, DeadlineExceeded: what ``classify``
+                would raise at once.
         """
         served = self._registry.get(model, version)
         allowed = self._default_timeout if timeout is None else timeout
@@ -139,13 +139,33 @@ class Classifier:
         """The same version for all that is asked within: see ``Registry.lease``."""
         return self._registry.lease(model, version)
 
-    def resolve(self, model: str | None, version: int | None = None) -> ModelRef:
+    def resolve(
+        self,
+        model: str | None,
+        version: int | None = None,
+        *,
+        may_use: Callable[[str], bool] = lambda _: True,
+    ) -> ModelRef:
         """Which model would answer.
 
+        Args:
+            may_use: which models may be told to the caller, where one has to be named.
+
         Raises:
+            ModelNotChosen: with the names of those models.
             ModelNotFound, NotReady: see ``Registry.get``.
         """
-        return self._registry.get(model, version).ref
+        try:
+            return self._registry.get(model, version).ref
+        except ModelNotChosen:
+            raise ModelNotChosen([*filter(may_use, self._registry.names())]) from None
+
+    @property
+    def default(self) -> ModelRef | None:
+        """What answers when no model is named; None if none does."""
+        name = self._registry.default
+        model = None if name is None else self._registry.default_version(name)
+        return model.ref if model else None
 
     def labelled(self, name: str, label: str) -> int:
         """The version of a model that a label stands for.
@@ -230,6 +250,12 @@ class Classifier:
             for number, version in self._registry.versions(name).items()
         ]
 
+    def answering(self) -> list[ModelRef]:
+        """The version of every model that answers for its name; the default model first."""
+        found = map(self._registry.default_version, self._registry.names())
+        refs = [model.ref for model in found if model is not None]
+        return sorted(refs, key=lambda ref: (ref != self.default, ref.name))
+
     def readiness(self) -> dict[str, bool]:
         """Readiness by model name, of those that are served."""
         served = map(self._registry.default_version, self._registry.names())
@@ -257,5 +283,6 @@ class Classifier:
             classes=0,
             ready=False,
             default=is_default,
+            calibrated=False,
             versions=versions,
         )

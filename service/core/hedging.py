@@ -49,19 +49,16 @@ class Hierarchy:
         """
         _check(labels, groups)
         self.labels = tuple(labels)
+        self.widest = frozenset(groups.values()) - groups.keys()
         self.levels: list[Level] = []
         height_of = _heights(labels, groups)
         names = list(labels)
         for height in range(1, max(height_of.values(), default=0) + 1):
             names = [_widest(name, groups, height_of, height) for name in names]
             places = {name: place for place, name in enumerate(dict.fromkeys(names))}
-            self.levels.append(
-                Level(
-                    tuple(places),
-                    tuple(height_of[name] for name in places),
-                    np.array([places[name] for name in names], np.intp),
-                )
-            )
+            group_of_K = np.array([places[name] for name in names], np.intp)
+            heights = tuple(height_of[name] for name in places)
+            self.levels.append(Level(tuple(places), heights, group_of_K))
 
     def sums(self, shares_K: NDArray[np.floating], level: int) -> NDArray[np.float64]:
         """Probabilities of the groups of ``levels[level]``, in the order of its names."""
@@ -117,13 +114,15 @@ class Hedger:
         yield self.hierarchy.labels[label], 0, float(shares_K[label])
         for number, level in enumerate(self.hierarchy.levels):
             sums = self.hierarchy.sums(shares_K, number)
-            sums[self._barred[number]] = -1
+            if barred := self._barred[number]:
+                sums[barred] = -1
             place = int(sums.argmax())
             yield level.names[place], level.heights[place], float(sums[place])
 
     def _best_label(self, shares_K: NDArray[np.floating]) -> int:
-        if not self._unnamed:
-            return int(shares_K.argmax())
+        best = int(shares_K.argmax())
+        if best not in self._unnamed:
+            return best
         named = shares_K.copy()
         named[list(self._unnamed)] = -1
         return int(named.argmax())

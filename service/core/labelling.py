@@ -30,8 +30,8 @@ def in_words(
             Prediction(labels[index], index + offset, round(score, 6))
             for index, score in zip(scored.indices, scored.scores, strict=True)
         ],
-        None,
-        scored.summary is None,
+        None if scored.present is None else [labels[index] for index in scored.present],
+        scored.summary is None and not scored.present,
         manifest.calibration is not None,
         ImageFacts(image.format, image.width, image.height),
         Timing(

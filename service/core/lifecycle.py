@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -18,11 +18,12 @@ from observability.metrics import Metrics
 from schemas.errors import Conflict, ModelNotFound
 from schemas.serving import LATEST, ServingPolicy, VersionState
 from service.core.attempts import Attempts, LoadModel
+from service.core.default_model import DefaultModel
 from service.core.loader import AtOnce, Loader, Runner
 from service.core.registry import Registry
 from service.core.repository import Fingerprint, ModelRefused, Repository, Shelf
 from service.core.retirement import Retirement
-from service.core.serving_policy import PolicyRefused, besides, candidates, target
+from service.core.serving_policy import PolicyRefused, asked_for, besides, candidates, target
 
 ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPolicy]
 """Of a policy, what versions there are, and the one that answers by default."""
@@ -55,7 +56,8 @@ class Lifecycle:
         self._known: dict[str, _Known] = {}
         self._turn = asyncio.Lock()
         self._log = get_logger("models")
-        self.registry = Registry({}, "", on_state=self._tell_state, on_ready=self._tell_ready)
+        self.registry = Registry({}, None, on_state=self._tell_state, on_ready=self._tell_ready)
+        self._default = DefaultModel(repository, self.registry)
         self._retirement = Retirement(self.registry, self._loader, after_release)
         self._attempts = Attempts(load, self.registry, metrics, self._retirement.begin)
 
@@ -63,10 +65,11 @@ class Lifecycle:
         """Loads what is to be served, at full speed: nobody is waiting yet.
 
         Args:
-            default: the model that answers when none is named; None for the first by name.
+            default: the setting that says which model answers when none is named.
 
         Raises:
-            ModelRefused: there is none, or no version of the default one can be served.
+            ModelRefused: there is no model, no version of the default one can be served, or, where
+                no model is chosen, none of any model.
         """
         shelves = self.repository.scan()
         root = self.repository.root
@@ -74,16 +77,16 @@ class Lifecycle:
             raise ModelRefused(
                 f"models: no models in {root} (expected <name>/<version>/model.onnx)"
             )
-        if default is not None and default not in shelves:
-            raise ModelRefused(f"default_model: there is no model '{default}' in {root}")
-        self.registry.default = default or next(iter(shelves))
+        self._default.begin(default, shelves)
         for name, shelf in shelves.items():
             await self._bring(name, shelf, AtOnce())
-        if self.registry.default_version(self.registry.default) is None:
-            raise ModelRefused(self._why_not(self.registry.default))
+        needed = shelves if self.registry.default is None else (self.registry.default,)
+        if not any(self.registry.default_version(name) for name in needed):
+            raise ModelRefused(self._why_not(next(iter(needed))))
 
     def log_failures(self) -> None:
-        """Says which versions could not be served at the start; those that fail later are said."""
+        """Says what could not be served at the start; what fails later is said then."""
+        self._default.tell()
         for (name, number), reason in self._attempts.refusals().items():
             self._log.error("model failed", model=name, version=number, reason=reason)
 
@@ -107,9 +110,12 @@ class Lifecycle:
             ModelRefused: if the repository cannot be read; everything stays as it is.
         """
         async with self._turn:
-            for name, shelf in (await self._loader.run(self.repository.scan)).items():
+            shelves = await self._loader.run(self.repository.scan)
+            await self._default.read(shelves, self._loader)
+            for name, shelf in shelves.items():
                 seen = self._known[name].seen if name in self._known else {}
                 await self._bring(name, shelf, self._loader, seen)
+            self._default.follow()
 
     async def change(self, name: str, change: ChangePolicy, *, version: int | None = None) -> None:
         """Changes a model's policy, and brings what is loaded in step, because somebody says so.
@@ -125,14 +131,30 @@ class Lifecycle:
             Conflict: it cannot be served, or the policy cannot be written.
         """
         async with self._turn:
-            try:
+            with _as_conflicts():
                 await self._change(name, change, version)
-            except PolicyRefused as error:
-                raise Conflict(f"This cannot be done: {error}.") from error
-            except ModelRefused as error:
-                raise Conflict("The policy of this model cannot be read.") from error
-            except OSError as error:
-                raise Conflict("The server may not write its model repository.") from error
+
+    async def choose_default(self, name: str) -> None:
+        """Has a model answer calls that name none, on every server of the repository.
+
+        Raises:
+            ModelNotFound: there is no such model.
+            Conflict: no version of it can be served, or the choice cannot be written.
+        """
+        async with self._turn:
+            run = self._loader.run
+            with _as_conflicts():
+                shelves = await run(self.repository.scan)
+                if name not in shelves:
+                    raise ModelNotFound
+                shelf = shelves[name]
+                policy = self._policy(name, self._known.setdefault(name, _Known()), shelf)
+                if not policy or not await self._choose(name, policy, shelf.versions, self._loader):
+                    raise Conflict("No version of this model can be served.")
+                await run(partial(self.repository.choose_model, name))
+            await self._default.read(shelves, self._loader)
+            await self._bring(name, shelf, self._loader)
+            self._default.follow()
 
     async def close(self) -> None:
         """Answers what was accepted, then gives every model's memory back."""
@@ -155,8 +177,8 @@ class Lifecycle:
         model = self.registry.default_version(name)
         answering = model.ref.version if model is not None else None
         then = change(now, there, answering)
-        needed = _asked_for(then, there) - _asked_for(now, there)
-        if version is not None and version in _asked_for(then, there):
+        needed = asked_for(then, there) - asked_for(now, there)
+        if version is not None and version in asked_for(then, there):
             needed |= {version}
             if self._attempts.refusal(name, version):
                 self._attempts.forget(name, version)
@@ -190,7 +212,7 @@ class Lifecycle:
         self._note(name, there, shelf)
         policy = self._policy(name, known, shelf)
         wanted: set[int] = set()
-        if policy is not None and (policy.enabled or name == self.registry.default):
+        if policy is not None and (policy.enabled or self._default.needs(name)):
             chosen = await self._choose(name, policy, there, runner)
             if chosen is not None:
                 self._switch(name, chosen)
@@ -289,9 +311,14 @@ class Lifecycle:
         self._metrics.models.life(name).ready.set(is_ready)
 
 
-def _asked_for(policy: ServingPolicy, there: Collection[int]) -> set[int]:
-    """Every version that a policy names."""
-    if not policy.enabled:
-        return set()
-    wanted = target(policy, there)
-    return set(besides(policy)) | ({wanted} if wanted is not None else set())
+@contextlib.contextmanager
+def _as_conflicts() -> Iterator[None]:
+    """What an order may meet, in the words of whoever gave it: no place on the disk among them."""
+    try:
+        yield
+    except PolicyRefused as error:
+        raise Conflict(f"This cannot be done: {error}.") from error
+    except ModelRefused as error:
+        raise Conflict("A policy in the model repository cannot be read.") from error
+    except OSError as error:
+        raise Conflict("The server may not write its model repository.") from error

@@ -34,13 +34,14 @@ from service.core.inference import InferRequest, InferResponse
 from service.core.labelling import in_words
 from service.core.pool import WorkerPool
 from service.core.preprocessing import Preprocessor
+from service.core.presence import Presence
 from service.core.rows import check_outputs, outputs_of, rows_of
 from service.core.runner import Answer, Job, Prepared, Runner, jobs_of
 from service.core.statistics import Course, ModelStatistics
 
 
 class Model:
-    """Answers for one version of one model. Made by ``registry.load_model``, on any thread."""
+    """Answers for one version of one model. Made by ``loading.load_model``, on any thread."""
 
     def __init__(
         self,
@@ -63,8 +64,9 @@ class Model:
         self.statistics = ModelStatistics()
         self._engine, self._pool, self._series = engine, pool, series
         self._checks = Checks(folder, manifest, len(labels), preprocessor, engine)
-        hedger = Hedger(manifest, labels)
-        runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics, hedger)
+        is_multi_label = manifest.output.kind == "sigmoid"
+        judge = Presence(manifest.output, labels) if is_multi_label else Hedger(manifest, labels)
+        runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics, judge)
         limit = engine.max_batch_size
         # A fixed batch costs the same however full it is.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)
@@ -255,6 +257,7 @@ class Model:
             classes=len(self.labels),
             ready=self.is_ready,
             default=default,
+            calibrated=manifest.calibration is not None,
         )
 
     def info(self, *, default: bool) -> ModelInfo:

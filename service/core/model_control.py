@@ -91,6 +91,17 @@ class ModelControl:
             AuditEvent.MODEL_PROMOTED, account=by, model=name, version=version, label=label
         )
 
+    async def choose_default(self, name: str, *, by: str) -> None:
+        """Has a model answer calls that name none, on every server of the repository.
+
+        The setting ``default_model`` of a server goes before it.
+
+        Raises:
+            ModelNotFound, Conflict: see ``Lifecycle.choose_default``.
+        """
+        await self._lifecycle.choose_default(name)
+        self._audit.record(AuditEvent.MODEL_DEFAULT_CHANGED, account=by, model=name)
+
     async def roll_back(self, name: str, *, by: str) -> None:
         """Has what answered before the last promotion answer again.
 

@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
-from schemas.models import OutputSpec
+from schemas.model_output import OutputSpec
 
 
 def probabilities(
     output_NK: NDArray[np.float32], spec: OutputSpec, temperature: float
 ) -> NDArray[np.float32]:
-    """Probabilities [N, K'] of the labelled classes.
+    """Probabilities [N, K'] of the labelled classes; of a multi-label model, one for each alone.
 
     Args:
         output_NK: what the engine gave, [N, K]; not changed.

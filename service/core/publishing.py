@@ -13,19 +13,27 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
 from schemas.models import ModelName
-from service.core.repository import ModelRefused, Repository, children, read_manifest
+from schemas.serving import REPOSITORY_FILE, ServingPolicy
+from service.core.repository import (
+    ModelRefused,
+    Repository,
+    children,
+    read_manifest,
+    rewrite_policy,
+)
 from service.core.serving_policy import without_version
 from service.core.whole_files import locked, sync
 
+PolicyChange = Callable[[ServingPolicy], ServingPolicy]
 _PREFIX = ".draft-"
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _NAME: TypeAdapter[str] = TypeAdapter(ModelName)
 
 
@@ -39,8 +47,13 @@ class Draft:
         self.folder.mkdir(parents=True)
         self._root = root
 
-    def publish(self) -> Path:
+    def publish(self, change: PolicyChange | None = None) -> Path:
         """Checks it, and puts it in its place as one step; returns the place.
+
+        A model that answers because it is alone is chosen first, so that it goes on answering.
+
+        Args:
+            change: what becomes of the model's policy before anybody sees the version.
 
         Raises:
             ModelRefused: the manifest or the digest is wrong, or the version is there by now.
@@ -49,10 +62,13 @@ class Draft:
         _sync_tree(self.folder)
         place = self._root / self.name / str(self.version)
         place.parent.mkdir(exist_ok=True)
-        with locked(place.parent):
+        with locked(self._root), locked(place.parent):
             if place.exists():
                 message = f"there is a version {self.version} of '{self.name}' already"
                 raise ModelRefused(message)
+            Repository(self._root).pin_sole_model(self.name)
+            if change is not None:
+                rewrite_policy(place.parent, change)
             self.folder.rename(place)
         sync(place.parent)
         sync(self._root)
@@ -75,6 +91,9 @@ def drafting(root: Path, name: str, version: int | None = None) -> Iterator[Draf
     except ValidationError as error:
         message = f"'{name}' cannot be the name of a model: letters, digits, '.', '_' and '-'"
         raise ModelRefused(message) from error
+    if name == REPOSITORY_FILE:
+        message = f"'{name}' cannot be the name of a model: it is a file of the repository"
+        raise ModelRefused(message)
     with _clear_words(root):
         root.mkdir(parents=True, exist_ok=True)
         there = _numbers(root, name)
@@ -90,14 +109,30 @@ def remove(repository: Repository, name: str, version: int) -> None:
     """Takes a version away, as one step for everybody who looks.
 
     Raises:
-        ModelRefused: there is no such version.
+        ModelRefused: there is no such version, or it is the last one of the model that is chosen to
+            answer when none is named.
     """
-    place = repository.version(name, version)
-    # A rollback could not return to it anyway, and a number may be given anew.
-    repository.change_policy(name, lambda policy: without_version(policy, version))
-    with _workplace(repository.root) as workplace:
+    with _workplace(repository.root) as workplace, locked(repository.root):
+        place = repository.version(name, version)
+        refuse_needed(repository, name, version)
+        # A rollback could not return to it anyway, and a number may be given anew.
+        repository.change_policy(name, lambda policy: without_version(policy, version))
         place.rename(workplace / place.name)
         sync(place.parent)
+
+
+def refuse_needed(repository: Repository, name: str, version: int) -> None:
+    """Keeps the last version of the chosen model.
+
+    Raises:
+        ModelRefused: it is that one.
+    """
+    if name == repository.chosen_model() and list(repository.versions(name)) == [version]:
+        message = (
+            f"'{name}' answers calls that name no model, and this is its last version: choose "
+            "another model first, with 'potoo models default NAME'"
+        )
+        raise ModelRefused(message)
 
 
 @contextmanager
@@ -145,7 +180,7 @@ def _clear_words(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in DISK_FULL:
             message = f"the disk of {root} is full; nothing was changed"
             raise ModelRefused(message) from error
         raise

@@ -1,4 +1,4 @@
-"""Which models are served, and which version of each answers; and how a version is loaded.
+"""Which models are served, and which version of each answers.
 
 Names that callers send are looked up in a table and never joined to a path. The table belongs to
 the event loop: a request takes its model from it at one instant and keeps it to the end.
@@ -10,28 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from observability.metrics import Metrics
-from schemas.errors import ModelNotFound, NotReady, ServiceError
-from schemas.models import MODEL_FILE
+from schemas.errors import ModelNotChosen, ModelNotFound, NotReady
 from schemas.serving import VersionState
-from service.core.image_limits import ImageLimits
 from service.core.model import Model
-from service.core.onnx_engine import ManifestMismatch, OnnxEngine
-from service.core.pool import WorkerPool
-from service.core.preprocessing import Preprocessor
-from service.core.providers import ProviderMissing
-from service.core.repository import ModelRefused, read_labels, read_manifest
-from service.core.settings import RunSettings
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """How a model is run, and what images it takes."""
-
-    limits: ImageLimits
-    run: RunSettings
 
 
 @dataclass(slots=True)
@@ -53,12 +35,16 @@ class _Served:
 
 
 class Registry:
-    """The served models by name and version. ``default`` answers when a caller names none."""
+    """The served models by name and version.
+
+    Attributes:
+        default: the model that answers when a caller names none; None if none is chosen.
+    """
 
     def __init__(
         self,
         models: Mapping[str, Model],
-        default: str,
+        default: str | None,
         *,
         on_state: Callable[[str, int, VersionState | None], None] = lambda *_: None,
         on_ready: Callable[[str, bool], None] = lambda *_: None,
@@ -86,6 +72,7 @@ class Registry:
         """The model of that name, or the default one; of a version, or the default one.
 
         Raises:
+            ModelNotChosen: none is named, and none is chosen to answer then.
             ModelNotFound: no such model, or that version of it is not served.
             NotReady: it is being loaded, could not be, or does not pass its canary at present.
         """
@@ -99,9 +86,11 @@ class Registry:
         """The same, whether its canary passes or not.
 
         Raises:
-            ModelNotFound, NotReady: as ``get``, but for the canary.
+            ModelNotChosen, ModelNotFound, NotReady: as ``get``, but for the canary.
         """
         name = self.default if name is None else name
+        if name is None:
+            raise ModelNotChosen
         served = self._served.get(name)
         if served is None:
             raise ModelNotFound
@@ -127,7 +116,7 @@ class Registry:
         For whoever asks a model more than once, or waits between getting and asking it.
 
         Raises:
-            ModelNotFound, NotReady: as ``get``.
+            ModelNotChosen, ModelNotFound, NotReady: as ``get``.
         """
         model = self.get(name, version)
         self._users[model] += 1
@@ -231,38 +220,3 @@ class Registry:
         """Tells ``on_ready`` how every model is."""
         for name, served in self._served.items():
             self._on_ready(name, served.default is not None and served.default.is_ready)
-
-
-def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: Metrics) -> Model:
-    """Loads and warms up one version. Blocks; on any thread.
-
-    Raises:
-        ModelRefused: if the manifest does not fit the graph; the message names the field.
-    """
-    manifest = read_manifest(folder)
-    try:
-        labels = read_labels(folder, manifest)
-        model = Model(
-            folder,
-            manifest,
-            labels,
-            Preprocessor(manifest.input, options.limits),
-            OnnxEngine(
-                folder / MODEL_FILE,
-                manifest,
-                threads=options.run.threads_per_run,
-                lone_threads=options.run.threads_alone or pool.size,
-                provider=options.run.provider,
-                provider_options=options.run.provider_options,
-            ),
-            pool,
-            options.run.batch_policy,
-            metrics.models.version(manifest.name, manifest.version, manifest.sha256),
-        )
-        model.warm_up()
-    except (ManifestMismatch, ProviderMissing) as error:
-        raise ModelRefused(f"{folder}: {error}") from error
-    except ServiceError as error:
-        reason = error.__cause__ or "its answer is not finite"
-        raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
-    return model

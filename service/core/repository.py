@@ -1,7 +1,8 @@
-"""The model repository on disk: versions side by side, and a policy for each model.
+"""The model repository on disk: versions side by side, a policy for each model and one for all.
 
 ::
 
+    models/repository.json
     models/<name>/serving.json
     models/<name>/<version>/{model.onnx, manifest.json, golden/, labels.txt}
 
@@ -16,18 +17,20 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from schemas.operator_error import OperatorError, first_fault
-from schemas.serving import POLICY_FILE, ServingPolicy
+from schemas.serving import POLICY_FILE, REPOSITORY_FILE, RepositoryPolicy, ServingPolicy
 from service.core.onnx_engine import ManifestMismatch
 from service.core.whole_files import locked, replace_file
 
 _MAX_MANIFEST_BYTES = 4 * 2**20
 _MAX_POLICY_BYTES = 64 * 2**10
 
+Policy = TypeVar("Policy", bound=BaseModel)
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 """Name, time of change, size and inode of every file of a version: another one is another model."""
 
@@ -93,7 +96,7 @@ class Repository:
         Raises:
             ModelRefused: the policy cannot be read; the message names the field.
         """
-        return _read_policy(self.folder(name))
+        return _read_policy(self.folder(name) / POLICY_FILE, ServingPolicy)
 
     def change_policy(
         self, name: str, change: Callable[[ServingPolicy], ServingPolicy]
@@ -109,12 +112,46 @@ class Repository:
         """
         folder = self.folder(name)
         with locked(folder):
-            old = _read_policy(folder)
-            new = change(old)
-            if new != old:
-                text = new.model_dump_json(indent=2, exclude_defaults=True) + "\n"
-                replace_file(folder / POLICY_FILE, text.encode())
-        return new
+            return rewrite_policy(folder, change)
+
+    def chosen_model(self) -> str | None:
+        """The model that is chosen to answer calls that name none, whether it is there or not.
+
+        Raises:
+            ModelRefused: the repository's policy cannot be read; the message names the field.
+        """
+        return _read_policy(self.root / REPOSITORY_FILE, RepositoryPolicy).default_model
+
+    def choose_model(self, name: str | None) -> None:
+        """Stores which model answers calls that name none; None removes the choice.
+
+        Raises:
+            ModelRefused: there is no such model, or the repository's policy cannot be read.
+            OSError: it cannot be written; the old one stands.
+        """
+        with locked(self.root):
+            if name is not None:
+                self.folder(name)
+            self._store_choice(name)
+
+    def pin_sole_model(self, newcomer: str) -> None:
+        """Stores the choice of a model that answers because it is alone, before another one comes.
+
+        The caller holds the lock of the repository, and puts ``newcomer`` in its place under it.
+
+        Raises:
+            ModelRefused: the repository, or its policy, cannot be read.
+            OSError: the policy cannot be written.
+        """
+        names = self.names()
+        if len(names) == 1 and names != [newcomer] and self.chosen_model() is None:
+            self._store_choice(names[0])
+
+    def _store_choice(self, name: str | None) -> None:
+        file = self.root / REPOSITORY_FILE
+        old = _read_policy(file, RepositoryPolicy)
+        if old.default_model != name:
+            _write_policy(file, old.model_copy(update={"default_model": name}))
 
     def scan(self) -> dict[str, Shelf]:
         """Everything there is, by the model's name: cheap enough to be asked every second.
@@ -129,11 +166,20 @@ class Repository:
                 continue
             policy, fault = None, ""
             try:
-                policy = _read_policy(folder)
+                policy = _read_policy(folder / POLICY_FILE, ServingPolicy)
             except ModelRefused as error:
                 fault = str(error)
             shelves[folder.name] = Shelf(policy, fault, versions)
         return dict(sorted(shelves.items()))
+
+
+def rewrite_policy(folder: Path, change: Callable[[ServingPolicy], ServingPolicy]) -> ServingPolicy:
+    """``Repository.change_policy`` for whoever has locked the model's folder."""
+    old = _read_policy(folder / POLICY_FILE, ServingPolicy)
+    new = change(old)
+    if new != old:
+        _write_policy(folder / POLICY_FILE, new)
+    return new
 
 
 def read_manifest(folder: Path) -> ModelManifest:
@@ -208,23 +254,28 @@ def _versions(folder: Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _read_policy(folder: Path) -> ServingPolicy:
-    file = folder / POLICY_FILE
+def _read_policy(file: Path, kind: type[Policy]) -> Policy:
+    """What stands in the file; without it a policy that says nothing."""
     try:
         with file.open("rb") as opened:
             text = opened.read(_MAX_POLICY_BYTES + 1)
         if len(text) > _MAX_POLICY_BYTES:
             message = f"{file} is larger than 64 KiB"
             raise ModelRefused(message)
-        return ServingPolicy.model_validate_json(text)
+        return kind.model_validate_json(text)
     except FileNotFoundError:
-        return ServingPolicy()
+        return kind()
     except OSError as error:
         message = f"{file}: {error.strerror}"
         raise ModelRefused(message) from error
     except ValidationError as error:
         message = f"{file}: {first_fault(error, 'policy')}"
         raise ModelRefused(message) from error
+
+
+def _write_policy(file: Path, policy: BaseModel) -> None:
+    text = policy.model_dump_json(indent=2, exclude_defaults=True) + "\n"
+    replace_file(file, text.encode())
 
 
 def _fingerprint(folder: Path) -> Fingerprint:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from schemas.errors import InvalidTensor, UnsupportedImage
 from schemas.inference import Datatype
-from schemas.models import Dtype, InputSpec, OutputSpec
+from schemas.model_output import OutputSpec
+from schemas.models import Dtype, InputSpec
 from service.core.decoding import sniff
 from service.core.engine import Images
 from service.core.inference import InferRequest, RequestedOutput, check_names

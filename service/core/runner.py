@@ -21,6 +21,7 @@ from service.core.hedging import Hedger
 from service.core.pool import WorkerPool
 from service.core.postprocessing import probabilities, top_k
 from service.core.preprocessing import PreparedImage, Preprocessor
+from service.core.presence import Presence
 from service.core.rows import Row
 from service.core.statistics import ModelStatistics
 
@@ -67,6 +68,8 @@ class Answer:
     indices: list[int]
     scores: list[float]
     summary: Summary | None = None
+    present: list[int] | None = None
+    """Of a multi-label model: the labels that reach their thresholds, best first."""
     reading_seconds: float = 0.0
     """Of the whole batch, once the network was done."""
 
@@ -87,9 +90,9 @@ class Runner:
         pool: WorkerPool,
         series: ModelSeries,
         statistics: ModelStatistics,
-        hedger: Hedger,
+        judge: Hedger | Presence,
     ) -> None:
-        self._manifest, self._preprocess, self._hedger = manifest, preprocessor, hedger
+        self._manifest, self._preprocess, self._judge = manifest, preprocessor, judge
         self._engine, self._pool = engine, pool
         self._series, self._statistics = series, statistics
 
@@ -164,7 +167,10 @@ class Runner:
                 best = top_k(shares_K, batch[number].top_k)
                 answers[number].indices = best.tolist()
                 answers[number].scores = shares_K[best].tolist()
-                answers[number].summary = self._hedger.summary(shares_K)
+                if isinstance(self._judge, Hedger):
+                    answers[number].summary = self._judge.summary(shares_K)
+                else:
+                    answers[number].present = self._judge.present(shares_K)
         return answers
 
 

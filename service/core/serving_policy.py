@@ -43,6 +43,14 @@ def besides(policy: ServingPolicy) -> frozenset[int]:
     return frozenset(policy.labels.values()) | frozenset(policy.load)
 
 
+def asked_for(policy: ServingPolicy, available: Collection[int]) -> set[int]:
+    """Every version that a policy names."""
+    if not policy.enabled:
+        return set()
+    wanted = target(policy, available)
+    return set(besides(policy)) | ({wanted} if wanted is not None else set())
+
+
 def promoted(
     policy: ServingPolicy,
     version: int | None,
@@ -111,6 +119,21 @@ def with_version(policy: ServingPolicy, version: int) -> ServingPolicy:
 def without_version(policy: ServingPolicy, version: int) -> ServingPolicy:
     """The policy that does not ask for ``version`` besides."""
     return _made(policy, load=tuple(number for number in policy.load if number != version))
+
+
+def held(policy: ServingPolicy, answering: int | None, available: Collection[int]) -> ServingPolicy:
+    """The policy by which what answers goes on answering, whatever version is added.
+
+    A model that has no version yet is not loaded until something is promoted.
+
+    Args:
+        answering: what answers by default today; None if nothing can.
+    """
+    if not available:
+        return _made(policy, enabled=False)
+    if policy.default != LATEST or not policy.enabled:
+        return policy
+    return _made(policy, default=max(available) if answering is None else answering)
 
 
 def _made(policy: ServingPolicy, **changes: object) -> ServingPolicy:

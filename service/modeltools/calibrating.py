@@ -99,7 +99,12 @@ def calibrate(
     """
     check_precision(precision)
     version = open_version(version_folder)
-    refuse_own_scores(version.manifest)
+    if version.manifest.output.kind == "sigmoid":
+        message = (
+            f"'{version.manifest.name}' gives each label a score of its own (output.kind sigmoid); "
+            "temperature and thresholds are for models whose labels exclude each other"
+        )
+        raise CannotFit(message)
     observed = observe(version, source, foreign, limits, progress, notice)
     fitting, judging = _halves(observed)
     fitted = _fit(fitting, precision)
@@ -113,16 +118,6 @@ def calibrate(
     return Calibrated(
         folder, fitted.temperature, hedger.thresholds, len(fitting.truths), before, after
     )
-
-
-def refuse_own_scores(manifest: ModelManifest) -> None:
-    """Raises CannotFit if each label has a score of its own: shares of labels mean nothing then."""
-    if str(manifest.output.kind) == "sigmoid":
-        message = (
-            f"'{manifest.name}' gives each label a score of its own (output.kind sigmoid); "
-            "temperature and thresholds are for models whose labels exclude each other"
-        )
-        raise CannotFit(message)
 
 
 def _halves(observed: Observed) -> tuple[Observed, Observed]:

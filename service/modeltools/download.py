@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from service.core.publishing import DISK_FULL
 from service.core.whole_files import locked
 from service.modeltools.model_sources import LOOPBACK, CannotPull
 
@@ -30,6 +32,7 @@ def download(
     sha256: str | None,
     *,
     max_bytes: int = MAX_BYTES,
+    exact_bytes: int | None = None,
     progress: Progress = lambda *_: None,
     transport: httpx.BaseTransport | None = None,
 ) -> tuple[Path, str]:
@@ -40,10 +43,11 @@ def download(
         folder: what has come so far is kept there under the URL's own name, also after a failure,
             so that the next try goes on; what is whole is given from there without asking again.
         sha256: the digest that it must have; None takes what comes.
+        exact_bytes: the size that it must have, refused before it is fetched.
 
     Raises:
-        CannotPull: it does not answer, is too large, redirects to where it may not, or has another
-            digest, in which case it was removed.
+        CannotPull: it does not answer, has another size or is too large, redirects to where it may
+            not, or has another digest, in which case it was removed; or the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(f"{url} {sha256 or ''}".encode()).hexdigest()[:32]
@@ -52,7 +56,13 @@ def download(
         if sha256 is None or not part.exists() or _digest(part) != sha256:
             try:
                 with httpx.Client(timeout=_TIMEOUT, transport=transport) as client:
-                    _fetch(client, url, part, note, max_bytes, progress)
+                    _fetch(client, url, part, note, _Size(max_bytes, exact_bytes), progress)
+            except OSError as error:
+                if error.errno not in DISK_FULL:
+                    raise
+                discard(part)  # a server may need what room there is
+                message = f"the disk of {folder} is full; what came was removed"
+                raise CannotPull(message) from error
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 reason = str(error) or type(error).__name__
                 message = f"{_shown(url)} cannot be fetched: {reason}; the next try goes on"
@@ -65,6 +75,25 @@ def download(
         return part, found
 
 
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """The bytes that a file may have; ``exactly``: None if that is not known."""
+
+    most: int
+    exactly: int | None
+
+    def check(self, size: int, *, is_whole: bool) -> None:
+        """Raises CannotPull if the file, or what has come of it, may not have ``size`` bytes."""
+        more = "" if is_whole else " or more"
+        wanted = self.exactly
+        if wanted is not None and (size > wanted or (is_whole and size < wanted)):
+            message = f"the file has {size} bytes{more}, and not the {wanted} that it must have"
+            raise CannotPull(message)
+        if size > self.most:
+            message = f"the file has {size} bytes{more}, more than the {self.most} allowed"
+            raise CannotPull(message)
+
+
 def discard(part: Path) -> None:
     """Forgets what was downloaded."""
     part.unlink(missing_ok=True)
@@ -72,7 +101,7 @@ def discard(part: Path) -> None:
 
 
 def _fetch(
-    client: httpx.Client, url: str, part: Path, note: Path, max_bytes: int, progress: Progress
+    client: httpx.Client, url: str, part: Path, note: Path, size: _Size, progress: Progress
 ) -> None:
     # Bytes are counted and resumed as they lie on the other side.
     headers = {"accept-encoding": "identity"}
@@ -91,7 +120,7 @@ def _fetch(
                 message = f"{_shown(url)} answers {answer.status_code} {answer.reason_phrase}"
                 raise CannotPull(message)
             begin = _begin(answer, have)
-            _take(answer, part, note, begin, max_bytes, progress)
+            _take(answer, part, note, begin, size, progress)
             return
     raise CannotPull(f"{_shown(url)} redirects more than {MAX_REDIRECTS} times")
 
@@ -107,12 +136,12 @@ def _begin(answer: httpx.Response, have: int) -> int:
 
 
 def _take(
-    answer: httpx.Response, part: Path, note: Path, begin: int, max_bytes: int, progress: Progress
+    answer: httpx.Response, part: Path, note: Path, begin: int, size: _Size, progress: Progress
 ) -> None:
     length = answer.headers.get("content-length", "")
     total = begin + int(length) if length.isdecimal() and len(length) < 19 else 0
-    if total > max_bytes:
-        raise CannotPull(f"the file has {total} bytes, more than the {max_bytes} allowed")
+    if total:
+        size.check(total, is_whole=True)
     etag = answer.headers.get("etag", "")
     # A weak one cannot be resumed by (RFC 9110, section 13.1.5).
     if begin == 0:
@@ -123,9 +152,7 @@ def _take(
         file.truncate()
         for block in answer.iter_raw(_BLOCK):
             done += len(block)
-            if done > max_bytes:
-                message = f"the file has more than the {max_bytes} bytes allowed"
-                raise CannotPull(message)
+            size.check(done, is_whole=False)
             file.write(block)
             progress("downloading, MB", done // 10**6, total // 10**6)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.models import OutputSpec
+from schemas.model_output import OutputSpec
 from schemas.operator_error import OperatorError
 from service.core.hedging import NEVER, Hedger
 from service.modeltools.best_answers import best_answers
@@ -68,11 +68,10 @@ def fit_temperature(
         CannotFit: see ``check_enough``, or an output that no temperature applies to.
     """
     check_enough(truths)
-    kind = str(spec.kind)
-    if kind == "probabilities":
+    if spec.kind == "probabilities":
         return 1.0
-    if kind != "logits":
-        message = f"an output of the kind '{kind}' has no temperature"
+    if spec.kind != "logits":
+        message = f"an output of the kind '{spec.kind}' has no temperature"
         raise CannotFit(message)
     rows = [n for n, truth in enumerate(truths) if truth.labels]
     right_NK = np.zeros((len(rows), output_NK.shape[1]), np.bool_)

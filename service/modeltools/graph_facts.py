@@ -1,4 +1,4 @@
-"""What an ONNX graph tells about itself, and what a run of it shows."""
+"""What an ONNX graph tells about itself: whether it can be served, and what it takes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-import numpy as np
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from schemas.models import Dtype, Layout
 from schemas.operator_error import OperatorError
@@ -19,7 +17,6 @@ from service.core.onnx_engine import ONNX_TYPES
 if TYPE_CHECKING:
     import onnx  # takes a moment, and only whoever adds a model needs it
 
-_SUM_TOLERANCE = 0.02
 _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
 MAX_SINGLE_FILE_BYTES = 2 * 2**30 - 2**20
 
@@ -40,17 +37,6 @@ class InputFacts:
     width: int | None
     batch: int | None
     is_layout_sure: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OutputFacts:
-    """One output, run on noise."""
-
-    name: str
-    rank: int
-    classes: int
-    kind: Literal["logits", "probabilities"]
-    others: tuple[str, ...]
 
 
 def copy_model(source: Path, target: Path) -> bool:
@@ -134,65 +120,6 @@ def input_facts(session: ort.InferenceSession) -> InputFacts:
     else:
         raise CannotImport(f"the model takes {node.shape}, which has no axis of 1 or 3 colours")
     return InputFacts(node.name, dtype, layout, channels, height, width, batch, is_sure)
-
-
-def output_facts(
-    session: ort.InferenceSession,
-    spec: InputFacts,
-    size: tuple[int, int],
-    wanted: str | None,
-    normalise: tuple[float, float],
-) -> OutputFacts:
-    """The output that is read, after runs on noise.
-
-    Args:
-        size: height and width of the input.
-        wanted: an output's name; None for the first that could be classes.
-        normalise: (gain, bias) that make of 0..255 about what the model was trained on.
-
-    Raises:
-        CannotImport: no output is one number a class, or the model does not run.
-    """
-    item = (spec.channels, *size) if spec.layout is Layout.NCHW else (*size, spec.channels)
-    noise = np.random.default_rng(0).integers(0, 256, (3, *item), np.uint8)
-    names = [node.name for node in session.get_outputs()]
-    if wanted is not None and wanted not in names:
-        raise CannotImport(f"there is no output '{wanted}', but {', '.join(names)}")
-    found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in names}
-    for image in noise:
-        images = np.repeat(image[np.newaxis], spec.batch or 1, axis=0)
-        if spec.dtype is Dtype.FLOAT32:
-            images = (images * normalise[0] + normalise[1]).astype(np.float32)
-        try:
-            for name, output in zip(names, session.run(names, {spec.name: images}), strict=True):
-                found[name].append(output)
-        except Exception as error:
-            message = f"the model does not run on {list(images.shape)}: {error}"
-            raise CannotImport(message) from error
-    readable = [name for name in names if _is_classes(found[name][0])]
-    chosen = wanted or (readable[0] if readable else None)
-    if chosen is None or chosen not in readable:
-        shapes = ", ".join(f"'{name}' {list(np.shape(found[name][0]))}" for name in names)
-        raise CannotImport(f"no output gives one float32 number a class: {shapes}")
-    rows = [output.reshape(len(output), -1)[0] for output in found[chosen]]
-    sums_to_one = all((row >= 0).all() and abs(row.sum() - 1) < _SUM_TOLERANCE for row in rows)
-    return OutputFacts(
-        chosen,
-        found[chosen][0].ndim,
-        rows[0].size,
-        "probabilities" if sums_to_one else "logits",
-        tuple(name for name in names if name != chosen),
-    )
-
-
-def _is_classes(output: object) -> bool:
-    return (
-        isinstance(output, np.ndarray)
-        and output.dtype == np.float32
-        and 2 <= output.ndim <= 4
-        and output.shape[1] > 1
-        and output[0].size == max(output.shape[1:])
-    )
 
 
 def _refuse_custom_operators(model: onnx.ModelProto) -> None:

@@ -7,74 +7,83 @@ so that whoever knows can say it.
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
+import onnxruntime as ort
 from pydantic import ValidationError
 
-from schemas.errors import ServiceError
-from schemas.models import (
-    MANIFEST_FILE,
-    MODEL_FILE,
-    Colour,
-    Dtype,
-    GoldenPrediction,
-    GoldenSample,
-    InputSpec,
-    ModelManifest,
-    OutputSpec,
-    ShorterSide,
-    Squash,
-)
+from schemas.model_output import DEFAULT_THRESHOLD, OutputKind, OutputSpec
+from schemas.models import MANIFEST_FILE, MODEL_FILE, Colour, ModelManifest
 from schemas.operator_error import first_fault
-from service.core.checks import GOLDEN_FOLDER
 from service.core.image_limits import ImageLimits
-from service.core.onnx_engine import ManifestMismatch, OnnxEngine
-from service.core.postprocessing import probabilities, top_k
-from service.core.preprocessing import Preprocessor
 from service.core.publishing import Draft, drafting
+from service.core.repository import Repository
+from service.core.serving_policy import held
+from service.modeltools.answering import answering
+from service.modeltools.golden_photos import read_photos, store_golden
 from service.modeltools.graph_facts import (
     CannotImport,
     InputFacts,
-    OutputFacts,
     copy_model,
     input_facts,
     open_graph,
-    output_facts,
 )
-from service.modeltools.presets import PRESETS, Preset
+from service.modeltools.imagenet.names import ClassNames
+from service.modeltools.label_files import read_label_file
+from service.modeltools.output_facts import OutputFacts, output_facts
+from service.modeltools.photo_answers import Answerer, Photo, answerer
+from service.modeltools.preparation import NOTHING_SAID, Overrides, Preparation, preparation
+from service.modeltools.presets import PRESETS
 
 NOT_STATED = "not stated"
-GOLDEN_PREDICTIONS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What whoever adds a model says about it; None and empty for what they leave open."""
+    """What whoever adds a model says about it; None and empty for what they leave open.
+
+    ``names``: labels with groups and synonyms; ``labels`` only says where they come from then.
+    ``golden``: photos, each perhaps with ``=label``. ``no_promote``: what answers goes on.
+    """
 
     name: str
     labels: Path
     like: str | None = None
+    pixels: Overrides = NOTHING_SAID
     version: int | None = None
     size: int | None = None
     output: str | None = None
+    kind: OutputKind | None = None
+    threshold: float | None = None
     description: str = ""
     licence: str = ""
     source: str = ""
-    golden: tuple[Path, ...] = ()
+    golden: tuple[str, ...] = ()
+    no_promote: bool = False
+    names: ClassNames | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """``unsure``: what was assumed, a sentence each."""
+    """``unsure``: what was assumed, a sentence each. ``before``: the version that answered."""
 
     folder: Path
     manifest: ModelManifest
+    before: int | None = None
     unsure: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A model that somebody looked into, and the labels that come with it."""
+
+    model: Path
+    session: ort.InferenceSession
+    facts: InputFacts
+    size: tuple[int, int]
+    labels: tuple[str, ...]
 
 
 def import_model(
@@ -94,68 +103,102 @@ def import_model(
         ModelRefused: it does not pass its checks, the version is there already, the disk is full.
     """
     unsure: list[str] = []
-    labels = _read_labels(wanted.labels)
     with drafting(repository, wanted.name, wanted.version) as draft:
-        target = draft.folder / MODEL_FILE
-        if copy_model(model, target):
-            unsure.append("The weights that lay beside the model were put into one file with it.")
-        manifest = _manifest(target, wanted, draft, labels, unsure)
-        manifest = _with_golden(manifest, draft.folder, wanted.golden, limits)
-        if not wanted.golden:
+        subject = look_into(model, draft.folder / MODEL_FILE, wanted, unsure)
+        how = preparation(wanted.like, wanted.pixels, subject.facts, subject.size)
+        manifest = draw_manifest(subject, wanted, how, draft.version, unsure)
+        unsure += _assumptions(wanted, how)
+        if wanted.names is not None:
+            hierarchy = {"groups": wanted.names.groups, "synonyms": wanted.names.synonyms}
+            manifest = manifest.model_copy(update=hierarchy)
+        photos = read_photos(wanted.golden, subject.labels, manifest.output.kind)
+        answers = answerer(draft.folder, manifest, limits)
+        golden = store_golden(photos, answers, draft.folder)
+        manifest = manifest.model_copy(update={"golden": golden})
+        if not golden:
             unsure.append(
-                "No golden photos: with --golden photo.jpg a faulty copy is noticed before it "
-                "answers."
+                "No golden photos: with --golden photo.jpg=label a wrong preparation is noticed "
+                "here, and a faulty copy before it answers."
             )
+        unsure.append(_uncalibrated(manifest))
         (draft.folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")
         check(draft.folder)
-        return Imported(draft.publish(), manifest, unsure)
+        there, before = Repository(repository), None
+        unlabelled = [photo for photo in photos if photo.label is None]
+        is_known = draft.name in there.names() and there.policy(draft.name).enabled
+        if is_known and (unlabelled or wanted.no_promote):
+            before = answering(there, draft.name, check)
+        if before is not None and unlabelled:
+            old = answerer(there.version(draft.name, before), None, limits)
+            unsure += [_compared(photo, answers, old) for photo in unlabelled]
+        return Imported(_publish(draft, there, wanted, before), manifest, before, unsure)
 
 
-def _manifest(
-    model: Path, wanted: Wanted, draft: Draft, labels: tuple[str, ...], unsure: list[str]
+def look_into(model: Path, target: Path, wanted: Wanted, unsure: list[str]) -> Subject:
+    """Copies a model to ``target``, opens it there, and reads its labels.
+
+    Raises:
+        CannotImport: it cannot be served, or its labels cannot be read.
+    """
+    if wanted.names is None:
+        found = read_label_file(wanted.labels)
+        labels = found.labels
+        unsure += found.notes
+    else:
+        labels = wanted.names.labels
+    if copy_model(model, target):
+        unsure.append("The weights that lay beside the model were put into one file with it.")
+    session = open_graph(target)
+    facts = input_facts(session)
+    size = _size(facts, wanted.size, unsure)
+    if not facts.is_layout_sure:
+        unsure.append(f"The order of the axes is not certain; {facts.layout} is assumed.")
+    return Subject(target, session, facts, size, labels)
+
+
+def draw_manifest(
+    subject: Subject, wanted: Wanted, how: Preparation, version: int, unsure: list[str]
 ) -> ModelManifest:
-    session = open_graph(model)
-    spec = input_facts(session)
-    preset = _preset(wanted.like, spec)
-    height, width = _size(spec, wanted.size, unsure)
-    if not spec.is_layout_sure:
-        unsure.append(f"The order of the axes is not certain; {spec.layout} is assumed.")
-    gain = preset.scale / float(np.mean(preset.std))
-    bias = -float(np.mean(preset.mean)) / float(np.mean(preset.std))
-    output = output_facts(session, spec, (height, width), wanted.output, (gain, bias))
-    offset = output.classes - len(labels)
+    """The manifest that graph, preparation and what is said make together.
+
+    Raises:
+        CannotImport: they do not fit each other.
+    """
+    found = output_facts(
+        subject.session,
+        subject.model,
+        subject.facts,
+        subject.size,
+        wanted.output,
+        how.gain_and_bias,
+    )
+    offset = found.classes - len(subject.labels)
     if offset not in {0, 1}:
-        counts = f"{len(labels)} labels, but the model {output.classes} classes"
+        counts = f"{len(subject.labels)} labels, but the model {found.classes} classes"
         raise CannotImport(f"{wanted.labels} has {counts}")
     if offset:
         unsure.append("There is one class more than labels: the first is taken for background.")
-    unsure += _assumptions(wanted, spec, output)
-    with model.open("rb") as file:
+    kind = wanted.kind or found.kind
+    if wanted.kind is None:
+        unsure.append(_taken_for(found))
+    if found.others and wanted.output is None:
+        unsure.append(f"Other outputs are not read: {', '.join(found.others)} (see --output).")
+    with subject.model.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    colour = Colour.GREY if spec.channels == 1 else Colour.RGB
-    shorter = round(max(height, width) * (preset.crop or 1))
     try:
         return ModelManifest(
-            name=draft.name,
-            version=draft.version,
+            name=wanted.name,
+            version=version,
             sha256=digest,
             description=wanted.description,
-            labels=labels,
-            input=InputSpec(
-                name=spec.name,
-                dtype=spec.dtype,
-                layout=spec.layout,
-                colour=colour,
-                height=height,
-                width=width,
-                batch=spec.batch or "dynamic",
-                resize=Squash() if preset.crop is None else ShorterSide(pixels=shorter),
-                scale=preset.scale,
-                mean=preset.mean,
-                std=preset.std,
-            ),
+            labels=subject.labels,
+            input=how.input_spec(subject.facts, subject.size),
             output=OutputSpec(
-                name=output.name, kind=output.kind, rank=output.rank, label_offset=offset
+                name=found.name,
+                kind=kind,
+                rank=found.rank,
+                label_offset=offset,
+                thresholds=_thresholds(kind, wanted.threshold),
             ),
             licence=wanted.licence or NOT_STATED,
             source=wanted.source or NOT_STATED,
@@ -165,36 +208,54 @@ def _manifest(
         raise CannotImport(message) from error
 
 
-def _assumptions(wanted: Wanted, spec: InputFacts, output: OutputFacts) -> list[str]:
+def _thresholds(kind: OutputKind, threshold: float | None) -> tuple[float, ...]:
+    if kind == "sigmoid":
+        return (DEFAULT_THRESHOLD if threshold is None else threshold,)
+    if threshold is not None:
+        message = f"--threshold is for multi-label models; the output is taken for {kind}"
+        raise CannotImport(f"{message} (see --kind)")
+    return ()
+
+
+def _assumptions(wanted: Wanted, how: Preparation) -> list[str]:
     said = []
-    if spec.channels == 3:
-        said.append("The colours are taken to be RGB; a graph does not say (BGR is the other).")
+    if how.colour is Colour.RGB and wanted.pixels.colour is None:
+        said.append("The colours are taken to be RGB; a graph does not say (--colour BGR).")
     if wanted.like is not None:
-        said.append(f"Pixels are prepared as '{wanted.like}': {PRESETS[wanted.like].meaning}.")
-    sums = "sum to 1" if output.kind == "probabilities" else "do not sum to 1"
-    said.append(f"The output '{output.name}' is taken for {output.kind}: its numbers {sums}.")
-    if output.others and wanted.output is None:
-        said.append(f"Other outputs are not read: {', '.join(output.others)} (see --output).")
+        beside = "" if how.name else " What is said otherwise goes before it."
+        meaning = PRESETS[wanted.like].meaning
+        said.append(f"Pixels are prepared as '{wanted.like}': {meaning}.{beside}")
     facts = {"licence": wanted.licence, "source": wanted.source}
     said.extend(f"The {what} is not stated." for what, fact in facts.items() if not fact)
     return said
 
 
-def _preset(like: str | None, spec: InputFacts) -> Preset:
-    if spec.dtype is Dtype.UINT8:
-        if like not in {None, "none"}:
-            raise CannotImport("the model takes uint8, so pixels as they are: leave --like out")
-        return PRESETS["none"]
-    if like is None:
-        known = "; ".join(f"{name} ({preset.meaning})" for name, preset in PRESETS.items())
-        message = f"a graph does not say how pixels become numbers: give --like, of {known}"
-        raise CannotImport(message)
-    preset = PRESETS.get(like)
-    if preset is None:
-        raise CannotImport(f"--like {like} is not known; there are {', '.join(PRESETS)}")
-    if len(preset.mean) not in {1, spec.channels}:
-        raise CannotImport(f"--like {like} is for three colours; the model takes {spec.channels}")
-    return preset
+def _taken_for(output: OutputFacts) -> str:
+    taken = f"The output '{output.name}' is taken for {output.kind}: {output.reason}"
+    if output.kind == "sigmoid":
+        return f"{taken}. So any number of labels may be present; --kind logits says otherwise."
+    return f"{taken} (see --kind)."
+
+
+def _uncalibrated(manifest: ModelManifest) -> str:
+    found = "uncalibrated: scores are as the network gives them"
+    if manifest.output.kind == "sigmoid":
+        (threshold,) = manifest.output.thresholds
+        return f"{found}, and a label is present from {threshold:g} on (see --threshold)"
+    return f"{found}; 'potoo models calibrate {manifest.name} --images DIR' measures them"
+
+
+def _compared(photo: Photo, now: Answerer, before: Answerer) -> str:
+    """What a photo is answered with, beside what answered so far."""
+    old = f"before (version {before.manifest.version}) {before.best(photo)}"
+    return f"{photo.file.name}: now {now.best(photo)}, {old}"
+
+
+def _publish(draft: Draft, there: Repository, wanted: Wanted, before: int | None) -> Path:
+    if not wanted.no_promote:
+        return draft.publish()
+    available = there.versions(draft.name) if draft.name in there.names() else {}
+    return draft.publish(lambda policy: held(policy, before, available))
 
 
 def _size(spec: InputFacts, wanted: int | None, unsure: list[str]) -> tuple[int, int]:
@@ -206,46 +267,3 @@ def _size(spec: InputFacts, wanted: int | None, unsure: list[str]) -> tuple[int,
     if wanted is None and None in {spec.height, spec.width}:
         unsure.append(f"The model takes any size; {height} x {width} is assumed (see --size).")
     return height, width
-
-
-def _read_labels(file: Path) -> tuple[str, ...]:
-    try:
-        lines = file.read_text("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotImport(f"the labels cannot be read from {file}") from error
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if not lines or not all(line.strip() for line in lines):
-        raise CannotImport(f"{file} must hold a label a line, and no empty lines")
-    return tuple(line.strip() for line in lines)
-
-
-def _with_golden(
-    manifest: ModelManifest, folder: Path, photos: Sequence[Path], limits: ImageLimits
-) -> ModelManifest:
-    """The manifest with what the model answers to some photos today, which are copied."""
-    if not photos:
-        return manifest
-    prepare = Preprocessor(manifest.input, limits)
-    try:
-        engine = OnnxEngine(folder / MODEL_FILE, manifest)
-    except ManifestMismatch as error:
-        raise CannotImport(str(error)) from error
-    (folder / GOLDEN_FOLDER).mkdir()
-    samples = []
-    for number, photo in enumerate(photos, 1):
-        name = f"{number}-{re.sub('[^A-Za-z0-9._-]', '-', photo.name)[-80:]}"
-        try:
-            shutil.copyfile(photo, folder / GOLDEN_FOLDER / name)
-            output_NK = engine.run(prepare(photo.read_bytes()).tensor[np.newaxis])
-        except ServiceError as error:
-            raise CannotImport(f"{photo}: {error.detail}") from error
-        shares_K = probabilities(output_NK, manifest.output, manifest.temperature)[0]
-        best = top_k(shares_K, GOLDEN_PREDICTIONS)
-        offset = manifest.output.label_offset
-        answers = tuple(
-            GoldenPrediction(index=int(index) + offset, score=round(float(shares_K[index]), 4))
-            for index in best
-        )
-        samples.append(GoldenSample(file=name, predictions=answers))
-    return manifest.model_copy(update={"golden": tuple(samples)})

@@ -44,19 +44,20 @@ class LabelNames:
 
         Upper and lower case, ``_`` and ``-`` for spaces, and spaces around make no difference.
         """
-        return self.known.get(_plain(text), (None, None))
+        return self.known.get(plain_label(text), (None, None))
 
 
 def _plainly(named: Iterable[tuple[str, Meaning]]) -> dict[str, Meaning | None]:
     """By plain name; None for those that mean more than one thing."""
     plainly: dict[str, Meaning | None] = {}
     for name, meaning in named:
-        plain = _plain(name)
+        plain = plain_label(name)
         plainly[plain] = meaning if plainly.get(plain, meaning) == meaning else None
     return plainly
 
 
-def _plain(name: str) -> str:
+def plain_label(name: str) -> str:
+    """Writes a label as it is compared: in any case, with ``_`` and ``-`` for spaces."""
     # File systems of macOS spell accents as letters of their own (NFD).
     composed = unicodedata.normalize("NFC", name).casefold()
     return " ".join(composed.replace("_", " ").replace("-", " ").split())

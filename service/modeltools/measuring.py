@@ -102,9 +102,11 @@ class _Given:
         self.named_N = levels_N != ABSTAINED
         self.heights_N = np.where(self.named_N, answers.heights_NL[rows, levels_N], ABSTAINED)
         self.right_N = self.named_N & right_NL[rows, levels_N]
-        # Without groups every answer is as fine as can be.
-        widest = max(len(hedger.hierarchy.levels), 1)
-        self.below_N = self.named_N & (self.heights_N < widest)
+        widest = hedger.hierarchy.widest
+        is_widest_N = [
+            names[level] in widest for names, level in zip(answers.names, levels_N, strict=True)
+        ]
+        self.below_N = self.named_N & ~np.array(is_widest_N, np.bool_)
 
 
 def _levels(

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import onnxruntime as ort
 
@@ -18,23 +19,22 @@ from service.core.onnx_engine import OnnxEngine
 from service.core.preprocessing import Preprocessor
 from service.core.publishing import drafting
 from service.core.repository import read_labels, read_manifest
-from service.modeltools.label_names import LabelNames
-from service.modeltools.quantising import (
-    CALIBRATION_IMAGES,
-    MIN_CALIBRATION_IMAGES,
+from service.modeltools.comparing import (
     MIN_JUDGING_IMAGES,
     Comparison,
-    NotOptimised,
-    Progress,
     compare,
     optimised_manifest,
     prepare_images,
-    quantise,
 )
+from service.modeltools.label_names import LabelNames
+from service.modeltools.quantising import NotOptimised, Progress, quantise
 from service.modeltools.sample_images import find_images
 
 REPORT_FILE = "optimisation.json"
+CALIBRATION_IMAGES, MIN_CALIBRATION_IMAGES = 200, 10
 MAX_JUDGING_IMAGES = 2000
+WEIGHT_BITS: tuple[Literal[7, 8], ...] = (7, 8)
+"""Tried in this order: the first that loses little enough is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,13 @@ def optimise(
 
     Raises:
         CannotReadImages: the CSV file cannot be read.
-        NotOptimised: too few images, too much lost, or nothing gained.
+        NotOptimised: a multi-label model, too few images, too much lost, or nothing gained.
         ModelRefused: the version there is cannot be read, or the disk is full.
     """
     manifest = read_manifest(version_folder)
+    if manifest.output.kind == "sigmoid":
+        message = "a multi-label model (output.kind sigmoid) cannot be optimised: what it would "
+        raise NotOptimised(f"{message}lose does not show in the best label of a photo")
     labels = read_labels(version_folder, manifest)
     preprocessor = Preprocessor(manifest.input, limits)
     found = find_images(images_source, LabelNames.of(manifest, labels))
@@ -89,14 +92,21 @@ def optimise(
     with drafting(root, manifest.name) as draft:
         part = draft.folder
         source, target = version_folder / MODEL_FILE, part / MODEL_FILE
-        quantise(source, target, manifest.input.name, [image for image, _ in calibration], progress)
         original = OnnxEngine(source, manifest)
-        optimised = OnnxEngine(target, manifest)
-        sizes = (source.stat().st_size, target.stat().st_size)
-        comparison = compare(
-            original, optimised, manifest, judging, sizes, len(calibration), progress
-        )
-        _refuse_loss(comparison, allowed_points, min_agreement)
+        fault = ""
+        for bits in WEIGHT_BITS:
+            images = [image for image, _ in calibration]
+            quantise(source, target, manifest.input.name, images, progress, weight_bits=bits)
+            optimised = OnnxEngine(target, manifest)
+            sizes = (source.stat().st_size, target.stat().st_size)
+            comparison = compare(
+                original, optimised, manifest, judging, sizes, len(calibration), progress
+            )
+            fault = _loss(comparison, allowed_points, min_agreement)
+            if not fault:
+                break
+        else:
+            raise NotOptimised(fault)
         if comparison.speed_up <= 1 and not keep_slower:
             message = "it would be no faster on this machine (see --keep-slower)"
             raise NotOptimised(message)
@@ -109,37 +119,42 @@ def optimise(
             manifest, part, draft.version, optimised, comparison, preprocessor
         )
         (part / MANIFEST_FILE).write_text(made.model_dump_json(indent=2) + "\n")
-        (part / REPORT_FILE).write_text(_report(manifest.version, comparison))
+        (part / REPORT_FILE).write_text(_report(manifest.version, bits, comparison))
         return Optimised(draft.publish(), comparison)
 
 
-def _refuse_loss(both: Comparison, allowed_points: float, min_agreement: float) -> None:
-    """Raises NotOptimised if it lost too much, or if that cannot be told."""
-    if both.lost_points is not None and both.lost_points > allowed_points:
-        raise NotOptimised(
-            f"it would lose {both.lost_points:.2f} points of accuracy on {both.labelled_images} "
-            f"images, more than the {allowed_points:g} allowed (--max-loss)"
-        )
-    if min_agreement == 0:
-        return
-    if both.confident_agreement is None or both.sure_images < MIN_JUDGING_IMAGES:
+def _loss(both: Comparison, allowed_points: float, min_agreement: float) -> str:
+    """What is lost that may not be; empty if nothing.
+
+    Raises:
+        NotOptimised: if that cannot be told.
+    """
+    if min_agreement and both.sure_images < MIN_JUDGING_IMAGES:
         raise NotOptimised(
             f"the original is sure about {both.sure_images} of {both.judging_images} images, too "
             "few to tell whether both answer the same: give more photos like those it will see, "
             "or --min-agreement 0"
         )
-    if 100 * both.confident_agreement < min_agreement:
-        raise NotOptimised(
-            f"it would answer the same on {both.confident_agreement:.2%} of the "
-            f"{both.sure_images} images that the original is sure about, less than the "
-            f"{min_agreement:g}% asked for (--min-agreement)"
+    if both.lost_points is not None and both.lost_points > allowed_points:
+        return (
+            f"it would lose {both.lost_points:.2f} points of accuracy on {both.labelled_images} "
+            f"images, more than the {allowed_points:g} allowed (--max-loss)"
         )
+    agreement = both.confident_agreement
+    if min_agreement and agreement is not None and 100 * agreement < min_agreement:
+        return (
+            f"it would answer the same on {agreement:.2%} of the {both.sure_images} images that "
+            f"the original is sure about, less than the {min_agreement:g}% asked for "
+            "(--min-agreement)"
+        )
+    return ""
 
 
-def _report(from_version: int, comparison: Comparison) -> str:
+def _report(from_version: int, weight_bits: int, comparison: Comparison) -> str:
     facts = {
         "from_version": from_version,
-        "method": "INT8, static, QDQ, per channel, weights of 7 bits",
+        "method": "INT8, static, QDQ, per channel",
+        "weight_bits": weight_bits,
         "lost_points": None if comparison.lost_points is None else round(comparison.lost_points, 2),
         "speed_up": round(comparison.speed_up, 2),
         **asdict(comparison),

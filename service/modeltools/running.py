@@ -126,6 +126,8 @@ def observe(
     if len(images) > most:
         message = f"{len(images)} images are too many: {most} at most, or memory may not do"
         raise NothingToMeasure(message)
+    if version.manifest.output.kind == "sigmoid":
+        notice("its labels do not exclude each other: read 'right label' alone")
     engine = open_engine(version)
     preprocess = Preprocessor(version.manifest.input, limits)
     classes = len(version.labels) + version.manifest.output.label_offset

@@ -20,7 +20,7 @@ from service.core.classifier import Classifier
 from service.core.fair_queue import Priority
 from service.core.model_control import ModelControl
 from service.runtime import Runtime
-from service.transport.policy import admit, check_model
+from service.transport.policy import admit, check_model, model_meant
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
 SCOPE_DESCRIPTIONS = {
@@ -128,6 +128,22 @@ def require_model(connection: HTTPConnection, name: str) -> None:
     check_model(runtime_of(connection).identity, principal_of(connection), name)
 
 
+def require_meant(
+    connection: HTTPConnection, name: str | None, version: int | None = None
+) -> ModelRef:
+    """The model that a call means, by name or as the default one.
+
+    What is asked of it later names it: another choice meanwhile is for the calls to come.
+
+    Raises:
+        ModelForbidden, ModelNotChosen, ModelNotFound, NotReady: see ``policy.model_meant``.
+    """
+    runtime = runtime_of(connection)
+    return model_meant(
+        runtime.identity, runtime.classifier, principal_of(connection), name, version
+    )
+
+
 def require_capacity(
     connection: HTTPConnection,
     model: str | None,
@@ -139,14 +155,16 @@ def require_capacity(
     """Which model would answer; asked before the body: whoever is refused need not send it.
 
     Raises:
-        ModelForbidden: see ``require_model``.
+        ModelForbidden, ModelNotChosen: see ``require_meant``.
         ModelNotFound, NotReady, Overloaded, DeadlineExceeded: see ``Classifier.admit``.
     """
-    classifier, principal = runtime_of(connection).classifier, principal_of(connection)
-    if principal.models is not None:
-        require_model(connection, classifier.resolve(model, version).name)
-    return classifier.admit(
-        model=model, version=version, timeout=timeout, owner=principal.name, priority=priority
+    meant = require_meant(connection, model, version)
+    return runtime_of(connection).classifier.admit(
+        model=meant.name,
+        version=version,
+        timeout=timeout,
+        owner=principal_of(connection).name,
+        priority=priority,
     )
 
 

@@ -10,6 +10,8 @@ from observability.audit import AuditEvent
 from observability.request import Measured
 from observability.tracing import follow_caller
 from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
+from service.core.answer import ModelRef
+from service.core.classifier import Classifier
 from service.identity import Identity
 
 
@@ -68,6 +70,26 @@ def check_model(identity: Identity, principal: Principal, name: str) -> None:
     if not principal.may_use(name):
         identity.audit.record(AuditEvent.MODEL_DENIED, account=principal.name, model=name)
         raise ModelForbidden
+
+
+def model_meant(
+    identity: Identity,
+    classifier: Classifier,
+    principal: Principal,
+    name: str | None,
+    version: int | None = None,
+) -> ModelRef:
+    """The model that a call means: the one that it names, or the default one.
+
+    Raises:
+        ModelForbidden: the caller may use some models alone, and not this one.
+        ModelNotChosen: it names none, and none is the default one; with the names of those that the
+            caller may use, and never of others.
+        ModelNotFound, NotReady: see ``Classifier.resolve``.
+    """
+    found = classifier.resolve(name, version, may_use=principal.may_use)
+    check_model(identity, principal, found.name)
+    return found
 
 
 def _bearer_token(values: Sequence[str]) -> str:

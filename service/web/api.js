@@ -82,6 +82,11 @@ export async function listModels(token) {
   }
 }
 
+/** Everything that may be known of one model, as in `GET /v1/models/{name}`. */
+export function describeModel(token, name) {
+  return request(`v1/models/${encodeURIComponent(name)}`, { headers: bearer(token) });
+}
+
 /** What is in the file? The browser streams it from the disk; it is never read into memory here. */
 export function classify(token, file, { model, signal }) {
   const query = new URLSearchParams({ top_k: "5" });

@@ -1,9 +1,11 @@
 // The page: sign in, show photos, read the answers. No framework, nothing from elsewhere.
 
+import { outcome } from "./answer.js";
 import { Problem, classify, listModels, signIn } from "./api.js";
 import { Card } from "./card.js";
 import { Devices } from "./devices.js";
 import { save, toCsv, toJson } from "./exports.js";
+import { Knows } from "./knows.js";
 import { Queue } from "./queue.js";
 import { Session } from "./session.js";
 
@@ -11,6 +13,7 @@ const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const $ = (id) => document.getElementById(id);
 const queue = new Queue(send, showProgress);
 const devices = new Devices(asMe, signOut);
+const knows = new Knows(asMe);
 let session = null;
 let cards = [];
 let isBusy = false;
@@ -82,6 +85,7 @@ function askToSignIn(notice = "") {
   session = null;
   queue.close();
   devices.close();
+  knows.close();
   $("account").hidden = true;
   $("workspace").hidden = cards.length === 0;
   $("sign-in").hidden = false;
@@ -135,7 +139,7 @@ function showModels(models) {
   $("model").hidden = models.length < 2;
   $("only-model").hidden = models.length !== 1;
   $("only-model").textContent = models[0]?.name ?? "";
-  $("model-label").hidden = models.length === 0;
+  $("model-label").hidden = $("what-it-knows").hidden = models.length === 0;
 }
 
 // --- photos
@@ -192,7 +196,9 @@ function clear() {
 function showProgress() {
   const [total, left] = [cards.length, queue.size];
   const failed = cards.filter((card) => card.state === "failed").length;
-  const unsure = cards.filter((card) => card.result?.abstained && card.state === "done").length;
+  const outcomes = cards.filter((card) => card.state === "done").map((card) => outcome(card.result));
+  const count = (wanted) => outcomes.filter((found) => found === wanted).length;
+  const [unsure, unlabelled] = [count("not sure"), count("none of its labels")];
   const retryable = cards.filter((card) => card.canBeRetried).length;
   $("progress").hidden = left === 0;
   $("progress-bar").max = Math.max(total, 1);
@@ -203,6 +209,7 @@ function showProgress() {
   $("summary").textContent = [
     total === 1 ? "1 photo" : `${total} photos`,
     unsure && `${unsure} not sure`,
+    unlabelled && `${unlabelled} with none of the labels`,
     failed && `${failed} without an answer`,
   ].filter(Boolean).join(" · ");
   $("drop-zone").classList.toggle("compact", total > 0);
@@ -223,6 +230,7 @@ function announce(text) {
 $("sign-in-form").addEventListener("submit", submitSignIn);
 $("sign-out").addEventListener("click", signOut);
 $("who").addEventListener("click", () => devices.open());
+$("what-it-knows").addEventListener("click", () => knows.open($("model").value));
 $("choose").addEventListener("click", () => $("files").click());
 $("take").addEventListener("click", () => $("camera").click());
 for (const input of [$("files"), $("camera")]) {

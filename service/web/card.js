@@ -1,6 +1,11 @@
 // One photo on the page: its picture, its answer or what went wrong.
 // File names and labels are not trusted: they only ever become text.
 
+import { outcome } from "./answer.js";
+import { percent } from "./percent.js";
+
+const NOT_CALIBRATED =
+  "Nobody measured on photos how often this model is right at such a score. An operator can: potoo models calibrate.";
 const PICTURE = { width: 640, height: 480 }; // device pixels, enough for a phone's whole width
 
 let drawing = Promise.resolve();
@@ -35,11 +40,13 @@ export class Card {
 
   /** @param result a ClassifyResponse of the API. */
   succeed(result) {
-    const { predictions, abstained, image, timing, model } = result;
+    const { predictions, abstained, calibrated, image, timing, model } = result;
     this.result = result;
-    this.#show("done", abstained ? "Not sure" : "", abstained ? "The best guesses:" : "");
+    this.#show("done", "", abstained ? "It looks most like:" : "");
+    this.#sum(result);
     this.element.classList.toggle("unsure", abstained);
-    this.#find(".bars").replaceChildren(...predictions.map(bar));
+    const said = namesOf(result);
+    this.#find(".bars").replaceChildren(...predictions.map((one) => bar(one, said.has(one.label))));
     this.#find(".bars").hidden = false;
     this.#find(".facts").textContent = [
       image.format,
@@ -47,6 +54,7 @@ export class Card {
       `${timing.total_ms.toFixed(timing.total_ms < 10 ? 1 : 0)} ms`,
       model.name,
     ].join(" · ");
+    if (!calibrated) this.#find(".facts").append(" · ", hint("not calibrated", NOT_CALIBRATED));
   }
 
   fail(problem) {
@@ -56,15 +64,34 @@ export class Card {
     this.#find(".retry").setAttribute("aria-label", `Try again: ${this.file.name}`);
   }
 
+  /** What a person reads first: the summary, all labels present, or that there is none. */
+  #sum(result) {
+    const { summary, labels_present: present, predictions } = result;
+    if (summary) {
+      this.#say("verdict", ...scored(summary));
+      if (summary.perhaps) this.#say("remark", "perhaps ", ...scored(summary.perhaps));
+    } else if (present?.length) {
+      const known = new Map(predictions.map((prediction) => [prediction.label, prediction]));
+      this.#find(".tags").replaceChildren(...present.map((label) => tag(known.get(label) ?? { label })));
+      this.#find(".tags").hidden = false;
+    } else {
+      this.#say("verdict", outcome(result) === "not sure" ? "Not sure" : "None of its labels");
+    }
+  }
+
   #show(state, verdict, remark = "") {
     this.state = state;
     this.element.dataset.state = state;
-    this.#find(".verdict").textContent = verdict;
-    this.#find(".verdict").hidden = !verdict;
-    this.#find(".remark").textContent = remark;
-    this.#find(".remark").hidden = !remark;
+    this.#say("verdict", verdict);
+    this.#say("remark", remark);
     this.#find(".facts").textContent = "";
-    this.#find(".bars").hidden = this.#find(".retry").hidden = true;
+    this.#find(".tags").hidden = this.#find(".bars").hidden = this.#find(".retry").hidden = true;
+  }
+
+  /** @param content texts and elements; the line is hidden if they are empty. */
+  #say(line, ...content) {
+    this.#find(`.${line}`).replaceChildren(...content);
+    this.#find(`.${line}`).hidden = !content.some(Boolean);
   }
 
   #find(selector) {
@@ -96,17 +123,41 @@ export class Card {
   }
 }
 
-function bar(prediction) {
+/** The labels that stand above the bars. */
+function namesOf({ summary, labels_present: present }) {
+  return new Set([summary?.label, summary?.perhaps?.label, ...(present ?? [])]);
+}
+
+function bar(prediction, isNamed) {
   const row = document.getElementById("bar").content.cloneNode(true).firstElementChild;
+  row.classList.toggle("named", isNamed);
   row.querySelector(".label").textContent = prediction.label;
   row.querySelector(".score").textContent = percent(prediction.score);
   row.querySelector(".bar > span").style.width = `${prediction.score * 100}%`;
   return row;
 }
 
-/** One decimal, and never a certainty that the model does not claim. */
-function percent(score) {
-  if (score > 0.999) return "> 99.9%";
-  if (score < 0.001) return "< 0.1%";
-  return `${(score * 100).toFixed(1)}%`;
+function tag(labelled) {
+  return element("li", "tag", ...scored(labelled));
+}
+
+/** "cat 98.0%": a label, and its score if that is known. */
+function scored({ label, score }) {
+  const name = element("span", "name", label);
+  return score === undefined ? [name] : [name, " ", element("span", "score", percent(score))];
+}
+
+/** Text whose explanation shows on hovering, and is read out. */
+function hint(text, explanation) {
+  const shown = element("span", "hinted", text);
+  shown.title = explanation;
+  shown.append(element("span", "visually-hidden", `. ${explanation}`));
+  return shown;
+}
+
+function element(kind, className, ...content) {
+  const made = document.createElement(kind);
+  made.className = className;
+  made.append(...content);
+  return made;
 }

@@ -1,8 +1,13 @@
 // The results as files: CSV for spreadsheets, JSON for programs.
 
+import { outcome, summaryOf } from "./answer.js";
+
 const TOP = 5;
 const FORMULA = /^([\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])/; // with the full-width forms
-const HEADER = ["file", "outcome", "detail", "model", "version", "format", "width", "height", "total_ms"];
+const HEADER = [
+  ...["file", "outcome", "summary", "summary_score", "detail"],
+  ...["model", "version", "format", "width", "height", "total_ms"],
+];
 
 /** RFC 4180, with a byte order mark: without it Excel takes UTF-8 for something else. */
 export function toCsv(cards) {
@@ -12,12 +17,12 @@ export function toCsv(cards) {
   return `\ufeff${rows.map((cells) => cells.map(cell).join(",")).join("\r\n")}\r\n`;
 }
 
-/** The answers of the API as they came, each with the name of its file. */
+/** The answers of the API as they came, each with the name of its file and its summary. */
 export function toJson(cards) {
   const entries = cards.map(({ file, result, problem, state }) => ({
     file: file.name,
-    outcome: outcome({ result, state }),
-    ...(state === "done" && { result }),
+    outcome: status({ result, state }),
+    ...(state === "done" && { ...summaryOf(result), result }),
     ...(state === "failed" && {
       problem: { status: problem.status, code: problem.code, detail: problem.message },
     }),
@@ -35,24 +40,24 @@ export function save(name, text, type) {
 }
 
 function row({ file, result, problem, state }) {
-  const status = outcome({ result, state });
+  const start = [file.name, status({ result, state })];
   if (state !== "done") {
-    const empty = Array(HEADER.length - 3 + 2 * TOP).fill("");
-    return [file.name, status, state === "failed" ? problem.message : "", ...empty];
+    const empty = Array(HEADER.length - 5 + 2 * TOP).fill("");
+    return [...start, "", "", state === "failed" ? problem.message : "", ...empty];
   }
+  const { summary, summary_score: score } = summaryOf(result);
   const { model, image, timing, predictions } = result;
   const top = Array.from({ length: TOP }, (_, place) => predictions[place]).flatMap((prediction) =>
     prediction ? [prediction.label, prediction.score] : ["", ""],
   );
   return [
-    ...[file.name, status, "", model.name, model.version],
+    ...[...start, summary ?? "", score ?? "", "", model.name, model.version],
     ...[image.format, image.width, image.height, timing.total_ms, ...top],
   ];
 }
 
-function outcome({ result, state }) {
-  if (state !== "done") return state;
-  return result.abstained ? "not sure" : "answered";
+function status({ result, state }) {
+  return state === "done" ? outcome(result) : state;
 }
 
 /**

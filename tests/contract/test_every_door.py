@@ -212,7 +212,8 @@ def grpc_tensor(visit: Visit) -> Shares:
     return visit.calibrated(output_of(visit.rpc.ask("ModelInfer", request)))
 
 
-# A new way in belongs here: a function from a visit to probabilities.
+# A new way in belongs here: a function from a visit to probabilities. One that gives a summary is in
+# test_every_summary.py too.
 DOORS: tuple[Callable[[Visit], Shares], ...] = (
     *(raw_body, multipart, base64_json, batch),
     *(v2_image, v2_tensor, v2_classification),

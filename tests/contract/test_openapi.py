@@ -65,6 +65,7 @@ OPERATIONS = {
     "loadVersion": ("post", "/v1/models/{name}/versions/{version}/load", ["models:write"]),
     "unloadVersion": ("post", "/v1/models/{name}/versions/{version}/unload", ["models:write"]),
     "promoteVersion": ("post", "/v1/models/{name}/versions/{version}/promote", ["models:write"]),
+    "chooseDefaultModel": ("put", "/v1/models/{name}/default", ["models:write"]),
     "rollBackModel": ("post", "/v1/models/{name}/rollback", ["models:write"]),
     "issueToken": ("post", "/v1/auth/token", None),
     "revokeToken": ("post", "/v1/auth/revoke", None),

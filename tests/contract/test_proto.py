@@ -81,8 +81,13 @@ def test_names_numbers_and_types_are_tritons() -> None:
                 "model_name": 3,
                 "model_version": 4,
                 "abstained": 5,
+                "summary": 6,
+                "labels_present": 7,
+                "calibrated": 8,
             },
         ),
+        (potoo_pb2.Summary, {"label": 1, "score": 2, "level": 3, "perhaps": 4}),
+        (potoo_pb2.Named, {"label": 1, "score": 2}),
     ],
 )
 def test_our_own_numbers_stay_what_they_are(message: type, fields: dict[str, int]) -> None:

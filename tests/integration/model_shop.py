@@ -35,6 +35,13 @@ def publish(models: Path, spare: Path, version: int, **changes: object) -> None:
             draft.publish()
 
 
+def add_beside(models: Path, spare: Path, name: str = "other") -> None:
+    """Another model, published as our tools do it."""
+    with drafting(models, name) as draft:
+        shutil.copytree(write_model(spare, None, name=name), draft.folder, dirs_exist_ok=True)
+        draft.publish()
+
+
 class Shop:
     """A server on a repository that may be changed."""
 
@@ -56,6 +63,9 @@ class Shop:
     def post(self, path: str, **query: str) -> httpx.Response:
         return self.client.post(f"/v1/models/{path}", params=query)
 
+    def put(self, path: str) -> httpx.Response:
+        return self.client.put(f"/v1/models/{path}")
+
     def versions(self) -> dict[int, dict[str, Any]]:
         shown = self.client.get("/v1/models/colours").raise_for_status().json()
         return {version["version"]: version for version in shown["versions"]}
@@ -68,13 +78,36 @@ PNG = {"content-type": "image/png"}
 
 
 @contextmanager
-def opened(folder: Path, *arguments: str) -> Iterator[Shop]:
+def opened(folder: Path, *arguments: str, **environment: str) -> Iterator[Shop]:
     models, spare = folder / "models", folder / "spare"
     publish(models, spare, 1)
-    with serve(folder, models=models, arguments=arguments, POTOO_MODELS_POLL_SECONDS=POLL) as live:
+    with branch(folder, models, *arguments, **environment) as live:
         shop = Shop(live, models, spare)
         with shop.client:
             yield shop
+
+
+@contextmanager
+def branch(folder: Path, models: Path, *arguments: str, **environment: str) -> Iterator[LiveServer]:
+    """A server on a repository that others may serve as well; its accounts are its own."""
+    folder.mkdir(exist_ok=True)
+    environment = {"POTOO_MODELS_POLL_SECONDS": POLL} | environment
+    with serve(folder, models=models, arguments=arguments, **environment) as live:
+        yield live
+
+
+def unnamed(server: LiveServer, token: str | None = None) -> str:
+    """The model that answers a call which names none; or what the caller is told instead.
+
+    On a connection of its own: with several workers, of any of them.
+    """
+    answer = httpx.post(
+        f"{server.url}/v1/classify",
+        content=plain(RED),
+        headers=PNG | {"authorization": f"Bearer {token or server.token(ALL)}"},
+    )
+    body = answer.json()
+    return str(body["model"]["name"] if answer.is_success else body["detail"])
 
 
 class Crowd:

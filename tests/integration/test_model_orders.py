@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from schemas.serving import POLICY_FILE
+from schemas.serving import POLICY_FILE, REPOSITORY_FILE
 from tests.integration.accounts import add_device, add_person
-from tests.integration.model_shop import Shop, opened
+from tests.integration.model_shop import Shop, add_beside, opened, unnamed
 from tests.integration.raw_http import wait_until
 from tests.tiny_model import write_model
 
@@ -34,6 +34,20 @@ def test_orders_need_their_scope_and_their_model(shop: Shop) -> None:
             (403, "model_forbidden"),
         ]
     assert shop.states() == {1: "READY"}
+    for token, code in ((reader, "insufficient_scope"), (stranger, "model_forbidden")):
+        headers = {"authorization": f"Bearer {token}"}
+        answer = httpx.put(f"{shop.server.url}/v1/models/colours/default", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, code)
+
+
+def test_a_restricted_account_displaces_no_model_of_others(shop: Shop) -> None:
+    add_beside(shop.models, shop.spare)
+    assert wait_until(lambda: shop.put("other/default").status_code == 200)
+    device = add_device(shop.server, scopes=["models:write"], models=["colours"])
+    headers = {"authorization": f"Bearer {device.sign_in()['access_token']}"}
+    answer = httpx.put(f"{shop.server.url}/v1/models/colours/default", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "model_forbidden")
+    assert unnamed(shop.server) == "other"
 
 
 def test_why_a_version_failed_is_for_those_who_may_mend_it(shop: Shop) -> None:
@@ -82,13 +96,21 @@ def shop_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield shop
 
 
+def test_a_model_that_is_not_there_is_not_chosen(shop_of_all: Shop) -> None:
+    for name in ("nothing", "default", "..%2Fcolours"):
+        assert shop_of_all.put(f"{name}/default").status_code == 404
+    assert not (shop_of_all.models / REPOSITORY_FILE).exists()
+    assert shop_of_all.ask() == 1
+
+
 def test_a_repository_that_may_not_be_written_takes_no_orders(
     tmp_path: Path,
 ) -> None:
     with opened(tmp_path) as shop:
         # A folder where the policy would be written stops root too.
         (shop.models / "colours" / POLICY_FILE).mkdir()
-        refused = shop.post("colours/versions/1/promote")
-        assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
-        assert str(tmp_path) not in refused.text
+        (shop.models / REPOSITORY_FILE).mkdir()
+        for refused in (shop.post("colours/versions/1/promote"), shop.put("colours/default")):
+            assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+            assert str(tmp_path) not in refused.text
         assert shop.ask() == 1

@@ -53,7 +53,7 @@ def test_every_photo_gets_its_own_answer_or_its_own_error(page: Visit) -> None:
         card = page.card(name)
         expect(card.locator(".bars li")).to_have_count(3)
         expect(card.locator(".bars .label").first).to_have_text(label)
-        expect(card.locator(".bars .score").first).to_have_text("> 99.9%")
+        expect(card.locator(".bars .score").first).to_have_text("100.0%")
         expect(card.locator(".facts")).to_contain_text(facts)
         expect(card.locator(".facts")).to_contain_text(" ms · colours")
         expect(card.locator(".retry")).to_be_hidden()

@@ -200,11 +200,16 @@ def test_all_text_has_enough_contrast(
         visited.page.get_by_role("button", name="Your devices").click()
         expect(visited.page.locator(".device")).to_have_count(1)
         contrasts += visited.page.evaluate(CONTRASTS)
+        visited.page.keyboard.press("Escape")
+        visited.page.get_by_role("button", name="What it knows").click()
+        expect(visited.page.locator(".labels li")).to_have_count(3)
+        contrasts += visited.page.evaluate(CONTRASTS)
         background = visited.page.evaluate("getComputedStyle(document.body).backgroundColor")
     texts = {text for text, _ in contrasts}
     assert {"Potoo", "Sign in", "The name or the password is wrong.", "Choose photos"} <= texts
     assert {"Your devices", "This one", "just now", "Close"} <= texts
-    assert {"No answer", "Not sure", "red", "> 99.9%", "33.3%", "b.jpg"} <= texts
+    assert {"What colours knows", "3 classes", "green", "not calibrated"} <= texts
+    assert {"No answer", "Not sure", "red", "100.0%", "33.3%", "b.jpg"} <= texts
     assert [found for found in contrasts if found[1] < LEAST_CONTRAST] == []
     is_dark = sum(map(int, background.removeprefix("rgb(").rstrip(")").split(","))) < 3 * 64
     assert is_dark is (scheme == "dark")

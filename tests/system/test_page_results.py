@@ -124,11 +124,12 @@ def test_results_are_saved_as_csv(page: Visit) -> None:
     assert answered["outcome"] == "answered"
     assert (answered["model"], answered["version"]) == ("colours", "1")
     assert (answered["format"], answered["width"], answered["height"]) == ("PNG", "64", "48")
-    assert answered["label_1"] == "red"
+    assert (answered["summary"], answered["label_1"]) == ("red", "red")
+    assert answered["summary_score"] == answered["score_1"]
     assert float(answered["score_1"]) > 0.99
     assert float(answered["total_ms"]) > 0
     assert answered["label_4"] == answered["score_5"] == ""
-    assert unsure["outcome"] == "not sure"
+    assert (unsure["outcome"], unsure["summary"], unsure["summary_score"]) == ("not sure", "", "")
     assert failed["outcome"] == "failed"
     assert failed["detail"] == "Not a JPEG, PNG, WebP, GIF, BMP or TIFF image."
     assert failed["label_1"] == failed["model"] == ""
@@ -141,7 +142,7 @@ def test_no_cell_of_the_csv_is_a_formula(page: Visit) -> None:
     rows = saved_csv(page)
     assert len(rows) == len(HOSTILE_NAMES)
     for row in rows:
-        assert row["label_1"] == f"'{FORMULA}"
+        assert row["label_1"] == row["summary"] == f"'{FORMULA}"
         for cell in row.values():
             assert not cell.lstrip().startswith(("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}"))
     guarded = [row["file"] for row in rows if row["file"].startswith("'")]
@@ -150,7 +151,7 @@ def test_no_cell_of_the_csv_is_a_formula(page: Visit) -> None:
     ]
 
 
-def test_results_are_saved_as_json_just_as_the_api_gave_them(page: Visit) -> None:
+def test_results_are_saved_as_json_as_the_api_gave_them(page: Visit) -> None:
     page.page.get_by_label("Model").select_option("hostile")
     with page.page.expect_response("**/v1/classify*") as answered:
         page.show(photo(HOSTILE_NAMES[2], plain(RED)))
@@ -160,6 +161,8 @@ def test_results_are_saved_as_json_just_as_the_api_gave_them(page: Visit) -> Non
     assert first == {
         "file": HOSTILE_NAMES[2],
         "outcome": "answered",
+        "summary": MARKUP,
+        "summary_score": answered.value.json()["summary"]["score"],
         "result": answered.value.json(),
     }
     assert second["problem"]["status"] == 415

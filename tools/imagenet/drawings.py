@@ -33,11 +33,11 @@ def drawings(manner: Manner, each: int) -> Iterator[tuple[str, Image.Image]]:
 
 
 def blank(dice: random.Random, manner: Manner) -> Image.Image:
-    """One colour; a lens cap, a wall: with a little sensor noise when judging."""
+    """One colour, as of a lens cap or a wall; with the noise of a sensor when judging."""
     width, height = _size(dice)
     picture = Image.new("RGB", (width, height), _colour(dice))
     if manner == "judge":
-        picture = _plus_noise(picture, dice, dice.uniform(0, 6))
+        picture = _plus_noise(picture, dice, dice.uniform(1, 8))
     return picture
 
 
@@ -85,20 +85,22 @@ def blur(dice: random.Random, manner: Manner) -> Image.Image:
 
 
 def pattern(dice: random.Random, manner: Manner) -> Image.Image:
-    """Stripes and checks; dots and waves when judging."""
+    """Stripes, checks and dots; waves, triangles and bricks when judging."""
     width, height = _size(dice)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     period, angle = dice.uniform(4, 60), dice.uniform(0, np.pi)
     u = x * np.cos(angle) + y * np.sin(angle)
     v = y * np.cos(angle) - x * np.sin(angle)
+    kind = dice.randint(0, 2)
     if manner == "fit":
-        is_check = dice.random() < 0.5
-        share = ((u // period) + (v // period) * is_check) % 2
-    elif dice.random() < 0.5:
         inside = np.hypot(u % period - period / 2, v % period - period / 2) < period / 3
-        share = inside.astype(np.float32)
+        share = (inside.astype(np.float32), u // period % 2, (u // period + v // period) % 2)[kind]
     else:
-        share = 0.5 + 0.5 * np.sin(2 * np.pi * (u / period + np.sin(v / period / 2) / 3))
+        wave = 0.5 + 0.5 * np.sin(2 * np.pi * (u / period + np.sin(v / period / 2) / 3))
+        triangle = ((u % period) > (v % period)).astype(np.float32)
+        shifted = u + (v // period % 2) * period / 2
+        brick = ((shifted % period > 2) & (v % period > 2)).astype(np.float32)
+        share = (wave, triangle, brick)[kind]
     first, second = (np.array(_colour(dice), np.float32) for _ in range(2))
     return _picture(first * (1 - share[:, :, None]) + second * share[:, :, None])
 
@@ -166,32 +168,49 @@ def screenshot(dice: random.Random, manner: Manner) -> Image.Image:
 
 
 def chart(dice: random.Random, manner: Manner) -> Image.Image:
-    """A diagram: bars; lines or a pie when judging."""
-    width, height = 640, 420
-    picture = Image.new("RGB", (width, height), (255, 255, 255))
+    """A diagram: bars and lines; pies, points and areas when judging."""
+    width, height = dice.choice([(640, 420), (480, 480), (800, 450)])
+    paper = dice.choice([(255, 255, 255), (250, 250, 244), (28, 30, 36)])
+    ink: Colour = (0, 0, 0) if paper[0] > 128 else (230, 230, 230)
+    picture = Image.new("RGB", (width, height), paper)
     pen = ImageDraw.Draw(picture)
-    if manner == "judge" and dice.random() < 0.4:
-        begin = 0.0
-        while begin < 360:
-            end = min(360, begin + dice.uniform(20, 120))
-            pen.pieslice((180, 70, 460, 350), begin, end, fill=_colour(dice))
-            begin = end
+    left, top, right, bottom = 60, 40, width - 30, height - 50
+    kind = dice.randint(0, 2)
+    if manner == "judge" and kind == 0:
+        _pie(pen, dice, (width // 2 - 140, height // 2 - 140, width // 2 + 140, height // 2 + 140))
         return picture
-    pen.line((60, 30, 60, 370), fill=(0, 0, 0), width=2)
-    pen.line((60, 370, 610, 370), fill=(0, 0, 0), width=2)
-    if manner == "fit":
-        count = dice.randint(3, 12)
-        for bar in range(count):
-            left = 70 + bar * 540 // count
-            box = (left, 370 - dice.randint(10, 320), left + 400 // count, 369)
-            pen.rectangle(box, fill=_colour(dice))
-    else:
+    pen.line((left, top, left, bottom), fill=ink, width=2)
+    pen.line((left, bottom, right, bottom), fill=ink, width=2)
+    steps = dice.randint(4, 14)
+    step = (right - left) / steps
+    levels = [dice.randint(top, bottom - 4) for _ in range(steps + 1)]
+    if manner == "fit" and kind == 0:
+        for number, level in enumerate(levels[:-1]):
+            begin = left + number * step + 3
+            pen.rectangle((begin, level, begin + step * 0.7, bottom - 1), fill=_colour(dice))
+    elif manner == "fit":
         for _ in range(dice.randint(1, 4)):
-            points = [(60 + step * 55, dice.randint(40, 365)) for step in range(11)]
-            pen.line(points, fill=_colour(dice), width=dice.randint(1, 4))
-    for top in range(60, 370, 60):
-        pen.text((20, top), str(dice.randint(0, 999)), fill=(0, 0, 0), font=_font(12))
+            points = [(left + n * step, dice.randint(top, bottom)) for n in range(steps + 1)]
+            pen.line(points, fill=_colour(dice), width=dice.randint(1, 5))
+    elif kind == 1:
+        colour = _colour(dice)
+        for _ in range(dice.randint(20, 200)):
+            x, y = dice.uniform(left, right), dice.uniform(top, bottom)
+            pen.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
+    else:
+        points = [(left + n * step, level) for n, level in enumerate(levels)]
+        pen.polygon([(left, bottom), *points, (right, bottom)], fill=_colour(dice))
+    for tick in range(top, bottom, 50):
+        pen.text((20, tick), str(dice.randint(0, 999)), fill=ink, font=_font(12))
     return picture
+
+
+def _pie(pen: ImageDraw.ImageDraw, dice: random.Random, box: tuple[int, int, int, int]) -> None:
+    begin = 0.0
+    while begin < 360:
+        end = min(360, begin + dice.uniform(20, 120))
+        pen.pieslice(box, begin, end, fill=_colour(dice))
+        begin = end
 
 
 KINDS: dict[str, Draw] = {

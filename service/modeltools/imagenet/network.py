@@ -104,9 +104,7 @@ class _Builder:
         # The spatial size decides how SAME pads; it halves at every stride of 2.
         self._side = SIDE
 
-    def block(
-        self, current: str, number: int, stage: _Stage, channels: int, stride: int
-    ) -> str:
+    def block(self, current: str, number: int, stage: _Stage, channels: int, stride: int) -> str:
         """Adds an inverted residual block: expand, filter each channel, project."""
         name, came_in = f"_blocks.{number}.", current
         wide = channels * stage.expansion
@@ -195,7 +193,9 @@ class _Builder:
         onnx.checker.check_model(model)
         return model
 
-    def _node(self, kind: str, inputs: list[str], output: str, **attributes: int | list[int]) -> str:
+    def _node(
+        self, kind: str, inputs: list[str], output: str, **attributes: int | list[int]
+    ) -> str:
         from onnx import helper
 
         node = helper.make_node(kind, inputs, [output], name=output)

@@ -109,9 +109,7 @@ def _load(file: BinaryIO) -> object:
     return _Unpickler(file).load()
 
 
-def _tensor(
-    storage: object, offset: object, shape: object, strides: object, *_: object
-) -> _Tensor:
+def _tensor(storage: object, offset: object, shape: object, strides: object, *_: object) -> _Tensor:
     """Stands for ``torch._utils._rebuild_tensor_v2``; gradients and hooks are passed over."""
     numbers = (offset, *_tuple(shape), *_tuple(strides))
     if not isinstance(storage, _Storage) or not all(

@@ -26,6 +26,7 @@ STATUS: dict[ErrorCode, StatusCode] = {
     ErrorCode.MODEL_NOT_FOUND: StatusCode.NOT_FOUND,
     ErrorCode.METHOD_NOT_ALLOWED: StatusCode.UNIMPLEMENTED,
     ErrorCode.CONFLICT: StatusCode.FAILED_PRECONDITION,
+    ErrorCode.MODEL_NOT_CHOSEN: StatusCode.FAILED_PRECONDITION,
     ErrorCode.NOT_ACCEPTABLE: StatusCode.INVALID_ARGUMENT,
     ErrorCode.UPLOAD_TIMEOUT: StatusCode.DEADLINE_EXCEEDED,
     ErrorCode.PAYLOAD_TOO_LARGE: StatusCode.INVALID_ARGUMENT,

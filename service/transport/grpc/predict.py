@@ -6,13 +6,14 @@ from auth.principal import Scope
 from schemas.classify import DEFAULT_TOP_K, MAX_TOP_K
 from schemas.errors import InvalidParameter, Violation
 from schemas.pb import potoo_pb2 as pb
+from service.core.answer import Summary
 from service.core.inference import MAX_TIMEOUT
 from service.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.grpc.call import Call
 from service.transport.grpc.inference import PROTOCOL
 from service.transport.grpc.methods import SMALL_BYTES, Service, Unary
-from service.transport.policy import check_model
+from service.transport.policy import model_meant
 
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["ModelService"]
 
@@ -36,12 +37,11 @@ class ModelService:
         if not 1 <= top_k <= MAX_TOP_K:
             fault = Violation("/top_k", f"it must be 1 to {MAX_TOP_K}")
             raise InvalidParameter(violations=(fault,))
-        model, timeout = request.model or None, call.timeout
-        if principal.models is not None:
-            check_model(self._runtime.identity, principal, classifier.resolve(model).name)
+        timeout = call.timeout
+        meant = model_meant(self._runtime.identity, classifier, principal, request.model or None)
         ref, answer = await classifier.classify(
             request.image_data,
-            model=model,
+            model=meant.name,
             top_k=top_k,
             timeout=None if timeout is None else min(timeout, MAX_TIMEOUT),
             owner=principal.name,
@@ -53,4 +53,20 @@ class ModelService:
             model_name=ref.name,
             model_version=ref.version,
             abstained=answer.abstained,
+            summary=_summary(answer.summary),
+            labels_present=answer.labels_present or (),
+            calibrated=answer.calibrated,
         )
+
+
+def _summary(found: Summary | None) -> pb.Summary | None:
+    """The same on the wire; None leaves the field out."""
+    if found is None:
+        return None
+    perhaps = found.perhaps
+    return pb.Summary(
+        label=found.label,
+        score=found.score,
+        level=found.level,
+        perhaps=pb.Named(label=perhaps.label, score=perhaps.score) if perhaps else None,
+    )

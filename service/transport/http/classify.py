@@ -23,7 +23,7 @@ from service.core.model import Model
 from service.transport.dependencies import (
     principal_of,
     require_capacity,
-    require_model,
+    require_meant,
     requires,
     runtime_of,
 )
@@ -70,7 +70,7 @@ _BATCH_BODY = {
         }
     },
 }
-_IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504)
+_IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 503, 504)
 # A batch takes part of the queue at a time, so that other callers get their turn.
 BATCH_CONCURRENCY = 8
 
@@ -81,13 +81,15 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
     Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
     """
     timeout, priority = _seconds(options), Priority(options.priority)
-    require_capacity(request, options.model, options.version, timeout=timeout, priority=priority)
+    meant = require_capacity(
+        request, options.model, options.version, timeout=timeout, priority=priority
+    )
     classifier, uploads = runtime_of(request).classifier, uploads_of(request)
     with uploads.hold as hold:
         image = await uploads.image(request, hold)
         ref, answer = await classifier.classify(
             image,
-            model=options.model,
+            model=meant.name,
             version=options.version,
             top_k=options.top_k,
             timeout=timeout,
@@ -119,9 +121,9 @@ async def classify_batch(
     spoils the others. The time allowed counts for the whole batch.
     """
     uploads, classifier = uploads_of(request), runtime_of(request).classifier
-    require_model(request, classifier.resolve(options.model, options.version).name)
+    meant = require_meant(request, options.model, options.version)
     # One version for all of them, whatever is promoted meanwhile.
-    with uploads.hold as hold, classifier.lease(options.model, options.version) as model:
+    with uploads.hold as hold, classifier.lease(meant.name, options.version) as model:
         parts = await uploads.images(request, hold)
         turn = asyncio.Semaphore(BATCH_CONCURRENCY)
         until = asyncio.get_running_loop().time() + (_seconds(options) or 0)

@@ -57,6 +57,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.MODEL_NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
     ErrorCode.CONFLICT: 409,
+    ErrorCode.MODEL_NOT_CHOSEN: 409,
     ErrorCode.NOT_ACCEPTABLE: 406,
     ErrorCode.UPLOAD_TIMEOUT: 408,
     ErrorCode.PAYLOAD_TOO_LARGE: 413,

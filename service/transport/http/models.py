@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 
 from auth.principal import Principal, Scope
 from schemas.models import ModelInfo, ModelList
-from schemas.serving import Label, ModelVersion, ModelVersions
+from schemas.serving import ChosenModel, Label, ModelVersion, ModelVersions
 from service.transport.dependencies import (
     ClassifierDep,
     ModelsDep,
@@ -121,6 +121,27 @@ async def roll_back_model(
     require_model(request, name)
     await models.roll_back(name, by=principal.name)
     return ModelVersions(name=name, versions=classifier.versions(name))
+
+
+@writers.put("/{name}/default")
+async def choose_default_model(
+    name: str,
+    request: Request,
+    models: ModelsDep,
+    classifier: ClassifierDep,
+    principal: PrincipalDep,
+) -> ChosenModel:
+    """Has the model answer calls that name none, on every server of the repository.
+
+    It needs a version that can be served. Whoever may use some models alone must be allowed the
+    model that answers today as well: it is replaced for everybody.
+    """
+    require_model(request, name)
+    if classifier.default is not None:
+        require_model(request, classifier.default.name)
+    await models.choose_default(name, by=principal.name)
+    answers = classifier.default
+    return ChosenModel(chosen=name, answers=answers.name if answers else None)
 
 
 def _seen_by(principal: Principal, versions: list[ModelVersion]) -> list[ModelVersion]:

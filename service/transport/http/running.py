@@ -21,13 +21,14 @@ BACKLOG = 2048
 def run(
     make_app: Callable[[Settings], object],
     settings: Settings,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[str, str], None],
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains. Blocks.
 
     Args:
         make_app: importable by name, so that worker processes can be given it.
-        on_ready: told the URL once requests are answered (with several workers: accepted).
+        on_ready: told the URL, and which models answer, in a line, once requests are answered
+            (with several workers: by the first of them).
 
     Raises:
         SettingsError: if the address cannot be listened on.
@@ -52,9 +53,9 @@ def run(
         backlog=BACKLOG,
     )
     if settings.workers > 1:
-        status = run_workers(config, settings, listener, lambda: on_ready(url))
+        status = run_workers(config, settings, listener, functools.partial(on_ready, url))
     else:
-        server = Server(config, settings, on_ready=lambda: on_ready(url))
+        server = Server(config, settings, on_ready=functools.partial(on_ready, url))
         with suppress(SystemExit):  # uvicorn's own way of saying that the start failed
             server.run(sockets=[listener])
         status = 0 if server.started else 1

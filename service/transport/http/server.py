@@ -19,6 +19,8 @@ from service.transport.http.last_resort import GRACE_SECONDS, LastResort
 from service.transport.http.protocol import STATE_KEY, PotooProtocol, Wire
 
 TICKS_PER_SECOND = 10
+MODELS_KEY = "potoo.models"
+"""In the lifespan's state: the line that tells people what is served."""
 
 
 class Server(uvicorn.Server):
@@ -33,10 +35,12 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         settings: Settings,
         *,
-        on_ready: Callable[[], None] | None = None,
+        on_ready: Callable[[str], None] | None = None,
         supervisor: int | None = None,
     ) -> None:
-        """``supervisor``: the process that this is a worker of; it alone ends its workers at once.
+        """``on_ready``: told which models answer, in a line, once requests are answered.
+
+        ``supervisor``: the process that this is a worker of; it alone ends its workers at once.
 
         A signal to all processes reaches a worker twice: by itself, and from the supervisor.
         """
@@ -53,7 +57,7 @@ class Server(uvicorn.Server):
         if self.started:
             spare_the_collector()
             if self._on_ready:
-                self._on_ready()
+                self._on_ready(self.lifespan.state.get(MODELS_KEY, ""))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Called by a signal."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import socket
@@ -34,6 +35,8 @@ from service.transport.http.server import Server, grace_of
 TICK_SECONDS = 0.1
 LOOK_SECONDS = 0.5
 """Between looks at whether the workers live."""
+MODELS_SECONDS = 5
+"""To hear from a worker that has started which models answer."""
 
 
 class Worker(Process):
@@ -44,6 +47,7 @@ class Worker(Process):
     ) -> None:
         self.place, self._settings, self._supervisor = place, settings, os.getpid()
         self._is_asked = False
+        self._hears, self._tells = multiprocessing.Pipe(duplex=False)
         super().__init__(config, [listener])
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
@@ -51,7 +55,12 @@ class Worker(Process):
         configure_logging(self._settings.observability)
         count_as(self.place)
         # Before there is a thread that answers for it: that one would make another.
-        self._server = Server(self.config, self._settings, supervisor=self._supervisor)
+        self._server = Server(
+            self.config,
+            self._settings,
+            on_ready=self._tells.send,
+            supervisor=self._supervisor,
+        )
         super().target(sockets)
 
     def has_started(self) -> bool:
@@ -67,6 +76,14 @@ class Worker(Process):
         except (OSError, EOFError):  # it has ended
             return False
         return started
+
+    def models(self) -> str:
+        """Which models answer, in a line; asked once, of one that has started."""
+        try:
+            # It says so a moment after it has started.
+            return str(self._hears.recv()) if self._hears.poll(MODELS_SECONDS) else ""
+        except (OSError, EOFError):  # it has ended
+            return ""
 
     @property
     def has_ended(self) -> bool:
@@ -93,11 +110,11 @@ class Supervisor:
         config: uvicorn.Config,
         settings: Settings,
         listener: socket.socket,
-        on_ready: Callable[[], None],
+        on_ready: Callable[[str], None],
     ) -> None:
-        """``on_ready`` is called when the first worker is."""
+        """``on_ready`` is told which models answer when the first worker is ready."""
         self._config, self._settings, self._listener = config, settings, listener
-        self._on_ready: Callable[[], None] | None = on_ready
+        self._on_ready: Callable[[str], None] | None = on_ready
         self._metrics = SupervisorMetrics()
         self._places = [_Place(number) for number in range(settings.workers)]
         self._has_failed = False
@@ -149,7 +166,7 @@ class Supervisor:
         elif place.ready_since is None and worker.has_started():
             place.ready_since = time.monotonic()
             if self._on_ready:
-                self._on_ready()
+                self._on_ready(worker.models())
                 self._on_ready = None
                 for other in self._places[1:]:
                     self._start(other)
@@ -200,7 +217,7 @@ def run_workers(
     config: uvicorn.Config,
     settings: Settings,
     listener: socket.socket,
-    on_ready: Callable[[], None],
+    on_ready: Callable[[str], None],
 ) -> int:
     """Runs the supervisor until it is told to stop; the exit status."""
     with tempfile.TemporaryDirectory(prefix="potoo-metrics-") as folder:

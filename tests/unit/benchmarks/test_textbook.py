@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from benchmarks import models, photo
 from benchmarks.bare_loop import better
 from benchmarks.textbook import textbook, top_five
-from schemas.models import OutputSpec
+from schemas.model_output import OutputSpec
 from service.core.postprocessing import probabilities, top_k
 from service.modeltools.built_in import BUNDLED_MODELS
 

@@ -141,12 +141,15 @@ def test_an_unfit_file_is_a_line_on_standard_error(potoo: Potoo, tmp_path: Path,
 
 def test_models_are_listed_shown_and_verified(potoo: Potoo, tmp_path: Path) -> None:
     accuracy = [{"dataset": "d", "split": "test", "photos": 100, "top1": 0.875}]
-    write_model(tmp_path, accuracy=accuracy)
+    calibration = {"precision": 0.9, "dataset": "d", "photos": 100}
+    write_model(tmp_path, accuracy=accuracy, calibration=calibration)
     write_model(tmp_path, name="plain", description="")
     listed = potoo("models", "list", "--models", tmp_path)
     assert listed.stdout == (
-        "colours\t1\tok\tdefault\t87.5%\tMostly red, green or blue?\nplain\t1\tok\tdefault\t-\n"
+        "colours\t1\tok\tdefault\t87.5%\tMostly red, green or blue?\n"
+        "plain\t1\tok\tdefault,uncalibrated\t-\n"
     )
+    assert "no model is the default one" in listed.stderr
     shown = potoo("models", "show", "colours", "--models", tmp_path)
     assert json.loads(shown.stdout)["labels"] == ["red", "green", "blue"]
     verified = potoo("models", "verify", "--models", tmp_path)

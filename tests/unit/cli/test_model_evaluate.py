@@ -76,7 +76,7 @@ def test_json_goes_to_standard_output_alone(
     assert document["model"] == "colours"
     (side,) = document["evaluations"]
     assert side["version"] == 2
-    assert side["images"] == COUNT
+    assert (side["images"], side["unreadable"]) == (COUNT, 1)
     assert side["foreign"]["answered"] == {"share": 1.0, "count": 1, "of": 1}
     assert "broken.png" in result.stderr
     with Image.open(tmp_path / "c.png") as picture:

@@ -75,8 +75,8 @@ def test_all_versions_are_listed_with_their_state(potoo: Potoo, models: Path) ->
     found = rows(potoo("models", "list", "--models", models).stdout)
     assert [row[:4] for row in found] == [
         ["colours", "3", "FAILED", "-"],
-        ["colours", "2", "ok", "stable"],
-        ["colours", "1", "ok", "default"],
+        ["colours", "2", "ok", "stable,uncalibrated"],
+        ["colours", "1", "ok", "default-model,default,uncalibrated"],
     ]
     assert "manifest field sha256" in found[0][5]
 
@@ -161,6 +161,21 @@ def test_what_answers_is_not_removed(potoo: Potoo, models: Path) -> None:
     assert remove(3) == "removed version 3 of colours\n"
     assert list(Repository(models).versions("colours")) == [1, 2]
     assert "no version 3" in remove(3)
+
+
+@pytest.mark.parametrize("says_so", ["choice", "setting"])
+def test_the_last_version_of_the_default_model_is_not_removed(
+    potoo: Potoo, tmp_path: Path, says_so: str
+) -> None:
+    write_model(tmp_path / "models")
+    write_model(tmp_path / "models", name="other")
+    config = tmp_path / "potoo.toml"
+    config.write_text('default_model = "colours"' if says_so == "setting" else "")
+    if says_so == "choice":
+        Repository(tmp_path / "models").choose_model("colours")
+    arguments = ("models", "remove", "colours", "1", "--models", tmp_path / "models")
+    failed(potoo(*arguments, "--config", config), "this is its last version")
+    assert list(Repository(tmp_path / "models").versions("colours")) == [1]
 
 
 # Pull

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from observability.audit import Audit
 from observability.metrics import Metrics
-from schemas.serving import POLICY_FILE, VersionState
+from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
 from service.core.classifier import Classifier
 from service.core.lifecycle import Lifecycle
+from service.core.loading import ModelOptions, load_model
 from service.core.model import Model
 from service.core.model_control import ModelControl
 from service.core.pool import WorkerPool
-from service.core.registry import ModelOptions, load_model
 from service.core.repository import Repository
 from service.core.settings import RunSettings
 from tests.pictures import RED, plain
@@ -50,6 +50,10 @@ class House:
     def policy(self, text: str, name: str = "colours") -> None:
         (self.root / name / POLICY_FILE).write_text(text)
 
+    def choose(self, text: str) -> None:
+        """What stands in the repository's own policy."""
+        (self.root / REPOSITORY_FILE).write_text(text)
+
     async def look(self) -> None:
         """Twice: what is new is taken when it has not changed between two looks."""
         await self.lifecycle.look()
@@ -74,12 +78,15 @@ class House:
 
 
 @asynccontextmanager
-async def opened(root: Path, fill: Callable[[House], object]) -> AsyncIterator[House]:
+async def opened(
+    root: Path, fill: Callable[[House], object], default: str | None = None
+) -> AsyncIterator[House]:
+    """``default``: the setting ``default_model``."""
     pool = WorkerPool("lifecycle", 1)
     house = House(root, pool)
     fill(house)
     try:
-        await house.lifecycle.start(None)
+        await house.lifecycle.start(default)
         yield house
     finally:
         await house.lifecycle.close()

@@ -19,9 +19,10 @@ from schemas.errors import (
 )
 from service.core.classifier import Classifier
 from service.core.inference import InferRequest
+from service.core.loading import ModelOptions, load_model
 from service.core.model import Model
 from service.core.pool import WorkerPool
-from service.core.registry import ModelOptions, Registry, load_model
+from service.core.registry import Registry
 from service.core.settings import RunSettings
 from service.core.tensors import of_bytes
 from tests.pictures import BLUE, GREEN, RED, plain

@@ -146,11 +146,10 @@ async def test_a_policy_that_cannot_be_read_leaves_things_as_they_are(house: Hou
     assert await house.ask() == "red 2"
 
 
-async def test_a_new_model_is_served_and_changes_no_default(house: House) -> None:
+async def test_a_new_model_is_served_and_listed(house: House) -> None:
     write_model(house.root, name="another", labels=["red 1", "b", "c"])
     await house.look()
     assert await house.ask(name="another") == "red 1"
-    assert house.registry.default == "colours"
     assert [model.name for model in house.classifier.models().models] == ["another", "colours"]
 
 

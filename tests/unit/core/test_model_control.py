@@ -64,6 +64,7 @@ async def test_another_model_that_fails_is_shown_and_the_default_one_serves(
     def fill(house: House) -> None:
         house.add(1)
         write_model(house.root, name="other", labels=["one"])
+        house.choose('{"default_model": "colours"}')
 
     async with opened(tmp_path, fill) as house:
         assert await house.ask() == "red 1"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
-from schemas.models import OutputSpec
+from schemas.model_output import OutputSpec
 from service.core.postprocessing import probabilities, top_k
 
 thorough = settings(deadline=None, max_examples=200, derandomize=True, database=None)

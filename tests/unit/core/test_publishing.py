@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from schemas.serving import REPOSITORY_FILE, ServingPolicy
 from service.core.publishing import drafting, remove
 from service.core.repository import ModelRefused, Repository, read_manifest
 from service.core.serving_policy import with_version
@@ -50,6 +51,29 @@ def test_the_first_version_makes_the_repository(tmp_path: Path, spare: Path) -> 
         fill(draft.folder, spare)
         draft.publish()
     assert Repository(root).versions("colours") == {7: root / "colours/7"}
+
+
+def test_a_policy_changes_before_its_version_is_seen(tmp_path: Path, spare: Path) -> None:
+    seen: list[bool] = []
+
+    def change(policy: ServingPolicy) -> ServingPolicy:
+        seen.append((tmp_path / "colours/1").exists())
+        return policy.model_copy(update={"enabled": False})
+
+    with drafting(tmp_path, "colours") as draft:
+        fill(draft.folder, spare)
+        draft.publish(change)
+    assert seen == [False]
+    assert not Repository(tmp_path).policy("colours").enabled
+
+
+def test_a_version_that_is_there_by_now_leaves_the_policy(tmp_path: Path, spare: Path) -> None:
+    with drafting(tmp_path, "colours") as draft:
+        fill(draft.folder, spare)
+        write_model(tmp_path)
+        with pytest.raises(ModelRefused, match="a version 1 of 'colours' already"):
+            draft.publish(lambda policy: policy.model_copy(update={"enabled": False}))
+    assert Repository(tmp_path).policy("colours").enabled
 
 
 def test_what_is_not_published_leaves_nothing(tmp_path: Path, spare: Path) -> None:
@@ -102,6 +126,66 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelRefused, match="cannot be the name"), drafting(tmp_path, name):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_the_repository_gives_no_model_its_name(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ModelRefused, match="cannot be the name"),
+        drafting(tmp_path, REPOSITORY_FILE),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def published(root: Path, spare: Path, name: str) -> None:
+    with drafting(root, name) as draft:
+        source = write_model(spare, None, name=name, version=draft.version)
+        shutil.copytree(source, draft.folder, dirs_exist_ok=True)
+        draft.publish()
+
+
+def test_a_second_model_leaves_the_first_one_chosen(tmp_path: Path, spare: Path) -> None:
+    repository = Repository(tmp_path)
+    for name, chosen in (("mine", None), ("mine", None), ("aaa", "mine"), ("zzz", "mine")):
+        published(tmp_path, spare, name)
+        assert repository.chosen_model() == chosen
+
+
+def test_a_choice_that_is_stored_is_kept_by_newcomers(tmp_path: Path, spare: Path) -> None:
+    write_model(tmp_path)
+    (tmp_path / REPOSITORY_FILE).write_text('{"default_model": "gone"}')
+    published(tmp_path, spare, "aaa")
+    assert Repository(tmp_path).chosen_model() == "gone"
+
+
+def test_of_several_models_a_newcomer_chooses_none(tmp_path: Path, spare: Path) -> None:
+    for name in ("colours", "other"):
+        write_model(tmp_path, name=name)
+    published(tmp_path, spare, "aaa")
+    assert not (tmp_path / REPOSITORY_FILE).exists()
+
+
+def test_a_choice_that_cannot_be_read_keeps_newcomers_out(tmp_path: Path, spare: Path) -> None:
+    write_model(tmp_path)
+    (tmp_path / REPOSITORY_FILE).write_text("{")
+    with pytest.raises(ModelRefused, match=REPOSITORY_FILE):
+        published(tmp_path, spare, "aaa")
+    assert Repository(tmp_path).names() == ["colours"]
+
+
+def test_the_last_version_of_the_chosen_model_stays(tmp_path: Path) -> None:
+    for version in (1, 2):
+        write_model(tmp_path, version=version)
+    write_model(tmp_path, name="other")
+    repository = Repository(tmp_path)
+    repository.choose_model("colours")
+    remove(repository, "colours", 1)
+    with pytest.raises(ModelRefused, match="choose another model first"):
+        remove(repository, "colours", 2)
+    assert list(repository.versions("colours")) == [2]
+    repository.choose_model("other")
+    remove(repository, "colours", 2)
+    assert repository.names() == ["other"]
 
 
 def test_a_version_is_removed_as_one_step_and_from_the_policy(tmp_path: Path) -> None:

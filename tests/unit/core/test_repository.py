@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.serving import POLICY_FILE, ServingPolicy
+from schemas.serving import POLICY_FILE, REPOSITORY_FILE, ServingPolicy
 from service.core.repository import ModelRefused, Repository
 from service.core.serving_policy import promoted, with_version
 from service.core.whole_files import replace_file
@@ -70,6 +70,50 @@ def test_a_version_that_is_not_there_is_named(tmp_path: Path) -> None:
     write_model(tmp_path)
     with pytest.raises(ModelRefused, match="no version 2 of the model 'colours'"):
         Repository(tmp_path).version("colours", 2)
+
+
+def test_which_model_is_chosen_is_stored_and_removed(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    repository = Repository(tmp_path)
+    assert repository.chosen_model() is None
+    repository.choose_model("colours")
+    assert (tmp_path / REPOSITORY_FILE).read_text() == '{\n  "default_model": "colours"\n}\n'
+    assert repository.chosen_model() == "colours"
+    assert repository.names() == ["colours"]
+    repository.choose_model(None)
+    assert repository.chosen_model() is None
+
+
+def test_only_a_model_that_is_there_is_chosen(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    for name in ("other", "../colours", "colours/1", ""):
+        with pytest.raises(ModelRefused, match="there is no model"):
+            Repository(tmp_path).choose_model(name)
+    assert not (tmp_path / REPOSITORY_FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("{", "policy"),
+        ("[]", "policy"),
+        ('{"default_model": 1}', "default_model"),
+        ('{"default_model": "../up"}', "default_model"),
+        ('{"default": "colours"}', "default"),
+        (" " * (64 * 2**10 + 1), "larger than 64 KiB"),
+    ],
+    ids=["half", "list", "number", "path", "misspelt", "huge"],
+)
+def test_a_choice_that_cannot_be_read_is_refused_and_kept(
+    tmp_path: Path, text: str, field: str
+) -> None:
+    write_model(tmp_path)
+    (tmp_path / REPOSITORY_FILE).write_text(text)
+    repository = Repository(tmp_path)
+    for use in (repository.chosen_model, partial(repository.choose_model, "colours")):
+        with pytest.raises(ModelRefused, match=field):
+            use()
+    assert (tmp_path / REPOSITORY_FILE).read_text() == text
 
 
 def test_files_that_change_change_the_fingerprint(tmp_path: Path) -> None:

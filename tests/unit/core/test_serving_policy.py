@@ -12,6 +12,7 @@ from service.core.serving_policy import (
     PolicyRefused,
     besides,
     candidates,
+    held,
     promoted,
     rolled_back,
     target,
@@ -175,3 +176,31 @@ def test_the_history_is_bounded() -> None:
 def test_a_policy_that_says_nothing_sensible_is_refused(members: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ServingPolicy.model_validate(members, strict="labels" in members)
+
+
+@given(policies(), THERE, VERSIONS)
+def test_a_held_policy_goes_on_with_what_answers(
+    policy: ServingPolicy, there: frozenset[int], added: int
+) -> None:
+    answering = next(iter(candidates(policy, there)), None)
+    kept = held(policy, answering, there)
+    assert next(iter(candidates(kept, there | {added})), None) == answering or (
+        # A version that was asked for and was not there may be the one that is added.
+        target(policy, there) not in there
+    )
+    assert kept.labels == policy.labels
+
+
+def test_a_model_without_versions_is_held_back_until_it_is_promoted() -> None:
+    kept = held(ServingPolicy(), None, ())
+    assert not kept.enabled
+    assert promoted(kept, 1, None).enabled
+
+
+def test_versions_that_all_fail_are_held_at_the_newest() -> None:
+    assert held(ServingPolicy(), None, [1, 2]).default == 2
+
+
+def test_a_disabled_model_stays_as_it_is() -> None:
+    policy = ServingPolicy(enabled=False)
+    assert held(policy, 1, [1]) == policy

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.models import ModelManifest, OutputSpec
+from schemas.model_output import OutputSpec
+from schemas.models import ModelManifest
 from service.core.hedging import Hedger
 from service.modeltools.truth import Truth
 from tests.tiny_model import LABELS as COLOURS

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import onnx
 
+from service.core.loading import ModelOptions, load_model
 from service.core.pool import WorkerPool
-from service.core.registry import ModelOptions, load_model
 from service.core.settings import RunSettings
 from service.modeltools.importing import Imported, Wanted, import_model
 from tests.tiny_model import colour_graph, image_limits
@@ -31,6 +32,7 @@ def bring(
     file = tmp_path / "some.onnx"
     if graph is not None or not file.exists():
         file.write_bytes((graph or colour_graph()).SerializeToString())
+    golden = tuple(map(str, cast("tuple[object, ...]", wanted.pop("golden", ()))))
     members: dict[str, object] = {"name": "colours", "labels": labels, "like": "0-1"}
-    made = Wanted(**{**members, **wanted})  # type: ignore[arg-type]
+    made = Wanted(golden=golden, **{**members, **wanted})  # type: ignore[arg-type]
     return import_model(file, made, tmp_path / "models", image_limits(), check)

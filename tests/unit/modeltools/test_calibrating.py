@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from schemas.models import ModelManifest
 from schemas.operator_error import OperatorError
 from service.core.repository import ModelRefused, Repository, read_manifest
-from service.modeltools.calibrating import Calibrated, calibrate, refuse_own_scores
+from service.modeltools.calibrating import Calibrated, calibrate
 from service.modeltools.fitting import CannotFit
 from service.modeltools.running import NothingToMeasure
 from tests.pictures import RED, plain
-from tests.tiny_model import colour_manifest, image_limits, write_model
+from tests.tiny_model import image_limits, write_model, write_multi_label
 from tests.unit.modeltools.evaluation_kit import colour_pictures
 from tests.unit.modeltools.import_kit import check
 from tests.unit.modeltools.test_running import shares_graph
@@ -208,12 +207,9 @@ def test_probabilities_get_thresholds_alone(tmp_path: Path, photos: Path) -> Non
     assert manifest.abstain_below == made.thresholds[0] > 0.3
 
 
-def test_independent_scores_are_not_calibrated_this_way() -> None:
-    manifest = ModelManifest.model_validate(colour_manifest(b""))
-    refuse_own_scores(manifest)
-    output = manifest.output.model_copy(update={"kind": "sigmoid"})
-    with pytest.raises(CannotFit, match="gives each label a score of its own"):
-        refuse_own_scores(manifest.model_copy(update={"output": output}))
+def test_independent_scores_are_not_calibrated_this_way(tmp_path: Path, photos: Path) -> None:
+    version = write_multi_label(tmp_path / "models", {})
+    refused(version, photos, CannotFit, "gives each label a score of its own")
 
 
 def test_unreadable_photos_are_counted_and_skipped(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.modeltools.download import discard, download
-from service.modeltools.model_sources import CannotPull, CatalogueEntry, find_source, url_of
+from service.modeltools.model_sources import CannotPull, url_of
 from tests.file_server import FileServer, file_server
 
 CONTENT = random.Random(0).randbytes(3 * 2**20)  # noqa: S311 - a sample, not a secret
@@ -84,6 +84,33 @@ def test_a_file_that_is_too_large_is_cut_off(
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2_000_000
 
 
+@pytest.mark.parametrize(("says_length", "exact"), [(True, 10), (False, 10), (True, 10**7)])
+def test_a_file_of_another_size_is_not_fetched(
+    files: FileServer, tmp_path: Path, says_length: bool, exact: int
+) -> None:
+    files.says_length = says_length
+    with pytest.raises(CannotPull, match=rf"the file has \d+ bytes.*, and not the {exact} that it"):
+        download(f"{files.url}/file", tmp_path, DIGEST, exact_bytes=exact)
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 100
+
+
+def test_a_file_of_the_right_size_is_taken_even_in_two_parts(
+    files: FileServer, tmp_path: Path
+) -> None:
+    url, files.cut_after = f"{files.url}/file", 2**20
+    with pytest.raises(CannotPull, match="the next try goes on"):
+        download(url, tmp_path, DIGEST, exact_bytes=len(CONTENT))
+    assert download(url, tmp_path, DIGEST, exact_bytes=len(CONTENT))[1] == DIGEST
+
+
+def test_a_full_disk_is_one_line_and_gets_its_room_back(
+    files: FileServer, small_disk: Path
+) -> None:
+    with pytest.raises(CannotPull, match="is full; what came was removed"):
+        download(f"{files.url}/file", small_disk / "downloads", DIGEST)
+    assert list((small_disk / "downloads").iterdir()) == []
+
+
 def test_redirects_are_followed_on_this_machine(files: FileServer, tmp_path: Path) -> None:
     assert download(f"{files.url}/to?/file", tmp_path, DIGEST)[1] == DIGEST
 
@@ -152,20 +179,3 @@ def test_a_mirror_of_the_hub_may_be_named() -> None:
 def test_sources_that_lead_elsewhere_are_refused(source: str) -> None:
     with pytest.raises(CannotPull):
         url_of(source, {})
-
-
-def test_a_catalogue_knows_models_by_name(tmp_path: Path) -> None:
-    catalogue = tmp_path / "catalogue.json"
-    catalogue.write_text(
-        f'{{"small": {{"url": "https://example.org/m", "sha256": "{DIGEST}", "like": "0-1"}}}}'
-    )
-    entry = find_source("small", catalogue)
-    assert entry == CatalogueEntry(url="https://example.org/m", sha256=DIGEST, like="0-1")
-    assert find_source("https://example.org/m", catalogue) == "https://example.org/m"
-    with pytest.raises(CannotPull, match="does not have 'large', but small"):
-        find_source("large", catalogue)
-    with pytest.raises(CannotPull, match="there is no catalogue"):
-        find_source("small", tmp_path / "none.json")
-    catalogue.write_text('{"small": {"url": "https://example.org/m"}}')
-    with pytest.raises(CannotPull, match=r"small\.sha256: Field required"):
-        find_source("small", catalogue)

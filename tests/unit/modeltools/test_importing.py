@@ -60,6 +60,7 @@ async def test_a_graph_and_a_preset_make_a_manifest(tmp_path: Path, labels: Path
         "kind": "logits",
         "rank": 2,
         "label_offset": 0,
+        "thresholds": (),
     }
     assert made.manifest.labels == LABELS
     assert made.folder == tmp_path / "models/colours/1"

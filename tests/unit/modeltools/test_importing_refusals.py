@@ -119,7 +119,7 @@ def test_a_graph_that_cannot_be_served_is_refused_by_name(
     ("wanted", "says"),
     [
         ({"like": None}, "give --like, of imagenet"),
-        ({"like": "caffe"}, "--like caffe is not known"),
+        ({"like": "torch7"}, "--like torch7 is not known"),
         ({"output": "scores"}, "there is no output 'scores', but logits"),
         ({"size": 48}, "--size 48, but the model takes 32"),
         ({"name": "../up"}, "cannot be the name"),

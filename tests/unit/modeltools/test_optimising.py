@@ -16,6 +16,7 @@ from service.modeltools.built_in import BUNDLED_MODELS
 from service.modeltools.optimising import REPORT_FILE, optimise
 from service.modeltools.quantising import NotOptimised
 from tests.pictures import blobs
+from tests.tiny_model import write_multi_label
 
 LIMITS = ImageLimits(50_000_000, 1000, 2**28)
 GOLDEN = BUNDLED_MODELS / "everyday/1/golden"
@@ -75,7 +76,7 @@ def test_the_next_version_is_smaller_and_answers_alike(version: Path, images: Pa
     assert both.agreement > 0.9
     assert both.sure_images >= 20
     report = json.loads((made.folder / REPORT_FILE).read_text())
-    assert report["from_version"] == 1
+    assert (report["from_version"], report["weight_bits"]) == (1, 7)
     assert report["agreement"] == both.agreement
     assert set(told) == {"reading images", "calibrating", "comparing"}
 
@@ -105,6 +106,7 @@ def test_its_manifest_says_what_it_is(version: Path, images: Path) -> None:
 def test_one_that_loses_too_much_is_not_written(
     version: Path, images: Path, allowed_points: float, min_agreement: float, message: str
 ) -> None:
+    told: list[tuple[str, int, int]] = []
     with pytest.raises(NotOptimised, match=message):
         optimise(
             version,
@@ -112,8 +114,10 @@ def test_one_that_loses_too_much_is_not_written(
             allowed_points=allowed_points,
             min_agreement=min_agreement,
             limits=LIMITS,
+            progress=lambda *what: told.append(what),
         )
     assert versions(version) == {"1"}
+    assert told.count(("calibrating", 1, 20)) == 2, "weights of 7 bits, then of 8"
 
 
 def test_too_few_sure_answers_are_no_agreement(version: Path, tmp_path: Path) -> None:
@@ -122,7 +126,7 @@ def test_too_few_sure_answers_are_no_agreement(version: Path, tmp_path: Path) ->
     for number in range(40):
         blobs((64, 64), seed=number).save(folder / f"{number}.png")
     with pytest.raises(NotOptimised, match=r"sure about \d+ of 27 images, too few"):
-        optimise(version, folder, allowed_points=1, min_agreement=97, limits=LIMITS)
+        optimise(version, folder, allowed_points=1, min_agreement=95, limits=LIMITS)
     assert versions(version) == {"1"}
 
 
@@ -144,6 +148,13 @@ def test_one_that_is_quantised_already_is_left_alone(version: Path, images: Path
             made.folder, images, allowed_points=5, min_agreement=90, limits=LIMITS, keep_slower=True
         )
     assert versions(version) == {"1", "2"}
+
+
+def test_a_multi_label_model_is_refused_by_name(tmp_path: Path, images: Path) -> None:
+    folder = write_multi_label(tmp_path / "models", {})
+    with pytest.raises(NotOptimised, match="a multi-label model"):
+        optimise(folder, images, allowed_points=100, min_agreement=0, limits=LIMITS)
+    assert versions(folder) == {"1"}
 
 
 def test_a_few_images_are_not_enough(version: Path, tmp_path: Path) -> None:

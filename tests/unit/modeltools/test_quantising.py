@@ -12,7 +12,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from schemas.models import ModelManifest
+from service.core.onnx_engine import OnnxEngine
 from service.modeltools.quantising import NotOptimised, quantise
+from tests.tiny_model import colour_manifest
 
 SIDE, FILTERS = 16, 8
 Images = NDArray[np.float32]
@@ -26,30 +29,58 @@ def bright_images(count: int) -> list[Images]:
     ]
 
 
-@pytest.fixture
-def graph(tmp_path: Path) -> Path:
-    """A convolution whose weights are nearly all at the end of their range, and a mean.
-
-    With weights of 8 bits and bright images, two products do not fit into 16 bits.
-    """
+def write_graph(file: Path, weights_shape: tuple[int, ...], group: int = 1) -> Path:
+    """A convolution whose weights are nearly all at the end of their range, and a mean."""
     dice = np.random.default_rng(0)
-    weights = (1 - 0.02 * dice.random((FILTERS, 3, 3, 3))).astype(np.float32)
+    weights = (1 - 0.02 * dice.random(weights_shape)).astype(np.float32)
     nodes = [
-        helper.make_node("Conv", ["images", "weights"], ["maps"]),
+        helper.make_node("Conv", ["images", "weights"], ["maps"], group=group),
         helper.make_node("Relu", ["maps"], ["active"]),
         helper.make_node("GlobalAveragePool", ["active"], ["logits"]),
     ]
     shape: list[str | int | None] = ["N", 3, SIDE, SIDE]
+    classes: list[str | int | None] = ["N", weights_shape[0], 1, 1]
     made = helper.make_graph(
         nodes,
         "bright",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", FILTERS, 1, 1])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, classes)],
         [numpy_helper.from_array(weights, "weights")],
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save(model, str(tmp_path / "bright.onnx"))
-    return tmp_path / "bright.onnx"
+    onnx.save(model, str(file))
+    return file
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Path:
+    """With weights of 8 bits and bright images, two products do not fit into 16 bits."""
+    return write_graph(tmp_path / "bright.onnx", (FILTERS, 3, 3, 3))
+
+
+def convolution_weights(model: Path) -> NDArray[np.int32]:
+    (found,) = (
+        numpy_helper.to_array(tensor)
+        for tensor in onnx.load(str(model)).graph.initializer
+        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 4
+    )
+    return found.astype(np.int32)
+
+
+def manifest() -> ModelManifest:
+    """What the engine must know of the graph."""
+    described = colour_manifest(b"")
+    described["input"] = {
+        "name": "images",
+        "dtype": "float32",
+        "layout": "NCHW",
+        "colour": "RGB",
+        "height": SIDE,
+        "width": SIDE,
+        "resize": {"policy": "squash"},
+    }
+    described["output"] = {"name": "logits", "kind": "logits", "rank": 4}
+    return ModelManifest.model_validate(described)
 
 
 def answers(model: Path, images: list[Images]) -> NDArray[np.float32]:
@@ -66,13 +97,24 @@ def test_sums_of_products_fit_on_every_processor(graph: Path, tmp_path: Path) ->
 def test_weights_keep_to_seven_bits(graph: Path, tmp_path: Path) -> None:
     target = tmp_path / "int8.onnx"
     quantise(graph, target, "images", bright_images(20), lambda *_: None)
-    weights = [
-        numpy_helper.to_array(tensor)
-        for tensor in onnx.load(str(target)).graph.initializer
-        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 4
-    ]
-    assert len(weights) == 1
-    assert np.abs(weights[0].astype(int)).max() == 64
+    assert np.abs(convolution_weights(target)).max() == 64
+
+
+def test_depthwise_weights_keep_eight_bits(tmp_path: Path) -> None:
+    images, target = bright_images(20), tmp_path / "int8.onnx"
+    source = write_graph(tmp_path / "deep.onnx", (3, 1, 3, 3), group=3)
+    quantise(source, target, "images", images, lambda *_: None)
+    assert np.abs(convolution_weights(target)).max() == 127
+    np.testing.assert_allclose(answers(target, images), answers(source, images), rtol=0.03)
+
+
+def test_eight_bits_are_served_precisely_on_every_processor(graph: Path, tmp_path: Path) -> None:
+    images, target = bright_images(20), tmp_path / "int8.onnx"
+    quantise(graph, target, "images", images, lambda *_: None, weight_bits=8)
+    assert np.abs(convolution_weights(target)).max() == 127
+    engine = OnnxEngine(target, manifest())
+    found = np.concatenate([engine.run(image) for image in images])
+    np.testing.assert_allclose(found, answers(graph, images).reshape(found.shape), rtol=0.03)
 
 
 def test_quantising_tells_its_progress_and_leaves_logging_alone(

@@ -20,7 +20,7 @@ from service.modeltools.running import (
 )
 from service.modeltools.sample_images import CannotReadImages
 from tests.pictures import BLUE, GREEN, RED, plain
-from tests.tiny_model import SIDE, image_limits, write_model
+from tests.tiny_model import SIDE, image_limits, write_model, write_multi_label
 
 
 @pytest.fixture
@@ -199,6 +199,14 @@ def shares_graph() -> onnx.ModelProto:
         ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def test_independent_scores_are_measured_with_a_warning(tmp_path: Path, photos: Path) -> None:
+    put(photos / "red", "red.png", plain(RED))
+    told: list[str] = []
+    found = look(write_multi_label(tmp_path / "models", {}), photos, told=told)
+    assert evaluate(found).top1.value == 1
+    assert told == ["its labels do not exclude each other: read 'right label' alone"]
 
 
 def test_an_answer_that_is_not_finite_costs_one_image(tmp_path: Path, photos: Path) -> None:

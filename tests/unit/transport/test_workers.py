@@ -112,7 +112,7 @@ def test_a_worker_that_is_asked_before_it_is_made_answers_for_the_server_that_se
 
 SLOW = """
 if __name__ == "__main__":
-    def stop():
+    def stop(models):
         print("ready", flush=True)
         os.kill(os.getpid(), signal.SIGTERM)
 

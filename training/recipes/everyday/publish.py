@@ -12,10 +12,12 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
+from schemas.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
     Accuracy,
+    Calibration,
     Colour,
     Dtype,
     GoldenPrediction,
@@ -23,7 +25,6 @@ from schemas.models import (
     InputSpec,
     Layout,
     ModelManifest,
-    OutputSpec,
     ShorterSide,
 )
 from training.calibration import abstention_threshold, fit_temperature, reliability, softmax
@@ -94,7 +95,15 @@ def publish(
         expected_calibration_error=round(report.expected_calibration_error, 4),
         notes="one centre view a photo; split by hash of the file name, never used in training",
     )
-    manifest = manifest.model_copy(update={"accuracy": (accuracy,)})
+    calibration = Calibration(
+        precision=recipe.ANSWERED_ACCURACY,
+        dataset=f"{DATASET}, test split",
+        photos=report.photos,
+        answered=round(report.answered, 4),
+        right=round(report.answered_top1, 4),
+        notes="of photos of other things, which it does not know, most are answered all the same",
+    )
+    manifest = manifest.model_copy(update={"accuracy": (accuracy,), "calibration": calibration})
     _write(folder, manifest)
     worst = _write_results(folder, results, data, names, history, report)
     (folder / card.FILE).write_text(card.model_card(manifest, report, worst))

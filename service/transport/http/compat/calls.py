@@ -79,7 +79,7 @@ async def classify(
     request: Request,
     read: ReadImage,
     *,
-    model: str,
+    model: str | None,
     version: int | None,
     top_k: int,
     protocol: str,
@@ -94,11 +94,11 @@ async def classify(
     Raises:
         ServiceError: as ``predict``, what ``read`` raises, and see ``Classifier.classify``.
     """
-    require_capacity(request, model, version, timeout=timeout, priority=priority)
+    meant = require_capacity(request, model, version, timeout=timeout, priority=priority)
     with uploads_of(request).hold as hold:
         _, answer = await runtime_of(request).classifier.classify(
             await read(request, hold),
-            model=model,
+            model=meant.name,
             version=version,
             top_k=top_k,
             timeout=timeout,

@@ -14,7 +14,7 @@ from schemas.classify import ClassifyOptions
 from schemas.compatibility import BestClasses
 from service.core.fair_queue import Priority
 from service.transport.budget import Hold
-from service.transport.dependencies import requires, runtime_of
+from service.transport.dependencies import requires
 from service.transport.http.compat.calls import classify, json_response, shares
 from service.transport.http.compat.declared import CALL_ERRORS, TAG
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form
@@ -53,13 +53,13 @@ _BODY = {
 async def predict_best(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
     """The best class of one image, and the probabilities of the `top_k` best ones.
 
-    The image is the field `image` of a form: a file, or base64.
+    The image is the field `image` of a form: a file, or base64. The best class is named however
+    unsure it is; `/v1/classify` says what is sure enough.
     """
-    model = options.model or runtime_of(request).classifier.resolve(None).name
     answer = await classify(
         request,
         _image,
-        model=model,
+        model=options.model,
         version=options.version,
         top_k=options.top_k,
         timeout=None if options.timeout_ms is None else options.timeout_ms / 1000,
@@ -83,7 +83,7 @@ def add_routes(app: FastAPI) -> None:
         tags=[TAG],
         dependencies=[requires(Scope.CLASSIFY)],
         response_model=BestClasses,
-        responses=problems(*CALL_ERRORS, 406, 422),
+        responses=problems(*CALL_ERRORS, 406, 409, 422),
         openapi_extra=_BODY,
         route_class_override=LeanRoute,
     )

@@ -43,6 +43,7 @@ TYPES: dict[ErrorCode, str] = {
     ErrorCode.MODEL_NOT_FOUND: "ModelNotFoundException",
     ErrorCode.METHOD_NOT_ALLOWED: "MethodNotAllowedException",
     ErrorCode.CONFLICT: "ConflictStatusException",
+    ErrorCode.MODEL_NOT_CHOSEN: "ConflictStatusException",
     ErrorCode.NOT_ACCEPTABLE: "BadRequestException",
     ErrorCode.UPLOAD_TIMEOUT: "RequestTimeoutException",
     ErrorCode.PAYLOAD_TOO_LARGE: "TooLongFrameException",

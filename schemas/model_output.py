@@ -1,0 +1,40 @@
+"""What a model's output tensor means: the part ``output`` of a manifest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+OutputKind = Literal["logits", "probabilities", "sigmoid"]
+DEFAULT_THRESHOLD = 0.5
+
+
+class OutputSpec(BaseModel):
+    """What the output tensor means."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="The graph's output name.")
+    kind: OutputKind = Field(
+        description="logits: a softmax is applied; probabilities: they sum to 1; sigmoid: a "
+        "multi-label model, whose scores are independent, 0..1 each."
+    )
+    rank: int = Field(
+        default=2, ge=2, le=4, description="Number of axes: [N, K] is 2, [N, K, 1, 1] is 4."
+    )
+    label_offset: int = Field(
+        default=0, ge=0, description="Output index of the first label; the ones before are dropped."
+    )
+    thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        default=(),
+        description="Of kind sigmoid: the score from which a label is present; one for all labels, "
+        f"or one a label. {DEFAULT_THRESHOLD} if there is none.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.thresholds and self.kind != "sigmoid":
+            message = "thresholds need kind sigmoid"
+            raise ValueError(message)
+        return self

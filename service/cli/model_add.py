@@ -1,0 +1,170 @@
+"""``potoo models add``: an ONNX file becomes a version of a model, or is tried out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.model_output import OutputKind
+from schemas.models import Colour
+from service.cli.model_import import (
+    DescriptionOption,
+    GoldenOption,
+    LabelsOption,
+    LicenceOption,
+    LikeOption,
+    NameOption,
+    OutputOption,
+    SizeOption,
+    SourceOption,
+    VersionOption,
+    bring_in,
+)
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
+
+if TYPE_CHECKING:
+    from service.modeltools.importing import Wanted
+    from service.settings import Settings
+
+ColourOption = Annotated[
+    Colour | None,
+    typer.Option(
+        help="Order of the colours, instead of the preset's.",
+        case_sensitive=False,
+        show_default=False,
+    ),
+]
+ScaleOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What pixels of 0..255 are multiplied with, as 1/255. With --scale, --mean or --std, "
+        "--like may be left out.",
+        metavar="NUMBER",
+        show_default=False,
+    ),
+]
+MeanOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What is subtracted then: one number, or one a colour in the order of --colour, as "
+        "104,117,123.",
+        metavar="NUMBERS",
+        show_default=False,
+    ),
+]
+StdOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What it is divided by at last, likewise.", metavar="NUMBERS", show_default=False
+    ),
+]
+ResizeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="squash, crop (the centre), or crop:256 (the shorter side is scaled to 256 before).",
+        metavar="HOW",
+        show_default=False,
+    ),
+]
+KindOption = Annotated[
+    OutputKind | None,
+    typer.Option(help="What the output's numbers are.", show_default="found by running it"),
+]
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Of a multi-label model: the score from which a label is present.",
+        show_default="0.5",
+    ),
+]
+
+
+def add(
+    file: Annotated[Path, typer.Argument(help="The ONNX model.", exists=True, dir_okay=False)],
+    name: NameOption,
+    labels: LabelsOption,
+    like: LikeOption = None,
+    colour: ColourOption = None,
+    scale: ScaleOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    resize: ResizeOption = None,
+    version: VersionOption = None,
+    size: SizeOption = None,
+    output: OutputOption = None,
+    kind: KindOption = None,
+    threshold: ThresholdOption = None,
+    description: DescriptionOption = "",
+    licence: LicenceOption = "",
+    source: SourceOption = "",
+    golden: GoldenOption = None,
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="What answers now goes on answering.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Add nothing; show what each preset answers to --try and --golden."
+        ),
+    ] = False,
+    tried: Annotated[
+        list[str] | None,
+        typer.Option("--try", help="A photo for --dry-run. Repeatable.", metavar="PHOTO[=LABEL]"),
+    ] = None,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Add an ONNX file as a version of a model, with a manifest drawn from its graph.
+
+    It is tried before it is published. Whatever had to be assumed is printed: read it.
+    """
+    with plain_errors():
+        from service.modeltools.importing import Wanted
+        from service.modeltools.preparation import Overrides
+
+        if tried and not dry_run:
+            fail("--try goes with --dry-run; with --golden photos are stored and checked")
+        wanted = Wanted(
+            name=name,
+            labels=labels,
+            like=like,
+            pixels=Overrides(colour, scale, mean, std, resize),
+            version=version,
+            size=size,
+            output=output,
+            kind=kind,
+            threshold=threshold,
+            description=description,
+            licence=licence,
+            source=source,
+            golden=tuple(golden or ()),
+            no_promote=no_promote,
+        )
+        settings = settings_with_models(config, models=models)
+        if dry_run:
+            _show(settings, file, wanted, tuple(tried or ()))
+        else:
+            bring_in(settings, file, wanted)
+
+
+def _show(settings: Settings, file: Path, wanted: Wanted, tried: tuple[str, ...]) -> None:
+    from service.modeltools.dry_run import dry_run, table
+
+    made = dry_run(file, wanted, tried, settings.limits.of_images)
+    for sentence in made.unsure:
+        typer.echo(f"note: {sentence}")
+    for line in table(made.trials):
+        typer.echo(line)
+    is_asked = any(trial.is_asked for trial in made.trials)
+    then = "* is what was asked for" if is_asked else "choose a preset with --like"
+    typer.echo(f"nothing was added; {then}")

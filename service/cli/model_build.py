@@ -1,0 +1,41 @@
+"""``potoo models build``: puts a model that comes with Potoo into a repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.cli.model_import import checking
+from service.cli.shared_options import ConfigOption, ModelsOption, plain_errors, tell
+
+
+def build(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Built-in models: imagenet, everyday, imagenet-int8.",
+            metavar="[NAME...]",
+            show_default="imagenet and everyday, if they are not there",
+        ),
+    ] = None,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Put built-in models into a repository; no network is needed.
+
+    'potoo serve' does so at its first start, with the repository in the data folder.
+    """
+    with plain_errors():
+        from service.modeltools.built_in import put, seed
+        from service.settings import load_settings
+
+        settings = load_settings(config, models=models)
+        repository: Path = settings.models
+        with checking(settings) as check:
+            if not names:
+                seed(repository, check, tell)
+            for name in names or ():
+                folder = put(name, repository, check, tell)
+                typer.echo(f"built {folder}")

@@ -1,0 +1,84 @@
+"""``potoo models default``: which model answers calls that name none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli import model_import
+from service.cli.model_list import default_in, repository_of
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
+
+if TYPE_CHECKING:
+    from service.core.repository import Repository
+    from service.settings import Settings
+
+_ANSWERS = "answers calls that name no model"
+
+
+def default(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="The model that is to answer; without it, what answers today is printed.",
+            metavar="[NAME]",
+            show_default=False,
+        ),
+    ] = None,
+    none: Annotated[bool, typer.Option("--none", help="Remove the choice.")] = False,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Choose the model that answers calls which name none, or print it.
+
+    The choice is stored in the repository, for every server that serves it; running ones take it up
+    within seconds. The setting 'default_model' of a server goes before it.
+    """
+    with plain_errors():
+        settings = settings_with_models(config, models=models)
+        repository = repository_of(settings)
+        if name is not None and none:
+            fail("give a NAME or --none, not both")
+        if name is not None:
+            _check(settings, repository, name)
+            repository.choose_model(name)
+        elif none:
+            repository.choose_model(None)
+        typer.echo(_told(settings, repository))
+
+
+def _check(settings: Settings, repository: Repository, name: str) -> None:
+    """Fails unless a version of the model can be served here."""
+    from service.modeltools.answering import answering
+
+    with model_import.checking(settings) as check:
+        if answering(repository, name, check) is not None:
+            return
+        for folder in repository.versions(name).values():
+            check(folder)  # says why it cannot be served
+    fail(f"no version of '{name}' is to be served")
+
+
+def _told(settings: Settings, repository: Repository) -> str:
+    """What answers calls that name no model, and who says so."""
+    setting, chosen = settings.default_model, repository.chosen_model()
+    if setting is not None:
+        stored = f"'{chosen}'" if chosen else "none"
+        return (
+            f"{setting} {_ANSWERS}: the setting default_model says so and goes before the choice "
+            f"that is stored here ({stored})"
+        )
+    answers = default_in(settings, repository)
+    if answers is not None:
+        return f"{answers} {_ANSWERS}: it is {'chosen' if chosen else 'the only one'}"
+    which = f"one of {', '.join(repository.names())}"
+    if chosen is not None:
+        return f"'{chosen}' is chosen, and there is no such model: calls must name {which}"
+    return f"no model {_ANSWERS}: they must name {which}"

@@ -1,0 +1,172 @@
+"""``potoo models pull`` and ``potoo models catalogue``: models that somebody vouches for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from service.cli.model_import import (
+    DescriptionOption,
+    GoldenOption,
+    LicenceOption,
+    LikeOption,
+    OutputOption,
+    SizeOption,
+    VersionOption,
+    bring_in,
+    show_progress,
+)
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    fail,
+    plain_errors,
+    settings_with_models,
+)
+
+if TYPE_CHECKING:
+    from service.modeltools.catalogue import CatalogueEntry
+    from service.settings import Settings
+
+DOWNLOADS = ".downloads"
+MAX_LABEL_BYTES = 2**20
+CatalogueOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalogue",
+        help="JSON file of models of your own; they go before those that Potoo knows.",
+        show_default="catalogue.json of --models",
+    ),
+]
+
+
+def pull(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A name of 'potoo models catalogue', https://..., or "
+            "hf://ORG/REPOSITORY/PATH[@REVISION].",
+            metavar="SOURCE",
+        ),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model.", show_default="the catalogue's")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A label a line.", show_default="those of the catalogue"),
+    ] = None,
+    sha256: Annotated[
+        str | None, typer.Option(help="The digest that the file must have.", show_default=False)
+    ] = None,
+    unpinned: Annotated[
+        bool, typer.Option("--unpinned", help="Take what comes, and print its digest.")
+    ] = False,
+    max_bytes: Annotated[
+        int | None, typer.Option(min=1, help="Larger files are refused.", show_default="2 GiB")
+    ] = None,
+    own: CatalogueOption = None,
+    like: LikeOption = None,
+    version: VersionOption = None,
+    size: SizeOption = None,
+    output: OutputOption = None,
+    description: DescriptionOption = "",
+    licence: LicenceOption = "",
+    golden: GoldenOption = None,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Download an ONNX file, check its digest, and add it.
+
+    A name of the catalogue is enough. A download that was interrupted goes on where it stopped.
+    """
+    with plain_errors():
+        from service.modeltools.catalogue import CatalogueEntry, find_entry
+        from service.modeltools.download import MAX_BYTES, discard, download
+        from service.modeltools.imagenet.names import class_names
+        from service.modeltools.importing import Wanted
+        from service.modeltools.model_sources import url_of
+
+        settings = settings_with_models(config, models=models)
+        if "://" in source:
+            url, digest = url_of(source), (sha256 or "").lower()
+            entry = CatalogueEntry.model_construct(url=url, sha256=digest)
+            if name is None:
+                fail("say with --name what the model shall be called")
+        else:
+            entry, url = find_entry(source, _own(settings, own), settings.models_mirror)
+            if sha256 is not None and sha256.lower() != entry.sha256:
+                fail(f"the catalogue says that '{source}' has the digest {entry.sha256}")
+        if not entry.sha256 and not unpinned:
+            fail("say which file it must be with --sha256, or take what comes with --unpinned")
+        folder, label_part = settings.models / DOWNLOADS, None
+        if labels is None and entry.labels_url is not None:
+            address = url_of(entry.labels_url)
+            label_part, _ = download(
+                address, folder, entry.labels_sha256, max_bytes=MAX_LABEL_BYTES
+            )
+        names = class_names() if labels is None and entry.labels == "imagenet" else None
+        if labels is None and label_part is None and names is None:
+            fail("give --labels: nobody else says what the model's outputs mean")
+        file, digest = download(
+            url,
+            folder,
+            entry.sha256 or None,
+            max_bytes=max_bytes or MAX_BYTES,
+            exact_bytes=entry.bytes,
+            progress=show_progress,
+        )
+        if not entry.sha256:
+            typer.echo(f"sha256 {digest}")
+        wanted = Wanted(
+            name=name or source,
+            labels=labels or label_part or Path(entry.labels or ""),
+            like=like or entry.like,
+            version=version,
+            size=size,
+            output=output,
+            description=description or entry.description,
+            licence=licence or entry.licence,
+            source=source if "://" in source else entry.url,
+            golden=tuple(golden or ()),
+            names=names,
+        )
+        bring_in(settings, file, wanted)
+        for part in filter(None, (file, label_part)):
+            discard(part)
+
+
+def catalogue(
+    own: CatalogueOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="All that is known, as JSON.")] = False,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """List the models that 'pull' knows by name: name, size, licence, input, description."""
+    with plain_errors():
+        from service.modeltools.catalogue import shipped
+
+        known = shipped() | _own(settings_with_models(config, models=models), own)
+        if as_json:
+            listed = [
+                {"name": name, **entry.model_dump(exclude_none=True)}
+                for name, entry in known.items()
+            ]
+            typer.echo(json.dumps(listed, indent=2))
+            return
+        for name, entry in known.items():
+            size = f"{entry.bytes / 1e6:.1f} MB" if entry.bytes else "-"
+            facts = (name, size, entry.licence or "-", entry.input or "-", entry.description)
+            typer.echo("\t".join(facts).rstrip())
+
+
+def _own(settings: Settings, file: Path | None) -> dict[str, CatalogueEntry]:
+    """The operator's catalogue; that of the repository need not be there."""
+    from service.modeltools.catalogue import CATALOGUE_FILE, read_catalogue
+
+    if file is not None:
+        return read_catalogue(file)
+    return read_catalogue(settings.models / CATALOGUE_FILE, may_be_missing=True)

@@ -1,0 +1,120 @@
+"""Which model answers calls that name none: the setting, else the stored choice, else the only one.
+
+Where none of them says it, no model answers: callers are told to name one. So a model that comes
+into a repository never takes the place of another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from observability.logging import get_logger
+from service.core.loader import Loader
+from service.core.registry import Registry
+from service.core.repository import ModelRefused, Repository
+
+
+def default_model(setting: str | None, chosen: str | None, names: Collection[str]) -> str | None:
+    """The model that answers when none is named; None if none does.
+
+    Args:
+        setting: ``default_model`` of the configuration, which goes first.
+        chosen: the stored choice; one that is not there leaves nobody to answer.
+        names: the models of the repository.
+    """
+    if setting is not None:
+        return setting
+    if chosen is not None:
+        return chosen if chosen in names else None
+    return next(iter(names)) if len(names) == 1 else None
+
+
+class DefaultModel:
+    """Keeps ``Registry.default`` in step with the repository. Belongs to the event loop."""
+
+    def __init__(self, repository: Repository, registry: Registry) -> None:
+        self._repository, self._registry = repository, registry
+        self._setting: str | None = None
+        self._chosen: str | None = None
+        self._wanted: str | None = None
+        self._names: Collection[str] = ()
+        self._fault = ""
+        self._log = get_logger("models")
+
+    def begin(self, setting: str | None, names: Collection[str]) -> None:
+        """Settles it for a start, before anything is loaded.
+
+        Raises:
+            ModelRefused: the setting names a model that is not there, or the repository's policy
+                cannot be read.
+        """
+        if setting is not None and setting not in names:
+            root = self._repository.root
+            raise ModelRefused(f"default_model: there is no model '{setting}' in {root}")
+        self._setting = setting
+        self._chosen = None if setting is not None else self._repository.chosen_model()
+        self._wanted = default_model(setting, self._chosen, names)
+        self._registry.default = self._wanted
+
+    def needs(self, name: str) -> bool:
+        """Whether a model is loaded whatever its own policy says."""
+        return name in {self._chosen, self._wanted, self._registry.default}
+
+    async def read(self, names: Collection[str], loader: Loader) -> None:
+        """Takes the stored choice up, for ``follow`` to act on once the models are loaded.
+
+        Args:
+            names: the models of the repository, listed before: a choice that is stored before
+                another model comes is not overlooked then.
+        """
+        self._names = names
+        if self._setting is not None:
+            return
+        try:
+            chosen = await loader.run(self._repository.chosen_model)
+            if chosen is not None and chosen not in names:  # it may have come since
+                self._names = await loader.run(self._repository.names)
+        except ModelRefused as error:
+            if str(error) != self._fault:
+                self._fault = str(error)
+                self._log.error("choice of the default model cannot be read", reason=self._fault)
+            return
+        self._fault, self._chosen = "", chosen
+
+    def follow(self) -> None:
+        """Has the model that is wanted answer from now on, if a version of it is loaded.
+
+        Else the one before goes on.
+        """
+        before = self._registry.default
+        self._wanted = wanted = self._meant()
+        if wanted == before:
+            return
+        if wanted is not None and self._registry.default_version(wanted) is None:
+            return
+        self._registry.default = wanted
+        if wanted is None:
+            self.tell()
+        else:
+            self._log.info("default model changed", model=wanted, before=before)
+
+    def _meant(self) -> str | None:
+        chosen, known = self._chosen, set(self._registry.names())
+        if self._setting is not None:
+            return self._setting
+        if chosen is not None and self._registry.default_version(chosen) is not None:
+            return chosen  # also if its folder was taken away: from memory, until the next start
+        # A folder that may be growing still is not known yet, and is nobody's rival.
+        names = [name for name in self._names if name in known or name == chosen]
+        return default_model(None, chosen, names) if names else self._wanted
+
+    def tell(self) -> None:
+        """Says in the log that no model answers calls that name none, if it is so, and why."""
+        if self._registry.default is not None:
+            return
+        if self._chosen is not None:
+            self._log.error("the chosen default model is not there", model=self._chosen)
+        self._log.warning(
+            "calls that name no model are refused: choose one with 'potoo models default NAME'",
+            models=self._registry.names(),
+        )

@@ -1,0 +1,61 @@
+"""How one version of a model is loaded: read, checked against its graph, and warmed up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from observability.metrics import Metrics
+from schemas.errors import ServiceError
+from schemas.models import MODEL_FILE
+from service.core.image_limits import ImageLimits
+from service.core.model import Model
+from service.core.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.pool import WorkerPool
+from service.core.preprocessing import Preprocessor
+from service.core.providers import ProviderMissing
+from service.core.repository import ModelRefused, read_labels, read_manifest
+from service.core.settings import RunSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How a model is run, and what images it takes."""
+
+    limits: ImageLimits
+    run: RunSettings
+
+
+def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: Metrics) -> Model:
+    """Loads and warms up one version. Blocks; on any thread.
+
+    Raises:
+        ModelRefused: if the manifest does not fit the graph; the message names the field.
+    """
+    manifest = read_manifest(folder)
+    try:
+        labels = read_labels(folder, manifest)
+        model = Model(
+            folder,
+            manifest,
+            labels,
+            Preprocessor(manifest.input, options.limits),
+            OnnxEngine(
+                folder / MODEL_FILE,
+                manifest,
+                threads=options.run.threads_per_run,
+                lone_threads=options.run.threads_alone or pool.size,
+                provider=options.run.provider,
+                provider_options=options.run.provider_options,
+            ),
+            pool,
+            options.run.batch_policy,
+            metrics.models.version(manifest.name, manifest.version, manifest.sha256),
+        )
+        model.warm_up()
+    except (ManifestMismatch, ProviderMissing) as error:
+        raise ModelRefused(f"{folder}: {error}") from error
+    except ServiceError as error:
+        reason = error.__cause__ or "its answer is not finite"
+        raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
+    return model

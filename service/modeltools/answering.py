@@ -1,0 +1,27 @@
+"""Which version of a model answers today."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from service.core.repository import ModelRefused, Repository
+from service.core.serving_policy import candidates
+
+
+def answering(repository: Repository, name: str, check: Callable[[Path], object]) -> int | None:
+    """The version that a server would answer with: the first one that passes its checks.
+
+    Args:
+        check: raises ``ModelRefused`` unless the version in a folder can be served.
+
+    Raises:
+        ModelRefused: there is no such model.
+    """
+    there = repository.versions(name)
+    for number in candidates(repository.policy(name), there):
+        with suppress(ModelRefused):
+            check(there[number])
+            return number
+    return None

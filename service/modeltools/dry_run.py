@@ -1,0 +1,148 @@
+"""What a model answers to some photos under each preset, before anything of it is live.
+
+A forgotten /255, or BGR taken for RGB, gives confident nonsense; side by side it shows.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from schemas.models import MODEL_FILE, Dtype, ModelManifest
+from schemas.operator_error import first_fault
+from service.core.image_limits import ImageLimits
+from service.core.postprocessing import top_k
+from service.modeltools.golden_photos import is_right, read_photos
+from service.modeltools.graph_facts import CannotImport
+from service.modeltools.importing import Subject, Wanted, draw_manifest, look_into
+from service.modeltools.photo_answers import Answerer, Photo, answerer
+from service.modeltools.preparation import (
+    NOTHING_SAID,
+    Preparation,
+    fitting_presets,
+    preparation,
+)
+
+SHOWN = 3
+AS_ASKED = "as asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One photo under one preparation.
+
+    ``is_asked``: the preparation is the one that was asked for; ``best``: labels and scores;
+    ``is_right``: whether it is answered with its label, None if it has none.
+    """
+
+    photo: Photo
+    preparation: str
+    is_asked: bool
+    best: tuple[tuple[str, float], ...]
+    is_right: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """``trials``: photo by photo; ``unsure``: what was assumed, a sentence each."""
+
+    trials: list[Trial]
+    unsure: list[str]
+
+
+def dry_run(model: Path, wanted: Wanted, tried: tuple[str, ...], limits: ImageLimits) -> DryRun:
+    """Tries every preset that fits on every photo. Blocks; leaves nothing behind.
+
+    Args:
+        wanted: ``like`` may be left open.
+        tried: photos beside the golden ones, each perhaps with ``=label``.
+
+    Raises:
+        CannotImport: the file or what is said about it does not do, or there are no photos.
+    """
+    if not wanted.golden and not tried:
+        message = "a dry run shows what the model answers to photos: give some with --try PHOTO"
+        raise CannotImport(message)
+    unsure: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="potoo-") as folder:
+        subject = look_into(model, Path(folder) / MODEL_FILE, wanted, unsure)
+        prepared = _preparations(wanted, subject)
+        asked = [how for _, how, is_asked in prepared if is_asked]
+        how = asked[0] if asked else prepared[0][1]
+        manifest = draw_manifest(subject, wanted, how, wanted.version or 1, unsure)
+        photos = read_photos((*wanted.golden, *tried), subject.labels, manifest.output.kind)
+        answers = answerer(Path(folder), manifest, limits)
+        trials = [
+            _trial(photo, name, is_asked, _prepared_as(answers, how, subject))
+            for photo in photos
+            for name, how, is_asked in prepared
+        ]
+    return DryRun(trials, unsure)
+
+
+def _preparations(wanted: Wanted, subject: Subject) -> list[tuple[str, Preparation, bool]]:
+    """Names, preparations, and whether that is the one that was asked for."""
+    facts, size = subject.facts, subject.size
+    said, like = wanted.pixels, wanted.like
+    is_asked = like is not None or said.has_numbers or facts.dtype is Dtype.UINT8
+    # What is said of colours and sizes alone holds whichever preset it will be.
+    beside = NOTHING_SAID if is_asked else said
+    asked = preparation(like, said, facts, size) if is_asked else None
+    rows = [(name, how, how == asked) for name, how in fitting_presets(beside, facts, size).items()]
+    if asked is not None:
+        name = asked.name or AS_ASKED
+        if asked.name is None:
+            rows.append((name, asked, True))
+        if asked.colour.channels == 3:
+            rows.append((f"{name}, {asked.turned.colour}", asked.turned, False))
+    return rows
+
+
+def _prepared_as(answers: Answerer, how: Preparation, subject: Subject) -> Answerer:
+    try:
+        spec = how.input_spec(subject.facts, subject.size)
+    except ValidationError as error:
+        message = f"a manifest cannot say this: {first_fault(error, 'it')}"
+        raise CannotImport(message) from error
+    manifest: ModelManifest = answers.manifest.model_copy(update={"input": spec})
+    return replace(answers, manifest=manifest)
+
+
+def _trial(photo: Photo, name: str, is_asked: bool, answers: Answerer) -> Trial:
+    scores_K = answers.scores(photo)
+    best = tuple(
+        (answers.labels[index], float(scores_K[index])) for index in top_k(scores_K, SHOWN)
+    )
+    right = None if photo.label is None else is_right(photo, answers, scores_K)
+    return Trial(photo, name, is_asked, best, right)
+
+
+def table(trials: list[Trial]) -> Iterator[str]:
+    """The trials as lines of text, photo by photo."""
+    has_labels = any(trial.is_right is not None for trial in trials)
+    verdicts = {True: "right", False: "wrong", None: ""}
+    rows = [("", "photo", "preset", "", "best answers")]
+    rows += [
+        (
+            "*" if trial.is_asked else "",
+            _cut(trial.photo.file.name, 28),
+            trial.preparation,
+            verdicts[trial.is_right],
+            ", ".join(f"{_cut(label, 24)} {score:.1%}" for label, score in trial.best),
+        )
+        for trial in trials
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        if not has_labels:
+            del cells[3]
+        yield "  ".join([*cells, row[4]]).rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -1,0 +1,76 @@
+"""What a model answers to a photo, outside of any server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import ServiceError
+from schemas.models import MODEL_FILE, ModelManifest
+from service.core.image_limits import ImageLimits
+from service.core.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.postprocessing import probabilities
+from service.core.preprocessing import Preprocessor
+from service.core.repository import read_labels, read_manifest
+from service.modeltools.graph_facts import CannotImport
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo that a user gives; ``label``: what it must be answered with, if they say so."""
+
+    file: Path
+    data: bytes
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """A model, loaded to be tried on photos."""
+
+    engine: OnnxEngine
+    manifest: ModelManifest
+    labels: tuple[str, ...]
+    limits: ImageLimits
+
+    def scores(self, photo: Photo) -> NDArray[np.float32]:
+        """One score a label [K].
+
+        Raises:
+            CannotImport: the photo cannot be read, or the model fails on it.
+        """
+        prepare = Preprocessor(self.manifest.input, self.limits)
+        try:
+            output_NK = self.engine.run(prepare(photo.data).tensor[np.newaxis])
+            shares_NK = probabilities(output_NK, self.manifest.output, self.manifest.temperature)
+        except ServiceError as error:
+            raise CannotImport(f"{photo.file}: {error.detail}") from error
+        shares_K: NDArray[np.float32] = shares_NK[0]
+        return shares_K
+
+    def best(self, photo: Photo) -> str:
+        """The best label and its score, as ``'cat' 81.2%``."""
+        scores_K = self.scores(photo)
+        index = int(scores_K.argmax())
+        return f"'{self.labels[index]}' {scores_K[index]:.1%}"
+
+
+def answerer(folder: Path, manifest: ModelManifest | None, limits: ImageLimits) -> Answerer:
+    """The version in a folder.
+
+    Args:
+        manifest: None for the one in the folder.
+
+    Raises:
+        CannotImport: the manifest does not fit the graph.
+        ModelRefused: there is none in the folder that can be read.
+    """
+    manifest = manifest or read_manifest(folder)
+    try:
+        labels = read_labels(folder, manifest)
+        return Answerer(OnnxEngine(folder / MODEL_FILE, manifest), manifest, labels, limits)
+    except ManifestMismatch as error:
+        raise CannotImport(str(error)) from error

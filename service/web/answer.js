@@ -1,0 +1,16 @@
+// What an answer of the API comes to, in a word; for the cards, the count and the files alike.
+
+/** "answered", "not sure", or of a multi-label model "none of its labels". */
+export function outcome({ abstained, labels_present: present }) {
+  if (!abstained) return "answered";
+  return present ? "none of its labels" : "not sure";
+}
+
+/**
+ * The summary as one text, and its score. Several labels of a multi-label model stand in one text,
+ * and have no score together. Both are null where nothing is sure enough.
+ */
+export function summaryOf({ summary, labels_present: present }) {
+  if (summary) return { summary: summary.label, summary_score: summary.score };
+  return { summary: present?.length ? present.join("; ") : null, summary_score: null };
+}

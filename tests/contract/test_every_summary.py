@@ -1,0 +1,134 @@
+"""One photo through every door that sums its answer up: the same summary, in each one's words."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from schemas.pb import potoo_pb2
+from tests.integration.rpc import Client, connected
+from tests.pictures import RED, plain
+from tests.server import serve
+from tests.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
+
+SCOPES = "classify"
+MEMBERS = ("summary", "labels_present", "abstained", "calibrated")
+PNG = {"content-type": "image/png"}
+Summed = dict[str, Any]
+"""The members of an answer that sum it up, as ``/v1/classify`` has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One photo, and what is needed to bring it through a door."""
+
+    client: httpx.Client
+    rpc: Client
+    model: str
+    photo: bytes
+
+    def post(self, path: str = "/v1/classify", **options: Any) -> Any:
+        answer = self.client.post(path, params={"model": self.model}, **options)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+def raw_body(visit: Visit) -> Summed:
+    return summed(visit.post(content=visit.photo, headers=PNG))
+
+
+def multipart(visit: Visit) -> Summed:
+    return summed(visit.post(files={"file": visit.photo}))
+
+
+def base64_json(visit: Visit) -> Summed:
+    return summed(visit.post(json={"image": base64.b64encode(visit.photo).decode()}))
+
+
+def batch(visit: Visit) -> Summed:
+    answer = visit.post("/v1/classify/batch", files=[("files", visit.photo)])
+    return summed(answer["results"][0]["result"])
+
+
+def grpc_predict(visit: Visit) -> Summed:
+    """What gRPC leaves out is null in JSON; a list cannot be left out, so it is empty there."""
+    request = potoo_pb2.PredictRequest(image_data=visit.photo, model=visit.model)
+    answer = visit.rpc.ask("Predict", request)
+    words = MessageToDict(answer.summary, always_print_fields_with_no_presence=True)
+    return {
+        "summary": {"perhaps": None} | words if answer.HasField("summary") else None,
+        "labels_present": list(answer.labels_present),
+        "abstained": answer.abstained,
+        "calibrated": answer.calibrated,
+    }
+
+
+# A new way in that says what is sure enough belongs here.
+DOORS: tuple[Callable[[Visit], Summed], ...] = (
+    *(raw_body, multipart, base64_json, batch),
+    grpc_predict,
+)
+CASES: dict[str, tuple[str, tuple[int, int, int], Summed]] = {
+    "a label": ("colours", RED, {"label": "red", "level": 0, "labels_present": []}),
+    "a group": ("colours", (0, 255, 230), {"label": "cool colour", "level": 1, "perhaps": "green"}),
+    "not sure": ("colours", (90, 90, 90), {"abstained": True, "labels_present": []}),
+    "two labels": ("many", (255, 255, 0), {"labels_present": ["red", "green"]}),
+    "no label": ("many", (0, 0, 0), {"labels_present": [], "abstained": True}),
+}
+"""Model, colour of the photo, and what the answer must say at least."""
+
+
+def summed(answer: dict[str, Any]) -> Summed:
+    """The members that sum an answer up; the list as gRPC can say it."""
+    found = {name: answer[name] for name in MEMBERS}
+    return found | {"labels_present": found["labels_present"] or []}
+
+
+def flat(found: Summed) -> Summed:
+    """With the summary's members beside the others, for a look at some of them."""
+    summary = found["summary"] or {}
+    perhaps = summary.get("perhaps")
+    return found | summary | ({"perhaps": perhaps["label"]} if perhaps else {})
+
+
+def about(scored: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A summary whose scores may be off by what a float of 32 bits is."""
+    if scored is None:
+        return None
+    near = scored | {"score": pytest.approx(scored["score"], abs=1e-5)}
+    return near | ({"perhaps": about(scored["perhaps"])} if "perhaps" in scored else {})
+
+
+@pytest.fixture(scope="module")
+def callers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Client, Client]]:
+    """Over HTTP and over gRPC, at a model with groups and a multi-label one."""
+    models = tmp_path_factory.mktemp("models")
+    write_model(models, None, **GROUPED, **MEASURED)
+    write_multi_label(models, {"thresholds": [0.5, 0.5, 0.9]}, name="many")
+    folder = tmp_path_factory.mktemp("doors")
+    environment = {"POTOO_GRPC_PORT": "0", "POTOO_DEFAULT_MODEL": "colours"}
+    with (
+        serve(folder, models=models, **environment) as live,
+        live.client(SCOPES) as client,
+        connected(live, SCOPES) as rpc,
+    ):
+        yield client, rpc
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_door_gives_the_same_summary(callers: tuple[httpx.Client, Client], case: str) -> None:
+    model, colour, wanted = CASES[case]
+    visit = Visit(*callers, model, plain(colour))
+    expected = raw_body(visit)
+    seen = flat(expected)
+    assert {name: seen[name] for name in wanted} == wanted
+    assert expected["calibrated"] is (model == "colours")
+    expected["summary"] = about(expected["summary"])
+    for door in DOORS:
+        assert door(visit) == expected, door.__name__

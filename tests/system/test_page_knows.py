@@ -1,0 +1,168 @@
+"""What a model knows, on the web page: its classes by group, the search in them, how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, expect
+
+from tests.browser import Visit, visit
+from tests.server import LiveServer, serve
+from tests.tiny_model import GROUPED, MEASURED, write_model
+
+MARKUP = "<img src=x onerror=document.title='owned'>"
+TREE = {
+    "groups": {"green": "cool", "blue": "cool", "red": "warm", "cool": "colour", "warm": "colour"},
+    "synonyms": {"blue": ["azure", "ciel bleu foncé"]},
+}
+ACCURACY = {"dataset": "drawn colours", "split": "test", "photos": 1200, "top1": 0.9631}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
+    """A measured model with two levels of groups, one that nobody measured, a hostile one."""
+    repository = tmp_path_factory.mktemp("models")
+    write_model(repository, None, **{**GROUPED, **MEASURED, **TREE, "accuracy": [ACCURACY]})
+    write_model(repository, name="plain", unnamed=["green"])
+    hostile = ["red", "green", "constructor"]
+    groups = {"red": MARKUP, "constructor": "__proto__"}
+    write_model(repository, name="hostile", labels=hostile, groups=groups, description=MARKUP)
+    folder = tmp_path_factory.mktemp("server")
+    with serve(folder, models=repository, POTOO_DEFAULT_MODEL="colours") as live:
+        yield live
+
+
+@pytest.fixture
+def page(browser: Browser, server: LiveServer) -> Iterator[Visit]:
+    """Signed in."""
+    with visit(browser, server.url) as visited:
+        visited.sign_in()
+        expect(visited.page.locator("#workspace")).to_be_visible()
+        yield visited
+
+
+def opened(page: Visit, model: str = "colours") -> Locator:
+    """The dialogue of a model, once its classes are there."""
+    page.page.get_by_label("Model").select_option(model)
+    page.page.get_by_role("button", name="What it knows").click()
+    dialogue = page.page.get_by_role("dialog")
+    expect(dialogue.get_by_role("heading", name=f"What {model} knows")).to_be_visible()
+    return dialogue
+
+
+def labels(dialogue: Locator) -> Locator:
+    """The labels that can be seen."""
+    return dialogue.locator(".labels li:visible")
+
+
+def test_classes_unfold_by_wide_group_and_group(page: Visit) -> None:
+    dialogue = opened(page)
+    expect(dialogue.get_by_role("status")).to_have_text("3 classes in 3 groups")
+    expect(dialogue.locator("summary:visible")).to_have_text(["colour 3"])
+    expect(labels(dialogue)).to_have_count(0)
+    dialogue.get_by_text("colour", exact=True).click()
+    expect(dialogue.locator("summary:visible")).to_have_text(["colour 3", "cool 2", "warm 1"])
+    dialogue.get_by_text("cool", exact=True).click()
+    expect(labels(dialogue)).to_have_text(["blue", "green"])
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("gre", ["green"]),
+        ("AZURE", ["blue or azure"]),
+        ("fonce ciel", ["blue or ciel bleu foncé"]),
+        ("cool", ["blue", "green"]),
+    ],
+    ids=["a label", "a synonym", "without accents, in any order", "a group"],
+)
+def test_the_search_finds(page: Visit, query: str, found: list[str]) -> None:
+    dialogue = opened(page)
+    dialogue.get_by_role("searchbox").fill(query)
+    expect(labels(dialogue)).to_have_text(found)
+    expect(dialogue.get_by_role("status")).to_have_text(f"{len(found)} of 3")
+
+
+def test_a_wide_group_that_is_found_shows_its_groups(page: Visit) -> None:
+    dialogue = opened(page)
+    dialogue.get_by_role("searchbox").fill("colour")
+    expect(dialogue.locator("summary:visible")).to_have_text(["colour 3"])
+    expect(dialogue.get_by_role("status")).to_have_text("3 of 3")
+
+
+def test_a_search_without_success_says_so(page: Visit) -> None:
+    dialogue = opened(page)
+    dialogue.get_by_role("searchbox").fill("cat")
+    expect(dialogue.get_by_role("status")).to_have_text("It knows nothing by that name.")
+    dialogue.get_by_role("searchbox").fill("")
+    expect(dialogue.locator("summary:visible")).to_have_text(["colour 3"])
+
+
+def test_how_sure_it_is_is_told(page: Visit) -> None:
+    about = opened(page).locator("#knows-about")
+    expect(about).to_contain_text(
+        "Of what it names, 96% was right on 645 test photos (drawn colours); it named 87%."
+    )
+    expect(about).to_contain_text(
+        "96.3% right at the first guess: 1,200 photos, drawn colours, test"
+    )
+
+
+def test_a_model_that_nobody_measured_says_so(page: Visit) -> None:
+    dialogue = opened(page, "plain")
+    expect(dialogue.locator("#knows-about")).to_contain_text("Not calibrated")
+
+
+def test_labels_that_are_never_named_are_left_out(page: Visit) -> None:
+    dialogue = opened(page, "plain")
+    expect(labels(dialogue)).to_have_text(["blue", "red"])
+    expect(dialogue.get_by_role("status")).to_have_text("2 classes")
+
+
+def test_hostile_labels_and_groups_stay_text(page: Visit) -> None:
+    dialogue = opened(page, "hostile")
+    expect(dialogue.locator("#knows-about")).to_contain_text(MARKUP)
+    expect(dialogue.locator(".group-name")).to_have_text(["__proto__", MARKUP])
+    dialogue.get_by_role("searchbox").fill("constructor")
+    expect(labels(dialogue)).to_have_text(["constructor"])
+    assert dialogue.locator("img, script").count() == 0
+    expect(page.page).to_have_title("Potoo")
+
+
+def test_the_dialogue_works_from_the_keyboard(page: Visit) -> None:
+    keyboard = page.page.keyboard
+    page.page.get_by_role("button", name="What it knows").focus()
+    keyboard.press("Enter")
+    dialogue = page.page.get_by_role("dialog")
+    expect(dialogue.get_by_role("searchbox")).to_be_focused()
+    keyboard.type("azure")
+    expect(labels(dialogue)).to_have_text(["blue or azure"])
+    keyboard.press("Tab")
+    keyboard.press("Enter")  # folds the wide group again
+    expect(labels(dialogue)).to_have_count(0)
+    dialogue.get_by_role("button", name="Close").focus()
+    keyboard.press("Enter")
+    expect(page.page.get_by_role("dialog")).to_be_hidden()
+    expect(page.page.get_by_role("button", name="What it knows")).to_be_focused()
+
+
+def test_a_server_that_cannot_be_reached_is_said(page: Visit) -> None:
+    page.page.context.set_offline(True)
+    page.page.get_by_role("button", name="What it knows").click()
+    alert = page.page.get_by_role("dialog").get_by_role("alert")
+    expect(alert).to_have_text("The server cannot be reached.")
+
+
+def test_a_phone_shows_it_without_sideways_scrolling(browser: Browser, server: LiveServer) -> None:
+    phone = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
+    with visit(browser, server.url, **phone) as visited:
+        visited.sign_in()
+        dialogue = opened(visited, "hostile")
+        dialogue.locator("summary").first.tap()
+        inside, screen = dialogue.evaluate("(found) => [found.scrollWidth, found.clientWidth]")
+        assert inside <= screen <= 320
+        for control in dialogue.locator(":is(button, input, summary):visible").all():
+            box = control.bounding_box()
+            assert box is not None
+            assert box["height"] >= 44

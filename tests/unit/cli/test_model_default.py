@@ -1,0 +1,115 @@
+"""``potoo models default``, and commands that need to know which model answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from schemas.serving import REPOSITORY_FILE
+from service.core.repository import Repository
+from tests.pictures import RED, plain
+from tests.tiny_model import write_model
+from tests.unit.cli.conftest import Potoo, failed
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """Two models that can be served, and one that cannot."""
+    for name in ("colours", "aaa"):
+        write_model(tmp_path / "models", None, name=name)
+    write_model(tmp_path / "models", None, name="broken", sha256="0" * 64)
+    return tmp_path / "models"
+
+
+def test_the_default_model_is_chosen_shown_and_dropped(potoo: Potoo, models: Path) -> None:
+    def told(*arguments: str) -> str:
+        result = potoo("models", "default", *arguments, "--models", models)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    none = "no model answers calls that name no model: they must name one of aaa, broken, colours\n"
+    chosen = "colours answers calls that name no model: it is chosen\n"
+    assert told() == none
+    assert told("colours") == told() == chosen
+    assert Repository(models).chosen_model() == "colours"
+    assert told("--none") == told() == none
+
+
+def test_the_only_model_is_told_as_such(potoo: Potoo, tmp_path: Path) -> None:
+    write_model(tmp_path)
+    told = potoo("models", "default", "--models", tmp_path).stdout
+    assert told == "colours answers calls that name no model: it is the only one\n"
+
+
+def test_the_setting_is_told_to_go_before_the_choice(
+    potoo: Potoo, models: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "potoo.toml"
+    config.write_text('default_model = "aaa"')
+    told = potoo("models", "default", "colours", "--models", models, "--config", config).stdout
+    assert told.startswith("aaa answers calls that name no model: the setting default_model")
+    assert "('colours')" in told
+    assert Repository(models).chosen_model() == "colours"
+
+
+def test_a_choice_that_is_gone_is_told(potoo: Potoo, models: Path) -> None:
+    (models / REPOSITORY_FILE).write_text('{"default_model": "gone"}')
+    told = potoo("models", "default", "--models", models).stdout
+    assert told.startswith("'gone' is chosen, and there is no such model: calls must name one of ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("gone",), "there is no model 'gone'"),
+        (("../colours",), "there is no model"),
+        (("broken",), "manifest field sha256"),
+        (("colours", "--none"), "not both"),
+    ],
+)
+def test_what_cannot_answer_is_not_chosen(
+    potoo: Potoo, models: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    failed(potoo("models", "default", *arguments, "--models", models), says)
+    assert not (models / REPOSITORY_FILE).exists()
+
+
+def test_the_default_model_is_marked_in_the_list(potoo: Potoo, models: Path) -> None:
+    Repository(models).choose_model("colours")
+    result = potoo("models", "list", "--models", models)
+    marks = {line.split("\t")[0]: line.split("\t")[3] for line in result.stdout.splitlines()}
+    assert marks == {
+        "aaa": "default,uncalibrated",
+        "broken": "default",
+        "colours": "default-model,default,uncalibrated",
+    }
+    assert result.stderr == ""
+
+
+def test_classifying_by_no_name_lists_the_models(potoo: Potoo, tmp_path: Path) -> None:
+    for name in ("colours", "aaa"):
+        write_model(tmp_path / "models", None, name=name)
+    (tmp_path / "red.png").write_bytes(plain(RED))
+    arguments = ("classify", tmp_path / "red.png", "--models", tmp_path / "models")
+    failed(potoo(*arguments), "Name one of these models: aaa, colours; or choose a default with")
+    assert potoo(*arguments, "--model", "aaa").exit_code == 0
+    Repository(tmp_path / "models").choose_model("aaa")
+    assert '"name": "aaa"' in potoo(*arguments, "--json").stdout
+
+
+def test_calibrating_by_no_name_lists_the_models(potoo: Potoo, models: Path) -> None:
+    failed(potoo("calibrate", "--models", models), "Name one of these models: aaa, broken, colours")
+
+
+def test_adding_a_model_leaves_the_one_that_answers(potoo: Potoo, tmp_path: Path) -> None:
+    source = write_model(tmp_path / "models")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("red\ngreen\nblue\n")
+    result = potoo(
+        *("models", "add", source / "model.onnx", "--name", "aaa", "--labels", labels),
+        *("--like", "0-1", "--models", tmp_path / "models"),
+    )
+    assert result.exit_code == 0, result.output
+    assert Repository(tmp_path / "models").names() == ["aaa", "colours"]
+    assert Repository(tmp_path / "models").chosen_model() == "colours"

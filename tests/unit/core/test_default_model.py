@@ -1,0 +1,274 @@
+"""Which model answers calls that name none: the setting, the stored choice, or the only one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from schemas.errors import Conflict, ModelNotChosen, ModelNotFound
+from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
+from service.core.default_model import default_model
+from service.core.repository import ModelRefused, Repository
+from tests.tiny_model import write_model
+from tests.unit.core.house import House, opened, until
+
+pytestmark = pytest.mark.anyio
+CHOSEN = '{"default_model": "colours"}'
+OTHER_CHOSEN = '{"default_model": "other"}'
+
+
+def add_other(house: House, **changes: object) -> None:
+    write_model(house.root, None, **{"name": "other", "labels": ["red 1", "b", "c"], **changes})
+
+
+def fill(house: House) -> None:
+    """Two models, and nothing chosen."""
+    house.add(1)
+    add_other(house)
+
+
+@pytest.fixture
+async def two(tmp_path: Path) -> AsyncIterator[House]:
+    """Two models of which one is chosen, served."""
+
+    def choose(house: House) -> None:
+        fill(house)
+        house.choose(CHOSEN)
+
+    async with opened(tmp_path / "models", choose) as started:
+        yield started
+
+
+def answers(house: House) -> str:
+    """The model that answers when none is named; or what callers are told."""
+    try:
+        return house.classifier.resolve(None).name
+    except ModelNotChosen as error:
+        return error.detail
+
+
+NAME_ONE = (
+    "Name one of these models: colours, other; or choose a default with "
+    "'potoo models default NAME'."
+)
+
+
+@pytest.mark.parametrize(
+    ("setting", "chosen", "names", "answers"),
+    [
+        ("a", "b", ["a", "b"], "a"),
+        ("a", None, ["a", "b"], "a"),
+        (None, "b", ["a", "b"], "b"),
+        (None, "b", ["a"], None),
+        (None, None, ["a"], "a"),
+        (None, None, ["a", "b"], None),
+        (None, None, [], None),
+    ],
+)
+def test_setting_choice_and_only_model_go_in_that_order(
+    setting: str | None, chosen: str | None, names: list[str], answers: str | None
+) -> None:
+    assert default_model(setting, chosen, names) == answers
+
+
+# Starts
+
+
+async def test_several_models_without_a_choice_answer_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with opened(tmp_path, fill) as house:
+        assert answers(house) == NAME_ONE
+        assert await house.ask(name="other") == "red 1"
+        assert house.classifier.readiness() == {"colours": True, "other": True}
+        assert house.classifier.default is None
+        house.lifecycle.log_failures()
+        await house.look()
+    assert capsys.readouterr().out.count("calls that name no model are refused") == 1
+
+
+async def test_a_caller_is_told_no_model_of_others(tmp_path: Path) -> None:
+    async with opened(tmp_path, fill) as house:
+        with pytest.raises(ModelNotChosen, match="of these models: other;") as caught:
+            house.classifier.resolve(None, may_use=lambda name: name == "other")
+        assert "colours" not in caught.value.detail
+        with pytest.raises(ModelNotChosen) as caught:
+            await house.ask()
+        assert caught.value.detail == ModelNotChosen.default_detail
+
+
+def test_of_many_models_the_first_are_told() -> None:
+    told = ModelNotChosen([f"m{number:02}" for number in range(30)]).detail
+    assert "m19 and 10 more; or" in told
+    assert "m20" not in told
+
+
+async def test_a_choice_that_is_gone_leaves_nobody_to_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def choose(house: House) -> None:
+        fill(house)
+        house.choose('{"default_model": "gone"}')
+
+    async with opened(tmp_path, choose) as house:
+        assert answers(house) == NAME_ONE
+        house.lifecycle.log_failures()
+        assert "the chosen default model is not there" in capsys.readouterr().out
+
+
+async def test_a_chosen_model_that_fails_ends_the_start(tmp_path: Path) -> None:
+    def choose(house: House) -> None:
+        house.add(1)
+        add_other(house, labels=["one"])
+        house.choose(OTHER_CHOSEN)
+
+    with pytest.raises(ModelRefused, match="manifest field labels"):
+        async with opened(tmp_path, choose):
+            pass
+
+
+async def test_without_a_choice_one_model_must_be_served(tmp_path: Path) -> None:
+    def spoil(house: House) -> None:
+        house.add(1, labels=["one"])
+        add_other(house, labels=["one"])
+
+    with pytest.raises(ModelRefused, match="manifest field labels"):
+        async with opened(tmp_path, spoil):
+            pass
+
+
+async def test_a_choice_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
+    def spoil(house: House) -> None:
+        fill(house)
+        house.choose("{")
+
+    with pytest.raises(ModelRefused, match=REPOSITORY_FILE):
+        async with opened(tmp_path, spoil):
+            pass
+
+
+async def test_the_setting_goes_before_any_choice(tmp_path: Path) -> None:
+    def choose(house: House) -> None:
+        fill(house)
+        house.choose(CHOSEN)
+
+    async with opened(tmp_path, choose, "other") as house:
+        assert answers(house) == "other"
+        house.choose("{")
+        await house.look()
+        assert answers(house) == "other"
+        house.choose("{}")
+        await house.control.choose_default("colours", by="anna")
+        assert answers(house) == "other"
+        assert Repository(tmp_path).chosen_model() == "colours"
+
+
+# What follows the repository
+
+
+async def test_a_folder_beside_the_only_model_takes_no_place(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_other(house)
+    await house.lifecycle.look()
+    assert answers(house) == "colours", "the folder may be growing still"
+    await house.lifecycle.look()
+    assert answers(house) == NAME_ONE
+    await house.look()
+    assert capsys.readouterr().out.count("calls that name no model are refused") == 1
+
+
+async def test_a_changed_choice_is_taken_up(two: House) -> None:
+    assert answers(two) == "colours"
+    two.choose(OTHER_CHOSEN)
+    await two.lifecycle.look()
+    assert answers(two) == "other"
+    two.choose("{}")
+    await two.lifecycle.look()
+    assert answers(two) == NAME_ONE
+    assert [model.default for model in two.classifier.models().models] == [False, False]
+    two.choose(CHOSEN)
+    await two.lifecycle.look()
+    assert answers(two) == "colours"
+
+
+async def test_a_newcomer_that_is_chosen_answers_once_it_is_loaded(house: House) -> None:
+    house.choose(OTHER_CHOSEN)
+    add_other(house)
+    await house.lifecycle.look()
+    assert answers(house) == "colours"
+    await house.lifecycle.look()
+    assert answers(house) == "other"
+
+
+async def test_a_chosen_model_that_fails_leaves_what_answers(house: House) -> None:
+    add_other(house, labels=["one"])
+    house.choose(OTHER_CHOSEN)
+    await house.look()
+    assert answers(house) == "colours"
+
+
+async def test_a_choice_that_cannot_be_read_leaves_what_answers(
+    two: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two.choose("{")
+    await two.look()
+    assert answers(two) == "colours"
+    assert capsys.readouterr().out.count("cannot be read") == 1
+
+
+async def test_a_model_that_is_chosen_is_loaded_although_it_was_unloaded(two: House) -> None:
+    await two.control.unload("other", by="anna")
+    await until(lambda: two.states("other") == {1: VersionState.UNLOADED})
+    two.choose(OTHER_CHOSEN)
+    await two.look()
+    assert answers(two) == "other"
+
+
+async def test_a_chosen_model_goes_on_from_memory(two: House) -> None:
+    shutil.rmtree(two.root / "colours")
+    await two.look()
+    assert answers(two) == "colours"
+
+
+async def test_the_only_model_that_is_left_answers(tmp_path: Path) -> None:
+    async with opened(tmp_path, fill) as house:
+        shutil.rmtree(tmp_path / "colours")
+        await house.look()
+        assert answers(house) == "other"
+
+
+# Orders
+
+
+async def test_an_order_stores_the_choice_and_acts_at_once(two: House) -> None:
+    await two.control.unload("other", by="anna")
+    await two.control.choose_default("other", by="anna")
+    assert answers(two) == "other"
+    assert Repository(two.root).chosen_model() == "other"
+    labels = {"event": "model_default_changed"}
+    assert two.metrics.registry.get_sample_value("potoo_audit_events_total", labels) == 1
+    with pytest.raises(Conflict, match="when no model is named"):
+        await two.control.unload("other", by="anna")
+    await two.control.unload("colours", by="anna")
+    await two.look()
+    await until(lambda: two.states() == {1: VersionState.UNLOADED})
+
+
+async def test_what_cannot_answer_is_not_chosen(two: House) -> None:
+    add_other(two, name="broken", labels=["one"])
+    for name in ("gone", "../colours", ""):
+        with pytest.raises(ModelNotFound):
+            await two.control.choose_default(name, by="anna")
+    with pytest.raises(Conflict, match="No version of this model can be served"):
+        await two.control.choose_default("broken", by="anna")
+    (two.root / "other" / POLICY_FILE).write_text("{")
+    two.choose("{")
+    with pytest.raises(Conflict, match="cannot be read"):
+        await two.control.choose_default("other", by="anna")
+    two.choose(CHOSEN)
+    await two.look()
+    assert answers(two) == "colours"

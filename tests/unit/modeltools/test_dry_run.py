@@ -1,0 +1,120 @@
+"""A dry run: what each preset makes of photos, and nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from schemas.models import Colour
+from service.modeltools.dry_run import DryRun, dry_run, table
+from service.modeltools.graph_facts import CannotImport
+from service.modeltools.importing import Wanted
+from service.modeltools.preparation import Overrides
+from service.modeltools.presets import PRESETS
+from tests.pictures import GREEN, RED, plain
+from tests.tiny_model import colour_graph, image_limits
+from tests.unit.modeltools.test_importing import turned
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    file = tmp_path / "red.png"
+    file.write_bytes(plain(RED))
+    return file
+
+
+def tried(
+    tmp_path: Path, labels: Path, *photos: str, golden: tuple[str, ...] = (), **said: object
+) -> DryRun:
+    model = tmp_path / "some.onnx"
+    if not model.exists():
+        model.write_bytes(colour_graph().SerializeToString())
+    wanted = Wanted(name="colours", labels=labels, golden=golden, **said)  # type: ignore[arg-type]
+    return dry_run(model, wanted, photos, image_limits())
+
+
+def test_every_preset_is_tried_on_every_photo(tmp_path: Path, labels: Path, photo: Path) -> None:
+    other = tmp_path / "green.png"
+    other.write_bytes(plain(GREEN))
+    made = tried(tmp_path, labels, str(photo), golden=(f"{other}=green",))
+    assert [trial.preparation for trial in made.trials] == [*PRESETS, *PRESETS]
+    assert not any(trial.is_asked for trial in made.trials)
+    best = {trial.preparation: trial.best[0][0] for trial in made.trials[len(PRESETS) :]}
+    assert (best["imagenet"], best["caffe"]) == ("red", "blue")
+    assert {trial.is_right for trial in made.trials[: len(PRESETS)]} == {True}
+    assert {trial.is_right for trial in made.trials[len(PRESETS) :]} == {None}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("some.onnx", "labels.txt", "red.png", "green.png")
+    }
+
+
+def test_the_preset_that_was_asked_for_is_marked(tmp_path: Path, labels: Path, photo: Path) -> None:
+    made = tried(tmp_path, labels, f"{photo}=red", like="0-1")
+    assert [trial.preparation for trial in made.trials if trial.is_asked] == ["0-1"]
+    *_, last = made.trials
+    assert (last.preparation, last.best[0][0], last.is_right) == ("0-1, BGR", "blue", False)
+
+
+def test_what_is_said_otherwise_is_a_row_of_its_own(
+    tmp_path: Path, labels: Path, photo: Path
+) -> None:
+    made = tried(tmp_path, labels, str(photo), pixels=Overrides(scale="1/255", colour=Colour.BGR))
+    *_, asked, other = made.trials
+    assert (asked.preparation, asked.is_asked, asked.best[0][0]) == ("as asked", True, "blue")
+    assert (other.preparation, other.best[0][0]) == ("as asked, RGB", "red")
+    assert len(made.trials) == len(PRESETS) + 2
+
+
+def test_colours_alone_hold_for_every_preset(tmp_path: Path, labels: Path, photo: Path) -> None:
+    made = tried(tmp_path, labels, str(photo), pixels=Overrides(colour=Colour.BGR))
+    assert {trial.best[0][0] for trial in made.trials} == {"blue"}
+    assert len(made.trials) == len(PRESETS)
+
+
+def test_pixels_as_they_are_leave_only_the_colours(
+    tmp_path: Path, labels: Path, photo: Path
+) -> None:
+    (tmp_path / "some.onnx").write_bytes(turned().SerializeToString())
+    made = tried(tmp_path, labels, str(photo), size=48)
+    assert [(trial.preparation, trial.best[0][0]) for trial in made.trials] == [
+        ("none", "red"),
+        ("none, BGR", "blue"),
+    ]
+
+
+def test_the_table_has_a_line_a_trial(tmp_path: Path, labels: Path, photo: Path) -> None:
+    lines = list(table(tried(tmp_path, labels, f"{photo}=red", like="0-1").trials))
+    assert len(lines) == 1 + len(PRESETS) + 1
+    assert lines[0].split() == ["photo", "preset", "best", "answers"]
+    (marked,) = [line for line in lines if line.startswith("*")]
+    assert marked.split()[1:] == [
+        *("red.png", "0-1", "right", "red", "100.0%,", "green", "0.0%,", "blue", "0.0%")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("photos", "said", "says"),
+    [
+        ([], {}, "give some with --try PHOTO"),
+        (["text.jpg"], {}, r"text\.jpg: Not a JPEG"),
+        (["red.png=pink"], {}, "'pink' is no label"),
+        (["red.png"], {"like": "torch7"}, "--like torch7 is not known"),
+        (["red.png"], {"output": "scores"}, "there is no output 'scores'"),
+        (["red.png"], {"name": "../up"}, "a manifest cannot say this: name"),
+    ],
+)
+def test_what_cannot_be_tried_is_one_line(
+    tmp_path: Path,
+    labels: Path,
+    photo: Path,
+    photos: list[str],
+    said: dict[str, object],
+    says: str,
+) -> None:
+    (photo.parent / "text.jpg").write_bytes(b"no photo")
+    (tmp_path / "some.onnx").write_bytes(colour_graph().SerializeToString())
+    wanted = Wanted(**{"name": "colours", "labels": labels, **said})  # type: ignore[arg-type]
+    given = tuple(f"{photo.parent}/{name}" for name in photos)
+    with pytest.raises(CannotImport, match=says):
+        dry_run(tmp_path / "some.onnx", wanted, given, image_limits())

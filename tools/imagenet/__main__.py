@@ -1,0 +1,177 @@
+"""``make imagenet-card``: fits the default model's thresholds, measures it and writes its card."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from schemas.models import Calibration, GoldenPrediction, GoldenSample, ModelManifest
+from service.core.hedging import Hedger
+from service.core.onnx_engine import OnnxEngine
+from service.core.postprocessing import probabilities, top_k
+from service.core.preprocessing import Preprocessor
+from service.modeltools.best_answers import ABSTAINED, best_answers
+from service.modeltools.built_in import BUNDLED_MODELS
+from service.modeltools.imagenet import building
+from service.modeltools.imagenet.network import ExtraClasses
+from service.modeltools.measuring import measure
+from service.settings import LimitSettings
+from tools.imagenet.card import Measured, Nothing, make_card, write_readme
+from tools.imagenet.drawings import KINDS
+from tools.imagenet.extra_classes import train_extra_classes
+from tools.imagenet.features import Features, Sample, run_network
+from tools.imagenet.fitting import FLOWERS, KNOWN_SET, SETS_IN_PART, fit, truth_of
+from tools.imagenet.photos import DRAWINGS, MIXED, OPEN, PUBLIC, count_expected, photos
+from tools.imagenet.scores import compare_scores
+
+FOLDER = Path(building.__file__).parent
+GOLDEN = BUNDLED_MODELS / "everyday/1/golden"
+GOLDEN_PREDICTIONS = 3
+SETS = (KNOWN_SET, FLOWERS, *SETS_IN_PART, PUBLIC, OPEN)
+
+
+def main() -> None:
+    """Writes extra_classes.npz, card.json and README.md beside the builder."""
+    parser = argparse.ArgumentParser(prog="make imagenet-card", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder of photos and data sets")
+    parser.add_argument("--results", type=Path, help="write every number as JSON into this file")
+    arguments = parser.parse_args()
+    write_all(run_network(photos(arguments.data), _progress), arguments.results)
+
+
+def write_all(found: Features, results: Path | None) -> None:
+    """Trains, fits, measures and writes."""
+    extra = train_extra_classes(found)
+    np.savez(FOLDER / building.EXTRA_FILE, weights_EF=extra.weights_EF, bias_E=extra.bias_E)
+    with _version(_unfitted()) as (_, manifest):
+        temperature, thresholds = fit(found, extra, manifest)
+    fitted = _card(temperature, thresholds)
+    with _version(fitted) as (folder, manifest):
+        found = _with_indices_named(found, manifest)
+        measured = _measure(found, extra, manifest, temperature, thresholds)
+        golden = _golden(folder, manifest)
+    card = make_card(measured, golden)
+    (FOLDER / building.CARD_FILE).write_text(card.model_dump_json(indent=2) + "\n")
+    readme = write_readme(measured)
+    (FOLDER / building.README_FILE).write_text(readme)
+    print(readme)
+    if results:
+        results.write_text(json.dumps(asdict(measured), indent=2) + "\n")
+
+
+def _measure(
+    found: Features,
+    extra: ExtraClasses,
+    manifest: ModelManifest,
+    temperature: float,
+    thresholds: tuple[float, ...],
+) -> Measured:
+    hedger = Hedger(manifest, tuple(manifest.labels))
+    judged = found.select(lambda sample: sample.manner == "judge")
+
+    def of(name: str) -> Features:
+        return judged.select(lambda sample: sample.collection == name and bool(sample.names))
+
+    sets = {}
+    for name in SETS:
+        chosen = of(name)
+        shares_NK = probabilities(chosen.outputs(extra), building.OUTPUT_SPEC, temperature)
+        truths = [truth_of(sample, manifest) for sample in chosen.samples]
+        sets[name] = measure(shares_NK, truths, hedger)
+    drawn = judged.select(lambda sample: sample.collection == DRAWINGS)
+    nothings = {
+        kind: _named(drawn.select(partial(_is_of, kind)), extra, hedger, temperature)
+        for kind in KINDS
+    }
+    nothings["all drawings"] = _named(drawn, extra, hedger, temperature)
+    others = {"drawings": drawn, "trash": of("trashnet6")}
+    ordinary = found.select(lambda sample: sample.collection == MIXED and sample.manner == "fit")
+    scores = compare_scores(of(KNOWN_SET), others, ordinary, extra, hedger)
+    return Measured(temperature, thresholds, sets, nothings, scores)
+
+
+def _is_of(group: str, sample: Sample) -> bool:
+    return sample.group == group
+
+
+def _named(found: Features, extra: ExtraClasses, hedger: Hedger, temperature: float) -> Nothing:
+    shares_NK = probabilities(found.outputs(extra), building.OUTPUT_SPEC, temperature)
+    answers = best_answers(shares_NK, hedger)
+    named = [
+        names[level]
+        for names, level in zip(answers.names, answers.levels(hedger.thresholds), strict=True)
+        if level != ABSTAINED
+    ]
+    below = [name for name in named if name not in hedger.hierarchy.widest]
+    return Nothing(len(answers.names), len(named), len(below))
+
+
+def _with_indices_named(found: Features, manifest: ModelManifest) -> Features:
+    """Names the samples of ``public``, whose list gives the index of the label."""
+    samples = [
+        Sample(one.collection, one.group, one.manner, (manifest.labels[int(one.group)],))
+        if one.collection == PUBLIC
+        else one
+        for one in found.samples
+    ]
+    return Features(samples, found.features_NF, found.logits_NK)
+
+
+def _golden(folder: Path, manifest: ModelManifest) -> tuple[GoldenSample, ...]:
+    """What the model answers to our own drawings."""
+    engine = OnnxEngine(folder / "model.onnx", manifest)
+    prepare = Preprocessor(manifest.input, LimitSettings().of_images)
+    samples = []
+    for file in sorted(GOLDEN.iterdir()):
+        output_NK = engine.run(prepare(file.read_bytes()).tensor[np.newaxis])
+        shares_K = probabilities(output_NK, manifest.output, manifest.temperature)[0]
+        predictions = tuple(
+            GoldenPrediction(index=int(index), score=round(float(shares_K[index]), 4))
+            for index in top_k(shares_K, GOLDEN_PREDICTIONS)
+        )
+        samples.append(GoldenSample(file=file.name, predictions=predictions))
+    return tuple(samples)
+
+
+@contextmanager
+def _version(card: building.Card) -> Iterator[tuple[Path, ModelManifest]]:
+    """The model in a folder that is removed afterwards, and its manifest."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / building.NAME / str(building.VERSION)
+        folder.mkdir(parents=True)
+        building.write_model(building.weights_file(), folder / "model.onnx")
+        yield folder, building.make_manifest(folder, card)
+
+
+def _card(temperature: float, thresholds: tuple[float, ...]) -> building.Card:
+    """A card without figures, for what is measured with it."""
+    return building.Card(
+        temperature=temperature,
+        abstain_below=thresholds[0],
+        group_thresholds=thresholds[1:],
+        calibration=Calibration(precision=0.5, dataset="none", photos=1),
+        accuracy=(),
+        golden=(),
+    )
+
+
+def _unfitted() -> building.Card:
+    return _card(1.0, (0.0, 0.0, 0.0))
+
+
+def _progress(done: int) -> None:
+    if sys.stderr.isatty() or done % 2000 == 0:
+        print(f"\rphotos: {done} of about {count_expected()}", end="", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Fits temperature and thresholds of the default model to every set of photos at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.models import ModelManifest
+from service.core.hedging import Hedger
+from service.core.postprocessing import probabilities
+from service.modeltools.fitting import fit_temperature, fit_thresholds
+from service.modeltools.imagenet.building import OUTPUT_SPEC
+from service.modeltools.imagenet.network import ExtraClasses
+from service.modeltools.truth import Truth
+from tools.imagenet.features import Features, Sample
+from tools.imagenet.photos import DRAWINGS
+
+PRECISION = 0.95
+"""What the model promises: the share of named answers that are right at the level named."""
+PRECISION_IN_PART = 0.9
+"""The same below the widest level, of photos whose class it has only in part."""
+KNOWN_SET = "caltech96"
+FLOWERS = "flowers"
+"""Thousands, and easy since they have a class of their own: they would hide the other sets."""
+SETS_IN_PART = ("clothing", "trashnet6")
+
+
+def fit(
+    found: Features, extra: ExtraClasses, manifest: ModelManifest
+) -> tuple[float, tuple[float, ...]]:
+    """Fits on the photos for fitting: (temperature, threshold of each level).
+
+    The temperature is that of the photos whose class the network has. They and the drawings ask for
+    thresholds, photos whose class it has in part for others; the higher ones count, but for the
+    widest level: there the photos in part are not asked, since "clothing" is a fair answer to most.
+    """
+    labels = tuple(manifest.labels)
+    hedger = Hedger(manifest, labels)
+
+    def outputs_and_truths(collections: Sequence[str]) -> tuple[NDArray[np.float32], list[Truth]]:
+        chosen = found.select(lambda sample: _is_fitted(sample, collections))
+        truths = [truth_of(sample, manifest) for sample in chosen.samples]
+        return chosen.outputs(extra), truths
+
+    outputs_NK, truths = outputs_and_truths([KNOWN_SET])
+    temperature = round(fit_temperature(outputs_NK, truths, OUTPUT_SPEC), 3)
+
+    def thresholds(collections: Sequence[str], precision: float) -> tuple[float, ...]:
+        outputs_NK, truths = outputs_and_truths(collections)
+        shares_NK = probabilities(outputs_NK, OUTPUT_SPEC, temperature)
+        return fit_thresholds(shares_NK, truths, hedger, precision)
+
+    known = thresholds([KNOWN_SET, DRAWINGS], PRECISION)
+    in_part = thresholds(SETS_IN_PART, PRECISION_IN_PART)
+    return temperature, (*map(max, known[:-1], in_part[:-1]), known[-1])
+
+
+def truth_of(sample: Sample, manifest: ModelManifest) -> Truth:
+    """What is right about a sample; nothing is, about a drawing."""
+    return Truth.of(sample.names, tuple(manifest.labels), manifest.groups)
+
+
+def _is_fitted(sample: Sample, collections: Sequence[str]) -> bool:
+    if sample.manner != "fit" or sample.collection not in collections:
+        return False
+    return bool(sample.names) or sample.collection == DRAWINGS

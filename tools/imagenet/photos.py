@@ -1,0 +1,100 @@
+"""The photos that the default model is fitted on and judged by, with what a person would accept.
+
+``accepted.csv`` gives the names for each folder of a set. Where the network has a folder's class,
+they are labels; where it has it in part, a group (a rose is a flower) and nothing finer. No photo
+that is fitted on is judged by.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.imagenet.drawings import KINDS, Manner, drawings
+
+ACCEPTED = Path(__file__).with_name("accepted.csv")
+DRAWINGS, MIXED, PUBLIC, OPEN = "drawings", "mixed", "public", "open"
+DRAWN_OF_A_KIND = 60
+FLOWERS_OF_CALTECH = frozenset({"lotus", "sunflower", "water_lilly"})
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """An image file and what is known of it.
+
+    ``names``: what a person would accept, empty if nobody said; ``group``: its folder, or the kind
+    of a drawing.
+    """
+
+    data: bytes
+    collection: str
+    group: str
+    manner: Manner
+    names: tuple[str, ...] = ()
+
+
+def photos(shared: Path) -> Iterator[Photo]:
+    """Yields all photos and drawings, always in the same order."""
+    accepted = read_accepted()
+    training, licensed = shared / "training", shared / "photos/licensed"
+    for name in ("caltech96", "trashnet6"):
+        for split in ("train", "val", "test"):
+            manner: Manner = "judge" if split == "test" else "fit"
+            for folder, _, data in _tar(training / name / f"{split}.tar"):
+                yield Photo(data, name, folder, manner, accepted.get((name, folder), ()))
+    for name in ("flowers", "clothing", MIXED):
+        for folder, file, data in _tar(licensed / f"{name}.tar.gz"):
+            names = accepted.get((name, folder), ())
+            yield Photo(data, name, folder, _half(file), names)
+    with (shared / "photos/public/labels.csv").open(encoding="utf-8") as opened:
+        for row in csv.DictReader(opened):
+            data = (shared / "photos/public" / row["file"]).read_bytes()
+            yield Photo(data, PUBLIC, row["imagenet_index"], "judge")
+    for path in sorted((shared / "photos/open").iterdir()):
+        names = accepted.get((OPEN, path.name), ())
+        yield Photo(path.read_bytes(), OPEN, path.name, "judge", names)
+    yield from drawn()
+
+
+def drawn() -> Iterator[Photo]:
+    """Yields pictures of nothing: no name is acceptable."""
+    for manner in ("fit", "judge"):
+        for kind, picture in drawings(manner, DRAWN_OF_A_KIND):
+            buffer = io.BytesIO()
+            picture.save(buffer, "PNG")
+            yield Photo(buffer.getvalue(), DRAWINGS, kind, manner)
+
+
+def read_accepted() -> dict[tuple[str, str], tuple[str, ...]]:
+    """What is accepted, by set and folder."""
+    with ACCEPTED.open(encoding="utf-8", newline="") as opened:
+        return {
+            (row["set"], row["folder"]): tuple(row["names"].split("|"))
+            for row in csv.DictReader(opened)
+        }
+
+
+def count_expected() -> int:
+    """About how many there are, for progress."""
+    return 18_000 + 2 * DRAWN_OF_A_KIND * len(KINDS)
+
+
+def _tar(file: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Folder, path and content of the files in an archive, by path."""
+    with tarfile.open(file) as archive:
+        members = sorted((one for one in archive if one.isfile()), key=lambda one: one.name)
+        for member in members:
+            path = Path(member.name)
+            opened = archive.extractfile(member)
+            if opened is not None and path.suffix.lower() in {".jpg", ".jpeg", ".png"}:
+                yield path.parent.name, member.name, opened.read()
+
+
+def _half(file: str) -> Manner:
+    """Half of the photos for fitting, by the hash of their names."""
+    return "fit" if hashlib.sha256(file.encode()).digest()[0] % 2 else "judge"
