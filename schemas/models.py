@@ -210,7 +210,10 @@ class ModelManifest(_Document):
         description="Logits are divided by it before the softmax (Guo et al., 2017).",
     )
     abstain_below: float = Field(
-        default=0.0, ge=0, le=1, description="Below this best score the answer is 'not sure'."
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Below this best score the answer is 'not sure'; 1: no label is ever named.",
     )
     groups: dict[str, str] = Field(
         default={},
@@ -221,7 +224,7 @@ class ModelManifest(_Document):
         default=(),
         max_length=8,
         description="Least probability for naming a group instead: of the labels' groups, then of "
-        "wider ones; the last one holds for all that are wider still.",
+        "wider ones; the last one holds for all that are wider still; 1: never.",
     )
     synonyms: dict[str, tuple[str, ...]] = Field(
         default={}, description="Other names of labels, for people who search."

@@ -13,6 +13,7 @@ from service.cli import (
     model_add,
     model_build,
     model_default,
+    model_evaluate,
     model_import,
     model_list,
     model_optimise,
@@ -40,6 +41,8 @@ app.command("catalogue")(model_pull.catalogue)
 app.command("list")(model_list.list_models)
 app.command("show")(model_list.show)
 app.command("default")(model_default.default)
+app.command("evaluate")(model_evaluate.evaluate)
+app.command("calibrate")(model_evaluate.calibrate)
 
 
 @app.command()

@@ -17,6 +17,9 @@ from schemas.models import ModelManifest
 from service.core.answer import Named, Summary
 from service.core.onnx_engine import ManifestMismatch
 
+NEVER = 1.0
+"""The threshold of a level that is never named: large networks are often certain and wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -90,7 +93,7 @@ class Hedger:
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """Least probability for naming a label, then for groups of each level, 0..1."""
+        """Least probability for naming a label, then for groups of each level, 0..``NEVER``."""
         return self._thresholds
 
     def summary(self, shares_K: NDArray[np.float32]) -> Summary | None:
@@ -100,7 +103,7 @@ class Hedger:
             shares_K: calibrated probabilities of the labels.
         """
         for level, (name, height, score) in enumerate(self.best(shares_K)):
-            if score >= self._thresholds[level]:
+            if self._thresholds[level] < NEVER and score >= self._thresholds[level]:
                 perhaps = self._likeliest(shares_K, level, name) if height else None
                 return Summary(name, round(min(score, 1.0), 6), height, perhaps)
         return None

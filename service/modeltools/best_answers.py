@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.hedging import Hedger
+from service.core.hedging import NEVER, Hedger
 from service.modeltools.truth import Truth
 
 ABSTAINED = -1
@@ -38,7 +38,8 @@ class BestAnswers:
 
     def levels(self, thresholds: Sequence[float]) -> NDArray[np.intp]:
         """The level of each answer, the first that reaches its threshold, or ``ABSTAINED``."""
-        reached_NL = self.scores_NL >= np.asarray(thresholds, np.float64)
+        limits_L = np.asarray(thresholds, np.float64)
+        reached_NL = (self.scores_NL >= limits_L) & (limits_L < NEVER)
         levels_N: NDArray[np.intp] = reached_NL.argmax(axis=1)
         levels_N[~reached_NL.any(axis=1)] = ABSTAINED
         return levels_N

@@ -83,7 +83,7 @@ class Evaluation:
         expected_calibration_error: 15 bins of equal width (Guo et al., 2017), 0..1.
         answered: images that got a name at all; the others were "not sure".
         precision: right names out of those.
-        answered_below: images that got a name below the widest level of groups.
+        answered_below: images that got a name, but not that of one of the widest groups.
         precision_below: right names out of those.
         precision_with_foreign: right names out of all that were given, also to foreign images.
         foreign: None if there were none.

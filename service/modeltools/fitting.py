@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from schemas.model_output import OutputSpec
 from schemas.operator_error import OperatorError
-from service.core.hedging import Hedger
+from service.core.hedging import NEVER, Hedger
 from service.modeltools.best_answers import best_answers
 from service.modeltools.truth import Truth
 
 MIN_IMAGES, MIN_CLASSES, MIN_ANSWERS = 50, 2, 20
 COLDEST, HOTTEST = 0.05, 20.0
-NEVER = 1.0
-"""The threshold of a level that does not keep the promise: practically, it is never named."""
 _GRID, _NARROW = 13, 1e-4
 _ROWS = 4096
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -70,11 +68,10 @@ def fit_temperature(
         CannotFit: see ``check_enough``, or an output that no temperature applies to.
     """
     check_enough(truths)
-    kind = str(spec.kind)
-    if kind == "probabilities":
+    if spec.kind == "probabilities":
         return 1.0
-    if kind != "logits":
-        message = f"an output of the kind '{kind}' has no temperature"
+    if spec.kind != "logits":
+        message = f"an output of the kind '{spec.kind}' has no temperature"
         raise CannotFit(message)
     rows = [n for n, truth in enumerate(truths) if truth.labels]
     right_NK = np.zeros((len(rows), output_NK.shape[1]), np.bool_)
@@ -103,8 +100,8 @@ def fit_thresholds(
     """Finds the lowest thresholds that keep a promise on each level, from the labels upwards.
 
     A level is fitted on the images that are not named on a finer one. Its threshold is the score of
-    one of them, rounded up, such that of those at or above it the share of right answers is at
-    least ``precision``. Named foreign images count as wrong.
+    one of them, rounded up (but below ``NEVER``), such that of those at or above it the share of
+    right answers is at least ``precision``. Named foreign images count as wrong.
 
     Args:
         shares_NK: calibrated probabilities of the labels, [N, K], 0..1.
@@ -129,7 +126,8 @@ def fit_thresholds(
         scores_N = answers.scores_NL[:, level]
         threshold = _lowest(scores_N[open_N], right_NL[open_N, level], precision, minimum)
         thresholds.append(threshold)
-        open_N &= scores_N < threshold
+        if threshold < NEVER:
+            open_N &= scores_N < threshold
     return tuple(thresholds)
 
 
@@ -148,8 +146,8 @@ def _lowest(
     ascending = scores_M[order]
     right_above = np.append(np.cumsum(right_M[order][::-1])[::-1], 0)
     # Judged at the rounded number, which may leave a right answer out.
-    thousandths = np.ceil(np.round(np.minimum(ascending, 1) * 1000, 6))
-    candidates = np.unique(thousandths) / 1000
+    thousandths = np.ceil(np.round(ascending * 1000, 6))
+    candidates = np.unique(np.minimum(thousandths, 1000 * NEVER - 1)) / 1000
     places = np.searchsorted(ascending, candidates)
     counts = len(ascending) - places
     # The margin is for products like 0.55 * 20, which are not exact.

@@ -1,5 +1,5 @@
 """Settings come from the environment, and logging is configured for a whole process: tests begin
-without the one and put back the other."""
+without the one and put back the other. A small disk is for whoever wants to fill one."""
 
 from __future__ import annotations
 

@@ -76,6 +76,12 @@ def test_a_sum_is_never_shown_above_one() -> None:
     assert summary.score == 1.0
 
 
+def test_a_level_with_the_threshold_one_is_never_named() -> None:
+    certain = shares(1, 0, 0, 0, 0)
+    assert hedger(label=1).summary(certain) == Summary("cat", 1.0, 1, Named("tabby", 1.0))
+    assert hedger(label=1, groups=(1,)).summary(certain) is None
+
+
 @pytest.mark.parametrize(
     ("labels", "groups", "reason"),
     [

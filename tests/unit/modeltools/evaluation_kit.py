@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from schemas.model_output import OutputSpec
 from schemas.models import ModelManifest
 from service.core.hedging import Hedger
 from service.modeltools.truth import Truth
+from tests.tiny_model import LABELS as COLOURS
 from tests.tiny_model import colour_manifest
 
 LABELS = ("tabby", "Egyptian cat", "beagle", "mug", "sky")
@@ -52,3 +55,22 @@ def truth(*names: str) -> Truth:
 def shares(*rows: Sequence[float]) -> NDArray[np.float32]:
     """Probabilities [N, K]."""
     return np.array(rows, np.float32)
+
+
+def colour_pictures(folder: Path, count: int, temperature: float = 2, most: float = 9) -> Path:
+    """Pictures for the colour model, in folders called like its labels.
+
+    One colour is stronger than the others, by a logit of 0 to ``most``. It is what the folder says
+    as often as the model ought to be sure at the given temperature.
+    """
+    dice = np.random.default_rng(1)
+    for number in range(count):
+        best, lead = dice.integers(3), dice.uniform(0, most)
+        logits = np.full(3, 5 - lead / 2)
+        logits[best] += lead
+        shares_K = np.exp(logits / temperature) / np.exp(logits / temperature).sum()
+        place = folder / COLOURS[dice.choice(3, p=shares_K)]
+        place.mkdir(parents=True, exist_ok=True)
+        red, green, blue = (round(25.5 * float(logit)) for logit in logits)
+        Image.new("RGB", (8, 8), (red, green, blue)).save(place / f"{number:04}.png")
+    return folder

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from schemas.model_output import OutputSpec
-from service.core.hedging import Hedger
-from service.modeltools.best_answers import best_answers
+from service.core.hedging import NEVER, Hedger
+from service.modeltools.best_answers import ABSTAINED, best_answers
 from service.modeltools.fitting import (
     COLDEST,
     HOTTEST,
-    NEVER,
     CannotFit,
     fit_temperature,
     fit_thresholds,
@@ -132,9 +131,17 @@ def test_named_foreign_images_count_as_wrong() -> None:
 
 def test_a_label_of_a_photo_that_names_a_group_is_wrong() -> None:
     shares_NK = shares(*[(0.95, 0.05, 0, 0, 0)] * 30)
-    label, group, wider = fit_thresholds(shares_NK, [truth("cat")] * 30, hedger(), 0.9)
-    assert (label, wider) == (NEVER, NEVER)
-    assert group == pytest.approx(1, abs=1e-3)
+    fitted = fit_thresholds(shares_NK, [truth("cat")] * 30, hedger(), 0.9)
+    # Certain cats, all of them: none is left for the wider group.
+    assert fitted == (NEVER, 0.999, NEVER)
+
+
+def test_what_is_certain_and_wrong_is_not_named() -> None:
+    shares_NK = shares(*[(1, 0)] * 40)
+    truths = [*[A] * 20, *[B] * 20]
+    assert fit_thresholds(shares_NK, truths, FLAT, 0.6) == (NEVER,)
+    assert (best_answers(shares_NK, FLAT).levels((NEVER,)) == ABSTAINED).all()
+    assert fit_thresholds(shares_NK, truths, FLAT, 0.5) == (0.999,)
 
 
 @pytest.mark.parametrize("precision", [0, 1, -0.5, 95, math.nan])
@@ -182,7 +189,8 @@ def test_every_level_keeps_the_promise_on_its_images(
     levels_N, right_NL = answers.levels(thresholds), answers.right(truths)
     for level, threshold in enumerate(thresholds):
         if threshold == NEVER:
-            continue  # what has all the probability is named even so
+            assert not (levels_N == level).any()
+            continue
         right_M = right_NL[levels_N == level, level]
         assert len(right_M) >= max(minimum, 1)
         assert right_M.mean() >= precision - 1e-9
