@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import results
 from schemas.models import Calibration, GoldenPrediction, GoldenSample, ModelManifest
 from service.core.hedging import Hedger
 from service.core.onnx_engine import OnnxEngine
@@ -42,21 +42,20 @@ SETS = (KNOWN_SET, FLOWERS, *SETS_IN_PART, PUBLIC, OPEN)
 
 
 def main() -> None:
-    """Writes extra_classes.npz, card.json and README.md beside the builder."""
+    """Writes extra_classes.npz, card.json and README.md beside the builder, and a result."""
     parser = argparse.ArgumentParser(prog="make imagenet-card", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of photos and data sets")
-    parser.add_argument("--results", type=Path, help="write every number as JSON into this file")
     arguments = parser.parse_args()
     files = list(photos(arguments.data))
-    write_all(files, run_network(files, _progress), arguments.results)
+    measured = write_all(files, run_network(files, _progress))
+    print(f"written to {results.write('imagenet', asdict(measured))}")
 
 
-def write_all(files: Sequence[Photo], found: Features, results: Path | None) -> None:
+def write_all(files: Sequence[Photo], found: Features) -> Measured:
     """Trains, fits, measures and writes.
 
     Args:
         found: what the network makes of ``files``.
-        results: where every number is written as JSON.
     """
     extra = train_extra_classes(found)
     np.savez(FOLDER / building.EXTRA_FILE, weights_EF=extra.weights_EF, bias_E=extra.bias_E)
@@ -73,8 +72,7 @@ def write_all(files: Sequence[Photo], found: Features, results: Path | None) -> 
     readme = write_readme(measured)
     (FOLDER / building.README_FILE).write_text(readme)
     print(readme)
-    if results:
-        results.write_text(json.dumps(asdict(measured), indent=2) + "\n")
+    return measured
 
 
 def _measure(

@@ -20,6 +20,8 @@ from tools.imagenet.drawings import KINDS, Manner, drawings
 ACCEPTED = Path(__file__).with_name("accepted.csv")
 DRAWINGS, MIXED, PUBLIC, OPEN = "drawings", "mixed", "public", "open"
 DRAWN_OF_A_KIND = 60
+WITHOUT_FLOWERS = frozenset({"public-domain-recipes", "boofcv", "coco-ccby", "lire-sportscars"})
+"""Sources of ``mixed``; the others hold some."""
 FLOWERS_OF_CALTECH = frozenset({"lotus", "sunflower", "water_lilly"})
 
 
@@ -27,8 +29,8 @@ FLOWERS_OF_CALTECH = frozenset({"lotus", "sunflower", "water_lilly"})
 class Photo:
     """An image file and what is known of it.
 
-    ``names``: what a person would accept, empty if nobody said; ``group``: its folder, or the kind
-    of a drawing.
+    ``names``: what a person would accept, empty if nobody said; ``group``: its folder, the kind of
+    a drawing, or where a photo of ``mixed`` comes from.
     """
 
     data: bytes
@@ -50,7 +52,8 @@ def photos(shared: Path) -> Iterator[Photo]:
     for name in ("flowers", "clothing", MIXED):
         for folder, file, data in _tar(licensed / f"{name}.tar.gz"):
             names = accepted.get((name, folder), ())
-            yield Photo(data, name, folder, _half(file), names)
+            group = Path(file).parent.parent.name if name == MIXED else folder
+            yield Photo(data, name, group, _half(file), names)
     with (shared / "photos/public/labels.csv").open(encoding="utf-8") as opened:
         for row in csv.DictReader(opened):
             data = (shared / "photos/public" / row["file"]).read_bytes()
