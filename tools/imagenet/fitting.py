@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.models import ModelManifest
-from service.core.hedging import Hedger
+from service.core.hedging import NEVER, Hedger
 from service.core.postprocessing import probabilities
+from service.modeltools.best_answers import ABSTAINED, BestAnswers, best_answers
 from service.modeltools.fitting import fit_temperature, fit_thresholds
 from service.modeltools.imagenet.building import OUTPUT_SPEC
 from service.modeltools.imagenet.network import ExtraClasses
@@ -19,6 +20,8 @@ from tools.imagenet.photos import DRAWINGS
 
 PRECISION = 0.95
 """What the model promises: the share of named answers that are right at the level named."""
+MARGIN = 0.005
+"""Above the promise, so that it holds on other photos than those it is fitted on."""
 PRECISION_IN_PART = 0.9
 """The same below the widest level, of photos whose class it has only in part."""
 KNOWN_SET = "caltech96"
@@ -33,8 +36,9 @@ def fit(
     """Fits on the photos for fitting: (temperature, threshold of each level).
 
     The temperature is that of the photos whose class the network has. They and the drawings ask for
-    thresholds, photos whose class it has in part for others; the higher ones count, but for the
-    widest level: there the photos in part are not asked, since "clothing" is a fair answer to most.
+    thresholds, photos whose class it has in part for others; the higher ones count. The widest
+    level is the last resort: its threshold is the lowest with which the promise holds for all that
+    is named of known photos and drawings.
     """
     labels = tuple(manifest.labels)
     hedger = Hedger(manifest, labels)
@@ -54,7 +58,21 @@ def fit(
 
     known = thresholds([KNOWN_SET, DRAWINGS], PRECISION)
     in_part = thresholds(SETS_IN_PART, PRECISION_IN_PART)
-    return temperature, (*map(max, known[:-1], in_part[:-1]), known[-1])
+    narrow = tuple(map(max, known[:-1], in_part[:-1]))
+    outputs_NK, truths = outputs_and_truths([KNOWN_SET, DRAWINGS])
+    shares_NK = probabilities(outputs_NK, OUTPUT_SPEC, temperature)
+    answers = best_answers(shares_NK, hedger)
+    return temperature, (*narrow, _widest(answers, answers.right(truths), narrow))
+
+
+def _widest(answers: BestAnswers, right_NL: NDArray[np.bool_], narrow: tuple[float, ...]) -> float:
+    """The lowest threshold of the widest level with which all that is named keeps the promise."""
+    for thousandths in range(1000):
+        levels_N = answers.levels((*narrow, thousandths / 1000))
+        named_N = levels_N != ABSTAINED
+        if right_NL[named_N, levels_N[named_N]].mean() >= PRECISION + MARGIN:
+            return thousandths / 1000
+    return NEVER
 
 
 def truth_of(sample: Sample, manifest: ModelManifest) -> Truth:
