@@ -28,6 +28,9 @@ RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /opt/potoo/bin/pip install --no-deps --no-index /wheels/*.whl \
  && /opt/potoo/bin/pip uninstall --yes pip \
  && /opt/potoo/bin/python -m compileall -q /opt/potoo/lib
+# Built here and not by each container: nothing to wait for, nothing to write. By name, so that one that
+# cannot be built ends this; the first answers calls that name no model.
+RUN /opt/potoo/bin/potoo models build imagenet everyday --models /opt/models
 # Of what is installed, not of what was asked for; scanners look for this ending.
 RUN mkdir /sbom && /opt/supply/bin/cyclonedx-py environment --pyproject pyproject.toml \
       --mc-type application --output-reproducible --output-file /sbom/potoo.cdx.json \
@@ -38,12 +41,14 @@ RUN groupadd --gid 10001 potoo \
  && useradd --uid 10001 --gid potoo --no-create-home --shell /usr/sbin/nologin potoo \
  && install --directory --owner potoo --group potoo --mode 0700 /data
 COPY --from=build /opt/potoo /opt/potoo
+COPY --from=build /opt/models /opt/models
 COPY --from=build /sbom /usr/share/sbom
 # Inside a container 127.0.0.1 would reach nobody; publish the port where it should be reached.
 ENV PATH=/opt/potoo/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     POTOO_HOST=0.0.0.0 \
     POTOO_DATA_DIR=/data \
+    POTOO_MODELS=/opt/models \
     POTOO_OBSERVABILITY__LOG_FORMAT=json
 USER 10001:10001
 WORKDIR /data

@@ -177,5 +177,8 @@ clients: $(VENV)-clients/.installed ## install tritonclient and kserve, for the 
 everyday: $(VENV)-training/.trained ## train the shipped classifier (ARGS="--data DIR --teacher FILE")
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)
 
+imagenet-card: $(VENV)/.tested ## measure the default model and write its card (ARGS="--data DIR")
+	$(BIN)/python -m tools.imagenet $(ARGS)
+
 clean: ## remove what the other verbs made
 	rm -rf $(VENV) $(VENV)-training $(VENV)-peers $(VENV)-clients $(VENV)-supply dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

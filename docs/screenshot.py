@@ -1,8 +1,8 @@
 """Takes the screenshot of the web page: ``python docs/screenshot.py --out docs/images/page.png``.
 
-It starts a server of its own, follows the sign-in link that this prints, shows it a few photos and
-takes the picture at twice the size. It needs Chromium and the test tools, which ``make unit``
-installs.
+It starts a server of its own, which builds the models that come with Potoo, follows the sign-in
+link that this prints, shows it a few photos and takes the picture at half as much again as its
+size, in 256 colours. It needs Chromium and the test tools, which ``make unit`` installs.
 
 The photos come with scikit-image, in its installed package; its documentation (``skimage.data``)
 names their authors and says that they are free:
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import io
 import re
 import subprocess
 import sys
@@ -29,11 +30,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 PHOTOS = (
-    *("coffee.png", "camera.png", "rocket.jpg"),
-    *("chelsea.png", "clock_motion.png", "hubble_deep_field.jpg"),
+    *("coffee.png", "chelsea.png", "rocket.jpg"),
+    *("camera.png", "clock_motion.png", "hubble_deep_field.jpg"),
 )
 SIZES = {"desktop": (1200, 1000), "phone": (390, 844)}
 CHROMIUM = "/usr/bin/chromium"
@@ -45,7 +47,7 @@ def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
-    parser.add_argument("--models", type=Path, help="model repository; the bundled one if absent")
+    parser.add_argument("--models", type=Path, help="model repository; built-in models if absent")
     parser.add_argument("--model", help="which of its models; the default one if absent")
     parser.add_argument("--scheme", choices=["light", "dark"], default="light")
     parser.add_argument("--size", choices=list(SIZES), default="desktop")
@@ -62,7 +64,7 @@ def main() -> None:
         )
         page = browser.new_page(
             viewport={"width": width, "height": height},
-            device_scale_factor=2,
+            device_scale_factor=1.5,
             color_scheme=given.scheme,
             has_touch=given.size == "phone",
         )
@@ -83,7 +85,8 @@ def take(page: Page, photos: list[Path], model: str | None, out: Path) -> None:
     page.locator(".card canvas").nth(len(photos) - 1).wait_for(timeout=PATIENCE_MS)
     page.mouse.move(0, 0)
     out.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=out, animations="disabled", caret="hide")
+    picture = Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide")))
+    picture.convert("RGB").quantize(256).save(out, optimize=True)
 
 
 @contextmanager
