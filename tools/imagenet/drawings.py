@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 Manner = Literal["fit", "judge"]
 Colour = tuple[int, int, int]
-Draw = Callable[[random.Random, Manner], Image.Image]
+Drawer = Callable[[random.Random, Manner], Image.Image]
 
 WORDS = (
     *("the", "of", "and", "a", "to", "in", "is", "you", "that", "it", "he", "was", "for", "on"),
@@ -25,11 +25,11 @@ WORDS = (
 )
 
 
-def drawings(manner: Manner, each: int) -> Iterator[tuple[str, Image.Image]]:
+def draw(manner: Manner, each: int) -> Iterator[tuple[str, Image.Image]]:
     """Yields ``each`` pictures of every kind as (kind, RGB picture)."""
-    for kind, draw in KINDS.items():
+    for kind, drawer in KINDS.items():
         for number in range(each):
-            yield kind, draw(random.Random(f"{manner} {kind} {number}"), manner)
+            yield kind, drawer(random.Random(f"{manner} {kind} {number}"), manner)
 
 
 def blank(dice: random.Random, manner: Manner) -> Image.Image:
@@ -213,7 +213,7 @@ def _pie(pen: ImageDraw.ImageDraw, dice: random.Random, box: tuple[int, int, int
         begin = end
 
 
-KINDS: dict[str, Draw] = {
+KINDS: dict[str, Drawer] = {
     "blank": blank,
     "gradient": gradient,
     "noise": noise,

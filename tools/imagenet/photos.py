@@ -11,14 +11,16 @@ import csv
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.imagenet.drawings import KINDS, Manner, drawings
+from tools.imagenet.drawings import KINDS, Manner, draw
 
 ACCEPTED = Path(__file__).with_name("accepted.csv")
 DRAWINGS, MIXED, PUBLIC, OPEN = "drawings", "mixed", "public", "open"
+SPLIT, LICENSED = ("caltech96", "trashnet6"), ("flowers", "clothing", MIXED)
+COLLECTIONS = (*SPLIT, *LICENSED, PUBLIC, OPEN, DRAWINGS)
 DRAWN_OF_A_KIND = 60
 WITHOUT_FLOWERS = frozenset({"public-domain-recipes", "boofcv", "coco-ccby", "lire-sportscars"})
 """Sources of ``mixed``; the others hold some."""
@@ -40,37 +42,45 @@ class Photo:
     names: tuple[str, ...] = ()
 
 
-def photos(shared: Path) -> Iterator[Photo]:
-    """Yields all photos and drawings, always in the same order."""
+def photos(shared: Path, wanted: Collection[str] = COLLECTIONS) -> Iterator[Photo]:
+    """Yields the photos and drawings of some collections, always in the same order."""
+    for collection in COLLECTIONS:
+        if collection in wanted:
+            yield from _collection(shared, collection)
+
+
+def _collection(shared: Path, name: str) -> Iterator[Photo]:
     accepted = read_accepted()
-    training, licensed = shared / "training", shared / "photos/licensed"
-    for name in ("caltech96", "trashnet6"):
+    if name in SPLIT:
         for split in ("train", "val", "test"):
             manner: Manner = "judge" if split == "test" else "fit"
-            for folder, _, data in _tar(training / name / f"{split}.tar"):
+            for folder, _, data in _tar(shared / "training" / name / f"{split}.tar"):
                 yield Photo(data, name, folder, manner, accepted.get((name, folder), ()))
-    for name in ("flowers", "clothing", MIXED):
-        for folder, file, data in _tar(licensed / f"{name}.tar.gz"):
+    elif name in LICENSED:
+        for folder, file, data in _tar(shared / "photos/licensed" / f"{name}.tar.gz"):
             names = accepted.get((name, folder), ())
             group = Path(file).parent.parent.name if name == MIXED else folder
             yield Photo(data, name, group, _half(file), names)
-    with (shared / "photos/public/labels.csv").open(encoding="utf-8") as opened:
-        for row in csv.DictReader(opened):
-            data = (shared / "photos/public" / row["file"]).read_bytes()
-            yield Photo(data, PUBLIC, row["imagenet_index"], "judge")
-    for path in sorted((shared / "photos/open").iterdir()):
-        names = accepted.get((OPEN, path.name), ())
-        yield Photo(path.read_bytes(), OPEN, path.name, "judge", names)
-    yield from drawn()
+    elif name == PUBLIC:
+        with (shared / "photos/public/labels.csv").open(encoding="utf-8") as opened:
+            for row in csv.DictReader(opened):
+                data = (shared / "photos/public" / row["file"]).read_bytes()
+                yield Photo(data, PUBLIC, row["imagenet_index"], "judge")
+    elif name == OPEN:
+        for path in sorted((shared / "photos/open").iterdir()):
+            names = accepted.get((OPEN, path.name), ())
+            yield Photo(path.read_bytes(), OPEN, path.name, "judge", names)
+    else:
+        yield from drawn("fit", DRAWN_OF_A_KIND)
+        yield from drawn("judge", DRAWN_OF_A_KIND)
 
 
-def drawn() -> Iterator[Photo]:
-    """Yields pictures of nothing: no name is acceptable."""
-    for manner in ("fit", "judge"):
-        for kind, picture in drawings(manner, DRAWN_OF_A_KIND):
-            buffer = io.BytesIO()
-            picture.save(buffer, "PNG")
-            yield Photo(buffer.getvalue(), DRAWINGS, kind, manner)
+def drawn(manner: Manner, each: int) -> Iterator[Photo]:
+    """Yields ``each`` pictures of nothing of every kind: no name is acceptable."""
+    for kind, picture in draw(manner, each):
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        yield Photo(buffer.getvalue(), DRAWINGS, kind, manner)
 
 
 def read_accepted() -> dict[tuple[str, str], tuple[str, ...]]:
