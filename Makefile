@@ -174,7 +174,7 @@ $(VENV)-clients/.installed: requirements-clients.txt
 
 clients: $(VENV)-clients/.installed ## install tritonclient and kserve, for the tests that use them
 
-everyday: $(VENV)-training/.trained ## train the shipped classifier (ARGS="--data DIR --teacher FILE")
+everyday: $(VENV)-training/.trained ## train the model everyday again (ARGS="--data DIR --teacher FILE")
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)
 
 imagenet-card: $(VENV)/.tested ## measure the default model and write its card (ARGS="--data DIR")
