@@ -63,6 +63,9 @@ proto: $(VENV)/.tested ## make the code for gRPC from the .proto files
 bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wrk)
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-built-in: $(VENV)/.tested ## what each built-in model costs: a start, memory, a photo (needs wrk)
+	$(BIN)/python -m benchmarks.built_in $(ARGS)
+
 bench-failures: $(VENV)/.tested ## what clients notice when a replica or a store is lost
 	$(BIN)/python -m benchmarks.failures $(ARGS)
 

@@ -62,20 +62,25 @@ class Subject:
 
 
 @contextmanager
-def running(models: Path, *arguments: str, tree: Path = ROOT) -> Iterator[Subject]:
+def running(
+    models: Path | None, *arguments: str, tree: Path = ROOT, data_dir: Path | None = None
+) -> Iterator[Subject]:
     """Starts ``potoo serve`` over a model repository, on a free port.
 
     Args:
+        models: the repository; None for that of the data folder.
         arguments: more for ``potoo serve``.
         tree: whose code runs; this one's by default.
+        data_dir: the data folder; a new one by default.
 
     Raises:
         DoesNotStart: if it ends before it is ready.
     """
     with tempfile.TemporaryDirectory() as name:
         potoo = [sys.executable, "-m", "service"]
-        place = ["--data-dir", f"{name}/data"]
-        command = [*potoo, "serve", "--port", "0", "--models", str(models), *place, *arguments]
+        place = ["--data-dir", str(data_dir or f"{name}/data")]
+        repository = ["--models", str(models)] if models else []
+        command = [*potoo, "serve", "--port", "0", *repository, *place, *arguments]
         environment = {**os.environ, "PYTHONPATH": str(tree)}
         began = time.perf_counter()
         with (Path(name) / "log").open("w") as log:
