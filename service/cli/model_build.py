@@ -8,7 +8,13 @@ from typing import Annotated
 import typer
 
 from service.cli.model_import import checking
-from service.cli.shared_options import ConfigOption, ModelsOption, plain_errors, tell
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    plain_errors,
+    settings_with_models,
+    tell,
+)
 
 
 def build(
@@ -29,9 +35,9 @@ def build(
     """
     with plain_errors():
         from service.modeltools.built_in import put, seed
-        from service.settings import load_settings
 
-        settings = load_settings(config, models=models)
+        # The data folder's own repository gets its first models first, so that they answer.
+        settings = settings_with_models(config, models=models)
         repository: Path = settings.models
         with checking(settings) as check:
             if not names:

@@ -48,9 +48,11 @@ def default(
             fail("give a NAME or --none, not both")
         if name is not None:
             _check(settings, repository, name)
-            repository.choose_model(name)
-        elif none:
-            repository.choose_model(None)
+        if name is not None or none:
+            try:
+                repository.choose_model(name)
+            except OSError as error:
+                fail(f"cannot write into {repository.root}: {error.strerror}")
         typer.echo(_told(settings, repository))
 
 

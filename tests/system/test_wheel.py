@@ -66,7 +66,8 @@ def test_its_files_are_those_that_are_run(unpacked: Path) -> None:
 def test_it_verifies_and_classifies_with_the_model_inside(unpacked: Path) -> None:
     assert "everyday\t1\tok" in run(unpacked, "models", "verify")
     picture = BUNDLED_MODELS / "everyday/1/golden/stop-sign.png"
-    assert "stop sign" in run(unpacked, "classify", str(picture))
+    assert "stop sign" in run(unpacked, "classify", "--model", "everyday", str(picture))
+    assert "imagenet\t1\tok" in run(unpacked, "models", "list"), "built from the wheel's own files"
 
 
 def test_it_makes_its_tables_and_an_account(unpacked: Path, tmp_path: Path) -> None:
