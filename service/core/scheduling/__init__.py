@@ -1,0 +1,1 @@
+"""Whose turn it is: admission, a fair queue, and the batcher."""
