@@ -1,0 +1,1 @@
+"""From an encoded image to a tensor, and from scores to an answer."""
