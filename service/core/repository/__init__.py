@@ -1,0 +1,1 @@
+"""Models on disk: versions, policies, and how a version is published."""
