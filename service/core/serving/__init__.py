@@ -1,0 +1,1 @@
+"""Models that are served: loaded, run, listed, replaced and retired."""
