@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from benchmarks import load, microcosts, models, plots, results, revisions
 from benchmarks.rounds import Plan, measure
 from benchmarks.tables import table
-from service.core.pool import usable_cores
+from service.core.engine.pool import usable_cores
 
 
 def main() -> None:

@@ -17,12 +17,12 @@ import numpy as np
 
 from benchmarks import photo
 from benchmarks.textbook import Prepare, textbook
-from service.core.image_limits import ImageLimits
-from service.core.onnx_engine import OnnxEngine
-from service.core.pool import usable_cores
-from service.core.postprocessing import probabilities, top_k
-from service.core.preprocessing import Preprocessor
-from service.core.repository import read_manifest
+from service.core.engine.onnx_engine import OnnxEngine
+from service.core.engine.pool import usable_cores
+from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.postprocessing import probabilities, top_k
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.repository.repository import read_manifest
 from service.process import tune
 
 KINDS = ("textbook", "better")

@@ -24,7 +24,14 @@ from observability.model_metrics import STAGES
 from observability.otlp import OtlpSender
 from observability.settings import ObservabilitySettings
 from observability.span import Trace
-from service.core.answer import Classification, ImageFacts, Named, Prediction, Summary, Timing
+from service.core.imaging.answer import (
+    Classification,
+    ImageFacts,
+    Named,
+    Prediction,
+    Summary,
+    Timing,
+)
 from service.identity import open_identity
 from service.settings import load_settings
 from service.transport.http.multipart import parse_form

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks import photo
 from benchmarks.subject import ROOT
-from service.core.pool import usable_cores
+from service.core.engine.pool import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("onnxruntime", "pillow", "uvicorn", "fastapi")

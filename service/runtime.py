@@ -18,14 +18,14 @@ from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.errors import ErrorCode
 from service import __version__
-from service.core.calibration import find_calibration
-from service.core.classifier import Classifier
-from service.core.lifecycle import Lifecycle
-from service.core.loading import ModelOptions, load_model
-from service.core.model import Model
-from service.core.model_control import ModelControl
-from service.core.pool import WorkerPool
-from service.core.repository import Repository
+from service.core.engine.pool import WorkerPool
+from service.core.repository.repository import Repository
+from service.core.serving.calibration import find_calibration
+from service.core.serving.classifier import Classifier
+from service.core.serving.lifecycle import Lifecycle
+from service.core.serving.loading import ModelOptions, load_model
+from service.core.serving.model import Model
+from service.core.serving.model_control import ModelControl
 from service.identity import Identity, keep_fresh, open_identity
 from service.process import give_memory_back
 from service.settings import Settings

@@ -38,7 +38,7 @@ from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service import secret_files
-from service.core.image_limits import ImageLimits
+from service.core.imaging.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 from service.modeltools.model_sources import is_safe
 

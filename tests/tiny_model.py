@@ -17,10 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from observability.metrics import Metrics
 from schemas.models import InputSpec
-from service.core.image_limits import ImageLimits
-from service.core.loading import ModelOptions, load_model
-from service.core.model import Model
-from service.core.pool import WorkerPool
+from service.core.engine.pool import WorkerPool
+from service.core.imaging.image_limits import ImageLimits
+from service.core.serving.loading import ModelOptions, load_model
+from service.core.serving.model import Model
 from service.core.settings import RunSettings
 
 LABELS = ("red", "green", "blue")

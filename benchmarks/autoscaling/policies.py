@@ -19,7 +19,7 @@ from service.calibrate.thresholds import (
     TARGET_SHARE,
     as_yaml,
 )
-from service.core.calibration import Calibrated, Knee, Machine
+from service.core.serving.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings
 
 SHIPPED, CPU_80, P95 = "thresholds", "CPU 80 %", "p95"

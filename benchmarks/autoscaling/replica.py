@@ -9,8 +9,8 @@ from benchmarks.autoscaling.agenda import Agenda
 from benchmarks.autoscaling.books import Books
 from benchmarks.autoscaling.costs import Cost
 from schemas.errors import Overloaded
-from service.core.admission import Admission, Pace
-from service.core.fair_queue import FairQueue, Priority
+from service.core.scheduling.admission import Admission, Pace
+from service.core.scheduling.fair_queue import FairQueue, Priority
 from service.core.settings import InferenceSettings
 
 _DEFAULTS = InferenceSettings()

@@ -9,7 +9,7 @@ from benchmarks import load, models, plots, results
 from benchmarks.peers import environments, servers
 from benchmarks.peers.comparison import Plan, compare
 from benchmarks.peers.tables import table
-from service.core.pool import usable_cores
+from service.core.engine.pool import usable_cores
 
 MODELS = (models.DEFAULT, models.SHARED)
 

@@ -24,7 +24,7 @@ from benchmarks.peers.environments import NotInstalled
 from benchmarks.peers.servers import Peer, Variant
 from benchmarks.rounds import loop_title
 from benchmarks.subject import DoesNotStart, Subject
-from service.core.pool import usable_cores
+from service.core.engine.pool import usable_cores
 
 POTOO = "Potoo"
 TRIAL_CLIENTS = 32

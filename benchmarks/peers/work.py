@@ -71,8 +71,8 @@ class Classifier:
 def _better(folder: Path) -> Prepare:
     # Here, so that peers with textbook preprocessing do not carry Pydantic.
     from schemas.models import ModelManifest
-    from service.core.image_limits import ImageLimits
-    from service.core.preprocessing import Preprocessor
+    from service.core.imaging.image_limits import ImageLimits
+    from service.core.imaging.preprocessing import Preprocessor
 
     manifest = ModelManifest.model_validate_json((folder / "manifest.json").read_bytes())
     preprocess = Preprocessor(manifest.input, ImageLimits(50_000_000, 1000, 2**28))

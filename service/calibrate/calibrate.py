@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.calibrate import load, search, trial
-from service.core import serving_policy
-from service.core.calibration import Calibrated, Knee
-from service.core.providers import Provider
-from service.core.repository import ModelRefused, Repository, read_manifest
+from service.core.engine.providers import Provider
+from service.core.repository import serving_policy
+from service.core.repository.repository import ModelRefused, Repository, read_manifest
+from service.core.serving.calibration import Calibrated, Knee
 from service.core.settings import RunSettings
 from service.settings import Settings
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 
-from service.core.calibration import Calibrated, Machine
+from service.core.serving.calibration import Calibrated, Machine
 
 TARGET_SHARE = 0.7
 QUEUE_SHARE = 0.25

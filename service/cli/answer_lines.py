@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from service.cli.percent import percent
 
 if TYPE_CHECKING:
-    from service.core.answer import Classification, Named, Prediction, Summary
+    from service.core.imaging.answer import Classification, Named, Prediction, Summary
 
 GUESSES = 2
 """Predictions that "not sure" shows."""

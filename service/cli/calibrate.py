@@ -57,7 +57,11 @@ def calibrate(
         from service.calibrate.calibrate import Job
         from service.calibrate.calibrate import calibrate as find
         from service.calibrate.thresholds import as_yaml
-        from service.core.calibration import calibration_file, keep_calibration, this_machine
+        from service.core.serving.calibration import (
+            calibration_file,
+            keep_calibration,
+            this_machine,
+        )
 
         settings = settings_with_models(config, models=models, data_dir=data_dir)
         repository = repository_of(settings)

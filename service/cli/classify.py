@@ -21,8 +21,8 @@ from service.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from service.core.answer import Classification, ModelRef
-    from service.core.classifier import Classifier
+    from service.core.imaging.answer import Classification, ModelRef
+    from service.core.serving.classifier import Classifier
     from service.settings import Settings
 
 

@@ -17,7 +17,7 @@ from service.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from service.core.repository import Repository
+    from service.core.repository.repository import Repository
     from service.settings import Settings
 
 _ANSWERS = "answers calls that name no model"

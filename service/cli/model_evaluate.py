@@ -21,7 +21,7 @@ from service.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from service.core.repository import Repository
+    from service.core.repository.repository import Repository
     from service.modeltools.calibrating import Calibrated
     from service.modeltools.evaluation import Evaluation
 
@@ -217,7 +217,7 @@ def _end_progress() -> None:
 
 def _what_answers(repository: Repository, name: str, folder: Path) -> str:
     """Whether the new version is taken up, by the policy as it is."""
-    from service.core.serving_policy import target
+    from service.core.repository.serving_policy import target
 
     answers = target(repository.policy(name), repository.versions(name))
     if str(answers) == folder.name:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from service.core.model import Model
+    from service.core.serving.model import Model
     from service.modeltools.importing import Wanted
     from service.settings import Settings
 

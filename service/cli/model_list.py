@@ -17,7 +17,7 @@ from service.cli.shared_options import (
 
 if TYPE_CHECKING:
     from schemas.models import ModelManifest
-    from service.core.repository import Repository
+    from service.core.repository.repository import Repository
     from service.settings import Settings
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
@@ -35,8 +35,8 @@ def list_models(models: ModelsOption = None, config: ConfigOption = None) -> Non
     The state is that of the files; 'verify' runs them. GET /v1/models tells what a server serves.
     """
     with plain_errors():
-        from service.core.repository import ModelRefused, read_manifest
-        from service.core.serving_policy import target
+        from service.core.repository.repository import ModelRefused, read_manifest
+        from service.core.repository.serving_policy import target
 
         settings = settings_with_models(config, models=models)
         repository = repository_of(settings)
@@ -69,7 +69,7 @@ def show(
 ) -> None:
     """Print a version's manifest as JSON."""
     with plain_errors():
-        from service.core.repository import read_manifest
+        from service.core.repository.repository import read_manifest
 
         repository = repository_of(settings_with_models(config, models=models))
         folder = version_folder(repository, name, version)
@@ -78,7 +78,7 @@ def show(
 
 def repository_of(settings: Settings) -> Repository:
     """The repository that the settings name."""
-    from service.core.repository import Repository
+    from service.core.repository.repository import Repository
 
     return Repository(settings.models)
 
@@ -93,7 +93,7 @@ def names_in(repository: Repository) -> list[str]:
 
 def default_in(settings: Settings, repository: Repository) -> str | None:
     """The model that a server with these settings has answer when none is named."""
-    from service.core.default_model import default_model
+    from service.core.serving.default_model import default_model
 
     setting = settings.default_model
     chosen = repository.chosen_model() if setting is None else None
@@ -102,7 +102,7 @@ def default_in(settings: Settings, repository: Repository) -> str | None:
 
 def version_folder(repository: Repository, name: str, version: int | None) -> Path:
     """The folder of a version; None for the one that is to answer by default."""
-    from service.core.serving_policy import candidates
+    from service.core.repository.serving_policy import candidates
 
     there = repository.versions(name)
     if version is None:

@@ -78,7 +78,7 @@ def optimise(
     It becomes the model's newest version, with a report. One that loses too much is not written.
     """
     with plain_errors():
-        from service.core.repository import Repository
+        from service.core.repository.repository import Repository
         from service.modeltools.optimising import optimise
 
         settings = settings_with_models(config, models=models)
@@ -111,7 +111,7 @@ def verify(
     Exit status 1 if any of them failed.
     """
     with plain_errors():
-        from service.core.repository import ModelRefused, Repository
+        from service.core.repository.repository import ModelRefused, Repository
 
         settings = settings_with_models(config, models=models)
         repository, failed = Repository(settings.models), False
@@ -151,8 +151,8 @@ def promote(
     Running servers take it up within seconds.
     """
     with plain_errors():
-        from service.core.repository import Repository
-        from service.core.serving_policy import promoted
+        from service.core.repository.repository import Repository
+        from service.core.repository.serving_policy import promoted
         from service.modeltools.answering import answering
 
         number = int(version) if version.isascii() and version.isdecimal() else None
@@ -181,8 +181,8 @@ def rollback(name: NameArgument, models: ModelsOption = None, config: ConfigOpti
     Without a promotion to undo, the version below the newest is pinned.
     """
     with plain_errors():
-        from service.core.repository import Repository
-        from service.core.serving_policy import rolled_back, target
+        from service.core.repository.repository import Repository
+        from service.core.repository.serving_policy import rolled_back, target
         from service.modeltools.answering import answering
 
         settings = settings_with_models(config, models=models)
@@ -208,8 +208,8 @@ def remove(
 ) -> None:
     """Delete a version; not the one that answers by default, nor one with a label."""
     with plain_errors():
-        from service.core.publishing import refuse_needed, remove
-        from service.core.repository import Repository
+        from service.core.repository.publishing import refuse_needed, remove
+        from service.core.repository.repository import Repository
         from service.modeltools.answering import answering
 
         settings = settings_with_models(config, models=models)
@@ -228,6 +228,6 @@ def remove(
 
 
 def _tell_default(name: str, policy: ServingPolicy, there: Collection[int]) -> None:
-    from service.core.serving_policy import target
+    from service.core.repository.serving_policy import target
 
     typer.echo(f"{name}: version {target(policy, there)} answers by default")

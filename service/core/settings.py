@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.models import ModelName
-from service.core.batch_policy import BatchPolicy
-from service.core.pool import usable_cores
-from service.core.providers import Provider
+from service.core.engine.pool import usable_cores
+from service.core.engine.providers import Provider
+from service.core.scheduling.batch_policy import BatchPolicy
 
 ACCELERATOR_BATCH = 16
 BatchSize = Annotated[int, Field(ge=1, le=1024)]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from service.core.repository import ModelRefused, Repository
-from service.core.serving_policy import candidates
+from service.core.repository.repository import ModelRefused, Repository
+from service.core.repository.serving_policy import candidates
 
 
 def answering(repository: Repository, name: str, check: Callable[[Path], object]) -> int | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.hedging import NEVER, Hedger
+from service.core.imaging.hedging import NEVER, Hedger
 from service.modeltools.truth import Truth
 
 ABSTAINED = -1

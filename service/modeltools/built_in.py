@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schemas.operator_error import OperatorError
-from service.core.publishing import drafting
-from service.core.repository import ModelRefused
-from service.core.whole_files import locked, replace_file
+from service.core.repository.publishing import drafting
+from service.core.repository.repository import ModelRefused
+from service.core.repository.whole_files import locked, replace_file
 from service.modeltools.imagenet import building, int8
 
 BUNDLED_MODELS = Path(__file__).parent.parent.parent / "models"

@@ -23,12 +23,12 @@ from schemas.models import (
     GoldenSample,
     ModelManifest,
 )
-from service.core.checks import GOLDEN_FOLDER
-from service.core.hedging import NEVER, Hedger
-from service.core.image_limits import ImageLimits
-from service.core.postprocessing import probabilities
-from service.core.preprocessing import Preprocessor
-from service.core.publishing import drafting
+from service.core.imaging.hedging import NEVER, Hedger
+from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.postprocessing import probabilities
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.repository.publishing import drafting
+from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.evaluation import Evaluation
 from service.modeltools.fitting import (
     CannotFit,

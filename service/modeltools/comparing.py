@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, Accuracy, GoldenPrediction, GoldenSample, ModelManifest
-from service.core.checks import GOLDEN_FOLDER
-from service.core.engine import Images
-from service.core.onnx_engine import OnnxEngine
-from service.core.postprocessing import probabilities
-from service.core.preprocessing import Preprocessor
+from service.core.engine.engine import Images
+from service.core.engine.onnx_engine import OnnxEngine
+from service.core.imaging.postprocessing import probabilities
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.quantising import NotOptimised, Progress
 from service.modeltools.sample_images import SampleImage
 

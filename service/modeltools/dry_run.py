@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from schemas.models import MODEL_FILE, Dtype, ModelManifest
 from schemas.operator_error import first_fault
-from service.core.image_limits import ImageLimits
-from service.core.postprocessing import top_k
+from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.postprocessing import top_k
 from service.modeltools.golden_photos import is_right, read_photos
 from service.modeltools.graph_facts import CannotImport
 from service.modeltools.importing import Subject, Wanted, draw_manifest, look_into

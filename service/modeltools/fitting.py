@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from schemas.model_output import OutputSpec
 from schemas.operator_error import OperatorError
-from service.core.hedging import NEVER, Hedger
+from service.core.imaging.hedging import NEVER, Hedger
 from service.modeltools.best_answers import best_answers
 from service.modeltools.truth import Truth
 

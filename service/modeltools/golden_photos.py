@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from schemas.model_output import OutputKind
 from schemas.models import GoldenPrediction, GoldenSample
-from service.core.checks import GOLDEN_FOLDER
-from service.core.postprocessing import top_k
-from service.core.presence import Presence
+from service.core.imaging.postprocessing import top_k
+from service.core.imaging.presence import Presence
+from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.graph_facts import CannotImport
 from service.modeltools.label_names import plain_label
 from service.modeltools.photo_answers import Answerer, Photo

@@ -12,7 +12,7 @@ import onnxruntime as ort
 
 from schemas.models import Dtype, Layout
 from schemas.operator_error import OperatorError
-from service.core.onnx_engine import ONNX_TYPES
+from service.core.engine.onnx_engine import ONNX_TYPES
 
 if TYPE_CHECKING:
     import onnx  # takes a moment, and only whoever adds a model needs it

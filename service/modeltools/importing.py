@@ -17,10 +17,10 @@ from pydantic import ValidationError
 from schemas.model_output import DEFAULT_THRESHOLD, OutputKind, OutputSpec
 from schemas.models import MANIFEST_FILE, MODEL_FILE, Colour, ModelManifest
 from schemas.operator_error import first_fault
-from service.core.image_limits import ImageLimits
-from service.core.publishing import Draft, drafting
-from service.core.repository import Repository
-from service.core.serving_policy import held
+from service.core.imaging.image_limits import ImageLimits
+from service.core.repository.publishing import Draft, drafting
+from service.core.repository.repository import Repository
+from service.core.repository.serving_policy import held
 from service.modeltools.answering import answering
 from service.modeltools.golden_photos import read_photos, store_golden
 from service.modeltools.graph_facts import (

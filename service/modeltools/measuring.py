@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.hedging import Hedger
-from service.core.postprocessing import top_k
+from service.core.imaging.hedging import Hedger
+from service.core.imaging.postprocessing import top_k
 from service.modeltools.best_answers import ABSTAINED, BestAnswers, best_answers
 from service.modeltools.evaluation import (
     ClassFigures,

@@ -13,12 +13,12 @@ from typing import Literal
 import onnxruntime as ort
 
 from schemas.models import MANIFEST_FILE, MODEL_FILE
-from service.core.checks import GOLDEN_FOLDER
-from service.core.image_limits import ImageLimits
-from service.core.onnx_engine import OnnxEngine
-from service.core.preprocessing import Preprocessor
-from service.core.publishing import drafting
-from service.core.repository import read_labels, read_manifest
+from service.core.engine.onnx_engine import OnnxEngine
+from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.repository.publishing import drafting
+from service.core.repository.repository import read_labels, read_manifest
+from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.comparing import (
     MIN_JUDGING_IMAGES,
     Comparison,

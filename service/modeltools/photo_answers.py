@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, ModelManifest
-from service.core.image_limits import ImageLimits
-from service.core.onnx_engine import ManifestMismatch, OnnxEngine
-from service.core.postprocessing import probabilities
-from service.core.preprocessing import Preprocessor
-from service.core.repository import read_labels, read_manifest
+from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.postprocessing import probabilities
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.repository.repository import read_labels, read_manifest
 from service.modeltools.graph_facts import CannotImport
 
 

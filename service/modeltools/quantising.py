@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from schemas.operator_error import OperatorError
-from service.core.engine import Images
+from service.core.engine.engine import Images
 
 _QUANTISED = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger"}
 

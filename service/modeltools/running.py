@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, ModelManifest
 from schemas.operator_error import OperatorError
-from service.core.engine import Engine
-from service.core.hedging import Hedger
-from service.core.image_limits import ImageLimits
-from service.core.onnx_engine import ManifestMismatch, OnnxEngine
-from service.core.pool import usable_cores
-from service.core.postprocessing import probabilities
-from service.core.preprocessing import Preprocessor
-from service.core.repository import ModelRefused, read_labels, read_manifest
+from service.core.engine.engine import Engine
+from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.engine.pool import usable_cores
+from service.core.imaging.hedging import Hedger
+from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.postprocessing import probabilities
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.repository.repository import ModelRefused, read_labels, read_manifest
 from service.modeltools.evaluation import Evaluation
 from service.modeltools.label_names import LabelNames
 from service.modeltools.measuring import measure

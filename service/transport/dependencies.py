@@ -15,10 +15,10 @@ from auth.limits import Allowance
 from auth.principal import Caller, Principal, Scope
 from observability.audit import AuditEvent
 from schemas.errors import RateLimited
-from service.core.answer import ModelRef
-from service.core.classifier import Classifier
-from service.core.fair_queue import Priority
-from service.core.model_control import ModelControl
+from service.core.imaging.answer import ModelRef
+from service.core.scheduling.fair_queue import Priority
+from service.core.serving.classifier import Classifier
+from service.core.serving.model_control import ModelControl
 from service.runtime import Runtime
 from service.transport.policy import admit, check_model, model_meant
 

@@ -10,8 +10,8 @@ from observability.audit import AuditEvent
 from observability.request import Measured
 from observability.tracing import follow_caller
 from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
-from service.core.answer import ModelRef
-from service.core.classifier import Classifier
+from service.core.imaging.answer import ModelRef
+from service.core.serving.classifier import Classifier
 from service.identity import Identity
 
 

@@ -8,11 +8,11 @@ import typing
 import pytest
 
 import schemas.classify
-import service.core.answer
+import service.core.imaging.answer
 
 KINDS = [
     kind
-    for kind in vars(service.core.answer).values()
+    for kind in vars(service.core.imaging.answer).values()
     if dataclasses.is_dataclass(kind) and isinstance(kind, type)
 ]
 
@@ -22,7 +22,7 @@ def test_fields_and_types_are_those_of_the_schema(kind: type) -> None:
     documented = getattr(schemas.classify, kind.__name__)
     plain = {name: str(hint) for name, hint in typing.get_type_hints(kind).items()}
     wire = {name: str(field.annotation) for name, field in documented.model_fields.items()}
-    ours = {name: hint.replace("service.core.answer", "") for name, hint in plain.items()}
+    ours = {name: hint.replace("service.core.imaging.answer", "") for name, hint in plain.items()}
     theirs = {name: hint.replace("schemas.classify", "") for name, hint in wire.items()}
     assert ours == theirs
     assert list(ours) == list(theirs), "the same order on the wire"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from schemas.models import MODEL_FILE, ModelManifest
-from service.core.hedging import Hedger
-from service.core.onnx_engine import OnnxEngine
-from service.core.postprocessing import probabilities
-from service.core.preprocessing import Preprocessor
+from service.core.engine.onnx_engine import OnnxEngine
+from service.core.imaging.hedging import Hedger
+from service.core.imaging.postprocessing import probabilities
+from service.core.imaging.preprocessing import Preprocessor
 from service.modeltools.built_in import put
 from service.modeltools.evaluation import Evaluation
 from service.modeltools.imagenet import building

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from service.core.answer import Prediction
+from service.core.imaging.answer import Prediction
 from tests.pictures import encoded, plain
 from tests.repository import MANIFESTS, NAMES, SHARED, assemble
 from tests.tiny_model import served

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from service.core.preprocessing import Preprocessor, crop_box
+from service.core.imaging.preprocessing import Preprocessor, crop_box
 from tests.pictures import blobs, encoded, noise
 from tests.repository import SHARED
 from tests.tiny_model import image_limits, input_spec

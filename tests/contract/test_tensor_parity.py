@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas.inference import Datatype
-from service.core.description import metadata
-from service.core.inference import InferRequest
-from service.core.tensors import Tensor
+from service.core.serving.description import metadata
+from service.core.tensors.inference import InferRequest
+from service.core.tensors.tensors import Tensor
 from tests.repository import NAMES, SHARED, assemble
 from tests.tiny_model import served
 

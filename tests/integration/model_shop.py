@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import httpx
 
-from service.core.publishing import drafting
+from service.core.repository.publishing import drafting
 from tests.pictures import RED, plain
 from tests.server import LiveServer, serve
 from tests.tiny_model import write_model

@@ -12,7 +12,7 @@ import pytest
 
 from schemas.pb import potoo_pb2
 from schemas.serving import REPOSITORY_FILE
-from service.core.repository import Repository
+from service.core.repository.repository import Repository
 from tests.integration.accounts import add_device
 from tests.integration.model_shop import (
     ALL,

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
-from service.core.tensors import MAX_RANK
+from service.core.tensors.tensors import MAX_RANK
 from tests.integration.hostile_files import webp
 from tests.integration.rpc import (
     SCOPES,

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from schemas.serving import POLICY_FILE
-from service.core.repository import Repository
-from service.core.serving_policy import promoted
+from service.core.repository.repository import Repository
+from service.core.repository.serving_policy import promoted
 from tests.integration.model_shop import ALL, PNG, Crowd, Shop, labels_of, opened
 from tests.integration.raw_http import wait_until
 from tests.pictures import RED, plain

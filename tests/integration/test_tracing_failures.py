@@ -168,7 +168,7 @@ def test_nothing_of_opentelemetry_is_loaded_while_it_is_off(tmp_path: Path, colo
 
 def test_what_measures_knows_nothing_of_opentelemetry() -> None:
     """FastAPI imports OpenTelemetry's interface where it finds it; our own code does not."""
-    modules = "observability.middleware, observability.tracing, service.core.model"
+    modules = "observability.middleware, observability.tracing, service.core.serving.model"
     script = f"import sys, {modules}; print([m for m in sys.modules if 'opentelemetry' in m])"
     found = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

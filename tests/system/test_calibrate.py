@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from service.core.calibration import find_calibration
+from service.core.serving.calibration import find_calibration
 from tests.server import serve
 from tests.tiny_model import write_model
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from service.core.batch_policy import BatchPolicy
-from service.core.pool import usable_cores
-from service.core.providers import Provider
+from service.core.engine.pool import usable_cores
+from service.core.engine.providers import Provider
+from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.settings import RunSettings
 from service.settings import (
     LimitSettings,

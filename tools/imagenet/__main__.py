@@ -15,10 +15,10 @@ import numpy as np
 
 from benchmarks import results
 from schemas.models import Calibration, GoldenPrediction, GoldenSample, ModelManifest
-from service.core.hedging import Hedger
-from service.core.onnx_engine import OnnxEngine
-from service.core.postprocessing import probabilities, top_k
-from service.core.preprocessing import Preprocessor
+from service.core.engine.onnx_engine import OnnxEngine
+from service.core.imaging.hedging import Hedger
+from service.core.imaging.postprocessing import probabilities, top_k
+from service.core.imaging.preprocessing import Preprocessor
 from service.modeltools.best_answers import ABSTAINED, best_answers
 from service.modeltools.built_in import BUNDLED_MODELS
 from service.modeltools.evaluation import Evaluation

@@ -11,8 +11,8 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from service.core.pool import usable_cores
-from service.core.preprocessing import Preprocessor
+from service.core.engine.pool import usable_cores
+from service.core.imaging.preprocessing import Preprocessor
 from service.modeltools.imagenet.building import INPUT_SPEC, weights_file
 from service.modeltools.imagenet.network import (
     CLASSES,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.models import ModelManifest
-from service.core.hedging import NEVER, Hedger
-from service.core.postprocessing import probabilities
+from service.core.imaging.hedging import NEVER, Hedger
+from service.core.imaging.postprocessing import probabilities
 from service.modeltools.best_answers import ABSTAINED, BestAnswers, best_answers
 from service.modeltools.fitting import fit_temperature, fit_thresholds
 from service.modeltools.imagenet.building import OUTPUT_SPEC

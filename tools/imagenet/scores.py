@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from service.core.hedging import Hedger
-from service.core.postprocessing import probabilities
+from service.core.imaging.hedging import Hedger
+from service.core.imaging.postprocessing import probabilities
 from service.modeltools.best_answers import best_answers
 from service.modeltools.imagenet.building import OUTPUT_SPEC
 from service.modeltools.imagenet.network import CLASSES, ExtraClasses

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
 from schemas.models import Dtype, Layout, ModelManifest
-from service.core.engine import Images
-from service.core.providers import Chain, Provider, chain, check_in_use
+from service.core.engine.engine import Images
+from service.core.engine.providers import Chain, Provider, chain, check_in_use
 
 ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
 

@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin
 
 from schemas.errors import CallerError, InvalidImage, UnsupportedImage
-from service.core.image_limits import ImageLimits, bounded_reader, is_large
-from service.core.pool import SlowWork
+from service.core.engine.pool import SlowWork
+from service.core.imaging.image_limits import ImageLimits, bounded_reader, is_large
 
 Box = tuple[float, float, float, float]
 """Left, upper, right, lower, in pixels."""

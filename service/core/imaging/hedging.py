@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.models import ModelManifest
-from service.core.answer import Named, Summary
-from service.core.onnx_engine import ManifestMismatch
+from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.imaging.answer import Named, Summary
 
 NEVER = 1.0
 """The threshold of a level that is never named: large networks are often certain and wrong."""

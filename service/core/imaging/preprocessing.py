@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from schemas.models import Colour, Dtype, InputSpec, Interpolation, Layout, Squash
-from service.core.decoding import REDUCING_GAP, UPRIGHT, Box, open_image, region
-from service.core.engine import Images
-from service.core.image_limits import ImageLimits
+from service.core.engine.engine import Images
+from service.core.imaging.decoding import REDUCING_GAP, UPRIGHT, Box, open_image, region
+from service.core.imaging.image_limits import ImageLimits
 
 FILTERS = {
     Interpolation.NEAREST: Image.Resampling.NEAREST,

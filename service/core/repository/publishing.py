@@ -21,15 +21,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.models import ModelName
 from schemas.serving import REPOSITORY_FILE, ServingPolicy
-from service.core.repository import (
+from service.core.repository.repository import (
     ModelRefused,
     Repository,
     children,
     read_manifest,
     rewrite_policy,
 )
-from service.core.serving_policy import without_version
-from service.core.whole_files import locked, sync
+from service.core.repository.serving_policy import without_version
+from service.core.repository.whole_files import locked, sync
 
 PolicyChange = Callable[[ServingPolicy], ServingPolicy]
 _PREFIX = ".draft-"

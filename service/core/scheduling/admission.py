@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from schemas.errors import DeadlineExceeded, Overloaded
-from service.core.fair_queue import FairQueue, Priority
+from service.core.scheduling.fair_queue import FairQueue, Priority
 
 Item = TypeVar("Item")
 MARGIN = 0.6

@@ -28,11 +28,11 @@ from functools import partial
 from typing import Generic
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
-from service.core.admission import Admission, Pace
-from service.core.batch_item import Answer, Item, Outcome, Raw, Ready
-from service.core.batch_policy import BatchPolicy
-from service.core.fair_queue import FairQueue, Priority
-from service.core.pool import SlowWork, WorkerPool
+from service.core.engine.pool import SlowWork, WorkerPool
+from service.core.scheduling.admission import Admission, Pace
+from service.core.scheduling.batch_item import Answer, Item, Outcome, Raw, Ready
+from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.scheduling.fair_queue import FairQueue, Priority
 
 SLOW_CAPACITY = 8
 """Slow items that one model holds; more are refused."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.serving import VersionState
-from service.core.loader import Runner, threads_at_full_priority
-from service.core.model import Model
-from service.core.registry import Registry
-from service.core.repository import Fingerprint, ModelRefused
+from service.core.repository.repository import Fingerprint, ModelRefused
+from service.core.serving.loader import Runner, threads_at_full_priority
+from service.core.serving.model import Model
+from service.core.serving.registry import Registry
 
 LoadModel = Callable[[Path], Model]
 """Reads, checks and warms up the version in a folder; called on other threads."""

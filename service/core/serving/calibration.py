@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from observability.logging import get_logger
 from schemas.models import MANIFEST_FILE, ModelManifest, ModelName, Sha256
-from service.core.pool import usable_cores
+from service.core.engine.pool import usable_cores
+from service.core.repository.whole_files import replace_file
 from service.core.settings import RunSettings
-from service.core.whole_files import replace_file
 
 CALIBRATION_FOLDER = "calibration"
 

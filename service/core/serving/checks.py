@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
 from schemas.models import GoldenSample, ModelManifest
-from service.core.engine import Engine
-from service.core.onnx_engine import ManifestMismatch
-from service.core.postprocessing import probabilities
-from service.core.preprocessing import Preprocessor
+from service.core.engine.engine import Engine
+from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.imaging.postprocessing import probabilities
+from service.core.imaging.preprocessing import Preprocessor
 
 GOLDEN_FOLDER = "golden"
 _SUM_TOLERANCE = 0.02

@@ -11,12 +11,12 @@ from schemas.errors import ModelNotChosen, ModelNotFound
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList, ModelSummary
 from schemas.serving import ModelVersion
-from service.core import description
-from service.core.answer import Classification, ModelRef
-from service.core.fair_queue import Priority
-from service.core.inference import InferRequest, InferResponse
-from service.core.model import Model
-from service.core.registry import Registry
+from service.core.imaging.answer import Classification, ModelRef
+from service.core.scheduling.fair_queue import Priority
+from service.core.serving import description
+from service.core.serving.model import Model
+from service.core.serving.registry import Registry
+from service.core.tensors.inference import InferRequest, InferResponse
 
 
 class Classifier:

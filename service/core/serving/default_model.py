@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from observability.logging import get_logger
-from service.core.loader import Loader
-from service.core.registry import Registry
-from service.core.repository import ModelRefused, Repository
+from service.core.repository.repository import ModelRefused, Repository
+from service.core.serving.loader import Loader
+from service.core.serving.registry import Registry
 
 
 def default_model(setting: str | None, chosen: str | None, names: Collection[str]) -> str | None:

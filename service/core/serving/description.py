@@ -21,10 +21,10 @@ from schemas.inference import (
     TensorMetadata,
 )
 from schemas.serving import VersionState
-from service.core.model import Model
-from service.core.registry import Version
-from service.core.rows import INPUT_DATATYPES
-from service.core.statistics import Duration
+from service.core.serving.model import Model
+from service.core.serving.registry import Version
+from service.core.serving.statistics import Duration
+from service.core.tensors.rows import INPUT_DATATYPES
 
 SERVER = "potoo"
 EXTENSIONS = (

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import cast
 
 from schemas.models import ModelManifest
-from service.core.answer import Classification, ImageFacts, Prediction, Timing
-from service.core.batch_item import Outcome
-from service.core.preprocessing import PreparedImage
-from service.core.runner import Answer
+from service.core.imaging.answer import Classification, ImageFacts, Prediction, Timing
+from service.core.imaging.preprocessing import PreparedImage
+from service.core.scheduling.batch_item import Outcome
+from service.core.serving.runner import Answer
 
 
 def in_words(

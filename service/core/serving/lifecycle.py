@@ -17,13 +17,19 @@ from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.errors import Conflict, ModelNotFound
 from schemas.serving import LATEST, ServingPolicy, VersionState
-from service.core.attempts import Attempts, LoadModel
-from service.core.default_model import DefaultModel
-from service.core.loader import AtOnce, Loader, Runner
-from service.core.registry import Registry
-from service.core.repository import Fingerprint, ModelRefused, Repository, Shelf
-from service.core.retirement import Retirement
-from service.core.serving_policy import PolicyRefused, asked_for, besides, candidates, target
+from service.core.repository.repository import Fingerprint, ModelRefused, Repository, Shelf
+from service.core.repository.serving_policy import (
+    PolicyRefused,
+    asked_for,
+    besides,
+    candidates,
+    target,
+)
+from service.core.serving.attempts import Attempts, LoadModel
+from service.core.serving.default_model import DefaultModel
+from service.core.serving.loader import AtOnce, Loader, Runner
+from service.core.serving.registry import Registry
+from service.core.serving.retirement import Retirement
 
 ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPolicy]
 """Of a policy, what versions there are, and the one that answers by default."""

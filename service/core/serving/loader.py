@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from service.core.pool import SLOW_NICENESS
+from service.core.engine.pool import SLOW_NICENESS
 
 Result = TypeVar("Result")
 _TASKS = Path("/proc/self/task")

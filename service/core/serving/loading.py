@@ -8,13 +8,13 @@ from pathlib import Path
 from observability.metrics import Metrics
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE
-from service.core.image_limits import ImageLimits
-from service.core.model import Model
-from service.core.onnx_engine import ManifestMismatch, OnnxEngine
-from service.core.pool import WorkerPool
-from service.core.preprocessing import Preprocessor
-from service.core.providers import ProviderMissing
-from service.core.repository import ModelRefused, read_labels, read_manifest
+from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.engine.pool import WorkerPool
+from service.core.engine.providers import ProviderMissing
+from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.repository.repository import ModelRefused, read_labels, read_manifest
+from service.core.serving.model import Model
 from service.core.settings import RunSettings
 
 

@@ -22,22 +22,22 @@ from observability.request import Measured
 from observability.span import Facts, Span
 from schemas.errors import InvalidRequest, ServiceError
 from schemas.models import ModelInfo, ModelManifest, ModelSummary
-from service.core.answer import Classification, ModelRef
-from service.core.batch_item import Outcome
-from service.core.batch_policy import BatchPolicy
-from service.core.batching import Batcher
-from service.core.checks import Checks
-from service.core.engine import Engine
-from service.core.fair_queue import Priority
-from service.core.hedging import Hedger
-from service.core.inference import InferRequest, InferResponse
-from service.core.labelling import in_words
-from service.core.pool import WorkerPool
-from service.core.preprocessing import Preprocessor
-from service.core.presence import Presence
-from service.core.rows import check_outputs, outputs_of, rows_of
-from service.core.runner import Answer, Job, Prepared, Runner, jobs_of
-from service.core.statistics import Course, ModelStatistics
+from service.core.engine.engine import Engine
+from service.core.engine.pool import WorkerPool
+from service.core.imaging.answer import Classification, ModelRef
+from service.core.imaging.hedging import Hedger
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.imaging.presence import Presence
+from service.core.scheduling.batch_item import Outcome
+from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.scheduling.batching import Batcher
+from service.core.scheduling.fair_queue import Priority
+from service.core.serving.checks import Checks
+from service.core.serving.labelling import in_words
+from service.core.serving.runner import Answer, Job, Prepared, Runner, jobs_of
+from service.core.serving.statistics import Course, ModelStatistics
+from service.core.tensors.inference import InferRequest, InferResponse
+from service.core.tensors.rows import check_outputs, outputs_of, rows_of
 
 
 class Model:

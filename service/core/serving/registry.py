@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from schemas.errors import ModelNotChosen, ModelNotFound, NotReady
 from schemas.serving import VersionState
-from service.core.model import Model
+from service.core.serving.model import Model
 
 
 @dataclass(slots=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from service.core.loader import Loader
-from service.core.model import Model
-from service.core.registry import Registry
+from service.core.serving.loader import Loader
+from service.core.serving.model import Model
+from service.core.serving.registry import Registry
 
 LEASE_SECONDS = 0.02
 """Between looks at whether a model that was replaced is still being used."""

@@ -15,15 +15,15 @@ from observability.request import items_of
 from observability.span import Span
 from schemas.errors import CallerError
 from schemas.models import ModelManifest
-from service.core.answer import Summary
-from service.core.engine import Engine, Images
-from service.core.hedging import Hedger
-from service.core.pool import WorkerPool
-from service.core.postprocessing import probabilities, top_k
-from service.core.preprocessing import PreparedImage, Preprocessor
-from service.core.presence import Presence
-from service.core.rows import Row
-from service.core.statistics import ModelStatistics
+from service.core.engine.engine import Engine, Images
+from service.core.engine.pool import WorkerPool
+from service.core.imaging.answer import Summary
+from service.core.imaging.hedging import Hedger
+from service.core.imaging.postprocessing import probabilities, top_k
+from service.core.imaging.preprocessing import PreparedImage, Preprocessor
+from service.core.imaging.presence import Presence
+from service.core.serving.statistics import ModelStatistics
+from service.core.tensors.rows import Row
 
 SHOWN_WAIT = 0.0001
 """Seconds between prepared and run that are worth a span of their own."""

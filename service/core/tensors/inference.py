@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.errors import InvalidRequest, InvalidTensor, ModelNotFound, Unsupported
-from service.core.answer import ModelRef
-from service.core.fair_queue import Priority
-from service.core.tensors import Tensor, shown
+from service.core.imaging.answer import ModelRef
+from service.core.scheduling.fair_queue import Priority
+from service.core.tensors.tensors import Tensor, shown
 
 Parameter = bool | int | float | str
 Parameters = Mapping[str, Parameter]

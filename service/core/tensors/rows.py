@@ -15,11 +15,11 @@ from schemas.errors import InvalidTensor, UnsupportedImage
 from schemas.inference import Datatype
 from schemas.model_output import OutputSpec
 from schemas.models import Dtype, InputSpec
-from service.core.decoding import sniff
-from service.core.engine import Images
-from service.core.inference import InferRequest, RequestedOutput, check_names
-from service.core.postprocessing import top_k
-from service.core.tensors import DTYPES, Tensor, from_raw, of_bytes, shown
+from service.core.engine.engine import Images
+from service.core.imaging.decoding import sniff
+from service.core.imaging.postprocessing import top_k
+from service.core.tensors.inference import InferRequest, RequestedOutput, check_names
+from service.core.tensors.tensors import DTYPES, Tensor, from_raw, of_bytes, shown
 
 Row = bytes | Images
 """An encoded image, or one item of the manifest's shape and dtype."""

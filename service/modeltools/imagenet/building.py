@@ -33,7 +33,7 @@ from schemas.models import (
     ShorterSide,
 )
 from schemas.operator_error import OperatorError
-from service.core.checks import GOLDEN_FOLDER
+from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.imagenet.names import class_names
 from service.modeltools.imagenet.network import INPUT, OUTPUT, SIDE, ExtraClasses, build_network
 from service.modeltools.imagenet.torch_file import UnsafeWeights, read_tensors

@@ -16,11 +16,11 @@ from schemas.models import (
     GoldenSample,
     ModelManifest,
 )
-from service.core.checks import GOLDEN_FOLDER
-from service.core.image_limits import ImageLimits
-from service.core.onnx_engine import OnnxEngine
-from service.core.postprocessing import probabilities
-from service.core.preprocessing import Preprocessor
+from service.core.engine.onnx_engine import OnnxEngine
+from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.postprocessing import probabilities
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.comparing import CONFIDENT
 from service.modeltools.imagenet import building
 from service.modeltools.imagenet.network import INPUT

@@ -12,7 +12,7 @@ import numpy as np
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
-from service.core.inference import (
+from service.core.tensors.inference import (
     MAX_TENSORS,
     InferRequest,
     InferResponse,
@@ -23,7 +23,7 @@ from service.core.inference import (
     schedule_of,
     version_named,
 )
-from service.core.tensors import (
+from service.core.tensors.tensors import (
     DTYPES,
     RAW_ONLY,
     Tensor,

@@ -7,8 +7,8 @@ from functools import partial
 from auth.principal import Scope
 from schemas.errors import ModelNotFound, NotReady, Unsupported
 from schemas.pb import open_inference_pb2 as pb
-from service.core.classifier import Classifier
-from service.core.inference import refuse_upload, version_named
+from service.core.serving.classifier import Classifier
+from service.core.tensors.inference import refuse_upload, version_named
 from service.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.grpc import codec, description

@@ -6,8 +6,8 @@ from auth.principal import Scope
 from schemas.classify import DEFAULT_TOP_K, MAX_TOP_K
 from schemas.errors import InvalidParameter, Violation
 from schemas.pb import potoo_pb2 as pb
-from service.core.answer import Summary
-from service.core.inference import MAX_TIMEOUT
+from service.core.imaging.answer import Summary
+from service.core.tensors.inference import MAX_TIMEOUT
 from service.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.grpc.call import Call

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from schemas.errors import InsufficientScope, NotReady, ServiceError, Unauthenticated
 from schemas.pb import open_inference_pb2 as pb
-from service.core.inference import MAX_ID_CHARS
+from service.core.tensors.inference import MAX_ID_CHARS
 from service.transport.grpc.call import Call
 from service.transport.grpc.errors import CODE_KEY, Faults, words
 from service.transport.grpc.methods import parsed

@@ -17,9 +17,9 @@ from schemas.classify import (
     ClassifyResponse,
 )
 from schemas.errors import ServiceError
-from service.core.answer import Timing
-from service.core.fair_queue import Priority
-from service.core.model import Model
+from service.core.imaging.answer import Timing
+from service.core.scheduling.fair_queue import Priority
+from service.core.serving.model import Model
 from service.transport.dependencies import (
     principal_of,
     require_capacity,

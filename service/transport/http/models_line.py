@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.core.answer import ModelRef
+from service.core.imaging.answer import ModelRef
 
 MOST = 5
 """Models that are named; the log and ``potoo models list`` name all."""

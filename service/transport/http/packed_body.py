@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from service.core.pool import WorkerPool
+from service.core.engine.pool import WorkerPool
 from service.transport.budget import Hold
 from service.transport.dependencies import runtime_of
 from service.transport.http.body import content_encoding

@@ -15,7 +15,7 @@ from benchmarks import models, photo
 from benchmarks.bare_loop import better
 from benchmarks.textbook import textbook, top_five
 from schemas.model_output import OutputSpec
-from service.core.postprocessing import probabilities, top_k
+from service.core.imaging.postprocessing import probabilities, top_k
 from service.modeltools.built_in import BUNDLED_MODELS
 
 CLASSES = 7

@@ -6,7 +6,7 @@ import yaml
 
 from observability.metrics import Metrics
 from service.calibrate.thresholds import as_yaml
-from service.core.calibration import Calibrated, Knee, Machine
+from service.core.serving.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings
 
 FOUND = Calibrated(

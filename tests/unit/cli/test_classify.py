@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from service.cli.answer_lines import summary_line
-from service.core.answer import Classification, ImageFacts, Named, Prediction, Summary, Timing
+from service.core.imaging.answer import (
+    Classification,
+    ImageFacts,
+    Named,
+    Prediction,
+    Summary,
+    Timing,
+)
 from tests.pictures import RED, plain
 from tests.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
 from tests.unit.cli.conftest import Potoo

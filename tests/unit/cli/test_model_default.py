@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from schemas.serving import REPOSITORY_FILE
-from service.core.repository import Repository
+from service.core.repository.repository import Repository
 from tests.pictures import RED, plain
 from tests.tiny_model import write_model
 from tests.unit.cli.conftest import Potoo, failed

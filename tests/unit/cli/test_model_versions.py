@@ -11,7 +11,7 @@ import pytest
 
 from schemas.models import ModelManifest
 from schemas.serving import POLICY_FILE
-from service.core.repository import Repository
+from service.core.repository.repository import Repository
 from tests.file_server import FileServer, file_server
 from tests.pictures import RED, plain
 from tests.tiny_model import LABELS, colour_graph, write_model

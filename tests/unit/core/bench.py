@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Callable
 
 from schemas.errors import InvalidImage
-from service.core.batch_item import Outcome
-from service.core.batch_policy import BatchPolicy
-from service.core.batching import Batcher
-from service.core.pool import Job, SlowWork, WorkerPool
+from service.core.engine.pool import Job, SlowWork, WorkerPool
+from service.core.scheduling.batch_item import Outcome
+from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.scheduling.batching import Batcher
 
 LATER = 1000.0
 """A deadline that no test reaches unless it moves the clock."""

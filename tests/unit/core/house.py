@@ -10,13 +10,13 @@ from pathlib import Path
 from observability.audit import Audit
 from observability.metrics import Metrics
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
-from service.core.classifier import Classifier
-from service.core.lifecycle import Lifecycle
-from service.core.loading import ModelOptions, load_model
-from service.core.model import Model
-from service.core.model_control import ModelControl
-from service.core.pool import WorkerPool
-from service.core.repository import Repository
+from service.core.engine.pool import WorkerPool
+from service.core.repository.repository import Repository
+from service.core.serving.classifier import Classifier
+from service.core.serving.lifecycle import Lifecycle
+from service.core.serving.loading import ModelOptions, load_model
+from service.core.serving.model import Model
+from service.core.serving.model_control import ModelControl
 from service.core.settings import RunSettings
 from tests.pictures import RED, plain
 from tests.tiny_model import image_limits, write_model

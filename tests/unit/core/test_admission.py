@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from schemas.errors import DeadlineExceeded, Overloaded
-from service.core.admission import Pace
-from service.core.fair_queue import Priority
+from service.core.scheduling.admission import Pace
+from service.core.scheduling.fair_queue import Priority
 from tests.unit.core.bench import LATER, Bench, answers, breathe
 
 pytestmark = pytest.mark.anyio

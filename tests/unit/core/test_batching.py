@@ -17,7 +17,7 @@ from schemas.errors import (
     Overloaded,
     ServiceError,
 )
-from service.core.batching import Batcher
+from service.core.scheduling.batching import Batcher
 from tests.unit.core.bench import LATER, Bench, answers, breathe
 
 pytestmark = pytest.mark.anyio

@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, Overloaded
-from service.core.batch_policy import BatchPolicy
-from service.core.batching import SLOW_CAPACITY, Batcher
+from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.scheduling.batching import SLOW_CAPACITY, Batcher
 from tests.unit.core.bench import LATER, Bench, ManualPool, answers, breathe
 
 pytestmark = pytest.mark.anyio

@@ -19,9 +19,9 @@ from schemas.errors import (
     Overloaded,
     UnsupportedImage,
 )
-from service.core.batch_policy import BatchPolicy
-from service.core.batching import Batcher
-from service.core.pool import WorkerPool
+from service.core.engine.pool import WorkerPool
+from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.scheduling.batching import Batcher
 
 PATIENCE = 20.0
 """Seconds after which a test that hangs fails."""

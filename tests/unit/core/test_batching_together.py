@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from schemas.errors import DeadlineExceeded, InvalidImage, NotReady, Overloaded
-from service.core.batch_item import Outcome
+from service.core.scheduling.batch_item import Outcome
 from tests.unit.core.bench import LATER, Bench, answers, breathe
 
 pytestmark = pytest.mark.anyio

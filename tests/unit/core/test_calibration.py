@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from service.core import calibration
-from service.core.calibration import (
+from service.core.repository.repository import read_manifest
+from service.core.serving import calibration
+from service.core.serving.calibration import (
     Calibrated,
     Knee,
     Machine,
@@ -16,7 +17,6 @@ from service.core.calibration import (
     keep_calibration,
     this_machine,
 )
-from service.core.repository import read_manifest
 from service.core.settings import RunSettings
 from tests.tiny_model import write_model
 

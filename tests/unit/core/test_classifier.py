@@ -17,14 +17,14 @@ from schemas.errors import (
     NotReady,
     UnsupportedImage,
 )
-from service.core.classifier import Classifier
-from service.core.inference import InferRequest
-from service.core.loading import ModelOptions, load_model
-from service.core.model import Model
-from service.core.pool import WorkerPool
-from service.core.registry import Registry
+from service.core.engine.pool import WorkerPool
+from service.core.serving.classifier import Classifier
+from service.core.serving.loading import ModelOptions, load_model
+from service.core.serving.model import Model
+from service.core.serving.registry import Registry
 from service.core.settings import RunSettings
-from service.core.tensors import of_bytes
+from service.core.tensors.inference import InferRequest
+from service.core.tensors.tensors import of_bytes
 from tests.pictures import BLUE, GREEN, RED, plain
 from tests.tiny_model import image_limits, write_model
 

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from schemas.errors import ImageTooLarge, InvalidImage, UnsupportedImage
-from service.core.decoding import open_image, sniff
-from service.core.image_limits import ImageLimits
-from service.core.pool import SlowWork
-from service.core.preprocessing import PreparedImage, Preprocessor
+from service.core.engine.pool import SlowWork
+from service.core.imaging.decoding import open_image, sniff
+from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.preprocessing import PreparedImage, Preprocessor
 from tests.pictures import BLUE, GREEN, RED, blobs, encoded, gradient, plain
 from tests.tiny_model import image_limits, input_spec
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from schemas.errors import CallerError, ImageTooLarge, InvalidImage, UnsupportedImage
-from service.core.image_limits import ImageLimits, count_scan_marks
-from service.core.preprocessing import PreparedImage, Preprocessor
+from service.core.imaging.image_limits import ImageLimits, count_scan_marks
+from service.core.imaging.preprocessing import PreparedImage, Preprocessor
 from tests.pictures import blobs, encoded, noise
 from tests.tiny_model import image_limits, input_spec
 

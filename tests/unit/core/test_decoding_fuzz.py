@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from schemas.errors import CallerError
-from service.core.preprocessing import Preprocessor
+from service.core.imaging.preprocessing import Preprocessor
 from tests.pictures import blobs, encoded, oriented
 from tests.tiny_model import image_limits, input_spec
 

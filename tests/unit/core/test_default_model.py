@@ -10,8 +10,8 @@ import pytest
 
 from schemas.errors import Conflict, ModelNotChosen, ModelNotFound
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
-from service.core.default_model import default_model
-from service.core.repository import ModelRefused, Repository
+from service.core.repository.repository import ModelRefused, Repository
+from service.core.serving.default_model import default_model
 from tests.tiny_model import write_model
 from tests.unit.core.house import House, opened, until
 

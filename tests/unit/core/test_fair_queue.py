@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.core.fair_queue import WEIGHTS, FairQueue, Priority
+from service.core.scheduling.fair_queue import WEIGHTS, FairQueue, Priority
 
 PRIORITIES = st.sampled_from(list(Priority))
 OWNERS = st.sampled_from(["anna", "ben", "camera"])

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas.models import ModelManifest
-from service.core.answer import Named, Summary
-from service.core.hedging import Hedger, Hierarchy
-from service.core.onnx_engine import ManifestMismatch
+from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.imaging.answer import Named, Summary
+from service.core.imaging.hedging import Hedger, Hierarchy
 from tests.tiny_model import colour_manifest
 
 LABELS = ("tabby", "Egyptian cat", "beagle", "mug", "sky")

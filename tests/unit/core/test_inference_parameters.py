@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.errors import InvalidTensor, Unsupported
-from service.core.fair_queue import Priority
-from service.core.inference import (
+from service.core.scheduling.fair_queue import Priority
+from service.core.tensors.inference import (
     Parameters,
     RequestedOutput,
     check_names,

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.errors import ModelNotFound, NotReady
 from schemas.serving import VersionState
-from service.core.repository import ModelRefused
+from service.core.repository.repository import ModelRefused
 from tests.pictures import RED, plain
 from tests.tiny_model import write_model
 from tests.unit.core.house import House, until

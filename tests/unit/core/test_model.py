@@ -25,11 +25,11 @@ from schemas.errors import (
     UnsupportedImage,
 )
 from schemas.models import ModelManifest
-from service.core.batch_policy import BatchPolicy
-from service.core.engine import Images
-from service.core.model import Model
-from service.core.pool import WorkerPool
-from service.core.preprocessing import Preprocessor
+from service.core.engine.engine import Images
+from service.core.engine.pool import WorkerPool
+from service.core.imaging.preprocessing import Preprocessor
+from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.serving.model import Model
 from tests.pictures import BLUE, GREEN, RED, encoded, gradient, plain
 from tests.tiny_model import LABELS, SIDE, colour_manifest, image_limits, served, write_model
 

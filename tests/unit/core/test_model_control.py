@@ -8,7 +8,7 @@ import pytest
 
 from schemas.errors import Conflict, ModelNotFound, NotReady
 from schemas.serving import VersionState
-from service.core.repository import ModelRefused, Repository
+from service.core.repository.repository import ModelRefused, Repository
 from tests.pictures import RED, plain
 from tests.tiny_model import write_model
 from tests.unit.core.house import House, opened, until

@@ -24,11 +24,11 @@ from schemas.errors import (
     UnsupportedImage,
 )
 from schemas.inference import Datatype
-from service.core.description import config, metadata, statistics
-from service.core.inference import InferRequest, InferResponse, RequestedOutput
-from service.core.model import Model
+from service.core.serving.description import config, metadata, statistics
+from service.core.serving.model import Model
 from service.core.settings import RunSettings
-from service.core.tensors import Tensor, of_bytes
+from service.core.tensors.inference import InferRequest, InferResponse, RequestedOutput
+from service.core.tensors.tensors import Tensor, of_bytes
 from tests.pictures import BLUE, GREEN, RED, encoded, gradient, plain
 from tests.tiny_model import LABELS, SIDE, colour_graph, colour_manifest, served, write_model
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.core.preprocessing import PreparedImage, Preprocessor
+from service.core.imaging.preprocessing import PreparedImage, Preprocessor
 from tests.pictures import blobs, encoded, gradient, oriented, textbook
 from tests.tiny_model import image_limits, input_spec
 

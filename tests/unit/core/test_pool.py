@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core.pool import WorkerPool, usable_cores
+from service.core.engine.pool import WorkerPool, usable_cores
 
 
 def test_one_thread_runs_jobs_in_order_of_arrival() -> None:

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from schemas.model_output import OutputSpec
-from service.core.postprocessing import probabilities, top_k
+from service.core.imaging.postprocessing import probabilities, top_k
 
 thorough = settings(deadline=None, max_examples=200, derandomize=True, database=None)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from schemas.errors import UnsupportedImage
-from service.core.preprocessing import Preprocessor, crop_box
+from service.core.imaging.preprocessing import Preprocessor, crop_box
 from tests.pictures import blobs, encoded, gradient, noise, plain, textbook
 from tests.tiny_model import image_limits, input_spec
 

@@ -14,9 +14,9 @@ from onnx import numpy_helper
 from observability.metrics import Metrics
 from schemas.classify import Classification
 from schemas.model_output import OutputSpec
-from service.core.onnx_engine import ManifestMismatch
-from service.core.presence import Presence
-from service.core.repository import ModelRefused
+from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.imaging.presence import Presence
+from service.core.repository.repository import ModelRefused
 from tests.pictures import RED, plain
 from tests.tiny_model import LABELS, colour_graph, served, write_model, write_multi_label
 

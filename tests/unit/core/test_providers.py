@@ -7,9 +7,9 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
-from service.core.onnx_engine import OnnxEngine
-from service.core.providers import Provider, ProviderMissing, chain, check_in_use, installed
-from service.core.repository import ModelRefused, read_manifest
+from service.core.engine.onnx_engine import OnnxEngine
+from service.core.engine.providers import Provider, ProviderMissing, chain, check_in_use, installed
+from service.core.repository.repository import ModelRefused, read_manifest
 from service.core.settings import RunSettings
 from tests.tiny_model import served, write_model
 
@@ -52,7 +52,7 @@ def test_options_reach_the_provider(tmp_path: Path) -> None:
 
 
 def test_openvino_gets_one_image_a_core_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.core.providers.installed", lambda: list(Provider))
+    monkeypatch.setattr("service.core.engine.providers.installed", lambda: list(Provider))
     usual = {"device_type": "CPU", "num_of_threads": "2"}
     cpu: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
     assert chain(Provider.OPENVINO, {}, 2) == [("OpenVINOExecutionProvider", usual), cpu]

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from schemas.serving import REPOSITORY_FILE, ServingPolicy
-from service.core.publishing import drafting, remove
-from service.core.repository import ModelRefused, Repository, read_manifest
-from service.core.serving_policy import with_version
+from service.core.repository.publishing import drafting, remove
+from service.core.repository.repository import ModelRefused, Repository, read_manifest
+from service.core.repository.serving_policy import with_version
 from tests.tiny_model import write_model
 
 
@@ -204,7 +204,7 @@ def test_a_version_is_removed_as_one_step_and_from_the_policy(tmp_path: Path) ->
 PUBLISH_AND_WAIT = """
 import sys, time, shutil
 from pathlib import Path
-from service.core.publishing import drafting
+from service.core.repository.publishing import drafting
 root, source = map(Path, sys.argv[1:])
 with drafting(root, "colours", 2) as draft:
     shutil.copytree(source, draft.folder, dirs_exist_ok=True)

@@ -12,8 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from schemas.errors import ModelNotFound, NotReady
-from service.core.registry import Registry
-from service.core.repository import ModelRefused, read_manifest
+from service.core.repository.repository import ModelRefused, read_manifest
+from service.core.serving.registry import Registry
 from tests.pictures import RED, encoded, gradient, plain
 from tests.tiny_model import SIDE, colour_graph, colour_manifest, served, write_model
 

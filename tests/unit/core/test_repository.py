@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, ServingPolicy
-from service.core.repository import ModelRefused, Repository
-from service.core.serving_policy import promoted, with_version
-from service.core.whole_files import replace_file
+from service.core.repository.repository import ModelRefused, Repository
+from service.core.repository.serving_policy import promoted, with_version
+from service.core.repository.whole_files import replace_file
 from tests.tiny_model import write_model
 
 
@@ -202,8 +202,8 @@ def test_a_policy_that_cannot_be_written_leaves_the_old_one(small_disk: Path) ->
 PROMOTE_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from service.core.repository import Repository
-from service.core.serving_policy import promoted
+from service.core.repository.repository import Repository
+from service.core.repository.serving_policy import promoted
 repository = Repository(Path(sys.argv[1]))
 for number in itertools.count():
     repository.change_policy("colours", lambda policy: promoted(policy, 1 + number % 2, 1))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from schemas.serving import MAX_HISTORY, ServingPolicy
-from service.core.serving_policy import (
+from service.core.repository.serving_policy import (
     PolicyRefused,
     besides,
     candidates,

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as arrays
 
 from schemas.errors import InvalidTensor
 from schemas.inference import Datatype
-from service.core.tensors import (
+from service.core.tensors.tensors import (
     DTYPES,
     RAW_ONLY,
     Tensor,

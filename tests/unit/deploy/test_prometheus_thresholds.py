@@ -12,7 +12,7 @@ from deploy.prometheus import thresholds
 from deploy.prometheus.thresholds import Objectives, bucket_for
 from deploy.thresholds.document import Thresholds
 from service.calibrate.thresholds import as_yaml
-from service.core.calibration import Calibrated, Knee, Machine
+from service.core.serving.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings
 from tests.unit.deploy.rules import RULES, rules
 

@@ -11,7 +11,7 @@ import yaml
 from deploy.thresholds.__main__ import main
 from deploy.thresholds.document import BadThresholds, read_thresholds, site
 from service.calibrate.thresholds import as_yaml
-from service.core.calibration import Calibrated, Knee, Machine
+from service.core.serving.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings
 
 MADE = as_yaml(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.core.publishing import drafting
-from service.core.repository import ModelRefused, Repository, read_manifest
+from service.core.repository.publishing import drafting
+from service.core.repository.repository import ModelRefused, Repository, read_manifest
 from service.modeltools import built_in
 from service.modeltools.built_in import NotBuiltIn, is_seeded, put, seed
 from service.modeltools.imagenet import building

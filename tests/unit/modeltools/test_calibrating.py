@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from schemas.operator_error import OperatorError
-from service.core.repository import ModelRefused, Repository, read_manifest
+from service.core.repository.repository import ModelRefused, Repository, read_manifest
 from service.modeltools.calibrating import Calibrated, calibrate
 from service.modeltools.fitting import CannotFit
 from service.modeltools.running import NothingToMeasure

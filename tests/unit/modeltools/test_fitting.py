@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from schemas.model_output import OutputSpec
-from service.core.hedging import NEVER, Hedger
+from service.core.imaging.hedging import NEVER, Hedger
 from service.modeltools.best_answers import ABSTAINED, best_answers
 from service.modeltools.fitting import (
     COLDEST,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core.repository import Repository
+from service.core.repository.repository import Repository
 from service.modeltools.golden_photos import read_photos
 from service.modeltools.graph_facts import CannotImport
 from tests.pictures import BLUE, GREEN, RED, plain

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import pytest
 
-from service.core.hedging import Hierarchy
+from service.core.imaging.hedging import Hierarchy
 from service.modeltools.imagenet.names import ClassNames, class_names
 from tests.repository import SHARED
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from schemas.models import Colour, Dtype, Layout, ShorterSide, Squash
-from service.core.repository import ModelRefused, Repository
+from service.core.repository.repository import ModelRefused, Repository
 from tests.pictures import BLUE, GREEN, RED, plain
 from tests.tiny_model import LABELS, SIDE, colour_graph, served
 from tests.unit.modeltools.import_kit import bring, check

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from service.core.repository import ModelRefused
+from service.core.repository.repository import ModelRefused
 from service.modeltools.graph_facts import CannotImport
 from tests.tiny_model import LABELS, colour_graph
 from tests.unit.modeltools.import_kit import bring

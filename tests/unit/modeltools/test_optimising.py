@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from schemas.models import ModelManifest
-from service.core.image_limits import ImageLimits
+from service.core.imaging.image_limits import ImageLimits
 from service.modeltools.built_in import BUNDLED_MODELS
 from service.modeltools.optimising import REPORT_FILE, optimise
 from service.modeltools.quantising import NotOptimised

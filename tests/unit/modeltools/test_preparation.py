@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from schemas.models import Colour, Dtype, Layout, ShorterSide, Squash
-from service.core.preprocessing import Preprocessor
+from service.core.imaging.preprocessing import Preprocessor
 from service.modeltools.graph_facts import CannotImport, InputFacts
 from service.modeltools.preparation import Overrides, Preparation, fitting_presets, preparation
 from tests.pictures import plain

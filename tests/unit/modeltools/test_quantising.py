@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from schemas.models import ModelManifest
-from service.core.onnx_engine import OnnxEngine
+from service.core.engine.onnx_engine import OnnxEngine
 from service.modeltools.quantising import NotOptimised, quantise
 from tests.tiny_model import colour_manifest
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from schemas.operator_error import OperatorError
-from service.core.repository import ModelRefused
+from service.core.repository.repository import ModelRefused
 from service.modeltools.running import (
     NothingToMeasure,
     Observed,

@@ -14,10 +14,10 @@ from hypothesis.extra import numpy as arrays
 from schemas.errors import InvalidTensor, ModelNotFound
 from schemas.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
-from service.core.answer import ModelRef
-from service.core.fair_queue import Priority
-from service.core.inference import InferResponse, RequestedOutput
-from service.core.tensors import DTYPES, Tensor, of_bytes, to_raw
+from service.core.imaging.answer import ModelRef
+from service.core.scheduling.fair_queue import Priority
+from service.core.tensors.inference import InferResponse, RequestedOutput
+from service.core.tensors.tensors import DTYPES, Tensor, of_bytes, to_raw
 from service.transport.grpc import codec
 
 NUMERIC = [one for one in Datatype if one not in (Datatype.BYTES, Datatype.BF16)]

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import CallerError, InvalidRequest, PayloadTooLarge
-from service.core.answer import Classification, ImageFacts, Prediction, Timing
+from service.core.imaging.answer import Classification, ImageFacts, Prediction, Timing
 from service.transport.http.compat.calls import shares
 from service.transport.http.compat.forms import image_in_pairs, image_in_parts
 from tests.pictures import plain

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from schemas.errors import CallerError, InvalidRequest, InvalidTensor
 from schemas.inference import Datatype, TensorMetadata
-from service.core.answer import Classification, ImageFacts, ModelRef, Prediction, Timing
-from service.core.inference import InferResponse
-from service.core.tensors import Tensor
+from service.core.imaging.answer import Classification, ImageFacts, ModelRef, Prediction, Timing
+from service.core.tensors.inference import InferResponse
+from service.core.tensors.tensors import Tensor
 from service.transport.http.compat.json_codec import (
     Asked,
     read_examples,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.core.answer import ModelRef
+from service.core.imaging.answer import ModelRef
 from service.transport.http.models_line import models_line
 
 ONE, TWO = ModelRef("imagenet", 2), ModelRef("everyday", 1)

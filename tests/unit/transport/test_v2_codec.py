@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from schemas.errors import CallerError, InvalidRequest, InvalidTensor, Unsupported
 from schemas.inference import Datatype
-from service.core.answer import ModelRef
-from service.core.fair_queue import Priority
-from service.core.inference import InferRequest, InferResponse, RequestedOutput
-from service.core.tensors import Tensor, of_bytes, to_raw
+from service.core.imaging.answer import ModelRef
+from service.core.scheduling.fair_queue import Priority
+from service.core.tensors.inference import InferRequest, InferResponse, RequestedOutput
+from service.core.tensors.tensors import Tensor, of_bytes, to_raw
 from service.transport.http.v2.codec import Asked, header_length, read, write
 
 thorough = settings(deadline=None, max_examples=300, derandomize=True, database=None)

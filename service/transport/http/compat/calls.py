@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.core.answer import Classification
-from service.core.description import metadata
-from service.core.fair_queue import Priority
-from service.core.inference import InferRequest
+from service.core.imaging.answer import Classification
+from service.core.scheduling.fair_queue import Priority
+from service.core.serving.description import metadata
+from service.core.tensors.inference import InferRequest
 from service.transport.budget import Hold
 from service.transport.dependencies import principal_of, require_capacity, runtime_of
 from service.transport.http.compat import json_codec

@@ -18,7 +18,7 @@ from schemas.errors import (
     UnsupportedMediaType,
     Violation,
 )
-from service.core.decoding import sniff
+from service.core.imaging.decoding import sniff
 from service.transport.budget import Hold
 from service.transport.http.base64_text import decoded
 from service.transport.http.errors import escaped

@@ -15,9 +15,9 @@ import orjson
 
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import TensorMetadata
-from service.core.answer import Classification
-from service.core.inference import InferResponse
-from service.core.tensors import MAX_RANK, Tensor, from_values, of_bytes, shown
+from service.core.imaging.answer import Classification
+from service.core.tensors.inference import InferResponse
+from service.core.tensors.tensors import MAX_RANK, Tensor, from_values, of_bytes, shown
 from service.transport.http.base64_text import decoded
 
 Body = bytes | bytearray

@@ -17,7 +17,7 @@ import orjson
 
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
-from service.core.inference import (
+from service.core.tensors.inference import (
     MAX_TENSORS,
     InferRequest,
     InferResponse,
@@ -27,7 +27,14 @@ from service.core.inference import (
     requested_output,
     schedule_of,
 )
-from service.core.tensors import Tensor, datatype_named, from_raw, from_values, shown, to_raw
+from service.core.tensors.tensors import (
+    Tensor,
+    datatype_named,
+    from_raw,
+    from_values,
+    shown,
+    to_raw,
+)
 
 HEADER = "inference-header-content-length"
 SIZE = "binary_data_size"

@@ -26,8 +26,8 @@ from schemas.inference import (
     StatisticsResponse,
 )
 from service import __version__
-from service.core.description import EXTENSIONS, SERVER
-from service.core.inference import refuse_upload, version_named
+from service.core.serving.description import EXTENSIONS, SERVER
+from service.core.tensors.inference import refuse_upload, version_named
 from service.transport.dependencies import (
     ClassifierDep,
     ModelsDep,
