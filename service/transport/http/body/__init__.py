@@ -1,0 +1,1 @@
+"""Request bodies, read within limits: raw, multipart, JSON, base64, compressed."""
