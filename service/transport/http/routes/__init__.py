@@ -1,0 +1,1 @@
+"""Potoo's own routes: classify, models, accounts, health, the web page."""
