@@ -21,23 +21,23 @@ from service import __version__
 from service.runtime import OpenRuntime, Runtime, open_runtime
 from service.settings import Settings
 from service.transport.budget import BodyBudget
-from service.transport.http import admin, auth, health, models, well_known
-from service.transport.http.body import BodyReader
-from service.transport.http.classify import add_classify_routes
+from service.transport.http.body.body import BodyReader
+from service.transport.http.body.uploads import Uploads
 from service.transport.http.compat import offered as compat
-from service.transport.http.errors import Answer, ErrorBoundary, add_error_handlers
-from service.transport.http.health import metrics_router
-from service.transport.http.lean_route import ShortCut
-from service.transport.http.manners import V2
-from service.transport.http.models_line import models_line
-from service.transport.http.negotiation import HeadAsGet, cross_origin
-from service.transport.http.oauth_forms import AskedToken, TokenForm
-from service.transport.http.openapi import add_openapi, operation_id
-from service.transport.http.page import web_router
-from service.transport.http.protocol import STATE_KEY, Wire
-from service.transport.http.proxied import Proxied
-from service.transport.http.server import MODELS_KEY
-from service.transport.http.uploads import Uploads
+from service.transport.http.middleware.errors import Answer, ErrorBoundary, add_error_handlers
+from service.transport.http.middleware.lean_route import ShortCut
+from service.transport.http.middleware.manners import V2
+from service.transport.http.middleware.negotiation import HeadAsGet, cross_origin
+from service.transport.http.middleware.openapi import add_openapi, operation_id
+from service.transport.http.middleware.proxied import Proxied
+from service.transport.http.routes import admin, auth, health, models, well_known
+from service.transport.http.routes.classify import add_classify_routes
+from service.transport.http.routes.health import metrics_router
+from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
+from service.transport.http.routes.page import web_router
+from service.transport.http.server.models_line import models_line
+from service.transport.http.server.protocol import STATE_KEY, Wire
+from service.transport.http.server.server import MODELS_KEY
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
 from service.transport.proxies import TrustedProxies

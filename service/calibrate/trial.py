@@ -20,7 +20,7 @@ from schemas.operator_error import OperatorError
 from service.app import create_app
 from service.first_run import prepare
 from service.settings import Settings
-from service.transport.http.running import run
+from service.transport.http.server.running import run
 
 START_TIMEOUT = 120.0
 STOP_TIMEOUT = 20.0

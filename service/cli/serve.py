@@ -54,7 +54,7 @@ def serve(
         from service.first_run import prepare, prepare_models
         from service.process import tell_systemd
         from service.settings import load_settings
-        from service.transport.http.running import run
+        from service.transport.http.server.running import run
 
         settings = load_settings(
             config,

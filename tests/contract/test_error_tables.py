@@ -33,7 +33,7 @@ from service.settings import CompatibilitySettings
 from service.transport.grpc import errors as grpc_errors
 from service.transport.http.compat import torchserve
 from service.transport.http.compat.offered import manners
-from service.transport.http.errors import (
+from service.transport.http.middleware.errors import (
     OTHERS_STATUS,
     PROBLEM_TYPE,
     STATUS,
@@ -41,7 +41,7 @@ from service.transport.http.errors import (
     mannered_response,
     problem_response,
 )
-from service.transport.http.manners import V2, manner_at
+from service.transport.http.middleware.manners import V2, manner_at
 
 
 def everything(root: type[ServiceError] = ServiceError) -> list[type[ServiceError]]:

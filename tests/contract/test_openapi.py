@@ -22,7 +22,7 @@ import schemathesis
 from auth.principal import Scope
 from service.app import create_app
 from service.settings import Settings
-from service.transport.http.oauth_forms import GRANTS
+from service.transport.http.routes.oauth_forms import GRANTS
 from tests.integration.accounts import add_device, add_person, bearer
 from tests.pictures import plain
 from tests.server import LiveServer

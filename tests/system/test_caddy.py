@@ -23,7 +23,7 @@ from playwright.sync_api import expect
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from service.settings import LimitSettings
-from service.transport.http.uploads import BASE64_SHARE
+from service.transport.http.body.uploads import BASE64_SHARE
 from tests.browser import ARGUMENTS, open_browser, photo, visit
 from tests.caddy import CADDYFILE, LITTLE_PATIENCE, Caddy, adapted, caddy, programs
 from tests.integration.raw_http import PATIENCE, wait_until

@@ -18,7 +18,7 @@ from observability.otlp import FLUSH_SECONDS, QUIET_SECONDS, OtlpSender, Watched
 from observability.settings import ObservabilitySettings
 from observability.span import Trace
 from service.transport.grpc.server import LINGER_SECONDS
-from service.transport.http.last_resort import GRACE_SECONDS
+from service.transport.http.server.last_resort import GRACE_SECONDS
 from tests.collector import Collector, collector
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidRequest, PayloadTooLarge
-from service.transport.http.compression import (
+from service.transport.http.middleware.compression import (
     ENCODINGS,
     STEP_BYTES,
     Decompressor,

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidParameter
-from service.transport.http.multipart import Part
-from service.transport.http.uploads import _from_json, _only, _refuse_others
+from service.transport.http.body.multipart import Part
+from service.transport.http.body.uploads import _from_json, _only, _refuse_others
 
 
 def body(image: object) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.core.imaging.answer import ModelRef
-from service.transport.http.models_line import models_line
+from service.transport.http.server.models_line import models_line
 
 ONE, TWO = ModelRef("imagenet", 2), ModelRef("everyday", 1)
 MANY = [ModelRef(f"m{number}", 1) for number in range(7)]

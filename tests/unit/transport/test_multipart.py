@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from observability.logging import configure_logging
 from observability.settings import ObservabilitySettings
 from schemas.errors import InvalidRequest, PayloadTooLarge
-from service.transport.http.multipart import Part, parse_form
+from service.transport.http.body.multipart import Part, parse_form
 
 TYPE = "multipart/form-data; boundary=b"
 FILE = b'Content-Disposition: form-data; name="file"; filename="a.png"'

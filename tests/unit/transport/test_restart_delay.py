@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from service.transport.http.restart_delay import LONG_LIFE_SECONDS, LONGEST_DELAY, RestartDelay
+from service.transport.http.server.restart_delay import (
+    LONG_LIFE_SECONDS,
+    LONGEST_DELAY,
+    RestartDelay,
+)
 
 
 def test_one_that_dies_is_replaced_at_once() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from service.settings import load_settings
-from service.transport.http.workers import Worker
+from service.transport.http.server.workers import Worker
 
 PATIENCE = 60
 APP = """
@@ -22,9 +22,9 @@ from observability.logging import configure_logging
 from observability.metrics import Metrics
 from service.settings import load_settings
 from service.shutdown import Shutdown
-from service.transport.http import workers
-from service.transport.http.protocol import STATE_KEY, Wire
-from service.transport.http.server import Server
+from service.transport.http.server import workers
+from service.transport.http.server.protocol import STATE_KEY, Wire
+from service.transport.http.server.server import Server
 
 settings = load_settings(drain_seconds=0, workers=2)
 hangs = False

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from schemas.errors import InvalidParameter, UnsupportedMediaType
-from service.transport.http.errors import violations_of
-from service.transport.http.uploads import uploads_of
+from service.transport.http.body.uploads import uploads_of
+from service.transport.http.middleware.errors import violations_of
 
 MAX_JSON_BYTES = 64 * 1024
 Body = TypeVar("Body", bound=BaseModel)

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from service.core.engine.pool import WorkerPool
 from service.transport.budget import Hold
 from service.transport.dependencies import runtime_of
-from service.transport.http.body import content_encoding
-from service.transport.http.compression import ENCODINGS, Decompressor
-from service.transport.http.uploads import uploads_of
+from service.transport.http.body.body import content_encoding
+from service.transport.http.body.uploads import uploads_of
+from service.transport.http.middleware.compression import ENCODINGS, Decompressor
 
 VALUE_BYTES = 48
 """What a number in JSON takes while it is read: in the parser, as an object, a reference to it."""

@@ -20,10 +20,10 @@ from schemas.errors import (
 from service.settings import LimitSettings
 from service.transport.budget import Hold
 from service.transport.dependencies import runtime_of
-from service.transport.http.base64_text import decoded
-from service.transport.http.body import BodyReader
-from service.transport.http.errors import escaped, violations_of
-from service.transport.http.multipart import Part, parse_form
+from service.transport.http.body.base64_text import decoded
+from service.transport.http.body.body import BodyReader
+from service.transport.http.body.multipart import Part, parse_form
+from service.transport.http.middleware.errors import escaped, violations_of
 
 Found = TypeVar("Found")
 IMAGE_FIELDS = ("file", "image")

@@ -13,9 +13,9 @@ from service.core.serving.description import metadata
 from service.core.tensors.inference import InferRequest
 from service.transport.budget import Hold
 from service.transport.dependencies import principal_of, require_capacity, runtime_of
+from service.transport.http.body.packed_body import json_cost, read_packed
+from service.transport.http.body.uploads import BASE64_SHARE, beside, uploads_of
 from service.transport.http.compat import json_codec
-from service.transport.http.packed_body import json_cost, read_packed
-from service.transport.http.uploads import BASE64_SHARE, beside, uploads_of
 
 ReadImage = Callable[[Request, Hold], Awaitable[bytes]]
 

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from auth.principal import Scope
 from schemas.inference import InferenceError
 from service.transport.dependencies import requires
-from service.transport.http.lean_route import LeanRoute
-from service.transport.http.openapi import problems
+from service.transport.http.middleware.lean_route import LeanRoute
+from service.transport.http.middleware.openapi import problems
 
 TAG = "compatibility"
 CALL_ERRORS = (400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504)

@@ -20,10 +20,10 @@ from schemas.errors import (
 )
 from service.core.imaging.decoding import sniff
 from service.transport.budget import Hold
-from service.transport.http.base64_text import decoded
-from service.transport.http.errors import escaped
-from service.transport.http.multipart import parse_form
-from service.transport.http.uploads import BASE64_SHARE, beside, uploads_of
+from service.transport.http.body.base64_text import decoded
+from service.transport.http.body.multipart import parse_form
+from service.transport.http.body.uploads import BASE64_SHARE, beside, uploads_of
+from service.transport.http.middleware.errors import escaped
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"

@@ -18,7 +18,7 @@ from schemas.inference import TensorMetadata
 from service.core.imaging.answer import Classification
 from service.core.tensors.inference import InferResponse
 from service.core.tensors.tensors import MAX_RANK, Tensor, from_values, of_bytes, shown
-from service.transport.http.base64_text import decoded
+from service.transport.http.body.base64_text import decoded
 
 Body = bytes | bytearray
 B64 = "b64"

@@ -16,6 +16,7 @@ from schemas.compatibility import Ping, TorchServeError
 from schemas.errors import ErrorCode
 from service.transport.budget import Hold
 from service.transport.dependencies import RuntimeDep, requires
+from service.transport.http.body.uploads import uploads_of
 from service.transport.http.compat.calls import (
     classify,
     json_response,
@@ -23,10 +24,9 @@ from service.transport.http.compat.calls import (
 )
 from service.transport.http.compat.declared import CALL_ERRORS, TAG, errors
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form, is_form
-from service.transport.http.lean_route import LeanRoute
-from service.transport.http.manners import Manner
-from service.transport.http.openapi import BINARY
-from service.transport.http.uploads import uploads_of
+from service.transport.http.middleware.lean_route import LeanRoute
+from service.transport.http.middleware.manners import Manner
+from service.transport.http.middleware.openapi import BINARY
 from service.transport.http.v2.routes import version_of
 
 PROTOCOL = "torchserve"

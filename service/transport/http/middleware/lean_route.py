@@ -22,9 +22,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.errors import InvalidParameter, InvalidRequest, NotFound, Violation
 from service.transport.dependencies import Requires
-from service.transport.http.departure import WhileConnected
-from service.transport.http.errors import escaped, violations_of
-from service.transport.http.negotiation import require_json
+from service.transport.http.middleware.departure import WhileConnected
+from service.transport.http.middleware.errors import escaped, violations_of
+from service.transport.http.middleware.negotiation import require_json
 
 MAX_QUERY_BYTES = 4096
 QUERIES_KEPT = 256

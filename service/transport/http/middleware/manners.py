@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from schemas.errors import ErrorCode
-from service.transport.http.compression import ENCODINGS
+from service.transport.http.middleware.compression import ENCODINGS
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from schemas.problem import Problem
 from service import __version__
 from service.settings import Exposure
 from service.transport.dependencies import requires
-from service.transport.http.errors import PROBLEM_TYPE, TITLES
+from service.transport.http.middleware.errors import PROBLEM_TYPE, TITLES
 
 OPENAPI_PATH = "/openapi.json"
 DESCRIPTION = """\

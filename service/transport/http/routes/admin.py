@@ -23,9 +23,9 @@ from schemas.auth import (
 )
 from schemas.errors import InvalidParameter, Violation
 from service.transport.dependencies import AdministrationDep, PrincipalDep, requires
-from service.transport.http.json_body import JsonBody, takes
-from service.transport.http.negotiation import never_stored, require_json
-from service.transport.http.openapi import problems
+from service.transport.http.body.json_body import JsonBody, takes
+from service.transport.http.middleware.negotiation import never_stored, require_json
+from service.transport.http.middleware.openapi import problems
 
 router = APIRouter(
     prefix="/v1/admin",

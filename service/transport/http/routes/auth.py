@@ -21,8 +21,9 @@ from service.transport.dependencies import (
     caller_of,
     requires,
 )
-from service.transport.http.negotiation import never_stored, require_json
-from service.transport.http.oauth_forms import (
+from service.transport.http.middleware.negotiation import never_stored, require_json
+from service.transport.http.middleware.openapi import problems
+from service.transport.http.routes.oauth_forms import (
     FORM_TYPE,
     GRANTS,
     AskedToken,
@@ -33,7 +34,6 @@ from service.transport.http.oauth_forms import (
     in_oauth_words,
     read_form,
 )
-from service.transport.http.openapi import problems
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"])
 _NO_STORE = {"cache-control": "no-store"}

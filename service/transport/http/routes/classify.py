@@ -27,11 +27,11 @@ from service.transport.dependencies import (
     requires,
     runtime_of,
 )
-from service.transport.http.errors import STATUS
-from service.transport.http.lean_route import LeanRoute
-from service.transport.http.multipart import Part
-from service.transport.http.openapi import BINARY, problems
-from service.transport.http.uploads import uploads_of
+from service.transport.http.body.multipart import Part
+from service.transport.http.body.uploads import uploads_of
+from service.transport.http.middleware.errors import STATUS
+from service.transport.http.middleware.lean_route import LeanRoute
+from service.transport.http.middleware.openapi import BINARY, problems
 
 _IMAGE_BODY = {
     "required": True,

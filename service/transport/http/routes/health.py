@@ -8,7 +8,7 @@ from auth.principal import Scope
 from schemas.health import Liveness, Readiness
 from service.settings import Exposure
 from service.transport.dependencies import RuntimeDep, requires
-from service.transport.http.openapi import problems
+from service.transport.http.middleware.openapi import problems
 
 router = APIRouter(tags=["health"])
 

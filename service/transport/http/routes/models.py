@@ -16,8 +16,8 @@ from service.transport.dependencies import (
     require_model,
     requires,
 )
-from service.transport.http.negotiation import require_json
-from service.transport.http.openapi import problems
+from service.transport.http.middleware.negotiation import require_json
+from service.transport.http.middleware.openapi import problems
 
 _PREFIX = "/v1/models"
 readers = APIRouter(

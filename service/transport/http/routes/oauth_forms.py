@@ -17,7 +17,7 @@ from starlette.responses import Response
 from schemas.auth import OAuthError, OAuthErrorName
 from schemas.errors import InsufficientScope, InvalidCredentials, RateLimited
 from service.transport.dependencies import limit_address
-from service.transport.http.uploads import uploads_of
+from service.transport.http.body.uploads import uploads_of
 
 GRANTS = ("password", "client_credentials", "refresh_token")
 FORM_TYPE = "application/x-www-form-urlencoded"

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from schemas.errors import NotFound
 
-WEB_FOLDER = Path(__file__).parent.parent.parent / "web"
+WEB_FOLDER = Path(__file__).parents[3] / "web"
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"

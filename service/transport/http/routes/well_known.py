@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from auth.principal import Scope
 from schemas.auth import JsonWebKeySet, ServerMetadata
 from service.transport.dependencies import RuntimeDep
-from service.transport.http.oauth_forms import GRANTS
+from service.transport.http.routes.oauth_forms import GRANTS
 
 router = APIRouter(prefix="/.well-known", tags=["auth"])
 CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]

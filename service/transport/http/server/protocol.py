@@ -27,12 +27,12 @@ from uvicorn.server import ServerState
 from observability.metrics import Metrics
 from service.settings import LimitSettings
 from service.shutdown import Shutdown
-from service.transport.http.body import BYTES_PER_SECOND
-from service.transport.http.departure import LEFT
-from service.transport.http.framing import is_ambiguous
-from service.transport.http.manners import Manner
-from service.transport.http.one_write import OneWrite
-from service.transport.http.refusals import refusal
+from service.transport.http.body.body import BYTES_PER_SECOND
+from service.transport.http.middleware.departure import LEFT
+from service.transport.http.middleware.manners import Manner
+from service.transport.http.server.framing import is_ambiguous
+from service.transport.http.server.one_write import OneWrite
+from service.transport.http.server.refusals import refusal
 
 STATE_KEY = "potoo.wire"
 DRAIN_SECONDS = 10.0

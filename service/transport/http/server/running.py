@@ -10,9 +10,9 @@ from contextlib import suppress
 import uvicorn
 
 from service.settings import Settings
-from service.transport.http.protocol import PotooProtocol
-from service.transport.http.server import Server
-from service.transport.http.workers import run_workers
+from service.transport.http.server.protocol import PotooProtocol
+from service.transport.http.server.server import Server
+from service.transport.http.server.workers import run_workers
 from service.transport.listening import listening
 
 BACKLOG = 2048

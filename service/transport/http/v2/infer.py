@@ -11,10 +11,10 @@ from starlette.responses import Response
 from auth.principal import Scope
 from schemas.inference import InferResponseBody
 from service.transport.dependencies import principal_of, require_capacity, requires, runtime_of
-from service.transport.http.compression import ENCODINGS, MIN_BYTES, accepted, compress
-from service.transport.http.lean_route import LeanRoute
-from service.transport.http.openapi import BINARY
-from service.transport.http.uploads import uploads_of
+from service.transport.http.body.uploads import uploads_of
+from service.transport.http.middleware.compression import ENCODINGS, MIN_BYTES, accepted, compress
+from service.transport.http.middleware.lean_route import LeanRoute
+from service.transport.http.middleware.openapi import BINARY
 from service.transport.http.v2 import codec
 from service.transport.http.v2.bodies import read_infer
 from service.transport.http.v2.routes import TAG, errors, version_of

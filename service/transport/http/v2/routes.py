@@ -36,9 +36,9 @@ from service.transport.dependencies import (
     require_model,
     requires,
 )
-from service.transport.http.json_body import MAX_JSON_BYTES
-from service.transport.http.openapi import problems
-from service.transport.http.uploads import uploads_of
+from service.transport.http.body.json_body import MAX_JSON_BYTES
+from service.transport.http.body.uploads import uploads_of
+from service.transport.http.middleware.openapi import problems
 
 TAG = "inference"
 BODIES = (RepositoryIndexRequest, RepositoryChange)
