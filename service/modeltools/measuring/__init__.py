@@ -1,0 +1,1 @@
+"""Measures how good a version is on images, and calibrates it."""
