@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import load, photo, results, subject
-from service.modeltools.built_in import put
+from service.modeltools.sources.built_in import put
 
 MODELS = ("imagenet", "imagenet-int8", "everyday")
 SECONDS = 3.0

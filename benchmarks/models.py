@@ -26,7 +26,7 @@ from schemas.models import (
     ModelManifest,
     ShorterSide,
 )
-from service.modeltools.built_in import BUNDLED_MODELS
+from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests import repository
 
 DEFAULT, SHARED, RESNET = "everyday", "mobilenetv2-fp32", "resnet50"

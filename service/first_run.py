@@ -14,7 +14,7 @@ from auth.principal import ALL_SCOPES
 from observability.metrics import Metrics
 from schemas.errors import Conflict, NotReady
 from service.identity import open_identity
-from service.modeltools.built_in import is_seeded, seed
+from service.modeltools.sources.built_in import is_seeded, seed
 from service.runtime import model_loader, open_pool
 from service.settings import Settings, SettingsError, own_models
 

@@ -40,7 +40,7 @@ from schemas.operator_error import OperatorError
 from service import secret_files
 from service.core.imaging.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
-from service.modeltools.model_sources import is_safe
+from service.modeltools.sources.model_sources import is_safe
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"

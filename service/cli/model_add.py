@@ -31,7 +31,7 @@ from service.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from service.modeltools.importing import Wanted
+    from service.modeltools.importing.importing import Wanted
     from service.settings import Settings
 
 ColourOption = Annotated[
@@ -129,8 +129,8 @@ def add(
     It is tried before it is published. Whatever had to be assumed is printed: read it.
     """
     with plain_errors():
-        from service.modeltools.importing import Wanted
-        from service.modeltools.preparation import Overrides
+        from service.modeltools.importing.importing import Wanted
+        from service.modeltools.importing.preparation import Overrides
 
         if tried and not dry_run:
             fail("--try goes with --dry-run; with --golden photos are stored and checked")
@@ -158,7 +158,7 @@ def add(
 
 
 def _show(settings: Settings, file: Path, wanted: Wanted, tried: tuple[str, ...]) -> None:
-    from service.modeltools.dry_run import dry_run, table
+    from service.modeltools.importing.dry_run import dry_run, table
 
     made = dry_run(file, wanted, tried, settings.limits.of_images)
     for sentence in made.unsure:

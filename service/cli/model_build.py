@@ -34,7 +34,7 @@ def build(
     'potoo serve' does so at its first start, with the repository in the data folder.
     """
     with plain_errors():
-        from service.modeltools.built_in import put, seed
+        from service.modeltools.sources.built_in import put, seed
 
         # The data folder's own repository gets its first models first, so that they answer.
         settings = settings_with_models(config, models=models)

@@ -58,7 +58,7 @@ def default(
 
 def _check(settings: Settings, repository: Repository, name: str) -> None:
     """Fails unless a version of the model can be served here."""
-    from service.modeltools.answering import answering
+    from service.modeltools.importing.answering import answering
 
     with model_import.checking(settings) as check:
         if answering(repository, name, check) is not None:

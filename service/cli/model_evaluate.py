@@ -22,8 +22,8 @@ from service.cli.shared_options import (
 
 if TYPE_CHECKING:
     from service.core.repository.repository import Repository
-    from service.modeltools.calibrating import Calibrated
-    from service.modeltools.evaluation import Evaluation
+    from service.modeltools.measuring.calibrating import Calibrated
+    from service.modeltools.measuring.evaluation import Evaluation
 
 ImagesOption = Annotated[
     Path,
@@ -77,8 +77,8 @@ def evaluate(
     Exit status 1 if nothing can be measured.
     """
     with plain_errors():
-        from service.modeltools.confusion_picture import draw_confusion
-        from service.modeltools.running import evaluate, observe, open_version
+        from service.modeltools.measuring.confusion_picture import draw_confusion
+        from service.modeltools.measuring.running import evaluate, observe, open_version
 
         if confusion is not None and not confusion.resolve().parent.is_dir():
             fail(f"there is no folder {confusion.parent} for the picture")
@@ -134,7 +134,7 @@ def calibrate(
     version.
     """
     with plain_errors():
-        from service.modeltools.calibrating import calibrate
+        from service.modeltools.measuring.calibrating import calibrate
 
         settings = settings_with_models(config, models=models)
         repository = repository_of(settings)
@@ -165,7 +165,7 @@ def _tell(remark: str) -> None:
 
 
 def _print_json(name: str, found: dict[int, Evaluation], unreadable: dict[int, int]) -> None:
-    from service.modeltools.evaluation_report import as_json
+    from service.modeltools.measuring.evaluation_report import as_json
 
     sides = [
         {"version": number, "unreadable": unreadable[number], **_members(as_json(side))}
@@ -179,7 +179,7 @@ def _members(value: object) -> dict[str, object]:
 
 
 def _print_tables(name: str, found: dict[int, Evaluation], *, per_class: bool) -> None:
-    from service.modeltools.evaluation_report import class_table, curve_table, table
+    from service.modeltools.measuring.evaluation_report import class_table, curve_table, table
 
     titles, sides = [f"{name} {number}" for number in found], list(found.values())
     _echo(table(titles, sides))
@@ -191,7 +191,7 @@ def _print_tables(name: str, found: dict[int, Evaluation], *, per_class: bool) -
 
 
 def _print_calibrated(made: Calibrated, precision: float) -> None:
-    from service.modeltools.evaluation_report import table
+    from service.modeltools.measuring.evaluation_report import table
 
     typer.echo(f"fitted on {made.fitted_on} images, measured on others:")
     _echo(table(["before", "after"], [made.before, made.after]))

@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from service.core.serving.model import Model
-    from service.modeltools.importing import Wanted
+    from service.modeltools.importing.importing import Wanted
     from service.settings import Settings
 
 WHEN_SERVED = "running servers take it up within seconds, unless a promotion holds another one"
@@ -81,7 +81,7 @@ def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
 
 def bring_in(settings: Settings, file: Path, wanted: Wanted) -> None:
     """Adds a model, and prints what was assumed and where it is."""
-    from service.modeltools.importing import import_model
+    from service.modeltools.importing.importing import import_model
 
     with checking(settings) as check:
         made = import_model(file, wanted, settings.models, settings.limits.of_images, check)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from service.modeltools.comparing import Comparison, Side
+    from service.modeltools.optimising.comparing import Comparison, Side
 
 _TITLE, _COLUMN = 24, 12
 

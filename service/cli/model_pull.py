@@ -28,7 +28,7 @@ from service.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from service.modeltools.catalogue import CatalogueEntry
+    from service.modeltools.sources.catalogue import CatalogueEntry
     from service.settings import Settings
 
 DOWNLOADS = ".downloads"
@@ -84,11 +84,11 @@ def pull(
     A name of the catalogue is enough. A download that was interrupted goes on where it stopped.
     """
     with plain_errors():
-        from service.modeltools.catalogue import CatalogueEntry, find_entry
-        from service.modeltools.download import MAX_BYTES, discard, download
         from service.modeltools.imagenet.names import class_names
-        from service.modeltools.importing import Wanted
-        from service.modeltools.model_sources import url_of
+        from service.modeltools.importing.importing import Wanted
+        from service.modeltools.sources.catalogue import CatalogueEntry, find_entry
+        from service.modeltools.sources.download import MAX_BYTES, discard, download
+        from service.modeltools.sources.model_sources import url_of
 
         settings = settings_with_models(config, models=models)
         if "://" in source:
@@ -147,7 +147,7 @@ def catalogue(
 ) -> None:
     """List the models that 'pull' knows by name: name, size, licence, input, description."""
     with plain_errors():
-        from service.modeltools.catalogue import shipped
+        from service.modeltools.sources.catalogue import shipped
 
         known = shipped() | _own(settings_with_models(config, models=models), own)
         if as_json:
@@ -165,7 +165,7 @@ def catalogue(
 
 def _own(settings: Settings, file: Path | None) -> dict[str, CatalogueEntry]:
     """The operator's catalogue; that of the repository need not be there."""
-    from service.modeltools.catalogue import CATALOGUE_FILE, read_catalogue
+    from service.modeltools.sources.catalogue import CATALOGUE_FILE, read_catalogue
 
     if file is not None:
         return read_catalogue(file)

@@ -79,7 +79,7 @@ def optimise(
     """
     with plain_errors():
         from service.core.repository.repository import Repository
-        from service.modeltools.optimising import optimise
+        from service.modeltools.optimising.optimising import optimise
 
         settings = settings_with_models(config, models=models)
         made = optimise(
@@ -153,7 +153,7 @@ def promote(
     with plain_errors():
         from service.core.repository.repository import Repository
         from service.core.repository.serving_policy import promoted
-        from service.modeltools.answering import answering
+        from service.modeltools.importing.answering import answering
 
         number = int(version) if version.isascii() and version.isdecimal() else None
         if (number is None and (version != "latest" or label or keep_default)) or number == 0:
@@ -183,7 +183,7 @@ def rollback(name: NameArgument, models: ModelsOption = None, config: ConfigOpti
     with plain_errors():
         from service.core.repository.repository import Repository
         from service.core.repository.serving_policy import rolled_back, target
-        from service.modeltools.answering import answering
+        from service.modeltools.importing.answering import answering
 
         settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)
@@ -210,7 +210,7 @@ def remove(
     with plain_errors():
         from service.core.repository.publishing import refuse_needed, remove
         from service.core.repository.repository import Repository
-        from service.modeltools.answering import answering
+        from service.modeltools.importing.answering import answering
 
         settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)

@@ -22,7 +22,7 @@ from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.repository import read_labels, read_manifest
-from service.modeltools.built_in import BUNDLED_MODELS
+from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.integration.drop_in import ALL_ON
 from tests.integration.rpc import Client, connected, output_of
 from tests.pictures import encoded, gradient, oriented

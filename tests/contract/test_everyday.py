@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from schemas.models import ModelManifest
-from service.modeltools.built_in import BUNDLED_MODELS
+from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.repository import SHARED
 from training.recipes.everyday import golden
 from training.recipes.everyday.evaluate import Report, evaluate

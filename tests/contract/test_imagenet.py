@@ -13,11 +13,11 @@ from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
-from service.modeltools.built_in import put
-from service.modeltools.evaluation import Evaluation
 from service.modeltools.imagenet import building
-from service.modeltools.measuring import measure
-from service.modeltools.truth import FOREIGN, Truth
+from service.modeltools.measuring.evaluation import Evaluation
+from service.modeltools.measuring.measuring import measure
+from service.modeltools.measuring.truth import FOREIGN, Truth
+from service.modeltools.sources.built_in import put
 from service.settings import LimitSettings
 from tests.repository import SHARED
 from tools.imagenet.photos import OPEN, PUBLIC, Photo, drawn, photos, read_accepted

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from service.modeltools.built_in import BUNDLED_MODELS
+from service.modeltools.sources.built_in import BUNDLED_MODELS
 
 CYCLES = 50
 LOAD_AND_UNLOAD = """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.modeltools.built_in import BUNDLED_MODELS
+from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.repository import ROOT
 
 ROOMS = {"auth", "models", "observability", "schemas", "service"}

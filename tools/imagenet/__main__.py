@@ -19,13 +19,13 @@ from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import probabilities, top_k
 from service.core.imaging.preprocessing import Preprocessor
-from service.modeltools.best_answers import ABSTAINED, best_answers
-from service.modeltools.built_in import BUNDLED_MODELS
-from service.modeltools.evaluation import Evaluation
 from service.modeltools.imagenet import building
 from service.modeltools.imagenet.int8 import write_int8_model
 from service.modeltools.imagenet.network import ExtraClasses
-from service.modeltools.measuring import measure
+from service.modeltools.measuring.best_answers import ABSTAINED, best_answers
+from service.modeltools.measuring.evaluation import Evaluation
+from service.modeltools.measuring.measuring import measure
+from service.modeltools.sources.built_in import BUNDLED_MODELS
 from service.settings import LimitSettings
 from tools.imagenet.card import Measured, Nothing, make_card, write_readme
 from tools.imagenet.drawings import KINDS

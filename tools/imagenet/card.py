@@ -8,8 +8,8 @@ from pathlib import Path
 from string import Template
 
 from schemas.models import Accuracy, Calibration, GoldenSample
-from service.modeltools.evaluation import Evaluation, Share
 from service.modeltools.imagenet.building import PACKAGE, Card
+from service.modeltools.measuring.evaluation import Evaluation, Share
 from tools.imagenet.fitting import FLOWERS, KNOWN_SET, PRECISION, SETS_IN_PART
 
 TEMPLATE = Path(__file__).with_name("card.md")

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from schemas.models import ModelManifest
 from service.core.imaging.hedging import NEVER, Hedger
 from service.core.imaging.postprocessing import probabilities
-from service.modeltools.best_answers import ABSTAINED, BestAnswers, best_answers
-from service.modeltools.fitting import fit_temperature, fit_thresholds
 from service.modeltools.imagenet.building import OUTPUT_SPEC
 from service.modeltools.imagenet.network import ExtraClasses
-from service.modeltools.truth import Truth
+from service.modeltools.measuring.best_answers import ABSTAINED, BestAnswers, best_answers
+from service.modeltools.measuring.fitting import fit_temperature, fit_thresholds
+from service.modeltools.measuring.truth import Truth
 from tools.imagenet.features import Features, Sample
 from tools.imagenet.photos import DRAWINGS
 

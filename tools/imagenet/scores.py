@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import probabilities
-from service.modeltools.best_answers import best_answers
 from service.modeltools.imagenet.building import OUTPUT_SPEC
 from service.modeltools.imagenet.network import CLASSES, ExtraClasses
+from service.modeltools.measuring.best_answers import best_answers
 from tools.imagenet.features import Features
 
 Doubles = NDArray[np.float64]

@@ -21,11 +21,11 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.serving.checks import GOLDEN_FOLDER
-from service.modeltools.comparing import CONFIDENT
 from service.modeltools.imagenet import building
 from service.modeltools.imagenet.network import INPUT
 from service.modeltools.imagenet.scenes import scenes
-from service.modeltools.quantising import NotOptimised, quantise
+from service.modeltools.optimising.comparing import CONFIDENT
+from service.modeltools.optimising.quantising import NotOptimised, quantise
 
 NAME, VERSION = "imagenet-int8", 1
 LIMITS = ImageLimits(max_pixels=10**6, max_frames=1, max_decode_bytes=2**26)

@@ -16,11 +16,11 @@ from schemas.models import MODEL_FILE, Dtype, ModelManifest
 from schemas.operator_error import first_fault
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import top_k
-from service.modeltools.golden_photos import is_right, read_photos
-from service.modeltools.graph_facts import CannotImport
-from service.modeltools.importing import Subject, Wanted, draw_manifest, look_into
-from service.modeltools.photo_answers import Answerer, Photo, answerer
-from service.modeltools.preparation import (
+from service.modeltools.importing.golden_photos import is_right, read_photos
+from service.modeltools.importing.graph_facts import CannotImport
+from service.modeltools.importing.importing import Subject, Wanted, draw_manifest, look_into
+from service.modeltools.importing.photo_answers import Answerer, Photo, answerer
+from service.modeltools.importing.preparation import (
     NOTHING_SAID,
     Preparation,
     fitting_presets,

@@ -16,9 +16,9 @@ from schemas.models import GoldenPrediction, GoldenSample
 from service.core.imaging.postprocessing import top_k
 from service.core.imaging.presence import Presence
 from service.core.serving.checks import GOLDEN_FOLDER
-from service.modeltools.graph_facts import CannotImport
-from service.modeltools.label_names import plain_label
-from service.modeltools.photo_answers import Answerer, Photo
+from service.modeltools.importing.graph_facts import CannotImport
+from service.modeltools.importing.photo_answers import Answerer, Photo
+from service.modeltools.measuring.label_names import plain_label
 
 PREDICTIONS = 3
 _SUGGESTIONS = 3

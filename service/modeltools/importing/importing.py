@@ -21,21 +21,26 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.repository.publishing import Draft, drafting
 from service.core.repository.repository import Repository
 from service.core.repository.serving_policy import held
-from service.modeltools.answering import answering
-from service.modeltools.golden_photos import read_photos, store_golden
-from service.modeltools.graph_facts import (
+from service.modeltools.imagenet.names import ClassNames
+from service.modeltools.importing.answering import answering
+from service.modeltools.importing.golden_photos import read_photos, store_golden
+from service.modeltools.importing.graph_facts import (
     CannotImport,
     InputFacts,
     copy_model,
     input_facts,
     open_graph,
 )
-from service.modeltools.imagenet.names import ClassNames
-from service.modeltools.label_files import read_label_file
-from service.modeltools.output_facts import OutputFacts, output_facts
-from service.modeltools.photo_answers import Answerer, Photo, answerer
-from service.modeltools.preparation import NOTHING_SAID, Overrides, Preparation, preparation
-from service.modeltools.presets import PRESETS
+from service.modeltools.importing.label_files import read_label_file
+from service.modeltools.importing.output_facts import OutputFacts, output_facts
+from service.modeltools.importing.photo_answers import Answerer, Photo, answerer
+from service.modeltools.importing.preparation import (
+    NOTHING_SAID,
+    Overrides,
+    Preparation,
+    preparation,
+)
+from service.modeltools.importing.presets import PRESETS
 
 NOT_STATED = "not stated"
 

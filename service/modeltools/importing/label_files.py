@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.modeltools.graph_facts import CannotImport
+from service.modeltools.importing.graph_facts import CannotImport
 
 MAX_BYTES = 4 * 2**20
 _LABEL_COLUMNS = ("label", "name")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from schemas.model_output import OutputKind
 from schemas.models import Dtype, Layout
-from service.modeltools.graph_facts import CannotImport, InputFacts
+from service.modeltools.importing.graph_facts import CannotImport, InputFacts
 
 _SUM_TOLERANCE = 0.02
 _NOISE = 3

@@ -15,7 +15,7 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.repository import read_labels, read_manifest
-from service.modeltools.graph_facts import CannotImport
+from service.modeltools.importing.graph_facts import CannotImport
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from schemas.models import Colour, Dtype, InputSpec, ShorterSide, Squash
-from service.modeltools.graph_facts import CannotImport, InputFacts
-from service.modeltools.presets import PRESETS, Preset
+from service.modeltools.importing.graph_facts import CannotImport, InputFacts
+from service.modeltools.importing.presets import PRESETS, Preset
 
 AS_THEY_ARE = "none"
 _CROP = re.compile(r"crop(?::([0-9]{1,5}))?")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.core.imaging.hedging import NEVER, Hedger
-from service.modeltools.truth import Truth
+from service.modeltools.measuring.truth import Truth
 
 ABSTAINED = -1
 

@@ -29,14 +29,14 @@ from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.publishing import drafting
 from service.core.serving.checks import GOLDEN_FOLDER
-from service.modeltools.evaluation import Evaluation
-from service.modeltools.fitting import (
+from service.modeltools.measuring.evaluation import Evaluation
+from service.modeltools.measuring.fitting import (
     CannotFit,
     check_precision,
     fit_temperature,
     fit_thresholds,
 )
-from service.modeltools.running import (
+from service.modeltools.measuring.running import (
     Notice,
     Observed,
     Progress,

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from schemas.operator_error import OperatorError
-from service.modeltools.evaluation import ClassFigures, Evaluation
+from service.modeltools.measuring.evaluation import ClassFigures, Evaluation
 
 MAX_CLASSES = 30
 OTHERS = "others"

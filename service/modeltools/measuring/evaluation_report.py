@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 
-from service.modeltools.evaluation import Evaluation, ForeignFigures, LevelFigures, Share
+from service.modeltools.measuring.evaluation import Evaluation, ForeignFigures, LevelFigures, Share
 
 _TITLE, _COLUMN, _IMAGES = 34, 13, 16
 

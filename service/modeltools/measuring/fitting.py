@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from schemas.model_output import OutputSpec
 from schemas.operator_error import OperatorError
 from service.core.imaging.hedging import NEVER, Hedger
-from service.modeltools.best_answers import best_answers
-from service.modeltools.truth import Truth
+from service.modeltools.measuring.best_answers import best_answers
+from service.modeltools.measuring.truth import Truth
 
 MIN_IMAGES, MIN_CLASSES, MIN_ANSWERS = 50, 2, 20
 COLDEST, HOTTEST = 0.05, 20.0

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import top_k
-from service.modeltools.best_answers import ABSTAINED, BestAnswers, best_answers
-from service.modeltools.evaluation import (
+from service.modeltools.measuring.best_answers import ABSTAINED, BestAnswers, best_answers
+from service.modeltools.measuring.evaluation import (
     ClassFigures,
     CurvePoint,
     Evaluation,
@@ -20,7 +20,7 @@ from service.modeltools.evaluation import (
     LevelFigures,
     Share,
 )
-from service.modeltools.truth import Truth
+from service.modeltools.measuring.truth import Truth
 
 BINS = 15
 CURVE_POINTS = 20

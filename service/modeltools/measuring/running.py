@@ -21,11 +21,11 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.repository import ModelRefused, read_labels, read_manifest
-from service.modeltools.evaluation import Evaluation
-from service.modeltools.label_names import LabelNames
-from service.modeltools.measuring import measure
-from service.modeltools.sample_images import SampleImage, find_images
-from service.modeltools.truth import Truth, truths_of
+from service.modeltools.measuring.evaluation import Evaluation
+from service.modeltools.measuring.label_names import LabelNames
+from service.modeltools.measuring.measuring import measure
+from service.modeltools.measuring.sample_images import SampleImage, find_images
+from service.modeltools.measuring.truth import Truth, truths_of
 
 MAX_IMAGES = 200_000
 """Their outputs are kept in memory: 800 MB for a thousand classes."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.operator_error import OperatorError
-from service.modeltools.label_names import LabelNames
+from service.modeltools.measuring.label_names import LabelNames
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 FILE_COLUMN, LABEL_COLUMN = "file", "label"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.modeltools.sample_images import SampleImage
+from service.modeltools.measuring.sample_images import SampleImage
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.serving.checks import GOLDEN_FOLDER
-from service.modeltools.quantising import NotOptimised, Progress
-from service.modeltools.sample_images import SampleImage
+from service.modeltools.measuring.sample_images import SampleImage
+from service.modeltools.optimising.quantising import NotOptimised, Progress
 
 MIN_JUDGING_IMAGES = 20
 CONFIDENT = 0.5

@@ -19,16 +19,16 @@ from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.publishing import drafting
 from service.core.repository.repository import read_labels, read_manifest
 from service.core.serving.checks import GOLDEN_FOLDER
-from service.modeltools.comparing import (
+from service.modeltools.measuring.label_names import LabelNames
+from service.modeltools.measuring.sample_images import find_images
+from service.modeltools.optimising.comparing import (
     MIN_JUDGING_IMAGES,
     Comparison,
     compare,
     optimised_manifest,
     prepare_images,
 )
-from service.modeltools.label_names import LabelNames
-from service.modeltools.quantising import NotOptimised, Progress, quantise
-from service.modeltools.sample_images import find_images
+from service.modeltools.optimising.quantising import NotOptimised, Progress, quantise
 
 REPORT_FILE = "optimisation.json"
 CALIBRATION_IMAGES, MIN_CALIBRATION_IMAGES = 200, 10

@@ -12,7 +12,7 @@ from service.core.repository.repository import ModelRefused
 from service.core.repository.whole_files import locked, replace_file
 from service.modeltools.imagenet import building, int8
 
-BUNDLED_MODELS = Path(__file__).parent.parent.parent / "models"
+BUNDLED_MODELS = Path(__file__).parents[3] / "models"
 SEEDED_FILE = ".built-in"
 """Names of the models that were put into a repository: one that is removed later stays away."""
 

@@ -24,7 +24,7 @@ from pydantic import (
 
 from schemas.models import Sha256
 from schemas.operator_error import first_fault
-from service.modeltools.model_sources import CannotPull, url_of
+from service.modeltools.sources.model_sources import CannotPull, url_of
 
 CATALOGUE_FILE = "catalogue.json"
 

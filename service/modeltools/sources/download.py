@@ -17,7 +17,7 @@ import httpx
 
 from service.core.repository.publishing import DISK_FULL
 from service.core.repository.whole_files import locked
-from service.modeltools.model_sources import LOOPBACK, CannotPull
+from service.modeltools.sources.model_sources import LOOPBACK, CannotPull
 
 MAX_BYTES = 2 * 2**30
 MAX_REDIRECTS = 5

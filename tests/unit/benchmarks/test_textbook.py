@@ -16,7 +16,7 @@ from benchmarks.bare_loop import better
 from benchmarks.textbook import textbook, top_five
 from schemas.model_output import OutputSpec
 from service.core.imaging.postprocessing import probabilities, top_k
-from service.modeltools.built_in import BUNDLED_MODELS
+from service.modeltools.sources.built_in import BUNDLED_MODELS
 
 CLASSES = 7
 

@@ -12,7 +12,7 @@ from PIL import Image
 from schemas.model_output import OutputSpec
 from schemas.models import ModelManifest
 from service.core.imaging.hedging import Hedger
-from service.modeltools.truth import Truth
+from service.modeltools.measuring.truth import Truth
 from tests.tiny_model import LABELS as COLOURS
 from tests.tiny_model import colour_manifest
 

@@ -10,7 +10,7 @@ import onnx
 from service.core.engine.pool import WorkerPool
 from service.core.serving.loading import ModelOptions, load_model
 from service.core.settings import RunSettings
-from service.modeltools.importing import Imported, Wanted, import_model
+from service.modeltools.importing.importing import Imported, Wanted, import_model
 from tests.tiny_model import colour_graph, image_limits
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from service.core.repository.publishing import drafting
 from service.core.repository.repository import ModelRefused, Repository, read_manifest
-from service.modeltools import built_in
-from service.modeltools.built_in import NotBuiltIn, is_seeded, put, seed
 from service.modeltools.imagenet import building
 from service.modeltools.imagenet.building import WeightsMissing, write_model
 from service.modeltools.imagenet.torch_file import UnsafeWeights
+from service.modeltools.sources import built_in
+from service.modeltools.sources.built_in import NotBuiltIn, is_seeded, put, seed
 from tests.tiny_model import write_model as write_tiny_model
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from schemas.operator_error import OperatorError
 from service.core.repository.repository import ModelRefused, Repository, read_manifest
-from service.modeltools.calibrating import Calibrated, calibrate
-from service.modeltools.fitting import CannotFit
-from service.modeltools.running import NothingToMeasure
+from service.modeltools.measuring.calibrating import Calibrated, calibrate
+from service.modeltools.measuring.fitting import CannotFit
+from service.modeltools.measuring.running import NothingToMeasure
 from tests.pictures import RED, plain
 from tests.tiny_model import image_limits, write_model, write_multi_label
 from tests.unit.modeltools.evaluation_kit import colour_pictures

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from service.modeltools.catalogue import (
+from service.modeltools.importing.presets import PRESETS
+from service.modeltools.sources.catalogue import (
     CatalogueEntry,
     find_entry,
     mirrored,
     read_catalogue,
     shipped,
 )
-from service.modeltools.model_sources import CannotPull
-from service.modeltools.presets import PRESETS
+from service.modeltools.sources.model_sources import CannotPull
 
 COMMIT = "b1eeaa1ac722dcc1cd1a8284bde34393dab61c3d"
 FOLDER = f"https://github.com/onnx/models/raw/{COMMIT}/validated/vision/classification/"

@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from service.modeltools.confusion_picture import MAX_CLASSES, NothingToDraw, draw_confusion
-from service.modeltools.evaluation import Evaluation
-from service.modeltools.measuring import measure
-from service.modeltools.truth import Truth
+from service.modeltools.measuring.confusion_picture import (
+    MAX_CLASSES,
+    NothingToDraw,
+    draw_confusion,
+)
+from service.modeltools.measuring.evaluation import Evaluation
+from service.modeltools.measuring.measuring import measure
+from service.modeltools.measuring.truth import Truth
 from tests.unit.modeltools.evaluation_kit import hedger, shares, truth
 
 CELL = 30

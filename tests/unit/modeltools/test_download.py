@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.modeltools.download import discard, download
-from service.modeltools.model_sources import CannotPull, url_of
+from service.modeltools.sources.download import discard, download
+from service.modeltools.sources.model_sources import CannotPull, url_of
 from tests.file_server import FileServer, file_server
 
 CONTENT = random.Random(0).randbytes(3 * 2**20)  # noqa: S311 - a sample, not a secret

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from schemas.models import Colour
-from service.modeltools.dry_run import DryRun, dry_run, table
-from service.modeltools.graph_facts import CannotImport
-from service.modeltools.importing import Wanted
-from service.modeltools.preparation import Overrides
-from service.modeltools.presets import PRESETS
+from service.modeltools.importing.dry_run import DryRun, dry_run, table
+from service.modeltools.importing.graph_facts import CannotImport
+from service.modeltools.importing.importing import Wanted
+from service.modeltools.importing.preparation import Overrides
+from service.modeltools.importing.presets import PRESETS
 from tests.pictures import GREEN, RED, plain
 from tests.tiny_model import colour_graph, image_limits
 from tests.unit.modeltools.test_importing import turned

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from service.modeltools.evaluation import Evaluation, Share
-from service.modeltools.evaluation_report import as_json, class_table, curve_table, table
-from service.modeltools.measuring import measure
-from service.modeltools.truth import FOREIGN
+from service.modeltools.measuring.evaluation import Evaluation, Share
+from service.modeltools.measuring.evaluation_report import as_json, class_table, curve_table, table
+from service.modeltools.measuring.measuring import measure
+from service.modeltools.measuring.truth import FOREIGN
 from tests.unit.modeltools.evaluation_kit import hedger, shares, truth
 
 TRUTHS = [truth("tabby"), truth("tabby"), truth("mug"), truth("cat"), FOREIGN]

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from schemas.model_output import OutputSpec
 from service.core.imaging.hedging import NEVER, Hedger
-from service.modeltools.best_answers import ABSTAINED, best_answers
-from service.modeltools.fitting import (
+from service.modeltools.measuring.best_answers import ABSTAINED, best_answers
+from service.modeltools.measuring.fitting import (
     COLDEST,
     HOTTEST,
     CannotFit,
     fit_temperature,
     fit_thresholds,
 )
-from service.modeltools.truth import FOREIGN, Truth
+from service.modeltools.measuring.truth import FOREIGN, Truth
 from tests.unit.modeltools.evaluation_kit import GROUPS, LABELS, LOGITS, hedger, shares, truth
 
 FLAT = hedger(labels=("a", "b"), groups={})

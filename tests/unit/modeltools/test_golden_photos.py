@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.core.repository.repository import Repository
-from service.modeltools.golden_photos import read_photos
-from service.modeltools.graph_facts import CannotImport
+from service.modeltools.importing.golden_photos import read_photos
+from service.modeltools.importing.graph_facts import CannotImport
 from tests.pictures import BLUE, GREEN, RED, plain
 from tests.tiny_model import LABELS, multi_label_graph
 from tests.unit.modeltools.import_kit import bring

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from service.core.repository.repository import ModelRefused
-from service.modeltools.graph_facts import CannotImport
+from service.modeltools.importing.graph_facts import CannotImport
 from tests.tiny_model import LABELS, colour_graph
 from tests.unit.modeltools.import_kit import bring
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.modeltools.graph_facts import CannotImport
-from service.modeltools.label_files import MAX_BYTES, read_label_file
+from service.modeltools.importing.graph_facts import CannotImport
+from service.modeltools.importing.label_files import MAX_BYTES, read_label_file
 from tests.tiny_model import LABELS
 
 KERAS = {"0": ["n01", "red"], "1": ["n02", "green"], "2": ["n03", "blue"]}

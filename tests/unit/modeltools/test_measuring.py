@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from service.modeltools.evaluation import (
+from service.modeltools.measuring.evaluation import (
     ClassFigures,
     CurvePoint,
     Evaluation,
@@ -15,8 +15,8 @@ from service.modeltools.evaluation import (
     LevelFigures,
     Share,
 )
-from service.modeltools.measuring import expected_calibration_error, measure
-from service.modeltools.truth import FOREIGN
+from service.modeltools.measuring.measuring import expected_calibration_error, measure
+from service.modeltools.measuring.truth import FOREIGN
 from tests.unit.modeltools.evaluation_kit import hedger, shares, truth
 
 IMAGES = [

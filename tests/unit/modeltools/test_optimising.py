@@ -12,9 +12,9 @@ from PIL import Image
 
 from schemas.models import ModelManifest
 from service.core.imaging.image_limits import ImageLimits
-from service.modeltools.built_in import BUNDLED_MODELS
-from service.modeltools.optimising import REPORT_FILE, optimise
-from service.modeltools.quantising import NotOptimised
+from service.modeltools.optimising.optimising import REPORT_FILE, optimise
+from service.modeltools.optimising.quantising import NotOptimised
+from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.pictures import blobs
 from tests.tiny_model import write_multi_label
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from service.core.repository.repository import ModelRefused
-from service.modeltools.graph_facts import CannotImport
-from service.modeltools.output_facts import kind_of, last_operator
+from service.modeltools.importing.graph_facts import CannotImport
+from service.modeltools.importing.output_facts import kind_of, last_operator
 from tests.tiny_model import colour_graph, multi_label_graph
 from tests.unit.modeltools.import_kit import bring
 

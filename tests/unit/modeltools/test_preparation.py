@@ -9,8 +9,13 @@ import pytest
 
 from schemas.models import Colour, Dtype, Layout, ShorterSide, Squash
 from service.core.imaging.preprocessing import Preprocessor
-from service.modeltools.graph_facts import CannotImport, InputFacts
-from service.modeltools.preparation import Overrides, Preparation, fitting_presets, preparation
+from service.modeltools.importing.graph_facts import CannotImport, InputFacts
+from service.modeltools.importing.preparation import (
+    Overrides,
+    Preparation,
+    fitting_presets,
+    preparation,
+)
 from tests.pictures import plain
 from tests.tiny_model import image_limits
 

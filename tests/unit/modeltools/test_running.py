@@ -11,14 +11,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from schemas.operator_error import OperatorError
 from service.core.repository.repository import ModelRefused
-from service.modeltools.running import (
+from service.modeltools.measuring.running import (
     NothingToMeasure,
     Observed,
     evaluate,
     observe,
     open_version,
 )
-from service.modeltools.sample_images import CannotReadImages
+from service.modeltools.measuring.sample_images import CannotReadImages
 from tests.pictures import BLUE, GREEN, RED, plain
 from tests.tiny_model import SIDE, image_limits, write_model, write_multi_label
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from schemas.models import ModelManifest
-from service.modeltools.built_in import BUNDLED_MODELS
-from service.modeltools.label_names import LabelNames
-from service.modeltools.sample_images import CannotReadImages, find_images
+from service.modeltools.measuring.label_names import LabelNames
+from service.modeltools.measuring.sample_images import CannotReadImages, find_images
+from service.modeltools.sources.built_in import BUNDLED_MODELS
 
 LABELS = ("tabby", "Egyptian cat", "yin-yang", "stop sign", "crane", "crane")
 

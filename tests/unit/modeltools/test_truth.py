@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.modeltools.sample_images import SampleImage
-from service.modeltools.truth import FOREIGN, Truth, right_answers, truths_of
+from service.modeltools.measuring.sample_images import SampleImage
+from service.modeltools.measuring.truth import FOREIGN, Truth, right_answers, truths_of
 from tests.unit.modeltools.evaluation_kit import GROUPS, LABELS
 
 
