@@ -1,0 +1,1 @@
+"""``potoo models``: its verbs, a file each."""
