@@ -7,18 +7,8 @@ from typing import Annotated
 import typer
 
 from service import __version__
-from service.cli import (
-    calibrate,
-    certs,
-    classify,
-    clients,
-    config,
-    keys,
-    models,
-    serve,
-    token,
-    users,
-)
+from service.cli import calibrate, certs, classify, clients, config, keys, serve, token, users
+from service.cli.models import models
 
 app = typer.Typer(
     help="Potoo answers 'what is in this picture?' over the network: small server, big eyes.",

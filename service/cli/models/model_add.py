@@ -9,7 +9,7 @@ import typer
 
 from schemas.model_output import OutputKind
 from schemas.models import Colour
-from service.cli.model_import import (
+from service.cli.models.model_import import (
     DescriptionOption,
     GoldenOption,
     LabelsOption,

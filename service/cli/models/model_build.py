@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.model_import import checking
+from service.cli.models.model_import import checking
 from service.cli.shared_options import (
     ConfigOption,
     ModelsOption,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import model_import
-from service.cli.model_list import default_in, repository_of
+from service.cli.models import model_import
+from service.cli.models.model_list import default_in, repository_of
 from service.cli.shared_options import (
     ConfigOption,
     ModelsOption,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import model_import
-from service.cli.model_list import NameArgument, repository_of, version_folder
+from service.cli.models import model_import
+from service.cli.models.model_list import NameArgument, repository_of, version_folder
 from service.cli.shared_options import (
     ConfigOption,
     ModelsOption,

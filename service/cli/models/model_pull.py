@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.model_import import (
+from service.cli.models.model_import import (
     DescriptionOption,
     GoldenOption,
     LicenceOption,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli import (
+from service.cli.models import (
     model_add,
     model_build,
     model_default,
@@ -19,7 +19,7 @@ from service.cli import (
     model_optimise,
     model_pull,
 )
-from service.cli.model_list import NameArgument, names_in, version_folder
+from service.cli.models.model_list import NameArgument, names_in, version_folder
 from service.cli.shared_options import (
     ConfigOption,
     ModelsOption,
