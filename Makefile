@@ -70,7 +70,7 @@ bench-failures: $(VENV)/.tested ## what clients notice when a replica or a store
 	$(BIN)/python -m benchmarks.failures $(ARGS)
 
 bench-autoscaling: $(VENV)/.tested ## load traces through autoscaling policies, simulated
-	$(BIN)/python -m benchmarks.autoscaling $(ARGS)
+	$(BIN)/python -m tools.autoscaling $(ARGS)
 
 bench-overload: $(VENV)/.tested ## goodput when more is asked than can be done, as a curve
 	$(BIN)/python -m benchmarks.overload $(ARGS)
@@ -85,9 +85,9 @@ bench-swap: $(VENV)/.tested ## the slowest answers while models are swapped
 	$(BIN)/python -m benchmarks.swap $(ARGS)
 
 thresholds: $(VENV)/.tested ## what potoo calibrate wrote, as rules for Prometheus and manifests for Kubernetes
-	$(BIN)/python -m deploy.prometheus.thresholds
-	$(BIN)/python -m deploy.thresholds deploy/autoscaling.yaml $(ARGS)
-	$(BIN)/python -m deploy.prometheus_rule
+	$(BIN)/python -m tools.prometheus.thresholds
+	$(BIN)/python -m tools.thresholds deploy/autoscaling.yaml $(ARGS)
+	$(BIN)/python -m tools.prometheus.prometheus_rule
 
 VERSION  = $(shell $(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])')
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*')
@@ -99,7 +99,7 @@ image: ## build the container image
 	  --build-arg CREATED=$$(date -u +%FT%TZ) $(ARGS) .
 
 prepare: ## passwords and choices for compose (ARGS="--site cam.example.org")
-	@$(PYTHON) -m deploy.prepare $(ARGS)
+	@$(PYTHON) -m tools.prepare $(ARGS)
 
 compose: ## docker compose on deploy/compose.yaml (ARGS="up --detach --wait")
 	@test -f deploy/.env || { echo 'First: make prepare ARGS="--site cam.example.org"'; exit 1; }
@@ -115,7 +115,7 @@ $(VENV)-supply/.installed: requirements-supply.txt
 supply: $(VENV)-supply/.installed ## install the tools that sbom and audit use
 
 pin-images: ## write the digests of today's images into deploy/images.lock
-	@$(PYTHON) -m deploy.pin_images
+	@$(PYTHON) -m tools.pin_images
 
 sbom: $(VENV)-supply/.installed ## list what Potoo is made of (CycloneDX) in dist/
 	@mkdir -p dist
@@ -123,7 +123,7 @@ sbom: $(VENV)-supply/.installed ## list what Potoo is made of (CycloneDX) in dis
 	  --mc-type application --output-reproducible --output-file dist/potoo-$(VERSION).cdx.json
 
 audit: $(VENV)-supply/.installed ## are there known holes in what is locked? (asks PyPI)
-	@$(VENV)-supply/bin/python -m deploy.audit $(ARGS)
+	@$(VENV)-supply/bin/python -m tools.audit $(ARGS)
 
 scan: ## are there known holes in the image? (needs trivy or grype)
 	@if command -v trivy >/dev/null; then \
@@ -136,14 +136,14 @@ release: $(VENV)/.tested $(VENV)-supply/.installed ## wheel, sdist, SBOM and not
 	rm -rf dist
 	$(BIN)/python -m hatchling build
 	$(MAKE) sbom
-	$(BIN)/python -m deploy.release notes --version $(VERSION)
-	$(BIN)/python -m deploy.release sign $(ARGS)
+	$(BIN)/python -m tools.release notes --version $(VERSION)
+	$(BIN)/python -m tools.release sign $(ARGS)
 
 dashboards: $(VENV)/.tested ## make Grafana's dashboards from the code
-	$(BIN)/python -m deploy.grafana
+	$(BIN)/python -m tools.grafana
 
 pictures: $(VENV)/.tested ## draw the dashboards for the docs (two minutes of load; needs prometheus)
-	$(BIN)/python -m deploy.grafana.pictures
+	$(BIN)/python -m tools.grafana.pictures
 
 # Needs uv; the locks name no index host, so that a mirror works.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

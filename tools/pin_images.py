@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-LOCK = Path(__file__).with_name("images.lock")
+LOCK = Path(__file__).parents[1] / "deploy/images.lock"
 LINE = re.compile(r"(?P<name>[A-Z_]+)=(?P<tagged>[^@\s]+)(@(?P<digest>sha256:[0-9a-f]{64}))?")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 

@@ -17,7 +17,7 @@ import re
 import secrets
 from pathlib import Path
 
-HERE = Path(__file__).parent
+DEPLOY = Path(__file__).parents[1] / "deploy"
 NAME = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
 
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--replicas", type=_count, default=1, help="more than one: behind Envoy")
     parser.add_argument("--small", action="store_true", help="a small box: Potoo and Caddy alone")
     parser.add_argument("--stores", action="store_true", help="PostgreSQL and Redis for one, too")
-    parser.add_argument("--folder", type=Path, default=HERE, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, default=DEPLOY, help=argparse.SUPPRESS)
     return parser
 
 

@@ -18,8 +18,8 @@ SIGNATURE = f"{SUMS}.sig"
 NOTES = "NOTES.md"
 NAMESPACE = "potoo-release"
 """So that a signature made for something else is none for a release (ssh-keygen(1), -n)."""
-HERE = Path(__file__).parent
-SIGNERS = HERE / "allowed_signers"
+DEPLOY = Path(__file__).parents[1] / "deploy"
+SIGNERS = DEPLOY / "allowed_signers"
 
 
 class ReleaseError(Exception):
@@ -128,12 +128,14 @@ def _ssh_keygen(verb: str, *options: str, read: Path | None = None) -> str:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m deploy.release", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=HERE.parent / "dist", help="with the files")
+    parser = argparse.ArgumentParser(prog="python -m tools.release", description=__doc__)
+    parser.add_argument(
+        "--folder", type=Path, default=DEPLOY.parent / "dist", help="with the files"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     cut = verbs.add_parser("notes", help=f"cut {NOTES} from the changelog")
     cut.add_argument("--version", required=True)
-    cut.add_argument("--changelog", type=Path, default=HERE.parent / "CHANGELOG.md")
+    cut.add_argument("--changelog", type=Path, default=DEPLOY.parent / "CHANGELOG.md")
     signing = verbs.add_parser("sign", help="sign the files of a folder")
     signing.add_argument("--key", type=Path, required=True, help="such as ~/.ssh/id_ed25519")
     checking = verbs.add_parser("verify", help="who signed, and is every file whole?")

@@ -6,7 +6,7 @@ what it does there. The first sees images that cost more than they did, the seco
 whole size though most of it is refused. CPU utilisation lags and saturates, so it only accompanies.
 
 Waiting is no trigger: it does not fall in proportion to replicas and remembers a minute, which in
-``benchmarks/autoscaling`` cost a tenth to a third more replicas for nothing. It alerts.
+``tools/autoscaling`` cost a tenth to a third more replicas for nothing. It alerts.
 """
 
 from __future__ import annotations

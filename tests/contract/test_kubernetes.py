@@ -12,10 +12,10 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from deploy import prometheus_rule
-from deploy.thresholds.__main__ import main
 from tests.contract.custom_resources import SCHEMAS
 from tests.manifest_files import PATCHES, ROOT, VALUES, Object, committed, kustomized
+from tools.prometheus import prometheus_rule
+from tools.thresholds.__main__ import main
 
 OLDEST = "1.31"
 """Where a disruption budget lets broken pods go and preStop can sleep, without a feature gate."""

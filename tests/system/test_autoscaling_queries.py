@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from deploy.thresholds.document import read_thresholds
-from deploy.thresholds.queries import triggers
 from tests.databases import missing
+from tools.thresholds.document import read_thresholds
+from tools.thresholds.queries import triggers
 
 THRESHOLDS = read_thresholds(Path(__file__).parents[2] / "deploy/autoscaling.yaml")
 MODEL = f'model="{THRESHOLDS.model}"'

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.prometheus.running import Prometheus, running
 from tests.databases import free_port, missing
 from tests.integration.raw_http import wait_until
 from tests.integration.traced import Traced, traced
+from tools.prometheus.running import Prometheus, running
 
 PATIENCE = 60.0
 ALL_HISTOGRAMS = '{__name__=~"potoo_.+_duration_seconds_bucket"}'

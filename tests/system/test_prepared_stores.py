@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from deploy.prepare import main as prepare
 from tests.databases import free_port, missing
 from tests.integration.raw_http import wait_until
 from tests.unit.deploy.compose_files import services
+from tools.prepare import main as prepare
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from deploy.grafana.panels import with_all_chosen
-from deploy.prometheus import thresholds
-from deploy.prometheus.running import Prometheus, moved, running
-from deploy.prometheus.thresholds import OBJECTIVES
 from tests.certificates import self_signed
 from tests.databases import free_port, missing
 from tests.issuer import Issuer
@@ -25,6 +21,10 @@ from tests.server import LiveServer, serve
 from tests.system.traffic import Callers
 from tests.tiny_model import write_model
 from tests.unit.deploy.rules import ALERTS, RULES, RUNBOOKS
+from tools.grafana.panels import with_all_chosen
+from tools.prometheus import thresholds
+from tools.prometheus.running import Prometheus, moved, running
+from tools.prometheus.thresholds import OBJECTIVES
 
 PATIENCE = 90
 INTERVAL = "1s"

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import results
-from benchmarks.autoscaling import cluster, figures, one_replica, policies, study, traces
-from benchmarks.autoscaling.courses import Course
-from benchmarks.autoscaling.hpa import SYNC_SECONDS
-from benchmarks.autoscaling.policies import Site
-from benchmarks.autoscaling.replica import QUEUE_CAPACITY, TIMEOUT
-from benchmarks.autoscaling.simulation import METRICS_SERVER_SECONDS, POLL_SECONDS, Bounds
 from benchmarks.models import DEFAULT, RESNET
 from benchmarks.subject import ROOT
+from tools.autoscaling import cluster, figures, one_replica, policies, study, traces
+from tools.autoscaling.courses import Course
+from tools.autoscaling.hpa import SYNC_SECONDS
+from tools.autoscaling.policies import Site
+from tools.autoscaling.replica import QUEUE_CAPACITY, TIMEOUT
+from tools.autoscaling.simulation import METRICS_SERVER_SECONDS, POLL_SECONDS, Bounds
 
 Tables = dict[str, dict[str, dict[str, Any]]]
 """Summaries by setting and policy."""

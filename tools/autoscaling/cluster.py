@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from benchmarks.autoscaling.agenda import Agenda
-from benchmarks.autoscaling.replica import Replica, Request
+from tools.autoscaling.agenda import Agenda
+from tools.autoscaling.replica import Replica, Request
 
 COLD_START = (8.0, 18.0)
 """Seconds from a new pod's creation to its container's start and, once it is ready, to its first

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.autoscaling.scoring import Score
-from benchmarks.autoscaling.simulation import Run
-from benchmarks.autoscaling.traces import Floats
+from tools.autoscaling.scoring import Score
+from tools.autoscaling.simulation import Run
+from tools.autoscaling.traces import Floats
 
 BIN_SECONDS = 10.0
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.autoscaling.courses import Course
-from benchmarks.autoscaling.policies import CPU_80, P95, SHIPPED
 from benchmarks.plots import (
     BLUE,
     DASHED,
@@ -21,6 +19,8 @@ from benchmarks.plots import (
     save,
     text,
 )
+from tools.autoscaling.courses import Course
+from tools.autoscaling.policies import CPU_80, P95, SHIPPED
 
 DRAWN = {SHIPPED: BLUE, CPU_80: OTHERS[0], P95: OTHERS[1]}
 MINUTE = 60.0

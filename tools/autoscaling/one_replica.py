@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.autoscaling import costs
-from benchmarks.autoscaling.agenda import Agenda
-from benchmarks.autoscaling.books import LATE, REFUSED, Books
-from benchmarks.autoscaling.costs import Cost
-from benchmarks.autoscaling.replica import QUEUE_CAPACITY, TIMEOUT, Replica, Request
-from benchmarks.autoscaling.simulation import draws
 from service.calibrate.load import percentile
 from service.calibrate.search import KneeFound, Measured, find_knee
+from tools.autoscaling import costs
+from tools.autoscaling.agenda import Agenda
+from tools.autoscaling.books import LATE, REFUSED, Books
+from tools.autoscaling.costs import Cost
+from tools.autoscaling.replica import QUEUE_CAPACITY, TIMEOUT, Replica, Request
+from tools.autoscaling.simulation import draws
 
 SECONDS = 20.0
 OWNER = "caller"

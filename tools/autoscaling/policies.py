@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from benchmarks.autoscaling.costs import Cost
 from service.calibrate.search import KneeFound
 from service.calibrate.thresholds import (
     BUSY_SHARE,
@@ -21,6 +20,7 @@ from service.calibrate.thresholds import (
 )
 from service.core.serving.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings
+from tools.autoscaling.costs import Cost
 
 SHIPPED, CPU_80, P95 = "thresholds", "CPU 80 %", "p95"
 FIXED = "fixed at the peak"
@@ -112,7 +112,7 @@ def site(cost: Cost, objective: float, knee: KneeFound) -> Site:
 
 
 def shipped(where: Site) -> Policy:
-    """Every trigger of the document, as ``deploy/thresholds`` hands it to KEDA."""
+    """Every trigger of the document, as ``tools/thresholds`` hands it to KEDA."""
     triggers = where.document["triggers"]
     flight, demand = triggers["in_flight"]["target"], triggers["demand"]["target_per_second"]
     utilisation = triggers["cpu"]["utilisation_percent"] / 100

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.autoscaling.books import Counts
 from observability.metrics import LATENCY_BUCKETS
 from observability.model_metrics import STAGE_BUCKETS
+from tools.autoscaling.books import Counts
 
 SCRAPE_SECONDS = 5.0
 LONGEST_WINDOW = 60.0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from benchmarks.autoscaling.agenda import Agenda
-from benchmarks.autoscaling.books import Books
-from benchmarks.autoscaling.costs import Cost
 from schemas.errors import Overloaded
 from service.core.scheduling.admission import Admission, Pace
 from service.core.scheduling.fair_queue import FairQueue, Priority
 from service.core.settings import InferenceSettings
+from tools.autoscaling.agenda import Agenda
+from tools.autoscaling.books import Books
+from tools.autoscaling.costs import Cost
 
 _DEFAULTS = InferenceSettings()
 QUEUE_CAPACITY = _DEFAULTS.queue_capacity

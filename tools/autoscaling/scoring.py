@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.autoscaling.books import REFUSED
-from benchmarks.autoscaling.simulation import Run
-from benchmarks.autoscaling.traces import HOT
+from tools.autoscaling.books import REFUSED
+from tools.autoscaling.simulation import Run
+from tools.autoscaling.traces import HOT
 
 HOUR = 3600.0
 STUDENT_95 = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)

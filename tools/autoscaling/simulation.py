@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.autoscaling import hpa
-from benchmarks.autoscaling.agenda import Agenda
-from benchmarks.autoscaling.books import Books
-from benchmarks.autoscaling.cluster import Cluster
-from benchmarks.autoscaling.costs import Cost
-from benchmarks.autoscaling.policies import Kind, Policy, Trigger
-from benchmarks.autoscaling.prometheus import SCRAPE_SECONDS, Prometheus
-from benchmarks.autoscaling.replica import TIMEOUT, Replica, Request
-from benchmarks.autoscaling.traces import Arrivals
+from tools.autoscaling import hpa
+from tools.autoscaling.agenda import Agenda
+from tools.autoscaling.books import Books
+from tools.autoscaling.cluster import Cluster
+from tools.autoscaling.costs import Cost
+from tools.autoscaling.policies import Kind, Policy, Trigger
+from tools.autoscaling.prometheus import SCRAPE_SECONDS, Prometheus
+from tools.autoscaling.replica import TIMEOUT, Replica, Request
+from tools.autoscaling.traces import Arrivals
 
 METRICS_SERVER_SECONDS = 15.0
 POLL_SECONDS = 10.0
@@ -103,7 +103,7 @@ class Simulation:
             self._agenda,
             lambda: Replica(cost, services, self._agenda, self._books),
             cost.ready,
-            Random(seed),  # noqa: S311 - no secrets
+            Random(seed),
             policy.fixed or bounds.least,
         )
         self._run = Run(self._books)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.autoscaling import costs, one_replica, scoring, traces
-from benchmarks.autoscaling.courses import Course
-from benchmarks.autoscaling.figures import DRAWN
-from benchmarks.autoscaling.policies import Policy, Site, site
-from benchmarks.autoscaling.scoring import Score
-from benchmarks.autoscaling.simulation import Bounds, Run, Simulation
-from benchmarks.autoscaling.traces import Arrivals, Trace
+from tools.autoscaling import costs, one_replica, scoring, traces
+from tools.autoscaling.courses import Course
+from tools.autoscaling.figures import DRAWN
+from tools.autoscaling.policies import Policy, Site, site
+from tools.autoscaling.scoring import Score
+from tools.autoscaling.simulation import Bounds, Run, Simulation
+from tools.autoscaling.traces import Arrivals, Trace
 
 OBJECTIVE = 0.2
 Say = Callable[[str], None]

@@ -1,13 +1,13 @@
-"""``python -m deploy.grafana``: writes the dashboards as the JSON that Grafana reads."""
+"""``python -m tools.grafana``: writes the dashboards as the JSON that Grafana reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.grafana.building import as_json
-from deploy.grafana.dashboards import DASHBOARDS
+from tools.grafana.building import as_json
+from tools.grafana.dashboards import DASHBOARDS
 
-FOLDER = Path(__file__).parent / "json"
+FOLDER = Path(__file__).parents[2] / "deploy/grafana/json"
 
 
 def main() -> None:

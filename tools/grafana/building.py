@@ -15,7 +15,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from deploy.grafana.panels import Dashboard, Kind, Panel, Place, Query, Row, Unit
+from tools.grafana.panels import Dashboard, Kind, Panel, Place, Query, Row, Unit
 
 TAG = "potoo"
 SOURCE = dashboard.DataSourceRef("prometheus", "${datasource}")

@@ -1,4 +1,4 @@
-"""``python -m deploy.grafana.pictures``: the dashboards as images for the docs.
+"""``python -m tools.grafana.pictures``: the dashboards as images for the docs.
 
 The same panels and queries as in Grafana, drawn by matplotlib from what a real Prometheus recorded
 while two real servers lived through two minutes (``rehearsal``).
@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from deploy.grafana import units
-from deploy.grafana.dashboards import DASHBOARDS
-from deploy.grafana.panels import (
+from tools.grafana import units
+from tools.grafana.dashboards import DASHBOARDS
+from tools.grafana.panels import (
     COLUMNS,
     Dashboard,
     Kind,
@@ -28,7 +28,7 @@ from deploy.grafana.panels import (
     Row,
     with_all_chosen,
 )
-from deploy.grafana.rehearsal import Rehearsed, rehearsed
+from tools.grafana.rehearsal import Rehearsed, rehearsed
 
 FOLDER = Path(__file__).parents[2] / "docs" / "dashboards"
 WIDTH, ROW_HEIGHT, DPI = 15.0, 0.36, 100
@@ -63,7 +63,7 @@ Series = tuple[str, list[float], list[float]]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.grafana.pictures")
+    parser = argparse.ArgumentParser(prog="python -m tools.grafana.pictures")
     parser.add_argument("--output", type=Path, default=FOLDER)
     output = parser.parse_args(arguments).output
     output.mkdir(parents=True, exist_ok=True)

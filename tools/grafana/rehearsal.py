@@ -22,10 +22,10 @@ import grpc
 import httpx
 
 from benchmarks import photo, subject
-from deploy.prometheus.running import HERE as PROMETHEUS
-from deploy.prometheus.running import moved, running
 from schemas.pb import potoo_pb2
 from service.calibrate.load import Target, open_loop
+from tools.prometheus.running import FOLDER as PROMETHEUS
+from tools.prometheus.running import moved, running
 
 PASSWORD = "a password for pictures"  # noqa: S105 - of servers that live two minutes
 MODEL = "everyday"

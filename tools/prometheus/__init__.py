@@ -1,1 +1,1 @@
-"""What Prometheus is told: whom to ask, what to record, when to wake somebody."""
+"""Makes Prometheus' rules from what was measured, and runs it for tests and pictures."""

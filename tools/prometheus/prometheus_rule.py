@@ -1,4 +1,4 @@
-"""``python -m deploy.prometheus_rule``: Prometheus' rule files as the operator's PrometheusRule.
+"""``make thresholds``: Prometheus' rule files as the operator's PrometheusRule.
 
 A rule file and ``spec`` of a PrometheusRule have the same form, so the groups of all files are put
 one after the other.
@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from deploy.readable_yaml import readable_yaml
+from tools.readable_yaml import readable_yaml
 
-DEPLOY = Path(__file__).parent
+DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus/rules"
 OUTPUT = DEPLOY / "kubernetes/components/monitoring/prometheusrule.yaml"
 HEADER = "# Made by `make thresholds` from deploy/prometheus/rules: change those, not this.\n"

@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import yaml
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parents[2] / "deploy/prometheus"
 DISCOVERIES = ("dns_sd_configs", "file_sd_configs", "static_configs")
 START_SECONDS = 60
 
@@ -31,7 +31,7 @@ def moved(rules: Path, addresses: Mapping[str, Sequence[str]], interval: str) ->
         addresses: of each job, in place of names that compose's own network knows.
         interval: between scrapes and between evaluations.
     """
-    config: dict[str, Any] = yaml.safe_load((HERE / "prometheus.yml").read_text())
+    config: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     config["rule_files"] = [f"{rules}/*.yaml"]
     config["global"] |= {
         "scrape_interval": interval,

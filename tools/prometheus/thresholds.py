@@ -1,6 +1,6 @@
 """Writes ``rules/thresholds.yaml``: what was measured and promised, as series to compare with.
 
-``python -m deploy.prometheus.thresholds`` reads ``deploy/autoscaling.yaml``, which
+``python -m tools.prometheus.thresholds`` reads ``deploy/autoscaling.yaml``, which
 ``potoo calibrate`` wrote, and ``objectives.yaml``. Alerts and dashboards use the series, so that no
 number stands in two places.
 """
@@ -16,16 +16,16 @@ import yaml
 from prometheus_client.utils import floatToGoString
 from pydantic import BaseModel, ConfigDict, Field
 
-from deploy.thresholds.document import BadThresholds, Thresholds, read_thresholds
 from observability.metrics import LATENCY_BUCKETS
+from tools.thresholds.document import BadThresholds, Thresholds, read_thresholds
 
-HERE = Path(__file__).parent
-AUTOSCALING = HERE.parent / "autoscaling.yaml"
-OBJECTIVES = HERE / "objectives.yaml"
-RULES = HERE / "rules" / "thresholds.yaml"
+FOLDER = Path(__file__).parents[2] / "deploy/prometheus"
+AUTOSCALING = FOLDER.parent / "autoscaling.yaml"
+OBJECTIVES = FOLDER / "objectives.yaml"
+RULES = FOLDER / "rules" / "thresholds.yaml"
 
 _TEMPLATE = """\
-# Made by `python -m deploy.prometheus.thresholds` from ../../autoscaling.yaml and
+# Made by `python -m tools.prometheus.thresholds` from ../../autoscaling.yaml and
 # ../objectives.yaml: change those.
 groups:
   - name: potoo-thresholds
@@ -105,7 +105,7 @@ def read(autoscaling: Path = AUTOSCALING, objectives: Path = OBJECTIVES) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the command line, writes; the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.prometheus.thresholds")
+    parser = argparse.ArgumentParser(prog="python -m tools.prometheus.thresholds")
     parser.add_argument(
         "autoscaling", nargs="?", type=Path, default=AUTOSCALING, help="from potoo calibrate"
     )

@@ -1,4 +1,4 @@
-"""``python -m deploy.thresholds deploy/autoscaling.yaml``: remakes the manifests."""
+"""``python -m tools.thresholds deploy/autoscaling.yaml``: remakes the manifests."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from deploy.thresholds.document import BadThresholds, read_thresholds, site
-from deploy.thresholds.manifests import manifests
+from tools.thresholds.document import BadThresholds, read_thresholds, site
+from tools.thresholds.manifests import manifests
 
-COMPONENTS = Path(__file__).parents[1] / "kubernetes/components"
+COMPONENTS = Path(__file__).parents[2] / "deploy/kubernetes/components"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Writes them; the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m deploy.thresholds", description="Manifests from measured thresholds."
+        prog="python -m tools.thresholds", description="Manifests from measured thresholds."
     )
     parser.add_argument("document", type=Path, help="what `potoo calibrate --output` wrote")
     parser.add_argument("--usual-peak", type=int, default=4, help="replicas of a usual day's peak")

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploy.readable_yaml import readable_yaml
-from deploy.thresholds.document import Site, Thresholds
-from deploy.thresholds.queries import Trigger, triggers
+from tools.readable_yaml import readable_yaml
+from tools.thresholds.document import Site, Thresholds
+from tools.thresholds.queries import Trigger, triggers
 
 NAME = "potoo"
 HEADER = "# Made by `make thresholds` from {source}: change that, not this.\n"

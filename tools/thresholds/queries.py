@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from deploy.thresholds.document import Thresholds
+from tools.thresholds.document import Thresholds
 
 # Quoted strings are let alone.
 _PART = re.compile(

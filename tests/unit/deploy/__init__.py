@@ -1,1 +1,1 @@
-"""Unit tests of what is in deploy/."""
+"""Tests of the configuration in ``deploy/``, and of what is written about it."""

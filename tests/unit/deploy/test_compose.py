@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from deploy.pin_images import LINE, LOCK
-from deploy.prepare import main as prepare
 from service.settings import Settings, describe_settings, load_settings
 from tests.repository import ROOT
 from tests.unit.deploy.compose_files import FOLDER, VARIABLE, filled_in, parsed, services, text_of
+from tools.pin_images import LINE, LOCK
+from tools.prepare import main as prepare
 
 FILES = ["compose.yaml", "compose.edge.yaml"]
 SERVICES = services()

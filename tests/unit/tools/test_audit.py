@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deploy.audit import HOLES, UNKNOWN, verdict
+from tools.audit import HOLES, UNKNOWN, verdict
 
 SOUND = {"name": "h11", "version": "0.16.0", "vulns": []}
 HOLED = {

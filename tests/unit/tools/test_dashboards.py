@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.grafana import __main__ as writing
-from deploy.grafana.building import as_json
-from deploy.grafana.dashboards import DASHBOARDS
-from deploy.grafana.panels import COLUMNS, INFERENCE_METHODS, INFERENCE_ROUTES, Dashboard, Kind
 from tests.repository import ROOT
 from tests.unit.deploy.rules import ALERTS, RULES
+from tools.grafana import __main__ as writing
+from tools.grafana.building import as_json
+from tools.grafana.dashboards import DASHBOARDS
+from tools.grafana.panels import COLUMNS, INFERENCE_METHODS, INFERENCE_ROUTES, Dashboard, Kind
 
 GRAFANA = ROOT / "deploy" / "grafana"
 UNSHOWN = {"PotooCertificateExpiresNow", "PotooMonitoringFails", "PotooPublicNameDown"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy import pin_images
-from deploy.pin_images import LINE, LOCK, NotResolvedError, digest_of, pinned
 from tests.repository import ROOT
+from tools import pin_images
+from tools.pin_images import LINE, LOCK, NotResolvedError, digest_of, pinned
 
 ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 UNPINNED = "# why\nA_IMAGE=a:1\nB_IMAGE=b:2-slim\n"

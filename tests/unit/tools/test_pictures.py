@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from deploy.grafana import pictures
-from deploy.grafana.dashboards import DASHBOARDS
-from deploy.grafana.panels import Dashboard, Unit
-from deploy.grafana.rehearsal import Rehearsed
-from deploy.grafana.units import shown
+from tools.grafana import pictures
+from tools.grafana.dashboards import DASHBOARDS
+from tools.grafana.panels import Dashboard, Unit
+from tools.grafana.rehearsal import Rehearsed
+from tools.grafana.units import shown
 
 LABELS = {"instance": "127.0.0.1:1", "model": "birds", "method": "potoo.v1.ModelService/Predict"}
 

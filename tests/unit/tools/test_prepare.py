@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.prepare import main
 from service.settings import load_settings
 from tests.repository import ROOT
+from tools.prepare import main
 
 
 def prepare(folder: Path, *arguments: str) -> None:

@@ -8,13 +8,13 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from deploy.prometheus import thresholds
-from deploy.prometheus.thresholds import Objectives, bucket_for
-from deploy.thresholds.document import Thresholds
 from service.calibrate.thresholds import as_yaml
 from service.core.serving.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings
 from tests.unit.deploy.rules import RULES, rules
+from tools.prometheus import thresholds
+from tools.prometheus.thresholds import Objectives, bucket_for
+from tools.thresholds.document import Thresholds
 
 PROMISED = Objectives(availability=0.99, latency_share=0.9)
 
@@ -37,7 +37,7 @@ def records(tmp_path: Path, autoscaling: Thresholds) -> dict[str, dict[str, obje
 
 def test_the_shipped_file_is_made_from_what_was_measured() -> None:
     shipped = (RULES / "thresholds.yaml").read_text()
-    assert shipped == thresholds.read(), "python -m deploy.prometheus.thresholds"
+    assert shipped == thresholds.read(), "python -m tools.prometheus.thresholds"
 
 
 def test_the_measured_capacity_and_the_promises_become_series(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.release import NOTES, SIGNATURE, SUMS, ReleaseError, main, notes, sign, verify
 from tests.databases import missing
 from tests.repository import ROOT
+from tools.release import NOTES, SIGNATURE, SUMS, ReleaseError, main, notes, sign, verify
 
 CHANGELOG = """# Changelog
 

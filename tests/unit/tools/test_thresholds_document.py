@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.thresholds.__main__ import main
-from deploy.thresholds.document import BadThresholds, read_thresholds, site
 from service.calibrate.thresholds import as_yaml
 from service.core.serving.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings
+from tools.thresholds.__main__ import main
+from tools.thresholds.document import BadThresholds, read_thresholds, site
 
 MADE = as_yaml(
     "everyday",

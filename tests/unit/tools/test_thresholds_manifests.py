@@ -9,10 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deploy.thresholds.document import Site, Thresholds
-from deploy.thresholds.manifests import manifests
-from deploy.thresholds.queries import triggers
-from tests.unit.deploy.test_thresholds_document import MADE
+from tests.unit.tools.test_thresholds_document import MADE
+from tools.thresholds.document import Site, Thresholds
+from tools.thresholds.manifests import manifests
+from tools.thresholds.queries import triggers
 
 DOCUMENT: dict[str, Any] = yaml.safe_load(MADE)
 SITE = Site(prometheus="http://prometheus:9090", usual_peak=4, max_replicas=10)

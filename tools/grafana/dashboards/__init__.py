@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from deploy.grafana.dashboards.access import ACCESS
-from deploy.grafana.dashboards.capacity import CAPACITY
-from deploy.grafana.dashboards.inference import INFERENCE
-from deploy.grafana.dashboards.models import MODELS
-from deploy.grafana.dashboards.overview import OVERVIEW
+from tools.grafana.dashboards.access import ACCESS
+from tools.grafana.dashboards.capacity import CAPACITY
+from tools.grafana.dashboards.inference import INFERENCE
+from tools.grafana.dashboards.models import MODELS
+from tools.grafana.dashboards.overview import OVERVIEW
 
 DASHBOARDS = (OVERVIEW, INFERENCE, MODELS, ACCESS, CAPACITY)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import INSTANCE, Dashboard, Panel, Query, Row, Step, Unit, number
+from tools.grafana.panels import INSTANCE, Dashboard, Panel, Query, Row, Step, Unit, number
 
 RATE = "[$__rate_interval]"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import (
+from tools.grafana.panels import (
     INSTANCE,
     JOB,
     MODEL,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.panels import INSTANCE, MODEL, Dashboard, Panel, Query, Row, Unit
+from tools.grafana.panels import INSTANCE, MODEL, Dashboard, Panel, Query, Row, Unit
 
 RATE = "[$__rate_interval]"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.autoscaling.hpa import (
+from tools.autoscaling.hpa import (
     Behaviour,
     Direction,
     of_average_value,

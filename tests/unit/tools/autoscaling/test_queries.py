@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.autoscaling import policies, study
-from benchmarks.autoscaling.books import Books
-from benchmarks.autoscaling.prometheus import Prometheus, quantile
+from tools.autoscaling import policies, study
+from tools.autoscaling.books import Books
+from tools.autoscaling.prometheus import Prometheus, quantile
 
 
 def scraped(*rounds: tuple[int, int, int]) -> Prometheus:

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from benchmarks.autoscaling import costs, one_replica
-from benchmarks.autoscaling.agenda import Agenda
-from benchmarks.autoscaling.books import REFUSED, Books
-from benchmarks.autoscaling.costs import Cost
-from benchmarks.autoscaling.replica import Replica, Request
-from benchmarks.autoscaling.simulation import draws
+from tools.autoscaling import costs, one_replica
+from tools.autoscaling.agenda import Agenda
+from tools.autoscaling.books import REFUSED, Books
+from tools.autoscaling.costs import Cost
+from tools.autoscaling.replica import Replica, Request
+from tools.autoscaling.simulation import draws
 
 REQUESTS = 150_000
 NEAR = 0.06

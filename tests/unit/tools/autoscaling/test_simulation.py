@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.autoscaling import __main__ as command
-from benchmarks.autoscaling import policies, scoring, study, traces
-from benchmarks.autoscaling.policies import Kind, Policy, Site, Trigger
-from benchmarks.autoscaling.simulation import Bounds, Run, Simulation
-from benchmarks.autoscaling.traces import Arrivals, Trace
+from tools.autoscaling import __main__ as command
+from tools.autoscaling import policies, scoring, study, traces
+from tools.autoscaling.policies import Kind, Policy, Site, Trigger
+from tools.autoscaling.simulation import Bounds, Run, Simulation
+from tools.autoscaling.traces import Arrivals, Trace
 
 BY_NAME = {trace.name: trace for trace in traces.TRACES}
 

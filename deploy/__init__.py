@@ -1,1 +1,0 @@
-"""What puts Potoo on the internet: proxies, containers, clusters, dashboards, alerts."""
