@@ -1,0 +1,1 @@
+"""What several tests need: servers, callers, models, proxies."""

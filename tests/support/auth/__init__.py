@@ -1,0 +1,1 @@
+"""Tokens, issuers and accounts, made by hand."""

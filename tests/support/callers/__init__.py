@@ -1,0 +1,1 @@
+"""Ways to call a server: over HTTP, gRPC and raw sockets, signed in or not."""

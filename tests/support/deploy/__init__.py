@@ -1,0 +1,1 @@
+"""The shipped configuration as parsed YAML."""

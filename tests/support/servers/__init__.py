@@ -1,0 +1,1 @@
+"""Servers that tests start: Potoo itself, its stores, issuers, stand-ins, a browser."""
