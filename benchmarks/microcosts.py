@@ -35,7 +35,7 @@ from service.core.imaging.answer import (
 from service.identity import open_identity
 from service.settings import load_settings
 from service.transport.http.body.multipart import parse_form
-from tests.collector import collector
+from tests.support.servers.collector import collector
 
 ROUNDS = 7
 CALLS = 2000

@@ -27,7 +27,7 @@ from schemas.models import (
     ShorterSide,
 )
 from service.modeltools.sources.built_in import BUNDLED_MODELS
-from tests import repository
+from tests.support import repository
 
 DEFAULT, SHARED, RESNET = "everyday", "mobilenetv2-fp32", "resnet50"
 ALL = (DEFAULT, SHARED, RESNET)

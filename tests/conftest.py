@@ -9,10 +9,15 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.databases import fresh_database, postgres_folder, postgres_server, redis_server
-from tests.issuer import Issuer, issuer_process
-from tests.server import LiveServer, serve
-from tests.tiny_model import write_model
+from tests.support.models.tiny_model import write_model
+from tests.support.servers.databases import (
+    fresh_database,
+    postgres_folder,
+    postgres_server,
+    redis_server,
+)
+from tests.support.servers.issuer import Issuer, issuer_process
+from tests.support.servers.server import LiveServer, serve
 
 # Every run looks at the same examples, and takes its time for them on a busy machine.
 settings.register_profile(

@@ -14,7 +14,7 @@ from benchmarks.failures import scenarios, tables
 from benchmarks.failures.load import Rates
 from benchmarks.failures.measuring import measure
 from benchmarks.failures.scenarios import OUTAGE_SECONDS
-from tests.fleet import REPLICAS, balanced
+from tests.support.servers.fleet import REPLICAS, balanced
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
-from tests.server import PASSWORD
+from tests.support.servers.server import PASSWORD
 
 DEADLINE_SECONDS = 10.0
 NO_RETRIES = (("grpc.enable_retries", 0),)

@@ -9,8 +9,8 @@ from benchmarks.failures.asking import Target, asking
 from benchmarks.failures.load import Load, Rates
 from benchmarks.failures.scenarios import Scenario
 from benchmarks.failures.tables import Measured
-from tests.envoy import Envoy
-from tests.fleet import Fleet
+from tests.support.proxies.envoy import Envoy
+from tests.support.servers.fleet import Fleet
 
 MARGIN_SECONDS = 1
 """Of load before and after it."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from tests.envoy import Envoy
-from tests.fleet import Fleet, Replica
+from tests.support.proxies.envoy import Envoy
+from tests.support.servers.fleet import Fleet, Replica
 
 OUTAGE_SECONDS = 10
 """``store_outage_seconds`` of the replicas here: so long tokens are believed without the store."""

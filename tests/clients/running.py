@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.databases import missing
-from tests.repository import ROOT
+from tests.support.repository import ROOT
+from tests.support.servers.databases import missing
 
 VARIABLE = "TEST_CLIENTS_PYTHON"
 """The interpreter, if it is not the one that ``make clients`` makes."""

@@ -14,9 +14,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from auth.principal import Scope
-from tests.integration.accounts import add_device, bearer, post
-from tests.integration.drop_in import opened
-from tests.server import LiveServer, serve
+from tests.support.callers.accounts import add_device, bearer, post
+from tests.support.servers.drop_in import opened
+from tests.support.servers.server import LiveServer, serve
 
 # Random bytes are no pictures, and a deadline of a millisecond may well be missed. In a form every
 # value is bytes: a file of the four letters "true" breaks no schema. Nobody guesses a password. Every

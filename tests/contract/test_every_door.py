@@ -23,11 +23,11 @@ from schemas.pb import potoo_pb2
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.repository import read_labels, read_manifest
 from service.modeltools.sources.built_in import BUNDLED_MODELS
-from tests.integration.drop_in import ALL_ON
-from tests.integration.rpc import Client, connected, output_of
-from tests.pictures import encoded, gradient, oriented
-from tests.server import serve
-from tests.tiny_model import image_limits, write_model
+from tests.support.callers.rpc import Client, connected, output_of
+from tests.support.models.pictures import encoded, gradient, oriented
+from tests.support.models.tiny_model import image_limits, write_model
+from tests.support.servers.drop_in import ALL_ON
+from tests.support.servers.server import serve
 
 SCOPES = "classify infer models:read"
 MODELS = ("colours", "everyday")

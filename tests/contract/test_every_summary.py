@@ -12,10 +12,10 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from schemas.pb import potoo_pb2
-from tests.integration.rpc import Client, connected
-from tests.pictures import RED, plain
-from tests.server import serve
-from tests.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
+from tests.support.callers.rpc import Client, connected
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
+from tests.support.servers.server import serve
 
 SCOPES = "classify"
 MEMBERS = ("summary", "labels_present", "abstained", "calibrated")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from schemas.models import ModelManifest
 from service.modeltools.sources.built_in import BUNDLED_MODELS
-from tests.repository import SHARED
+from tests.support.repository import SHARED
 from training.recipes.everyday import golden
 from training.recipes.everyday.evaluate import Report, evaluate
 

@@ -19,7 +19,7 @@ from service.modeltools.measuring.measuring import measure
 from service.modeltools.measuring.truth import FOREIGN, Truth
 from service.modeltools.sources.built_in import put
 from service.settings import LimitSettings
-from tests.repository import SHARED
+from tests.support.repository import SHARED
 from tools.imagenet.photos import OPEN, PUBLIC, Photo, drawn, photos, read_accepted
 
 DRAWINGS_OF_A_KIND = 6

@@ -12,8 +12,8 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from tests.contract.custom_resources import SCHEMAS
-from tests.manifest_files import PATCHES, ROOT, VALUES, Object, committed, kustomized
+from tests.support.deploy.custom_resources import SCHEMAS
+from tests.support.deploy.manifest_files import PATCHES, ROOT, VALUES, Object, committed, kustomized
 from tools.prometheus import prometheus_rule
 from tools.thresholds.__main__ import main
 

@@ -6,7 +6,7 @@ import json
 import re
 
 from schemas.pb import open_inference_pb2, potoo_pb2
-from tests.manifest_files import ROOT, committed, env_file, only
+from tests.support.deploy.manifest_files import ROOT, committed, env_file, only
 
 FILES = committed()
 TEMPLATE = only("Deployment", FILES["base/deployment.yaml"])["spec"]["template"]

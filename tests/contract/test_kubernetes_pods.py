@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from service.settings import Settings, describe_settings, load_settings
-from tests.manifest_files import ROOT, Object, committed, env_file, kustomized, only
+from tests.support.deploy.manifest_files import ROOT, Object, committed, env_file, kustomized, only
 
 FILES = committed()
 DEPLOYMENT = only("Deployment", FILES["base/deployment.yaml"])

@@ -23,10 +23,10 @@ from auth.principal import Scope
 from service.app import create_app
 from service.settings import Settings
 from service.transport.http.routes.oauth_forms import GRANTS
-from tests.integration.accounts import add_device, add_person, bearer
-from tests.pictures import plain
-from tests.server import LiveServer
-from tests.tiny_model import SIDE
+from tests.support.callers.accounts import add_device, add_person, bearer
+from tests.support.models.pictures import plain
+from tests.support.models.tiny_model import SIDE
+from tests.support.servers.server import LiveServer
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
 PROBLEM = "application/problem+json"

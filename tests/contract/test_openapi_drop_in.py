@@ -16,9 +16,9 @@ import schemathesis
 from service.app import create_app
 from service.settings import CompatibilitySettings, Settings
 from tests.contract.test_openapi import PROBLEM, Document, make_document, operations, parts
-from tests.integration.drop_in import SCOPES, b64, opened
-from tests.pictures import plain
-from tests.server import LiveServer
+from tests.support.models.pictures import plain
+from tests.support.servers.drop_in import SCOPES, b64, opened
+from tests.support.servers.server import LiveServer
 
 NAMES = tuple(CompatibilitySettings.model_fields)
 ALL_ON = dict.fromkeys(NAMES, True)

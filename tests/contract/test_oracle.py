@@ -14,9 +14,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from service.core.imaging.answer import Prediction
-from tests.pictures import encoded, plain
-from tests.repository import MANIFESTS, NAMES, SHARED, assemble
-from tests.tiny_model import served
+from tests.support.models.pictures import encoded, plain
+from tests.support.models.tiny_model import served
+from tests.support.repository import MANIFESTS, NAMES, SHARED, assemble
 
 pytestmark = pytest.mark.skipif(
     not (SHARED / "oracle").is_dir(), reason="the shared data is not beside this checkout"

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from service.core.imaging.preprocessing import Preprocessor, crop_box
-from tests.pictures import blobs, encoded, noise
-from tests.repository import SHARED
-from tests.tiny_model import image_limits, input_spec
+from tests.support.models.pictures import blobs, encoded, noise
+from tests.support.models.tiny_model import image_limits, input_spec
+from tests.support.repository import SHARED
 from training.views import Geometry, centre_box, centre_view
 
 GEOMETRIES = (Geometry(256, 224), Geometry(224, 224), Geometry(146, 128), Geometry(37, 32))

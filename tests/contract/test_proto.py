@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from schemas.pb import open_inference_pb2, potoo_pb2
 from tests.clients.running import facts
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 
 FOLDER = ROOT / "schemas" / "pb"
 PROTOS = sorted(path.name for path in FOLDER.glob("*.proto"))

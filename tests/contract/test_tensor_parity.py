@@ -16,8 +16,8 @@ from schemas.inference import Datatype
 from service.core.serving.description import metadata
 from service.core.tensors.inference import InferRequest
 from service.core.tensors.tensors import Tensor
-from tests.repository import NAMES, SHARED, assemble
-from tests.tiny_model import served
+from tests.support.models.tiny_model import served
+from tests.support.repository import NAMES, SHARED, assemble
 
 pytestmark = pytest.mark.skipif(
     not (SHARED / "models").is_dir(), reason="the shared data is not beside this checkout"

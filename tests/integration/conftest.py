@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.accounts import Device, Person, add_device, add_person
-from tests.integration.drop_in import opened as drop_in_server
-from tests.integration.model_shop import Shop, opened
-from tests.server import LiveServer
+from tests.support.callers.accounts import Device, Person, add_device, add_person
+from tests.support.servers.drop_in import opened as drop_in_server
+from tests.support.servers.model_shop import Shop, opened
+from tests.support.servers.server import LiveServer
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.integration.accounts import (
+from tests.support.callers.accounts import (
     Device,
     Person,
     add_person,
@@ -15,8 +15,8 @@ from tests.integration.accounts import (
     oauth_error,
     refreshed,
 )
-from tests.integration.answers import refusal
-from tests.server import LiveServer
+from tests.support.callers.answers import refusal
+from tests.support.servers.server import LiveServer
 
 USERS, CLIENTS = "/v1/admin/users", "/v1/admin/clients"
 SECRET = "hunter2 hunter2"

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.accounts import Device, Person, add_device, bearer
-from tests.integration.answers import problem_of, refusal
-from tests.server import LiveServer
+from tests.support.callers.accounts import Device, Person, add_device, bearer
+from tests.support.callers.answers import problem_of, refusal
+from tests.support.servers.server import LiveServer
 
 USERS, CLIENTS = "/v1/admin/users", "/v1/admin/clients"
 SECRET = "hunter2 hunter2"

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.answers import assert_tells_nothing, refusal
-from tests.integration.hostile_files import black_png, webp
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import LiveServer, serve
+from tests.support.callers.answers import assert_tells_nothing, refusal
+from tests.support.models.hostile_files import black_png, webp
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.servers.server import LiveServer, serve
 
 URL = "/v1/classify/batch"
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}

@@ -11,8 +11,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.integration.answers import refusal
-from tests.integration.hostile_files import (
+from tests.support.callers.answers import refusal
+from tests.support.callers.raw_http import get, wait_until
+from tests.support.models.hostile_files import (
     MEGABYTE,
     animated_png,
     black_png,
@@ -24,10 +25,9 @@ from tests.integration.hostile_files import (
     resized_header,
     webp,
 )
-from tests.integration.memory import Watch
-from tests.integration.raw_http import get, wait_until
-from tests.pictures import encoded, noise, plain
-from tests.server import LiveServer, serve
+from tests.support.models.pictures import encoded, noise, plain
+from tests.support.servers.memory import Watch
+from tests.support.servers.server import LiveServer, serve
 
 BOMBS: dict[str, Callable[[], bytes]] = {
     "a PNG of 60,000 x 60,000": lambda: png(60_000, 60_000, deflated_zeros(10 * MEGABYTE)),

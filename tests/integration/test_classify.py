@@ -7,7 +7,7 @@ import base64
 import httpx
 import pytest
 
-from tests.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
 
 COLOURS = {"red": RED, "green": GREEN, "blue": BLUE}
 

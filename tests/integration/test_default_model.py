@@ -13,8 +13,12 @@ import pytest
 from schemas.pb import potoo_pb2
 from schemas.serving import REPOSITORY_FILE
 from service.core.repository.repository import Repository
-from tests.integration.accounts import add_device
-from tests.integration.model_shop import (
+from tests.support.callers.accounts import add_device
+from tests.support.callers.raw_http import wait_until
+from tests.support.callers.rpc import Client, connected, refusal
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import write_model
+from tests.support.servers.model_shop import (
     ALL,
     PNG,
     add_beside,
@@ -23,11 +27,7 @@ from tests.integration.model_shop import (
     publish,
     unnamed,
 )
-from tests.integration.raw_http import wait_until
-from tests.integration.rpc import Client, connected, refusal
-from tests.pictures import RED, plain
-from tests.server import LiveServer
-from tests.tiny_model import write_model
+from tests.support.servers.server import LiveServer
 
 NAME_ONE = (
     "Name one of these models: colours, other; or choose a default with "

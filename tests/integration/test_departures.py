@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.hostile_files import black_png
-from tests.integration.raw_http import Connection, get, wait_until
-from tests.pictures import plain
-from tests.server import LiveServer, serve
+from tests.support.callers.raw_http import Connection, get, wait_until
+from tests.support.models.hostile_files import black_png
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer, serve
 
 CROWD = 24
 FEW = 8

@@ -13,14 +13,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.accounts import add_person, bearer
-from tests.integration.answers import problem_of
-from tests.integration.drop_in import SCOPES, b64, opened, refused_by_torchserve
-from tests.integration.memory import Watch
-from tests.integration.raw_http import Connection
-from tests.integration.tensors import images, refused
-from tests.pictures import RED, plain
-from tests.server import LiveServer
+from tests.support.callers.accounts import add_person, bearer
+from tests.support.callers.answers import problem_of
+from tests.support.callers.raw_http import Connection
+from tests.support.callers.tensors import images, refused
+from tests.support.models.pictures import RED, plain
+from tests.support.servers.drop_in import SCOPES, b64, opened, refused_by_torchserve
+from tests.support.servers.memory import Watch
+from tests.support.servers.server import LiveServer
 
 MIB = 2**20
 PREDICT, CLASSIFY = "/v1/models/colours:predict", "/v1/models/colours:classify"

@@ -11,12 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.drop_in import ALL_ON, SCOPES
-from tests.integration.hostile_files import black_png
-from tests.integration.raw_http import PATIENCE, Answer, Connection
-from tests.pictures import plain
-from tests.server import LiveServer, serve
-from tests.tiny_model import write_model
+from tests.support.callers.raw_http import PATIENCE, Answer, Connection
+from tests.support.models.hostile_files import black_png
+from tests.support.models.pictures import plain
+from tests.support.models.tiny_model import write_model
+from tests.support.servers.drop_in import ALL_ON, SCOPES
+from tests.support.servers.server import LiveServer, serve
 
 SIDE = 6000
 BRIEF = 0.3

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server import serve
+from tests.support.servers.server import serve
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

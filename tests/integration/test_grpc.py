@@ -13,11 +13,11 @@ import pytest
 
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
-from tests.integration.rpc import Client, connected, files, output_of, tensor
-from tests.integration.tensors import by_onnxruntime, images
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import LiveServer
-from tests.tiny_model import LABELS, SIDE
+from tests.support.callers.rpc import Client, connected, files, output_of, tensor
+from tests.support.callers.tensors import by_onnxruntime, images
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.tiny_model import LABELS, SIDE
+from tests.support.servers.server import LiveServer
 
 
 @pytest.fixture(scope="module")

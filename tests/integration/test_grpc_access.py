@@ -13,8 +13,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
-from tests.integration.accounts import add_device
-from tests.integration.rpc import (
+from tests.support.callers.accounts import add_device
+from tests.support.callers.rpc import (
     METHODS,
     Client,
     connected,
@@ -22,9 +22,9 @@ from tests.integration.rpc import (
     refused,
     tensor,
 )
-from tests.integration.tensors import images
-from tests.pictures import plain
-from tests.server import LiveServer
+from tests.support.callers.tensors import images
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer
 
 OPEN = {"ServerLive", "ServerReady", "Check", "List", "Watch"}
 WRITE = {"RepositoryModelLoad", "RepositoryModelUnload"}

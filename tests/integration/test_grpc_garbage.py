@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.rpc import (
+from tests.support.callers.rpc import (
     METHODS,
     SCOPES,
     Client,
@@ -14,7 +14,7 @@ from tests.integration.rpc import (
     connected,
     refusal,
 )
-from tests.server import LiveServer
+from tests.support.servers.server import LiveServer
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from schemas.pb import open_inference_pb2 as pb
-from tests.integration.rpc import Client, connected, refused
-from tests.server import LiveServer
+from tests.support.callers.rpc import Client, connected, refused
+from tests.support.servers.server import LiveServer
 
 SERVICES = {
     *("inference.GRPCInferenceService", "potoo.v1.ModelService"),

@@ -24,8 +24,8 @@ from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from service.transport.grpc.gate import ANONYMOUS_STREAMS
 from service.transport.grpc.methods import SMALL_BYTES
-from tests.integration.raw_http import wait_until
-from tests.integration.rpc import (
+from tests.support.callers.raw_http import wait_until
+from tests.support.callers.rpc import (
     METHODS,
     PATIENCE,
     Client,
@@ -35,9 +35,9 @@ from tests.integration.rpc import (
     refused,
     tensor,
 )
-from tests.integration.tensors import images
-from tests.pictures import RED, encoded, noise, plain
-from tests.server import LiveServer, serve
+from tests.support.callers.tensors import images
+from tests.support.models.pictures import RED, encoded, noise, plain
+from tests.support.servers.server import LiveServer, serve
 
 MEBIBYTE = 2**20
 

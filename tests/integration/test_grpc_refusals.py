@@ -11,8 +11,7 @@ import pytest
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from service.core.tensors.tensors import MAX_RANK
-from tests.integration.hostile_files import webp
-from tests.integration.rpc import (
+from tests.support.callers.rpc import (
     SCOPES,
     Client,
     check_unharmed,
@@ -21,10 +20,11 @@ from tests.integration.rpc import (
     refusal,
     tensor,
 )
-from tests.integration.tensors import images
-from tests.pictures import plain
-from tests.server import LiveServer
-from tests.tiny_model import SIDE
+from tests.support.callers.tensors import images
+from tests.support.models.hostile_files import webp
+from tests.support.models.pictures import plain
+from tests.support.models.tiny_model import SIDE
+from tests.support.servers.server import LiveServer
 
 SHAPE = [1, 3, SIDE, SIDE]
 

@@ -12,12 +12,12 @@ import pytest
 
 from schemas.pb import open_inference_pb2 as pb
 from service.transport.grpc.streaming import IN_FLIGHT
-from tests.integration.accounts import add_device, bearer
-from tests.integration.rpc import Client, connected, files, output_of, refused, tensor
-from tests.integration.tensors import images
-from tests.pictures import plain
-from tests.server import LiveServer
-from tests.tiny_model import SIDE
+from tests.support.callers.accounts import add_device, bearer
+from tests.support.callers.rpc import Client, connected, files, output_of, refused, tensor
+from tests.support.callers.tensors import images
+from tests.support.models.pictures import plain
+from tests.support.models.tiny_model import SIDE
+from tests.support.servers.server import LiveServer
 
 
 @pytest.fixture(scope="module")

@@ -16,16 +16,16 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from observability.audit import AuditEvent
-from tests.integration.accounts import (
+from tests.support.callers.accounts import (
     TOKEN_URL,
     add_device,
     add_person,
     bearer,
     refreshed,
 )
-from tests.integration.raw_http import Connection, exchange, get, many, wait_until
-from tests.pictures import plain
-from tests.server import LiveServer, serve
+from tests.support.callers.raw_http import Connection, exchange, get, many, wait_until
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer, serve
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

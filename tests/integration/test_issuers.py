@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.answers import refusal
-from tests.issuer import DISCOVERY, KEYS, Issuer, issuer_process
-from tests.server import LiveServer, serve
+from tests.support.callers.answers import refusal
+from tests.support.servers.issuer import DISCOVERY, KEYS, Issuer, issuer_process
+from tests.support.servers.server import LiveServer, serve
 
 UNAUTHENTICATED = (401, "unauthenticated")
 DEADLINE_SECONDS = 30

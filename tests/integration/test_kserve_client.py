@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.clients.running import facts
-from tests.integration.tensors import by_onnxruntime, images
-from tests.server import LiveServer
-from tests.tiny_model import SIDE
+from tests.support.callers.tensors import by_onnxruntime, images
+from tests.support.models.tiny_model import SIDE
+from tests.support.servers.server import LiveServer
 
 
 @pytest.fixture(scope="module")

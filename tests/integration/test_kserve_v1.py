@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from tests.clients.running import facts
-from tests.integration.drop_in import SCOPES, b64
-from tests.integration.tensors import images, refused
-from tests.pictures import GREEN, RED, plain
-from tests.server import LiveServer, serve
+from tests.support.callers.tensors import images, refused
+from tests.support.models.pictures import GREEN, RED, plain
+from tests.support.servers.drop_in import SCOPES, b64
+from tests.support.servers.server import LiveServer, serve
 
 PREDICT = "/v1/models/colours:predict"
 

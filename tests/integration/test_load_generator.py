@@ -8,8 +8,8 @@ import socket
 import pytest
 
 from service.calibrate.load import Target, closed_loop, open_loop, percentile
-from tests.pictures import plain
-from tests.server import LiveServer
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer
 
 pytestmark = pytest.mark.anyio
 

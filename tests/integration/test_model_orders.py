@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE
-from tests.integration.accounts import add_device, add_person
-from tests.integration.model_shop import Shop, add_beside, opened, unnamed
-from tests.integration.raw_http import wait_until
-from tests.tiny_model import write_model
+from tests.support.callers.accounts import add_device, add_person
+from tests.support.callers.raw_http import wait_until
+from tests.support.models.tiny_model import write_model
+from tests.support.servers.model_shop import Shop, add_beside, opened, unnamed
 
 
 def test_orders_need_their_scope_and_their_model(shop: Shop) -> None:

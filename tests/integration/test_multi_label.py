@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.pictures import plain
-from tests.server import serve
-from tests.tiny_model import write_multi_label
+from tests.support.models.pictures import plain
+from tests.support.models.tiny_model import write_multi_label
+from tests.support.servers.server import serve
 
 PNG = {"content-type": "image/png"}
 YELLOW, BLACK = (255, 255, 0), (0, 0, 0)

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.accounts import add_device, add_person
-from tests.integration.answers import problem_of
-from tests.integration.hostile_files import webp
-from tests.integration.raw_http import Connection, many
-from tests.pictures import RED, encoded, gradient, noise, plain
-from tests.server import LiveServer, serve
+from tests.support.callers.accounts import add_device, add_person
+from tests.support.callers.answers import problem_of
+from tests.support.callers.raw_http import Connection, many
+from tests.support.models.hostile_files import webp
+from tests.support.models.pictures import RED, encoded, gradient, noise, plain
+from tests.support.servers.server import LiveServer, serve
 
 CROWD = 48
 

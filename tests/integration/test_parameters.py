@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.integration.answers import assert_tells_nothing, problem_of, refusal
-from tests.pictures import plain
-from tests.server import LiveServer
+from tests.support.callers.answers import assert_tells_nothing, problem_of, refusal
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer
 
 INVALID = (422, "invalid_parameter")
 PICTURE = base64.b64encode(plain()).decode()

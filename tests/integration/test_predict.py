@@ -10,10 +10,10 @@ from urllib.parse import quote_plus
 import httpx
 import pytest
 
-from tests.integration.answers import refusal
-from tests.integration.drop_in import SCOPES, TEMPERATURES, share
-from tests.pictures import BLUE, encoded, noise, plain
-from tests.server import LiveServer
+from tests.support.callers.answers import refusal
+from tests.support.models.pictures import BLUE, encoded, noise, plain
+from tests.support.servers.drop_in import SCOPES, TEMPERATURES, share
+from tests.support.servers.server import LiveServer
 
 FILE = plain(BLUE)
 TEXT = base64.b64encode(FILE).decode()

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.accounts import TOKEN_URL, add_device, add_person, bearer, oauth_error
-from tests.integration.answers import problem_of, refusal
-from tests.pictures import plain
-from tests.server import LiveServer, serve
+from tests.support.callers.accounts import TOKEN_URL, add_device, add_person, bearer, oauth_error
+from tests.support.callers.answers import problem_of, refusal
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer, serve
 
 RATE_LIMITED = (429, "rate_limited")
 HEADERS = {"ratelimit", "ratelimit-policy"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.accounts import (
+from tests.support.callers.accounts import (
     TOKEN_URL,
     Person,
     add_device,
@@ -20,9 +20,9 @@ from tests.integration.accounts import (
     oauth_error,
     refreshed,
 )
-from tests.integration.answers import refusal
-from tests.integration.raw_http import wait_until
-from tests.server import LiveServer, serve
+from tests.support.callers.answers import refusal
+from tests.support.callers.raw_http import wait_until
+from tests.support.servers.server import LiveServer, serve
 
 INVALID = (400, "invalid_grant")
 

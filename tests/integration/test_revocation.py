@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.accounts import (
+from tests.support.callers.accounts import (
     Device,
     Person,
     add_device,
@@ -20,8 +20,8 @@ from tests.integration.accounts import (
     oauth_error,
     refreshed,
 )
-from tests.integration.answers import problem_of
-from tests.server import LiveServer
+from tests.support.callers.answers import problem_of
+from tests.support.servers.server import LiveServer
 
 REVOKE, INTROSPECT = "/v1/auth/revoke", "/v1/auth/introspect"
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from auth.tables import MAX_DEVICE_CHARS
-from tests.integration.accounts import (
+from tests.support.callers.accounts import (
     Device,
     Person,
     add_device,
@@ -19,8 +19,8 @@ from tests.integration.accounts import (
     post,
     refreshed,
 )
-from tests.integration.answers import refusal
-from tests.server import LiveServer
+from tests.support.callers.answers import refusal
+from tests.support.servers.server import LiveServer
 
 SESSIONS = "/v1/auth/sessions"
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
-from tests.integration.accounts import (
+from tests.support.callers.accounts import (
     TOKEN_URL,
     Device,
     add_device,
@@ -25,8 +25,8 @@ from tests.integration.accounts import (
     oauth_error,
     refreshed,
 )
-from tests.integration.answers import PROBLEM_TYPE, assert_tells_nothing, refusal
-from tests.server import PASSWORD, LiveServer
+from tests.support.callers.answers import PROBLEM_TYPE, assert_tells_nothing, refusal
+from tests.support.servers.server import PASSWORD, LiveServer
 
 URL = TOKEN_URL
 FORM = {"content-type": "application/x-www-form-urlencoded"}

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.raw_http import Connection, get, many, wait_until
-from tests.pictures import plain
-from tests.server import LiveServer, serve
+from tests.support.callers.raw_http import Connection, get, many, wait_until
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer, serve
 
 LIMIT = 2**20
 MAX_CONNECTIONS = 250

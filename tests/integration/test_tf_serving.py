@@ -11,11 +11,11 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.integration.drop_in import SCOPES, TEMPERATURES, b64, share
-from tests.integration.tensors import images, refused
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import LiveServer
-from tests.tiny_model import LABELS, SIDE
+from tests.support.callers.tensors import images, refused
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.tiny_model import LABELS, SIDE
+from tests.support.servers.drop_in import SCOPES, TEMPERATURES, b64, share
+from tests.support.servers.server import LiveServer
 
 MODEL = "/v1/models/colours"
 PREDICT, CLASSIFY = f"{MODEL}:predict", f"{MODEL}:classify"

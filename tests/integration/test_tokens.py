@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.integration.answers import refusal
-from tests.integration.raw_http import exchange
-from tests.server import LiveServer
+from tests.support.callers.answers import refusal
+from tests.support.callers.raw_http import exchange
+from tests.support.servers.server import LiveServer
 
 UNAUTHENTICATED = (401, "unauthenticated")
 

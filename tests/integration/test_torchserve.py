@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.drop_in import SCOPES, TEMPERATURES, refused_by_torchserve, share
-from tests.integration.raw_http import Connection
-from tests.pictures import BLUE, GREEN, plain
-from tests.server import LiveServer, serve
+from tests.support.callers.raw_http import Connection
+from tests.support.models.pictures import BLUE, GREEN, plain
+from tests.support.servers.drop_in import SCOPES, TEMPERATURES, refused_by_torchserve, share
+from tests.support.servers.server import LiveServer, serve
 
 PREDICTIONS = "/predictions/colours"
 VERSIONS = {"": 2, "/1": 1, "/2": 2, "/1.0": 1, "/2.0": 2}

@@ -12,12 +12,12 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 
 from schemas.pb import open_inference_pb2 as pb
-from tests.collector import Tree
-from tests.integration.rpc import Client, connected, files, refusal, tensor
-from tests.integration.tensors import INFER, images, in_json
-from tests.integration.traced import STAGES, Traced, traced
-from tests.pictures import plain
-from tests.server import PASSWORD
+from tests.support.callers.rpc import Client, connected, files, refusal, tensor
+from tests.support.callers.tensors import INFER, images, in_json
+from tests.support.models.pictures import plain
+from tests.support.servers.collector import Tree
+from tests.support.servers.server import PASSWORD
+from tests.support.servers.traced import STAGES, Traced, traced
 
 SECRET = "a-key-of-the-collector"
 

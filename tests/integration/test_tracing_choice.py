@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from schemas.pb import potoo_pb2
-from tests.collector import Tree
-from tests.integration.rpc import connected
-from tests.integration.traced import NOT_SAMPLED, SAMPLED, SPAN_ID, TRACE_ID, Traced, traced
-from tests.pictures import plain
+from tests.support.callers.rpc import connected
+from tests.support.models.pictures import plain
+from tests.support.servers.collector import Tree
+from tests.support.servers.traced import NOT_SAMPLED, SAMPLED, SPAN_ID, TRACE_ID, Traced, traced
 
 
 @pytest.fixture(scope="module")

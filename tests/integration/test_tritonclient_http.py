@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.clients.running import facts
-from tests.integration.tensors import by_onnxruntime, images
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import LiveServer
-from tests.tiny_model import SIDE
+from tests.support.callers.tensors import by_onnxruntime, images
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.tiny_model import SIDE
+from tests.support.servers.server import LiveServer
 
 SHAPE = [3, 3, SIDE, SIDE]
 FORMS = 2 * 3 * 3 * 3 * 2

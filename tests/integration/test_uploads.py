@@ -10,8 +10,8 @@ from functools import partial
 import httpx
 import pytest
 
-from tests.integration.answers import problem_of, refusal
-from tests.integration.hostile_files import (
+from tests.support.callers.answers import problem_of, refusal
+from tests.support.models.hostile_files import (
     animated_png,
     animation,
     black_png,
@@ -21,7 +21,7 @@ from tests.integration.hostile_files import (
     webp,
     wide_gif_frame,
 )
-from tests.pictures import RED, plain
+from tests.support.models.pictures import RED, plain
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 NOT_OURS = (415, "unsupported_image")

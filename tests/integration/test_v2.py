@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.integration.accounts import add_person, bearer
-from tests.integration.raw_http import wait_until
-from tests.integration.tensors import (
+from tests.support.callers.accounts import add_person, bearer
+from tests.support.callers.raw_http import wait_until
+from tests.support.callers.tensors import (
     INFER,
     LENGTH,
     SCOPES,
@@ -28,9 +28,9 @@ from tests.integration.tensors import (
     output_of,
     refused,
 )
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import LiveServer, serve
-from tests.tiny_model import LABELS, SIDE, write_model
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.tiny_model import LABELS, SIDE, write_model
+from tests.support.servers.server import LiveServer, serve
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,9 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.integration.accounts import bearer
-from tests.integration.memory import Watch
-from tests.integration.raw_http import Connection
-from tests.integration.tensors import (
+from tests.support.callers.accounts import bearer
+from tests.support.callers.raw_http import Connection
+from tests.support.callers.tensors import (
     INFER,
     LENGTH,
     SCOPES,
@@ -28,9 +27,10 @@ from tests.integration.tensors import (
     output_of,
     refused,
 )
-from tests.pictures import plain
-from tests.server import LiveServer, serve
-from tests.tiny_model import SIDE
+from tests.support.models.pictures import plain
+from tests.support.models.tiny_model import SIDE
+from tests.support.servers.memory import Watch
+from tests.support.servers.server import LiveServer, serve
 
 MIB = 2**20
 SHAPE = [1, 3, SIDE, SIDE]

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.accounts import add_person, bearer
-from tests.integration.answers import assert_tells_nothing, refusal
-from tests.integration.raw_http import exchange
-from tests.pictures import plain
-from tests.server import PASSWORD, LiveServer, serve
+from tests.support.callers.accounts import add_person, bearer
+from tests.support.callers.answers import assert_tells_nothing, refusal
+from tests.support.callers.raw_http import exchange
+from tests.support.models.pictures import plain
+from tests.support.servers.server import PASSWORD, LiveServer, serve
 
 APP, DEV = "https://app.example", "http://localhost:5173"
 ORIGIN = "access-control-allow-origin"

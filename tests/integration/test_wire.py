@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.raw_http import Connection, exchange, get
-from tests.server import LiveServer
+from tests.support.callers.raw_http import Connection, exchange, get
+from tests.support.servers.server import LiveServer
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: a\r\n"

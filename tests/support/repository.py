@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-MANIFESTS = Path(__file__).parent / "manifests"
+ROOT = Path(__file__).parents[2]
+MANIFESTS = Path(__file__).parents[1] / "manifests"
 SHARED = Path(os.environ.get("TEST_DATA_DIR", ROOT.parent / "shared" / "data"))
 NAMES = tuple(sorted(path.stem for path in MANIFESTS.glob("*.json")))
 

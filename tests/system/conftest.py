@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser import open_browser
-from tests.integration.accounts import Person, add_person
-from tests.server import LiveServer
-from tests.system.wire import Wire
+from tests.support.callers.accounts import Person, add_person
+from tests.support.callers.wire import Wire
+from tests.support.servers.browser import open_browser
+from tests.support.servers.server import LiveServer
 
 
 @pytest.fixture(scope="module")

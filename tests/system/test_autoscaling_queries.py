@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from tests.databases import missing
+from tests.support.servers.databases import missing
 from tools.thresholds.document import read_thresholds
 from tools.thresholds.queries import triggers
 

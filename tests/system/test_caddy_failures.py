@@ -10,10 +10,17 @@ from typing import Any
 import grpc
 import pytest
 
-from tests.caddy import LITTLE_PATIENCE, Caddy, adapted, caddy, check_problem, programs
-from tests.server import LiveServer, serve
-from tests.tls import drip
-from tests.upstreams import Recorder, recorder
+from tests.support.proxies.caddy import (
+    LITTLE_PATIENCE,
+    Caddy,
+    adapted,
+    caddy,
+    check_problem,
+    programs,
+)
+from tests.support.proxies.tls import drip
+from tests.support.proxies.upstreams import Recorder, recorder
+from tests.support.servers.server import LiveServer, serve
 
 SECRET = "not-to-be-logged"
 

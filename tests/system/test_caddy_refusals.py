@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.caddy import LITTLE_PATIENCE, Caddy, caddy, check_problem, programs
-from tests.integration.raw_http import PATIENCE, wait_until
-from tests.tls import drip
-from tests.upstreams import Recorder, recorder
+from tests.support.callers.raw_http import PATIENCE, wait_until
+from tests.support.proxies.caddy import LITTLE_PATIENCE, Caddy, caddy, check_problem, programs
+from tests.support.proxies.tls import drip
+from tests.support.proxies.upstreams import Recorder, recorder
 
 SPOOFED = (
     *("Forwarded: for=6.6.6.6", "Forwarded-For: 6.6.6.6", "X-Forwarded: 6.6.6.6"),

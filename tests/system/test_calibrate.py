@@ -10,8 +10,8 @@ from pathlib import Path
 import yaml
 
 from service.core.serving.calibration import find_calibration
-from tests.server import serve
-from tests.tiny_model import write_model
+from tests.support.models.tiny_model import write_model
+from tests.support.servers.server import serve
 
 
 def calibrate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.integration.raw_http import get, wait_until
-from tests.server import LiveServer, serve
+from tests.support.callers.raw_http import get, wait_until
+from tests.support.servers.server import LiveServer, serve
 
 START_TIME = "process_start_time_seconds"
 

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.browser import Visit, photo, visit
-from tests.integration.accounts import add_person, holds
-from tests.pictures import BLUE, plain
-from tests.server import PASSWORD, LiveServer, serve
+from tests.support.callers.accounts import add_person, holds
+from tests.support.models.pictures import BLUE, plain
+from tests.support.servers.browser import Visit, photo, visit
+from tests.support.servers.server import PASSWORD, LiveServer, serve
 
 DRESS = """() => ["body", ".sign-in", "#name", "#sign-in-button", "#sign-in-title"].map((part) => {
     const style = getComputedStyle(document.querySelector(part));

@@ -10,9 +10,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.envoy import HSTS, Envoy, envoy
-from tests.faulty_upstream import REFUSAL, RETRY_AFTER, Faulty, Mood, faulty_upstream
-from tests.integration.raw_http import wait_until
+from tests.support.callers.raw_http import wait_until
+from tests.support.proxies.envoy import HSTS, Envoy, envoy
+from tests.support.proxies.faulty_upstream import (
+    REFUSAL,
+    RETRY_AFTER,
+    Faulty,
+    Mood,
+    faulty_upstream,
+)
 
 PURE = (
     *("/v1/classify", "/v1/classify?top_k=1", "/v1/classify/batch", "/predict"),

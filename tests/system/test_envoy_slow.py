@@ -17,15 +17,15 @@ from grpc_health.v1 import health_pb2
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
 
-from tests.databases import free_port
-from tests.envoy import HSTS, Envoy, envoy
-from tests.faulty_upstream import Faulty, faulty_upstream
-from tests.integration.raw_http import Connection
-from tests.integration.rpc import files, output_of
-from tests.pictures import RED, plain
-from tests.server import LiveServer
-from tests.tls import drip
-from tests.upstreams import Recorder, recorder
+from tests.support.callers.raw_http import Connection
+from tests.support.callers.rpc import files, output_of
+from tests.support.models.pictures import RED, plain
+from tests.support.proxies.envoy import HSTS, Envoy, envoy
+from tests.support.proxies.faulty_upstream import Faulty, faulty_upstream
+from tests.support.proxies.tls import drip
+from tests.support.proxies.upstreams import Recorder, recorder
+from tests.support.servers.databases import free_port
+from tests.support.servers.server import LiveServer
 
 IDLE_SECONDS = 20
 """``stream_idle_timeout``: the longest silence that is borne where no stream is."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import describe_settings, load_settings
-from tests.server import PASSWORD
+from tests.support.servers.server import PASSWORD
 
 PATIENCE = 120
 SECRET = "hunter2"

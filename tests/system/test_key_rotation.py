@@ -13,10 +13,10 @@ import httpx
 from jose import jwt
 
 from auth.keys import ACTIVATION_SECONDS
-from tests.databases import fresh_database
-from tests.integration.raw_http import wait_until
-from tests.oauth_client import App
-from tests.server import LiveServer, serve_together
+from tests.support.callers.oauth_client import App
+from tests.support.callers.raw_http import wait_until
+from tests.support.servers.databases import fresh_database
+from tests.support.servers.server import LiveServer, serve_together
 
 KEYS_SEEN_WITHIN = 20.0
 

@@ -16,9 +16,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.integration.raw_http import wait_until
-from tests.oauth_client import App
-from tests.server import LiveServer, serve
+from tests.support.callers.oauth_client import App
+from tests.support.callers.raw_http import wait_until
+from tests.support.servers.server import LiveServer, serve
 
 ROUNDS = 2
 REVOKED_WITHIN = 2.0

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from tests.browser import Visit, photo, visit
-from tests.pictures import BLUE, GREEN, RED, oriented, plain
-from tests.server import LiveServer
+from tests.support.models.pictures import BLUE, GREEN, RED, oriented, plain
+from tests.support.servers.browser import Visit, photo, visit
+from tests.support.servers.server import LiveServer
 
 GREY = (90, 90, 90)
 NOT_AN_IMAGE = "Not a JPEG, PNG, WebP, GIF, BMP or TIFF image."

@@ -8,11 +8,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import Visit, photo, visit
-from tests.integration.accounts import TOKEN_URL, Person
-from tests.pictures import GREEN, RED, plain
-from tests.server import PASSWORD, LiveServer
-from tests.system.wire import signed_in
+from tests.support.callers.accounts import TOKEN_URL, Person
+from tests.support.callers.wire import signed_in
+from tests.support.models.pictures import GREEN, RED, plain
+from tests.support.servers.browser import Visit, photo, visit
+from tests.support.servers.server import PASSWORD, LiveServer
 
 LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
 LEAST_TARGET = 44  # CSS pixels; WCAG 2.2, success criterion 2.5.5

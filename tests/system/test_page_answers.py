@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from service.cli.percent import percent
-from tests.browser import Visit, photo, visit
-from tests.pictures import RED, plain
-from tests.server import LiveServer, serve
-from tests.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
+from tests.support.servers.browser import Visit, photo, visit
+from tests.support.servers.server import LiveServer, serve
 
 TEAL, GREY, YELLOW, BLACK = (0, 255, 230), (90, 90, 90), (255, 255, 0), (0, 0, 0)
 SCORES = (0.0, 1e-9, 0.000499, 0.0005, 0.00149, 0.1225, 0.5, 0.7005, 0.9994, 0.999499, 0.9995, 1.0)

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.browser import Visit, photo
-from tests.integration.accounts import TOKEN_URL, Person, holds, refreshed
-from tests.pictures import GREEN, plain
-from tests.server import LiveServer
-from tests.system.wire import Wire, devices_of, revoke, show_and_see, signed_in, until
+from tests.support.callers.accounts import TOKEN_URL, Person, holds, refreshed
+from tests.support.callers.wire import Wire, devices_of, revoke, show_and_see, signed_in, until
+from tests.support.models.pictures import GREEN, plain
+from tests.support.servers.browser import Visit, photo
+from tests.support.servers.server import LiveServer
 
 KNOWN = {
     "Safari on iPhone": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605"

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
-from tests.browser import Visit, visit
-from tests.server import LiveServer, serve
-from tests.tiny_model import GROUPED, MEASURED, write_model
+from tests.support.models.tiny_model import GROUPED, MEASURED, write_model
+from tests.support.servers.browser import Visit, visit
+from tests.support.servers.server import LiveServer, serve
 
 MARKUP = "<img src=x onerror=document.title='owned'>"
 TREE = {

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from tests.browser import Visit, photo
-from tests.integration.accounts import Person, holds
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import LiveServer
-from tests.system.wire import Wire, revoke, show_and_see, signed_in
+from tests.support.callers.accounts import Person, holds
+from tests.support.callers.wire import Wire, revoke, show_and_see, signed_in
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.servers.browser import Visit, photo
+from tests.support.servers.server import LiveServer
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import Visit, photo, visit
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import LiveServer, serve
-from tests.tiny_model import write_model
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.tiny_model import write_model
+from tests.support.servers.browser import Visit, photo, visit
+from tests.support.servers.server import LiveServer, serve
 
 MARKUP = "<img src=x onerror=document.title='owned'>"
 LONG = "blue" * 50

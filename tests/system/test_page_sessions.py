@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import Visit, photo
-from tests.integration.accounts import Person, holds, refreshed
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.server import LiveServer
-from tests.system.wire import Wire, devices_of, revoke, show_and_see, signed_in, until
+from tests.support.callers.accounts import Person, holds, refreshed
+from tests.support.callers.wire import Wire, devices_of, revoke, show_and_see, signed_in, until
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.servers.browser import Visit, photo
+from tests.support.servers.server import LiveServer
 
 ALL_THAT_IS_KEPT = """async () => JSON.stringify([
     {...localStorage}, {...sessionStorage}, document.cookie, history.state, location.href, name,

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser import Visit, photo, visit
-from tests.pictures import RED, plain
-from tests.server import LiveServer
+from tests.support.models.pictures import RED, plain
+from tests.support.servers.browser import Visit, photo, visit
+from tests.support.servers.server import LiveServer
 
 NO_TOKEN = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJtYWxsb3J5In0.c2lnbmF0dXJl"
 

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.certificates import self_signed
-from tests.databases import free_port, missing
-from tests.issuer import Issuer
-from tests.repository import ROOT
-from tests.server import LiveServer, serve
-from tests.system.traffic import Callers
-from tests.tiny_model import write_model
-from tests.unit.deploy.rules import ALERTS, RULES, RUNBOOKS
+from tests.support.callers.traffic import Callers
+from tests.support.deploy.rules import ALERTS, RULES, RUNBOOKS
+from tests.support.models.tiny_model import write_model
+from tests.support.proxies.certificates import self_signed
+from tests.support.repository import ROOT
+from tests.support.servers.databases import free_port, missing
+from tests.support.servers.issuer import Issuer
+from tests.support.servers.server import LiveServer, serve
 from tools.grafana.panels import with_all_chosen
 from tools.prometheus import thresholds
 from tools.prometheus.running import Prometheus, moved, running

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.databases import missing
-from tests.unit.deploy.rules import ALERTS, PROMETHEUS, RULES, rules
+from tests.support.deploy.rules import ALERTS, PROMETHEUS, RULES, rules
+from tests.support.servers.databases import missing
 
 CASES = sorted((PROMETHEUS / "tests").glob("*.yaml"))
 FIRING = re.compile(r'ALERTS\{alertname="(\w+)",alertstate="firing",(.*)\}')

@@ -17,10 +17,10 @@ import httpx
 import pytest
 
 from auth.keys import make_private
-from tests.databases import fresh_database
-from tests.integration.raw_http import wait_until
-from tests.oauth_client import App
-from tests.server import LiveServer, serve_together
+from tests.support.callers.oauth_client import App
+from tests.support.callers.raw_http import wait_until
+from tests.support.servers.databases import fresh_database
+from tests.support.servers.server import LiveServer, serve_together
 
 REVOKED_WITHIN = 2.0
 KEYS_SEEN_WITHIN = 10.0

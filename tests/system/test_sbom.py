@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.databases import missing
-from tests.repository import ROOT
+from tests.support.repository import ROOT
+from tests.support.servers.databases import missing
 
 PROGRAM = ROOT / ".venv-supply" / "bin" / "cyclonedx-py"
 

@@ -7,7 +7,7 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.system.shop import is_refused_for_now, open_shop, refused_start
+from tests.support.servers.shop import is_refused_for_now, open_shop, refused_start
 
 
 def test_a_file_that_another_process_locks_is_waited_for_and_then_refused(

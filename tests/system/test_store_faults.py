@@ -12,9 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.databases import free_port, postgres_folder, postgres_server, redis_server
-from tests.integration.raw_http import wait_until
-from tests.system.shop import Shop, is_refused_for_now, open_shop, refused_start
+from tests.support.callers.raw_http import wait_until
+from tests.support.servers.databases import (
+    free_port,
+    postgres_folder,
+    postgres_server,
+    redis_server,
+)
+from tests.support.servers.shop import Shop, is_refused_for_now, open_shop, refused_start
 
 OUTAGE_SECONDS = 5
 """After so long without the store no token is believed."""

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from service.settings import Settings, describe_settings
-from tests.databases import missing
-from tests.repository import ROOT
-from tests.server import serve
+from tests.support.repository import ROOT
+from tests.support.servers.databases import missing
+from tests.support.servers.server import serve
 
 PATIENCE = 60
 

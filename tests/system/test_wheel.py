@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.modeltools.sources.built_in import BUNDLED_MODELS
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 
 ROOMS = {"auth", "models", "observability", "schemas", "service"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/**/*.md")])
 LINK = re.compile(r"\]\((?P<file>[^)#\s]*)(#(?P<heading>[^)\s]+))?\)")

@@ -10,7 +10,7 @@ import pytest
 
 from auth.principal import Scope
 from service.settings import SettingsError, describe_settings, load_settings
-from tests.unit.auth.forge import PRIVATE, SECRET, pem
+from tests.support.auth.forge import PRIVATE, SECRET, pem
 
 ISSUER: dict[str, object] = {
     "name": "corp",

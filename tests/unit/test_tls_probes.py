@@ -1,4 +1,4 @@
-"""The probes of ``tests/tls.py`` find what they look for: else no finding means nothing."""
+"""The probes of ``tests/support/proxies/tls.py`` find what they look for: else no finding means nothing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.certificates import self_signed
-from tests.tls import EVERYTHING, GOOD, OLD, Edge, is_modern
+from tests.support.proxies.certificates import self_signed
+from tests.support.proxies.tls import EVERYTHING, GOOD, OLD, Edge, is_modern
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,7 @@ from auth.issuer_settings import IssuerSettings
 from auth.principal import Principal
 from auth.tokens import verification_key
 from schemas.errors import Unauthenticated
-from tests.issuer import Private, published_key, signed
-from tests.unit.auth.forge import (
+from tests.support.auth.forge import (
     NOW,
     RSA_PRIVATE,
     SETTINGS,
@@ -17,6 +16,7 @@ from tests.unit.auth.forge import (
     Issuers,
     verifier,
 )
+from tests.support.servers.issuer import Private, published_key, signed
 
 ISSUER = "https://sso.example/realms/shop"
 SKEW = SETTINGS.clock_skew_seconds

@@ -33,7 +33,7 @@ from auth.verifier import Verifier
 from observability.audit import Audit
 from observability.metrics import Metrics
 from schemas.errors import Unauthenticated
-from tests.unit.auth.forge import KEY
+from tests.support.auth.forge import KEY
 
 START = 1_800_000_000.99
 """Late in a second: what has to wait for the next one does not wait for long."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from auth.issuer_settings import IssuerSettings
 from auth.issuers import TrustedIssuers
-from tests.issuer import Issuer
+from tests.support.servers.issuer import Issuer
 
 DEADLINE_SECONDS = 20
 

@@ -10,8 +10,8 @@ from urllib.parse import quote_plus
 
 import httpx
 
-from tests.integration.answers import assert_tells_nothing
-from tests.server import LiveServer
+from tests.support.callers.answers import assert_tells_nothing
+from tests.support.servers.server import LiveServer
 
 TOKEN_URL = "/v1/auth/token"
 SCOPES = ("classify", "models:read")

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 
 PROBLEM_TYPE = "application/problem+json"
 # Traces, source files, addresses, and the names of what we are built from.

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.server import PASSWORD
+from tests.support.servers.server import PASSWORD
 
 PATIENCE = 60
 

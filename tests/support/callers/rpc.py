@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from service.transport.grpc.errors import CODE_KEY, RETRY_KEY
-from tests.integration.answers import INSIDES
-from tests.pictures import RED, plain
-from tests.server import LiveServer
+from tests.support.callers.answers import INSIDES
+from tests.support.models.pictures import RED, plain
+from tests.support.servers.server import LiveServer
 
 SCOPES = "classify infer models:read"
 PATIENCE = 60.0

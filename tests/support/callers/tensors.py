@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from tests.integration.answers import assert_tells_nothing
-from tests.tiny_model import SIDE
+from tests.support.callers.answers import assert_tells_nothing
+from tests.support.models.tiny_model import SIDE
 
 LENGTH = "inference-header-content-length"
 INFER = "/v2/models/colours/infer"

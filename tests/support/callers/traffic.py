@@ -11,12 +11,12 @@ import grpc
 import httpx
 
 from schemas.pb import potoo_pb2
-from tests.integration.raw_http import PATIENCE
-from tests.integration.rpc import SCOPES, Client, tensor
-from tests.integration.tensors import images
-from tests.oauth_client import App
-from tests.pictures import plain
-from tests.server import LiveServer
+from tests.support.callers.oauth_client import App
+from tests.support.callers.raw_http import PATIENCE
+from tests.support.callers.rpc import SCOPES, Client, tensor
+from tests.support.callers.tensors import images
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer
 
 
 @dataclass(frozen=True)

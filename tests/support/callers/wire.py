@@ -12,10 +12,10 @@ from urllib.parse import parse_qs
 import httpx
 from playwright.sync_api import Browser, Request, Response, expect
 
-from tests.browser import PATIENCE_MS, Visit, photo, visit
-from tests.integration.accounts import Person, bearer
-from tests.pictures import RED, plain
-from tests.server import LiveServer
+from tests.support.callers.accounts import Person, bearer
+from tests.support.models.pictures import RED, plain
+from tests.support.servers.browser import PATIENCE_MS, Visit, photo, visit
+from tests.support.servers.server import LiveServer
 
 
 @dataclass

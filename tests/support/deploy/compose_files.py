@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 
 FOLDER = ROOT / "deploy"
 VARIABLE = re.compile(r"\$\{(?P<name>[A-Z_]+)(?P<kind>:[-?])?(?P<rest>[^}]*)\}")

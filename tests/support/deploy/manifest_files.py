@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1] / "deploy/kubernetes"
+ROOT = Path(__file__).parents[3] / "deploy/kubernetes"
 PATCHES = frozenset(
     {
         "components/measured/replica.yaml",

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
 RULES = PROMETHEUS / "rules"

@@ -13,8 +13,8 @@ from schemas.model_output import OutputSpec
 from schemas.models import ModelManifest
 from service.core.imaging.hedging import Hedger
 from service.modeltools.measuring.truth import Truth
-from tests.tiny_model import LABELS as COLOURS
-from tests.tiny_model import colour_manifest
+from tests.support.models.tiny_model import LABELS as COLOURS
+from tests.support.models.tiny_model import colour_manifest
 
 LABELS = ("tabby", "Egyptian cat", "beagle", "mug", "sky")
 GROUPS = {

@@ -8,7 +8,7 @@ import zlib
 
 from PIL import Image
 
-from tests.pictures import encoded
+from tests.support.models.pictures import encoded
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MEGABYTE = 2**20

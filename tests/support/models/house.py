@@ -18,8 +18,8 @@ from service.core.serving.loading import ModelOptions, load_model
 from service.core.serving.model import Model
 from service.core.serving.model_control import ModelControl
 from service.core.settings import RunSettings
-from tests.pictures import RED, plain
-from tests.tiny_model import image_limits, write_model
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import image_limits, write_model
 
 
 class House:

@@ -11,7 +11,7 @@ from service.core.engine.pool import WorkerPool
 from service.core.serving.loading import ModelOptions, load_model
 from service.core.settings import RunSettings
 from service.modeltools.importing.importing import Imported, Wanted, import_model
-from tests.tiny_model import colour_graph, image_limits
+from tests.support.models.tiny_model import colour_graph, image_limits
 
 
 def check(folder: Path) -> None:

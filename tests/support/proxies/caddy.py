@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.databases import free_port, missing
-from tests.integration.raw_http import PATIENCE, Answer
-from tests.tls import Edge
+from tests.support.callers.raw_http import PATIENCE, Answer
+from tests.support.proxies.tls import Edge
+from tests.support.servers.databases import free_port, missing
 
-CADDYFILE = Path(__file__).parent.parent / "deploy" / "caddy" / "Caddyfile"
+CADDYFILE = Path(__file__).parents[3] / "deploy/caddy/Caddyfile"
 LITTLE_PATIENCE = 3
 """Seconds, in place of the shipped ones, for tests of time-outs."""
 NOWHERE = "127.0.0.1:1"

@@ -21,9 +21,9 @@ import httpx
 import yaml
 
 from service.pki.folder import CertificateFolder
-from tests.databases import free_port, missing
-from tests.repository import ROOT
-from tests.tls import Edge
+from tests.support.proxies.tls import Edge
+from tests.support.repository import ROOT
+from tests.support.servers.databases import free_port, missing
 
 SHIPPED = ROOT / "deploy" / "envoy"
 PROGRAM = Path(sys.executable).parent / "envoy"

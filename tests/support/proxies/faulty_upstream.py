@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Literal
 
-from tests.stand_in import stand_in
+from tests.support.servers.stand_in import stand_in
 
 Mood = Literal["answer", "drop", "garbage", "silent", "busy", "limited"]
 REFUSAL = b'{"code":"overloaded"}'

@@ -16,8 +16,8 @@ import grpc
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from tests.integration.raw_http import PATIENCE, Answer, Connection
-from tests.integration.rpc import Client
+from tests.support.callers.raw_http import PATIENCE, Answer, Connection
+from tests.support.callers.rpc import Client
 
 OLD = {"TLSv1", "TLSv1.1"}
 GOOD = {"TLSv1.2", "TLSv1.3"}

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from websockets.sync.server import ServerConnection, serve
 
-from tests.stand_in import stand_in
+from tests.support.servers.stand_in import stand_in
 
 EVENT = b"data: %d\n\n"
 

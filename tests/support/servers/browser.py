@@ -22,7 +22,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.server import PASSWORD
+from tests.support.servers.server import PASSWORD
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (

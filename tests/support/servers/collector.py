@@ -13,7 +13,7 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as WireSpan
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-from tests.stand_in import stand_in
+from tests.support.servers.stand_in import stand_in
 
 PATIENCE = 60.0
 Value = str | int | float | bool

@@ -13,9 +13,9 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests.integration.answers import assert_tells_nothing
-from tests.server import LiveServer, serve
-from tests.tiny_model import write_model
+from tests.support.callers.answers import assert_tells_nothing
+from tests.support.models.tiny_model import write_model
+from tests.support.servers.server import LiveServer, serve
 
 ALL_ON = {
     f"POTOO_COMPATIBILITY__{name}": "true"

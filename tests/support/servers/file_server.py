@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 
-from tests.stand_in import stand_in
+from tests.support.servers.stand_in import stand_in
 
 
 class FileServer:

@@ -16,11 +16,16 @@ from tempfile import TemporaryDirectory
 import httpx
 
 from auth.keys import make_private
-from tests.databases import free_port, postgres_folder, postgres_server, redis_server
-from tests.envoy import Address, Envoy, envoy
-from tests.issuer import Issuer, issuer_process
-from tests.oauth_client import App
-from tests.server import LiveServer, serve
+from tests.support.callers.oauth_client import App
+from tests.support.proxies.envoy import Address, Envoy, envoy
+from tests.support.servers.databases import (
+    free_port,
+    postgres_folder,
+    postgres_server,
+    redis_server,
+)
+from tests.support.servers.issuer import Issuer, issuer_process
+from tests.support.servers.server import LiveServer, serve
 
 REPLICAS = 3
 DRAIN_DELAY_SECONDS = 3

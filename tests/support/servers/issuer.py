@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 
 DISCOVERY = "/.well-known/openid-configuration"
 KEYS = "/keys"
@@ -114,7 +114,7 @@ class Issuer:
 def issuer_process() -> Iterator[Issuer]:
     """Starts one with an ES256 key, and ends it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.issuer"],
+        [sys.executable, "-m", "tests.support.servers.issuer"],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from tests.integration.hostile_files import MEGABYTE
-from tests.integration.raw_http import wait_until
-from tests.server import LiveServer
+from tests.support.callers.raw_http import wait_until
+from tests.support.models.hostile_files import MEGABYTE
+from tests.support.servers.server import LiveServer
 
 
 class Watch:

@@ -12,9 +12,9 @@ from typing import Any, Self
 import httpx
 
 from service.core.repository.publishing import drafting
-from tests.pictures import RED, plain
-from tests.server import LiveServer, serve
-from tests.tiny_model import write_model
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import write_model
+from tests.support.servers.server import LiveServer, serve
 
 ALL = "classify models:read models:write"
 POLL = "0.1"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.oauth_client import App
-from tests.pictures import plain
-from tests.server import LiveServer, serve
+from tests.support.callers.oauth_client import App
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer, serve
 
 PROBLEM = "application/problem+json"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.collector import Collector, Tree, collector
-from tests.integration.raw_http import PATIENCE
-from tests.pictures import plain
-from tests.server import LiveServer, serve
+from tests.support.callers.raw_http import PATIENCE
+from tests.support.models.pictures import plain
+from tests.support.servers.collector import Collector, Tree, collector
+from tests.support.servers.server import LiveServer, serve
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, NOT_SAMPLED = f"00-{TRACE_ID}-{SPAN_ID}-01", f"00-{TRACE_ID}-{SPAN_ID}-00"

@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from auth.database import Database
-from tests.databases import emptied, fresh_database, migrated
-from tests.unit.auth.identity_kit import Clock, Kit, Log, open_kit, opened
+from tests.support.auth.identity_kit import Clock, Kit, Log, open_kit, opened
+from tests.support.servers.databases import emptied, fresh_database, migrated
 
 
 @pytest.fixture

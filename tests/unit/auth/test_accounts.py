@@ -11,7 +11,7 @@ from auth.accounts import Account, AccountExists, Change, Kind, LastAdmin, is_na
 from auth.principal import ALL_SCOPES, Scope
 from auth.tables import MAX_NAME_CHARS, AccountRow, SessionRow
 from schemas.errors import NotReady
-from tests.unit.auth.identity_kit import HASH, PHONE, SCOPES, START, Kit
+from tests.support.auth.identity_kit import HASH, PHONE, SCOPES, START, Kit
 
 pytestmark = pytest.mark.anyio
 

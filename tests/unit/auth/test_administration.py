@@ -11,7 +11,7 @@ from auth.administration import MAX_MODELS_CHARS, NewAccount
 from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.principal import DEFAULT_SCOPES, Scope
 from schemas.errors import Conflict, InvalidCredentials, InvalidParameter, NotFound
-from tests.unit.auth.identity_kit import (
+from tests.support.auth.identity_kit import (
     ADMIN,
     CLASSIFY,
     NEW_SECRET,

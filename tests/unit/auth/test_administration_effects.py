@@ -12,7 +12,7 @@ from auth.grants import IssuedToken
 from auth.principal import ALL_SCOPES
 from auth.tables import SessionRow
 from schemas.errors import InvalidCredentials
-from tests.unit.auth.identity_kit import (
+from tests.support.auth.identity_kit import (
     ADMIN,
     CLASSIFY,
     NEW_SECRET,

@@ -18,8 +18,8 @@ from auth.settings import AuthSettings
 from auth.tokens import VerificationKey, verification_key
 from auth.verifier import Verifier
 from schemas.errors import NotReady, Unauthenticated
-from tests.unit.auth.forge import CLAIMS, HEADER, KEY, NOW, STRANGER, Clock, as_key, token
-from tests.unit.auth.identity_kit import opened
+from tests.support.auth.forge import CLAIMS, HEADER, KEY, NOW, STRANGER, Clock, as_key, token
+from tests.support.auth.identity_kit import opened
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from sqlalchemy.exc import IntegrityError
 from auth.database import BadDatabaseUrl, Database, database_url, open_database, reason
 from auth.tables import AccountRow, SessionRow
 from schemas.errors import NotReady
-from tests.databases import free_port, postgres_server
-from tests.unit.auth.identity_kit import HASH, Clock, Kit, open_kit, opened
+from tests.support.auth.identity_kit import HASH, Clock, Kit, open_kit, opened
+from tests.support.servers.databases import free_port, postgres_server
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from auth.issuer_settings import IssuerSettings
 from auth.sessions import is_refresh_token
 from auth.tokens import MAX_TOKEN_CHARS, verification_key
 from schemas.errors import Unauthenticated
-from tests.unit.auth.forge import (
+from tests.support.auth.forge import (
     CLAIMS,
     HEADER,
     KEY,

@@ -18,7 +18,16 @@ from auth.principal import Caller, Scope
 from auth.tables import MAX_NAME_CHARS, SessionRow, SignInRow
 from observability.audit import Audit
 from schemas.errors import InsufficientScope, InvalidCredentials, NotReady, RateLimited
-from tests.unit.auth.identity_kit import CLASSIFY, PHONE, SCOPES, SECRET, Clock, Kit, Log, open_kit
+from tests.support.auth.identity_kit import (
+    CLASSIFY,
+    PHONE,
+    SCOPES,
+    SECRET,
+    Clock,
+    Kit,
+    Log,
+    open_kit,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from auth.principal import ALL_SCOPES, Scope
 from auth.sessions import RefreshReused
 from auth.tables import RevocationRow, SessionRow
 from schemas.errors import InsufficientScope, InvalidCredentials, NotReady, RateLimited
-from tests.unit.auth.identity_kit import (
+from tests.support.auth.identity_kit import (
     APP,
     CLASSIFY,
     GARBAGE,

@@ -10,7 +10,7 @@ from auth.accounts import Kind
 from auth.grants import IssuedToken
 from auth.principal import Caller
 from schemas.errors import InvalidCredentials
-from tests.unit.auth.identity_kit import (
+from tests.support.auth.identity_kit import (
     APP,
     CLASSIFY,
     GARBAGE,

@@ -16,10 +16,10 @@ from auth.revocations import Kind, Revocations
 from auth.settings import AuthSettings
 from auth.verifier import Verifier
 from schemas.errors import Unauthenticated
-from tests.issuer import KEYS, Issuer
-from tests.unit.auth.forge import KEY
-from tests.unit.auth.identity_kit import DAY, opened
-from tests.unit.auth.issuer_bench import Bench, looked, trust
+from tests.support.auth.forge import KEY
+from tests.support.auth.identity_kit import DAY, opened
+from tests.support.auth.issuer_bench import Bench, looked, trust
+from tests.support.servers.issuer import KEYS, Issuer
 
 pytestmark = pytest.mark.anyio
 

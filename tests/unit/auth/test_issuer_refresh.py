@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from auth.issuers import STALE_SECONDS, UNKNOWN_KEY_SECONDS, TrustedIssuers
-from tests.issuer import DISCOVERY, KEYS, Issuer, issuer_process
-from tests.unit.auth.issuer_bench import Bench, bench, kid_of, looked, trust, until
+from tests.support.auth.issuer_bench import Bench, bench, kid_of, looked, trust, until
+from tests.support.servers.issuer import DISCOVERY, KEYS, Issuer, issuer_process
 
 pytestmark = pytest.mark.anyio
 

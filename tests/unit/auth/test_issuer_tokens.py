@@ -8,8 +8,7 @@ import pytest
 
 from auth.principal import Principal, Scope
 from auth.verifier import UnknownKey
-from tests.issuer import b64, published_key, signed
-from tests.unit.auth.foreign import (
+from tests.support.auth.foreign import (
     ISSUER,
     SKEW,
     THEIR_CLAIMS,
@@ -18,7 +17,7 @@ from tests.unit.auth.foreign import (
     refused,
     theirs,
 )
-from tests.unit.auth.forge import (
+from tests.support.auth.forge import (
     HEADER,
     KEY,
     NOW,
@@ -29,6 +28,7 @@ from tests.unit.auth.forge import (
     token,
     without,
 )
+from tests.support.servers.issuer import b64, published_key, signed
 
 # Who it is
 

@@ -13,9 +13,7 @@ from auth.settings import AuthSettings
 from auth.tokens import verification_key
 from auth.verifier import UnknownKey
 from schemas.errors import Unauthenticated
-from tests.issuer import published_key, signed
-from tests.repository import ROOT
-from tests.unit.auth.foreign import (
+from tests.support.auth.foreign import (
     ISSUER,
     accepted,
     known,
@@ -23,7 +21,7 @@ from tests.unit.auth.foreign import (
     theirs,
     trust,
 )
-from tests.unit.auth.forge import (
+from tests.support.auth.forge import (
     CLAIMS,
     HEADER,
     NOW,
@@ -33,6 +31,8 @@ from tests.unit.auth.forge import (
     token,
     verifier,
 )
+from tests.support.repository import ROOT
+from tests.support.servers.issuer import published_key, signed
 
 # Nobody speaks for another
 

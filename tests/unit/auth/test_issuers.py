@@ -16,8 +16,8 @@ from auth.issuers import (
     UNKNOWN_KEY_SECONDS,
     TrustedIssuers,
 )
-from tests.issuer import DISCOVERY, KEYS, Issuer, published_key
-from tests.unit.auth.issuer_bench import bench, kid_of, looked, trust
+from tests.support.auth.issuer_bench import bench, kid_of, looked, trust
+from tests.support.servers.issuer import DISCOVERY, KEYS, Issuer, published_key
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from auth.key_folder import KeyFolder
 from auth.keys import ACTIVATION_SECONDS, Algorithm, UnsafeKey
 from auth.settings import AuthSettings
-from tests.unit.auth.forge import (
+from tests.support.auth.forge import (
     KEY,
     NOW,
     PRIVATE,

@@ -20,7 +20,7 @@ from auth.keys import (
     make_private,
     read_keys,
 )
-from tests.unit.auth.forge import (
+from tests.support.auth.forge import (
     KEY,
     PRIVATE,
     RSA_KEY,

@@ -15,7 +15,7 @@ from auth import limits
 from auth.limits import Allowance, RateLimiter
 from auth.settings import AuthSettings
 from schemas.errors import RateLimited
-from tests.databases import free_port, redis_server
+from tests.support.servers.databases import free_port, redis_server
 
 pytestmark = pytest.mark.anyio
 

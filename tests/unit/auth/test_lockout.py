@@ -12,7 +12,7 @@ from auth.database import Database
 from auth.lockout import FORGET_SECONDS, REMEMBER_SECONDS, Lockout, LockoutPolicy, SignInBlocked
 from auth.tables import SignInRow
 from schemas.errors import RateLimited
-from tests.unit.auth.identity_kit import START, Clock, Kit, opened
+from tests.support.auth.identity_kit import START, Clock, Kit, opened
 
 pytestmark = pytest.mark.anyio
 

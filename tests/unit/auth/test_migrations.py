@@ -25,8 +25,8 @@ from auth.passwords import verify_password
 from auth.principal import Scope
 from auth.tables import Table
 from schemas.errors import NotReady
-from tests.repository import ROOT
-from tests.unit.auth.identity_kit import HASH, PHONE, SECRET, Clock, open_kit, opened
+from tests.support.auth.identity_kit import HASH, PHONE, SECRET, Clock, open_kit, opened
+from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 from auth.sessions import PREFIX, RefreshReused, is_refresh_token
 from auth.tables import SessionRow
 from schemas.errors import InvalidCredentials
-from tests.unit.auth.identity_kit import PHONE, SCOPES, Clock, Kit
+from tests.support.auth.identity_kit import PHONE, SCOPES, Clock, Kit
 
 pytestmark = pytest.mark.anyio
 

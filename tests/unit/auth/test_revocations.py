@@ -11,7 +11,7 @@ from auth.principal import Principal
 from auth.revocations import OVERLAP, Kind, Revocations
 from auth.tables import RevocationRow
 from schemas.errors import NotReady, Unauthenticated
-from tests.unit.auth.identity_kit import (
+from tests.support.auth.identity_kit import (
     DAY,
     OUTAGE_SECONDS,
     SCOPES,

@@ -9,7 +9,7 @@ import pytest
 from auth.sessions import RefreshReused
 from auth.tables import SessionRow
 from schemas.errors import InvalidCredentials, RateLimited, ServiceError
-from tests.unit.auth.identity_kit import PHONE, SCOPES, Clock, Kit, open_kit
+from tests.support.auth.identity_kit import PHONE, SCOPES, Clock, Kit, open_kit
 
 pytestmark = pytest.mark.anyio
 

@@ -11,7 +11,7 @@ from auth.principal import Caller, Scope
 from auth.sessions import RefreshReused, device_name
 from auth.tables import MAX_DEVICE_CHARS, RevocationRow, SessionRow
 from schemas.errors import InvalidCredentials, NotReady, RateLimited
-from tests.unit.auth.identity_kit import DAY, PHONE, SCOPES, START, Clock, Kit, open_kit
+from tests.support.auth.identity_kit import DAY, PHONE, SCOPES, START, Clock, Kit, open_kit
 
 pytestmark = pytest.mark.anyio
 

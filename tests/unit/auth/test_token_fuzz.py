@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import Unauthenticated
-from tests.unit.auth.forge import CLAIMS, token, verifier
+from tests.support.auth.forge import CLAIMS, token, verifier
 
 GOOD = token()
 VERIFIER = verifier()

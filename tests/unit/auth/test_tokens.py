@@ -17,7 +17,7 @@ from auth.tokens import (
     verification_key,
 )
 from schemas.errors import Unauthenticated
-from tests.unit.auth.forge import (
+from tests.support.auth.forge import (
     CLAIMS,
     HEADER,
     KEY,

@@ -8,7 +8,7 @@ from auth.keys import KeySet
 from auth.principal import ALL_SCOPES, Principal, Scope
 from auth.settings import AuthSettings
 from schemas.errors import Unauthenticated
-from tests.unit.auth.forge import (
+from tests.support.auth.forge import (
     CLAIMS,
     HEADER,
     KEY,

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.failures.asking import HTTP, INFER, PREDICT, SIGN_IN, Ask, Refused
 from benchmarks.failures.load import GRPC, Load, Rates, Tally
 from benchmarks.failures.tables import Measured, line, markdown, read
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 
 ENOUGH = 20
 

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from service.pki.folder import CertificateFolder, _private
 from service.pki.issuing import make_certificate, make_key, private_pem, public_pem
 from service.pki.names import names_of
-from tests.databases import missing
+from tests.support.servers.databases import missing
 from tests.unit.cli.conftest import Potoo, failed
 
 FILES = {"ca.pem": 0o644, "ca-key.pem": 0o600, "cert.pem": 0o644, "key.pem": 0o600}

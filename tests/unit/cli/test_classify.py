@@ -16,8 +16,8 @@ from service.core.imaging.answer import (
     Summary,
     Timing,
 )
-from tests.pictures import RED, plain
-from tests.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
 from tests.unit.cli.conftest import Potoo
 
 TEAL, GREY, YELLOW, BLACK = (0, 255, 230), (90, 90, 90), (255, 255, 0), (0, 0, 0)

@@ -12,8 +12,8 @@ import pytest
 
 from service import __version__
 from service.settings import describe_settings, load_settings
-from tests.pictures import BLUE, RED, plain
-from tests.tiny_model import colour_graph, write_model
+from tests.support.models.pictures import BLUE, RED, plain
+from tests.support.models.tiny_model import colour_graph, write_model
 from tests.unit.cli.conftest import Potoo
 
 

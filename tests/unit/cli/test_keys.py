@@ -13,7 +13,7 @@ from auth.keys import ACTIVATION_SECONDS
 from auth.principal import DEFAULT_SCOPES
 from schemas.errors import Unauthenticated
 from service.identity import Identity
-from tests.unit.auth.forge import KEY, PRIVATE, RSA_KEY, RSA_PRIVATE, SECRET, SECRET_KEY, pem
+from tests.support.auth.forge import KEY, PRIVATE, RSA_KEY, RSA_PRIVATE, SECRET, SECRET_KEY, pem
 from tests.unit.cli.conftest import Potoo, add, failed, inside
 
 

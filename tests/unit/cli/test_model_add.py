@@ -12,8 +12,8 @@ from typer.testing import Result
 from schemas.models import ModelManifest
 from schemas.serving import POLICY_FILE
 from service.core.repository.repository import Repository
-from tests.pictures import RED, plain
-from tests.tiny_model import LABELS, colour_graph, multi_label_graph, write_model
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import LABELS, colour_graph, multi_label_graph, write_model
 from tests.unit.cli.conftest import Potoo, failed
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.serving import REPOSITORY_FILE
 from service.core.repository.repository import Repository
-from tests.pictures import RED, plain
-from tests.tiny_model import write_model
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import write_model
 from tests.unit.cli.conftest import Potoo, failed
 
 

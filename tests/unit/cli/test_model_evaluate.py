@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.pictures import RED, plain
-from tests.tiny_model import write_model
+from tests.support.models.evaluation_kit import colour_pictures
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import write_model
 from tests.unit.cli.conftest import Potoo, failed
-from tests.unit.modeltools.evaluation_kit import colour_pictures
 
 COUNT = 300
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from schemas.models import ModelManifest
 from service.modeltools.imagenet.names import class_names
-from tests.file_server import FileServer, file_server
+from tests.support.servers.file_server import FileServer, file_server
 from tests.unit.cli.conftest import Potoo, failed
 
 

@@ -12,9 +12,9 @@ import pytest
 from schemas.models import ModelManifest
 from schemas.serving import POLICY_FILE
 from service.core.repository.repository import Repository
-from tests.file_server import FileServer, file_server
-from tests.pictures import RED, plain
-from tests.tiny_model import LABELS, colour_graph, write_model
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import LABELS, colour_graph, write_model
+from tests.support.servers.file_server import FileServer, file_server
 from tests.unit.cli.conftest import Potoo, failed
 
 MODEL = colour_graph().SerializeToString()

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from service.modeltools.sources.built_in import BUNDLED_MODELS
-from tests.pictures import blobs
+from tests.support.models.pictures import blobs
 from tests.unit.cli.conftest import Potoo
 
 COUNT = 60

@@ -8,7 +8,7 @@ import pytest
 
 from auth.principal import Principal
 from schemas.errors import Unauthenticated
-from tests.unit.auth.forge import members
+from tests.support.auth.forge import members
 from tests.unit.cli.conftest import Potoo, add, failed, inside
 
 

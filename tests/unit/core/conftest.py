@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.core.house import House, opened
+from tests.support.models.house import House, opened
 
 
 @pytest.fixture

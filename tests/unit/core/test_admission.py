@@ -9,7 +9,7 @@ import pytest
 from schemas.errors import DeadlineExceeded, Overloaded
 from service.core.scheduling.admission import Pace
 from service.core.scheduling.fair_queue import Priority
-from tests.unit.core.bench import LATER, Bench, answers, breathe
+from tests.support.models.bench import LATER, Bench, answers, breathe
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from schemas.errors import (
     ServiceError,
 )
 from service.core.scheduling.batching import Batcher
-from tests.unit.core.bench import LATER, Bench, answers, breathe
+from tests.support.models.bench import LATER, Bench, answers, breathe
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import pytest
 from schemas.errors import DeadlineExceeded, InferenceFailed, Overloaded
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import SLOW_CAPACITY, Batcher
-from tests.unit.core.bench import LATER, Bench, ManualPool, answers, breathe
+from tests.support.models.bench import LATER, Bench, ManualPool, answers, breathe
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.errors import DeadlineExceeded, InvalidImage, NotReady, Overloaded
 from service.core.scheduling.batch_item import Outcome
-from tests.unit.core.bench import LATER, Bench, answers, breathe
+from tests.support.models.bench import LATER, Bench, answers, breathe
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from service.core.serving.calibration import (
     this_machine,
 )
 from service.core.settings import RunSettings
-from tests.tiny_model import write_model
+from tests.support.models.tiny_model import write_model
 
 KNEE = Knee(in_flight=10, images_per_second=100, p95_ms=90)
 

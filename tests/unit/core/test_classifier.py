@@ -25,8 +25,8 @@ from service.core.serving.registry import Registry
 from service.core.settings import RunSettings
 from service.core.tensors.inference import InferRequest
 from service.core.tensors.tensors import of_bytes
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.tiny_model import image_limits, write_model
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.tiny_model import image_limits, write_model
 
 pytestmark = pytest.mark.anyio
 

@@ -16,8 +16,8 @@ from service.core.engine.pool import SlowWork
 from service.core.imaging.decoding import open_image, sniff
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import PreparedImage, Preprocessor
-from tests.pictures import BLUE, GREEN, RED, blobs, encoded, gradient, plain
-from tests.tiny_model import image_limits, input_spec
+from tests.support.models.pictures import BLUE, GREEN, RED, blobs, encoded, gradient, plain
+from tests.support.models.tiny_model import image_limits, input_spec
 
 LIMITS = image_limits(max_pixels=1_000_000)
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")

@@ -14,8 +14,8 @@ from PIL import Image
 from schemas.errors import CallerError, ImageTooLarge, InvalidImage, UnsupportedImage
 from service.core.imaging.image_limits import ImageLimits, count_scan_marks
 from service.core.imaging.preprocessing import PreparedImage, Preprocessor
-from tests.pictures import blobs, encoded, noise
-from tests.tiny_model import image_limits, input_spec
+from tests.support.models.pictures import blobs, encoded, noise
+from tests.support.models.tiny_model import image_limits, input_spec
 
 PHOTO = blobs((160, 120))
 PROGRESSIVE = encoded(PHOTO, "JPEG", progressive=True)

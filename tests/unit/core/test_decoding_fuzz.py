@@ -10,8 +10,8 @@ from PIL import Image
 
 from schemas.errors import CallerError
 from service.core.imaging.preprocessing import Preprocessor
-from tests.pictures import blobs, encoded, oriented
-from tests.tiny_model import image_limits, input_spec
+from tests.support.models.pictures import blobs, encoded, oriented
+from tests.support.models.tiny_model import image_limits, input_spec
 
 # A header that lies may make us hold this many pixels for a moment, so few.
 LIMITS = image_limits(max_pixels=100_000, max_frames=4)

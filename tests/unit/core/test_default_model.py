@@ -12,8 +12,8 @@ from schemas.errors import Conflict, ModelNotChosen, ModelNotFound
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
 from service.core.repository.repository import ModelRefused, Repository
 from service.core.serving.default_model import default_model
-from tests.tiny_model import write_model
-from tests.unit.core.house import House, opened, until
+from tests.support.models.house import House, opened, until
+from tests.support.models.tiny_model import write_model
 
 pytestmark = pytest.mark.anyio
 CHOSEN = '{"default_model": "colours"}'

@@ -10,7 +10,7 @@ from schemas.models import ModelManifest
 from service.core.engine.onnx_engine import ManifestMismatch
 from service.core.imaging.answer import Named, Summary
 from service.core.imaging.hedging import Hedger, Hierarchy
-from tests.tiny_model import colour_manifest
+from tests.support.models.tiny_model import colour_manifest
 
 LABELS = ("tabby", "Egyptian cat", "beagle", "mug", "sky")
 GROUPS = {

@@ -30,8 +30,15 @@ from service.core.engine.pool import WorkerPool
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.serving.model import Model
-from tests.pictures import BLUE, GREEN, RED, encoded, gradient, plain
-from tests.tiny_model import LABELS, SIDE, colour_manifest, image_limits, served, write_model
+from tests.support.models.pictures import BLUE, GREEN, RED, encoded, gradient, plain
+from tests.support.models.tiny_model import (
+    LABELS,
+    SIDE,
+    colour_manifest,
+    image_limits,
+    served,
+    write_model,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ import pytest
 from schemas.errors import Conflict, ModelNotFound, NotReady
 from schemas.serving import VersionState
 from service.core.repository.repository import ModelRefused, Repository
-from tests.pictures import RED, plain
-from tests.tiny_model import write_model
-from tests.unit.core.house import House, opened, until
+from tests.support.models.house import House, opened, until
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import write_model
 
 pytestmark = pytest.mark.anyio
 READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.UNLOADED

@@ -29,8 +29,15 @@ from service.core.serving.model import Model
 from service.core.settings import RunSettings
 from service.core.tensors.inference import InferRequest, InferResponse, RequestedOutput
 from service.core.tensors.tensors import Tensor, of_bytes
-from tests.pictures import BLUE, GREEN, RED, encoded, gradient, plain
-from tests.tiny_model import LABELS, SIDE, colour_graph, colour_manifest, served, write_model
+from tests.support.models.pictures import BLUE, GREEN, RED, encoded, gradient, plain
+from tests.support.models.tiny_model import (
+    LABELS,
+    SIDE,
+    colour_graph,
+    colour_manifest,
+    served,
+    write_model,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from schemas.errors import InferenceFailed
 from schemas.models import ModelManifest
 from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
-from tests.tiny_model import SIDE, colour_graph, colour_manifest
+from tests.support.models.tiny_model import SIDE, colour_graph, colour_manifest
 
 
 def manifest(**changes: object) -> ModelManifest:

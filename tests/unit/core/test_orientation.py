@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from service.core.imaging.preprocessing import PreparedImage, Preprocessor
-from tests.pictures import blobs, encoded, gradient, oriented, textbook
-from tests.tiny_model import image_limits, input_spec
+from tests.support.models.pictures import blobs, encoded, gradient, oriented, textbook
+from tests.support.models.tiny_model import image_limits, input_spec
 
 
 def prepare(data: bytes, **changes: object) -> PreparedImage:

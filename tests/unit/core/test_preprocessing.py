@@ -14,8 +14,8 @@ from PIL import Image
 
 from schemas.errors import UnsupportedImage
 from service.core.imaging.preprocessing import Preprocessor, crop_box
-from tests.pictures import blobs, encoded, gradient, noise, plain, textbook
-from tests.tiny_model import image_limits, input_spec
+from tests.support.models.pictures import blobs, encoded, gradient, noise, plain, textbook
+from tests.support.models.tiny_model import image_limits, input_spec
 
 LIMITS = image_limits()
 thorough = settings(deadline=None, max_examples=80, derandomize=True, database=None)

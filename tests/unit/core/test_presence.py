@@ -17,8 +17,14 @@ from schemas.model_output import OutputSpec
 from service.core.engine.onnx_engine import ManifestMismatch
 from service.core.imaging.presence import Presence
 from service.core.repository.repository import ModelRefused
-from tests.pictures import RED, plain
-from tests.tiny_model import LABELS, colour_graph, served, write_model, write_multi_label
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import (
+    LABELS,
+    colour_graph,
+    served,
+    write_model,
+    write_multi_label,
+)
 
 YELLOW, BLACK, WHITE = (255, 255, 0), (0, 0, 0), (255, 255, 255)
 

@@ -11,7 +11,7 @@ from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.providers import Provider, ProviderMissing, chain, check_in_use, installed
 from service.core.repository.repository import ModelRefused, read_manifest
 from service.core.settings import RunSettings
-from tests.tiny_model import served, write_model
+from tests.support.models.tiny_model import served, write_model
 
 MISSING = [provider for provider in Provider if provider not in installed()]
 

@@ -14,7 +14,7 @@ from schemas.serving import REPOSITORY_FILE, ServingPolicy
 from service.core.repository.publishing import drafting, remove
 from service.core.repository.repository import ModelRefused, Repository, read_manifest
 from service.core.repository.serving_policy import with_version
-from tests.tiny_model import write_model
+from tests.support.models.tiny_model import write_model
 
 
 def fill(folder: Path, spare: Path) -> None:

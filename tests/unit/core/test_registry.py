@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from schemas.errors import ModelNotFound, NotReady
 from service.core.repository.repository import ModelRefused, read_manifest
 from service.core.serving.registry import Registry
-from tests.pictures import RED, encoded, gradient, plain
-from tests.tiny_model import SIDE, colour_graph, colour_manifest, served, write_model
+from tests.support.models.pictures import RED, encoded, gradient, plain
+from tests.support.models.tiny_model import SIDE, colour_graph, colour_manifest, served, write_model
 
 INPUT = dict(colour_manifest(b"")["input"])  # type: ignore[call-overload]
 OUTPUT = dict(colour_manifest(b"")["output"])  # type: ignore[call-overload]

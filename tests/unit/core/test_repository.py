@@ -16,7 +16,7 @@ from schemas.serving import POLICY_FILE, REPOSITORY_FILE, ServingPolicy
 from service.core.repository.repository import ModelRefused, Repository
 from service.core.repository.serving_policy import promoted, with_version
 from service.core.repository.whole_files import replace_file
-from tests.tiny_model import write_model
+from tests.support.models.tiny_model import write_model
 
 
 def test_versions_are_found_side_by_side(tmp_path: Path) -> None:

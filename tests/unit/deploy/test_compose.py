@@ -14,8 +14,15 @@ from typing import Any
 import pytest
 
 from service.settings import Settings, describe_settings, load_settings
-from tests.repository import ROOT
-from tests.unit.deploy.compose_files import FOLDER, VARIABLE, filled_in, parsed, services, text_of
+from tests.support.deploy.compose_files import (
+    FOLDER,
+    VARIABLE,
+    filled_in,
+    parsed,
+    services,
+    text_of,
+)
+from tests.support.repository import ROOT
 from tools.pin_images import LINE, LOCK
 from tools.prepare import main as prepare
 

@@ -9,8 +9,8 @@ import pytest
 import typer
 
 from service.cli import app as command_line
-from tests.repository import ROOT
-from tests.unit.deploy.rules import ALERTS, RUNBOOKS
+from tests.support.deploy.rules import ALERTS, RUNBOOKS
+from tests.support.repository import ROOT
 
 PAGES = sorted(RUNBOOKS.glob("*.md"))
 LINK = re.compile(r"\]\(([^)]+)\)")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 
 FOLDER = ROOT / ".github" / "workflows"
 FILES = sorted(FOLDER.glob("*.yaml"))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny_model import LABELS
+from tests.support.models.tiny_model import LABELS
 
 
 @pytest.fixture

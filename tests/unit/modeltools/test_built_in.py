@@ -16,7 +16,7 @@ from service.modeltools.imagenet.building import WeightsMissing, write_model
 from service.modeltools.imagenet.torch_file import UnsafeWeights
 from service.modeltools.sources import built_in
 from service.modeltools.sources.built_in import NotBuiltIn, is_seeded, put, seed
-from tests.tiny_model import write_model as write_tiny_model
+from tests.support.models.tiny_model import write_model as write_tiny_model
 
 
 def fine(_: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from service.modeltools.sources.download import discard, download
 from service.modeltools.sources.model_sources import CannotPull, url_of
-from tests.file_server import FileServer, file_server
+from tests.support.servers.file_server import FileServer, file_server
 
 CONTENT = random.Random(0).randbytes(3 * 2**20)  # noqa: S311 - a sample, not a secret
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

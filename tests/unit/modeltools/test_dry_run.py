@@ -12,8 +12,8 @@ from service.modeltools.importing.graph_facts import CannotImport
 from service.modeltools.importing.importing import Wanted
 from service.modeltools.importing.preparation import Overrides
 from service.modeltools.importing.presets import PRESETS
-from tests.pictures import GREEN, RED, plain
-from tests.tiny_model import colour_graph, image_limits
+from tests.support.models.pictures import GREEN, RED, plain
+from tests.support.models.tiny_model import colour_graph, image_limits
 from tests.unit.modeltools.test_importing import turned
 
 

@@ -21,7 +21,7 @@ from service.modeltools.measuring.fitting import (
     fit_thresholds,
 )
 from service.modeltools.measuring.truth import FOREIGN, Truth
-from tests.unit.modeltools.evaluation_kit import GROUPS, LABELS, LOGITS, hedger, shares, truth
+from tests.support.models.evaluation_kit import GROUPS, LABELS, LOGITS, hedger, shares, truth
 
 FLAT = hedger(labels=("a", "b"), groups={})
 A, B = (Truth.of((name,), ("a", "b"), {}) for name in "ab")

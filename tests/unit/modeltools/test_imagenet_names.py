@@ -11,7 +11,7 @@ import pytest
 
 from service.core.imaging.hedging import Hierarchy
 from service.modeltools.imagenet.names import ClassNames, class_names
-from tests.repository import SHARED
+from tests.support.repository import SHARED
 
 LIST = SHARED / "labels" / "imagenet_labels_1000.txt"
 WELL_KNOWN = {

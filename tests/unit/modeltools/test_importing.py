@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from schemas.models import Colour, Dtype, Layout, ShorterSide, Squash
 from service.core.repository.repository import ModelRefused, Repository
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.tiny_model import LABELS, SIDE, colour_graph, served
-from tests.unit.modeltools.import_kit import bring, check
+from tests.support.models.import_kit import bring, check
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.tiny_model import LABELS, SIDE, colour_graph, served
 
 
 def softmaxed() -> onnx.ModelProto:

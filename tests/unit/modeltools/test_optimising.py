@@ -15,8 +15,8 @@ from service.core.imaging.image_limits import ImageLimits
 from service.modeltools.optimising.optimising import REPORT_FILE, optimise
 from service.modeltools.optimising.quantising import NotOptimised
 from service.modeltools.sources.built_in import BUNDLED_MODELS
-from tests.pictures import blobs
-from tests.tiny_model import write_multi_label
+from tests.support.models.pictures import blobs
+from tests.support.models.tiny_model import write_multi_label
 
 LIMITS = ImageLimits(50_000_000, 1000, 2**28)
 GOLDEN = BUNDLED_MODELS / "everyday/1/golden"

@@ -16,8 +16,8 @@ from service.modeltools.importing.preparation import (
     fitting_presets,
     preparation,
 )
-from tests.pictures import plain
-from tests.tiny_model import image_limits
+from tests.support.models.pictures import plain
+from tests.support.models.tiny_model import image_limits
 
 FACTS = InputFacts("image", Dtype.FLOAT32, Layout.NCHW, 3, 224, 224, None, is_layout_sure=True)
 GREY = replace(FACTS, channels=1)

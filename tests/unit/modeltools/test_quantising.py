@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from schemas.models import ModelManifest
 from service.core.engine.onnx_engine import OnnxEngine
 from service.modeltools.optimising.quantising import NotOptimised, quantise
-from tests.tiny_model import colour_manifest
+from tests.support.models.tiny_model import colour_manifest
 
 SIDE, FILTERS = 16, 8
 Images = NDArray[np.float32]

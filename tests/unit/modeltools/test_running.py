@@ -19,8 +19,8 @@ from service.modeltools.measuring.running import (
     open_version,
 )
 from service.modeltools.measuring.sample_images import CannotReadImages
-from tests.pictures import BLUE, GREEN, RED, plain
-from tests.tiny_model import SIDE, image_limits, write_model, write_multi_label
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.tiny_model import SIDE, image_limits, write_model, write_multi_label
 
 
 @pytest.fixture

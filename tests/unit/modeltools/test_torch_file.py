@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.modeltools.imagenet.torch_file import MAGIC, PROTOCOL, UnsafeWeights, read_tensors
-from tests.unit.modeltools.torch_files import Reference, ones, write
+from tests.support.models.torch_files import Reference, ones, write
 
 
 def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from observability.settings import ObservabilitySettings
 from observability.span import Trace
 from service.transport.grpc.server import LINGER_SECONDS
 from service.transport.http.server.last_resort import GRACE_SECONDS
-from tests.collector import Collector, collector
+from tests.support.servers.collector import Collector, collector
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from schemas.classify import MAX_TOP_K, BatchItem, ClassifyOptions, EncodedImage
 from schemas.errors import ErrorCode, InsufficientScope, Overloaded, ServiceError, Violation
 from schemas.models import Colour, InputSpec, ModelInfo, ModelManifest
 from schemas.problem import Problem
-from tests.repository import MANIFESTS
-from tests.tiny_model import colour_manifest, input_spec
+from tests.support.models.tiny_model import colour_manifest, input_spec
+from tests.support.repository import MANIFESTS
 
 
 @pytest.mark.parametrize("name", ["a", "everyday", "MobileNet_v2-1.0", "0", "x" * 64])

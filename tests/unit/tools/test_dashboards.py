@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.repository import ROOT
-from tests.unit.deploy.rules import ALERTS, RULES
+from tests.support.deploy.rules import ALERTS, RULES
+from tests.support.repository import ROOT
 from tools.grafana import __main__ as writing
 from tools.grafana.building import as_json
 from tools.grafana.dashboards import DASHBOARDS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 from tools import pin_images
 from tools.pin_images import LINE, LOCK, NotResolvedError, digest_of, pinned
 

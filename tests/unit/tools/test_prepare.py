@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import load_settings
-from tests.repository import ROOT
+from tests.support.repository import ROOT
 from tools.prepare import main
 
 

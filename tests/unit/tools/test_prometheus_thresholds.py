@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from service.calibrate.thresholds import as_yaml
 from service.core.serving.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings
-from tests.unit.deploy.rules import RULES, rules
+from tests.support.deploy.rules import RULES, rules
 from tools.prometheus import thresholds
 from tools.prometheus.thresholds import Objectives, bucket_for
 from tools.thresholds.document import Thresholds

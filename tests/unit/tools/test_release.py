@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import missing
-from tests.repository import ROOT
+from tests.support.repository import ROOT
+from tests.support.servers.databases import missing
 from tools.release import NOTES, SIGNATURE, SUMS, ReleaseError, main, notes, sign, verify
 
 CHANGELOG = """# Changelog

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pictures import BLUE, GREEN, RED, plain
+from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from training.photos import class_names, read_split
 from training.recipes.everyday import golden, recipe
 

@@ -15,7 +15,7 @@ from schemas.errors import CallerError, InvalidRequest, PayloadTooLarge
 from service.core.imaging.answer import Classification, ImageFacts, Prediction, Timing
 from service.transport.http.compat.calls import shares
 from service.transport.http.compat.forms import image_in_pairs, image_in_parts
-from tests.pictures import plain
+from tests.support.models.pictures import plain
 
 thorough = settings(deadline=None, max_examples=300, derandomize=True, database=None)
 FIELDS = ("data", "body")
