@@ -14,7 +14,7 @@ from service.modeltools.importing.preparation import Overrides
 from service.modeltools.importing.presets import PRESETS
 from tests.support.models.pictures import GREEN, RED, plain
 from tests.support.models.tiny_model import colour_graph, image_limits
-from tests.unit.modeltools.test_importing import turned
+from tests.unit.modeltools.importing.test_importing import turned
 
 
 @pytest.fixture

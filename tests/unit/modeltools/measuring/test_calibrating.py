@@ -18,7 +18,7 @@ from tests.support.models.evaluation_kit import colour_pictures
 from tests.support.models.import_kit import check
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import image_limits, write_model, write_multi_label
-from tests.unit.modeltools.test_running import shares_graph
+from tests.unit.modeltools.measuring.test_running import shares_graph
 
 COUNT = 400
 
