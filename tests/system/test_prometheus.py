@@ -85,7 +85,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
     shutil.copytree(RULES, rules)
     measured = folder / "autoscaling.yaml"
     shipped = (ROOT / "deploy" / "autoscaling.yaml").read_text()
-    measured.write_text(shipped.replace("everyday", "colours"))
+    measured.write_text(shipped.replace("imagenet", "colours"))
     (rules / "thresholds.yaml").write_text(thresholds.read(measured, OBJECTIVES))
     trusted = self_signed(folder, "replica")
     trusts = {"name": "shop", "issuer": issuer_of_all.url, "audience": ["potoo"], "scopes": {}}

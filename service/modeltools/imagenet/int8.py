@@ -1,4 +1,4 @@
-"""``imagenet-int8``: the default model quantised, a quarter of the size and quicker."""
+"""``imagenet-int8``: the default model quantised, a quarter of the size."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write_int8_version(
     card = building.read_card()
     manifest = building.make_manifest(folder, card).model_copy(
         update={
-            "description": "imagenet as INT8: quicker, and right a little less often",
+            "description": "imagenet as INT8: a quarter of the size, right a little less often",
             "accuracy": card.int8_accuracy,
             "calibration": card.int8_calibration,
         }
