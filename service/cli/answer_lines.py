@@ -15,7 +15,7 @@ GUESSES = 2
 
 
 def summary_line(answer: Classification) -> str:
-    """What a person should read first.
+    """Write the line of an answer that a person should read first.
 
     "cat 98.0%, perhaps Egyptian cat 70.1%", "not sure (fire engine 31.0%, tow truck 22.0%)"; of a
     multi-label model all labels present, with the scores of those that are among the predictions.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What came of one file: a model's answer, or a problem."""
+    """The outcome of one file: a model's answer, or a problem."""
 
     file: Path
     found: tuple[ModelRef, Classification] | None = None
@@ -38,7 +38,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What the command line asks for."""
+    """The options of one run."""
 
     model: str | None
     top_k: int
@@ -113,7 +113,7 @@ async def _classify_one(
 
 
 def _note_uncalibrated(seen: _Seen) -> bool:
-    """Says once a run that scores were not measured; ``--json`` says it in every answer."""
+    """Warn once a run that scores are not calibrated; ``--json`` tells it in every answer."""
     if seen.found is None or seen.found[1].calibrated:
         return False
     name = seen.found[0].name

@@ -69,7 +69,7 @@ def _check(settings: Settings, repository: Repository, name: str) -> None:
 
 
 def _told(settings: Settings, repository: Repository) -> str:
-    """What answers calls that name no model, and who says so."""
+    """Name the model that answers unnamed calls, and where that was chosen."""
     setting, chosen = settings.default_model, repository.chosen_model()
     if setting is not None:
         stored = f"'{chosen}'" if chosen else "none"

@@ -159,7 +159,7 @@ def calibrate(
 
 
 def _tell(remark: str) -> None:
-    # What is written of the progress so far gives way.
+    # Clear the progress line before the table.
     begin = "\r\x1b[K" if sys.stderr.isatty() else ""
     typer.echo(f"{begin}note: {remark}", err=True)
 

@@ -1,4 +1,4 @@
-"""What ``potoo models add`` and ``pull`` share: options, progress, and how a model comes in."""
+"""Options, progress and import that ``potoo models add`` and ``pull`` share."""
 
 from __future__ import annotations
 
