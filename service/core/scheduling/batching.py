@@ -100,7 +100,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
 
         Raises:
             Overloaded, NotReady: see ``admit``.
-            DeadlineExceeded: at the deadline, in whatever state the item is.
+            DeadlineExceeded: at the deadline, in any state of the item.
             ServiceError: raised by ``prepare`` or ``run`` for this item.
         """
         (item,) = self._accept((raw,), deadline, owner, priority)
