@@ -1,1 +1,1 @@
-"""The seam to whatever runs a network, ONNX Runtime behind it, and the pool of threads."""
+"""The engine interface, its ONNX Runtime implementation, and the worker pool."""

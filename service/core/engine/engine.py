@@ -1,4 +1,4 @@
-"""The seam to whatever runs the network."""
+"""The interface of an inference engine."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ Images = NDArray[np.float32] | NDArray[np.uint8]
 
 
 class Engine(Protocol):
-    """Runs one model. ``run`` may be called from several threads at once."""
+    """An engine for one model. ``run`` may be called from several threads at once."""
 
     @property
     def max_batch_size(self) -> int | None:
-        """The most images a run may take; None if there is no limit."""
+        """The largest batch that ``run`` takes; None if there is no limit."""
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """The shape of one item's output, as the graph has it; known after the first run."""
+        """The output shape of one item, as in the graph; known after the first run."""
 
     def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
-        """Images to raw outputs [N, K], in which there may be numbers that are not finite.
+        """Return the raw outputs [N, K] of a batch; they may contain non-finite numbers.
 
         Args:
-            alone: whether nothing else is being worked on, so that every core may help.
+            alone: whether no other job is running, so that the run may use every core.
 
         Raises:
             InferenceFailed: if the runtime fails.
         """
 
     def close(self) -> None:
-        """Gives the memory back; no run may follow."""
+        """Release the memory; no run may follow."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime as an engine, and the check that a manifest fits its graph."""
+"""The ONNX Runtime engine, and the check that a manifest fits its graph."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.core.engine.providers import Chain, Provider, chain, check_in_use
 ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
 
 WORTH_SHARING_SECONDS = 0.003
-"""A run that is over sooner gains nothing from several threads: waking them takes as long."""
+"""A shorter run gains nothing from several threads: waking them takes as long."""
 
 
 class ManifestMismatch(Exception):
@@ -32,11 +32,11 @@ class ManifestMismatch(Exception):
 
 
 class OnnxEngine:
-    """Sessions with explicit thread counts.
+    """An engine of ONNX Runtime sessions with explicit thread counts.
 
-    The default, one thread a run, is the fastest way to keep several cores busy with one image
-    each; ONNX Runtime's own default would put every core on every image and let them spin. An image
-    that is alone may have all of them: a second session of a model that takes long enough.
+    One thread per run, the default, is the fastest way to keep several cores busy with one image
+    each; ONNX Runtime's own default would use every core for every image and let them spin. If runs
+    of the model take long enough, a second session uses all the cores for an image that is alone.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class OnnxEngine:
         provider_options: Mapping[str, str] = MappingProxyType({}),
         worth_seconds: float = WORTH_SHARING_SECONDS,
     ) -> None:
-        """Loads the model.
+        """Load the model.
 
         Args:
             threads: cores that one run may use.
-            lone_threads: cores that a run may use which is alone; on CPUs only.
-            provider: what runs it; ``provider_options`` are handed to it.
-            worth_seconds: what a run must take for that to be worth a second session.
+            lone_threads: cores that a lone run may use; on CPUs only.
+            provider: execution provider; ``provider_options`` are passed to it.
+            worth_seconds: duration of a run from which a second session is created.
 
         Raises:
-            ManifestMismatch: if the file is no model, or not the one that the manifest describes.
+            ManifestMismatch: if the file is not a model, or the manifest does not describe it.
             ProviderMissing: if the provider is not installed or does not start.
         """
         where = chain(provider, provider_options, threads)
@@ -79,11 +79,11 @@ class OnnxEngine:
 
     @property
     def max_batch_size(self) -> int | None:
-        """The fixed batch of the graph, or None."""
+        """The fixed batch size of the graph, or None."""
         return self._batch
 
     def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
-        """See ``Engine.run``. A fixed batch that is not full is filled up with zeros."""
+        """Run the model (see ``Engine.run``); pad a partial batch with zeros to the fixed size."""
         count = len(images)
         if self._batch is not None and count != self._batch:
             filled = np.zeros((self._batch, *images.shape[1:]), images.dtype)
@@ -100,20 +100,20 @@ class OnnxEngine:
 
     @property
     def shares_cores(self) -> bool:
-        """Whether a run that is alone gets more cores than others."""
+        """Whether a lone run gets more cores than others."""
         return self._lone_session is not self._session
 
     def close(self) -> None:
-        """Drops the sessions. May be repeated."""
+        """Drop the sessions. May be repeated."""
         self.__dict__.pop("_session", None)
         self.__dict__.pop("_lone_session", None)
 
     def _run_seconds(self, manifest: ModelManifest) -> float:
-        """How long one image takes, at best; nothing if it fails, which is seen later."""
+        """Return the least CPU seconds of three runs of one image; 0 if one fails (seen later)."""
         image = np.zeros((1, *manifest.input.shape), manifest.input.dtype)
         seconds = []
         for _ in range(3):
-            # Of this thread alone: it may be one that has to stand back for others.
+            # Of this thread only: it may be of low priority and have to wait for others.
             began = time.thread_time()
             try:
                 self.run(image)
@@ -173,9 +173,9 @@ def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSessio
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # On x86 without VNNI, INT8 weights that do not fit into 7 bits would clip sums without a word.
+    # On x86 without VNNI, INT8 weights that need more than 7 bits would silently clip sums.
     options.add_session_config_entry("session.x64quantprecision", "1")
-    options.log_severity_level = 3  # errors; they reach us as exceptions too
+    options.log_severity_level = 3  # errors only; they are raised as exceptions too
     try:
         return ort.InferenceSession(str(model), options, providers=providers)
     except Exception as error:
@@ -184,7 +184,7 @@ def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSessio
 
 
 def _fits(sizes: Sequence[int | str], wanted: Sequence[int]) -> bool:
-    """Names stand for sizes that may vary."""
+    """Return whether the fixed sizes are as wanted; names stand for sizes that may vary."""
     pairs = zip(sizes, wanted, strict=True)
     return all(size == want for size, want in pairs if isinstance(size, int))
 

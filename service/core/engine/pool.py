@@ -1,4 +1,4 @@
-"""A named, bounded set of worker threads: the only place where images are worked on."""
+"""A named, bounded pool of worker threads: the only place where images are processed."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ Job = Callable[[], None]
 
 
 class SlowWork(Exception):
-    """Raised by work that would hold up a worker: it belongs on the slow lane."""
+    """Raised by work that would block a worker for long and belongs on the slow lane."""
 
 
 class WorkerPool:
-    """Runs jobs in order of arrival on a fixed number of threads.
+    """A fixed number of threads that run jobs in order of arrival.
 
-    One pool serves decoding and inference of all models: with a thread a core, no image waits for
-    a hand-over between threads, and threads never outnumber the cores. One more thread, of low
-    priority, is the slow lane: large images take their turn there, one at a time, which bounds
-    memory too. The queues are unbounded; whoever submits bounds what it submits (see ``Batcher``).
+    One pool serves decoding and inference of all models: with one thread per core, no image waits
+    for a hand-over between threads, and threads never outnumber the cores. One more thread, of low
+    priority, is the slow lane: it processes large images one at a time, which bounds memory too.
+    The queues are unbounded; callers limit the jobs that they submit (see ``Batcher``).
     """
 
     def __init__(self, name: str, threads: int) -> None:
         self.size = threads
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._slow_jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        # One flag a thread, so that none of them needs a lock; the last one is the slow lane's.
+        # One flag per thread, so that no lock is needed; the last is that of the slow lane.
         self._is_busy = [False] * (threads + 1)
         self._threads = [
             threading.Thread(
@@ -58,19 +58,19 @@ class WorkerPool:
 
     @property
     def has_one_job(self) -> bool:
-        """Whether nothing waits and at most one thread works: a job that asks has all the cores."""
+        """Whether the queue is empty and at most one thread works: a job may use all cores."""
         return self._jobs.empty() and sum(self._is_busy) <= 1
 
     def submit(self, job: Job) -> None:
-        """Queues ``job``; it answers its caller itself, and raising is a bug that is logged."""
+        """Queue ``job``, which must answer its caller itself; if it raises, the bug is logged."""
         self._jobs.put(job)
 
     def submit_slowly(self, job: Job) -> None:
-        """The same, on the slow lane."""
+        """Queue ``job`` on the slow lane; see ``submit``."""
         self._slow_jobs.put(job)
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Queues ``work`` and waits for what it returns or raises."""
+        """Queue ``work``, wait for it, and return its result or raise its exception."""
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Result] = loop.create_future()
 
@@ -86,7 +86,7 @@ class WorkerPool:
             result, error = None, None
             try:
                 result = work()
-            except Exception as raised:  # noqa: BLE001 - it belongs to the caller
+            except Exception as raised:  # noqa: BLE001 - raised in the caller
                 error = raised
             loop.call_soon_threadsafe(settle, result, error)
 
@@ -94,7 +94,7 @@ class WorkerPool:
         return await done
 
     def close(self) -> None:
-        """Finishes what is queued, then ends the threads. Blocks."""
+        """Finish the queued jobs, then end the threads. Blocks."""
         self._slow_jobs.put(None)
         for _ in self._threads:
             self._jobs.put(None)
@@ -107,7 +107,7 @@ def _work(jobs: queue.SimpleQueue[Job | None], is_busy: list[bool], number: int)
         is_busy[number] = True
         try:
             job()
-        except Exception:  # noqa: BLE001 - a lost thread would be lost capacity, unseen
+        except Exception:  # noqa: BLE001 - a dead thread would silently reduce capacity
             get_logger("pool").exception("a job raised, which is a bug")
         is_busy[number] = False
         del job
@@ -120,7 +120,7 @@ def _work_slowly(jobs: queue.SimpleQueue[Job | None], is_busy: list[bool], numbe
 
 
 def usable_cores(cgroup: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Cores that this process may use: its affinity, and a container's CPU quota if it has one."""
+    """Return how many cores this process may use: affinity, limited by a container's CPU quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:

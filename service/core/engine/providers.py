@@ -1,4 +1,4 @@
-"""What ONNX Runtime can run a model on, by the names that settings use."""
+"""The execution providers of ONNX Runtime, by the names that settings use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Provider(StrEnum):
 
     @property
     def onnx_name(self) -> str:
-        """As ONNX Runtime calls it."""
+        """The name of the provider in ONNX Runtime."""
         return _ONNX_NAMES[self]
 
 
@@ -42,25 +42,25 @@ Chain = list[tuple[str, dict[str, str]]]
 
 
 class ProviderMissing(OperatorError):
-    """The provider that was asked for cannot be used here; the message is for the operator."""
+    """The configured provider cannot be used here; the message is for the operator."""
 
 
 def installed() -> list[Provider]:
-    """The providers of the ONNX Runtime that is installed."""
-    import onnxruntime as ort  # settings are read where nothing is run
+    """Return the providers of the installed ONNX Runtime."""
+    import onnxruntime as ort  # settings are also read by commands that run no model
 
     names = ort.get_available_providers()
     return [provider for provider in Provider if provider.onnx_name in names]
 
 
 def chain(provider: Provider, options: Mapping[str, str], threads: int = 1) -> Chain:
-    """The provider with its options, then those that take what it cannot run.
+    """Return the provider with its options, then its fallbacks for unsupported operators.
 
     Args:
         threads: cores that a run may use; OpenVINO would take all of them for every image.
 
     Raises:
-        ProviderMissing: if this ONNX Runtime was built without it.
+        ProviderMissing: if the installed ONNX Runtime was built without the provider.
     """
     if provider not in installed():
         raise ProviderMissing(
@@ -80,7 +80,7 @@ def chain(provider: Provider, options: Mapping[str, str], threads: int = 1) -> C
 
 
 def check_in_use(session: ort.InferenceSession, provider: Provider) -> None:
-    """ONNX Runtime goes on without a provider that fails to start, and only logs it; we do not.
+    """Check that the provider started; ONNX Runtime only logs it if one fails to start.
 
     Raises:
         ProviderMissing: if the session runs without the provider.

@@ -1,1 +1,1 @@
-"""From an encoded image to a tensor, and from scores to an answer."""
+"""Image processing: encoded images to tensors, and scores to answers."""

@@ -1,8 +1,8 @@
-"""What the core answers: plain data, for the transports to put on their wires.
+"""The answers of the core as plain data, for the transports to encode.
 
-The same fields as ``schemas.classify``, which documents and types them for callers; a contract test
-holds the two together. Pydantic would validate our own numbers again, at ten times the cost, and
-a frozen dataclass takes three times as long to make: a request makes ten of these.
+The fields are those of ``schemas.classify``, which documents and types them for callers; a contract
+test compares the two. Pydantic would validate our own numbers again, at ten times the cost, and a
+frozen dataclass takes three times as long to create: a request creates ten of these.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class ModelRef:
-    """Which model answered."""
+    """The name and version of the model that answered."""
 
     name: str
     version: int
@@ -37,7 +37,7 @@ class Named:
 
 @dataclass(slots=True)
 class Summary:
-    """The finest answer that is sure enough; ``level`` 0 is a label, 1 and more are groups.
+    """The finest answer that reaches its threshold; ``level`` 0 is a label, from 1 a group.
 
     ``perhaps``: the likeliest label within a group.
     """
@@ -50,7 +50,7 @@ class Summary:
 
 @dataclass(slots=True)
 class ImageFacts:
-    """What the file held; pixels as seen upright."""
+    """The format and size of an image; width and height in pixels, as seen upright."""
 
     format: str
     width: int
@@ -59,7 +59,7 @@ class ImageFacts:
 
 @dataclass(slots=True)
 class Timing:
-    """Where the time went, in milliseconds."""
+    """The duration of each step, in milliseconds."""
 
     decode_ms: float
     queue_ms: float
@@ -69,9 +69,9 @@ class Timing:
 
 @dataclass(slots=True)
 class Classification:
-    """What one model says about one image; predictions best first.
+    """The answer of one model for one image; predictions best first.
 
-    ``labels_present``: of a multi-label model alone, and all of them.
+    ``labels_present``: all of them; only for a multi-label model.
     """
 
     summary: Summary | None

@@ -1,8 +1,8 @@
-"""Encoded bytes to pixels: six formats, limits checked on the header, nothing else opened.
+"""Decoding of images in six formats, with limits that are checked on the header.
 
-Pillow's plugins are named one by one, so that a file can never reach EPS, PSD, FITS or whatever
-else is installed. The first frame of an animation and the first page of a TIFF are taken.
-Embedded ICC profiles are ignored: classifiers are trained on pixels as they are stored.
+Pillow's plugins are named one by one, so that a file can never reach EPS, PSD, FITS or any other
+plugin. The first frame of an animation and the first page of a TIFF are decoded. Embedded ICC
+profiles are ignored: classifiers are trained on pixels as they are stored.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Box = tuple[float, float, float, float]
 
 # Imported for their side effect: Image.open would otherwise import every plugin to find them.
 _ = (TiffImagePlugin, WebPImagePlugin)
-# Our own limit is checked at once; Pillow would warn of what we may allow.
+# We check our own limit; Pillow would warn about sizes that it may allow.
 Image.MAX_IMAGE_PIXELS = None
 
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -40,11 +40,11 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
 )
 EXIF_ORIENTATION = 0x0112
 STRIP_PIXELS = 2**20
-# From this shrink on whole blocks of pixels are averaged first; Pillow's documentation calls 3
+# From this shrink factor on, blocks of pixels are averaged first; Pillow's documentation calls 3
 # "visually indistinguishable from fair resampling". It makes large images several times cheaper.
 REDUCING_GAP = 3.0
 WIDEST_FILTER = 3
-"""Pixels that Lanczos looks to either side, at the coarser of the two scales."""
+"""Radius of the Lanczos filter in pixels, at the coarser of the two scales."""
 
 _SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
@@ -66,7 +66,7 @@ class OpenImage:
         return self.orientation >= 5
 
     def stored_box(self, upright: Box) -> Box:  # noqa: PLR0911 - a table of eight
-        """Where a box of the upright image lies among the stored pixels (TIFF 6.0, tag 274)."""
+        """Convert a box of the upright image to stored pixels (TIFF 6.0, tag 274)."""
         left, upper, right, lower = upright
         width, height = self.width, self.height
         match self.orientation:
@@ -88,7 +88,7 @@ class OpenImage:
                 return upright
 
 
-# What turns stored pixels upright, by EXIF orientation.
+# The operation that turns stored pixels upright, by EXIF orientation.
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -101,10 +101,10 @@ UPRIGHT = {
 
 
 def sniff(data: bytes) -> str:
-    """The format that the first bytes announce.
+    """Return the image format by its signature, the first bytes.
 
     Raises:
-        UnsupportedImage: if it is not one of the six, whatever the file is called.
+        UnsupportedImage: if it is not one of the six; file names are not considered.
     """
     for signature, name in SIGNATURES:
         if data.startswith(signature):
@@ -118,13 +118,13 @@ def sniff(data: bytes) -> str:
 def open_image(
     data: bytes, limits: ImageLimits, *, may_be_slow: bool = True
 ) -> Iterator[OpenImage]:
-    """Reads the header of an encoded image; the pixels are decoded by ``region``.
+    """Read the header of an encoded image; ``region`` decodes the pixels.
 
     Raises:
-        UnsupportedImage: no format of ours.
-        InvalidImage: damaged or truncated, here or later while the image is in use.
+        UnsupportedImage: the format is not supported.
+        InvalidImage: damaged or truncated; also raised while the image is in use.
         ImageTooLarge: more pixels or frames than allowed.
-        SlowWork: a large one, if it may not be slow.
+        SlowWork: the image is large and ``may_be_slow`` is false.
     """
     name = sniff(data)
     try:
@@ -133,19 +133,19 @@ def open_image(
             if not may_be_slow and is_large(file, name):
                 raise SlowWork
             if name == "PNG" and b"eXIf" in data:
-                file.load()  # it may stand behind the pixels
+                file.load()  # the EXIF chunk may follow the pixels
             orientation = _orientation(file)
             width, height = file.size[::-1] if orientation >= 5 else file.size
             yield OpenImage(file, name, orientation, width, height)
     except (CallerError, SlowWork):
         raise
     except Exception as error:
-        # Pillow's decoders raise whatever their input makes them raise.
+        # Pillow's decoders may raise any exception on damaged input.
         raise InvalidImage from error
 
 
 def region(image: OpenImage, box: Box, mode: str, scaled_to: tuple[float, float]) -> Region:
-    """Decodes and gives the part of the image that ``box`` needs, as RGB or grey.
+    """Decode the part of the image that ``box`` needs, as RGB or grey.
 
     Args:
         box: in pixels of the upright image.
@@ -154,13 +154,13 @@ def region(image: OpenImage, box: Box, mode: str, scaled_to: tuple[float, float]
             is decoded at 1/2, 1/4 or 1/8 of its size (DCT scaling), but at no less than twice that.
 
     Returns:
-        An image in ``mode``, still as stored (not upright), and where in it the box lies.
+        An image in ``mode``, as stored (not turned upright), and the position of the box in it.
     """
     file, stored = image.file, image.stored_box(box)
     width, height = file.size
     across, down = scaled_to[::-1] if image.is_turned else scaled_to
-    # Decoded any smaller, the pixels would be a few grey levels off: measured on photos, 2.5 on
-    # average at once the size, 0.13 at twice.
+    # Decoded smaller, the pixels would be a few grey levels off: measured on photos, the mean error
+    # is 2.5 levels at the target size and 0.13 at twice that size.
     if image.format == "JPEG":
         drafted = file.draft(mode, (math.ceil(2 * across), math.ceil(2 * down)))
         if drafted:
@@ -170,7 +170,7 @@ def region(image: OpenImage, box: Box, mode: str, scaled_to: tuple[float, float]
     file.load()
     if file.mode == mode and "transparency" not in file.info:
         return Region(file, stored)
-    # Only what is needed is converted: with a margin for the resampling filter.
+    # Convert only the needed pixels, with a margin for the resampling filter.
     shrink = max(file.width / across, file.height / down, 1)
     outer = _outer(stored, file.size, WIDEST_FILTER * shrink + 1)
     factor = max(1, int(shrink / REDUCING_GAP))
@@ -193,7 +193,7 @@ class Region:
 
 
 def _outer(box: Box, size: tuple[int, int], margin: float) -> tuple[int, int, int, int]:
-    """The whole pixels around a box."""
+    """Return the box of whole pixels around a box, with a margin."""
     return (
         max(0, int(box[0] - margin)),
         max(0, int(box[1] - margin)),
@@ -205,9 +205,9 @@ def _outer(box: Box, size: tuple[int, int], margin: float) -> tuple[int, int, in
 def _converted(
     image: Image.Image, outer: tuple[int, int, int, int], mode: str, factor: int
 ) -> Image.Image:
-    """A part of an image as RGB or grey, made ``factor`` times smaller by averaging.
+    """Return a part of an image as RGB or grey, averaged down by ``factor``.
 
-    It is done in strips: a conversion takes as much memory as what it converts.
+    It works in strips: a conversion takes as much memory as its input.
     """
     left, upper, right, lower = outer
     whole = Image.new(mode, (-(-(right - left) // factor), -(-(lower - upper) // factor)))
@@ -221,7 +221,7 @@ def _converted(
 
 
 def _in_mode(strip: Image.Image, mode: str) -> Image.Image:
-    """Any mode to RGB or grey: 16 bits scaled, transparency on white."""
+    """Convert any mode to RGB or grey: scale 16 bits, put transparency on white."""
     if strip.mode in _SIXTEEN_BIT:
         # Pillow's own conversion clips: everything above 255 would turn white.
         strip = Image.fromarray((np.asarray(strip) >> 8).astype(np.uint8))
@@ -232,16 +232,16 @@ def _in_mode(strip: Image.Image, mode: str) -> Image.Image:
         strip = Image.new("RGBA", layer.size, "white")
         strip.alpha_composite(layer)
     if strip.mode not in {"1", "L", "P", "RGB", "RGBA"}:
-        strip = strip.convert("RGB")  # there is no way from LAB to grey
+        strip = strip.convert("RGB")  # Pillow cannot convert LAB to grey directly
     return strip if strip.mode == mode else strip.convert(mode)
 
 
 def _orientation(file: ImageFile.ImageFile) -> int:
-    """EXIF orientation 1 to 8; 1 where there is none or it is damaged."""
+    """Return the EXIF orientation, 1 to 8; 1 if it is missing or damaged."""
     if file.format == "TIFF" or "exif" not in file.info:
         return 1  # Pillow turns TIFF pages upright by itself.
     try:
         value = file.getexif().get(EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - damaged metadata does not spoil good pixels
+    except Exception:  # noqa: BLE001 - damaged metadata is ignored if the pixels are good
         return 1
     return value if value in UPRIGHT else 1

@@ -1,7 +1,7 @@
-"""The finest answer that is sure enough: "Egyptian cat", else "cat", else "animal", else nothing.
+"""Choice of the finest sure answer: "Egyptian cat", else "cat", else "animal", else none.
 
-A hierarchy sums the probabilities of a group's labels, and a threshold for each level decides how
-far up one has to go: Deng et al., "Hedging your bets", CVPR 2012.
+A hierarchy sums the probabilities of a group's labels, and a threshold for each level decides which
+level is answered: Deng et al., "Hedging your bets", CVPR 2012.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ NEVER = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """Groups of one level. ``group_of_K``: for each label, its group's place in ``names``.
+    """Groups of one level. ``group_of_K``: for each label, the index of its group in ``names``.
 
-    A label without a group of this level stands for itself: ``heights`` says at which level a name
-    really is.
+    A label without a group on this level is its own group: ``heights`` holds the actual level of
+    each name.
     """
 
     names: tuple[str, ...]
@@ -35,17 +35,17 @@ class Level:
 
 
 class Hierarchy:
-    """The levels above a model's labels, the narrowest first. Immutable; any thread may ask it."""
+    """The levels above a model's labels, narrowest first. Immutable and safe for all threads."""
 
     def __init__(self, labels: Sequence[str], groups: Mapping[str, str]) -> None:
-        """Builds the levels.
+        """Build the levels.
 
-        On level L every label stands under its widest group that is at most L high, so that a
-        group is always whole.
+        On level L every label belongs to its widest group of height L or less, so that a group is
+        always complete.
 
         Raises:
-            ManifestMismatch: ``groups`` names what is neither a label nor a group, takes a label
-                for a group, or needs labels that differ.
+            ManifestMismatch: ``groups`` has a name that is neither a label nor a group, uses a
+                label as a group, or needs labels that differ.
         """
         _check(labels, groups)
         self.labels = tuple(labels)
@@ -61,13 +61,13 @@ class Hierarchy:
             self.levels.append(Level(tuple(places), heights, group_of_K))
 
     def sums(self, shares_K: NDArray[np.floating], level: int) -> NDArray[np.float64]:
-        """Probabilities of the groups of ``levels[level]``, in the order of its names."""
+        """Return the probabilities of the groups of ``levels[level]``, in order of its names."""
         found = self.levels[level]
         sums = np.bincount(found.group_of_K, weights=shares_K, minlength=len(found.names))
         return cast("NDArray[np.float64]", sums)
 
     def place(self, name: str) -> tuple[int, int] | None:
-        """(level, place) of a label (level 0) or a group; None if there is no such name."""
+        """Return (level, index) of a label (level 0) or a group; None if the name is unknown."""
         if name in self.labels:
             return 0, self.labels.index(name)
         for number, level in enumerate(self.levels, 1):
@@ -77,13 +77,13 @@ class Hierarchy:
 
 
 class Hedger:
-    """Chooses the level of an answer by the thresholds of a manifest.
+    """Chooser of the level of an answer, by the thresholds of a manifest.
 
-    Labels that are never named count for their group and are passed over themselves.
+    Unnamed labels count for their group but are never answered.
     """
 
     def __init__(self, manifest: ModelManifest, labels: Sequence[str]) -> None:
-        """See ``Hierarchy`` for what is raised."""
+        """Build the hierarchy. See ``Hierarchy`` for the exceptions."""
         self.hierarchy = Hierarchy(labels, manifest.groups)
         self._unnamed = _unnamed(labels, manifest.unnamed)
         wider = manifest.group_thresholds or (manifest.abstain_below,)
@@ -93,11 +93,11 @@ class Hedger:
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """Least probability for naming a label, then for groups of each level, 0..``NEVER``."""
+        """Least probability for naming a label, then a group of each level, 0..``NEVER``."""
         return self._thresholds
 
     def summary(self, shares_K: NDArray[np.float32]) -> Summary | None:
-        """What to say first about one image; None: nothing is sure enough.
+        """Return the finest answer for one image; None if no level reaches its threshold.
 
         Args:
             shares_K: calibrated probabilities of the labels.
@@ -109,7 +109,7 @@ class Hedger:
         return None
 
     def best(self, shares_K: NDArray[np.floating]) -> Iterator[tuple[str, int, float]]:
-        """The likeliest name of each level that may be given: name, height, probability."""
+        """Yield the likeliest allowed name of each level: name, height, probability."""
         label = self._best_label(shares_K)
         yield self.hierarchy.labels[label], 0, float(shares_K[label])
         for number, level in enumerate(self.hierarchy.levels):
@@ -128,12 +128,12 @@ class Hedger:
         return int(named.argmax())
 
     def _alone(self, level: Level) -> list[int]:
-        """Places of labels that are never named and stand for themselves on a level."""
+        """Return the indices of unnamed labels that are their own group on a level."""
         places = [int(level.group_of_K[label]) for label in self._unnamed]
         return [place for place in places if not level.heights[place]]
 
     def _likeliest(self, shares_K: NDArray[np.float32], number: int, name: str) -> Named | None:
-        """The likeliest label within a group of level ``number``, unless it is never named."""
+        """Return the likeliest label of a group of level ``number``; None if it is unnamed."""
         level = self.hierarchy.levels[number - 1]
         members = np.flatnonzero(level.group_of_K == level.names.index(name))
         label = int(members[shares_K[members].argmax()])
@@ -152,7 +152,7 @@ def _unnamed(labels: Sequence[str], names: Sequence[str]) -> frozenset[int]:
 
 
 def _heights(labels: Sequence[str], groups: Mapping[str, str]) -> dict[str, int]:
-    """Labels have 0; a group is one higher than the highest that belongs to it."""
+    """Return heights: 0 for labels; a group is one higher than its highest member."""
     heights = dict.fromkeys(labels, 0)
     for label in labels:
         name, height = label, 0
@@ -163,7 +163,7 @@ def _heights(labels: Sequence[str], groups: Mapping[str, str]) -> dict[str, int]
 
 
 def _widest(name: str, groups: Mapping[str, str], heights: Mapping[str, int], height: int) -> str:
-    """The widest group above ``name`` that is at most ``height`` high; or ``name`` itself."""
+    """Return the widest group above ``name`` of at most ``height``, or ``name`` itself."""
     while (wider := groups.get(name)) is not None and heights[wider] <= height:
         name = wider
     return name

@@ -1,7 +1,7 @@
-"""What is refused before any pixel is decoded: size, frames, scans, segments.
+"""Limits that are checked before any pixel is decoded: size, frames, scans, segments.
 
 Small files can cost gigabytes or hours: a WebP of 32 bytes claims 268 megapixels, 75 bytes of a
-progressive JPEG cost a pass over all of its pixels, and Pillow walks through segments in Python.
+progressive JPEG cost a pass over all of its pixels, and Pillow parses segments in Python.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ LARGE_BYTES = 64 * 2**20
 MAX_SIDE = 65_535
 MAX_SCANS = 100
 SCANNED_SHARE = 20
-"""Scans times pixels may be so many times ``max_pixels``; progressive JPEGs have about ten."""
+"""Largest scans x pixels, in units of ``max_pixels``; progressive JPEGs have about ten scans."""
 CHEAP_BYTES = 128 * 2**10
 MAX_READS = 10_000
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-# Between scans: a marker is neither a stuffed zero nor a restart nor fill.
+# Markers between scans, without stuffed zeros, restarts and fill bytes.
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")
 _SCAN_MARK = np.frombuffer(bytes((0xFF, _START_OF_SCAN)), np.uint16)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """Shared by all models of a process."""
+    """Image limits, shared by all models of a process."""
 
     max_pixels: int
     max_frames: int
     max_decode_bytes: int
 
     def check(self, file: ImageFile.ImageFile, name: str, data: bytes) -> None:
-        """Looks at an image whose header was read; ``name`` is its format.
+        """Check an image whose header was read; ``name`` is its format.
 
         Raises:
             ImageTooLarge: more pixels, frames or scans than allowed.
@@ -56,12 +56,12 @@ class ImageLimits:
                 f"The image has {width} x {height} pixels; "
                 f"up to {pixels / 1e6:.3g} megapixels are taken."
             )
-        # GIF and TIFF say their number of frames only at the end; only the first is read.
+        # GIF and TIFF have their frame count only at the end; only the first frame is read.
         if name in {"PNG", "WEBP"} and getattr(file, "n_frames", 1) > self.max_frames:
             raise ImageTooLarge(f"The image has more than {self.max_frames} frames.")
         if name == "JPEG":
             most = min(MAX_SCANS, SCANNED_SHARE * self.max_pixels // (width * height))
-            # The first count is quick, but takes in whatever else the file holds.
+            # The first count is fast, but covers the whole file, not only the first image.
             if count_scan_marks(data) > most and _has_more_scans(data, most):
                 raise ImageTooLarge("The image has too many scans.")
         elif file.info.get("compression") in {"jpeg", "tiff_jpeg"} and b"\xff\xc2" in data:
@@ -69,12 +69,12 @@ class ImageLimits:
 
 
 def is_large(file: ImageFile.ImageFile, name: str) -> bool:
-    """Whether decoding takes so much memory, and with it time, that it belongs on the slow lane."""
+    """Return whether decoding takes so much memory and time that it belongs on the slow lane."""
     return file.width * file.height * _bytes_per_pixel(file, name) > LARGE_BYTES
 
 
 def bounded_reader(data: bytes) -> io.BytesIO:
-    """The file for Pillow to read; ends a long one that is made of too many segments."""
+    """Return the file for Pillow to read; a long one with too many segments raises."""
     return io.BytesIO(data) if len(data) <= CHEAP_BYTES else _BoundedReader(data)
 
 
@@ -91,9 +91,9 @@ class _BoundedReader(io.BytesIO):
 
 
 def count_scan_marks(data: bytes) -> int:
-    """How often the mark of a JPEG scan stands in ``data``, which has at least 3 bytes.
+    """Count the start-of-scan markers of a JPEG in ``data``, which has at least 3 bytes.
 
-    As ``data.count`` says, in an eighth of its time, and without holding the interpreter's lock.
+    Equal to ``data.count``, in an eighth of its time and without holding the interpreter's lock.
     """
     return sum(
         int(np.count_nonzero(np.frombuffer(data, np.uint16, size // 2, offset) == _SCAN_MARK))
@@ -107,7 +107,7 @@ def _bytes_per_pixel(file: ImageFile.ImageFile, name: str) -> int:
 
 
 def _has_more_scans(data: bytes, most: int) -> bool:
-    """Whether the first image of a JPEG file has more than ``most`` scans (ITU T.81, annex B)."""
+    """Return whether a JPEG's first image has more than ``most`` scans (ITU T.81, annex B)."""
     scans, position = 0, 2
     while match := _MARKER.search(data, position):
         marker = match[1][0]

@@ -1,4 +1,4 @@
-"""Raw outputs to calibrated probabilities, probabilities to the best k."""
+"""Conversion of raw outputs to calibrated probabilities, and selection of the best k."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from schemas.model_output import OutputSpec
 def probabilities(
     output_NK: NDArray[np.float32], spec: OutputSpec, temperature: float
 ) -> NDArray[np.float32]:
-    """Probabilities [N, K'] of the labelled classes; of a multi-label model, one for each alone.
+    """Return probabilities [N, K'] of the labelled classes; independent if multi-label.
 
     Args:
-        output_NK: what the engine gave, [N, K]; not changed.
+        output_NK: engine output, [N, K]; not changed.
         spec: logits go through a softmax at ``temperature`` (Guo et al., 2017); classes before
             ``label_offset`` are dropped afterwards.
 
     Raises:
-        InferenceFailed: they are not finite, so that nothing is likelier than anything else.
+        InferenceFailed: the outputs are not finite, so that classes cannot be compared.
     """
     if not np.isfinite(output_NK).all():
         raise InferenceFailed
@@ -36,7 +36,7 @@ def probabilities(
 
 
 def top_k(probabilities_K: NDArray[np.float32], k: int) -> NDArray[np.intp]:
-    """Indices of the ``min(k, K)`` best, best first; of equals the lower index first."""
+    """Return the indices of the ``min(k, K)`` best, best first; ties by lower index."""
     count = probabilities_K.size
     if k >= count:
         candidates = np.arange(count)

@@ -1,9 +1,9 @@
-"""One encoded image to one input tensor, as the model's manifest describes it.
+"""Conversion of an encoded image to an input tensor, as the model's manifest describes it.
 
-The answer is that of the textbook ("scale the whole image, crop the centre, convert, normalise"),
-to within a grey level; where an image shrinks a lot, a single pixel may be a few levels off and the
-mean of all still is not one. The work is less: a large JPEG is decoded at a fraction of its size,
-only what the crop keeps is resampled, and pixels become numbers per channel and in place.
+The result is that of the textbook ("scale the whole image, crop the centre, convert, normalise"),
+to within a grey level; if an image shrinks a lot, single pixels may be a few levels off, but the
+mean is less than one off. The work is less: a large JPEG is decoded at a fraction of its size, only
+the cropped part is resampled, and pixels are normalised per channel and in place.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FILTERS = {
 
 @dataclass(frozen=True, slots=True)
 class PreparedImage:
-    """A tensor ready for the engine, what the file held, and what the work took in seconds.
+    """A tensor ready for the engine, the image's format and size, and durations in seconds.
 
     tensor: [C, H, W] or [H, W, C] of the manifest's dtype, C-contiguous, owned by the caller.
     """
@@ -44,7 +44,7 @@ class PreparedImage:
 
 
 class Preprocessor:
-    """Bytes to tensor for one model. Pure and free of locks: any number of threads may call it."""
+    """A converter of bytes to tensors for one model. Pure and lock-free: any thread may call it."""
 
     def __init__(self, spec: InputSpec, limits: ImageLimits) -> None:
         self._spec = spec
@@ -59,7 +59,7 @@ class Preprocessor:
         self._bias = (-mean / std).astype(np.float32)
 
     def __call__(self, data: bytes, *, may_be_slow: bool = True) -> PreparedImage:
-        """Decodes, scales, crops and normalises.
+        """Decode, scale, crop and normalise an image.
 
         Raises:
             UnsupportedImage, InvalidImage, ImageTooLarge, SlowWork: see ``decoding.open_image``.
@@ -88,7 +88,7 @@ class Preprocessor:
         )
 
     def _tensor(self, pixels: NDArray[np.uint8]) -> Images:
-        """Pixels [H, W] or [H, W, 3] to the input's order, type and range."""
+        """Convert pixels [H, W] or [H, W, 3] to the input's order, type and range."""
         spec = self._spec
         pixels_HWC = pixels.reshape(spec.height, spec.width, spec.colour.channels)
         if spec.colour is Colour.BGR:
@@ -109,7 +109,7 @@ class Preprocessor:
 
 
 def crop_box(width: int, height: int, spec: InputSpec) -> tuple[Box, tuple[float, float]]:
-    """The part of an upright image that reaches the model, and the size the whole is scaled to.
+    """Return the part of an upright image that the model gets, and the scaled whole size.
 
     For ``shorter_side`` the longer side becomes ``int(pixels * long / short)`` and the crop starts
     at a whole pixel of the scaled image, as torchvision rounds it.

@@ -1,4 +1,4 @@
-"""Which labels of a multi-label model are in a picture: those whose score reaches its threshold."""
+"""Selection of a multi-label model's labels whose scores reach their thresholds."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from service.core.engine.onnx_engine import ManifestMismatch
 
 
 class Presence:
-    """The thresholds of one model's labels. Immutable; any thread may ask it."""
+    """The thresholds of one model's labels. Immutable and safe for all threads."""
 
     def __init__(self, spec: OutputSpec, labels: Sequence[str]) -> None:
-        """Reads the thresholds.
+        """Read the thresholds.
 
         Raises:
-            ManifestMismatch: there is neither one threshold nor one a label.
+            ManifestMismatch: there is neither one threshold nor one per label.
         """
         given = spec.thresholds or (DEFAULT_THRESHOLD,)
         if len(given) not in {1, len(labels)}:
@@ -26,11 +26,11 @@ class Presence:
                 "output.thresholds",
                 f"has {len(given)} numbers; {len(labels)} labels need 1 or {len(labels)}",
             )
-        # In the precision of the scores, so that a score of 0.7 reaches a threshold of 0.7.
+        # In the dtype of the scores, so that a score of 0.7 reaches a threshold of 0.7.
         self._thresholds_K = np.broadcast_to(np.array(given, np.float32), len(labels))
 
     def present(self, scores_K: NDArray[np.float32]) -> list[int]:
-        """Indices of the labels that reach their thresholds, the highest score first."""
+        """Return the indices of the labels that reach their thresholds, highest score first."""
         found = np.flatnonzero(scores_K >= self._thresholds_K)
         order = np.argsort(-scores_K[found], kind="stable")
         indices: list[int] = found[order].tolist()

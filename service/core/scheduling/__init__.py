@@ -1,1 +1,1 @@
-"""Whose turn it is: admission, a fair queue, and the batcher."""
+"""Scheduling of items: admission, a fair queue, and the batcher."""

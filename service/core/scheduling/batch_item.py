@@ -1,4 +1,4 @@
-"""What goes through a batcher, and what comes out. Times are seconds on the batcher's clock."""
+"""Items of a batcher and their outcomes. Times are seconds on the batcher's clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[Answer]):
-    """One item's answer; ``queue_seconds`` it waited, ``run_seconds`` its batch took."""
+    """An item's answer, its time in the queue, and the run time of its batch."""
 
     answer: Answer
     queue_seconds: float
@@ -22,7 +22,7 @@ class Outcome(Generic[Answer]):
 
 @dataclass(slots=True, eq=False)
 class Item(Generic[Raw, Ready, Answer]):
-    """What one caller waits for, on its way from raw to answered."""
+    """An item on its way from raw to answered; the caller waits for ``future``."""
 
     raw: Raw | None
     future: asyncio.Future[Outcome[Answer]]

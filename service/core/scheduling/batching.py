@@ -1,20 +1,20 @@
-"""A dynamic batcher: many callers, one at a time or together through a model.
+"""A dynamic batcher: runs the items of many callers through one model, alone or in batches.
 
 Invariants, each a test:
 
 1. every accepted item is answered exactly once, with an answer or an error;
 2. an item that is cancelled, late or failing never harms its batch-mates;
-3. callers take turns (``FairQueue``), each one's items in order of arrival, but for slow ones,
-   which wait for each other only;
+3. callers take turns (``FairQueue``), and each caller's items keep their order of arrival; slow
+   items wait for each other only;
 4. at most ``queue_capacity`` items are held, cancelled ones included, so memory is bounded;
 5. an item whose deadline has passed is neither prepared nor run, and one that would wait past its
    deadline is refused at once; time is monotonic;
 6. ``close`` refuses new items, answers the accepted ones, then returns.
 
 Preparing (decoding) happens before an item may join a batch, so a bad image costs its batch-mates
-nothing. A batch is made of what already waits: with ``max_queue_delay`` 0 nothing ever waits for
-company. On CPUs a batch costs as much per image as single images do, so ``max_batch_size`` 1 with
-one run a core is the fastest; larger batches are for accelerators.
+nothing. A batch is made of items that already wait: with ``max_queue_delay`` 0 no item waits for
+others. On CPUs a batch costs as much per image as single images do, so ``max_batch_size`` 1 with
+one run per core is the fastest; larger batches are for accelerators.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.fair_queue import FairQueue, Priority
 
 SLOW_CAPACITY = 8
-"""Slow items that one model holds; more are refused."""
+"""Largest number of slow items per model; more are refused."""
 
 
 class Batcher(Generic[Raw, Ready, Answer]):
-    """Feeds one model. ``submit`` belongs to the event loop, the rest to the pool's threads.
+    """A batcher for one model. Submit on the event loop; the pool's threads prepare and run.
 
     Args:
-        prepare: turns one raw item into a runnable one; may raise a ``ServiceError``. Its second
-            argument says whether it may be slow; if not it may raise ``SlowWork``, and is then
+        prepare: turns a raw item into a runnable one; may raise a ``ServiceError``. Its second
+            argument says whether it may be slow; if not, it may raise ``SlowWork`` and is then
             called again on the pool's slow lane.
-        run: answers a batch in order; anything it raises makes each item run once more alone.
-        on_depth: told the number of items held, whenever it changes.
-        on_reject: told ``queue_full``, ``would_be_late`` or ``deadline``.
+        run: answers a batch in order; if it raises, each item of the batch is run again alone.
+        on_depth: called with the number of items held, whenever it changes.
+        on_reject: called with ``queue_full``, ``would_be_late`` or ``deadline``.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._depth = 0
         self._is_closing = False
         self._drained = asyncio.Event()
-        # That of whoever submits: a model may be loaded on another thread.
+        # Set by ``submit``: a model may be loaded on another thread.
         self._loop: asyncio.AbstractEventLoop
 
     @property
     def depth(self) -> int:
-        """Items accepted and not yet settled."""
+        """The number of items accepted and not yet settled."""
         return self._depth
 
     async def submit(
@@ -92,16 +92,16 @@ class Batcher(Generic[Raw, Ready, Answer]):
         owner: str = "",
         priority: Priority = Priority.NORMAL,
     ) -> Outcome[Answer]:
-        """Waits for the answer to one item.
+        """Submit one item and wait for its answer.
 
         Args:
             deadline: on the clock of this batcher, in seconds.
-            owner: who asks; owners take turns.
+            owner: the caller; owners take turns.
 
         Raises:
             Overloaded, NotReady: see ``admit``.
-            DeadlineExceeded: at the deadline, wherever the item is by then.
-            ServiceError: whatever ``prepare`` or ``run`` raised for this item.
+            DeadlineExceeded: at the deadline, in any state of the item.
+            ServiceError: raised by ``prepare`` or ``run`` for this item.
         """
         (item,) = self._accept((raw,), deadline, owner, priority)
         timer = self._loop.call_later(item.deadline - item.accepted, self._expire, item)
@@ -111,7 +111,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             timer.cancel()
 
     def admit(self, allowed: float, *, owner: str = "", priority: Priority, count: int = 1) -> None:
-        """Whether ``count`` items may be submitted now that have ``allowed`` seconds.
+        """Check that ``count`` items with ``allowed`` seconds left may be submitted now.
 
         Raises:
             Overloaded, DeadlineExceeded: see ``Admission.check``.
@@ -131,10 +131,10 @@ class Batcher(Generic[Raw, Ready, Answer]):
         owner: str = "",
         priority: Priority = Priority.NORMAL,
     ) -> list[Outcome[Answer]]:
-        """The same for items that belong together: all of them are accepted, or none is.
+        """Submit items that belong together: all of them are accepted, or all are refused.
 
-        They wait and run as any others do. The first that fails fails the call, and what is left of
-        the others is not worked on any more.
+        They wait and run like single items. The first failure fails the call, and the remaining
+        items are cancelled. See ``submit``.
         """
         items = self._accept(raws, deadline, owner, priority)
         first = items[0]
@@ -147,7 +147,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
                 item.future.cancel()
 
     async def close(self) -> None:
-        """Refuses new items and returns once every accepted one is settled."""
+        """Refuse new items and return once every accepted one is settled."""
         self._is_closing = True
         if self._depth:
             await self._drained.wait()
@@ -155,7 +155,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
     def _accept(
         self, raws: Sequence[Raw], deadline: float, owner: str, priority: Priority
     ) -> list[Item[Raw, Ready, Answer]]:
-        """Admission: all of them, or an error."""
+        """Admit and queue all items, or raise."""
         now = self._clock()
         self.admit(deadline - now, owner=owner, priority=priority, count=len(raws))
         self._loop = asyncio.get_running_loop()
@@ -180,13 +180,13 @@ class Batcher(Generic[Raw, Ready, Answer]):
         late = [item for item in items if not item.future.done()]
         if late:
             self._on_reject("deadline")
-            # The others of a call that waits for all of them are dropped with it.
+            # The other items of a ``submit_all`` call are cancelled with it.
             late[0].future.set_exception(DeadlineExceeded())
 
     # On the pool's threads from here on.
 
     def _step(self) -> None:
-        """Prepares the item that has waited longest, then runs what is due. Once per item."""
+        """Prepare the item whose turn it is, then run the batches that are due. Once per item."""
         with self._lock:
             item = self._waiting.pop()
             self._mates -= 1
@@ -207,7 +207,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             item.ready = self._prepare(item.raw, may_be_slow)  # type: ignore[arg-type]
         except SlowWork:
             self._put_off(item)
-        except Exception as error:  # noqa: BLE001 - it belongs to the caller of this item
+        except Exception as error:  # noqa: BLE001 - raised in the caller of this item
             self._settle(item, error)
         else:
             item.raw = None
@@ -221,7 +221,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
                 self._ready.append(item)
 
     def _put_off(self, item: Item[Raw, Ready, Answer]) -> None:
-        """Hands an item over to the slow lane, if there is room."""
+        """Move an item to the slow lane, or refuse it if the lane is full."""
         with self._lock:
             has_room = self._slow < SLOW_CAPACITY
             self._slow += has_room
@@ -246,8 +246,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
                 return []
             count = min(len(self._ready), policy.max_batch_size)
             if count < policy.max_batch_size:
-                # As many as waited when the first of these was ready may join it: whoever prepares
-                # the last of them runs the batch. Later ones would only put it off.
+                # Items that waited when the first of these was ready may join it: the thread that
+                # prepares the last of them runs the batch. Later ones would only delay it.
                 if self._waiting and self._mates > 0:
                     return []
                 preferred = policy.preferred(count)
@@ -271,7 +271,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             if len(answers) != len(items):
                 message = f"{len(items)} items ran, {len(answers)} answers came"
                 raise RuntimeError(message)
-        except Exception as error:  # noqa: BLE001 - answered to whom it concerns
+        except Exception as error:  # noqa: BLE001 - raised in the callers of these items
             if len(items) == 1:
                 self._settle(items[0], error)
             else:
@@ -287,10 +287,10 @@ class Batcher(Generic[Raw, Ready, Answer]):
             self._settle(item, Outcome(answer, waited, seconds))
 
     def _is_worth_it(self, item: Item[Raw, Ready, Answer]) -> bool:
-        """Whether somebody still waits for the item; if not, it is settled here.
+        """Return whether the item should be processed; if not, settle it.
 
-        While others wait, neither is one begun that would be late: its time is better spent on
-        them. Otherwise an overloaded queue is worked off just too late, one by one.
+        Cancelled and late items should not. While others wait, an item that would be late is not
+        begun either: otherwise each item of an overloaded queue would be answered just too late.
         """
         needed = 0.0
         if self._waiting:

@@ -1,9 +1,9 @@
-"""Whose turn it is: a queue that is fair between callers and knows three priorities.
+"""A queue that is fair between callers, with three priorities.
 
-Within a priority the callers take turns, one item each, so that a caller with a thousand items
-waiting delays another's single one by one item. Between priorities start-time fair queueing (Goyal,
-Vin and Cheng, 1996) shares the turns 16 : 4 : 1, so that the lowest is slow and never starved. Both
-rely on items costing about the same, as images for one model do.
+Within a priority the callers take turns, one item each, so that a caller with a thousand waiting
+items delays another caller's single item by one item. Between priorities, start-time fair queueing
+(Goyal, Vin and Cheng, 1996) shares the turns 16 : 4 : 1, so that the lowest is slow but never
+starved. Both assume that items cost about the same, as images for one model do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 class Priority(StrEnum):
-    """How soon an answer is wanted."""
+    """The priority of an item, highest first."""
 
     INTERACTIVE = "interactive"
     NORMAL = "normal"
@@ -27,12 +27,12 @@ WEIGHTS = {Priority.INTERACTIVE: 16, Priority.NORMAL: 4, Priority.BULK: 1}
 
 
 class _Lane(Generic[Item]):
-    """One priority: callers that have items waiting, the one whose turn it is first."""
+    """The waiting items of one priority by caller, the next caller first."""
 
     def __init__(self, weight: int) -> None:
         self.step = 1 / weight
         self.start = 0.0
-        """Virtual time at which its next item is due."""
+        """Virtual time at which the next item of the lane is due."""
         self.size = 0
         self.owners: OrderedDict[str, deque[Item]] = OrderedDict()
 
@@ -48,7 +48,7 @@ class _Lane(Generic[Item]):
 
 
 class FairQueue(Generic[Item]):
-    """Items by caller and priority. Every operation takes the same time however much waits."""
+    """Items by caller and priority. Every operation takes constant time."""
 
     def __init__(self) -> None:
         self._lanes: dict[Priority, _Lane[Item]] = {
@@ -60,35 +60,35 @@ class FairQueue(Generic[Item]):
         return sum(lane.size for lane in self._lanes.values())
 
     def push(self, item: Item, owner: str, priority: Priority) -> None:
-        """Adds an item behind its owner's others of that priority."""
+        """Add an item behind its owner's others of that priority."""
         lane = self._lanes[priority]
         if not lane.size:
-            # Nobody saves up turns by having nothing to do.
+            # An idle lane does not save up turns.
             lane.start = max(lane.start, self._now)
         lane.owners.setdefault(owner, deque()).append(item)
         lane.size += 1
 
     def pop(self) -> Item:
-        """The item whose turn it is.
+        """Remove and return the item whose turn it is.
 
         Raises:
-            IndexError: if there is none.
+            IndexError: if the queue is empty.
         """
         waiting = [lane for lane in self._lanes.values() if lane.size]
         if not waiting:
             message = "pop from an empty queue"
             raise IndexError(message)
-        # Of equals the first one, which is the higher priority.
+        # On a tie the first lane, which has the higher priority.
         lane = min(waiting, key=lambda lane: lane.start)
         self._now = lane.start
         lane.start += lane.step
         return lane.pop()
 
     def ahead_of(self, owner: str, priority: Priority, count: int = 1) -> float:
-        """About how many items that wait would be taken before the last of ``count`` new ones.
+        """Estimate how many waiting items would be taken before the last of ``count`` new ones.
 
-        Every other caller of its priority gets as many turns as it needs to reach the front, and
-        every other priority its share meanwhile; neither more than it has waiting.
+        Until then every other caller of the priority gets as many turns as ``owner``, and every
+        other priority gets its share, limited by the number of items that wait.
         """
         lane = self._lanes[priority]
         own = len(lane.owners.get(owner, ())) + count - 1
