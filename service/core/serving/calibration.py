@@ -67,7 +67,7 @@ class Calibration(_Document):
     models: dict[ModelName, Calibrated] = Field(default={})
 
     def run_settings(self, folder: Path) -> RunSettings | None:
-        """Return the settings found for the version in ``folder``; None if its model changed."""
+        """Return the settings found for the model file in ``folder``; None if there are none."""
         found = self.models.get(folder.parent.name)
         if found is None:
             return None

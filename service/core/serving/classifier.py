@@ -152,7 +152,7 @@ class Classifier:
             may_use: whether a model's name may be shown to the caller in ``ModelNotChosen``.
 
         Raises:
-            ModelNotChosen: there is no default model; carries the names that may be shown.
+            ModelNotChosen: see ``Registry.get``; with the names that may be shown.
             ModelNotFound, NotReady: see ``Registry.get``.
         """
         try:

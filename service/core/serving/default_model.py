@@ -82,9 +82,9 @@ class DefaultModel:
         self._fault, self._chosen = "", chosen
 
     def follow(self) -> None:
-        """Make the wanted model the default if a version of it is loaded.
+        """Make the wanted model the default once a version of it is loaded.
 
-        Otherwise the previous default stays.
+        Until then the previous default stays. If no model is wanted, the default becomes None.
         """
         before = self._registry.default
         self._wanted = wanted = self._meant()

@@ -45,7 +45,7 @@ class ModelControl:
 
         Raises:
             ModelNotFound: there is no such model, or version.
-            Conflict: it is needed as a default or under a label, or see ``Lifecycle.change``.
+            Conflict: it is a default or labelled; also see ``Lifecycle.change``.
         """
         registry = self._lifecycle.registry
         if version is None:

@@ -83,7 +83,7 @@ def datatype_named(name: object) -> Datatype:
 
 
 def check_shape(name: str, shape: Sequence[object]) -> tuple[int, ...]:
-    """Return a shape that was checked: up to eight non-negative 63-bit integers.
+    """Check a shape and return it: up to eight non-negative 63-bit integers.
 
     Raises:
         InvalidTensor: the shape is not of that form.
