@@ -1,4 +1,4 @@
-"""Group ``[inference]``: how models are run, in general and one by one."""
+"""Settings ``[inference]``: how models are run, in general and for single models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BatchSize = Annotated[int, Field(ge=1, le=1024)]
 
 
 class RunSettings(BaseModel):
-    """What may differ between models."""
+    """Settings that may differ between models."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +50,7 @@ class RunSettings(BaseModel):
 
     @property
     def batch_policy(self) -> BatchPolicy:
-        """The same for the batcher."""
+        """These settings as the policy of a batcher; delays in seconds."""
         automatic = 1 if self.provider is Provider.CPU else ACCELERATOR_BATCH
         return BatchPolicy(
             max_batch_size=self.max_batch_size or automatic,
@@ -61,7 +61,7 @@ class RunSettings(BaseModel):
 
 
 class InferenceSettings(RunSettings):
-    """The general ones, those of single models, and those of all models together."""
+    """Settings of all models, with overrides for single models."""
 
     workers: int = Field(
         default=0, ge=0, le=1024, description="threads that decode and run; 0: one a core"
@@ -77,10 +77,10 @@ class InferenceSettings(RunSettings):
     )
 
     def of(self, model: str, found: RunSettings | None = None) -> RunSettings:
-        """How one model is run.
+        """Return the settings of one model.
 
         Args:
-            found: what ``potoo calibrate`` found for it; goes before defaults alone.
+            found: those ``potoo calibrate`` found for it; they override only defaults.
         """
         values: dict[str, object] = {}
         for layer in (found, self, self.models.get(model)):
@@ -93,5 +93,5 @@ class InferenceSettings(RunSettings):
         return RunSettings.model_validate(values)
 
     def threads(self, found: int | None = None) -> int:
-        """Threads of the worker pool: as set, as found by calibrating, or one a core."""
+        """Return the size of the worker pool: as set, as calibrated, or one thread a core."""
         return self.workers or found or usable_cores()

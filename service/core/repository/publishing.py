@@ -1,8 +1,8 @@
-"""A version comes into a repository whole or not at all, and leaves it the same way.
+"""Atomic publishing and removal of model versions.
 
-It is written in a folder of its own beside the models, whose name begins with a dot and is passed
-over by everybody; checked, synced to the disk, and put in place by one ``rename``. A process that
-dies in the middle leaves that folder behind; whoever publishes next removes it.
+A version is written to a draft folder beside the models, whose name begins with a dot and which all
+readers ignore; checked, synced to the disk, and put in place by one ``rename``. A process that dies
+in the middle leaves its draft folder behind; the next publication removes it.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ _NAME: TypeAdapter[str] = TypeAdapter(ModelName)
 
 
 class Draft:
-    """A version that nobody sees yet. Whatever shall belong to it is written into ``folder``."""
+    """A version that is not visible yet; the caller writes its files into ``folder``."""
 
     def __init__(self, root: Path, workplace: Path, name: str, version: int) -> None:
         self.name, self.version = name, version
-        # The names are those of the place it will have, as the manifest is checked against them.
+        # The folder names are the final ones, because the manifest is checked against them.
         self.folder = workplace / name / str(version)
         self.folder.mkdir(parents=True)
         self._root = root
 
     def publish(self, change: PolicyChange | None = None) -> Path:
-        """Checks it, and puts it in its place as one step; returns the place.
+        """Check the version and move it into place atomically; return its folder.
 
-        A model that answers because it is alone is chosen first, so that it goes on answering.
+        A model that is the default because it is the only one is chosen first, so that it stays so.
 
         Args:
-            change: what becomes of the model's policy before anybody sees the version.
+            change: applied to the model's policy before the version becomes visible.
 
         Raises:
-            ModelRefused: the manifest or the digest is wrong, or the version is there by now.
+            ModelRefused: the manifest or the digest is wrong, or the version exists by now.
         """
         read_manifest(self.folder)
         _sync_tree(self.folder)
@@ -77,14 +77,14 @@ class Draft:
 
 @contextmanager
 def drafting(root: Path, name: str, version: int | None = None) -> Iterator[Draft]:
-    """A draft of a model's version, removed at the end unless it was published.
+    """Provide a draft of a version, removed at the end unless it was published.
 
     Args:
-        root: the repository; made if it is missing.
-        version: None for the next one.
+        root: the repository; created if it is missing.
+        version: None for the next number.
 
     Raises:
-        ModelRefused: no name of a model, a version that is there, or a full disk.
+        ModelRefused: the name is invalid, the version exists, or the disk is full.
     """
     try:
         _NAME.validate_python(name)
@@ -106,26 +106,25 @@ def drafting(root: Path, name: str, version: int | None = None) -> Iterator[Draf
 
 
 def remove(repository: Repository, name: str, version: int) -> None:
-    """Takes a version away, as one step for everybody who looks.
+    """Remove a version atomically.
 
     Raises:
-        ModelRefused: there is no such version, or it is the last one of the model that is chosen to
-            answer when none is named.
+        ModelRefused: there is no such version, or it is the last one of the chosen default model.
     """
     with _workplace(repository.root) as workplace, locked(repository.root):
         place = repository.version(name, version)
         refuse_needed(repository, name, version)
-        # A rollback could not return to it anyway, and a number may be given anew.
+        # A rollback could not return to it anyway, and the number may be reused.
         repository.change_policy(name, lambda policy: without_version(policy, version))
         place.rename(workplace / place.name)
         sync(place.parent)
 
 
 def refuse_needed(repository: Repository, name: str, version: int) -> None:
-    """Keeps the last version of the chosen model.
+    """Refuse to remove the last version of the chosen default model.
 
     Raises:
-        ModelRefused: it is that one.
+        ModelRefused: the version is that one.
     """
     if name == repository.chosen_model() and list(repository.versions(name)) == [version]:
         message = (
@@ -137,7 +136,7 @@ def refuse_needed(repository: Repository, name: str, version: int) -> None:
 
 @contextmanager
 def _workplace(root: Path) -> Iterator[Path]:
-    """A folder that is passed over, held by this process as long as it lives."""
+    """Provide a folder that readers ignore, locked while this process uses it."""
     with locked(root):
         _clear_away(root)
         workplace = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
@@ -151,7 +150,7 @@ def _workplace(root: Path) -> Iterator[Path]:
 
 
 def _clear_away(root: Path) -> None:
-    """Removes what dead processes left behind; what a living one holds stays."""
+    """Remove draft folders of dead processes; those locked by live processes stay."""
     for leftover in root.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
             descriptor = os.open(leftover, os.O_RDONLY | os.O_DIRECTORY)

@@ -6,8 +6,8 @@
     models/<name>/serving.json
     models/<name>/<version>/{model.onnx, manifest.json, golden/, labels.txt}
 
-Names that callers send are looked up among the folders and never joined to a path. What begins with
-a dot is none of ours, or not finished (see ``publishing``).
+Names that callers send are looked up among the folders and never joined to a path. Names that begin
+with a dot are ignored: they are foreign, or unfinished (see ``publishing``).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _MAX_POLICY_BYTES = 64 * 2**10
 
 Policy = TypeVar("Policy", bound=BaseModel)
 Fingerprint = tuple[tuple[str, int, int, int], ...]
-"""Name, time of change, size and inode of every file of a version: another one is another model."""
+"""Name, mtime (ns), size and inode of every file of a version; a change means another model."""
 
 
 class ModelRefused(OperatorError):
-    """A model that cannot be served; the message names the folder and the field."""
+    """Error for a model that cannot be served; the message names the folder and the field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What lies in one model's folder; ``fault``: why its policy cannot be read, if it cannot."""
+    """The contents of one model's folder; ``fault``: why its policy cannot be read, or empty."""
 
     policy: ServingPolicy | None
     fault: str
@@ -49,13 +49,13 @@ class Shelf:
 
 
 class Repository:
-    """Reads a repository folder, and changes its policies. Every method blocks for the disk."""
+    """A repository folder: models, versions and policies. Every method blocks for the disk."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def names(self) -> list[str]:
-        """The models that have a version at all.
+        """Return the names of the models that have at least one version.
 
         Raises:
             ModelRefused: if the folder cannot be read.
@@ -63,7 +63,7 @@ class Repository:
         return sorted(folder.name for folder in children(self.root) if _versions(folder))
 
     def folder(self, name: str) -> Path:
-        """A model's folder.
+        """Return a model's folder.
 
         Raises:
             ModelRefused: there is no such model.
@@ -75,11 +75,11 @@ class Repository:
         raise ModelRefused(message)
 
     def versions(self, name: str) -> dict[int, Path]:
-        """The folders of a model's versions, the lowest number first."""
+        """Return the folders of a model's versions by number, the lowest first."""
         return _versions(self.folder(name))
 
     def version(self, name: str, number: int) -> Path:
-        """The folder of one version.
+        """Return the folder of one version.
 
         Raises:
             ModelRefused: there is no such model, or no such version of it.
@@ -91,7 +91,7 @@ class Repository:
         return found
 
     def policy(self, name: str) -> ServingPolicy:
-        """What is to be served of a model.
+        """Read the serving policy of a model.
 
         Raises:
             ModelRefused: the policy cannot be read; the message names the field.
@@ -101,21 +101,20 @@ class Repository:
     def change_policy(
         self, name: str, change: Callable[[ServingPolicy], ServingPolicy]
     ) -> ServingPolicy:
-        """Replaces a model's policy by what ``change`` makes of it, as one step.
+        """Replace a model's policy atomically by the result of ``change``; return the new policy.
 
-        Processes that change it at the same time take turns. A reader, or a crash, sees the old one
-        or the new one.
+        Concurrent writers take turns. A reader, or a crash, sees the old policy or the new one.
 
         Raises:
             ModelRefused: there is no such model, or its policy cannot be read.
-            OSError: it cannot be written; the old one stands.
+            OSError: the policy cannot be written; the old one stays.
         """
         folder = self.folder(name)
         with locked(folder):
             return rewrite_policy(folder, change)
 
     def chosen_model(self) -> str | None:
-        """The model that is chosen to answer calls that name none, whether it is there or not.
+        """Return the stored choice of the default model, whether it exists or not.
 
         Raises:
             ModelRefused: the repository's policy cannot be read; the message names the field.
@@ -123,11 +122,11 @@ class Repository:
         return _read_policy(self.root / REPOSITORY_FILE, RepositoryPolicy).default_model
 
     def choose_model(self, name: str | None) -> None:
-        """Stores which model answers calls that name none; None removes the choice.
+        """Store the choice of the default model; None removes the choice.
 
         Raises:
             ModelRefused: there is no such model, or the repository's policy cannot be read.
-            OSError: it cannot be written; the old one stands.
+            OSError: the policy cannot be written; the old one stays.
         """
         with locked(self.root):
             if name is not None:
@@ -135,9 +134,9 @@ class Repository:
             self._store_choice(name)
 
     def pin_sole_model(self, newcomer: str) -> None:
-        """Stores the choice of a model that answers because it is alone, before another one comes.
+        """Store the only model as the choice before a second model is added.
 
-        The caller holds the lock of the repository, and puts ``newcomer`` in its place under it.
+        The caller holds the repository's lock, and puts ``newcomer`` in place under it.
 
         Raises:
             ModelRefused: the repository, or its policy, cannot be read.
@@ -154,7 +153,7 @@ class Repository:
             _write_policy(file, old.model_copy(update={"default_model": name}))
 
     def scan(self) -> dict[str, Shelf]:
-        """Everything there is, by the model's name: cheap enough to be asked every second.
+        """Return every model by name, sorted; cheap enough to be called every second.
 
         Raises:
             ModelRefused: if the folder cannot be read.
@@ -174,7 +173,7 @@ class Repository:
 
 
 def rewrite_policy(folder: Path, change: Callable[[ServingPolicy], ServingPolicy]) -> ServingPolicy:
-    """``Repository.change_policy`` for whoever has locked the model's folder."""
+    """Change a policy as ``Repository.change_policy``; the caller holds the folder's lock."""
     old = _read_policy(folder / POLICY_FILE, ServingPolicy)
     new = change(old)
     if new != old:
@@ -183,10 +182,10 @@ def rewrite_policy(folder: Path, change: Callable[[ServingPolicy], ServingPolicy
 
 
 def read_manifest(folder: Path) -> ModelManifest:
-    """The manifest of one version, its digest checked against the model file.
+    """Read the manifest of one version, and check its digest against the model file.
 
     Raises:
-        ModelRefused: naming the field that is wrong.
+        ModelRefused: the manifest or the model file is wrong; the message names the field.
     """
     try:
         text = (folder / MANIFEST_FILE).read_bytes()
@@ -215,10 +214,10 @@ def read_manifest(folder: Path) -> ModelManifest:
 
 
 def read_labels(folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
-    """The labels in the order of the model's outputs.
+    """Return the labels in the order of the model's outputs.
 
     Raises:
-        ManifestMismatch: if their file cannot be read.
+        ManifestMismatch: if the label file cannot be read.
     """
     if not isinstance(manifest.labels, str):
         return manifest.labels
@@ -230,10 +229,10 @@ def read_labels(folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
 
 
 def children(folder: Path) -> list[Path]:
-    """What lies in a folder, but for names that begin with a dot.
+    """List a folder, except names that begin with a dot.
 
     Raises:
-        ModelRefused: if it cannot be read.
+        ModelRefused: if the folder cannot be read.
     """
     try:
         return [path for path in folder.iterdir() if not path.name.startswith(".")]
@@ -248,14 +247,14 @@ def _versions(folder: Path) -> dict[int, Path]:
     found = {
         int(path.name): path
         for path in children(folder)
-        # As the number is written, and so no two folders of one version.
+        # Canonical decimal only, so that no version has two folders.
         if path.name.isascii() and path.name.isdecimal() and path.name[0] != "0" and path.is_dir()
     }
     return dict(sorted(found.items()))
 
 
 def _read_policy(file: Path, kind: type[Policy]) -> Policy:
-    """What stands in the file; without it a policy that says nothing."""
+    """Read a policy file; without the file, return the default policy."""
     try:
         with file.open("rb") as opened:
             text = opened.read(_MAX_POLICY_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Which versions a policy asks for, and what a promotion or a rollback makes of it. Pure."""
+"""Pure functions on serving policies: versions to load, promotion, rollback."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from schemas.serving import LATEST, MAX_HISTORY, Promotion, ServingPolicy
 
 
 class PolicyRefused(OperatorError):
-    """A policy cannot say that, or there is nothing to say; the message tells which."""
+    """Error for a change that is invalid or impossible; the message says why."""
 
 
 def target(policy: ServingPolicy, available: Collection[int]) -> int | None:
-    """The version that is meant to answer when none is named; None if there is none at all."""
+    """Return the version meant to be the default; None if no version is available."""
     if policy.default == LATEST:
         return max(available, default=None)
     if isinstance(policy.default, int):
@@ -24,10 +24,10 @@ def target(policy: ServingPolicy, available: Collection[int]) -> int | None:
 
 
 def candidates(policy: ServingPolicy, available: Collection[int]) -> list[int]:
-    """The versions that may answer by default, in the order in which they are tried.
+    """Return the versions that may become the default, in the order in which they are tried.
 
-    First the one that is meant. Should it fail, the ones that answered before it, the newest first,
-    and then those with lower numbers: a server that starts anew goes on with what served.
+    First the target. Then, should it fail, the earlier defaults, newest first, and then the lower
+    versions, highest first: a server that restarts goes on with the version that served before.
     """
     wanted = target(policy, available)
     if wanted is None:
@@ -39,12 +39,12 @@ def candidates(policy: ServingPolicy, available: Collection[int]) -> list[int]:
 
 
 def besides(policy: ServingPolicy) -> frozenset[int]:
-    """The versions that are loaded whichever one answers by default."""
+    """Return the versions that are loaded whichever version is the default."""
     return frozenset(policy.labels.values()) | frozenset(policy.load)
 
 
 def asked_for(policy: ServingPolicy, available: Collection[int]) -> set[int]:
-    """Every version that a policy names."""
+    """Return every version that a policy asks for; none if it is disabled."""
     if not policy.enabled:
         return set()
     wanted = target(policy, available)
@@ -59,13 +59,13 @@ def promoted(
     label: str | None = None,
     keep_default: bool = False,
 ) -> ServingPolicy:
-    """The policy by which ``version`` answers from now on.
+    """Return the policy with ``version`` promoted to default.
 
     Args:
-        version: None for whichever is the newest.
-        answering: what answers by default today, which a rollback returns to.
-        label: it answers under this label; the default follows the label.
-        keep_default: only the label is moved.
+        version: None for the newest.
+        answering: the current default version, to which a rollback returns.
+        label: moved to ``version``; the default follows the label.
+        keep_default: move only the label.
     """
     labels, history = dict(policy.labels), policy.history
     if label is not None and version is not None:
@@ -82,12 +82,12 @@ def promoted(
 def rolled_back(
     policy: ServingPolicy, available: Collection[int], answering: int | None
 ) -> ServingPolicy:
-    """The policy by which what answered before answers again.
+    """Return the policy with the previous default version restored.
 
-    That is what the last promotion replaced, or, without one, the version below.
+    That is the version that the last promotion replaced, or, without one, the next lower version.
 
     Args:
-        answering: what answers by default today.
+        answering: the current default version.
 
     Raises:
         PolicyRefused: there is no such version any more.
@@ -101,7 +101,7 @@ def rolled_back(
             if isinstance(past.default, str) and past.default != LATEST:
                 labels[past.default] = past.version
             restored = _made(policy, default=past.default, labels=labels, history=history)
-            if target(restored, available) != past.version:  # another one is the latest by now
+            if target(restored, available) != past.version:  # the latest is another version by now
                 restored = _made(restored, default=past.version)
             return restored
     lower = [version for version in available if answering is not None and version < answering]
@@ -112,22 +112,22 @@ def rolled_back(
 
 
 def with_version(policy: ServingPolicy, version: int) -> ServingPolicy:
-    """The policy that loads ``version`` too."""
+    """Return the policy with ``version`` added to those loaded, and the model enabled."""
     return _made(policy, load=tuple(sorted({*policy.load, version})), enabled=True)
 
 
 def without_version(policy: ServingPolicy, version: int) -> ServingPolicy:
-    """The policy that does not ask for ``version`` besides."""
+    """Return the policy without ``version`` in ``load``."""
     return _made(policy, load=tuple(number for number in policy.load if number != version))
 
 
 def held(policy: ServingPolicy, answering: int | None, available: Collection[int]) -> ServingPolicy:
-    """The policy by which what answers goes on answering, whatever version is added.
+    """Return the policy that keeps the current default when a version is added.
 
-    A model that has no version yet is not loaded until something is promoted.
+    A model without versions is disabled, so nothing of it is loaded before a promotion.
 
     Args:
-        answering: what answers by default today; None if nothing can.
+        answering: the current default version; None if no version can answer.
     """
     if not available:
         return _made(policy, enabled=False)
@@ -137,11 +137,11 @@ def held(policy: ServingPolicy, answering: int | None, available: Collection[int
 
 
 def _made(policy: ServingPolicy, **changes: object) -> ServingPolicy:
-    """``model_copy`` does not validate."""
+    """Return a validated copy with changes; ``model_copy`` does not validate."""
     members = {name: getattr(policy, name) for name in ServingPolicy.model_fields}
     try:
         return ServingPolicy.model_validate(members | changes)
     except ValidationError as error:
-        first = error.errors(include_url=False)[-1]  # the first ones are of other alternatives
+        first = error.errors(include_url=False)[-1]  # the first ones belong to other union members
         where = ".".join(map(str, first["loc"])) or "policy"
         raise PolicyRefused(f"{where}: {first['msg']}") from error

@@ -1,4 +1,4 @@
-"""Files that others read while they are written: the old one or the new one, never a part."""
+"""Atomic file replacement and folder locks: readers see the old file or the new one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Held by one process at a time; a process that dies lets go of it."""
+    """Hold an exclusive lock on a folder; it is released when the process dies."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -22,14 +22,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def replace_file(file: Path, content: bytes, mode: int = 0o644) -> None:
-    """Writes a file so that everybody, and a disk that lost power, has the old or the new one."""
+    """Replace a file atomically; readers, and a disk that lost power, have the old or the new."""
     descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
     try:
         with os.fdopen(descriptor, "wb") as part:
             part.write(content)
             part.flush()
             os.fsync(part.fileno())
-        Path(name).chmod(mode)  # mkstemp's own would shut a server's user out
+        Path(name).chmod(mode)  # mkstemp's 0600 would shut out a server that runs as another user
         Path(name).replace(file)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -38,7 +38,7 @@ def replace_file(file: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def sync(path: Path) -> None:
-    """Has a file, or a folder's list of names, reach the disk."""
+    """Flush a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,1 +1,1 @@
-"""Models that are served: loaded, run, listed, replaced and retired."""
+"""Models in service: loaded, run, listed, replaced and retired."""

@@ -1,4 +1,4 @@
-"""Loads a version, once for the same files, and remembers what became of it."""
+"""Loading attempts: each version is tried once for the same files, and the outcome kept."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from service.core.serving.model import Model
 from service.core.serving.registry import Registry
 
 LoadModel = Callable[[Path], Model]
-"""Reads, checks and warms up the version in a folder; called on other threads."""
+"""Read, check and warm up the version in a folder; called on other threads."""
 
 
 class Attempts:
-    """What was tried to load. Belongs to the event loop."""
+    """Loading attempts and their outcomes. Belongs to the event loop."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Attempts:
         metrics: Metrics,
         on_replaced: Callable[[Model], None],
     ) -> None:
-        """``on_replaced``: told a model whose place another one of the same version took."""
+        """``on_replaced``: called with a model that a new one of the same version replaced."""
         self._load, self._registry, self._metrics = load, registry, metrics
         self._on_replaced = on_replaced
         self._tried: dict[tuple[str, int], Fingerprint] = {}
@@ -39,9 +39,9 @@ class Attempts:
     async def ensure(
         self, folder: Path, fingerprint: Fingerprint, runner: Runner, *, quietly: bool = False
     ) -> bool:
-        """Whether a version is loaded, after trying to, unless these very files were tried.
+        """Load a version unless these files were tried before; return whether it is loaded.
 
-        READY or FAILED afterwards; one that is loaded already stays, whatever its new files are.
+        It is READY or FAILED afterwards; a loaded version stays READY if its new files fail.
         """
         name, number = folder.parent.name, int(folder.name)
         version = self._registry.version(name, number)
@@ -54,7 +54,7 @@ class Attempts:
         series, began = self._metrics.models.life(name), time.perf_counter()
         try:
             model = await runner.run(partial(self._load_in, folder))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+        except Exception as error:  # noqa: BLE001 - one failure does not stop the others
             reason = str(error) if isinstance(error, ModelRefused) else f"{folder}: {error!r}"
             self._refusals[name, number] = reason
             series.load_failures.inc()
@@ -63,7 +63,7 @@ class Attempts:
             if not is_loaded:
                 self._registry.mark(name, number, VersionState.FAILED, _inside(folder, reason))
             return is_loaded
-        except BaseException:  # the server stops
+        except BaseException:  # the server is stopping
             self.forget(name, number)
             raise
         seconds = time.perf_counter() - began
@@ -78,15 +78,15 @@ class Attempts:
         return True
 
     def refusal(self, name: str, number: int) -> str | None:
-        """Why a version failed, with its place on the disk: for the operator."""
+        """Return why a version failed, with its path, for the operator; None if it did not."""
         return self._refusals.get((name, number))
 
     def refusals(self) -> dict[tuple[str, int], str]:
-        """The same for all that failed."""
+        """Return why each failed version failed, by name and version."""
         return dict(self._refusals)
 
     def forget(self, name: str, number: int) -> None:
-        """Has the next attempt made whatever became of the last one."""
+        """Clear cached outcomes so that the next call reloads."""
         self._tried.pop((name, number), None)
         self._refusals.pop((name, number), None)
 
@@ -96,5 +96,5 @@ class Attempts:
 
 
 def _inside(folder: Path, reason: str) -> str:
-    """Without the place on the server's disk."""
+    """Remove the path on the server's disk from a reason."""
     return reason.removeprefix(f"{folder}: ").replace(f"{folder}/", "").replace(str(folder), "")

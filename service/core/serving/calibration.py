@@ -1,7 +1,7 @@
-"""What ``potoo calibrate`` found out about a machine, kept for the next start.
+"""Results of ``potoo calibrate``, stored for the next start.
 
 One file a machine in ``<data_dir>/calibration/``: a data folder may be shared by several kinds of
-machine, or move to another one, and what is best on one need not be on the other.
+machine, or move to another one, and the best settings differ between machines.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Document(BaseModel):
 
 
 class Machine(_Document):
-    """What speed depends on."""
+    """The properties of a machine that speed depends on."""
 
     processor: str
     cores: PositiveInt
@@ -37,12 +37,12 @@ class Machine(_Document):
 
     @property
     def fingerprint(self) -> str:
-        """Short and fit for a file name."""
+        """12 hexadecimal digits, fit for a file name."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
 
 class Knee(_Document):
-    """The last load at which the objective was met, with that many images in flight or waiting."""
+    """The last load that met the objective; ``in_flight``: images running or waiting."""
 
     in_flight: PositiveInt
     images_per_second: PositiveFloat
@@ -50,7 +50,7 @@ class Knee(_Document):
 
 
 class Calibrated(_Document):
-    """What was found for one model. ``sha256``: of the model file, which may change."""
+    """The result for one model. ``sha256``: of the model file, which may change."""
 
     version: PositiveInt
     sha256: Sha256
@@ -60,26 +60,26 @@ class Calibrated(_Document):
 
 
 class Calibration(_Document):
-    """One machine's file. ``workers``: threads of the pool, which all models share."""
+    """The file of one machine. ``workers``: threads of the pool that all models share."""
 
     machine: Machine
     workers: PositiveInt
     models: dict[ModelName, Calibrated] = Field(default={})
 
     def run_settings(self, folder: Path) -> RunSettings | None:
-        """What was found for the model version in ``folder``, if it is still that model."""
+        """Return the settings found for the model file in ``folder``; None if there are none."""
         found = self.models.get(folder.parent.name)
         if found is None:
             return None
         try:
             manifest = ModelManifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
         except (OSError, ValidationError):
-            return None  # loading it will say what is wrong
+            return None  # loading it reports the fault
         return found.run if manifest.sha256 == found.sha256 else None
 
 
 def find_calibration(data_dir: Path) -> Calibration | None:
-    """What was found for this machine, if anything; a file that cannot be read is said and left."""
+    """Read this machine's results; None without a file, or, with a warning, if it is unreadable."""
     path = calibration_file(data_dir)
     try:
         return Calibration.model_validate_json(path.read_bytes())
@@ -93,10 +93,10 @@ def find_calibration(data_dir: Path) -> Calibration | None:
 
 
 def keep_calibration(data_dir: Path, workers: int, model: str, found: Calibrated) -> Path:
-    """Adds what was found for a model to this machine's file, whole or not at all.
+    """Add a model's result to this machine's file atomically; return the file.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: if the file cannot be written.
     """
     before = find_calibration(data_dir)
     models = before.models if before else {}
@@ -108,18 +108,18 @@ def keep_calibration(data_dir: Path, workers: int, model: str, found: Calibrated
 
 
 def calibration_file(data_dir: Path) -> Path:
-    """Where this machine's file lies, whether or not there is one."""
+    """Return the path of this machine's file, whether or not it exists."""
     return data_dir / CALIBRATION_FOLDER / f"{this_machine().fingerprint}.json"
 
 
 @cache
 def this_machine() -> Machine:
-    """The machine that this process runs on, as far as it may use it."""
+    """Return the machine that this process runs on; ``cores``: those it may use."""
     return Machine(processor=_processor(), cores=usable_cores(), onnxruntime=ort.__version__)
 
 
 def _processor() -> str:
-    """Its name; Linux keeps it elsewhere than Python looks."""
+    """Return the processor's name; on Linux ``platform`` does not give it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

@@ -1,4 +1,4 @@
-"""Whether a model does what its manifest says: at warm-up all of it, later its canary alone."""
+"""Checks of a model against its manifest: all of them at warm-up, later only the canary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CANARY_TOLERANCE = 1e-2
 
 
 class Checks:
-    """Of one version. Blocks, on any thread."""
+    """Checks of one version. Every method blocks; any thread may call."""
 
     def __init__(
         self,
@@ -30,15 +30,15 @@ class Checks:
         preprocessor: Preprocessor,
         engine: Engine,
     ) -> None:
-        """``classes``: how many labels there are."""
+        """``classes``: number of labels."""
         self._folder, self._manifest, self._classes = folder, manifest, classes
         self._preprocess, self._engine = preprocessor, engine
 
     def warm_up(self) -> None:
-        """Runs the model, and refuses it if its answers do not fit the manifest. Blocks.
+        """Run the model, and refuse it if its answers do not fit the manifest. Blocks.
 
         Raises:
-            ManifestMismatch: naming the field.
+            ManifestMismatch: an answer does not fit; the message names the field.
             ServiceError: if the model cannot run at all.
         """
         manifest = self._manifest
@@ -62,7 +62,7 @@ class Checks:
                 raise ManifestMismatch(f"golden[{number}]", reason)
 
     def _check_sum(self, output_NK: NDArray[np.float32]) -> None:
-        """Raises unless the answer sums to 1 if and only if it is to be probabilities."""
+        """Raise unless the output sums to 1 exactly when the manifest says probabilities."""
         manifest = self._manifest
         sums_to_one = bool(
             (output_NK >= 0).all() and abs(float(output_NK.sum()) - 1) < _SUM_TOLERANCE
@@ -75,7 +75,7 @@ class Checks:
             )
 
     def _check_independent(self, output_NK: NDArray[np.float32]) -> None:
-        """Raises unless the scores are 0..1 each, for the darkest and the brightest input too."""
+        """Raise unless each score is in 0..1, for the darkest and the brightest input too."""
         extremes = [np.full_like(self._canary_input, level) for level in (0, 255)]
         for scores_NK in (output_NK, *map(self._engine.run, extremes)):
             if not ((scores_NK >= 0) & (scores_NK <= 1)).all():
@@ -84,7 +84,7 @@ class Checks:
                 )
 
     def passes_canary(self) -> bool:
-        """Whether the model still gives the answer it gave at warm-up."""
+        """Return whether the model still gives the answer it gave at warm-up."""
         manifest = self._manifest
         try:
             output_NK = self._engine.run(self._canary_input)
@@ -94,7 +94,7 @@ class Checks:
         return bool(np.abs(now - self._canary_output).max() <= _CANARY_TOLERANCE)
 
     def _golden_fault(self, sample: GoldenSample) -> str | None:
-        """Why the stored answer is not given any more; None if it is."""
+        """Return why a golden sample's answer differs from the stored one; None if it does not."""
         try:
             image = self._preprocess((self._folder / GOLDEN_FOLDER / sample.file).read_bytes())
         except OSError:

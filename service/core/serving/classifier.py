@@ -1,4 +1,4 @@
-"""The use case: an encoded image in, a labelled answer out. Every transport calls this."""
+"""The entry point of all transports: classification, inference and model queries."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from service.core.tensors.inference import InferRequest, InferResponse
 
 
 class Classifier:
-    """Resolves the model, applies the default deadline, keeps readiness honest."""
+    """Model resolution, default deadlines and readiness checks, for every transport."""
 
     def __init__(
         self, registry: Registry, *, default_timeout: float, max_tensor_batch: int = 64
     ) -> None:
-        """``default_timeout``: seconds for a request that names none.
+        """``default_timeout``: seconds for a request without a time-out.
 
-        ``max_tensor_batch``: items that one request's tensors may hold.
+        ``max_tensor_batch``: the maximum number of images or tensor items in one request.
         """
         self._registry = registry
         self._default_timeout = default_timeout
@@ -45,15 +45,15 @@ class Classifier:
         priority: Priority = Priority.NORMAL,
         protocol: str = "http",
     ) -> tuple[ModelRef, Classification]:
-        """What ``model`` (or the default one) says about an encoded image.
+        """Classify an encoded image with ``model`` (or the default model).
 
         Args:
-            model: a name, or what ``lease`` gave.
-            version: of a named model; None for the one that answers by default.
+            model: a name, or a model that ``lease`` gave; None for the default model.
+            version: of a named model; None for the default version.
             top_k: 1 to 100, cut to the number of classes.
             timeout: seconds from now; None for the default.
-            owner: who asks; owners take turns.
-            protocol: by which it came, for the metrics.
+            owner: the caller; owners take turns.
+            protocol: of the request, for the metrics.
 
         Raises:
             ModelNotChosen, ModelNotFound, NotReady: see ``Registry.get``.
@@ -77,11 +77,11 @@ class Classifier:
         owner: str = "",
         protocol: str = "http",
     ) -> list[Classification]:
-        """The same for images that belong together: all are answered within the default time.
+        """Classify all images of one request within the default time-out, or fail as a whole.
 
         Raises:
-            InvalidRequest: there are none, or more than one request may have.
-            ModelNotFound, NotReady, and what else ``classify`` raises, with an image's number.
+            InvalidRequest: there are no images, or more than one request may have.
+            ModelNotFound, NotReady, and the errors of ``classify``, with an image's number.
         """
         deadline = time.monotonic() + self._default_timeout
         return await self._registry.get(model, version).classify_all(
@@ -97,11 +97,11 @@ class Classifier:
         owner: str,
         priority: Priority,
     ) -> ModelRef:
-        """Which model would answer; for transports to ask before they receive an image.
+        """Return the model that would answer; for transports, before they receive an image.
 
         Raises:
-            ModelNotChosen, ModelNotFound, NotReady, Overloaded, DeadlineExceeded: what ``classify``
-                would raise at once.
+            ModelNotChosen, ModelNotFound, NotReady, Overloaded, DeadlineExceeded: as ``classify``
+                would at once.
         """
         served = self._registry.get(model, version)
         allowed = self._default_timeout if timeout is None else timeout
@@ -116,12 +116,12 @@ class Classifier:
         owner: str = "",
         protocol: str = "v2",
     ) -> InferResponse:
-        """A model's raw output for tensors or for encoded images.
+        """Return a model's raw output for tensors or encoded images.
 
         Args:
-            model: what ``lease`` gave, in place of the one that the request names.
-            owner: who asks; owners take turns.
-            protocol: by which it came, for the metrics.
+            model: given by ``lease``, in place of the one that the request names.
+            owner: the caller; owners take turns.
+            protocol: of the request, for the metrics.
 
         Raises:
             ModelNotFound, NotReady: see ``Registry.get``.
@@ -136,7 +136,7 @@ class Classifier:
         )
 
     def lease(self, model: str | None, version: int | None = None) -> AbstractContextManager[Model]:
-        """The same version for all that is asked within: see ``Registry.lease``."""
+        """Keep one version of a model for several calls: see ``Registry.lease``."""
         return self._registry.lease(model, version)
 
     def resolve(
@@ -146,13 +146,13 @@ class Classifier:
         *,
         may_use: Callable[[str], bool] = lambda _: True,
     ) -> ModelRef:
-        """Which model would answer.
+        """Return the model that would answer.
 
         Args:
-            may_use: which models may be told to the caller, where one has to be named.
+            may_use: whether a model's name may be shown to the caller in ``ModelNotChosen``.
 
         Raises:
-            ModelNotChosen: with the names of those models.
+            ModelNotChosen: see ``Registry.get``; with the names that may be shown.
             ModelNotFound, NotReady: see ``Registry.get``.
         """
         try:
@@ -162,13 +162,13 @@ class Classifier:
 
     @property
     def default(self) -> ModelRef | None:
-        """What answers when no model is named; None if none does."""
+        """The loaded version that answers calls without a model name; None if there is none."""
         name = self._registry.default
         model = None if name is None else self._registry.default_version(name)
         return model.ref if model else None
 
     def labelled(self, name: str, label: str) -> int:
-        """The version of a model that a label stands for.
+        """Return the version of a model that has a label.
 
         Raises:
             ModelNotFound: no such model, or no such label of it.
@@ -180,11 +180,11 @@ class Classifier:
         return version
 
     def models(self) -> ModelList:
-        """The models served here, and those that should be and cannot."""
+        """List all known models, including those that failed to load."""
         return ModelList(models=[self._summary(name) for name in self._registry.names()])
 
     def model(self, name: str) -> ModelInfo:
-        """Everything about one model, and the version of it that answers by default.
+        """Describe the default version of one model, and list its versions.
 
         Raises:
             ModelNotFound: no such model.
@@ -194,7 +194,7 @@ class Classifier:
         return info.model_copy(update={"versions": self.versions(name)})
 
     def versions(self, name: str) -> list[ModelVersion]:
-        """All versions of a model, the newest first.
+        """List all versions of a model, the highest number first.
 
         Raises:
             ModelNotFound: no such model.
@@ -213,7 +213,7 @@ class Classifier:
         ]
 
     def metadata(self, name: str, version: int | None = None) -> ModelMetadata:
-        """A model's tensors.
+        """Describe a model's input and output tensors.
 
         Raises:
             ModelNotFound: no such model.
@@ -223,7 +223,7 @@ class Classifier:
         return description.metadata(model, (number for number, one in there if one.model))
 
     def config(self, name: str, version: int | None = None) -> ModelConfig:
-        """A model's tensors and how it is run, in Triton's words.
+        """Return a model's tensors and batching as a Triton model configuration.
 
         Raises:
             ModelNotFound: no such model.
@@ -234,7 +234,7 @@ class Classifier:
     def statistics(
         self, name: str | None = None, version: int | None = None
     ) -> list[ModelStatistics]:
-        """How often a model was asked and where the time went; of all models if none is named.
+        """Return request counts and durations of a model; of all loaded versions without a name.
 
         Raises:
             ModelNotFound: no such model.
@@ -243,7 +243,7 @@ class Classifier:
         return [description.statistics(model) for model in models]
 
     def index(self) -> list[RepositoryModel]:
-        """What lies in the repository: every version, and its state."""
+        """List every known version of every model, and its state."""
         return [
             description.entry(name, number, version)
             for name in self._registry.names()
@@ -251,18 +251,18 @@ class Classifier:
         ]
 
     def answering(self) -> list[ModelRef]:
-        """The version of every model that answers for its name; the default model first."""
+        """List the default version of every model; the default model first."""
         found = map(self._registry.default_version, self._registry.names())
         refs = [model.ref for model in found if model is not None]
         return sorted(refs, key=lambda ref: (ref != self.default, ref.name))
 
     def readiness(self) -> dict[str, bool]:
-        """Readiness by model name, of those that are served."""
+        """Return readiness by name, of the models that have a default version loaded."""
         served = map(self._registry.default_version, self._registry.names())
         return {model.ref.name: model.is_ready for model in served if model is not None}
 
     async def watch(self, *, interval: float, timeout: float) -> None:
-        """Asks every model its canary question every ``interval`` seconds, for ever."""
+        """Run the canary of every model every ``interval`` seconds, forever."""
         while True:
             await asyncio.sleep(interval)
             for model in self._registry:
@@ -270,7 +270,7 @@ class Classifier:
             self._registry.tell_readiness()
 
     def _summary(self, name: str) -> ModelSummary:
-        """The line for the model list."""
+        """Build a model's entry of the model list."""
         is_default = name == self._registry.default
         model, versions = self._registry.default_version(name), self.versions(name)
         if model is not None:

@@ -1,7 +1,7 @@
-"""Which model answers calls that name none: the setting, else the stored choice, else the only one.
+"""Choice of the default model: the setting, else the stored choice, else the only model.
 
-Where none of them says it, no model answers: callers are told to name one. So a model that comes
-into a repository never takes the place of another one.
+Without any of these there is no default model, and callers must name one. So a model that is added
+to a repository never replaces another one as the default.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from service.core.serving.registry import Registry
 
 
 def default_model(setting: str | None, chosen: str | None, names: Collection[str]) -> str | None:
-    """The model that answers when none is named; None if none does.
+    """Return the name of the default model; None if there is none.
 
     Args:
-        setting: ``default_model`` of the configuration, which goes first.
-        chosen: the stored choice; one that is not there leaves nobody to answer.
+        setting: ``default_model`` of the configuration, which takes precedence.
+        chosen: the stored choice; if that model does not exist, there is no default model.
         names: the models of the repository.
     """
     if setting is not None:
@@ -30,7 +30,7 @@ def default_model(setting: str | None, chosen: str | None, names: Collection[str
 
 
 class DefaultModel:
-    """Keeps ``Registry.default`` in step with the repository. Belongs to the event loop."""
+    """Updates of ``Registry.default`` from the repository. Belongs to the event loop."""
 
     def __init__(self, repository: Repository, registry: Registry) -> None:
         self._repository, self._registry = repository, registry
@@ -42,10 +42,10 @@ class DefaultModel:
         self._log = get_logger("models")
 
     def begin(self, setting: str | None, names: Collection[str]) -> None:
-        """Settles it for a start, before anything is loaded.
+        """Determine the default model at the start, before any model is loaded.
 
         Raises:
-            ModelRefused: the setting names a model that is not there, or the repository's policy
+            ModelRefused: the setting names a model that does not exist, or the repository's policy
                 cannot be read.
         """
         if setting is not None and setting not in names:
@@ -57,22 +57,22 @@ class DefaultModel:
         self._registry.default = self._wanted
 
     def needs(self, name: str) -> bool:
-        """Whether a model is loaded whatever its own policy says."""
+        """Return whether a model is loaded even if its own policy disables it."""
         return name in {self._chosen, self._wanted, self._registry.default}
 
     async def read(self, names: Collection[str], loader: Loader) -> None:
-        """Takes the stored choice up, for ``follow`` to act on once the models are loaded.
+        """Read the stored choice, which ``follow`` applies once the models are loaded.
 
         Args:
-            names: the models of the repository, listed before: a choice that is stored before
-                another model comes is not overlooked then.
+            names: the models of the repository, listed before this call: so a choice stored before
+                another model is added is not overlooked.
         """
         self._names = names
         if self._setting is not None:
             return
         try:
             chosen = await loader.run(self._repository.chosen_model)
-            if chosen is not None and chosen not in names:  # it may have come since
+            if chosen is not None and chosen not in names:  # it may have been added since
                 self._names = await loader.run(self._repository.names)
         except ModelRefused as error:
             if str(error) != self._fault:
@@ -82,9 +82,9 @@ class DefaultModel:
         self._fault, self._chosen = "", chosen
 
     def follow(self) -> None:
-        """Has the model that is wanted answer from now on, if a version of it is loaded.
+        """Make the wanted model the default once a version of it is loaded.
 
-        Else the one before goes on.
+        Until then the previous default stays. If no model is wanted, the default becomes None.
         """
         before = self._registry.default
         self._wanted = wanted = self._meant()
@@ -103,13 +103,13 @@ class DefaultModel:
         if self._setting is not None:
             return self._setting
         if chosen is not None and self._registry.default_version(chosen) is not None:
-            return chosen  # also if its folder was taken away: from memory, until the next start
-        # A folder that may be growing still is not known yet, and is nobody's rival.
+            return chosen  # even if its folder was removed: served from memory until the next start
+        # A folder that may still be growing is not known yet, and does not count.
         names = [name for name in self._names if name in known or name == chosen]
         return default_model(None, chosen, names) if names else self._wanted
 
     def tell(self) -> None:
-        """Says in the log that no model answers calls that name none, if it is so, and why."""
+        """Log that there is no default model, and why; do nothing if there is one."""
         if self._registry.default is not None:
             return
         if self._chosen is not None:

@@ -1,4 +1,4 @@
-"""What the Open Inference Protocol tells of a model: its tensors, configuration, numbers, state."""
+"""Metadata, configuration, statistics and state of models for the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXTENSIONS = (
     *("binary_tensor_data", "classification", "model_configuration"),
     *("model_repository", "parameters", "schedule_policy", "statistics"),
 )
-"""Of the protocol; only what is offered."""
+"""The protocol extensions that are offered."""
 BACKEND = "onnxruntime"
 
 
@@ -45,10 +45,10 @@ _STATES: dict[VersionState, ModelState] = {
 
 
 def metadata(model: Model, versions: Iterable[int] = ()) -> ModelMetadata:
-    """A model's tensors. Any number of items is taken, whatever the graph's own batch is.
+    """Describe a model's tensors. The batch axis is -1, whatever the graph's own batch is.
 
     Args:
-        versions: of the model that are served; the one given itself if there are none.
+        versions: the served versions of the model; if empty, its own version.
     """
     spec = model.manifest.input
     return ModelMetadata(
@@ -71,7 +71,7 @@ def metadata(model: Model, versions: Iterable[int] = ()) -> ModelMetadata:
 
 
 def config(model: Model, most: int) -> ModelConfig:
-    """The same and how it is run. ``most``: items that one request may have."""
+    """Describe a model's tensors and batching. ``most``: maximum items in one request."""
     spec = model.manifest.input
     labels = model.manifest.labels
     policy = model.policy
@@ -104,7 +104,7 @@ def config(model: Model, most: int) -> ModelConfig:
 
 
 def statistics(model: Model) -> ModelStatistics:
-    """How often it was asked, and where the time went."""
+    """Return a model's request counts and durations."""
     found = model.statistics
     return ModelStatistics(
         name=model.ref.name,
@@ -133,7 +133,7 @@ def statistics(model: Model) -> ModelStatistics:
 
 
 def entry(name: str, number: int, version: Version) -> RepositoryModel:
-    """A version's line in the repository's index, in Triton's words."""
+    """Build a version's entry of the repository index, with Triton's states."""
     state, reason = _STATES[version.state], version.reason
     if version.model is not None and not version.model.is_ready:
         state, reason = "UNAVAILABLE", "its canary does not pass"

@@ -1,4 +1,4 @@
-"""One image's scores in words: labels, "not sure", what the file held, where the time went."""
+"""Conversion of one image's scores to a labelled classification with image facts and timing."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from service.core.serving.runner import Answer
 def in_words(
     outcome: Outcome[Answer], manifest: ModelManifest, labels: Sequence[str], began: float
 ) -> Classification:
-    """The answer to an image of which classes were asked.
+    """Build the classification of an image.
 
     Args:
-        began: on ``time.monotonic``, in seconds: when it came.
+        began: when the request arrived, on ``time.monotonic``, in seconds.
     """
     scored = outcome.answer
     image = cast("PreparedImage", scored.image)

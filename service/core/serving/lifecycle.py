@@ -1,8 +1,22 @@
-"""Keeps what is loaded in step with the repository, beside live traffic.
+"""The life cycle of model versions: loading, switching and unloading beside live traffic.
 
-A version is loaded, optimised, checked and warmed up on a thread of low priority. Only then, at one
-instant on the event loop, does it answer instead of the one before, which finishes what it began
-and gives its memory back. One that fails is shown as FAILED, and the one before goes on.
+::
+
+    UNLOADED --asked for--> LOADING --warmed up--> READY
+        ^                    |   ^                   |
+        |             failed |   | files changed,    | no longer asked for
+        |                    v   | or an order       v
+        |                   FAILED               UNLOADING
+        |                                            |
+        +------------- drained, memory freed --------+
+
+A new version folder starts as UNLOADED. UNLOADING goes back to LOADING if the version is asked for
+again. A version whose folder is gone is forgotten once it is UNLOADED or FAILED, or unloading ends.
+Changed files of a READY version load beside it; it stays READY and is replaced if they pass.
+
+A version is loaded, optimised, checked and warmed up on a thread of low priority. Only then, in one
+step on the event loop, does it replace the previous default version, which answers the requests it
+accepted and frees its memory. If it fails, the previous version goes on.
 """
 
 from __future__ import annotations
@@ -32,12 +46,12 @@ from service.core.serving.registry import Registry
 from service.core.serving.retirement import Retirement
 
 ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPolicy]
-"""Of a policy, what versions there are, and the one that answers by default."""
+"""Map a policy, the available versions and the current default version to a new policy."""
 
 
 @dataclass(slots=True)
 class _Known:
-    """What was seen of one model."""
+    """State of one model at the last look."""
 
     policy: ServingPolicy | None = None
     fault: str = ""
@@ -45,7 +59,7 @@ class _Known:
 
 
 class Lifecycle:
-    """Belongs to the event loop. One look, or one order, at a time."""
+    """The versions in service. Belongs to the event loop; one look or order at a time."""
 
     def __init__(
         self,
@@ -55,7 +69,7 @@ class Lifecycle:
         *,
         after_release: Callable[[], None] = lambda: None,
     ) -> None:
-        """``after_release``: called on the loader's thread when a model gave its memory back."""
+        """``after_release``: called on the loader's thread after a model freed its memory."""
         self.repository = repository
         self._metrics = metrics
         self._loader = Loader()
@@ -68,14 +82,14 @@ class Lifecycle:
         self._attempts = Attempts(load, self.registry, metrics, self._retirement.begin)
 
     async def start(self, default: str | None) -> None:
-        """Loads what is to be served, at full speed: nobody is waiting yet.
+        """Load the versions asked for at full speed: there is no traffic yet.
 
         Args:
-            default: the setting that says which model answers when none is named.
+            default: the setting ``default_model``.
 
         Raises:
-            ModelRefused: there is no model, no version of the default one can be served, or, where
-                no model is chosen, none of any model.
+            ModelRefused: there is no model, or no version of the default model can be served, or,
+                without a default model, no version of any model.
         """
         shelves = self.repository.scan()
         root = self.repository.root
@@ -91,29 +105,29 @@ class Lifecycle:
             raise ModelRefused(self._why_not(next(iter(needed))))
 
     def log_failures(self) -> None:
-        """Says what could not be served at the start; what fails later is said then."""
+        """Log the failures of the start; later failures are logged when they happen."""
         self._default.tell()
         for (name, number), reason in self._attempts.refusals().items():
             self._log.error("model failed", model=name, version=number, reason=reason)
 
     async def watch(self, interval: float) -> None:
-        """Looks at the repository every ``interval`` seconds, for ever."""
+        """Look at the repository every ``interval`` seconds, forever."""
         while True:
             await asyncio.sleep(interval)
             try:
                 await self.look()
             except ModelRefused as error:
                 self._log.error("models cannot be looked at", reason=str(error))
-            except Exception:  # noqa: BLE001 - the next look may go well
+            except Exception:  # noqa: BLE001 - the next look may succeed
                 self._log.exception("looking at the models failed, which is a bug")
 
     async def look(self) -> None:
-        """Brings what is loaded in step with the repository.
+        """Load and unload versions to match the repository.
 
-        A folder that is not the same as at the last look may be growing still, and waits.
+        A folder that changed since the last look may still be growing, and waits.
 
         Raises:
-            ModelRefused: if the repository cannot be read; everything stays as it is.
+            ModelRefused: if the repository cannot be read; nothing changes then.
         """
         async with self._turn:
             shelves = await self._loader.run(self.repository.scan)
@@ -124,28 +138,28 @@ class Lifecycle:
             self._default.follow()
 
     async def change(self, name: str, change: ChangePolicy, *, version: int | None = None) -> None:
-        """Changes a model's policy, and brings what is loaded in step, because somebody says so.
+        """Change a model's policy on an order, and load and unload versions to match.
 
-        What the new policy asks for is loaded first, so a policy never asks for what cannot be
-        served.
+        The versions that it newly asks for are loaded before it is written, so that no order stores
+        a policy that cannot be served.
 
         Args:
             version: must exist, and is tried again even if it failed before.
 
         Raises:
             ModelNotFound: there is no such model, or version.
-            Conflict: it cannot be served, or the policy cannot be written.
+            Conflict: a version cannot be served, or the policy cannot be changed or written.
         """
         async with self._turn:
             with _as_conflicts():
                 await self._change(name, change, version)
 
     async def choose_default(self, name: str) -> None:
-        """Has a model answer calls that name none, on every server of the repository.
+        """Choose the default model of every server of the repository.
 
         Raises:
             ModelNotFound: there is no such model.
-            Conflict: no version of it can be served, or the choice cannot be written.
+            Conflict: no version of the model can be served, or the choice cannot be written.
         """
         async with self._turn:
             run = self._loader.run
@@ -163,7 +177,7 @@ class Lifecycle:
             self._default.follow()
 
     async def close(self) -> None:
-        """Answers what was accepted, then gives every model's memory back."""
+        """Answer accepted requests, then free the memory of every model."""
         await self._retirement.finish()
         self._loader.close()
         for model in self.registry:
@@ -207,7 +221,7 @@ class Lifecycle:
         runner: Runner,
         seen: Mapping[int, Fingerprint] | None = None,
     ) -> None:
-        """Brings one model in step; of ``seen`` only what is still the same counts as there."""
+        """Load and unload versions of one model; with ``seen``, only unchanged folders count."""
         known = self._known.setdefault(name, _Known())
         there = {
             number: fingerprint
@@ -233,7 +247,7 @@ class Lifecycle:
                     self._retire(name, number)
 
     def _policy(self, name: str, known: _Known, shelf: Shelf) -> ServingPolicy | None:
-        """The policy as it is now, or as it was when it could last be read."""
+        """Return the current policy, or, if it is unreadable, the last one that was read."""
         if shelf.fault and shelf.fault != known.fault:
             self._log.error("policy cannot be read", model=name, reason=shelf.fault)
         known.fault = shelf.fault
@@ -243,11 +257,11 @@ class Lifecycle:
     async def _choose(
         self, name: str, policy: ServingPolicy, there: Mapping[int, Fingerprint], runner: Runner
     ) -> int | None:
-        """The version that is to answer by default, loaded; None if there is none."""
+        """Load the version that is to be the default and return it; None if there is none."""
         now = self.registry.default_version(name)
         order = candidates(policy, there)
         if now is not None and policy.default != LATEST:
-            # What is there already goes before everything but what is asked for.
+            # Only the target replaces a default version that is loaded already.
             order = [number for number in order if number == target(policy, there)]
         for number in order:
             if await self._ensure(name, number, there, runner):
@@ -258,7 +272,7 @@ class Lifecycle:
         self, name: str, number: int, there: Mapping[int, Fingerprint], runner: Runner
     ) -> bool:
         folder = self.repository.root / name / str(number)
-        # The start says it itself, and in one line if it fails.
+        # The start logs its own failures, and reports in one line if it fails.
         quietly = not isinstance(runner, Loader)
         return await self._attempts.ensure(folder, there[number], runner, quietly=quietly)
 
@@ -286,7 +300,7 @@ class Lifecycle:
                 self.registry.forget(name, number)
 
     def _note(self, name: str, there: Mapping[int, Fingerprint], shelf: Shelf) -> None:
-        """Shows versions that came, and forgets those that went."""
+        """Register new versions, and forget removed ones."""
         for number in there:
             if self.registry.version(name, number) is None:
                 self.registry.mark(name, number, VersionState.UNLOADED)
@@ -297,7 +311,7 @@ class Lifecycle:
                 self._attempts.forget(name, number)
 
     def _why_not(self, name: str) -> str:
-        """Why no version of a model can be served: in one line, for the operator."""
+        """Return why no version of a model can be served: one line, for the operator."""
         known = self._known[name]
         if known.policy is None:
             return known.fault
@@ -319,7 +333,7 @@ class Lifecycle:
 
 @contextlib.contextmanager
 def _as_conflicts() -> Iterator[None]:
-    """What an order may meet, in the words of whoever gave it: no place on the disk among them."""
+    """Turn errors of an order into ``Conflict``, without paths of the server's disk."""
     try:
         yield
     except PolicyRefused as error:

@@ -1,4 +1,4 @@
-"""A thread of low priority, on which models are loaded and freed beside live traffic."""
+"""A low-priority thread that loads and frees models beside live traffic."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ _TASKS = Path("/proc/self/task")
 
 
 class Runner(Protocol):
-    """Does blocking work somewhere."""
+    """A place to run blocking work."""
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Does ``work`` and gives what it returns or raises."""
+        """Run ``work``; return its result or raise its error."""
 
 
 class AtOnce:
-    """Does it here and now: at the start there is nobody to make room for."""
+    """A runner on the event loop's own thread, for the start, when there is no traffic."""
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Blocks the event loop meanwhile."""
+        """Run ``work``; the event loop is blocked meanwhile."""
         return work()
 
 
 class Loader:
-    """Does one thing at a time; whoever waits for a core goes first.
+    """A runner on one low-priority thread, one job at a time.
 
-    ONNX Runtime lets go of the interpreter while it builds a session, so that the event loop and
-    the workers go on meanwhile.
+    ONNX Runtime releases the GIL while it builds a session, so the event loop and the workers go on
+    meanwhile.
     """
 
     def __init__(self, name: str = "potoo-loader") -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_step_back)
 
     async def run(self, work: Callable[[], Result]) -> Result:
-        """Queues ``work`` and waits for what it returns or raises."""
+        """Queue ``work`` and wait for it; return its result or raise its error."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def close(self) -> None:
-        """What has not begun is dropped; what runs ends by itself."""
+        """Drop queued work; running work ends by itself."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager
 def threads_at_full_priority() -> Iterator[None]:
-    """Gives threads that are started meanwhile the usual priority back, where that is allowed.
+    """Give threads started within the block the process's priority, where permitted.
 
-    They inherit that of the thread that starts them, and a session's own will serve requests. It
-    takes a privilege (``CAP_SYS_NICE``); without it they stay behind others until the next start,
-    which is felt only where an image is alone with all the cores and somebody else wants them too.
+    A thread inherits the priority of the one that starts it, and a session's threads will serve
+    requests. Raising it takes ``CAP_SYS_NICE``; without it they keep low priority until the next
+    start, which matters only if a lone image uses all cores and other work wants them too.
     """
     before = _threads()
     yield
@@ -71,10 +71,10 @@ def threads_at_full_priority() -> Iterator[None]:
 def _threads() -> set[int]:
     try:
         return {int(path.name) for path in _TASKS.iterdir()}
-    except OSError:  # not Linux: a priority belongs to the whole process there
+    except OSError:  # not Linux: priority is per process there
         return set()
 
 
 def _step_back() -> None:
-    with contextlib.suppress(AttributeError, OSError):  # Linux has a priority for each thread
+    with contextlib.suppress(AttributeError, OSError):  # on Linux priority is per thread
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SLOW_NICENESS)

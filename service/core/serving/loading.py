@@ -1,4 +1,4 @@
-"""How one version of a model is loaded: read, checked against its graph, and warmed up."""
+"""Loading of one model version: read, check against the graph, warm up."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from service.core.settings import RunSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """How a model is run, and what images it takes."""
+    """Run settings of a model, and limits on its images."""
 
     limits: ImageLimits
     run: RunSettings
 
 
 def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: Metrics) -> Model:
-    """Loads and warms up one version. Blocks; on any thread.
+    """Load and warm up one version. Blocks; any thread may call.
 
     Raises:
-        ModelRefused: if the manifest does not fit the graph; the message names the field.
+        ModelRefused: the manifest is wrong or does not fit the graph (the message names the field),
+            the provider is missing, or the model cannot run.
     """
     manifest = read_manifest(folder)
     try:

@@ -41,7 +41,7 @@ from service.core.tensors.rows import check_outputs, outputs_of, rows_of
 
 
 class Model:
-    """Answers for one version of one model. Made by ``loading.load_model``, on any thread."""
+    """One version of one model, in service. Built by ``loading.load_model``, on any thread."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class Model:
         judge = Presence(manifest.output, labels) if is_multi_label else Hedger(manifest, labels)
         runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics, judge)
         limit = engine.max_batch_size
-        # A fixed batch costs the same however full it is.
+        # A fixed batch costs the same however many images are in it.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)
         self._batcher: Batcher[Job, Prepared, Answer] = Batcher(
             pool,
@@ -89,16 +89,16 @@ class Model:
         priority: Priority = Priority.NORMAL,
         protocol: str = "http",
     ) -> Classification:
-        """Labelled predictions for one encoded image.
+        """Return labelled predictions for one encoded image.
 
         Args:
-            k: how many predictions, at least 1; cut to the number of classes.
+            k: number of predictions, at least 1; cut to the number of classes.
             deadline: on ``time.monotonic``, in seconds.
-            owner: who asks; owners take turns.
-            protocol: by which it came, for the metrics.
+            owner: the caller; owners take turns.
+            protocol: of the request, for the metrics.
 
         Raises:
-            UnsupportedImage, InvalidImage, ImageTooLarge: what the bytes deserve.
+            UnsupportedImage, InvalidImage, ImageTooLarge: decoding failed.
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit``.
             InferenceFailed: the model failed on this image.
         """
@@ -124,14 +124,14 @@ class Model:
         owner: str = "",
         protocol: str = "http",
     ) -> list[Classification]:
-        """The same for images that belong together: all of them are answered, or none is.
+        """Classify all images of one request, or fail as a whole.
 
         Args:
-            most: images that one request may have.
+            most: the maximum number of images in one request.
 
         Raises:
-            InvalidRequest: there are none, or too many.
-            UnsupportedImage, InvalidImage, ImageTooLarge: see ``classify``; with its number.
+            InvalidRequest: there are no images, or too many.
+            UnsupportedImage, InvalidImage, ImageTooLarge: decoding failed; with the image's number.
             Overloaded, DeadlineExceeded, NotReady, InferenceFailed: see ``classify``.
         """
         began = time.monotonic()
@@ -150,7 +150,7 @@ class Model:
         return [self._labelled(outcome, began) for outcome in outcomes]
 
     def admit(self, allowed: float, *, owner: str, priority: Priority) -> None:
-        """Raises what ``classify`` would raise at once; see ``Batcher.admit``."""
+        """Raise an error that ``classify`` would raise at once; see ``Batcher.admit``."""
         self._batcher.admit(allowed, owner=owner, priority=priority)
 
     async def infer(
@@ -162,16 +162,16 @@ class Model:
         owner: str = "",
         protocol: str = "v2",
     ) -> InferResponse:
-        """The graph's raw output for tensors, or for encoded images in a BYTES tensor.
+        """Return the graph's raw output for tensors, or for encoded images in a BYTES tensor.
 
         Args:
             deadline: on ``time.monotonic``, in seconds.
-            most: items that one request may have.
+            most: the maximum number of items in one request.
             owner, protocol: see ``classify``.
 
         Raises:
-            InvalidTensor: they do not fit the model.
-            UnsupportedImage, InvalidImage, ImageTooLarge: what an encoded image deserves.
+            InvalidTensor: the tensors do not fit the model.
+            UnsupportedImage, InvalidImage, ImageTooLarge: decoding failed.
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit_all``.
             InferenceFailed: the model failed on this input.
         """
@@ -196,11 +196,11 @@ class Model:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Of one item's raw output; known once it is warm."""
+        """Shape of one item's raw output; known after warm-up."""
         return self._engine.output_shape
 
     def warm_up(self) -> None:
-        """Runs the model, and refuses it if its answers do not fit the manifest. Blocks.
+        """Run the model, and refuse it if its answers do not fit the manifest. Blocks.
 
         Raises:
             ManifestMismatch, ServiceError: see ``Checks.warm_up``.
@@ -210,9 +210,10 @@ class Model:
         self.set_ready(ready=True)
 
     async def canary(self, timeout: float) -> bool:
-        """Whether the model still gives the answer it gave at warm-up, within ``timeout`` seconds.
+        """Run the canary within ``timeout`` seconds, set readiness, and return whether it passed.
 
-        It goes through the workers, so a stuck pool is noticed too. A change is told to the log.
+        It passes if the answer is that of warm-up. It runs on the worker pool, so a stuck pool is
+        noticed too. Changes are logged.
         """
         reason = "another answer than at warm-up"
         try:
@@ -229,26 +230,26 @@ class Model:
         return passed
 
     def set_ready(self, *, ready: bool) -> None:
-        """Readiness, of which the registry tells the metrics."""
+        """Set readiness, which the registry reports to the metrics."""
         self.is_ready = ready
 
     async def close(self) -> None:
-        """Answers what was accepted, then gives the memory back."""
+        """Answer accepted requests, then free the memory."""
         await self.drain()
         self.release()
 
     async def drain(self) -> None:
-        """Refuses what comes, and answers what was accepted."""
+        """Refuse new requests, and answer the accepted ones."""
         await self._batcher.close()
         self.set_ready(ready=False)
 
     def release(self) -> None:
-        """Gives the memory back, once it is drained. Blocks; on any thread."""
+        """Free the memory of a drained model. Blocks; any thread may call."""
         self._engine.close()
         self._series.info.set(0)
 
     def summary(self, *, default: bool) -> ModelSummary:
-        """The line for the model list."""
+        """Build the entry of the model list."""
         manifest = self.manifest
         return ModelSummary(
             name=manifest.name,
@@ -261,7 +262,7 @@ class Model:
         )
 
     def info(self, *, default: bool) -> ModelInfo:
-        """Everything a caller may know."""
+        """Describe the model in full, as far as callers may know it."""
         manifest = self.manifest
         return ModelInfo(
             **self.summary(default=default).model_dump(),
@@ -284,7 +285,7 @@ class Model:
     def _count(
         self, began: float, outcomes: list[Outcome[Answer]], protocol: str, span: Span | None
     ) -> None:
-        """Counts a request that was answered."""
+        """Count an answered request."""
         series, count = self._series, len(outcomes)
         exemplar = span.exemplar if span else None
         for outcome in outcomes:
@@ -304,7 +305,7 @@ class Model:
         )
 
     def _labelled(self, outcome: Outcome[Answer], began: float) -> Classification:
-        """One image's answer in words; counts it if it is none."""
+        """Build the classification of one image; count an abstention."""
         answer = in_words(outcome, self.manifest, self.labels, began)
         if answer.abstained:
             self._series.abstentions.inc()

@@ -1,4 +1,4 @@
-"""What people may do with models while they are served; every order is in the security log."""
+"""Orders on models in service; every order is recorded in the security log."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from service.core.serving.lifecycle import Lifecycle
 
 
 class ModelControl:
-    """Orders are written into the model's policy, so that every process and every start obeys."""
+    """Orders, stored in the model's policy, so that every process and every start follows them."""
 
     def __init__(self, lifecycle: Lifecycle, audit: Audit) -> None:
         self._lifecycle, self._audit = lifecycle, audit
 
     async def load(self, name: str, version: int | None = None, *, by: str) -> None:
-        """Has a version loaded beside the default one, also one that failed before.
+        """Load a version beside the default one, even if it failed before.
 
         Args:
-            version: None for a model that was unloaded as a whole.
+            version: None to load a model that was unloaded as a whole.
 
         Raises:
             ModelNotFound, Conflict: see ``Lifecycle.change``.
@@ -41,11 +41,11 @@ class ModelControl:
         self._audit.record(AuditEvent.MODEL_LOADED, account=by, model=name, version=version)
 
     async def unload(self, name: str, version: int | None = None, *, by: str) -> None:
-        """Has a version unloaded, or a model as a whole.
+        """Unload a version, or, without one, the whole model.
 
         Raises:
             ModelNotFound: there is no such model, or version.
-            Conflict: others need it: as the default, or under a label.
+            Conflict: it is a default or labelled; also see ``Lifecycle.change``.
         """
         registry = self._lifecycle.registry
         if version is None:
@@ -72,7 +72,7 @@ class ModelControl:
         keep_default: bool = False,
         by: str,
     ) -> None:
-        """Has a version answer by default, once it is loaded and passed its checks.
+        """Make a version the default, once it is loaded and passed its checks.
 
         Args:
             label: see ``serving_policy.promoted``; ``keep_default`` too.
@@ -92,9 +92,9 @@ class ModelControl:
         )
 
     async def choose_default(self, name: str, *, by: str) -> None:
-        """Has a model answer calls that name none, on every server of the repository.
+        """Choose the default model of every server of the repository.
 
-        The setting ``default_model`` of a server goes before it.
+        The setting ``default_model`` of a server takes precedence.
 
         Raises:
             ModelNotFound, Conflict: see ``Lifecycle.choose_default``.
@@ -103,11 +103,11 @@ class ModelControl:
         self._audit.record(AuditEvent.MODEL_DEFAULT_CHANGED, account=by, model=name)
 
     async def roll_back(self, name: str, *, by: str) -> None:
-        """Has what answered before the last promotion answer again.
+        """Restore the previous default version.
 
         Raises:
             ModelNotFound: there is no such model.
-            Conflict: there is nothing to return to, or it cannot be served.
+            Conflict: there is no version to return to, or it cannot be served.
         """
         await self._lifecycle.change(name, rolled_back)
         answers = self._lifecycle.registry.default_version(name)

@@ -1,7 +1,7 @@
-"""Which models are served, and which version of each answers.
+"""The registry: served models, their versions, and the default version of each.
 
 Names that callers send are looked up in a table and never joined to a path. The table belongs to
-the event loop: a request takes its model from it at one instant and keeps it to the end.
+the event loop: a request takes its model from it in one step and keeps it to the end.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from service.core.serving.model import Model
 
 @dataclass(slots=True)
 class Version:
-    """Where one version stands; ``reason``: why it failed, with the folder left out."""
+    """The state of one version; ``reason``: why it failed, without the folder."""
 
     state: VersionState
     model: Model | None = None
@@ -27,7 +27,7 @@ class Version:
 
 @dataclass(slots=True)
 class _Served:
-    """One model: the version that answers when none is named, and all that are known."""
+    """One model: its default version, and all known versions."""
 
     default: Model | None = None
     versions: dict[int, Version] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Registry:
     """The served models by name and version.
 
     Attributes:
-        default: the model that answers when a caller names none; None if none is chosen.
+        default: the name of the default model; None if there is none.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Registry:
         on_state: Callable[[str, int, VersionState | None], None] = lambda *_: None,
         on_ready: Callable[[str, bool], None] = lambda *_: None,
     ) -> None:
-        """``models``: those loaded already, each the default version of its name.
+        """``models``: loaded already, each the default version of its name.
 
         Args:
-            on_state: told whenever a version changes its state; None once it is gone.
-            on_ready: told whether the default version of a name is ready.
+            on_state: called when the state of a version changes; with None once it is gone.
+            on_ready: called with whether the default version of a name is ready.
         """
         self.default = default
         self._served: dict[str, _Served] = {}
@@ -64,17 +64,17 @@ class Registry:
             self.switch(model.ref.name, model.ref.version)
 
     def __iter__(self) -> Iterator[Model]:
-        """Every model that is loaded, whichever version; as of now."""
+        """Iterate over a snapshot of all loaded models, of every version."""
         versions = [one for served in self._served.values() for one in served.versions.values()]
         return iter([version.model for version in versions if version.model])
 
     def get(self, name: str | None, version: int | None = None) -> Model:
-        """The model of that name, or the default one; of a version, or the default one.
+        """Return the named or default version of the named or default model.
 
         Raises:
-            ModelNotChosen: none is named, and none is chosen to answer then.
+            ModelNotChosen: no model is named, and there is no default model.
             ModelNotFound: no such model, or that version of it is not served.
-            NotReady: it is being loaded, could not be, or does not pass its canary at present.
+            NotReady: it is loading, failed to load, or does not pass its canary at present.
         """
         model = self.find(name, version)
         if not model.is_ready:
@@ -83,7 +83,7 @@ class Registry:
         return model
 
     def find(self, name: str | None, version: int | None = None) -> Model:
-        """The same, whether its canary passes or not.
+        """Return the model as ``get`` does, whether its canary passes or not.
 
         Raises:
             ModelNotChosen, ModelNotFound, NotReady: as ``get``, but for the canary.
@@ -111,9 +111,9 @@ class Registry:
 
     @contextmanager
     def lease(self, name: str | None, version: int | None = None) -> Iterator[Model]:
-        """What ``get`` gives, kept from being closed until the block ends.
+        """Return the model as ``get`` does, and keep it open until the block ends.
 
-        For whoever asks a model more than once, or waits between getting and asking it.
+        For callers that use a model more than once, or wait between getting and using it.
 
         Raises:
             ModelNotChosen, ModelNotFound, NotReady: as ``get``.
@@ -128,47 +128,47 @@ class Registry:
                 del self._users[model]
 
     def is_leased(self, model: Model) -> bool:
-        """Whether somebody is in the middle of using it."""
+        """Return whether a lease on the model is held."""
         return model in self._users
 
     def names(self) -> list[str]:
-        """Every model there is, whether it could be loaded or not."""
+        """Return the names of all known models, loaded or not, sorted."""
         return sorted(self._served)
 
     def default_version(self, name: str) -> Model | None:
-        """What answers for a name when no version is named, ready or not; None if nothing does."""
+        """Return the default version of a model, ready or not; None if there is none."""
         served = self._served.get(name)
         return served.default if served else None
 
     def versions(self, name: str) -> dict[int, Version]:
-        """All versions of a model by number, the lowest first.
+        """Return all versions of a model by number, the lowest first.
 
         Raises:
-            ModelNotFound: no such model, or not in that version.
+            ModelNotFound: no such model.
         """
         if name not in self._served:
             raise ModelNotFound
         return self.all_versions(name)
 
     def all_versions(self, name: str) -> dict[int, Version]:
-        """The same, and nothing for a model that is not known."""
+        """Return all versions as ``versions`` does; empty for an unknown model."""
         served = self._served.get(name)
         return dict(sorted(served.versions.items())) if served else {}
 
     def version(self, name: str, number: int) -> Version | None:
-        """Where one version stands, if it is known."""
+        """Return the state of one version; None if it is unknown."""
         served = self._served.get(name)
         return served.versions.get(number) if served else None
 
     def labels(self, name: str) -> dict[str, int]:
-        """The versions that labels stand for."""
+        """Return the version number of each label."""
         served = self._served.get(name)
         return dict(served.labels) if served else {}
 
-    # For the life cycle alone.
+    # Called by the life cycle only.
 
     def put(self, model: Model) -> Model | None:
-        """Takes a model in as READY; returns the one that had its place, which must be closed."""
+        """Add a model as READY; return the one that it replaces, which must be closed."""
         name, number = model.ref.name, model.ref.version
         served = self._served.setdefault(name, _Served())
         old = served.versions.get(number)
@@ -181,24 +181,24 @@ class Registry:
         return replaced
 
     def mark(self, name: str, number: int, state: VersionState, reason: str = "") -> None:
-        """Notes where a version stands; the model it may have stays."""
+        """Set the state of a version; its model, if any, stays."""
         versions = self._served.setdefault(name, _Served()).versions
         version = versions.setdefault(number, Version(state))
         version.state, version.reason = state, reason
         self._on_state(name, number, state)
 
     def switch(self, name: str, number: int) -> None:
-        """From now on that version answers when none is named. It must be loaded."""
+        """Make a version the default of its model. It must be loaded."""
         self._served[name].default = self._served[name].versions[number].model
         self.tell_readiness()
 
     def set_labels(self, name: str, labels: Mapping[str, int]) -> None:
-        """Replaces the labels of a model that is known."""
+        """Replace the labels of a model, if it is known."""
         if name in self._served:
             self._served[name].labels = dict(labels)
 
     def take(self, name: str, number: int) -> Model | None:
-        """Takes a version's model out, for it to be closed: UNLOADING from now on."""
+        """Remove a version's model and return it to be closed; the version is UNLOADING."""
         served = self._served[name]
         version = served.versions[number]
         model, version.model = version.model, None
@@ -209,7 +209,7 @@ class Registry:
         return model
 
     def forget(self, name: str, number: int) -> None:
-        """Drops a version that is not there any more, and a model without versions."""
+        """Remove a version that no longer exists, and its model if no version is left."""
         served = self._served[name]
         served.versions.pop(number, None)
         self._on_state(name, number, None)
@@ -217,6 +217,6 @@ class Registry:
             del self._served[name]
 
     def tell_readiness(self) -> None:
-        """Tells ``on_ready`` how every model is."""
+        """Report the readiness of every model to ``on_ready``."""
         for name, served in self._served.items():
             self._on_ready(name, served.default is not None and served.default.is_ready)

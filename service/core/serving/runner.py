@@ -1,4 +1,4 @@
-"""What the batcher does for one model, on the pool's threads: prepares a row, runs a batch."""
+"""Preparation of rows and execution of batches for one model, on the pool's threads."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from service.core.serving.statistics import ModelStatistics
 from service.core.tensors.rows import Row
 
 SHOWN_WAIT = 0.0001
-"""Seconds between prepared and run that are worth a span of their own."""
+"""Seconds between preparation and run above which a ``batching`` span is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One row, and how many best classes are wanted; none: the raw output alone.
+    """One row, and the number of best classes requested; 0 for the raw output alone.
 
-    ``number``: which one of a request's rows it is, for messages. ``span``: where its stages are
-    told, if the request is traced.
+    ``number``: index of the row in its request, for messages. ``span``: records its stages if the
+    request is traced.
     """
 
     row: Row
@@ -44,14 +44,14 @@ class Job:
 
 
 def jobs_of(rows: Sequence[Row], top_k: int, span: Span | None) -> list[Job]:
-    """The rows of one request, numbered; ``span``: its own, if it is traced."""
+    """Build numbered jobs from the rows of one request; ``span``: the request's, if traced."""
     spans = items_of(span, len(rows))
     return [Job(row, top_k, number, spans[number]) for number, row in enumerate(rows)]
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A row that can be run; ``image`` if it was one."""
+    """A row ready to run; ``image``: set if the row was an encoded image."""
 
     tensor: Images
     image: PreparedImage | None
@@ -61,7 +61,7 @@ class Prepared:
 
 @dataclass(slots=True)
 class Answer:
-    """A row's raw output; the rest only where a ``top_k`` was asked for."""
+    """A row's raw output; classes and scores only if ``top_k`` was requested."""
 
     image: PreparedImage | None
     output_K: NDArray[np.float32]
@@ -69,18 +69,18 @@ class Answer:
     scores: list[float]
     summary: Summary | None = None
     present: list[int] | None = None
-    """Of a multi-label model: the labels that reach their thresholds, best first."""
+    """Indices of the labels that reach their thresholds, best first; of multi-label models."""
     reading_seconds: float = 0.0
-    """Of the whole batch, once the network was done."""
+    """Postprocessing time of the whole batch."""
 
     @property
     def preparing_seconds(self) -> float:
-        """What decoding and the like took."""
+        """Decoding and preprocessing time; 0 for a tensor."""
         return self.image.decode_seconds + self.image.preprocess_seconds if self.image else 0.0
 
 
 class Runner:
-    """``prepare`` and ``run`` of a ``Batcher``; images and tensors may share a batch."""
+    """The ``prepare`` and ``run`` of a ``Batcher``; images and tensors may share a batch."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Runner:
         self._series, self._statistics = series, statistics
 
     def prepare(self, job: Job, may_be_slow: bool) -> Prepared:
-        """Decodes an image; a tensor is ready as it is.
+        """Decode and preprocess an image; a tensor is passed on as it is.
 
         Raises:
             UnsupportedImage, InvalidImage, ImageTooLarge, SlowWork: see ``Preprocessor``.
@@ -126,10 +126,10 @@ class Runner:
         return Prepared(image.tensor, image, job.top_k, span)
 
     def run(self, batch: list[Prepared]) -> list[Answer]:
-        """Answers a batch in order.
+        """Run a batch and return its answers in order.
 
         Raises:
-            InferenceFailed: the runtime failed, or what classes were asked of is not finite.
+            InferenceFailed: the runtime failed, or an output to be classified is not finite.
         """
         began = time.perf_counter()
         tensors = [item.tensor for item in batch]
@@ -153,7 +153,7 @@ class Runner:
         return answers
 
     def _answers(self, batch: list[Prepared], output_NK: NDArray[np.float32]) -> list[Answer]:
-        """Raw outputs as they are, and the best classes for those that asked for them."""
+        """Build answers with raw outputs, and with best classes where requested."""
         answers = [
             Answer(item.image, output_K, [], [])
             for item, output_K in zip(batch, output_NK, strict=True)
@@ -182,7 +182,7 @@ def _tell_prepared(span: Span, began: float, image: PreparedImage) -> None:
 
 
 def _tell_run(span: Span, began: float, put: float, ran: float, got: float, size: int) -> None:
-    """The stages of a run of ``size`` items, as one of them sees them."""
+    """Record the stages of a run of ``size`` items in the span of one item."""
     ready = span.last
     if began - ready > SHOWN_WAIT:
         span.add("batching", ready, began)

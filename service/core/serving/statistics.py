@@ -1,6 +1,6 @@
-"""How often a model was asked, and where the time went: the statistics extension's numbers.
+"""Request counts and durations of a model, for the statistics extension.
 
-They begin at nothing when the model is loaded, and are those of one process.
+They start at zero when the model is loaded, and cover one process.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Duration:
-    """How often something happened and how many nanoseconds it took altogether."""
+    """A number of observations and their total duration in nanoseconds."""
 
     count: int = 0
     ns: int = 0
 
     def add(self, seconds: float) -> None:
-        """Once more."""
+        """Add one observation."""
         self.count += 1
         self.ns += round(seconds * 1e9)
 
 
 @dataclass(slots=True)
 class BatchDurations:
-    """Runs of one batch size."""
+    """Durations of the runs of one batch size."""
 
     compute_input: Duration = field(default_factory=Duration)
     compute_infer: Duration = field(default_factory=Duration)
@@ -34,9 +34,9 @@ class BatchDurations:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """Where a request's time went, in seconds.
+    """Durations of a request's stages, in seconds.
 
-    Of its slowest row if it has several: they go side by side, and the sum is within ``total``.
+    The stages are those of its slowest row: rows run in parallel, and the sum is within ``total``.
     """
 
     total: float
@@ -47,7 +47,7 @@ class Course:
 
 
 class ModelStatistics:
-    """Of one model. Any thread may call."""
+    """Statistics of one model. Any thread may call."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,15 +55,15 @@ class ModelStatistics:
         self.compute_input, self.compute_infer = Duration(), Duration()
         self.compute_output = Duration()
         self.inference_count = 0
-        """Items answered: images, or rows of tensors."""
+        """Number of items answered: images, or rows of tensors."""
         self.execution_count = 0
-        """Runs of the network; fewer than items if they run together."""
+        """Number of runs of the network; fewer than items if they are batched."""
         self.last_inference_ms = 0
-        """Of the last request, since the epoch; 0 if there was none."""
+        """Time of the last answered request, in ms since the epoch; 0 if there was none."""
         self.batches: dict[int, BatchDurations] = {}
 
     def succeeded(self, course: Course, *, items: int) -> None:
-        """Counts a request that was answered."""
+        """Count an answered request."""
         with self._lock:
             self.success.add(course.total)
             self.queue.add(course.queue)
@@ -74,12 +74,12 @@ class ModelStatistics:
             self.last_inference_ms = time.time_ns() // 1_000_000
 
     def failed(self, seconds: float) -> None:
-        """Counts a request that was refused or failed."""
+        """Count a request that was refused or failed."""
         with self._lock:
             self.fail.add(seconds)
 
     def executed(self, size: int, put: float, ran: float, got: float) -> None:
-        """Counts a run of ``size`` items: seconds to put them together, to run, to read."""
+        """Count a run of ``size`` items, with the seconds to stack, run and postprocess it."""
         with self._lock:
             self.execution_count += 1
             batch = self.batches.setdefault(size, BatchDurations())

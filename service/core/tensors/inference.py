@@ -1,6 +1,6 @@
-"""Inference on tensors: what is asked, what is answered, and what the parameters mean.
+"""Requests, responses and parameters of tensor inference.
 
-The Open Inference Protocol in plain data; HTTP and gRPC put it on their wires.
+The Open Inference Protocol as plain data, which HTTP and gRPC encode.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ Parameter = bool | int | float | str
 Parameters = Mapping[str, Parameter]
 
 MAX_TIMEOUT = 600.0
-"""Seconds; longer ones are cut to it."""
+"""Seconds; longer time-outs are cut to it."""
 MAX_TENSORS = 64
-"""Inputs or outputs that one request may name."""
+"""Most inputs, and most outputs, that one request may name."""
 MAX_ID_CHARS = 4096
 _SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 _SHARED_MEMORY = "shared_memory_region"
@@ -27,7 +27,7 @@ _SHARED_MEMORY = "shared_memory_region"
 
 @dataclass(frozen=True, slots=True)
 class RequestedOutput:
-    """An output that is wanted: the tensor itself, or (``classes`` > 0) so many best classes."""
+    """A requested output: the tensor itself, or (``classes`` > 0) that many best classes."""
 
     name: str
     classes: int = 0
@@ -35,13 +35,13 @@ class RequestedOutput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InferRequest:
-    """One call.
+    """One inference request.
 
     Attributes:
-        outputs: in the order wanted; all of them if there are none.
+        outputs: in the order requested; if empty, all of them.
         raw: in place of ``inputs``, the only input's bytes: one item of the model's own shape, or
             one encoded image.
-        id: the caller's, echoed.
+        id: chosen by the caller, echoed in the response.
         timeout: seconds from now; None for the default.
     """
 
@@ -57,7 +57,7 @@ class InferRequest:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InferResponse:
-    """The answer to it; ``outputs`` in the order wanted."""
+    """One inference response; ``outputs`` in the order requested."""
 
     model: ModelRef
     outputs: tuple[Tensor, ...]
@@ -65,14 +65,14 @@ class InferResponse:
 
 
 def schedule_of(parameters: Parameters) -> tuple[Priority, float | None]:
-    """Priority and time-out of a request's parameters (the schedule policy extension).
+    """Return the priority and time-out (seconds) of a request (schedule policy extension).
 
-    ``priority`` 1 is the highest; 0 is the default, as if absent; all others are for bulk work.
+    ``priority`` 1 is the highest; 0, or absent, is the default; all others are bulk work.
     ``timeout`` is in microseconds.
 
     Raises:
-        InvalidTensor: one of them is no whole number from 0 on.
-        Unsupported: they are of an extension that is not offered.
+        InvalidTensor: one of them is not a non-negative integer.
+        Unsupported: the parameters belong to an extension that is not offered.
     """
     for name in _SEQUENCE:
         if parameters.get(name):
@@ -84,21 +84,21 @@ def schedule_of(parameters: Parameters) -> tuple[Priority, float | None]:
 
 
 def requested_output(name: str, parameters: Parameters) -> RequestedOutput:
-    """What is asked of one output (``classification``, the classification extension).
+    """Build the request for one output (``classification``: the classification extension).
 
     Raises:
-        InvalidTensor: ``classification`` is no whole number from 0 on.
-        Unsupported: they are of an extension that is not offered.
+        InvalidTensor: ``classification`` is not a non-negative integer.
+        Unsupported: the parameters belong to an extension that is not offered.
     """
     refuse_shared_memory(parameters)
     return RequestedOutput(name, _whole("classification", parameters))
 
 
 def version_named(text: str) -> int:
-    """The version that a caller writes as a string.
+    """Parse a version number that a caller sent as a string.
 
     Raises:
-        ModelNotFound: it is no number, so that there is none.
+        ModelNotFound: it is not a number, so no such version exists.
     """
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise ModelNotFound
@@ -106,18 +106,18 @@ def version_named(text: str) -> int:
 
 
 def refuse_long_id(text: str) -> None:
-    """Raises ``InvalidRequest`` if an id, which is echoed, is too long."""
+    """Raise ``InvalidRequest`` if an id, which is echoed, is too long."""
     if len(text) > MAX_ID_CHARS:
         raise InvalidRequest(f"The id has more than {MAX_ID_CHARS} characters.")
 
 
 def refuse_upload(parameters: Iterable[str]) -> None:
-    """Refuses what comes along with an order to load or unload a model.
+    """Refuse parameters that upload a model or its configuration with a load or unload request.
 
-    Models come from the repository alone, with the settings of the server.
+    Models come only from the repository, and run with the settings of the server.
 
     Raises:
-        Unsupported: a configuration or files are sent.
+        Unsupported: the request carries a configuration or files.
     """
     for name in parameters:
         if name != "unload_dependents":
@@ -125,13 +125,13 @@ def refuse_upload(parameters: Iterable[str]) -> None:
 
 
 def refuse_shared_memory(parameters: Parameters) -> None:
-    """Raises ``Unsupported`` if a tensor's parameters say that it lies in shared memory."""
+    """Raise ``Unsupported`` if a tensor's parameters refer to shared memory."""
     if _SHARED_MEMORY in parameters:
         raise Unsupported("Tensors in shared memory are not supported.")
 
 
 def check_names(kind: str, names: Sequence[str]) -> None:
-    """Raises ``InvalidTensor`` if there are too many, or one of them stands there twice."""
+    """Raise ``InvalidTensor`` if there are too many names, or a name is repeated."""
     if len(names) > MAX_TENSORS:
         raise InvalidTensor(f"There are more than {MAX_TENSORS} {kind}s.")
     for name in names:

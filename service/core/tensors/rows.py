@@ -1,7 +1,7 @@
-"""A request's tensors to rows of the model's input, rows of its output back to tensors.
+"""Conversion of request tensors to input rows, and of output rows to response tensors.
 
-A row is one image's worth: the tensor [C, H, W] that the graph takes, or an encoded image, which
-the manifest's preprocessing makes one of. Rows take turns with all other work, one by one.
+A row is one image: the tensor [C, H, W] that the graph takes, or an encoded image, which the
+manifest's preprocessing turns into one. Rows are scheduled one by one, in turn with all other work.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ INPUT_DATATYPES = {Dtype.FLOAT32: Datatype.FP32, Dtype.UINT8: Datatype.UINT8}
 
 
 def rows_of(request: InferRequest, spec: InputSpec, most: int) -> list[Row]:
-    """The rows of a request's only input; at least one.
+    """Return the rows of a request's only input; at least one.
 
     Args:
-        most: rows that one request may have.
+        most: the maximum number of rows in one request.
 
     Raises:
-        InvalidTensor: name, datatype, shape or number do not fit.
+        InvalidTensor: the name, datatype, shape or number of rows does not fit.
     """
     if request.raw is not None:
         return [_raw_row(request.raw, spec)]
@@ -60,7 +60,7 @@ def rows_of(request: InferRequest, spec: InputSpec, most: int) -> list[Row]:
 
 
 def check_outputs(outputs: Sequence[RequestedOutput], spec: OutputSpec) -> None:
-    """Raises ``InvalidTensor`` if one is wanted that the model does not give."""
+    """Raise ``InvalidTensor`` if a requested output does not exist or is repeated."""
     check_names("output", [output.name for output in outputs])
     for output in outputs:
         if output.name != spec.name:
@@ -75,11 +75,11 @@ def outputs_of(
     output_NK: NDArray[np.float32],
     shape: tuple[int, ...],
 ) -> tuple[Tensor, ...]:
-    """The tensors that were asked for.
+    """Build the requested output tensors.
 
     Args:
         output_NK: the graph's raw output.
-        shape: of one item, as the graph has it.
+        shape: of one item in the graph's output.
     """
     outputs = request.outputs or (RequestedOutput(spec.name),)
     return tuple(
@@ -102,7 +102,7 @@ def _only(inputs: tuple[Tensor, ...], spec: InputSpec) -> Tensor:
 
 
 def _raw_row(raw: bytes | memoryview, spec: InputSpec) -> Row:
-    """One item by its size, or else an encoded image by its first bytes."""
+    """Recognise one item by its size, or an encoded image by its first bytes."""
     datatype = INPUT_DATATYPES[spec.dtype]
     size = int(np.prod(spec.shape)) * DTYPES[datatype].itemsize
     if len(raw) == size:
@@ -123,8 +123,8 @@ def _raw_row(raw: bytes | memoryview, spec: InputSpec) -> Row:
 def _classes(
     spec: OutputSpec, labels: Sequence[str], output_NK: NDArray[np.float32], count: int
 ) -> Tensor:
-    """The best classes of every row as ``value:index:label``; [N, k], best first."""
-    # What is no number is never the best.
+    """Return the best classes of every row as ``value:index:label``; [N, k], best first."""
+    # NaN never ranks as the best.
     ranked_NK = np.where(np.isnan(output_NK), -np.inf, output_NK)
     elements = [
         f"{output_K[index]:f}:{index}:{_label(labels, index - spec.label_offset, index)}".encode()
@@ -136,5 +136,5 @@ def _classes(
 
 
 def _label(labels: Sequence[str], place: int, index: int) -> str:
-    """The label, or the index itself where there is none: clients expect a third part."""
+    """Return the label, or the index if it has no label: clients expect a third part."""
     return labels[place] if 0 <= place < len(labels) else str(index)

@@ -1,6 +1,6 @@
-"""Tensors as the Open Inference Protocol has them: names of types, bytes, values, shapes.
+"""Tensors of the Open Inference Protocol: datatypes, shapes, raw bytes and typed values.
 
-Sizes that a caller claims are compared, in unbounded integers, with what came; nothing is ever
+Sizes that a caller claims are compared, in unbounded integers, with the data received; nothing is
 allocated from them.
 """
 
@@ -21,7 +21,7 @@ from schemas.inference import Datatype
 MAX_RANK = 8
 MAX_SHOWN_CHARS = 64
 LENGTH = struct.Struct("<I")
-"""Before every element of a BYTES tensor: its number of bytes."""
+"""Prefix of every element of a BYTES tensor: the number of bytes in it."""
 
 
 DTYPES: dict[Datatype, np.dtype[Any]] = {
@@ -37,14 +37,14 @@ DTYPES: dict[Datatype, np.dtype[Any]] = {
     Datatype.FP16: np.dtype("<f2"),
     Datatype.FP32: np.dtype("<f4"),
     Datatype.FP64: np.dtype("<f8"),
-    # NumPy has no bfloat16, and no model here takes it: its bits.
+    # NumPy has no bfloat16, and no model here takes it: the array holds the bits.
     Datatype.BF16: np.dtype("<u2"),
     Datatype.BYTES: np.dtype(object),
 }
-"""Little-endian on the wire whatever the machine is; BYTES are Python's ``bytes``."""
+"""Little-endian on every machine, as on the wire; BYTES elements are Python ``bytes``."""
 
 RAW_ONLY = frozenset({Datatype.FP16, Datatype.BF16})
-"""Types that have no form as values, in JSON or typed contents."""
+"""Datatypes that have no JSON values or typed contents."""
 
 _VALUES: dict[Datatype, set[type]] = {
     **{datatype: {int} for datatype in Datatype},
@@ -57,7 +57,7 @@ _VALUES: dict[Datatype, set[type]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """A named array, C-contiguous and aligned; often read-only, as it lies in the caller's body."""
+    """A named array, C-contiguous and aligned; often a read-only view of the request body."""
 
     name: str
     datatype: Datatype
@@ -65,15 +65,15 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its axes."""
+        """Length of each axis."""
         return self.array.shape
 
 
 def datatype_named(name: object) -> Datatype:
-    """The type of that name.
+    """Return the datatype of that name.
 
     Raises:
-        InvalidTensor: there is none.
+        InvalidTensor: there is no such datatype.
     """
     try:
         return Datatype(name)  # type: ignore[arg-type]
@@ -83,10 +83,10 @@ def datatype_named(name: object) -> Datatype:
 
 
 def check_shape(name: str, shape: Sequence[object]) -> tuple[int, ...]:
-    """A shape as it may be: up to eight whole numbers that are not negative.
+    """Check a shape and return it: up to eight non-negative 63-bit integers.
 
     Raises:
-        InvalidTensor: it is another.
+        InvalidTensor: the shape is not of that form.
     """
     if len(shape) > MAX_RANK:
         raise InvalidTensor(f"The tensor {shown(name)} has more than {MAX_RANK} axes.")
@@ -102,12 +102,12 @@ def check_shape(name: str, shape: Sequence[object]) -> tuple[int, ...]:
 def from_raw(
     name: str, datatype: Datatype, shape: Sequence[object], data: bytes | memoryview
 ) -> Tensor:
-    """A tensor from its bytes: little-endian, the last axis first, without padding.
+    """Build a tensor from raw bytes: little-endian, row-major, without padding.
 
-    The array shares ``data`` where it lies aligned there.
+    The array shares memory with ``data`` if that is aligned.
 
     Raises:
-        InvalidTensor: shape and bytes do not belong together.
+        InvalidTensor: the bytes do not fit the shape and datatype.
     """
     axes = check_shape(name, shape)
     count = _product(axes)
@@ -130,10 +130,10 @@ def from_raw(
 def from_values(
     name: str, datatype: Datatype, shape: Sequence[object], values: list[Any]
 ) -> Tensor:
-    """A tensor from a list of its values, flat or nested as the shape says.
+    """Build a tensor from a list of values, flat or nested as in the shape.
 
     Raises:
-        InvalidTensor: shape, type and values do not belong together.
+        InvalidTensor: the values do not fit the shape and datatype.
     """
     if datatype in RAW_ONLY:
         raise InvalidTensor(f"{datatype} has no form in JSON: send {shown(name)} as binary data.")
@@ -145,7 +145,7 @@ def from_values(
             f"{count}."
         )
         raise InvalidTensor(message)
-    # By hand: NumPy would make numbers of strings, and wide strings of numbers.
+    # Checked here: NumPy would convert strings to numbers, and numbers to strings.
     if not set(map(type, flat)) <= _VALUES[datatype]:
         raise InvalidTensor(f"The tensor {shown(name)} has values that are not {datatype}.")
     try:
@@ -154,7 +154,7 @@ def from_values(
             return Tensor(name, datatype, _filled(encoded, axes))
         if datatype is Datatype.BOOL and not set(flat) <= {0, 1}:
             raise OverflowError
-        with np.errstate(over="ignore"):  # to infinity, as a float32 of the caller's own would
+        with np.errstate(over="ignore"):  # to infinity, as in a float32 of the caller's
             array = np.array(flat, DTYPES[datatype])
     except (OverflowError, UnicodeEncodeError):
         message = f"The tensor {shown(name)} has values that {datatype} cannot hold."
@@ -163,12 +163,12 @@ def from_values(
 
 
 def of_bytes(name: str, elements: Sequence[bytes], shape: tuple[int, ...]) -> Tensor:
-    """A BYTES tensor of our own."""
+    """Build a BYTES tensor from elements of the server's own."""
     return Tensor(name, Datatype.BYTES, _filled(elements, shape))
 
 
 def to_raw(tensor: Tensor) -> bytes:
-    """The inverse of ``from_raw``."""
+    """Encode a tensor as raw bytes; the inverse of ``from_raw``."""
     if tensor.datatype is not Datatype.BYTES:
         return np.ascontiguousarray(tensor.array, DTYPES[tensor.datatype]).tobytes()
     parts = ((LENGTH.pack(len(element)), element) for element in tensor.array.flat)
@@ -176,12 +176,12 @@ def to_raw(tensor: Tensor) -> bytes:
 
 
 def shown(text: object) -> str:
-    """Somebody's word for an error message: quoted, printable, cut."""
+    """Return a caller's text for an error message: quoted, printable ASCII, truncated."""
     return ascii(str(text)[:MAX_SHOWN_CHARS])
 
 
 def _product(axes: Sequence[int]) -> int:
-    """Like ``math.prod``; Python's integers do not overflow."""
+    """Multiply all axes, in integers that do not overflow."""
     count = 1
     for axis in axes:
         count *= axis
@@ -189,7 +189,7 @@ def _product(axes: Sequence[int]) -> int:
 
 
 def _flat(name: str, values: list[Any], axes: tuple[int, ...]) -> list[Any]:
-    """The values of a list that is flat, or nested exactly as ``axes`` say."""
+    """Flatten a list that is flat already, or nested exactly as ``axes``."""
     if not values or type(values[0]) is not list:
         return values
     level = [values]
@@ -207,10 +207,10 @@ def _flat(name: str, values: list[Any], axes: tuple[int, ...]) -> list[Any]:
 
 
 def _elements(name: str, count: int, data: bytes | memoryview) -> list[bytes]:
-    """``count`` elements of a BYTES tensor, each a length and so many bytes."""
+    """Parse ``count`` elements of a BYTES tensor, each a length and that many bytes."""
     elements: list[bytes] = []
     position = 0
-    if count * LENGTH.size <= len(data):  # or else too many to be looked at
+    if count * LENGTH.size <= len(data):  # otherwise ``count`` cannot be right
         while position + LENGTH.size <= len(data) and len(elements) < count:
             (size,) = LENGTH.unpack_from(data, position)
             position += LENGTH.size + size
@@ -227,7 +227,7 @@ def _elements(name: str, count: int, data: bytes | memoryview) -> list[bytes]:
 
 
 def _filled(elements: Sequence[bytes], axes: tuple[int, ...]) -> NDArray[Any]:
-    """An array of Python objects; NumPy itself would look inside of them."""
+    """Build an array of Python objects; ``np.array`` would look inside the elements."""
     array = np.empty(len(elements), object)
     array[:] = elements
     return array.reshape(axes)
