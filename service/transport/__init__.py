@@ -1,1 +1,1 @@
-"""One folder a protocol: translation only. They never import each other."""
+"""One package per protocol: translation only. Protocols never import each other."""

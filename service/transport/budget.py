@@ -1,4 +1,4 @@
-"""How many bytes of requests the process holds at a time, over all callers and transports."""
+"""Limit of the request bytes that the process holds, over all callers and transports."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from schemas.errors import Overloaded
 
 
 class BodyBudget:
-    """How many bytes of uploads the process holds at a time, over all callers."""
+    """Bytes of requests that the process may hold at a time, over all callers."""
 
     def __init__(self, capacity: int, metrics: Metrics) -> None:
         self._free = capacity
         self._metrics = metrics
 
     def hold(self) -> Hold:
-        """A share of the budget, given back when its ``with`` block ends."""
+        """Return a share of the budget, given back when its ``with`` block ends."""
         return Hold(self)
 
     def take(self, count: int) -> None:
-        """Raises ``Overloaded`` if the budget does not hold ``count`` more bytes."""
+        """Take ``count`` bytes; raise ``Overloaded`` if fewer are free."""
         if count > self._free:
             self._metrics.reject("body_budget")
             message = "Too many uploads are being received."
@@ -29,7 +29,7 @@ class BodyBudget:
         self._free -= count
 
     def give_back(self, count: int) -> None:
-        """What ``take`` took."""
+        """Give back ``count`` bytes that ``take`` took."""
         self._free += count
 
 
@@ -52,7 +52,7 @@ class Hold:
         self._budget.give_back(self._held)
 
     def grow_to(self, count: int) -> None:
-        """Holds at least ``count`` bytes from now on."""
+        """Hold at least ``count`` bytes from now on; raise ``Overloaded`` as ``take`` does."""
         if count > self._held:
             self._budget.take(count - self._held)
             self._held = count

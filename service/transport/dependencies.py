@@ -1,4 +1,4 @@
-"""What HTTP and WebSocket routes declare: who may call them, and the parts they work with."""
+"""Dependencies of HTTP and WebSocket routes: access policies, and parts of the runtime."""
 
 from __future__ import annotations
 
@@ -49,25 +49,25 @@ oauth2 = OAuth2(
 
 
 class Requires:
-    """The policy of a route: a bearer token that holds and has the scope, within the rate limits.
+    """Policy of a route: a valid bearer token with the scope, within the rate limits.
 
     Only the Authorization header is read, and exactly one: never the query string or a cookie.
     """
 
     def __init__(self, scope: Scope | None) -> None:
-        """``scope``: None if any token will do."""
+        """Create the policy; ``scope`` is None if any token will do."""
         self.scope = scope
 
     async def __call__(
         self, connection: HTTPConnection, _: Annotated[object, Security(oauth2)] = None
     ) -> Principal:
-        """The caller; also noted for the access log.
+        """Return the caller; also noted for the access log.
 
         Raises:
-            Unauthenticated: no token, several, or one that does not hold.
-            InsufficientScope: it holds, but lacks the scope.
-            RateLimited: too many requests; the headers of the answer say when there are more.
-            NotReady: if it cannot be told whether the token was revoked.
+            Unauthenticated: no token, several, or an invalid one.
+            InsufficientScope: the token is valid, but lacks the scope.
+            RateLimited: too many requests; the response headers say when more are allowed.
+            NotReady: the revocation of the token cannot be checked.
         """
         identity, state = runtime_of(connection).identity, connection.scope["state"]
         client = connection.scope.get("client")
@@ -88,12 +88,12 @@ class Requires:
 
 
 def requires(scope: Scope | None) -> params.Security:
-    """The same as an entry of a route's ``dependencies``, declared in the OpenAPI document too."""
+    """Return the policy for a route's ``dependencies``, also declared in the OpenAPI document."""
     return cast("params.Security", Security(Requires(scope), scopes=[scope.value] if scope else []))
 
 
 async def limit_address(connection: HTTPConnection) -> None:
-    """For routes without a token: they count against the address too.
+    """Count a call of a route without a token against its address.
 
     Raises:
         RateLimited: as ``Requires``.
@@ -110,20 +110,20 @@ async def limit_address(connection: HTTPConnection) -> None:
 
 
 def runtime_of(connection: HTTPConnection) -> Runtime:
-    """What the application was started with."""
+    """Return the runtime that the application was started with."""
     return cast("Runtime", connection.app.state.runtime)
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
-    """Who calls, behind ``requires``."""
+    """Return the caller of a route that has ``requires``."""
     return cast("Principal", connection.scope["state"]["caller"])
 
 
 def require_model(connection: HTTPConnection, name: str) -> None:
-    """For callers that may use some models alone.
+    """Check that the caller may use a model: some may use only certain ones.
 
     Raises:
-        ModelForbidden: if the model of that name is none of them.
+        ModelForbidden: the caller may not use the model of that name.
     """
     check_model(runtime_of(connection).identity, principal_of(connection), name)
 
@@ -131,9 +131,9 @@ def require_model(connection: HTTPConnection, name: str) -> None:
 def require_meant(
     connection: HTTPConnection, name: str | None, version: int | None = None
 ) -> ModelRef:
-    """The model that a call means, by name or as the default one.
+    """Return the model that a call means, by name or as the default one.
 
-    What is asked of it later names it: another choice meanwhile is for the calls to come.
+    Later steps of the call use this result: a new default is for later calls only.
 
     Raises:
         ModelForbidden, ModelNotChosen, ModelNotFound, NotReady: see ``policy.model_meant``.
@@ -152,7 +152,7 @@ def require_capacity(
     timeout: float | None = None,
     priority: Priority = Priority.NORMAL,
 ) -> ModelRef:
-    """Which model would answer; asked before the body: whoever is refused need not send it.
+    """Return the model that would answer, or refuse the call before its body is sent.
 
     Raises:
         ModelForbidden, ModelNotChosen: see ``require_meant``.
@@ -169,7 +169,7 @@ def require_capacity(
 
 
 def caller_of(connection: HTTPConnection) -> Caller:
-    """Where the request comes from; see ``Proxied`` for what a header may say about that."""
+    """Return the origin of the request; see ``Proxied`` for the headers that may set it."""
     client = connection.scope.get("client")
     return Caller(client[0] if client else "", connection.headers.get("user-agent", ""))
 
@@ -200,7 +200,7 @@ CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
 def _allowance(connection: HTTPConnection) -> Allowance:
-    """Where rates are noted; the headers of the answer say what is left of them."""
+    """Create the record of the rates; the response headers report what is left of them."""
     allowance = Allowance()
     if runtime_of(connection).identity.limiter.is_on:
         connection.scope["state"]["answer_headers"] = allowance.headers

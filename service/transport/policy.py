@@ -1,4 +1,4 @@
-"""Who may call, how often, and which models: the rules that every transport keeps."""
+"""Access rules of every transport: who may call, how often, and which models."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ async def admit(
     allowance: Allowance,
     on_known: Callable[[Principal], object],
 ) -> Principal:
-    """The caller: a bearer token that holds and has the scope, within the rate limits.
+    """Return the caller, if its bearer token is valid, has the scope and is within the rate limits.
 
     Args:
         scope: None if any token will do.
-        address: of the connection, or what a trusted proxy says; never what the caller claims.
-        authorization: what came under that name; there must be exactly one.
-        allowance: filled with what is left of the rates, also where the call is refused.
-        on_known: told who it is as soon as that is known, for the access log.
+        address: of the connection, or from a trusted proxy; never one that the caller claims.
+        authorization: all values under that name; there must be exactly one.
+        allowance: filled with what is left of the rates, also if the call is refused.
+        on_known: called with the caller as soon as it is known, for the access log.
 
     Raises:
-        Unauthenticated: no token, several, or one that does not hold.
-        InsufficientScope: it holds, but lacks the scope.
+        Unauthenticated: no token, several, or an invalid one.
+        InsufficientScope: the token is valid, but lacks the scope.
         RateLimited: too many requests.
-        NotReady: if it cannot be told whether the token was revoked.
+        NotReady: the revocation of the token cannot be checked.
     """
     limiter = identity.limiter
     try:
@@ -62,10 +62,10 @@ async def admit(
 
 
 def check_model(identity: Identity, principal: Principal, name: str) -> None:
-    """For callers that may use some models alone.
+    """Check that the caller may use a model: some may use only certain ones.
 
     Raises:
-        ModelForbidden: if the model of that name is none of them.
+        ModelForbidden: the caller may not use the model of that name.
     """
     if not principal.may_use(name):
         identity.audit.record(AuditEvent.MODEL_DENIED, account=principal.name, model=name)
@@ -79,12 +79,12 @@ def model_meant(
     name: str | None,
     version: int | None = None,
 ) -> ModelRef:
-    """The model that a call means: the one that it names, or the default one.
+    """Return the model that a call means: the one that it names, or the default one.
 
     Raises:
-        ModelForbidden: the caller may use some models alone, and not this one.
-        ModelNotChosen: it names none, and none is the default one; with the names of those that the
-            caller may use, and never of others.
+        ModelForbidden: the caller may not use this model.
+        ModelNotChosen: the call names no model and there is no default; lists the names of models
+            that the caller may use, never of others.
         ModelNotFound, NotReady: see ``Classifier.resolve``.
     """
     found = classifier.resolve(name, version, may_use=principal.may_use)

@@ -1,8 +1,8 @@
-"""Whose request it is that a proxy passes on: what ``X-Forwarded-For`` says, as far as it holds.
+"""Caller behind trusted proxies: ``X-Forwarded-For``, as far as it can be trusted.
 
-Every proxy appends the address that it was asked from, so the list is true from the right end up to
-the first address that is no proxy of ours; left of it stands whatever that caller chose to send.
-Nothing else is believed: not ``Forwarded``, ``X-Real-IP`` or ``X-Forwarded-Host``, which a proxy
+Every proxy appends the address of its client, so the list is true from the right end up to the
+first address that is no trusted proxy; entries left of it are the caller's and may be false.
+No other header is used: not ``Forwarded``, ``X-Real-IP`` or ``X-Forwarded-Host``, which a proxy
 that sets one of them often passes through as the caller wrote it.
 """
 
@@ -17,17 +17,17 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 MAX_HOPS = 32
-"""Proxies in a row; a longer list is somebody's joke."""
+"""Proxies in a row; longer chains are truncated."""
 ANSWERS_KEPT = 1024
 LONGEST_KEPT = 256
-"""Characters; longer lists are read again each time, so that nobody fills the memory with them."""
+"""Characters; longer lists are not cached, so that they cannot fill the memory."""
 
 _WITH_PORT = re.compile(r"\[(?P<v6>[0-9A-Fa-f:.]+)\](:[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}")
-"""Some proxies write where a call came from to the letter; IPv6 needs brackets for that."""
+"""Address with a port, as some proxies write it; IPv6 needs brackets for that."""
 
 
 class TrustedProxies:
-    """Who may say on whose behalf they ask. Remembers the last answers: callers keep coming."""
+    """Proxies that may name the caller. Caches the last results, as callers return."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         trusted = tuple(networks)
@@ -43,13 +43,13 @@ class TrustedProxies:
         self._client = lru_cache(ANSWERS_KEPT)(client)
 
     def client(self, peer: str, forwarded_for: str) -> str:
-        """See ``client_address``."""
+        """Return the ``client_address``, cached if the list is short."""
         find = self._client if len(forwarded_for) <= LONGEST_KEPT else self._client.__wrapped__
         return find(peer, forwarded_for)
 
 
 def client_address(peer: str, forwarded_for: str, trusted: Iterable[Network]) -> str:
-    """The address that a call counts for.
+    """Return the address of the caller, to which the call is attributed.
 
     Args:
         peer: the other end of the connection.
@@ -57,8 +57,8 @@ def client_address(peer: str, forwarded_for: str, trusted: Iterable[Network]) ->
             trusted it is ignored.
 
     Returns:
-        The right-most address in the list that is no proxy. If the list ends before there is one,
-        or what stands there is no address, the last proxy that was one.
+        The right-most address in the list that is no trusted proxy. If the list ends before one, or
+        an entry is not an address, the last trusted proxy found.
     """
     trusted, hop = tuple(trusted), parsed(peer)
     if hop is None or not is_among(hop, trusted):
@@ -76,8 +76,8 @@ def client_address(peer: str, forwarded_for: str, trusted: Iterable[Network]) ->
 
 
 def parsed(text: str) -> Address | None:
-    """An IP address, one of IPv4 written as IPv6 as what it is; None for everything else."""
-    if "%" in text:  # a zone, which Python lets be any text
+    """Parse an IP address, IPv4-mapped IPv6 as IPv4; return None for everything else."""
+    if "%" in text:  # a zone, which Python allows to be any text
         return None
     try:
         address = ip_address(text)
@@ -88,5 +88,5 @@ def parsed(text: str) -> Address | None:
 
 
 def is_among(address: Address, networks: Iterable[Network]) -> bool:
-    """Whether one of the networks holds it."""
+    """Return whether one of the networks contains the address."""
     return any(address in network for network in networks)

@@ -1,6 +1,6 @@
-"""Base64 as clients write it: either alphabet, line breaks, padding or none, or a data URL.
+"""Base64 as clients write it: either alphabet, line breaks, optional padding, or a data URL.
 
-Whatever else stands in the text is refused, never skipped.
+Any other character in the text is refused, never skipped.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 def decoded(text: str | bytes) -> bytes:
-    """The bytes that the text stands for.
+    """Decode base64 or a data URL.
 
     Raises:
-        ValueError: it is neither base64 nor a data URL in base64; the message says which.
+        ValueError: the text is not base64, or a data URL not in base64; the message says which.
     """
     if not text.isascii():
         raise ValueError("Not base64")

@@ -1,4 +1,4 @@
-"""Request bodies within limits: bytes, time, and what all callers together may hold."""
+"""Request bodies within limits: bytes, time, and bytes held for all callers together."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from schemas.errors import PayloadTooLarge, UnsupportedMediaType, UploadTimeout
 from service.transport.budget import BodyBudget, Hold
 
 BYTES_PER_SECOND = 4096
-"""A body may take its time-out plus a second for each of these many bytes received."""
+"""A body may take its time-out plus one second per this many bytes received."""
 
 
 @dataclass(frozen=True, slots=True)
 class BodyReader:
-    """Reads whole bodies. ``timeout``: seconds, see ``BYTES_PER_SECOND``."""
+    """Reader of whole bodies. ``timeout``: seconds, see ``BYTES_PER_SECOND``."""
 
     budget: BodyBudget
     timeout: float
@@ -29,17 +29,17 @@ class BodyReader:
     async def read(
         self, request: Request, hold: Hold, limit: int, *, encodings: Collection[str] = ()
     ) -> bytes:
-        """The body of a request, as it was sent.
+        """Return the body of a request, as it was sent.
 
         Args:
-            encodings: in which it may be compressed.
+            encodings: content encodings that the body may have.
 
         Raises:
             PayloadTooLarge: before the body is read if its length is announced, else as soon as
-                more than ``limit`` bytes came.
-            UnsupportedMediaType: compressed, and not in one of ``encodings``.
-            UploadTimeout: it comes too slowly.
-            Overloaded: all callers together send more than we may hold.
+                more than ``limit`` bytes arrived.
+            UnsupportedMediaType: the body is compressed, but not in one of ``encodings``.
+            UploadTimeout: the body arrives too slowly.
+            Overloaded: all callers together send more than the budget.
             ClientDisconnect: the caller is gone.
         """
         announced = 0
@@ -77,7 +77,7 @@ class BodyReader:
 
 
 def content_encoding(request: Request) -> str:
-    """How the body is compressed; several ways one after the other are joined by commas."""
+    """Return the content encodings of the body, joined by commas; empty if not compressed."""
     values = [
         value.strip().lower()
         for name, value in request.scope["headers"]

@@ -1,6 +1,6 @@
-"""JSON bodies, read within limits and only once the caller was found to be allowed.
+"""JSON bodies, read within limits and only after the caller is authorised.
 
-FastAPI reads a declared body whole, however large it is, before it looks at a route's policies.
+FastAPI reads a declared body whole, however large it is, before it checks a route's policies.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 class JsonBody(Generic[Body]):
-    """A dependency of a route whose policies are declared before: its body as ``model``."""
+    """Dependency that reads a body as ``model``; declare the route's policies before it."""
 
     def __init__(self, model: type[Body]) -> None:
         self._model = model
 
     async def __call__(self, request: Request) -> Body:
-        """The body.
+        """Return the validated body.
 
         Raises:
-            UnsupportedMediaType: it is not declared as JSON.
-            InvalidParameter: it is none, or does not fit the model.
+            UnsupportedMediaType: the body is not declared as JSON.
+            InvalidParameter: the body is not JSON, or does not fit the model.
             PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -46,6 +46,6 @@ class JsonBody(Generic[Body]):
 
 
 def takes(model: type[BaseModel]) -> dict[str, Any]:
-    """The same for the OpenAPI document: a route's ``openapi_extra``."""
+    """Return the OpenAPI declaration of a JSON body: a route's ``openapi_extra``."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

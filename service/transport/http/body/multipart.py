@@ -1,4 +1,4 @@
-"""``multipart/form-data`` (RFC 7578) out of a body that is already in memory.
+"""Parser of ``multipart/form-data`` (RFC 7578) for a body that is already in memory.
 
 python-multipart does the parsing; files are slices of the body, so nothing is spooled to disk.
 """
@@ -25,7 +25,7 @@ class Part:
 
 @dataclass(slots=True)
 class _Collector:
-    """Receives the parser's callbacks."""
+    """Receiver of the parser's callbacks."""
 
     max_parts: int
     max_file_name_chars: int
@@ -80,11 +80,11 @@ class _Collector:
 def parse_form(
     content_type: str, body: bytes, *, max_parts: int, max_file_name_chars: int
 ) -> list[Part]:
-    """The parts of a form in order.
+    """Return the parts of a form in order.
 
     Raises:
-        InvalidRequest: no boundary, not multipart, cut short.
-        PayloadTooLarge: more than ``max_parts``, as soon as that is seen.
+        InvalidRequest: no boundary, malformed, cut short, or a file name that is too long.
+        PayloadTooLarge: more than ``max_parts`` parts; raised at the first one too many.
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")

@@ -1,4 +1,4 @@
-"""Bodies that may be compressed: received and decompressed within limits, all of it counted."""
+"""Bodies that may be compressed: received and decompressed within limits and the byte budget."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.compression import ENCODINGS, Decompressor
 
 VALUE_BYTES = 48
-"""What a number in JSON takes while it is read: in the parser, as an object, a reference to it."""
+"""Bytes per JSON number while parsed: in the parser, as an object, a reference to it."""
 
 
 async def read_packed(request: Request, hold: Hold, limit: int) -> bytes | bytearray:
-    """A body of up to ``limit`` bytes, compressed or not.
+    """Read a body of up to ``limit`` bytes, compressed or not.
 
     Raises:
         PayloadTooLarge, UploadTimeout, Overloaded, UnsupportedMediaType: see ``BodyReader.read``.
-        InvalidRequest: it cannot be decompressed.
+        InvalidRequest: the body cannot be decompressed.
     """
     uploads = uploads_of(request)
     body = await uploads.reader.read(request, hold, limit, encodings=ENCODINGS)
@@ -31,9 +31,9 @@ async def read_packed(request: Request, hold: Hold, limit: int) -> bytes | bytea
 
 
 def json_cost(body: bytes | bytearray, length: int) -> int:
-    """What the values in the first ``length`` bytes will take once they are read.
+    """Estimate the bytes that the values in the first ``length`` bytes take once parsed.
 
-    A comma for a value, or nearly: it is known before they are.
+    Counts commas, about one per value, so that the cost is known before parsing.
     """
     return VALUE_BYTES * body.count(b",", 0, length)
 
@@ -41,7 +41,7 @@ def json_cost(body: bytes | bytearray, length: int) -> int:
 async def _decompressed(
     body: bytes, encoding: str, limit: int, hold: Hold, pool: WorkerPool
 ) -> bytearray:
-    """Not on the event loop, and held as it grows."""
+    """Decompress off the event loop; grow the hold with the output."""
     decompressor = Decompressor(encoding, body, limit)
     while await pool.run(decompressor.step):
         hold.grow_to(len(body) + len(decompressor.output))

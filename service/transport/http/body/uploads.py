@@ -32,27 +32,27 @@ INLINE_BYTES = 256 * 2**10
 """Longer bodies are parsed on another thread."""
 BASE64_SHARE = 4 / 3
 MAX_OTHER_CHARS = 256
-"""Braces, quotes, commas and the like in a JSON upload; it needs about twenty."""
+"""Limit of braces, quotes, commas and the like in a JSON upload, which needs about twenty."""
 _BASE64_IN_JSON = (string.ascii_letters + string.digits + "+/=-_\\ \t\r\n").encode()
 
 
 class Uploads:
-    """Gets the image or images out of a request."""
+    """Reader of the image or images of a request."""
 
     def __init__(self, reader: BodyReader, limits: LimitSettings) -> None:
         self.reader, self.limits = reader, limits
 
     @property
     def hold(self) -> Hold:
-        """The bytes of one request; enter it for as long as they are in use."""
+        """Budget share of one request; enter it for as long as its bytes are in use."""
         return self.reader.budget.hold()
 
     async def image(self, request: Request, hold: Hold) -> bytes:
-        """The one image of a request, still encoded.
+        """Read the one image of a request, still encoded.
 
         Raises:
-            UnsupportedMediaType: none of the three forms.
-            InvalidRequest, InvalidParameter: no image, several, or something else beside it.
+            UnsupportedMediaType: the body has none of the three forms.
+            InvalidRequest, InvalidParameter: no image, several, or other fields beside it.
             PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
         """
         limit = self.limits.max_body_bytes
@@ -76,10 +76,10 @@ class Uploads:
         raise UnsupportedMediaType(message)
 
     async def images(self, request: Request, hold: Hold) -> list[Part]:
-        """The ``files`` of a multipart form in order; at least one.
+        """Read the ``files`` of a multipart form in order; at least one.
 
         Raises:
-            UnsupportedMediaType: not multipart.
+            UnsupportedMediaType: the body is not multipart.
             InvalidRequest, InvalidParameter: no files, or other fields beside them.
             PayloadTooLarge: too many or too large; UploadTimeout, Overloaded: see ``BodyReader``.
         """
@@ -104,13 +104,13 @@ class Uploads:
 
 
 def uploads_of(request: Request) -> Uploads:
-    """What reads the bodies of an application."""
+    """Return the application's reader of uploads."""
     uploads: Uploads = request.app.state.uploads
     return uploads
 
 
 async def beside(request: Request, size: int, work: Callable[[], Found]) -> Found:
-    """What ``work`` gives, on another thread if it has much to read: others are not held up."""
+    """Run ``work``; on another thread if ``size`` is large, so that others are not held up."""
     return work() if size <= INLINE_BYTES else await runtime_of(request).pool.run(work)
 
 
@@ -126,7 +126,7 @@ def _only(parts: list[Part]) -> bytes:
     _refuse_others(parts, IMAGE_FIELDS)
     if not parts:
         _missing(IMAGE_FIELDS[0])
-    # A form's other field, left empty, is sent all the same by browsers and Swagger UI.
+    # Browsers and Swagger UI also send the form's other field when it is empty.
     parts = [part for part in parts if part.content] or parts[:1]
     if len(parts) > 1:
         message = "Exactly one image is taken here; /v1/classify/batch takes many."
@@ -159,7 +159,7 @@ def _within(image: bytes, limit: int) -> bytes:
 
 
 def _from_json(body: bytes) -> bytes:
-    """The image of ``{"image": "<base64 or data URL>"}``."""
+    """Return the image of ``{"image": "<base64 or data URL>"}``."""
     # A million members would be parsed into gigabytes, and each would have its own error.
     if len(body.translate(None, _BASE64_IN_JSON)) > MAX_OTHER_CHARS:
         fault = Violation("/body", 'The body must be {"image": "<base64>"} and nothing else')

@@ -1,1 +1,1 @@
-"""What holds for every route: errors, negotiation, compression, declarations."""
+"""Rules for every route: errors, negotiation, compression, declarations."""

@@ -1,6 +1,6 @@
-"""Compressed bodies: decompressed step by step within a limit, compressed if the caller takes it.
+"""Compressed bodies: decompressed in steps within a limit, compressed if the caller accepts it.
 
-``deflate`` is the zlib format (RFC 9110, section 8.4.1.2), as the field's clients have it.
+``deflate`` is the zlib format (RFC 9110, section 8.4.1.2), as inference clients send it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Protocol
 from schemas.errors import InvalidRequest, PayloadTooLarge
 
 ENCODINGS = ("gzip", "deflate", "zstd")
-"""Best first; what tritonclient understands comes before what it does not."""
+"""Best first; encodings that tritonclient supports come before the one that it does not."""
 STEP_BYTES = 2**20
-"""Decompressed at a time; about five milliseconds."""
+"""Output of one step; about five milliseconds."""
 MIN_BYTES = 1024
-"""Shorter answers are not worth it."""
+"""Shorter responses are not compressed."""
 _INPUT_BYTES = 2**16
 _ZSTD_WINDOW_LOG = 23
 """8 MiB, which every decoder must take (RFC 9659)."""
@@ -26,7 +26,7 @@ _WBITS = {"gzip": 31, "deflate": 15}
 
 
 class _Decoder(Protocol):
-    """What zlib and Zstandard have in common."""
+    """Common interface of the zlib and Zstandard decoders."""
 
     @property
     def eof(self) -> bool: ...
@@ -39,25 +39,25 @@ class Decompressor:
     """One compressed body; ``output`` grows by each ``step``."""
 
     def __init__(self, encoding: str, data: bytes, limit: int) -> None:
-        """``limit``: bytes that ``output`` may have."""
+        """Create a decompressor; ``limit``: bytes that ``output`` may have."""
         self.output = bytearray()
         self._decoder = _decoder(encoding)
         self._data, self._limit = data, limit
         self._position = 0
 
     def step(self) -> bool:
-        """Decompresses up to ``STEP_BYTES`` more; whether there is more still. Blocks.
+        """Decompress up to ``STEP_BYTES`` more; return whether more is left. Blocks.
 
         Raises:
-            InvalidRequest: it is damaged, or goes on behind its end.
-            PayloadTooLarge: as soon as there is more than ``limit``.
+            InvalidRequest: the data is damaged, or continues after its end.
+            PayloadTooLarge: as soon as ``output`` exceeds ``limit``.
         """
         decoder, goal = self._decoder, len(self.output) + STEP_BYTES
         while len(self.output) < goal and not decoder.eof:
             data = self._next_input()
             try:
                 output = decoder.decompress(data, goal - len(self.output))
-            except Exception:  # noqa: BLE001 - each library has its own
+            except Exception:  # noqa: BLE001 - each library raises its own
                 raise _damaged() from None
             if not (data or output or decoder.eof):
                 raise _damaged()
@@ -70,7 +70,7 @@ class Decompressor:
         return not decoder.eof
 
     def _next_input(self) -> bytes:
-        """What the decoder left over, or else the next piece."""
+        """Return the input that the decoder left over, else the next piece."""
         left: bytes = getattr(self._decoder, "unconsumed_tail", b"")
         if left or not getattr(self._decoder, "needs_input", True):
             return left
@@ -80,7 +80,7 @@ class Decompressor:
 
 
 def accepted(header: str) -> str | None:
-    """The best of ``ENCODINGS`` that an Accept-Encoding header names; None if it names none."""
+    """Return the best of ``ENCODINGS`` that an Accept-Encoding header names, or None."""
     named = {}
     for entry in header.lower().split(","):
         name, _, weight = entry.partition(";")
@@ -91,7 +91,7 @@ def accepted(header: str) -> str | None:
 
 
 def compress(body: bytes, encoding: str) -> bytes:
-    """Quickly rather than well."""
+    """Compress a body, for speed rather than size."""
     if encoding == "zstd":
         packed: bytes = _zstd().compress(body, 1)
         return packed
@@ -109,7 +109,7 @@ def _decoder(encoding: str) -> _Decoder:
 
 
 def _zstd() -> ModuleType:
-    """Python's own from 3.14 on. Imported when it is first needed: few callers do."""
+    """Import Python's own module from 3.14 on, else the backport; late, as few callers need it."""
     name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
     return importlib.import_module(name)
 

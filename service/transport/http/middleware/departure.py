@@ -1,6 +1,6 @@
-"""Work for a client that has left is given up: nobody would read its answer.
+"""Cancellation of the work for a client that has disconnected.
 
-uvicorn tells an application only if it asks, and one that waits for a model does not.
+uvicorn reports it only to an application that asks, and one that waits for a model does not.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 LEFT = "potoo.left"
-"""Where a request's scope holds what the protocol calls when the connection is lost."""
+"""Key of a request's scope: the callback that the protocol calls when the connection is lost."""
 
 
 class WhileConnected:
-    """Cancels what is awaited in its block when the client leaves, as ``ClientDisconnect``."""
+    """Context that cancels its block when the client leaves and raises ``ClientDisconnect``."""
 
     __slots__ = ("_has_left", "_scope", "_task")
 

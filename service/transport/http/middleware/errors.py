@@ -1,9 +1,9 @@
-"""Every error as ``application/problem+json`` (RFC 9457), whatever raised it.
+"""Errors of all sources as ``application/problem+json`` (RFC 9457).
 
-Where another protocol is spoken it is that protocol's own: see ``manners.py``.
+Paths of other protocols have their own error format: see ``manners.py``.
 
 FastAPI has four sources of errors (ours, its validation, the router's, everything else); all four
-end here. Nothing internal is shown: no trace, no path, no library's words.
+end here. Nothing internal is shown: no trace, no path, no message of a library.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.INFERENCE_FAILED: 500,
     ErrorCode.INTERNAL_ERROR: 500,
 }
-"""Total over ``ErrorCode``; a test walks it."""
+"""HTTP status per error code; total over ``ErrorCode``, which a test checks."""
 
 OTHERS_STATUS: dict[ErrorCode, int] = STATUS | {
     ErrorCode.INVALID_PARAMETER: 400,
     ErrorCode.UNSUPPORTED_IMAGE: 400,
     ErrorCode.INVALID_IMAGE: 400,
 }
-"""Other protocols call all that is wrong with what they are sent a bad request."""
+"""HTTP status per error code in other protocols: invalid input is a bad request."""
 
 TITLES = {
     **{status.value: status.phrase for status in http.HTTPStatus},
@@ -90,7 +90,7 @@ TITLES = {
 
 
 def problem_response(error: ServiceError, request_id: str) -> Response:
-    """The answer that ``error`` deserves."""
+    """Build the problem response for ``error``."""
     status = STATUS[error.code]
     violations: Sequence[Violation] = error.violations
     if status == 422 and not violations:
@@ -113,7 +113,7 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
 
 
 def mannered_response(error: ServiceError, manner: Manner) -> Response:
-    """The same in the words of another protocol. Never compressed: clients do not expect it."""
+    """Build the error response of another protocol; uncompressed, as its clients expect."""
     status = OTHERS_STATUS[error.code]
     places = "".join(f" {fault.pointer}: {fault.detail}." for fault in error.violations)
     headers = _headers(error, status)
@@ -132,7 +132,7 @@ def _headers(error: ServiceError, status: int) -> dict[str, str]:
     if status in {429, 503}:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after or 1)))
     if isinstance(error, Unauthenticated):
-        # Without any token there is nothing to find fault with (RFC 6750, section 3.1).
+        # A request without a token gets no error code (RFC 6750, section 3.1).
         fault = "" if error.detail == Unauthenticated.default_detail else ', error="invalid_token"'
         headers["www-authenticate"] = f'Bearer realm="{REALM}"{fault}'
     if isinstance(error, InsufficientScope):
@@ -147,7 +147,7 @@ def _headers(error: ServiceError, status: int) -> dict[str, str]:
 def violations_of(
     error: ValidationError | RequestValidationError, prefix: str = ""
 ) -> tuple[Violation, ...]:
-    """Pydantic's faults as JSON pointers. The offending values are left out."""
+    """Return up to 20 Pydantic errors with JSON pointers, without the offending values."""
     return tuple(
         Violation(prefix + "".join(f"/{escaped(part)}" for part in fault["loc"]), str(fault["msg"]))
         for fault in _faults(error)[:20]
@@ -161,14 +161,14 @@ def _faults(error: ValidationError | RequestValidationError) -> Sequence[Any]:
 
 
 class Answer:
-    """Makes the answers to errors, and counts them."""
+    """Builder of error responses; counts the errors, and logs server faults."""
 
     def __init__(self, metrics: Metrics, manners: Sequence[Manner]) -> None:
-        """``manners``: of other protocols, where they are spoken."""
+        """Create the builder; ``manners``: error formats of other protocols."""
         self._metrics, self._manners = metrics, manners
 
     def __call__(self, error: ServiceError, scope: Scope) -> Response:
-        """The answer for ``error``; ``scope`` is the request's, with its path and id."""
+        """Build the response for ``error``; ``scope`` is the request's, with its path and id."""
         request_id = scope["state"]["request_id"]
         self._metrics.errors.labels(error.code).inc()
         note_error(error.code)
@@ -184,36 +184,36 @@ class Answer:
 
 
 class ErrorBoundary:
-    """Pure ASGI: whatever nobody inside answered becomes a problem; what is our fault is logged."""
+    """Pure ASGI: unhandled exceptions become error responses; server faults are logged."""
 
     def __init__(self, app: ASGIApp, answer: Answer) -> None:
         self._app, self._answer = app, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs one request."""
+        """Run one request."""
         try:
             await self._app(scope, receive, send)
         except ServiceError as error:
             await self._answer(error, scope)(scope, receive, send)
         except ClientDisconnect:
-            pass  # nobody is left to be answered
+            pass  # there is no client left to answer
         except Exception as error:
             if scope["type"] != "http":
                 raise
             state = scope["state"]
             get_logger("http").exception("unexpected error", request_id=state["request_id"])
             if state.get("response_started"):
-                raise  # the connection is closed, so that the answer is seen to be cut short
+                raise  # the connection is closed, so that the client sees a truncated response
             fault = ServerFault()
             fault.__cause__ = error
             await self._answer(fault, scope)(scope, receive, send)
 
 
 def add_error_handlers(app: FastAPI, answer: Answer) -> None:
-    """Sends what FastAPI and its router raise the same way, before their own handlers see it."""
+    """Send errors of FastAPI and its router to ``answer``, before their own handlers."""
 
     async def on_service_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ServiceError)  # noqa: S101 - what it is registered for
+        assert isinstance(error, ServiceError)  # noqa: S101 - registered for this type
         return answer(error, request.scope)
 
     async def on_validation_error(request: Request, error: Exception) -> Response:
@@ -236,7 +236,7 @@ def add_error_handlers(app: FastAPI, answer: Answer) -> None:
 
 
 def _allowed(request: Request) -> list[str]:
-    """Every method of the path (RFC 9110, section 10.2.1); the router knows of one route's."""
+    """Return all methods of the path (RFC 9110, 10.2.1); the router knows one route's only."""
     return [
         method
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -248,7 +248,7 @@ def _allowed(request: Request) -> list[str]:
 
 
 def _from_http(error: HTTPException) -> ServiceError:
-    """What the router and Starlette's parsers raise, in our words."""
+    """Convert an exception of the router or of Starlette's parsers to a ``ServiceError``."""
     match error.status_code:
         case 404:
             return NotFound()
@@ -263,5 +263,5 @@ def _from_http(error: HTTPException) -> ServiceError:
 
 
 def escaped(part: object) -> str:
-    """One reference token of a JSON pointer (RFC 6901, section 3), cut to a readable length."""
+    """Return a reference token of a JSON pointer (RFC 6901, section 3), cut to 64 characters."""
     return str(part)[:64].replace("~", "~0").replace("/", "~1")

@@ -1,4 +1,4 @@
-"""A route that FastAPI documents and does not run: for the hot path.
+"""Route for the hot path that FastAPI documents but does not run.
 
 FastAPI's machinery costs about as much CPU as the rest of our stack: see
 ``docs/decisions/lean-route.md``. The declaration stays the usual one: ``dependencies`` for the
@@ -31,9 +31,9 @@ QUERIES_KEPT = 256
 
 
 class ShortCut:
-    """Pure ASGI: takes requests to lean routes past FastAPI's middleware and router.
+    """Pure ASGI: passes requests to lean routes around FastAPI's middleware and router.
 
-    Everything else goes on to ``app``; so does another method, which the router answers with 405.
+    All other requests go to ``app``; those with another method get 405 from the router.
     """
 
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
@@ -48,11 +48,11 @@ class ShortCut:
         self._patterns = [route for route in lean if route.param_convertors]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs one request.
+        """Run one request.
 
         Raises:
-            NotFound: a path with a line's end in it. Starlette's patterns end with ``$``, which
-                also matches before a last one: what a proxy closes would be open as well.
+            NotFound: the path contains a newline. Starlette's patterns end with ``$``, which also
+                matches before a trailing one: a path that a proxy blocks would be open.
         """
         if "\n" in scope.get("path", ""):
             raise NotFound
@@ -75,12 +75,12 @@ class ShortCut:
 
 
 class LeanRoute(APIRoute):
-    """Runs ``endpoint(request, options) -> Response`` behind the declared policies.
+    """Route that runs ``endpoint(request, options) -> Response`` after the declared policies.
 
-    ``options`` is a Pydantic model filled from the query string, in which nothing may be unknown
-    or repeated. An endpoint without them takes the strings of the path's parameters, answers
-    whatever is accepted, and no query. Add it to the application itself, not to a router that is
-    included.
+    ``options`` is a Pydantic model filled from the query string, in which no parameter may be
+    unknown or repeated. An endpoint without ``options`` takes the path parameters as strings; its
+    Accept header and query are ignored. Add the route to the application itself, not to an
+    included router.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **declared: Any) -> None:  # noqa: ANN401 - as APIRoute

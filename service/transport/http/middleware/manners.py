@@ -1,4 +1,4 @@
-"""In whose words a refusal is written: ours are problems, other protocols have their own."""
+"""Error body format per protocol: problem details are ours, other protocols have their own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from service.transport.http.middleware.compression import ENCODINGS
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How one protocol refuses; in ``application/json``, which clients compare to the letter.
+    """Error format of one protocol; ``application/json``, which clients compare to the letter.
 
     Attributes:
-        paths: where it is spoken.
-        body: what stands in the answer, by status, code and detail.
-        encodings: in which bodies may be compressed.
+        paths: where the protocol is served.
+        body: builds the response body from status, code and detail.
+        encodings: content encodings that request bodies may have.
     """
 
     paths: re.Pattern[str]
@@ -26,15 +26,15 @@ class Manner:
 
 
 def error_alone(status: int, code: ErrorCode, detail: str) -> dict[str, object]:
-    """The body of the Open Inference Protocol, of KServe and of TensorFlow Serving."""
+    """Build the error body of the Open Inference Protocol, KServe and TensorFlow Serving."""
     del status, code
     return {"error": detail}
 
 
 V2 = Manner(re.compile(r"/v2(/.*)?", re.DOTALL), error_alone, ENCODINGS)
-"""The Open Inference Protocol."""
+"""Error format of the Open Inference Protocol."""
 
 
 def manner_at(path: str, manners: Iterable[Manner]) -> Manner | None:
-    """The manner that is in use at a path; None for our own."""
+    """Return the error format in use at a path; None for problem details."""
     return next((manner for manner in manners if manner.paths.fullmatch(path)), None)

@@ -1,4 +1,4 @@
-"""What HTTP asks of every resource: content negotiation, HEAD (RFC 9110), other origins."""
+"""HTTP rules for every resource: content negotiation, HEAD (RFC 9110), other origins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _JSON_RANGES = {"*/*", "application/*", "application/json", "application/problem
 
 
 def require_json(connection: HTTPConnection) -> None:
-    """Raises ``NotAcceptable`` if the Accept header rules JSON out."""
+    """Raise ``NotAcceptable`` if the Accept header rules JSON out."""
     for name, value in connection.scope["headers"]:
         if (
             name == b"accept"
@@ -26,18 +26,18 @@ def require_json(connection: HTTPConnection) -> None:
 
 
 def never_stored(response: Response) -> None:
-    """Declared by routes that answer secrets or somebody's data: no cache may keep them."""
+    """Forbid caches to store the response; for routes that return secrets or personal data."""
     response.headers["cache-control"] = "no-store"
 
 
 class HeadAsGet:
-    """Pure ASGI: routes see HEAD as GET, whose body the server leaves out (section 9.3.2)."""
+    """Pure ASGI: passes HEAD to routes as GET; the server omits the body (section 9.3.2)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs one request."""
+        """Run one request."""
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
@@ -49,7 +49,7 @@ class HeadAsGet:
 
 
 def cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
-    """Lets web pages of other origins call (the CORS protocol): exactly those, without cookies."""
+    """Allow web pages of exactly these origins to call, without cookies (the CORS protocol)."""
     if not origins:
         return app
     return CORSMiddleware(
@@ -77,7 +77,7 @@ def _takes_json(accept: str) -> bool:
 
 
 def _is_zero(parameters: str) -> bool:
-    """Whether the weight is ``q=0``: not acceptable."""
+    """Return whether the weight is ``q=0``: not acceptable."""
     for parameter in parameters.split(";"):
         name, _, value = parameter.strip().partition("=")
         if name == "q":

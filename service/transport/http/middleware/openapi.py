@@ -30,7 +30,7 @@ Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457) with a stab
 answer carries `X-Request-ID`, the same id as in the server's log.
 """
 BINARY = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
-"""The schema of an upload, in the words of OpenAPI 3.0 and of 3.1 (generators read either)."""
+"""Schema of an upload, in the terms of OpenAPI 3.0 and of 3.1 (generators read either)."""
 TAGS = [
     {"name": "classify", "description": "Images in, labelled predictions out."},
     {
@@ -47,21 +47,21 @@ TAGS = [
 
 
 def problems(*statuses: int, model: type[BaseModel] = Problem) -> dict[int | str, dict[str, Any]]:
-    """Declares error answers on a route; ``model``: what other protocols answer."""
+    """Declare error responses of a route; ``model``: the body, if another protocol's."""
     return {status: {"model": model, "description": _title(status)} for status in statuses}
 
 
 def operation_id(route: APIRoute) -> str:
-    """``classify_batch`` -> ``classifyBatch``: the method name in generated clients."""
+    """Return the method name in generated clients: ``classify_batch`` -> ``classifyBatch``."""
     head, *rest = route.name.split("_")
     return head + "".join(word.title() for word in rest)
 
 
 def add_openapi(app: FastAPI, extra_schemas: Sequence[type[BaseModel]], exposure: Exposure) -> None:
-    """Serves ``/openapi.json``: what FastAPI derives from the routes, polished, made once.
+    """Serve ``/openapi.json``: FastAPI's document of the routes, adjusted, built once.
 
     Args:
-        exposure: whether everybody, nobody, or whoever has a token may read it.
+        exposure: who may read it: every caller, callers with a token, or no caller.
     """
 
     def openapi() -> dict[str, Any]:
@@ -83,7 +83,7 @@ def add_openapi(app: FastAPI, extra_schemas: Sequence[type[BaseModel]], exposure
                     tags.update(operation["tags"])
             # Some routes are switched on by settings.
             document["tags"] = [tag for tag in TAGS if tag["name"] in tags]
-            # FastAPI's own error format, which nothing answers with.
+            # FastAPI's own error format, which no route uses.
             for name in ("HTTPValidationError", "ValidationError"):
                 document["components"]["schemas"].pop(name, None)
             app.openapi_schema = document

@@ -1,4 +1,4 @@
-"""Requests that a trusted proxy passes on: the address and the scheme of whoever asked it."""
+"""Requests that a trusted proxy passes on: address and scheme of the original caller."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ SCHEMES = {b"http": "http", b"https": "https"}
 
 
 class Proxied:
-    """Pure ASGI, around everything else: whatever looks at ``client`` sees the one behind."""
+    """Pure ASGI, outermost: sets ``client`` and ``scheme`` to those behind a trusted proxy."""
 
     def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:
         self._app, self._proxies = app, proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs one request; those that no proxy of ours sent are left as they are."""
+        """Run one request; leave it as it is unless a trusted proxy sent it."""
         client = scope.get("client")
         if client and self._proxies.trusts(client[0]):
             self._look_behind(scope, client[0])
@@ -30,7 +30,7 @@ class Proxied:
             elif name == b"x-forwarded-proto":
                 schemes.append(value)
         address = self._proxies.client(peer, b",".join(hops).decode("latin-1"))
-        scope["client"] = (address, 0)  # from which port nobody says
-        # Two of them contradict each other, or one was the caller's.
+        scope["client"] = (address, 0)  # the port is unknown
+        # Two headers contradict each other, or one was the caller's.
         if len(schemes) == 1 and (scheme := SCHEMES.get(schemes[0].strip().lower())):
             scope["scheme"] = scheme

@@ -1,1 +1,1 @@
-"""The process that serves HTTP: the wire protocol, its deadlines, workers, how it ends."""
+"""The process that serves HTTP: wire protocol, deadlines, workers, shutdown."""

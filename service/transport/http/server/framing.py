@@ -1,6 +1,6 @@
-"""Is there one way to read this message, or several (RFC 9112, sections 2.3, 3.2 and 6.1)?
+"""Detection of ambiguous request framing (RFC 9112, sections 2.3, 3.2 and 6.1).
 
-Two readings of one message, ours and a proxy's, are how requests are smuggled.
+Requests are smuggled where we and a proxy read one message in two ways.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.v]+\])(?::[0
 
 
 def is_ambiguous(headers: Iterable[tuple[bytes, bytes]], version: str) -> bool:
-    """Whether a request must be refused; ``version`` as ``1.1``, header names in lower case."""
+    """Return whether to refuse a request; ``version`` as ``1.1``, header names in lower case."""
     lengths, codings, hosts = 0, [], []
     for name, value in headers:
         if name == b"content-length":

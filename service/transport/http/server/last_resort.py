@@ -1,7 +1,7 @@
-"""Ends the process for good: at once if it is told to stop twice, else when its grace is over.
+"""Forced end of the process: at once on a second stop signal, else when the grace time is over.
 
-A thread, because whatever hangs may be the event loop; and not a signal's handler, which may
-interrupt whoever holds the log's lock.
+A thread, because the event loop may be what hangs; not a signal handler, which may interrupt the
+holder of the log's lock.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import time
 from observability.logging import get_logger
 
 GRACE_SECONDS = 3.0
-"""To close the store and the models, once the time to drain is over."""
+"""Time to close the store and the models, once the time to drain is over."""
 LOG_SECONDS = 1.0
-"""To say so."""
+"""Time to log the forced end."""
 TOGETHER_SECONDS = 0.25
-"""Signals so close together are one: ``timeout`` and some shells send to the process and again to
+"""Signals this close together count as one: ``timeout`` and some shells signal the process and then
 its group."""
 
 
 class LastResort(threading.Thread):
-    """Sleeps until it is needed, which is nearly never."""
+    """Thread that ends the process if it does not end by itself."""
 
     def __init__(self, grace: float) -> None:
-        """``grace``: seconds from the first signal on in which the process should end by itself."""
+        """Create the thread; ``grace``: seconds from the first signal for the process to end."""
         super().__init__(name="potoo-last-resort", daemon=True)
         self._grace = grace
         self._began: float | None = None
@@ -35,24 +35,24 @@ class LastResort(threading.Thread):
         self._told, self._told_again = threading.Event(), threading.Event()
 
     def tell(self, number: int) -> bool:
-        """Called for every signal that stops; whether it is the first one. Does not block."""
+        """Record a stop signal; return whether it is the first one. Does not block."""
         now = time.monotonic()
         if self._began is None:
             self._began, self._status = now, exit_status(number)
             self._told.set()
             return True
-        # Once alone: a signal may interrupt this very call, and an event's lock is held but once.
+        # Set only once: a signal may interrupt this call, and an event's lock is not reentrant.
         if not self._is_final and now - self._began > TOGETHER_SECONDS:
             self._is_final = True
             self._told_again.set()
         return False
 
     def run(self) -> None:
-        """Waits for the first signal, and then for what is needed first."""
+        """End the process at a second signal, or after the grace time from the first one on."""
         self._told.wait()
         is_told = self._told_again.wait(self._grace)
         reason = "a second signal" if is_told else "the time to drain is over"
-        # What hangs may be whoever writes the log, with its lock: nobody reads it any more.
+        # What hangs may be a log write that holds the lock, because the log is no longer read.
         saying = threading.Thread(target=log_end, args=(reason,), daemon=True)
         saying.start()
         saying.join(LOG_SECONDS)
@@ -60,10 +60,10 @@ class LastResort(threading.Thread):
 
 
 def log_end(reason: str) -> None:
-    """Says that what is under way is given up."""
+    """Log that unfinished work is given up."""
     get_logger("server").warning("stopped for good", reason=reason)
 
 
 def exit_status(number: int) -> int:
-    """As shells report a process that died by a signal."""
+    """Return the exit status that shells report for a process that died by a signal."""
     return 128 + signal.Signals(number)

@@ -1,4 +1,4 @@
-"""The line that tells people at the start which models answer."""
+"""The start-up line that names the models that answer."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from service.core.imaging.answer import ModelRef
 
 MOST = 5
-"""Models that are named; the log and ``potoo models list`` name all."""
+"""Models in the line; the log and ``potoo models list`` name all."""
 
 
 def models_line(answering: Sequence[ModelRef], default: ModelRef | None) -> str:
-    """Such as ``imagenet 1 (default), everyday 1``.
+    """Return a line such as ``imagenet 1 (default), everyday 1``.
 
     Args:
-        answering: what answers for each name, the default model first.
-        default: what answers when no model is named; None if none does.
+        answering: the model that answers for each name, the default model first.
+        default: the model that answers calls without a name; None if there is no default.
     """
     named = [
         f"{ref.name} {ref.version}{' (default)' if ref == default else ''}"

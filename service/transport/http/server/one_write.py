@@ -1,17 +1,17 @@
-"""A transport that writes an answer's head together with its body."""
+"""Transport that writes the head of a response together with its body."""
 
 from __future__ import annotations
 
 import asyncio
 
 LARGE = 64 * 2**10
-"""Bodies from this size on are written apart: joining would copy them."""
+"""Bodies of at least this many bytes are written apart: joining would copy them."""
 
 
 class OneWrite:
-    """The part of a transport that uvicorn uses.
+    """Wrapper of the transport methods that uvicorn uses.
 
-    uvicorn writes head and body apart, which costs a system call and wakes the client for nothing.
+    uvicorn writes head and body apart, which costs a system call and wakes the client too early.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -26,7 +26,7 @@ class OneWrite:
         self.write_eof = transport.write_eof
 
     def write(self, data: bytes) -> None:
-        """Holds a final answer's head back; ``flush`` or the next write sends it."""
+        """Write data; hold a final response's head back until ``flush`` or the next write."""
         is_head = data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n")
         if is_head and not data.startswith(b"HTTP/1.1 1") and not self._head:
             self._head = data
@@ -38,12 +38,12 @@ class OneWrite:
         self._transport.write(data)
 
     def flush(self) -> None:
-        """Sends a head that has no body, or none yet."""
+        """Write a held head whose body is empty or has not begun."""
         if self._head:
             self._transport.write(self._head)
             self._head = b""
 
     def close(self) -> None:
-        """As a transport does, after a flush."""
+        """Flush, then close the transport."""
         self.flush()
         self._transport.close()

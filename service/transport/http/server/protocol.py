@@ -1,14 +1,14 @@
 """uvicorn's HTTP/1.1 protocol with the deadlines and limits it lacks.
 
 uvicorn alone never times out a slow request: its keep-alive timer is reset by every byte, and
-neither headers nor connections are bounded. Here every state a client can leave us in ends:
+neither headers nor connections are bounded. Here no state of a connection lasts for ever:
 
 * a connection that sends no complete headers within ``header_timeout_seconds`` is closed (408);
 * headers over ``max_header_bytes`` are refused (431), ambiguous framing too (400);
-* a body that comes too slowly ends in 408, said by ``body.py`` where it is read, else by us;
-* a body that nobody reads any more is drained for a while, so that the client sees our answer;
-* an answer that the client does not take is dropped;
-* the connections of a process are counted.
+* a body that comes too slowly ends in 408, sent by ``body.py`` while it reads, else from here;
+* a body that is no longer read is drained for a while, so that the client sees the response;
+* a response that the client does not take is dropped;
+* connections over ``max_connections`` in a process are refused (503).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from service.transport.http.server.refusals import refusal
 
 STATE_KEY = "potoo.wire"
 DRAIN_SECONDS = 10.0
-"""How long an answered request may go on sending, and a client may take nothing of an answer."""
+"""Limit for the rest of an answered request, and for a client that takes no response bytes."""
 LINGER_SECONDS = 1.0
-"""An idle connection is kept for so long at shutdown: a request may be under way already. So is
-one that was refused: closing while bytes come in would reset it before our answer is read."""
+"""Delay before closing an idle connection at shutdown, as a request may be under way already, and
+a refused one: closing while bytes come in would reset it before the response is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """What the protocol needs to know; travels in uvicorn's lifespan state."""
+    """Context of the protocol; travels in uvicorn's lifespan state."""
 
     limits: LimitSettings
     metrics: Metrics
@@ -53,7 +53,7 @@ class Wire:
 
 
 class PotooProtocol(HttpToolsProtocol):
-    """One connection."""
+    """Protocol of one connection."""
 
     def __init__(
         self,
@@ -64,12 +64,12 @@ class PotooProtocol(HttpToolsProtocol):
     ) -> None:
         self._wire = cast("Wire", app_state[STATE_KEY])
         super().__init__(config, server_state, app_state, _loop)
-        # When the state began that the connection is in; None if it is not in it.
+        # When the connection entered each state, and when it is to close; None outside the state.
         self._headers_since: float | None = None
         self._body_since: float | None = None
         self._stuck_since: float | None = None
         self._ends_at: float | None = None
-        # Of the message that is being received: all bytes, and those of its header and body.
+        # Bytes of the message being received: in all, of its headers, of its body.
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
         self._unsent_bytes = 0
         self._refusal = 400
@@ -79,7 +79,7 @@ class PotooProtocol(HttpToolsProtocol):
     # Called by asyncio.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Counts the connection, or refuses it."""
+        """Accept the connection, or refuse it if there are too many."""
         super().connection_made(cast("asyncio.Transport", OneWrite(transport)))
         self._headers_since = time.monotonic()
         if len(self.connections) > self._wire.limits.max_connections:
@@ -87,7 +87,7 @@ class PotooProtocol(HttpToolsProtocol):
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tells every request of the connection, not only the last."""
+        """Notify every request of the connection, not only the last."""
         for cycle in (self._answering, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True
@@ -99,7 +99,7 @@ class PotooProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Starts the clocks of a new message and checks what the parser holds back."""
+        """Start the clocks of a new message and limit the bytes that the parser holds back."""
         if self._is_deaf or self.transport.is_closing():
             return
         if self._headers_since is None and self._body_since is None:
@@ -108,7 +108,7 @@ class PotooProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing():
             return
-        # The parser reports a header, chunk extension or trailer only once it has all of it.
+        # The parser reports a header, chunk extension or trailer only once it is complete.
         if self._headers_since is not None:
             if self._raw_bytes > self._wire.limits.max_header_bytes:
                 self._refusal = 431
@@ -119,34 +119,34 @@ class PotooProtocol(HttpToolsProtocol):
     # Called by the parser.
 
     def on_url(self, url: bytes) -> None:
-        """Counts it as header."""
+        """Count the URL as header bytes."""
         super().on_url(url)
         self._count_header(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Counts it. A trailer is no header (RFC 9110, section 6.5.1): it is dropped."""
+        """Count a header or trailer; drop trailers, which are not headers (RFC 9110, 6.5.1)."""
         if self._body_since is None:
             super().on_header(name, value)
         self._count_header(len(name) + len(value) + 4)
 
     def on_headers_complete(self) -> None:
-        """Refuses ambiguous framing before the application hears of the request."""
+        """Refuse ambiguous framing before the application receives the request."""
         if is_ambiguous(self.headers, self.parser.get_http_version()):
             raise ValueError("ambiguous framing")  # reaches uvicorn as a parser error
         self._headers_since = None
         self._body_since = time.monotonic()
         super().on_headers_complete()
         if self._wire.shutdown.is_announced or self.parser.should_upgrade():
-            # We upgrade to nothing; whatever follows is not a request of ours.
+            # Upgrades are not supported; the bytes that follow are not a request.
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
-        """Counts it."""
+        """Count body bytes."""
         self._body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Stops the clocks."""
+        """Stop the clocks and reset the counts."""
         super().on_message_complete()
         self._body_since = None
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
@@ -158,12 +158,12 @@ class PotooProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        """Sends what was held back."""
+        """Write a head that was held back."""
         cast("OneWrite", self.transport).flush()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Called for whatever the parser refuses."""
+        """Refuse a message that fails the parser or a limit."""
         del msg
         self._wire.metrics.reject("bad_http")
         self._refuse(self._refusal)
@@ -171,16 +171,16 @@ class PotooProtocol(HttpToolsProtocol):
     # Called by the server.
 
     def let_go(self) -> None:
-        """Tells the client to leave after the answer that is under way, if there is one.
+        """Make the response under way, if there is one, the last of the connection.
 
-        An answer that has begun can say so no more: the next one will.
+        If it has begun it cannot say so any more: the next one will.
         """
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
         if cycle is not None and not cycle.response_started:
             cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Lets a request that is under way arrive and be answered, then closes."""
+        """Close after the request under way, if there is one, has arrived and been answered."""
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
         if cycle is None or cycle.response_started:
             self.loop.call_later(LINGER_SECONDS, super().shutdown)
@@ -188,7 +188,7 @@ class PotooProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def sweep(self, now: float) -> None:
-        """Ends what has lasted too long; called about once a second."""
+        """End a state that has lasted too long; called about once a second."""
         if self._is_stuck(now):
             self.transport.abort()
         elif self._ends_at is not None:
@@ -210,14 +210,14 @@ class PotooProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         patience = self._wire.limits.body_timeout_seconds + self._body_bytes / BYTES_PER_SECOND
-        if seconds > patience + 2:  # nobody who reads the body has said so
+        if seconds > patience + 2:  # no reader of the body refused it
             self._wire.metrics.reject("slow_client")
             self._refuse(408)
         else:
-            self.cycle.message_event.set()  # whoever reads the body looks at the clock
+            self.cycle.message_event.set()  # the reader of the body checks the time
 
     def _is_stuck(self, now: float) -> bool:
-        """Whether bytes of ours have waited, none of them taken, for too long."""
+        """Return whether unsent bytes have waited too long with none of them taken."""
         unsent = self.transport.get_write_buffer_size()
         if not unsent or unsent < self._unsent_bytes:
             self._stuck_since = None
@@ -227,7 +227,7 @@ class PotooProtocol(HttpToolsProtocol):
         return self._stuck_since is not None and now - self._stuck_since > DRAIN_SECONDS
 
     def _most_raw_bytes(self) -> int:
-        """Bytes a body may take on the wire: chunks of one byte cost six, and a header's worth."""
+        """Return the bytes a body may take on the wire: six per one-byte chunk, plus headers."""
         return 8 * self._body_bytes + self._wire.limits.max_header_bytes
 
     def _count_header(self, size: int) -> None:
@@ -237,12 +237,12 @@ class PotooProtocol(HttpToolsProtocol):
             raise ValueError("headers too large")  # reaches uvicorn as a parser error
 
     def _path(self) -> str:
-        """Of the request that is being received, as far as it came."""
+        """Return the path of the request being received, as far as it arrived."""
         url: bytes = getattr(self, "url", b"")
         return url.partition(b"?")[0].decode("latin-1")
 
     def _refuse(self, status: int) -> None:
-        """Answers in the application's stead; nothing more is read."""
+        """Respond instead of the application; read nothing more."""
         self._is_deaf = True
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
         if cycle is not None and not cycle.response_complete:

@@ -1,4 +1,4 @@
-"""Answers that are made before the application hears of a request: bytes, ready to be written."""
+"""Responses made before the application receives a request, as bytes ready to be written."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _REFUSALS = {
 
 
 def refusal(status: int, path: str, manners: Sequence[Manner]) -> bytes:
-    """A whole HTTP/1.1 answer that ends the connection; ``status`` is 400, 408, 431 or 503.
+    """Build an HTTP/1.1 response that ends the connection; ``status``: 400, 408, 431 or 503.
 
     Args:
-        path: as far as it is known.
-        manners: of other protocols, where they are spoken.
+        path: of the request, as far as it is known.
+        manners: error formats of other protocols.
     """
     code, detail = _REFUSALS[status]
     request_id = os.urandom(16).hex()

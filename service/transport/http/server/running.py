@@ -1,4 +1,4 @@
-"""Runs the application: one process, or several that share a port."""
+"""Start of the application: one process, or several that share a port."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def run(
     settings: Settings,
     on_ready: Callable[[str, str], None],
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Blocks.
+    """Serve until SIGTERM or SIGINT, then drain. Blocks.
 
     Args:
-        make_app: importable by name, so that worker processes can be given it.
-        on_ready: told the URL, and which models answer, in a line, once requests are answered
-            (with several workers: by the first of them).
+        make_app: importable by name, so that it can be passed to worker processes.
+        on_ready: called with the URL and the line of models once requests are answered (with
+            several workers: by the first of them).
 
     Raises:
-        SettingsError: if the address cannot be listened on.
+        SettingsError: the address cannot be listened on.
     """
     listener = _listen(settings.host, settings.port)
     url = f"http://{_host(settings.host)}:{listener.getsockname()[1]}"
@@ -56,11 +56,11 @@ def run(
         status = run_workers(config, settings, listener, functools.partial(on_ready, url))
     else:
         server = Server(config, settings, on_ready=functools.partial(on_ready, url))
-        with suppress(SystemExit):  # uvicorn's own way of saying that the start failed
+        with suppress(SystemExit):  # uvicorn raises it when the start failed
             server.run(sockets=[listener])
         status = 0 if server.started else 1
     if status:
-        raise SystemExit(status)  # why was logged
+        raise SystemExit(status)  # the reason was logged
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -72,6 +72,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _host(host: str) -> str:
-    """As it stands in a URL that a person can open."""
+    """Return the host as it stands in a URL that a person can open."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared only
     return f"[{host}]" if ":" in host else host

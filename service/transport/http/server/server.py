@@ -1,4 +1,4 @@
-"""One process that serves HTTP: how it starts, looks after its connections, and ends."""
+"""One process that serves HTTP: its start, its connections, its shutdown."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from service.transport.http.server.protocol import STATE_KEY, PotooProtocol, Wir
 
 TICKS_PER_SECOND = 10
 MODELS_KEY = "potoo.models"
-"""In the lifespan's state: the line that tells people what is served."""
+"""Key of the lifespan state: the line of models that answer."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which also sweeps slow connections, and leaves in steps.
+    """uvicorn's server, which also sweeps slow connections, and stops in steps.
 
-    Told to stop it is not ready any more, goes on for a while so that load balancers notice, stops
-    listening and answers what it has accepted. Told again it ends at once.
+    On a stop signal it reports not ready, goes on for a while so that load balancers notice, stops
+    listening and answers what it has accepted. On a second signal it ends at once.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Server(uvicorn.Server):
         on_ready: Callable[[str], None] | None = None,
         supervisor: int | None = None,
     ) -> None:
-        """``on_ready``: told which models answer, in a line, once requests are answered.
+        """Create the server; ``on_ready`` gets the line of models once requests are answered.
 
-        ``supervisor``: the process that this is a worker of; it alone ends its workers at once.
+        ``supervisor``: process id of a worker's supervisor; it alone ends its workers at once.
 
-        A signal to all processes reaches a worker twice: by itself, and from the supervisor.
+        A signal to all processes reaches a worker twice: directly, and from the supervisor.
         """
         super().__init__(config)
         self._on_ready, self._supervisor = on_ready, supervisor
@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
         self._last_resort = LastResort(grace_of(settings))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Called once; the application's lifespan has started when it returns."""
+        """Start serving; called once. The application's lifespan has started when it returns."""
         tune()
         self._last_resort.start()
         await super().startup(sockets)
@@ -60,27 +60,27 @@ class Server(uvicorn.Server):
                 self._on_ready(self.lifespan.state.get(MODELS_KEY, ""))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Called by a signal."""
+        """Handle a stop signal."""
         if self.should_exit and self._supervisor is not None:
             return
         if self._last_resort.tell(sig):
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
+        """Sweep, and stop if the supervisor is gone; called ten times a second."""
         if counter % TICKS_PER_SECOND == 0:
             self.sweep()
         if self._supervisor is not None and os.getppid() != self._supervisor:
             if not self.should_exit:
                 get_logger("server").error("the supervisor is gone")
-                self._last_resort.tell(signal.SIGTERM)  # nobody is left to end one that hangs
+                self._last_resort.tell(signal.SIGTERM)  # no supervisor can kill a hung worker
             self.should_exit = True  # else this worker would keep the port for ever
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Waits for load balancers to notice, then answers what was accepted.
+        """Wait for load balancers to notice, then answer what was accepted.
 
-        Within the grace time; slow clients are still cut off.
+        Takes at most the grace time; slow clients are still cut off.
         """
 
         async def keep_sweeping() -> None:
@@ -89,7 +89,7 @@ class Server(uvicorn.Server):
                 self.sweep()
 
         await self._go_on()
-        self._wire.shutdown.drain()  # what is served beside HTTP drains at the same time
+        self._wire.shutdown.drain()  # other protocols drain at the same time
         sweeping = asyncio.create_task(keep_sweeping())
         try:
             await super().shutdown(sockets)
@@ -97,7 +97,7 @@ class Server(uvicorn.Server):
             sweeping.cancel()
 
     async def _go_on(self) -> None:
-        """For the delay: probes are told no, and every answer tells its connection to go."""
+        """Serve for the delay, but report not ready and close connections after their response."""
         get_logger("server").info("stopping", accepting=self._delay, draining=self._drain)
         self._wire.shutdown.announce()
         for connection in self._connections():
@@ -106,10 +106,10 @@ class Server(uvicorn.Server):
         while (left := ends_at - time.monotonic()) > 0:
             await asyncio.sleep(min(left, 1 / TICKS_PER_SECOND))
             counter += 1
-            await self.on_tick(counter)  # slow clients, and what time it is
+            await self.on_tick(counter)  # sweeps, and updates the Date header
 
     def sweep(self) -> None:
-        """Ends connections that have lasted too long in one state."""
+        """End connections that have lasted too long in one state."""
         now = time.monotonic()
         for connection in self._connections():
             connection.sweep(now)
@@ -126,5 +126,5 @@ class Server(uvicorn.Server):
 
 
 def grace_of(settings: Settings) -> float:
-    """Seconds from the signal until the process must have ended."""
+    """Return the seconds from the signal until the process must have ended."""
     return settings.drain_delay_seconds + settings.drain_seconds + GRACE_SECONDS

@@ -1,4 +1,4 @@
-"""Several processes that share a port: started, replaced when they die, and stopped together."""
+"""Worker processes that share a port: started, replaced when they die, and stopped together."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from service.transport.http.server.server import Server, grace_of
 
 TICK_SECONDS = 0.1
 LOOK_SECONDS = 0.5
-"""Between looks at whether the workers live."""
+"""Interval between checks that the workers live."""
 MODELS_SECONDS = 5
-"""To hear from a worker that has started which models answer."""
+"""Time-out for the line of models from a worker that has started."""
 
 
 class Worker(Process):
-    """One worker process; ``place``: 0 upwards, the one that replaces it has it."""
+    """One worker process; ``place`` counts from 0 and passes to its replacement."""
 
     def __init__(
         self, place: int, config: uvicorn.Config, settings: Settings, listener: socket.socket
@@ -51,10 +51,10 @@ class Worker(Process):
         super().__init__(config, [listener])
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
-        """What the process does."""
+        """Run the server: the main function of the process."""
         configure_logging(self._settings.observability)
         count_as(self.place)
-        # Before there is a thread that answers for it: that one would make another.
+        # Before the thread that answers pings starts: it would create another server.
         self._server = Server(
             self.config,
             self._settings,
@@ -64,7 +64,7 @@ class Worker(Process):
         super().target(sockets)
 
     def has_started(self) -> bool:
-        """Whether it serves. Asks and does not wait: nobody answers before all is imported."""
+        """Return whether the worker serves. Does not wait: it replies only after its imports."""
         try:
             if not self._is_asked:
                 self.parent_conn.send(b"ping")
@@ -73,26 +73,26 @@ class Worker(Process):
                 return False
             self._is_asked = False
             started: bool = self.parent_conn.recv()
-        except (OSError, EOFError):  # it has ended
+        except (OSError, EOFError):  # the worker has ended
             return False
         return started
 
     def models(self) -> str:
-        """Which models answer, in a line; asked once, of one that has started."""
+        """Return the line of models that answer; call once, after the worker has started."""
         try:
-            # It says so a moment after it has started.
+            # The line arrives a moment after the start.
             return str(self._hears.recv()) if self._hears.poll(MODELS_SECONDS) else ""
-        except (OSError, EOFError):  # it has ended
+        except (OSError, EOFError):  # the worker has ended
             return ""
 
     @property
     def has_ended(self) -> bool:
-        """Of itself or of something else."""
+        """Whether the process has ended, by itself or otherwise."""
         return self.exitcode is not None
 
 
 class _Place:
-    """Has one worker after the other; ``worker`` is None before the first, and between two."""
+    """Slot for one worker after the other; ``worker`` is None before the first, and between two."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -103,7 +103,7 @@ class _Place:
 
 
 class Supervisor:
-    """Starts the workers and replaces those that die, until a signal stops all of them."""
+    """Parent process that starts and replaces the workers until a signal stops all of them."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Supervisor:
         listener: socket.socket,
         on_ready: Callable[[str], None],
     ) -> None:
-        """``on_ready`` is told which models answer when the first worker is ready."""
+        """Create the supervisor; ``on_ready`` gets the line of models of the first ready worker."""
         self._config, self._settings, self._listener = config, settings, listener
         self._on_ready: Callable[[str], None] | None = on_ready
         self._metrics = SupervisorMetrics()
@@ -122,10 +122,10 @@ class Supervisor:
         self._signals: list[int] = []
 
     def run(self) -> int:
-        """Blocks; the exit status."""
+        """Supervise until stopped; return the exit status. Blocks."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
-        # The others once it is ready: what keeps one from starting keeps all, and is said once.
+        # The others start once it is ready, so that a fault common to all is logged once.
         self._start(self._places[0])
         look_at = 0.0
         while not self._signals and not self._has_failed:
@@ -159,7 +159,7 @@ class Supervisor:
     def _look_after(self, place: _Place, worker: Worker) -> None:
         if place.ready_since is not None:
             is_alive = worker.is_alive(self._config.timeout_worker_healthcheck)
-        else:  # a small machine may take long, and is given the time
+        else:  # no time-out: a small machine may take long
             is_alive = not worker.has_ended
         if not is_alive:
             self._bury(place, worker)
@@ -172,8 +172,8 @@ class Supervisor:
                     self._start(other)
 
     def _bury(self, place: _Place, worker: Worker) -> None:
-        """Says that a worker is dead, and when the next one starts."""
-        worker.kill()  # one that hangs is as good as dead
+        """Kill and log a dead or hung worker, and schedule its replacement."""
+        worker.kill()  # it may hang, which counts as dead
         worker.join()
         place.worker = None
         forget_gauges(place.number)
@@ -194,13 +194,13 @@ class Supervisor:
         )
 
     def _stop(self) -> int:
-        """Tells the workers, and waits; a second signal, or the end of their time, kills them."""
+        """Stop the workers; kill them on a second signal or after their time. Return the status."""
         workers = [place.worker for place in self._places if place.worker is not None]
         for worker in workers:
             worker.terminate()
-        # Theirs are enough; ours would go on taking connections that nobody answers.
+        # The workers have their own; this one would accept connections that are never answered.
         self._listener.close()
-        # They end themselves in time, unless something holds the interpreter's lock for ever.
+        # They end by themselves in time, unless something holds the interpreter's lock for ever.
         ends_at = time.monotonic() + grace_of(self._settings) + GRACE_SECONDS
         while not all(worker.has_ended for worker in workers):
             is_told_again = len(self._signals) > 1
@@ -219,7 +219,7 @@ def run_workers(
     listener: socket.socket,
     on_ready: Callable[[str], None],
 ) -> int:
-    """Runs the supervisor until it is told to stop; the exit status."""
+    """Run the supervisor until it is stopped; return the exit status."""
     with tempfile.TemporaryDirectory(prefix="potoo-metrics-") as folder:
         os.environ[MULTIPROCESS_FOLDER] = folder
         return Supervisor(config, settings, listener, on_ready).run()
