@@ -1,4 +1,4 @@
-"""``potoo`` and ``python -m service``."""
+"""Entry point of ``potoo`` and ``python -m service``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from service.cli import app
 
 
 def main() -> None:
-    """The console command."""
+    """Run the ``potoo`` command."""
     app(prog_name="potoo")
 
 

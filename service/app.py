@@ -1,4 +1,4 @@
-"""``create_app``: the application, wired."""
+"""``create_app``: build the ASGI application."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ SECURITY_HEADERS = (
 
 
 def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) -> FastAPI:
-    """The ASGI application. Nothing heavy is built before its lifespan starts.
+    """Build the ASGI application. Nothing heavy is built before its lifespan starts.
 
     Args:
-        open_runtime: builds what the routes work with; tests pass another one.
+        open_runtime: builds the runtime that the routes use; tests pass another one.
     """
     metrics = Metrics()
     observability = settings.observability
@@ -82,7 +82,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
                             MODELS_KEY: models_line(answering, default),
                         }
         except (OperatorError, ServiceError, OSError) as error:
-            log.error("cannot start", reason=str(error))  # noqa: TRY400 - the operator's to mend
+            log.error("cannot start", reason=str(error))  # noqa: TRY400 - for the operator to fix
             silence_uvicorn()
             raise
         except Exception:
@@ -118,7 +118,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     )
     for router in routers:
         app.include_router(router)
-    # What only hand-written request bodies refer to.
+    # Schemas that only hand-written request bodies refer to.
     bodies: tuple[type[BaseModel], ...]
     bodies = (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES, *admin.BODIES)
     bodies += compat.bodies(settings.compatibility)
@@ -148,23 +148,23 @@ def _grpc(
 ) -> AbstractAsyncContextManager[object]:
     if settings.grpc_port is None:
         return nullcontext()
-    from service.transport.grpc.server import serving  # 70 ms, for those who want it
+    from service.transport.grpc.server import serving  # takes 70 ms, so only where it is on
 
     return serving(settings, runtime, metrics, budget, tracing)
 
 
 class _Application(FastAPI):
-    """FastAPI with our layers around its own: they see every request, whatever happens inside."""
+    """FastAPI with our middleware around its own: it sees every request, also failing ones."""
 
     layers: Callable[[ASGIApp], ASGIApp]
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Called by Starlette, once."""
+        """Build the middleware stack; Starlette calls this once."""
         return self.layers(super().build_middleware_stack())
 
 
 def _routes(app: FastAPI) -> list[tuple[str, str]]:
-    """Method and path of everything in the OpenAPI document."""
+    """Return method and path of every operation in the OpenAPI document."""
     return [
         (method.upper(), path)
         for path, operations in app.openapi()["paths"].items()

@@ -1,4 +1,4 @@
-"""What a data folder needs before the first request: keys, tables, an account, models."""
+"""Prepare the data folder before the first request: keys, tables, an account, models."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIRST_ACCOUNT = "admin"
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What to tell the operator. ``password`` only if we made it; ``token`` on a first run."""
+    """First-run message. ``password`` only if it was generated; ``token`` on a first run."""
 
     name: str = FIRST_ACCOUNT
     password: str | None = None
@@ -32,7 +32,7 @@ class Welcome:
 
 
 def prepare(settings: Settings) -> Welcome:
-    """Makes the signing key, the tables and, if there is no account at all, the first one.
+    """Make the signing key, the tables and, if there is no account, the first one.
 
     Raises:
         SettingsError, UnsafeKey: if the data folder or the store cannot be used.
@@ -64,12 +64,12 @@ async def _prepare(settings: Settings) -> Welcome:
 
 
 def prepare_models(settings: Settings, tell: Callable[[str], None]) -> None:
-    """Puts the built-in models into the data folder's own repository, once each.
+    """Add the built-in models to the data folder's own repository, once each.
 
-    A repository elsewhere is the operator's: nothing is put into it.
+    A repository elsewhere belongs to the operator and is not changed.
 
     Args:
-        tell: takes lines for the operator: what is being built, or why it cannot be.
+        tell: called with lines for the operator: progress, or why a model cannot be built.
 
     Raises:
         SettingsError: the folder cannot be written.
@@ -91,7 +91,7 @@ def prepare_models(settings: Settings, tell: Callable[[str], None]) -> None:
 
 
 def _store(settings: Settings) -> str:
-    """Where it is, without its password."""
+    """Describe the account store for a message, without its password."""
     if settings.database_url:
         return "the database of database_url"
     return f"data_dir {settings.data_dir}"

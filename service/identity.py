@@ -1,4 +1,4 @@
-"""Builds everything that concerns identity, and keeps it fresh while the server runs."""
+"""Build the identity objects, and keep them fresh while the server runs."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from service.settings import Settings, SettingsError
 STORE_FILE = "potoo.db"
 KEYS_FOLDER = "keys"
 KEYS_SECONDS = 5.0
-"""Between looks at the folder of keys."""
+"""Interval of checks of the key folder."""
 PRUNE_SECONDS = 3600.0
 LONGEST_TOKEN_SECONDS = 24 * 3600
-"""What ``potoo token`` may make; access tokens are set to live at most as long."""
+"""Longest lifetime of tokens made by ``potoo token``, and of access tokens."""
 
 
 @dataclass(slots=True)
 class Identity:
-    """What the routes and the command line work with. ``keys`` is replaced when keys change."""
+    """Identity objects of routes and command line. ``keys`` is replaced when keys change."""
 
     accounts: AccountStore
     sessions: SessionStore
@@ -61,7 +61,7 @@ class Identity:
     keys: KeySet
 
     def use(self, keys: KeySet) -> None:
-        """From now on signs and verifies with these."""
+        """Replace the keys for signing and verifying."""
         self.keys = keys
         self.signer.use(keys)
         self.verifier.use(keys)
@@ -69,7 +69,7 @@ class Identity:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the store answered lately."""
+        """Whether the store answered recently."""
         try:
             self.revocations.require_fresh()
         except NotReady:
@@ -78,10 +78,10 @@ class Identity:
 
 
 def store_url(settings: Settings) -> URL:
-    """Where accounts and sessions are.
+    """Return the URL of the database of accounts and sessions.
 
     Raises:
-        SettingsError: if that is no database we can use.
+        SettingsError: if ``database_url`` is malformed or not supported.
     """
     given = settings.database_url
     try:
@@ -95,13 +95,13 @@ def _file(settings: Settings) -> Path:
 
 
 def key_folder(settings: Settings) -> KeyFolder:
-    """Where the signing keys are."""
+    """Return the folder of the signing keys."""
     return KeyFolder(settings.data_dir / KEYS_FOLDER, settings.auth)
 
 
 @asynccontextmanager
 async def open_identity(settings: Settings, metrics: Metrics) -> AsyncIterator[Identity]:
-    """Opens the store and loads the keys; nothing is kept fresh yet.
+    """Open the store and load the keys; ``keep_fresh`` updates them.
 
     Raises:
         UnsafeKey, SettingsError: with a message for the operator.
@@ -170,7 +170,7 @@ async def open_identity(settings: Settings, metrics: Metrics) -> AsyncIterator[I
 
 @asynccontextmanager
 async def keep_fresh(identity: Identity, settings: Settings) -> AsyncIterator[None]:
-    """Looks for revocations, keys and what may be forgotten, until it is left."""
+    """Poll revocations and keys, and prune expired rows, until the ``with`` block ends."""
     async with identity.issuers.running():
         tasks = [
             asyncio.create_task(_poll_store(identity, settings.auth.store_poll_seconds)),

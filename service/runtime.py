@@ -1,4 +1,4 @@
-"""The one place that builds objects. Stops them in mirror order."""
+"""Build all objects of the server in one place, and stop them in mirror order."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CANARY_TIMEOUT = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything a transport may need."""
+    """The objects that transports use."""
 
     pool: WorkerPool
     classifier: Classifier
@@ -46,9 +46,9 @@ class Runtime:
 
     @property
     def is_ready(self) -> bool:
-        """Every model is warm and passed its last canary inference, and tokens can be checked.
+        """Whether all models are warm and passed their last canary, and tokens can be checked.
 
-        Never again once the server is about to go.
+        Always false once shutdown is announced.
         """
         if self.shutdown.is_announced:
             return False
@@ -56,12 +56,12 @@ class Runtime:
 
 
 OpenRuntime = Callable[[Settings, Metrics], AbstractAsyncContextManager[Runtime]]
-"""The seam for tests: they pass another one and patch nothing."""
+"""Seam for tests: they pass another one and patch nothing."""
 
 
 @asynccontextmanager
 async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime]:
-    """Loads and warms up the models, opens the store; drains and closes on exit.
+    """Load and warm up the models, open the store; drain and close on exit.
 
     Raises:
         ModelRefused, UnsafeKey, SettingsError: with a message for the operator.
@@ -92,7 +92,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
 async def open_classifier(
     settings: Settings, pool: WorkerPool, metrics: Metrics
 ) -> AsyncIterator[Classifier]:
-    """The core alone, without accounts: what the command line classifies with.
+    """Open the core alone, without accounts, for classifying on the command line.
 
     Raises:
         ModelRefused: with a message for the operator.
@@ -105,7 +105,7 @@ async def open_classifier(
 async def open_models(
     settings: Settings, pool: WorkerPool, metrics: Metrics
 ) -> AsyncIterator[Lifecycle]:
-    """The models, loaded as their policies ask; drained and freed on exit.
+    """Load the models as their policies ask; drain and free them on exit.
 
     Raises:
         ModelRefused: with a message for the operator.
@@ -123,7 +123,7 @@ async def open_models(
 
 
 def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Callable[[Path], Model]:
-    """Loads the version in a folder as the settings say, or raises ``ModelRefused``."""
+    """Return a function that loads the version in a folder, or raises ``ModelRefused``."""
     inference, found = settings.inference, find_calibration(settings.data_dir)
 
     def load(folder: Path) -> Model:
@@ -136,7 +136,7 @@ def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Call
 
 @contextmanager
 def open_pool(settings: Settings) -> Iterator[WorkerPool]:
-    """The worker threads; what is queued is finished on exit."""
+    """Start the worker threads; finish queued work on exit."""
     found = find_calibration(settings.data_dir)
     threads = settings.inference.threads(found.workers if found else None)
     pool = WorkerPool("potoo-worker", threads)

@@ -1,7 +1,8 @@
-"""Secrets as files: one a setting, named like its variable (``/run/secrets/potoo_database_url``).
+"""Check secret files: one per setting, named like its variable.
 
-That is how Docker, Kubernetes and systemd hand them over; a variable is seen by whoever may look at
-the process. pydantic-settings reads them, this finds what it would pass over in silence.
+Docker, Kubernetes and systemd provide secrets this way (``/run/secrets/potoo_database_url``); a
+variable is visible to every user who may inspect the process. pydantic-settings reads the files;
+this module reports those it would silently ignore.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ PREFIX = "POTOO_"
 def faults(
     folder: Path, is_known: Callable[[str], bool], guess: Callable[[str], str]
 ) -> Iterator[str]:
-    """A line for everything that does not fit, without any content.
+    """Yield one line per fault, without any content of the files.
 
-    Files of other names may lie beside ours: a signing key that a setting points to, say.
+    Files with other names may be in the folder, such as a signing key that a setting points to.
 
     Args:
-        is_known: of a variable's name.
-        guess: what may have been meant by one that is not.
+        is_known: whether a variable's name is a setting.
+        guess: returns a hint for an unknown name.
     """
     if not folder.is_dir():
         yield f"there is no folder {folder} with secrets"
         return
     for file in sorted(folder.iterdir()):
-        if file.name.startswith(".") or not file.is_file():  # Kubernetes' ..data among them
+        if file.name.startswith(".") or not file.is_file():  # such as Kubernetes' ..data
             continue
         try:
             file.read_text("utf-8")

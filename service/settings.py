@@ -1,8 +1,7 @@
-"""Every setting, its default and where it may come from.
+"""All settings, their defaults and sources.
 
 Precedence, highest first: command line, environment (``POTOO_PORT``, ``POTOO_LIMITS__MAX_PIXELS``),
-files of secrets, configuration file (TOML), default. A name that is not known is refused wherever
-it stands.
+secret files, configuration file (TOML), default. Unknown names are refused in every source.
 """
 
 from __future__ import annotations
@@ -47,9 +46,9 @@ NESTED = "__"
 CONFIG_VARIABLE = "POTOO_CONFIG"
 SECRETS_VARIABLE = "POTOO_SECRETS_DIR"
 OF_ONE_MODEL = "POTOO_INFERENCE__MODELS__"
-"""Followed by a model's name and a setting of it; what is wrong in it Pydantic finds."""
+"""Prefix of a model's name and setting; Pydantic validates both."""
 OWN_MODELS = "models"
-"""In the data folder: the repository that the built-in models are put into."""
+"""Folder in the data folder: the repository of the built-in models."""
 
 
 Exposure = Literal["open", "token", "off"]
@@ -58,13 +57,13 @@ Origin = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$"
 
 
 def own_models(given: dict[str, Any]) -> Path:
-    """The repository in the data folder."""
+    """Return the path of the repository in the data folder."""
     folder: Path = given.get("data_dir", Path())
     return folder / OWN_MODELS
 
 
 class SettingsError(OperatorError):
-    """A setting that is unknown or not valid; the message says which, and where it stood."""
+    """A setting is unknown or not valid; the message names the setting and its source."""
 
 
 class _Group(BaseModel):
@@ -72,7 +71,7 @@ class _Group(BaseModel):
 
 
 class LimitSettings(_Group):
-    """Group ``[limits]``: how much one caller may ask of us."""
+    """Group ``[limits]``: limits of requests, uploads, images and connections."""
 
     max_body_bytes: int = Field(
         default=20 * 2**20, ge=1024, description="bytes of one upload", le=2**30
@@ -116,17 +115,17 @@ class LimitSettings(_Group):
 
     @property
     def max_message_bytes(self) -> int:
-        """Of one message of any gRPC method."""
+        """Size limit of one message of any gRPC method."""
         return max(self.max_body_bytes, self.max_batch_bytes)
 
     @property
     def of_images(self) -> ImageLimits:
-        """Those that decoding keeps."""
+        """Limits that image decoding enforces."""
         return ImageLimits(self.max_pixels, self.max_frames, self.max_decode_bytes)
 
 
 class CompatibilitySettings(_Group):
-    """Group ``[compatibility]``: endpoints of other servers, for clients that are there already."""
+    """Group ``[compatibility]``: endpoints of other servers, for their existing clients."""
 
     kserve_v1: bool = Field(default=False, description="KServe V1: /v1/models/{name}:predict")
     tf_serving: bool = Field(
@@ -137,7 +136,7 @@ class CompatibilitySettings(_Group):
 
 
 class Settings(BaseSettings):
-    """The whole of it. Frozen; made by ``load_settings``."""
+    """All settings of the server. Frozen; made by ``load_settings``."""
 
     model_config = SettingsConfigDict(
         env_prefix=ENV_PREFIX,
@@ -259,17 +258,17 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Highest precedence first."""
+        """Return the sources, highest precedence first."""
         del dotenv_settings
         secrets = NestedSecretsSettingsSource(file_secret_settings)
         return init_settings, env_settings, secrets, TomlConfigSettingsSource(settings_cls)
 
 
 def load_settings(config: Path | None = None, **given: object) -> Settings:
-    """Settings from the command line (``given``; None means not given), environment and files.
+    """Load settings from command line (``given``; None means not given), environment and files.
 
     Raises:
-        SettingsError: naming the settings that are unknown or not valid.
+        SettingsError: with the names of settings that are unknown or not valid.
     """
     if config is None and (variable := os.environ.get(CONFIG_VARIABLE)):
         config = Path(variable)
@@ -295,7 +294,7 @@ def load_settings(config: Path | None = None, **given: object) -> Settings:
 
 
 def describe_settings(settings: Settings) -> Iterator[tuple[str, str, object, str]]:
-    """(TOML name, environment variable, value, description) of every setting; secrets masked."""
+    """Yield (TOML name, variable, value, description) of every setting; secrets masked."""
     for name, field in Settings.model_fields.items():
         value = getattr(settings, name)
         if isinstance(value, BaseModel):
@@ -320,7 +319,7 @@ def _refuse_unknown_variables() -> None:
 
 
 def _folder_of_secrets() -> Path | None:
-    """The folder of ``POTOO_SECRETS_DIR``, looked through; None if there is none."""
+    """Return the checked folder of ``POTOO_SECRETS_DIR``; None if it is not set."""
     if not (variable := os.environ.get(SECRETS_VARIABLE)):
         return None
     folder, known = Path(variable), _variables()
@@ -345,7 +344,7 @@ def _guess(name: str, known: Iterable[str]) -> str:
 
 
 def _faults(error: ValidationError) -> str:
-    """One line a fault, without the value: it may be a secret."""
+    """Return one line per fault, without the value: it may be a secret."""
     lines = []
     for fault in error.errors(include_url=False, include_input=False):
         if fault["type"] == "default_factory_not_called":  # follows from the other faults

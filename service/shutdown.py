@@ -1,4 +1,4 @@
-"""How far the end has come: what probes, HTTP and gRPC go by."""
+"""Shutdown state that probes, HTTP and gRPC follow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 
 
 class Shutdown:
-    """Announced first, so that load balancers notice; then nothing new is accepted.
+    """Shutdown in two steps: announced, so that load balancers notice, then draining.
 
     Attributes:
-        announced: we are not ready any more, and connections are told to go.
-        draining: what was accepted is answered, and that is all.
+        announced: the server is not ready any more, and asks clients to close connections.
+        draining: accepted requests are answered, and no new ones are accepted.
     """
 
     def __init__(self) -> None:
@@ -18,14 +18,14 @@ class Shutdown:
 
     @property
     def is_announced(self) -> bool:
-        """Whether the server is about to go, or going."""
+        """Whether shutdown was announced."""
         return self.announced.is_set()
 
     def announce(self) -> None:
-        """The first step."""
+        """Announce shutdown."""
         self.announced.set()
 
     def drain(self) -> None:
-        """The second step, or both of them."""
+        """Start draining; announce first if that was not done."""
         self.announced.set()
         self.draining.set()

@@ -1,1 +1,1 @@
-"""``potoo calibrate``: what this machine can do, found by loading it."""
+"""``potoo calibrate``: measure the capacity of this machine under load."""

@@ -1,4 +1,4 @@
-"""From settings to what was found: trials of settings, then the search for the knee."""
+"""Calibrate one model: compare settings in trials, then search for the knee."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from service.core.settings import RunSettings
 from service.settings import Settings
 
 IMAGES_PER_THREAD = 8
-"""In flight for each thread while settings are compared: enough to keep all of them busy."""
+"""In flight per thread while settings are compared: enough to keep all threads busy."""
 DELAY_MS = 2.0
 MEASURE_SHARE = 0.5
-"""A measurement for comparing takes so much of the time of one for the knee."""
+"""Duration of a comparing measurement, as a share of one for the knee."""
 
 Say = Callable[[str], None]
 
@@ -39,14 +39,14 @@ class Choice:
         return f"{self.workers} threads, batches of {batch}{waiting}"
 
     def having(self, workers: int | None = None, **run: object) -> Choice:
-        """The same but for what is given."""
+        """Return a copy with the given values replaced."""
         values = {name: getattr(self.run, name) for name in self.run.model_fields_set} | run
         return Choice(workers or self.workers, RunSettings.model_validate(values))
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to calibrate for. ``objective``: p95 in seconds; ``seconds``: of one measurement."""
+    """A calibration to run. ``objective``: p95 in seconds; ``seconds``: of one measurement."""
 
     settings: Settings
     model: str
@@ -56,12 +56,12 @@ class Job:
 
 
 def calibrate(job: Job, say: Say) -> tuple[int, Calibrated]:
-    """Threads for the pool, and what was found for the model. Takes minutes; blocks.
+    """Return threads for the pool, and the calibration of the model. Takes minutes; blocks.
 
     Settings that the user has set are kept; only the others are tried.
 
     Raises:
-        TrialFailed, TooSlow, ModelRefused: with a message for people.
+        TrialFailed, TooSlow, ModelRefused: with a message for the user.
     """
     folder = _folder(job)
     manifest = read_manifest(folder)
@@ -97,14 +97,14 @@ def calibrate(job: Job, say: Say) -> tuple[int, Calibrated]:
 
 
 def _found(job: Job, best: Choice) -> RunSettings:
-    """What is not the user's own choice: that stays in their settings, and may change there."""
+    """Return the settings found here, without those that the user set in the configuration."""
     own = job.settings.inference.of(job.model).model_fields_set
     values = {name: getattr(best.run, name) for name in best.run.model_fields_set - own}
     return RunSettings.model_validate(values)
 
 
 def _best(job: Job, say: Say) -> Choice:
-    """The fastest settings, the defaults where nothing is faster."""
+    """Return the fastest settings; the defaults if none are faster."""
     inference = job.settings.inference
     best = Choice(inference.threads(), inference.of(job.model))
     if not inference.workers:
@@ -116,7 +116,7 @@ def _best(job: Job, say: Say) -> Choice:
     for size in sizes:
         other = _try(job, best, best.having(max_batch_size=size), say)
         if other is best and best.run.provider is Provider.CPU:
-            break  # where four are no faster, eight are not either
+            break  # if batches of 4 are no faster, 8 are not either
         best = other
     if best is not before and "max_queue_delay_ms" not in best.run.model_fields_set:
         best = _try(job, best, best.having(max_queue_delay_ms=DELAY_MS), say)
@@ -124,7 +124,7 @@ def _best(job: Job, say: Say) -> Choice:
 
 
 def _try(job: Job, known: Choice, new: Choice, say: Say) -> Choice:
-    """The new one if it is worth it. Both run at a time and are loaded in turns."""
+    """Return the new choice if it is worth it. Both run at once and are loaded in turns."""
     seconds = max(1.0, MEASURE_SHARE * job.seconds)
     in_flight = IMAGES_PER_THREAD * max(known.workers, new.workers)
     with ExitStack() as stack:
@@ -158,7 +158,7 @@ def _target(job: Job, server: trial.Trial) -> load.Target:
 
 
 def _folder(job: Job) -> Path:
-    """Of the version that answers by default."""
+    """Return the folder of the model's default version."""
     repository = Repository(job.settings.models)
     versions = repository.versions(job.model)
     answers = serving_policy.target(repository.policy(job.model), versions)

@@ -1,8 +1,8 @@
 """HTTP load on one thread: as fast as answers come (closed loop), or at a given rate (open loop).
 
-A closed loop never offers more than it gets answered, so it cannot overload a server; an open loop
-can, as the world does. Its latencies count from the moment a request was due, not from when it
-could be sent ("coordinated omission"). A request costs it tens of microseconds; it says how much.
+A closed loop waits for answers, so it cannot overload a server; an open loop can, as real traffic
+does. Its latencies count from the moment a request was due, not from when it could be sent
+("coordinated omission"). A request costs tens of microseconds of CPU; see ``own_cores``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PATIENCE = 30.0
 
 @dataclass(slots=True)
 class Load:
-    """What came of it. ``latencies``: seconds, of the 200s alone; ``own_cores``: what it used."""
+    """Result of a load. ``latencies``: seconds, of 200s only; ``own_cores``: cores that it used."""
 
     seconds: float = 0.0
     offered: int = 0
@@ -39,16 +39,16 @@ class Load:
 
     @property
     def failed(self) -> int:
-        """Requests that got another answer than 200, or none."""
+        """Requests without an answer of 200."""
         return self.offered - len(self.latencies)
 
     def percentile(self, percent: float) -> float:
-        """A latency in seconds that so many percent of the 200s do not exceed; infinite if none."""
+        """Return a percentile of the latencies of 200s, in seconds; infinite without any."""
         return percentile(self.latencies, percent)
 
 
 def percentile(values: list[float], percent: float) -> float:
-    """The nearest-rank percentile; infinite of nothing."""
+    """Return the nearest-rank percentile; infinite for no values."""
     if not values:
         return float("inf")
     ordered = sorted(values)
@@ -57,7 +57,7 @@ def percentile(values: list[float], percent: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request to send again and again."""
+    """A request to send repeatedly, and its address."""
 
     host: str
     port: int
@@ -65,7 +65,7 @@ class Target:
 
     @classmethod
     def post(cls, url: str, body: bytes, content_type: str, token: str) -> Target:
-        """A POST with a bearer token."""
+        """Build a POST request with a bearer token."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or 80
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -77,7 +77,7 @@ class Target:
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time. ``done`` is called with its status, 0 if the connection ended."""
+    """Connection for one request at a time. ``done`` gets its status, 0 if the connection ended."""
 
     def __init__(self, done: Callable[[_Connection, int], None]) -> None:
         self._done = done
@@ -119,7 +119,7 @@ class _Connection(asyncio.Protocol):
 
 
 class _Generator:
-    """What both loops share: connections and books."""
+    """Connections and counters that both loops share."""
 
     def __init__(self, target: Target) -> None:
         self.target, self.load = target, Load()
@@ -157,11 +157,11 @@ class _Generator:
 
 
 async def closed_loop(target: Target, clients: int, seconds: float) -> Load:
-    """``clients`` connections, each of which sends its next request when it has its answer.
+    """Run ``clients`` connections, each sending its next request after an answer.
 
     Raises:
-        OSError: if nobody listens.
-        TimeoutError: if answers fail to come.
+        OSError: if no server listens.
+        TimeoutError: if answers are missing after ``PATIENCE``.
     """
     generator = _Generator(target)
     cpu, began = time.process_time(), time.perf_counter()
@@ -182,11 +182,11 @@ async def closed_loop(target: Target, clients: int, seconds: float) -> Load:
 
 
 async def open_loop(target: Target, rate: float, seconds: float) -> Load:
-    """``rate`` requests a second at even distances, whatever becomes of those before.
+    """Send ``rate`` requests a second at even intervals, independent of earlier answers.
 
     Raises:
-        OSError: if nobody listens.
-        TimeoutError: if answers fail to come.
+        OSError: if no server listens.
+        TimeoutError: if answers are missing after ``PATIENCE``.
     """
     generator = _Generator(target)
     free: deque[_Connection] = deque()
@@ -203,7 +203,7 @@ async def open_loop(target: Target, rate: float, seconds: float) -> Load:
         if (ahead := due - time.perf_counter()) > 0:
             await asyncio.sleep(ahead)
         elif number % 16 == 0:
-            await asyncio.sleep(0)  # late ones go out together; answers must be read meanwhile
+            await asyncio.sleep(0)  # late requests go out together; answers must be read meanwhile
         while free and not free[0].is_open:
             free.popleft()
         if not free and len(connections) < MAX_CONNECTIONS:
@@ -212,7 +212,7 @@ async def open_loop(target: Target, rate: float, seconds: float) -> Load:
         if free:
             generator.send(free.popleft(), due)
         else:
-            generator.load.offered += 1  # the world would send it; here it counts as failed
+            generator.load.offered += 1  # no free connection: it counts as failed
     await generator.settle()
     return _finished(generator, connections, cpu, began, seconds)
 

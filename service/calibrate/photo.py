@@ -1,4 +1,4 @@
-"""The photo to load a server with, where the user gives none."""
+"""Default photo for loading a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ QUALITY = 88
 
 
 def jpeg() -> bytes:
-    """A made-up picture that costs what a photo of its size does: about 60 kB of JPEG.
+    """Make a synthetic image that decodes at the cost of a photo: about 60 kB of JPEG.
 
     Soft shapes with some grain: plain colours would decode faster than any photo, noise slower.
     """

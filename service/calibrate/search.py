@@ -1,7 +1,7 @@
-"""The search itself: which settings are best, and where the knee is. Knows no server.
+"""Search for the best settings and the knee, independent of a server.
 
-Measurements drift on shared machines, so settings are compared in turns, and what is no more than
-noise better is not taken.
+Measurements drift on shared machines, so settings are compared in turns, and an improvement within
+the noise is not taken.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from schemas.operator_error import OperatorError
 
 WORTH = 1.03
-"""Throughput must grow by so much for a setting other than the default to be taken."""
+"""Throughput ratio from which a setting replaces the one before."""
 ROUNDS = 3
 TOLERATED_FAILURES = 0.01
 PRECISION = 0.1
-"""Of the number of images in flight at the knee."""
+"""Relative precision of the number of images in flight at the knee."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One load. ``failed``: share of requests that got no answer of 200."""
+    """Measurement of one load. ``failed``: share of requests without an answer of 200."""
 
     per_second: float
     p95: float
@@ -39,13 +39,13 @@ class KneeFound:
 
 
 class TooSlow(OperatorError):
-    """Even one image at a time misses the objective. The message is for people."""
+    """One image at a time misses the objective already. The message is for the user."""
 
 
 def is_better(
     measure_known: Callable[[], float], measure_new: Callable[[], float]
 ) -> tuple[bool, float]:
-    """Whether the new throughput is worth the change, and its ratio to the known one."""
+    """Return whether the new throughput is worth the change, and its ratio to the known one."""
     ratios = []
     for _ in range(ROUNDS):
         known = measure_known()
@@ -57,12 +57,12 @@ def is_better(
 def find_knee(
     measure: Callable[[int], Measured], objective: float, most: int, start: int = 1
 ) -> KneeFound:
-    """The most images in flight at which p95 stays within ``objective`` seconds.
+    """Find the most images in flight at which p95 stays within ``objective`` seconds.
 
-    Doubles the load until it is missed, then halves the interval. ``most``: not to be exceeded.
+    Doubles the load until the objective is missed, then halves the interval. ``most``: upper limit.
 
     Raises:
-        TooSlow: if one image at a time misses it.
+        TooSlow: if one image at a time misses the objective.
     """
     good: tuple[int, Measured] | None = None
     bad: int | None = None

@@ -1,12 +1,13 @@
-"""What was measured as autoscaling thresholds: YAML to be read by people and by ``deploy/``.
+"""Autoscaling thresholds from a calibration: YAML for people and for ``deploy/``.
 
-Two signals add up over replicas, so that they say how many are needed: work in flight and waiting,
-aimed at 70 % of what a replica holds at its knee, and images asked for a second, aimed at 70 % of
-what it does there. The first sees images that cost more than they did, the second sees a burst's
-whole size though most of it is refused. CPU utilisation lags and saturates, so it only accompanies.
+Two signals add up over replicas, so their sums give the number needed: images in flight and
+waiting, aimed at 70 % of a replica's number at its knee, and images requested per second, aimed at
+70 % of its throughput there. The first detects images that cost more than before, the second a
+burst's whole size though most of it is refused. CPU utilisation lags and saturates, so it never
+stands alone.
 
-Waiting is no trigger: it does not fall in proportion to replicas and remembers a minute, which in
-``tools/autoscaling`` cost a tenth to a third more replicas for nothing. It alerts.
+Queue wait is no trigger: it does not fall in proportion to replicas and covers a minute, which in
+``tools/autoscaling`` cost a tenth to a third more replicas without benefit. It is an alert.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from service.core.serving.calibration import Calibrated, Machine
 TARGET_SHARE = 0.7
 QUEUE_SHARE = 0.25
 MOST_TARGETS = 2
-"""That one replica may hold as far as scaling goes. A queue of hopeless work is no need for as many
-replicas as it is long: each asks for one more of itself, and demand knows what is beyond that."""
+"""Limit of one replica's ``in_flight`` signal, in targets. A queue of hopeless work needs fewer
+replicas than its length suggests: each asks for one more at most, and demand covers the rest."""
 BUSY_SHARE = 0.5
-"""Of the target. Refused at less than that was who asked for an answer sooner than the objective:
-no replica would help, and one such camera would hold the number at its maximum."""
+"""Share of the target. Rejections below it come from deadlines shorter than the objective: more
+replicas would not help, and one such camera would hold their number at its maximum."""
 
 _TEMPLATE = """\
 # Autoscaling thresholds for replicas of one kind of machine, made by `potoo calibrate`.
@@ -93,10 +94,10 @@ behaviour:
 
 
 def as_yaml(model: str, found: Calibrated, machine: Machine, threads: int = 0) -> str:
-    """The document for one model on one kind of machine.
+    """Return the YAML document for one model on one kind of machine.
 
     Args:
-        threads: of the worker pool; 0: one a core.
+        threads: of the worker pool; 0 for one per core.
     """
     knee = found.knee
     target = max(1, int(TARGET_SHARE * knee.in_flight))

@@ -1,4 +1,4 @@
-"""A server to be loaded: the whole of it, in a process of its own, with some other settings."""
+"""Trial server to be loaded: complete, in its own process, with other settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TrialFailed(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A server that answers; gone when its ``with`` block ends."""
+    """A running server; stopped when its ``with`` block ends."""
 
     url: str
     token: str
@@ -41,7 +41,7 @@ class Trial:
 
 @contextmanager
 def running(settings: Settings) -> Iterator[Trial]:
-    """Starts a server with the models and limits of ``settings``, and accounts of its own.
+    """Start a server with the models and limits of ``settings``, and its own accounts.
 
     It listens on 127.0.0.1 only; neither the data folder nor the database of the settings is used.
 
@@ -74,7 +74,7 @@ def running(settings: Settings) -> Iterator[Trial]:
 
 
 def for_trial(settings: Settings, folder: Path) -> Settings:
-    """The settings of a trial: what costs time stays, what reaches others goes."""
+    """Return trial settings: keep what affects speed, replace what reaches other systems."""
     return settings.model_copy(
         update={
             "host": "127.0.0.1",
@@ -92,7 +92,7 @@ def for_trial(settings: Settings, folder: Path) -> Settings:
 
 
 def _serve(settings: Settings, connection: Connection, log: Path) -> None:
-    """The process: what it logs goes to a file, its address and a token to ``connection``."""
+    """Run the trial process: write logs to a file, send URL and token to ``connection``."""
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT, 0o600), 2)
     configure_logging(settings.observability)
     welcome = prepare(settings)

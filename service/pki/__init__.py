@@ -1,1 +1,1 @@
-"""Certificates for a network of one's own, where no public authority gives any."""
+"""Certificates for private networks, where public authorities issue none."""

@@ -1,4 +1,4 @@
-"""A folder of certificates: makes what is missing, renews what is due, overwrites no authority."""
+"""Certificate folder: make missing files, renew certificates, never overwrite an authority."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ SECRET, PUBLIC = 0o600, 0o644
 
 
 class BadCertificates(OperatorError):
-    """What lies in the folder cannot be used or renewed; the message says why."""
+    """The folder's files cannot be used or renewed; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the folder holds.
+    """Certificates in the folder.
 
     Attributes:
-        written: the files that are new.
+        written: new or replaced files.
     """
 
     authority: x509.Certificate
@@ -49,7 +49,7 @@ class Found:
 
 
 class CertificateFolder:
-    """``ca.pem``, ``ca-key.pem``, ``cert.pem`` and ``key.pem``."""
+    """Folder with ``ca.pem``, ``ca-key.pem``, ``cert.pem`` and ``key.pem``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,13 +59,13 @@ class CertificateFolder:
     def bring_up_to_date(
         self, given: Sequence[str], now: datetime, *, days: int, renew_before: timedelta
     ) -> Found:
-        """Makes whatever is missing, and a new certificate where it ends soon or lacks a name.
+        """Make missing files; replace a certificate that ends soon or has another key or names.
 
-        The key stays, so that one file is replaced, in one step: no server ever reads halves of two
-        pairs.
+        The key stays, so that one file is replaced, in one step: no server ever reads a certificate
+        and a key that do not match.
 
         Args:
-            given: names; none for those of the certificate that is there.
+            given: names; if empty, those of the existing certificate.
 
         Raises:
             BadName, BadCertificates, OSError: nothing was changed.
@@ -89,11 +89,11 @@ class CertificateFolder:
         return Found(authority, made, written)
 
     def check(self, given: Sequence[str], now: datetime, *, renew_before: timedelta) -> Found:
-        """Looks at what there is, and writes nothing.
+        """Check the files, and write nothing.
 
         Raises:
-            BadCertificates: something is missing, due or wrong.
-            BadName, OSError: as above.
+            BadCertificates: a file is missing, due or wrong.
+            BadName, OSError: see ``bring_up_to_date``.
         """
         authority, old, key = self._read()
         if authority is None or old is None:
@@ -107,7 +107,7 @@ class CertificateFolder:
     def _read(
         self,
     ) -> tuple[x509.Certificate | None, x509.Certificate | None, ec.EllipticCurvePrivateKey | None]:
-        """The authority, the certificate and its key, as far as they are there."""
+        """Read the authority, the certificate and its key; None for missing ones."""
         authority, old = _certificate(self.ca), _certificate(self.cert)
         if authority is None and self.ca_key.exists():
             raise BadCertificates(
@@ -129,14 +129,14 @@ class CertificateFolder:
         try:
             _write(self.ca, public_pem(authority), PUBLIC)
         except OSError:
-            self.ca_key.unlink()  # so that the next run is not told of half an authority
+            self.ca_key.unlink()  # so that the next run finds no key without its authority
             raise
         return authority, key
 
     def _signing(
         self, authority: x509.Certificate, names: Sequence[x509.GeneralName], until: datetime
     ) -> ec.EllipticCurvePrivateKey:
-        """The authority's key, if it may be used for that."""
+        """Return the authority's key; raise ``BadCertificates`` if it cannot sign these names."""
         key = _private(self.ca_key)
         if key is None:
             raise BadCertificates(f"a new certificate needs {self.ca_key}, which is not there")
@@ -159,7 +159,7 @@ def _reason(
     names: Sequence[x509.GeneralName],
     until: datetime,
 ) -> str:
-    """Why there must be a new certificate; empty if there need not be."""
+    """Return why a new certificate is needed; empty if none is."""
     if key is None or not belong_together(old, key):
         return "it does not belong to the key"
     if set(names_in(old)) != set(names):
@@ -193,6 +193,6 @@ def _private(file: Path) -> ec.EllipticCurvePrivateKey | None:
 
 
 def _write(file: Path, content: bytes, mode: int) -> Path:
-    """Whole or not at all: a server may be looking."""
+    """Replace a file atomically: a server may be reading it."""
     replace_file(file, content, mode)
     return file

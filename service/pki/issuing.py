@@ -1,4 +1,4 @@
-"""Makes keys, authorities and server certificates (RFC 5280); ECDSA with P-256 throughout."""
+"""Make keys, authorities and server certificates (RFC 5280); ECDSA with P-256 throughout."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from service.pki.names import constraints_for
 
 AUTHORITY_DAYS = 3650
 MAX_SERVER_DAYS = 397
-"""Apple's devices take no certificate that is valid for more than 398 days."""
+"""Apple's devices reject certificates that are valid for more than 398 days."""
 BACKDATED = timedelta(hours=1)
-"""For devices whose clocks are late."""
+"""Start of validity before now, for devices whose clocks are late."""
 
 
 def make_key() -> ec.EllipticCurvePrivateKey:
-    """A new one."""
+    """Generate a private key."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
 def make_authority(
     key: ec.EllipticCurvePrivateKey, names: Sequence[x509.GeneralName], now: datetime
 ) -> x509.Certificate:
-    """A certificate that signs others, for these names and those of private networks."""
+    """Make a self-signed authority for these names and those of private networks."""
     serial = x509.random_serial_number()
-    # People see several of them in one list on a phone.
+    # A phone may list several authorities: the serial number tells them apart.
     name = _called(f"Potoo authority {serial:040x}"[:24])
     builder = (
         _builder(name, name, key, now, now + timedelta(days=AUTHORITY_DAYS), serial)
@@ -49,7 +49,7 @@ def make_certificate(
     now: datetime,
     days: int = MAX_SERVER_DAYS,
 ) -> x509.Certificate:
-    """A server's certificate, valid for so many days, but no longer than the authority's."""
+    """Make a server certificate, valid for ``days``, but no longer than the authority's."""
     end = min(now + timedelta(days=days) - BACKDATED, authority.not_valid_after_utc)
     builder = (
         _builder(_called("Potoo"), authority.subject, key, now, end, x509.random_serial_number())
@@ -66,7 +66,7 @@ def make_certificate(
 
 
 def names_in(certificate: x509.Certificate) -> list[x509.GeneralName]:
-    """Whom a server's certificate is for."""
+    """Return the subject alternative names of a certificate."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
@@ -75,7 +75,7 @@ def names_in(certificate: x509.Certificate) -> list[x509.GeneralName]:
 
 
 def constraints_of(authority: x509.Certificate) -> x509.NameConstraints | None:
-    """What it may vouch for; None for everything."""
+    """Return the name constraints of an authority; None if it has none."""
     try:
         return authority.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound:
@@ -83,7 +83,7 @@ def constraints_of(authority: x509.Certificate) -> x509.NameConstraints | None:
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Whether it may sign others, and nobody has to vouch for it."""
+    """Return whether a certificate is a self-signed authority."""
     try:
         basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:
@@ -92,7 +92,7 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    """Whether that authority made it."""
+    """Return whether ``authority`` signed a certificate."""
     try:
         certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
@@ -101,12 +101,12 @@ def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
 
 
 def belong_together(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
-    """Whether a certificate is about that key."""
+    """Return whether a certificate and a key match."""
     return certificate.public_key() == key.public_key()
 
 
 def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """PKCS#8, not encrypted: servers start without anybody typing."""
+    """Encode a key as PKCS#8, unencrypted: servers start without a passphrase."""
     return key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -115,12 +115,12 @@ def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def public_pem(certificate: x509.Certificate) -> bytes:
-    """As servers and clients read it."""
+    """Encode a certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
-    """SHA-256 as phones show it."""
+    """Return the SHA-256 fingerprint in the format that phones show."""
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 

@@ -1,4 +1,4 @@
-"""Which names a certificate of ours may be for, and which an authority of ours may vouch for."""
+"""Names that our certificates may have, and name constraints of our authorities."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ MAX_NAMES = 100
 MAX_NAME_CHARS = 253
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PRIVATE_DOMAINS = ("home.arpa", "internal", "lan", "local", "localhost")
-"""Nobody on the internet has a name in these (RFC 6761, 6762, 8375; `lan` by custom)."""
+"""Domains without public names (RFC 6761, 6762, 8375; `lan` by custom)."""
 
 
 class BadName(OperatorError):
-    """No certificate can be for that name; the message says why."""
+    """No certificate can have this name; the message says why."""
 
 
 def names_of(given: Iterable[str]) -> list[x509.GeneralName]:
-    """Host names and addresses for a certificate, each once, in the order given.
+    """Parse host names and addresses for a certificate, each once, in the order given.
 
     Raises:
-        BadName: one of them is neither, or there are none or too many.
+        BadName: a name is invalid, or there are no names or too many.
     """
     found = list(dict.fromkeys(_name(text) for text in given))
     if not found:
@@ -36,11 +36,11 @@ def names_of(given: Iterable[str]) -> list[x509.GeneralName]:
 
 
 def constraints_for(names: Sequence[x509.GeneralName]) -> x509.NameConstraints:
-    """What an authority may vouch for: these hosts, what is below them, and private domains.
+    """Return constraints that permit these hosts, their subdomains and private domains.
 
-    So whoever steals its key cannot pass for anybody else's site, and hosts of the same network can
-    be added later without a new authority on every phone. Addresses are not constrained: gRPC's TLS
-    would take no certificate for an address then (BoringSSL, "unsupported name constraint type").
+    So a stolen key cannot impersonate other sites, and hosts of the same network can be added later
+    without a new authority on every phone. Addresses are not constrained: gRPC's TLS would then
+    reject certificates for addresses (BoringSSL, "unsupported name constraint type").
     """
     hosts = [name.value for name in names if isinstance(name, x509.DNSName)]
     permitted = map(x509.DNSName, dict.fromkeys([*hosts, *_PRIVATE_DOMAINS]))
@@ -48,7 +48,7 @@ def constraints_for(names: Sequence[x509.GeneralName]) -> x509.NameConstraints:
 
 
 def is_permitted(name: x509.GeneralName, constraints: x509.NameConstraints | None) -> bool:
-    """Whether an authority with these constraints, or with none, may vouch for a name."""
+    """Return whether an authority with these constraints may sign a name; None permits all."""
     if constraints is None or not isinstance(name, x509.DNSName):
         return True
     hosts = [
@@ -60,7 +60,7 @@ def is_permitted(name: x509.GeneralName, constraints: x509.NameConstraints | Non
 
 
 def shown(name: x509.GeneralName) -> str:
-    """As it is typed."""
+    """Return a name as people type it."""
     return str(name.value)
 
 
@@ -97,5 +97,5 @@ def _host(given: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """On one line and not too long, whatever it is."""
+    """Quote text on one line, at most 80 characters of it."""
     return ascii(text if len(text) <= 80 else text[:77] + "...")

@@ -1,4 +1,4 @@
-"""One RPC: who calls, how long it may take, and what is noted of it."""
+"""One RPC: caller, deadline, and the values for logs and metrics."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 REQUEST_ID_KEY = "x-request-id"
 FORWARDED_KEY = "x-forwarded-for"
-"""Of several gRPC hands us the last, which the nearest proxy wrote."""
+"""Where it occurs several times, gRPC gives the last, which the nearest proxy wrote."""
 TRACEPARENT_KEY = "traceparent"
 
 
 class Call:
-    """What the methods of our services are given beside the message."""
+    """Context of one RPC, passed to service methods beside the message."""
 
     def __init__(
         self, context: ServicerContext[bytes, bytes], proxies: TrustedProxies | None = None
@@ -49,7 +49,7 @@ class Call:
             elif key == FORWARDED_KEY:
                 hops = text
             elif key == TRACEPARENT_KEY:
-                # Several are none: with a comma they do not parse.
+                # Several count as none: joined by a comma they do not parse.
                 self.traceparent = f"{self.traceparent},{text}" if self.traceparent else text
         self.request_id = request_id(given.encode())
         if proxies is not None:
@@ -57,7 +57,7 @@ class Call:
 
     @property
     def principal(self) -> Principal:
-        """Who calls, behind a method's scope."""
+        """The authenticated caller; raises ``Unauthenticated`` if there is none."""
         if self._principal is None:
             raise Unauthenticated
         return self._principal
@@ -68,7 +68,7 @@ class Call:
         return self._principal.name if self._principal else None
 
     def note(self, principal: Principal) -> None:
-        """Who it is."""
+        """Record the authenticated caller."""
         self._principal = principal
 
     @property
@@ -78,7 +78,7 @@ class Call:
         return left
 
     async def read(self) -> bytes | None:
-        """The next message as it was sent; None at the end."""
+        """Return the next message as bytes; None at the end."""
         message: object = await self._context.read()  # or a mark of the end
         if not isinstance(message, bytes):
             return None
@@ -86,18 +86,18 @@ class Call:
         return message
 
     async def write(self, message: Message) -> None:
-        """Sends a message of a stream."""
+        """Send a message of a stream."""
         data = message.SerializeToString()
         self.sent += len(data)
         await self._context.write(data)
 
     def metadata(self) -> Metadata:
-        """What every answer carries behind it."""
+        """Return the trailing metadata of every answer: request id and rate limits."""
         rates = tuple((name.decode(), value.decode()) for name, value in self.allowance.headers())
         return ((REQUEST_ID_KEY, self.request_id), *rates)
 
 
 def _address(peer: str) -> str:
-    """The address in gRPC's ``ipv4:127.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000``."""
+    """Return the address in gRPC's ``ipv4:127.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000``."""
     kind, _, rest = unquote(peer).partition(":")
     return rest.rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else ""

@@ -1,6 +1,6 @@
-"""``ModelInferRequest`` to what the core takes, and its answer to ``ModelInferResponse``.
+"""Convert ``ModelInferRequest`` to the core's request, and its answer to ``ModelInferResponse``.
 
-Raw and typed contents are taken, and raw ones are answered: clients read nothing else.
+Requests may have raw or typed contents. Answers have raw ones: clients read nothing else.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ _FIELDS: dict[Datatype, str] = {
     Datatype.FP64: "fp64_contents",
     Datatype.BYTES: "bytes_contents",
 }
-"""Where the values of a type are in typed contents."""
+"""Field of typed contents by datatype."""
 
 
 def read(message: pb.ModelInferRequest, timeout: float | None) -> InferRequest:
-    """The request in a message.
+    """Convert a message to a request.
 
     Args:
-        timeout: seconds that the caller waits; None if it did not say.
+        timeout: seconds that the caller waits; None if it set no deadline.
 
     Raises:
-        InvalidRequest: it is not what the protocol has.
-        ModelNotFound: there can be no such version.
-        InvalidTensor: tensors and their contents do not belong together.
-        Unsupported: it needs an extension that is not offered.
+        InvalidRequest: the message breaks the protocol.
+        ModelNotFound: the version cannot exist.
+        InvalidTensor: tensors and their contents do not match.
+        Unsupported: the request needs an extension that is not offered.
     """
     refuse_long_id(message.id)
     if max(len(message.inputs), len(message.outputs)) > MAX_TENSORS:
@@ -79,7 +79,7 @@ def read(message: pb.ModelInferRequest, timeout: float | None) -> InferRequest:
 
 
 def write(response: InferResponse) -> pb.ModelInferResponse:
-    """The message for an answer."""
+    """Convert an answer to a message."""
     return pb.ModelInferResponse(
         model_name=response.model.name,
         model_version=str(response.model.version),
@@ -95,7 +95,7 @@ def write(response: InferResponse) -> pb.ModelInferResponse:
 
 
 def parameters(given: Mapping[str, pb.InferParameter]) -> Parameters:
-    """The parameters of a request or a tensor; those that hold nothing are left out."""
+    """Return the parameters of a request or a tensor; empty ones are left out."""
     found = {}
     for name, parameter in given.items():
         if choice := parameter.WhichOneof("parameter_choice"):
@@ -121,7 +121,7 @@ def _inputs(message: pb.ModelInferRequest) -> Iterator[Tensor]:
 
 
 def _typed(one: pb.ModelInferRequest.InferInputTensor, datatype: Datatype) -> Tensor:
-    """A tensor from typed contents, without a Python object for each number."""
+    """Build a tensor from typed contents, without a Python object for each number."""
     if datatype in RAW_ONLY:
         message = f"{datatype} has no typed contents: send {shown(one.name)} in raw_input_contents."
         raise InvalidTensor(message)

@@ -1,4 +1,4 @@
-"""What is told of server and models, as messages."""
+"""Build the messages that describe the server and its models."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from service.core.serving.description import EXTENSIONS, SERVER
 
 
 def server() -> pb.ServerMetadataResponse:
-    """What answers here, and which extensions of the protocol it knows."""
+    """Return the server's name, version and protocol extensions."""
     return pb.ServerMetadataResponse(name=SERVER, version=__version__, extensions=EXTENSIONS)
 
 
 def metadata(found: ModelMetadata) -> pb.ModelMetadataResponse:
-    """A model's tensors."""
+    """Return a model's versions, platform and tensors."""
     return pb.ModelMetadataResponse(
         name=found.name,
         versions=found.versions,
@@ -34,7 +34,7 @@ def metadata(found: ModelMetadata) -> pb.ModelMetadataResponse:
 
 
 def config(found: ModelConfig) -> pb.ModelConfigResponse:
-    """The same and how it is run."""
+    """Return a model's tensors, backend and batching settings."""
     return pb.ModelConfigResponse(
         config=pb.ModelConfig(
             name=found.name,
@@ -68,7 +68,7 @@ def config(found: ModelConfig) -> pb.ModelConfigResponse:
 
 
 def statistics(found: ModelStatistics) -> pb.ModelStatistics:
-    """How often a model was asked, and where the time went."""
+    """Return a model's request counts and the time spent in each stage."""
     return pb.ModelStatistics(
         name=found.name,
         version=found.version,
@@ -81,7 +81,7 @@ def statistics(found: ModelStatistics) -> pb.ModelStatistics:
 
 
 def entry(found: RepositoryModel) -> pb.RepositoryIndexResponse.ModelIndex:
-    """A version's line in the repository's index."""
+    """Return a version's entry in the repository index."""
     return pb.RepositoryIndexResponse.ModelIndex(
         name=found.name, version=found.version, state=found.state, reason=found.reason
     )

@@ -1,4 +1,4 @@
-"""Every error as a gRPC status, with nothing internal: no trace, no path, no library's words."""
+"""gRPC status of every error, without internals: no traceback, path or library message."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ STATUS: dict[ErrorCode, StatusCode] = {
 }
 """Total over ``ErrorCode``; a test walks it.
 
-Clients send again by themselves what is ``UNAVAILABLE``, so a full queue is ``RESOURCE_EXHAUSTED``.
+Clients retry ``UNAVAILABLE`` on their own, so a full queue is ``RESOURCE_EXHAUSTED``.
 """
 
 _LATER = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE}
 
 
 def words(error: ServiceError) -> str:
-    """What the caller is told, with the places that are wrong."""
+    """Return the message for the caller, with a pointer and detail for each violation."""
     return error.detail + "".join(
         f" {fault.pointer}: {fault.detail}." for fault in error.violations
     )
 
 
 def metadata(error: ServiceError) -> Metadata:
-    """Trailing metadata: our code, and whole seconds after which the same may succeed."""
+    """Return trailing metadata: our error code, and whole seconds before a retry may succeed."""
     code = (CODE_KEY, error.code.value)
     if STATUS[error.code] not in _LATER:
         return (code,)
@@ -66,13 +66,13 @@ def metadata(error: ServiceError) -> Metadata:
 
 
 class Faults:
-    """Counts what is refused and fails, and logs what is our fault."""
+    """Error counter for all errors, and log of server faults."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
     def told(self, error: Exception, request_id: str) -> ServiceError:
-        """What the caller is told of it."""
+        """Count an error, log server faults, and return the error to send to the caller."""
         fault = error if isinstance(error, ServiceError) else ServerFault()
         self._metrics.errors.labels(fault.code).inc()
         log = get_logger("grpc")

@@ -1,9 +1,9 @@
-"""Every RPC comes through here: who may call, what is counted and logged, how errors leave.
+"""Entry point of every RPC: authorisation, metrics, access log and error mapping.
 
-One handler for all methods instead of gRPC's registration and interceptors. Those run a method once
-its message was received and parsed; here a caller is known before one is read, and bytes that are
-no message are the caller's fault (gRPC answers ``UNKNOWN`` with the name of an exception). On the
-wire a unary method is a stream of one message, so reading it ourselves changes nothing for clients.
+One handler serves all methods instead of gRPC's registration and interceptors. Those run a method
+after its message was received and parsed; here the caller is known before a message is read, and
+invalid bytes are the caller's fault (gRPC answers ``UNKNOWN`` with the name of an exception). On
+the wire a unary method is a stream of one message, so clients see no difference.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from service.transport.proxies import TrustedProxies
 
 UNMATCHED = "unmatched"
 ANONYMOUS_STREAMS = 256
-"""That may be open without a token: health watches and reflection."""
+"""Limit of open streams without a token: health watches and reflection."""
 Context = ServicerContext[bytes, bytes]
 Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 Work = Callable[[Call], Awaitable[bytes]]
 
 
 class Gate(grpc.GenericRpcHandler):
-    """Finds the method of an RPC and runs it."""
+    """Dispatcher that finds the method of an RPC and runs it."""
 
     def __init__(
         self,
@@ -73,15 +73,15 @@ class Gate(grpc.GenericRpcHandler):
         self._unmatched = self._handler(UNMATCHED, Stream(OPEN, _refuse), Message)
 
     def alias(self, path: str, other: str) -> None:
-        """Answers at ``other`` as at ``path``."""
+        """Serve the method of ``path`` at ``other`` too."""
         self._handlers[other] = self._handlers[path]
 
     async def idle(self) -> None:
-        """Returns once nothing runs that needs a token."""
+        """Return once no method that needs a token is running."""
         await self._idle.wait()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
-        """Called by gRPC for every RPC; nothing of it was received yet but its metadata."""
+        """Return the handler of an RPC; gRPC calls this when only the metadata has arrived."""
         return self._handlers.get(handler_call_details.method, self._unmatched)
 
     def _handler(self, path: str, method: Method, kind: type[Message]) -> Handler:
@@ -104,7 +104,7 @@ class Gate(grpc.GenericRpcHandler):
     async def _run(
         self, path: str, series: GrpcSeries, scope: Scope | None, context: Context, work: Work
     ) -> bytes:
-        """One RPC; keeps its books whatever happens in it."""
+        """Run one RPC; metrics and the access log are updated on every outcome."""
         call, code = Call(context, self._proxies), StatusCode.OK
         trace = self._tracing.begin(call.traceparent) if self._tracing else None
         token = enter(call.request_id, trace)
@@ -113,13 +113,13 @@ class Gate(grpc.GenericRpcHandler):
             answer = await (work(call) if scope is OPEN else self._behind(scope, call, work))
             context.set_trailing_metadata(call.metadata())
         except asyncio.CancelledError:
-            # By the caller or at its deadline; work that waits is dropped with it.
+            # By the caller or at its deadline; queued work is dropped with it.
             code = StatusCode.DEADLINE_EXCEEDED if call.timeout == 0 else StatusCode.CANCELLED
             raise
         except grpc.aio.BaseError:
-            code = StatusCode.CANCELLED  # nobody is left to be answered
+            code = StatusCode.CANCELLED  # the caller is gone
             return b""
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not reach the caller
+        except Exception as error:  # noqa: BLE001 - no unexpected error may reach the caller
             fault = self._faults.told(error, call.request_id)
             code = STATUS[fault.code]
             note_error(fault.code)
@@ -132,7 +132,7 @@ class Gate(grpc.GenericRpcHandler):
             leave(token)
 
     async def _behind(self, scope: Scope, call: Call, work: Work) -> bytes:
-        """Runs what needs a token; refused once the server is being stopped."""
+        """Run a method that needs a token; raise ``NotReady`` once the server is stopping."""
         if self._reader.stopping.is_set():
             raise NotReady("The server is being stopped.")
         self._running += 1

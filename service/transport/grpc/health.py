@@ -1,7 +1,7 @@
 """``grpc.health.v1.Health``, which follows readiness, and server reflection.
 
-The messages are those of grpcio-health-checking. Its servicer is not used: it has no end for those
-who watch, so that they would hold up every stop of the server for all of the time it is given.
+The messages are those of grpcio-health-checking. Its servicer is not used: its watches never end,
+so they would delay every stop of the server by the whole drain time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from service.transport.grpc.reading import Messages
 INTERVAL_SECONDS = 1.0
 _Status = pb.HealthCheckResponse
 REFLECTION = "/grpc.reflection.{}.ServerReflection/ServerReflectionInfo"
-"""By version: v1 is what v1alpha became, message for message."""
+"""Path by version: v1 has the same messages as v1alpha."""
 ALSO_SERVED = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
 
 
@@ -34,7 +34,7 @@ class Health:
 
     @property
     def declared(self) -> Service:
-        """Its methods."""
+        """Descriptor and methods of the service."""
         descriptor = pb.DESCRIPTOR.services_by_name["Health"]
         return descriptor, {
             "Check": Unary(OPEN, self.check),
@@ -43,35 +43,35 @@ class Health:
         }
 
     async def follow(self, is_ready: Callable[[], bool]) -> None:
-        """Looks every second, for ever."""
+        """Update the status every ``INTERVAL_SECONDS``, until cancelled."""
         while True:
             self.set(is_ready=is_ready())
             await asyncio.sleep(INTERVAL_SECONDS)
 
     def set(self, *, is_ready: bool) -> None:
-        """From now on the status of everything."""
+        """Set the status of all services."""
         self._is_ready = is_ready
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     def stop(self) -> None:
-        """Not serving, for good; those who watch are told and sent away."""
+        """Set the status to not serving for good; watches are notified and ended."""
         self._is_over = True
         self.set(is_ready=False)
 
     async def check(self, request: pb.HealthCheckRequest, _: Call) -> pb.HealthCheckResponse:
-        """The status of one service."""
+        """Return the status of one service."""
         if request.service not in self._names:
             raise NotFound("There is no service of that name.")
         return _Status(status=self._status(request.service))
 
     async def list(self, _: pb.HealthListRequest, __: Call) -> pb.HealthListResponse:
-        """The status of every service."""
+        """Return the status of every service."""
         found = {name: _Status(status=self._status(name)) for name in self._names}
         return pb.HealthListResponse(statuses=found)
 
     async def watch(self, messages: Messages, call: Call) -> None:
-        """The status of one service whenever it changes."""
+        """Send the status of one service, now and at each change."""
         service = parsed(pb.HealthCheckRequest, await messages.only()).service
         last = None
         while True:
@@ -90,19 +90,19 @@ class Health:
 
 
 class Reflection:
-    """What may be called, for tools such as grpcurl."""
+    """Server reflection for tools such as grpcurl."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._servicer = reflection.aio.ReflectionServicer(names)
 
     @property
     def declared(self) -> Service:
-        """Its method."""
+        """Descriptor and method of the service."""
         descriptor = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
         return descriptor, {"ServerReflectionInfo": Stream(OPEN, self.info)}
 
     async def info(self, messages: Messages, call: Call) -> None:
-        """Answers every message."""
+        """Answer every message of the stream."""
 
         async def requests() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
             while (data := await messages.next()) is not None:

@@ -1,4 +1,4 @@
-"""``inference.GRPCInferenceService``: the Open Inference Protocol, one message one answer."""
+"""``inference.GRPCInferenceService``: the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DESCRIPTOR = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 
 
 class InferenceService:
-    """Translates; the core answers."""
+    """Adapter from protocol messages to the core."""
 
     def __init__(self, runtime: Runtime, limits: LimitSettings, faults: Faults) -> None:
         self._runtime, self._limits, self._faults = runtime, limits, faults
 
     @property
     def declared(self) -> Service:
-        """Its methods."""
+        """Descriptor and methods of the service."""
         read, write = Scope.MODELS_READ, Scope.MODELS_WRITE
         sizes = (
             self._limits.max_message_bytes,
@@ -55,15 +55,15 @@ class InferenceService:
         }
 
     async def server_live(self, _: pb.ServerLiveRequest, __: Call) -> pb.ServerLiveResponse:
-        """The process answers."""
+        """Report that the process is live."""
         return pb.ServerLiveResponse(live=True)
 
     async def server_ready(self, _: pb.ServerReadyRequest, __: Call) -> pb.ServerReadyResponse:
-        """Every model is warm and passed its last canary inference, and tokens can be checked."""
+        """Report whether models are warm, their last canary passed, and tokens can be checked."""
         return pb.ServerReadyResponse(ready=self._runtime.is_ready)
 
     async def model_ready(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
-        """Whether a model is warm and its canary passes; one that there is not is not ready."""
+        """Report whether a model is warm and its canary passes. Unknown models report not ready."""
         try:
             version = _version(request.version)
             self._check(call, self._classifier.metadata(request.name, version).name)
@@ -75,13 +75,13 @@ class InferenceService:
     async def server_metadata(
         self, _: pb.ServerMetadataRequest, __: Call
     ) -> pb.ServerMetadataResponse:
-        """What answers here, and which extensions of the protocol it knows."""
+        """Return the server's name, version and protocol extensions."""
         return description.server()
 
     async def model_metadata(
         self, request: pb.ModelMetadataRequest, call: Call
     ) -> pb.ModelMetadataResponse:
-        """A model's tensors."""
+        """Return a model's versions, platform and tensors."""
         found = self._classifier.metadata(request.name, _version(request.version))
         self._check(call, found.name)
         return description.metadata(found)
@@ -89,7 +89,7 @@ class InferenceService:
     async def model_config(
         self, request: pb.ModelConfigRequest, call: Call
     ) -> pb.ModelConfigResponse:
-        """A model's configuration in Triton's words."""
+        """Return a model's configuration in Triton's format."""
         found = self._classifier.config(request.name, _version(request.version))
         self._check(call, found.name)
         return description.config(found)
@@ -97,7 +97,7 @@ class InferenceService:
     async def model_statistics(
         self, request: pb.ModelStatisticsRequest, call: Call
     ) -> pb.ModelStatisticsResponse:
-        """How often a model, or each of those that the caller may use, was asked."""
+        """Return statistics of one model, or of each model that the caller may use."""
         found = self._classifier.statistics(request.name or None, _version(request.version))
         for one in found if request.name else ():
             self._check(call, one.name)
@@ -110,7 +110,7 @@ class InferenceService:
     async def repository_index(
         self, request: pb.RepositoryIndexRequest, call: Call
     ) -> pb.RepositoryIndexResponse:
-        """What lies in the repository and its state."""
+        """Return the repository's models that the caller may use, with their states."""
         if request.repository_name:
             raise Unsupported("There is one repository, which has no name.")
         return pb.RepositoryIndexResponse(
@@ -124,7 +124,7 @@ class InferenceService:
     async def load_model(
         self, request: pb.RepositoryModelLoadRequest, call: Call
     ) -> pb.RepositoryModelLoadResponse:
-        """Has a model served again that was unloaded, or looks at its folder anew."""
+        """Load an unloaded model, or rescan the folder of a loaded one."""
         refuse_upload(request.parameters)
         self._check(call, request.model_name)
         await self._runtime.models.load(request.model_name, by=call.principal.name)
@@ -133,14 +133,14 @@ class InferenceService:
     async def unload_model(
         self, request: pb.RepositoryModelUnloadRequest, call: Call
     ) -> pb.RepositoryModelUnloadResponse:
-        """Stops serving a model, until it is loaded again; the default model stays."""
+        """Stop serving a model until it is loaded again; the default model cannot be unloaded."""
         refuse_upload(request.parameters)
         self._check(call, request.model_name)
         await self._runtime.models.unload(request.model_name, by=call.principal.name)
         return pb.RepositoryModelUnloadResponse()
 
     async def model_infer(self, message: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
-        """A model's raw output for tensors or for encoded images."""
+        """Return a model's raw outputs for tensors or encoded images."""
         request = codec.read(message, call.timeout)
         del message
         self._check(call, self._classifier.resolve(request.model, request.version).name)

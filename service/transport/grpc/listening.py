@@ -1,4 +1,4 @@
-"""The port: reserved before anything is loaded, and shared by worker processes."""
+"""The gRPC port: reserved before models are loaded, and shared by worker processes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from service.transport.listening import listening
 
 @contextmanager
 def reserved(host: str, port: int) -> Iterator[int]:
-    """Keeps a port for the servers that this process starts; gives its number, if ``port`` is 0.
+    """Reserve a port for the servers that this process starts; yield its number.
 
-    gRPC would share a port with whoever has the same idea (``SO_REUSEPORT``), so that a second
-    server on the same port got half of the first one's calls. Here it is refused, as over HTTP.
+    gRPC shares a port with any other program that sets ``SO_REUSEPORT``, so a second server on the
+    same port would get half of the first one's calls. Here it is refused, as over HTTP.
+
+    Args:
+        port: 0 takes a free one.
 
     Raises:
-        SettingsError: the port is taken, or the host is none of ours.
+        SettingsError: the port is taken, or the host is no address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with listening("grpc_port", host, port, " for gRPC"):
-        # Not shared, so that it fails if anybody listens there.
+        # Not shared, so that it fails if another program listens there.
         with socket.create_server((host, port), family=family) as alone:
             port = alone.getsockname()[1]
         kept = socket.socket(family)
@@ -34,5 +37,5 @@ def reserved(host: str, port: int) -> Iterator[int]:
 
 
 def target(host: str, port: int) -> str:
-    """Both as gRPC and people write them."""
+    """Return ``host:port``, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,4 +1,4 @@
-"""How a service is declared: its methods, who may call each, and what runs."""
+"""Declaration of services: their methods, the scope of each, and its implementation."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from service.transport.grpc.call import Call
 from service.transport.grpc.reading import Messages
 
 OPEN = None
-"""In place of a scope: no token is needed."""
+"""Scope of methods that need no token."""
 SMALL_BYTES = 2**16
-"""Of messages that name things and hold no data."""
+"""Size limit of messages that hold names but no data."""
 M = TypeVar("M", bound=Message)
 
 
@@ -27,9 +27,9 @@ class Unary:
     """A method of one message and one answer.
 
     Attributes:
-        max_bytes: of the message.
-        check: looks at the message before it is parsed, and returns about how many bytes it takes
-            then; may raise ``InvalidRequest`` or ``PayloadTooLarge``.
+        max_bytes: limit of the message.
+        check: inspects the message before it is parsed, and returns about how many bytes it takes
+            once parsed; may raise ``InvalidRequest`` or ``PayloadTooLarge``.
     """
 
     scope: Scope | None
@@ -40,7 +40,7 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A method that writes its answers itself, one or many."""
+    """A method that writes its own answers, one or many."""
 
     scope: Scope | None
     run: Callable[[Messages, Call], Awaitable[None]]
@@ -53,10 +53,10 @@ Service = tuple[ServiceDescriptor, Mapping[str, Method]]
 
 
 def paths(service: Service) -> Iterator[tuple[str, Method, type[Message]]]:
-    """(``/package.Service/Method``, the method, the type of its messages), each one declared.
+    """Yield (``/package.Service/Method``, method, type of its messages) for each method.
 
     Raises:
-        LookupError: one of the descriptor's has nothing that runs, or the other way round.
+        LookupError: the methods are not those of the descriptor.
     """
     descriptor, methods = service
     if set(methods) != set(descriptor.methods_by_name):
@@ -67,10 +67,10 @@ def paths(service: Service) -> Iterator[tuple[str, Method, type[Message]]]:
 
 
 def parsed(kind: type[M], data: bytes) -> M:
-    """The message in so many bytes.
+    """Parse bytes to a message.
 
     Raises:
-        InvalidRequest: there is none.
+        InvalidRequest: they are no such message.
     """
     try:
         return kind.FromString(data)

@@ -19,19 +19,19 @@ DESCRIPTOR = pb.DESCRIPTOR.services_by_name["ModelService"]
 
 
 class ModelService:
-    """Translates; the core answers."""
+    """Adapter from protocol messages to the core."""
 
     def __init__(self, runtime: Runtime, limits: LimitSettings) -> None:
         self._runtime, self._limits = runtime, limits
 
     @property
     def declared(self) -> Service:
-        """Its methods."""
+        """Descriptor and methods of the service."""
         max_bytes = self._limits.max_body_bytes + SMALL_BYTES
         return DESCRIPTOR, {"Predict": Unary(Scope.CLASSIFY, self.predict, max_bytes)}
 
     async def predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
-        """What is in this picture?"""
+        """Classify one encoded image."""
         classifier, principal = self._runtime.classifier, call.principal
         top_k = request.top_k if request.HasField("top_k") else DEFAULT_TOP_K
         if not 1 <= top_k <= MAX_TOP_K:
@@ -60,7 +60,7 @@ class ModelService:
 
 
 def _summary(found: Summary | None) -> pb.Summary | None:
-    """The same on the wire; None leaves the field out."""
+    """Convert a summary to a message; None leaves the field out."""
     if found is None:
         return None
     perhaps = found.perhaps

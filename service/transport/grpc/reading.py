@@ -1,8 +1,8 @@
-"""Messages within limits: bytes, time, and what all callers together may hold.
+"""Read messages within limits: bytes, time, and the memory budget of all callers.
 
-A message is read once the caller is known, so that nobody sends megabytes without a token. gRPC
-collects the whole of it before we see a byte. So the number of messages that are collected from one
-connection at a time is bounded; what comes without a token is bounded by the time it may take.
+A message is read once the caller is known, so that no caller sends megabytes without a token. gRPC
+collects a whole message before we see a byte. So the number of messages collected from one
+connection at a time is bounded; messages without a token are bounded by time.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from service.transport.budget import BodyBudget, Hold
 from service.transport.grpc.call import Call
 
 ANONYMOUS_SECONDS = 5.0
-"""In which a message without a token must be there."""
+"""Time limit for receiving a message without a token."""
 ANONYMOUS_IDLE_SECONDS = 60.0
-"""Between two messages of a stream without a token."""
+"""Longest wait between two messages of a stream without a token."""
 BYTES_PER_SECOND = 2**18
-"""A message may take its time-out plus a second for each of these that it may have."""
+"""A message may take the body time-out, plus the time for its size limit at this rate."""
 
 
 class Reader:
-    """Reads single messages."""
+    """Reader of single messages."""
 
     def __init__(self, limits: LimitSettings, budget: BodyBudget, stopping: asyncio.Event) -> None:
         """``stopping``: set when no further messages of streams are to be read."""
@@ -43,12 +43,12 @@ class Reader:
     async def only(
         self, call: Call, hold: Hold, max_bytes: int, check: Callable[[bytes], int]
     ) -> bytes:
-        """The message of a method that takes one.
+        """Return the message of a method that takes one.
 
         Raises:
-            InvalidRequest: none came.
-            PayloadTooLarge, Overloaded: it is too large, or all of them together are.
-            UploadTimeout: it comes too slowly.
+            InvalidRequest: the call has no message.
+            PayloadTooLarge, Overloaded: it exceeds the limit, or the budget of all messages.
+            UploadTimeout: it arrives too slowly.
         """
         patience = ANONYMOUS_SECONDS
         turn: AbstractAsyncContextManager[None] = nullcontext()
@@ -68,7 +68,7 @@ class Reader:
 
     @asynccontextmanager
     async def _turn(self, peer: str) -> AsyncIterator[None]:
-        """Waits while so many messages of a connection are being read already."""
+        """Wait until fewer than the allowed messages of a connection are being read."""
         turns, users = self._turns.get(peer, (None, 0))
         turns = turns or asyncio.Semaphore(self._at_a_time)
         self._turns[peer] = turns, users + 1
@@ -82,7 +82,7 @@ class Reader:
 
 
 class Messages:
-    """The messages of a stream, one after the other."""
+    """The messages of a stream, in order."""
 
     def __init__(
         self,
@@ -92,16 +92,16 @@ class Messages:
         check: Callable[[bytes], int],
         readmit: Callable[[], Awaitable[None]],
     ) -> None:
-        """``readmit``: looks at the caller again; raises if it may not go on."""
+        """``readmit``: checks the caller again; raises if it may not go on."""
         self._call, self._reader = call, reader
         self._max_bytes, self._check, self._readmit = max_bytes, check, readmit
 
     async def next(self) -> bytes | None:
-        """The next one; None at the end.
+        """Return the next message; None at the end.
 
         Raises:
             NotReady: the server is being stopped.
-            UploadTimeout: nothing came for long, from a caller without a token.
+            UploadTimeout: a caller without a token sent nothing for too long.
             Unauthenticated, InsufficientScope, RateLimited: the caller may not go on.
         """
         reading = asyncio.ensure_future(self._call.read())
@@ -124,13 +124,13 @@ class Messages:
         return data
 
     async def only(self) -> bytes:
-        """The message of a method that takes one and answers many; see ``Reader.only``."""
+        """Return the message of a method with one message and many answers; see ``Reader.only``."""
         with self._reader.budget.hold() as hold:
             return await self._reader.only(self._call, hold, self._max_bytes, self._check)
 
     @contextmanager
     def held(self, data: bytes) -> Iterator[None]:
-        """Counts a message as held while it is worked on.
+        """Charge a message to the budget while it is processed.
 
         Raises:
             InvalidRequest, PayloadTooLarge, Overloaded: see ``Reader.only``.
@@ -141,11 +141,11 @@ class Messages:
 
 
 def take(data: bytes, hold: Hold, max_bytes: int, check: Callable[[bytes], int]) -> None:
-    """Looks at a message before it is parsed, and holds what it will take.
+    """Check a message before it is parsed, and hold the bytes that it will take.
 
     Raises:
-        PayloadTooLarge, Overloaded: it is too large, or all of them together are.
-        InvalidRequest: what ``check`` finds.
+        PayloadTooLarge, Overloaded: it exceeds the limit, or the budget of all messages.
+        InvalidRequest: raised by ``check``.
     """
     if len(data) > max_bytes:
         raise PayloadTooLarge(f"A message of this method may have {max_bytes} bytes.")

@@ -1,4 +1,4 @@
-"""Starts and stops the gRPC server: in HTTP's process and event loop, on a port of its own."""
+"""Start and stop the gRPC server: in HTTP's process and event loop, on its own port."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from service.transport.proxies import TrustedProxies
 
 STREAMS_PER_CONNECTION = 100
 IDLE_MS = 300_000
-"""A connection without any RPC is closed after so long."""
+"""Time after which a connection without any RPC is closed."""
 PING_MS = 60_000
-"""A silent peer is asked so often whether it still lives."""
+"""Interval of keepalive pings to a silent peer."""
 MIN_PING_MS = 20_000
-"""Peers that ask us more often are sent away."""
+"""Peers that ping more often are disconnected."""
 LONGEST_MS = 2**31 - 1
-"""That gRPC can count."""
+"""Longest time-out that gRPC accepts."""
 LINGER_SECONDS = 0.5
-"""After the last answer, before connections are closed at a stop; callers who are refused in that
-time go elsewhere."""
+"""Pause between the last answer and closing connections at a stop; callers refused meanwhile retry
+elsewhere."""
 
 
 @asynccontextmanager
@@ -49,14 +49,14 @@ async def serving(
     budget: BodyBudget,
     tracing: Tracing | None = None,
 ) -> AsyncIterator[int]:
-    """Serves at ``settings.grpc_port``; gives the port, which differs if that is 0.
+    """Serve at ``settings.grpc_port``; yield the port, which differs if that is 0.
 
-    Once ``runtime.shutdown`` has it so, or the block ends, nothing new is accepted; what was
-    accepted may take ``settings.drain_seconds`` to be answered.
+    Once ``runtime.shutdown`` drains, or the block ends, no new RPC is accepted; accepted ones have
+    ``settings.drain_seconds`` to finish.
 
     Raises:
         SettingsError: certificate and key cannot be used.
-        OSError: the port cannot be listened on.
+        OSError: the server cannot listen on the port.
     """
     parts = _build(settings, runtime, metrics, budget, tracing)
     server = parts.server
@@ -108,7 +108,7 @@ def _build(
     server = grpc.aio.server(
         handlers=[gate],
         options=_options(limits),
-        # A stream that nobody sends on is worth no more than a silent connection.
+        # An idle stream costs what an idle connection does, so both have one limit.
         maximum_concurrent_rpcs=limits.max_connections,
     )
     return _Parts(server, gate, health)
@@ -117,7 +117,7 @@ def _build(
 def _options(limits: LimitSettings) -> list[tuple[str, int]]:
     handshake_ms = round(min(limits.header_timeout_seconds * 1000, LONGEST_MS))
     return [
-        # The port is reserved by ``listening``, which tells apart our workers and other programs.
+        # ``listening`` reserves the port, so only our own workers share it.
         ("grpc.so_reuseport", 1),
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.max_send_message_length", -1),  # our own answers
@@ -139,17 +139,17 @@ def _listen(server: grpc.aio.Server, settings: Settings, metrics: Metrics) -> in
         if secrets is None:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, secrets)
-    except RuntimeError:  # gRPC's own words name its sources
+    except RuntimeError:  # gRPC's message names its source files
         raise OSError(f"cannot listen on {address} for gRPC") from None
 
 
 async def _drain(
     parts: _Parts, grace: float, shutdown: Shutdown, following: asyncio.Task[None]
 ) -> None:
-    """Tells those who watch health, goes on until it is time, and stops in two steps.
+    """Set health to not serving once announced; when draining begins, finish and stop the server.
 
-    gRPC's own way cancels calls that arrive between its notice to the clients and their reading it:
-    ``CANCELLED``, which nobody sends again. So for a while whoever calls is told ``UNAVAILABLE``.
+    gRPC's own stop cancels calls that arrive before clients read its notice: ``CANCELLED``, which
+    clients do not retry. So new calls first get ``UNAVAILABLE``, which they do.
     """
     await shutdown.announced.wait()
     following.cancel()

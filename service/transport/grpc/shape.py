@@ -1,7 +1,7 @@
-"""How much a ``ModelInferRequest`` takes once it is parsed, told from its bytes before it is.
+"""Estimate the memory of a parsed ``ModelInferRequest`` from its bytes, before parsing.
 
-Two bytes can make an object of a hundred: an empty tensor, an empty parameter. So the fields of
-messages that may hold many are counted, by walking over tags and lengths; data is stepped over.
+Two bytes can become an object of a hundred: an empty tensor, an empty parameter. So the fields of
+messages that may hold many are counted, by walking over tags and lengths; data is skipped.
 https://protobuf.dev/programming-guides/encoding/
 """
 
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from schemas.errors import InvalidRequest, PayloadTooLarge
 
 MAX_FIELDS = 4096
-"""Of one message, those inside of it counted."""
+"""Limit of one message, nested fields included."""
 GROWTH = 8
-"""A number takes one byte at least, and eight at most once it is read."""
+"""A number takes at least one byte encoded, and at most eight parsed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kind:
-    """A message that may hold many fields, by their numbers.
+    """A message type that may hold many fields, by field number.
 
     Attributes:
-        inside: messages of this sort.
-        numbers: packed numbers of any amount.
-        few: packed numbers, a few at most.
+        inside: nested messages of such types.
+        numbers: packed numbers, without a limit on their count.
+        few: packed numbers, ``_MAX_SHAPE_BYTES`` at most.
     """
 
     inside: dict[int, _Kind] = field(default_factory=dict)
@@ -50,13 +50,13 @@ class _Walk:
 
 
 def size_of(data: bytes, max_typed: int) -> int:
-    """About how many bytes a request takes once it is parsed.
+    """Return about how many bytes a request takes once it is parsed.
 
     Args:
-        max_typed: bytes of numbers in typed contents; what is larger goes as raw contents.
+        max_typed: limit of typed contents in bytes; larger tensors must be raw contents.
 
     Raises:
-        InvalidRequest: these are no fields, or far too many.
+        InvalidRequest: the fields are malformed, or too many.
         PayloadTooLarge: too many numbers in typed contents.
     """
     walk = _Walk(data, max_typed)
@@ -102,7 +102,7 @@ def _look_into(walk: _Walk, at: int, size: int, number: int, kind: _Kind) -> Non
 
 
 def _varint(data: bytes, at: int, end: int) -> tuple[int, int]:
-    """A number of up to ten bytes, and the place behind it."""
+    """Return a number of up to ten bytes, and the position after it."""
     value = 0
     for place, byte in enumerate(data[at : min(end, at + 10)]):
         value |= (byte & 0x7F) << 7 * place

@@ -1,7 +1,7 @@
 """``ModelStreamInfer``: many requests over one stream, answered in their order.
 
-What is wrong with one request is told in its answer, and the stream goes on. What ends it is a
-caller who may not go on, or a server that is being stopped; what was read is answered before.
+An error in one request is sent as its answer, and the stream goes on. The stream ends when the
+caller may not go on, or the server stops; requests already read are answered first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from service.transport.grpc.methods import parsed
 from service.transport.grpc.reading import Messages
 
 IN_FLIGHT = 8
-"""Requests of one stream that are worked on at a time; more are read once one was answered."""
+"""Requests of one stream in progress at a time; the next is read once one was answered."""
 _ASKS_FOR_FINAL = "triton_enable_empty_final_response"
 _IS_FINAL = "triton_final_response"
 
@@ -29,13 +29,13 @@ Answers = asyncio.Queue["asyncio.Task[pb.ModelStreamInferResponse] | None"]
 
 @dataclass(frozen=True, slots=True)
 class InferStream:
-    """Runs streams. ``infer`` answers one request."""
+    """Implementation of ``ModelStreamInfer``. ``infer`` answers one request."""
 
     infer: Infer
     faults: Faults
 
     async def __call__(self, messages: Messages, call: Call) -> None:
-        """One stream, to its end."""
+        """Serve one stream to its end."""
         answers: Answers = asyncio.Queue()
         slots = asyncio.Semaphore(IN_FLIGHT)
         reading = asyncio.create_task(self._read(messages, call, answers, slots))
@@ -46,7 +46,7 @@ class InferStream:
                 slots.release()
             await reading
         finally:
-            # Of a caller who is gone: nobody waits for what is left.
+            # If the caller is gone, the remaining answers are not needed.
             reading.cancel()
             while not answers.empty():
                 if (left := answers.get_nowait()) is not None:
@@ -55,7 +55,7 @@ class InferStream:
     async def _read(
         self, messages: Messages, call: Call, answers: Answers, slots: asyncio.Semaphore
     ) -> None:
-        """Reads until the end, and puts a None behind the last answer."""
+        """Read requests to the end of the stream; put None after the last answer."""
         try:
             while True:
                 await slots.acquire()
@@ -86,7 +86,7 @@ class InferStream:
                 response = await self.infer(request, call)
         except Exception as error:  # noqa: BLE001 - it belongs to this request alone
             return self._told(error, response, call)
-        if wants_final:  # of each request there is one answer
+        if wants_final:  # each request has one answer
             response.parameters[_IS_FINAL].bool_param = True
         return pb.ModelStreamInferResponse(infer_response=response)
 

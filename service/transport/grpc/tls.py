@@ -1,4 +1,4 @@
-"""TLS from a certificate and a key on disk; a renewed pair is taken up without a restart."""
+"""TLS with a certificate and key on disk; a renewed pair is used without a restart."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from service.settings import Settings, SettingsError
 
 
 def credentials(settings: Settings, metrics: Metrics) -> grpc.ServerCredentials | None:
-    """What the server proves itself with; None if it serves without TLS.
+    """Return the server's TLS credentials; None if it serves without TLS.
 
-    ``metrics`` says when the certificate in use expires.
+    ``metrics`` exports when the certificate in use expires.
 
     Raises:
-        SettingsError: certificate and key cannot be read, or do not belong together.
+        SettingsError: certificate and key cannot be read, or do not match.
     """
     certificate, key = settings.grpc_tls_cert, settings.grpc_tls_key
     if certificate is None or key is None:
@@ -33,13 +33,13 @@ def credentials(settings: Settings, metrics: Metrics) -> grpc.ServerCredentials 
         is_no_pair = isinstance(error, ssl.SSLError)  # which is an OSError too
         reason = "they are no certificate and its key" if is_no_pair else error.strerror
         raise SettingsError(f"grpc_tls_cert, grpc_tls_key: {reason}") from error
-    # gRPC takes None for "as before", which its types leave out.
+    # gRPC takes None for "unchanged", which its types leave out.
     fetch: Callable[[], Any] = pair.fetch
     return grpc.dynamic_ssl_server_credentials(first, fetch, require_client_authentication=False)
 
 
 class _Pair:
-    """Two files, and when they changed last."""
+    """Certificate file and key file, with the times of their last changes."""
 
     def __init__(self, certificate: Path, key: Path, metrics: Metrics) -> None:
         self._certificate, self._key = certificate, key
@@ -47,10 +47,10 @@ class _Pair:
         self._seen = self._times()
 
     def read(self) -> grpc.ServerCertificateConfiguration:
-        """Both of them.
+        """Read certificate and key, and set the expiry metric.
 
         Raises:
-            OSError: they cannot be read, or do not belong together.
+            OSError: they cannot be read, or do not match.
         """
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self._certificate, self._key)
         chain = self._certificate.read_bytes()
@@ -63,7 +63,7 @@ class _Pair:
         return grpc.ssl_server_certificate_configuration([(self._key.read_bytes(), chain)])
 
     def fetch(self) -> grpc.ServerCertificateConfiguration | None:
-        """Called by gRPC, on a thread of its own, for every connection; None: as before."""
+        """Return a changed pair, else None; gRPC calls this per connection, on its own thread."""
         times = self._times()
         if times == self._seen:
             return None
