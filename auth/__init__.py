@@ -1,1 +1,1 @@
-"""Who is calling and what they may do: accounts, keys, access tokens. Knows no transport."""
+"""Identity and permissions: accounts, keys, access tokens. Independent of any transport."""

@@ -16,25 +16,25 @@ from auth.tables import MAX_NAME_CHARS, AccountRow
 
 
 class AccountExists(Exception):
-    """There is an account of that name already."""
+    """The account name is already taken."""
 
 
 class LastAdmin(Exception):
-    """Without that one nobody could administer any more."""
+    """The change would leave no enabled person with the admin scope."""
 
 
 class Kind(StrEnum):
     """How an account signs in."""
 
     PERSON = "person"
-    """With a password; gets refresh tokens."""
+    """Signs in with a password and receives refresh tokens."""
     CLIENT = "client"
-    """A device or a backend, with a secret that we made (RFC 6749, section 4.4)."""
+    """A device or backend with a generated secret (RFC 6749, section 4.4)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who may sign in. ``created``: seconds since the epoch; ``models``: None for all."""
+    """One stored account. ``created``: seconds since the epoch; ``models``: None for all."""
 
     name: str
     kind: Kind
@@ -48,7 +48,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to become of an account; None leaves as it is."""
+    """Changes to an account; None leaves a field unchanged."""
 
     secret_hash: str | None = None
     scopes: frozenset[Scope] | None = None
@@ -56,9 +56,9 @@ class Change:
 
 
 def is_name(text: str) -> bool:
-    """Whether an account may be called so: 1 to 100 printable characters, no ``|``.
+    """Return whether the name is valid: 1 to 100 printable characters, no ``|``.
 
-    What is no name is not asked for either: databases choke on some characters.
+    Invalid names are never queried: databases fail on some characters.
     """
     return 1 <= len(text) <= MAX_NAME_CHARS and text.isprintable() and "|" not in text
 
@@ -70,13 +70,13 @@ class AccountStore:
         self._database = database
 
     async def get(self, name: str) -> Account | None:
-        """The account of that name, if there is one."""
+        """Return the account with that name, or None."""
         async with self._database.read() as session:
             row = await session.get(AccountRow, name)
             return _account(row) if row else None
 
     async def all(self, kind: Kind | None = None) -> list[Account]:
-        """The accounts of a kind, or all of them, by name."""
+        """Return the accounts of one kind, or all, ordered by name."""
         query = select(AccountRow).order_by(AccountRow.name)
         if kind is not None:
             query = query.where(AccountRow.kind == kind)
@@ -84,7 +84,7 @@ class AccountStore:
             return [_account(row) for row in await session.scalars(query)]
 
     async def add(self, account: Account) -> None:
-        """Adds an account.
+        """Add an account.
 
         Raises:
             AccountExists: if the name is taken.
@@ -106,10 +106,10 @@ class AccountStore:
             raise AccountExists from error
 
     async def change(self, name: str, change: Change, kind: Kind | None = None) -> bool:
-        """Changes an account; False if there is none of that name and kind.
+        """Change an account; return False if no account has that name and kind.
 
         Raises:
-            LastAdmin: if nobody else may administer, and this one is not to any more.
+            LastAdmin: if the change removes the last administrator.
         """
         values: dict[str, Any] = {}
         if change.secret_hash is not None:
@@ -132,10 +132,10 @@ class AccountStore:
             return changed.first() is not None
 
     async def remove(self, name: str, kind: Kind | None = None) -> bool:
-        """Removes an account with its sessions; False if there is none of that name and kind.
+        """Remove an account and its sessions; return False if none has that name and kind.
 
         Raises:
-            LastAdmin: if nobody else may administer.
+            LastAdmin: if the account is the last administrator.
         """
         query = delete(AccountRow).where(AccountRow.name == name)
         if kind is not None:
@@ -152,7 +152,7 @@ async def _keep_an_admin(session: AsyncSession, name: str) -> None:
         & AccountRow.is_disabled.is_(False)
         & (" " + AccountRow.scopes + " ").contains(f" {Scope.ADMIN} ")
     )
-    # Locked, all of them: two that go at the same moment must not each count on the other.
+    # Lock all administrators: two concurrent removals must not each rely on the other.
     query = select(AccountRow.name).where(administers).order_by(AccountRow.name).with_for_update()
     if list(await session.scalars(query)) == [name]:
         raise LastAdmin

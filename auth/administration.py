@@ -1,6 +1,6 @@
-"""Changes to people and clients, with all that follows from each: sessions end, tokens die.
+"""Changes to people and clients, with their consequences: ended sessions, revoked tokens.
 
-The admin routes and the command line both come here.
+Used by the admin routes and the command line.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_MODELS_CHARS = 4000
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """What an account is to be. ``models``: names of those that it may use; None for all."""
+    """Properties of a new account. ``models``: names of the permitted models; None for all."""
 
     name: str
     scopes: frozenset[Scope] = DEFAULT_SCOPES
@@ -42,9 +42,9 @@ class NewAccount:
 
 
 class Administration:
-    """Every method raises ``NotReady`` if the store does not answer.
+    """Account administration. Every method raises ``NotReady`` if the store does not answer.
 
-    ``by`` is who does it, for the security log.
+    ``by``: the acting administrator, for the security log.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class Administration:
         self._audit, self._clock = audit, clock
 
     async def all(self, kind: Kind) -> list[Account]:
-        """The people or the clients, by name."""
+        """Return the people or the clients, ordered by name."""
         return await self._accounts.all(kind)
 
     async def get(self, name: str, kind: Kind) -> Account:
-        """One of them.
+        """Return one account.
 
         Raises:
-            NotFound: if there is none of that name and kind.
+            NotFound: if no account has that name and kind.
         """
         account = await self._accounts.get(name) if is_name(name) else None
         if account is None or account.kind != kind:
@@ -76,17 +76,17 @@ class Administration:
         return account
 
     async def add_person(self, new: NewAccount, password: str, *, by: str) -> Account:
-        """Adds a person.
+        """Add a person.
 
         Raises:
-            InvalidParameter: the name or the password cannot be used.
-            Conflict: the name is taken.
+            InvalidParameter: if the name, the models or the password are invalid.
+            Conflict: if the name is taken.
         """
         _require_password(password)
         return await self._add(new, Kind.PERSON, password, by)
 
     async def add_client(self, new: NewAccount, *, by: str) -> tuple[Account, str]:
-        """The client and its secret, which is shown this once.
+        """Add a client; return it and its secret, which is shown only once.
 
         Raises:
             As ``add_person``.
@@ -95,20 +95,20 @@ class Administration:
         return await self._add(new, Kind.CLIENT, secret, by), secret
 
     async def set_password(self, name: str, password: str, *, by: str) -> None:
-        """Sets another password and signs every device of the person out.
+        """Set a person's password and sign out all their devices.
 
         Raises:
-            InvalidParameter: it cannot be used.
-            NotFound: there is no such person.
+            InvalidParameter: if the password is invalid.
+            NotFound: if there is no such person.
         """
         _require_password(password)
         await self._set_secret(name, Kind.PERSON, password, by)
 
     async def rotate_secret(self, name: str, *, by: str) -> str:
-        """A new secret for a client; the old one and the tokens made with it hold no longer.
+        """Replace a client's secret; revoke the tokens issued before.
 
         Raises:
-            NotFound: there is no such client.
+            NotFound: if there is no such client.
         """
         secret = make_secret()
         await self._set_secret(name, Kind.CLIENT, secret, by)
@@ -123,11 +123,11 @@ class Administration:
         scopes: frozenset[Scope] | None = None,
         by: str,
     ) -> Account:
-        """Disables, enables, or grants other scopes; tokens that say otherwise die.
+        """Enable or disable an account or set its scopes; revoke its tokens if it loses rights.
 
         Raises:
-            NotFound: there is none of that name and kind.
-            Conflict: it is the last person who may administer.
+            NotFound: if no account has that name and kind.
+            Conflict: if the change removes the last administrator.
         """
         account = await self.get(name, kind)
         changed = replace(
@@ -148,19 +148,19 @@ class Administration:
         return changed
 
     async def remove(self, name: str, kind: Kind, *, by: str) -> None:
-        """Removes a person or a client.
+        """Remove a person or a client.
 
         Raises:
-            NotFound: there is none of that name and kind.
-            Conflict: it is the last person who may administer.
+            NotFound: if no account has that name and kind.
+            Conflict: if the account is the last administrator.
         """
         account = await self.get(name, kind)
-        # Nobody is to sign in meanwhile; and were we to die in between, it would still be seen.
+        # Disable first: no sign-in meanwhile, and after a crash the account is still listed.
         await self._change(name, kind, Change(is_disabled=True))
         await self._grants.sign_out(name)
         if not await self._accounts.remove(name, kind):
             _missing()
-        await self._sign_out(account)  # once more, for what was issued at the last moment
+        await self._sign_out(account)  # again, for tokens issued at the last moment
         self._audit.record(AuditEvent.ACCOUNT_REMOVED, account=name, by=by)
 
     async def _add(self, new: NewAccount, kind: Kind, secret: str, by: str) -> Account:
@@ -206,8 +206,8 @@ class Administration:
     async def _sign_out(self, account: Account) -> None:
         await self._grants.sign_out(account.name)
         if account.kind is Kind.CLIENT:
-            # Its tokens say in which second they were made. One that is made from now on, say with
-            # the secret that we are about to answer, is not to be taken for one from before.
+            # Tokens carry the second of issue. One issued from now on, such as with the secret
+            # about to be returned, must not count as issued before the revocation.
             await asyncio.sleep(1 - self._clock() % 1)
 
 

@@ -1,4 +1,4 @@
-"""A bearer token to its principal: what every call of every transport goes through."""
+"""Bearer token authentication of every call on every transport."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auth.verifier import UnknownKey, Verifier
 
 
 class Authenticator:
-    """Verifies, and remembers what it verified until the token expires or something is revoked."""
+    """Token verification with a cache that holds until expiry, revocation or a key change."""
 
     def __init__(
         self,
@@ -30,11 +30,11 @@ class Authenticator:
         self._verified: OrderedDict[str, Principal] = OrderedDict()
 
     async def authenticate(self, token: str) -> Principal:
-        """The caller that a bearer token stands for. Takes microseconds once it was seen.
+        """Return the principal of a bearer token. Takes microseconds if cached.
 
         Raises:
-            Unauthenticated: if the token does not hold.
-            NotReady: if it cannot be told whether it was revoked.
+            Unauthenticated: if the token is not valid.
+            NotReady: if the revocation list is out of date.
         """
         principal = self._verified.get(token)
         if principal is not None and principal.expires_at > self._clock():
@@ -53,5 +53,5 @@ class Authenticator:
         return principal
 
     def forget(self) -> None:
-        """Looks at every token anew: something was revoked, or keys changed."""
+        """Clear the cache after a revocation or a key change."""
         self._verified.clear()

@@ -1,4 +1,4 @@
-"""A name and its secret to the account that they belong to."""
+"""Verification of account names and secrets."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from schemas.errors import InvalidCredentials, RateLimited
 
 
 class Credentials:
-    """Proves who somebody is. An unknown name takes the same time as a wrong password."""
+    """Credential verifier. An unknown name takes the same time as a wrong password."""
 
     def __init__(
         self, accounts: AccountStore, lockout: Lockout, audit: Audit, *, max_waiting: int
     ) -> None:
-        """``max_waiting``: how many may wait for the password hash."""
+        """``max_waiting``: most sign-ins that may wait for the password hash."""
         self._accounts, self._lockout, self._audit = accounts, lockout, audit
         self._max_waiting, self._waiting = max_waiting, 0
         # One thread: hashing takes 19 MiB and a core, and must not crowd out inference.
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="potoo-password")
 
     def close(self) -> None:
-        """Stops the hashing thread."""
+        """Stop the hashing thread."""
         self._hashing.shutdown(cancel_futures=True)
 
     async def prove(self, name: str, secret: str, kind: Kind, caller: Caller) -> Account:
-        """The account of that kind, if the secret is right.
+        """Return the account of that kind if the secret is right.
 
         Raises:
             InvalidCredentials: unknown, of another kind, wrong or disabled.
-            RateLimited, SignInBlocked: if too many wait, or too many failed.
+            RateLimited, SignInBlocked: if too many tries are waiting, or too many failed.
             NotReady: if the store does not answer.
         """
         with self._turn():
@@ -64,7 +64,7 @@ class Credentials:
             if account is None or not matches or account.is_disabled:
                 self._audit.record(
                     AuditEvent.SIGN_IN_FAILED,
-                    # What else was typed may be a password in the wrong field.
+                    # An unknown name may be a password in the wrong field.
                     account=account.name if account else None,
                     address=caller.address,
                 )
@@ -73,7 +73,7 @@ class Credentials:
         return account
 
     async def hash(self, secret: str) -> str:
-        """The encoded hash to store."""
+        """Return the encoded hash to store."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._hashing, hash_password, secret)
 

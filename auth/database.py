@@ -1,6 +1,6 @@
 """The store's database: SQLite by default, PostgreSQL where replicas share it.
 
-Opening it brings its tables up to date, also when several servers start at the same moment.
+Opening it migrates its tables, also when several servers start at the same moment.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ PARAMETERS: dict[str, set[str]] = {
     "sqlite": set(),
     "postgresql": {"host", "port", "ssl", "sslmode"},
 }
-"""What may follow the question mark; the drivers stumble over any other."""
+"""Accepted query parameters of the URL; the drivers fail on others."""
 CONNECTIONS = 10
 WAIT_SECONDS = 5.0
-"""For a connection, and for another writer of SQLite."""
-_MIGRATION_LOCK = 0x706F746F6F  # any number that no other program is likely to take
+"""Timeout for a connection, and for another writer of SQLite."""
+_MIGRATION_LOCK = 0x706F746F6F  # arbitrary; unlikely to be taken by another program
 
 
 class BadDatabaseUrl(Exception):
-    """Not the URL of a database that we can use.
+    """The URL is malformed or names an unsupported database.
 
-    The message does not repeat it: it may hold a password.
+    The message omits the URL, which may hold a password.
     """
 
 
@@ -58,16 +58,16 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that changes nothing."""
+        """Open a read-only transaction."""
         async with _available(), AsyncSession(self._engine, expire_on_commit=False) as session:
             yield session
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncSession]:
-        """A transaction, committed on exit unless an exception leaves it.
+        """Open a transaction, committed on exit unless an exception leaves it.
 
         Raises:
-            IntegrityError: if a name is taken already, among others.
+            IntegrityError: if a constraint is violated, such as a taken name.
         """
         async with (
             _available(),
@@ -77,11 +77,11 @@ class Database:
             yield session
 
     def insert(self, into: type[object]) -> sqlite.Insert | postgresql.Insert:
-        """``INSERT`` with ``on_conflict_do_update``, which both databases spell alike."""
+        """Build an ``INSERT`` that has ``on_conflict_do_update`` on both databases."""
         return sqlite.insert(into) if self.dialect == "sqlite" else postgresql.insert(into)
 
     async def migrate(self) -> None:
-        """Brings the tables up to date; one server at a time."""
+        """Migrate the tables; one server at a time."""
         async with _available():
             async with self._engine.connect() as connection:
                 revision = await connection.run_sync(_revision)
@@ -97,13 +97,13 @@ class Database:
                 await connection.run_sync(_upgrade)
 
     async def close(self) -> None:
-        """Ends the connections."""
+        """Close the connections."""
         await self._engine.dispose()
 
 
 @asynccontextmanager
 async def open_database(url: URL) -> AsyncIterator[Database]:
-    """The database with its tables up to date.
+    """Open the database and migrate its tables.
 
     Raises:
         NotReady: if it does not answer.
@@ -135,13 +135,13 @@ async def open_database(url: URL) -> AsyncIterator[Database]:
 
 
 def database_url(given: str | None, file: Path) -> URL:
-    """The URL that was set, with the driver that we use; or that of the embedded database.
+    """Return the configured URL with our driver, or the URL of the embedded database.
 
     Args:
-        file: of the embedded database; made readable to its owner alone.
+        file: of the embedded database; created readable to its owner only.
 
     Raises:
-        BadDatabaseUrl: if it is none, or of a database that we do not speak to.
+        BadDatabaseUrl: if the URL is malformed or names an unsupported database.
     """
     if given is None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -151,7 +151,7 @@ def database_url(given: str | None, file: Path) -> URL:
         url = make_url(given)
         url = url.set(drivername=DRIVERS[url.get_backend_name()])
         if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-            raise ValueError  # every connection would have one of its own
+            raise ValueError  # every connection would have its own database
     except (ArgumentError, KeyError, ValueError):
         message = "the database URL must be postgresql://USER:PASSWORD@HOST/NAME or sqlite:///FILE"
         raise BadDatabaseUrl(message) from None
@@ -159,13 +159,13 @@ def database_url(given: str | None, file: Path) -> URL:
         message = "of parameters the database URL may have host, port and sslmode, for PostgreSQL"
         raise BadDatabaseUrl(message)
     if mode := url.query.get("sslmode"):
-        # As everybody else calls what asyncpg calls ssl.
+        # asyncpg calls the usual sslmode ssl.
         url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
     return url
 
 
 def reason(error: NotReady) -> str:
-    """Why the database did not answer: one line for the operator, without the statement."""
+    """Return why the database did not answer: one line for the operator, no statement."""
     cause = error.__cause__
     if isinstance(cause, DBAPIError) and cause.orig is not None:
         cause = cause.orig
@@ -180,7 +180,7 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
-    # Its steps are of no interest to an operator; they are in the table it keeps.
+    # The migration steps are of no interest to an operator.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic.command import upgrade
     from alembic.config import Config
@@ -193,9 +193,9 @@ def _upgrade(connection: Connection) -> None:
 
 
 def _look_into(file: str) -> None:
-    """Whether it is a database, before the driver's thread finds that it is not.
+    """Check that the file is a database before the driver's thread opens it.
 
-    That thread might outlive the event loop, if it ends because of that, and say so aloud.
+    On failure that thread might outlive the event loop and print an error.
     """
     try:
         with closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as connection:
@@ -215,13 +215,13 @@ def _tune_sqlite(connection: DBAPIConnection, _record: object) -> None:
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA busy_timeout={int(WAIT_SECONDS * 1000)}")
         cursor.close()
-    except Exception:  # it is no database; nobody else closes the connection, which has a thread
+    except Exception:  # not a database; the connection owns a thread, so close it here
         connection.close()
         raise
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A transaction that turns to writing late fails at once if another wrote meanwhile.
+    # A read transaction that starts to write fails at once if another wrote meanwhile.
     immediate = connection.get_execution_options().get("immediate")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 

@@ -1,4 +1,4 @@
-"""Credentials to tokens, and back: sign in, refresh, revoke, introspect. Knows no transport."""
+"""OAuth 2.0 grants without a transport: sign in, refresh, revoke, introspect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from schemas.errors import InsufficientScope, InvalidCredentials, Unauthenticate
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A fresh access token and what it grants. ``expires_in``: seconds."""
+    """A new access token and its scopes. ``expires_in``: seconds."""
 
     access_token: str
     expires_in: int
@@ -30,7 +30,7 @@ class IssuedToken:
 
 @dataclass(frozen=True, slots=True)
 class ActiveToken:
-    """What introspection tells of a token that holds. Times are seconds since the epoch."""
+    """Introspection data of a valid token. Times are seconds since the epoch."""
 
     account: str
     client_id: str
@@ -67,15 +67,15 @@ class Grants:
         caller: Caller,
         client_id: str = "",
     ) -> IssuedToken:
-        """Signs a person in: an access token, and a refresh token for a session of this device.
+        """Sign a person in; issue an access token, and a refresh token for a device session.
 
         Args:
-            scopes: what is asked for; None for all that the account has.
+            scopes: requested scopes; None for all scopes of the account.
 
         Raises:
             InvalidCredentials: unknown, wrong or disabled; all three take the same time.
-            InsufficientScope: if the account lacks a scope that was asked for.
-            RateLimited, SignInBlocked: if too many wait, or too many failed.
+            InsufficientScope: if the account lacks a requested scope.
+            RateLimited, SignInBlocked: if too many tries are waiting, or too many failed.
             NotReady: if the store does not answer.
         """
         account = await self._prove(name, password, Kind.PERSON, caller)
@@ -96,7 +96,7 @@ class Grants:
     async def client_credentials(
         self, name: str, secret: str, scopes: frozenset[Scope] | None, caller: Caller
     ) -> IssuedToken:
-        """An access token for a device or a backend; it comes again with its secret.
+        """Issue an access token, without a refresh token, to a device or a backend.
 
         Raises:
             As ``password``.
@@ -110,17 +110,17 @@ class Grants:
     async def refresh(
         self, token: str, scopes: frozenset[Scope] | None, caller: Caller, client_id: str = ""
     ) -> IssuedToken:
-        """The next access and refresh token of a session.
+        """Issue the next access and refresh token of a session.
 
         Args:
-            scopes: fewer than were granted at sign-in; None for as many as the account still has.
-            client_id: if given, it must be the one that signed in.
+            scopes: a subset of those granted at sign-in; None for all that the account still has.
+            client_id: if given, it must match the one that signed in.
 
         Raises:
-            InvalidCredentials: it does not hold, or its account may not sign in any more.
-            RefreshReused: it was used before, so its session is over.
-            InsufficientScope: if it asks for more than was granted.
-            RateLimited: another use of it was answered this very moment.
+            InvalidCredentials: if the token is invalid, or its account may no longer sign in.
+            RefreshReused: if it was used before; this ends the session.
+            InsufficientScope: if more scopes are requested than were granted.
+            RateLimited: if another use of it was answered less than a second ago.
         """
         await self._refuse_more_than_granted(token, scopes, caller)
         try:
@@ -144,7 +144,7 @@ class Grants:
                 AuditEvent.REFRESH_FAILED, account=session.account, address=caller.address
             )
             raise InvalidCredentials("The refresh token is not valid; sign in again.")
-        # What was taken from the account since is gone; what was added needs a new sign-in.
+        # Scopes removed from the account since are lost; added ones need a new sign-in.
         granted = session.scopes & account.scopes & (session.scopes if scopes is None else scopes)
         self._audit.record(
             AuditEvent.TOKEN_REFRESHED,
@@ -155,19 +155,19 @@ class Grants:
         return self._issue(account, granted, session.client_id, session.id, successor)
 
     async def revoke(self, token: str, caller: Caller) -> None:
-        """Revokes an access token, or ends the session of a refresh token (RFC 7009).
+        """Revoke an access token, or end the session of a refresh token (RFC 7009).
 
-        Whoever holds a token may revoke it. What is no token, or none any more, is no error.
+        Any holder of a token may revoke it. Invalid and expired tokens are not errors.
         """
         if is_refresh_token(token):
-            # No harm is done by who holds a used one: its use would end the session as well.
+            # Used tokens are accepted: using one would end the session as well.
             session = await self._sessions.family(token)
             if session is not None:
                 await self.sign_out(session.account, session.id)
             return
         with contextlib.suppress(Unauthenticated):
             principal = self._verifier.verify(token)
-            self._revoked.check(principal)  # else whoever asks again and again fills the store
+            self._revoked.check(principal)  # repeated requests must not fill the store
             await self._revoked.add(
                 [(revocations.Kind.TOKEN, principal.token_id)], until=principal.expires_at
             )
@@ -178,10 +178,10 @@ class Grants:
     async def introspect(
         self, name: str, secret: str, token: str, caller: Caller
     ) -> ActiveToken | None:
-        """What a token stands for (RFC 7662), for clients that may ask; None if it does not hold.
+        """Introspect a token for a permitted client (RFC 7662); return None if it is invalid.
 
         Raises:
-            InvalidCredentials: unknown, wrong, disabled, or not allowed to ask.
+            InvalidCredentials: if the client is unknown, wrong, disabled, or not permitted.
         """
         asking = await self._prove(name, secret, Kind.CLIENT, caller)
         if not asking.may_introspect:
@@ -215,7 +215,7 @@ class Grants:
         )
 
     async def sign_out(self, account: str, session_id: str | None = None) -> int:
-        """Ends one session of an account, or all of them and its other tokens; how many there were.
+        """End one session of an account, or all of them and its other tokens; return the count.
 
         Raises:
             NotReady: if the store does not answer.
@@ -228,7 +228,7 @@ class Grants:
     async def _refuse_more_than_granted(
         self, token: str, scopes: frozenset[Scope] | None, caller: Caller
     ) -> None:
-        """Before the token is used up: whoever asked for too much may ask again."""
+        """Refuse excess scopes before the token is used, so that the caller may retry."""
         session = await self._sessions.find(token) if scopes else None
         if session is not None and scopes and (more := scopes - session.scopes):
             self._audit.record(
@@ -237,10 +237,10 @@ class Grants:
             raise InsufficientScope(min(more))
 
     async def _require_unchanged(self, account: Account) -> None:
-        """Checking a secret takes long enough for it to be changed meanwhile.
+        """Check that the account did not change while its secret was verified.
 
         Raises:
-            InvalidCredentials: if the account is not what it was.
+            InvalidCredentials: if the account changed.
         """
         if await self._accounts.get(account.name) != account:
             raise InvalidCredentials

@@ -1,4 +1,4 @@
-"""How another issuer's tokens are taken: a company's Keycloak, Auth0, Firebase."""
+"""Settings of trusted issuers: a company's Keycloak, Auth0, Firebase."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from auth.principal import Scope
 
 
 def _is_safe_url(url: str) -> str:
-    """HTTPS, or HTTP on this machine."""
+    """Require HTTPS, or HTTP on this machine."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:

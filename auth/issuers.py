@@ -1,8 +1,8 @@
-"""The published keys of trusted issuers, fetched beside the traffic.
+"""Published keys of trusted issuers, fetched in the background.
 
-Every issuer has a task of its own that looks at its keys now and then; one that is down keeps the
-keys it had and harms nobody else. A key id that is not known makes us look at once, though seldom:
-anybody can make up key ids.
+Every issuer has its own task that fetches its keys periodically; an issuer that is down keeps its
+known keys and does not affect others. An unknown key id causes an immediate fetch, but at a limited
+rate: anyone can invent key ids.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ MAX_DOCUMENT_BYTES = 256 * 1024
 MAX_KEYS = 64
 MAX_REASON_CHARS = 200
 UNKNOWN_KEY_SECONDS = 5.0
-"""Between looks, the least, however many key ids are unknown."""
+"""Minimum time between fetches, however many key ids are unknown."""
 RETRY_SECONDS = 15.0
-"""After a look that failed."""
+"""Longest pause after a failed fetch."""
 STALE_SECONDS = 24 * 3600.0
-"""So long the keys of an issuer that does not answer are taken for its keys."""
+"""How long the keys of an issuer that does not answer stay valid."""
 
 
 class _Discovery(BaseModel):
-    """What we need of ``/.well-known/openid-configuration``."""
+    """The members that we use of ``/.well-known/openid-configuration``."""
 
     issuer: str
     jwks_uri: SafeUrl
 
 
 class _PublicKey(BaseModel):
-    """A JSON Web Key (RFC 7517), as far as it concerns us."""
+    """A JSON Web Key (RFC 7517), limited to the members that we use."""
 
     kty: str
     kid: str = Field(min_length=1, max_length=255)
@@ -61,7 +61,7 @@ class _PublicKey(BaseModel):
     y: str = ""
 
     def verification_key(self) -> VerificationKey | None:
-        """None if it is not for signatures, or of a kind that we do not use."""
+        """Convert the key; return None if it is not for signatures or not supported."""
         algorithm = {("EC", "P-256"): "ES256", ("RSA", None): "RS256"}.get((self.kty, self.crv))
         if self.use != "sig" or algorithm is None or self.alg not in (None, algorithm):
             return None
@@ -79,7 +79,7 @@ class _KeyList(BaseModel):
 
 
 class _Issuer:
-    """One of them: its keys, and when the last look at them ended."""
+    """State of one issuer: its keys, and when the last fetch of them ended."""
 
     def __init__(self, settings: IssuerSettings) -> None:
         self.settings = settings
@@ -102,13 +102,13 @@ class TrustedIssuers:
         timeout: float = TIMEOUT_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Fetches nothing yet.
+        """Fetch nothing yet.
 
         Args:
-            client: to fetch with; one of our own while ``running`` if absent.
+            client: HTTP client; if absent, ``running`` creates one.
             on_change: called when an issuer withdrew or replaced a key.
             on_look: called with an issuer's name and whether its keys could be read.
-            timeout: seconds for one look, all of it.
+            timeout: seconds for one fetch in total.
             monotonic: seconds that never go back.
         """
         self._issuers = {one.issuer: _Issuer(one) for one in settings}
@@ -116,22 +116,22 @@ class TrustedIssuers:
         self._on_change, self._on_look = on_change, on_look
 
     def settings_of(self, issuer: str) -> IssuerSettings | None:
-        """How tokens with that ``iss`` are taken; None if they are not."""
+        """Return the settings for tokens with that ``iss``, or None if it is not trusted."""
         known = self._issuers.get(issuer)
         return known.settings if known else None
 
     def key(self, issuer: str, kid: str) -> VerificationKey | None:
-        """The key of that id, if the issuer has published it."""
+        """Return the issuer's published key with that id, or None."""
         return self._issuers[issuer].keys.get(kid)
 
     def faults(self) -> dict[str, str]:
-        """What the last look at each issuer failed with; those that answered are left out."""
+        """Return the error of the last fetch by issuer name, for issuers where it failed."""
         return {one.settings.name: one.fault for one in self._issuers.values() if one.fault}
 
     async def look_again(self, issuer: str) -> None:
-        """Fetches an issuer's keys, unless that was tried a moment ago. Never raises.
+        """Fetch an issuer's keys, unless that was tried a moment ago. Never raises.
 
-        Whoever comes while they are fetched waits for that, and does not fetch them once more.
+        Concurrent callers wait for one fetch.
         """
         known = self._issuers[issuer]
         async with known.lock:
@@ -140,10 +140,10 @@ class TrustedIssuers:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Looks at every issuer's keys now and then. Waits for none of them."""
+        """Fetch every issuer's keys periodically in the background; do not wait for them."""
         async with contextlib.AsyncExitStack() as stack:
             if self._issuers and self._client is None:
-                import httpx  # takes 40 ms and 5 MiB, and most have no issuers
+                import httpx  # takes 40 ms and 5 MiB; most have no issuers
 
                 self._client = await stack.enter_async_context(
                     httpx.AsyncClient(timeout=self._timeout, follow_redirects=False)
@@ -168,10 +168,10 @@ class TrustedIssuers:
         began = self._monotonic()
         fault: str | None
         try:
-            # All of it in that time: httpx counts it anew for every byte.
+            # Limit the total: httpx restarts its timeout on every read.
             async with asyncio.timeout(self._timeout):
                 keys = await self._fetch_keys(known.settings)
-        except Exception as error:  # noqa: BLE001 - if this task ended, no key would ever go
+        except Exception as error:  # noqa: BLE001 - the task must go on, to drop stale keys
             fault = _fault(error)
             keys = {} if began - known.answered_at > STALE_SECONDS else known.keys
         else:
@@ -179,7 +179,7 @@ class TrustedIssuers:
             fault = None if keys else "it publishes no key that we can use"
             known.answered_at = began
         finally:
-            # Counted from its end: an issuer that hangs is not asked by everybody in turn.
+            # From the end of the fetch: waiting callers must not each ask a hanging issuer.
             known.looked_at = self._monotonic()
         if fault != known.fault:
             log, name = get_logger("auth"), known.settings.name
@@ -210,7 +210,7 @@ class TrustedIssuers:
             try:
                 public = _PublicKey.model_validate(entry)
             except ValidationError:
-                continue  # of a kind that we do not know
+                continue  # an unknown kind of key
             if key := public.verification_key():
                 keys[public.kid] = key
         return keys
@@ -218,7 +218,7 @@ class TrustedIssuers:
     async def _fetch(self, url: str) -> object:
         assert self._client is not None  # noqa: S101 - made by ``running``
         body = bytearray()
-        # As it is: a few compressed bytes may unfold to gigabytes before they can be counted.
+        # Uncompressed: a few compressed bytes may expand to gigabytes before they are counted.
         headers = {"accept": "application/json", "accept-encoding": "identity"}
         async with self._client.stream("GET", url, headers=headers) as answer:
             if answer.status_code != OK:
@@ -237,7 +237,7 @@ class TrustedIssuers:
 
 
 def _bits(number: str) -> int:
-    """Of an unsigned integer in base64url (RFC 7518, section 2)."""
+    """Return the bit length of a base64url integer (RFC 7518, section 2)."""
     return int.from_bytes(base64.urlsafe_b64decode(number + "=" * (-len(number) % 4))).bit_length()
 
 

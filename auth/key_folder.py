@@ -1,7 +1,7 @@
-"""Where the private keys are: a folder of ours with one file a key, or a secret of the operator's.
+"""Sources of private keys: our folder with one file per key, or a secret of the operator.
 
-In the folder every file must be its owner's alone (mode 0600). A secret that the operator mounts or
-puts into the environment is theirs to protect; it may hold several keys, the first one signs.
+Only the owner may read files in the folder (mode 0600). A secret that the operator mounts or puts
+into the environment is theirs to protect; it may hold several keys, of which the first signs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SUFFIXES = {"ES256": ".pem", "RS256": ".pem", "HS256": ".secret"}
 
 
 class KeyFolder:
-    """The keys of a server. Looking again finds those that were added and retired since."""
+    """The keys of a server. Every read reflects keys added and retired since the last."""
 
     def __init__(
         self, folder: Path, settings: AuthSettings, *, clock: Callable[[], float] = time.time
@@ -29,14 +29,14 @@ class KeyFolder:
 
     @property
     def is_given(self) -> bool:
-        """Whether the keys are the operator's, so that the folder is not used."""
+        """Whether the operator supplies the keys, so that the folder is not used."""
         return bool(self._settings.signing_key or self._settings.signing_key_file)
 
     def load(self) -> KeySet:
-        """The keys; makes the first one if there is none.
+        """Load the keys; make the first one if there is none.
 
         Raises:
-            UnsafeKey: if a file may be read by others, or holds no key that we use.
+            UnsafeKey: if others may read a file, or it holds no supported key.
             OSError: if a file cannot be read.
         """
         keys = self.read()
@@ -45,7 +45,7 @@ class KeyFolder:
         return KeySet(keys, self._clock())
 
     def read(self) -> list[SigningKey]:
-        """The keys that there are, in no order.
+        """Read the existing keys, in no order.
 
         Raises:
             UnsafeKey, OSError: as ``load``.
@@ -60,10 +60,10 @@ class KeyFolder:
         return [key for path in files for key in _read_ours(path)]
 
     def add(self) -> SigningKey:
-        """Makes a key of the algorithm that is set; it signs after a while.
+        """Make a key of the configured algorithm; it signs after ``ACTIVATION_SECONDS``.
 
         Raises:
-            UnsafeKey: if the keys are the operator's.
+            UnsafeKey: if the operator supplies the keys.
         """
         self._require_ours()
         algorithm: Algorithm = self._settings.algorithm
@@ -71,7 +71,7 @@ class KeyFolder:
         (key,) = read_keys(make_private(algorithm), "a new key", made)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = self._folder / f"{key.kid}{SUFFIXES[algorithm]}"
-        # Whole or not at all: another process may be looking.
+        # Write atomically: another process may be reading.
         part = file.with_name(f".{file.name}.{os.getpid()}.part")
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as stream:
@@ -83,10 +83,10 @@ class KeyFolder:
         return key
 
     def remove(self, key: SigningKey) -> None:
-        """Retires a key: what it signed no longer holds.
+        """Retire a key; tokens that it signed become invalid.
 
         Raises:
-            UnsafeKey: if the keys are the operator's.
+            UnsafeKey: if the operator supplies the keys.
         """
         self._require_ours()
         (self._folder / f"{key.kid}{SUFFIXES[key.algorithm]}").unlink()

@@ -1,8 +1,7 @@
-"""Signing keys: which one signs, which still verify, what is published of them.
+"""Signing keys: which one signs, which ones verify, and the published key set.
 
-A key that is new is published at once and signs only after ``ACTIVATION_SECONDS``, so that every
-replica and everybody who keeps our key set knows it by then. Older keys verify until they are
-retired.
+A new key is published at once and signs only after ``ACTIVATION_SECONDS``, so that every replica
+and every client that caches our key set knows it by then. Older keys verify until they are retired.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ MIN_SECRET_BYTES = 32
 _COORDINATE_BYTES = 32
 _PEM_BEGIN = "-----BEGIN "
 _PARAMETERS = "EC PARAMETERS-----"
-"""What ``openssl ecparam -genkey`` writes before the key, which repeats it."""
+"""Written by ``openssl ecparam -genkey`` before the key, which repeats it."""
 
 
 class UnsafeKey(OperatorError):
-    """A private key that others may read, or that is not what we use. The message is for people."""
+    """A private key that others may read or that is not supported. The message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +57,17 @@ class KeySet:
         """``keys`` must not be empty. ``now``: seconds since the epoch."""
         newest_first = sorted(keys, key=lambda key: key.made, reverse=True)
         ripe = [key for key in newest_first if key.made <= now - ACTIVATION_SECONDS]
-        # Of keys that are all new, the one that was there first.
+        # If all keys are new, the oldest signs.
         self.signing = ripe[0] if ripe else newest_first[-1]
         self.by_kid = {key.kid: key for key in newest_first}
 
     def public(self) -> JsonWebKeySet:
-        """What ``/.well-known/jwks.json`` shows."""
+        """Return the key set published at ``/.well-known/jwks.json``."""
         return JsonWebKeySet(keys=[key.jwk for key in self.by_kid.values() if key.jwk])
 
 
 def make_private(algorithm: Algorithm) -> str:
-    """A new private key: PEM (PKCS 8), or a secret in base64 for HS256."""
+    """Generate a private key: PEM (PKCS 8), or a secret in base64 for HS256."""
     if algorithm == "HS256":
         return base64.b64encode(secrets.token_bytes(64)).decode()
     private = (
@@ -84,13 +83,13 @@ def make_private(algorithm: Algorithm) -> str:
 
 
 def read_keys(text: str, origin: str, made: float = 0.0) -> list[SigningKey]:
-    """The keys in a text, the one that is to sign first: PEM blocks, or one secret in base64.
+    """Read the keys of a text, the signing key first: PEM blocks, or one secret in base64.
 
     Args:
-        origin: where the text stood, for the message.
+        origin: source of the text, for the error message.
 
     Raises:
-        UnsafeKey: if it holds none, or one of another kind.
+        UnsafeKey: if it holds no key, or an unsupported one.
     """
     if _PEM_BEGIN not in text:
         return [_from_secret(text.strip(), origin, made)]
@@ -98,7 +97,7 @@ def read_keys(text: str, origin: str, made: float = 0.0) -> list[SigningKey]:
     if not blocks:
         message = f"{origin} holds no private key"
         raise UnsafeKey(message)
-    # They stand in order of preference, and sorting goes by age.
+    # The blocks are in order of preference, but keys are sorted by age.
     return [
         _from_pem(_PEM_BEGIN + block, origin, made - number) for number, block in enumerate(blocks)
     ]
@@ -152,7 +151,7 @@ def _from_pem(pem: str, origin: str, made: float) -> SigningKey:
 
 def _thumbprint(members: dict[str, str]) -> str:
     canonical = json.dumps(members, separators=(",", ":"), sort_keys=True)
-    # Not in base64, which may begin with a dash, as an option of a command does.
+    # Hexadecimal: base64url may begin with a dash, like a command option.
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 

@@ -1,8 +1,8 @@
-"""How often one principal and one address may call: rates and daily quotas.
+"""Rate limits and daily quotas per principal and per address.
 
-Counted by the library ``limits`` in a sliding window, in memory or, so that replicas count
-together, in Redis. A counter that does not answer lets everybody through: it protects against
-overuse, and the queue is bounded all the same.
+Counted by the library ``limits`` in a sliding window, in memory or, so that replicas share counts,
+in Redis. If Redis does not answer, requests pass: limits protect against overuse, and the queue is
+bounded anyway.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from observability.logging import get_logger
 from schemas.errors import RateLimited
 
 OUTAGE_SECONDS = 5.0
-"""A counter that failed is left alone for so long."""
+"""Pause after a failure of the counter store."""
 ANSWER_SECONDS = 0.5
 MAX_COUNTERS = 100_000
-"""In memory, of all addresses and principals; beyond that those that end soonest are forgotten."""
+"""In memory, over all addresses and principals; beyond it the soonest to expire are dropped."""
 TIDY_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Allowance:
-    """What is left of every limit that a request counted against, in the order of counting."""
+    """Remaining quota of each limit that a request counted against, in order of counting."""
 
     windows: list[tuple[str, RateLimitItem, int, int]] = field(default_factory=list)
-    """(name, limit, remaining, seconds until it is whole again)"""
+    """(name, limit, remaining, seconds until reset)"""
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers)."""
+        """Build ``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers)."""
         policies = [
             f'"{n}";q={item.amount};w={item.get_expiry()}' for n, item, _, _ in self.windows
         ]
@@ -52,14 +52,14 @@ class Allowance:
 
 
 class _Counters(MemoryStorage):
-    """The library's, which would look through all of its counters at every call; ours seldom."""
+    """Memory storage that expires counters periodically instead of scanning all on every call."""
 
     def __init__(self) -> None:
         super().__init__()
         self._tidy_at = 0.0
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Adds to a counter, which ends ``expiry`` seconds after it was made; the sum."""
+        """Add to a counter that expires ``expiry`` seconds after creation; return the sum."""
         if not await self.get(key):
             self._tidy(time.time())
             self.expirations[key] = time.time() + expiry
@@ -79,7 +79,7 @@ class _Counters(MemoryStorage):
 
 
 class RateLimiter:
-    """Counts calls. Limits that are not set cost nothing."""
+    """Counter of calls against the limits. Unset limits cost nothing."""
 
     def __init__(self, settings: AuthSettings) -> None:
         self._of_principal = _parsed(settings.rate_per_principal)
@@ -100,28 +100,28 @@ class RateLimiter:
         self._out_until = float("-inf")
 
     async def close(self) -> None:
-        """Ends the connections to Redis."""
+        """Close the Redis connections."""
         if isinstance(self._storage, RedisStorage):
             await self._storage.bridge.get_connection().aclose()  # type: ignore[attr-defined]
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is limited."""
+        """Whether any limit is set."""
         return bool(self._of_principal or self._of_address)
 
     async def count_address(self, address: str, allowance: Allowance) -> None:
-        """Counts a call from an address, whoever it is.
+        """Count a call from an address, whatever its principal.
 
         Raises:
-            RateLimited: if it calls too often; ``allowance`` is filled all the same.
+            RateLimited: if a limit is exceeded; ``allowance`` is filled even then.
         """
         await self._count("address", self._of_address, network_of(address), allowance)
 
     async def count_principal(self, name: str, allowance: Allowance) -> None:
-        """Counts a call of a principal.
+        """Count a call of a principal.
 
         Raises:
-            RateLimited: as above.
+            RateLimited: if a limit is exceeded; ``allowance`` is filled even then.
         """
         await self._count("principal", self._of_principal, name, allowance)
 
@@ -133,7 +133,7 @@ class RateLimiter:
         exceeded = 0
         try:
             for item in items:
-                # What is refused by one limit does not use up the next, say the day's quota.
+                # A request refused by one limit does not count against the next (daily quota).
                 look = self._window.test if exceeded else self._window.hit
                 fits = await look(item, who, identity)
                 reset, left = await self._window.get_window_stats(item, who, identity)
@@ -151,5 +151,5 @@ class RateLimiter:
 
 
 def _parsed(text: str) -> tuple[RateLimitItem, ...]:
-    # The shortest first: what it refuses is not taken from the longer ones.
+    # Shortest first: a request that it refuses does not count against the longer ones.
     return tuple(sorted(parse_many(text), key=RateLimitItem.get_expiry)) if text else ()

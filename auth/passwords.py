@@ -14,12 +14,12 @@ _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 def hash_password(password: str) -> str:
-    """The encoded hash to store. Takes tens of milliseconds of CPU."""
+    """Return the encoded hash to store. Takes tens of milliseconds of CPU."""
     return _hasher.hash(password)
 
 
 def verify_password(encoded: str, password: str) -> bool:
-    """Whether ``password`` belongs to the stored hash. Takes as long as hashing."""
+    """Return whether ``password`` matches the stored hash. Takes as long as hashing."""
     try:
         return _hasher.verify(encoded, password)
     except (VerificationError, InvalidHashError):
@@ -27,7 +27,7 @@ def verify_password(encoded: str, password: str) -> bool:
 
 
 def is_text(text: str) -> bool:
-    """Whether it can be written as UTF-8, which a lone surrogate cannot."""
+    """Return whether the text can be encoded as UTF-8 (no lone surrogates)."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -36,17 +36,17 @@ def is_text(text: str) -> bool:
 
 
 def make_password() -> str:
-    """A random password of 120 bits, easy to select in a terminal."""
+    """Generate a random 120-bit password, easy to select in a terminal."""
     return secrets.token_urlsafe(15)
 
 
 def make_secret() -> str:
-    """A random secret of 256 bits for a client, recognisable to secret scanners."""
+    """Generate a random 256-bit client secret, recognisable to secret scanners."""
     return "pcs_" + secrets.token_urlsafe(32)
 
 
-# The hash of a password that nobody knows: what an unknown name is checked against, so that it
-# takes as long as a wrong password.
+# Hash of an unknown password. Unknown names are checked against it, so that they take as long as
+# a wrong password.
 NOBODY = (
     "$argon2id$v=19$m=19456,t=2,p=1$dkxZuH8WBDq5ZEAN/Dxpqg"
     "$ZOiSOxUqi7TtLZ4/tG3RsvgXilaEOirAEImlce+X8fA"

@@ -1,4 +1,4 @@
-"""Who is calling, once that is established."""
+"""Verified callers and their scopes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """What a token may be used for. None implies another."""
+    """Permission of an access token. Scopes are independent."""
 
     CLASSIFY = "classify"
     INFER = "infer"
@@ -22,16 +22,16 @@ class Scope(StrEnum):
 
 ALL_SCOPES = frozenset(Scope)
 DEFAULT_SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
-"""Of a new account, unless others are given."""
+"""Scopes of a new account unless others are given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A verified caller.
 
-    ``name``: the account, or ``issuer|subject`` if another issuer vouches for it. ``token_id`` and
-    ``session_id`` are what may be revoked. ``models``: names of those it may use, None for all.
-    ``issued_at`` and ``expires_at``: seconds since the epoch; tolerated skew is in the latter.
+    ``name``: the account, or ``issuer|subject`` for a token of another issuer. ``token_id`` and
+    ``session_id`` can be revoked. ``models``: names of the permitted models, None for all.
+    ``issued_at`` and ``expires_at``: seconds since the epoch; the latter includes tolerated skew.
     """
 
     name: str
@@ -44,32 +44,32 @@ class Principal:
     client_id: str = ""
 
     def may_use(self, model: str) -> bool:
-        """Whether the model of that name is among those it may use."""
+        """Return whether the principal may use the model."""
         return self.models is None or model in self.models
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Where a request comes from: ``address`` of the connection, ``device`` as it names itself."""
+    """Origin of a request: ``address`` of the connection, ``device`` as the client reports it."""
 
     address: str
     device: str = ""
 
 
 def parse_scopes(text: str) -> frozenset[Scope]:
-    """Space-separated scope names (RFC 6749, section 3.3).
+    """Parse space-separated scope names (RFC 6749, section 3.3).
 
     Raises:
-        ValueError: if one is not known.
+        ValueError: if a scope is unknown.
     """
     return frozenset(Scope(name) for name in text.split())
 
 
 def known_scopes(text: str) -> frozenset[Scope]:
-    """The same, but a name that this version does not know is left out: it grants nothing."""
+    """Parse scope names and ignore those unknown to this version: they grant nothing."""
     return frozenset(Scope(name) for name in text.split() if name in ALL_SCOPES)
 
 
 def format_scopes(scopes: frozenset[Scope]) -> str:
-    """The other way round, in a fixed order."""
+    """Format scopes as space-separated names in sorted order."""
     return " ".join(sorted(scopes))

@@ -1,8 +1,8 @@
 """Access tokens that were revoked before they expired.
 
-They are verified without the store, so every server keeps the short list of what is revoked in
-memory and reads what is new every second. A list that could not be read for too long makes tokens
-unverifiable: better no answer than one for a token that was revoked.
+Tokens are verified without the store, so every server keeps the short list of revocations in memory
+and reads new ones every second. If the list could not be read for too long, no token is accepted:
+refusing all is better than accepting a revoked one.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ OVERLAP = 30.0
 
 
 class Kind(StrEnum):
-    """What of a token is revoked."""
+    """Subject of a revocation."""
 
     TOKEN = "token"  # noqa: S105 - a kind, not a token
     SESSION = "session"
     ACCOUNT = "account"
-    """Tokens without a session that were issued before."""
+    """The account's tokens without a session that were issued before the revocation."""
 
 
 class Revoked(NamedTuple):
-    """A row: what was revoked when, and until when that matters (seconds since the epoch)."""
+    """A row: the subject, when it was revoked and when that expires (seconds since the epoch)."""
 
     kind: Kind
     value: str
@@ -43,7 +43,7 @@ class Revoked(NamedTuple):
 
 
 class Revocations:
-    """What no token may bear any more."""
+    """The list of revocations, in memory and in the store."""
 
     def __init__(
         self,
@@ -55,10 +55,10 @@ class Revocations:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Reads nothing yet, so that nothing can be checked before ``refresh``.
+        """Start without a list; nothing can be checked before ``refresh``.
 
         Args:
-            longest_life: seconds that any access token lives, tolerated skew included.
+            longest_life: longest life of an access token in seconds, tolerated skew included.
             max_age: seconds for which the list may be out of date.
             on_change: called when something was revoked.
             clock: seconds since the epoch.
@@ -71,22 +71,22 @@ class Revocations:
         self._fresh_at = float("-inf")
 
     def check(self, principal: Principal) -> None:
-        """Passes a token that was not revoked.
+        """Check that a token was not revoked.
 
         Raises:
             Unauthenticated: if it was.
-            NotReady: if that cannot be told.
+            NotReady: if the list is out of date.
         """
         self.require_fresh()
         for kind, value in _names(principal):
             revoked = self._revoked.get((kind, value))
-            # Time within a second is lost in a token, so that second counts as before.
+            # Tokens carry whole seconds, so the second of the revocation counts as before.
             if revoked and (kind != Kind.ACCOUNT or principal.issued_at <= revoked[0]):
                 message = "The access token was revoked."
                 raise Unauthenticated(message)
 
     def require_fresh(self) -> None:
-        """Passes while the list is fresh enough to be relied on.
+        """Check that the list is fresh enough.
 
         Raises:
             NotReady: if the store has not answered for too long.
@@ -96,9 +96,9 @@ class Revocations:
             raise NotReady(message, retry_after=5)
 
     async def add(self, what: Iterable[tuple[Kind, str]], *, until: float = 0.0) -> None:
-        """Revokes; here at once, on other servers when they look.
+        """Revoke here at once, on other servers at their next refresh.
 
-        ``until``: when that expires by itself, if it lives longer than any token of ours.
+        ``until``: expiry of the token, if it may outlive our own tokens.
         """
         async with self._database.write() as session:
             revoked = await self.write(session, what, until=until)
@@ -107,7 +107,7 @@ class Revocations:
     async def write(
         self, session: AsyncSession, what: Iterable[tuple[Kind, str]], *, until: float = 0.0
     ) -> list[Revoked]:
-        """Revokes in somebody else's transaction, who gives the result to ``note`` after it."""
+        """Revoke in the caller's transaction; pass the result to ``note`` after the commit."""
         now = self._clock()
         until = max(until, now + self._longest_life)
         revoked = [Revoked(kind, value, now, until) for kind, value in what]
@@ -116,17 +116,17 @@ class Revocations:
         return revoked
 
     def note(self, revoked: Iterable[Revoked]) -> None:
-        """From now on these are revoked here."""
+        """Apply revocations in this process."""
         news = [self._is_news(one) for one in revoked]
         if any(news):
             self._on_change()
 
     async def refresh(self) -> None:
-        """Reads what other servers revoked since the last time."""
+        """Read what other servers revoked since the last refresh."""
         began, now = self._monotonic(), self._clock()
-        if now < self._read_at:  # what seemed over may not be, now that the clock went back
+        if now < self._read_at:  # the clock went back: expired rows may count again
             self._last_id, self._read_until = 0, 0.0
-        # By number too, for servers whose clocks are far apart; SQLite may give one out again.
+        # By id for servers whose clocks are far apart; by time because SQLite may reuse ids.
         is_new = (RevocationRow.id > self._last_id) | (
             RevocationRow.at >= self._read_until - OVERLAP
         )
@@ -141,7 +141,7 @@ class Revocations:
             del self._revoked[name]
 
     async def prune(self) -> None:
-        """Forgets in the store what has expired by itself."""
+        """Delete expired revocations from the store."""
         async with self._database.write() as session:
             await session.execute(delete(RevocationRow).where(RevocationRow.until <= self._clock()))
 

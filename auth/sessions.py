@@ -1,13 +1,13 @@
-"""Sessions over stateless HTTP: one a signed-in device, kept alive by rotating refresh tokens.
+"""Sessions over stateless HTTP: one per signed-in device, kept alive by rotating refresh tokens.
 
-A refresh token is ``prt_`` and 48 random bytes: a handle that all tokens of its family share, and a
-secret of its own. The store holds digests alone. Every use hands out the next token; an older one
-that turns up again was stolen, or its thief's was, so the family dies (RFC 9700, section 4.14.2).
-Whatever ends a session revokes its access tokens in the same transaction.
+A refresh token is ``prt_`` and 48 random bytes: a handle shared by all tokens of its family, and
+its own secret. The store holds digests only. Every use issues the next token; reuse of an older
+token indicates theft, so the session ends (RFC 9700, section 4.14.2). Ending a session revokes its
+access tokens in the same transaction.
 
-A phone may lose the answer that held its next token. It may repeat the last one for ``grace``
-seconds, which replaces the token that was lost; but not within a second, so that of callers who use
-one token at the same moment a single one wins.
+A client may lose the response that held its next token. It may repeat the previous token for
+``grace`` seconds, which replaces the lost token; but not within a second, so that exactly one of
+several concurrent uses succeeds.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from auth.tables import MAX_DEVICE_CHARS, SessionRow
 from schemas.errors import InvalidCredentials, RateLimited
 
 PREFIX = "prt_"
-"""Lets secret scanners recognise one that leaked."""
+"""Lets secret scanners recognise a leaked token."""
 HANDLE_BYTES, SECRET_BYTES = 16, 32
 REPEAT_AFTER = 1.0
-"""Seconds: whoever repeats a token sooner runs a race rather than having lost an answer."""
+"""Seconds: an earlier repeat is a concurrent use, not a lost response."""
 
 
 class RefreshReused(InvalidCredentials):
-    """A refresh token that was used up turned up again; its session is over."""
+    """A used refresh token was presented again; its session is over."""
 
     def __init__(self, account: str, session_id: str) -> None:
         super().__init__("The refresh token was used before; sign in again.")
@@ -62,7 +62,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """``lifetime`` of a session without use and ``grace`` in seconds; at most ``per_account``."""
+    """Session limits: ``lifetime`` without use and ``grace`` in seconds, count ``per_account``."""
 
     lifetime: float
     grace: float
@@ -87,10 +87,10 @@ class SessionStore:
     async def open(
         self, account: str, client_id: str, scopes: frozenset[Scope], caller: Caller
     ) -> tuple[Session, str]:
-        """A new session and its first refresh token; where there are too many, the oldest goes.
+        """Open a session with its first refresh token; end the least recent beyond the limit.
 
         Raises:
-            InvalidCredentials: the account was removed meanwhile.
+            InvalidCredentials: if the account was removed meanwhile.
         """
         now, handle, secret = self._clock(), *_random()
         row = SessionRow(
@@ -112,7 +112,7 @@ class SessionStore:
             async with self._database.write() as session:
                 session.add(row)
                 await session.flush()
-                # Not itself, should the clock have gone back meanwhile.
+                # Exclude the new session, in case the clock went back.
                 newest_first = (
                     select(SessionRow.id)
                     .where(SessionRow.account == account, SessionRow.id != row.id)
@@ -129,12 +129,12 @@ class SessionStore:
         return _session(row), _written(handle, secret)
 
     async def rotate(self, token: str) -> tuple[Session, str]:
-        """Trades a refresh token for the session's next one.
+        """Exchange a refresh token for the session's next one.
 
         Raises:
-            InvalidCredentials: it is none, or its session is over.
-            RefreshReused: it was used before; the session is over from now on.
-            RateLimited: another use of it was answered this very moment.
+            InvalidCredentials: if the token is malformed, or its session is over.
+            RefreshReused: if it was used before; this ends the session.
+            RateLimited: if another use of it was answered less than a second ago.
         """
         handle, secret = _read(token)
         now, (_, successor) = self._clock(), _random()
@@ -151,7 +151,7 @@ class SessionStore:
             "answered": now,
             "expires": now + self._policy.lifetime,
         }
-        # Each is one statement, so that of two callers a single one finds its condition true.
+        # Each is a single statement, so that only one of two concurrent callers matches.
         use = update(SessionRow).where(is_live & is_current)
         use = use.values(previous=SessionRow.current, rotated=now, **seen).returning(SessionRow)
         repeat = update(SessionRow).where(is_live & may_repeat).values(**seen).returning(SessionRow)
@@ -172,7 +172,7 @@ class SessionStore:
         raise RefreshReused(row.account, row.id)
 
     async def find(self, token: str) -> Session | None:
-        """The session of a refresh token that is live, without using it."""
+        """Return the session of a live refresh token, or None, without using the token."""
         try:
             handle, secret = _read(token)
         except InvalidCredentials:
@@ -187,7 +187,7 @@ class SessionStore:
             return _session(row) if row else None
 
     async def family(self, token: str) -> Session | None:
-        """The session that a refresh token belongs to, live or used up; None if it has none."""
+        """Return the session of a refresh token, live or used, or None."""
         try:
             handle, _ = _read(token)
         except InvalidCredentials:
@@ -200,7 +200,7 @@ class SessionStore:
             return _session(row) if row else None
 
     async def of_account(self, account: str) -> list[Session]:
-        """The sessions of an account, the one seen last first."""
+        """Return the sessions of an account, most recently seen first."""
         query = (
             select(SessionRow)
             .where(SessionRow.account == account, SessionRow.expires > self._clock())
@@ -210,10 +210,10 @@ class SessionStore:
             return [_session(row) for row in await session.scalars(query)]
 
     async def end(self, account: str, session_id: str | None = None) -> list[str]:
-        """Ends one session of an account, or all of them and every other token of it.
+        """End one session of an account, or all of them and its other tokens.
 
         Returns:
-            The ids of the sessions that were there.
+            The ids of the ended sessions.
         """
         which = SessionRow.account == account
         if session_id is not None:
@@ -226,14 +226,14 @@ class SessionStore:
         return ended
 
     async def prune(self) -> None:
-        """Forgets sessions that have expired."""
+        """Delete expired sessions."""
         async with self._database.write() as session:
             await session.execute(delete(SessionRow).where(SessionRow.expires <= self._clock()))
 
     async def _delete(
         self, session: AsyncSession, which: ColumnElement[bool]
     ) -> tuple[list[str], list[Revoked]]:
-        """Deletes sessions and revokes their tokens: (ids, what is to be noted afterwards)."""
+        """Delete sessions and revoke their tokens; return (ids, revocations for ``note``)."""
         query = delete(SessionRow).where(which).returning(SessionRow.id)
         ended = list(await session.scalars(query))
         revoked = await self._revocations.write(session, [(Kind.SESSION, one) for one in ended])
@@ -241,12 +241,12 @@ class SessionStore:
 
 
 def device_name(text: str) -> str:
-    """What a device calls itself, cut and cleaned so that it can be shown and stored."""
+    """Clean and truncate a device name for display and storage."""
     return "".join(c for c in text if c.isprintable())[:MAX_DEVICE_CHARS]
 
 
 def is_refresh_token(text: str) -> bool:
-    """Whether it looks like one of ours."""
+    """Return whether the text has the prefix of our refresh tokens."""
     return text.startswith(PREFIX)
 
 
@@ -259,7 +259,7 @@ def _written(handle: bytes, secret: bytes) -> str:
 
 
 def _read(token: str) -> tuple[bytes, bytes]:
-    """Handle and secret of a token."""
+    """Decode a token into handle and secret."""
     length = len(PREFIX) + (HANDLE_BYTES + SECRET_BYTES) * 4 // 3
     try:
         if len(token) != length or not token.startswith(PREFIX):
@@ -272,7 +272,7 @@ def _read(token: str) -> tuple[bytes, bytes]:
 
 
 _STANDARD = bytes.maketrans(b"-_+/", b"+/\0\0")
-"""To the alphabet that is decoded, whose own spelling is refused: a token has one spelling."""
+"""Map base64url to base64 and invalidate ``+`` and ``/``, so that a token has one spelling."""
 
 
 def _digest(secret: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The operator's choices for identity."""
+"""Identity settings."""
 
 from __future__ import annotations
 
@@ -124,12 +124,12 @@ class AuthSettings(BaseModel):
 
 
 def _is_redis_url(text: str) -> bool:
-    """Whether the library takes it; what it would ignore, such as a number that is none, too."""
-    from redis import ConnectionPool, RedisError  # 100 ms, for those who have one
+    """Return whether the URL is valid; reject also what the library ignores (database number)."""
+    from redis import ConnectionPool, RedisError  # takes 100 ms; most have no Redis
 
     url = urlsplit(text)
     try:
-        ConnectionPool.from_url(text).make_connection()  # which does not connect yet
+        ConnectionPool.from_url(text).make_connection()  # does not connect yet
     except (ValueError, TypeError, RedisError):
         return False
     number = url.path.removeprefix("/")

@@ -15,7 +15,7 @@ DIGEST_CHARS = 64
 
 
 class Table(DeclarativeBase):
-    """Names constraints the same way on every database, so that migrations can refer to them."""
+    """Base class; names constraints alike on every database, for migrations to refer to."""
 
     metadata = MetaData(
         naming_convention={
@@ -28,7 +28,7 @@ class Table(DeclarativeBase):
 
 
 class AccountRow(Table):
-    """Somebody who may sign in: a person or a client (a device, a backend)."""
+    """An account: a person or a client (a device, a backend)."""
 
     __tablename__ = "accounts"
 
@@ -37,7 +37,7 @@ class AccountRow(Table):
     secret_hash: Mapped[str] = mapped_column(String(255))
     scopes: Mapped[str] = mapped_column(String(255))
     models: Mapped[str | None] = mapped_column(String(4000))
-    """Names of the models that it may use, separated by spaces; NULL for all."""
+    """Names of the permitted models, separated by spaces; NULL for all."""
     may_introspect: Mapped[bool]
     is_disabled: Mapped[bool]
     created: Mapped[float] = mapped_column(Double)
@@ -59,19 +59,19 @@ class SessionRow(Table):
     last_seen: Mapped[float] = mapped_column(Double)
     expires: Mapped[float] = mapped_column(Double, index=True)
     handle: Mapped[str] = mapped_column(String(DIGEST_CHARS), unique=True)
-    """Digest of what all refresh tokens of the family share."""
+    """Digest of the handle that all refresh tokens of the family share."""
     current: Mapped[str] = mapped_column(String(DIGEST_CHARS))
-    """Digest of the secret of the one that is live."""
+    """Digest of the live token's secret."""
     previous: Mapped[str | None] = mapped_column(String(DIGEST_CHARS))
-    """Of the one before, which may be repeated for a moment."""
+    """Digest of the previous token's secret, which may be repeated briefly."""
     rotated: Mapped[float | None] = mapped_column(Double)
-    """When ``previous`` was first used up."""
+    """When ``previous`` was first used."""
     answered: Mapped[float] = mapped_column(Double)
-    """When a refresh token was last handed out."""
+    """When a refresh token was last issued."""
 
 
 class RevocationRow(Table):
-    """What no access token may bear any more, until those that could have expired by themselves."""
+    """A revoked token, session or account, kept until the affected access tokens have expired."""
 
     __tablename__ = "revocations"
 
@@ -85,7 +85,7 @@ class RevocationRow(Table):
 
 
 class SignInRow(Table):
-    """How sign-ins of one account, from one address, or of both together went of late."""
+    """Recent sign-ins of one account, from one address, or of both together."""
 
     __tablename__ = "sign_ins"
 

@@ -1,9 +1,9 @@
-"""Access tokens as text: signing, taking apart, checking a signature.
+"""Access tokens as text: signing, parsing, checking a signature.
 
-The only file that imports jose. The library is used for signatures alone, always with the one
-algorithm of the key at hand: left to itself it takes tokens without exp, sub or aud, unknown
-``crit`` headers, and raises other things than its own errors on hostile ones. What a token must say
-is decided in ``auth/verifier.py``.
+The only file that imports jose. The library is used for signatures only, always with the one
+algorithm of the given key: on its own it accepts tokens without exp, sub or aud and unknown
+``crit`` headers, and raises undeclared exceptions on hostile tokens. Claims are checked in
+``auth/verifier.py``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _FAR_FUTURE = 2**53
 
 
 class Header(BaseModel):
-    """The only header we take: no crit, jku, x5u, jwk or zip."""
+    """The only accepted header: no crit, jku, x5u, jwk or zip."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -45,11 +45,11 @@ class Header(BaseModel):
     typ: str = ""
     kid: _SHORT
     x5t: str | None = None
-    """A fingerprint that some issuers add; nothing is done with it."""
+    """A fingerprint that some issuers add; ignored."""
 
 
 class Claims(BaseModel):
-    """What every token must say, strictly typed; the rest is kept as it is."""
+    """Token claims, strictly typed; other claims are kept unchanged."""
 
     model_config = ConfigDict(strict=True, extra="allow")
 
@@ -68,7 +68,7 @@ class Claims(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class UnverifiedToken:
-    """A token taken apart, which proves nothing yet. ``signed``: what its signature covers."""
+    """A parsed token whose signature is not verified yet."""
 
     text: str
     header: Header
@@ -76,7 +76,7 @@ class UnverifiedToken:
 
     @property
     def signed(self) -> str:
-        """Header and claims as they were sent."""
+        """Header and claims as sent: the part that the signature covers."""
         return self.text.rpartition(".")[0]
 
 
@@ -89,19 +89,19 @@ class VerificationKey:
 
 
 def verification_key(source: str | Mapping[str, object], algorithm: str) -> VerificationKey:
-    """From PEM, a secret, or a JSON Web Key.
+    """Build a verification key from PEM, a secret or a JSON Web Key.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the source is not a valid key.
     """
     try:
         return VerificationKey(algorithm, jwk.construct(source, algorithm))  # type: ignore[arg-type]
-    except Exception as error:  # the library raises what it likes
+    except Exception as error:  # the library raises many types
         raise ValueError(str(error)) from error
 
 
 def take_apart(token: str) -> UnverifiedToken:
-    """The parts of a token, none of them verified. Its length is looked at first.
+    """Parse a token without verifying it. Its length is checked first.
 
     Raises:
         Unauthenticated: if it is malformed in any way.
@@ -118,15 +118,15 @@ def take_apart(token: str) -> UnverifiedToken:
         )
     except Unauthenticated:
         raise
-    except Exception:  # noqa: BLE001 - hostile tokens make parsers raise what they like
+    except Exception:  # noqa: BLE001 - parsers raise many types on hostile tokens
         refuse()
 
 
 def check_signature(token: UnverifiedToken, key: VerificationKey) -> None:
-    """Passes what ``key`` signed.
+    """Check that ``key`` signed the token.
 
     Raises:
-        Unauthenticated: if it did not, or is not for the algorithm that the token names.
+        Unauthenticated: if it did not, or the token names another algorithm.
     """
     if token.header.alg != key.algorithm:
         refuse()
@@ -137,7 +137,7 @@ def check_signature(token: UnverifiedToken, key: VerificationKey) -> None:
 
 
 class TokenSigner:
-    """Makes access tokens (RFC 9068)."""
+    """Signer of access tokens (RFC 9068)."""
 
     def __init__(
         self, keys: KeySet, settings: AuthSettings, *, clock: Callable[[], float] = time.time
@@ -147,7 +147,7 @@ class TokenSigner:
         self.use(keys)
 
     def use(self, keys: KeySet) -> None:
-        """From now on signs with the one that is to sign."""
+        """Sign with the signing key of ``keys`` from now on."""
         key = keys.signing
         self._kid, self._algorithm = key.kid, key.algorithm
         self._private = jwk.construct(key.private, key.algorithm)
@@ -162,11 +162,11 @@ class TokenSigner:
         session_id: str | None = None,
         models: frozenset[str] | None = None,
     ) -> str:
-        """A token for ``subject`` that lives ``seconds`` from now.
+        """Issue a token for ``subject`` that expires in ``seconds``.
 
         Args:
-            session_id: the signed-in device, whose end is the token's end too.
-            models: names of those that it may be used with; None for all.
+            session_id: the session of the device; ending it revokes the token.
+            models: names of the permitted models; None for all.
         """
         now = int(self._clock())
         claims: dict[str, Any] = {
@@ -190,7 +190,7 @@ class TokenSigner:
 
 
 def refuse(detail: str = "The access token is not valid.") -> NoReturn:
-    """The detail says no more than the owner of a stale token needs.
+    """Refuse a token; the detail says no more than the owner of a stale token needs.
 
     Raises:
         Unauthenticated: always.
@@ -199,7 +199,7 @@ def refuse(detail: str = "The access token is not valid.") -> NoReturn:
 
 
 def _canonical_base64url(segment: str) -> bytes:
-    """Decodes base64url without padding; other spellings of the same bytes are refused."""
+    """Decode base64url without padding; refuse other spellings of the same bytes."""
     data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
     if base64.urlsafe_b64encode(data).rstrip(b"=").decode() != segment:
         refuse()
@@ -207,7 +207,7 @@ def _canonical_base64url(segment: str) -> bytes:
 
 
 def _strict_json(data: bytes) -> object:
-    """JSON with neither repeated members (RFC 7519, section 4) nor NaN and Infinity."""
+    """Parse JSON; refuse repeated members (RFC 7519, section 4), NaN and Infinity."""
 
     def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
         members = dict(pairs)

@@ -1,4 +1,4 @@
-"""What an access token must say before it is believed (RFC 8725, RFC 9068).
+"""Access token verification (RFC 8725, RFC 9068).
 
 One policy for every transport, for our own tokens and for those of trusted issuers.
 """
@@ -27,11 +27,11 @@ from auth.tokens import (
 from schemas.errors import Unauthenticated
 
 MAX_TOKEN_ID_CHARS = 128
-"""Of another issuer; the store holds no longer ones."""
+"""Longest token id of another issuer; longer ones are hashed to fit the store."""
 
 
 class UnknownKey(Unauthenticated):
-    """A trusted issuer's token, signed with a key that we have not seen: it may be a new one."""
+    """The token of a trusted issuer names an unknown key, which may be new."""
 
     def __init__(self, issuer: str) -> None:
         super().__init__("The access token is not valid.")
@@ -39,17 +39,17 @@ class UnknownKey(Unauthenticated):
 
 
 class IssuerKeys(Protocol):
-    """The keys of trusted issuers, as far as they are known at this moment."""
+    """The currently known keys of trusted issuers."""
 
     def settings_of(self, issuer: str) -> IssuerSettings | None:
-        """How tokens with that ``iss`` are taken; None if they are not."""
+        """Return the settings for tokens with that ``iss``, or None if it is not trusted."""
 
     def key(self, issuer: str, kid: str) -> VerificationKey | None:
-        """The key of that id, if the issuer has published it."""
+        """Return the issuer's published key with that id, or None."""
 
 
 class Verifier:
-    """Token to principal. Knows nothing of revocation, which changes after a token was verified."""
+    """Token verifier. Does not check revocation, which may follow verification."""
 
     def __init__(
         self,
@@ -64,17 +64,17 @@ class Verifier:
         self.use(keys)
 
     def use(self, keys: KeySet) -> None:
-        """From now on these keys of ours count and no others."""
+        """Replace the set of our own keys."""
         self._keys = {
             kid: verification_key(key.public, key.algorithm) for kid, key in keys.by_kid.items()
         }
 
     def verify(self, token: str) -> Principal:
-        """The caller that ``token`` stands for.
+        """Return the principal of ``token``.
 
         Raises:
-            Unauthenticated: whatever is wrong with it.
-            UnknownKey: if it may be right, and its issuer's keys should be looked at again.
+            Unauthenticated: if the token is not valid.
+            UnknownKey: if it may be valid, and its issuer's keys should be fetched again.
         """
         parts = take_apart(token)
         if parts.claims.iss == self._settings.issuer:
@@ -122,9 +122,9 @@ class Verifier:
         said = dict(claims)
         for name, value in issuer.required_claims.items():
             found = _claim(said, name)
-            if type(found) is not type(value) or found != value:  # True is no 1
+            if type(found) is not type(value) or found != value:  # True is not 1
                 refuse()
-        # A token without an id is told from others by what was signed; so is one whose id is long.
+        # Without an id, or with a long one, a token is identified by a hash of its signed part.
         token_id = claims.jti
         if token_id is None or len(token_id) > MAX_TOKEN_ID_CHARS:
             token_id = hashlib.sha256(token.signed.encode()).hexdigest()
@@ -139,7 +139,7 @@ class Verifier:
         )
 
     def _check_times(self, claims: Claims) -> float:
-        """When it expires, tolerated skew included."""
+        """Check the times; return the expiry, tolerated skew included."""
         now, skew = self._clock(), self._settings.clock_skew_seconds
         if now >= claims.exp + skew:
             refuse("The access token has expired.")
@@ -155,13 +155,13 @@ def _check_audience(claims: Claims, accepted: tuple[str, ...]) -> None:
 
 
 def _is_type(given: str, accepted: tuple[str, ...]) -> bool:
-    """Media types may leave out ``application/`` (RFC 7515, section 4.1.9)."""
+    """Compare media types; ``application/`` is optional (RFC 7515, section 4.1.9)."""
     short = given.lower().removeprefix("application/")
     return short in {name.lower().removeprefix("application/") for name in accepted}
 
 
 def _claim(said: dict[str, object], name: str) -> object:
-    """The claim of that name, which may be a URL; else what its dots lead to; None if nothing."""
+    """Return the claim of that name (may be a URL), else the one at its dotted path, or None."""
     if name in said:
         return said[name]
     value: object = said
@@ -171,7 +171,7 @@ def _claim(said: dict[str, object], name: str) -> object:
 
 
 def _granted(said: dict[str, object], issuer: IssuerSettings) -> frozenset[Scope]:
-    """What the values of the issuer's claim grant here; one that is not mapped grants nothing."""
+    """Return the scopes that the issuer's claim grants; unmapped values grant nothing."""
     value = _claim(said, issuer.scope_claim)
     words = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
     mapped = (

@@ -1,1 +1,1 @@
-"""What an operator sees: logs, metrics, request ids. Imports nothing of ours."""
+"""Logs, metrics, traces and request ids. Imports only ``schemas`` of ours."""

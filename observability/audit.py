@@ -1,6 +1,6 @@
-"""The security log: who signed in, failed to, was refused, changed what. Never a secret.
+"""The security log: sign-ins, failures, refusals and changes. Never a secret.
 
-One structured line an event under the logger ``audit``, and a counter for each.
+A counter per event, and one structured line under the logger ``audit`` but for ``FREQUENT`` ones.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from observability.metrics import Metrics
 
 
 class AuditEvent(StrEnum):
-    """What is recorded; also the label ``event`` of ``potoo_audit_events_total``."""
+    """A recorded event; also the label ``event`` of ``potoo_audit_events_total``."""
 
     SIGN_IN = "sign_in"
     SIGN_IN_FAILED = "sign_in_failed"
@@ -39,7 +39,7 @@ class AuditEvent(StrEnum):
 
 
 FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}
-"""Anybody can cause these as often as they like: they are counted, and in the access log."""
+"""Events that any caller can cause at will: they are only counted, and in the access log."""
 
 
 class Audit:
@@ -49,11 +49,11 @@ class Audit:
         self._counters = {event: metrics.audit_events.labels(event) for event in AuditEvent}
 
     def record(self, event: AuditEvent, **facts: object) -> None:
-        """Notes that something happened.
+        """Count and log an event.
 
         Args:
             facts: such as ``account``, ``address``, ``session``; never a token or a password, nor
-                what an unknown person typed, which may be one.
+                an unknown account name, which may be a password.
         """
         self._counters[event].inc()
         if event not in FREQUENT:

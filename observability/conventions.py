@@ -1,6 +1,6 @@
-"""What the span of a request says, in the words of OpenTelemetry's semantic conventions.
+"""Attributes of a request's span, by OpenTelemetry's semantic conventions.
 
-Bounded and harmless: the route, never the path; no query, no header, no body, no name of a caller.
+Bounded and harmless: the route, never the path; no query, header, body or name of a caller.
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/, .../rpc/grpc/
 """
 
@@ -10,7 +10,7 @@ from observability.span import Trace
 
 OTHER = "_OTHER"
 GRPC_FAULTS = frozenset({2, 4, 12, 13, 14, 15})
-"""UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS: the server's."""
+"""Server faults: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 
 
 def describe_http(
@@ -24,11 +24,11 @@ def describe_http(
     address: str | None,
     request_id: str,
 ) -> None:
-    """Says it of an HTTP request.
+    """Set HTTP span attributes.
 
     Args:
-        method: None if it is none of the usual ones.
-        route: the template; None if there is none.
+        method: None if it is not a standard one.
+        route: the template; None if unmatched.
         status: None if the caller left before the answer.
     """
     trace.name = " ".join(part for part in (method or "HTTP", route) if part)
@@ -53,10 +53,10 @@ def describe_http(
 def describe_rpc(
     trace: Trace, *, path: str, code: int, address: str | None, request_id: str
 ) -> None:
-    """Says it of an RPC.
+    """Set RPC span attributes.
 
     Args:
-        path: ``/package.Service/Method``, or a word for one that there is not.
+        path: ``/package.Service/Method``, or a placeholder for an unknown method.
     """
     trace.name = path.lstrip("/")
     service, _, method = trace.name.rpartition("/")

@@ -1,7 +1,7 @@
-"""Structured logs on standard error: one event a line, for people or for machines.
+"""Structured logs on standard error: one event per line, for people or for machines.
 
-Ours and the libraries' records leave through the same renderer. Events carry ids and numbers;
-bodies, headers, query strings and tokens are never passed to a logger.
+Our records and those of libraries are rendered alike. Events carry ids and numbers; bodies,
+headers, query strings and tokens are never passed to a logger.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from observability.settings import ObservabilitySettings
 
-# Chatty below warning, and nothing in it that our own events do not say.
+# Verbose below warning, and redundant with our own events.
 QUIET_LIBRARIES = ("uvicorn", "httpx", "httpcore", "aiosqlite", "asyncio", "urllib3", "PIL")
 
 
 def configure_logging(settings: ObservabilitySettings) -> None:
-    """Points structlog and the standard library's root logger at standard error."""
+    """Configure structlog and the root logger to write to standard error."""
     on_terminal = sys.stderr.isatty()
     wants_json = settings.log_format == "json" or (
         settings.log_format == "auto" and not on_terminal
@@ -45,7 +45,7 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     factory: Callable[..., Any]
     if wants_json:
         renderer = structlog.processors.JSONRenderer(serializer=_json)
-        # Bytes in one write: half the cost of text, which is written line and line end apart.
+        # One write of bytes costs half as much as text, whose line end is written separately.
         ours: Processor = structlog.processors.JSONRenderer(serializer=_json_bytes)
         factory = structlog.BytesLoggerFactory(cast("Any", _Forgiving(sys.stderr.buffer)))
     else:
@@ -69,23 +69,23 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     logging.root.setLevel(level)
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
-    # Malformed requests are counted in the metrics: a line each would let anybody fill the disk.
+    # Malformed requests are counted in the metrics: a line each would let callers fill the disk.
     for name in ("uvicorn.error", "python_multipart"):
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def silence_uvicorn() -> None:
-    """For a failed start that was logged already: uvicorn would repeat it as a long traceback."""
+    """Silence uvicorn after a failed start, which it would log again with a long traceback."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """A logger whose events carry ``logger=name``."""
+    """Return a logger whose events carry ``logger=name``."""
     return cast("FilteringBoundLogger", structlog.get_logger().bind(logger=name))
 
 
 class _Forgiving:
-    """A stream that drops what it cannot write: a full disk costs lines, and nobody's answer."""
+    """A stream that ignores failed writes: a full disk costs log lines, not answers."""
 
     def __init__(self, stream: IO[Any]) -> None:
         self._stream = stream
@@ -105,7 +105,7 @@ def _add_timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> Mutab
 
 
 def _add_request(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """In which request it happened, if it did in one, and that request's trace if it has one."""
+    """Add the id of the current request, and of its trace if that is sampled."""
     request = current()
     if request is not None:
         event.setdefault("request_id", request.request_id)

@@ -1,4 +1,4 @@
-"""How much memory this process may use: what its control group was given, else the machine's."""
+"""Memory limit of this process: its control group's, else the machine's memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def memory_limit(root: Path = ROOT, membership: Path = MEMBERSHIP) -> int:
-    """Bytes: the limit of a container or a systemd unit, never more than the machine has."""
+    """Return the limit of the container or systemd unit in bytes, at most the machine's memory."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
         # Version 2 has one line, "0::/system.slice/potoo.service"; in a container it ends in "/".

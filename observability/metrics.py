@@ -1,7 +1,7 @@
-"""Every Prometheus metric, once; those of models in ``model_metrics``.
+"""All Prometheus metrics but those of models, which are in ``model_metrics``.
 
 Names follow the Prometheus conventions: base units, ``_total`` on counters, bounded labels only
-(route templates, names of served models, error codes; never anything a caller chose freely).
+(route templates, names of served models, error codes; never free text of a caller).
 Known label sets are created at start, so that ``rate()`` sees the first event.
 """
 
@@ -35,7 +35,7 @@ LATENCY_BUCKETS = (
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 GRPC_FAULTS = ("UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
-"""Codes that availability counts; like ``OK`` they have a series before the first RPC."""
+"""Codes that count against availability; like ``OK`` they have a series before the first RPC."""
 REJECTIONS = (
     *("queue_full", "would_be_late", "deadline"),
     *("body_budget", "connections", "slow_client", "bad_http"),
@@ -43,7 +43,7 @@ REJECTIONS = (
 
 
 class HttpSeries(NamedTuple):
-    """The series of one route: looked up once, then only counted."""
+    """The series of one route, looked up once."""
 
     duration: Callable[[int], Histogram]
     requests: Callable[[str, int], Counter]
@@ -62,7 +62,7 @@ class Metrics:
     """The metrics of one process, registered in ``registry``."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        # They would be a second series for every first one, which nobody reads.
+        # The ``_created`` series would double the number of series for no use.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry or CollectorRegistry()
         # HTTP
@@ -129,7 +129,7 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
-        # Counted by the supervisor where there are several processes; else nobody restarts us.
+        # Counted by the supervisor if there are several processes; else it stays 0.
         Counter(RESTARTS, RESTARTS_HELP, registry=self.registry)
         self.models = ModelMetrics(self.registry, self.reject)
         # Sign-in
@@ -183,12 +183,12 @@ class Metrics:
             GCCollector(registry=self.registry)
 
     def preset_errors(self, codes: Iterable[str]) -> None:
-        """Creates the error series before the first error."""
+        """Create the error series before the first error."""
         for code in codes:
             self.errors.labels(code)
 
     def http(self, route: str) -> HttpSeries:
-        """The series of a route template (one of ours, or ``unmatched``)."""
+        """Return the series of a route template (one of ours, or ``unmatched``)."""
 
         @functools.cache
         def duration(hundreds: int) -> Histogram:
@@ -208,7 +208,7 @@ class Metrics:
         )
 
     def grpc(self, method: str) -> GrpcSeries:
-        """The series of a method (``package.Service/Method``, or ``unmatched``)."""
+        """Return the series of a method (``package.Service/Method``, or ``unmatched``)."""
 
         @functools.cache
         def requests(code: str) -> Counter:
@@ -219,13 +219,13 @@ class Metrics:
         return GrpcSeries(self._rpc_duration.labels(method), requests)
 
     def reject(self, reason: str) -> None:
-        """Counts one of ``REJECTIONS``."""
+        """Count a rejection; ``reason`` is one of ``REJECTIONS``."""
         self.rejections.labels(reason).inc()
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
-        """All series as text: (body, content type), OpenMetrics if ``accept`` asks for it.
+        """Return all series as text: (body, content type), OpenMetrics if ``accept`` asks for it.
 
-        With worker processes the sum over all of them, whichever one is asked.
+        With worker processes, each returns the sum over all of them.
         """
         encode, content_type = choose_encoder(accept)
         registry = self.registry
@@ -236,5 +236,5 @@ class Metrics:
 
 
 def bounded_method(method: str) -> str:
-    """Methods are free text on the wire, so the rare ones share a label."""
+    """Return the method as a label, ``other`` for rare ones: methods are free text on the wire."""
     return method if method in METHODS else "other"

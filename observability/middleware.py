@@ -1,4 +1,4 @@
-"""The outermost layer of every request: its id, its access log line and its metrics. Pure ASGI."""
+"""Outermost middleware of every request: id, access log line and metrics. Pure ASGI."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 REQUEST_ID_HEADER = b"x-request-id"
 UNMATCHED = "unmatched"
 CLIENT_CLOSED = 499
-"""Logged when the caller left before the answer (nginx's custom)."""
+"""Status logged when the caller left before the answer (nginx's convention)."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class ObservabilityMiddleware:
-    """Counts and logs every HTTP request, and gives it an id that every answer echoes.
+    """Middleware that counts and logs HTTP requests, with an id that every answer echoes.
 
     A caller's ``X-Request-ID`` is kept if it is 1 to 128 of ``A-Za-z0-9._-``, otherwise replaced.
     """
@@ -58,7 +58,7 @@ class ObservabilityMiddleware:
             self._series[path].requests(method, 200)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Runs one request; keeps its books whatever happens in it."""
+        """Run one request; count and log it even if it fails."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -142,11 +142,11 @@ def _request_id(scope: Scope) -> str:
 
 
 def _traceparent(scope: Scope) -> str:
-    """What the caller sends as such; several, which are none, are one that does not parse."""
+    """Return the ``traceparent`` header; several are joined, so that they do not parse."""
     values = [value for name, value in scope["headers"] if name == b"traceparent"]
     return b",".join(values).decode("latin-1")
 
 
 def request_id(given: bytes) -> str:
-    """What the caller gave if it may be logged and echoed, else a fresh one."""
+    """Return the given id if it is safe to log and echo, else a new one."""
     return str(given, "ascii") if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()

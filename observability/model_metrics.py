@@ -1,4 +1,4 @@
-"""The Prometheus metrics of models: each once, as in ``metrics``."""
+"""The Prometheus metrics of models, by the rules of ``metrics``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STAGE_BUCKETS = (
 LOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
 PROTOCOLS = ("http", "v2", "grpc", "kserve_v1", "tf_serving", "torchserve", "predict")
-"""By which models are asked: ``/v1``, the Open Inference Protocol over HTTP, gRPC, drop-ins."""
+"""Protocols of predictions: ``/v1``, Open Inference Protocol over HTTP, gRPC, drop-ins."""
 
 
 class ModelSeries(NamedTuple):
@@ -31,7 +31,7 @@ class ModelSeries(NamedTuple):
 
 
 class LifeSeries(NamedTuple):
-    """The series of one model's life cycle, whatever its versions."""
+    """The series of one model's life cycle, over all its versions."""
 
     ready: Gauge
     load_duration: Histogram
@@ -43,7 +43,7 @@ class ModelMetrics:
     """The metrics of all models of one process."""
 
     def __init__(self, registry: CollectorRegistry, reject: Callable[[str], None]) -> None:
-        """``reject`` counts work that is refused, whatever refuses it."""
+        """``reject``: counts refused work by reason."""
         self._reject = reject
         self._stage = Histogram(
             "potoo_stage_duration_seconds",
@@ -114,7 +114,7 @@ class ModelMetrics:
         )
 
     def version(self, name: str, version: int, sha256: str) -> ModelSeries:
-        """The series of a version that is served; ``info`` is set once it is loaded."""
+        """Return the series of a served version; ``info`` is set once it is loaded."""
 
         @functools.cache
         def predictions(protocol: str) -> Counter:
@@ -133,7 +133,7 @@ class ModelMetrics:
         )
 
     def life(self, name: str) -> LifeSeries:
-        """The series of a model's life cycle."""
+        """Return the series of a model's life cycle."""
         return LifeSeries(
             self._ready.labels(name),
             self._load_duration.labels(name),

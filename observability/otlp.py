@@ -1,8 +1,8 @@
-"""Traces to a collector by OTLP over HTTP: the only file that imports OpenTelemetry.
+"""Trace export by OTLP over HTTP: the only file that imports OpenTelemetry.
 
-Its SDK batches and sends on a thread of its own. Ours is what an operator needs beside that: the
-queue is bounded by whole traces, what is lost is counted, a collector that is away is one line in
-the log and another when it is back, and a stop does not wait for it.
+The SDK batches and sends on its own thread. This file adds what an operator needs: a queue bounded
+by whole traces, a count of lost spans, one log line when the collector fails and another when it
+recovers, and a bounded wait at a stop.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ from schemas.operator_error import OperatorError
 
 PATH = "/v1/traces"
 QUEUE_SPANS = 4096
-"""That wait to be sent; a trace that does not fit is dropped whole."""
+"""Most spans waiting to be sent; a trace that does not fit is dropped whole."""
 BATCH_SPANS = 512
 FLUSH_SECONDS = 1.5
-"""At a stop; the store and the models want some of their grace too."""
+"""Longest wait at a stop; the store and the models need part of the grace period too."""
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 FINE, FAILED = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 QUIET_SECONDS = 60.0
-"""Between two lines about a collector that comes and goes."""
+"""Minimum time between two warnings about the collector."""
 
 
 class OtlpSender:
-    """A ``tracing.Sender``. ``send`` belongs to one thread.
+    """A ``tracing.Sender``. ``send`` must be called from one thread.
 
-    Spans are made once the request has ended, from times that were taken before: a tracer, which
-    follows work as it goes on, would cost several times as much for the same.
+    Spans are made once the request has ended, from recorded times: a live tracer would cost several
+    times as much.
     """
 
     def __init__(self, settings: ObservabilitySettings, version: str, metrics: Metrics) -> None:
-        """Raises ``OperatorError`` if an ``OTEL_`` variable cannot be used."""
+        """Raise ``OperatorError`` if an ``OTEL_`` variable is invalid."""
         self._dropped, self._ids, self._given = metrics.spans_dropped, RandomIdGenerator(), 0
         self._propagator = TraceContextTextMapPropagator()
         self._resource = _resource(settings.service_name, version)
@@ -74,8 +74,8 @@ class OtlpSender:
             self._batches = BatchSpanProcessor(self._exporter, 2 * QUEUE_SPANS, None, BATCH_SPANS)
         except ValueError as error:
             raise OperatorError(f"tracing: a variable OTEL_... does not do: {error}") from error
-        # What it has to say from now on is said by ``Watched``, or counted: a line for every batch
-        # and span that is lost would be a flood.
+        # From now on ``Watched`` logs and counts failures: the SDK would log a line for every lost
+        # batch and span.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
 
     def parent(self, claimed: str) -> Parent | None:
@@ -103,12 +103,12 @@ class OtlpSender:
         flushing.start()
         flushing.join(FLUSH_SECONDS)
         if flushing.is_alive():
-            self._exporter.shutdown()  # gives up what it is about
+            self._exporter.shutdown()  # aborts the current export
         if left := self._given - self._exporter.sent:
             get_logger("tracing").warning("spans were not sent", spans=left)
 
     def _tell(self, span: Span, parent: SpanContext | None, trace: Trace) -> None:
-        """A span behind those that are in it: the server's comes last."""
+        """Pass a span to the SDK after its children: the server span comes last."""
         span_id = self._ids.generate_span_id()
         context = SpanContext(trace.trace_id, span_id, is_remote=False, trace_flags=SAMPLED)
         for child in tuple(span.children):  # a late worker may still add to it
@@ -118,7 +118,7 @@ class OtlpSender:
             facts["potoo.spans_left_out"] = trace.left_out
         if span.error:
             facts["error.type"] = span.error
-        if trace.is_failure and (span.error or span is trace):  # not what is the caller's fault
+        if trace.is_failure and (span.error or span is trace):  # not the caller's errors
             status = FAILED
         self._given += 1
         self._batches.on_end(
@@ -138,9 +138,9 @@ class OtlpSender:
 
 
 class Watched(SpanExporter):
-    """Counts what is sent and lost; says when sending begins to fail, and when it works again.
+    """Exporter that counts sent and lost spans, and logs when sending fails and recovers.
 
-    Belongs to the SDK's thread, but for the counts, which anybody may read.
+    Used by the SDK's thread only, except for the counts, which any thread may read.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Watched(SpanExporter):
         metrics: Metrics,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``reason``: how the last request to the collector ended."""
+        """``reason``: returns how the last request to the collector ended."""
         self._exporter, self._reason, self._clock = exporter, reason, clock
         self._lost = metrics.spans_dropped.labels("not_sent")
         self._log = get_logger("tracing")
@@ -158,7 +158,7 @@ class Watched(SpanExporter):
         self.taken = self.sent = 0
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Sends a batch. Blocks, for up to ``OTEL_EXPORTER_OTLP_TIMEOUT`` seconds."""
+        """Send a batch. Blocks for up to ``OTEL_EXPORTER_OTLP_TIMEOUT`` seconds."""
         self.taken += len(spans)
         result = self._exporter.export(spans)
         if result is SpanExportResult.SUCCESS:
@@ -174,16 +174,16 @@ class Watched(SpanExporter):
         return result
 
     def shutdown(self) -> None:
-        """Ends what waits to be tried again."""
+        """Cancel a pending retry."""
         self._exporter.shutdown()
 
 
 class _Session(requests.Session):
-    """Notes how its last request ended: the exporter says so in a line of its own log alone."""
+    """HTTP session that records how its last request ended, which the exporter only logs."""
 
     ended = "unknown"
 
-    def request(self, *args: Any, **options: Any) -> requests.Response:  # noqa: ANN401 - as it is
+    def request(self, *args: Any, **options: Any) -> requests.Response:  # noqa: ANN401 - passed on
         try:
             response = super().request(*args, **options)
         except Exception as error:
@@ -194,13 +194,13 @@ class _Session(requests.Session):
 
 
 def _address(endpoint: str) -> str:
-    """Where traces go, if that is not said already: as ``OTEL_EXPORTER_OTLP_ENDPOINT`` is read."""
+    """Append the path of traces if it is missing, as for ``OTEL_EXPORTER_OTLP_ENDPOINT``."""
     base = endpoint.rstrip("/")
     return base if base.endswith(PATH) else base + PATH
 
 
 def _resource(name: str, version: str) -> Resource:
-    """Who sends; what OpenTelemetry's own variables say of it goes before ours."""
+    """Build the resource; OpenTelemetry's own variables take precedence."""
     ours: dict[str, str | int] = {
         "service.name": name,
         "service.version": version,

@@ -1,6 +1,6 @@
-"""The request that is being worked on: for logs, which name it, and for whoever measures in it.
+"""The current request, for logs and measurements.
 
-A context variable: every request runs in a task of its own. Worker threads are told what they need.
+A context variable: every request runs in its own task. Worker threads do not read it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from schemas.errors import ServiceError
 
 
 class Current:
-    """A request's id; its trace if it is, or may yet be, traced."""
+    """A request's id, and its trace if it is or may yet be traced."""
 
     __slots__ = ("request_id", "trace")
 
@@ -26,29 +26,29 @@ _CURRENT: ContextVar[Current | None] = ContextVar("potoo_request", default=None)
 
 
 def enter(request_id: str, trace: Trace | None) -> Token[Current | None]:
-    """A request begins; ``leave`` takes what this gives."""
+    """Set the request context; pass the returned token to ``leave``."""
     return _CURRENT.set(Current(request_id, trace))
 
 
 def leave(token: Token[Current | None]) -> None:
-    """It has ended."""
+    """Reset the request context."""
     _CURRENT.reset(token)
 
 
 def current() -> Current | None:
-    """The request that the caller works on, if it does."""
+    """Return the current request, or None."""
     return _CURRENT.get()
 
 
 def note_error(code: str) -> None:
-    """With which error the request is answered."""
+    """Record the error code of the answer in the trace."""
     request = _CURRENT.get()
     if request is not None and request.trace is not None:
         request.trace.error = code
 
 
 class Measured:
-    """Measures its block as a span of the request, and gives it; None if nothing is traced."""
+    """Context manager that measures its block as a span; yields None if nothing is traced."""
 
     __slots__ = ("_facts", "_name", "_span")
 
@@ -71,13 +71,13 @@ class Measured:
         if self._span is not None:
             self._span.ended = time.perf_counter()
             if error is not None:
-                # Our own errors have a code; of others their class must do, never their words.
+                # Our errors have a code; of others record the class, never the message.
                 name = type(error).__name__
                 self._span.error = error.code if isinstance(error, ServiceError) else name
 
 
 def items_of(span: Span | None, count: int) -> list[Span | None]:
-    """The spans of ``count`` items worked on within ``span``: a single one needs no own."""
+    """Return the spans of ``count`` items within ``span``; a single item uses ``span`` itself."""
     request = _CURRENT.get()
     if span is None or request is None or request.trace is None:
         return [None] * count

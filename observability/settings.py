@@ -1,4 +1,4 @@
-"""The operator's choices for logs and traces."""
+"""Settings of logs and traces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Collector = Annotated[
     str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$", max_length=2048, min_length=1)
 ]
-"""Without a name, a password or a query: those belong into ``OTEL_EXPORTER_OTLP_HEADERS``."""
+"""URL without query or credentials, which belong in ``OTEL_EXPORTER_OTLP_HEADERS``."""
 
 
 class ObservabilitySettings(BaseModel):

@@ -1,7 +1,7 @@
-"""What is measured of a request that is traced: plain data, until the request has ended.
+"""Measurements of a traced request: plain data, until the request has ended.
 
-Stages run on worker threads and are told by when they began and ended, on ``time.perf_counter``.
-What OpenTelemetry makes of them is ``otlp.py``'s business; nothing else here knows it.
+Stages run on worker threads and are recorded by begin and end times of ``time.perf_counter``.
+Only ``otlp.py`` converts them for OpenTelemetry.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from collections.abc import Callable, Mapping
 Facts = Mapping[str, str | int | float | bool]
 NO_FACTS: Facts = {}
 MAX_BRANCHES = 24
-"""Spans of one trace that may have others below them: images of a batch, messages of a stream."""
+"""Most spans with children in one trace: images of a batch, messages of a stream."""
 
 
 class Span:
-    """A piece of work: when it began and ended, what is known of it, and what went on inside."""
+    """A piece of work: begin and end, facts, error, and child spans."""
 
     __slots__ = ("began", "children", "ended", "error", "exemplar", "facts", "name")
 
     def __init__(
         self, name: str, began: float, facts: Facts, exemplar: dict[str, str] | None
     ) -> None:
-        """``exemplar``: what a histogram is told beside a time of this span."""
+        """``exemplar``: recorded in a histogram with a duration of this span."""
         self.name, self.began, self.facts, self.exemplar = name, began, facts, exemplar
         self.ended: float | None = None
         self.error = ""
@@ -32,25 +32,25 @@ class Span:
 
     @property
     def size(self) -> int:
-        """How many spans this and those inside of it are."""
+        """Number of spans: this one and all below it."""
         return 1 + sum(child.size for child in self.children)
 
     @property
     def last(self) -> float:
-        """When the last of what is known of it ended."""
+        """When the last span ended: this one or any below it."""
         return max([self.ended or self.began, *(child.last for child in self.children)])
 
     def add(
         self, name: str, began: float, ended: float, facts: Facts = NO_FACTS, *, error: str = ""
     ) -> None:
-        """Something inside of it that is over. Any thread may tell."""
+        """Add a finished child span. Safe from any thread."""
         child = Span(name, began, facts, None)
         child.ended, child.error = ended, error
         self.children.append(child)
 
 
 class Trace(Span):
-    """One request. Whether it is sampled may change once it is known who calls."""
+    """The trace of one request. Sampling may change once the caller is known."""
 
     __slots__ = (
         *("_branches", "began_ns", "claimed", "follow", "is_failure", "is_sampled"),
@@ -58,7 +58,7 @@ class Trace(Span):
     )
 
     def __init__(self, claimed: str, follow: Callable[[Trace], None]) -> None:
-        """``claimed``: the caller's ``traceparent``; ``follow`` is for when that counts."""
+        """``claimed``: the caller's ``traceparent``; ``follow`` applies it."""
         super().__init__("", time.perf_counter(), NO_FACTS, None)
         self.began_ns = time.time_ns()
         self.trace_id = random.getrandbits(128) or 1
@@ -69,20 +69,20 @@ class Trace(Span):
 
     @property
     def shown_id(self) -> str:
-        """The trace's id as tools write it."""
+        """The trace id as tools write it: 32 hexadecimal digits."""
         return f"{self.trace_id:032x}"
 
     def sample(self) -> None:
-        """It will be sent: from now on logs and histograms may name it."""
+        """Mark the trace as sampled: logs and histograms may name it from now on."""
         self.is_sampled = True
         self.exemplar = {"trace_id": self.shown_id}
 
     def drop(self) -> None:
-        """It will not."""
+        """Mark the trace as not sampled."""
         self.is_sampled, self.exemplar = False, None
 
     def branch(self, name: str, facts: Facts, *, of: Span | None = None) -> Span | None:
-        """A span that begins now, in which others may be; None if there are too many already."""
+        """Begin a span that may have children; return None beyond ``MAX_BRANCHES``."""
         if self._branches == MAX_BRANCHES:
             self.left_out += 1
             return None
@@ -92,5 +92,5 @@ class Trace(Span):
         return span
 
     def wall_ns(self, moment: float) -> int:
-        """A moment of ``time.perf_counter`` in nanoseconds since the epoch."""
+        """Convert a time of ``time.perf_counter`` to nanoseconds since the epoch."""
         return self.began_ns + round((moment - self.began) * 1e9)

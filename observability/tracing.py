@@ -1,9 +1,9 @@
-"""Which requests are traced, and where their traces go once they have ended.
+"""Sampling of requests, and the delivery of their traces once they have ended.
 
-A share of all requests, drawn here: an id that the caller chose would let anybody choose to be in
-it. A caller's ``traceparent`` counts once a token has shown who calls, and then either way: what is
-not sampled there is not sampled here; what is, is sampled here too, up to so many a second.
-Until then a request is a stranger's, and its trace is one of its own.
+A share of all requests is drawn here: sampling by the caller's trace id would let callers choose to
+be sampled. A caller's ``traceparent`` counts once a token has identified the caller, and then both
+ways: a trace not sampled there is not sampled here; a sampled one is sampled here too, up to a
+limit per second. Until then a request has a trace of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ BURST_SECONDS = 2.0
 
 
 class Parent(NamedTuple):
-    """The span of a caller's that a request belongs under."""
+    """The caller's span that is the parent of a request."""
 
     trace_id: int
     span_id: int
@@ -31,29 +31,29 @@ class Parent(NamedTuple):
 
 
 class Sender(Protocol):
-    """Sends traces to a collector."""
+    """Sender of traces to a collector."""
 
     def send(self, trace: Trace) -> None:
-        """Takes a trace whose request has ended; never blocks."""
+        """Queue the trace of an ended request; never block."""
 
     def parent(self, claimed: str) -> Parent | None:
-        """What a ``traceparent`` says; None if it is none."""
+        """Parse a ``traceparent``; return None if it is invalid."""
 
     def close(self) -> None:
-        """Sends what is left, within a bounded time. Blocks."""
+        """Send the remaining traces within a bounded time. Blocks."""
 
 
 OpenSender = Callable[[ObservabilitySettings, str, Metrics], Sender]
 
 
 def _open_otlp(settings: ObservabilitySettings, version: str, metrics: Metrics) -> Sender:
-    from observability.otlp import OtlpSender  # 7 MB and a while, for those who want it
+    from observability.otlp import OtlpSender  # slow and 7 MB: only if tracing is on
 
     return OtlpSender(settings, version, metrics)
 
 
 class Tracing:
-    """Of one process. Made where it is on; does nothing before ``running`` and after it."""
+    """Tracing of one process. Made only where it is on; does nothing outside ``running``."""
 
     def __init__(
         self,
@@ -73,10 +73,10 @@ class Tracing:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Traces are sent within; what is left is sent at the end.
+        """Send traces within the block, and the remaining ones at its end.
 
         Raises:
-            OperatorError: an ``OTEL_`` variable cannot be used.
+            OperatorError: if an ``OTEL_`` variable is invalid.
         """
         self._sender = sender = self._open(self._settings, self._version, self._metrics)
         try:
@@ -86,10 +86,10 @@ class Tracing:
             sender.close()
 
     def begin(self, claimed: str) -> Trace | None:
-        """The trace of a request that begins now; None if there will be none.
+        """Begin the trace of a request; return None if it will not be traced.
 
         Args:
-            claimed: its ``traceparent``; empty if it has none.
+            claimed: its ``traceparent``; empty if absent.
         """
         is_drawn = self._draw() < self._ratio
         if self._sender is None or not (is_drawn or claimed):
@@ -100,7 +100,7 @@ class Tracing:
         return trace
 
     def end(self, trace: Trace) -> None:
-        """Its request has ended, and the trace says what it was."""
+        """End and send a trace whose attributes are set."""
         trace.ended = time.perf_counter()
         if self._sender is not None:
             self._sender.send(trace)
@@ -118,7 +118,7 @@ class Tracing:
 
 
 class _Bucket:
-    """A token bucket: ``rate`` a second on average, a little more at once."""
+    """A token bucket: ``rate`` per second on average, ``BURST_SECONDS`` of it at once."""
 
     def __init__(self, rate: float, clock: Callable[[], float]) -> None:
         self._rate, self._clock = rate, clock
@@ -136,7 +136,7 @@ class _Bucket:
 
 
 def follow_caller() -> None:
-    """Whoever calls has shown a token that holds: from now on their ``traceparent`` counts."""
+    """Apply the ``traceparent`` of the current request, whose caller has been verified."""
     current = request.current()
     if current is not None and current.trace is not None:
         current.trace.follow(current.trace)

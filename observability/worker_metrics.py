@@ -1,7 +1,7 @@
-"""Metrics over several worker processes: files that they share, one set for each place.
+"""Metrics over several worker processes: shared files, one set per worker place.
 
-prometheus-client names the files by process id, so every worker that is replaced would leave its
-files behind for ever. By place a new worker goes on counting where the dead one stopped.
+prometheus-client names the files by process id, so every replaced worker would leave its files
+behind. With files named by place, a new worker continues the counts of the dead one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from prometheus_client import ProcessCollector, values
 from prometheus_client.values import MultiProcessValue
 
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable by which prometheus-client finds the folder."""
+"""Environment variable from which prometheus-client takes the folder."""
 
 RESTARTS = "potoo_worker_restarts"
 RESTARTS_HELP = "Worker processes that died and were replaced."
@@ -22,30 +22,30 @@ _SUPERVISOR = "supervisor"
 
 
 def count_as(place: int) -> None:
-    """Has this process count for a worker's place. Before any metric is made."""
-    # What is set here is what prometheus-client makes values with.
+    """Count this process under a worker's place. Call before any metric is made."""
+    # prometheus-client makes its values with this class.
     values.ValueClass = MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
 
 
 def forget_gauges(place: int) -> None:
-    """Drops a dead worker's gauges, which would be summed for ever; its counters stay."""
+    """Delete a dead worker's gauges, which would be summed for ever; its counters stay."""
     for file in Path(os.environ[MULTIPROCESS_FOLDER]).glob(f"gauge_live*_{place}.db"):
         file.unlink(missing_ok=True)
 
 
 class SupervisorMetrics:
-    """What the supervisor counts; workers show it with theirs."""
+    """Metrics of the supervisor; workers expose them with theirs."""
 
     def __init__(self) -> None:
         make = MultiProcessValue(lambda: _SUPERVISOR)  # type: ignore[no-untyped-call]
         self._restarts = make("counter", RESTARTS, f"{RESTARTS}_total", (), (), RESTARTS_HELP)
-        for family in ProcessCollector(registry=None).collect():  # none where there is no /proc
+        for family in ProcessCollector(registry=None).collect():  # empty without /proc
             if family.name == START_TIME:
-                # The supervisor's: the same whoever is asked, until all of them start anew.
+                # The supervisor's start time, so that every worker reports the same.
                 names, text = (START_TIME, START_TIME), family.documentation
                 began = make("gauge", *names, (), (), text, multiprocess_mode="max")
                 began.set(family.samples[0].value)
 
     def count_restart(self) -> None:
-        """One more."""
+        """Count one worker restart."""
         self._restarts.inc(1)

@@ -1,4 +1,4 @@
-"""Called by Alembic, with a connection that ``auth/database.py`` opened."""
+"""Alembic environment, run on a connection that ``auth/database.py`` opened."""
 
 from __future__ import annotations
 
