@@ -79,6 +79,7 @@ def for_trial(settings: Settings, folder: Path) -> Settings:
         update={
             "host": "127.0.0.1",
             "port": 0,
+            "grpc_port": None,
             "workers": 1,
             "data_dir": folder / "data",
             "database_url": None,
