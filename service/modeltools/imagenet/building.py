@@ -1,8 +1,7 @@
 """Builds ``imagenet``: weights from an installed package, everything else from this folder.
 
-Nothing is downloaded. The file of weights must have the digest that is written here before anything
-in it is looked at, and the model is served only if it answers its golden samples as it did where
-its card was written.
+Nothing is downloaded. The digest of the weights file is checked before the file is parsed, and the
+model is served only if it reproduces the golden samples that were recorded in its card.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77
 CARD_FILE, README_FILE, EXTRA_FILE = "card.json", "README.md", "extra_classes.npz"
 
 NOTHING, OTHER_FLOWER = "nothing recognisable", "another flower"
-"""Classes behind the thousand: blanks, documents, noise; and flowers that ImageNet lacks."""
+"""Classes after the thousand: blanks, documents, noise; and flowers that ImageNet lacks."""
 
 INPUT_SPEC = InputSpec(
     name=INPUT,
@@ -66,7 +65,7 @@ class WeightsMissing(OperatorError):
 
 
 class Card(BaseModel):
-    """What was measured for this model: ``card.json``, written by ``make imagenet-card``."""
+    """Measurements of this model: ``card.json``, written by ``make imagenet-card``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -81,10 +80,10 @@ class Card(BaseModel):
 
 
 def weights_file() -> Path:
-    """Where the installed package keeps the weights; the package itself is not imported.
+    """Return the path of the weights in the installed package, without importing it.
 
     Raises:
-        WeightsMissing: it is not installed.
+        WeightsMissing: the package is not installed.
     """
     spec = importlib.util.find_spec(PACKAGE.replace("-", "_"))
     for folder in (spec.submodule_search_locations or ()) if spec else ():
@@ -95,11 +94,11 @@ def weights_file() -> Path:
 
 
 def write_model(weights: Path, target: Path) -> None:
-    """Writes the ONNX graph with the weights of a file.
+    """Write the ONNX graph with the weights of a file.
 
     Raises:
-        UnsafeWeights: the file is not the one that this model is made of.
-        WrongWeights: its tensors do not fit the network.
+        UnsafeWeights: the digest of the file is not ``WEIGHTS_SHA256``.
+        WrongWeights: the tensors do not fit the network.
     """
     with weights.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -111,10 +110,10 @@ def write_model(weights: Path, target: Path) -> None:
 
 
 def write_version(folder: Path, weights: Path, golden: Path) -> ModelManifest:
-    """Writes everything that belongs to a version of the model.
+    """Write the version folder: graph, manifest, golden pictures, README.
 
     Args:
-        folder: empty; called like the version, in a folder called like the model.
+        folder: empty; named after the version, in a folder named after the model.
         golden: folder of the pictures that the card's golden samples name.
 
     Raises:
@@ -131,7 +130,7 @@ def write_version(folder: Path, weights: Path, golden: Path) -> ModelManifest:
 
 
 def make_manifest(folder: Path, card: Card) -> ModelManifest:
-    """The manifest of the model file in ``folder``, which is called like the version."""
+    """Build the manifest of the model file in ``folder``, which is named after the version."""
     with (folder / MODEL_FILE).open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     names = class_names()
@@ -158,17 +157,17 @@ def make_manifest(folder: Path, card: Card) -> ModelManifest:
 
 
 def read_card() -> Card:
-    """The card that ships with this release."""
+    """Read the card that ships with this release."""
     return Card.model_validate_json(_resource(CARD_FILE))
 
 
 def read_readme() -> bytes:
-    """The card for people, Markdown in UTF-8."""
+    """Read the model card for people, Markdown in UTF-8."""
     return _resource(README_FILE)
 
 
 def read_extra() -> ExtraClasses:
-    """The classes behind the thousand, which ``tools.imagenet`` trained."""
+    """Read the classes after the thousand, which ``tools.imagenet`` trained."""
     with np.load(io.BytesIO(_resource(EXTRA_FILE)), allow_pickle=False) as arrays:
         return ExtraClasses(arrays["weights_EF"], arrays["bias_E"])
 

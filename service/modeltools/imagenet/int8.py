@@ -29,13 +29,13 @@ from service.modeltools.optimising.quantising import NotOptimised, quantise
 
 NAME, VERSION = "imagenet-int8", 1
 LIMITS = ImageLimits(max_pixels=10**6, max_frames=1, max_decode_bytes=2**26)
-"""Of our own drawings."""
+"""Decoding limits for the project's own drawings."""
 
 Progress = Callable[[str, int, int], None]
 
 
 def write_int8_model(weights: Path, target: Path, progress: Progress = lambda *_: None) -> None:
-    """Writes the quantised graph, calibrated on drawn scenes. Takes seconds; blocks.
+    """Write the quantised graph, calibrated on drawn scenes. Blocks for seconds.
 
     Raises:
         UnsafeWeights, WrongWeights: see ``building.write_model``.
@@ -51,10 +51,10 @@ def write_int8_model(weights: Path, target: Path, progress: Progress = lambda *_
 def write_int8_version(
     folder: Path, weights: Path, golden: Path, progress: Progress = lambda *_: None
 ) -> ModelManifest:
-    """Writes everything that belongs to the version; see ``building.write_version``.
+    """Write the version folder; see ``building.write_version``.
 
     Raises:
-        NotOptimised: it answers a drawing otherwise that the original is sure about.
+        NotOptimised: the best class of a drawing changed although the original is confident in it.
     """
     write_int8_model(weights, folder / MODEL_FILE, progress)
     card = building.read_card()

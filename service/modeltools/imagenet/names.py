@@ -1,7 +1,7 @@
-"""Names of the thousand ImageNet classes and the groups above them, as the files beside this say.
+"""Names of the thousand ImageNet classes and the groups above them, read from two CSV files.
 
-``classes.csv`` holds a row for each class in the order of ILSVRC2012; ``groups.csv`` says which
-wider group a group belongs to.
+``classes.csv`` holds a row for each class in the order of ILSVRC2012; ``groups.csv`` maps a group
+to its wider group.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class ClassNames:
-    """What the classes are called.
+    """Labels, groups and synonyms of the classes.
 
     Attributes:
         labels: by index.
         groups: label to group, and group to wider group.
-        synonyms: other usual names, for the labels that have some.
+        synonyms: label to its other usual names; labels without any are left out.
     """
 
     labels: tuple[str, ...]
@@ -27,7 +27,7 @@ class ClassNames:
 
 
 def class_names() -> ClassNames:
-    """Reads both files anew: the caller may change the dictionaries."""
+    """Read both files anew, so that the caller may change the dictionaries."""
     classes = _rows("classes.csv")
     groups = {row["label"]: row["group"] for row in classes}
     groups |= {row["group"]: row["wider"] for row in _rows("groups.csv")}

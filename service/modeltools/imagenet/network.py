@@ -26,13 +26,13 @@ FEATURES = 1280
 INPUT, OUTPUT, FEATURE_OUTPUT = "image", "logits", "features"
 OPSET, IR_VERSION = 17, 8
 _EPSILON = 1e-3
-"""Of batch normalisation, as TensorFlow trained it."""
+"""Epsilon of batch normalisation, as TensorFlow trained it."""
 
 Floats = NDArray[np.float32]
 
 
 class WrongWeights(OperatorError):
-    """The tensors are not those of EfficientNet-Lite0; the message names the first that differs."""
+    """Tensors do not match EfficientNet-Lite0; the message names the first that differs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ _STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class ExtraClasses:
-    """Classes that are put behind the thousand: linear in the features, as those are.
+    """Classes appended to the thousand: linear in the features, like those.
 
     weights_EF: [E, 1280] float32; bias_E: [E] float32.
     """
@@ -70,11 +70,11 @@ class ExtraClasses:
 def build_network(
     weights: Mapping[str, NDArray[np.generic]], extra: ExtraClasses | None = None
 ) -> onnx.ModelProto:
-    """The graph: ``image`` [N, 3, 224, 224] float32 to ``logits`` [N, 1000 + E] float32.
+    """Build the graph: ``image`` [N, 3, 224, 224] float32 to ``logits`` [N, 1000 + E] float32.
 
     Args:
-        weights: the state dict. Tensors that are not needed are passed over.
-        extra: E more classes.
+        weights: the state dict; tensors that are not needed are ignored.
+        extra: E additional classes.
 
     Raises:
         WrongWeights: a tensor is missing or has another shape.
@@ -92,7 +92,7 @@ def build_network(
 
 
 class _Builder:
-    """Adds nodes and their weights, in the order of the network."""
+    """Builder that adds nodes and their weights in the order of the network."""
 
     def __init__(self, weights: Mapping[str, NDArray[np.generic]]) -> None:
         self._weights = weights
@@ -105,7 +105,7 @@ class _Builder:
         self._side = SIDE
 
     def block(self, current: str, number: int, stage: _Stage, channels: int, stride: int) -> str:
-        """Adds an inverted residual block: expand, filter each channel, project."""
+        """Add an inverted residual block: expand, depthwise convolution, project."""
         name, came_in = f"_blocks.{number}.", current
         wide = channels * stage.expansion
         if stage.expansion != 1:
@@ -134,7 +134,7 @@ class _Builder:
         groups: int = 1,
         is_activated: bool = True,
     ) -> str:
-        """Adds a convolution with its batch normalisation folded in, and ReLU6 behind it."""
+        """Add a convolution with its batch normalisation folded in, followed by ReLU6."""
         kernel_OIHW = self._tensor(f"{convolution}.weight", shape)
         gamma, beta, mean, variance = (
             self._tensor(f"{norm}.{part}", shape[:1])
@@ -164,7 +164,7 @@ class _Builder:
         return made
 
     def finish(self, current: str, extra: ExtraClasses | None) -> onnx.ModelProto:
-        """Adds pooling and the classifier; gives the checked model."""
+        """Add pooling and the classifier; return the checked model."""
         import onnx
         from onnx import TensorProto, helper
 

@@ -1,7 +1,7 @@
-"""Draws scenes to calibrate INT8 with: shapes in strong colours, a little blur, a little noise.
+"""Draws scenes for INT8 calibration: shapes in strong colours, a little blur, a little noise.
 
-They are no photos, but their edges, flats and noise drive a network's activations as far:
-calibrated on them or on photos, the INT8 model answers alike.
+Their edges, flat areas and noise cover the same activation ranges as photos do: calibrated on
+either, the INT8 model gives the same answers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ COUNT = 100
 
 
 def scenes(count: int = COUNT) -> list[bytes]:
-    """PNG files, always the same."""
+    """Draw scenes as PNG files; deterministic."""
     return [_encoded(_scene(random.Random(seed))) for seed in range(count)]  # noqa: S311 - pictures
 
 

@@ -1,11 +1,11 @@
-"""Reads tensors from a file of PyTorch's old format, without PyTorch and without trusting it.
+"""Reads tensors from a file of PyTorch's old format, without PyTorch and without trusting the file.
 
 The format (``torch.save`` before 1.6): pickles of a magic number, a protocol version and facts
 about the writer; a pickle of the object, whose tensors refer to storages by key; a pickle of the
 list of keys; then for each key an int64 count and that many little-endian numbers.
 
-A pickle may name any function and have it called. This reader knows three kinds of names and
-refuses all others, as https://docs.python.org/3/library/pickle.html#restricting-globals describes.
+A pickle may call any function by name. This reader allows three kinds of names and refuses all
+others, as https://docs.python.org/3/library/pickle.html#restricting-globals describes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Array = NDArray[np.generic]
 
 
 class UnsafeWeights(OperatorError):
-    """The file is damaged, or is not what a file of weights may be; the message says which."""
+    """The weights file is damaged or holds more than tensors; the message gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class _Storage:
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """A view of a storage, whose numbers stand further down in the file. Unit: elements."""
+    """A view of a storage, whose numbers follow later in the file. Unit: elements."""
 
     storage: _Storage
     offset: int
@@ -62,11 +62,11 @@ class _Tensor:
 
 
 def read_tensors(file: Path) -> dict[str, Array]:
-    """Reads a state dict: the tensors by name, C-contiguous.
+    """Read a state dict: the tensors by name, C-contiguous.
 
     Raises:
         UnsafeWeights: the file names anything but tensors, is damaged, or is too large.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     if file.stat().st_size > MAX_FILE_BYTES:
         _refuse(f"has more than {MAX_FILE_BYTES // 2**20} MiB")
@@ -79,13 +79,13 @@ def read_tensors(file: Path) -> dict[str, Array]:
             storages = _storages(opened, _load(opened), tensors)
         except UnsafeWeights:
             raise
-        except Exception as error:  # a damaged pickle raises what it likes
+        except Exception as error:  # a damaged pickle may raise anything
             raise UnsafeWeights(f"the file of weights is damaged: {error}") from error
     return {name: _array(tensor, storages) for name, tensor in tensors.items()}
 
 
 class _Unpickler(pickle.Unpickler):
-    """Builds ordered dicts, tensors and storages, and nothing else."""
+    """Unpickler restricted to ordered dicts, tensors and storages."""
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) == ("collections", "OrderedDict"):
@@ -110,7 +110,7 @@ def _load(file: BinaryIO) -> object:
 
 
 def _tensor(storage: object, offset: object, shape: object, strides: object, *_: object) -> _Tensor:
-    """Stands for ``torch._utils._rebuild_tensor_v2``; gradients and hooks are passed over."""
+    """Replace ``torch._utils._rebuild_tensor_v2``; gradients and hooks are ignored."""
     numbers = (offset, *_tuple(shape), *_tuple(strides))
     if not isinstance(storage, _Storage) or not all(
         isinstance(number, int) and number >= 0 for number in numbers
@@ -137,7 +137,7 @@ def _state_dict(value: object) -> dict[str, _Tensor]:
 def _storages(
     file: BinaryIO, keys: object, tensors: Mapping[str, _Tensor]
 ) -> dict[str, NDArray[np.generic]]:
-    """The numbers of every storage, in the order in which they lie in the file."""
+    """Read the numbers of every storage, in the order of the file."""
     known = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(known):
         _refuse("lists other storages than its tensors use")
@@ -157,7 +157,7 @@ def _storages(
 
 
 def _array(tensor: _Tensor, storages: Mapping[str, NDArray[np.generic]]) -> Array:
-    """The view, copied; refuses one that reaches out of its storage or repeats numbers."""
+    """Copy the view; refuse one that exceeds its storage or repeats numbers."""
     storage = storages[tensor.storage.key]
     last = tensor.offset + sum(
         (size - 1) * stride for size, stride in zip(tensor.shape, tensor.strides, strict=True)

@@ -1,1 +1,1 @@
-"""From an ONNX file to a version in the repository."""
+"""Import of an ONNX file as a version in the repository."""

@@ -1,4 +1,4 @@
-"""Which version of a model answers today."""
+"""The version of a model that currently answers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from service.core.repository.serving_policy import candidates
 
 
 def answering(repository: Repository, name: str, check: Callable[[Path], object]) -> int | None:
-    """The version that a server would answer with: the first one that passes its checks.
+    """Return the version that a server would serve by default: the first that passes its checks.
 
     Args:
         check: raises ``ModelRefused`` unless the version in a folder can be served.
 
     Raises:
-        ModelRefused: there is no such model.
+        ModelRefused: the model does not exist.
     """
     there = repository.versions(name)
     for number in candidates(repository.policy(name), there):

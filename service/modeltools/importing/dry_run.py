@@ -1,6 +1,6 @@
-"""What a model answers to some photos under each preset, before anything of it is live.
+"""Answers of a model to some photos under each preset, before it is published.
 
-A forgotten /255, or BGR taken for RGB, gives confident nonsense; side by side it shows.
+A missing /255, or BGR taken for RGB, gives confident nonsense; a comparison of presets shows it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ AS_ASKED = "as asked"
 class Trial:
     """One photo under one preparation.
 
-    ``is_asked``: the preparation is the one that was asked for; ``best``: labels and scores;
-    ``is_right``: whether it is answered with its label, None if it has none.
+    ``is_asked``: this preparation was requested; ``best``: labels and scores; ``is_right``: whether
+    the answer is the photo's label, None without a label.
     """
 
     photo: Photo
@@ -48,21 +48,21 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """``trials``: photo by photo; ``unsure``: what was assumed, a sentence each."""
+    """Outcome of a dry run: ``trials`` by photo; ``unsure``: assumptions, a sentence each."""
 
     trials: list[Trial]
     unsure: list[str]
 
 
 def dry_run(model: Path, wanted: Wanted, tried: tuple[str, ...], limits: ImageLimits) -> DryRun:
-    """Tries every preset that fits on every photo. Blocks; leaves nothing behind.
+    """Try every preset that fits on every photo. Blocks; keeps no files.
 
     Args:
-        wanted: ``like`` may be left open.
-        tried: photos beside the golden ones, each perhaps with ``=label``.
+        wanted: ``like`` may be None.
+        tried: photos in addition to the golden ones, each optionally with ``=label``.
 
     Raises:
-        CannotImport: the file or what is said about it does not do, or there are no photos.
+        CannotImport: the file or the options are not usable, or there are no photos.
     """
     if not wanted.golden and not tried:
         message = "a dry run shows what the model answers to photos: give some with --try PHOTO"
@@ -85,11 +85,11 @@ def dry_run(model: Path, wanted: Wanted, tried: tuple[str, ...], limits: ImageLi
 
 
 def _preparations(wanted: Wanted, subject: Subject) -> list[tuple[str, Preparation, bool]]:
-    """Names, preparations, and whether that is the one that was asked for."""
+    """List the names, the preparations, and whether each was requested."""
     facts, size = subject.facts, subject.size
     said, like = wanted.pixels, wanted.like
     is_asked = like is not None or said.has_numbers or facts.dtype is Dtype.UINT8
-    # What is said of colours and sizes alone holds whichever preset it will be.
+    # Options on colour and size alone apply to every preset.
     beside = NOTHING_SAID if is_asked else said
     asked = preparation(like, said, facts, size) if is_asked else None
     rows = [(name, how, how == asked) for name, how in fitting_presets(beside, facts, size).items()]
@@ -122,7 +122,7 @@ def _trial(photo: Photo, name: str, is_asked: bool, answers: Answerer) -> Trial:
 
 
 def table(trials: list[Trial]) -> Iterator[str]:
-    """The trials as lines of text, photo by photo."""
+    """Format the trials as lines of text, photo by photo."""
     has_labels = any(trial.is_right is not None for trial in trials)
     verdicts = {True: "right", False: "wrong", None: ""}
     rows = [("", "photo", "preset", "", "best answers")]

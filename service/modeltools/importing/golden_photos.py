@@ -1,4 +1,4 @@
-"""Golden photos: what a model must answer to them today, and at every load from then on."""
+"""Golden photos: expected answers, checked on import and at every later load."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _SUGGESTIONS = 3
 
 
 def read_photos(given: Sequence[str], labels: Sequence[str], kind: OutputKind) -> list[Photo]:
-    """The photos of ``photo.jpg`` or ``photo.jpg=label``.
+    """Read the photos given as ``photo.jpg`` or ``photo.jpg=label``.
 
-    What stands behind the last ``=`` is a label if there is such a label; otherwise it must be
-    part of the file's name.
+    The text after the last ``=`` is a label if the model has it; otherwise it must be part of the
+    file's name.
 
     Raises:
-        CannotImport: no such label, or one photo with two labels for a model of one label.
+        CannotImport: the label is unknown, or a photo has two labels and the model is single-label.
         OSError: a photo cannot be read.
     """
     photos = [_read(text, labels) for text in given]
@@ -43,10 +43,10 @@ def read_photos(given: Sequence[str], labels: Sequence[str], kind: OutputKind) -
 def store_golden(
     photos: Sequence[Photo], answers: Answerer, folder: Path
 ) -> tuple[GoldenSample, ...]:
-    """Copies photos into a version's folder; the samples that the manifest needs for them.
+    """Copy photos into a version's folder; return their samples for the manifest.
 
     Raises:
-        CannotImport: a photo is not answered with its label; the message says with what.
+        CannotImport: the answer to a photo is not its label; the message names the answer.
     """
     if not photos:
         return ()
@@ -68,9 +68,9 @@ def store_golden(
 
 
 def is_right(photo: Photo, answers: Answerer, scores_K: NDArray[np.float32]) -> bool:
-    """Whether a photo is answered with its label, if it has one.
+    """Return whether the answer to a photo is its label; True without a label.
 
-    Of a multi-label model the label must be present, else it must be the best one.
+    For a multi-label model the label must be present, otherwise it must be the best one.
     """
     if photo.label is None:
         return True
@@ -95,7 +95,7 @@ def _read(text: str, labels: Sequence[str]) -> Photo:
 
 
 def _suggested(label: str, labels: Sequence[str]) -> str:
-    """Labels that may have been meant, as a clause."""
+    """Suggest similar labels, as a clause."""
     wanted = plain_label(label)
     near = [one for one in labels if wanted and wanted in plain_label(one)]
     near = near or difflib.get_close_matches(label, labels)

@@ -1,4 +1,4 @@
-"""What an ONNX graph tells about itself: whether it can be served, and what it takes."""
+"""Facts read from an ONNX graph: whether it can be served, and its input."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from schemas.operator_error import OperatorError
 from service.core.engine.onnx_engine import ONNX_TYPES
 
 if TYPE_CHECKING:
-    import onnx  # takes a moment, and only whoever adds a model needs it
+    import onnx  # slow to import, and needed only to add a model
 
 _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
 MAX_SINGLE_FILE_BYTES = 2 * 2**30 - 2**20
 
 
 class CannotImport(OperatorError):
-    """The file is no model that can be served; the message says why, and what would help."""
+    """The file cannot be served; the message gives the reason and a remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFacts:
-    """``None`` where the graph leaves it open."""
+    """Input of a graph; None for sizes that the graph does not fix."""
 
     name: str
     dtype: Dtype
@@ -40,16 +40,16 @@ class InputFacts:
 
 
 def copy_model(source: Path, target: Path) -> bool:
-    """Copies a model into one file; whether weights that lay beside it were put into it.
+    """Copy a model into one file; return whether external weights were merged into it.
 
     Raises:
-        CannotImport: it is no ONNX model, needs operators of its own, or files that are not there.
+        CannotImport: not an ONNX model, custom operators, or missing weight files.
     """
     import onnx
 
     try:
         graph = onnx.load(str(source), load_external_data=False)
-    except Exception as error:  # the parser raises what it likes
+    except Exception as error:  # the parser may raise anything
         message = f"{source.name} is no ONNX model"
         raise CannotImport(message) from error
     _refuse_custom_operators(graph)
@@ -78,7 +78,7 @@ def copy_model(source: Path, target: Path) -> bool:
 
 
 def open_graph(model: Path) -> ort.InferenceSession:
-    """A session for looking at a model and trying it.
+    """Open a session to inspect and try a model.
 
     Raises:
         CannotImport: ONNX Runtime cannot load it.
@@ -94,10 +94,10 @@ def open_graph(model: Path) -> ort.InferenceSession:
 
 
 def input_facts(session: ort.InferenceSession) -> InputFacts:
-    """The one input.
+    """Return the facts of the single input.
 
     Raises:
-        CannotImport: there are several, or it is no image.
+        CannotImport: there are several inputs, or the input is not an image.
     """
     nodes = session.get_inputs()
     if len(nodes) != 1:
@@ -137,7 +137,7 @@ def _refuse_custom_operators(model: onnx.ModelProto) -> None:
 
 
 def _external_files(model: onnx.ModelProto) -> set[str]:
-    """Files that hold weights, as the graph names them."""
+    """Return the names of the external weight files in the graph."""
     tensors: list[onnx.TensorProto] = []
     for graph in _graphs(model):
         tensors += getattr(graph, "initializer", ())  # functions have none
@@ -153,7 +153,7 @@ def _external_files(model: onnx.ModelProto) -> set[str]:
 
 
 def _graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto | onnx.FunctionProto]:
-    """The graph, those inside branches and loops, and functions."""
+    """Yield the graph, the graphs inside branches and loops, and the functions."""
     waiting: list[onnx.GraphProto | onnx.FunctionProto] = [model.graph, *model.functions]
     while waiting:
         graph = waiting.pop()

@@ -1,7 +1,7 @@
-"""From an ONNX file to a version in the repository: what ``potoo models add`` does.
+"""Import of an ONNX file as a version in the repository, for ``potoo models add``.
 
-The graph says much of what a manifest needs, a preset most of the rest. What nobody said is told,
-so that whoever knows can say it.
+The graph gives much of what a manifest needs, a preset most of the rest. Every remaining
+assumption is reported, so that the operator can correct it.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What whoever adds a model says about it; None and empty for what they leave open.
+    """Options of an import; None and empty where the operator gave none.
 
-    ``names``: labels with groups and synonyms; ``labels`` only says where they come from then.
-    ``golden``: photos, each perhaps with ``=label``. ``no_promote``: what answers goes on.
+    ``names``: labels with groups and synonyms; ``labels`` then only states their source.
+    ``golden``: photos, each optionally with ``=label``. ``no_promote``: keep the current version.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """``unsure``: what was assumed, a sentence each. ``before``: the version that answered."""
+    """An imported version. ``unsure``: assumptions; ``before``: the version that answered."""
 
     folder: Path
     manifest: ModelManifest
@@ -82,7 +82,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model that somebody looked into, and the labels that come with it."""
+    """An opened model and its labels."""
 
     model: Path
     session: ort.InferenceSession
@@ -98,14 +98,14 @@ def import_model(
     limits: ImageLimits,
     check: Callable[[Path], object],
 ) -> Imported:
-    """Writes a version of a model, tries it, and publishes it as one step. Blocks.
+    """Write a version of a model, check it, and publish it atomically. Blocks.
 
     Args:
         check: raises unless the version in a folder can be served.
 
     Raises:
-        CannotImport: the file or what is said about it does not do; nothing was published.
-        ModelRefused: it does not pass its checks, the version is there already, the disk is full.
+        CannotImport: the file or the options are not usable; nothing was published.
+        ModelRefused: the version fails its checks or exists already, or the disk is full.
     """
     unsure: list[str] = []
     with drafting(repository, wanted.name, wanted.version) as draft:
@@ -140,10 +140,10 @@ def import_model(
 
 
 def look_into(model: Path, target: Path, wanted: Wanted, unsure: list[str]) -> Subject:
-    """Copies a model to ``target``, opens it there, and reads its labels.
+    """Copy a model to ``target``, open it there, and read its labels.
 
     Raises:
-        CannotImport: it cannot be served, or its labels cannot be read.
+        CannotImport: the model cannot be served, or its labels cannot be read.
     """
     if wanted.names is None:
         found = read_label_file(wanted.labels)
@@ -164,10 +164,10 @@ def look_into(model: Path, target: Path, wanted: Wanted, unsure: list[str]) -> S
 def draw_manifest(
     subject: Subject, wanted: Wanted, how: Preparation, version: int, unsure: list[str]
 ) -> ModelManifest:
-    """The manifest that graph, preparation and what is said make together.
+    """Build the manifest from the graph, the preparation and the options.
 
     Raises:
-        CannotImport: they do not fit each other.
+        CannotImport: they contradict each other.
     """
     found = output_facts(
         subject.session,
@@ -251,7 +251,7 @@ def _uncalibrated(manifest: ModelManifest) -> str:
 
 
 def _compared(photo: Photo, now: Answerer, before: Answerer) -> str:
-    """What a photo is answered with, beside what answered so far."""
+    """Compare the answer to a photo with that of the current version."""
     old = f"before (version {before.manifest.version}) {before.best(photo)}"
     return f"{photo.file.name}: now {now.best(photo)}, {old}"
 

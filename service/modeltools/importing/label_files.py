@@ -1,11 +1,11 @@
-"""Reads labels from the files in which people have them: text, JSON, or CSV.
+"""Reads labels from text, JSON or CSV files.
 
 - text: a label a line;
 - JSON: a list of labels, an object from indices to labels, Keras' ``imagenet_class_index.json``
   (indices to ``[id, label]``), or a Hugging Face ``config.json`` with ``id2label``;
-- CSV with a header: a column ``label`` or ``name``, and perhaps one ``index``.
+- CSV with a header: a column ``label`` or ``name``, and optionally ``index``.
 
-What it is shows in its content, as a download has no name.
+The format is detected from the content too, since a download has no file name.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """Labels in the order of the model's outputs; ``notes``: what is odd about them."""
+    """Labels in the order of the model's outputs; ``notes``: warnings about them."""
 
     labels: tuple[str, ...]
     notes: tuple[str, ...]
 
 
 def read_label_file(file: Path) -> LabelFile:
-    """The labels in a file.
+    """Read the labels in a file.
 
     Raises:
-        CannotImport: it cannot be read, is no list of labels, or its indices leave some out.
+        CannotImport: the file cannot be read, is no list of labels, or its indices have gaps.
     """
     text = _text(file)
     is_csv = file.suffix.lower() == ".csv" or _has_csv_header(text)
@@ -59,7 +59,7 @@ def read_label_file(file: Path) -> LabelFile:
 
 
 class _Fault(Exception):
-    """What is wrong in the file; whoever catches it names the file."""
+    """A fault in the file; the handler adds the file's name."""
 
 
 def _text(file: Path) -> str:
@@ -87,7 +87,7 @@ def _from_lines(text: str) -> list[str]:
 
 
 def _has_csv_header(text: str) -> bool:
-    """Whether the first line can be nothing but the names of columns."""
+    """Return whether the first line is a header of known columns."""
     columns = _columns(text.splitlines()[0]) if text else []
     return _INDEX_COLUMN in columns and any(name in columns for name in _LABEL_COLUMNS)
 
@@ -116,7 +116,7 @@ def _from_csv(text: str) -> list[str]:
 
 
 class _Pairs(list[tuple[str, object]]):
-    """A JSON object as it is written, so that an index that is there twice is seen."""
+    """A JSON object as pairs, so that a duplicate index is detected."""
 
 
 def _from_json(text: str) -> list[str]:
@@ -136,7 +136,7 @@ def _from_json(text: str) -> list[str]:
 
 
 def _named(value: object, index: str) -> str:
-    """A label, or the second of Keras' ``[id, label]``."""
+    """Return a label: the value, or the second item of Keras' ``[id, label]``."""
     if isinstance(value, list) and not isinstance(value, _Pairs) and len(value) == 2:
         value = value[1]
     return _plain(value, index)
@@ -149,7 +149,7 @@ def _plain(value: object, index: str) -> str:
 
 
 def _in_order(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """The labels by index, which must be 0, 1, 2 and so on, in any order."""
+    """Return the labels sorted by index, which must be 0, 1, 2 and so on, in any order."""
     found: dict[int, str] = {}
     for written, label in pairs:
         text = written.strip()

@@ -1,9 +1,9 @@
-"""Which output of a graph is read, and what its numbers are: found by running it.
+"""Choice of a graph's output and the kind of its numbers, found by running the graph.
 
-Noise and pictures of one shade are run, the latter without any preparation too, far outside of
-what the model is used to. What sums to 1 on all of them is taken for probabilities; what stays
-within 0..1 for the scores of a multi-label model; all else for logits. Coarse probabilities may
-miss 1: the graph's last operator tells more.
+The inputs are noise and pictures of one shade, the latter also unprepared, far outside the training
+range. Outputs that sum to 1 on all inputs are taken for probabilities; outputs within 0..1 for the
+scores of a multi-label model; all others for logits. Coarse probabilities may miss a sum of 1: then
+the graph's last operator decides.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _MOVES_ONLY = {
     *("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Identity", "Cast", "Dropout"),
     *("QuantizeLinear", "DequantizeLinear"),
 }
-"""Operators that do not change what numbers mean."""
+"""Operators that do not change the meaning of numbers."""
 _SOFTMAX, _SIGMOID = {"Softmax", "QLinearSoftmax"}, {"Sigmoid", "HardSigmoid", "QLinearSigmoid"}
 
 
 @dataclass(frozen=True, slots=True)
 class OutputFacts:
-    """One output. ``others``: those that are not read; ``reason``: why it is of that kind."""
+    """The chosen output. ``others``: outputs not read; ``reason``: evidence for ``kind``."""
 
     name: str
     rank: int
@@ -51,16 +51,16 @@ def output_facts(
     wanted: str | None,
     normalise: tuple[float, float],
 ) -> OutputFacts:
-    """The output that is read, after a few runs.
+    """Choose the output to read, after a few runs.
 
     Args:
         session: of the ``model``.
         size: height and width of the input.
         wanted: an output's name; None for the first that could be classes.
-        normalise: (gain, bias) that make of 0..255 about what the model was trained on.
+        normalise: (gain, bias) that map 0..255 to about the range of the training data.
 
     Raises:
-        CannotImport: no output is one number a class, or the model does not run.
+        CannotImport: no output has one number a class, or the model does not run.
     """
     names = [node.name for node in session.get_outputs()]
     if wanted is not None and wanted not in names:
@@ -92,11 +92,11 @@ def output_facts(
 
 
 def kind_of(rows: Sequence[NDArray[np.float32]], operator: str) -> tuple[OutputKind, str]:
-    """What outputs are that were seen on several inputs, and why, as a clause.
+    """Return the kind of the outputs on several inputs, and the reason as a clause.
 
     Args:
-        rows: one output [K] an input; those that are not finite say nothing.
-        operator: the last one that changes numbers; empty if it is not known.
+        rows: one output [K] an input; rows that are not finite are ignored.
+        operator: the last operator that changes numbers; empty if unknown.
     """
     rows = [row for row in rows if np.isfinite(row).all()]
     if not rows:
@@ -115,7 +115,7 @@ def kind_of(rows: Sequence[NDArray[np.float32]], operator: str) -> tuple[OutputK
 
 
 def last_operator(model: Path, output: str) -> str:
-    """The operator that made an output, past those that only move numbers; '' if there is none."""
+    """Return the operator that computed an output, skipping those that move numbers; '' if none."""
     import onnx
 
     graph = onnx.load(str(model), load_external_data=False).graph

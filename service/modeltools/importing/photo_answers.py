@@ -1,4 +1,4 @@
-"""What a model answers to a photo, outside of any server."""
+"""Answers of a model to a photo, computed without a server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.modeltools.importing.graph_facts import CannotImport
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo that a user gives; ``label``: what it must be answered with, if they say so."""
+    """A photo given by the user; ``label``: the expected answer, None if not stated."""
 
     file: Path
     data: bytes
@@ -29,7 +29,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Answerer:
-    """A model, loaded to be tried on photos."""
+    """A model loaded to be tried on photos."""
 
     engine: OnnxEngine
     manifest: ModelManifest
@@ -37,7 +37,7 @@ class Answerer:
     limits: ImageLimits
 
     def scores(self, photo: Photo) -> NDArray[np.float32]:
-        """One score a label [K].
+        """Return one score a label, [K].
 
         Raises:
             CannotImport: the photo cannot be read, or the model fails on it.
@@ -52,21 +52,21 @@ class Answerer:
         return shares_K
 
     def best(self, photo: Photo) -> str:
-        """The best label and its score, as ``'cat' 81.2%``."""
+        """Return the best label and its score, as ``'cat' 81.2%``."""
         scores_K = self.scores(photo)
         index = int(scores_K.argmax())
         return f"'{self.labels[index]}' {scores_K[index]:.1%}"
 
 
 def answerer(folder: Path, manifest: ModelManifest | None, limits: ImageLimits) -> Answerer:
-    """The version in a folder.
+    """Load the version in a folder.
 
     Args:
-        manifest: None for the one in the folder.
+        manifest: None to read the one in the folder.
 
     Raises:
         CannotImport: the manifest does not fit the graph.
-        ModelRefused: there is none in the folder that can be read.
+        ModelRefused: the folder has no readable manifest.
     """
     manifest = manifest or read_manifest(folder)
     try:

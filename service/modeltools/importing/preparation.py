@@ -1,4 +1,4 @@
-"""How pixels become numbers: by a preset, by what is said instead, and as the graph demands."""
+"""Preprocessing of an imported model, from a preset, the operator's options and the graph."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CROP = re.compile(r"crop(?::([0-9]{1,5}))?")
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What is said instead of a preset or beside it, as it was typed; None where nothing is.
+    """Options that replace or amend a preset, as typed; None where not given.
 
     ``scale``: a number or a fraction; ``mean`` and ``std``: one number, or one a channel, with
     commas; ``resize``: ``squash``, ``crop``, or ``crop:`` and the shorter side's pixels.
@@ -33,7 +33,7 @@ class Overrides:
 
     @property
     def has_numbers(self) -> bool:
-        """Whether they say how pixels become numbers, so that no preset is needed."""
+        """Whether scale, mean or std is given, so that no preset is needed."""
         return any(said is not None for said in (self.scale, self.mean, self.std))
 
 
@@ -42,7 +42,7 @@ NOTHING_SAID = Overrides()
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """How a photo becomes the input, all settled. ``name``: of the preset it is, or None."""
+    """Complete preprocessing of a photo. ``name``: of the preset it equals, or None."""
 
     name: str | None
     colour: Colour
@@ -53,18 +53,18 @@ class Preparation:
 
     @property
     def gain_and_bias(self) -> tuple[float, float]:
-        """One for all channels: what makes of 0..255 about what the model is used to."""
+        """Gain and bias, averaged over channels, that map 0..255 to about the trained range."""
         std = float(np.mean(self.std))
         return self.scale / std, -float(np.mean(self.mean)) / std
 
     @property
     def turned(self) -> Preparation:
-        """The same with red and blue exchanged."""
+        """This preparation with red and blue exchanged."""
         other = Colour.RGB if self.colour is Colour.BGR else Colour.BGR
         return replace(self, name=None, colour=other, mean=self.mean[::-1], std=self.std[::-1])
 
     def input_spec(self, facts: InputFacts, size: tuple[int, int]) -> InputSpec:
-        """The manifest's ``input``. Raises ``ValidationError`` if that cannot say it."""
+        """Build the manifest's ``input``; raise ``ValidationError`` if it cannot be expressed."""
         return InputSpec(
             name=facts.name,
             dtype=facts.dtype,
@@ -83,14 +83,14 @@ class Preparation:
 def preparation(
     like: str | None, said: Overrides, facts: InputFacts, size: tuple[int, int]
 ) -> Preparation:
-    """What a preset and ``said`` make together.
+    """Combine a preset and the options in ``said``.
 
     Args:
         like: a preset's name; None where ``said`` has the numbers, or the model takes uint8.
         size: height and width of the input.
 
     Raises:
-        CannotImport: it is not known, does not say enough, or does not fit the graph.
+        CannotImport: the preset is unknown, or the options are incomplete or do not fit the graph.
     """
     preset = _preset(like, said, facts)
     colour = _colour(said.colour, preset, facts)
@@ -115,7 +115,7 @@ def preparation(
 def fitting_presets(
     said: Overrides, facts: InputFacts, size: tuple[int, int]
 ) -> Mapping[str, Preparation]:
-    """All presets that a model of that input could mean, by name; see ``preparation``."""
+    """Return all presets that fit a model with that input, by name; see ``preparation``."""
     found = {}
     for name, preset in PRESETS.items():
         is_possible = name == AS_THEY_ARE if facts.dtype is Dtype.UINT8 else True
@@ -184,7 +184,7 @@ def _numbers(text: str, option: str, facts: InputFacts) -> tuple[float, ...]:
 
 
 def _number(text: str, option: str) -> float:
-    """A number, or a fraction as 1/255."""
+    """Parse a number, or a fraction such as 1/255."""
     above, slash, below = text.partition("/")
     try:
         number = float(above) / (float(below) if slash else 1.0)

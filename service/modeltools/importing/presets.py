@@ -1,4 +1,4 @@
-"""What ``--like`` stands for: how well-known families of models want their pixels."""
+"""Presets of ``--like``: the preprocessing of well-known families of models."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from schemas.models import Colour
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """``(pixel * scale - mean) / std``, in the order of ``colour``.
+    """Preprocessing ``(pixel * scale - mean) / std``, in the order of ``colour``.
 
-    ``crop``: shorter side over input size, None: squash. A model of grey pictures gets grey ones,
-    if mean and std are one number each.
+    ``crop``: shorter side over input size, None: squash. A greyscale model gets grey pictures, if
+    mean and std are one number each.
     """
 
     meaning: str

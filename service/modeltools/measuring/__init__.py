@@ -1,1 +1,1 @@
-"""Measures how good a version is on images, and calibrates it."""
+"""Evaluation and calibration of a version on images."""

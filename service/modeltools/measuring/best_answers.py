@@ -1,4 +1,4 @@
-"""Collects the likeliest name of every level for many images, and whether it is right."""
+"""The likeliest name of every level for many images, and whether it is right."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ABSTAINED = -1
 
 @dataclass(frozen=True, slots=True)
 class BestAnswers:
-    """What may be said about N images on L levels: level 0 is the labels, the others are groups.
+    """Possible answers for N images on L levels: level 0 is the labels, the others are groups.
 
     Attributes:
         names: for each image, the likeliest name of each level.
-        heights_NL: how many levels above the labels each name really is, int [N, L].
+        heights_NL: actual levels of the names above the labels, int [N, L].
         scores_NL: probabilities of the names, float64 [N, L], 0..1.
     """
 
@@ -29,7 +29,7 @@ class BestAnswers:
     scores_NL: NDArray[np.float64]
 
     def right(self, truths: Sequence[Truth]) -> NDArray[np.bool_]:
-        """Whether each name is right, bool [N, L]."""
+        """Return whether each name is right, bool [N, L]."""
         right = [
             [name in truth.right for name in names]
             for names, truth in zip(self.names, truths, strict=True)
@@ -37,7 +37,7 @@ class BestAnswers:
         return np.array(right, np.bool_).reshape(self.scores_NL.shape)
 
     def levels(self, thresholds: Sequence[float]) -> NDArray[np.intp]:
-        """The level of each answer, the first that reaches its threshold, or ``ABSTAINED``."""
+        """Return the level of each answer, the first to reach its threshold, or ``ABSTAINED``."""
         limits_L = np.asarray(thresholds, np.float64)
         reached_NL = (self.scores_NL >= limits_L) & (limits_L < NEVER)
         levels_N: NDArray[np.intp] = reached_NL.argmax(axis=1)
@@ -46,7 +46,7 @@ class BestAnswers:
 
 
 def best_answers(shares_NK: NDArray[np.floating], hedger: Hedger) -> BestAnswers:
-    """Asks the hedger about each image.
+    """Collect the hedger's names for each image.
 
     Args:
         shares_NK: calibrated probabilities of the labels, [N, K], 0..1.

@@ -1,6 +1,6 @@
-"""``potoo models calibrate``: the next version of a model, which is as sure as it ought to be.
+"""``potoo models calibrate``: writes the next version of a model with calibrated confidence.
 
-Temperature and thresholds are fitted on one half of the images; what is told and stored was
+Temperature and thresholds are fitted on one half of the images; the reported and stored figures are
 measured on the other half.
 """
 
@@ -48,18 +48,18 @@ from service.modeltools.measuring.running import (
 )
 
 _GROUP_LEVELS = 8
-"""Thresholds of groups that a manifest may have; the last one holds for wider groups too."""
+"""Largest number of group thresholds in a manifest; the last applies to wider groups too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """What came of it.
+    """Outcome of a calibration.
 
     Attributes:
-        folder: where the new version lies; None if it was not to be written.
+        folder: of the new version; None for a dry run.
         thresholds: of labels, then of each level of groups.
-        fitted_on: images of the one half, foreign ones among them.
-        before, after: the versions on the other half.
+        fitted_on: images in the fitting half, including foreign ones.
+        before, after: old and new version, evaluated on the other half.
     """
 
     folder: Path | None
@@ -82,20 +82,20 @@ def calibrate(
     progress: Progress = lambda *_: None,
     notice: Notice = lambda _: None,
 ) -> Calibrated:
-    """Writes a new version of a model, above all there are, with the same graph. Blocks.
+    """Write a new version of a model, numbered above all others, with the same graph. Blocks.
 
     Args:
         source: photos like those it will see, see ``find_images``.
-        foreign: folders of photos of what the model does not know; to name them is wrong.
-        precision: the share of names that shall be right, above 0 and below 1.
+        foreign: folders of photos of unknown things; any name given to them is wrong.
+        precision: the target share of right names, above 0 and below 1.
         check: raises unless the version in a folder can be served.
-        dry_run: only tell what would be written.
+        dry_run: measure without writing.
 
     Raises:
-        CannotFit: the images do not do, or nothing keeps the promise.
+        CannotFit: the images are not usable, or no threshold reaches the precision.
         CannotReadImages, NothingToMeasure: see ``observe``.
-        ModelRefused: the version cannot be read or used, the new one does not pass its checks, or
-            the disk is full.
+        ModelRefused: the version cannot be read or used, the new one fails its checks, or the
+            disk is full.
     """
     check_precision(precision)
     version = open_version(version_folder)
@@ -121,14 +121,14 @@ def calibrate(
 
 
 def _halves(observed: Observed) -> tuple[Observed, Observed]:
-    """Every second image of each name; the same halves every time."""
+    """Split the images into two halves, alternating within each name; deterministic."""
     titles = [truth.title for truth in observed.truths]
     order = sorted(range(len(titles)), key=titles.__getitem__)
     return observed.part(order[::2]), observed.part(order[1::2])
 
 
 def _fit(observed: Observed, precision: float) -> ModelManifest:
-    """The manifest with temperature and thresholds that fit the images."""
+    """Return the manifest with temperature and thresholds fitted to the images."""
     manifest, hedger = observed.version.manifest, observed.version.hedger
     temperature = fit_temperature(observed.output_NK, observed.truths, manifest.output)
     shares_NK = probabilities(observed.output_NK, manifest.output, temperature)
@@ -152,7 +152,7 @@ def _fit(observed: Observed, precision: float) -> ModelManifest:
 def _how(
     source: Path, precision: float, version: Version, fitted_on: int, found: Evaluation
 ) -> Calibration:
-    """What the new manifest says about it."""
+    """Build the calibration entry of the new manifest."""
     notes = f"fitted on version {version.manifest.version} with {fitted_on} other photos"
     if found.foreign is not None:
         of = found.foreign.answered
@@ -175,12 +175,12 @@ def _publish(
     limits: ImageLimits,
     check: Callable[[Path], object],
 ) -> Path:
-    """Writes the new version beside the other; returns its folder."""
+    """Write the new version beside the other; return its folder."""
     root = version.folder.parent.parent
     with drafting(root, fitted.name) as draft:
         _copy_files(version.folder, draft.folder)
         golden = _golden(version, fitted, limits)
-        # That error was measured at another temperature.
+        # The recorded calibration error was measured at another temperature.
         same = fitted.temperature == version.manifest.temperature
         cards = tuple(
             card if same else card.model_copy(update={"expected_calibration_error": None})
@@ -199,7 +199,7 @@ def _publish(
 
 
 def _copy_files(source: Path, target: Path) -> None:
-    """All but the manifest; the graph is shared where the file system can."""
+    """Copy all files but the manifest; hard-link the graph where the file system can."""
     for path in source.iterdir():
         if path.name == MODEL_FILE:
             with suppress(OSError):  # another disk behind a link, or one without hard links
@@ -214,7 +214,7 @@ def _copy_files(source: Path, target: Path) -> None:
 def _golden(
     version: Version, fitted: ModelManifest, limits: ImageLimits
 ) -> tuple[GoldenSample, ...]:
-    """The stored answers at the new temperature."""
+    """Compute the golden samples at the new temperature."""
     if not fitted.golden:
         return ()
     engine, prepare = open_engine(version), Preprocessor(fitted.input, limits)

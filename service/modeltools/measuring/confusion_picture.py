@@ -1,4 +1,4 @@
-"""Draws which classes a model takes for which, as a PNG."""
+"""Draws a confusion matrix as a PNG."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Colour = tuple[int, int, int]
 
 
 class NothingToDraw(OperatorError):
-    """There are no classes. The message is for people."""
+    """The evaluation has no classes. The message is for people."""
 
 
 def draw_confusion(evaluation: Evaluation, file: Path) -> None:
-    """Writes the picture: a row for each class, a column for each answer.
+    """Write the picture: a row for each class, a column for each answer.
 
-    Of many classes, those are shown that are confused most, ``MAX_CLASSES`` of them; what is
-    answered beside them is in the column ``OTHERS``.
+    At most ``MAX_CLASSES`` classes are shown, those confused most; all other answers count in the
+    column ``OTHERS``.
 
     Raises:
         NothingToDraw: the evaluation has no classes.
@@ -38,7 +38,7 @@ def draw_confusion(evaluation: Evaluation, file: Path) -> None:
         raise NothingToDraw(message)
     shown = _most_confused(evaluation.classes)
     columns = list(dict.fromkeys(found.name for found in shown))
-    # An answer may be no class of its own, as a group is, and still be frequent.
+    # A frequent answer may be a group, which has no row.
     answers = Counter[str]()
     for found in shown:
         answers.update(dict(found.wrong_answers))
@@ -52,7 +52,7 @@ def draw_confusion(evaluation: Evaluation, file: Path) -> None:
 
 
 def _most_confused(classes: tuple[ClassFigures, ...]) -> list[ClassFigures]:
-    """Those with the most mistakes, as what is in the image or as what is said, by name."""
+    """Select the classes with the most mistakes, as truth or as answer, sorted by name."""
     mistakes = Counter({found.name: 0 for found in classes})
     for found in classes:
         for name, count in found.wrong_answers:
@@ -63,7 +63,7 @@ def _most_confused(classes: tuple[ClassFigures, ...]) -> list[ClassFigures]:
 
 
 def _cells(found: ClassFigures, columns: list[str]) -> list[int]:
-    """How often each column was the answer; right ones are in the class's own column."""
+    """Count the answers by column; right ones are in the class's own column."""
     wrong = dict(found.wrong_answers)
     counts = [
         found.right.count if name == found.name else wrong.get(name, 0) for name in columns[:-1]
@@ -101,7 +101,7 @@ def _draw(title: str, columns: list[str], rows: list[tuple[str, int, list[int]]]
 
 
 def _between(full: Colour, share: float) -> Colour:
-    """White for nothing, the full colour for all."""
+    """Interpolate from white at 0 to the full colour at 1."""
     red, green, blue = (
         round(white + share * (part - white)) for white, part in zip(_PAPER, full, strict=True)
     )

@@ -1,4 +1,4 @@
-"""What was found about a version: figures, each with the number of images that it rests on."""
+"""Figures of an evaluated version, each with the number of images behind it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """``count`` images out of ``of``."""
+    """A share: ``count`` images out of ``of``."""
 
     count: int
     of: int
 
     @property
     def value(self) -> float | None:
-        """0..1; None out of nothing."""
+        """The share as a number, 0..1; None if ``of`` is 0."""
         return self.count / self.of if self.of else None
 
 
 @dataclass(frozen=True, slots=True)
 class LevelFigures:
-    """One level: 0 is the labels, then their groups, then wider ones.
+    """Figures of one level: 0 is the labels, then their groups, then wider groups.
 
     Attributes:
-        top1: the likeliest name of the level is right, out of the images for which one is.
+        top1: images whose likeliest name is right, out of those with a right name on this level.
         answered: images whose answer is a name of this level.
-        precision: right ones out of those answers.
+        precision: right answers out of those.
     """
 
     level: int
@@ -36,10 +36,10 @@ class LevelFigures:
 
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
-    """The images of one truth.
+    """Figures of the images with one truth.
 
-    ``right``: the likeliest label is right; where groups alone are named, the likeliest name of the
-    level of the first. ``wrong_answers``: what was likeliest instead and how often, the most
+    ``right``: the likeliest label is right; for a truth of groups alone, the likeliest name on the
+    level of the first group. ``wrong_answers``: likeliest wrong names and their counts, the most
     frequent first.
     """
 
@@ -51,10 +51,7 @@ class ClassFigures:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """The surest images that name a label: how many, how often right, and how sure at least.
-
-    All are 0..1.
-    """
+    """The most confident labelled images: their share, precision and lowest score, each 0..1."""
 
     coverage: float
     precision: float
@@ -63,7 +60,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class ForeignFigures:
-    """Images that show nothing that the model knows. ``below``: see ``Evaluation``."""
+    """Figures of images that show nothing the model knows. ``below``: see ``Evaluation``."""
 
     answered: Share
     answered_below: Share
@@ -71,22 +68,22 @@ class ForeignFigures:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """A version on a set of images. Foreign images count where it says so, and nowhere else.
+    """Evaluation of a version on a set of images. Foreign images count only where stated.
 
     Attributes:
-        images: those of which something is known.
-        labelled: those that name a label.
-        top1, top5: a right label is the likeliest, among the five likeliest; of the labelled.
+        images: images with a known name.
+        labelled: images whose truth has a label.
+        top1, top5: labelled images with a right label as the likeliest, among the five likeliest.
         levels: by level, the labels first.
         mean_per_class: mean of the classes' top-1, 0..1.
-        negative_log_likelihood: mean of that of the right labels, in nats.
+        negative_log_likelihood: mean over the labelled images, of the right labels, in nats.
         expected_calibration_error: 15 bins of equal width (Guo et al., 2017), 0..1.
-        answered: images that got a name at all; the others were "not sure".
+        answered: images that got a name; the others were "not sure".
         precision: right names out of those.
-        answered_below: images that got a name, but not that of one of the widest groups.
+        answered_below: images that got a name below the widest groups.
         precision_below: right names out of those.
-        precision_with_foreign: right names out of all that were given, also to foreign images.
-        foreign: None if there were none.
+        precision_with_foreign: right names out of all given, including to foreign images.
+        foreign: None without foreign images.
         curve: precision of the labels against coverage, in steps of 5%.
         classes: by name, those with the most images first.
     """

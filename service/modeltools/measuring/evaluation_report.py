@@ -16,11 +16,11 @@ Sides = Sequence[Evaluation]
 
 
 def table(titles: Sequence[str], sides: Sides) -> list[str]:
-    """The figures as lines of text; the last column says how many images each rests on.
+    """Format the figures as lines of text; the last column counts the images behind each.
 
     Args:
         titles: of the columns.
-        sides: one evaluation, or two, whose difference is shown too, in points.
+        sides: one evaluation, or two, shown with their difference in points.
     """
     means = _percentages([side.mean_per_class for side in sides])
     classes = _counts([sum(found.is_label for found in side.classes) for side in sides])
@@ -74,7 +74,7 @@ def _foreign(sides: Sides, levels: Sequence[int]) -> list[str]:
 
 
 def curve_table(titles: Sequence[str], sides: Sides) -> list[str]:
-    """Precision against coverage: how often the label is right where the model is surest."""
+    """Format precision against coverage: precision of the label on the most confident images."""
     rows = [_line("of the surest images, right", list(titles), "score at least")]
     for points in zip(*(side.curve for side in sides), strict=False):
         scores = " / ".join(f"{point.threshold:.3f}" for point in points)
@@ -84,7 +84,7 @@ def curve_table(titles: Sequence[str], sides: Sides) -> list[str]:
 
 
 def class_table(evaluation: Evaluation) -> list[str]:
-    """A line a class: images, how many of them right, and what was answered instead."""
+    """Format a line a class: images, share of right ones, most frequent wrong answer."""
     width = max((len(found.name) for found in evaluation.classes), default=0)
     rows = [f"{'class':<{width}}  images   right  most often instead"]
     for found in evaluation.classes:
@@ -97,7 +97,7 @@ def class_table(evaluation: Evaluation) -> list[str]:
 
 
 def as_json(value: object) -> Json:
-    """Dataclasses as objects, shares with their value; numbers to 6 decimals."""
+    """Convert to JSON: dataclasses as objects, shares with their value, numbers to 6 decimals."""
     if isinstance(value, Share):
         return {"share": as_json(value.value), "count": value.count, "of": value.of}
     if is_dataclass(value):
@@ -139,7 +139,7 @@ def _numbers(values: Sequence[float | None]) -> list[str]:
 def _cells(
     values: Sequence[float | None], form: str, difference: Callable[[float], str]
 ) -> list[str]:
-    """The values, and what the second has more than the first if there are two."""
+    """Format the values, and the difference second minus first if there are two."""
     known = [value for value in values if value is not None]
     cells = ["-" if value is None else form.format(value) for value in values]
     if len(values) == 2:

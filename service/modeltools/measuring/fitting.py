@@ -1,7 +1,7 @@
 """Fits a temperature and thresholds to images whose content is known.
 
-The temperature makes probabilities honest (Guo et al., "On calibration of modern neural networks",
-ICML 2017); the thresholds make what is answered right as often as was promised.
+The temperature calibrates probabilities (Guo et al., "On calibration of modern neural networks",
+ICML 2017); the thresholds give answers the promised precision.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 class CannotFit(OperatorError):
-    """The images do not do for calibrating. The message is for people."""
+    """The images cannot be used for calibration. The message is for people."""
 
 
 def check_enough(truths: Sequence[Truth]) -> None:
-    """Refuses images from which nothing can be learned.
+    """Refuse images that are too few or too uniform to fit on.
 
     Raises:
-        CannotFit: fewer than ``MIN_IMAGES`` that name a label, or all of the same one.
+        CannotFit: fewer than ``MIN_IMAGES`` have a label, or all have the same.
     """
     named = [truth.labels for truth in truths if truth.labels]
     if len(named) < MIN_IMAGES:
@@ -51,15 +51,15 @@ def check_enough(truths: Sequence[Truth]) -> None:
 def fit_temperature(
     output_NK: NDArray[np.float32], truths: Sequence[Truth], spec: OutputSpec
 ) -> float:
-    """Finds the temperature with the least negative log likelihood of the right labels.
+    """Find the temperature with the least negative log likelihood of the right labels.
 
-    Where several labels are right, their probabilities are summed. Images that name no label do not
+    Where several labels are right, their probabilities are summed. Images without a label do not
     count.
 
     Args:
-        output_NK: what the engine gave, float32 [N, K], finite.
+        output_NK: the engine's output, float32 [N, K], finite.
         truths: of the N images.
-        spec: what the output means; probabilities stay as they are.
+        spec: of the output; probabilities are not scaled.
 
     Returns:
         A temperature of ``COLDEST`` to ``HOTTEST``, rounded to 4 decimals; 1 for probabilities.
@@ -82,7 +82,7 @@ def fit_temperature(
     def loss(log_temperature: float) -> float:
         return _loss(logits_NK, right_NK, math.exp(log_temperature))
 
-    # With sets of right labels there may be several minima: look around before going down.
+    # With sets of right labels there may be several minima: search a grid before descending.
     grid = np.linspace(math.log(COLDEST), math.log(HOTTEST), _GRID)
     best = int(np.argmin([loss(point) for point in grid]))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)]
@@ -97,22 +97,22 @@ def fit_thresholds(
     precision: float,
     minimum: int = MIN_ANSWERS,
 ) -> tuple[float, ...]:
-    """Finds the lowest thresholds that keep a promise on each level, from the labels upwards.
+    """Find the lowest thresholds that reach a precision on each level, from the labels upwards.
 
-    A level is fitted on the images that are not named on a finer one. Its threshold is the score of
-    one of them, rounded up (but below ``NEVER``), such that of those at or above it the share of
-    right answers is at least ``precision``. Named foreign images count as wrong.
+    A level is fitted on the images not answered on a finer one. Its threshold is the score of one
+    of them, rounded up (but below ``NEVER``), such that of those at or above it the share of right
+    answers is at least ``precision``. Named foreign images count as wrong.
 
     Args:
         shares_NK: calibrated probabilities of the labels, [N, K], 0..1.
         truths: of the N images.
-        hedger: the model's levels; its own thresholds do not matter.
-        precision: the promise, above 0 and below 1.
-        minimum: answers at or above the threshold that there must be.
+        hedger: the model's levels; its own thresholds are ignored.
+        precision: above 0 and below 1.
+        minimum: required number of answers at or above the threshold.
 
     Returns:
         One for the labels, then one for each level of groups; multiples of 0.001, 0..1. ``NEVER``
-        for a level on which nothing keeps the promise.
+        for a level on which no threshold reaches the precision.
 
     Raises:
         CannotFit: ``precision`` is out of range.
@@ -132,7 +132,7 @@ def fit_thresholds(
 
 
 def check_precision(precision: float) -> None:
-    """Raises CannotFit unless ``precision`` is above 0 and below 1."""
+    """Raise CannotFit unless ``precision`` is above 0 and below 1."""
     if not 0 < precision < 1:
         message = f"a precision of {precision:g} cannot be promised: above 0 and below 1"
         raise CannotFit(message)
@@ -141,11 +141,11 @@ def check_precision(precision: float) -> None:
 def _lowest(
     scores_M: NDArray[np.float64], right_M: NDArray[np.bool_], precision: float, minimum: int
 ) -> float:
-    """The lowest threshold of one level, see ``fit_thresholds``."""
+    """Find the lowest threshold of one level, see ``fit_thresholds``."""
     order = np.argsort(scores_M, kind="stable")
     ascending = scores_M[order]
     right_above = np.append(np.cumsum(right_M[order][::-1])[::-1], 0)
-    # Judged at the rounded number, which may leave a right answer out.
+    # Evaluated at the rounded threshold, which may exclude a right answer.
     thousandths = np.ceil(np.round(ascending * 1000, 6))
     candidates = np.unique(np.minimum(thousandths, 1000 * NEVER - 1)) / 1000
     places = np.searchsorted(ascending, candidates)
@@ -156,7 +156,7 @@ def _lowest(
 
 
 def _loss(logits_NK: NDArray[np.float32], right_NK: NDArray[np.bool_], temperature: float) -> float:
-    """Mean negative log likelihood of the right classes together."""
+    """Return the mean negative log likelihood of the right classes together."""
     total = 0.0
     for start in range(0, len(logits_NK), _ROWS):  # float64 of all at once may not fit
         scaled = logits_NK[start : start + _ROWS].astype(np.float64) / temperature
@@ -166,7 +166,7 @@ def _loss(logits_NK: NDArray[np.float32], right_NK: NDArray[np.bool_], temperatu
 
 
 def _log_sum(values_NK: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithm of the sum of exponentials of each row, [N]; no row is -inf all over."""
+    """Return the log-sum-exp of each row, [N]; each row has a finite value."""
     largest_N1 = values_NK.max(axis=1, keepdims=True)
     sums_N = np.exp(values_NK - largest_N1).sum(axis=1)
     found_N: NDArray[np.float64] = np.log(sums_N) + largest_N1[:, 0]
@@ -174,7 +174,7 @@ def _log_sum(values_NK: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _least(of: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function of one valley is least, by golden-section search."""
+    """Return the minimum point of a unimodal function, by golden-section search."""
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_left, at_right = of(left), of(right)
     while high - low > _NARROW:

@@ -1,4 +1,4 @@
-"""Finds the label or the group that people mean by a name, as they write it."""
+"""Resolves a name, as people write it, to a label or a group."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass
 from schemas.models import ModelManifest
 
 Meaning = tuple[int | None, str]
-"""The index of a label, or None for a group; and its name as the manifest spells it."""
+"""The index of a label, or None for a group; and the name in the manifest's spelling."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelNames:
-    """What a model's labels may be called: by themselves, by their synonyms, by their groups."""
+    """Names accepted for a model's labels: the labels, their synonyms and their groups."""
 
     known: Mapping[str, Meaning]
 
     @classmethod
     def of(cls, manifest: ModelManifest, labels: Sequence[str]) -> LabelNames:
-        """Collects the names of a model.
+        """Collect the names of a model.
 
-        A label goes before a group of the same name, and both before a synonym. A name that means
-        two labels means none: such an image would be judged wrong half of the time.
+        A label takes precedence over a group of the same name, and both over a synonym. A name of
+        two labels is dropped: such an image would be judged wrong half of the time.
         """
         of_label = [(label, (k, label)) for k, label in enumerate(labels)]
         of_group = [(name, (None, name)) for name in manifest.groups.values()]
@@ -40,15 +40,15 @@ class LabelNames:
         return cls({name: meaning for name, meaning in known.items() if meaning is not None})
 
     def resolve(self, text: str) -> tuple[int | None, str | None]:
-        """The index of the label, and the name of the label or the group; None for none.
+        """Return the index of the label, and the name of the label or group; None where unknown.
 
-        Upper and lower case, ``_`` and ``-`` for spaces, and spaces around make no difference.
+        Case, ``_`` and ``-`` for spaces, and surrounding spaces are ignored.
         """
         return self.known.get(plain_label(text), (None, None))
 
 
 def _plainly(named: Iterable[tuple[str, Meaning]]) -> dict[str, Meaning | None]:
-    """By plain name; None for those that mean more than one thing."""
+    """Map plain names to meanings; None for ambiguous names."""
     plainly: dict[str, Meaning | None] = {}
     for name, meaning in named:
         plain = plain_label(name)
@@ -57,7 +57,7 @@ def _plainly(named: Iterable[tuple[str, Meaning]]) -> dict[str, Meaning | None]:
 
 
 def plain_label(name: str) -> str:
-    """Writes a label as it is compared: in any case, with ``_`` and ``-`` for spaces."""
-    # File systems of macOS spell accents as letters of their own (NFD).
+    """Normalise a label for comparison: case-folded, ``_`` and ``-`` replaced by spaces."""
+    # File systems of macOS store accents as separate characters (NFD).
     composed = unicodedata.normalize("NFC", name).casefold()
     return " ".join(composed.replace("_", " ").replace("-", " ").split())

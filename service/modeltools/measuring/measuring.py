@@ -1,4 +1,4 @@
-"""Measures how good a version is, from its probabilities and from what the images show."""
+"""Evaluates a version from its probabilities and the truths of the images."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from service.modeltools.measuring.truth import Truth
 BINS = 15
 CURVE_POINTS = 20
 _TINY = 1e-12
-"""Smallest probability whose logarithm is taken; float32 rounds smaller ones to nothing."""
+"""Smallest probability whose logarithm is taken; float32 rounds smaller ones to 0."""
 
 
 def measure(shares_NK: NDArray[np.floating], truths: Sequence[Truth], hedger: Hedger) -> Evaluation:
-    """Measures everything there is to say about a version on N images.
+    """Compute all figures of a version on N images.
 
     Args:
         shares_NK: calibrated probabilities of the labels, [N, K], 0..1.
-        truths: of the N images; foreign ones are among them.
-        hedger: decides what is answered.
+        truths: of the N images, including foreign ones.
+        hedger: chooses the answers.
     """
     answers = best_answers(shares_NK, hedger)
     right_NL = answers.right(truths)
@@ -79,9 +79,9 @@ def measure(shares_NK: NDArray[np.floating], truths: Sequence[Truth], hedger: He
 def expected_calibration_error(
     confidence_N: NDArray[np.floating], right_N: NDArray[np.bool_]
 ) -> float:
-    """Mean distance of confidence and accuracy over ``BINS`` bins of equal width, 0..1.
+    """Return the mean gap of confidence and accuracy over ``BINS`` bins of equal width, 0..1.
 
-    A bin counts as often as it has images (Guo et al., 2017).
+    Bins are weighted by their number of images (Guo et al., 2017).
 
     Args:
         confidence_N: probability of each image's likeliest label, [N], N > 0.
@@ -94,7 +94,7 @@ def expected_calibration_error(
 
 
 class _Given:
-    """The answers that are given: of each of the N images, whether and what."""
+    """The answers given for the N images: whether named, at which level, whether right."""
 
     def __init__(self, answers: BestAnswers, right_NL: NDArray[np.bool_], hedger: Hedger) -> None:
         levels_N = answers.levels(hedger.thresholds)
@@ -166,7 +166,7 @@ def _classes(
 def _log_loss(
     shares_NK: NDArray[np.floating], truths: Sequence[Truth], labelled: Sequence[int]
 ) -> float | None:
-    """Mean negative log likelihood of the right labels together, in nats."""
+    """Return the mean negative log likelihood of the right labels together, in nats."""
     if not labelled:
         return None
     sums = [float(shares_NK[n, list(truths[n].labels)].sum()) for n in labelled]
@@ -174,7 +174,7 @@ def _log_loss(
 
 
 def _curve(scores_M: NDArray[np.float64], right_M: NDArray[np.bool_]) -> tuple[CurvePoint, ...]:
-    """Points of equal steps in coverage, the surest images first."""
+    """Return points at equal steps of coverage, the most confident images first."""
     order = np.argsort(-scores_M, kind="stable")
     ends = sorted({round(len(order) * step / CURVE_POINTS) for step in range(CURVE_POINTS + 1)})
     right_before = np.append(0, np.cumsum(right_M[order]))

@@ -1,4 +1,4 @@
-"""Runs a version over images on all cores, and keeps what it gives for each."""
+"""Runs a version over images on all cores, and keeps its outputs."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from service.modeltools.measuring.sample_images import SampleImage, find_images
 from service.modeltools.measuring.truth import Truth, truths_of
 
 MAX_IMAGES = 200_000
-"""Their outputs are kept in memory: 800 MB for a thousand classes."""
+"""Limit on images, whose outputs are kept in memory: 800 MB for a thousand classes."""
 _AHEAD = 256
-"""Images that are handed out before the first of them is waited for."""
+"""Images submitted to the threads before the first result is awaited."""
 _TOLD = 5
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+"""Progress callback: the activity, the count done, the total."""
 Notice = Callable[[str], None]
-"""Told what whoever gave the images should know, a line each."""
+"""Callback for notices about the given images, a line each."""
 
 
 class NothingToMeasure(OperatorError):
@@ -45,7 +45,7 @@ class NothingToMeasure(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of a model, and how it answers."""
+    """A version of a model, with its labels and hedger."""
 
     folder: Path
     manifest: ModelManifest
@@ -55,12 +55,12 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What a version gave for N images whose content is known; foreign ones are among them.
+    """Outputs of a version for N images of known content, including foreign ones.
 
     Attributes:
-        truths: what is in each of the images.
-        output_NK: what the engine gave, float32 [N, K], finite.
-        unreadable: how many more images there were.
+        truths: of the N images.
+        output_NK: the engine's output, float32 [N, K], finite.
+        unreadable: number of further images that could not be read.
     """
 
     version: Version
@@ -69,13 +69,13 @@ class Observed:
     unreadable: int
 
     def part(self, rows: Sequence[int]) -> Observed:
-        """Some of the images."""
+        """Select some of the images."""
         truths = [self.truths[n] for n in rows]
         return Observed(self.version, truths, self.output_NK[rows], self.unreadable)
 
 
 def open_version(folder: Path) -> Version:
-    """Reads all about a version, but not its graph.
+    """Read the manifest and labels of a version, but not its graph.
 
     Raises:
         ModelRefused: the manifest cannot be read or contradicts itself.
@@ -89,10 +89,10 @@ def open_version(folder: Path) -> Version:
 
 
 def open_engine(version: Version) -> OnnxEngine:
-    """Loads the version's graph; one thread a run.
+    """Load the version's graph; one thread a run.
 
     Raises:
-        ModelRefused: it is no graph, or not the one that the manifest describes.
+        ModelRefused: the graph cannot be loaded, or the manifest does not describe it.
     """
     try:
         return OnnxEngine(version.folder / MODEL_FILE, version.manifest)
@@ -109,17 +109,17 @@ def observe(
     notice: Notice,
     most: int = MAX_IMAGES,
 ) -> Observed:
-    """Runs a version over all images of which something is known. Blocks, for minutes if many.
+    """Run a version over all images with a known name. Blocks, for minutes if many.
 
     Args:
-        source: a folder or a list of images, see ``find_images``. Those whose labels the model does
-            not know are left out.
-        foreign: folders of images that show nothing that the model knows.
-        most: images that may be run.
+        source: a folder or a list of images, see ``find_images``. Images whose labels the model
+            does not know are left out.
+        foreign: folders of images that show nothing the model knows.
+        most: largest number of images.
 
     Raises:
         CannotReadImages: the list cannot be read.
-        NothingToMeasure: there is no image, or none that can be used; or too many.
+        NothingToMeasure: there is no usable image, or there are too many.
         ModelRefused: the graph cannot be loaded, or does not fit the labels.
     """
     images = _known(version, source, notice) + _foreign(foreign)
@@ -158,7 +158,7 @@ def observe(
 
 
 def evaluate(observed: Observed, version: Version | None = None) -> Evaluation:
-    """Measures what was observed, or how another version of the same graph would answer."""
+    """Evaluate the outputs, or those outputs under another version of the same graph."""
     version = version or observed.version
     manifest = version.manifest
     shares_NK = probabilities(observed.output_NK, manifest.output, manifest.temperature)
@@ -166,7 +166,7 @@ def evaluate(observed: Observed, version: Version | None = None) -> Evaluation:
 
 
 def _known(version: Version, source: Path, notice: Notice) -> list[SampleImage]:
-    """The images that have a name which the model knows."""
+    """Find the images with a name that the model knows."""
     found = find_images(source, LabelNames.of(version.manifest, version.labels))
     for remark in found.remarks():
         notice(remark)
@@ -200,7 +200,7 @@ def _run_all(
     images: Sequence[SampleImage],
     progress: Progress,
 ) -> Iterator[NDArray[np.float32] | str]:
-    """The output [K] of each image, or why there is none, in their order."""
+    """Yield the output [K] of each image, or the reason for its failure, in order."""
 
     def run(image: SampleImage) -> NDArray[np.float32] | str:
         try:
@@ -220,5 +220,5 @@ def _run_all(
                 done += 1
                 progress("running", done, len(images))
                 yield found
-    finally:  # an interrupt waits for what has begun alone
+    finally:  # an interrupt waits only for images already running
         executor.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Images that a user has at hand, with their labels: to calibrate and to judge a model with."""
+"""Labelled images given by the user, to calibrate and to evaluate a model."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ _TOLD = 5
 
 
 class CannotReadImages(OperatorError):
-    """The list of images cannot be read at all. The message is for people."""
+    """The list of images cannot be read. The message is for people."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleImage:
-    """A file, and what is said to be in it.
+    """An image file and its stated content.
 
-    ``label`` is the index of the first label that is named, None if none is known or groups alone
-    are named; ``names`` are the labels and groups as the manifest spells them, any of which may be
-    in the image; empty if nothing is known.
+    ``label`` is the index of the first label among the names, None if they are unknown or groups
+    only; ``names`` are alternative labels and groups in the manifest's spelling; empty if unknown.
     """
 
     file: Path
@@ -38,16 +37,16 @@ class SampleImage:
 
     @property
     def name(self) -> str | None:
-        """The first of the names; None if nothing is known."""
+        """The first of the names; None if there are none."""
         return self.names[0] if self.names else None
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The images there are, also those without a known label.
+    """The images found, including those without a known label.
 
-    ``unknown`` counts the images by labels that the model does not have; ``unreadable`` says of
-    each row of a list that names no image why.
+    ``unknown`` counts the images by labels that the model does not have; ``unreadable`` gives the
+    reason for each row of a list that names no image.
     """
 
     images: list[SampleImage]
@@ -55,7 +54,7 @@ class Found:
     unreadable: list[str] = field(default_factory=list)
 
     def remarks(self) -> list[str]:
-        """What whoever gave the images should know, a line each; the most frequent first."""
+        """Return warnings about the images, a line each; unknown labels by frequency."""
         lines = self.unreadable[:_TOLD]
         if more := len(self.unreadable) - _TOLD:
             lines += [f"{more} more rows cannot be used"] * (more > 0)
@@ -70,16 +69,16 @@ class Found:
 
 
 def find_images(source: Path, names: LabelNames) -> Found:
-    """Finds the images of a folder or of a list, in an order that is random and always the same.
+    """Find the images of a folder or of a list, in a fixed random order.
 
     Args:
-        source: a folder, whose folders may be called like labels; or a CSV file with the columns
-            ``file`` (relative to it) and ``label``. A label may be several names with ``|`` between
-            them, any of which is right; those that the model does not know are passed over.
-        names: what labels, synonyms and groups are called.
+        source: a folder, whose folders may be named after labels; or a CSV file with the columns
+            ``file`` (relative to it) and ``label``. A label may be several names separated by
+            ``|``, any of which is right; names that the model does not know are ignored.
+        names: names of labels, synonyms and groups.
 
     Raises:
-        CannotReadImages: the list cannot be read, or has other columns.
+        CannotReadImages: the list cannot be read, or lacks a column.
     """
     unreadable: list[str] = []
     named = _of_folder(source) if source.is_dir() else _of_list(source, unreadable)
@@ -95,8 +94,8 @@ def find_images(source: Path, names: LabelNames) -> Found:
 
 
 def _meaning(text: str, names: LabelNames) -> tuple[int | None, tuple[str, ...]]:
-    """The index of the first label, and the names of all labels and groups."""
-    # A label may hold the character itself.
+    """Return the index of the first label, and the names of all labels and groups."""
+    # A label may contain the separator itself.
     texts = [text] if names.resolve(text)[1] is not None else text.split(ALTERNATIVES)
     meant = [(label, name) for label, name in map(names.resolve, texts) if name is not None]
     first = next((label for label, _ in meant if label is not None), None)
@@ -104,19 +103,19 @@ def _meaning(text: str, names: LabelNames) -> tuple[int | None, tuple[str, ...]]
 
 
 def _of_folder(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Files and the names of their folders; an empty one for those in the outermost."""
+    """Yield files and the names of their folders; empty for files directly in ``folder``."""
     for file in sorted(_files(folder, set())):
         yield file, "" if file.parent == folder else file.parent.name
 
 
 def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    """The images below a folder, links followed; every folder once, so that loops end."""
+    """Yield the images below a folder, following links; each folder once, so that loops end."""
     facts = folder.stat()
     if (facts.st_dev, facts.st_ino) in seen:
         return
     seen.add((facts.st_dev, facts.st_ino))
     with os.scandir(folder) as entries:
-        # Linked folders come last: what can be reached by both keeps the name of its own folder.
+        # Linked folders come last: an image reachable both ways keeps the name of its own folder.
         inside = sorted(entries, key=lambda entry: (entry.is_symlink(), entry.name))
     for entry in inside:
         if entry.is_dir():
@@ -126,7 +125,7 @@ def _files(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 
 
 def _of_list(source: Path, unreadable: list[str]) -> Iterator[tuple[Path, str]]:
-    """Files and labels of the rows that can be used; the others are told in ``unreadable``."""
+    """Yield files and labels of the usable rows; add the others to ``unreadable``."""
     seen: set[Path] = set()
     try:
         with source.open(encoding="utf-8-sig", newline="") as opened:
@@ -149,7 +148,7 @@ def _of_list(source: Path, unreadable: list[str]) -> Iterator[tuple[Path, str]]:
 
 
 def _fault(text: str, file: Path, seen: set[Path]) -> str:
-    """Why a row's file cannot be used; empty if it can."""
+    """Return why a row's file cannot be used; empty if it can."""
     if not text:
         return "no file is named"
     if file in seen:
@@ -158,5 +157,5 @@ def _fault(text: str, file: Path, seen: set[Path]) -> str:
         return f"'{text}' is not called like an image"
     try:
         return "" if file.is_file() else f"there is no file '{text}'"
-    except (OSError, ValueError):  # too long a name, a NUL
+    except (OSError, ValueError):  # the name is too long or has a NUL
         return f"'{text[:100]}' is no name of a file"

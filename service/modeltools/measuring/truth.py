@@ -1,4 +1,4 @@
-"""Decides which answers to an image are right, from what somebody said is in it."""
+"""Decides which answers to an image are right, from its stated content."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from service.modeltools.measuring.sample_images import SampleImage
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is in an image.
+    """The content of an image.
 
     Attributes:
-        names: labels and groups as the manifest spells them; empty for a foreign image, which
-            shows nothing that the model knows, so that every answer is wrong.
+        names: labels and groups in the manifest's spelling; empty for a foreign image, which
+            shows nothing the model knows, so that every answer is wrong.
         labels: indices of those names that are labels, 0..K-1.
         right: the names that are right as an answer.
     """
@@ -25,18 +25,18 @@ class Truth:
 
     @classmethod
     def of(cls, names: Sequence[str], labels: Sequence[str], groups: Mapping[str, str]) -> Truth:
-        """Builds the truth for a model's ``labels`` (K names) and ``groups``."""
+        """Build the truth for a model's ``labels`` (K names) and ``groups``."""
         indices = tuple(k for k, label in enumerate(labels) if label in names)
         return cls(tuple(names), indices, right_answers(names, groups))
 
     @property
     def is_foreign(self) -> bool:
-        """Whether nothing that the model can say is right."""
+        """Whether every answer of the model is wrong."""
         return not self.names
 
     @property
     def title(self) -> str:
-        """The name that tables show: all alternatives."""
+        """The name shown in tables: all alternatives."""
         return "|".join(self.names)
 
 
@@ -44,9 +44,9 @@ FOREIGN = Truth((), (), frozenset())
 
 
 def right_answers(names: Iterable[str], groups: Mapping[str, str]) -> frozenset[str]:
-    """Collects the names, and all groups that they belong to.
+    """Collect the names, and all groups that they belong to.
 
-    What a group holds is not right: of a photo that is called "cat" nobody said "tabby".
+    Members of a named group are not right: the truth "cat" does not include "tabby".
 
     Args:
         groups: the wider group of a label or of a group, without cycles.
@@ -63,7 +63,7 @@ def right_answers(names: Iterable[str], groups: Mapping[str, str]) -> frozenset[
 def truths_of(
     images: Iterable[SampleImage], labels: Sequence[str], groups: Mapping[str, str]
 ) -> list[Truth]:
-    """The truth of each image, in their order; images of the same names share one."""
+    """Return the truth of each image, in order; images of the same names share one."""
     known: dict[tuple[str, ...], Truth] = {(): FOREIGN}
     truths = []
     for image in images:

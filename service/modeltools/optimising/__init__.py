@@ -1,1 +1,1 @@
-"""Makes a faster INT8 version of a model, and compares the two."""
+"""INT8 quantisation of a model, and comparison with the original."""

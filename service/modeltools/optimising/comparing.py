@@ -1,6 +1,6 @@
-"""Compares a model with its INT8 version: speed, size, accuracy, and whether they answer the same.
+"""Compares a model with its INT8 version: speed, size, accuracy and agreement.
 
-The images are others than those it was calibrated on.
+The images are not those of the calibration.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from service.modeltools.optimising.quantising import NotOptimised, Progress
 
 MIN_JUDGING_IMAGES = 20
 CONFIDENT = 0.5
-"""Those images say most about agreement that the original is at least so sure about."""
+"""Least score of the original for an image to count in ``confident_agreement``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two models. ``top1``: share of labelled images that it gets right, 0..1."""
+    """Figures of one of the two models. ``top1``: accuracy on the labelled images, 0..1."""
 
     bytes: int
     run_ms: float
@@ -43,7 +43,7 @@ class Comparison:
     """Original and optimised model on the same images. Shares are 0..1.
 
     ``agreement``: same best class on all images; ``confident_agreement``: on the ``sure_images``,
-    those that the original is sure about, None if there are none.
+    where the original is confident, None without such images.
     """
 
     calibration_images: int
@@ -57,21 +57,21 @@ class Comparison:
 
     @property
     def lost_points(self) -> float | None:
-        """Percentage points of accuracy lost; None if too few images are labelled to tell."""
+        """Percentage points of accuracy lost; None if too few images are labelled."""
         if self.original.top1 is None or self.optimised.top1 is None:
             return None
         return 100 * (self.original.top1 - self.optimised.top1)
 
     @property
     def speed_up(self) -> float:
-        """How many times as fast a run is."""
+        """Ratio of the original's run time to the optimised one's."""
         return self.original.run_ms / self.optimised.run_ms
 
 
 def prepare_images(
     images: Sequence[SampleImage], preprocessor: Preprocessor, wanted: int
 ) -> list[tuple[Images, int | None]]:
-    """The first ``wanted`` images that can be read, as batches of one, with their labels."""
+    """Prepare the first ``wanted`` readable images as batches of one, with their labels."""
     prepared: list[tuple[Images, int | None]] = []
     for image in images:
         if len(prepared) == wanted:
@@ -79,7 +79,7 @@ def prepare_images(
         try:
             tensor = preprocessor(image.file.read_bytes()).tensor
         except (ServiceError, OSError):
-            continue  # whatever lies in a folder of photos
+            continue  # a folder of photos may hold other files
         prepared.append((tensor[np.newaxis], image.label))
     return prepared
 
@@ -93,7 +93,7 @@ def compare(
     calibration_images: int,
     progress: Progress,
 ) -> Comparison:
-    """Runs both on the same images, taking turns, so that a busy machine is busy for both."""
+    """Run both on the same images, alternating, so that other load affects both alike."""
     engines = (original, optimised)
     best: tuple[list[int], list[int]] = ([], [])
     times: tuple[list[float], list[float]] = ([], [])
@@ -131,7 +131,7 @@ def compare(
 
 
 def shares(engine: OnnxEngine, manifest: ModelManifest, image: Images) -> NDArray[np.float64]:
-    """Calibrated probabilities [K] of one image."""
+    """Return the calibrated probabilities [K] of one image."""
     output_NK = engine.run(image)
     shares_K: NDArray[np.float64] = probabilities(output_NK, manifest.output, manifest.temperature)[
         0
@@ -147,10 +147,10 @@ def optimised_manifest(
     comparison: Comparison,
     preprocessor: Preprocessor,
 ) -> ModelManifest:
-    """The manifest of the model in ``folder``, whose golden images lie beside it already.
+    """Build the manifest of the model in ``folder``, which has its golden images already.
 
     Raises:
-        NotOptimised: if it answers a golden image otherwise than the original did.
+        NotOptimised: the best class of a golden image differs from the original's.
     """
     digest = hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()
     golden = []

@@ -1,4 +1,4 @@
-"""``potoo models optimise``: from one version of a model to a faster next one, or to none."""
+"""``potoo models optimise``: quantises a model as its next version, if that is worth it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ REPORT_FILE = "optimisation.json"
 CALIBRATION_IMAGES, MIN_CALIBRATION_IMAGES = 200, 10
 MAX_JUDGING_IMAGES = 2000
 WEIGHT_BITS: tuple[Literal[7, 8], ...] = (7, 8)
-"""Tried in this order: the first that loses little enough is taken."""
+"""Bits of weights, in the order of trial: the first with an acceptable loss is taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Optimised:
-    """What came of it; ``folder`` is where the new version lies."""
+    """Outcome of an optimisation; ``folder``: of the new version."""
 
     folder: Path
     comparison: Comparison
@@ -56,21 +56,21 @@ def optimise(
     progress: Progress = lambda *_: None,
     notice: Callable[[str], None] = lambda _: None,
 ) -> Optimised:
-    """Writes a new version of a model, quantised, above all there are. Takes minutes; blocks.
+    """Write a quantised version of a model, numbered above all others. Blocks for minutes.
 
     Args:
-        images_source: photos like those it will see: a folder, whose folders may be called like
-            labels, or a CSV file (see ``find_images``). Some calibrate it, the others judge it.
-        allowed_points: percentage points of accuracy that it may lose, if that can be told.
-        min_agreement: percentage of the images that the original is sure about on which it must
-            answer the same; 0 does without.
-        keep_slower: also where it is no faster, as it may be on the machine that will run it.
-        notice: told what whoever gave the images should know.
+        images_source: photos like those it will see: a folder, whose folders may be named after
+            labels, or a CSV file (see ``find_images``). Some calibrate it, the others evaluate it.
+        allowed_points: percentage points of accuracy that it may lose, where measurable.
+        min_agreement: least percentage of equal answers on the images where the original is
+            confident; 0 skips the check.
+        keep_slower: keep a version that is no faster here, since it may be where it will run.
+        notice: callback for notices about the images.
 
     Raises:
         CannotReadImages: the CSV file cannot be read.
-        NotOptimised: a multi-label model, too few images, too much lost, or nothing gained.
-        ModelRefused: the version there is cannot be read, or the disk is full.
+        NotOptimised: a multi-label model, too few images, too great a loss, or no gain.
+        ModelRefused: the version cannot be read, or the disk is full.
     """
     manifest = read_manifest(version_folder)
     if manifest.output.kind == "sigmoid":
@@ -124,10 +124,10 @@ def optimise(
 
 
 def _loss(both: Comparison, allowed_points: float, min_agreement: float) -> str:
-    """What is lost that may not be; empty if nothing.
+    """Describe a loss that is not acceptable; empty if there is none.
 
     Raises:
-        NotOptimised: if that cannot be told.
+        NotOptimised: too few images to measure agreement.
     """
     if min_agreement and both.sure_images < MIN_JUDGING_IMAGES:
         raise NotOptimised(

@@ -1,10 +1,10 @@
-"""A faster version of a model: INT8, static, per channel, calibrated on given images.
+"""Static INT8 quantisation of a model, per channel, calibrated on given images.
 
 Weights become int8 and activations uint8 (Jacob et al., 2018; ONNX Runtime's QDQ format).
-``comparing`` measures what that costs.
+``comparing`` measures the loss.
 
-x86 processors without VNNI add two products of 8 by 8 bits in 16 bits, which clips them without a
-word. With weights of 7 bits, -64..64, the sum always fits, so that every processor answers alike.
+x86 processors without VNNI add two products of 8 by 8 bits in 16 bits, which saturates silently.
+With weights of 7 bits, -64..64, the sum always fits, so that every processor answers alike.
 Depthwise convolutions have kernels that add in 32 bits: their weights keep 8.
 """
 
@@ -21,11 +21,11 @@ from service.core.engine.engine import Images
 _QUANTISED = {"QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger"}
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+"""Progress callback: the activity, the count done, the total."""
 
 
 class NotOptimised(OperatorError):
-    """There is no faster version to be had. The message is for people."""
+    """No acceptable faster version could be made. The message is for people."""
 
 
 def quantise(
@@ -37,16 +37,16 @@ def quantise(
     *,
     weight_bits: Literal[7, 8] = 7,
 ) -> None:
-    """Writes an INT8 version of the graph ``source`` to ``target``. Blocks, for seconds to minutes.
+    """Write an INT8 version of the graph ``source`` to ``target``. Blocks, for seconds to minutes.
 
     Args:
         input_name: the graph's input.
-        calibration: prepared images, a batch each; a hundred photos of every kind do.
-        weight_bits: 7 is right everywhere; 8 is nearer to the original, but on x86 without VNNI
-            right only where ONNX Runtime is told to be precise, as our engine does, and slower.
+        calibration: prepared images, a batch each; a hundred varied photos suffice.
+        weight_bits: 7 is exact everywhere; 8 is nearer to the original, but on x86 without VNNI
+            exact only if ONNX Runtime is set to be precise, as our engine does, and slower.
 
     Raises:
-        NotOptimised: if the graph is quantised already, or cannot be.
+        NotOptimised: the graph is quantised already, or cannot be quantised.
     """
     import onnx
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -55,7 +55,7 @@ def quantise(
     prepared = target.with_suffix(".prepared")
     log = logging.getLogger()
     level = log.level
-    log.setLevel(logging.ERROR)  # it advises to do what is done here
+    log.setLevel(logging.ERROR)  # it recommends the pre-processing that is done here
     try:
         graph = onnx.load(str(source), load_external_data=False).graph
         if _QUANTISED & {node.op_type for node in graph.node}:
@@ -80,7 +80,7 @@ def quantise(
         )
     except NotOptimised:
         raise
-    except Exception as error:  # the tool raises what it likes
+    except Exception as error:  # the tool may raise anything
         message = f"the model cannot be quantised: {error}"
         raise NotOptimised(message) from error
     finally:
@@ -89,7 +89,7 @@ def quantise(
 
 
 def _depthwise_weights(model: Path) -> list[str]:
-    """The weights of convolutions that look at one channel each."""
+    """Return the names of the weights of depthwise convolutions."""
     import onnx
 
     graph = onnx.load(str(model)).graph
@@ -104,7 +104,7 @@ def _depthwise_weights(model: Path) -> list[str]:
 
 
 class _Reader:
-    """Hands out the calibration images one by one (``CalibrationDataReader``)."""
+    """Iterator over the calibration images (``CalibrationDataReader``)."""
 
     def __init__(self, name: str, images: Sequence[Images], progress: Progress) -> None:
         self._feeds = iter(images)

@@ -1,1 +1,1 @@
-"""Where models come from: the catalogue, downloads, and those that come with Potoo."""
+"""Sources of models: the catalogue, downloads and built-in models."""

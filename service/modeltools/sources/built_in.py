@@ -1,4 +1,4 @@
-"""Models that come with Potoo, and how they get into a repository: once each, never in part."""
+"""Built-in models, each added to a repository once and atomically."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from service.modeltools.imagenet import building, int8
 
 BUNDLED_MODELS = Path(__file__).parents[3] / "models"
 SEEDED_FILE = ".built-in"
-"""Names of the models that were put into a repository: one that is removed later stays away."""
+"""File of the models added to a repository: one that is removed later is not added again."""
 
 EVERYDAY, VERSION = "everyday", 1
 SEEDS = (building.NAME, EVERYDAY)
-"""In this order: the first one answers calls that name no model, since it is alone at first."""
+"""Order of seeding: the first becomes the default model, since it is alone at first."""
 GOLDEN = BUNDLED_MODELS / EVERYDAY / "1/golden"
-"""Pictures drawn for ``everyday``, which any classifier may answer."""
+"""Pictures drawn for ``everyday``, usable with any classifier."""
 
 Tell = Callable[[str], None]
 Check = Callable[[Path], object]
 
 
 class NotBuiltIn(OperatorError):
-    """There is no such model in the box."""
+    """The model is not built in."""
 
 
 def is_seeded(repository: Path) -> bool:
-    """Whether every built-in model was put into a repository at some time."""
+    """Return whether every built-in model was added to a repository at some time."""
     return _seeded(repository) >= set(SEEDS)
 
 
 def seed(repository: Path, check: Check, tell: Tell) -> None:
-    """Puts the built-in models into a repository that has never had them.
+    """Add the built-in models that a repository has never had.
 
-    One that cannot be made is told and tried again at the next start; the others serve.
+    A model that cannot be built is reported and retried at the next start; the others serve.
 
     Args:
         check: raises unless the version in a folder can be served.
-        tell: takes lines for the operator.
+        tell: callback for lines to the operator.
 
     Raises:
         OSError: the repository cannot be written.
@@ -63,11 +63,11 @@ def seed(repository: Path, check: Check, tell: Tell) -> None:
 
 
 def put(name: str, repository: Path, check: Check, tell: Tell) -> Path:
-    """Makes a built-in model in a repository; gives the folder of the version.
+    """Build a model in a repository; return the folder of the version.
 
     Raises:
-        NotBuiltIn: there is no such model.
-        ModelRefused: it is there already, or does not pass its checks; the disk is full.
+        NotBuiltIn: the model is not built in.
+        ModelRefused: the model exists already or fails its checks, or the disk is full.
         WeightsMissing, UnsafeWeights, WrongWeights: see ``imagenet.building``.
     """
     write = _WRITERS.get(name)

@@ -1,7 +1,7 @@
-"""Models that can be pulled by name: those that Potoo knows, and the operator's own list.
+"""Models that can be pulled by name: the shipped catalogue, and the operator's own.
 
 ``catalogue.json`` beside this names nine models of github.com/onnx/models, each at one commit and
-with its digest, so that whatever hands the file out need not be trusted.
+with its digest, so that the server of the file need not be trusted.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ CATALOGUE_FILE = "catalogue.json"
 
 
 class CatalogueEntry(BaseModel):
-    """A model that somebody vouches for: its file, its digest, and how it wants its pixels.
+    """A catalogued model: its file, digest and preprocessing.
 
-    ``bytes``: the size of the file; another one is refused before it is fetched. ``like``: a
+    ``bytes``: the size of the file; any other size is refused before the download. ``like``: a
     preset. ``labels``: "imagenet" for the thousand classes whose names come with Potoo. ``input``
     and ``description`` are for people.
     """
@@ -62,15 +62,15 @@ _CATALOGUE: TypeAdapter[dict[str, CatalogueEntry]] = TypeAdapter(dict[str, Catal
 
 
 def shipped() -> dict[str, CatalogueEntry]:
-    """The models that Potoo knows."""
+    """Read the shipped catalogue."""
     return _CATALOGUE.validate_json(files(__package__).joinpath(CATALOGUE_FILE).read_bytes())
 
 
 def read_catalogue(file: Path, *, may_be_missing: bool = False) -> dict[str, CatalogueEntry]:
-    """An operator's own catalogue.
+    """Read an operator's own catalogue.
 
     Raises:
-        CannotPull: it is not there, or cannot be read; the message names the field.
+        CannotPull: the file is missing or cannot be read; the message names the field.
     """
     try:
         return _CATALOGUE.validate_json(file.read_bytes())
@@ -87,13 +87,13 @@ def read_catalogue(file: Path, *, may_be_missing: bool = False) -> dict[str, Cat
 def find_entry(
     name: str, own: Mapping[str, CatalogueEntry], mirror: str | None
 ) -> tuple[CatalogueEntry, str]:
-    """The entry of that name, the operator's own first, and the URL to fetch its file from.
+    """Return the entry of that name, the operator's own first, and the URL of its file.
 
     Args:
-        mirror: base address to fetch what is shipped from; None for where it lies.
+        mirror: base address for shipped entries; None for the original URL.
 
     Raises:
-        CannotPull: there is none, or its URL is not safe.
+        CannotPull: the name is unknown, or its URL is not safe.
     """
     if name in own:
         return own[name], url_of(own[name].url)
@@ -108,7 +108,7 @@ def find_entry(
 
 
 def mirrored(url: str, mirror: str) -> str:
-    """The same path below ``mirror``, as ``wget -x -nH`` stores what it fetches.
+    """Return the URL's path below ``mirror``, the layout that ``wget -x -nH`` stores.
 
     Raises:
         CannotPull: the mirror is neither https nor on this machine.

@@ -1,7 +1,7 @@
-"""Fetches one large file: goes on where it stopped, within a size, and only the right one.
+"""Downloads one large file: resumable, limited in size, verified by digest.
 
-httpx does the talking. What is added is what a model needs: a digest that is checked before anybody
-opens the file, redirects to https alone, a cap, and ``Range`` (RFC 9110, section 14).
+On top of httpx: a digest that is checked before the file is opened, redirects only to https, a size
+limit, and resumption by ``Range`` (RFC 9110, section 14).
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ def download(
     progress: Progress = lambda *_: None,
     transport: httpx.BaseTransport | None = None,
 ) -> tuple[Path, str]:
-    """The file behind ``url``, and its digest. Blocks, for as long as the network takes.
+    """Download ``url``; return the file and its digest. Blocks for as long as the network takes.
 
     Args:
         url: https, or http on this machine.
-        folder: what has come so far is kept there under the URL's own name, also after a failure,
-            so that the next try goes on; what is whole is given from there without asking again.
-        sha256: the digest that it must have; None takes what comes.
-        exact_bytes: the size that it must have, refused before it is fetched.
+        folder: keeps the partial file under a name derived from the URL, also after a failure, so
+            that the next try resumes; a complete file is returned without a request.
+        sha256: the required digest; None accepts any.
+        exact_bytes: the required size, checked before the download.
 
     Raises:
-        CannotPull: it does not answer, has another size or is too large, redirects to where it may
-            not, or has another digest, in which case it was removed; or the disk is full.
+        CannotPull: no answer, a wrong or excessive size, a redirect that is not allowed, a full
+            disk, or a wrong digest, after which the file is removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(f"{url} {sha256 or ''}".encode()).hexdigest()[:32]
@@ -60,7 +60,7 @@ def download(
             except OSError as error:
                 if error.errno not in DISK_FULL:
                     raise
-                discard(part)  # a server may need what room there is
+                discard(part)  # a server may need the space
                 message = f"the disk of {folder} is full; what came was removed"
                 raise CannotPull(message) from error
             except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -77,13 +77,13 @@ def download(
 
 @dataclass(frozen=True, slots=True)
 class _Size:
-    """The bytes that a file may have; ``exactly``: None if that is not known."""
+    """Limits on the size of a file in bytes; ``exactly``: None if unknown."""
 
     most: int
     exactly: int | None
 
     def check(self, size: int, *, is_whole: bool) -> None:
-        """Raises CannotPull if the file, or what has come of it, may not have ``size`` bytes."""
+        """Raise CannotPull if the file, or its part so far, may not have ``size`` bytes."""
         more = "" if is_whole else " or more"
         wanted = self.exactly
         if wanted is not None and (size > wanted or (is_whole and size < wanted)):
@@ -95,7 +95,7 @@ class _Size:
 
 
 def discard(part: Path) -> None:
-    """Forgets what was downloaded."""
+    """Remove a download and its ETag."""
     part.unlink(missing_ok=True)
     part.with_suffix(".etag").unlink(missing_ok=True)
 
@@ -103,7 +103,7 @@ def discard(part: Path) -> None:
 def _fetch(
     client: httpx.Client, url: str, part: Path, note: Path, size: _Size, progress: Progress
 ) -> None:
-    # Bytes are counted and resumed as they lie on the other side.
+    # Offsets count the stored bytes, so no content encoding.
     headers = {"accept-encoding": "identity"}
     have = part.stat().st_size if part.exists() else 0
     etag = note.read_text() if note.exists() else ""
@@ -115,7 +115,7 @@ def _fetch(
                 url = _redirected(url, answer.headers["location"])
                 continue
             if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                return  # all of it is here; the digest says whether it is right
+                return  # the file is complete; the digest decides whether it is right
             if answer.status_code not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
                 message = f"{_shown(url)} answers {answer.status_code} {answer.reason_phrase}"
                 raise CannotPull(message)
@@ -126,7 +126,7 @@ def _fetch(
 
 
 def _begin(answer: httpx.Response, have: int) -> int:
-    """The byte that the answer begins with."""
+    """Return the offset of the answer's first byte."""
     if answer.status_code == httpx.codes.OK:
         return 0
     found = re.match(r"bytes ([0-9]{1,18})-", answer.headers.get("content-range", ""))
@@ -143,7 +143,7 @@ def _take(
     if total:
         size.check(total, is_whole=True)
     etag = answer.headers.get("etag", "")
-    # A weak one cannot be resumed by (RFC 9110, section 13.1.5).
+    # A weak ETag does not allow resumption (RFC 9110, section 13.1.5).
     if begin == 0:
         note.write_text("" if etag.startswith("W/") else etag)
     done = begin
@@ -168,7 +168,7 @@ def _redirected(url: str, location: str) -> str:
 
 
 def _shown(url: str) -> str:
-    """Without what may be a secret: credentials and the query."""
+    """Strip possible secrets from a URL: credentials and the query."""
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

@@ -1,4 +1,4 @@
-"""Addresses that a model may be pulled from: https, the Hugging Face hub, or this machine."""
+"""Addresses allowed for pulling a model: https, the Hugging Face hub, or this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.operator_error import OperatorError
 
 HUB = "https://huggingface.co"
 HUB_VARIABLE = "HF_ENDPOINT"
-"""The hub's own name for the address of a mirror."""
+"""The hub's own environment variable for the address of a mirror."""
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 _HUB_SOURCE = re.compile(
@@ -20,14 +20,14 @@ _HUB_SOURCE = re.compile(
 
 
 class CannotPull(OperatorError):
-    """There is no such source, or what came from it is not what it should be."""
+    """The source is not usable, or the file from it is wrong."""
 
 
 def url_of(source: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The URL to fetch, which is https, or leads to this very machine.
+    """Return the URL to fetch, which is https or on this machine.
 
     Raises:
-        CannotPull: anything else.
+        CannotPull: the source is any other address.
     """
     if source.startswith("hf://"):
         found = _HUB_SOURCE.fullmatch(source)
@@ -44,7 +44,7 @@ def url_of(source: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 def is_safe(url: str) -> bool:
-    """Whether it is https, or http on this very machine."""
+    """Return whether a URL is https, or http on this machine."""
     try:
         parts = urlsplit(url)
         host = parts.hostname
