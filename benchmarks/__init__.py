@@ -1,1 +1,1 @@
-"""What the server costs, as ratios taken in one run: ``make bench``."""
+"""Benchmarks of the server's cost, as ratios taken in one run: ``make bench``."""

@@ -1,7 +1,7 @@
-"""``make bench``: the server against the bare loop of the same work, interleaved, in one run.
+"""``make bench``: compares the server with a bare loop of the same work, interleaved in one run.
 
-Absolute figures drift on shared machines; ratios taken in one run hold. Writes JSON with machine
-and commit, a plot, and a table for people.
+Absolute figures drift on shared machines; ratios taken in one run are stable. Writes JSON with
+machine and commit, a plot, and a table for people.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from service.core.engine.pool import usable_cores
 
 
 def main() -> None:
-    """Reads the command line, measures, prints, writes."""
+    """Run the measurements that the command line selects; print and write the results."""
     arguments = _arguments()
     names = []
     for name in arguments.models:

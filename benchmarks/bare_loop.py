@@ -1,6 +1,6 @@
-"""The same work without a server: decode, preprocess, run, top five, on a thread a core.
+"""The server's work without a server: decode, preprocess, run, top five, on a thread a core.
 
-Run as a process of its own, so that its CPU time can be read: prints one JSON line.
+Runs as a process of its own, to measure its CPU time; prints one JSON line.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ KINDS = ("textbook", "better")
 
 
 def better(folder: Path) -> Prepare:
-    """The server's own preprocessing."""
+    """Return the server's own preprocessing."""
     limits = ImageLimits(50_000_000, 1000, 2**28)
     preprocess = Preprocessor(read_manifest(folder).input, limits)
     return lambda data: preprocess(data).tensor
 
 
 def loop(folder: Path, kind: str, data: bytes, *, seconds: float, threads: int) -> dict[str, float]:
-    """Images per second and CPU milliseconds per image."""
+    """Run the loop; return images per second and CPU milliseconds per image."""
     manifest = read_manifest(folder)
     prepare = {"textbook": textbook, "better": better}[kind](folder)
     engine = OnnxEngine(folder / "model.onnx", manifest)
@@ -65,7 +65,7 @@ def loop(folder: Path, kind: str, data: bytes, *, seconds: float, threads: int) 
 
 
 def run(folder: Path, kind: str, seconds: float, *, is_large: bool = False) -> dict[str, float]:
-    """The loop in a process of its own."""
+    """Run the loop in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.bare_loop", str(folder), kind]
     command += ["--seconds", str(seconds), *(["--large"] if is_large else [])]
     result: dict[str, float] = json.loads(
@@ -75,7 +75,7 @@ def run(folder: Path, kind: str, seconds: float, *, is_large: bool = False) -> d
 
 
 def main() -> None:
-    """Reads the command line, prints the result as JSON."""
+    """Run the loop of the command line, and print the result as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="version folder of a model")
     parser.add_argument("kind", choices=KINDS)

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.built_in``: what each built-in model costs: a start, memory, one photo.
+"""``python -m benchmarks.built_in``: measures each built-in model: start, memory, one photo.
 
-Each model is served alone, in turn, several rounds in one run; and a new data folder as ``potoo
-serve`` finds it on a fresh machine: the first start builds the default model, the second does not.
+Each model is served alone, in turn, several rounds in one run. A new data folder, as on a fresh
+machine, is started twice: the first start builds the default model, the second does not.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Samples = dict[str, list[dict[str, float]]]
 
 
 def main() -> None:
-    """Measures, prints a table, writes a result."""
+    """Measure the built-in models; print a table and write the results."""
     parser = argparse.ArgumentParser(prog="make bench-built-in", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--no-write", action="store_true", help="do not keep the figures")
@@ -45,7 +45,7 @@ def _measure(folder: Path, rounds: int) -> Samples:
         for name in MODELS:
             with subject.running(folder / name) as server:
                 samples[name].append(_of(server))
-        # The repository of the data folder, which a start seeds if nobody has.
+        # The repository of the data folder, which the first start seeds.
         with tempfile.TemporaryDirectory(dir=folder) as data:
             for kind in ("first start", "second start"):
                 with subject.running(None, data_dir=Path(data) / "data") as server:

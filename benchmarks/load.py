@@ -1,4 +1,4 @@
-"""HTTP load from wrk, which is written in C and takes a few percent of a core; it says how much."""
+"""HTTP load from wrk, which is written in C and takes a few percent of a core, also measured."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class NoLoadGenerator(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One measurement. Latencies in milliseconds; ``own_cpu``: cores that wrk itself used."""
+    """One measurement. Latencies in milliseconds; ``own_cpu``: cores used by wrk itself."""
 
     per_second: float
     p50_ms: float
@@ -43,13 +43,13 @@ class Load:
 def post(
     url: str, body: bytes, content_type: str, token: str, *, clients: int, seconds: float
 ) -> Load:
-    """Posts the same body over ``clients`` keep-alive connections as fast as answers come.
+    """Post the same body over ``clients`` keep-alive connections as fast as answers come.
 
     Args:
-        token: for the Authorization header; none if empty.
+        token: for the Authorization header; empty sends no header.
 
     Raises:
-        NoLoadGenerator: if wrk is missing.
+        NoLoadGenerator: wrk is missing.
     """
     wrk = shutil.which("wrk")
     if wrk is None:

@@ -1,4 +1,4 @@
-"""One measurement of a server under load, and what is made of several: medians, ratios."""
+"""One measurement of a server under load, and medians and ratios of several."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from benchmarks.subject import Subject
 
 Sample = dict[str, float]
 Samples = list[Sample]
-"""One figure set a round; see ``load.Load`` for units."""
+"""One sample a round; see ``load.Load`` for units."""
 
 WARM_CLIENTS = 8
 
 
 def warm_up(server: Subject, body: bytes, seconds: float = 1) -> None:
-    """Fills caches, brings clocks up."""
+    """Warm up caches and CPU clocks with load."""
     load.post(
         server.endpoint, body, "image/jpeg", server.token, clients=WARM_CLIENTS, seconds=seconds
     )
@@ -25,7 +25,7 @@ def warm_up(server: Subject, body: bytes, seconds: float = 1) -> None:
 def under_load(
     server: Subject, body: bytes, clients: int, seconds: float, content_type: str = "image/jpeg"
 ) -> Sample:
-    """What the server does while so many clients post the same body."""
+    """Measure the server while ``clients`` post the same body."""
     before = server.cpu_seconds()
     seen = load.post(
         server.endpoint, body, content_type, server.token, clients=clients, seconds=seconds
@@ -45,12 +45,12 @@ def under_load(
 
 
 def median(samples: Samples, key: str) -> float:
-    """The middle one of a figure."""
+    """Return the median of a figure."""
     return statistics.median(sample[key] for sample in samples)
 
 
 def ratio(samples: Samples, reference: Samples, key: str) -> float | None:
-    """The middle one of the ratios taken round by round, which a machine's drift spares most.
+    """Return the median of the ratios by round, least affected by the machine's drift.
 
     None if the reference never answered.
     """
@@ -60,5 +60,5 @@ def ratio(samples: Samples, reference: Samples, key: str) -> float | None:
 
 
 def rounded(number: float | None, digits: int = 4) -> float | None:
-    """For files; what is missing stays missing."""
+    """Round a number for files; None stays None."""
     return None if number is None else round(number, digits)

@@ -1,4 +1,4 @@
-"""What single parts of a request cost, in microseconds of CPU."""
+"""Costs of single parts of a request, in microseconds of CPU."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ SPANS = 9
 
 
 def measure() -> dict[str, float]:
-    """Name of a part to microseconds a call, the best of a few rounds."""
-    # The access log is written for real, to nowhere.
+    """Return microseconds a call by part, the best of a few rounds."""
+    # The access log is written to the null device.
     with (
         tempfile.TemporaryDirectory() as name,
         Path(os.devnull).open("w") as null,
@@ -80,7 +80,7 @@ async def _measure(folder: Path) -> dict[str, float]:
 
 
 def _trace_cost(traces: int = 200) -> float:
-    """What a sampled classification pays until the exporter's thread has its spans."""
+    """Measure the cost of a sampled classification until its spans are queued for export."""
     settings, rounds = ObservabilitySettings(), []
     for _ in range(ROUNDS):
         with collector() as received:
@@ -116,7 +116,7 @@ def _as_async(call: Callable[[], object]) -> Callable[[], Awaitable[object]]:
 
 
 async def best(call: Callable[[], Awaitable[object]], calls: int = CALLS) -> float:
-    """Microseconds of CPU a call."""
+    """Return microseconds of CPU a call, the best of several rounds."""
     rounds = []
     for _ in range(ROUNDS):
         began = time.process_time()
@@ -146,7 +146,7 @@ def _answer() -> Callable[[], object]:
 
 
 async def _middleware_cost(*, access_log: bool) -> float:
-    """What ObservabilityMiddleware adds to an application that only answers."""
+    """Measure the cost that ObservabilityMiddleware adds to a trivial application."""
 
     async def app(_: Scope, __: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})

@@ -1,9 +1,9 @@
-"""The models that are measured, each as a model repository of its own.
+"""The measured models, each as a model repository of its own.
 
-``everyday`` comes with the project, ``mobilenetv2-fp32`` with the shared data where there is any.
-ResNet-50 comes with the ``onnx`` package: its structure, every weight 0.02. Its answer means
-nothing, its cost does: measured on one core of an EPYC with ONNX Runtime 1.31, a run takes 39 to 41
-ms, the same as with the weights drawn at random (39 to 40 ms): nothing is folded away or denormal.
+``everyday`` comes with the project, ``mobilenetv2-fp32`` with the shared data where present.
+ResNet-50 comes with the ``onnx`` package: its structure, every weight 0.02. Its answers are
+meaningless, its cost is real: on one core of an EPYC with ONNX Runtime 1.31, a run takes 39 to 41
+ms, as with random weights (39 to 40 ms), so no weights are folded away or denormal.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _RESNET_FILE = "backend/test/data/light/light_resnet50.onnx"
 
 
 def missing(name: str) -> str | None:
-    """Why a model cannot be measured here, or None."""
+    """Return why a model cannot be measured here, or None."""
     if name == DEFAULT and not (BUNDLED_MODELS / name).is_dir():
         return "it is not in the package"
     if name == SHARED and not (repository.SHARED / "models" / name).is_dir():
@@ -47,7 +47,7 @@ def missing(name: str) -> str | None:
 
 @contextmanager
 def assembled(name: str) -> Iterator[Path]:
-    """A repository that holds just this model, version 1."""
+    """Assemble a temporary repository of this model alone, version 1."""
     with TemporaryDirectory() as folder:
         if name == DEFAULT:
             (Path(folder) / name).symlink_to(BUNDLED_MODELS / name)
@@ -59,7 +59,7 @@ def assembled(name: str) -> Iterator[Path]:
 
 
 def add_resnet(folder: Path) -> None:
-    """Puts ResNet-50 into a repository, with the manifest that it comes without."""
+    """Add ResNet-50 to a repository, with a manifest, which the package lacks."""
     version = folder / RESNET / "1"
     version.mkdir(parents=True)
     (version / MODEL_FILE).symlink_to(_resnet_file())
@@ -68,7 +68,7 @@ def add_resnet(folder: Path) -> None:
 
 
 def resnet_manifest(model: bytes) -> ModelManifest:
-    """The usual ImageNet preprocessing; the graph ends in a softmax."""
+    """Build the manifest: the usual ImageNet preprocessing; the graph ends in a softmax."""
     return ModelManifest(
         name=RESNET,
         version=1,
@@ -95,7 +95,7 @@ def resnet_manifest(model: bytes) -> ModelManifest:
 
 
 def _resnet_file() -> Path:
-    # Found without importing onnx, which takes longer than all the rest.
+    # Located without importing onnx, which is slow.
     spec = find_spec("onnx")
     assert spec is not None
     assert spec.origin is not None

@@ -1,6 +1,6 @@
-"""``make bench-overload``: what is still answered in time when far more is asked than can be done.
+"""``make bench-overload``: measures goodput under loads far above the server's capacity.
 
-Open loop: requests come at a given rate whatever becomes of those before, as the world sends them.
+Open loop: requests come at a given rate, independent of earlier ones, as real traffic does.
 Goodput counts answers of 200 within the deadline that the request carried.
 """
 
@@ -28,7 +28,7 @@ HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One offered load. Rates a second, times in milliseconds."""
+    """Figures of one offered load. Rates a second, times in milliseconds."""
 
     of_knee: float
     offered: float
@@ -44,7 +44,7 @@ class Point:
 
 
 def main() -> None:
-    """Reads the command line, measures, prints, writes."""
+    """Measure the loads for the options given; print and write the results."""
     parser = argparse.ArgumentParser(prog="make bench-overload", description=__doc__)
     parser.add_argument("--model", default=models.DEFAULT)
     parser.add_argument("--deadline-ms", type=int, default=200)
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace) -> tuple[float, list[Point]]:
-    """The knee's rate, and medians over the rounds for every offered load."""
+    """Return the knee's rate, and medians over the rounds for every offered load."""
     rounds: dict[float, list[Point]] = {share: [] for share in SHARES}
     with models.assembled(arguments.model) as folder, subject.running(folder) as server:
         url = f"{server.url}/v1/classify?timeout_ms={arguments.deadline_ms}"
@@ -109,7 +109,7 @@ def _median(points: list[Point]) -> Point:
 
 
 def table(knee: float, points: list[Point]) -> str:
-    """For people."""
+    """Format the results as a table."""
     lines = [f"\nknee: {knee:.0f} images/s", HEADER]
     lines += [
         f"{p.of_knee:>7.2f}x{p.offered:>9.0f}{p.goodput:>9.0f}{p.goodput / knee:>9.0%}"
@@ -121,7 +121,7 @@ def table(knee: float, points: list[Point]) -> str:
 
 
 def plot(knee: float, points: list[Point], arguments: argparse.Namespace, path: Path) -> None:
-    """Offered load against goodput, and against p99 of what was accepted."""
+    """Plot offered load against goodput, and against p99 of the accepted requests."""
     from matplotlib import pyplot as plt
 
     offered = [point.offered for point in points]

@@ -1,4 +1,4 @@
-"""The photos that are posted: 500 x 375 pixels, about 67 kB of JPEG, and a phone's."""
+"""The posted photos: 500 x 375 pixels, about 67 kB of JPEG, and a phone's."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LARGE_TITLE = "12 megapixels"
 def jpeg(
     size: tuple[int, int] = SIZE, about: int | None = BYTES, picture: str = "coffee.png"
 ) -> bytes:
-    """scikit-image's cup of coffee (CC0, Rachel Michetti), as near to ``about`` bytes as can be.
+    """Encode scikit-image's cup of coffee (CC0, Rachel Michetti), close to ``about`` bytes.
 
     Args:
-        picture: another one of scikit-image's, such as ``astronaut.png``.
+        picture: another picture of scikit-image, such as ``astronaut.png``.
     """
     with Image.open(Path(data_dir) / picture) as original:
         photo = original.convert("RGB").resize(size, Image.Resampling.LANCZOS)
@@ -43,12 +43,12 @@ def jpeg(
 
 @functools.cache
 def large_jpeg() -> bytes:
-    """The same as a phone would send it: 12 megapixels."""
+    """Encode the photo as from a phone: 12 megapixels."""
     return jpeg(LARGE, about=None)
 
 
 def forms(body: bytes) -> dict[str, tuple[str, bytes]]:
-    """Title to content type and body: the photo in the other forms, and a phone's as it is."""
+    """Return content type and body by title: the photo in other forms, and a phone's JPEG."""
     multipart = httpx.Request("POST", "http://bench", files={"file": ("a.jpg", body)})
     return {
         "multipart": (multipart.headers["content-type"], multipart.read()),

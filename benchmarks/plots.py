@@ -1,7 +1,7 @@
-"""The same as the tables to see at a glance: PNG files beside the JSON.
+"""Plots of the tables: PNG files beside the JSON.
 
-Colours are those of Okabe and Ito, which colour-blind people can tell apart; whatever can be
-labelled where it is needs no legend.
+Colours are those of Okabe and Ito, which colour-blind people can tell apart. Lines and bars are
+labelled in place instead of by a legend.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from benchmarks.peers.comparison import LARGE_CLIENTS, POTOO, Compared
 from benchmarks.rounds import Measured
 
 Axes: TypeAlias = Any
-"""Matplotlib comes without types."""
+"""Untyped, since matplotlib comes without types."""
 
 BLUE, GREY, FAINT, INK = "#0072B2", "#8c8c8c", "#c9c9c9", "#333333"
 OTHERS = ("#D55E00", "#009E73", "#CC79A7", "#E69F00")
 DPI = 150
 PANEL = 4.4
-"""Inches."""
+"""Width of a panel in inches."""
 DASHED = (0, (4, 3))
 NEAREST_LABELS = 0.06
-"""Labels at the end of lines stay so far apart, as a share of the axis."""
+"""Least distance of the labels at the ends of lines, as a share of the axis."""
 
 
 def server(measured: Mapping[str, Measured], path: Path) -> None:
-    """Requests a second by clients, a panel a model, with the share of the bare loop and p99."""
+    """Plot requests a second by clients, with share of the bare loop and p99; a panel a model."""
     shown = {name: found for name, found in measured.items() if found.server}
     if not shown:
         return
@@ -53,7 +53,7 @@ def server(measured: Mapping[str, Measured], path: Path) -> None:
 
 
 def peers(compared: Mapping[str, Compared], path: Path) -> None:
-    """Requests a second of every server as bars, with p99, a column a model, a row a photo."""
+    """Plot requests a second and p99 of every server as bars; a column a model, a row a photo."""
     shown = {name: found for name, found in compared.items() if found.servers}
     if not shown:
         return
@@ -79,7 +79,7 @@ def peers(compared: Mapping[str, Compared], path: Path) -> None:
 
 
 def _bare_lines(axes: Axes, found: Measured) -> float:
-    """The loops without a server as levels; gives the upper one."""
+    """Draw the bare loops as levels; return the upper one."""
     rates = []
     for kind, title in (("better", "no server"), ("textbook", "no server, textbook")):
         rates.append(median(found.bare[kind], "per_second"))
@@ -89,7 +89,7 @@ def _bare_lines(axes: Axes, found: Measured) -> float:
 
 
 def _line(axes: Axes, points: Sequence[Samples], colour: str) -> float:
-    """Medians, with the range of all rounds; gives the last."""
+    """Draw medians with the range of all rounds; return the last median."""
     rates = [median(samples, "per_second") for samples in points]
     ranges = [[sample["per_second"] for sample in samples] for samples in points]
     low = [rate - min(found) for rate, found in zip(rates, ranges, strict=True)]
@@ -101,7 +101,7 @@ def _line(axes: Axes, points: Sequence[Samples], colour: str) -> float:
 def _end_labels(
     axes: Axes, ends: Mapping[str, tuple[float, str]], place: float, distance: float
 ) -> None:
-    """The name of each line where it ends, moved up where it would cover another."""
+    """Label each line at its end, moved up where labels would overlap."""
     height = float("-inf")
     for title, (rate, colour) in sorted(ends.items(), key=lambda end: end[1][0]):
         height = max(rate, height + distance)
@@ -109,7 +109,7 @@ def _end_labels(
 
 
 def _ticks(axes: Axes, found: Measured) -> None:
-    """Clients, and under them what a reader would look up for each."""
+    """Label the axis with clients, share of the bare loop and p99."""
     labels = []
     for clients, samples in found.server.items():
         share = found.share_of_bare_loop(samples) or 0.0
@@ -148,25 +148,25 @@ def text(
     colour: str = INK,
     **style: object,
 ) -> None:
-    """At a place in the data, moved by points."""
+    """Write text at a place in the data, offset by points."""
     style = {"fontsize": 8, "textcoords": "offset points", "color": colour, **style}
     axes.annotate(words, at, offset, **style)
 
 
 def new_figure(width: float, height: float, title: str) -> Figure:
-    """With its title at the top left; inches."""
+    """Create a figure, in inches, with its title at the top left."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     figure.suptitle(title, fontsize=11, color=INK, x=0.01, ha="left")
     return figure
 
 
 def frame(axes: Axes, title: str) -> None:
-    """No more of a frame than is needed."""
+    """Title the axes, and remove the upper and right edges of the frame."""
     axes.set_title(title, fontsize=9, color=INK, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8, colors=INK)
 
 
 def save(figure: Figure, path: Path, dpi: int = DPI) -> None:
-    """As PNG."""
+    """Write the figure as PNG."""
     figure.savefig(path, dpi=dpi)

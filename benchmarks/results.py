@@ -18,7 +18,7 @@ PACKAGES = ("onnxruntime", "pillow", "uvicorn", "fastapi")
 
 
 def write(kind: str, facts: dict[str, object], folder: Path = RESULTS) -> Path:
-    """Writes the facts with what they were measured on; a second file of a day gets a number."""
+    """Write the facts with their circumstances; further files of a day get a number."""
     folder.mkdir(exist_ok=True)
     path = free_path(folder, f"{datetime.now(UTC):%Y-%m-%d}-{kind}")
     path.write_text(json.dumps({**circumstances(), **facts}, indent=1) + "\n")
@@ -26,7 +26,7 @@ def write(kind: str, facts: dict[str, object], folder: Path = RESULTS) -> Path:
 
 
 def free_path(folder: Path, stem: str) -> Path:
-    """``stem.json``, or ``stem-2.json`` and so on where that is taken."""
+    """Return ``stem.json``, or ``stem-2.json`` and so on if that exists."""
     number, path = 1, folder / f"{stem}.json"
     while path.exists():
         number += 1
@@ -35,7 +35,7 @@ def free_path(folder: Path, stem: str) -> Path:
 
 
 def circumstances() -> dict[str, object]:
-    """When, which code, which machine, which photo."""
+    """Collect the time, the commit, the machine and the photos."""
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": git("rev-parse", "HEAD"),
@@ -53,7 +53,7 @@ def circumstances() -> dict[str, object]:
 
 
 def git(*arguments: str) -> str:
-    """What a git command says; nothing where there is no git or no repository."""
+    """Return the output of a git command; empty without git or a repository."""
     try:
         return subprocess.run(
             ["git", *arguments], capture_output=True, text=True, check=False, cwd=ROOT

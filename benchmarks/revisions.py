@@ -1,4 +1,4 @@
-"""The server as it was: another revision checked out beside, run by the same environment."""
+"""An earlier revision of the server, checked out to run in the same environment."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from benchmarks.subject import ROOT
 
 
 class NoSuchRevision(Exception):
-    """git does not know it; the message says so."""
+    """The revision is unknown to git. The message is for people."""
 
 
 def commit_of(revision: str) -> str:
-    """The full hash.
+    """Return the full hash of a revision.
 
     Raises:
-        NoSuchRevision: if there is none.
+        NoSuchRevision: the revision is unknown.
     """
     found = git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if not found:
@@ -30,7 +30,7 @@ def commit_of(revision: str) -> str:
 
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
-    """A work tree of it in a temporary folder, which is taken away again."""
+    """Check out a commit as a work tree in a temporary folder, removed afterwards."""
     with TemporaryDirectory() as name:
         tree = Path(name) / "tree"
         _worktree("add", "--detach", str(tree), commit)

@@ -1,4 +1,4 @@
-"""All measurements of one model, taken in turn in rounds, so that drift meets them alike."""
+"""All measurements of one model, interleaved in rounds, so that drift affects them alike."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from benchmarks.subject import DoesNotStart, Subject
 
 FORM_CLIENTS = 8
 RESNET_CLIENTS = (1, 8, 32)
-"""Of a model that takes so long, more clients would only say again that it takes long."""
+"""Clients for the slow model, where more clients would show nothing new."""
 RATIOS = ("per_second", "cpu_ms", "p99_ms", "proportional_mib")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is measured. ``earlier``: title and work tree of another revision, if any."""
+    """Plan of the measurements. ``earlier``: title and work tree of another revision, or None."""
 
     seconds: float
     rounds: int
@@ -31,7 +31,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Measured:
-    """Samples of one model, by what was measured; ``others`` and ``failed`` by title."""
+    """Samples of one model, by measurement; ``others`` and ``failed`` by title."""
 
     bare: dict[str, Samples] = field(default_factory=dict)
     server: dict[int, Samples] = field(default_factory=dict)
@@ -41,18 +41,18 @@ class Measured:
     start_seconds: float = 0.0
 
     def share_of_bare_loop(self, samples: Samples, form: str = "") -> float | None:
-        """Its requests a second over those of the bare loop with the same photo."""
+        """Return requests a second over those of the bare loop with the same photo."""
         return ratio(samples, self.bare[loop_title("better", form)], "per_second")
 
     def server_over(self, title: str) -> dict[int, dict[str, float | None]]:
-        """The server's figures over those of another, by clients."""
+        """Return the server's figures over those of another server, by clients."""
         return {
             clients: {key: rounded(ratio(self.server[clients], other, key)) for key in RATIOS}
             for clients, other in self.others[title].items()
         }
 
     def as_json(self) -> dict[str, object]:
-        """Every sample, and the ratios (the middle one of those of each round)."""
+        """Convert every sample and the ratios (medians over the rounds) for the results file."""
         return {
             "start_seconds": round(self.start_seconds, 2),
             "bare_loop": self.bare,
@@ -69,12 +69,12 @@ class Measured:
 
 
 def loop_title(kind: str, form: str = "") -> str:
-    """How the bare loop with one kind of preprocessing and one photo is called."""
+    """Return the title of the bare loop with a kind of preprocessing and a photo."""
     return f"{kind}, {photo.LARGE_TITLE}" if form == photo.LARGE_TITLE else kind
 
 
 def measure(name: str, plan: Plan) -> Measured:
-    """Starts the servers of one model and measures them."""
+    """Start the servers of one model and measure them."""
     measured, body = Measured(), photo.jpeg()
     with ExitStack() as stack:
         folder = stack.enter_context(models.assembled(name))
@@ -95,7 +95,7 @@ def measure(name: str, plan: Plan) -> Measured:
 def _others(
     stack: ExitStack, folder: Path, plan: Plan, measured: Measured
 ) -> Mapping[str, Subject]:
-    """The servers beside the first, by title; those that do not start are noted."""
+    """Start the servers beside the first, by title; note those that do not start."""
     wanted = {
         f"{workers} workers": subject.running(folder, "--workers", str(workers))
         for workers in plan.workers
@@ -130,7 +130,7 @@ def _clients(
     measured: Measured,
     number: int,
 ) -> None:
-    """The server and those beside it, right after each other and every other round backwards."""
+    """Measure all servers by number of clients, in direct succession; odd rounds backwards."""
     body = photo.jpeg()
     turns = [(server, measured.server)]
     turns += [(other, measured.others.setdefault(title, {})) for title, other in others.items()]

@@ -1,8 +1,8 @@
-"""``make bench-soak``: a day's worth of requests in minutes, of every kind; does memory grow?
+"""``make bench-soak``: measures memory growth over a day's worth of requests within minutes.
 
 Good photos of several sizes and formats, phones' photos, broken files, unknown models, deadlines
-that cannot be met and clients that leave, all at a time. Resident memory is read twice a second;
-what it was in the second quarter, with everything warm, is compared with the last.
+that cannot be met and clients that leave, all concurrently. Resident memory is read twice a second;
+the second quarter, when all is warm, is compared with the last.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from service.calibrate.load import Target, closed_loop
 
 mpl.use("Agg")
 ROUND = 3.0
-"""Seconds after which every client hangs up and comes anew."""
+"""Seconds after which every client reconnects."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of caller: what it sends, and how many do so at a time."""
+    """One kind of caller: its request, and the number of concurrent clients."""
 
     name: str
     target: Target
@@ -37,7 +37,7 @@ class Kind:
 
 
 def main() -> None:
-    """Reads the command line, measures, prints, writes."""
+    """Run the load for the options given; print and write the results."""
     parser = argparse.ArgumentParser(prog="make bench-soak", description=__doc__)
     parser.add_argument("--model", default=models.DEFAULT)
     parser.add_argument("--minutes", type=float, default=5)
@@ -74,7 +74,7 @@ def main() -> None:
 async def soak(
     server: subject.Subject, seconds: float
 ) -> tuple[list[tuple[float, float]], dict[str, Counter[int]]]:
-    """(seconds, MiB) over time, and the answers by kind of caller."""
+    """Run the load; return (seconds, MiB) over time, and counts of statuses by kind of caller."""
     samples: list[tuple[float, float]] = []
     statuses: dict[str, Counter[int]] = {}
     began = time.monotonic()
@@ -105,7 +105,7 @@ async def soak(
 
 
 def kinds(server: subject.Subject) -> list[Kind]:
-    """Everybody who calls."""
+    """List all kinds of callers."""
 
     def post(body: bytes, query: str = "", *, is_known: bool = True) -> Target:
         url = f"{server.url}/v1/classify{query}"
@@ -139,7 +139,7 @@ def _quarter(samples: list[tuple[float, float]], number: int) -> float:
 
 
 def plot(samples: list[tuple[float, float]], total: int, path: Path) -> None:
-    """Memory over time."""
+    """Plot memory over time."""
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 3), layout="constrained")

@@ -1,4 +1,4 @@
-"""The server under test, with all that a user gets: tokens, limits, metrics, access log."""
+"""The server under test, as users run it: tokens, limits, metrics, access log."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ IDLE_CORES = 0.1
 
 
 class DoesNotStart(Exception):
-    """A server that is to be measured ended at once; the message is the end of its log."""
+    """A server to measure did not start; the message is the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A running server. ``start_seconds``: from the command to the first answer it could give."""
+    """A running server. ``start_seconds``: from the command until it could answer."""
 
     url: str
     token: str
@@ -35,25 +35,25 @@ class Subject:
 
     @property
     def endpoint(self) -> str:
-        """Where photos are posted to."""
+        """The URL to post photos to."""
         return self.url + self.path
 
     def cpu_seconds(self) -> float:
-        """CPU time of the whole process tree so far."""
+        """Return the CPU time of the whole process tree so far."""
         times = [process.cpu_times() for process in _tree(self.process)]
         return float(sum(time.user + time.system for time in times))
 
     def memory_mib(self) -> float:
-        """Resident memory of the whole process tree now; what processes share counts for each."""
+        """Return the resident memory of the process tree; shared memory counts for each process."""
         return float(sum(process.memory_info().rss for process in _tree(self.process)) / 2**20)
 
     def proportional_mib(self) -> float:
-        """The same with what is shared divided by who shares it, where the system tells (Linux)."""
+        """Return the memory with shared parts divided among processes, where known (Linux)."""
         infos = [process.memory_full_info() for process in _tree(self.process)]
         return float(sum(getattr(info, "pss", info.rss) for info in infos) / 2**20)
 
     def settle(self) -> None:
-        """Waits until it is idle: a server may still work for clients who have hung up."""
+        """Wait until the server is idle: it may still work for clients that have disconnected."""
         for _ in range(int(SETTLE_SECONDS / SETTLE_STEP)):
             before = self.cpu_seconds()
             time.sleep(SETTLE_STEP)
@@ -65,16 +65,16 @@ class Subject:
 def running(
     models: Path | None, *arguments: str, tree: Path = ROOT, data_dir: Path | None = None
 ) -> Iterator[Subject]:
-    """Starts ``potoo serve`` over a model repository, on a free port.
+    """Run ``potoo serve`` over a model repository, on a free port.
 
     Args:
         models: the repository; None for that of the data folder.
-        arguments: more for ``potoo serve``.
-        tree: whose code runs; this one's by default.
+        arguments: additional arguments of ``potoo serve``.
+        tree: the source tree to run; this one by default.
         data_dir: the data folder; a new one by default.
 
     Raises:
-        DoesNotStart: if it ends before it is ready.
+        DoesNotStart: the server ends before it is ready.
     """
     with tempfile.TemporaryDirectory() as name:
         potoo = [sys.executable, "-m", "service"]
@@ -109,7 +109,7 @@ def running(
 
 
 def stop(process: subprocess.Popen[str], patience: float = 30) -> None:
-    """Asks a server to end, and ends what is left of its process tree so many seconds later."""
+    """Terminate a server; kill the rest of its process tree after ``patience`` seconds."""
     with process:
         try:
             tree = _tree(psutil.Process(process.pid))
@@ -121,7 +121,7 @@ def stop(process: subprocess.Popen[str], patience: float = 30) -> None:
 
 
 def end_of(log: Path, lines: int = 20) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 

@@ -1,8 +1,8 @@
-"""``make bench-swap``: what callers feel while models are swapped under them.
+"""``make bench-swap``: measures latency while models are swapped under load.
 
-Versions of one model are promoted back and forth while clients go on asking; every promotion loads
-and checks a version, switches, and gives the old one's memory back. The slowest answers of that
-time are compared with those of quiet times just before and after, in turns.
+Versions of one model are promoted back and forth while clients send requests; every promotion loads
+and checks a version, switches, and frees the old one's memory. The slowest answers of that time are
+compared with those of quiet times just before and after, in turns.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Samples = list[dict[str, float]]
 
 
 def main() -> None:
-    """Reads the command line, measures, prints, writes."""
+    """Measure swaps for the options given; print and write the results."""
     parser = argparse.ArgumentParser(prog="make bench-swap", description=__doc__)
     parser.add_argument("--model", default=models.DEFAULT)
     parser.add_argument("--clients", type=int, default=4)
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def with_two_versions(version: Path, folder: Path) -> Path:
-    """A repository with the version that is given as 1 and 2."""
+    """Build a repository with the given version as 1 and 2."""
     for number in (1, 2):
         copy = folder / version.parent.name / str(number)
         shutil.copytree(version, copy)
@@ -69,7 +69,7 @@ def with_two_versions(version: Path, folder: Path) -> Path:
 async def measure(
     server: subject.Subject, arguments: argparse.Namespace
 ) -> tuple[Samples, Samples]:
-    """A sample a round of quiet, and of swapping."""
+    """Return a sample a round of quiet time, and of swapping."""
     target = Target.post(server.endpoint, photo.jpeg(), "image/jpeg", server.token)
     quiet: Samples = []
     swapping: Samples = []
@@ -87,7 +87,7 @@ async def measure(
 
 
 async def swap(server: subject.Subject, model: str, until: float) -> int:
-    """Promotes one version after the other; how often."""
+    """Promote the versions alternately; return the number of promotions."""
     headers = {"authorization": f"Bearer {server.token}"}
     count = 0
     async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as client:

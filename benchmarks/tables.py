@@ -1,4 +1,4 @@
-"""What ``make bench`` prints: medians for people, a table a model."""
+"""Tables of ``make bench``: medians, a table a model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLUMNS = (
 
 
 def table(name: str, measured: Measured, cores: int) -> str:
-    """Medians, then what is beside the server, then the ratios to that."""
+    """Format the medians, those of the servers beside, and the ratios to them."""
     lines = [
         f"\n{name} ({cores} cores, start {measured.start_seconds:.1f} s)",
         " " * TITLE_WIDTH + COLUMNS,
@@ -40,7 +40,7 @@ def table(name: str, measured: Measured, cores: int) -> str:
 def row(
     title: str, samples: Samples, share: float | None, *, memory: str = "memory_mib", width: int = 0
 ) -> str:
-    """The medians of one thing; no more than rate and CPU time of what is no server."""
+    """Format the medians of one row; only rate and CPU time for a bare loop."""
     of_bare = "" if share is None else f"{share:.1%}"
     rate, cpu = median(samples, "per_second"), median(samples, "cpu_ms")
     if not rate:
@@ -57,19 +57,19 @@ def row(
 
 
 def times(ratio: float | None) -> str:
-    """A ratio as people write it."""
+    """Format a ratio, such as ``1.25x``."""
     return "-" if ratio is None else f"{ratio:.2f}x"
 
 
 def failures(failed: dict[str, str]) -> list[str]:
-    """What could not be measured, and the end of why."""
+    """List failed measurements with the end of their reasons."""
     return [
         f"{title}: {' ... '.join(why.strip().splitlines()[-2:])}" for title, why in failed.items()
     ]
 
 
 def _ratios(title: str, measured: Measured) -> list[str]:
-    """The server's figures over another's, in the columns of those figures."""
+    """Format the server's figures over another's, in the columns of those figures."""
     lines = []
     for clients, over in measured.server_over(title).items():
         rate, cpu, p99, memory = (times(over[key]) for key in RATIOS)

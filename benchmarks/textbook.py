@@ -1,7 +1,7 @@
-"""The work as tutorials write it, from JPEG to top five; needs NumPy and Pillow alone.
+"""The work as tutorials write it, from JPEG to top five; needs only NumPy and Pillow.
 
-The bare loop and the peers share it, so that what is compared differs in the server only. Peers
-import it in environments of their own: nothing of Potoo may be imported here.
+The bare loop and the peers share it, so that only the servers differ. Peers import it in
+environments of their own: nothing of Potoo may be imported here.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Best = list[dict[str, object]]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """``manifest.json`` of a version's folder, as it stands."""
+    """Read ``manifest.json`` of a version's folder, without validation."""
     manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
     return manifest
 
 
 def textbook(folder: Path) -> Prepare:
-    """Preprocessing with the whole image at every step, in float64-free NumPy."""
+    """Return preprocessing of the whole image at every step, in NumPy without float64."""
     spec = read_manifest(folder)["input"]
     assert spec["resize"]["policy"] == "shorter_side"
     pixels, width, height = spec["resize"]["pixels"], spec["width"], spec["height"]
@@ -55,7 +55,7 @@ def textbook(folder: Path) -> Prepare:
 
 
 def top_five(folder: Path) -> Callable[[NDArray[np.float32]], list[Best]]:
-    """Outputs [N, K] to the five best classes of each, with their labels."""
+    """Return a function from outputs [N, K] to the five best classes of each, with labels."""
     manifest = read_manifest(folder)
     has_logits = manifest["output"]["kind"] == "logits"
     offset = manifest["output"].get("label_offset", 0)

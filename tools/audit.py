@@ -1,6 +1,6 @@
-"""``make audit``: are there known holes in what is locked? Asks a public database, by pip-audit.
+"""``make audit``: checks the locked packages for known vulnerabilities, by pip-audit.
 
-pip-audit says "no known vulnerabilities" and ends well also when the database knew none of the
+pip-audit reports "no known vulnerabilities" and success even if the database knew none of the
 packages, as behind an index that mirrors files alone. Here that is a failure.
 """
 
@@ -17,7 +17,7 @@ LOCKS = ("requirements.txt",)
 
 
 def main() -> None:
-    """Runs pip-audit with the arguments given; exits 0, or 1 for holes, or 2 if it cannot tell."""
+    """Run pip-audit with the arguments given; exit 0, 1 for vulnerabilities, 2 if unknown."""
     program = Path(sys.executable).with_name("pip-audit")  # of the same environment
     command = [str(program), "--require-hashes", "--disable-pip", "--progress-spinner=off"]
     locks = [f"--requirement={lock}" for lock in LOCKS]
@@ -33,11 +33,11 @@ def main() -> None:
 
 
 def verdict(report: str, errors: str) -> tuple[int, list[str]]:
-    """What to exit with, and what to say.
+    """Return the exit status and the lines to print.
 
     Args:
-        report: pip-audit's JSON, empty if it did not come so far.
-        errors: what it wrote on standard error.
+        report: pip-audit's JSON, empty if it failed before the report.
+        errors: its standard error.
     """
     try:
         found: list[dict[str, Any]] = json.loads(report)["dependencies"]

@@ -1,7 +1,7 @@
-"""``make pin-images``: gives every image in ``images.lock`` the digest that its tag has now.
+"""``make pin-images``: pins every image in ``images.lock`` to the current digest of its tag.
 
-A tag can be moved to other content, a digest cannot. Docker's own tool asks the registry, since it
-knows its mirrors and log-ins. Needs nothing else but Python.
+A tag can be moved to other content, a digest cannot. Docker's own tool queries the registry, since
+it knows its mirrors and log-ins. Needs nothing else but Python.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class NotResolvedError(Exception):
-    """The registry could not be asked, or gave no digest; the message is the tool's."""
+    """The registry could not be reached, or gave no digest; the message is the tool's."""
 
 
 def main() -> None:
-    """Rewrites the lock, or leaves it as it is and says why."""
+    """Rewrite the lock, or leave it unchanged and print the reason."""
     try:
         before = LOCK.read_text()
         after = pinned(before, digest_of)
@@ -34,10 +34,10 @@ def main() -> None:
 
 
 def pinned(lock: str, resolve: Callable[[str], str]) -> str:
-    """The lock with today's digests: all of them, or none.
+    """Return the lock with current digests: all of them, or an error.
 
     Args:
-        resolve: the digest of a tagged image.
+        resolve: returns the digest of a tagged image.
 
     Raises:
         NotResolvedError: from ``resolve``.
@@ -53,10 +53,10 @@ def pinned(lock: str, resolve: Callable[[str], str]) -> str:
 
 
 def digest_of(tagged: str) -> str:
-    """Of the index over all platforms, so that the lock holds for ARM and x86 alike.
+    """Return the digest of the multi-platform index, so that the lock holds for ARM and x86.
 
     Raises:
-        NotResolvedError: with the tool's last line.
+        NotResolvedError: the query failed; the message ends with the tool's last line.
     """
     command = ["docker", "buildx", "imagetools", "inspect", tagged]
     try:
@@ -71,7 +71,7 @@ def digest_of(tagged: str) -> str:
     digest = done.stdout.strip()
     if done.returncode or not DIGEST.fullmatch(digest):
         said = (done.stderr.strip() or digest or "no answer").splitlines()[-1]
-        if "--help" in said:  # Docker's words where it does not know the command
+        if "--help" in said:  # Docker prints this for an unknown command
             said = "this Docker has no buildx"
         raise NotResolvedError(f"docker buildx cannot tell the digest of {tagged}: {said}")
     return digest

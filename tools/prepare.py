@@ -1,10 +1,10 @@
-"""``make prepare``: what compose needs and git must not have: a file for each password, and .env.
+"""``make prepare``: writes the files of compose that are not in git: passwords and .env.
 
-Compose mounts a secret with the owner and mode that its file has on this machine, and each service
-runs as a user of its own. So the files may be read by all, and lie in a folder that is ours alone:
-on this machine nobody else gets to them, in a container only those of its own folder are mounted.
+Compose mounts a secret with the owner and mode of its file on this machine, and each service runs
+as a user of its own. So the files are readable by all, in a folder that only the owner can enter;
+a container mounts only the files of its own folder.
 
-What is there is kept: a password that was changed here would not be changed in the database.
+Existing files are kept: a password changed here would not change in the database.
 Needs nothing but Python.
 """
 
@@ -22,7 +22,7 @@ NAME = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Reads the command line, writes, says what."""
+    """Write the missing files for the given options, and print a line for each."""
     given = _parser().parse_args(arguments)
     if given.small and (given.replicas > 1 or given.stores):
         _parser().error("a small box holds one Potoo without stores")
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def write_secrets(folder: Path, *, with_stores: bool) -> list[str]:
-    """Makes those that are missing; a line for each."""
+    """Write the missing secrets; return a line for each."""
     wanted = {"potoo/potoo_admin_password": _password(), "grafana/admin_password": _password()}
     if with_stores:
         wanted |= _of_stores(_kept(folder / "postgres/password"), _kept(folder / "redis/password"))
@@ -59,7 +59,7 @@ def write_secrets(folder: Path, *, with_stores: bool) -> list[str]:
 
 
 def dotenv(given: argparse.Namespace) -> str:
-    """Choices, no secrets."""
+    """Format .env: the operator's choices, no secrets."""
     profiles = ["replicas"] if given.replicas > 1 else ["box"]
     if given.stores and given.replicas == 1:
         profiles.append("stores")
@@ -73,7 +73,7 @@ def dotenv(given: argparse.Namespace) -> str:
         f"POTOO_REPLICAS={given.replicas}",
         f"POTOO_CPUS={(os.cpu_count() or 1) / given.replicas:.2g}",
     ]
-    if _is_address(given.site):  # who calls an address names no host
+    if _is_address(given.site):  # clients that call an IP address send no host name
         lines.append(f"POTOO_DEFAULT_SNI={given.site}")
     if given.small:
         lines.append("COMPOSE_FILE=compose.yaml:compose.edge.yaml")
@@ -81,7 +81,7 @@ def dotenv(given: argparse.Namespace) -> str:
 
 
 def _of_stores(postgres: str, redis: str) -> dict[str, str]:
-    """The passwords as each side wants them."""
+    """Return the passwords in the formats of each service."""
     return {
         "postgres/password": postgres,
         "potoo/potoo_database_url": f"postgresql://potoo:{postgres}@postgres/potoo",
@@ -97,7 +97,7 @@ def _kept(file: Path) -> str:
 
 
 def _password() -> str:
-    return secrets.token_urlsafe(24)  # fits into a URL as it is
+    return secrets.token_urlsafe(24)  # needs no escaping in a URL
 
 
 def _parser() -> argparse.ArgumentParser:

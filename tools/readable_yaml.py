@@ -1,4 +1,4 @@
-"""YAML for people: lists are indented, long text is folded, several lines stay lines."""
+"""YAML for people: indented lists, folded long text, multi-line text kept as lines."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ _Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def readable_yaml(content: object) -> str:
-    """The content, its keys in their order."""
+    """Format the content as YAML, keys in their order."""
     text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
     return text

@@ -1,7 +1,7 @@
-"""``make release``: notes cut from the changelog, sums of all files, one signature over them.
+"""``make release``: cuts notes from the changelog, and signs the check sums of all files.
 
-ssh-keygen signs and verifies, offline: every maintainer has it, and a key for it; git takes the
-same key for the tag. One signature, over ``SHA256SUMS``, holds for the notes and every file beside.
+ssh-keygen signs and verifies offline: every maintainer has it and a key; git uses the same key for
+the tag. One signature, over ``SHA256SUMS``, covers the notes and every file beside them.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ SUMS = "SHA256SUMS"
 SIGNATURE = f"{SUMS}.sig"
 NOTES = "NOTES.md"
 NAMESPACE = "potoo-release"
-"""So that a signature made for something else is none for a release (ssh-keygen(1), -n)."""
+"""Scope of the signature: one for another purpose is not valid here (ssh-keygen(1), -n)."""
 DEPLOY = Path(__file__).parents[1] / "deploy"
 SIGNERS = DEPLOY / "allowed_signers"
 
 
 class ReleaseError(Exception):
-    """What is wrong with it, for the one who makes or checks a release."""
+    """A release cannot be made or verified. The message is for people."""
 
 
 def main() -> None:
-    """Reads the command line."""
+    """Run the verb of the command line."""
     given = _arguments()
     try:
         match given.verb:
@@ -44,10 +44,10 @@ def main() -> None:
 
 
 def notes(changelog: str, version: str) -> str:
-    """What the changelog says about a version, under a heading with its name.
+    """Return the changelog's section of a version, under a heading with its name.
 
     Raises:
-        ReleaseError: if it has no such section, or one that is still open.
+        ReleaseError: the section is missing, or still marked unreleased.
     """
     for section in re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]:
         title, _, body = section.partition("\n")
@@ -59,13 +59,13 @@ def notes(changelog: str, version: str) -> str:
 
 
 def sign(folder: Path, key: Path) -> None:
-    """Writes the check sums of all files in the folder, and a signature over them.
+    """Write the check sums of all files in the folder, and a signature over them.
 
     Args:
-        key: a private key for SSH; of a public one, the agent or a hardware token signs.
+        key: a private SSH key; for a public one, the agent or a hardware token signs.
 
     Raises:
-        ReleaseError: if ssh-keygen cannot sign with it.
+        ReleaseError: ssh-keygen cannot sign with the key.
     """
     (folder / SIGNATURE).unlink(missing_ok=True)
     sums = folder / SUMS
@@ -74,13 +74,13 @@ def sign(folder: Path, key: Path) -> None:
 
 
 def verify(folder: Path, signers: Path = SIGNERS) -> str:
-    """Who signed the folder: a name in ``signers``.
+    """Verify the signature and the files; return the signer's name in ``signers``.
 
     Raises:
-        ReleaseError: if nobody did whom we know, or a file is missing, too many or not what it was.
+        ReleaseError: the signer is unknown, or a file is missing, additional or changed.
     """
     sums, signature = folder / SUMS, folder / SIGNATURE
-    # Looked for by the key, so that the caller need not know who made this release.
+    # The signer is found by the key, so that the caller need not name one.
     found = _ssh_keygen("find-principals", "-s", str(signature), "-f", str(signers))
     name = found.splitlines()[0]
     options = ("-f", str(signers), "-I", name, "-n", NAMESPACE, "-s", str(signature))
@@ -110,7 +110,7 @@ def _sum(file: Path) -> str:
 
 
 def _ssh_keygen(verb: str, *options: str, read: Path | None = None) -> str:
-    """What it prints; ``read`` is its standard input."""
+    """Run ``ssh-keygen -Y``; return its output. ``read``: file for its standard input."""
     command = ["ssh-keygen", "-Y", verb, *options]
     try:
         done = subprocess.run(  # noqa: S603 - our own words and paths

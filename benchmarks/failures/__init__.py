@@ -1,1 +1,1 @@
-"""What clients notice while something is lost behind the balancer: ``make bench-failures``."""
+"""Failures that clients see when a part behind the balancer is lost: ``make bench-failures``."""

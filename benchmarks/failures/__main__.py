@@ -1,7 +1,7 @@
-"""``make bench-failures``: what clients notice while replicas, stores or an issuer are lost.
+"""``make bench-failures``: counts failures that clients see when replicas or stores are lost.
 
-Three real replicas on one PostgreSQL and one Redis stand behind the shipped Envoy configuration;
-clients that send nothing twice ask at a steady rate while one thing after the other is lost.
+Three real replicas on one PostgreSQL and one Redis run behind the shipped Envoy configuration;
+clients without retries send at a steady rate while one part after the other is lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.servers.fleet import REPLICAS, balanced
 
 
 def main() -> None:
-    """Reads the command line, measures, prints, writes."""
+    """Run the scenarios that the command line selects; print and write the results."""
     parser = argparse.ArgumentParser(prog="make bench-failures", description=__doc__)
     parser.add_argument("--only", default="", help="scenarios whose name holds this")
     parser.add_argument("--rate", type=float, default=15, help="requests a second, each protocol")
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def pictures() -> list[bytes]:
-    """Two that are answered differently."""
+    """Return two pictures with different answers."""
     return [photo.jpeg(), photo.jpeg(picture="chelsea.png")]
 
 

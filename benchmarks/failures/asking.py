@@ -1,4 +1,4 @@
-"""Clients over TLS: pictures by HTTP and gRPC, and sign-ins. They send nothing a second time."""
+"""Clients over TLS without retries: pictures by HTTP and gRPC, and sign-ins."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ NO_RETRIES = (("grpc.enable_retries", 0),)
 INFERENCE = "/inference.GRPCInferenceService"
 HTTP, PREDICT, INFER, SIGN_IN = "HTTP", "gRPC Predict", "gRPC ModelInfer", "sign-in"
 Ask = Callable[[bytes], Awaitable[object]]
-"""Asks about a picture; what it is answered is one thing of it, to be compared."""
+"""Client call: sends a picture and returns one value of the answer, for comparison."""
 Method: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 
 
 class Refused(Exception):
-    """An answer that is none; the message says which."""
+    """The server answered with an error; the message names it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the balancer is, whom to trust, who asks, and about which model."""
+    """Addresses of the balancer, its certificate authority, the caller's token and the model."""
 
     url: str
     grpc: str
@@ -44,7 +44,7 @@ class Target:
 
 @asynccontextmanager
 async def asking(target: Target) -> AsyncIterator[dict[str, Ask]]:
-    """The ways to ask, by name."""
+    """Open the clients; yield their calls by name."""
     context = ssl.create_default_context(cafile=str(target.authority))
     secrets = grpc.ssl_channel_credentials(target.authority.read_bytes())
     async with (

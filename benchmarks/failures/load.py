@@ -1,6 +1,6 @@
-"""Open-loop load: requests at given rates, whatever becomes of those before. Each is looked at.
+"""Open-loop load: requests at given rates, independent of earlier ones, with checked answers.
 
-Each picture has its own right answer, so that one client's is never taken for another's.
+Each picture has its own right answer, so that an answer to another client counts as wrong.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from benchmarks.failures.asking import (
 
 GRPC = "gRPC"
 PROTOCOLS = {HTTP: HTTP, PREDICT: GRPC, INFER: GRPC, SIGN_IN: SIGN_IN}
-"""Which way of asking is counted as which."""
+"""Protocol that each client call counts for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests a second."""
+    """Requests a second, by protocol."""
 
     http: float = 15
     grpc: float = 15
     sign_in: float = 0.5
 
     def of(self, way: str) -> float:
-        """Those of one way to ask; gRPC's methods share theirs."""
+        """Return the rate of one client call; gRPC's methods share theirs."""
         return {HTTP: self.http, SIGN_IN: self.sign_in}.get(way, self.grpc / 2)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the requests of one protocol. Times in seconds, since they were due."""
+    """Outcomes of the requests of one protocol. Times in seconds since the scheduled time."""
 
     requests: int = 0
     slowest: float = 0.0
@@ -54,24 +54,24 @@ class Tally:
 
     @property
     def failed(self) -> int:
-        """How many a client noticed."""
+        """Number of failures that a client saw."""
         return self.failures.total()
 
 
 class Load:
-    """Asks about pictures. ``tallies`` by protocol."""
+    """Load generator. ``tallies``: outcomes by protocol."""
 
     def __init__(
         self, ways: AbstractAsyncContextManager[dict[str, Ask]], pictures: Sequence[bytes]
     ) -> None:
-        """``ways``: to ask, by name; see ``asking``."""
+        """Create a generator; ``ways``: client calls by name, see ``asking``."""
         self._ways, self._pictures = ways, pictures
         self._right: dict[tuple[str, bytes], object] = {}
         self.tallies = {name: Tally() for name in (HTTP, GRPC, SIGN_IN)}
 
     @asynccontextmanager
     async def running(self, rates: Rates) -> AsyncIterator[None]:
-        """Sends while the block runs, and then waits for the last answers."""
+        """Send while the block runs, then wait for the last answers."""
         stop = asyncio.Event()
         async with self._ways as ways, asyncio.TaskGroup() as streams:
             await self._learn(ways)
@@ -83,7 +83,7 @@ class Load:
                 stop.set()
 
     async def _learn(self, ways: dict[str, Ask]) -> None:
-        """The right answers, which warms caches too."""
+        """Record the right answers, which also warms caches."""
         for way, ask in ways.items():
             answers = [await ask(picture) for picture in self._pictures]
             self._right |= {
@@ -113,7 +113,7 @@ class Load:
             tally.failures[failure] += 1
 
     async def _failure(self, way: str, ask: Ask, picture: bytes) -> str | None:
-        """What a client would complain about; None if it got the right answer in time."""
+        """Return the failure that a client sees; None for the right answer in time."""
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
                 answer = await ask(picture)

@@ -1,4 +1,4 @@
-"""One scenario under load, from before to after it."""
+"""Measurement of one scenario under load."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.support.proxies.envoy import Envoy
 from tests.support.servers.fleet import Fleet
 
 MARGIN_SECONDS = 1
-"""Of load before and after it."""
+"""Seconds of load before and after the scenario."""
 
 
 async def measure(
     scenario: Scenario, fleet: Fleet, edge: Envoy, pictures: list[bytes], model: str, rates: Rates
 ) -> Measured:
-    """What clients notice of it."""
+    """Run a scenario under load; return the failures that clients see."""
     token = fleet.foreign_token() if scenario.foreign else fleet.token()
     target = Target(edge.url, edge.target, edge.authority, token, model)
     load = Load(asking(target), pictures)
@@ -32,7 +32,7 @@ async def measure(
 
 
 def retries(edge: Envoy) -> int:
-    """How many requests Envoy has sent once more."""
+    """Return the number of requests that Envoy has retried."""
     found = re.findall(
         r"^envoy_cluster_upstream_rq_retry{.*} (\d+)$", edge.statistics(), re.MULTILINE
     )

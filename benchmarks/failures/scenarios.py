@@ -1,4 +1,4 @@
-"""What is lost, and for how long. Each scenario ends with everything back and ready."""
+"""Failure scenarios. Each ends with all parts back and ready."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.proxies.envoy import Envoy
 from tests.support.servers.fleet import Fleet, Replica
 
 OUTAGE_SECONDS = 10
-"""``store_outage_seconds`` of the replicas here: so long tokens are believed without the store."""
+"""``store_outage_seconds`` of the replicas: seconds that tokens are valid without the store."""
 KILLS, DRAINS = 4, 3
 HOLDING = 0.5
 PATIENCE = 120
@@ -20,7 +20,7 @@ Act = Callable[[Fleet, Envoy], None]
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """``act`` runs under load. ``foreign``: the callers have tokens of the trusted issuer."""
+    """A scenario; ``act`` runs under load. ``foreign``: callers use the trusted issuer's tokens."""
 
     name: str
     act: Act
@@ -28,16 +28,16 @@ class Scenario:
 
 
 def quiet(fleet: Fleet, edge: Envoy) -> None:
-    """For comparison."""
+    """Lose nothing, for comparison."""
     del fleet, edge
     time.sleep(10)
 
 
 def kill(fleet: Fleet, edge: Envoy, times: int = KILLS, holding: float = 0) -> None:
-    """One after the other, each as soon as all are back.
+    """Kill replicas one after the other, each as soon as all are back.
 
     Args:
-        holding: seconds for which each is held first, so that it dies with requests in its hands.
+        holding: seconds that each is frozen first, so that it dies with requests in flight.
     """
     for replica in _in_turn(fleet, times):
         with replica.frozen():
@@ -49,7 +49,7 @@ def kill(fleet: Fleet, edge: Envoy, times: int = KILLS, holding: float = 0) -> N
 
 
 def drain(fleet: Fleet, edge: Envoy, times: int = DRAINS) -> None:
-    """As a roll-out does."""
+    """Restart replicas one after the other, as a roll-out does."""
     for replica in _in_turn(fleet, times):
         replica.stop()
         replica.start()
@@ -57,21 +57,21 @@ def drain(fleet: Fleet, edge: Envoy, times: int = DRAINS) -> None:
 
 
 def hang(fleet: Fleet, edge: Envoy, seconds: float = 8) -> None:
-    """It accepts connections and answers nothing."""
+    """Freeze a replica: it accepts connections and answers nothing."""
     with fleet.replicas[0].frozen():
         time.sleep(seconds)
     until_balanced(fleet, edge)
 
 
 def fill_disk(fleet: Fleet, edge: Envoy, seconds: float = 8) -> None:
-    """Of one replica, whose log cannot be written either."""
+    """Fill the disk of one replica, which cannot write its log either."""
     with fleet.replicas[0].without_disk():
         time.sleep(seconds)
     until_balanced(fleet, edge)
 
 
 def lose_database(fleet: Fleet, edge: Envoy, seconds: float = OUTAGE_SECONDS / 2) -> None:
-    """For less time than tokens are believed without it."""
+    """Stop PostgreSQL for less time than tokens are accepted without it."""
     fleet.postgres.stop()
     time.sleep(seconds)
     fleet.postgres.start()
@@ -79,12 +79,12 @@ def lose_database(fleet: Fleet, edge: Envoy, seconds: float = OUTAGE_SECONDS / 2
 
 
 def lose_database_for_long(fleet: Fleet, edge: Envoy) -> None:
-    """For longer than that."""
+    """Stop PostgreSQL for longer than tokens are accepted without it."""
     lose_database(fleet, edge, 2 * OUTAGE_SECONDS)
 
 
 def lose_redis(fleet: Fleet, edge: Envoy) -> None:
-    """Rates are not counted meanwhile."""
+    """Stop Redis; rates are not counted meanwhile."""
     fleet.redis.stop()
     time.sleep(8)
     fleet.redis.start()
@@ -92,7 +92,7 @@ def lose_redis(fleet: Fleet, edge: Envoy) -> None:
 
 
 def lose_issuer(fleet: Fleet, edge: Envoy) -> None:
-    """Its keys are known already."""
+    """Stop the issuer, whose keys are cached already."""
     fleet.issuer.down()
     time.sleep(8)
     fleet.issuer.up()
@@ -100,7 +100,7 @@ def lose_issuer(fleet: Fleet, edge: Envoy) -> None:
 
 
 def until_balanced(fleet: Fleet, edge: Envoy) -> None:
-    """Waits until all replicas are ready and Envoy knows it."""
+    """Wait until all replicas are ready and Envoy sees them as healthy."""
     fleet.until_ready()
     deadline = time.monotonic() + PATIENCE
     while min(edge.healthy("http"), edge.healthy("grpc")) < len(fleet.replicas):

@@ -1,4 +1,4 @@
-"""The counts for people, for files and for the documentation."""
+"""Formats the counts for people, for files and for the documentation."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.failures.load import Tally
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of one scenario. ``retries``: requests that the balancer sent once more."""
+    """Outcome of one scenario. ``retries``: requests that the balancer retried."""
 
     name: str
     tallies: dict[str, Tally]
     retries: int
 
     def as_json(self) -> dict[str, object]:
-        """For the file."""
+        """Convert the outcome for the results file."""
         return {
             "scenario": self.name,
             "sent_again_by_the_balancer": self.retries,
@@ -36,7 +36,7 @@ class Measured:
 
 
 def read(facts: dict[str, Any]) -> list[Measured]:
-    """What a file of results holds."""
+    """Parse the outcomes in a results file."""
     return [
         Measured(
             found["scenario"],
@@ -52,7 +52,7 @@ def read(facts: dict[str, Any]) -> list[Measured]:
 
 
 def line(measured: Measured) -> str:
-    """One scenario, on a terminal."""
+    """Format one scenario as a line for a terminal."""
     parts = [
         f"{protocol} {tally.failed} of {tally.requests} failed, slowest {tally.slowest:.2f} s"
         + (f" {dict(tally.failures)}" if tally.failed else "")
@@ -62,7 +62,7 @@ def line(measured: Measured) -> str:
 
 
 def markdown(measured: Sequence[Measured]) -> str:
-    """Failed of all, and the slowest answer, by protocol."""
+    """Format a table of failed requests and the slowest answer, by protocol."""
     if not measured:
         return "nothing was measured"
     protocols = list(measured[0].tallies)

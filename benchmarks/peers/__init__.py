@@ -1,1 +1,1 @@
-"""Other servers on the same job, each in an environment of its own: ``make bench-peers``."""
+"""Comparison with other servers, each in an environment of its own: ``make bench-peers``."""

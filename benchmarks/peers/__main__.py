@@ -1,4 +1,4 @@
-"""``make bench-peers``: other servers on the same photo and model, in the same run as Potoo."""
+"""``make bench-peers``: measures other servers and Potoo on the same photo and model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODELS = (models.DEFAULT, models.SHARED)
 
 
 def main() -> None:
-    """Reads the command line, measures, prints, writes."""
+    """Compare the servers for the options given; print and write the results."""
     arguments = _arguments()
     plan = Plan(
         arguments.seconds, arguments.rounds, tuple(arguments.clients), arguments.trial_seconds

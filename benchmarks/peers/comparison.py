@@ -1,7 +1,7 @@
-"""Potoo, the bare loop and the peers on one model, in turn, each server started anew a round.
+"""Comparison of Potoo, the bare loop and the peers on one model, in turn.
 
-Every other round goes backwards. Anew, because a server that idles beside the one that is measured
-would take its share of the cores (some poll) and of the memory.
+Every other round goes backwards. Each server is started anew in each round, because an idle server
+beside the measured one would use cores (some poll) and memory.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ LARGE_CLIENTS = 8
 WARM_SECONDS = 2
 """The second process of a peer may still be loading when the first has answered."""
 WORTH_BATCHING = 1.05
-"""Batches make a client that is alone wait: who gains less by them would leave them off."""
+"""Least gain for choosing batches, since they delay a lone client."""
 Start = Callable[[], AbstractContextManager[Subject]]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, how often, how many clients."""
+    """Durations, rounds and numbers of clients."""
 
     seconds: float
     rounds: int
@@ -48,7 +48,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Compared:
-    """What one model gave. By title of a server, then by load; ``failed`` says why, by title."""
+    """Results of one model by title of a server, then by load; ``failed``: reasons by title."""
 
     bare: dict[str, Samples] = field(default_factory=dict)
     servers: dict[str, dict[str, Samples]] = field(default_factory=dict)
@@ -57,19 +57,19 @@ class Compared:
     failed: dict[str, str] = field(default_factory=dict)
 
     def share_of_bare_loop(self, title: str, load: str) -> float | None:
-        """Of the loop with the same preprocessing as the server has, and the same photo."""
+        """Return the throughput relative to the loop with the same preprocessing and photo."""
         kind = "better" if title == POTOO or title.endswith("better") else "textbook"
         form = photo.LARGE_TITLE if load.endswith(photo.LARGE_TITLE) else ""
         samples = self.servers[title][load]
         return ratio(samples, self.bare[loop_title(kind, form)], "per_second")
 
     def potoo_over(self, title: str, load: str) -> float | None:
-        """Potoo's requests a second over another's."""
+        """Return Potoo's requests a second over another server's."""
         other = self.servers[title][load]
         return ratio(self.servers[POTOO][load], other, "per_second")
 
     def as_json(self) -> dict[str, object]:
-        """Every sample, and the ratios."""
+        """Convert every sample and the ratios for the results file."""
         complete = POTOO in self.servers
         return {
             "bare_loop": self.bare,
@@ -90,7 +90,7 @@ class Compared:
 
 
 def compare(name: str, plan: Plan) -> Compared:
-    """Everything on one model."""
+    """Measure all servers on one model."""
     compared = Compared()
     with models.assembled(name) as folder:
         version = folder / name / "1"
@@ -118,7 +118,7 @@ def _bare_loops(version: Path, plan: Plan, compared: Compared, progress: str) ->
 
 
 def _measure(title: str, start: Start, plan: Plan, compared: Compared, progress: str) -> None:
-    """One server under every load; one that fails is left out from then on."""
+    """Measure one server under every load; leave it out from then on if it fails."""
     print(f"{progress}, {title}", file=sys.stderr)
     small, large = photo.jpeg(), photo.large_jpeg()
     loads = {f"{clients} clients": (small, clients) for clients in plan.clients}
@@ -141,13 +141,13 @@ def _measure(title: str, start: Start, plan: Plan, compared: Compared, progress:
 
 
 def _leave_out(title: str, why: str, compared: Compared) -> None:
-    """From now on, and from what was measured so far: rounds must be complete to be compared."""
+    """Leave out a server, also from earlier rounds: rounds must be complete to be compared."""
     compared.failed[title] = why
     compared.servers.pop(title, None)
 
 
 def _starts(folder: Path, version: Path, plan: Plan, compared: Compared) -> dict[str, Start]:
-    """How to start each server that runs here and gives Potoo's answer."""
+    """Return the start functions of the servers that run here and give Potoo's answer."""
     starts: dict[str, Start] = {POTOO: partial(subject.running, folder)}
     with starts[POTOO]() as potoo:
         expected = best_class(potoo)
@@ -174,7 +174,7 @@ def _starts(folder: Path, version: Path, plan: Plan, compared: Compared) -> dict
 def _best_variant(
     peer: Peer, python: Path, version: Path, plan: Plan, compared: Compared
 ) -> Variant | None:
-    """The way to run a peer that answers most, by a short trial of each."""
+    """Choose the variant of a peer with the most requests a second, by a short trial of each."""
     tried: dict[Variant, float] = {}
     failures = []
     for variant in peer.variants(usable_cores()):
@@ -194,7 +194,7 @@ def _best_variant(
 
 
 def best_of(tried: Mapping[Variant, float]) -> Variant:
-    """The way with the most requests a second; one with batches only if they gain something."""
+    """Return the variant with the most requests a second; batches only if they gain enough."""
 
     def merit(variant: Variant) -> float:
         return tried[variant] / (WORTH_BATCHING if variant.batch > 1 else 1)
@@ -203,7 +203,7 @@ def best_of(tried: Mapping[Variant, float]) -> Variant:
 
 
 def _disagreement(start: Start, expected: int) -> str | None:
-    """Why a server is not comparable, or None if it names the class that Potoo names."""
+    """Return why a server is not comparable, or None if it gives the same class as Potoo."""
     try:
         with start() as server:
             found = best_class(server)
@@ -213,7 +213,7 @@ def _disagreement(start: Start, expected: int) -> str | None:
 
 
 def best_class(server: Subject) -> int:
-    """The index of the best class of the photo."""
+    """Return the index of the best class of the photo."""
     headers = {"content-type": "image/jpeg"}
     if server.token:
         headers["authorization"] = f"Bearer {server.token}"

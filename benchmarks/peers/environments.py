@@ -15,14 +15,14 @@ LOCKS = Path(__file__).parent
 
 
 class NotInstalled(Exception):
-    """pip refused; the message is the last it said."""
+    """pip failed; the message is its last line."""
 
 
 def install(name: str) -> Path:
-    """The peer's Python; pip runs only when the lock changed.
+    """Install a peer if its lock changed; return the path of its Python.
 
     Raises:
-        NotInstalled: if a package is not to be had here, as a wheel: nothing is compiled.
+        NotInstalled: a package is not available as a wheel; nothing is compiled.
     """
     lock, folder = lock_of(name), FOLDER / name
     python, stamp = folder / "bin" / "python", folder / ".installed"
@@ -38,14 +38,14 @@ def install(name: str) -> Path:
 
 
 def version_of(name: str) -> str:
-    """The version that the lock pins."""
+    """Return the version that the lock pins."""
     found = re.search(rf"^{name}==([^ ;\\]+)", lock_of(name).read_text(), re.MULTILINE)
     assert found is not None
     return found[1]
 
 
 def lock_of(name: str) -> Path:
-    """The requirements of a peer, every one with its hashes."""
+    """Return the path of a peer's requirements, all with hashes."""
     return LOCKS / f"{name}.txt"
 
 

@@ -15,5 +15,5 @@ classifier = Classifier(job())
 
 @app.post("/predict")
 def predict(photo: Annotated[bytes, Body(media_type="image/jpeg")]) -> Best:
-    """One photo."""
+    """Classify one photo."""
     return classifier.answer([classifier.prepare(photo)])[0]

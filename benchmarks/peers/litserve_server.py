@@ -15,38 +15,38 @@ Photo = Annotated[bytes, Body(media_type="image/jpeg")]
 
 
 class Classify(litserve.LitAPI):  # type: ignore[misc]
-    """Takes a body as it is, answers in JSON."""
+    """API that takes an image as the raw body and answers in JSON."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe's signature
-        """Called once in every worker process."""
+        """Load the classifier, once in every worker process."""
         self.classifier = Classifier(job())
 
     def decode_request(self, request: Photo) -> Images:
-        """A body to a tensor."""
+        """Convert a body to a tensor."""
         return self.classifier.prepare(request)
 
     def predict(self, x: Images) -> Best:
-        """One photo."""
+        """Classify one photo."""
         return self.classifier.answer([x])[0]
 
     def encode_response(self, output: Best) -> Best:
-        """JSON as it is."""
+        """Return the answer, which is JSON already."""
         return output
 
 
 class ClassifyBatch(Classify):
-    """The same where LitServe makes batches."""
+    """API with LitServe's batches."""
 
     def batch(self, inputs: list[Images]) -> list[Images]:
-        """Stacked by the classifier."""
+        """Return the tensors, which the classifier stacks."""
         return inputs
 
     def predict(self, x: list[Images]) -> list[Best]:  # type: ignore[override]
-        """Several photos."""
+        """Classify several photos."""
         return self.classifier.answer(x)
 
     def unbatch(self, output: list[Best]) -> list[Best]:
-        """They are apart already."""
+        """Return the answers, which are separate already."""
         return output
 
 

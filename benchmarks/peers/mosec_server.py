@@ -12,26 +12,26 @@ WAIT_MS = 10
 
 
 class Classify(Worker):  # type: ignore[misc]
-    """Takes a body as it is, answers in JSON."""
+    """Worker that takes an image as the raw body and answers in JSON."""
 
     def __init__(self) -> None:
         super().__init__()
         self.classifier = Classifier(JOB)
 
     def deserialize(self, data: bytes) -> bytes:
-        """The body is the photo."""
+        """Return the body, which is the photo."""
         return data
 
     def forward(self, data: bytes) -> Best:
-        """One photo."""
+        """Classify one photo."""
         return self.classifier.answer([self.classifier.prepare(data)])[0]
 
 
 class ClassifyBatch(Classify):
-    """The same where mosec makes batches."""
+    """Worker with mosec's batches."""
 
     def forward(self, data: list[bytes]) -> list[Best]:  # type: ignore[override]
-        """Several photos."""
+        """Classify several photos."""
         return self.classifier.answer([self.classifier.prepare(photo) for photo in data])
 
 

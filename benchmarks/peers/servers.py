@@ -1,4 +1,4 @@
-"""The peers, how each is started, and in which ways it could be run on these cores."""
+"""The peers, their start commands, and their variants on these cores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.subject import ROOT, DoesNotStart, Subject, end_of, stop
 START_SECONDS = 60
 START_STEP = 0.1
 STOP_SECONDS = 5
-"""LitServe does not end when it is asked to."""
+"""Time to end before a kill; LitServe does not end on SIGTERM."""
 BATCH = 8
 
 
@@ -35,14 +35,14 @@ class Variant:
     batch: int = 1
 
     def __str__(self) -> str:
-        """For tables."""
+        """Format the variant for tables."""
         batch = f", batch {self.batch}" if self.batch > 1 else ""
         return f"{self.workers} worker{'s' * (self.workers > 1)}{batch}"
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server that is not ours. ``command``: what follows its Python."""
+    """A server to compare with. ``command``: arguments to its Python."""
 
     title: str
     package: str
@@ -52,7 +52,7 @@ class Peer:
 
 
 def _workers_and_batches(cores: int) -> list[Variant]:
-    """One process with every core, or one a core; with batches and without."""
+    """List variants: one process with every core, or one a core; with and without batches."""
     return [
         Variant(workers, max(1, cores // workers), batch)
         for workers in sorted({1, cores})
@@ -61,7 +61,7 @@ def _workers_and_batches(cores: int) -> list[Variant]:
 
 
 def _workers(cores: int) -> list[Variant]:
-    """The thread pool keeps the cores of a process busy already."""
+    """List variants by workers alone, since a process uses all cores by its thread pool."""
     return [Variant(workers, 1) for workers in sorted({1, cores})]
 
 
@@ -93,10 +93,10 @@ PEERS = (
 def running(
     peer: Peer, python: Path, model: Path, preprocessing: str, variant: Variant
 ) -> Iterator[Subject]:
-    """Starts a peer over one version of a model, ready when it has answered a photo.
+    """Run a peer over one version of a model, ready when it has answered a photo.
 
     Raises:
-        DoesNotStart: if it ends, or has not answered within a minute.
+        DoesNotStart: the peer ends, or has not answered within a minute.
     """
     job = Job(
         str(model), preprocessing, _free_port(), variant.workers, variant.threads, variant.batch

@@ -1,4 +1,4 @@
-"""What ``make bench-peers`` prints: medians for people, and what is missing and why."""
+"""Tables of ``make bench-peers``: medians, and reasons for missing figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ TITLE_WIDTH = 48
 
 
 def table(name: str, compared: Compared, cores: int) -> str:
-    """One model. The memory of processes counts what they share once."""
+    """Format the results of one model. Memory shared by processes counts once."""
     lines = [
         f"\n{name} ({cores} cores); of the bare loop with the same preprocessing",
         f"{'':{TITLE_WIDTH}}{COLUMNS}{'Potoo is':>10}",

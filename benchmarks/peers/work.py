@@ -1,4 +1,4 @@
-"""What every peer is given to do; runs in the peers' environments.
+"""The work of every peer; runs in the peers' environments.
 
 Settings come from environment variables, since each peer keeps the command line for itself.
 """
@@ -19,7 +19,7 @@ PREFIX = "BENCH_PEER_"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """How a peer is to run. ``threads``: ONNX Runtime's, of each worker process."""
+    """Configuration of a peer. ``threads``: ONNX Runtime's, of each worker process."""
 
     folder: str
     preprocessing: str
@@ -29,14 +29,14 @@ class Job:
     batch: int
 
     def as_environment(self) -> dict[str, str]:
-        """The variables that ``job`` reads."""
+        """Return the environment variables that ``job`` reads."""
         return {
             PREFIX + name.upper(): str(getattr(self, name)) for name in self.__dataclass_fields__
         }
 
 
 def job() -> Job:
-    """The job that this process was started for."""
+    """Read the job of this process from the environment."""
     given = {name: os.environ[PREFIX + name.upper()] for name in Job.__dataclass_fields__}
     return Job(
         given["folder"],
@@ -46,7 +46,7 @@ def job() -> Job:
 
 
 class Classifier:
-    """A session and what is around it, in one process."""
+    """A session with preprocessing and postprocessing, in one process."""
 
     def __init__(self, job: Job) -> None:
         folder = Path(job.folder)
@@ -63,13 +63,13 @@ class Classifier:
         )
 
     def answer(self, images: list[Images]) -> list[Best]:
-        """Runs them as one batch."""
+        """Run the images as one batch."""
         outputs = self._session.run([self._output], {self._input: np.stack(images)})
         return self._best(outputs[0])
 
 
 def _better(folder: Path) -> Prepare:
-    # Here, so that peers with textbook preprocessing do not carry Pydantic.
+    # Imported here, so that peers with textbook preprocessing do not need Pydantic.
     from schemas.models import ModelManifest
     from service.core.imaging.image_limits import ImageLimits
     from service.core.imaging.preprocessing import Preprocessor

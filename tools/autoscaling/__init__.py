@@ -1,1 +1,1 @@
-"""Would the autoscaling thresholds do? Load traces through policies on simulated replicas."""
+"""Simulates autoscaling policies on replicas of measured cost, under traces of load."""

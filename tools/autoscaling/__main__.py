@@ -1,6 +1,7 @@
-"""``make bench-autoscaling``: load traces through autoscaling policies, on measured costs.
+"""``make bench-autoscaling``: simulates autoscaling policies under traces of load.
 
-Takes half an hour on one core; ``--models resnet50`` a third of that, ``--quick`` seconds.
+Replicas have measured costs. A run takes half an hour on one core; ``--models resnet50`` a third of
+that, ``--quick`` seconds.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from tools.autoscaling.simulation import METRICS_SERVER_SECONDS, POLL_SECONDS, B
 Tables = dict[str, dict[str, dict[str, Any]]]
 """Summaries by setting and policy."""
 SEEDS = {DEFAULT: 1, RESNET: 3}
-"""The faster a model the more requests a second, and the less chance matters."""
+"""Seeds by model: a faster model has more requests a second, so chance matters less."""
 IMAGES = ROOT / "docs/images"
 FAST = 10.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Reads the command line, simulates, prints, writes."""
+    """Run the simulations that the command line selects; print and write the results."""
     parser = argparse.ArgumentParser(prog="make bench-autoscaling", description=__doc__)
     parser.add_argument("--models", nargs="+", choices=SEEDS, default=list(SEEDS))
     parser.add_argument(
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _assumed() -> dict[str, object]:
-    """What nobody measured here."""
+    """List the parameters that are assumed, not measured."""
     return {
         "cold_start_seconds": cluster.COLD_START,
         "queue_capacity": QUEUE_CAPACITY,
@@ -87,7 +88,7 @@ def _assumed() -> dict[str, object]:
 
 
 def _facts(where: Site) -> dict[str, object]:
-    """Costs, the simulated knee, and the triggers that follow."""
+    """Collect the costs, the simulated knee and the resulting triggers."""
     return {
         "cost_seconds": asdict(where.cost),
         "images_per_second": where.cost.per_second,

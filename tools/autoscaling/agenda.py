@@ -1,7 +1,7 @@
-"""What happens next: actions at their times, earliest first.
+"""Event queue of the simulation: actions at their times, earliest first.
 
 SimPy does the same with generators; it is not among the locked packages, and a process for each
-request would cost several times what the request does.
+request would cost several times the request itself.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class Agenda:
-    """Actions are called with the time first; those of one time in the order they were added."""
+    """Queue of actions, called with the time first; equal times in the order of insertion."""
 
     def __init__(self) -> None:
         self._entries: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
@@ -22,12 +22,12 @@ class Agenda:
         return len(self._entries)
 
     def add(self, at: float, action: Callable[..., None], *arguments: object) -> None:
-        """Puts an action down; ``arguments`` follow the time."""
+        """Schedule an action; ``arguments`` follow the time."""
         self._added += 1
         heapq.heappush(self._entries, (at, self._added, action, arguments))
 
     def every(self, seconds: float, action: Callable[[float], None], first: float) -> None:
-        """An action again and again."""
+        """Schedule an action at a fixed interval."""
 
         def act(now: float) -> None:
             action(now)
@@ -36,7 +36,7 @@ class Agenda:
         self.add(first, act)
 
     def run_until(self, time: float) -> None:
-        """Does all that is due until then."""
+        """Run all actions due until ``time``."""
         entries = self._entries
         while entries and entries[0][0] <= time:
             at, _, action, arguments = heapq.heappop(entries)

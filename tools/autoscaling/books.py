@@ -1,4 +1,4 @@
-"""What became of every request: for the score at the end, and between scrapes for Prometheus."""
+"""Outcomes of all requests: for the score at the end, and between scrapes for Prometheus."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from observability.metrics import LATENCY_BUCKETS
 from observability.model_metrics import STAGE_BUCKETS
 
 REFUSED, LATE = -1.0, -2.0
-"""In place of a latency."""
+"""Markers in place of a latency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What counters grew by between two scrapes, over all replicas."""
+    """Increments of counters between two scrapes, over all replicas."""
 
     waits: NDArray[np.int64]
     latencies: NDArray[np.int64]
@@ -27,7 +27,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Books:
-    """``arrived``, ``latency`` and ``owner`` belong together, one of each a request that ended."""
+    """Record of requests: ``arrived``, ``latency`` and ``owner`` in parallel, one item each."""
 
     arrived: list[float] = field(default_factory=list)
     latency: list[float] = field(default_factory=list)
@@ -40,23 +40,23 @@ class Books:
     def answered(
         self, arrived: float, now: float, waited: float, seconds: float, owner: str
     ) -> None:
-        """An answer of 200."""
+        """Record an answer of 200."""
         self._end(arrived, now - arrived, owner)
         self._waits.append(waited)
         self._latencies.append(now - arrived)
         self._compute += seconds
 
     def refused(self, arrived: float, owner: str) -> None:
-        """The queue is full, or it would be late."""
+        """Record a request refused because the queue is full or it would be late."""
         self._end(arrived, REFUSED, owner)
         self._rejections += 1
 
     def late(self, arrived: float, owner: str) -> None:
-        """It was accepted and missed its deadline."""
+        """Record a request that was accepted and missed its deadline."""
         self._end(arrived, LATE, owner)
 
     def counted(self) -> Counts:
-        """What came since the last call."""
+        """Return the counts since the last call."""
         counts = Counts(
             waits=_histogram(self._waits, STAGE_BUCKETS),
             latencies=_histogram(self._latencies, LATENCY_BUCKETS),
@@ -75,6 +75,6 @@ class Books:
 
 
 def _histogram(values: list[float], bounds: tuple[float, ...]) -> NDArray[np.int64]:
-    """Values by bucket, the last one without a bound."""
+    """Count values by bucket, the last one unbounded."""
     places = np.searchsorted(bounds, values)
     return np.bincount(places, minlength=len(bounds) + 1).astype(np.int64)

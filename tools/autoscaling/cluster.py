@@ -1,7 +1,7 @@
 """Replicas that start, serve and drain, and the proxy in front of them.
 
 The proxy is Envoy's ``LEAST_REQUEST``: of two replicas picked at random the one with fewer
-requests. A new pod takes traffic once it is ready; one that goes answers what it accepted.
+requests. A new pod takes traffic once it is ready; a draining pod answers what it accepted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from tools.autoscaling.replica import Replica, Request
 COLD_START = (8.0, 18.0)
 """Seconds from a new pod's creation to its container's start and, once it is ready, to its first
 request: scheduling, an image that the node has, the startup probe, the proxy's discovery. Assumed;
-drawn for each pod. What the server itself needs comes on top and is measured."""
+drawn for each pod. The server's own start is measured and added."""
 
 
 class Cluster:
-    """A Deployment. ``pod_seconds``: what was paid for until ``now`` of the last change."""
+    """A Deployment, with its cost in pod-seconds up to the last change."""
 
     def __init__(
         self,
@@ -29,34 +29,34 @@ class Cluster:
         random: Random,
         replicas: int,
     ) -> None:
-        """``ready_after``: seconds that a server takes to be warm; ``replicas``: ready at once."""
+        """Start ``replicas`` ready ones; ``ready_after``: seconds until a new server is warm."""
         self._agenda, self._new_replica = agenda, new_replica
         self._ready_after, self._random = ready_after, random
         self.ready = [new_replica() for _ in range(replicas)]
         self._starting: list[Replica] = []
         self._paid = replicas
-        """Pods that cost: starting, ready and draining ones."""
+        """Pods that are paid for: starting, ready and draining ones."""
         self._pod_seconds, self._paid_until = 0.0, 0.0
 
     @property
     def size(self) -> int:
-        """Replicas as asked for: ready ones and those that start."""
+        """Replicas as requested: ready and starting ones."""
         return len(self.ready) + len(self._starting)
 
     @property
     def depth(self) -> int:
-        """``sum(potoo_queue_depth)``."""
+        """Value of ``sum(potoo_queue_depth)``."""
         return sum(replica.depth for replica in self.ready)
 
     def route(self, now: float, request: Request) -> None:
-        """One request from outside."""
+        """Send a request to one of the ready replicas."""
         ready, random = self.ready, self._random.random
         first = ready[int(random() * len(ready))]
         second = ready[int(random() * len(ready))]
         (first if first.depth <= second.depth else second).offer(now, request)
 
     def scale(self, now: float, replicas: int) -> None:
-        """To so many; pods that are not ready yet go first, then the youngest."""
+        """Scale to ``replicas``; pods that are not ready yet go first, then the youngest."""
         while self.size < replicas:
             replica = self._new_replica()
             self._starting.append(replica)
@@ -71,7 +71,7 @@ class Cluster:
                 self._drain(now, self.ready.pop())
 
     def pod_seconds(self, now: float) -> float:
-        """What was paid for so far."""
+        """Return the pod-seconds so far."""
         self._pay(now, 0)
         return self._pod_seconds
 

@@ -1,4 +1,4 @@
-"""What one image costs, taken from recorded benchmarks and from nowhere else."""
+"""Cost of one image, taken only from recorded benchmarks."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ SERVER = "2026-11-21-http-4.json"
 OVERLOAD = "2026-11-21-overload.json"
 BUSY_CLIENTS, LONE_CLIENT = "32", "1"
 P99_Z = 2.326
-"""Standard deviations from the middle of a normal distribution to its 99th percentile."""
+"""Standard deviations from the median of a normal distribution to its 99th percentile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One image on one replica. Seconds.
+    """Cost of one image on one replica, in seconds.
 
     Attributes:
-        threads: that work on images, each on one at a time.
-        service: of a thread an image on average, with all threads busy.
-        spread: sigma of its logarithm (log-normal).
-        large: the same for a phone's photo of 12 megapixels.
-        cpu: CPU time an image takes for each second of a thread.
-        refusal: of a thread, to say no to one request.
+        threads: number of threads that work on images, each on one at a time.
+        service: mean thread time an image, with all threads busy.
+        spread: sigma of the logarithm of ``service`` (log-normal).
+        large: ``service`` for a phone's photo of 12 megapixels.
+        cpu: CPU time for each second of a thread.
+        refusal: thread time to refuse one request.
         ready: from the command to a warm server.
     """
 
@@ -44,12 +44,12 @@ class Cost:
 
     @property
     def per_second(self) -> float:
-        """Images a second that one replica can do at most."""
+        """Maximum images a second of one replica."""
         return self.threads / self.service
 
 
 def measured(model: str, folder: Path = RESULTS) -> Cost:
-    """What was recorded for a model."""
+    """Read the recorded costs of a model."""
     recorded = read(SERVER, folder)
     threads = recorded["machine"]["cores"]
     found = recorded["models"][model]
@@ -63,7 +63,7 @@ def measured(model: str, folder: Path = RESULTS) -> Cost:
         threads=threads,
         service=threads / median(busy, "per_second"),
         large=threads / median(busy, "per_second") + larger,
-        # One client never waits for another, so what differs is the service itself.
+        # A lone client never waits for another, so the spread is that of the service.
         spread=math.log(median(lone, "p99_ms") / median(lone, "p50_ms")) / P99_Z,
         cpu=median(busy, "cpu_ms") / 1000 * median(busy, "per_second") / threads,
         refusal=refusal(read(OVERLOAD, folder), threads),
@@ -72,7 +72,7 @@ def measured(model: str, folder: Path = RESULTS) -> Cost:
 
 
 def refusal(overload: dict[str, Any], threads: int) -> float:
-    """Seconds of a thread that one refusal took from images: the slope of goodput over refusals."""
+    """Return the thread seconds that one refusal costs: the slope of goodput over refusals."""
     beyond = [point for point in overload["points"] if point["of_knee"] >= 1]
     slope, most = statistics.linear_regression(
         [point["offered"] - point["goodput"] for point in beyond],
@@ -82,11 +82,11 @@ def refusal(overload: dict[str, Any], threads: int) -> float:
 
 
 def read(name: str, folder: Path = RESULTS) -> dict[str, Any]:
-    """A recorded benchmark."""
+    """Read a recorded benchmark."""
     found: dict[str, Any] = json.loads((folder / name).read_text())
     return found
 
 
 def median(samples: list[dict[str, float]], key: str) -> float:
-    """Over the rounds."""
+    """Return the median of a figure over the rounds."""
     return statistics.median(sample[key] for sample in samples)

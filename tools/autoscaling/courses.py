@@ -1,4 +1,4 @@
-"""What is kept of one run to draw it: a thousandth of what happened."""
+"""Time series of one run for drawing: about a thousandth of the run's data."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Course:
     """One run over time.
 
     Attributes:
-        rates: images asked for in each second.
-        at: seconds, the middle of each bin of requests by when they came.
-        p95: seconds, of the answers to those of each bin; not a number where there were none.
-        missed: share of those of each bin that had no answer within the objective.
-        scraped: seconds; the next two belong to it.
-        replicas: asked for.
+        rates: images requested in each second.
+        at: seconds, the middle of each bin of requests by arrival.
+        p95: seconds, of the answers in each bin; NaN without answers.
+        missed: share of each bin without an answer within the objective.
+        scraped: seconds, times of ``replicas`` and ``held``.
+        replicas: number requested.
         held: images in flight and waiting on a ready replica.
     """
 
@@ -39,7 +39,7 @@ class Course:
 
     @classmethod
     def of(cls, run: Run, rates: Floats, score: Score, objective: float) -> Course:
-        """Of a run; ``objective`` in seconds."""
+        """Build the course of a run; ``objective`` in seconds."""
         order = np.argsort(run.books.arrived, kind="stable")
         arrived = np.asarray(run.books.arrived)[order]
         latency = np.asarray(run.books.latency)[order]

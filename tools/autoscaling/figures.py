@@ -1,4 +1,4 @@
-"""The courses of single runs, the summary and the check, as PNG files for the docs."""
+"""Draws single runs, the summary and the check against the server as PNG files for the docs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ DRAWN = {SHIPPED: BLUE, CPU_80: OTHERS[0], P95: OTHERS[1]}
 MINUTE = 60.0
 DPI = 110
 PANEL = (4.6, 3.4)
-"""Inches."""
+"""Size of a panel in inches."""
 LEAST_HELD = 0.5
-"""Less is noise, and nothing has no logarithm."""
+"""Lower bound on the logarithmic axis: less is noise, and 0 has no logarithm."""
 Summaries = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def course(trace: str, by_policy: Mapping[str, Course], objective: float, folder: Path) -> None:
-    """Load, replicas, work in flight, p95 and what was missed, one under the other."""
+    """Draw load, replicas, work in flight, p95 and missed requests, one below the other."""
     figure = new_figure(7.5, 7.6, f"{trace}: replicas and what came of them")
     axes = figure.subplots(5, 1, sharex=True)
     any_course = next(iter(by_policy.values()))
@@ -74,7 +74,7 @@ def course(trace: str, by_policy: Mapping[str, Course], objective: float, folder
 
 
 def summary(compared: Summaries, folder: Path) -> None:
-    """What was missed and what it cost, a row for each model and kind of caller."""
+    """Draw missed requests and cost, a row for each model and kind of caller."""
     title = "Mean of all traces, with 95 % intervals where there were several seeds"
     figure = new_figure(9.2, 2.3 * len(compared), title)
     rows = figure.subplots(len(compared), 2, squeeze=False, sharex="col")
@@ -112,7 +112,7 @@ def _bars(
 
 
 def beside_server(checked: Mapping[str, Mapping[str, list[Any]]], folder: Path) -> None:
-    """Measured and simulated: throughput and latency of one replica under more and more load."""
+    """Draw throughput and latency of one replica under rising load, measured and simulated."""
     opened = [(name, found["open"]) for name, found in checked.items() if found["open"]]
     if not opened:
         return

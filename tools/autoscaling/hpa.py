@@ -1,8 +1,8 @@
 """The Horizontal Pod Autoscaler's arithmetic, which KEDA uses too.
 
 After ``replica_calculator.go`` and ``horizontal.go`` of Kubernetes, and its documentation: each
-metric proposes a number of replicas, the highest proposal counts, and ``behavior`` bounds how fast
-it is followed.
+metric proposes a number of replicas, the highest proposal counts, and ``behavior`` limits the rate
+of change.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ SYNC_SECONDS = 15.0
 
 
 def of_average_value(total: float, target: float, current: int) -> int:
-    """An external metric with ``AverageValue``, KEDA's default: so much in all, so much for one."""
+    """Return the proposal for an external metric with ``AverageValue``, KEDA's default."""
     if abs(total / (target * current) - 1) <= TOLERANCE:
         return current
     return math.ceil(total / target)
 
 
 def of_value(value: float, target: float, current: int, ready: int) -> int:
-    """An external metric with ``Value``: a ratio that multiplies the replicas that are ready."""
+    """Return the proposal for an external metric with ``Value``: ready replicas times a ratio."""
     if abs(value / target - 1) <= TOLERANCE:
         return current
     return math.ceil(value / target * ready)
 
 
 def of_utilisation(used: Sequence[float], target: float, current: int) -> int:
-    """A resource metric, as shares of the request; pods without a sample yet are those missing.
+    """Return the proposal for a resource metric, given as shares of the request.
 
-    They count as idle when that speaks against adding, and as busy when against removing.
+    Pods without a sample count as idle when scaling up and as busy when scaling down.
     """
     if not used:
         return current
@@ -50,7 +50,7 @@ def of_utilisation(used: Sequence[float], target: float, current: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """``behavior.scaleUp`` or ``scaleDown``: of both policies the greater change is allowed."""
+    """``behavior.scaleUp`` or ``scaleDown``: the greater change of both policies is allowed."""
 
     stabilisation_seconds: float
     percent: float
@@ -59,10 +59,10 @@ class Direction:
 
 
 class Behaviour:
-    """Follows proposals no faster than allowed. Of one run: it remembers.
+    """Rate limiter for proposals; stateful, for one run.
 
     Args:
-        least, most: replicas.
+        least, most: bounds on the replicas.
     """
 
     def __init__(self, up: Direction, down: Direction, least: int, most: int) -> None:
@@ -71,7 +71,7 @@ class Behaviour:
         self._changes: list[tuple[float, int]] = []
 
     def follow(self, now: float, current: int, proposal: int) -> int:
-        """How many replicas there are to be from now on."""
+        """Return the number of replicas to run from now on."""
         wanted = self._stabilised(now, current, proposal)
         if wanted > current:
             wanted = min(wanted, max(current, self._ceiling(now, current)))
@@ -83,7 +83,7 @@ class Behaviour:
         return wanted
 
     def _stabilised(self, now: float, current: int, proposal: int) -> int:
-        """Down to the highest of the recent proposals, up to the lowest."""
+        """Scale down to the highest of the recent proposals, up to the lowest."""
         self._proposals.append((now, proposal))
         upward = min(self._since(now - self._up.stabilisation_seconds), default=proposal)
         downward = max(self._since(now - self._down.stabilisation_seconds), default=proposal)
@@ -105,5 +105,5 @@ class Behaviour:
         return min(start - self._down.pods, int(start * (1 - self._down.percent / 100)))
 
     def _changed(self, since: float) -> int:
-        """Replicas more (or less) than there were then."""
+        """Return the change in replicas since then."""
         return sum(change for at, change in self._changes if at > since)

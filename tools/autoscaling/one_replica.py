@@ -1,4 +1,4 @@
-"""One replica under loads of known outcome: its knee, and the simulator beside the real server."""
+"""One simulated replica: its knee, and a comparison with measurements of the real server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OWNER = "caller"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One load on one replica. Rates a second, times in milliseconds."""
+    """Figures of one replica under one load. Rates a second, times in milliseconds."""
 
     offered: float
     per_second: float
@@ -34,7 +34,7 @@ class Seen:
 
 
 def knee(cost: Cost, objective: float) -> KneeFound:
-    """The capacity C, found as ``potoo calibrate`` finds it, on the simulated replica."""
+    """Find the capacity C of the simulated replica, as ``potoo calibrate`` does."""
 
     def measure(in_flight: int) -> Measured:
         seen = closed_loop(cost, in_flight)
@@ -44,7 +44,7 @@ def knee(cost: Cost, objective: float) -> KneeFound:
 
 
 def closed_loop(cost: Cost, clients: int, seconds: float = SECONDS, seed: int = 0) -> Seen:
-    """So many clients, each of which sends its next request when it has its answer."""
+    """Simulate clients that each send the next request after their answer."""
     agenda, books, replica = _one(cost, seed)
 
     def send(now: float) -> None:
@@ -60,7 +60,7 @@ def closed_loop(cost: Cost, clients: int, seconds: float = SECONDS, seed: int = 
 def open_loop(
     cost: Cost, rate: float, seconds: float = SECONDS, seed: int = 0, timeout: float = TIMEOUT
 ) -> Seen:
-    """So many requests a second at even distances, as the load generator sends them."""
+    """Simulate requests at a constant rate, evenly spaced as the load generator sends them."""
     agenda, books, replica = _one(cost, seed)
     for number in count():
         at = number / rate
@@ -73,7 +73,7 @@ def open_loop(
 
 
 def beside_server(cost: Cost) -> dict[str, list[dict[str, Any]]]:
-    """Measured and simulated, load by load: clients of a closed loop, rates of an open one."""
+    """Compare measured and simulated figures: by clients (closed loop) and by rate (open loop)."""
     recorded = costs.read(costs.SERVER)["models"][cost.model]["server"]
     closed = [
         {

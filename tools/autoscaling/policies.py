@@ -1,4 +1,4 @@
-"""What decides how many replicas there are: the shipped thresholds, and others to compare with."""
+"""Autoscaling policies: the shipped thresholds, and others for comparison."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from tools.autoscaling.costs import Cost
 SHIPPED, CPU_80, P95 = "thresholds", "CPU 80 %", "p95"
 FIXED = "fixed at the peak"
 PEAK_REPLICAS = 7
-"""Of all traces, at ease."""
+"""Replicas that carry the peak of all traces at ease."""
 
 
 class Kind(StrEnum):
-    """How a number becomes replicas; see ``hpa``."""
+    """Conversion of a metric to replicas; see ``hpa``."""
 
     AVERAGE = "AverageValue"
     VALUE = "Value"
     CPU = "Utilization"
     STEP = "step"
-    """Ready replicas times value / target, but at most a step more; an ``AverageValue`` of that."""
+    """Ready replicas times value / target, at most one step more, as an ``AverageValue``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """``query``: a method of ``Prometheus``; CPU comes from the metrics server instead."""
+    """A scaling trigger. ``query``: a method of ``Prometheus``; CPU is from the metrics server."""
 
     query: str
     kind: Kind
@@ -50,33 +50,33 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The highest proposal of its triggers counts; ``fixed``: no scaling at all."""
+    """A policy: the highest proposal of its triggers counts; ``fixed``: constant replicas."""
 
     name: str
     triggers: tuple[Trigger, ...] = ()
     fixed: int = 0
 
     def having(self, name: str, query: str, target: float) -> Policy:
-        """The same with another target of one trigger."""
+        """Return this policy with another target for one trigger."""
         changed = (replace(t, target=target) if t.query == query else t for t in self.triggers)
         return Policy(name, tuple(changed))
 
     def without(self, name: str, *queries: str) -> Policy:
-        """The same without some triggers."""
+        """Return this policy without some triggers."""
         return Policy(name, tuple(t for t in self.triggers if t.query not in queries))
 
     def with_(self, name: str, *triggers: Trigger) -> Policy:
-        """The same with more of them."""
+        """Return this policy with additional triggers."""
         return Policy(name, self.triggers + triggers)
 
 
 ANY = 1e-9
-"""Above a threshold of nothing; a target must be above zero."""
+"""Target for a threshold of 0, since a target must be above zero."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One model's cost and what follows from it: ``document`` is what an operator gets."""
+    """Cost of one model, with its knee and the thresholds ``document`` for operators."""
 
     cost: Cost
     objective: float
@@ -85,17 +85,17 @@ class Site:
 
     @property
     def busy(self) -> float:
-        """Images on a replica that is half as busy as it may be."""
+        """Images on a replica that counts as busy: ``BUSY_SHARE`` of the target in flight."""
         return float(BUSY_SHARE * self.document["triggers"]["in_flight"]["target"])
 
     def in_flight(self, share: float = TARGET_SHARE, most: float = MOST_TARGETS) -> Trigger:
-        """Aimed at that share of C, a replica counting for so many of them at most."""
+        """Build a trigger for a share of C; each replica counts at most ``most`` targets."""
         target = max(1, int(share * self.knee.in_flight))
         return Trigger("in_flight", Kind.AVERAGE, target, (most * target,))
 
 
 def site(cost: Cost, objective: float, knee: KneeFound) -> Site:
-    """The thresholds as ``potoo calibrate`` would write them after finding that knee."""
+    """Build the thresholds that ``potoo calibrate`` would write for that knee."""
     found = Calibrated(
         version=1,
         sha256="0" * 64,
@@ -112,7 +112,7 @@ def site(cost: Cost, objective: float, knee: KneeFound) -> Site:
 
 
 def shipped(where: Site) -> Policy:
-    """Every trigger of the document, as ``tools/thresholds`` hands it to KEDA."""
+    """Build the policy of the document's triggers, as ``tools/thresholds`` passes them to KEDA."""
     triggers = where.document["triggers"]
     flight, demand = triggers["in_flight"]["target"], triggers["demand"]["target_per_second"]
     utilisation = triggers["cpu"]["utilisation_percent"] / 100
@@ -130,7 +130,7 @@ def shipped(where: Site) -> Policy:
 
 
 def compared(where: Site) -> list[Policy]:
-    """The shipped thresholds and what others scale on."""
+    """List the shipped thresholds and the common alternatives."""
     ours = shipped(where)
     in_flight = where.in_flight(most=math.inf)
     before = ours.without("", "in_flight", "demand").having("", "cpu", 0.75).with_("", in_flight)
@@ -147,7 +147,7 @@ def compared(where: Site) -> list[Policy]:
 
 
 def variants(where: Site) -> Iterator[Policy]:
-    """The shipped thresholds with one thing changed."""
+    """Yield the shipped thresholds with one change each."""
     ours, capacity = shipped(where), where.knee.per_second
     others = ours.without("", "in_flight")
     yield ours

@@ -1,9 +1,9 @@
-"""What Prometheus knows: scrapes every five seconds, and the queries of the thresholds over them.
+"""Simulated Prometheus: scrapes every five seconds, and the queries of the thresholds.
 
-Counters are kept as what they grew by from scrape to scrape, summed over replicas: ``rate`` and
-``increase`` over a window are the growth between the scrapes in it, stretched to its whole length
-as Prometheus does. What a new replica counted before its first scrape is not lost here, as it is
-there; it is a few seconds' worth.
+Counters are kept as increments from scrape to scrape, summed over replicas: ``rate`` and
+``increase`` over a window are the growth between its scrapes, extrapolated to the whole window as
+Prometheus does. Unlike there, the counts of a new replica before its first scrape, a few seconds'
+worth, are not lost.
 """
 
 from __future__ import annotations
@@ -25,67 +25,67 @@ LONGEST_WINDOW = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """``depths``: images accepted and not yet answered, at that moment, by each ready replica."""
+    """One scrape. ``depths``: images accepted and not yet answered, by ready replica."""
 
     depths: list[int]
     counts: Counts
 
 
 class Prometheus:
-    """Answers queries by name; None is what PromQL has no number for."""
+    """Evaluator of queries by name; None where PromQL has no number."""
 
     def __init__(self) -> None:
         self._scrapes: deque[Scrape] = deque(maxlen=int(LONGEST_WINDOW / SCRAPE_SECONDS))
 
     def scraped(self, depths: list[int], counts: Counts) -> None:
-        """One more round of all replicas."""
+        """Add a scrape of all replicas."""
         self._scrapes.append(Scrape(depths, counts))
 
     def ask(self, query: str, *arguments: float) -> float | None:
-        """The value now of one of the queries below, by name."""
+        """Return the current value of one of the queries below, by name."""
         answer: float | None = getattr(self, query)(*arguments)
         return None if answer is None or math.isnan(answer) else answer
 
     def in_flight(self, most: float = math.inf) -> float | None:
-        """``sum(clamp_max(potoo_queue_depth, most))``."""
+        """Evaluate ``sum(clamp_max(potoo_queue_depth, most))``."""
         if not self._scrapes:
             return None
         return sum(min(depth, most) for depth in self._scrapes[-1].depths)
 
     def queue_wait(self) -> float | None:
-        """The 95th percentile of the stage ``queue`` over 1 min."""
+        """Return the 95th percentile of the stage ``queue`` over 1 min."""
         return quantile(0.95, STAGE_BUCKETS, sum(count.waits for count in self._within(60)))
 
     def queue_ratio(self) -> float | None:
-        """Time in the stage ``queue`` over time in all others, 1 min."""
+        """Return time in the stage ``queue`` over time in all others, 1 min."""
         counts = self._within(60)
         computed = sum(count.compute_seconds for count in counts)
         return sum(count.wait_seconds for count in counts) / computed if computed else None
 
     def demand(self, busy: float) -> float | None:
-        """Images asked for a second, 20 s: rate of answers, and of rejections where it is busy."""
+        """Return images requested a second, 20 s: answers, and rejections of busy replicas."""
         counts = self._within(20)
         answers = sum(int(count.latencies.sum()) for count in counts)
         refused = sum(count.rejections for count in counts) if self._was_busy(busy) else 0
         return (answers + refused) / (SCRAPE_SECONDS * len(counts)) if counts else None
 
     def rejections(self, busy: float) -> float | None:
-        """``increase`` of rejections over 30 s, where it is busy."""
+        """Return the ``increase`` of rejections over 30 s, if a replica was busy."""
         counts = self._within(30)
         refused = sum(count.rejections for count in counts) if self._was_busy(busy) else 0
         return refused * 30 / (SCRAPE_SECONDS * len(counts)) if counts else None
 
     def _was_busy(self, busy: float) -> bool:
-        """Whether some replica held so much within 30 s."""
+        """Return whether any replica held at least ``busy`` images within 30 s."""
         recent = list(self._scrapes)[-int(30 / SCRAPE_SECONDS) :]
         return any(max(scrape.depths) >= busy for scrape in recent)
 
     def latency(self) -> float | None:
-        """The 95th percentile of answers of 200 over 1 min."""
+        """Return the 95th percentile of answers of 200 over 1 min."""
         return quantile(0.95, LATENCY_BUCKETS, sum(count.latencies for count in self._within(60)))
 
     def _within(self, seconds: float) -> list[Counts]:
-        """A window of n scrapes holds n - 1 steps."""
+        """Return the increments in a window: n scrapes hold n - 1 steps."""
         steps = int(seconds / SCRAPE_SECONDS) - 1
         return [scrape.counts for scrape in self._scrapes][-steps:]
 
@@ -93,7 +93,7 @@ class Prometheus:
 def quantile(
     share: float, bounds: tuple[float, ...], counts: NDArray[np.int64] | int
 ) -> float | None:
-    """``histogram_quantile``: linear within a bucket, the last bound beyond it."""
+    """Evaluate ``histogram_quantile``: linear within a bucket, the last bound beyond it."""
     if isinstance(counts, int) or not counts.sum():
         return None
     reached = np.cumsum(counts)

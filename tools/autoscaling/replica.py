@@ -1,4 +1,4 @@
-"""One simulated Potoo: the server's own admission and fair queue, in front of simulated threads."""
+"""One simulated replica: the server's own admission and fair queue, with simulated threads."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ TIMEOUT = _DEFAULTS.default_timeout_ms / 1000
 
 
 class Request(NamedTuple):
-    """One image. Seconds; ``factor``: its cost in those of a usual one.
+    """Request for one image. Times in seconds; ``factor``: its cost relative to a usual image.
 
-    ``on_end`` is called when it is answered, for closed loops.
+    ``on_end`` is called after processing, for closed loops.
     """
 
     arrived: float
@@ -32,7 +32,7 @@ class Request(NamedTuple):
 
 
 class Replica:
-    """Accepts or refuses, works on images, ``cpu`` seconds used so far."""
+    """A replica that accepts or refuses requests; ``cpu``: CPU seconds used so far."""
 
     def __init__(
         self,
@@ -42,22 +42,22 @@ class Replica:
         books: Books,
         queue_capacity: int = QUEUE_CAPACITY,
     ) -> None:
-        """``services``: what each next image takes, in seconds."""
+        """Create an idle replica; ``services``: service time of each next image, in seconds."""
         self._cost, self._services, self._agenda, self._books = cost, services, agenda, books
         self._waiting: FairQueue[Request] = FairQueue()
         self._pace = Pace(cost.threads)
         self._admission = Admission(self._waiting, queue_capacity, self._pace, lambda _: None)
         self._busy = self._queued = 0
         self._owed = 0.0
-        """Of threads, for refusals that nobody has paid with waiting yet."""
+        """Thread seconds of refusals, not yet added to the service of an image."""
         self.depth = 0
         self.cpu = 0.0
         self.on_idle: Callable[[float], None] | None = None
 
     def offer(self, now: float, request: Request) -> None:
-        """One request comes in."""
+        """Accept or refuse a request."""
         if self._busy < self._cost.threads:
-            # With a thread free nothing waits, so nothing speaks against it.
+            # With a free thread nothing waits, so admission always accepts.
             self.depth += 1
             self._start(now, request)
             return
@@ -97,7 +97,7 @@ class Replica:
             self.on_idle(now)
 
     def _next(self, now: float) -> None:
-        """As ``Batcher`` does it: what would be late while others wait is dropped."""
+        """Start the next request, or drop it as ``Batcher`` does: if late while others wait."""
         request = self._waiting.pop()
         self._queued -= 1
         needed = self._pace.own if self._queued else 0.0

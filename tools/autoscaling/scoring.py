@@ -1,4 +1,4 @@
-"""What a run was worth: who was answered in time, who was refused, what it cost."""
+"""Score of a run: requests answered in time, requests refused, cost."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tools.autoscaling.traces import HOT
 
 HOUR = 3600.0
 STUDENT_95 = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""Two-sided, by degrees of freedom."""
+"""Two-sided 95 % quantiles of Student's t, by degrees of freedom."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Shares of all requests. ``others``: of those that are not the hot camera's.
+    """Score of a run; shares of all requests. ``others``: ``in_time`` without the hot camera.
 
     Attributes:
-        in_time: answered within the objective; refused and late ones are not.
-        hours: of replicas, from their creation to their end.
-        most: replicas at a time.
+        in_time: answered within the objective, neither refused nor late.
+        hours: replica-hours, from creation to end.
+        most: largest number of replicas at a time.
     """
 
     in_time: float
@@ -37,7 +37,7 @@ class Score:
 
 
 def score(run: Run, objective: float) -> Score:
-    """Of one run; ``objective`` in seconds."""
+    """Score one run; ``objective`` in seconds."""
     latency = np.asarray(run.books.latency)
     good = (latency >= 0) & (latency <= objective)
     usual = np.fromiter((owner != HOT for owner in run.books.owner), bool, len(latency))
@@ -51,14 +51,14 @@ def score(run: Run, objective: float) -> Score:
 
 
 def mean(scores: Iterable[Score]) -> Score:
-    """Each figure's mean."""
+    """Return the mean of each figure."""
     found = list(scores)
     names = [field.name for field in fields(Score)]
     return Score(*(statistics.fmean(getattr(one, name) for one in found) for name in names))
 
 
 def interval(values: Sequence[float]) -> float | None:
-    """Half of the 95 % confidence interval of a mean; None of a single value."""
+    """Return half of the 95 % confidence interval of a mean; None for a single value."""
     freedom = len(values) - 1
     if freedom < 1:
         return None
@@ -67,7 +67,7 @@ def interval(values: Sequence[float]) -> float | None:
 
 
 def summary(by_seed: Sequence[dict[str, Score]]) -> dict[str, Any]:
-    """Means over seeds for each trace, and over traces with confidence intervals."""
+    """Return means over seeds for each trace, and over traces with confidence intervals."""
     traces = {name: rounded(mean(scores[name] for scores in by_seed)) for name in by_seed[0]}
     over_traces = [mean(scores.values()) for scores in by_seed]
     return {
@@ -82,7 +82,7 @@ def summary(by_seed: Sequence[dict[str, Score]]) -> dict[str, Any]:
 
 
 def rounded(found: Score) -> dict[str, float]:
-    """For files."""
+    """Convert a score to rounded figures for files."""
     return {name: round(value, 5) for name, value in asdict(found).items()}
 
 

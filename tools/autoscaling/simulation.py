@@ -1,4 +1,4 @@
-"""One trace, one policy, one seed: replicas, proxy, Prometheus, metrics server and autoscaler."""
+"""Simulation of one trace, policy and seed: replicas, proxy, Prometheus and autoscaler."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from tools.autoscaling.traces import Arrivals
 
 METRICS_SERVER_SECONDS = 15.0
 POLL_SECONDS = 10.0
-"""KEDA asks Prometheus so often and keeps the answers for the autoscaler (``useCachedMetrics``)."""
+"""Interval of KEDA's queries, cached for the autoscaler (``useCachedMetrics``)."""
 FIRST_SCRAPE, FIRST_SAMPLE, FIRST_POLL, FIRST_SYNC = 2.0, 7.0, 5.0, 11.0
-"""Their clocks do not agree, as in a cluster."""
+"""Offsets of the clocks, which do not agree in a cluster."""
 DRAW = 4096
 END_SECONDS = 30.0
-"""After the last arrival, to answer what was accepted."""
+"""Time after the trace to answer accepted requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the autoscaler may do: replicas, and ``behaviour`` of the thresholds."""
+    """Limits of the autoscaler: replicas, and ``behaviour`` of the thresholds."""
 
     behaviour: dict[str, Any]
     most: int = 20
 
     @property
     def least(self) -> int:
-        """Replicas that there are always."""
+        """Minimum number of replicas."""
         return int(self.behaviour["min_replicas"])
 
     @property
     def step(self) -> float:
-        """What a trigger of kind ``STEP`` may multiply the ready replicas by."""
+        """Largest factor on the ready replicas for a trigger of kind ``STEP``."""
         return 1 + float(self.behaviour["step_percent"]) / 100
 
     def follower(self) -> hpa.Behaviour:
-        """A fresh one."""
+        """Build a new rate limiter."""
         return hpa.Behaviour(
             _direction(self.behaviour["scale_up"]),
             _direction(self.behaviour["scale_down"]),
@@ -67,7 +67,7 @@ def _direction(values: dict[str, float]) -> hpa.Direction:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """At one scrape: replicas asked for and ready, images in flight for each ready one."""
+    """State at one scrape: replicas requested and ready, images in flight for each ready one."""
 
     at: float
     size: int
@@ -77,7 +77,7 @@ class Moment:
 
 @dataclass(slots=True)
 class Run:
-    """What came of it."""
+    """Outcome of a simulation."""
 
     books: Books
     pod_seconds: float = 0.0
@@ -86,7 +86,7 @@ class Run:
 
 
 class Simulation:
-    """One run. ``timeout``: seconds that every request allows."""
+    """Simulation of one run. ``timeout``: of every request, in seconds."""
 
     def __init__(
         self, cost: Cost, policy: Policy, bounds: Bounds, seed: int, timeout: float = TIMEOUT
@@ -109,7 +109,7 @@ class Simulation:
         self._run = Run(self._books)
 
     def run(self, arrivals: Arrivals) -> Run:
-        """From the first arrival to the last answer."""
+        """Simulate from the first arrival to the last answer."""
         self._agenda.every(SCRAPE_SECONDS, self._scrape, FIRST_SCRAPE)
         if not self._policy.fixed:
             self._agenda.every(METRICS_SERVER_SECONDS, self._sample_cpu, FIRST_SAMPLE)
@@ -135,7 +135,7 @@ class Simulation:
         self._run.moments.append(Moment(now, cluster.size, len(cluster.ready), each))
 
     def _sample_cpu(self, now: float) -> None:
-        """Of pods that were there a sample ago, as a share of their request: a core a thread."""
+        """Sample CPU of pods known a sample ago, as a share of their request, a core a thread."""
         del now
         request = METRICS_SERVER_SECONDS * self._cost.threads
         before = self._used
@@ -181,7 +181,7 @@ class Simulation:
 
 
 def draws(cost: Cost, seed: int) -> Iterator[float]:
-    """Service times: log-normal with the measured mean and spread."""
+    """Yield service times: log-normal with the measured mean and spread."""
     random = np.random.default_rng([seed, 1])
     middle = np.log(cost.service) - cost.spread**2 / 2
     while True:

@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One model under callers that allow so many seconds; ``shorten``: traces in fast motion."""
+    """One model and the callers' timeout in seconds; ``shorten``: factor to shorten traces by."""
 
     where: Site
     timeout: float
@@ -29,21 +29,21 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """For tables."""
+        """Title in tables."""
         return f"{self.where.cost.model}, deadline {self.timeout:g} s"
 
     def arrivals(self, trace: Trace, seed: int) -> Arrivals:
-        """The same for every policy."""
+        """Draw the arrivals, the same for every policy."""
         return traces.draw(trace, self.where.cost.per_second, seed, self.shorten)
 
     def run(self, policy: Policy, arrivals: Arrivals, seed: int) -> Run:
-        """One policy on one trace."""
+        """Simulate one policy on one trace."""
         bounds = Bounds(self.where.document["behaviour"])
         return Simulation(self.where.cost, policy, bounds, seed, self.timeout).run(arrivals)
 
 
 def calibrated(model: str) -> Site:
-    """The measured cost of a model and the knee that follows from it."""
+    """Return the measured cost of a model and the resulting knee."""
     cost = costs.measured(model)
     return site(cost, OBJECTIVE, one_replica.knee(cost, OBJECTIVE))
 
@@ -54,7 +54,7 @@ def study(
     say: Say,
     courses: dict[str, dict[str, Course]] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Summaries by policy. ``courses``: to be filled with the first seed's, by trace and policy."""
+    """Return summaries by policy; fill ``courses`` with the first seed's, by trace and policy."""
     known = {
         (trace.name, seed): setting.arrivals(trace, seed)
         for trace in traces.TRACES
@@ -80,7 +80,7 @@ HEADER = f"{'':26}{'in time':>8}{'refused':>9}{'replica-hours':>15}   in time on
 
 
 def line(name: str, by_seed: list[dict[str, Score]]) -> str:
-    """For people."""
+    """Format the mean figures of a policy as a line of the table."""
     mean = scoring.mean(score for scores in by_seed for score in scores.values())
     each = (
         scoring.mean(scores[trace.name] for scores in by_seed).in_time for trace in traces.TRACES

@@ -1,7 +1,7 @@
-"""Load over time, in what one replica can do at most, so that one trace fits every model.
+"""Traces of load over time, in multiples of one replica's maximum, so that one fits every model.
 
-Every trace begins with what two replicas carry at ease. Arrivals are Poisson with a rate that
-changes each second; the same seed gives the same arrivals to every policy.
+Every trace begins with a load that two replicas carry at ease. Arrivals are Poisson with a rate
+that changes each second; the same seed gives the same arrivals to every policy.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Shape = Callable[[Floats, np.random.Generator], Floats]
-"""From seconds to load."""
+"""Function from seconds to load."""
 
 HOT = "hot camera"
 CAMERAS = tuple(f"camera {number}" for number in range(40))
@@ -24,12 +24,12 @@ BASE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What is asked for over so many seconds.
+    """Load over a number of seconds.
 
     Attributes:
-        shape: by everybody.
-        hot: by one owner on top of that.
-        large: share of phones' photos among them, which cost more.
+        shape: load of all cameras.
+        hot: additional load of one owner.
+        large: share of phones' photos, which cost more.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """Times in seconds, in order, whose they are, and which are large photos.
+    """Arrivals: sorted times in seconds, owners, and whether each is a large photo.
 
-    ``rates``: a second, for each second.
+    ``rates``: requests a second, for each second.
     """
 
     times: list[float]
@@ -53,17 +53,17 @@ class Arrivals:
 
 
 def _ramp(at: Floats, _: np.random.Generator) -> Floats:
-    """Up to six replicas' worth within six minutes, and half as fast down again."""
+    """Rise to six replicas' worth within six minutes, and fall again in six."""
     return np.interp(at / MINUTE, [0, 2, 8, 10, 16], [BASE, BASE, 6, 6, BASE])
 
 
 def _spike(at: Floats, _: np.random.Generator) -> Floats:
-    """Eight times as much within five seconds, for four minutes."""
+    """Rise eightfold within five seconds, for four minutes."""
     return np.interp(at / MINUTE, [0, 2, 2.08, 6, 6.08], [0.75, 0.75, 6, 6, 0.75])
 
 
 def _diurnal(at: Floats, random: np.random.Generator) -> Floats:
-    """A day in twenty minutes: two peaks, and noise that lasts about ten seconds."""
+    """Compress a day into twenty minutes: two peaks, and noise that lasts about ten seconds."""
     hours = 24 * at / (20 * MINUTE)
     day = np.interp(hours, [0, 5, 9, 12, 14, 18, 22, 24], [1, 0.8, 4, 5, 4, 5.5, 2, 1])
     steps = random.normal(0, 0.12, len(at) // 10 + 2)
@@ -72,7 +72,7 @@ def _diurnal(at: Floats, random: np.random.Generator) -> Floats:
 
 
 def _crowd(at: Floats, _: np.random.Generator) -> Floats:
-    """A flash crowd: there within twenty seconds, gone with a half-life of two minutes."""
+    """Simulate a flash crowd: full within twenty seconds, with a half-life of two minutes."""
     grown = np.clip((at - 2 * MINUTE) / 20, 0, 1)
     left = 0.5 ** (np.maximum(0, at - 2 * MINUTE - 20) / (2 * MINUTE))
     return BASE + 5 * grown * left
@@ -83,12 +83,12 @@ def _steady(at: Floats, _: np.random.Generator) -> Floats:
 
 
 def _flood(at: Floats, _: np.random.Generator) -> Floats:
-    """One camera asks for three replicas' worth, for four minutes."""
+    """Add three replicas' worth from one camera, for four minutes."""
     return np.interp(at / MINUTE, [0, 2, 2.05, 6, 6.05], [0.0, 0, 3, 3, 0])
 
 
 def _new_phones(at: Floats, _: np.random.Generator) -> Floats:
-    """From none to a third of all photos, within a minute."""
+    """Rise from 0 to a third of all photos within a minute."""
     return np.interp(at / MINUTE, [0, 2, 3, 8, 9], [0.0, 0, 1 / 3, 1 / 3, 0])
 
 
@@ -103,7 +103,7 @@ TRACES = (
 
 
 def draw(trace: Trace, per_second: float, seed: int, shorten: float = 1.0) -> Arrivals:
-    """Arrivals for replicas that can do ``per_second``; shortened ones play in fast motion."""
+    """Draw arrivals for replicas that do ``per_second`` at most, ``shorten`` times as fast."""
     random = np.random.default_rng([seed, *trace.name.encode()])
     at = np.arange(0, trace.seconds, shorten)
     usual = trace.shape(at, random) * per_second
@@ -121,7 +121,7 @@ def draw(trace: Trace, per_second: float, seed: int, shorten: float = 1.0) -> Ar
 
 
 def _arrivals(rates: Floats, random: np.random.Generator) -> Floats:
-    """Poisson in each second."""
+    """Draw sorted arrival times, Poisson in each second."""
     counts = random.poisson(rates)
     seconds = np.repeat(np.arange(len(rates), dtype=np.float64), counts)
     return np.sort(seconds + random.random(len(seconds)))

@@ -1,1 +1,1 @@
-"""Dashboards as code: what operators look at, for Grafana and for the pictures in the docs."""
+"""Operators' dashboards as code, for Grafana and for the pictures in the docs."""

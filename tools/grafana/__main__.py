@@ -1,4 +1,4 @@
-"""``python -m tools.grafana``: writes the dashboards as the JSON that Grafana reads."""
+"""``python -m tools.grafana``: writes the dashboards as JSON for Grafana."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER = Path(__file__).parents[2] / "deploy/grafana/json"
 
 
 def main() -> None:
-    """Replaces every file in ``json/``."""
+    """Replace every file in ``json/``."""
     for old in FOLDER.glob("*.json"):
         old.unlink()
     for dashboard in DASHBOARDS:

@@ -25,7 +25,7 @@ Builder: TypeAlias = timeseries.Panel | stat.Panel | table.Panel
 
 
 def as_json(given: Dashboard) -> str:
-    """The file that Grafana reads."""
+    """Encode a dashboard as Grafana's JSON."""
     return json.dumps(_build(given), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
 
 
@@ -62,10 +62,10 @@ def _build(given: Dashboard) -> dashboard.Dashboard:
 def _variables() -> tuple[
     builders.DatasourceVariable | builders.QueryVariable | builders.TextBoxVariable, ...
 ]:
-    """What stands at the head of every dashboard."""
+    """Build the variables at the head of every dashboard."""
     return (
         builders.DatasourceVariable("datasource").label("Prometheus").type("prometheus"),
-        # All of these alone: other jobs have metrics of the same names (up, process_...).
+        # Scoped to Potoo's jobs: others have metrics of the same names (up, process_...).
         _choice("job", "label_values(potoo_build_info, job)"),
         _choice("instance", 'label_values(potoo_build_info{job=~"$job"}, instance)').all_value(
             ".+"
@@ -79,7 +79,7 @@ def _variables() -> tuple[
 
 
 def _choice(name: str, query: str) -> builders.QueryVariable:
-    """Any number of a label's values, all of them at first."""
+    """Build a multiple choice of a label's values, all of them by default."""
     return (
         builders.QueryVariable(name)
         .datasource(SOURCE)
@@ -169,7 +169,7 @@ def _figure(panel: Panel) -> stat.Panel:
 
 
 def _table(panel: Panel) -> table.Panel:
-    """The labels that are shown, as columns."""
+    """Build a table with the shown labels as columns."""
     hidden = {"Time": True, "Value": True}
     order = {name: number for number, name in enumerate(panel.columns)}
     tidy = dashboard.DataTransformerConfig(

@@ -1,4 +1,4 @@
-"""What a dashboard shows, in words of our own: panels in rows, each with its queries.
+"""Description of a dashboard, independent of Grafana: panels in rows, each with its queries.
 
 ``building`` makes Grafana's JSON of it and ``pictures`` the images in the docs, so both show the
 same. The grid is Grafana's: 24 columns.
@@ -21,7 +21,7 @@ MODEL = f'{INSTANCE},model=~"$model"'
 INFERENCE_ROUTES = (
     "/v1/classify(/batch)?|/v2/.*/infer|.*:(predict|classify)|/predictions/.*|/predict"
 )
-"""As in ``rules/recording.yaml``; a test compares them."""
+"""Routes of inference, as in ``rules/recording.yaml``; a test compares them."""
 INFERENCE_METHODS = (
     "inference.GRPCInferenceService/Model(Stream)?Infer|potoo.v1.ModelService/Predict"
 )
@@ -40,7 +40,7 @@ class Unit(StrEnum):
 
 
 class Kind(StrEnum):
-    """How a panel is drawn; Grafana's names."""
+    """Grafana's names of panel types."""
 
     LINES = "timeseries"
     NUMBER = "stat"
@@ -49,7 +49,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One question to Prometheus. ``is_limit``: drawn as what the others are compared with."""
+    """A Prometheus query. ``is_limit``: drawn as the limit of the others."""
 
     expr: str
     legend: str = ""
@@ -57,7 +57,7 @@ class Query:
 
 
 class Step(NamedTuple):
-    """From this value on a number has another colour."""
+    """A threshold from which a number has another colour."""
 
     value: float
     colour: str
@@ -68,12 +68,12 @@ class Panel:
     """One panel.
 
     Attributes:
-        description: what it shows and what to make of it; seen when the mouse is over the panel.
+        description: meaning and interpretation, shown when the mouse is over the panel.
         width: of 24 columns.
         base: colour of a number below the first step.
-        lines_at: values that are marked by a dashed line.
-        columns: of a table: the labels that are shown, in order.
-        alerts: whose runbooks it links to.
+        lines_at: values marked by a dashed line.
+        columns: of a table: the labels shown, in order.
+        alerts: names of the alerts whose runbooks it links to.
     """
 
     title: str
@@ -104,7 +104,7 @@ def number(
     steps: tuple[Step, ...] = (),
     alerts: tuple[str, ...] = (),
 ) -> Panel:
-    """A single figure, six to a row."""
+    """Build a panel of a single figure, six to a row."""
     return Panel(
         *(title, description, (Query(expr),), unit, Kind.NUMBER),
         width=4,
@@ -125,7 +125,7 @@ class Row:
 
 
 class Place(NamedTuple):
-    """Where a panel or heading is, in the grid."""
+    """Position and size of a panel or heading in the grid."""
 
     x: int
     y: int
@@ -135,7 +135,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """One dashboard. ``name`` is its file's and the end of its address."""
+    """One dashboard. ``name``: of its file, and the end of its address."""
 
     name: str
     title: str
@@ -143,12 +143,12 @@ class Dashboard:
     rows: tuple[Row, ...]
 
     def panels(self) -> Iterator[Panel]:
-        """All panels, in order."""
+        """Yield all panels in order."""
         for row in self.rows:
             yield from row.panels
 
     def placed(self) -> Iterator[tuple[Row | Panel, Place]]:
-        """Headings and panels with their places, from the top left to the bottom right."""
+        """Yield headings and panels with their places, from the top left to the bottom right."""
         y = 0
         for row in self.rows:
             yield row, Place(0, y, COLUMNS, 1)
@@ -162,7 +162,7 @@ class Dashboard:
 
 
 def with_all_chosen(expr: str, rate_interval: str) -> str:
-    """The query as Grafana sends it while "All" is chosen everywhere and every job is ``potoo``."""
+    """Expand a query as Grafana does with "All" chosen everywhere and the job ``potoo``."""
     for variable, everything in (("job", "potoo"), ("instance", ".+"), ("model", ".+")):
         expr = expr.replace(f"${variable}", everything)
     return expr.replace("$__rate_interval", rate_interval)

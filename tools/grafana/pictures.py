@@ -1,7 +1,7 @@
-"""``python -m tools.grafana.pictures``: the dashboards as images for the docs.
+"""``python -m tools.grafana.pictures``: draws the dashboards as images for the docs.
 
-The same panels and queries as in Grafana, drawn by matplotlib from what a real Prometheus recorded
-while two real servers lived through two minutes (``rehearsal``).
+The panels and queries are Grafana's, drawn by matplotlib from two minutes of two real servers,
+recorded by a real Prometheus (``rehearsal``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tools.grafana.rehearsal import Rehearsed, rehearsed
 
 FOLDER = Path(__file__).parents[2] / "docs" / "dashboards"
 WIDTH, ROW_HEIGHT, DPI = 15.0, 0.36, 100
-"""Inches; the height of one row of the grid."""
+"""Width of a picture and height of one row of the grid in inches; dots an inch."""
 HEAD = 1.1
 """Rows for the title."""
 RATE_INTERVAL = "10s"
@@ -42,10 +42,10 @@ COLOURS = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"),
     *("#56B4E9", "#7F7F7F", "#8C6D31", "#5254A3", "#000000"),
 )
-"""Of Okabe and Ito, whom colour-blind people can follow, and a few more."""
+"""Okabe and Ito's colours, distinguishable by colour-blind people, and a few more."""
 DASHED = (0, (5, 4))
 STEP = 2
-"""Seconds between points of a line."""
+"""Seconds between the points of a line."""
 LEGEND = {
     "fontsize": 7.5,
     "frameon": False,
@@ -57,12 +57,12 @@ LEGEND = {
 SHADES = {"text": INK, "green": "#1a7f37", "orange": "#b35900", "red": RED}
 
 Axes: TypeAlias = Any
-"""Matplotlib comes without types."""
+"""Untyped, since matplotlib comes without types."""
 Series = tuple[str, list[float], list[float]]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Reads the command line."""
+    """Draw every dashboard into the output folder."""
     parser = argparse.ArgumentParser(prog="python -m tools.grafana.pictures")
     parser.add_argument("--output", type=Path, default=FOLDER)
     output = parser.parse_args(arguments).output
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def draw(dashboard: Dashboard, seen: Rehearsed) -> Figure:
-    """The dashboard, its panels where Grafana's grid has them."""
+    """Draw a dashboard, its panels placed as in Grafana's grid."""
     places = list(dashboard.placed())
     rows = max(place.y + place.height for _, place in places) + HEAD
     figure = Figure(figsize=(WIDTH, rows * ROW_HEIGHT))
@@ -92,7 +92,7 @@ def draw(dashboard: Dashboard, seen: Rehearsed) -> Figure:
 
 
 def _box(place: Place, top: float, rows: float) -> tuple[float, float, float, float]:
-    """Left, bottom, width and height of a panel's frame, as shares of the figure."""
+    """Return left, bottom, width and height of a panel's frame, as shares of the figure."""
     gap_x, gap_y = 0.004, 0.12 / rows
     left, width = place.x / COLUMNS * 0.984 + 0.008, place.width / COLUMNS * 0.984
     height = place.height / rows
@@ -118,7 +118,7 @@ def _framed(axes: Axes, panel: Panel) -> None:
 
 
 def _figure(axes: Axes, panel: Panel, seen: Rehearsed) -> None:
-    """A number, in the colour of the step that it reached."""
+    """Draw a number in the colour of its step."""
     _framed(axes, panel)
     found = seen.prometheus.value_at(_filled(panel.queries[0]), seen.end)
     colour = panel.base
@@ -140,7 +140,7 @@ def _figure(axes: Axes, panel: Panel, seen: Rehearsed) -> None:
 
 
 def _table(axes: Axes, panel: Panel, seen: Rehearsed) -> None:
-    """Labels as columns; long ones cut short."""
+    """Draw labels as columns; cut long ones."""
     _framed(axes, panel)
     found = [one["metric"] for one in seen.prometheus.value_at(_filled(panel.queries[0]), seen.end)]
     room = panel.width * 6 // len(panel.columns)
@@ -187,7 +187,7 @@ def _lines(frame: Axes, panel: Panel, seen: Rehearsed) -> None:
 
 
 def _marked(axes: Axes, value: float, name: str) -> None:
-    """What a dashed line stands for, at its right end."""
+    """Label a dashed line at its right end."""
     axes.annotate(
         *(name, (1, value)),
         xycoords=axes.get_yaxis_transform(),
@@ -201,7 +201,7 @@ def _marked(axes: Axes, value: float, name: str) -> None:
 
 
 def _columns(labels: list[str], panel: Panel) -> int:
-    """All beside each other if they fit, else as many columns as the longest allows."""
+    """Return the columns of a legend: all in one row if they fit, else by the longest label."""
     room = panel.width * 9
     if sum(len(label) + 5 for label in labels) <= room:
         return len(labels)
@@ -209,7 +209,7 @@ def _columns(labels: list[str], panel: Panel) -> int:
 
 
 def _stack(axes: Axes, series: list[Series]) -> None:
-    """Areas on top of one another; a series that is not there yet counts as nothing."""
+    """Draw stacked areas; missing values count as 0."""
     times = sorted({moment for _, at, _ in series for moment in at})
     below = [0.0] * len(times)
     for number, (name, at, values) in enumerate(series):
@@ -239,7 +239,7 @@ def _scaled(axes: Axes, panel: Panel, seen: Rehearsed) -> None:
 
 
 def _found(panel: Panel, seen: Rehearsed) -> tuple[list[Series], list[Series]]:
-    """What is compared, and what it is compared with."""
+    """Query the series of a panel and, separately, its limits."""
     series: list[Series] = []
     limits: list[Series] = []
     for query in panel.queries:
@@ -247,12 +247,12 @@ def _found(panel: Panel, seen: Rehearsed) -> tuple[list[Series], list[Series]]:
             by_time = {round(at - seen.start): value for at, value in points}
             if all(map(math.isnan, by_time.values())):
                 continue
-            # A place for every step, so that lines break where nothing was recorded.
+            # One point for every step, so that lines break where data is missing.
             times = [float(at) for at in range(min(by_time), max(by_time) + 1, STEP)]
             values = [by_time.get(round(at), math.nan) for at in times]
             one = (_legend(query, labels, seen), times, values)
             (limits if query.is_limit else series).append(one)
-    if panel.stacked:  # the widest at the bottom
+    if panel.stacked:  # the largest at the bottom
         series.sort(key=lambda one: -sum(value for value in one[2] if value > 0))
     return series, limits
 
@@ -269,7 +269,7 @@ def _legend(query: Query, labels: dict[str, str], seen: Rehearsed) -> str:
 
 
 def _named(value: str, seen: Rehearsed) -> str:
-    """Replicas by name, and methods without their package."""
+    """Return a display name: replicas by name, methods without their package."""
     return seen.names.get(value, value.rpartition(".")[2] if "/" in value else value)
 
 

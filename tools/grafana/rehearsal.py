@@ -1,6 +1,6 @@
-"""Two minutes of a service's life for the pictures: two replicas, a rush, a swap, a guesser.
+"""Two minutes of load for the pictures: two replicas, a peak, a model swap, password guessing.
 
-The servers are real, and so is Prometheus with the shipped rules; the machine is this one.
+Real servers and a real Prometheus with the shipped rules run on this machine.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ from service.calibrate.load import Target, open_loop
 from tools.prometheus.running import FOLDER as PROMETHEUS
 from tools.prometheus.running import moved, running
 
-PASSWORD = "a password for pictures"  # noqa: S105 - of servers that live two minutes
+PASSWORD = "a password for pictures"  # noqa: S105 - of servers that run for two minutes
 MODEL = "everyday"
 COURSE = ((25, 8), (25, 16), (20, 80), (25, 16), (20, 8))
-"""Seconds, and photos a second for each replica."""
+"""Phases: seconds, and photos a second for each replica."""
 INTERVAL = "2s"
 
 
 class Recorded(Protocol):
-    """What pictures ask: a ``Prometheus``."""
+    """The queries of the pictures; implemented by ``Prometheus``."""
 
     def value_at(self, query: str, at: float) -> list[dict[str, Any]]:
-        """The series that a query gave at some time."""
+        """Return the series of a query at a time."""
 
     def course(
         self, query: str, start: float, end: float, step: float
     ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
-        """Labels of its series, and points of time and value."""
+        """Return the labels of each series, and its points (time, value)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rehearsed:
-    """What was recorded, from when to when, and what the replicas are called in pictures."""
+    """A recording: Prometheus, start and end, and display names of the replicas by address."""
 
     prometheus: Recorded
     start: float
@@ -58,7 +58,7 @@ class Rehearsed:
 
 @contextmanager
 def rehearsed(folder: Path) -> Iterator[Rehearsed]:
-    """Runs it all, then lends the Prometheus that saw it."""
+    """Run the rehearsal, then yield it with Prometheus still running."""
     os.environ["POTOO_ADMIN_PASSWORD"] = PASSWORD
     models = folder / "models"
     shutil.copytree(subject.ROOT / "models", models)
@@ -79,7 +79,7 @@ def rehearsed(folder: Path) -> Iterator[Rehearsed]:
 
 @contextmanager
 def _replica(folder: Path, models: Path) -> Iterator[tuple[subject.Subject, int]]:
-    """A server, and its port for gRPC."""
+    """Run a server; yield it and its port for gRPC."""
     port = _free_port()
     config = folder / f"{port}.toml"
     config.write_text(f"grpc_port = {port}\n[inference]\ndefault_timeout_ms = 1000\n")
@@ -88,7 +88,7 @@ def _replica(folder: Path, models: Path) -> Iterator[tuple[subject.Subject, int]
 
 
 def _live(replicas: list[tuple[subject.Subject, int]], models: Path) -> None:
-    """What happens, all at once: photos, odd callers, and models that come."""
+    """Run photos, other callers and model changes concurrently."""
     enough = threading.Event()
     calling = [
         *(threading.Thread(target=_photos, args=(server,)) for server, _ in replicas),
@@ -112,14 +112,14 @@ def _photos(server: subject.Subject) -> None:
 
 
 def _oddities(server: subject.Subject, port: int, enough: threading.Event) -> None:
-    """Everybody else: a camera over gRPC, people who sign in, a guesser, an app that is broken."""
+    """Run the other callers: gRPC, sign-ins, wrong passwords, broken images, missing tokens."""
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")
     predict: Any = channel.unary_unary("/potoo.v1.ModelService/Predict")
     message = potoo_pb2.PredictRequest(image_data=photo.jpeg()).SerializeToString()
     bearer = {"authorization": f"Bearer {server.token}"}
     with channel, httpx.Client(base_url=server.url, timeout=30) as client:
         while not enough.wait(0.25):
-            with suppress(grpc.RpcError):  # in the rush
+            with suppress(grpc.RpcError):  # under peak load
                 predict(message, metadata=tuple(bearer.items()), timeout=2)
             client.post("/v1/classify", content=b"no image", headers=bearer)
             client.post("/v1/classify", content=photo.jpeg())
@@ -136,7 +136,7 @@ def _sign_in(client: httpx.Client, name: str, password: str) -> None:
 
 
 def _publish(models: Path, version: int, model: bytes | None = None) -> None:
-    """Another version like the first, or a broken one; in one move, as ``potoo`` does it."""
+    """Publish a copy of the first version, or a broken one, atomically as ``potoo`` does."""
     made = models / f".{version}"
     shutil.copytree(models / MODEL / "1", made)
     manifest = json.loads((made / "manifest.json").read_text())

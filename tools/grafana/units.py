@@ -1,4 +1,4 @@
-"""Numbers as people read them: what Grafana makes of its units, for the pictures."""
+"""Formats numbers with Grafana's units, for the pictures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _STEPS = {
 
 
 def shown(value: float, unit: Unit, decimals: int | None) -> str:
-    """Three digits that matter, unless ``decimals`` says how many stand behind the point."""
+    """Format a value with three significant digits, or with ``decimals`` decimal places."""
     if unit is Unit.SHARE:
         return f"{_digits(100 * value, decimals)}%"
     for size, name in _STEPS.get(unit, ()):

@@ -1,1 +1,1 @@
-"""Measures the default model ``imagenet``, fits its thresholds and writes its card."""
+"""Training, fitting and evaluation of the default model ``imagenet``, for its card."""

@@ -42,7 +42,7 @@ SETS = (KNOWN_SET, FLOWERS, *SETS_IN_PART, PUBLIC, OPEN)
 
 
 def main() -> None:
-    """Writes extra_classes.npz, card.json and README.md beside the builder, and a result."""
+    """Write extra_classes.npz, card.json and README.md beside the builder, and a result."""
     parser = argparse.ArgumentParser(prog="make imagenet-card", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of photos and data sets")
     arguments = parser.parse_args()
@@ -52,10 +52,10 @@ def main() -> None:
 
 
 def write_all(files: Sequence[Photo], found: Features) -> Measured:
-    """Trains, fits, measures and writes.
+    """Train the extra classes, fit, evaluate and write all files.
 
     Args:
-        found: what the network makes of ``files``.
+        found: the network's features and logits of ``files``.
     """
     extra = train_extra_classes(found)
     np.savez(FOLDER / building.EXTRA_FILE, weights_EF=extra.weights_EF, bias_E=extra.bias_E)
@@ -109,7 +109,7 @@ def _measure(
 def _int8_sets(
     files: Sequence[Photo], found: Features, folder: Path, manifest: ModelManifest
 ) -> dict[str, Evaluation]:
-    """The INT8 model, with the thresholds of the other, on the sets of known classes."""
+    """Evaluate the INT8 model, with the original's thresholds, on the sets of known classes."""
     model = folder.parent / "int8.onnx"
     write_int8_model(building.weights_file(), model)
     engine, hedger = OnnxEngine(model, manifest), Hedger(manifest, tuple(manifest.labels))
@@ -144,7 +144,7 @@ def _named(found: Features, extra: ExtraClasses, hedger: Hedger, temperature: fl
 
 
 def _with_indices_named(found: Features, manifest: ModelManifest) -> Features:
-    """Names the samples of ``public``, whose list gives the index of the label."""
+    """Name the samples of ``public``, whose list gives the index of the label."""
     samples = [
         Sample(one.collection, one.group, one.manner, (manifest.labels[int(one.group)],))
         if one.collection == PUBLIC
@@ -155,7 +155,7 @@ def _with_indices_named(found: Features, manifest: ModelManifest) -> Features:
 
 
 def _golden(folder: Path, manifest: ModelManifest) -> tuple[GoldenSample, ...]:
-    """What the model answers to our own drawings."""
+    """Compute the golden samples on the project's own drawings."""
     engine = OnnxEngine(folder / "model.onnx", manifest)
     prepare = Preprocessor(manifest.input, LimitSettings().of_images)
     samples = []
@@ -172,7 +172,7 @@ def _golden(folder: Path, manifest: ModelManifest) -> tuple[GoldenSample, ...]:
 
 @contextmanager
 def _version(card: building.Card) -> Iterator[tuple[Path, ModelManifest]]:
-    """The model in a folder that is removed afterwards, and its manifest."""
+    """Build the model in a temporary folder; yield the folder and the manifest."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / building.NAME / str(building.VERSION)
         folder.mkdir(parents=True)
@@ -181,7 +181,7 @@ def _version(card: building.Card) -> Iterator[tuple[Path, ModelManifest]]:
 
 
 def _card(temperature: float, thresholds: tuple[float, ...]) -> building.Card:
-    """A card without figures, for what is measured with it."""
+    """Build a card without figures, to evaluate with."""
     none = Calibration(precision=0.5, dataset="none", photos=1)
     return building.Card(
         temperature=temperature,

@@ -25,7 +25,7 @@ TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Nothing:
-    """Pictures of nothing of one kind: all, those that got a name, those with a narrow one."""
+    """Counts of drawings of one kind: all, those that got a name, those with a narrow name."""
 
     pictures: int
     named: int
@@ -34,7 +34,7 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """All that was measured. ``scores``: area under the ROC curve by score and set."""
+    """All measurements. ``scores``: area under the ROC curve by score and set."""
 
     temperature: float
     thresholds: tuple[float, ...]
@@ -45,7 +45,7 @@ class Measured:
 
 
 def make_card(measured: Measured, golden: tuple[GoldenSample, ...]) -> Card:
-    """What the builder puts into the manifest."""
+    """Build the card that the builder reads for the manifest."""
     return Card(
         temperature=measured.temperature,
         abstain_below=measured.thresholds[0],
@@ -85,7 +85,7 @@ def _accuracy(known: Evaluation) -> tuple[Accuracy, ...]:
 
 
 def write_readme(measured: Measured) -> str:
-    """The card as Markdown."""
+    """Format the card as Markdown."""
     known = measured.sets[KNOWN_SET]
     sets = list(next(iter(measured.scores.values())))
     return Template(TEMPLATE.read_text("utf-8")).substitute(
@@ -111,7 +111,7 @@ def write_readme(measured: Measured) -> str:
 
 def _row(name: str, found: Evaluation) -> str:
     groups = found.levels[1].top1 if len(found.levels) > 1 else Share(0, 0)
-    # Of photos whose class it has in part, nobody said which label is right.
+    # Photos of partly known classes have no right label, only a group.
     labels = Share(0, 0) if name in {FLOWERS, *SETS_IN_PART} else found.top1
     cells = (labels, groups, found.answered, found.precision, found.precision_below)
     return f"| {TITLES[name]} | {found.images} | {' | '.join(map(_percent, cells))} |"

@@ -1,7 +1,7 @@
-"""Draws pictures of nothing: what a classifier should not give a name to.
+"""Draws pictures of nothing recognisable, which a classifier should not name.
 
 Each kind is drawn in one of two manners, so that thresholds can be fitted on one and judged on the
-other. Everything follows from a seed.
+other. All drawings are deterministic.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ WORDS = (
 
 
 def draw(manner: Manner, each: int) -> Iterator[tuple[str, Image.Image]]:
-    """Yields ``each`` pictures of every kind as (kind, RGB picture)."""
+    """Yield ``each`` pictures of every kind as (kind, RGB picture)."""
     for kind, drawer in KINDS.items():
         for number in range(each):
             yield kind, drawer(random.Random(f"{manner} {kind} {number}"), manner)
 
 
 def blank(dice: random.Random, manner: Manner) -> Image.Image:
-    """One colour, as of a lens cap or a wall; with the noise of a sensor when judging."""
+    """Draw one colour, as of a lens cap or a wall; with sensor noise when judging."""
     width, height = _size(dice)
     picture = Image.new("RGB", (width, height), _colour(dice))
     if manner == "judge":
@@ -42,7 +42,7 @@ def blank(dice: random.Random, manner: Manner) -> Image.Image:
 
 
 def gradient(dice: random.Random, manner: Manner) -> Image.Image:
-    """From one colour to another: along a line, or outwards when judging."""
+    """Draw a gradient of two colours: linear, or radial when judging."""
     width, height = _size(dice)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     if manner == "fit":
@@ -56,7 +56,7 @@ def gradient(dice: random.Random, manner: Manner) -> Image.Image:
 
 
 def noise(dice: random.Random, manner: Manner) -> Image.Image:
-    """Independent pixels; coarser grains when judging."""
+    """Draw independent pixels; coarser grains when judging."""
     width, height = _size(dice)
     generator = np.random.default_rng(dice.getrandbits(32))
     grain = 1 if manner == "fit" else dice.randint(2, 12)
@@ -71,7 +71,7 @@ def noise(dice: random.Random, manner: Manner) -> Image.Image:
 
 
 def blur(dice: random.Random, manner: Manner) -> Image.Image:
-    """Coloured patches out of focus."""
+    """Draw coloured patches out of focus."""
     width, height = _size(dice)
     picture = Image.new("RGB", (width, height), _colour(dice))
     pen = ImageDraw.Draw(picture)
@@ -85,7 +85,7 @@ def blur(dice: random.Random, manner: Manner) -> Image.Image:
 
 
 def pattern(dice: random.Random, manner: Manner) -> Image.Image:
-    """Stripes, checks and dots; waves, triangles and bricks when judging."""
+    """Draw stripes, checks and dots; waves, triangles and bricks when judging."""
     width, height = _size(dice)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     period, angle = dice.uniform(4, 60), dice.uniform(0, np.pi)
@@ -106,7 +106,7 @@ def pattern(dice: random.Random, manner: Manner) -> Image.Image:
 
 
 def document(dice: random.Random, manner: Manner) -> Image.Image:
-    """A page of text; two columns, a table or a form when judging."""
+    """Draw a page of text; two columns, a table or a form when judging."""
     width, height = dice.choice([(480, 640), (640, 480), (500, 700)])
     paper = tuple(dice.randint(235, 255) for _ in range(3))
     picture = Image.new("RGB", (width, height), paper)
@@ -132,7 +132,7 @@ def document(dice: random.Random, manner: Manner) -> Image.Image:
 
 
 def screenshot(dice: random.Random, manner: Manner) -> Image.Image:
-    """Windows with bars, buttons and text; a chat or a terminal when judging."""
+    """Draw windows with bars, buttons and text; a chat or a terminal when judging."""
     width, height = dice.choice([(800, 600), (400, 720), (900, 560)])
     dark = dice.random() < 0.5
     ground: Colour = (30, 31, 34) if dark else (244, 245, 247)
@@ -168,7 +168,7 @@ def screenshot(dice: random.Random, manner: Manner) -> Image.Image:
 
 
 def chart(dice: random.Random, manner: Manner) -> Image.Image:
-    """A diagram: bars and lines; pies, points and areas when judging."""
+    """Draw a diagram: bars and lines; pies, points and areas when judging."""
     width, height = dice.choice([(640, 420), (480, 480), (800, 450)])
     paper = dice.choice([(255, 255, 255), (250, 250, 244), (28, 30, 36)])
     ink: Colour = (0, 0, 0) if paper[0] > 128 else (230, 230, 230)
@@ -258,7 +258,7 @@ def _text(
     size: int,
     ink: Colour = (25, 25, 25),
 ) -> None:
-    """Fills a box with lines of words."""
+    """Fill a box with lines of words."""
     left, top, right, bottom = box
     font = _font(size)
     while top + size <= bottom:

@@ -1,7 +1,7 @@
-"""Trains the classes behind the thousand: pictures of nothing, and flowers that ImageNet lacks.
+"""Trains the classes after the thousand: pictures of nothing, and flowers that ImageNet lacks.
 
-Each is linear in the features. The thousand stay as they are: the loss is the cross entropy of a
-softmax over all classes, where a photo may belong to a set of them and only the new weights move.
+Each is linear in the features. The loss is the cross entropy of a softmax over all classes, where a
+photo may belong to a set of them; only the new weights are trained.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tools.imagenet.photos import DRAWINGS, FLOWERS_OF_CALTECH, MIXED, WITHOUT_F
 KNOWN, NOTHING, FLOWER, KNOWN_OR_FLOWER = (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 0, 1)
 EXTRA = 2
 PENALTY = 2e-3
-"""Of the squared weights; three times more or less changes no figure of the card by a point."""
+"""Factor of the squared weights; thrice or a third changes no figure of the card by a point."""
 
 Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class _Problem:
-    """What is fitted.
+    """The optimisation problem.
 
     features_NF: centred. known_N: log-sum-exp of the thousand logits. allowed_NC: 0 or 1 for the
     thousand together and for each new class. weight_N: sums to 1.
@@ -38,7 +38,7 @@ class _Problem:
     weight_N: Doubles
 
     def loss(self, flat: Doubles) -> tuple[float, Doubles]:
-        """The penalised loss, and its gradient, at weights and biases [E * (F + 1)]."""
+        """Return the penalised loss and its gradient at weights and biases [E * (F + 1)]."""
         weights_EF, bias_E = _unpack(flat)
         logits_NC = np.column_stack([self.known_N, self.features_NF @ weights_EF.T + bias_E])
         shares_NC = np.exp(logits_NC - logits_NC.max(axis=1, keepdims=True))
@@ -53,7 +53,7 @@ class _Problem:
 
 
 def train_extra_classes(found: Features) -> ExtraClasses:
-    """Fits the new classes on the photos for fitting."""
+    """Fit the new classes on the photos for fitting."""
     fit = found.select(lambda sample: sample.manner == "fit" and _allowed(sample) is not None)
     allowed = np.array([_allowed(sample) for sample in fit.samples], np.float64)
     logits_NK = fit.logits_NK.astype(np.float64)
@@ -72,7 +72,7 @@ def train_extra_classes(found: Features) -> ExtraClasses:
 
 
 def _allowed(sample: Sample) -> tuple[int, int, int] | None:
-    """The classes that a photo may belong to; None if that is not known."""
+    """Return the classes that a photo may belong to; None if unknown."""
     if sample.collection == DRAWINGS:
         return NOTHING
     if sample.collection == MIXED:

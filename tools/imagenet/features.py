@@ -1,4 +1,4 @@
-"""Runs the network over the photos once, and keeps features and logits."""
+"""Features and logits of the photos, from one run of the network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A photo as the network sees it, its bytes left out."""
+    """A photo without its bytes."""
 
     collection: str
     group: str
@@ -42,27 +42,27 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """features_NF: [N, 1280]; logits_NK: [N, 1000], those of the thousand classes."""
+    """Outputs for N samples: features_NF [N, 1280]; logits_NK [N, 1000], the thousand classes."""
 
     samples: list[Sample]
     features_NF: Floats
     logits_NK: Floats
 
     def select(self, wanted: Callable[[Sample], bool]) -> Features:
-        """The samples that ``wanted`` is true of."""
+        """Select the samples for which ``wanted`` is true."""
         rows = [row for row, sample in enumerate(self.samples) if wanted(sample)]
         return Features(
             [self.samples[row] for row in rows], self.features_NF[rows], self.logits_NK[rows]
         )
 
     def outputs(self, extra: ExtraClasses) -> Floats:
-        """Logits [N, 1000 + E] with the classes behind the thousand."""
+        """Return the logits [N, 1000 + E] with the extra classes."""
         behind_NE = self.features_NF @ extra.weights_EF.T + extra.bias_E
         return np.concatenate([self.logits_NK, behind_NE], axis=1)
 
 
 def run_network(photos: Iterable[Photo], progress: Callable[[int], None]) -> Features:
-    """Prepares the photos as the server does, and runs the network on all cores."""
+    """Prepare the photos as the server does, and run the network on all cores."""
     model = build_network(read_tensors(weights_file()))
     shape: list[str | int | None] = ["N", FEATURES]
     model.graph.output.append(

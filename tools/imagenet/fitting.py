@@ -19,26 +19,26 @@ from tools.imagenet.features import Features, Sample
 from tools.imagenet.photos import DRAWINGS
 
 PRECISION = 0.95
-"""What the model promises: the share of named answers that are right at the level named."""
+"""Precision that the model promises: right answers out of named ones, at the level named."""
 MARGIN = 0.005
-"""Above the promise, so that it holds on other photos than those it is fitted on."""
+"""Added to the precision, so that it also holds on photos not fitted on."""
 PRECISION_IN_PART = 0.9
-"""The same below the widest level, of photos whose class it has only in part."""
+"""Precision below the widest level, on photos whose class the network has only in part."""
 KNOWN_SET = "caltech96"
 FLOWERS = "flowers"
-"""Thousands, and easy since they have a class of their own: they would hide the other sets."""
+"""Not used for thresholds: thousands of easy photos would hide the other sets."""
 SETS_IN_PART = ("clothing", "trashnet6")
 
 
 def fit(
     found: Features, extra: ExtraClasses, manifest: ModelManifest
 ) -> tuple[float, tuple[float, ...]]:
-    """Fits on the photos for fitting: (temperature, threshold of each level).
+    """Fit on the photos for fitting; return (temperature, threshold of each level).
 
-    The temperature is that of the photos whose class the network has. They and the drawings ask for
-    thresholds, photos whose class it has in part for others; the higher ones count. The widest
-    level is the last resort: its threshold is the lowest with which the promise holds for all that
-    is named of known photos and drawings.
+    The temperature is fitted on photos whose class the network has. Each threshold is the higher of
+    two: fitted on those and the drawings, and on photos whose class it has in part. The widest
+    level comes last: its threshold is the lowest with which the precision holds for all named
+    answers to known photos and drawings.
     """
     labels = tuple(manifest.labels)
     hedger = Hedger(manifest, labels)
@@ -66,7 +66,7 @@ def fit(
 
 
 def _widest(answers: BestAnswers, right_NL: NDArray[np.bool_], narrow: tuple[float, ...]) -> float:
-    """The lowest threshold of the widest level with which all that is named keeps the promise."""
+    """Find the lowest threshold of the widest level that keeps the precision of all answers."""
     for thousandths in range(1000):
         levels_N = answers.levels((*narrow, thousandths / 1000))
         named_N = levels_N != ABSTAINED
@@ -76,7 +76,7 @@ def _widest(answers: BestAnswers, right_NL: NDArray[np.bool_], narrow: tuple[flo
 
 
 def truth_of(sample: Sample, manifest: ModelManifest) -> Truth:
-    """What is right about a sample; nothing is, about a drawing."""
+    """Return the truth of a sample; a drawing has no right name."""
     return Truth.of(sample.names, tuple(manifest.labels), manifest.groups)
 
 

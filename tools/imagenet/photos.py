@@ -1,8 +1,8 @@
-"""The photos that the default model is fitted on and judged by, with what a person would accept.
+"""Photos to fit and evaluate the default model, with the names that a person would accept.
 
 ``accepted.csv`` gives the names for each folder of a set. Where the network has a folder's class,
-they are labels; where it has it in part, a group (a rose is a flower) and nothing finer. No photo
-that is fitted on is judged by.
+they are labels; where it has it in part, only a group (a rose is a flower). Photos for fitting and
+for evaluation are disjoint.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ SPLIT, LICENSED = ("caltech96", "trashnet6"), ("flowers", "clothing", MIXED)
 COLLECTIONS = (*SPLIT, *LICENSED, PUBLIC, OPEN, DRAWINGS)
 DRAWN_OF_A_KIND = 60
 WITHOUT_FLOWERS = frozenset({"public-domain-recipes", "boofcv", "coco-ccby", "lire-sportscars"})
-"""Sources of ``mixed``; the others hold some."""
+"""Sources of ``mixed`` without flowers; the other sources have some."""
 FLOWERS_OF_CALTECH = frozenset({"lotus", "sunflower", "water_lilly"})
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """An image file and what is known of it.
+    """An image file and its known content.
 
-    ``names``: what a person would accept, empty if nobody said; ``group``: its folder, the kind of
-    a drawing, or where a photo of ``mixed`` comes from.
+    ``names``: accepted names, empty if unknown; ``group``: its folder, the kind of a drawing, or
+    the source of a photo of ``mixed``.
     """
 
     data: bytes
@@ -43,7 +43,7 @@ class Photo:
 
 
 def photos(shared: Path, wanted: Collection[str] = COLLECTIONS) -> Iterator[Photo]:
-    """Yields the photos and drawings of some collections, always in the same order."""
+    """Yield the photos and drawings of some collections, always in the same order."""
     for collection in COLLECTIONS:
         if collection in wanted:
             yield from _collection(shared, collection)
@@ -76,7 +76,7 @@ def _collection(shared: Path, name: str) -> Iterator[Photo]:
 
 
 def drawn(manner: Manner, each: int) -> Iterator[Photo]:
-    """Yields ``each`` pictures of nothing of every kind: no name is acceptable."""
+    """Yield ``each`` drawings of every kind, without accepted names."""
     for kind, picture in draw(manner, each):
         buffer = io.BytesIO()
         picture.save(buffer, "PNG")
@@ -84,7 +84,7 @@ def drawn(manner: Manner, each: int) -> Iterator[Photo]:
 
 
 def read_accepted() -> dict[tuple[str, str], tuple[str, ...]]:
-    """What is accepted, by set and folder."""
+    """Read the accepted names, by set and folder."""
     with ACCEPTED.open(encoding="utf-8", newline="") as opened:
         return {
             (row["set"], row["folder"]): tuple(row["names"].split("|"))
@@ -93,12 +93,12 @@ def read_accepted() -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def count_expected() -> int:
-    """About how many there are, for progress."""
+    """Estimate the number of photos, for progress."""
     return 18_000 + 2 * DRAWN_OF_A_KIND * len(KINDS)
 
 
 def _tar(file: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Folder, path and content of the files in an archive, by path."""
+    """Yield folder, path and content of the images in an archive, sorted by path."""
     with tarfile.open(file) as archive:
         members = sorted((one for one in archive if one.isfile()), key=lambda one: one.name)
         for member in members:
@@ -109,5 +109,5 @@ def _tar(file: Path) -> Iterator[tuple[str, str, bytes]]:
 
 
 def _half(file: str) -> Manner:
-    """Half of the photos for fitting, by the hash of their names."""
+    """Assign half of the photos to fitting, by the hash of their names."""
     return "fit" if hashlib.sha256(file.encode()).digest()[0] % 2 else "judge"

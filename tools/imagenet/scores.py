@@ -1,4 +1,4 @@
-"""Compares scores that could tell photos of known things from all others.
+"""Compares scores for telling photos of known things from all others.
 
 Each is measured by the area under its ROC curve: the chance that a photo of the known set scores
 higher than a picture of the other one. 0.5 is guessing.
@@ -21,7 +21,7 @@ from tools.imagenet.features import Features
 Doubles = NDArray[np.float64]
 Score = Callable[[Features], Doubles]
 DIRECTIONS = 256
-"""Of the covariance that count one by one; the rest share their mean variance."""
+"""Principal directions with a variance of their own; the rest share their mean variance."""
 
 
 def compare_scores(
@@ -31,12 +31,12 @@ def compare_scores(
     extra: ExtraClasses,
     hedger: Hedger,
 ) -> dict[str, dict[str, float]]:
-    """Area under the ROC curve by score and by set.
+    """Return the area under the ROC curve by score and by set.
 
     Args:
         known: photos of known things.
         others: sets of other pictures.
-        ordinary: photos whose covariance says what ordinary features are.
+        ordinary: photos that give the covariance of ordinary features.
     """
     scores = _scores(ordinary, extra, hedger)
     return {
@@ -46,7 +46,7 @@ def compare_scores(
 
 
 def auroc(low_N: Doubles, high_M: Doubles) -> float:
-    """The chance that one of ``high_M`` is above one of ``low_N``, 0..1 (Mann and Whitney)."""
+    """Return the chance that one of ``high_M`` exceeds one of ``low_N``, 0..1 (Mann, Whitney)."""
     both = np.concatenate([low_N, high_M])
     _, inverse, counts = np.unique(both, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]

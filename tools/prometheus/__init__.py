@@ -1,1 +1,1 @@
-"""Makes Prometheus' rules from what was measured, and runs it for tests and pictures."""
+"""Prometheus' rules, made from measurements, and Prometheus for tests and pictures."""

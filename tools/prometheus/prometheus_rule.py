@@ -1,7 +1,7 @@
-"""``make thresholds``: Prometheus' rule files as the operator's PrometheusRule.
+"""``make thresholds``: converts Prometheus' rule files to the operator's PrometheusRule.
 
-A rule file and ``spec`` of a PrometheusRule have the same form, so the groups of all files are put
-one after the other.
+A rule file and ``spec`` of a PrometheusRule have the same form, so the groups of all files are
+concatenated.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ HEADER = "# Made by `make thresholds` from deploy/prometheus/rules: change those
 
 
 class NoRules(Exception):
-    """A file that holds no groups of rules; the message is one line for people."""
+    """A file has no groups of rules; the message is one line for people."""
 
 
 def prometheus_rule(folder: Path) -> str:
-    """The manifest of all rule files in a folder, by name.
+    """Build the manifest of all rule files in a folder, sorted by name.
 
     Raises:
-        NoRules: naming the file.
+        NoRules: a file has no groups of rules; the message names it.
     """
     groups: list[Any] = []
     for path in sorted(folder.glob("*.yaml")):
@@ -40,7 +40,7 @@ def prometheus_rule(folder: Path) -> str:
     manifest = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
-        # kube-prometheus-stack looks at those of its own release alone.
+        # kube-prometheus-stack selects only rules of its own release.
         "metadata": {"name": "potoo", "labels": {"release": "prometheus"}},
         "spec": {"groups": groups},
     }
@@ -48,7 +48,7 @@ def prometheus_rule(folder: Path) -> str:
 
 
 def main() -> int:
-    """Writes it; the exit status."""
+    """Write the manifest; return the exit status."""
     try:
         OUTPUT.write_text(prometheus_rule(RULES))
     except (yaml.YAMLError, NoRules) as error:

@@ -1,6 +1,6 @@
-"""Runs Prometheus with the shipped configuration at other addresses: for tests and pictures.
+"""Runs Prometheus with the shipped configuration at other addresses, for tests and pictures.
 
-What differs from ``prometheus.yml`` is stated in ``moved``, and nothing else does.
+``moved`` makes the only changes to ``prometheus.yml``.
 """
 
 # ruff: noqa: ANN401 - JSON is what it is
@@ -24,11 +24,11 @@ START_SECONDS = 60
 
 
 def moved(rules: Path, addresses: Mapping[str, Sequence[str]], interval: str) -> dict[str, Any]:
-    """The shipped configuration, for another place.
+    """Return the shipped configuration for other addresses.
 
     Args:
         rules: the folder to read rules from.
-        addresses: of each job, in place of names that compose's own network knows.
+        addresses: of each job, in place of the names of compose's own network.
         interval: between scrapes and between evaluations.
     """
     config: dict[str, Any] = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
@@ -48,23 +48,23 @@ def moved(rules: Path, addresses: Mapping[str, Sequence[str]], interval: str) ->
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """A running one. ``log`` is its standard error."""
+    """A running Prometheus. ``log``: its standard error."""
 
     url: str
     log: Path
 
     def value(self, query: str) -> list[dict[str, Any]]:
-        """The series that a query gives now."""
+        """Return the series of a query now."""
         return self._ask("query", query=query)["result"]  # type: ignore[no-any-return]
 
     def value_at(self, query: str, at: float) -> list[dict[str, Any]]:
-        """The same at another time."""
+        """Return the series of a query at a time."""
         return self._ask("query", query=query, time=at)["result"]  # type: ignore[no-any-return]
 
     def course(
         self, query: str, start: float, end: float, step: float
     ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
-        """The series of a query over a time: labels, and points of time and value."""
+        """Return the series of a query over a period: labels, and points (time, value)."""
         found = self._ask("query_range", query=query, start=start, end=end, step=step)["result"]
         return [
             (one["metric"], [(float(at), float(value)) for at, value in one["values"]])
@@ -72,7 +72,7 @@ class Prometheus:
         ]
 
     def get(self, path: str, **parameters: object) -> Any:
-        """``data`` of any call of the API."""
+        """Return ``data`` of any call of the API."""
         return self._ask(path, **parameters)
 
     def _ask(self, path: str, **parameters: Any) -> Any:
@@ -85,10 +85,10 @@ class Prometheus:
 
 @contextmanager
 def running(folder: Path, port: int, config: Mapping[str, Any]) -> Iterator[Prometheus]:
-    """Starts it on 127.0.0.1 with its data in ``folder``; stopped at the end.
+    """Run Prometheus on 127.0.0.1 with its data in ``folder``; stop it at the end.
 
     Raises:
-        OSError: there is no such program, or it does not start.
+        OSError: Prometheus is not installed, or does not start.
     """
     (folder / "prometheus.yml").write_text(yaml.safe_dump(dict(config)))
     log = folder / "prometheus.log"

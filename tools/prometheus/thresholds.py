@@ -1,8 +1,8 @@
-"""Writes ``rules/thresholds.yaml``: what was measured and promised, as series to compare with.
+"""Writes ``rules/thresholds.yaml``: measured capacity and objectives as series to compare with.
 
 ``python -m tools.prometheus.thresholds`` reads ``deploy/autoscaling.yaml``, which
-``potoo calibrate`` wrote, and ``objectives.yaml``. Alerts and dashboards use the series, so that no
-number stands in two places.
+``potoo calibrate`` wrote, and ``objectives.yaml``. Alerts and dashboards use the series, so that
+each number has one source.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ groups:
 
 
 class Objectives(BaseModel):
-    """``objectives.yaml``."""
+    """Content of ``objectives.yaml``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,12 +63,12 @@ class Objectives(BaseModel):
 
 
 def bucket_for(seconds: float) -> float:
-    """The histogram's bucket that tells who was in time: the largest not above the objective.
+    """Return the histogram's largest bucket not above the objective.
 
-    So the promise is never measured more kindly than it was given.
+    So the objective is never measured more leniently than stated.
 
     Raises:
-        ValueError: every bucket is above it.
+        ValueError: every bucket is above the objective.
     """
     if fitting := [bound for bound in LATENCY_BUCKETS if bound <= seconds]:
         return max(fitting)
@@ -76,7 +76,7 @@ def bucket_for(seconds: float) -> float:
 
 
 def rules(autoscaling: Thresholds, objectives: Objectives) -> str:
-    """The rules file."""
+    """Format the rules file."""
     p95 = autoscaling.objective.p95_seconds
     label = floatToGoString(bucket_for(p95))  # type: ignore[no-untyped-call]
     return _TEMPLATE.format(
@@ -93,18 +93,18 @@ def rules(autoscaling: Thresholds, objectives: Objectives) -> str:
 
 
 def read(autoscaling: Path = AUTOSCALING, objectives: Path = OBJECTIVES) -> str:
-    """The rules file for two documents on disk.
+    """Format the rules file for two documents on disk.
 
     Raises:
-        BadThresholds: the first of them cannot be used.
-        ValueError: the second one, or an objective that cannot be measured.
+        BadThresholds: the first document cannot be used.
+        ValueError: the second cannot be used, or an objective cannot be measured.
     """
     promised = Objectives.model_validate(yaml.safe_load(objectives.read_text()))
     return rules(read_thresholds(autoscaling), promised)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Reads the command line, writes; the exit status."""
+    """Write the rules file; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tools.prometheus.thresholds")
     parser.add_argument(
         "autoscaling", nargs="?", type=Path, default=AUTOSCALING, help="from potoo calibrate"

@@ -1,1 +1,1 @@
-"""From what ``potoo calibrate`` measured to the manifests that scale replicas."""
+"""Autoscaling manifests, made from the measurements of ``potoo calibrate``."""

@@ -1,4 +1,4 @@
-"""``python -m tools.thresholds deploy/autoscaling.yaml``: remakes the manifests."""
+"""``python -m tools.thresholds deploy/autoscaling.yaml``: writes the manifests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COMPONENTS = Path(__file__).parents[2] / "deploy/kubernetes/components"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Writes them; the exit status."""
+    """Write the manifests; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.thresholds", description="Manifests from measured thresholds."
     )

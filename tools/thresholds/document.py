@@ -1,4 +1,4 @@
-"""The document that ``potoo calibrate`` writes, as far as rules and manifests are made from it."""
+"""The document of ``potoo calibrate``: the parts used for rules and manifests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BadThresholds(Exception):
 
 
 def _one_line(query: str) -> str:
-    """The query without line breaks, which mean nothing to Prometheus."""
+    """Return the query without line breaks, which Prometheus ignores."""
     query = " ".join(query.split())
     if not query or not query.isprintable():
         raise ValueError("this must be a query")
@@ -39,26 +39,26 @@ Query = Annotated[str, Field(max_length=2000), AfterValidator(_one_line)]
 Positive = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Replicas = Annotated[int, Field(ge=1, le=10_000)]
-# What HorizontalPodAutoscaler takes.
+# Ranges of HorizontalPodAutoscaler.
 Window = Annotated[int, Field(ge=0, le=3600)]
 Period = Annotated[int, Field(ge=1, le=1800)]
 
 
 class _Part(BaseModel):
-    """Keys that are not known are for others: people, simulators, dashboards."""
+    """Base of the document's parts; unknown keys are for people, simulators and dashboards."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
 
 class MeasuredOn(_Part):
-    """The machine."""
+    """The measured machine."""
 
     processor: str
     cores: Annotated[int, Field(ge=1, le=4096)]
 
 
 class Replica(_Part):
-    """How the measured server ran."""
+    """Configuration of the measured server."""
 
     threads: Annotated[int, Field(ge=1, le=1024)]
     settings: dict[str, Any]
@@ -71,46 +71,46 @@ class Replica(_Part):
 
 
 class Objective(_Part):
-    """What is promised."""
+    """The latency objective."""
 
     p95_seconds: Positive
 
 
 class Capacity(_Part):
-    """Of one replica at its knee."""
+    """Capacity of one replica at its knee."""
 
     in_flight: Count
 
 
 class InFlight(_Part):
-    """Images being worked on or waiting."""
+    """Trigger on images in flight or waiting."""
 
     target: Count
     query: Query
 
 
 class Demand(_Part):
-    """Images asked for a second, refused ones among them."""
+    """Trigger on images requested a second, including refused ones."""
 
     target_per_second: Positive
     query: Query
 
 
 class Rejections(_Part):
-    """Refused for want of capacity."""
+    """Trigger on requests refused for lack of capacity."""
 
     threshold: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
     query: Query
 
 
 class Cpu(_Part):
-    """What accompanies."""
+    """Trigger on CPU utilisation, in addition to the others."""
 
     utilisation_percent: Annotated[int, Field(ge=1, le=100)]
 
 
 class Triggers(_Part):
-    """What replicas are added for."""
+    """The triggers of autoscaling."""
 
     in_flight: InFlight
     demand: Demand
@@ -119,19 +119,19 @@ class Triggers(_Part):
 
 
 class QueueWait(_Part):
-    """Too few replicas for minutes."""
+    """Alert on the wait in the queue: too few replicas for minutes."""
 
     threshold_seconds: Positive
 
 
 class Alerts(_Part):
-    """What somebody is told of."""
+    """The thresholds of alerts."""
 
     queue_wait: QueueWait
 
 
 class ScaleUp(_Part):
-    """At most so many more in a period: whichever is more."""
+    """Largest increase in a period: the greater of ``percent`` and ``pods``."""
 
     stabilisation_seconds: Window
     percent: Count
@@ -140,7 +140,7 @@ class ScaleUp(_Part):
 
 
 class ScaleDown(_Part):
-    """At most so many fewer in a period."""
+    """Largest decrease in a period."""
 
     stabilisation_seconds: Window
     percent: Annotated[int, Field(ge=1, le=100)]
@@ -148,17 +148,17 @@ class ScaleDown(_Part):
 
 
 class Behaviour(_Part):
-    """How fast."""
+    """Bounds and rates of scaling."""
 
     min_replicas: Replicas
-    # Less than the autoscaler's tolerance of 10 % would change nothing.
+    # A step within the autoscaler's tolerance of 10 % would have no effect.
     step_percent: Annotated[int, Field(gt=10, le=1000)]
     scale_up: ScaleUp
     scale_down: ScaleDown
 
 
 class Thresholds(_Part):
-    """The document."""
+    """The whole document."""
 
     model: ModelName
     objective: Objective
@@ -171,7 +171,7 @@ class Thresholds(_Part):
 
 
 class Site(_Part):
-    """What no measurement tells: where it runs, and how much of it there may be."""
+    """The operator's choices, which are not measured: where the replicas run, and how many."""
 
     namespace: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = "potoo"
     prometheus: Annotated[str, Field(pattern=r"^https?://[^\s\"'<>]+$", max_length=500)]
@@ -186,10 +186,10 @@ class Site(_Part):
 
 
 def read_thresholds(path: Path) -> Thresholds:
-    """The document in a file.
+    """Read the document in a file.
 
     Raises:
-        BadThresholds: naming the file and what is wrong with it first.
+        BadThresholds: the file cannot be used; the message names it and its first fault.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -205,10 +205,10 @@ def read_thresholds(path: Path) -> Thresholds:
 
 
 def site(thresholds: Thresholds, **given: object) -> Site:
-    """What the operator says, if it fits what was measured.
+    """Validate the operator's choices against the measurements.
 
     Raises:
-        BadThresholds: saying what does not fit.
+        BadThresholds: a choice is not valid or does not fit; the message names it.
     """
     try:
         found = Site.model_validate(given)
@@ -223,7 +223,7 @@ def site(thresholds: Thresholds, **given: object) -> Site:
 
 
 def _told(error: Exception) -> str:
-    """One line about the first thing that is wrong."""
+    """Describe the first fault in one line."""
     if isinstance(error, UnicodeDecodeError):
         return "this is not UTF-8"
     if isinstance(error, RecursionError):

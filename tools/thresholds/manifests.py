@@ -1,4 +1,4 @@
-"""The manifests: KEDA's, the plain autoscaler's with prometheus-adapter's rules, the replica's."""
+"""The manifests: for KEDA, for the plain autoscaler with prometheus-adapter, for the replica."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Manifest:
     content: Json
 
     def text(self, source: str) -> str:
-        """As YAML."""
+        """Format the manifest as YAML."""
         about = "".join(f"# {line}\n" for line in self.about.splitlines())
         return f"{HEADER.format(source=source)}{about}{readable_yaml(self.content)}"
 
 
 def manifests(thresholds: Thresholds, site: Site) -> Iterator[Manifest]:
-    """All of them."""
+    """Yield all manifests."""
     asked = list(triggers(thresholds, site.namespace))
     yield Manifest("keda/scaledobject.yaml", _ABOUT_KEDA, _scaled_object(thresholds, site, asked))
     yield Manifest("hpa/autoscaler.yaml", _ABOUT_HPA, _autoscaler(thresholds, site, asked))

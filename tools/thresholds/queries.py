@@ -1,12 +1,12 @@
-"""What an autoscaler asks Prometheus, so that every answer is a number of replicas.
+"""Prometheus queries of the autoscaler; each result is a number of replicas.
 
-Each trigger is an ``AverageValue``: the autoscaler divides the answer by the target and rounds up.
-That is the one kind that KEDA's fallback knows in all its versions, and it does not depend on how
-many replicas there are at that moment. Work in flight and demand add up, so their sums do as they
-are. Rejections say that there are too few, not how many: they ask for those that are ready and a
-step more.
+Each trigger is an ``AverageValue``: the autoscaler divides the result by the target and rounds up.
+All versions of KEDA's fallback support this kind, and it does not depend on the current number of
+replicas. Work in flight and demand are additive, so their sums are used as they are. Rejections
+show that replicas are too few, not how many are missing: they request the ready ones and one step
+more.
 
-An answer that is missing must stay missing, so that a blind autoscaler does not shrink the service;
+A missing result must stay missing, so that an autoscaler without data does not shrink the service;
 no rejections are no reason to scale, and are 0.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from tools.thresholds.document import Thresholds
 
-# Quoted strings are let alone.
+# Quoted strings are not changed.
 _PART = re.compile(
     r"""(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')|\b(?P<metric>potoo_\w+)(?P<brace>\s*\{\s*)?"""
 )
@@ -26,7 +26,7 @@ _PART = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """``query`` / ``target``, rounded up, is the number of replicas that it asks for."""
+    """A trigger, which requests ``query`` / ``target`` replicas, rounded up."""
 
     name: str
     query: str
@@ -34,7 +34,7 @@ class Trigger:
 
 
 def triggers(thresholds: Thresholds, namespace: str) -> Iterator[Trigger]:
-    """All that ask Prometheus."""
+    """Yield the triggers that query Prometheus."""
     measured, step = thresholds.triggers, 1 + thresholds.behaviour.step_percent / 100
     model = f'model="{thresholds.model}"'
     ready = f"count(potoo_model_ready{{{model}}} == 1)"
@@ -49,7 +49,7 @@ def triggers(thresholds: Thresholds, namespace: str) -> Iterator[Trigger]:
 
 
 def _scoped(query: str, namespace: str) -> str:
-    """Of the pods of one namespace: staging's work must not scale production."""
+    """Restrict a query to one namespace, so that staging's work does not scale production."""
 
     def scope(found: re.Match[str]) -> str:
         if found["quoted"]:

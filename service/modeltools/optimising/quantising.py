@@ -42,8 +42,8 @@ def quantise(
     Args:
         input_name: the graph's input.
         calibration: prepared images, a batch each; a hundred varied photos suffice.
-        weight_bits: 7 is exact everywhere; 8 is nearer to the original, but on x86 without VNNI
-            exact only if ONNX Runtime is set to be precise, as our engine does, and slower.
+        weight_bits: 7 never saturates; 8 is nearer to the original, but saturates on x86 without
+            VNNI unless ONNX Runtime is set to be precise, as our engine does, which is slower.
 
     Raises:
         NotOptimised: the graph is quantised already, or cannot be quantised.

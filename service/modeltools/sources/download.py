@@ -41,7 +41,7 @@ def download(
     Args:
         url: https, or http on this machine.
         folder: keeps the partial file under a name derived from the URL, also after a failure, so
-            that the next try resumes; a complete file is returned without a request.
+            that the next try resumes; a file that has the digest ``sha256`` is not requested again.
         sha256: the required digest; None accepts any.
         exact_bytes: the required size, checked before the download.
 

@@ -1,4 +1,4 @@
-"""The dashboards, in the order in which they are looked at."""
+"""The dashboards, in their order of use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who signs in, who is refused, who tries it on."""
+"""Dashboard of sign-ins, refusals and abuse."""
 
 from __future__ import annotations
 

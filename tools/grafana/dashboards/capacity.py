@@ -1,4 +1,4 @@
-"""How full the replicas are, by the signals that autoscaling looks at."""
+"""Dashboard of the replicas' utilisation, by the signals of autoscaling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of an image goes: decoding, waiting, computing."""
+"""Dashboard of the time an image takes: decoding, waiting, computing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models and versions answer, and how loads and swaps went."""
+"""Dashboard of the models and versions that answer, and of loads and swaps."""
 
 from __future__ import annotations
 

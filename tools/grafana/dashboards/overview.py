@@ -1,4 +1,4 @@
-"""Are the promises kept, and where does it hurt? The first look, in the night too."""
+"""Overview dashboard: service level objectives, and where they are missed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BUDGET_STEPS = (Step(0, "orange"), Step(0.25, "green"))
 
 
 def _left(bad_share: str, objective: str) -> str:
-    """The share of a month's budget that is left; below 0 it is overspent."""
+    """Return the query of the share of the 30-day error budget left; below 0 it is overspent."""
     return f"1 - ({bad_share}) / scalar(1 - potoo:objective:{objective})"
 
 
