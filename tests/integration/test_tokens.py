@@ -45,7 +45,7 @@ def test_every_route_but_those_of_oauth_needs_a_token(
         for method in operations
         if path.startswith("/v1/") and path not in OPEN
     ]
-    assert len(guarded) == 20
+    assert len(guarded) == 21
     assert set(paths) >= OPEN
     for method, path in guarded:
         assert refusal(stranger.request(method, path)) == UNAUTHENTICATED
