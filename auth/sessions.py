@@ -32,7 +32,7 @@ from auth.tables import MAX_DEVICE_CHARS, SessionRow
 from schemas.errors import InvalidCredentials, RateLimited
 
 PREFIX = "prt_"
-"""Lets secret scanners recognise a leaked token."""
+"""Prefix of refresh tokens, by which secret scanners recognise a leaked one."""
 HANDLE_BYTES, SECRET_BYTES = 16, 32
 REPEAT_AFTER = 1.0
 """Seconds: an earlier repeat is a concurrent use, not a lost response."""

@@ -1,4 +1,4 @@
-"""What a model's output tensor means: the part ``output`` of a manifest."""
+"""The ``output`` part of a manifest: the meaning of the output tensor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEFAULT_THRESHOLD = 0.5
 
 
 class OutputSpec(BaseModel):
-    """What the output tensor means."""
+    """The meaning of the output tensor."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

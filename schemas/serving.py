@@ -1,4 +1,4 @@
-"""What is served: ``serving.json`` of one model, ``repository.json`` of all of them.
+"""Serving policies: ``serving.json`` of one model, ``repository.json`` of all of them.
 
 The first lies beside a model's versions and says which of them are loaded, and which one answers.
 The second lies beside the models and says which of those answers.
@@ -92,7 +92,7 @@ class ServingPolicy(_Document):
 
 
 class RepositoryPolicy(_Document):
-    """What is chosen for a repository as a whole. Without the file nothing is."""
+    """Choices for a repository as a whole. Without the file, nothing is chosen."""
 
     default_model: Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)] | None = Field(
         default=None, description="Answers calls that name no model; null: none is chosen."

@@ -57,7 +57,7 @@ def batch(visit: Visit) -> Summed:
 
 
 def grpc_predict(visit: Visit) -> Summed:
-    """What gRPC leaves out is null in JSON; a list cannot be left out, so it is empty there."""
+    """Map fields that gRPC leaves out to JSON null; a repeated field is empty instead."""
     request = potoo_pb2.PredictRequest(image_data=visit.photo, model=visit.model)
     answer = visit.rpc.ask("Predict", request)
     words = MessageToDict(answer.summary, always_print_fields_with_no_presence=True)

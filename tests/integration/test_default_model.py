@@ -59,7 +59,7 @@ def test_servers_that_share_a_repository_follow_one_choice(tmp_path: Path) -> No
 
 
 def listed(server: LiveServer) -> dict[str, dict[str, object]]:
-    """What the server shows of each model."""
+    """Return the server's model list by name."""
     with server.client() as client:
         models = client.get("/v1/models").raise_for_status().json()["models"]
     return {model["name"]: model for model in models}

@@ -1,1 +1,1 @@
-"""What several tests need: servers, callers, models, proxies."""
+"""Helpers that tests share: servers, callers, models, proxies."""

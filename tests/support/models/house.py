@@ -51,7 +51,7 @@ class House:
         (self.root / name / POLICY_FILE).write_text(text)
 
     def choose(self, text: str) -> None:
-        """What stands in the repository's own policy."""
+        """Write the policy of the repository as a whole."""
         (self.root / REPOSITORY_FILE).write_text(text)
 
     async def look(self) -> None:

@@ -65,7 +65,7 @@ class Reference:
 
 
 class Storage:
-    """What a tensor refers to; written as a persistent id."""
+    """The storage that a tensor refers to, written as a persistent id."""
 
     def __init__(self, tensor: Reference) -> None:
         self.tensor = tensor

@@ -131,7 +131,7 @@ async def choose_default_model(
     classifier: ClassifierDep,
     principal: PrincipalDep,
 ) -> ChosenModel:
-    """Has the model answer calls that name none, on every server of the repository.
+    """Choose the model that answers unnamed calls, on every server of the repository.
 
     It needs a version that can be served. Whoever may use some models alone must be allowed the
     model that answers today as well: it is replaced for everybody.

@@ -52,7 +52,7 @@ class LastResort(threading.Thread):
         self._told.wait()
         is_told = self._told_again.wait(self._grace)
         reason = "a second signal" if is_told else "the time to drain is over"
-        # What hangs may be a log write that holds the lock, because the log is no longer read.
+        # A log write may hang and hold the lock, if nobody reads the log any more.
         saying = threading.Thread(target=log_end, args=(reason,), daemon=True)
         saying.start()
         saying.join(LOG_SECONDS)
