@@ -27,7 +27,6 @@ from service.modeltools.imagenet.scenes import scenes
 from service.modeltools.optimising.comparing import CONFIDENT
 from service.modeltools.optimising.quantising import NotOptimised, quantise
 
-NAME, VERSION = "imagenet-int8", 1
 LIMITS = ImageLimits(max_pixels=10**6, max_frames=1, max_decode_bytes=2**26)
 """Decoding limits for the project's own drawings."""
 

@@ -1,4 +1,7 @@
-"""Built-in models, each added to a repository once and atomically."""
+"""Built-in models, each added to a repository once and atomically.
+
+Every start asks whether that was done; what builds a model is imported only where one is built.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,13 @@ from schemas.operator_error import OperatorError
 from service.core.repository.publishing import drafting
 from service.core.repository.repository import ModelRefused
 from service.core.repository.whole_files import locked, replace_file
-from service.modeltools.imagenet import building, int8
 
 BUNDLED_MODELS = Path(__file__).parents[3] / "models"
 SEEDED_FILE = ".built-in"
 """File of the models added to a repository: one that is removed later is not added again."""
 
-EVERYDAY, VERSION = "everyday", 1
-SEEDS = (building.NAME, EVERYDAY)
+IMAGENET, INT8, EVERYDAY, VERSION = "imagenet", "imagenet-int8", "everyday", 1
+SEEDS = (IMAGENET, EVERYDAY)
 """Order of seeding: the first becomes the default model, since it is alone at first."""
 GOLDEN = BUNDLED_MODELS / EVERYDAY / "1/golden"
 """Pictures drawn for ``everyday``, usable with any classifier."""
@@ -81,12 +83,16 @@ def put(name: str, repository: Path, check: Check, tell: Tell) -> Path:
 
 
 def _write_imagenet(folder: Path, tell: Tell) -> None:
+    from service.modeltools.imagenet import building
+
     weights = building.weights_file()
     tell("Building the model 'imagenet' from its weights (once, a few seconds) ...")
     building.write_version(folder, weights, GOLDEN)
 
 
 def _write_int8(folder: Path, tell: Tell) -> None:
+    from service.modeltools.imagenet import building, int8
+
     weights = building.weights_file()
     tell("Building the model 'imagenet-int8' from its weights (some ten seconds) ...")
     int8.write_int8_version(folder, weights, GOLDEN)
@@ -97,9 +103,9 @@ def _write_everyday(folder: Path, _: Tell) -> None:
 
 
 _WRITERS: dict[str, Callable[[Path, Tell], None]] = {
-    building.NAME: _write_imagenet,
+    IMAGENET: _write_imagenet,
     EVERYDAY: _write_everyday,
-    int8.NAME: _write_int8,
+    INT8: _write_int8,
 }
 
 
