@@ -23,13 +23,13 @@ from service.settings import Settings
 from service.transport.budget import BodyBudget
 from service.transport.http.body.body import BodyReader
 from service.transport.http.body.uploads import Uploads
-from service.transport.http.compat import offered as compat
+from service.transport.http.compat import registration as compat
+from service.transport.http.middleware.error_formats import V2
 from service.transport.http.middleware.errors import Answer, ErrorBoundary, add_error_handlers
+from service.transport.http.middleware.forwarded_headers import Proxied
 from service.transport.http.middleware.lean_route import ShortCut
-from service.transport.http.middleware.manners import V2
 from service.transport.http.middleware.negotiation import HeadAsGet, cross_origin
 from service.transport.http.middleware.openapi import add_openapi, operation_id
-from service.transport.http.middleware.proxied import Proxied
 from service.transport.http.routes import admin, auth, health, models, well_known
 from service.transport.http.routes.classify import add_classify_routes
 from service.transport.http.routes.health import metrics_router

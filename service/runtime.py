@@ -19,13 +19,13 @@ from observability.metrics import Metrics
 from schemas.errors import ErrorCode
 from service import __version__
 from service.core.engine.pool import WorkerPool
+from service.core.lifecycle.lifecycle import Lifecycle
+from service.core.lifecycle.loading import ModelOptions, load_model
+from service.core.lifecycle.model_control import ModelControl
 from service.core.repository.repository import Repository
 from service.core.serving.calibration import find_calibration
 from service.core.serving.classifier import Classifier
-from service.core.serving.lifecycle import Lifecycle
-from service.core.serving.loading import ModelOptions, load_model
 from service.core.serving.model import Model
-from service.core.serving.model_control import ModelControl
 from service.identity import Identity, keep_fresh, open_identity
 from service.process import give_memory_back
 from service.settings import Settings

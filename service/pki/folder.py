@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from schemas.operator_error import OperatorError
-from service.core.repository.whole_files import replace_file
+from service.core.repository.atomic_files import replace_file
 from service.pki.issuing import (
     belong_together,
     constraints_of,

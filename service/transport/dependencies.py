@@ -16,9 +16,9 @@ from auth.principal import Caller, Principal, Scope
 from observability.audit import AuditEvent
 from schemas.errors import RateLimited
 from service.core.imaging.answer import ModelRef
+from service.core.lifecycle.model_control import ModelControl
 from service.core.scheduling.fair_queue import Priority
 from service.core.serving.classifier import Classifier
-from service.core.serving.model_control import ModelControl
 from service.runtime import Runtime
 from service.transport.policy import admit, check_model, model_meant
 

@@ -32,7 +32,8 @@ from schemas.problem import Problem
 from service.settings import CompatibilitySettings
 from service.transport.grpc import errors as grpc_errors
 from service.transport.http.compat import torchserve
-from service.transport.http.compat.offered import manners
+from service.transport.http.compat.registration import manners
+from service.transport.http.middleware.error_formats import V2, manner_at
 from service.transport.http.middleware.errors import (
     OTHERS_STATUS,
     PROBLEM_TYPE,
@@ -41,7 +42,6 @@ from service.transport.http.middleware.errors import (
     mannered_response,
     problem_response,
 )
-from service.transport.http.middleware.manners import V2, manner_at
 
 
 def everything(root: type[ServiceError] = ServiceError) -> list[type[ServiceError]]:

@@ -22,7 +22,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
-from service.transport.grpc.gate import ANONYMOUS_STREAMS
+from service.transport.grpc.handler import ANONYMOUS_STREAMS
 from service.transport.grpc.methods import SMALL_BYTES
 from tests.support.callers.raw_http import wait_until
 from tests.support.callers.rpc import (

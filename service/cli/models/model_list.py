@@ -93,7 +93,7 @@ def names_in(repository: Repository) -> list[str]:
 
 def default_in(settings: Settings, repository: Repository) -> str | None:
     """The model that a server with these settings has answer when none is named."""
-    from service.core.serving.default_model import default_model
+    from service.core.lifecycle.default_model import default_model
 
     setting = settings.default_model
     chosen = repository.chosen_model() if setting is None else None

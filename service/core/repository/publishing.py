@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.models import ModelName
 from schemas.serving import REPOSITORY_FILE, ServingPolicy
+from service.core.repository.atomic_files import locked, sync
 from service.core.repository.repository import (
     ModelRefused,
     Repository,
@@ -29,7 +30,6 @@ from service.core.repository.repository import (
     rewrite_policy,
 )
 from service.core.repository.serving_policy import without_version
-from service.core.repository.whole_files import locked, sync
 
 PolicyChange = Callable[[ServingPolicy], ServingPolicy]
 _PREFIX = ".draft-"

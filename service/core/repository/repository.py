@@ -25,7 +25,7 @@ from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from schemas.operator_error import OperatorError, first_fault
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, RepositoryPolicy, ServingPolicy
 from service.core.engine.onnx_engine import ManifestMismatch
-from service.core.repository.whole_files import locked, replace_file
+from service.core.repository.atomic_files import locked, replace_file
 
 _MAX_MANIFEST_BYTES = 4 * 2**20
 _MAX_POLICY_BYTES = 64 * 2**10

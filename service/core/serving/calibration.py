@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from observability.logging import get_logger
 from schemas.models import MANIFEST_FILE, ModelManifest, ModelName, Sha256
 from service.core.engine.pool import usable_cores
-from service.core.repository.whole_files import replace_file
+from service.core.repository.atomic_files import replace_file
 from service.core.settings import RunSettings
 
 CALIBRATION_FOLDER = "calibration"

@@ -32,9 +32,9 @@ from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
 from service.core.scheduling.fair_queue import Priority
+from service.core.serving.batch_executor import Answer, Job, Prepared, Runner, jobs_of
 from service.core.serving.checks import Checks
-from service.core.serving.labelling import in_words
-from service.core.serving.runner import Answer, Job, Prepared, Runner, jobs_of
+from service.core.serving.classification import in_words
 from service.core.serving.statistics import Course, ModelStatistics
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.rows import check_outputs, outputs_of, rows_of

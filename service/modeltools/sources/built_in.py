@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from schemas.operator_error import OperatorError
+from service.core.repository.atomic_files import locked, replace_file
 from service.core.repository.publishing import drafting
 from service.core.repository.repository import ModelRefused
-from service.core.repository.whole_files import locked, replace_file
 
 BUNDLED_MODELS = Path(__file__).parents[3] / "models"
 SEEDED_FILE = ".built-in"

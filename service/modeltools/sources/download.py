@@ -15,8 +15,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from service.core.repository.atomic_files import locked
 from service.core.repository.publishing import DISK_FULL
-from service.core.repository.whole_files import locked
 from service.modeltools.sources.model_sources import LOOPBACK, CannotPull
 
 MAX_BYTES = 2 * 2**30

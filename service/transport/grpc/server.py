@@ -18,7 +18,7 @@ from service.settings import LimitSettings, Settings
 from service.shutdown import Shutdown
 from service.transport.budget import BodyBudget
 from service.transport.grpc.errors import Faults
-from service.transport.grpc.gate import Gate
+from service.transport.grpc.handler import Gate
 from service.transport.grpc.health import ALSO_SERVED, REFLECTION, Health, Reflection
 from service.transport.grpc.inference import InferenceService
 from service.transport.grpc.listening import target

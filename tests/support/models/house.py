@@ -11,12 +11,12 @@ from observability.audit import Audit
 from observability.metrics import Metrics
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
 from service.core.engine.pool import WorkerPool
+from service.core.lifecycle.lifecycle import Lifecycle
+from service.core.lifecycle.loading import ModelOptions, load_model
+from service.core.lifecycle.model_control import ModelControl
 from service.core.repository.repository import Repository
 from service.core.serving.classifier import Classifier
-from service.core.serving.lifecycle import Lifecycle
-from service.core.serving.loading import ModelOptions, load_model
 from service.core.serving.model import Model
-from service.core.serving.model_control import ModelControl
 from service.core.settings import RunSettings
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import image_limits, write_model

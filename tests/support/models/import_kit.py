@@ -8,7 +8,7 @@ from typing import cast
 import onnx
 
 from service.core.engine.pool import WorkerPool
-from service.core.serving.loading import ModelOptions, load_model
+from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.settings import RunSettings
 from service.modeltools.importing.importing import Imported, Wanted, import_model
 from tests.support.models.tiny_model import colour_graph, image_limits

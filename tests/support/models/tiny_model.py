@@ -19,7 +19,7 @@ from observability.metrics import Metrics
 from schemas.models import InputSpec
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.image_limits import ImageLimits
-from service.core.serving.loading import ModelOptions, load_model
+from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.serving.model import Model
 from service.core.settings import RunSettings
 

@@ -18,7 +18,7 @@ from observability.otlp import FLUSH_SECONDS, QUIET_SECONDS, OtlpSender, Watched
 from observability.settings import ObservabilitySettings
 from observability.span import Trace
 from service.transport.grpc.server import LINGER_SECONDS
-from service.transport.http.server.last_resort import GRACE_SECONDS
+from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS
 from tests.support.servers.collector import Collector, collector
 
 

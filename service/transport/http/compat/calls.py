@@ -13,7 +13,7 @@ from service.core.serving.description import metadata
 from service.core.tensors.inference import InferRequest
 from service.transport.budget import Hold
 from service.transport.dependencies import principal_of, require_capacity, runtime_of
-from service.transport.http.body.packed_body import json_cost, read_packed
+from service.transport.http.body.compressed_body import json_cost, read_packed
 from service.transport.http.body.uploads import BASE64_SHARE, beside, uploads_of
 from service.transport.http.compat import json_codec
 

@@ -14,9 +14,9 @@ from starlette.responses import Response
 
 from schemas.compatibility import RowAnswers, Rows
 from service.transport.http.compat.calls import predict
-from service.transport.http.compat.declared import add_call
+from service.transport.http.compat.operation import add_call
 from service.transport.http.middleware.compression import ENCODINGS
-from service.transport.http.middleware.manners import Manner, error_alone
+from service.transport.http.middleware.error_formats import Manner, error_alone
 
 PROTOCOL = "kserve_v1"
 MANNER = Manner(re.compile(r"/v1/models/[^:]*:[^/]*"), error_alone, ENCODINGS)

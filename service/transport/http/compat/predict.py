@@ -16,8 +16,8 @@ from service.core.scheduling.fair_queue import Priority
 from service.transport.budget import Hold
 from service.transport.dependencies import requires
 from service.transport.http.compat.calls import classify, json_response, shares
-from service.transport.http.compat.declared import CALL_ERRORS, TAG
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form
+from service.transport.http.compat.operation import CALL_ERRORS, TAG
 from service.transport.http.middleware.lean_route import LeanRoute
 from service.transport.http.middleware.openapi import BINARY, problems
 

@@ -38,9 +38,9 @@ from schemas.inference import Datatype, TensorMetadata
 from schemas.serving import VersionState
 from service.transport.dependencies import ClassifierDep, require_model, requires, runtime_of
 from service.transport.http.compat.calls import classify_examples, predict
-from service.transport.http.compat.declared import TAG, add_call, errors
+from service.transport.http.compat.operation import TAG, add_call, errors
 from service.transport.http.middleware.compression import ENCODINGS
-from service.transport.http.middleware.manners import Manner, error_alone
+from service.transport.http.middleware.error_formats import Manner, error_alone
 from service.transport.http.v2.routes import version_of
 
 PROTOCOL = "tf_serving"

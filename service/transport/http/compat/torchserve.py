@@ -22,10 +22,10 @@ from service.transport.http.compat.calls import (
     json_response,
     shares,
 )
-from service.transport.http.compat.declared import CALL_ERRORS, TAG, errors
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form, is_form
+from service.transport.http.compat.operation import CALL_ERRORS, TAG, errors
+from service.transport.http.middleware.error_formats import Manner
 from service.transport.http.middleware.lean_route import LeanRoute
-from service.transport.http.middleware.manners import Manner
 from service.transport.http.middleware.openapi import BINARY
 from service.transport.http.v2.routes import version_of
 

@@ -40,7 +40,7 @@ from schemas.errors import (
     Violation,
 )
 from schemas.problem import Problem, ProblemViolation
-from service.transport.http.middleware.manners import Manner, manner_at
+from service.transport.http.middleware.error_formats import Manner, manner_at
 
 PROBLEM_TYPE = "application/problem+json"
 REALM = "potoo"

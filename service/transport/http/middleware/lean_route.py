@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.errors import InvalidParameter, InvalidRequest, NotFound, Violation
 from service.transport.dependencies import Requires
-from service.transport.http.middleware.departure import WhileConnected
+from service.transport.http.middleware.disconnect import WhileConnected
 from service.transport.http.middleware.errors import escaped, violations_of
 from service.transport.http.middleware.negotiation import require_json
 

@@ -28,10 +28,10 @@ from observability.metrics import Metrics
 from service.settings import LimitSettings
 from service.shutdown import Shutdown
 from service.transport.http.body.body import BYTES_PER_SECOND
-from service.transport.http.middleware.departure import LEFT
-from service.transport.http.middleware.manners import Manner
+from service.transport.http.middleware.disconnect import LEFT
+from service.transport.http.middleware.error_formats import Manner
+from service.transport.http.server.coalescing_transport import OneWrite
 from service.transport.http.server.framing import is_ambiguous
-from service.transport.http.server.one_write import OneWrite
 from service.transport.http.server.refusals import refusal
 
 STATE_KEY = "potoo.wire"

@@ -9,8 +9,8 @@ import orjson
 
 from schemas.errors import ErrorCode
 from schemas.problem import Problem
+from service.transport.http.middleware.error_formats import Manner, manner_at
 from service.transport.http.middleware.errors import PROBLEM_TYPE, TITLES
-from service.transport.http.middleware.manners import Manner, manner_at
 
 _REFUSALS = {
     400: (ErrorCode.INVALID_REQUEST, "The request is not valid HTTP/1.1."),

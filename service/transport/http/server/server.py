@@ -15,8 +15,8 @@ import uvicorn
 from observability.logging import get_logger
 from service.process import spare_the_collector, tune
 from service.settings import Settings
-from service.transport.http.server.last_resort import GRACE_SECONDS, LastResort
 from service.transport.http.server.protocol import STATE_KEY, PotooProtocol, Wire
+from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS, LastResort
 
 TICKS_PER_SECOND = 10
 MODELS_KEY = "potoo.models"

@@ -23,14 +23,14 @@ from observability.worker_metrics import (
     forget_gauges,
 )
 from service.settings import Settings
-from service.transport.http.server.last_resort import (
+from service.transport.http.server.restart_delay import RestartDelay
+from service.transport.http.server.server import Server, grace_of
+from service.transport.http.server.shutdown_watchdog import (
     GRACE_SECONDS,
     TOGETHER_SECONDS,
     exit_status,
     log_end,
 )
-from service.transport.http.server.restart_delay import RestartDelay
-from service.transport.http.server.server import Server, grace_of
 
 TICK_SECONDS = 0.1
 LOOK_SECONDS = 0.5

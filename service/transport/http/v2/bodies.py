@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from schemas.errors import PayloadTooLarge
 from service.transport.budget import Hold
-from service.transport.http.body.packed_body import json_cost, read_packed
+from service.transport.http.body.compressed_body import json_cost, read_packed
 from service.transport.http.body.uploads import beside, uploads_of
 from service.transport.http.v2 import codec
 from service.transport.http.v2.codec import HEADER, Asked

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, ServingPolicy
+from service.core.repository.atomic_files import replace_file
 from service.core.repository.repository import ModelRefused, Repository
 from service.core.repository.serving_policy import promoted, with_version
-from service.core.repository.whole_files import replace_file
 from tests.support.models.tiny_model import write_model
 
 

@@ -18,8 +18,8 @@ from schemas.errors import (
     UnsupportedImage,
 )
 from service.core.engine.pool import WorkerPool
+from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.serving.classifier import Classifier
-from service.core.serving.loading import ModelOptions, load_model
 from service.core.serving.model import Model
 from service.core.serving.registry import Registry
 from service.core.settings import RunSettings

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from service.settings import CompatibilitySettings
 from service.transport.http.compat import kserve_v1, predict, tf_serving, torchserve
-from service.transport.http.middleware.manners import Manner
+from service.transport.http.middleware.error_formats import Manner
 
 
 def add_routes(app: FastAPI, settings: CompatibilitySettings) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Collection
 from observability.audit import Audit, AuditEvent
 from schemas.errors import Conflict, ModelNotFound
 from schemas.serving import ServingPolicy
+from service.core.lifecycle.lifecycle import Lifecycle
 from service.core.repository.serving_policy import (
     promoted,
     rolled_back,
     with_version,
     without_version,
 )
-from service.core.serving.lifecycle import Lifecycle
 
 
 class ModelControl:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from service.core.serving.loader import Loader
+from service.core.lifecycle.background_executor import Loader
 from service.core.serving.model import Model
 from service.core.serving.registry import Registry
 

@@ -10,7 +10,7 @@ from schemas.models import ModelManifest
 from service.core.imaging.answer import Classification, ImageFacts, Prediction, Timing
 from service.core.imaging.preprocessing import PreparedImage
 from service.core.scheduling.batch_item import Outcome
-from service.core.serving.runner import Answer
+from service.core.serving.batch_executor import Answer
 
 
 def in_words(

@@ -14,8 +14,8 @@ HANGS = """
 import signal, sys, time
 from observability.logging import configure_logging
 from observability.settings import ObservabilitySettings
-from service.transport.http.server import last_resort as ours
-from service.transport.http.server.last_resort import LastResort
+from service.transport.http.server import shutdown_watchdog as last_resort as ours
+from service.transport.http.server.shutdown_watchdog import LastResort
 ours.TOGETHER_SECONDS = 3  # a quarter of one may pass between two lines of a test
 configure_logging(ObservabilitySettings(log_format="json"))
 last_resort = LastResort(float(sys.argv[1]))

@@ -31,6 +31,10 @@ from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.errors import Conflict, ModelNotFound
 from schemas.serving import LATEST, ServingPolicy, VersionState
+from service.core.lifecycle.background_executor import AtOnce, Loader, Runner
+from service.core.lifecycle.default_model import DefaultModel
+from service.core.lifecycle.model_unloader import Retirement
+from service.core.lifecycle.version_loader import Attempts, LoadModel
 from service.core.repository.repository import Fingerprint, ModelRefused, Repository, Shelf
 from service.core.repository.serving_policy import (
     PolicyRefused,
@@ -39,11 +43,7 @@ from service.core.repository.serving_policy import (
     candidates,
     target,
 )
-from service.core.serving.attempts import Attempts, LoadModel
-from service.core.serving.default_model import DefaultModel
-from service.core.serving.loader import AtOnce, Loader, Runner
 from service.core.serving.registry import Registry
-from service.core.serving.retirement import Retirement
 
 ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPolicy]
 """Map a policy, the available versions and the current default version to a new policy."""

@@ -10,8 +10,8 @@ import pytest
 
 from schemas.errors import Conflict, ModelNotChosen, ModelNotFound
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
+from service.core.lifecycle.default_model import default_model
 from service.core.repository.repository import ModelRefused, Repository
-from service.core.serving.default_model import default_model
 from tests.support.models.house import House, opened, until
 from tests.support.models.tiny_model import write_model
 

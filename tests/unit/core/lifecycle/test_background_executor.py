@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.core.engine.pool import SLOW_NICENESS
-from service.core.serving.loader import AtOnce, Loader, threads_at_full_priority
+from service.core.lifecycle.background_executor import AtOnce, Loader, threads_at_full_priority
 
 pytestmark = pytest.mark.anyio
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from observability.logging import get_logger
+from service.core.lifecycle.background_executor import Loader
 from service.core.repository.repository import ModelRefused, Repository
-from service.core.serving.loader import Loader
 from service.core.serving.registry import Registry
 
 

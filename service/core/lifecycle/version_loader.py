@@ -10,8 +10,8 @@ from pathlib import Path
 from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.serving import VersionState
+from service.core.lifecycle.background_executor import Runner, threads_at_full_priority
 from service.core.repository.repository import Fingerprint, ModelRefused
-from service.core.serving.loader import Runner, threads_at_full_priority
 from service.core.serving.model import Model
 from service.core.serving.registry import Registry
 

@@ -1,0 +1,1 @@
+"""Life cycle of model versions: loading, switching and unloading beside live traffic."""
