@@ -100,7 +100,7 @@ def verification_key(source: str | Mapping[str, object], algorithm: str) -> Veri
         raise ValueError(str(error)) from error
 
 
-def take_apart(token: str) -> UnverifiedToken:
+def parse_unverified(token: str) -> UnverifiedToken:
     """Parse a token without verifying it. Its length is checked first.
 
     Raises:

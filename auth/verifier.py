@@ -20,8 +20,8 @@ from auth.tokens import (
     UnverifiedToken,
     VerificationKey,
     check_signature,
+    parse_unverified,
     refuse,
-    take_apart,
     verification_key,
 )
 from schemas.errors import Unauthenticated
@@ -76,7 +76,7 @@ class Verifier:
             Unauthenticated: if the token is not valid.
             UnknownKey: if it may be valid, and its issuer's keys should be fetched again.
         """
-        parts = take_apart(token)
+        parts = parse_unverified(token)
         if parts.claims.iss == self._settings.issuer:
             return self._verify_ours(parts)
         issuer = self._issuers.settings_of(parts.claims.iss)

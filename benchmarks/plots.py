@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from benchmarks import photo
 from benchmarks.measuring import Samples, median
 from benchmarks.peers.comparison import LARGE_CLIENTS, POTOO, Compared
-from benchmarks.rounds import Measured
+from benchmarks.rounds import RoundFigures
 
 Axes: TypeAlias = Any
 """Untyped, since matplotlib comes without types."""
@@ -30,7 +30,7 @@ NEAREST_LABELS = 0.06
 """Least distance of the labels at the ends of lines, as a share of the axis."""
 
 
-def server(measured: Mapping[str, Measured], path: Path) -> None:
+def server(measured: Mapping[str, RoundFigures], path: Path) -> None:
     """Plot requests a second by clients, with share of the bare loop and p99; a panel a model."""
     shown = {name: found for name, found in measured.items() if found.server}
     if not shown:
@@ -78,7 +78,7 @@ def peers(compared: Mapping[str, Compared], path: Path) -> None:
     save(figure, path)
 
 
-def _bare_lines(axes: Axes, found: Measured) -> float:
+def _bare_lines(axes: Axes, found: RoundFigures) -> float:
     """Draw the bare loops as levels; return the upper one."""
     rates = []
     for kind, title in (("better", "no server"), ("textbook", "no server, textbook")):
@@ -108,7 +108,7 @@ def _end_labels(
         text(axes, title, (place, height), (7, 0), colour, va="center")
 
 
-def _ticks(axes: Axes, found: Measured) -> None:
+def _ticks(axes: Axes, found: RoundFigures) -> None:
     """Label the axis with clients, share of the bare loop and p99."""
     labels = []
     for clients, samples in found.server.items():

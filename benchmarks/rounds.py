@@ -30,7 +30,7 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Measured:
+class RoundFigures:
     """Samples of one model, by measurement; ``others`` and ``failed`` by title."""
 
     bare: dict[str, Samples] = field(default_factory=dict)
@@ -73,9 +73,9 @@ def loop_title(kind: str, form: str = "") -> str:
     return f"{kind}, {photo.LARGE_TITLE}" if form == photo.LARGE_TITLE else kind
 
 
-def measure(name: str, plan: Plan) -> Measured:
+def measure(name: str, plan: Plan) -> RoundFigures:
     """Start the servers of one model and measure them."""
-    measured, body = Measured(), photo.jpeg()
+    measured, body = RoundFigures(), photo.jpeg()
     with ExitStack() as stack:
         folder = stack.enter_context(models.assembled(name))
         server = stack.enter_context(subject.running(folder))
@@ -93,7 +93,7 @@ def measure(name: str, plan: Plan) -> Measured:
 
 
 def _others(
-    stack: ExitStack, folder: Path, plan: Plan, measured: Measured
+    stack: ExitStack, folder: Path, plan: Plan, measured: RoundFigures
 ) -> Mapping[str, Subject]:
     """Start the servers beside the first, by title; note those that do not start."""
     wanted = {
@@ -112,7 +112,7 @@ def _others(
     return found
 
 
-def _bare_loops(version: Path, plan: Plan, measured: Measured, progress: str) -> None:
+def _bare_loops(version: Path, plan: Plan, measured: RoundFigures, progress: str) -> None:
     forms = [""] if version.parent.name == models.RESNET else ["", photo.LARGE_TITLE]
     for form in forms:
         for kind in bare_loop.KINDS:
@@ -127,7 +127,7 @@ def _clients(
     server: Subject,
     others: Mapping[str, Subject],
     plan: Plan,
-    measured: Measured,
+    measured: RoundFigures,
     number: int,
 ) -> None:
     """Measure all servers by number of clients, in direct succession; odd rounds backwards."""
@@ -145,7 +145,7 @@ def _clients(
             seen.setdefault(clients, []).append(sample)
 
 
-def _forms(server: Subject, plan: Plan, measured: Measured, progress: str) -> None:
+def _forms(server: Subject, plan: Plan, measured: RoundFigures, progress: str) -> None:
     for form, (content_type, data) in photo.forms(photo.jpeg()).items():
         print(f"{progress}, {form}", file=sys.stderr)
         sample = under_load(server, data, FORM_CLIENTS, plan.seconds, content_type)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import photo
 from benchmarks.measuring import Samples, median
-from benchmarks.rounds import FORM_CLIENTS, RATIOS, Measured
+from benchmarks.rounds import FORM_CLIENTS, RATIOS, RoundFigures
 
 TITLE_WIDTH = 36
 COLUMNS = (
@@ -12,7 +12,7 @@ COLUMNS = (
 )
 
 
-def table(name: str, measured: Measured, cores: int) -> str:
+def table(name: str, measured: RoundFigures, cores: int) -> str:
     """Format the medians, those of the servers beside, and the ratios to them."""
     lines = [
         f"\n{name} ({cores} cores, start {measured.start_seconds:.1f} s)",
@@ -68,7 +68,7 @@ def failures(failed: dict[str, str]) -> list[str]:
     ]
 
 
-def _ratios(title: str, measured: Measured) -> list[str]:
+def _ratios(title: str, measured: RoundFigures) -> list[str]:
     """Format the server's figures over another's, in the columns of those figures."""
     lines = []
     for clients, over in measured.server_over(title).items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from observability.span import Trace
 
 OTHER = "_OTHER"
-GRPC_FAULTS = frozenset({2, 4, 12, 13, 14, 15})
+GRPC_SERVER_FAULTS = frozenset({2, 4, 12, 13, 14, 15})
 """Server faults: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 
 
@@ -32,22 +32,22 @@ def describe_http(
         status: None if the caller left before the answer.
     """
     trace.name = " ".join(part for part in (method or "HTTP", route) if part)
-    facts: dict[str, str | int] = {
+    attributes: dict[str, str | int] = {
         "http.request.method": method or OTHER,
         "http.request.body.size": received,
         "http.response.body.size": sent,
         "potoo.request_id": request_id,
     }
     if route:
-        facts["http.route"] = route
+        attributes["http.route"] = route
     if address:
-        facts["client.address"] = address
+        attributes["client.address"] = address
     if status is None:
         trace.error = trace.error or "client_closed"
     else:
-        facts["http.response.status_code"] = status
+        attributes["http.response.status_code"] = status
     trace.is_failure = status is not None and status >= 500
-    trace.facts = facts
+    trace.attributes = attributes
 
 
 def describe_rpc(
@@ -60,15 +60,15 @@ def describe_rpc(
     """
     trace.name = path.lstrip("/")
     service, _, method = trace.name.rpartition("/")
-    facts: dict[str, str | int] = {
+    attributes: dict[str, str | int] = {
         "rpc.system": "grpc",
         "rpc.method": method,
         "rpc.grpc.status_code": code,
         "potoo.request_id": request_id,
     }
     if service:
-        facts["rpc.service"] = service
+        attributes["rpc.service"] = service
     if address:
-        facts["client.address"] = address
-    trace.is_failure = code in GRPC_FAULTS
-    trace.facts = facts
+        attributes["client.address"] = address
+    trace.is_failure = code in GRPC_SERVER_FAULTS
+    trace.attributes = attributes

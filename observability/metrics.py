@@ -34,7 +34,13 @@ LATENCY_BUCKETS = (
     *(1.0, 1.5, 2.5, 5.0, 10.0, 30.0),
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-GRPC_FAULTS = ("UNAVAILABLE", "INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
+GRPC_SERVER_FAULTS = (
+    "UNAVAILABLE",
+    "INTERNAL",
+    "UNKNOWN",
+    "DEADLINE_EXCEEDED",
+    "RESOURCE_EXHAUSTED",
+)
 """Codes that count against availability; like ``OK`` they have a series before the first RPC."""
 REJECTIONS = (
     *("queue_full", "would_be_late", "deadline"),
@@ -214,7 +220,7 @@ class Metrics:
         def requests(code: str) -> Counter:
             return self._rpcs.labels(method, code)
 
-        for code in ("OK", *GRPC_FAULTS):
+        for code in ("OK", *GRPC_SERVER_FAULTS):
             requests(code)
         return GrpcSeries(self._rpc_duration.labels(method), requests)
 

@@ -116,7 +116,7 @@ class ObservabilityMiddleware:
                     received=received,
                     sent=sent,
                     client=client[0] if client else None,
-                    principal=scope["state"].get("principal"),
+                    principal=scope["state"].get("principal_name"),
                     request_id=identifier,
                 )
             leave(token)

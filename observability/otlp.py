@@ -113,11 +113,11 @@ class OtlpSender:
         context = SpanContext(trace.trace_id, span_id, is_remote=False, trace_flags=SAMPLED)
         for child in tuple(span.children):  # a late worker may still add to it
             self._tell(child, context, trace)
-        facts, status = dict(span.facts), FINE
+        attributes, status = dict(span.attributes), FINE
         if span is trace and trace.left_out:
-            facts["potoo.spans_left_out"] = trace.left_out
+            attributes["potoo.spans_left_out"] = trace.left_out
         if span.error:
-            facts["error.type"] = span.error
+            attributes["error.type"] = span.error
         if trace.is_failure and (span.error or span is trace):  # not the caller's errors
             status = FAILED
         self._given += 1
@@ -127,7 +127,7 @@ class OtlpSender:
                 context,
                 parent,
                 self._resource,
-                facts,
+                attributes,
                 kind=SpanKind.SERVER if span is trace else SpanKind.INTERNAL,
                 instrumentation_scope=self._scope,
                 status=status,

@@ -9,7 +9,7 @@ import time
 from contextvars import ContextVar, Token
 from types import TracebackType
 
-from observability.span import NO_FACTS, Facts, Span, Trace
+from observability.span import NO_ATTRIBUTES, Attributes, Span, Trace
 from schemas.errors import ServiceError
 
 
@@ -47,19 +47,19 @@ def note_error(code: str) -> None:
         request.trace.error = code
 
 
-class Measured:
+class _SpanContext:
     """Context manager that measures its block as a span; yields None if nothing is traced."""
 
-    __slots__ = ("_facts", "_name", "_span")
+    __slots__ = ("_attributes", "_name", "_span")
 
-    def __init__(self, name: str, facts: Facts = NO_FACTS) -> None:
-        self._name, self._facts = name, facts
+    def __init__(self, name: str, attributes: Attributes = NO_ATTRIBUTES) -> None:
+        self._name, self._attributes = name, attributes
         self._span: Span | None = None
 
     def __enter__(self) -> Span | None:
         request = _CURRENT.get()
         if request is not None and request.trace is not None:
-            self._span = request.trace.branch(self._name, self._facts)
+            self._span = request.trace.branch(self._name, self._attributes)
         return self._span
 
     def __exit__(
@@ -74,6 +74,11 @@ class Measured:
                 # Our errors have a code; of others record the class, never the message.
                 name = type(error).__name__
                 self._span.error = error.code if isinstance(error, ServiceError) else name
+
+
+def start_span(name: str, attributes: Attributes = NO_ATTRIBUTES) -> _SpanContext:
+    """Return a context that records its block as a span; it yields None if nothing is traced."""
+    return _SpanContext(name, attributes)
 
 
 def items_of(span: Span | None, count: int) -> list[Span | None]:

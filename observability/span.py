@@ -10,8 +10,8 @@ import random
 import time
 from collections.abc import Callable, Mapping
 
-Facts = Mapping[str, str | int | float | bool]
-NO_FACTS: Facts = {}
+Attributes = Mapping[str, str | int | float | bool]
+NO_ATTRIBUTES: Attributes = {}
 MAX_BRANCHES = 24
 """Most spans with children in one trace: images of a batch, messages of a stream."""
 
@@ -19,13 +19,13 @@ MAX_BRANCHES = 24
 class Span:
     """A piece of work: begin and end, facts, error, and child spans."""
 
-    __slots__ = ("began", "children", "ended", "error", "exemplar", "facts", "name")
+    __slots__ = ("attributes", "began", "children", "ended", "error", "exemplar", "name")
 
     def __init__(
-        self, name: str, began: float, facts: Facts, exemplar: dict[str, str] | None
+        self, name: str, began: float, attributes: Attributes, exemplar: dict[str, str] | None
     ) -> None:
         """``exemplar``: recorded in a histogram with a duration of this span."""
-        self.name, self.began, self.facts, self.exemplar = name, began, facts, exemplar
+        self.name, self.began, self.attributes, self.exemplar = name, began, attributes, exemplar
         self.ended: float | None = None
         self.error = ""
         self.children: list[Span] = []
@@ -41,10 +41,16 @@ class Span:
         return max([self.ended or self.began, *(child.last for child in self.children)])
 
     def add(
-        self, name: str, began: float, ended: float, facts: Facts = NO_FACTS, *, error: str = ""
+        self,
+        name: str,
+        began: float,
+        ended: float,
+        attributes: Attributes = NO_ATTRIBUTES,
+        *,
+        error: str = "",
     ) -> None:
         """Add a finished child span. Safe from any thread."""
-        child = Span(name, began, facts, None)
+        child = Span(name, began, attributes, None)
         child.ended, child.error = ended, error
         self.children.append(child)
 
@@ -59,7 +65,7 @@ class Trace(Span):
 
     def __init__(self, claimed: str, follow: Callable[[Trace], None]) -> None:
         """``claimed``: the caller's ``traceparent``; ``follow`` applies it."""
-        super().__init__("", time.perf_counter(), NO_FACTS, None)
+        super().__init__("", time.perf_counter(), NO_ATTRIBUTES, None)
         self.began_ns = time.time_ns()
         self.trace_id = random.getrandbits(128) or 1
         self.parent = 0
@@ -81,13 +87,13 @@ class Trace(Span):
         """Mark the trace as not sampled."""
         self.is_sampled, self.exemplar = False, None
 
-    def branch(self, name: str, facts: Facts, *, of: Span | None = None) -> Span | None:
+    def branch(self, name: str, attributes: Attributes, *, of: Span | None = None) -> Span | None:
         """Begin a span that may have children; return None beyond ``MAX_BRANCHES``."""
         if self._branches == MAX_BRANCHES:
             self.left_out += 1
             return None
         self._branches += 1
-        span = Span(name, time.perf_counter(), facts, self.exemplar)
+        span = Span(name, time.perf_counter(), attributes, self.exemplar)
         (of or self).children.append(span)
         return span
 

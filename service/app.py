@@ -25,8 +25,12 @@ from service.transport.http.body.body import BodyReader
 from service.transport.http.body.uploads import Uploads
 from service.transport.http.compat import registration as compat
 from service.transport.http.middleware.error_formats import V2
-from service.transport.http.middleware.errors import Answer, ErrorBoundary, add_error_handlers
-from service.transport.http.middleware.forwarded_headers import Proxied
+from service.transport.http.middleware.errors import (
+    ErrorBoundary,
+    ErrorResponder,
+    add_error_handlers,
+)
+from service.transport.http.middleware.forwarded_headers import ForwardedHeaders
 from service.transport.http.middleware.lean_route import ShortCut
 from service.transport.http.middleware.negotiation import HeadAsGet, cross_origin
 from service.transport.http.middleware.openapi import add_openapi, operation_id
@@ -36,7 +40,7 @@ from service.transport.http.routes.health import metrics_router
 from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
 from service.transport.http.routes.page import web_router
 from service.transport.http.server.models_line import models_line
-from service.transport.http.server.protocol import STATE_KEY, Wire
+from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
@@ -59,7 +63,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     observability = settings.observability
     tracing = Tracing(observability, __version__, metrics) if observability.otlp_endpoint else None
     limits = settings.limits
-    manners = (V2, *compat.manners(settings.compatibility))
+    error_formats = (V2, *compat.error_formats(settings.compatibility))
     budget = BodyBudget(limits.max_body_bytes_in_flight, metrics)
 
     @asynccontextmanager
@@ -78,7 +82,9 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
                             default=default.name if default else None,
                         )
                         yield {
-                            STATE_KEY: Wire(limits, metrics, manners, runtime.shutdown),
+                            STATE_KEY: ConnectionContext(
+                                limits, metrics, error_formats, runtime.shutdown
+                            ),
                             MODELS_KEY: models_line(answering, default),
                         }
         except (OperatorError, ServiceError, OSError) as error:
@@ -104,7 +110,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     app.state.metrics = metrics
     reader = BodyReader(budget, limits.body_timeout_seconds, metrics)
     app.state.uploads = Uploads(reader, limits)
-    answer = Answer(metrics, manners)
+    answer = ErrorResponder(metrics, error_formats)
     add_error_handlers(app, answer)
     add_classify_routes(app)
     add_infer_routes(app)
@@ -135,7 +141,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     )
     if settings.trusted_proxies:
         layers, proxies = app.layers, TrustedProxies(settings.trusted_proxies)
-        app.layers = lambda inner: Proxied(layers(inner), proxies)
+        app.layers = lambda inner: ForwardedHeaders(layers(inner), proxies)
     return app
 
 

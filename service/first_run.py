@@ -22,7 +22,7 @@ FIRST_ACCOUNT = "admin"
 
 
 @dataclass(frozen=True, slots=True)
-class Welcome:
+class BootstrapResult:
     """First-run message. ``password`` only if it was generated; ``token`` on a first run."""
 
     name: str = FIRST_ACCOUNT
@@ -31,7 +31,7 @@ class Welcome:
     token_minutes: int = 0
 
 
-def prepare(settings: Settings) -> Welcome:
+def prepare(settings: Settings) -> BootstrapResult:
     """Make the signing key, the tables and, if there is no account, the first one.
 
     Raises:
@@ -47,20 +47,22 @@ def prepare(settings: Settings) -> Welcome:
         raise _unusable(settings, error) from error
 
 
-async def _prepare(settings: Settings) -> Welcome:
+async def _prepare(settings: Settings) -> BootstrapResult:
     given = settings.admin_password
     password = given.get_secret_value() if given else make_password()
     async with open_identity(settings, Metrics()) as identity:
         if await identity.accounts.all():
-            return Welcome()
+            return BootstrapResult()
         new = NewAccount(FIRST_ACCOUNT, ALL_SCOPES)
         try:
             await identity.administration.add_person(new, password, by="first run")
         except Conflict:  # another process started at the same moment
-            return Welcome()
+            return BootstrapResult()
         seconds = settings.auth.access_token_seconds
         token = identity.signer.issue(FIRST_ACCOUNT, ALL_SCOPES, seconds)
-    return Welcome(password=None if given else password, token=token, token_minutes=seconds // 60)
+    return BootstrapResult(
+        password=None if given else password, token=token, token_minutes=seconds // 60
+    )
 
 
 def prepare_models(settings: Settings, tell: Callable[[str], None]) -> None:

@@ -25,7 +25,7 @@ def tune() -> None:
     _give_pictures_back()
 
 
-def spare_the_collector() -> None:
+def freeze_gc() -> None:
     """Exclude all existing objects from cyclic garbage collection. Call once start is complete.
 
     A full collection visits every object while all threads wait: 80 ms for the 160,000 of a started

@@ -83,8 +83,8 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         )
         stack.push_async_callback(_stop, watch)
         if settings.models_poll_seconds:
-            look = asyncio.create_task(lifecycle.watch(settings.models_poll_seconds))
-            stack.push_async_callback(_stop, look)
+            watcher = asyncio.create_task(lifecycle.watch(settings.models_poll_seconds))
+            stack.push_async_callback(_stop, watcher)
         yield Runtime(pool, classifier, identity, ModelControl(lifecycle, identity.audit))
 
 

@@ -8,7 +8,7 @@ import re
 from benchmarks.failures.asking import Target, asking
 from benchmarks.failures.load import Load, Rates
 from benchmarks.failures.scenarios import Scenario
-from benchmarks.failures.tables import Measured
+from benchmarks.failures.tables import FailureFigures
 from tests.support.proxies.envoy import Envoy
 from tests.support.servers.fleet import Fleet
 
@@ -18,7 +18,7 @@ MARGIN_SECONDS = 1
 
 async def measure(
     scenario: Scenario, fleet: Fleet, edge: Envoy, pictures: list[bytes], model: str, rates: Rates
-) -> Measured:
+) -> FailureFigures:
     """Run a scenario under load; return the failures that clients see."""
     token = fleet.foreign_token() if scenario.foreign else fleet.token()
     target = Target(edge.url, edge.target, edge.authority, token, model)
@@ -28,7 +28,7 @@ async def measure(
         await asyncio.sleep(MARGIN_SECONDS)
         await asyncio.to_thread(scenario.act, fleet, edge)
         await asyncio.sleep(MARGIN_SECONDS)
-    return Measured(scenario.name, load.tallies, retries(edge) - before)
+    return FailureFigures(scenario.name, load.tallies, retries(edge) - before)
 
 
 def retries(edge: Envoy) -> int:

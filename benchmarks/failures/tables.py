@@ -11,7 +11,7 @@ from benchmarks.failures.load import Tally
 
 
 @dataclass(frozen=True)
-class Measured:
+class FailureFigures:
     """Outcome of one scenario. ``retries``: requests that the balancer retried."""
 
     name: str
@@ -35,10 +35,10 @@ class Measured:
         }
 
 
-def read(facts: dict[str, Any]) -> list[Measured]:
+def read(facts: dict[str, Any]) -> list[FailureFigures]:
     """Parse the outcomes in a results file."""
     return [
-        Measured(
+        FailureFigures(
             found["scenario"],
             {
                 protocol: Tally(of["requests"], of["slowest_seconds"], Counter(of["failures"]))
@@ -51,7 +51,7 @@ def read(facts: dict[str, Any]) -> list[Measured]:
     ]
 
 
-def line(measured: Measured) -> str:
+def line(measured: FailureFigures) -> str:
     """Format one scenario as a line for a terminal."""
     parts = [
         f"{protocol} {tally.failed} of {tally.requests} failed, slowest {tally.slowest:.2f} s"
@@ -61,7 +61,7 @@ def line(measured: Measured) -> str:
     return f"{measured.name}: {'; '.join(parts)}; sent again {measured.retries}"
 
 
-def markdown(measured: Sequence[Measured]) -> str:
+def markdown(measured: Sequence[FailureFigures]) -> str:
     """Format a table of failed requests and the slowest answer, by protocol."""
     if not measured:
         return "nothing was measured"

@@ -16,7 +16,7 @@ import httpx
 import psutil
 
 from benchmarks import photo
-from benchmarks.peers.work import Job
+from benchmarks.peers.work import PeerWork
 from benchmarks.subject import ROOT, DoesNotStart, Subject, end_of, stop
 
 START_SECONDS = 60
@@ -47,7 +47,7 @@ class Peer:
     title: str
     package: str
     path: str
-    command: Callable[[Job], list[str]]
+    command: Callable[[PeerWork], list[str]]
     variants: Callable[[int], list[Variant]]
 
 
@@ -69,15 +69,15 @@ def _module(name: str) -> list[str]:
     return ["-m", f"benchmarks.peers.{name}"]
 
 
-def _mosec(job: Job) -> list[str]:
+def _mosec(job: PeerWork) -> list[str]:
     return [*_module("mosec_server"), "--address", "127.0.0.1", "--port", str(job.port)]
 
 
-def _litserve(_: Job) -> list[str]:
+def _litserve(_: PeerWork) -> list[str]:
     return _module("litserve_server")
 
 
-def _fastapi(job: Job) -> list[str]:
+def _fastapi(job: PeerWork) -> list[str]:
     listen = ["--host", "127.0.0.1", "--port", str(job.port), "--workers", str(job.workers)]
     return ["-m", "uvicorn", "benchmarks.peers.fastapi_server:app", *listen]
 
@@ -98,7 +98,7 @@ def running(
     Raises:
         DoesNotStart: the peer ends, or has not answered within a minute.
     """
-    job = Job(
+    job = PeerWork(
         str(model), preprocessing, _free_port(), variant.workers, variant.threads, variant.batch
     )
     environment = {**os.environ, **job.as_environment(), "PYTHONPATH": str(ROOT)}

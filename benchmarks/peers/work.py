@@ -18,7 +18,7 @@ PREFIX = "BENCH_PEER_"
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PeerWork:
     """Configuration of a peer. ``threads``: ONNX Runtime's, of each worker process."""
 
     folder: str
@@ -35,10 +35,10 @@ class Job:
         }
 
 
-def job() -> Job:
+def job() -> PeerWork:
     """Read the job of this process from the environment."""
-    given = {name: os.environ[PREFIX + name.upper()] for name in Job.__dataclass_fields__}
-    return Job(
+    given = {name: os.environ[PREFIX + name.upper()] for name in PeerWork.__dataclass_fields__}
+    return PeerWork(
         given["folder"],
         given["preprocessing"],
         *(int(given[name]) for name in ("port", "workers", "threads", "batch")),
@@ -48,7 +48,7 @@ def job() -> Job:
 class Classifier:
     """A session with preprocessing and postprocessing, in one process."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: PeerWork) -> None:
         folder = Path(job.folder)
         options = ort.SessionOptions()
         options.intra_op_num_threads = job.threads

@@ -45,7 +45,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CalibrationPlan:
     """A calibration to run. ``objective``: p95 in seconds; ``seconds``: of one measurement."""
 
     settings: Settings
@@ -55,7 +55,7 @@ class Job:
     seconds: float
 
 
-def calibrate(job: Job, say: Say) -> tuple[int, Calibrated]:
+def calibrate(job: CalibrationPlan, say: Say) -> tuple[int, Calibrated]:
     """Return threads for the pool, and the calibration of the model. Takes minutes; blocks.
 
     Settings that the user has set are kept; only the others are tried.
@@ -70,9 +70,9 @@ def calibrate(job: Job, say: Say) -> tuple[int, Calibrated]:
     with trial.running(_settings(job, best)) as server:
         target = _target(job, server)
 
-        def measure(in_flight: int) -> search.Measured:
+        def measure(in_flight: int) -> search.LoadPoint:
             seen = asyncio.run(load.closed_loop(target, in_flight, job.seconds))
-            measured = search.Measured(
+            measured = search.LoadPoint(
                 seen.per_second, seen.percentile(95), seen.failed / seen.offered
             )
             say(
@@ -96,14 +96,14 @@ def calibrate(job: Job, say: Say) -> tuple[int, Calibrated]:
     )
 
 
-def _found(job: Job, best: Choice) -> RunSettings:
+def _found(job: CalibrationPlan, best: Choice) -> RunSettings:
     """Return the settings found here, without those that the user set in the configuration."""
     own = job.settings.inference.of(job.model).model_fields_set
     values = {name: getattr(best.run, name) for name in best.run.model_fields_set - own}
     return RunSettings.model_validate(values)
 
 
-def _best(job: Job, say: Say) -> Choice:
+def _best(job: CalibrationPlan, say: Say) -> Choice:
     """Return the fastest settings; the defaults if none are faster."""
     inference = job.settings.inference
     best = Choice(inference.threads(), inference.of(job.model))
@@ -123,7 +123,7 @@ def _best(job: Job, say: Say) -> Choice:
     return best
 
 
-def _try(job: Job, known: Choice, new: Choice, say: Say) -> Choice:
+def _try(job: CalibrationPlan, known: Choice, new: Choice, say: Say) -> Choice:
     """Return the new choice if it is worth it. Both run at once and are loaded in turns."""
     seconds = max(1.0, MEASURE_SHARE * job.seconds)
     in_flight = IMAGES_PER_THREAD * max(known.workers, new.workers)
@@ -145,19 +145,19 @@ def _try(job: Job, known: Choice, new: Choice, say: Say) -> Choice:
     return new if is_better else known
 
 
-def _settings(job: Job, choice: Choice) -> Settings:
+def _settings(job: CalibrationPlan, choice: Choice) -> Settings:
     inference = job.settings.inference.model_copy(
         update={"workers": choice.workers, "models": {job.model: choice.run}}
     )
     return job.settings.model_copy(update={"inference": inference})
 
 
-def _target(job: Job, server: trial.Trial) -> load.Target:
+def _target(job: CalibrationPlan, server: trial.Trial) -> load.Target:
     url = f"{server.url}/v1/classify?model={job.model}"
     return load.Target.post(url, job.image, "application/octet-stream", server.token)
 
 
-def _folder(job: Job) -> Path:
+def _folder(job: CalibrationPlan) -> Path:
     """Return the folder of the model's default version."""
     repository = Repository(job.settings.models)
     versions = repository.versions(job.model)

@@ -21,7 +21,7 @@ PRECISION = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class LoadPoint:
     """Measurement of one load. ``failed``: share of requests without an answer of 200."""
 
     per_second: float
@@ -55,7 +55,7 @@ def is_better(
 
 
 def find_knee(
-    measure: Callable[[int], Measured], objective: float, most: int, start: int = 1
+    measure: Callable[[int], LoadPoint], objective: float, most: int, start: int = 1
 ) -> KneeFound:
     """Find the most images in flight at which p95 stays within ``objective`` seconds.
 
@@ -64,7 +64,7 @@ def find_knee(
     Raises:
         TooSlow: if one image at a time misses the objective.
     """
-    good: tuple[int, Measured] | None = None
+    good: tuple[int, LoadPoint] | None = None
     bad: int | None = None
     load = min(start, most)
     while bad is None or good is None or bad - good[0] > max(1, PRECISION * good[0]):

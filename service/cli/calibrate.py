@@ -54,7 +54,7 @@ def calibrate(
     with plain_errors():
         from schemas.errors import ModelNotChosen
         from service.calibrate import photo
-        from service.calibrate.calibrate import Job
+        from service.calibrate.calibrate import CalibrationPlan
         from service.calibrate.calibrate import calibrate as find
         from service.calibrate.thresholds import as_yaml
         from service.core.serving.calibration import (
@@ -71,7 +71,7 @@ def calibrate(
         data = image.read_bytes() if image else photo.jpeg()
         machine = this_machine()
         typer.echo(f"calibrating {name} on {machine.cores} cores of {machine.processor}", err=True)
-        job = Job(settings, name, data, slo_p95_ms / 1000, seconds)
+        job = CalibrationPlan(settings, name, data, slo_p95_ms / 1000, seconds)
         workers, found = find(job, lambda line: typer.echo(line, err=True))
         kept = keep_calibration(settings.data_dir, workers, name, found)
         path = output or calibration_file(settings.data_dir).with_name(f"{name}-autoscaling.yaml")

@@ -16,9 +16,9 @@ class BodyBudget:
         self._free = capacity
         self._metrics = metrics
 
-    def hold(self) -> Hold:
+    def hold(self) -> Reservation:
         """Return a share of the budget, given back when its ``with`` block ends."""
-        return Hold(self)
+        return Reservation(self)
 
     def take(self, count: int) -> None:
         """Take ``count`` bytes; raise ``Overloaded`` if fewer are free."""
@@ -33,7 +33,7 @@ class BodyBudget:
         self._free += count
 
 
-class Hold:
+class Reservation:
     """One request's share of the budget."""
 
     def __init__(self, budget: BodyBudget) -> None:
@@ -51,7 +51,7 @@ class Hold:
     ) -> None:
         self._budget.give_back(self._held)
 
-    def grow_to(self, count: int) -> None:
+    def reserve(self, count: int) -> None:
         """Hold at least ``count`` bytes from now on; raise ``Overloaded`` as ``take`` does."""
         if count > self._held:
             self._budget.take(count - self._held)

@@ -20,7 +20,7 @@ from service.core.lifecycle.model_control import ModelControl
 from service.core.scheduling.fair_queue import Priority
 from service.core.serving.classifier import Classifier
 from service.runtime import Runtime
-from service.transport.policy import admit, check_model, model_meant
+from service.transport.policy import authorize, check_model, model_meant
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
 SCOPE_DESCRIPTIONS = {
@@ -73,9 +73,9 @@ class Requires:
         client = connection.scope.get("client")
 
         def note(principal: Principal) -> None:
-            state["principal"] = principal.name
+            state["principal_name"] = principal.name
 
-        principal = await admit(
+        principal = await authorize(
             identity,
             self.scope,
             address=client[0] if client else "",
@@ -83,7 +83,7 @@ class Requires:
             allowance=_allowance(connection),
             on_known=note,
         )
-        state["caller"] = principal
+        state["principal"] = principal
         return principal
 
 
@@ -116,7 +116,7 @@ def runtime_of(connection: HTTPConnection) -> Runtime:
 
 def principal_of(connection: HTTPConnection) -> Principal:
     """Return the caller of a route that has ``requires``."""
-    return cast("Principal", connection.scope["state"]["caller"])
+    return cast("Principal", connection.scope["state"]["principal"])
 
 
 def require_model(connection: HTTPConnection, name: str) -> None:
@@ -169,7 +169,7 @@ def require_capacity(
 
 
 def caller_of(connection: HTTPConnection) -> Caller:
-    """Return the origin of the request; see ``Proxied`` for the headers that may set it."""
+    """Return the origin of the request, which ``ForwardedHeaders`` may have set."""
     client = connection.scope.get("client")
     return Caller(client[0] if client else "", connection.headers.get("user-agent", ""))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from auth.limits import Allowance
 from auth.principal import Principal, Scope
 from observability.audit import AuditEvent
-from observability.request import Measured
+from observability.request import start_span
 from observability.tracing import follow_caller
 from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
 from service.core.imaging.answer import ModelRef
@@ -15,7 +15,7 @@ from service.core.serving.classifier import Classifier
 from service.identity import Identity
 
 
-async def admit(
+async def authorize(
     identity: Identity,
     scope: Scope | None,
     *,
@@ -41,7 +41,7 @@ async def admit(
     """
     limiter = identity.limiter
     try:
-        with Measured("authenticate"):
+        with start_span("authenticate"):
             if limiter.is_on:
                 await limiter.count_address(address, allowance)
             principal = await identity.authenticator.authenticate(_bearer_token(authorization))

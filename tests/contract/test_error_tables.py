@@ -32,14 +32,14 @@ from schemas.problem import Problem
 from service.settings import CompatibilitySettings
 from service.transport.grpc import errors as grpc_errors
 from service.transport.http.compat import torchserve
-from service.transport.http.compat.registration import manners
-from service.transport.http.middleware.error_formats import V2, manner_at
+from service.transport.http.compat.registration import error_formats
+from service.transport.http.middleware.error_formats import V2, error_format_at
 from service.transport.http.middleware.errors import (
     OTHERS_STATUS,
     PROBLEM_TYPE,
     STATUS,
     TITLES,
-    mannered_response,
+    formatted_response,
     problem_response,
 )
 
@@ -125,7 +125,7 @@ def test_the_status_says_whose_fault_it_is(kind: type[ServiceError]) -> None:
         assert status == 500
 
 
-GRPC_FAULTS = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS, StatusCode.OK}
+GRPC_SERVER_FAULTS = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_LOSS, StatusCode.OK}
 GRPC_LATER = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE}
 
 
@@ -137,7 +137,7 @@ def test_every_code_has_a_status_over_grpc() -> None:
 def test_the_status_over_grpc_says_whose_fault_it_is(kind: type[ServiceError]) -> None:
     status = grpc_errors.STATUS[kind.code]
     if issubclass(kind, CallerError):
-        assert status not in GRPC_FAULTS | GRPC_LATER, "clients send again by themselves"
+        assert status not in GRPC_SERVER_FAULTS | GRPC_LATER, "clients send again by themselves"
     elif issubclass(kind, CapacityError):
         assert status in GRPC_LATER | {StatusCode.DEADLINE_EXCEEDED}
     else:
@@ -154,7 +154,7 @@ def test_every_error_carries_its_code_over_grpc(kind: type[ServiceError]) -> Non
     told = dict(grpc_errors.metadata(made(kind)))
     assert told.pop("error-code") == kind.code
     assert set(told) == ({"retry-after"} if STATUS[kind.code] in {429, 503} else set())
-    assert grpc_errors.words(made(kind)) == made(kind).detail
+    assert grpc_errors.error_message(made(kind)) == made(kind).detail
 
 
 def test_waiting_is_announced_in_whole_seconds_over_grpc() -> None:
@@ -201,23 +201,27 @@ def test_every_error_is_answered_in_the_manner_of_its_path(
     kind: type[ServiceError], path: str, member: str | None
 ) -> None:
     error = made(kind)
-    manner = manner_at(path, (V2, *manners(ALL_ON)))
-    assert (manner is None) == (member is None)
-    if manner is not None:
-        response = mannered_response(error, manner)
+    error_format = error_format_at(path, (V2, *error_formats(ALL_ON)))
+    assert (error_format is None) == (member is None)
+    if error_format is not None:
+        response = formatted_response(error, error_format)
         assert response.status_code == OTHERS_STATUS[kind.code]
         assert response.headers["content-type"] == "application/json"
         assert json.loads(bytes(response.body))[member] == error.detail
 
 
 def test_paths_are_ours_while_nothing_is_switched_on() -> None:
-    on = [path for path in PATHS if manner_at(path, (V2, *manners(CompatibilitySettings())))]
+    on = [
+        path
+        for path in PATHS
+        if error_format_at(path, (V2, *error_formats(CompatibilitySettings())))
+    ]
     assert on == ["/v2", "/v2/models/a/infer"]
 
 
 def test_torchserve_has_a_name_for_every_code() -> None:
     assert set(torchserve.TYPES) == set(OTHERS_STATUS) == set(ErrorCode)
-    body = torchserve.MANNER.body(404, ErrorCode.MODEL_NOT_FOUND, "No such model.")
+    body = torchserve.ERROR_FORMAT.body(404, ErrorCode.MODEL_NOT_FOUND, "No such model.")
     assert body == {"code": 404, "type": "ModelNotFoundException", "message": "No such model."}
 
 
@@ -225,7 +229,7 @@ def test_torchserve_has_a_name_for_every_code() -> None:
     "path", ["/v1/models/" + ":" * 60_000 + "/", "/v1/models/" + "a/" * 30_000]
 )
 def test_long_paths_are_looked_at_once(path: str) -> None:
-    assert manner_at(path, (V2, *manners(ALL_ON))) is None
+    assert error_format_at(path, (V2, *error_formats(ALL_ON))) is None
 
 
 def test_waiting_is_announced_in_whole_seconds() -> None:

@@ -20,7 +20,7 @@ from benchmarks.failures.asking import HTTP, SIGN_IN
 from benchmarks.failures.load import GRPC, Rates
 from benchmarks.failures.measuring import measure
 from benchmarks.failures.scenarios import Act, Scenario
-from benchmarks.failures.tables import Measured
+from benchmarks.failures.tables import FailureFigures
 from tests.support.callers.raw_http import wait_until
 from tests.support.models.pictures import GREEN, RED, plain
 from tests.support.proxies.envoy import Envoy
@@ -43,13 +43,13 @@ def edge(colours: Path) -> Iterator[tuple[Fleet, Envoy]]:
         yield fleet, envoy
 
 
-def under_load(edge: tuple[Fleet, Envoy], act: Act) -> Measured:
+def under_load(edge: tuple[Fleet, Envoy], act: Act) -> FailureFigures:
     """What clients notice of ``act``."""
     pictures = [plain(RED, format="JPEG"), plain(GREEN, format="JPEG")]
     return asyncio.run(measure(Scenario("", act), *edge, pictures, "colours", RATES))
 
 
-def check_nobody_noticed(measured: Measured) -> None:
+def check_nobody_noticed(measured: FailureFigures) -> None:
     """Every picture was asked about once, and answered rightly."""
     for protocol in (HTTP, GRPC):
         tally = measured.tallies[protocol]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from service.calibrate.load import percentile
-from service.calibrate.search import KneeFound, Measured, find_knee
+from service.calibrate.search import KneeFound, LoadPoint, find_knee
 from tools.autoscaling import costs
 from tools.autoscaling.agenda import Agenda
 from tools.autoscaling.books import LATE, REFUSED, Books
@@ -36,9 +36,9 @@ class Seen:
 def knee(cost: Cost, objective: float) -> KneeFound:
     """Find the capacity C of the simulated replica, as ``potoo calibrate`` does."""
 
-    def measure(in_flight: int) -> Measured:
+    def measure(in_flight: int) -> LoadPoint:
         seen = closed_loop(cost, in_flight)
-        return Measured(seen.per_second, seen.p95_ms / 1000)
+        return LoadPoint(seen.per_second, seen.p95_ms / 1000)
 
     return find_knee(measure, objective, QUEUE_CAPACITY, cost.threads)
 

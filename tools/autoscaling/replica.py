@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from schemas.errors import Overloaded
-from service.core.scheduling.admission import Admission, Pace
+from service.core.scheduling.admission import Admission, ThroughputEstimator
 from service.core.scheduling.fair_queue import FairQueue, Priority
 from service.core.settings import InferenceSettings
 from tools.autoscaling.agenda import Agenda
@@ -45,7 +45,7 @@ class Replica:
         """Create an idle replica; ``services``: service time of each next image, in seconds."""
         self._cost, self._services, self._agenda, self._books = cost, services, agenda, books
         self._waiting: FairQueue[Request] = FairQueue()
-        self._pace = Pace(cost.threads)
+        self._pace = ThroughputEstimator(cost.threads)
         self._admission = Admission(self._waiting, queue_capacity, self._pace, lambda _: None)
         self._busy = self._queued = 0
         self._owed = 0.0

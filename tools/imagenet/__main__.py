@@ -27,7 +27,7 @@ from service.modeltools.measuring.evaluation import Evaluation
 from service.modeltools.measuring.measuring import measure
 from service.modeltools.sources.built_in import BUNDLED_MODELS
 from service.settings import LimitSettings
-from tools.imagenet.card import Measured, Nothing, make_card, write_readme
+from tools.imagenet.card import CardFigures, Nothing, make_card, write_readme
 from tools.imagenet.drawings import KINDS
 from tools.imagenet.extra_classes import train_extra_classes
 from tools.imagenet.features import Features, Sample, run_network
@@ -51,7 +51,7 @@ def main() -> None:
     print(f"written to {results.write('imagenet', asdict(measured))}")
 
 
-def write_all(files: Sequence[Photo], found: Features) -> Measured:
+def write_all(files: Sequence[Photo], found: Features) -> CardFigures:
     """Train the extra classes, fit, evaluate and write all files.
 
     Args:
@@ -80,7 +80,7 @@ def _measure(
     extra: ExtraClasses,
     manifest: ModelManifest,
     int8_sets: dict[str, Evaluation],
-) -> Measured:
+) -> CardFigures:
     temperature = manifest.temperature
     hedger = Hedger(manifest, tuple(manifest.labels))
     judged = found.select(lambda sample: sample.manner == "judge")
@@ -103,7 +103,7 @@ def _measure(
     others = {"drawings": drawn, "trash": of("trashnet6")}
     ordinary = found.select(lambda sample: sample.collection == MIXED and sample.manner == "fit")
     scores = compare_scores(of(KNOWN_SET), others, ordinary, extra, hedger)
-    return Measured(temperature, hedger.thresholds, sets, int8_sets, nothings, scores)
+    return CardFigures(temperature, hedger.thresholds, sets, int8_sets, nothings, scores)
 
 
 def _int8_sets(

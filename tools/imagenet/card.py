@@ -33,7 +33,7 @@ class Nothing:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class CardFigures:
     """All measurements. ``scores``: area under the ROC curve by score and set."""
 
     temperature: float
@@ -44,7 +44,7 @@ class Measured:
     scores: Mapping[str, Mapping[str, float]]
 
 
-def make_card(measured: Measured, golden: tuple[GoldenSample, ...]) -> Card:
+def make_card(measured: CardFigures, golden: tuple[GoldenSample, ...]) -> Card:
     """Build the card that the builder reads for the manifest."""
     return Card(
         temperature=measured.temperature,
@@ -84,7 +84,7 @@ def _accuracy(known: Evaluation) -> tuple[Accuracy, ...]:
     )
 
 
-def write_readme(measured: Measured) -> str:
+def write_readme(measured: CardFigures) -> str:
     """Format the card as Markdown."""
     known = measured.sets[KNOWN_SET]
     sets = list(next(iter(measured.scores.values())))

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-Manner = Literal["fit", "judge"]
+ErrorFormat = Literal["fit", "judge"]
 Colour = tuple[int, int, int]
-Drawer = Callable[[random.Random, Manner], Image.Image]
+Drawer = Callable[[random.Random, ErrorFormat], Image.Image]
 
 WORDS = (
     *("the", "of", "and", "a", "to", "in", "is", "you", "that", "it", "he", "was", "for", "on"),
@@ -25,14 +25,14 @@ WORDS = (
 )
 
 
-def draw(manner: Manner, each: int) -> Iterator[tuple[str, Image.Image]]:
+def draw(manner: ErrorFormat, each: int) -> Iterator[tuple[str, Image.Image]]:
     """Yield ``each`` pictures of every kind as (kind, RGB picture)."""
     for kind, drawer in KINDS.items():
         for number in range(each):
             yield kind, drawer(random.Random(f"{manner} {kind} {number}"), manner)
 
 
-def blank(dice: random.Random, manner: Manner) -> Image.Image:
+def blank(dice: random.Random, manner: ErrorFormat) -> Image.Image:
     """Draw one colour, as of a lens cap or a wall; with sensor noise when judging."""
     width, height = _size(dice)
     picture = Image.new("RGB", (width, height), _colour(dice))
@@ -41,7 +41,7 @@ def blank(dice: random.Random, manner: Manner) -> Image.Image:
     return picture
 
 
-def gradient(dice: random.Random, manner: Manner) -> Image.Image:
+def gradient(dice: random.Random, manner: ErrorFormat) -> Image.Image:
     """Draw a gradient of two colours: linear, or radial when judging."""
     width, height = _size(dice)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -55,7 +55,7 @@ def gradient(dice: random.Random, manner: Manner) -> Image.Image:
     return _picture(first * (1 - share) + second * share)
 
 
-def noise(dice: random.Random, manner: Manner) -> Image.Image:
+def noise(dice: random.Random, manner: ErrorFormat) -> Image.Image:
     """Draw independent pixels; coarser grains when judging."""
     width, height = _size(dice)
     generator = np.random.default_rng(dice.getrandbits(32))
@@ -70,7 +70,7 @@ def noise(dice: random.Random, manner: Manner) -> Image.Image:
     return _picture(np.kron(pixels, np.ones((grain, grain, 1)))[:height, :width])
 
 
-def blur(dice: random.Random, manner: Manner) -> Image.Image:
+def blur(dice: random.Random, manner: ErrorFormat) -> Image.Image:
     """Draw coloured patches out of focus."""
     width, height = _size(dice)
     picture = Image.new("RGB", (width, height), _colour(dice))
@@ -84,7 +84,7 @@ def blur(dice: random.Random, manner: Manner) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(dice.uniform(15, 50)))
 
 
-def pattern(dice: random.Random, manner: Manner) -> Image.Image:
+def pattern(dice: random.Random, manner: ErrorFormat) -> Image.Image:
     """Draw stripes, checks and dots; waves, triangles and bricks when judging."""
     width, height = _size(dice)
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -105,7 +105,7 @@ def pattern(dice: random.Random, manner: Manner) -> Image.Image:
     return _picture(first * (1 - share[:, :, None]) + second * share[:, :, None])
 
 
-def document(dice: random.Random, manner: Manner) -> Image.Image:
+def document(dice: random.Random, manner: ErrorFormat) -> Image.Image:
     """Draw a page of text; two columns, a table or a form when judging."""
     width, height = dice.choice([(480, 640), (640, 480), (500, 700)])
     paper = tuple(dice.randint(235, 255) for _ in range(3))
@@ -131,7 +131,7 @@ def document(dice: random.Random, manner: Manner) -> Image.Image:
     return picture
 
 
-def screenshot(dice: random.Random, manner: Manner) -> Image.Image:
+def screenshot(dice: random.Random, manner: ErrorFormat) -> Image.Image:
     """Draw windows with bars, buttons and text; a chat or a terminal when judging."""
     width, height = dice.choice([(800, 600), (400, 720), (900, 560)])
     dark = dice.random() < 0.5
@@ -167,7 +167,7 @@ def screenshot(dice: random.Random, manner: Manner) -> Image.Image:
     return picture
 
 
-def chart(dice: random.Random, manner: Manner) -> Image.Image:
+def chart(dice: random.Random, manner: ErrorFormat) -> Image.Image:
     """Draw a diagram: bars and lines; pies, points and areas when judging."""
     width, height = dice.choice([(640, 420), (480, 480), (800, 450)])
     paper = dice.choice([(255, 255, 255), (250, 250, 244), (28, 30, 36)])

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.imagenet.drawings import KINDS, Manner, draw
+from tools.imagenet.drawings import KINDS, ErrorFormat, draw
 
 ACCEPTED = Path(__file__).with_name("accepted.csv")
 DRAWINGS, MIXED, PUBLIC, OPEN = "drawings", "mixed", "public", "open"
@@ -38,7 +38,7 @@ class Photo:
     data: bytes
     collection: str
     group: str
-    manner: Manner
+    manner: ErrorFormat
     names: tuple[str, ...] = ()
 
 
@@ -53,7 +53,7 @@ def _collection(shared: Path, name: str) -> Iterator[Photo]:
     accepted = read_accepted()
     if name in SPLIT:
         for split in ("train", "val", "test"):
-            manner: Manner = "judge" if split == "test" else "fit"
+            manner: ErrorFormat = "judge" if split == "test" else "fit"
             for folder, _, data in _tar(shared / "training" / name / f"{split}.tar"):
                 yield Photo(data, name, folder, manner, accepted.get((name, folder), ()))
     elif name in LICENSED:
@@ -75,7 +75,7 @@ def _collection(shared: Path, name: str) -> Iterator[Photo]:
         yield from drawn("judge", DRAWN_OF_A_KIND)
 
 
-def drawn(manner: Manner, each: int) -> Iterator[Photo]:
+def drawn(manner: ErrorFormat, each: int) -> Iterator[Photo]:
     """Yield ``each`` drawings of every kind, without accepted names."""
     for kind, picture in draw(manner, each):
         buffer = io.BytesIO()
@@ -108,6 +108,6 @@ def _tar(file: Path) -> Iterator[tuple[str, str, bytes]]:
                 yield path.parent.name, member.name, opened.read()
 
 
-def _half(file: str) -> Manner:
+def _half(file: str) -> ErrorFormat:
     """Assign half of the photos to fitting, by the hash of their names."""
     return "fit" if hashlib.sha256(file.encode()).digest()[0] % 2 else "judge"

@@ -31,7 +31,7 @@ from service.cli.shared_options import (
 )
 
 if TYPE_CHECKING:
-    from service.modeltools.importing.importing import Wanted
+    from service.modeltools.importing.importing import ImportOptions
     from service.settings import Settings
 
 ColourOption = Annotated[
@@ -129,12 +129,12 @@ def add(
     It is tried before it is published. Whatever had to be assumed is printed: read it.
     """
     with plain_errors():
-        from service.modeltools.importing.importing import Wanted
+        from service.modeltools.importing.importing import ImportOptions
         from service.modeltools.importing.preparation import Overrides
 
         if tried and not dry_run:
             fail("--try goes with --dry-run; with --golden photos are stored and checked")
-        wanted = Wanted(
+        wanted = ImportOptions(
             name=name,
             labels=labels,
             like=like,
@@ -157,7 +157,7 @@ def add(
             bring_in(settings, file, wanted)
 
 
-def _show(settings: Settings, file: Path, wanted: Wanted, tried: tuple[str, ...]) -> None:
+def _show(settings: Settings, file: Path, wanted: ImportOptions, tried: tuple[str, ...]) -> None:
     from service.modeltools.importing.dry_run import dry_run, table
 
     made = dry_run(file, wanted, tried, settings.limits.of_images)

@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from service.core.serving.model import Model
-    from service.modeltools.importing.importing import Wanted
+    from service.modeltools.importing.importing import ImportOptions
     from service.settings import Settings
 
 WHEN_SERVED = "running servers take it up within seconds, unless a promotion holds another one"
@@ -79,7 +79,7 @@ def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
         yield check
 
 
-def bring_in(settings: Settings, file: Path, wanted: Wanted) -> None:
+def bring_in(settings: Settings, file: Path, wanted: ImportOptions) -> None:
     """Adds a model, and prints what was assumed and where it is."""
     from service.modeltools.importing.importing import import_model
 

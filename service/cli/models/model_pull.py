@@ -85,7 +85,7 @@ def pull(
     """
     with plain_errors():
         from service.modeltools.imagenet.names import class_names
-        from service.modeltools.importing.importing import Wanted
+        from service.modeltools.importing.importing import ImportOptions
         from service.modeltools.sources.catalogue import CatalogueEntry, find_entry
         from service.modeltools.sources.download import MAX_BYTES, discard, download
         from service.modeltools.sources.model_sources import url_of
@@ -121,7 +121,7 @@ def pull(
         )
         if not entry.sha256:
             typer.echo(f"sha256 {digest}")
-        wanted = Wanted(
+        wanted = ImportOptions(
             name=name or source,
             labels=labels or label_part or Path(entry.labels or ""),
             like=like or entry.like,

@@ -18,23 +18,23 @@ Result = TypeVar("Result")
 _TASKS = Path("/proc/self/task")
 
 
-class Runner(Protocol):
+class Executor(Protocol):
     """A place to run blocking work."""
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Run ``work``; return its result or raise its error."""
 
 
-class AtOnce:
-    """A runner on the event loop's own thread, for the start, when there is no traffic."""
+class InlineExecutor:
+    """A executor on the event loop's own thread, for the start, when there is no traffic."""
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Run ``work``; the event loop is blocked meanwhile."""
         return work()
 
 
-class Loader:
-    """A runner on one low-priority thread, one job at a time.
+class BackgroundExecutor:
+    """A executor on one low-priority thread, one job at a time.
 
     ONNX Runtime releases the GIL while it builds a session, so the event loop and the workers go on
     meanwhile.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from observability.logging import get_logger
-from service.core.lifecycle.background_executor import Loader
+from service.core.lifecycle.background_executor import BackgroundExecutor
 from service.core.repository.repository import ModelRefused, Repository
 from service.core.serving.registry import Registry
 
@@ -60,7 +60,7 @@ class DefaultModel:
         """Return whether a model is loaded even if its own policy disables it."""
         return name in {self._chosen, self._wanted, self._registry.default}
 
-    async def read(self, names: Collection[str], loader: Loader) -> None:
+    async def read(self, names: Collection[str], background: BackgroundExecutor) -> None:
         """Read the stored choice, which ``follow`` applies once the models are loaded.
 
         Args:
@@ -71,9 +71,9 @@ class DefaultModel:
         if self._setting is not None:
             return
         try:
-            chosen = await loader.run(self._repository.chosen_model)
+            chosen = await background.run(self._repository.chosen_model)
             if chosen is not None and chosen not in names:  # it may have been added since
-                self._names = await loader.run(self._repository.names)
+                self._names = await background.run(self._repository.names)
         except ModelRefused as error:
             if str(error) != self._fault:
                 self._fault = str(error)

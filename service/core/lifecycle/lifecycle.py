@@ -31,11 +31,16 @@ from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.errors import Conflict, ModelNotFound
 from schemas.serving import LATEST, ServingPolicy, VersionState
-from service.core.lifecycle.background_executor import AtOnce, Loader, Runner
+from service.core.lifecycle.background_executor import BackgroundExecutor, Executor, InlineExecutor
 from service.core.lifecycle.default_model import DefaultModel
-from service.core.lifecycle.model_unloader import Retirement
-from service.core.lifecycle.version_loader import Attempts, LoadModel
-from service.core.repository.repository import Fingerprint, ModelRefused, Repository, Shelf
+from service.core.lifecycle.model_unloader import ModelUnloader
+from service.core.lifecycle.version_loader import LoadModel, VersionLoader
+from service.core.repository.repository import (
+    Fingerprint,
+    ModelRefused,
+    Repository,
+    RepositoryEntry,
+)
 from service.core.repository.serving_policy import (
     PolicyRefused,
     asked_for,
@@ -51,7 +56,7 @@ ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPol
 
 @dataclass(slots=True)
 class _Known:
-    """State of one model at the last look."""
+    """State of one model at the last refresh."""
 
     policy: ServingPolicy | None = None
     fault: str = ""
@@ -59,7 +64,7 @@ class _Known:
 
 
 class Lifecycle:
-    """The versions in service. Belongs to the event loop; one look or order at a time."""
+    """The versions in service. Belongs to the event loop; one refresh or order at a time."""
 
     def __init__(
         self,
@@ -72,14 +77,14 @@ class Lifecycle:
         """``after_release``: called on the loader's thread after a model freed its memory."""
         self.repository = repository
         self._metrics = metrics
-        self._loader = Loader()
+        self._background = BackgroundExecutor()
         self._known: dict[str, _Known] = {}
         self._turn = asyncio.Lock()
         self._log = get_logger("models")
         self.registry = Registry({}, None, on_state=self._tell_state, on_ready=self._tell_ready)
         self._default = DefaultModel(repository, self.registry)
-        self._retirement = Retirement(self.registry, self._loader, after_release)
-        self._attempts = Attempts(load, self.registry, metrics, self._retirement.begin)
+        self._unloader = ModelUnloader(self.registry, self._background, after_release)
+        self._loader = VersionLoader(load, self.registry, metrics, self._unloader.begin)
 
     async def start(self, default: str | None) -> None:
         """Load the versions asked for at full speed: there is no traffic yet.
@@ -91,23 +96,23 @@ class Lifecycle:
             ModelRefused: there is no model, or no version of the default model can be served, or,
                 without a default model, no version of any model.
         """
-        shelves = self.repository.scan()
+        entries = self.repository.scan()
         root = self.repository.root
-        if not shelves:
+        if not entries:
             raise ModelRefused(
                 f"models: no models in {root} (expected <name>/<version>/model.onnx)"
             )
-        self._default.begin(default, shelves)
-        for name, shelf in shelves.items():
-            await self._bring(name, shelf, AtOnce())
-        needed = shelves if self.registry.default is None else (self.registry.default,)
+        self._default.begin(default, entries)
+        for name, entry in entries.items():
+            await self._bring(name, entry, InlineExecutor())
+        needed = entries if self.registry.default is None else (self.registry.default,)
         if not any(self.registry.default_version(name) for name in needed):
             raise ModelRefused(self._why_not(next(iter(needed))))
 
     def log_failures(self) -> None:
         """Log the failures of the start; later failures are logged when they happen."""
         self._default.tell()
-        for (name, number), reason in self._attempts.refusals().items():
+        for (name, number), reason in self._loader.refusals().items():
             self._log.error("model failed", model=name, version=number, reason=reason)
 
     async def watch(self, interval: float) -> None:
@@ -115,26 +120,26 @@ class Lifecycle:
         while True:
             await asyncio.sleep(interval)
             try:
-                await self.look()
+                await self.refresh()
             except ModelRefused as error:
                 self._log.error("models cannot be looked at", reason=str(error))
-            except Exception:  # noqa: BLE001 - the next look may succeed
+            except Exception:  # noqa: BLE001 - the next refresh may succeed
                 self._log.exception("looking at the models failed, which is a bug")
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Load and unload versions to match the repository.
 
-        A folder that changed since the last look may still be growing, and waits.
+        A folder that changed since the last refresh may still be growing, and waits.
 
         Raises:
             ModelRefused: if the repository cannot be read; nothing changes then.
         """
         async with self._turn:
-            shelves = await self._loader.run(self.repository.scan)
-            await self._default.read(shelves, self._loader)
-            for name, shelf in shelves.items():
+            entries = await self._background.run(self.repository.scan)
+            await self._default.read(entries, self._background)
+            for name, entry in entries.items():
                 seen = self._known[name].seen if name in self._known else {}
-                await self._bring(name, shelf, self._loader, seen)
+                await self._bring(name, entry, self._background, seen)
             self._default.follow()
 
     async def change(self, name: str, change: ChangePolicy, *, version: int | None = None) -> None:
@@ -162,35 +167,37 @@ class Lifecycle:
             Conflict: no version of the model can be served, or the choice cannot be written.
         """
         async with self._turn:
-            run = self._loader.run
+            run = self._background.run
             with _as_conflicts():
-                shelves = await run(self.repository.scan)
-                if name not in shelves:
+                entries = await run(self.repository.scan)
+                if name not in entries:
                     raise ModelNotFound
-                shelf = shelves[name]
-                policy = self._policy(name, self._known.setdefault(name, _Known()), shelf)
-                if not policy or not await self._choose(name, policy, shelf.versions, self._loader):
+                entry = entries[name]
+                policy = self._policy(name, self._known.setdefault(name, _Known()), entry)
+                if not policy or not await self._choose(
+                    name, policy, entry.versions, self._background
+                ):
                     raise Conflict("No version of this model can be served.")
                 await run(partial(self.repository.choose_model, name))
-            await self._default.read(shelves, self._loader)
-            await self._bring(name, shelf, self._loader)
+            await self._default.read(entries, self._background)
+            await self._bring(name, entry, self._background)
             self._default.follow()
 
     async def close(self) -> None:
         """Answer accepted requests, then free the memory of every model."""
-        await self._retirement.finish()
-        self._loader.close()
+        await self._unloader.finish()
+        self._background.close()
         for model in self.registry:
             with contextlib.suppress(asyncio.CancelledError):
                 await model.close()
         self.registry.tell_readiness()
 
     async def _change(self, name: str, change: ChangePolicy, version: int | None) -> None:
-        run, repository = self._loader.run, self.repository
-        shelf = (await run(repository.scan)).get(name)
-        if shelf is None:
+        run, repository = self._background.run, self.repository
+        entry = (await run(repository.scan)).get(name)
+        if entry is None:
             raise ModelNotFound
-        there = shelf.versions
+        there = entry.versions
         if version is not None and version not in there:
             raise ModelNotFound("There is no such version of this model.")
         now = await run(partial(repository.policy, name))
@@ -200,45 +207,45 @@ class Lifecycle:
         needed = asked_for(then, there) - asked_for(now, there)
         if version is not None and version in asked_for(then, there):
             needed |= {version}
-            if self._attempts.refusal(name, version):
-                self._attempts.forget(name, version)
+            if self._loader.refusal(name, version):
+                self._loader.forget(name, version)
         for number in sorted(needed):
             if number not in there:
                 raise ModelNotFound("There is no such version of this model.")
-            if not await self._ensure(name, number, there, self._loader):
+            if not await self._ensure(name, number, there, self._background):
                 reason = self.registry.versions(name)[number].reason
                 raise Conflict(f"Version {number} cannot be served: {reason}")
         await run(
             partial(repository.change_policy, name, lambda policy: change(policy, there, answering))
         )
-        shelf = (await run(repository.scan)).get(name, shelf)
-        await self._bring(name, shelf, self._loader)
+        entry = (await run(repository.scan)).get(name, entry)
+        await self._bring(name, entry, self._background)
 
     async def _bring(
         self,
         name: str,
-        shelf: Shelf,
-        runner: Runner,
+        entry: RepositoryEntry,
+        executor: Executor,
         seen: Mapping[int, Fingerprint] | None = None,
     ) -> None:
         """Load and unload versions of one model; with ``seen``, only unchanged folders count."""
         known = self._known.setdefault(name, _Known())
         there = {
             number: fingerprint
-            for number, fingerprint in shelf.versions.items()
+            for number, fingerprint in entry.versions.items()
             if seen is None or seen.get(number) == fingerprint
         }
-        known.seen = shelf.versions
-        self._note(name, there, shelf)
-        policy = self._policy(name, known, shelf)
+        known.seen = entry.versions
+        self._note(name, there, entry)
+        policy = self._policy(name, known, entry)
         wanted: set[int] = set()
         if policy is not None and (policy.enabled or self._default.needs(name)):
-            chosen = await self._choose(name, policy, there, runner)
+            chosen = await self._choose(name, policy, there, executor)
             if chosen is not None:
                 self._switch(name, chosen)
                 wanted.add(chosen)
             for number in sorted(besides(policy) & there.keys()):
-                if await self._ensure(name, number, there, runner):
+                if await self._ensure(name, number, there, executor):
                     wanted.add(number)
             self.registry.set_labels(name, policy.labels)
         if policy is not None:
@@ -246,16 +253,16 @@ class Lifecycle:
                 if version.model is not None and number not in wanted:
                     self._retire(name, number)
 
-    def _policy(self, name: str, known: _Known, shelf: Shelf) -> ServingPolicy | None:
+    def _policy(self, name: str, known: _Known, entry: RepositoryEntry) -> ServingPolicy | None:
         """Return the current policy, or, if it is unreadable, the last one that was read."""
-        if shelf.fault and shelf.fault != known.fault:
-            self._log.error("policy cannot be read", model=name, reason=shelf.fault)
-        known.fault = shelf.fault
-        known.policy = shelf.policy or known.policy
+        if entry.fault and entry.fault != known.fault:
+            self._log.error("policy cannot be read", model=name, reason=entry.fault)
+        known.fault = entry.fault
+        known.policy = entry.policy or known.policy
         return known.policy
 
     async def _choose(
-        self, name: str, policy: ServingPolicy, there: Mapping[int, Fingerprint], runner: Runner
+        self, name: str, policy: ServingPolicy, there: Mapping[int, Fingerprint], executor: Executor
     ) -> int | None:
         """Load the version that is to be the default and return it; None if there is none."""
         now = self.registry.default_version(name)
@@ -264,17 +271,17 @@ class Lifecycle:
             # Only the target replaces a default version that is loaded already.
             order = [number for number in order if number == target(policy, there)]
         for number in order:
-            if await self._ensure(name, number, there, runner):
+            if await self._ensure(name, number, there, executor):
                 return number
         return now.ref.version if now is not None else None
 
     async def _ensure(
-        self, name: str, number: int, there: Mapping[int, Fingerprint], runner: Runner
+        self, name: str, number: int, there: Mapping[int, Fingerprint], executor: Executor
     ) -> bool:
         folder = self.repository.root / name / str(number)
         # The start logs its own failures, and reports in one line if it fails.
-        quietly = not isinstance(runner, Loader)
-        return await self._attempts.ensure(folder, there[number], runner, quietly=quietly)
+        quietly = not isinstance(executor, BackgroundExecutor)
+        return await self._loader.ensure(folder, there[number], executor, quietly=quietly)
 
     def _switch(self, name: str, number: int) -> None:
         before = self.registry.default_version(name)
@@ -285,10 +292,10 @@ class Lifecycle:
                 self._log.info("model switched", model=name, version=number, before=old)
 
     def _retire(self, name: str, number: int) -> None:
-        self._attempts.forget(name, number)
+        self._loader.forget(name, number)
         model = self.registry.take(name, number)
         if model is not None:
-            self._retirement.begin(model, partial(self._gone, name, number))
+            self._unloader.begin(model, partial(self._gone, name, number))
 
     def _gone(self, name: str, number: int) -> None:
         version = self.registry.version(name, number)
@@ -299,16 +306,16 @@ class Lifecycle:
             else:
                 self.registry.forget(name, number)
 
-    def _note(self, name: str, there: Mapping[int, Fingerprint], shelf: Shelf) -> None:
+    def _note(self, name: str, there: Mapping[int, Fingerprint], entry: RepositoryEntry) -> None:
         """Register new versions, and forget removed ones."""
         for number in there:
             if self.registry.version(name, number) is None:
                 self.registry.mark(name, number, VersionState.UNLOADED)
         for number, version in self.registry.all_versions(name).items():
             idle = {VersionState.UNLOADED, VersionState.FAILED}
-            if number not in shelf.versions and version.state in idle:
+            if number not in entry.versions and version.state in idle:
                 self.registry.forget(name, number)
-                self._attempts.forget(name, number)
+                self._loader.forget(name, number)
 
     def _why_not(self, name: str) -> str:
         """Return why no version of a model can be served: one line, for the operator."""
@@ -316,7 +323,7 @@ class Lifecycle:
         if known.policy is None:
             return known.fault
         wanted = target(known.policy, known.seen)
-        refusal = None if wanted is None else self._attempts.refusal(name, wanted)
+        refusal = None if wanted is None else self._loader.refusal(name, wanted)
         return (
             refusal
             or f"{self.repository.root / name}: there is no version {wanted}, which is to be served"

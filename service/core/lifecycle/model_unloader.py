@@ -1,11 +1,11 @@
-"""Retirement of replaced models beside live traffic: wait for leases, drain, free."""
+"""ModelUnloader of replaced models beside live traffic: wait for leases, drain, free."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
-from service.core.lifecycle.background_executor import Loader
+from service.core.lifecycle.background_executor import BackgroundExecutor
 from service.core.serving.model import Model
 from service.core.serving.registry import Registry
 
@@ -13,14 +13,14 @@ LEASE_SECONDS = 0.02
 """Seconds between checks whether a replaced model is still leased."""
 
 
-class Retirement:
+class ModelUnloader:
     """Closing of models that left the registry. Belongs to the event loop."""
 
     def __init__(
-        self, registry: Registry, loader: Loader, after_release: Callable[[], None]
+        self, registry: Registry, background: BackgroundExecutor, after_release: Callable[[], None]
     ) -> None:
         """``after_release``: called on the loader's thread after a model was freed."""
-        self._registry, self._loader, self._after_release = registry, loader, after_release
+        self._registry, self._background, self._after_release = registry, background, after_release
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self, model: Model, on_end: Callable[[], None] = lambda: None) -> None:
@@ -30,7 +30,7 @@ class Retirement:
         task.add_done_callback(self._tasks.discard)
 
     async def finish(self) -> None:
-        """Wait for all retirements that have begun."""
+        """Wait for all unloads that have begun."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _close(self, model: Model, on_end: Callable[[], None]) -> None:
@@ -38,6 +38,6 @@ class Retirement:
             await asyncio.sleep(LEASE_SECONDS)
         await model.drain()
         # Freeing takes a while, so it runs off the event loop.
-        await self._loader.run(model.release)
-        await self._loader.run(self._after_release)
+        await self._background.run(model.release)
+        await self._background.run(self._after_release)
         on_end()

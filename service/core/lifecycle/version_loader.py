@@ -10,7 +10,7 @@ from pathlib import Path
 from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.serving import VersionState
-from service.core.lifecycle.background_executor import Runner, threads_at_full_priority
+from service.core.lifecycle.background_executor import Executor, threads_at_full_priority
 from service.core.repository.repository import Fingerprint, ModelRefused
 from service.core.serving.model import Model
 from service.core.serving.registry import Registry
@@ -19,7 +19,7 @@ LoadModel = Callable[[Path], Model]
 """Read, check and warm up the version in a folder; called on other threads."""
 
 
-class Attempts:
+class VersionLoader:
     """Loading attempts and their outcomes. Belongs to the event loop."""
 
     def __init__(
@@ -37,7 +37,7 @@ class Attempts:
         self._log = get_logger("models")
 
     async def ensure(
-        self, folder: Path, fingerprint: Fingerprint, runner: Runner, *, quietly: bool = False
+        self, folder: Path, fingerprint: Fingerprint, executor: Executor, *, quietly: bool = False
     ) -> bool:
         """Load a version unless these files were tried before; return whether it is loaded.
 
@@ -53,7 +53,7 @@ class Attempts:
         self._tried[name, number] = fingerprint
         series, began = self._metrics.models.life(name), time.perf_counter()
         try:
-            model = await runner.run(partial(self._load_in, folder))
+            model = await executor.run(partial(self._load_in, folder))
         except Exception as error:  # noqa: BLE001 - one failure does not stop the others
             reason = str(error) if isinstance(error, ModelRefused) else f"{folder}: {error!r}"
             self._refusals[name, number] = reason

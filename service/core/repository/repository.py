@@ -40,7 +40,7 @@ class ModelRefused(OperatorError):
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class RepositoryEntry:
     """The contents of one model's folder; ``fault``: why its policy cannot be read, or empty."""
 
     policy: ServingPolicy | None
@@ -152,13 +152,13 @@ class Repository:
         if old.default_model != name:
             _write_policy(file, old.model_copy(update={"default_model": name}))
 
-    def scan(self) -> dict[str, Shelf]:
+    def scan(self) -> dict[str, RepositoryEntry]:
         """Return every model by name, sorted; cheap enough to be called every second.
 
         Raises:
             ModelRefused: if the folder cannot be read.
         """
-        shelves = {}
+        entries = {}
         for folder in children(self.root):
             versions = {number: _fingerprint(path) for number, path in _versions(folder).items()}
             if not versions:
@@ -168,8 +168,8 @@ class Repository:
                 policy = _read_policy(folder / POLICY_FILE, ServingPolicy)
             except ModelRefused as error:
                 fault = str(error)
-            shelves[folder.name] = Shelf(policy, fault, versions)
-        return dict(sorted(shelves.items()))
+            entries[folder.name] = RepositoryEntry(policy, fault, versions)
+        return dict(sorted(entries.items()))
 
 
 def rewrite_policy(folder: Path, change: Callable[[ServingPolicy], ServingPolicy]) -> ServingPolicy:

@@ -17,7 +17,7 @@ SMOOTHING = 0.05
 """Weight of the newest item in a running mean."""
 
 
-class Pace:
+class ThroughputEstimator:
     """Running means of item times, in seconds. Not locked: used under the batcher's lock."""
 
     def __init__(self, threads: int) -> None:
@@ -72,12 +72,12 @@ class Admission(Generic[Item]):
         self,
         waiting: FairQueue[Item],
         capacity: int,
-        pace: Pace,
+        estimator: ThroughputEstimator,
         on_reject: Callable[[str], None],
     ) -> None:
         """Keep the limits; ``capacity`` counts items that wait or are being processed."""
         self._waiting, self._capacity = waiting, capacity
-        self._pace, self._on_reject = pace, on_reject
+        self._estimator, self._on_reject = estimator, on_reject
 
     def check(
         self, depth: int, allowed: float, owner: str, priority: Priority, count: int = 1
@@ -99,7 +99,7 @@ class Admission(Generic[Item]):
             self._on_reject("deadline")
             raise DeadlineExceeded
         wait = self._expected_wait(depth, owner, priority, count)
-        own = self._pace.own_of(count)
+        own = self._estimator.own_of(count)
         # Items that would be late on an idle server too are not late because of others.
         if depth and own <= allowed and wait + own > MARGIN * allowed:
             self._on_reject("would_be_late")
@@ -110,4 +110,6 @@ class Admission(Generic[Item]):
         """Estimate the seconds that the last of ``count`` new items would wait for others."""
         # Items being processed are half done on average.
         busy = max(0, depth - len(self._waiting))
-        return (self._waiting.ahead_of(owner, priority, count) + busy / 2) * self._pace.interval
+        return (
+            self._waiting.ahead_of(owner, priority, count) + busy / 2
+        ) * self._estimator.interval

@@ -29,7 +29,7 @@ from typing import Generic
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
 from service.core.engine.pool import SlowWork, WorkerPool
-from service.core.scheduling.admission import Admission, Pace
+from service.core.scheduling.admission import Admission, ThroughputEstimator
 from service.core.scheduling.batch_item import Answer, Item, Outcome, Raw, Ready
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.fair_queue import FairQueue, Priority
@@ -66,8 +66,10 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._on_depth, self._on_reject = on_depth, on_reject
         self._clock = clock
         self._waiting: FairQueue[Item[Raw, Ready, Answer]] = FairQueue()
-        self._pace = Pace(pool.size)
-        self._admission = Admission(self._waiting, policy.queue_capacity, self._pace, on_reject)
+        self._throughput = ThroughputEstimator(pool.size)
+        self._admission = Admission(
+            self._waiting, policy.queue_capacity, self._throughput, on_reject
+        )
         self._ready: deque[Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()
         self._mates = 0
@@ -215,7 +217,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             seconds = item.prepared - item.accepted - item.waited
             with self._lock:
                 if not may_be_slow:
-                    self._pace.prepared(seconds)
+                    self._throughput.prepared(seconds)
                 if not self._ready:
                     self._mates = len(self._waiting)
                 self._ready.append(item)
@@ -281,7 +283,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             return
         seconds = self._clock() - began
         with self._lock:
-            self._pace.ran(len(items), seconds)
+            self._throughput.ran(len(items), seconds)
         for item, answer in zip(items, answers, strict=True):
             waited = item.waited + began - item.prepared
             self._settle(item, Outcome(answer, waited, seconds))
@@ -294,7 +296,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
         """
         needed = 0.0
         if self._waiting:
-            needed = self._pace.own if item.ready is None else self._pace.run
+            needed = self._throughput.own if item.ready is None else self._throughput.run
         if item.future.done() or self._clock() + needed >= item.deadline:
             self._settle(item, DeadlineExceeded())
             return False
@@ -303,7 +305,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
     def _settle(self, item: Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
         item.raw = item.ready = None
         with self._lock:
-            self._pace.left(self._clock(), do_others_wait=bool(self._waiting))
+            self._throughput.left(self._clock(), do_others_wait=bool(self._waiting))
         self._loop.call_soon_threadsafe(self._answer, item, result)
 
     # On the event loop again.

@@ -22,7 +22,7 @@ from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import probabilities, top_k
 from service.core.imaging.preprocessing import PreparedImage, Preprocessor
 from service.core.imaging.presence import Presence
-from service.core.serving.statistics import ModelStatistics
+from service.core.serving.statistics import StatisticsCollector
 from service.core.tensors.rows import Row
 
 SHOWN_WAIT = 0.0001
@@ -30,7 +30,7 @@ SHOWN_WAIT = 0.0001
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class RowTask:
     """One row, and the number of best classes requested; 0 for the raw output alone.
 
     ``number``: index of the row in its request, for messages. ``span``: records its stages if the
@@ -43,10 +43,10 @@ class Job:
     span: Span | None = None
 
 
-def jobs_of(rows: Sequence[Row], top_k: int, span: Span | None) -> list[Job]:
+def row_tasks(rows: Sequence[Row], top_k: int, span: Span | None) -> list[RowTask]:
     """Build numbered jobs from the rows of one request; ``span``: the request's, if traced."""
     spans = items_of(span, len(rows))
-    return [Job(row, top_k, number, spans[number]) for number, row in enumerate(rows)]
+    return [RowTask(row, top_k, number, spans[number]) for number, row in enumerate(rows)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Prepared:
 
 
 @dataclass(slots=True)
-class Answer:
+class RowResult:
     """A row's raw output; classes and scores only if ``top_k`` was requested."""
 
     image: PreparedImage | None
@@ -79,7 +79,7 @@ class Answer:
         return self.image.decode_seconds + self.image.preprocess_seconds if self.image else 0.0
 
 
-class Runner:
+class BatchExecutor:
     """The ``prepare`` and ``run`` of a ``Batcher``; images and tensors may share a batch."""
 
     def __init__(
@@ -89,14 +89,14 @@ class Runner:
         engine: Engine,
         pool: WorkerPool,
         series: ModelSeries,
-        statistics: ModelStatistics,
+        statistics: StatisticsCollector,
         judge: Hedger | Presence,
     ) -> None:
         self._manifest, self._preprocess, self._judge = manifest, preprocessor, judge
         self._engine, self._pool = engine, pool
         self._series, self._statistics = series, statistics
 
-    def prepare(self, job: Job, may_be_slow: bool) -> Prepared:
+    def prepare(self, job: RowTask, may_be_slow: bool) -> Prepared:
         """Decode and preprocess an image; a tensor is passed on as it is.
 
         Raises:
@@ -125,7 +125,7 @@ class Runner:
         stages["preprocess"].observe(image.preprocess_seconds, exemplar)
         return Prepared(image.tensor, image, job.top_k, span)
 
-    def run(self, batch: list[Prepared]) -> list[Answer]:
+    def run(self, batch: list[Prepared]) -> list[RowResult]:
         """Run a batch and return its answers in order.
 
         Raises:
@@ -152,10 +152,10 @@ class Runner:
         self._statistics.executed(len(batch), put - began, ran - put, got - ran)
         return answers
 
-    def _answers(self, batch: list[Prepared], output_NK: NDArray[np.float32]) -> list[Answer]:
+    def _answers(self, batch: list[Prepared], output_NK: NDArray[np.float32]) -> list[RowResult]:
         """Build answers with raw outputs, and with best classes where requested."""
         answers = [
-            Answer(item.image, output_K, [], [])
+            RowResult(item.image, output_K, [], [])
             for item, output_K in zip(batch, output_NK, strict=True)
         ]
         asked = [number for number, item in enumerate(batch) if item.top_k]

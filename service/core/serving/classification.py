@@ -10,11 +10,11 @@ from schemas.models import ModelManifest
 from service.core.imaging.answer import Classification, ImageFacts, Prediction, Timing
 from service.core.imaging.preprocessing import PreparedImage
 from service.core.scheduling.batch_item import Outcome
-from service.core.serving.batch_executor import Answer
+from service.core.serving.batch_executor import RowResult
 
 
-def in_words(
-    outcome: Outcome[Answer], manifest: ModelManifest, labels: Sequence[str], began: float
+def to_classification(
+    outcome: Outcome[RowResult], manifest: ModelManifest, labels: Sequence[str], began: float
 ) -> Classification:
     """Build the classification of an image.
 

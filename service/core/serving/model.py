@@ -18,8 +18,8 @@ import numpy as np
 
 from observability.logging import get_logger
 from observability.model_metrics import ModelSeries
-from observability.request import Measured
-from observability.span import Facts, Span
+from observability.request import start_span
+from observability.span import Attributes, Span
 from schemas.errors import InvalidRequest, ServiceError
 from schemas.models import ModelInfo, ModelManifest, ModelSummary
 from service.core.engine.engine import Engine
@@ -32,10 +32,16 @@ from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
 from service.core.scheduling.fair_queue import Priority
-from service.core.serving.batch_executor import Answer, Job, Prepared, Runner, jobs_of
+from service.core.serving.batch_executor import (
+    BatchExecutor,
+    Prepared,
+    RowResult,
+    RowTask,
+    row_tasks,
+)
 from service.core.serving.checks import Checks
-from service.core.serving.classification import in_words
-from service.core.serving.statistics import Course, ModelStatistics
+from service.core.serving.classification import to_classification
+from service.core.serving.statistics import RequestDurations, StatisticsCollector
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.rows import check_outputs, outputs_of, rows_of
 
@@ -56,21 +62,21 @@ class Model:
     ) -> None:
         self.manifest, self.labels = manifest, labels
         self.ref = ModelRef(manifest.name, manifest.version)
-        self._facts: Facts = {
+        self._attributes: Attributes = {
             "potoo.model.name": manifest.name,
             "potoo.model.version": manifest.version,
         }
         self.is_ready = False
-        self.statistics = ModelStatistics()
+        self.statistics = StatisticsCollector()
         self._engine, self._pool, self._series = engine, pool, series
         self._checks = Checks(folder, manifest, len(labels), preprocessor, engine)
         is_multi_label = manifest.output.kind == "sigmoid"
         judge = Presence(manifest.output, labels) if is_multi_label else Hedger(manifest, labels)
-        runner = Runner(manifest, preprocessor, engine, pool, series, self.statistics, judge)
+        runner = BatchExecutor(manifest, preprocessor, engine, pool, series, self.statistics, judge)
         limit = engine.max_batch_size
         # A fixed batch costs the same however many images are in it.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)
-        self._batcher: Batcher[Job, Prepared, Answer] = Batcher(
+        self._batcher: Batcher[RowTask, Prepared, RowResult] = Batcher(
             pool,
             self.policy,
             runner.prepare,
@@ -104,9 +110,9 @@ class Model:
         """
         began = time.monotonic()
         try:
-            with Measured("classify", self._facts) as span:
+            with start_span("classify", self._attributes) as span:
                 outcome = await self._batcher.submit(
-                    Job(data, k, span=span), deadline, owner=owner, priority=priority
+                    RowTask(data, k, span=span), deadline, owner=owner, priority=priority
                 )
         except ServiceError:
             self.statistics.failed(time.monotonic() - began)
@@ -140,8 +146,8 @@ class Model:
             message = f"1 to {most} images are taken in one request, not {len(images)}."
             raise InvalidRequest(message)
         try:
-            with Measured("classify", self._facts) as span:
-                jobs = jobs_of(images, k, span)
+            with start_span("classify", self._attributes) as span:
+                jobs = row_tasks(images, k, span)
                 outcomes = await self._batcher.submit_all(jobs, deadline, owner=owner)
         except ServiceError:
             self.statistics.failed(time.monotonic() - began)
@@ -179,8 +185,8 @@ class Model:
         try:
             check_outputs(request.outputs, manifest.output)
             rows = rows_of(request, manifest.input, min(most, self.policy.queue_capacity))
-            with Measured("infer", self._facts) as span:
-                jobs, priority = jobs_of(rows, 0, span), request.priority
+            with start_span("infer", self._attributes) as span:
+                jobs, priority = row_tasks(rows, 0, span), request.priority
                 outcomes = await self._batcher.submit_all(
                     jobs, deadline, owner=owner, priority=priority
                 )
@@ -283,7 +289,7 @@ class Model:
         )
 
     def _count(
-        self, began: float, outcomes: list[Outcome[Answer]], protocol: str, span: Span | None
+        self, began: float, outcomes: list[Outcome[RowResult]], protocol: str, span: Span | None
     ) -> None:
         """Count an answered request."""
         series, count = self._series, len(outcomes)
@@ -294,7 +300,7 @@ class Model:
         slowest = max(outcomes, key=_seconds_of)
         reading = slowest.answer.reading_seconds
         self.statistics.succeeded(
-            Course(
+            RequestDurations(
                 time.monotonic() - began,
                 slowest.queue_seconds,
                 slowest.answer.preparing_seconds,
@@ -304,13 +310,13 @@ class Model:
             items=count,
         )
 
-    def _labelled(self, outcome: Outcome[Answer], began: float) -> Classification:
+    def _labelled(self, outcome: Outcome[RowResult], began: float) -> Classification:
         """Build the classification of one image; count an abstention."""
-        answer = in_words(outcome, self.manifest, self.labels, began)
+        answer = to_classification(outcome, self.manifest, self.labels, began)
         if answer.abstained:
             self._series.abstentions.inc()
         return answer
 
 
-def _seconds_of(outcome: Outcome[Answer]) -> float:
+def _seconds_of(outcome: Outcome[RowResult]) -> float:
     return outcome.queue_seconds + outcome.answer.preparing_seconds + outcome.run_seconds

@@ -33,7 +33,7 @@ class BatchDurations:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class RequestDurations:
     """Durations of a request's stages, in seconds.
 
     The stages are those of its slowest row: rows run in parallel, and the sum is within ``total``.
@@ -46,7 +46,7 @@ class Course:
     compute_output: float
 
 
-class ModelStatistics:
+class StatisticsCollector:
     """Statistics of one model. Any thread may call."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class ModelStatistics:
         """Time of the last answered request, in ms since the epoch; 0 if there was none."""
         self.batches: dict[int, BatchDurations] = {}
 
-    def succeeded(self, course: Course, *, items: int) -> None:
+    def succeeded(self, course: RequestDurations, *, items: int) -> None:
         """Count an answered request."""
         with self._lock:
             self.success.add(course.total)

@@ -18,7 +18,7 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import top_k
 from service.modeltools.importing.golden_photos import is_right, read_photos
 from service.modeltools.importing.graph_facts import CannotImport
-from service.modeltools.importing.importing import Subject, Wanted, draw_manifest, look_into
+from service.modeltools.importing.importing import ImportOptions, Subject, draw_manifest, look_into
 from service.modeltools.importing.photo_answers import Answerer, Photo, answerer
 from service.modeltools.importing.preparation import (
     NOTHING_SAID,
@@ -54,7 +54,9 @@ class DryRun:
     unsure: list[str]
 
 
-def dry_run(model: Path, wanted: Wanted, tried: tuple[str, ...], limits: ImageLimits) -> DryRun:
+def dry_run(
+    model: Path, wanted: ImportOptions, tried: tuple[str, ...], limits: ImageLimits
+) -> DryRun:
     """Try every preset that fits on every photo. Blocks; keeps no files.
 
     Args:
@@ -84,7 +86,7 @@ def dry_run(model: Path, wanted: Wanted, tried: tuple[str, ...], limits: ImageLi
     return DryRun(trials, unsure)
 
 
-def _preparations(wanted: Wanted, subject: Subject) -> list[tuple[str, Preparation, bool]]:
+def _preparations(wanted: ImportOptions, subject: Subject) -> list[tuple[str, Preparation, bool]]:
     """List the names, the preparations, and whether each was requested."""
     facts, size = subject.facts, subject.size
     said, like = wanted.pixels, wanted.like

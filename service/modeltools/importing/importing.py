@@ -46,7 +46,7 @@ NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ImportOptions:
     """Options of an import; None and empty where the operator gave none.
 
     ``names``: labels with groups and synonyms; ``labels`` then only states their source.
@@ -93,7 +93,7 @@ class Subject:
 
 def import_model(
     model: Path,
-    wanted: Wanted,
+    wanted: ImportOptions,
     repository: Path,
     limits: ImageLimits,
     check: Callable[[Path], object],
@@ -139,7 +139,7 @@ def import_model(
         return Imported(_publish(draft, there, wanted, before), manifest, before, unsure)
 
 
-def look_into(model: Path, target: Path, wanted: Wanted, unsure: list[str]) -> Subject:
+def look_into(model: Path, target: Path, wanted: ImportOptions, unsure: list[str]) -> Subject:
     """Copy a model to ``target``, open it there, and read its labels.
 
     Raises:
@@ -162,7 +162,7 @@ def look_into(model: Path, target: Path, wanted: Wanted, unsure: list[str]) -> S
 
 
 def draw_manifest(
-    subject: Subject, wanted: Wanted, how: Preparation, version: int, unsure: list[str]
+    subject: Subject, wanted: ImportOptions, how: Preparation, version: int, unsure: list[str]
 ) -> ModelManifest:
     """Build the manifest from the graph, the preparation and the options.
 
@@ -222,7 +222,7 @@ def _thresholds(kind: OutputKind, threshold: float | None) -> tuple[float, ...]:
     return ()
 
 
-def _assumptions(wanted: Wanted, how: Preparation) -> list[str]:
+def _assumptions(wanted: ImportOptions, how: Preparation) -> list[str]:
     said = []
     if how.colour is Colour.RGB and wanted.pixels.colour is None:
         said.append("The colours are taken to be RGB; a graph does not say (--colour BGR).")
@@ -256,7 +256,7 @@ def _compared(photo: Photo, now: Answerer, before: Answerer) -> str:
     return f"{photo.file.name}: now {now.best(photo)}, {old}"
 
 
-def _publish(draft: Draft, there: Repository, wanted: Wanted, before: int | None) -> Path:
+def _publish(draft: Draft, there: Repository, wanted: ImportOptions, before: int | None) -> Path:
     if not wanted.no_promote:
         return draft.publish()
     available = there.versions(draft.name) if draft.name in there.names() else {}

@@ -50,7 +50,7 @@ Clients retry ``UNAVAILABLE`` on their own, so a full queue is ``RESOURCE_EXHAUS
 _LATER = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE}
 
 
-def words(error: ServiceError) -> str:
+def error_message(error: ServiceError) -> str:
     """Return the message for the caller, with a pointer and detail for each violation."""
     return error.detail + "".join(
         f" {fault.pointer}: {fault.detail}." for fault in error.violations
@@ -71,7 +71,7 @@ class Faults:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def told(self, error: Exception, request_id: str) -> ServiceError:
+    def to_service_error(self, error: Exception, request_id: str) -> ServiceError:
         """Count an error, log server faults, and return the error to send to the caller."""
         fault = error if isinstance(error, ServiceError) else ServerFault()
         self._metrics.errors.labels(fault.code).inc()

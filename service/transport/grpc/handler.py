@@ -29,10 +29,10 @@ from observability.tracing import Tracing
 from schemas.errors import MethodNotAllowed, NotReady, Overloaded
 from service.identity import Identity
 from service.transport.grpc.call import Call
-from service.transport.grpc.errors import STATUS, Faults, metadata, words
+from service.transport.grpc.errors import STATUS, Faults, error_message, metadata
 from service.transport.grpc.methods import OPEN, Method, Service, Stream, Unary, parsed, paths
 from service.transport.grpc.reading import Messages, Reader
-from service.transport.policy import admit
+from service.transport.policy import authorize
 from service.transport.proxies import TrustedProxies
 
 UNMATCHED = "unmatched"
@@ -43,7 +43,7 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 Work = Callable[[Call], Awaitable[bytes]]
 
 
-class Gate(grpc.GenericRpcHandler):
+class RpcHandler(grpc.GenericRpcHandler):
     """Dispatcher that finds the method of an RPC and runs it."""
 
     def __init__(
@@ -120,10 +120,10 @@ class Gate(grpc.GenericRpcHandler):
             code = StatusCode.CANCELLED  # the caller is gone
             return b""
         except Exception as error:  # noqa: BLE001 - no unexpected error may reach the caller
-            fault = self._faults.told(error, call.request_id)
+            fault = self._faults.to_service_error(error, call.request_id)
             code = STATUS[fault.code]
             note_error(fault.code)
-            await context.abort(code, words(fault), (*call.metadata(), *metadata(fault)))
+            await context.abort(code, error_message(fault), (*call.metadata(), *metadata(fault)))
         else:
             return answer
         finally:
@@ -138,15 +138,15 @@ class Gate(grpc.GenericRpcHandler):
         self._running += 1
         self._idle.clear()
         try:
-            await self._admit(scope, call)
+            await self._authorize(scope, call)
             return await work(call)
         finally:
             self._running -= 1
             if not self._running:
                 self._idle.set()
 
-    async def _admit(self, scope: Scope, call: Call) -> None:
-        await admit(
+    async def _authorize(self, scope: Scope, call: Call) -> None:
+        await authorize(
             self._identity,
             scope,
             address=call.address,
@@ -166,12 +166,12 @@ class Gate(grpc.GenericRpcHandler):
         return data
 
     async def _stream(self, method: Stream, call: Call) -> bytes:
-        async def readmit() -> None:
+        async def reauthorize() -> None:
             if method.scope is not OPEN:
                 call.allowance.windows.clear()
-                await self._admit(method.scope, call)
+                await self._authorize(method.scope, call)
 
-        messages = Messages(call, self._reader, method.max_bytes, method.check, readmit)
+        messages = Messages(call, self._reader, method.max_bytes, method.check, reauthorize)
         is_anonymous = method.scope is OPEN
         if is_anonymous and self._anonymous >= ANONYMOUS_STREAMS:
             raise Overloaded("Too many streams without a token are open.")

@@ -33,7 +33,7 @@ class Health:
         self._changed = asyncio.Event()
 
     @property
-    def declared(self) -> Service:
+    def registration(self) -> Service:
         """Descriptor and methods of the service."""
         descriptor = pb.DESCRIPTOR.services_by_name["Health"]
         return descriptor, {
@@ -96,7 +96,7 @@ class Reflection:
         self._servicer = reflection.aio.ReflectionServicer(names)
 
     @property
-    def declared(self) -> Service:
+    def registration(self) -> Service:
         """Descriptor and method of the service."""
         descriptor = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"]
         return descriptor, {"ServerReflectionInfo": Stream(OPEN, self.info)}

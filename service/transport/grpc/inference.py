@@ -15,7 +15,7 @@ from service.transport.grpc import codec, description
 from service.transport.grpc.call import Call
 from service.transport.grpc.errors import Faults
 from service.transport.grpc.methods import OPEN, Service, Stream, Unary
-from service.transport.grpc.shape import size_of
+from service.transport.grpc.shape import estimate_parsed_bytes
 from service.transport.grpc.streaming import InferStream
 from service.transport.policy import check_model
 
@@ -30,12 +30,12 @@ class InferenceService:
         self._runtime, self._limits, self._faults = runtime, limits, faults
 
     @property
-    def declared(self) -> Service:
+    def registration(self) -> Service:
         """Descriptor and methods of the service."""
         read, write = Scope.MODELS_READ, Scope.MODELS_WRITE
         sizes = (
             self._limits.max_message_bytes,
-            partial(size_of, max_typed=self._limits.max_body_bytes),
+            partial(estimate_parsed_bytes, max_typed=self._limits.max_body_bytes),
         )
         return DESCRIPTOR, {
             "ServerLive": Unary(OPEN, self.server_live),

@@ -62,8 +62,8 @@ def paths(service: Service) -> Iterator[tuple[str, Method, type[Message]]]:
     if set(methods) != set(descriptor.methods_by_name):
         raise LookupError(f"{descriptor.full_name}: {sorted(methods)}")
     for name, method in methods.items():
-        declared = descriptor.methods_by_name[name]
-        yield f"/{descriptor.full_name}/{name}", method, GetMessageClass(declared.input_type)
+        registration = descriptor.methods_by_name[name]
+        yield f"/{descriptor.full_name}/{name}", method, GetMessageClass(registration.input_type)
 
 
 def parsed(kind: type[M], data: bytes) -> M:

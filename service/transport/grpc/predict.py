@@ -25,7 +25,7 @@ class ModelService:
         self._runtime, self._limits = runtime, limits
 
     @property
-    def declared(self) -> Service:
+    def registration(self) -> Service:
         """Descriptor and methods of the service."""
         max_bytes = self._limits.max_body_bytes + SMALL_BYTES
         return DESCRIPTOR, {"Predict": Unary(Scope.CLASSIFY, self.predict, max_bytes)}

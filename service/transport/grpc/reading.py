@@ -16,10 +16,10 @@ from contextlib import (
     nullcontext,
 )
 
-from observability.request import Measured
+from observability.request import start_span
 from schemas.errors import InvalidRequest, NotReady, PayloadTooLarge, UploadTimeout
 from service.settings import LimitSettings
-from service.transport.budget import BodyBudget, Hold
+from service.transport.budget import BodyBudget, Reservation
 from service.transport.grpc.call import Call
 
 ANONYMOUS_SECONDS = 5.0
@@ -41,7 +41,7 @@ class Reader:
         self._turns: dict[str, tuple[asyncio.Semaphore, int]] = {}
 
     async def only(
-        self, call: Call, hold: Hold, max_bytes: int, check: Callable[[bytes], int]
+        self, call: Call, hold: Reservation, max_bytes: int, check: Callable[[bytes], int]
     ) -> bytes:
         """Return the message of a method that takes one.
 
@@ -55,7 +55,7 @@ class Reader:
         if call.name is not None:
             patience = self._timeout + max_bytes / BYTES_PER_SECOND
             turn = self._turn(call.peer)
-        with Measured("receive"):
+        with start_span("receive"):
             async with turn:
                 try:
                     data = await asyncio.wait_for(call.read(), patience)
@@ -90,11 +90,11 @@ class Messages:
         reader: Reader,
         max_bytes: int,
         check: Callable[[bytes], int],
-        readmit: Callable[[], Awaitable[None]],
+        reauthorize: Callable[[], Awaitable[None]],
     ) -> None:
-        """``readmit``: checks the caller again; raises if it may not go on."""
+        """``reauthorize``: checks the caller again; raises if it may not go on."""
         self._call, self._reader = call, reader
-        self._max_bytes, self._check, self._readmit = max_bytes, check, readmit
+        self._max_bytes, self._check, self._reauthorize = max_bytes, check, reauthorize
 
     async def next(self) -> bytes | None:
         """Return the next message; None at the end.
@@ -120,7 +120,7 @@ class Messages:
             reading.cancel()
             stopping.cancel()
         if data is not None:
-            await self._readmit()
+            await self._reauthorize()
         return data
 
     async def only(self) -> bytes:
@@ -140,7 +140,7 @@ class Messages:
             yield
 
 
-def take(data: bytes, hold: Hold, max_bytes: int, check: Callable[[bytes], int]) -> None:
+def take(data: bytes, hold: Reservation, max_bytes: int, check: Callable[[bytes], int]) -> None:
     """Check a message before it is parsed, and hold the bytes that it will take.
 
     Raises:
@@ -149,5 +149,5 @@ def take(data: bytes, hold: Hold, max_bytes: int, check: Callable[[bytes], int])
     """
     if len(data) > max_bytes:
         raise PayloadTooLarge(f"A message of this method may have {max_bytes} bytes.")
-    hold.grow_to(len(data))
-    hold.grow_to(check(data))
+    hold.reserve(len(data))
+    hold.reserve(check(data))

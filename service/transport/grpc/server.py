@@ -18,7 +18,7 @@ from service.settings import LimitSettings, Settings
 from service.shutdown import Shutdown
 from service.transport.budget import BodyBudget
 from service.transport.grpc.errors import Faults
-from service.transport.grpc.handler import Gate
+from service.transport.grpc.handler import RpcHandler
 from service.transport.grpc.health import ALSO_SERVED, REFLECTION, Health, Reflection
 from service.transport.grpc.inference import InferenceService
 from service.transport.grpc.listening import target
@@ -76,7 +76,7 @@ async def serving(
 
 class _Parts(NamedTuple):
     server: grpc.aio.Server
-    gate: Gate
+    gate: RpcHandler
     health: Health
 
 
@@ -89,13 +89,13 @@ def _build(
 ) -> _Parts:
     limits, faults = settings.limits, Faults(metrics)
     ours = [
-        InferenceService(runtime, limits, faults).declared,
-        ModelService(runtime, limits).declared,
+        InferenceService(runtime, limits, faults).registration,
+        ModelService(runtime, limits).registration,
     ]
     names = [*(descriptor.full_name for descriptor, _ in ours), *ALSO_SERVED]
     health, reflection = Health(names), Reflection(names)
-    gate = Gate(
-        [*ours, health.declared, reflection.declared],
+    gate = RpcHandler(
+        [*ours, health.registration, reflection.registration],
         runtime.identity,
         Reader(limits, budget, runtime.shutdown.draining),
         metrics,

@@ -49,7 +49,7 @@ class _Walk:
     typed: int = 0
 
 
-def size_of(data: bytes, max_typed: int) -> int:
+def estimate_parsed_bytes(data: bytes, max_typed: int) -> int:
     """Return about how many bytes a request takes once it is parsed.
 
     Args:

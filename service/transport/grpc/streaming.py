@@ -14,7 +14,7 @@ from schemas.errors import InsufficientScope, NotReady, ServiceError, Unauthenti
 from schemas.pb import open_inference_pb2 as pb
 from service.core.tensors.inference import MAX_ID_CHARS
 from service.transport.grpc.call import Call
-from service.transport.grpc.errors import CODE_KEY, Faults, words
+from service.transport.grpc.errors import CODE_KEY, Faults, error_message
 from service.transport.grpc.methods import parsed
 from service.transport.grpc.reading import Messages
 
@@ -85,17 +85,19 @@ class InferStream:
                 wants_final = request.parameters[_ASKS_FOR_FINAL].bool_param
                 response = await self.infer(request, call)
         except Exception as error:  # noqa: BLE001 - it belongs to this request alone
-            return self._told(error, response, call)
+            return self._error_response(error, response, call)
         if wants_final:  # each request has one answer
             response.parameters[_IS_FINAL].bool_param = True
         return pb.ModelStreamInferResponse(infer_response=response)
 
     async def _refused(self, error: ServiceError, call: Call) -> pb.ModelStreamInferResponse:
-        return self._told(error, pb.ModelInferResponse(), call)
+        return self._error_response(error, pb.ModelInferResponse(), call)
 
-    def _told(
+    def _error_response(
         self, error: Exception, response: pb.ModelInferResponse, call: Call
     ) -> pb.ModelStreamInferResponse:
-        fault = self.faults.told(error, call.request_id)
+        fault = self.faults.to_service_error(error, call.request_id)
         response.parameters[CODE_KEY].string_param = fault.code
-        return pb.ModelStreamInferResponse(error_message=words(fault), infer_response=response)
+        return pb.ModelStreamInferResponse(
+            error_message=error_message(fault), infer_response=response
+        )

@@ -54,10 +54,10 @@ class House:
         """Write the policy of the repository as a whole."""
         (self.root / REPOSITORY_FILE).write_text(text)
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Twice: what is new is taken when it has not changed between two looks."""
-        await self.lifecycle.look()
-        await self.lifecycle.look()
+        await self.lifecycle.refresh()
+        await self.lifecycle.refresh()
 
     async def ask(self, version: int | None = None, name: str | None = None) -> str:
         ref, answer = await self.classifier.classify(

@@ -10,7 +10,7 @@ import onnx
 from service.core.engine.pool import WorkerPool
 from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.settings import RunSettings
-from service.modeltools.importing.importing import Imported, Wanted, import_model
+from service.modeltools.importing.importing import Imported, ImportOptions, import_model
 from tests.support.models.tiny_model import colour_graph, image_limits
 
 
@@ -34,5 +34,5 @@ def bring(
         file.write_bytes((graph or colour_graph()).SerializeToString())
     golden = tuple(map(str, cast("tuple[object, ...]", wanted.pop("golden", ()))))
     members: dict[str, object] = {"name": "colours", "labels": labels, "like": "0-1"}
-    made = Wanted(golden=golden, **{**members, **wanted})  # type: ignore[arg-type]
+    made = ImportOptions(golden=golden, **{**members, **wanted})  # type: ignore[arg-type]
     return import_model(file, made, tmp_path / "models", image_limits(), check)

@@ -50,7 +50,7 @@ def open_browser(arguments: Sequence[str] = ARGUMENTS) -> Iterator[Browser]:
         browser.close()
 
 
-class Gate:
+class RpcHandler:
     """Requests on their way to the server, until they are let through."""
 
     def __init__(self) -> None:
@@ -107,9 +107,9 @@ class Visit:
         if response.status >= 400 and not path.startswith("/v1/"):
             self.faults.append(f"{response.status} for {path}")
 
-    def hold(self, pattern: str = "**/v1/classify*") -> Gate:
+    def hold(self, pattern: str = "**/v1/classify*") -> RpcHandler:
         """From now on, requests of that address wait at the gate before they are sent."""
-        gate = Gate()
+        gate = RpcHandler()
         self.page.route(pattern, gate.arrive)
         return gate
 

@@ -13,7 +13,7 @@ from auth.tokens import (
     MAX_TOKEN_CHARS,
     UnverifiedToken,
     check_signature,
-    take_apart,
+    parse_unverified,
     verification_key,
 )
 from schemas.errors import Unauthenticated
@@ -95,7 +95,7 @@ def test_fractions_of_a_second_are_not_written() -> None:
 def test_every_algorithm_signs_what_it_verifies(key: SigningKey) -> None:
     issued = signer(key).issue("bert", ALL_SCOPES, 60)
     assert members(issued)[0] == {"alg": key.algorithm, "typ": "at+jwt", "kid": key.kid}
-    check_signature(take_apart(issued), verification_key(key.public, key.algorithm))
+    check_signature(parse_unverified(issued), verification_key(key.public, key.algorithm))
     assert verifier(key).verify(issued).name == "bert"
 
 
@@ -112,13 +112,13 @@ def test_after_a_change_of_keys_the_new_one_signs() -> None:
     issues.use(KeySet([newer]))
     issued = issues.issue("bert", ALL_SCOPES, 60)
     assert members(issued)[0]["kid"] == newer.kid
-    check_signature(take_apart(issued), verification_key(newer.public, "ES256"))
-    assert spoiled(take_apart(issued), KEY)
+    check_signature(parse_unverified(issued), verification_key(newer.public, "ES256"))
+    assert spoiled(parse_unverified(issued), KEY)
 
 
 def test_a_token_is_taken_apart_without_being_believed() -> None:
     text = token(claims={**CLAIMS, "iss": "anybody", "exp": 0, "further": [1]}, private=STRANGER)
-    parts = take_apart(text)
+    parts = parse_unverified(text)
     assert (parts.text, parts.signed) == (text, text.rpartition(".")[0])
     assert parts.header.model_dump() == {**HEADER, "x5t": None}
     assert (parts.claims.iss, parts.claims.exp) == ("anybody", 0)
@@ -126,7 +126,7 @@ def test_a_token_is_taken_apart_without_being_believed() -> None:
 
 
 def test_a_fingerprint_in_the_header_is_passed_over() -> None:
-    assert take_apart(token({**HEADER, "x5t": "AAAA"})).header.kid == KEY.kid
+    assert parse_unverified(token({**HEADER, "x5t": "AAAA"})).header.kid == KEY.kid
 
 
 def test_a_token_may_be_as_long_as_the_limit_and_no_longer() -> None:
@@ -136,9 +136,9 @@ def test_a_token_may_be_as_long_as_the_limit_and_no_longer() -> None:
     room = (MAX_TOKEN_CHARS - len(padded(0))) * 3 // 4
     longest = max((padded(room + more) for more in range(-3, 3)), key=_if_short)
     assert MAX_TOKEN_CHARS - 1 <= len(longest) <= MAX_TOKEN_CHARS
-    assert take_apart(longest).claims.sub == "anna"
+    assert parse_unverified(longest).claims.sub == "anna"
     with pytest.raises(Unauthenticated):
-        take_apart(padded(room + 4))
+        parse_unverified(padded(room + 4))
 
 
 def _if_short(text: str) -> int:
@@ -147,7 +147,7 @@ def _if_short(text: str) -> int:
 
 @KINDS
 def test_a_key_is_used_with_its_own_algorithm_alone(key: SigningKey) -> None:
-    issued = take_apart(signer(key).issue("bert", ALL_SCOPES, 60))
+    issued = parse_unverified(signer(key).issue("bert", ALL_SCOPES, 60))
     for other in {"ES256", "RS256", "HS256"} - {key.algorithm}:
         said = issued.header.model_copy(update={"alg": other})
         assert spoiled(UnverifiedToken(issued.text, said, issued.claims), key)
@@ -181,14 +181,14 @@ def test_a_key_taken_for_another_kind_verifies_nothing() -> None:
     for algorithm, text in (("RS256", rsa_token(KEY.kid)), ("ES256", token())):
         other = KEY if algorithm == "RS256" else RSA_KEY
         with pytest.raises(Unauthenticated):
-            check_signature(take_apart(text), verification_key(other.public, algorithm))
+            check_signature(parse_unverified(text), verification_key(other.public, algorithm))
 
 
 def test_a_published_key_verifies_like_the_pem() -> None:
     for key in (KEY, RSA_KEY):
         assert key.jwk is not None
         published = verification_key(key.jwk.model_dump(), key.algorithm)
-        check_signature(take_apart(signer(key).issue("bert", ALL_SCOPES, 60)), published)
+        check_signature(parse_unverified(signer(key).issue("bert", ALL_SCOPES, 60)), published)
 
 
 def test_the_private_half_is_in_no_token() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.failures.asking import HTTP, INFER, PREDICT, SIGN_IN, Ask, Refused
 from benchmarks.failures.load import GRPC, Load, Rates, Tally
-from benchmarks.failures.tables import Measured, line, markdown, read
+from benchmarks.failures.tables import FailureFigures, line, markdown, read
 from tests.support.repository import ROOT
 
 ENOUGH = 20
@@ -74,7 +74,7 @@ def test_right_answers_are_no_failures() -> None:
 
 
 def test_the_table_says_what_failed_and_how_often() -> None:
-    measured = Measured(
+    measured = FailureFigures(
         "a replica is lost",
         {
             HTTP: Tally(100, 1.234),

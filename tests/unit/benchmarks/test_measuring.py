@@ -15,7 +15,7 @@ from benchmarks.measuring import Samples, ratio
 from benchmarks.peers import tables as peer_tables
 from benchmarks.peers.comparison import POTOO, Compared, best_of
 from benchmarks.peers.servers import Variant
-from benchmarks.rounds import Measured
+from benchmarks.rounds import RoundFigures
 from benchmarks.tables import COLUMNS, TITLE_WIDTH, row, table
 
 RATES = st.lists(st.floats(1, 1e4), min_size=1, max_size=9)
@@ -27,9 +27,9 @@ def samples(*rates: float) -> Samples:
     return [{"per_second": rate, **others, **memory} for rate in rates]
 
 
-def measured() -> Measured:
+def measured() -> RoundFigures:
     bare = {"better": samples(800, 810), "textbook": samples(700, 710)}
-    found = Measured(bare=bare, server={1: samples(300, 310), 32: samples(600, 640)})
+    found = RoundFigures(bare=bare, server={1: samples(300, 310), 32: samples(600, 640)})
     found.others = {"2 workers": {1: samples(310, 300), 32: samples(0, 0)}}
     found.failed = {"v0.0": "Traceback\nModuleNotFoundError: No module named 'service'"}
     return found

@@ -85,7 +85,7 @@ def test_every_requirement_of_a_peer_has_its_hash_and_no_address() -> None:
 
 
 def test_a_job_reaches_a_peer_through_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = work.Job("folder", "better", port=1234, workers=2, threads=3, batch=8)
+    given = work.PeerWork("folder", "better", port=1234, workers=2, threads=3, batch=8)
     for name, value in given.as_environment().items():
         monkeypatch.setenv(name, value)
     assert work.job() == given

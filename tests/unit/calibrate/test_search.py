@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.calibrate.search import PRECISION, Measured, TooSlow, find_knee, is_better
+from service.calibrate.search import PRECISION, LoadPoint, TooSlow, find_knee, is_better
 
 
-def queueing(rate: float, alone: float, capacity: int = 10**9) -> Callable[[int], Measured]:
+def queueing(rate: float, alone: float, capacity: int = 10**9) -> Callable[[int], LoadPoint]:
     """A server of ``rate`` images a second that needs ``alone`` seconds for one (Little's law)."""
 
-    def measure(in_flight: int) -> Measured:
+    def measure(in_flight: int) -> LoadPoint:
         latency = max(alone, in_flight / rate)
-        return Measured(in_flight / latency, latency, failed=float(in_flight > capacity))
+        return LoadPoint(in_flight / latency, latency, failed=float(in_flight > capacity))
 
     return measure
 

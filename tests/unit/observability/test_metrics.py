@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from observability.metrics import (
-    GRPC_FAULTS,
+    GRPC_SERVER_FAULTS,
     REJECTIONS,
     Metrics,
     bounded_method,
@@ -110,7 +110,7 @@ def test_known_labels_exist_before_the_first_event(metrics: Metrics) -> None:
     for stage in STAGES:
         labels = {"model": "colours", "stage": stage}
         assert value("potoo_stage_duration_seconds_count", labels) == 0
-    for status in ("OK", *GRPC_FAULTS):
+    for status in ("OK", *GRPC_SERVER_FAULTS):
         labels = {"method": "potoo.v1.ModelService/Predict", "code": status}
         assert value("potoo_grpc_requests_total", labels) == (status == "OK")
     for status_class in ("2xx", "5xx"):

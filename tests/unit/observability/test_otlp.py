@@ -123,7 +123,7 @@ def test_an_rpcs_own_faults_are_errors() -> None:
         return trace
 
     assert [code for code in range(17) if described(code).is_failure] == [2, 4, 12, 13, 14, 15]
-    facts = described(0).facts
+    facts = described(0).attributes
     assert (facts["rpc.service"], facts["rpc.method"]) == ("a.B", "C")
     assert "client.address" not in facts
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from observability.metrics import Metrics
-from observability.request import Measured, current, enter, items_of, leave, note_error
+from observability.request import current, enter, items_of, leave, note_error, start_span
 from observability.settings import ObservabilitySettings
 from observability.span import MAX_BRANCHES, Trace
 from observability.tracing import Parent, Tracing, follow_caller
@@ -117,7 +117,7 @@ def test_who_asks_for_no_trace_gets_none(says: Parent | None) -> None:
         trace = tracing.begin("claimed")
         with within(trace):
             follow_caller()
-            with Measured("classify") as span:
+            with start_span("classify") as span:
                 assert span is None, "nothing more is measured"
             request = current()
         assert request is not None
@@ -180,31 +180,31 @@ def test_a_block_is_measured_with_the_code_of_its_error_and_never_its_words() ->
     trace = a_trace()
 
     def fails(error: Exception) -> None:
-        with within(trace), Measured("a", {"n": 1}):
+        with within(trace), start_span("a", {"n": 1}):
             raise error
 
     for error in (InvalidRequest("secret"), TheirsWithCode("secret")):
         with pytest.raises(type(error)):
             fails(error)
     first, second = trace.children
-    assert (first.name, first.facts, first.error) == ("a", {"n": 1}, "invalid_request")
+    assert (first.name, first.attributes, first.error) == ("a", {"n": 1}, "invalid_request")
     assert second.error == "TheirsWithCode"
     assert all(span.ended and span.ended >= span.began for span in trace.children)
 
 
 def test_outside_of_a_trace_nothing_is_measured() -> None:
     trace = None
-    with within(trace), Measured("a") as span:
+    with within(trace), start_span("a") as span:
         assert span is None
         assert items_of(span, 3) == [None] * 3
         note_error("lost")
     assert current() is None
-    with Measured("a") as span:
+    with start_span("a") as span:
         assert span is None
 
 
 def test_a_single_item_needs_no_span_of_its_own() -> None:
-    with within(a_trace()), Measured("a") as span:
+    with within(a_trace()), start_span("a") as span:
         assert items_of(span, 1) == [span]
         assert items_of(span, 3) == span.children if span else False
         assert len(items_of(span, 2)) == 2
@@ -212,7 +212,7 @@ def test_a_single_item_needs_no_span_of_its_own() -> None:
 
 def test_a_trace_has_so_many_branches_and_counts_the_others() -> None:
     trace = a_trace()
-    with within(trace), Measured("a") as span:
+    with within(trace), start_span("a") as span:
         items = items_of(span, 100)
     assert len([item for item in items if item]) == MAX_BRANCHES - 1
     assert trace.left_out == 100 - (MAX_BRANCHES - 1)

@@ -10,9 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
 from observability.metrics import Metrics
-from observability.request import Measured
+from observability.request import start_span
 from schemas.errors import PayloadTooLarge, UnsupportedMediaType, UploadTimeout
-from service.transport.budget import BodyBudget, Hold
+from service.transport.budget import BodyBudget, Reservation
 
 BYTES_PER_SECOND = 4096
 """A body may take its time-out plus one second per this many bytes received."""
@@ -27,7 +27,7 @@ class BodyReader:
     metrics: Metrics
 
     async def read(
-        self, request: Request, hold: Hold, limit: int, *, encodings: Collection[str] = ()
+        self, request: Request, hold: Reservation, limit: int, *, encodings: Collection[str] = ()
     ) -> bytes:
         """Return the body of a request, as it was sent.
 
@@ -51,10 +51,10 @@ class BodyReader:
                 raise UnsupportedMediaType(message)
         if announced > limit:
             raise _too_large(limit)
-        with Measured("receive"):
+        with start_span("receive"):
             return await self._received(request, hold, limit)
 
-    async def _received(self, request: Request, hold: Hold, limit: int) -> bytes:
+    async def _received(self, request: Request, hold: Reservation, limit: int) -> bytes:
         began, received, chunks = time.monotonic(), 0, []
         has_more = True
         while has_more:
@@ -67,7 +67,7 @@ class BodyReader:
             received += len(chunk)
             if received > limit:
                 raise _too_large(limit)
-            hold.grow_to(received)
+            hold.reserve(received)
             # The protocol's sweep wakes us about once a second while nothing arrives.
             patience = self.timeout + received / BYTES_PER_SECOND
             if has_more and time.monotonic() - began > patience:

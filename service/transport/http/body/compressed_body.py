@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from service.core.engine.pool import WorkerPool
-from service.transport.budget import Hold
+from service.transport.budget import Reservation
 from service.transport.dependencies import runtime_of
 from service.transport.http.body.body import content_encoding
 from service.transport.http.body.uploads import uploads_of
@@ -15,7 +15,7 @@ VALUE_BYTES = 48
 """Bytes per JSON number while parsed: in the parser, as an object, a reference to it."""
 
 
-async def read_packed(request: Request, hold: Hold, limit: int) -> bytes | bytearray:
+async def read_packed(request: Request, hold: Reservation, limit: int) -> bytes | bytearray:
     """Read a body of up to ``limit`` bytes, compressed or not.
 
     Raises:
@@ -39,10 +39,10 @@ def json_cost(body: bytes | bytearray, length: int) -> int:
 
 
 async def _decompressed(
-    body: bytes, encoding: str, limit: int, hold: Hold, pool: WorkerPool
+    body: bytes, encoding: str, limit: int, hold: Reservation, pool: WorkerPool
 ) -> bytearray:
     """Decompress off the event loop; grow the hold with the output."""
     decompressor = Decompressor(encoding, body, limit)
     while await pool.run(decompressor.step):
-        hold.grow_to(len(body) + len(decompressor.output))
+        hold.reserve(len(body) + len(decompressor.output))
     return decompressor.output

@@ -18,7 +18,7 @@ from schemas.errors import (
     Violation,
 )
 from service.settings import LimitSettings
-from service.transport.budget import Hold
+from service.transport.budget import Reservation
 from service.transport.dependencies import runtime_of
 from service.transport.http.body.base64_text import decoded
 from service.transport.http.body.body import BodyReader
@@ -43,11 +43,11 @@ class Uploads:
         self.reader, self.limits = reader, limits
 
     @property
-    def hold(self) -> Hold:
+    def hold(self) -> Reservation:
         """Budget share of one request; enter it for as long as its bytes are in use."""
         return self.reader.budget.hold()
 
-    async def image(self, request: Request, hold: Hold) -> bytes:
+    async def image(self, request: Request, hold: Reservation) -> bytes:
         """Read the one image of a request, still encoded.
 
         Raises:
@@ -67,7 +67,7 @@ class Uploads:
             return _within(_only(parts), limit)
         if kind == "application/json":
             body = await self.reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
-            image = await beside(request, len(body), lambda: _from_json(body))
+            image = await offload_if_large(request, len(body), lambda: _from_json(body))
             return _within(image, limit)
         message = (
             "Send the image itself as image/* or application/octet-stream, as the field 'file' of "
@@ -75,7 +75,7 @@ class Uploads:
         )
         raise UnsupportedMediaType(message)
 
-    async def images(self, request: Request, hold: Hold) -> list[Part]:
+    async def images(self, request: Request, hold: Reservation) -> list[Part]:
         """Read the ``files`` of a multipart form in order; at least one.
 
         Raises:
@@ -109,7 +109,7 @@ def uploads_of(request: Request) -> Uploads:
     return uploads
 
 
-async def beside(request: Request, size: int, work: Callable[[], Found]) -> Found:
+async def offload_if_large(request: Request, size: int, work: Callable[[], Found]) -> Found:
     """Run ``work``; on another thread if ``size`` is large, so that others are not held up."""
     return work() if size <= INLINE_BYTES else await runtime_of(request).pool.run(work)
 

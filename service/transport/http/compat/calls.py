@@ -11,13 +11,13 @@ from service.core.imaging.answer import Classification
 from service.core.scheduling.fair_queue import Priority
 from service.core.serving.description import metadata
 from service.core.tensors.inference import InferRequest
-from service.transport.budget import Hold
+from service.transport.budget import Reservation
 from service.transport.dependencies import principal_of, require_capacity, runtime_of
 from service.transport.http.body.compressed_body import json_cost, read_packed
-from service.transport.http.body.uploads import BASE64_SHARE, beside, uploads_of
+from service.transport.http.body.uploads import BASE64_SHARE, offload_if_large, uploads_of
 from service.transport.http.compat import json_codec
 
-ReadImage = Callable[[Request, Hold], Awaitable[bytes]]
+ReadImage = Callable[[Request, Reservation], Awaitable[bytes]]
 
 
 async def predict(
@@ -37,7 +37,7 @@ async def predict(
         # One version to the end, since the tensor is made in the words of its input.
         with runtime.classifier.lease(name, version) as model:
             (spec,) = metadata(model).inputs
-            asked = await beside(
+            asked = await offload_if_large(
                 request,
                 len(body),
                 lambda: json_codec.read_predict(body, spec, most, with_columns=with_columns),
@@ -63,7 +63,9 @@ async def classify_examples(
     most = uploads_of(request).limits.max_tensor_batch
     with uploads_of(request).hold as hold:
         body = await _json_body(request, hold)
-        images = await beside(request, len(body), lambda: json_codec.read_examples(body, most))
+        images = await offload_if_large(
+            request, len(body), lambda: json_codec.read_examples(body, most)
+        )
         answers = await runtime_of(request).classifier.classify_all(
             images,
             model=name,
@@ -122,9 +124,9 @@ def json_response(body: bytes) -> Response:
     return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
-async def _json_body(request: Request, hold: Hold) -> bytes | bytearray:
+async def _json_body(request: Request, hold: Reservation) -> bytes | bytearray:
     """As long as an upload in base64 is; what it will take once it is read is held too."""
     limit = int(uploads_of(request).limits.max_body_bytes * BASE64_SHARE) + 4096
     body = await read_packed(request, hold, limit)
-    hold.grow_to(2 * len(body) + json_cost(body, len(body)))
+    hold.reserve(2 * len(body) + json_cost(body, len(body)))
     return body

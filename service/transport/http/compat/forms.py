@@ -19,10 +19,10 @@ from schemas.errors import (
     Violation,
 )
 from service.core.imaging.decoding import sniff
-from service.transport.budget import Hold
+from service.transport.budget import Reservation
 from service.transport.http.body.base64_text import decoded
 from service.transport.http.body.multipart import parse_form
-from service.transport.http.body.uploads import BASE64_SHARE, beside, uploads_of
+from service.transport.http.body.uploads import BASE64_SHARE, offload_if_large, uploads_of
 from service.transport.http.middleware.errors import escaped
 
 MULTIPART = "multipart/form-data"
@@ -42,7 +42,7 @@ def is_form(request: Request) -> bool:
     return _kind(request) in {MULTIPART, URLENCODED}
 
 
-async def image_of_form(request: Request, hold: Hold, fields: Sequence[str]) -> bytes:
+async def image_of_form(request: Request, hold: Reservation, fields: Sequence[str]) -> bytes:
     """The image in the first of a form's ``fields`` that is there; other fields are ignored.
 
     Raises:
@@ -56,10 +56,10 @@ async def image_of_form(request: Request, hold: Hold, fields: Sequence[str]) -> 
     limit, most = uploads.limits.max_body_bytes, uploads.limits.max_file_name_chars
     # In base64 it is longer; what surrounds it comes on top.
     body = await uploads.reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
-    hold.grow_to(3 * len(body))
+    hold.reserve(3 * len(body))
     content_type = request.headers["content-type"]
     is_multipart = _kind(request) == MULTIPART
-    image = await beside(
+    image = await offload_if_large(
         request,
         len(body),
         lambda: (

@@ -25,14 +25,16 @@ B64 = "b64"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class ParsedPredict:
     """What a model is asked, and under which name the answer goes."""
 
     tensor: Tensor
     answer: Literal["predictions", "outputs"]
 
 
-def read_predict(body: Body, spec: TensorMetadata, most: int, *, with_columns: bool) -> Asked:
+def read_predict(
+    body: Body, spec: TensorMetadata, most: int, *, with_columns: bool
+) -> ParsedPredict:
     """The tensor in a body, in the words of the model's input.
 
     Args:
@@ -46,12 +48,12 @@ def read_predict(body: Body, spec: TensorMetadata, most: int, *, with_columns: b
     if with_columns and "inputs" in document:
         if "instances" in document:
             raise InvalidRequest("There may be 'instances' or 'inputs', but not both.")
-        return Asked(_tensor(_column(document["inputs"], spec), spec, most), "outputs")
+        return ParsedPredict(_tensor(_column(document["inputs"], spec), spec, most), "outputs")
     rows = document.get("instances")
     if not isinstance(rows, list):
         wanted = "'instances' (a list) or 'inputs'" if with_columns else "'instances', a list"
         raise InvalidRequest(f"The body needs {wanted}.")
-    return Asked(_tensor([_bare(row, spec) for row in rows], spec, most), "predictions")
+    return ParsedPredict(_tensor([_bare(row, spec) for row in rows], spec, most), "predictions")
 
 
 def read_examples(body: Body, most: int) -> list[bytes]:
@@ -70,7 +72,7 @@ def read_examples(body: Body, most: int) -> list[bytes]:
     return [_image_of(example, number) for number, example in enumerate(examples)]
 
 
-def write_predict(response: InferResponse, asked: Asked) -> bytes:
+def write_predict(response: InferResponse, asked: ParsedPredict) -> bytes:
     """The body of an answer: the only output, nested as the graph has it.
 
     Raises:

@@ -16,10 +16,10 @@ from schemas.compatibility import RowAnswers, Rows
 from service.transport.http.compat.calls import predict
 from service.transport.http.compat.operation import add_call
 from service.transport.http.middleware.compression import ENCODINGS
-from service.transport.http.middleware.error_formats import Manner, error_alone
+from service.transport.http.middleware.error_formats import ErrorFormat, error_alone
 
 PROTOCOL = "kserve_v1"
-MANNER = Manner(re.compile(r"/v1/models/[^:]*:[^/]*"), error_alone, ENCODINGS)
+ERROR_FORMAT = ErrorFormat(re.compile(r"/v1/models/[^:]*:[^/]*"), error_alone, ENCODINGS)
 BODIES = (Rows,)
 
 

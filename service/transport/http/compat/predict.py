@@ -13,7 +13,7 @@ from auth.principal import Scope
 from schemas.classify import ClassifyOptions
 from schemas.compatibility import BestClasses
 from service.core.scheduling.fair_queue import Priority
-from service.transport.budget import Hold
+from service.transport.budget import Reservation
 from service.transport.dependencies import requires
 from service.transport.http.compat.calls import classify, json_response, shares
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form
@@ -89,5 +89,5 @@ def add_routes(app: FastAPI) -> None:
     )
 
 
-async def _image(request: Request, hold: Hold) -> bytes:
+async def _image(request: Request, hold: Reservation) -> bytes:
     return await image_of_form(request, hold, FIELDS)

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from service.settings import CompatibilitySettings
 from service.transport.http.compat import kserve_v1, predict, tf_serving, torchserve
-from service.transport.http.middleware.error_formats import Manner
+from service.transport.http.middleware.error_formats import ErrorFormat
 
 
 def add_routes(app: FastAPI, settings: CompatibilitySettings) -> None:
@@ -22,12 +22,12 @@ def add_routes(app: FastAPI, settings: CompatibilitySettings) -> None:
         predict.add_routes(app)
 
 
-def manners(settings: CompatibilitySettings) -> tuple[Manner, ...]:
+def error_formats(settings: CompatibilitySettings) -> tuple[ErrorFormat, ...]:
     """How they refuse; ``/predict``, which imitates nobody, does it as we do."""
     return (
-        *((tf_serving.MANNER,) if settings.tf_serving else ()),
-        *((kserve_v1.MANNER,) if settings.kserve_v1 else ()),
-        *((torchserve.MANNER,) if settings.torchserve else ()),
+        *((tf_serving.ERROR_FORMAT,) if settings.tf_serving else ()),
+        *((kserve_v1.ERROR_FORMAT,) if settings.kserve_v1 else ()),
+        *((torchserve.ERROR_FORMAT,) if settings.torchserve else ()),
     )
 
 

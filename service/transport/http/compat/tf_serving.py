@@ -40,11 +40,11 @@ from service.transport.dependencies import ClassifierDep, require_model, require
 from service.transport.http.compat.calls import classify_examples, predict
 from service.transport.http.compat.operation import TAG, add_call, errors
 from service.transport.http.middleware.compression import ENCODINGS
-from service.transport.http.middleware.error_formats import Manner, error_alone
+from service.transport.http.middleware.error_formats import ErrorFormat, error_alone
 from service.transport.http.v2.routes import version_of
 
 PROTOCOL = "tf_serving"
-MANNER = Manner(
+ERROR_FORMAT = ErrorFormat(
     re.compile(
         r"/v1/models/[^:]*:[^/]*"
         r"|/v1/models/[^/]*(/(versions|labels)/[^/]*)?/metadata"

@@ -14,7 +14,7 @@ from auth.principal import Scope
 from schemas.classify import DEFAULT_TOP_K
 from schemas.compatibility import Ping, TorchServeError
 from schemas.errors import ErrorCode
-from service.transport.budget import Hold
+from service.transport.budget import Reservation
 from service.transport.dependencies import RuntimeDep, requires
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.compat.calls import (
@@ -24,7 +24,7 @@ from service.transport.http.compat.calls import (
 )
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form, is_form
 from service.transport.http.compat.operation import CALL_ERRORS, TAG, errors
-from service.transport.http.middleware.error_formats import Manner
+from service.transport.http.middleware.error_formats import ErrorFormat
 from service.transport.http.middleware.lean_route import LeanRoute
 from service.transport.http.middleware.openapi import BINARY
 from service.transport.http.v2.routes import version_of
@@ -66,7 +66,7 @@ def _error(status: int, code: ErrorCode, detail: str) -> dict[str, object]:
     return {"code": status, "type": TYPES[code], "message": detail}
 
 
-MANNER = Manner(re.compile(r"/ping|/predictions(/.*)?", re.DOTALL), _error)
+ERROR_FORMAT = ErrorFormat(re.compile(r"/ping|/predictions(/.*)?", re.DOTALL), _error)
 _FORM = {
     "type": "object",
     "title": "TorchServeForm",
@@ -158,7 +158,7 @@ async def _predict(request: Request, name: str, version: int | None) -> Response
     return json_response(orjson.dumps(shares(answer)))
 
 
-async def _image(request: Request, hold: Hold) -> bytes:
+async def _image(request: Request, hold: Reservation) -> bytes:
     """Whatever its type is called, what is no form is the image itself."""
     if is_form(request):
         return await image_of_form(request, hold, FIELDS)

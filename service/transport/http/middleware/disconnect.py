@@ -16,7 +16,7 @@ LEFT = "potoo.left"
 """Key of a request's scope: the callback that the protocol calls when the connection is lost."""
 
 
-class WhileConnected:
+class CancelOnDisconnect:
     """Context that cancels its block when the client leaves and raises ``ClientDisconnect``."""
 
     __slots__ = ("_has_left", "_scope", "_task")

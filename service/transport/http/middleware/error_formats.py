@@ -11,7 +11,7 @@ from service.transport.http.middleware.compression import ENCODINGS
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ErrorFormat:
     """Error format of one protocol; ``application/json``, which clients compare to the letter.
 
     Attributes:
@@ -31,10 +31,12 @@ def error_alone(status: int, code: ErrorCode, detail: str) -> dict[str, object]:
     return {"error": detail}
 
 
-V2 = Manner(re.compile(r"/v2(/.*)?", re.DOTALL), error_alone, ENCODINGS)
+V2 = ErrorFormat(re.compile(r"/v2(/.*)?", re.DOTALL), error_alone, ENCODINGS)
 """Error format of the Open Inference Protocol."""
 
 
-def manner_at(path: str, manners: Iterable[Manner]) -> Manner | None:
+def error_format_at(path: str, error_formats: Iterable[ErrorFormat]) -> ErrorFormat | None:
     """Return the error format in use at a path; None for problem details."""
-    return next((manner for manner in manners if manner.paths.fullmatch(path)), None)
+    return next(
+        (error_format for error_format in error_formats if error_format.paths.fullmatch(path)), None
+    )

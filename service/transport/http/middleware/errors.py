@@ -1,6 +1,6 @@
 """Errors of all sources as ``application/problem+json`` (RFC 9457).
 
-Paths of other protocols have their own error format: see ``manners.py``.
+Paths of other protocols have their own error format: see ``error_formats.py``.
 
 FastAPI has four sources of errors (ours, its validation, the router's, everything else); all four
 end here. Nothing internal is shown: no trace, no path, no message of a library.
@@ -40,7 +40,7 @@ from schemas.errors import (
     Violation,
 )
 from schemas.problem import Problem, ProblemViolation
-from service.transport.http.middleware.error_formats import Manner, manner_at
+from service.transport.http.middleware.error_formats import ErrorFormat, error_format_at
 
 PROBLEM_TYPE = "application/problem+json"
 REALM = "potoo"
@@ -112,15 +112,15 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
     )
 
 
-def mannered_response(error: ServiceError, manner: Manner) -> Response:
+def formatted_response(error: ServiceError, error_format: ErrorFormat) -> Response:
     """Build the error response of another protocol; uncompressed, as its clients expect."""
     status = OTHERS_STATUS[error.code]
     places = "".join(f" {fault.pointer}: {fault.detail}." for fault in error.violations)
     headers = _headers(error, status)
-    if status == 415 and manner.encodings:  # RFC 7694, section 3
-        headers["accept-encoding"] = ", ".join(manner.encodings)
+    if status == 415 and error_format.encodings:  # RFC 7694, section 3
+        headers["accept-encoding"] = ", ".join(error_format.encodings)
     return Response(
-        orjson.dumps(manner.body(status, error.code, error.detail + places)),
+        orjson.dumps(error_format.body(status, error.code, error.detail + places)),
         status,
         headers=headers,
         media_type="application/json",
@@ -160,12 +160,12 @@ def _faults(error: ValidationError | RequestValidationError) -> Sequence[Any]:
     return error.errors()
 
 
-class Answer:
+class ErrorResponder:
     """Builder of error responses; counts the errors, and logs server faults."""
 
-    def __init__(self, metrics: Metrics, manners: Sequence[Manner]) -> None:
-        """Create the builder; ``manners``: error formats of other protocols."""
-        self._metrics, self._manners = metrics, manners
+    def __init__(self, metrics: Metrics, error_formats: Sequence[ErrorFormat]) -> None:
+        """Create the builder; ``error_formats``: error formats of other protocols."""
+        self._metrics, self._error_formats = metrics, error_formats
 
     def __call__(self, error: ServiceError, scope: Scope) -> Response:
         """Build the response for ``error``; ``scope`` is the request's, with its path and id."""
@@ -179,14 +179,18 @@ class Answer:
                 cause=repr(error.__cause__),
                 request_id=request_id,
             )
-        manner = manner_at(scope["path"], self._manners)
-        return mannered_response(error, manner) if manner else problem_response(error, request_id)
+        error_format = error_format_at(scope["path"], self._error_formats)
+        return (
+            formatted_response(error, error_format)
+            if error_format
+            else problem_response(error, request_id)
+        )
 
 
 class ErrorBoundary:
     """Pure ASGI: unhandled exceptions become error responses; server faults are logged."""
 
-    def __init__(self, app: ASGIApp, answer: Answer) -> None:
+    def __init__(self, app: ASGIApp, answer: ErrorResponder) -> None:
         self._app, self._answer = app, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -209,7 +213,7 @@ class ErrorBoundary:
             await self._answer(fault, scope)(scope, receive, send)
 
 
-def add_error_handlers(app: FastAPI, answer: Answer) -> None:
+def add_error_handlers(app: FastAPI, answer: ErrorResponder) -> None:
     """Send errors of FastAPI and its router to ``answer``, before their own handlers."""
 
     async def on_service_error(request: Request, error: Exception) -> Response:

@@ -9,7 +9,7 @@ from service.transport.proxies import TrustedProxies
 SCHEMES = {b"http": "http", b"https": "https"}
 
 
-class Proxied:
+class ForwardedHeaders:
     """Pure ASGI, outermost: sets ``client`` and ``scheme`` to those behind a trusted proxy."""
 
     def __init__(self, app: ASGIApp, proxies: TrustedProxies) -> None:

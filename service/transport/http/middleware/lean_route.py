@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.errors import InvalidParameter, InvalidRequest, NotFound, Violation
 from service.transport.dependencies import Requires
-from service.transport.http.middleware.disconnect import WhileConnected
+from service.transport.http.middleware.disconnect import CancelOnDisconnect
 from service.transport.http.middleware.errors import escaped, violations_of
 from service.transport.http.middleware.negotiation import require_json
 
@@ -113,7 +113,7 @@ class LeanRoute(APIRoute):
         require_json(request)
         query = scope["query_string"]
         options = self._read(query) if query else self._defaults
-        with WhileConnected(scope):
+        with CancelOnDisconnect(scope):
             response = await self._endpoint(request, options)
         await response(scope, receive, send)
 
@@ -121,7 +121,7 @@ class LeanRoute(APIRoute):
         request = Request(scope, receive, send)
         for policy in self._policies:
             await policy(request)
-        with WhileConnected(scope):
+        with CancelOnDisconnect(scope):
             response = await self._endpoint(request, **scope["path_params"])
         await response(scope, receive, send)
 

@@ -8,7 +8,7 @@ LARGE = 64 * 2**10
 """Bodies of at least this many bytes are written apart: joining would copy them."""
 
 
-class OneWrite:
+class CoalescingTransport:
     """Wrapper of the transport methods that uvicorn uses.
 
     uvicorn writes head and body apart, which costs a system call and wakes the client too early.

@@ -29,8 +29,8 @@ from service.settings import LimitSettings
 from service.shutdown import Shutdown
 from service.transport.http.body.body import BYTES_PER_SECOND
 from service.transport.http.middleware.disconnect import LEFT
-from service.transport.http.middleware.error_formats import Manner
-from service.transport.http.server.coalescing_transport import OneWrite
+from service.transport.http.middleware.error_formats import ErrorFormat
+from service.transport.http.server.coalescing_transport import CoalescingTransport
 from service.transport.http.server.framing import is_ambiguous
 from service.transport.http.server.refusals import refusal
 
@@ -43,12 +43,12 @@ a refused one: closing while bytes come in would reset it before the response is
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class ConnectionContext:
     """Context of the protocol; travels in uvicorn's lifespan state."""
 
     limits: LimitSettings
     metrics: Metrics
-    manners: tuple[Manner, ...]
+    error_formats: tuple[ErrorFormat, ...]
     shutdown: Shutdown
 
 
@@ -62,7 +62,7 @@ class PotooProtocol(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        self._wire = cast("Wire", app_state[STATE_KEY])
+        self._context = cast("ConnectionContext", app_state[STATE_KEY])
         super().__init__(config, server_state, app_state, _loop)
         # When the connection entered each state, and when it is to close; None outside the state.
         self._headers_since: float | None = None
@@ -73,17 +73,17 @@ class PotooProtocol(HttpToolsProtocol):
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
         self._unsent_bytes = 0
         self._refusal = 400
-        self._is_deaf = False
+        self._ignores_input = False
         self._answering: RequestResponseCycle | None = None
 
     # Called by asyncio.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection, or refuse it if there are too many."""
-        super().connection_made(cast("asyncio.Transport", OneWrite(transport)))
+        super().connection_made(cast("asyncio.Transport", CoalescingTransport(transport)))
         self._headers_since = time.monotonic()
-        if len(self.connections) > self._wire.limits.max_connections:
-            self._wire.metrics.reject("connections")
+        if len(self.connections) > self._context.limits.max_connections:
+            self._context.metrics.reject("connections")
             self._refuse(503)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -100,7 +100,7 @@ class PotooProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Start the clocks of a new message and limit the bytes that the parser holds back."""
-        if self._is_deaf or self.transport.is_closing():
+        if self._ignores_input or self.transport.is_closing():
             return
         if self._headers_since is None and self._body_since is None:
             self._headers_since = time.monotonic()  # the next request of this connection
@@ -110,7 +110,7 @@ class PotooProtocol(HttpToolsProtocol):
             return
         # The parser reports a header, chunk extension or trailer only once it is complete.
         if self._headers_since is not None:
-            if self._raw_bytes > self._wire.limits.max_header_bytes:
+            if self._raw_bytes > self._context.limits.max_header_bytes:
                 self._refusal = 431
                 self.send_400_response("")
         elif self._raw_bytes - self._header_bytes > self._most_raw_bytes():
@@ -136,7 +136,7 @@ class PotooProtocol(HttpToolsProtocol):
         self._headers_since = None
         self._body_since = time.monotonic()
         super().on_headers_complete()
-        if self._wire.shutdown.is_announced or self.parser.should_upgrade():
+        if self._context.shutdown.is_announced or self.parser.should_upgrade():
             # Upgrades are not supported; the bytes that follow are not a request.
             self.cycle.keep_alive = False
 
@@ -159,18 +159,18 @@ class PotooProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Write a head that was held back."""
-        cast("OneWrite", self.transport).flush()
+        cast("CoalescingTransport", self.transport).flush()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse a message that fails the parser or a limit."""
         del msg
-        self._wire.metrics.reject("bad_http")
+        self._context.metrics.reject("bad_http")
         self._refuse(self._refusal)
 
     # Called by the server.
 
-    def let_go(self) -> None:
+    def close_after_response(self) -> None:
         """Make the response under way, if there is one, the last of the connection.
 
         If it has begun it cannot say so any more: the next one will.
@@ -195,8 +195,8 @@ class PotooProtocol(HttpToolsProtocol):
             if now > self._ends_at:
                 self.transport.close()
         elif self._headers_since is not None:
-            if now - self._headers_since > self._wire.limits.header_timeout_seconds:
-                self._wire.metrics.reject("slow_client")
+            if now - self._headers_since > self._context.limits.header_timeout_seconds:
+                self._context.metrics.reject("slow_client")
                 if self._raw_bytes:
                     self._refuse(408)
                 else:
@@ -209,9 +209,9 @@ class PotooProtocol(HttpToolsProtocol):
             if seconds > DRAIN_SECONDS:
                 self.transport.close()
             return
-        patience = self._wire.limits.body_timeout_seconds + self._body_bytes / BYTES_PER_SECOND
+        patience = self._context.limits.body_timeout_seconds + self._body_bytes / BYTES_PER_SECOND
         if seconds > patience + 2:  # no reader of the body refused it
-            self._wire.metrics.reject("slow_client")
+            self._context.metrics.reject("slow_client")
             self._refuse(408)
         else:
             self.cycle.message_event.set()  # the reader of the body checks the time
@@ -228,11 +228,11 @@ class PotooProtocol(HttpToolsProtocol):
 
     def _most_raw_bytes(self) -> int:
         """Return the bytes a body may take on the wire: six per one-byte chunk, plus headers."""
-        return 8 * self._body_bytes + self._wire.limits.max_header_bytes
+        return 8 * self._body_bytes + self._context.limits.max_header_bytes
 
     def _count_header(self, size: int) -> None:
         self._header_bytes += size
-        if self._header_bytes > self._wire.limits.max_header_bytes:
+        if self._header_bytes > self._context.limits.max_header_bytes:
             self._refusal = 431
             raise ValueError("headers too large")  # reaches uvicorn as a parser error
 
@@ -243,7 +243,7 @@ class PotooProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int) -> None:
         """Respond instead of the application; read nothing more."""
-        self._is_deaf = True
+        self._ignores_input = True
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
         if cycle is not None and not cycle.response_complete:
             if self._body_since is None:
@@ -255,6 +255,6 @@ class PotooProtocol(HttpToolsProtocol):
             if cycle.response_started:
                 self.transport.close()
                 return
-        self.transport.write(refusal(status, self._path(), self._wire.manners))
-        cast("OneWrite", self.transport).write_eof()
+        self.transport.write(refusal(status, self._path(), self._context.error_formats))
+        cast("CoalescingTransport", self.transport).write_eof()
         self._ends_at = time.monotonic() + LINGER_SECONDS

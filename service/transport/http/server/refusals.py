@@ -9,7 +9,7 @@ import orjson
 
 from schemas.errors import ErrorCode
 from schemas.problem import Problem
-from service.transport.http.middleware.error_formats import Manner, manner_at
+from service.transport.http.middleware.error_formats import ErrorFormat, error_format_at
 from service.transport.http.middleware.errors import PROBLEM_TYPE, TITLES
 
 _REFUSALS = {
@@ -20,17 +20,20 @@ _REFUSALS = {
 }
 
 
-def refusal(status: int, path: str, manners: Sequence[Manner]) -> bytes:
+def refusal(status: int, path: str, error_formats: Sequence[ErrorFormat]) -> bytes:
     """Build an HTTP/1.1 response that ends the connection; ``status``: 400, 408, 431 or 503.
 
     Args:
         path: of the request, as far as it is known.
-        manners: error formats of other protocols.
+        error_formats: error formats of other protocols.
     """
     code, detail = _REFUSALS[status]
     request_id = os.urandom(16).hex()
-    if manner := manner_at(path, manners):
-        content_type, body = "application/json", orjson.dumps(manner.body(status, code, detail))
+    if error_format := error_format_at(path, error_formats):
+        content_type, body = (
+            "application/json",
+            orjson.dumps(error_format.body(status, code, detail)),
+        )
     else:
         problem = Problem(
             title=TITLES[status], status=status, detail=detail, code=code, request_id=request_id

@@ -13,10 +13,10 @@ from types import FrameType
 import uvicorn
 
 from observability.logging import get_logger
-from service.process import spare_the_collector, tune
+from service.process import freeze_gc, tune
 from service.settings import Settings
-from service.transport.http.server.protocol import STATE_KEY, PotooProtocol, Wire
-from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS, LastResort
+from service.transport.http.server.protocol import STATE_KEY, ConnectionContext, PotooProtocol
+from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS, ShutdownWatchdog
 
 TICKS_PER_SECOND = 10
 MODELS_KEY = "potoo.models"
@@ -47,15 +47,15 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._on_ready, self._supervisor = on_ready, supervisor
         self._delay, self._drain = settings.drain_delay_seconds, settings.drain_seconds
-        self._last_resort = LastResort(grace_of(settings))
+        self._watchdog = ShutdownWatchdog(grace_of(settings))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start serving; called once. The application's lifespan has started when it returns."""
         tune()
-        self._last_resort.start()
+        self._watchdog.start()
         await super().startup(sockets)
         if self.started:
-            spare_the_collector()
+            freeze_gc()
             if self._on_ready:
                 self._on_ready(self.lifespan.state.get(MODELS_KEY, ""))
 
@@ -63,7 +63,7 @@ class Server(uvicorn.Server):
         """Handle a stop signal."""
         if self.should_exit and self._supervisor is not None:
             return
-        if self._last_resort.tell(sig):
+        if self._watchdog.note_signal(sig):
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
@@ -73,7 +73,7 @@ class Server(uvicorn.Server):
         if self._supervisor is not None and os.getppid() != self._supervisor:
             if not self.should_exit:
                 get_logger("server").error("the supervisor is gone")
-                self._last_resort.tell(signal.SIGTERM)  # no supervisor can kill a hung worker
+                self._watchdog.note_signal(signal.SIGTERM)  # no supervisor can kill a hung worker
             self.should_exit = True  # else this worker would keep the port for ever
         return await super().on_tick(counter)
 
@@ -89,7 +89,7 @@ class Server(uvicorn.Server):
                 self.sweep()
 
         await self._go_on()
-        self._wire.shutdown.drain()  # other protocols drain at the same time
+        self._context.shutdown.drain()  # other protocols drain at the same time
         sweeping = asyncio.create_task(keep_sweeping())
         try:
             await super().shutdown(sockets)
@@ -99,9 +99,9 @@ class Server(uvicorn.Server):
     async def _go_on(self) -> None:
         """Serve for the delay, but report not ready and close connections after their response."""
         get_logger("server").info("stopping", accepting=self._delay, draining=self._drain)
-        self._wire.shutdown.announce()
+        self._context.shutdown.announce()
         for connection in self._connections():
-            connection.let_go()
+            connection.close_after_response()
         ends_at, counter = time.monotonic() + self._delay, 0
         while (left := ends_at - time.monotonic()) > 0:
             await asyncio.sleep(min(left, 1 / TICKS_PER_SECOND))
@@ -115,9 +115,9 @@ class Server(uvicorn.Server):
             connection.sweep(now)
 
     @property
-    def _wire(self) -> Wire:
-        wire: Wire = self.lifespan.state[STATE_KEY]
-        return wire
+    def _context(self) -> ConnectionContext:
+        context: ConnectionContext = self.lifespan.state[STATE_KEY]
+        return context
 
     def _connections(self) -> Iterator[PotooProtocol]:
         for connection in list(self.server_state.connections):

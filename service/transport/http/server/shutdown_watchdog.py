@@ -22,36 +22,36 @@ TOGETHER_SECONDS = 0.25
 its group."""
 
 
-class LastResort(threading.Thread):
+class ShutdownWatchdog(threading.Thread):
     """Thread that ends the process if it does not end by itself."""
 
     def __init__(self, grace: float) -> None:
         """Create the thread; ``grace``: seconds from the first signal for the process to end."""
-        super().__init__(name="potoo-last-resort", daemon=True)
+        super().__init__(name="potoo-shutdown-watchdog", daemon=True)
         self._grace = grace
         self._began: float | None = None
         self._is_final = False
         self._status = 0
-        self._told, self._told_again = threading.Event(), threading.Event()
+        self._first_signal, self._second_signal = threading.Event(), threading.Event()
 
-    def tell(self, number: int) -> bool:
+    def note_signal(self, number: int) -> bool:
         """Record a stop signal; return whether it is the first one. Does not block."""
         now = time.monotonic()
         if self._began is None:
             self._began, self._status = now, exit_status(number)
-            self._told.set()
+            self._first_signal.set()
             return True
         # Set only once: a signal may interrupt this call, and an event's lock is not reentrant.
         if not self._is_final and now - self._began > TOGETHER_SECONDS:
             self._is_final = True
-            self._told_again.set()
+            self._second_signal.set()
         return False
 
     def run(self) -> None:
         """End the process at a second signal, or after the grace time from the first one on."""
-        self._told.wait()
-        is_told = self._told_again.wait(self._grace)
-        reason = "a second signal" if is_told else "the time to drain is over"
+        self._first_signal.wait()
+        is_second = self._second_signal.wait(self._grace)
+        reason = "a second signal" if is_second else "the time to drain is over"
         # A log write may hang and hold the lock, if nobody reads the log any more.
         saying = threading.Thread(target=log_end, args=(reason,), daemon=True)
         saying.start()

@@ -40,12 +40,12 @@ MODELS_SECONDS = 5
 
 
 class Worker(Process):
-    """One worker process; ``place`` counts from 0 and passes to its replacement."""
+    """One worker process; ``slot`` counts from 0 and passes to its replacement."""
 
     def __init__(
-        self, place: int, config: uvicorn.Config, settings: Settings, listener: socket.socket
+        self, slot: int, config: uvicorn.Config, settings: Settings, listener: socket.socket
     ) -> None:
-        self.place, self._settings, self._supervisor = place, settings, os.getpid()
+        self.slot, self._settings, self._supervisor = slot, settings, os.getpid()
         self._is_asked = False
         self._hears, self._tells = multiprocessing.Pipe(duplex=False)
         super().__init__(config, [listener])
@@ -53,7 +53,7 @@ class Worker(Process):
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the server: the main function of the process."""
         configure_logging(self._settings.observability)
-        count_as(self.place)
+        count_as(self.slot)
         # Before the thread that answers pings starts: it would create another server.
         self._server = Server(
             self.config,
@@ -91,7 +91,7 @@ class Worker(Process):
         return self.exitcode is not None
 
 
-class _Place:
+class WorkerSlot:
     """Slot for one worker after the other; ``worker`` is None before the first, and between two."""
 
     def __init__(self, number: int) -> None:
@@ -116,7 +116,7 @@ class Supervisor:
         self._config, self._settings, self._listener = config, settings, listener
         self._on_ready: Callable[[str], None] | None = on_ready
         self._metrics = SupervisorMetrics()
-        self._places = [_Place(number) for number in range(settings.workers)]
+        self._slots = [WorkerSlot(number) for number in range(settings.workers)]
         self._has_failed = False
         self._told_at: float | None = None
         self._signals: list[int] = []
@@ -126,7 +126,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
         # The others start once it is ready, so that a fault common to all is logged once.
-        self._start(self._places[0])
+        self._start(self._slots[0])
         look_at = 0.0
         while not self._signals and not self._has_failed:
             if (now := time.monotonic()) >= look_at:
@@ -141,50 +141,50 @@ class Supervisor:
             self._signals.append(number)
         self._told_at = self._told_at or now
 
-    def _start(self, place: _Place) -> None:
-        place.worker = Worker(place.number, self._config, self._settings, self._listener)
-        place.ready_since = None
-        place.worker.start()
+    def _start(self, slot: WorkerSlot) -> None:
+        slot.worker = Worker(slot.number, self._config, self._settings, self._listener)
+        slot.ready_since = None
+        slot.worker.start()
 
     def _look_after_all(self) -> None:
-        for place in self._places:
+        for slot in self._slots:
             if self._signals or self._has_failed:
                 return
-            if place.worker is not None:
-                self._look_after(place, place.worker)
-            elif place.start_at is not None and time.monotonic() >= place.start_at:
-                self._start(place)
+            if slot.worker is not None:
+                self._look_after(slot, slot.worker)
+            elif slot.start_at is not None and time.monotonic() >= slot.start_at:
+                self._start(slot)
                 self._metrics.count_restart()
 
-    def _look_after(self, place: _Place, worker: Worker) -> None:
-        if place.ready_since is not None:
+    def _look_after(self, slot: WorkerSlot, worker: Worker) -> None:
+        if slot.ready_since is not None:
             is_alive = worker.is_alive(self._config.timeout_worker_healthcheck)
         else:  # no time-out: a small machine may take long
             is_alive = not worker.has_ended
         if not is_alive:
-            self._bury(place, worker)
-        elif place.ready_since is None and worker.has_started():
-            place.ready_since = time.monotonic()
+            self._reap(slot, worker)
+        elif slot.ready_since is None and worker.has_started():
+            slot.ready_since = time.monotonic()
             if self._on_ready:
                 self._on_ready(worker.models())
                 self._on_ready = None
-                for other in self._places[1:]:
+                for other in self._slots[1:]:
                     self._start(other)
 
-    def _bury(self, place: _Place, worker: Worker) -> None:
+    def _reap(self, slot: WorkerSlot, worker: Worker) -> None:
         """Kill and log a dead or hung worker, and schedule its replacement."""
         worker.kill()  # it may hang, which counts as dead
         worker.join()
-        place.worker = None
-        forget_gauges(place.number)
+        slot.worker = None
+        forget_gauges(slot.number)
         now = time.monotonic()
-        lived = now - place.ready_since if place.ready_since else 0.0
-        others_live = any(other.worker and not other.worker.has_ended for other in self._places)
+        lived = now - slot.ready_since if slot.ready_since else 0.0
+        others_live = any(other.worker and not other.worker.has_ended for other in self._slots)
         if worker.exitcode == STARTUP_FAILURE and (self._on_ready or not others_live):
             self._has_failed = True  # the next one would fail the same way
             return
-        delay = place.delay.after(lived)
-        place.start_at = now + delay
+        delay = slot.delay.after(lived)
+        slot.start_at = now + delay
         get_logger("server").error(
             "a worker died",
             pid=worker.pid,
@@ -195,7 +195,7 @@ class Supervisor:
 
     def _stop(self) -> int:
         """Stop the workers; kill them on a second signal or after their time. Return the status."""
-        workers = [place.worker for place in self._places if place.worker is not None]
+        workers = [slot.worker for slot in self._slots if slot.worker is not None]
         for worker in workers:
             worker.terminate()
         # The workers have their own; this one would accept connections that are never answered.

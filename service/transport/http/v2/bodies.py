@@ -5,14 +5,16 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from schemas.errors import PayloadTooLarge
-from service.transport.budget import Hold
+from service.transport.budget import Reservation
 from service.transport.http.body.compressed_body import json_cost, read_packed
-from service.transport.http.body.uploads import beside, uploads_of
+from service.transport.http.body.uploads import offload_if_large, uploads_of
 from service.transport.http.v2 import codec
-from service.transport.http.v2.codec import HEADER, Asked
+from service.transport.http.v2.codec import HEADER, ParsedInfer
 
 
-async def read_infer(request: Request, hold: Hold, model: str, version: int | None) -> Asked:
+async def read_infer(
+    request: Request, hold: Reservation, model: str, version: int | None
+) -> ParsedInfer:
     """The request in a request's body.
 
     JSON may be as long as one upload, tensors behind it as long as a batch of them.
@@ -29,8 +31,10 @@ async def read_infer(request: Request, hold: Hold, model: str, version: int | No
     limit = limits.max_body_bytes if length is None else limits.max_batch_bytes
     body = await read_packed(request, hold, limit)
     json_bytes = len(body) if length is None else length
-    hold.grow_to(len(body) + json_cost(body, json_bytes))
-    return await beside(request, json_bytes, lambda: codec.read(body, length, model, version))
+    hold.reserve(len(body) + json_cost(body, json_bytes))
+    return await offload_if_large(
+        request, json_bytes, lambda: codec.read(body, length, model, version)
+    )
 
 
 def _header(request: Request, name: bytes) -> list[bytes]:

@@ -42,7 +42,7 @@ Body = bytes | bytearray
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedInfer:
     """A request, and how its answer is to be written.
 
     Attributes:
@@ -68,7 +68,7 @@ def header_length(values: Sequence[bytes]) -> int | None:
     return int(values[0])
 
 
-def read(body: Body, length: int | None, model: str, version: int | None) -> Asked:
+def read(body: Body, length: int | None, model: str, version: int | None) -> ParsedInfer:
     """The request in a body.
 
     Args:
@@ -82,7 +82,7 @@ def read(body: Body, length: int | None, model: str, version: int | None) -> Ask
     """
     view = memoryview(body)
     if length == 0:
-        return Asked(InferRequest(model, version, raw=view), is_binary=True)
+        return ParsedInfer(InferRequest(model, version, raw=view), is_binary=True)
     if length is not None and length > len(body):
         raise InvalidRequest(
             f"The header Inference-Header-Content-Length says {length}, but the body has "
@@ -107,10 +107,10 @@ def read(body: Body, length: int | None, model: str, version: int | None) -> Ask
     binary = {
         name: _flag(given, "binary_data") for name, given in outputs if "binary_data" in given
     }
-    return Asked(request, _flag(parameters, "binary_data_output"), binary)
+    return ParsedInfer(request, _flag(parameters, "binary_data_output"), binary)
 
 
-def write(response: InferResponse, asked: Asked) -> tuple[bytes, dict[str, str]]:
+def write(response: InferResponse, asked: ParsedInfer) -> tuple[bytes, dict[str, str]]:
     """The body of an answer, and its headers.
 
     Raises:

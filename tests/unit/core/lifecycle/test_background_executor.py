@@ -9,7 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from service.core.engine.pool import SLOW_NICENESS
-from service.core.lifecycle.background_executor import AtOnce, Loader, threads_at_full_priority
+from service.core.lifecycle.background_executor import (
+    BackgroundExecutor,
+    InlineExecutor,
+    threads_at_full_priority,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -19,25 +23,25 @@ def niceness() -> int:
 
 
 @pytest.fixture
-def loader() -> Iterator[Loader]:
-    made = Loader()
+def loader() -> Iterator[BackgroundExecutor]:
+    made = BackgroundExecutor()
     yield made
     made.close()
 
 
-async def test_loading_stands_back_and_nobody_else_does(loader: Loader) -> None:
+async def test_loading_stands_back_and_nobody_else_does(loader: BackgroundExecutor) -> None:
     usual = niceness()
     assert await loader.run(niceness) == max(usual, SLOW_NICENESS)
     assert niceness() == usual
-    assert await AtOnce().run(niceness) == usual
+    assert await InlineExecutor().run(niceness) == usual
 
 
-async def test_what_is_raised_reaches_who_asked(loader: Loader) -> None:
+async def test_what_is_raised_reaches_who_asked(loader: BackgroundExecutor) -> None:
     with pytest.raises(ZeroDivisionError):
         await loader.run(lambda: 1 // 0)
 
 
-async def test_threads_of_a_session_get_the_usual_priority_back(loader: Loader) -> None:
+async def test_threads_of_a_session_get_the_usual_priority_back(loader: BackgroundExecutor) -> None:
     if os.geteuid() != 0:
         pytest.skip("it takes a privilege")
     go, found = threading.Event(), list[int]()

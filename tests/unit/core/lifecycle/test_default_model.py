@@ -86,7 +86,7 @@ async def test_several_models_without_a_choice_answer_by_name(
         assert house.classifier.readiness() == {"colours": True, "other": True}
         assert house.classifier.default is None
         house.lifecycle.log_failures()
-        await house.look()
+        await house.refresh()
     assert capsys.readouterr().out.count("calls that name no model are refused") == 1
 
 
@@ -158,7 +158,7 @@ async def test_the_setting_goes_before_any_choice(tmp_path: Path) -> None:
     async with opened(tmp_path, choose, "other") as house:
         assert answers(house) == "other"
         house.choose("{")
-        await house.look()
+        await house.refresh()
         assert answers(house) == "other"
         house.choose("{}")
         await house.control.choose_default("colours", by="anna")
@@ -173,41 +173,41 @@ async def test_a_folder_beside_the_only_model_takes_no_place(
     house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add_other(house)
-    await house.lifecycle.look()
+    await house.lifecycle.refresh()
     assert answers(house) == "colours", "the folder may be growing still"
-    await house.lifecycle.look()
+    await house.lifecycle.refresh()
     assert answers(house) == NAME_ONE
-    await house.look()
+    await house.refresh()
     assert capsys.readouterr().out.count("calls that name no model are refused") == 1
 
 
 async def test_a_changed_choice_is_taken_up(two: House) -> None:
     assert answers(two) == "colours"
     two.choose(OTHER_CHOSEN)
-    await two.lifecycle.look()
+    await two.lifecycle.refresh()
     assert answers(two) == "other"
     two.choose("{}")
-    await two.lifecycle.look()
+    await two.lifecycle.refresh()
     assert answers(two) == NAME_ONE
     assert [model.default for model in two.classifier.models().models] == [False, False]
     two.choose(CHOSEN)
-    await two.lifecycle.look()
+    await two.lifecycle.refresh()
     assert answers(two) == "colours"
 
 
 async def test_a_newcomer_that_is_chosen_answers_once_it_is_loaded(house: House) -> None:
     house.choose(OTHER_CHOSEN)
     add_other(house)
-    await house.lifecycle.look()
+    await house.lifecycle.refresh()
     assert answers(house) == "colours"
-    await house.lifecycle.look()
+    await house.lifecycle.refresh()
     assert answers(house) == "other"
 
 
 async def test_a_chosen_model_that_fails_leaves_what_answers(house: House) -> None:
     add_other(house, labels=["one"])
     house.choose(OTHER_CHOSEN)
-    await house.look()
+    await house.refresh()
     assert answers(house) == "colours"
 
 
@@ -215,7 +215,7 @@ async def test_a_choice_that_cannot_be_read_leaves_what_answers(
     two: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
     two.choose("{")
-    await two.look()
+    await two.refresh()
     assert answers(two) == "colours"
     assert capsys.readouterr().out.count("cannot be read") == 1
 
@@ -224,20 +224,20 @@ async def test_a_model_that_is_chosen_is_loaded_although_it_was_unloaded(two: Ho
     await two.control.unload("other", by="anna")
     await until(lambda: two.states("other") == {1: VersionState.UNLOADED})
     two.choose(OTHER_CHOSEN)
-    await two.look()
+    await two.refresh()
     assert answers(two) == "other"
 
 
 async def test_a_chosen_model_goes_on_from_memory(two: House) -> None:
     shutil.rmtree(two.root / "colours")
-    await two.look()
+    await two.refresh()
     assert answers(two) == "colours"
 
 
 async def test_the_only_model_that_is_left_answers(tmp_path: Path) -> None:
     async with opened(tmp_path, fill) as house:
         shutil.rmtree(tmp_path / "colours")
-        await house.look()
+        await house.refresh()
         assert answers(house) == "other"
 
 
@@ -254,7 +254,7 @@ async def test_an_order_stores_the_choice_and_acts_at_once(two: House) -> None:
     with pytest.raises(Conflict, match="when no model is named"):
         await two.control.unload("other", by="anna")
     await two.control.unload("colours", by="anna")
-    await two.look()
+    await two.refresh()
     await until(lambda: two.states() == {1: VersionState.UNLOADED})
 
 
@@ -270,5 +270,5 @@ async def test_what_cannot_answer_is_not_chosen(two: House) -> None:
     with pytest.raises(Conflict, match="cannot be read"):
         await two.control.choose_default("other", by="anna")
     two.choose(CHOSEN)
-    await two.look()
+    await two.refresh()
     assert answers(two) == "colours"

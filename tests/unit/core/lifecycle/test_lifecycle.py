@@ -25,7 +25,7 @@ READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.
 async def test_a_new_version_answers_and_the_old_one_gives_its_memory_back(house: House) -> None:
     assert await house.ask() == "red 1"
     house.add(2)
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 2"
     await until(lambda: house.states() == {1: UNLOADED, 2: READY})
     assert house.released == 1
@@ -35,12 +35,12 @@ async def test_a_new_version_answers_and_the_old_one_gives_its_memory_back(house
 
 async def test_a_folder_that_still_grows_waits(house: House) -> None:
     folder = house.add(2)
-    await house.lifecycle.look()
+    await house.lifecycle.refresh()
     assert await house.ask() == "red 1"
     (folder / "README.md").write_text("more")
-    await house.lifecycle.look()
+    await house.lifecycle.refresh()
     assert house.loaded == ["colours/1"]
-    await house.lifecycle.look()
+    await house.lifecycle.refresh()
     assert await house.ask() == "red 2"
 
 
@@ -62,13 +62,13 @@ async def test_a_version_that_fails_a_check_is_shown_and_the_old_one_keeps_servi
     house: House, changes: dict[str, object], reason: str
 ) -> None:
     house.add(2, **changes)
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 1"
     assert house.states() == {1: READY, 2: FAILED}
     assert reason in house.reason(2)
     assert str(house.root) not in house.reason(2)
     assert house.counted("potoo_model_load_failures_total") == 1
-    await house.look()
+    await house.refresh()
     assert house.loaded == ["colours/1", "colours/2"], "the same files are not tried again"
     with pytest.raises(NotReady):
         await house.ask(2)
@@ -79,17 +79,17 @@ async def test_a_golden_answer_that_is_not_given_any_more_is_a_gate(house: House
     golden.mkdir(parents=True)
     (golden / "red.png").write_bytes(plain(RED))
     house.add(2, golden=[{"file": "red.png", "predictions": [{"index": 0, "score": 0.5}]}])
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 1"
     assert "golden[0]: red.png: class 0 scores" in house.reason(2)
 
 
 async def test_a_failed_version_is_tried_again_when_it_was_mended(house: House) -> None:
     house.add(2, labels=["one"])
-    await house.look()
+    await house.refresh()
     assert house.states()[2] is FAILED
     house.add(2)
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 2"
     assert house.reason(2) == ""
 
@@ -97,7 +97,7 @@ async def test_a_failed_version_is_tried_again_when_it_was_mended(house: House) 
 async def test_of_several_new_versions_the_latest_that_is_ready_answers(house: House) -> None:
     house.add(2)
     house.add(3, labels=["one"])
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 2"
     assert house.states()[3] is FAILED
 
@@ -105,7 +105,7 @@ async def test_of_several_new_versions_the_latest_that_is_ready_answers(house: H
 async def test_a_pin_holds_whatever_is_added(house: House) -> None:
     house.policy('{"default": 1}')
     house.add(2)
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 1"
     assert house.states() == {1: READY, 2: UNLOADED}
 
@@ -114,7 +114,7 @@ async def test_labelled_and_listed_versions_are_served_beside_the_default(house:
     for version in (2, 3, 4):
         house.add(version)
     house.policy('{"default": "stable", "labels": {"stable": 2, "canary": 4}, "load": [1]}')
-    await house.look()
+    await house.refresh()
     assert [await house.ask(version) for version in (None, 1, 2, 4)] == [
         *("red 2", "red 1", "red 2", "red 4")
     ]
@@ -130,48 +130,48 @@ async def test_labelled_and_listed_versions_are_served_beside_the_default(house:
 async def test_a_pin_to_what_fails_leaves_what_answers(house: House) -> None:
     house.add(2, labels=["one"])
     house.policy('{"default": 2}')
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 1"
 
 
 async def test_a_policy_that_cannot_be_read_leaves_things_as_they_are(house: House) -> None:
     house.policy('{"default": 1}')
-    await house.look()
+    await house.refresh()
     house.add(2)
     house.policy("{")
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 1"
     house.policy("{}")
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 2"
 
 
 async def test_a_new_model_is_served_and_listed(house: House) -> None:
     write_model(house.root, name="another", labels=["red 1", "b", "c"])
-    await house.look()
+    await house.refresh()
     assert await house.ask(name="another") == "red 1"
     assert [model.name for model in house.classifier.models().models] == ["another", "colours"]
 
 
 async def test_what_answers_stays_in_memory_when_its_folder_is_taken_away(house: House) -> None:
     shutil.rmtree(house.root / "colours")
-    await house.look()
+    await house.refresh()
     assert await house.ask() == "red 1"
 
 
 async def test_a_repository_that_is_gone_is_no_reason_to_stop(house: House) -> None:
     shutil.rmtree(house.root)
     with pytest.raises(ModelRefused):
-        await house.look()
+        await house.refresh()
     assert await house.ask() == "red 1"
 
 
 async def test_a_version_that_is_removed_is_forgotten(house: House) -> None:
     house.add(2)
     house.policy('{"default": 2, "load": [1]}')
-    await house.look()
+    await house.refresh()
     shutil.rmtree(house.root / "colours/1")
-    await house.look()
+    await house.refresh()
     await until(lambda: house.states() == {2: READY})
     assert house.counted("potoo_model_version_state", version="1", state="READY") == 0
 
@@ -181,11 +181,11 @@ async def test_files_that_were_changed_in_place_are_loaded_again_or_not_at_all(
 ) -> None:
     model = house.registry.get("colours")
     house.add(1, sha256="0" * 64)
-    await house.look()
+    await house.refresh()
     assert house.registry.get("colours") is model
     assert house.states() == {1: READY}
     house.add(1, description="another")
-    await house.look()
+    await house.refresh()
     assert house.registry.get("colours") is not model
     assert await house.ask() == "red 1"
     await until(lambda: house.released == 1)
@@ -198,7 +198,7 @@ async def test_what_was_begun_finishes_on_its_version(house: House) -> None:
     asked = [asyncio.create_task(house.ask()) for _ in range(20)]
     await asyncio.sleep(0)
     house.add(2)
-    await house.look()
+    await house.refresh()
     assert await asyncio.gather(*asked) == ["red 1"] * 20
     assert await house.ask() == "red 2"
 
@@ -206,7 +206,7 @@ async def test_what_was_begun_finishes_on_its_version(house: House) -> None:
 async def test_a_leased_model_answers_until_it_is_given_back(house: House) -> None:
     with house.classifier.lease(None) as model:
         house.add(2)
-        await house.look()
+        await house.refresh()
         assert house.states()[1] is VersionState.UNLOADING
         ref, _ = await house.classifier.classify(plain(RED), model=model, top_k=1, timeout=None)
         assert (ref.version, house.released) == (1, 0)
@@ -224,7 +224,7 @@ async def test_a_swap_loses_no_request_and_mixes_no_answers(house: House) -> Non
     crowd = [asyncio.create_task(ask_on(6)) for _ in range(4)]
     for version in range(2, 7):
         house.add(version)
-        await house.look()
+        await house.refresh()
     await asyncio.gather(*crowd)
     assert set(answers) >= {"red 1", "red 6"}
     numbers = [int(answer.split()[1]) for answer in answers]
@@ -235,7 +235,7 @@ async def test_a_swap_loses_no_request_and_mixes_no_answers(house: House) -> Non
 async def test_readiness_is_that_of_the_version_that_answers(house: House) -> None:
     assert house.counted("potoo_model_ready") == 1
     house.add(2)
-    await house.look()
+    await house.refresh()
     await until(lambda: house.released == 1)
     assert house.counted("potoo_model_ready") == 1
     assert house.classifier.readiness() == {"colours": True}

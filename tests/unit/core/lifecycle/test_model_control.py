@@ -107,11 +107,11 @@ async def test_what_cannot_be_served_is_not_promoted(house: House) -> None:
 
 async def test_a_version_is_loaded_and_unloaded_by_order(house: House) -> None:
     house.add(2)
-    await house.look()
+    await house.refresh()
     await until(lambda: house.released == 1)
     await house.control.load("colours", 1, by="anna")
     assert await house.ask(1) == "red 1"
-    await house.look()
+    await house.refresh()
     assert await house.ask(1) == "red 1"
     await house.control.unload("colours", 1, by="anna")
     with pytest.raises(ModelNotFound):
@@ -122,7 +122,7 @@ async def test_a_version_is_loaded_and_unloaded_by_order(house: House) -> None:
 async def test_what_is_needed_is_not_unloaded(house: House) -> None:
     house.add(2)
     house.policy('{"labels": {"stable": 1}}')
-    await house.look()
+    await house.refresh()
     with pytest.raises(Conflict, match="answers when none is named"):
         await house.control.unload("colours", 2, by="anna")
     with pytest.raises(Conflict, match="labelled 'stable'"):
@@ -133,7 +133,7 @@ async def test_what_is_needed_is_not_unloaded(house: House) -> None:
 
 async def test_another_model_is_unloaded_and_loaded_as_a_whole(house: House) -> None:
     write_model(house.root, name="other", labels=["red 1", "b", "c"])
-    await house.look()
+    await house.refresh()
     await house.control.unload("other", by="anna")
     with pytest.raises(NotReady):
         await house.ask(name="other")

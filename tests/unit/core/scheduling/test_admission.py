@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from schemas.errors import DeadlineExceeded, Overloaded
-from service.core.scheduling.admission import Pace
+from service.core.scheduling.admission import ThroughputEstimator
 from service.core.scheduling.fair_queue import Priority
 from tests.support.models.bench import LATER, Bench, answers, breathe
 
@@ -129,7 +129,7 @@ async def test_a_full_queue_is_told_before_anything_is_sent() -> None:
 
 
 def test_the_pace_is_that_of_items_that_leave_while_others_wait() -> None:
-    pace = Pace(threads=2)
+    pace = ThroughputEstimator(threads=2)
     pace.prepared(1.0)
     pace.ran(4, 4.0)
     assert (pace.own, pace.interval) == (2.0, 1.0)

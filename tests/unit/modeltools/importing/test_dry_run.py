@@ -9,7 +9,7 @@ import pytest
 from schemas.models import Colour
 from service.modeltools.importing.dry_run import DryRun, dry_run, table
 from service.modeltools.importing.graph_facts import CannotImport
-from service.modeltools.importing.importing import Wanted
+from service.modeltools.importing.importing import ImportOptions
 from service.modeltools.importing.preparation import Overrides
 from service.modeltools.importing.presets import PRESETS
 from tests.support.models.pictures import GREEN, RED, plain
@@ -30,7 +30,7 @@ def tried(
     model = tmp_path / "some.onnx"
     if not model.exists():
         model.write_bytes(colour_graph().SerializeToString())
-    wanted = Wanted(name="colours", labels=labels, golden=golden, **said)  # type: ignore[arg-type]
+    wanted = ImportOptions(name="colours", labels=labels, golden=golden, **said)  # type: ignore[arg-type]
     return dry_run(model, wanted, photos, image_limits())
 
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_tried_is_one_line(
 ) -> None:
     (photo.parent / "text.jpg").write_bytes(b"no photo")
     (tmp_path / "some.onnx").write_bytes(colour_graph().SerializeToString())
-    wanted = Wanted(**{"name": "colours", "labels": labels, **said})  # type: ignore[arg-type]
+    wanted = ImportOptions(**{"name": "colours", "labels": labels, **said})  # type: ignore[arg-type]
     given = tuple(f"{photo.parent}/{name}" for name in photos)
     with pytest.raises(CannotImport, match=says):
         dry_run(tmp_path / "some.onnx", wanted, given, image_limits())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from schemas.errors import InvalidRequest, PayloadTooLarge
 from schemas.pb import open_inference_pb2 as pb
-from service.transport.grpc.shape import GROWTH, MAX_FIELDS, size_of
+from service.transport.grpc.shape import GROWTH, MAX_FIELDS, estimate_parsed_bytes
 
 MANY = 10**9
 NAMES = st.text(max_size=20)
@@ -61,7 +61,7 @@ def test_whatever_is_a_request_passes(request: pb.ModelInferRequest) -> None:
     for contents in typed:
         contents.ClearField("bytes_contents")
     numbers = sum(contents.ByteSize() for contents in typed)
-    assert len(data) <= size_of(data, MANY) <= len(data) + GROWTH * numbers
+    assert len(data) <= estimate_parsed_bytes(data, MANY) <= len(data) + GROWTH * numbers
 
 
 def is_read(data: bytes) -> bool:
@@ -80,7 +80,7 @@ def may_have_group(data: bytes) -> bool:
 @given(st.binary(max_size=200))
 def test_no_bytes_that_are_a_request_are_refused(data: bytes) -> None:
     try:
-        assert size_of(data, MANY) >= len(data)
+        assert estimate_parsed_bytes(data, MANY) >= len(data)
     except InvalidRequest:
         assert not is_read(data) or may_have_group(data)
 
@@ -92,7 +92,7 @@ def test_a_request_that_is_cut_is_refused_or_is_another(
     whole = request.SerializeToString()
     cut = whole[: data.draw(st.integers(0, max(0, len(whole) - 1)))]
     try:
-        size_of(cut, MANY)
+        estimate_parsed_bytes(cut, MANY)
     except InvalidRequest:
         assert not is_read(cut)
 
@@ -101,7 +101,7 @@ def test_the_bytes_of_data_are_stepped_over() -> None:
     request = pb.ModelInferRequest(raw_input_contents=[bytes(10_000_000)])
     request.inputs.add().contents.bytes_contents.append(bytes(10_000_000))
     data = request.SerializeToString()
-    assert size_of(data, 0) == len(data)
+    assert estimate_parsed_bytes(data, 0) == len(data)
 
 
 @pytest.mark.parametrize(
@@ -115,23 +115,23 @@ def test_the_bytes_of_data_are_stepped_over() -> None:
 def test_many_objects_from_few_bytes_are_refused(data: bytes) -> None:
     assert len(data) < 100_000
     with pytest.raises(InvalidRequest, match="fields"):
-        size_of(data, MANY)
+        estimate_parsed_bytes(data, MANY)
 
 
 def test_a_shape_without_end_is_refused() -> None:
     request = pb.ModelInferRequest()
     request.inputs.add(shape=[1] * 300)
     with pytest.raises(InvalidRequest, match="axes"):
-        size_of(request.SerializeToString(), MANY)
+        estimate_parsed_bytes(request.SerializeToString(), MANY)
 
 
 def test_typed_numbers_are_counted_as_what_they_become() -> None:
     request = pb.ModelInferRequest()
     request.inputs.add().contents.int64_contents.extend(np.ones(1000, np.int64))
     data = request.SerializeToString()
-    assert size_of(data, 1000) == len(data) + GROWTH * 1000
+    assert estimate_parsed_bytes(data, 1000) == len(data) + GROWTH * 1000
     with pytest.raises(PayloadTooLarge):
-        size_of(data, 999)
+        estimate_parsed_bytes(data, 999)
 
 
 @pytest.mark.parametrize(
@@ -149,4 +149,4 @@ def test_typed_numbers_are_counted_as_what_they_become() -> None:
 )
 def test_fields_that_lie_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        size_of(data, MANY)
+        estimate_parsed_bytes(data, MANY)

@@ -19,7 +19,7 @@ from service.core.imaging.answer import Classification, ImageFacts, ModelRef, Pr
 from service.core.tensors.inference import InferResponse
 from service.core.tensors.tensors import Tensor
 from service.transport.http.compat.json_codec import (
-    Asked,
+    ParsedPredict,
     read_examples,
     read_predict,
     write_examples,
@@ -41,7 +41,7 @@ JSON = st.recursive(
 
 def asked(
     document: Any, spec: TensorMetadata = FLOATS, *, with_columns: bool = True, most: int = MOST
-) -> Asked:
+) -> ParsedPredict:
     return read_predict(json.dumps(document).encode(), spec, most, with_columns=with_columns)
 
 

@@ -14,14 +14,14 @@ HANGS = """
 import signal, sys, time
 from observability.logging import configure_logging
 from observability.settings import ObservabilitySettings
-from service.transport.http.server import shutdown_watchdog as last_resort as ours
-from service.transport.http.server.shutdown_watchdog import LastResort
+from service.transport.http.server import shutdown_watchdog as ours
+from service.transport.http.server.shutdown_watchdog import ShutdownWatchdog
 ours.TOGETHER_SECONDS = 3  # a quarter of one may pass between two lines of a test
 configure_logging(ObservabilitySettings(log_format="json"))
-last_resort = LastResort(float(sys.argv[1]))
-last_resort.start()
+watchdog = ShutdownWatchdog(float(sys.argv[1]))
+watchdog.start()
 for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda number, _: print(last_resort.tell(number), flush=True))
+    signal.signal(number, lambda number, _: print(watchdog.note_signal(number), flush=True))
 print("up", flush=True)
 while True:
     time.sleep(0.01)

@@ -19,7 +19,7 @@ from service.core.imaging.answer import ModelRef
 from service.core.scheduling.fair_queue import Priority
 from service.core.tensors.inference import InferRequest, InferResponse, RequestedOutput
 from service.core.tensors.tensors import Tensor, of_bytes, to_raw
-from service.transport.http.v2.codec import Asked, header_length, read, write
+from service.transport.http.v2.codec import ParsedInfer, header_length, read, write
 
 thorough = settings(deadline=None, max_examples=300, derandomize=True, database=None)
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -41,11 +41,11 @@ def binary_input(size: int = ARRAY.nbytes, **members: Any) -> dict[str, Any]:
     return one
 
 
-def asked(document: Any) -> Asked:
+def asked(document: Any) -> ParsedInfer:
     return read(json.dumps(document).encode(), None, "m", None)
 
 
-def tensor_of(found: Asked) -> NDArray[Any]:
+def tensor_of(found: ParsedInfer) -> NDArray[Any]:
     (tensor,) = found.request.inputs
     return tensor.array
 
@@ -296,8 +296,8 @@ def answer(*outputs: Tensor, id: str = "") -> InferResponse:  # noqa: A002 - the
     return InferResponse(ModelRef("m", 3), outputs, id)
 
 
-def ask(*, is_binary: bool = False, **binary: bool) -> Asked:
-    return Asked(InferRequest("m"), is_binary, binary)
+def ask(*, is_binary: bool = False, **binary: bool) -> ParsedInfer:
+    return ParsedInfer(InferRequest("m"), is_binary, binary)
 
 
 OUTPUT = Tensor("y", Datatype.FP32, ARRAY)
