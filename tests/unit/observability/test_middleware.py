@@ -32,7 +32,7 @@ async def answers(scope: Scope, receive: Receive, send: Send) -> None:
     has_more = True
     while has_more:
         has_more = (await receive()).get("more_body", False)
-    scope["state"]["principal"] = "anna"
+    scope["state"]["principal_name"] = "anna"
     await send({"type": "http.response.start", "status": 201, "headers": [(b"a", b"b")]})
     await send({"type": "http.response.body", "body": b"123", "more_body": True})
     await send({"type": "http.response.body", "body": b"45"})

@@ -23,7 +23,7 @@ from observability.metrics import Metrics
 from service.settings import load_settings
 from service.shutdown import Shutdown
 from service.transport.http.server import workers
-from service.transport.http.server.protocol import STATE_KEY, Wire
+from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import Server
 
 settings = load_settings(drain_seconds=0, workers=2)
@@ -31,7 +31,7 @@ hangs = False
 
 async def app(scope, receive, send):
     await receive()
-    scope["state"][STATE_KEY] = Wire(settings.limits, Metrics(), (), Shutdown())
+    scope["state"][STATE_KEY] = ConnectionContext(settings.limits, Metrics(), (), Shutdown())
     await send({"type": "lifespan.startup.complete"})
     await receive()
     if hangs:
