@@ -1,7 +1,7 @@
 // Swagger UI from this machine: no CDN, so it works offline. Where the description of the API is
 // for people with an account, it asks who is there, fetches it and forgets the tokens again.
 
-import { readDocument, revoke, signIn } from "./api.js";
+import { readDocument, revoke, signIn } from "./calls/api.js";
 
 const DOCUMENT = "openapi.json";
 const SCOPES = ["models:read", ""]; // any token will do: little if possible, else all there is

@@ -16,7 +16,7 @@ from tests.support.servers.server import LiveServer, serve
 TEAL, GREY, YELLOW, BLACK = (0, 255, 230), (90, 90, 90), (255, 255, 0), (0, 0, 0)
 SCORES = (0.0, 1e-9, 0.000499, 0.0005, 0.00149, 0.1225, 0.5, 0.7005, 0.9994, 0.999499, 0.9995, 1.0)
 AS_THE_PAGE_SAYS = """async (scores) => {
-    const { percent } = await import("/static/percent.js");
+    const { percent } = await import("/static/parts/percent.js");
     return scores.map(percent);
 }"""
 

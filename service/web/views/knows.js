@@ -1,12 +1,13 @@
 // What a model knows: a dialogue behind its name, with all its classes and how sure it is of them.
 // Labels and all else that a manifest says are not trusted: they only ever become text.
 
-import { describeModel } from "./api.js";
-import { groupCount, holds, size, treeOf, wordsOf } from "./class-tree.js";
-import { percent } from "./percent.js";
+import { describeModel } from "../calls/api.js";
+import { $ } from "../page.js";
+import { groupCount, holds, size, treeOf, wordsOf } from "../parts/class-tree.js";
+import { percent } from "../parts/percent.js";
 
 const number = new Intl.NumberFormat("en");
-const $ = (id) => document.getElementById(id);
+
 
 export class Knows {
   #call;

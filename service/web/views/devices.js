@@ -1,7 +1,8 @@
 // The devices that are signed in as the same person: a dialogue behind the name.
 // What a device calls itself is not trusted: it only ever becomes text.
 
-import { endSession, listSessions } from "./api.js";
+import { endSession, listSessions } from "../calls/api.js";
+import { $ } from "../page.js";
 
 const BROWSERS = [
   ["Edge", /\bEdg(A|iOS)?\//],
@@ -23,7 +24,7 @@ const SYSTEMS = [
 const PHONES = new Set(["iPhone", "iPad", "Android"]);
 const UNITS = [["day", 86_400], ["hour", 3600], ["minute", 60]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
-const $ = (id) => document.getElementById(id);
+
 
 export class Devices {
   #call;

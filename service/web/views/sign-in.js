@@ -1,0 +1,126 @@
+// The sign-in form, and the session that calls to the API are made in.
+
+import { Problem, listModels, signIn } from "../calls/api.js";
+import { Session } from "../calls/session.js";
+import { $, announce } from "../page.js";
+
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
+const EXPIRED = "Your sign-in has run out. Sign in again, and the waiting photos go on.";
+const STALE_LINK = "This link no longer works. Sign in with name and password.";
+
+export class SignIn {
+  #session = null;
+  #onEnter;
+  #onLeave;
+
+  /**
+   * @param onEnter called with the models and the name of the person who has signed in.
+   * @param onLeave called when nobody is signed in any more.
+   */
+  constructor({ onEnter, onLeave }) {
+    this.#onEnter = onEnter;
+    this.#onLeave = onLeave;
+    $("sign-in-form").addEventListener("submit", (event) => this.#submit(event));
+    addEventListener("hashchange", () => this.start());
+    addEventListener("pagehide", (event) => {
+      if (!event.persisted) this.#session?.end(); // these tokens are not used again
+    });
+  }
+
+  /** Signs in by the link that opened the page, or shows the form. */
+  async start() {
+    const linked = takeTokenFromLink();
+    if (linked === null) {
+      if (!this.#session) this.#show();
+      return;
+    }
+    try {
+      if (!JWT.test(linked)) throw new Problem(401, "not a token");
+      // Without a refresh token: the session lasts until the token expires.
+      await this.#enter(new Session({ access_token: linked }), subjectOf(linked));
+    } catch (problem) {
+      this.#show(problem.status === 401 ? STALE_LINK : problem.message);
+    }
+  }
+
+  /** Calls `use` with an access token; if the session is over, shows the form and throws. */
+  async call(use) {
+    const session = this.#session;
+    try {
+      return await session.call(use);
+    } catch (problem) {
+      // Several calls may fail late; only the first one ends the session.
+      if (problem.status === 401 && session === this.#session) this.#show(EXPIRED);
+      throw problem;
+    }
+  }
+
+  /** Ends the session and shows an empty form. */
+  signOut() {
+    $("name").value = "";
+    this.#show();
+  }
+
+  async #submit(event) {
+    event.preventDefault();
+    const name = $("name").value;
+    $("sign-in-button").disabled = true;
+    $("sign-in-notice").hidden = true;
+    try {
+      await this.#enter(new Session(await signIn(name, $("password").value)), name);
+    } catch (problem) {
+      this.#show(problem.message);
+      $("password").select();
+    } finally {
+      $("sign-in-button").disabled = false;
+    }
+  }
+
+  /** Replaces the session. Throws a Problem if the server refuses the token. */
+  async #enter(session, name) {
+    let models;
+    try {
+      models = await session.call(listModels);
+    } catch (problem) {
+      session.end();
+      throw problem;
+    }
+    this.#session?.end();
+    this.#session = session;
+    $("password").value = "";
+    $("name").value = name; // for the next time
+    this.#onEnter(models, name);
+    if (!$("sign-in").hidden) $("choose").focus(); // the field that has the focus disappears
+    $("sign-in").hidden = true;
+    announce("Signed in.");
+  }
+
+  #show(notice = "") {
+    this.#session?.end();
+    this.#session = null;
+    this.#onLeave();
+    $("sign-in").hidden = false;
+    $("sign-in-notice").textContent = notice;
+    $("sign-in-notice").hidden = !notice;
+    ($("name").value ? $("password") : $("name")).focus();
+  }
+}
+
+/** A link `/#token=...` signs in. The token leaves the address bar and the history at once. */
+function takeTokenFromLink() {
+  const [name, value] = location.hash.split("=");
+  if (name !== "#token") return null;
+  history.replaceState(null, "", location.pathname + location.search);
+  return value ?? "";
+}
+
+/** The subject of a token, to be shown only: the server alone verifies tokens. */
+function subjectOf(jwt) {
+  try {
+    const claims = jwt.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    const bytes = Uint8Array.from(atob(claims), (character) => character.charCodeAt(0));
+    return String(JSON.parse(new TextDecoder().decode(bytes)).sub);
+  } catch {
+    return "";
+  }
+}
