@@ -25,7 +25,6 @@ const PHONES = new Set(["iPhone", "iPad", "Android"]);
 const UNITS = [["day", 86_400], ["hour", 3600], ["minute", 60]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-
 export class Devices {
   #call;
   #signOut;

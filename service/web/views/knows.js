@@ -8,7 +8,6 @@ import { percent } from "../parts/percent.js";
 
 const number = new Intl.NumberFormat("en");
 
-
 export class Knows {
   #call;
   #asked = null; // the model whose description is shown or under way
