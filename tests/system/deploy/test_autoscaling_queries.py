@@ -10,11 +10,12 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from tests.support.repository import ROOT
 from tests.support.servers.databases import missing
 from tools.thresholds.document import read_thresholds
 from tools.thresholds.queries import triggers
 
-THRESHOLDS = read_thresholds(Path(__file__).parents[2] / "deploy/autoscaling.yaml")
+THRESHOLDS = read_thresholds(ROOT / "deploy/autoscaling.yaml")
 MODEL = f'model="{THRESHOLDS.model}"'
 TARGET = THRESHOLDS.triggers.in_flight.target
 QUESTIONS = {trigger.name: trigger for trigger in triggers(THRESHOLDS, "potoo")}
