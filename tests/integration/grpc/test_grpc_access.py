@@ -33,8 +33,8 @@ READ = {
     *("ModelConfig", "ModelStatistics", "RepositoryIndex"),
 }
 NEEDED = {
-    **dict.fromkeys(WRITE, "models:write"),
-    **dict.fromkeys(READ, "models:read"),
+    **dict.fromkeys(sorted(WRITE), "models:write"),
+    **dict.fromkeys(sorted(READ), "models:read"),
     "ModelInfer": "infer",
     "ModelStreamInfer": "infer",
     "Predict": "classify",
@@ -186,7 +186,7 @@ def test_the_default_model_stays_loaded(
         assert refusal(lambda: rpc.ask(name, request)) == refusal_of_it
 
 
-@pytest.mark.parametrize("name", WRITE)
+@pytest.mark.parametrize("name", sorted(WRITE))
 def test_models_and_their_configuration_are_not_uploaded(rpc: Client, name: str) -> None:
     parameters = {"config": pb.ModelRepositoryParameter(string_param="{}")}
     kind = GetMessageClass(METHODS[name][1].input_type)
