@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.support.callers.accounts import TOKEN_URL, Person, add_device, add_person, oauth_error
-from tests.support.callers.raw_http import wait_until
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 WRONG, SLOW_DOWN = (400, "invalid_grant"), (429, "slow_down")
 LONGEST = 2

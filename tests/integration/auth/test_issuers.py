@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ import pytest
 from tests.support.callers.answers import refusal
 from tests.support.servers.issuer import DISCOVERY, KEYS, Issuer, issuer_process
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 UNAUTHENTICATED = (401, "unauthenticated")
-DEADLINE_SECONDS = 30
 SCOPES = {"pictures": ["classify", "models:read"], "numbers": ["metrics"]}
 
 
@@ -44,13 +43,6 @@ def is_up(server: LiveServer, name: str) -> str | None:
     series = f'potoo_issuer_up{{issuer="{name}"}} '
     lines = httpx.get(f"{server.url}/metrics").text.splitlines()
     return next((line.removeprefix(series) for line in lines if line.startswith(series)), None)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +78,9 @@ def trusting_server(
 
 def test_a_token_of_a_trusted_issuer_is_accepted(trusting_server: LiveServer, sso: Issuer) -> None:
     token = sso.token(sub="anna")
-    until(lambda: is_up(trusting_server, "shop") == "1.0")
+    assert wait_until(lambda: is_up(trusting_server, "shop") == "1.0")
     assert models(trusting_server, token).status_code == 200
-    until(lambda: '"principal":"shop|anna"' in trusting_server.events())
+    assert wait_until(lambda: '"principal":"shop|anna"' in trusting_server.events())
     assert token not in trusting_server.events()
 
 
@@ -134,13 +126,15 @@ def test_a_new_key_works_at_once_and_the_old_one_until_it_is_withdrawn(
 ) -> None:
     old = sso.token()
     old_kid = sso.published()[-1]["kid"]
-    until(lambda: models(trusting_server, old).status_code == 200)
+    assert wait_until(lambda: models(trusting_server, old).status_code == 200)
     for algorithm in ("RS256", "ES256"):
         new_kid = sso.rotate(algorithm)
-        until(lambda: models(trusting_server, sso.token(kid=new_kid)).status_code == 200)  # noqa: B023 - called before it changes
+        assert wait_until(
+            lambda: models(trusting_server, sso.token(kid=new_kid)).status_code == 200
+        )  # noqa: B023 - called before it changes
     assert models(trusting_server, old).status_code == 200
     sso.withdraw(old_kid)
-    until(lambda: models(trusting_server, old).status_code == 401)
+    assert wait_until(lambda: models(trusting_server, old).status_code == 401)
     assert refusal(models(trusting_server, sso.token(kid=old_kid))) == UNAUTHENTICATED
     assert models(trusting_server, sso.token()).status_code == 200
 
@@ -148,33 +142,33 @@ def test_a_new_key_works_at_once_and_the_old_one_until_it_is_withdrawn(
 def test_an_issuer_that_misbehaves_keeps_its_keys_and_is_reported(
     trusting_server: LiveServer, sso: Issuer
 ) -> None:
-    until(lambda: models(trusting_server, sso.token()).status_code == 200)
+    assert wait_until(lambda: models(trusting_server, sso.token()).status_code == 200)
     sso.answer(KEYS, "[" * 100_000)
-    until(lambda: is_up(trusting_server, "shop") == "0.0")
+    assert wait_until(lambda: is_up(trusting_server, "shop") == "0.0")
     assert models(trusting_server, sso.token()).status_code == 200
     sso.behave()
-    until(lambda: is_up(trusting_server, "shop") == "1.0")
+    assert wait_until(lambda: is_up(trusting_server, "shop") == "1.0")
 
 
 def test_an_issuer_that_was_down_at_the_start_is_accepted_once_it_is_up(
     trusting_server: LiveServer, sso: Issuer, absent: Issuer
 ) -> None:
-    until(lambda: is_up(trusting_server, "absent") == "0.0")
+    assert wait_until(lambda: is_up(trusting_server, "absent") == "0.0")
     token = absent.token(sub="bert")
     assert refusal(models(trusting_server, token)) == UNAUTHENTICATED
     # Neither our own people nor the other issuer's notice.
     assert models(trusting_server, trusting_server.token()).status_code == 200
-    until(lambda: models(trusting_server, sso.token()).status_code == 200)
+    assert wait_until(lambda: models(trusting_server, sso.token()).status_code == 200)
     assert httpx.get(f"{trusting_server.url}/readyz").status_code == 200
     absent.up()
-    until(lambda: models(trusting_server, token).status_code == 200)
+    assert wait_until(lambda: models(trusting_server, token).status_code == 200)
     assert is_up(trusting_server, "absent") == "1.0"
-    until(lambda: '"principal":"absent|bert"' in trusting_server.events())
+    assert wait_until(lambda: '"principal":"absent|bert"' in trusting_server.events())
 
 
 def test_a_revoked_token_of_theirs_is_refused(trusting_server: LiveServer, sso: Issuer) -> None:
     token, other = sso.token(jti=None), sso.token()
-    until(lambda: models(trusting_server, token).status_code == 200)
+    assert wait_until(lambda: models(trusting_server, token).status_code == 200)
     answer = httpx.post(f"{trusting_server.url}/v1/auth/revoke", data={"token": token})
     assert answer.status_code == 200
     assert refusal(models(trusting_server, token)) == UNAUTHENTICATED
@@ -194,7 +188,7 @@ def test_a_server_that_waits_for_an_issuer_stops_when_it_is_told_to(
         hanging.misbehave(DISCOVERY, "hang")
         settings = json.dumps([trusting("hangs", hanging)])
         with serve(tmp_path, models=colours, POTOO_AUTH__ISSUERS=settings) as live:
-            until(lambda: hanging.requests(DISCOVERY) == 1)
+            assert wait_until(lambda: hanging.requests(DISCOVERY) == 1)
             assert models(live, live.token()).status_code == 200
             assert is_up(live, "hangs") == "0.0"
         assert live.process.returncode in {0, -signal.SIGTERM}

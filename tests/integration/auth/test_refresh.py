@@ -21,8 +21,8 @@ from tests.support.callers.accounts import (
     refreshed,
 )
 from tests.support.callers.answers import refusal
-from tests.support.callers.raw_http import wait_until
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 INVALID = (400, "invalid_grant")
 

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from tests.support.callers.accounts import add_person, bearer
-from tests.support.callers.raw_http import wait_until
 from tests.support.callers.tensors import (
     INFER,
     LENGTH,
@@ -31,6 +30,7 @@ from tests.support.callers.tensors import (
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.models.tiny_model import LABELS, SIDE, write_model
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,6 @@ from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from service.transport.grpc.gate import ANONYMOUS_STREAMS
 from service.transport.grpc.methods import SMALL_BYTES
-from tests.support.callers.raw_http import wait_until
 from tests.support.callers.rpc import (
     METHODS,
     PATIENCE,
@@ -38,6 +37,7 @@ from tests.support.callers.rpc import (
 from tests.support.callers.tensors import images
 from tests.support.models.pictures import RED, encoded, noise, plain
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 MEBIBYTE = 2**20
 

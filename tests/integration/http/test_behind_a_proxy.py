@@ -14,10 +14,11 @@ import pytest
 from schemas.pb import open_inference_pb2 as pb
 from tests.support.callers.accounts import TOKEN_URL, Person, add_person, oauth_error
 from tests.support.callers.answers import refusal
-from tests.support.callers.raw_http import PATIENCE, exchange, get, wait_until
+from tests.support.callers.raw_http import PATIENCE, exchange, get
 from tests.support.callers.rpc import connected
 from tests.support.callers.rpc import refusal as rpc_refusal
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 WRONG, SLOW_DOWN = (400, "invalid_grant"), (429, "slow_down")
 HERE, ANNA, EVE = "127.0.0.1", "198.51.100.7", "203.0.113.66"

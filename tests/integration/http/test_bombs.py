@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.support.callers.answers import refusal
-from tests.support.callers.raw_http import get, wait_until
+from tests.support.callers.raw_http import get
 from tests.support.models.hostile_files import (
     MEGABYTE,
     animated_png,
@@ -28,6 +28,7 @@ from tests.support.models.hostile_files import (
 from tests.support.models.pictures import encoded, noise, plain
 from tests.support.servers.memory import Watch
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 BOMBS: dict[str, Callable[[], bytes]] = {
     "a PNG of 60,000 x 60,000": lambda: png(60_000, 60_000, deflated_zeros(10 * MEGABYTE)),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.callers.raw_http import Connection, get, wait_until
+from tests.support.callers.raw_http import Connection, get
 from tests.support.models.hostile_files import black_png
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 CROWD = 24
 FEW = 8

@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.callers.raw_http import Connection, get, many, wait_until
+from tests.support.callers.raw_http import Connection, get, many
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 LIMIT = 2**20
 MAX_CONNECTIONS = 250

@@ -14,7 +14,6 @@ from schemas.pb import potoo_pb2
 from schemas.serving import REPOSITORY_FILE
 from service.core.repository.repository import Repository
 from tests.support.callers.accounts import add_device
-from tests.support.callers.raw_http import wait_until
 from tests.support.callers.rpc import Client, connected, refusal
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
@@ -28,6 +27,7 @@ from tests.support.servers.model_shop import (
     unnamed,
 )
 from tests.support.servers.server import LiveServer
+from tests.support.waiting import wait_until
 
 NAME_ONE = (
     "Name one of these models: colours, other; or choose a default with "

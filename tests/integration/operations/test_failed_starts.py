@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -16,16 +15,16 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.environment import clean_environment
 from tests.support.servers.server import serve
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a server that must not start, to its end."""
     command = [sys.executable, "-m", "service", "serve", "--data-dir", str(folder / "data")]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("POTOO_")}
     return subprocess.run(
         [*command, *arguments],
-        env=clean | environment,
+        env=clean_environment(**environment),
         capture_output=True,
         text=True,
         timeout=60,

@@ -23,9 +23,10 @@ from tests.support.callers.accounts import (
     bearer,
     refreshed,
 )
-from tests.support.callers.raw_http import Connection, exchange, get, many, wait_until
+from tests.support.callers.raw_http import Connection, exchange, get, many
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"

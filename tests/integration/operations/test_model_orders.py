@@ -11,9 +11,9 @@ import pytest
 
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE
 from tests.support.callers.accounts import add_device, add_person
-from tests.support.callers.raw_http import wait_until
 from tests.support.models.tiny_model import write_model
 from tests.support.servers.model_shop import Shop, add_beside, opened, unnamed
+from tests.support.waiting import wait_until
 
 
 def test_orders_need_their_scope_and_their_model(shop: Shop) -> None:

@@ -14,10 +14,10 @@ import pytest
 from schemas.serving import POLICY_FILE
 from service.core.repository.repository import Repository
 from service.core.repository.serving_policy import promoted
-from tests.support.callers.raw_http import wait_until
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
 from tests.support.servers.model_shop import ALL, PNG, Crowd, Shop, labels_of, opened
+from tests.support.waiting import wait_until
 
 
 def test_swaps_under_load_lose_no_request_and_every_answer_is_of_one_version(shop: Shop) -> None:

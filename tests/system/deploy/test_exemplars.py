@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.callers.raw_http import wait_until
 from tests.support.servers.databases import free_port, missing
 from tests.support.servers.traced import Traced, traced
+from tests.support.waiting import wait_until
 from tools.prometheus.running import Prometheus, running
 
 PATIENCE = 60.0

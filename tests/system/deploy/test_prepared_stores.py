@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.support.callers.raw_http import wait_until
 from tests.support.deploy.compose_files import services
 from tests.support.servers.databases import free_port, missing
+from tests.support.waiting import wait_until
 from tools.prepare import main as prepare
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,12 +20,12 @@ from tests.support.repository import ROOT
 from tests.support.servers.databases import free_port, missing
 from tests.support.servers.issuer import Issuer
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 from tools.grafana.panels import with_all_chosen
 from tools.prometheus import thresholds
 from tools.prometheus.running import Prometheus, moved, running
 from tools.prometheus.thresholds import OBJECTIVES
 
-PATIENCE = 90
 INTERVAL = "1s"
 RATE_INTERVAL = "10s"
 ELSEWHERE = {
@@ -114,17 +113,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
             Callers(a, trusted).all_the_time(),
             Callers(b, trusted).all_the_time(),
         ):
-            until(lambda: len(prometheus.value('up{job="potoo"} == 1')) == 2)
+            assert wait_until(lambda: len(prometheus.value('up{job="potoo"} == 1')) == 2)
             publish(models, 2)  # a swap
             yield Scene(prometheus, (a, b), models)
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Waits for it, as long as anything may take on a busy machine."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.2)
 
 
 def publish(models: Path, version: int, content: bytes | None = None) -> Path:
@@ -149,7 +140,7 @@ def test_every_query_of_every_dashboard_answers(scene: Scene) -> None:
         return not waiting
 
     try:
-        until(all_answered)
+        assert wait_until(all_answered)
     finally:
         assert waiting == []
 
@@ -188,7 +179,7 @@ def test_the_variables_of_the_dashboards_have_values(scene: Scene) -> None:
         return found == wanted
 
     try:
-        until(all_are_found)  # one look may be that after a late scrape
+        assert wait_until(all_are_found)  # one look may be that after a late scrape
     finally:
         assert found == wanted
 
@@ -198,7 +189,7 @@ def test_every_rule_is_evaluated_without_a_fault(scene: Scene) -> None:
         groups = scene.prometheus.get("rules")["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
-    until(lambda: all(rule["health"] != "unknown" for rule in rules()))
+    assert wait_until(lambda: all(rule["health"] != "unknown" for rule in rules()))
     found = rules()
     assert {rule["name"] for rule in found} >= set(ALERTS)
     assert [(rule["name"], rule.get("lastError")) for rule in found if rule["health"] != "ok"] == []
@@ -216,10 +207,10 @@ def test_queries_of_the_runbooks_can_be_asked(scene: Scene) -> None:
 
 def test_a_broken_version_fires_an_alert_that_names_the_model(scene: Scene) -> None:
     # Healthy servers fire the one alert that always fires, however many faults callers make.
-    until(lambda: "Watchdog" in firing(scene.prometheus))
+    assert wait_until(lambda: "Watchdog" in firing(scene.prometheus))
     assert set(firing(scene.prometheus)) - OF_A_SLOW_MACHINE == {"Watchdog"}
     folder = publish(scene.models, 3, b"no model")
-    until(lambda: "PotooModelLoadFailed" in firing(scene.prometheus))
+    assert wait_until(lambda: "PotooModelLoadFailed" in firing(scene.prometheus))
     alert = firing(scene.prometheus)["PotooModelLoadFailed"]
     assert alert["labels"]["model"] == "colours"
     assert "version of colours did not pass" in alert["annotations"]["description"]
@@ -238,7 +229,7 @@ def test_all_is_scraped_and_prometheus_has_no_complaints(scene: Scene) -> None:
         return found == well
 
     try:
-        until(all_are_well)  # one look may be that after a late scrape
+        assert wait_until(all_are_well)  # one look may be that after a late scrape
     finally:
         assert found == well
     for kind in ("out_of_order", "duplicate_timestamp", "out_of_bounds"):

@@ -24,7 +24,7 @@ from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from service.settings import LimitSettings
 from service.transport.http.body.uploads import BASE64_SHARE
-from tests.support.callers.raw_http import PATIENCE, wait_until
+from tests.support.callers.raw_http import PATIENCE
 from tests.support.callers.rpc import SCOPES, files
 from tests.support.models.pictures import RED, plain
 from tests.support.proxies.caddy import CADDYFILE, LITTLE_PATIENCE, Caddy, adapted, caddy, programs
@@ -32,6 +32,7 @@ from tests.support.proxies.tls import GOOD, check_echo, is_modern
 from tests.support.proxies.upstreams import echo_server
 from tests.support.servers.browser import ARGUMENTS, open_browser, photo, visit
 from tests.support.servers.server import PASSWORD, LiveServer
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module", params=programs())

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.callers.raw_http import PATIENCE, wait_until
+from tests.support.callers.raw_http import PATIENCE
 from tests.support.proxies.caddy import LITTLE_PATIENCE, Caddy, caddy, check_problem, programs
 from tests.support.proxies.tls import drip
 from tests.support.proxies.upstreams import Recorder, recorder
+from tests.support.waiting import wait_until
 
 SPOOFED = (
     *("Forwarded: for=6.6.6.6", "Forwarded-For: 6.6.6.6", "X-Forwarded: 6.6.6.6"),

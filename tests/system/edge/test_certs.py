@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
-from tests.support.callers.raw_http import wait_until
 from tests.support.proxies.caddy import caddy, programs
 from tests.support.proxies.tls import GOOD, Edge, is_modern
 from tests.support.servers.server import serve
+from tests.support.waiting import wait_until
 
 
 def certs(folder: Path, *options: str) -> str:

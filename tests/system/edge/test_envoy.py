@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
-from tests.support.callers.raw_http import Answer, wait_until
+from tests.support.callers.raw_http import Answer
 from tests.support.callers.rpc import Client, files, output_of, refusal
 from tests.support.models.pictures import RED, plain
 from tests.support.proxies.envoy import HSTS, Envoy, certify, envoy
@@ -23,6 +23,7 @@ from tests.support.proxies.tls import GOOD, is_modern
 from tests.support.proxies.upstreams import Recorder, recorder
 from tests.support.servers.databases import free_port
 from tests.support.servers.server import LiveServer
+from tests.support.waiting import wait_until
 
 SCOPES = "classify infer models:read models:write admin"
 CONTROL = "/inference.GRPCInferenceService/RepositoryModel"

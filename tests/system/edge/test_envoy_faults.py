@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.callers.raw_http import wait_until
 from tests.support.proxies.envoy import HSTS, Envoy, envoy
 from tests.support.proxies.faulty_upstream import (
     REFUSAL,
@@ -19,6 +18,7 @@ from tests.support.proxies.faulty_upstream import (
     Mood,
     faulty_upstream,
 )
+from tests.support.waiting import wait_until
 
 PURE = (
     *("/v1/classify", "/v1/classify?top_k=1", "/v1/classify/batch", "/predict"),

@@ -15,11 +15,11 @@ import httpx
 import pytest
 
 from schemas.pb import potoo_pb2
-from tests.support.callers.raw_http import wait_until
 from tests.support.callers.rpc import METHODS, Client
 from tests.support.models.pictures import encoded, noise
 from tests.support.repository import ROOT
 from tests.support.servers.fleet import Fleet, Replica, fleet
+from tests.support.waiting import wait_until
 
 PREDICT = METHODS["Predict"][0].lstrip("/")
 CALLS_A_SECOND = 10

@@ -14,8 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.callers.raw_http import get, wait_until
+from tests.support.callers.raw_http import get
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 START_TIME = "process_start_time_seconds"
 

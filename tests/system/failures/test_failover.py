@@ -21,10 +21,10 @@ from benchmarks.failures.load import GRPC, Rates
 from benchmarks.failures.measuring import measure
 from benchmarks.failures.scenarios import Act, Scenario
 from benchmarks.failures.tables import Measured
-from tests.support.callers.raw_http import wait_until
 from tests.support.models.pictures import GREEN, RED, plain
 from tests.support.proxies.envoy import Envoy
 from tests.support.servers.fleet import Fleet, balanced
+from tests.support.waiting import wait_until
 
 RATES = Rates(http=10, grpc=10, sign_in=2)
 PATIENCE = 60.0

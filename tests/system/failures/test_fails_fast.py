@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import describe_settings, load_settings
+from tests.support.environment import clean_environment
 from tests.support.servers.server import PASSWORD
 
 PATIENCE = 120
@@ -50,7 +50,6 @@ def place(tmp_path: Path, colours: Path) -> Iterator[Place]:
 
 def refused(place: Place, **environment: str) -> list[str]:
     """Every line of a start that must fail, but for what the security log has of it."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("POTOO_")}
     right = {
         "POTOO_PORT": "0",
         "POTOO_MODELS": str(place.models),
@@ -59,7 +58,7 @@ def refused(place: Place, **environment: str) -> list[str]:
     }
     run = subprocess.run(
         [sys.executable, "-m", "service", "serve"],
-        env=clean | right | environment,
+        env=clean_environment(**right | environment),
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from tests.support.callers.oauth_client import App
-from tests.support.callers.raw_http import wait_until
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 ROUNDS = 2
 REVOKED_WITHIN = 2.0

@@ -7,13 +7,17 @@ import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.servers.shop import is_refused_for_now, open_shop, refused_start
+from tests.support.servers.account_server import (
+    is_refused_for_now,
+    open_account_server,
+    refused_start,
+)
 
 
 def test_a_file_that_another_process_locks_is_waited_for_and_then_refused(
     tmp_path: Path, colours: Path
 ) -> None:
-    with open_shop(tmp_path, colours) as shop:
+    with open_account_server(tmp_path, colours) as shop:
         database = sqlite3.connect(shop.server.data_dir / "potoo.db", isolation_level=None)
         database.execute("BEGIN IMMEDIATE")
         names = ("sign in", "refresh", "revoke refresh", "introspect", "add user")
@@ -31,7 +35,7 @@ def test_a_file_that_another_process_locks_is_waited_for_and_then_refused(
 
 
 def test_a_disk_that_is_full_refuses_what_must_be_written(tmp_path: Path, colours: Path) -> None:
-    with open_shop(tmp_path, colours) as shop:
+    with open_account_server(tmp_path, colours) as shop:
         written = shop.server.data_dir / "potoo.db-wal"
         process = shop.server.process.pid
         before = resource.prlimit(process, resource.RLIMIT_FSIZE)

@@ -12,14 +12,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.callers.raw_http import wait_until
+from tests.support.servers.account_server import (
+    AccountServer,
+    is_refused_for_now,
+    open_account_server,
+    refused_start,
+)
 from tests.support.servers.databases import (
     free_port,
     postgres_folder,
     postgres_server,
     redis_server,
 )
-from tests.support.servers.shop import Shop, is_refused_for_now, open_shop, refused_start
+from tests.support.waiting import wait_until
 
 OUTAGE_SECONDS = 5
 """After so long without the store no token is believed."""
@@ -71,19 +76,19 @@ def store() -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def shop_with_store(
     tmp_path_factory: pytest.TempPathFactory, colours: Path, store: Store
-) -> Iterator[Shop]:
+) -> Iterator[AccountServer]:
     store.start()
     environment = {
         "POTOO_DATABASE_URL": store.url,
         "POTOO_AUTH__STORE_OUTAGE_SECONDS": str(OUTAGE_SECONDS),
         "POTOO_AUTH__REFRESH_GRACE_SECONDS": "0",
     }
-    with open_shop(tmp_path_factory.mktemp("shop"), colours, **environment) as shop:
+    with open_account_server(tmp_path_factory.mktemp("shop"), colours, **environment) as shop:
         yield shop
 
 
 @pytest.fixture
-def shop(shop_with_store: Shop, store: Store) -> Iterator[Shop]:
+def shop(shop_with_store: AccountServer, store: Store) -> Iterator[AccountServer]:
     """With the store running, before and after."""
     assert wait_until(lambda: shop_with_store.ready().is_success)
     yield shop_with_store
@@ -94,7 +99,7 @@ def shop(shop_with_store: Shop, store: Store) -> Iterator[Shop]:
 # PostgreSQL goes away
 
 
-def test_without_the_store_nothing_is_granted(shop: Shop, store: Store) -> None:
+def test_without_the_store_nothing_is_granted(shop: AccountServer, store: Store) -> None:
     store.stop()
     for name, request in shop.requests().items():
         answer = request()
@@ -103,7 +108,7 @@ def test_without_the_store_nothing_is_granted(shop: Shop, store: Store) -> None:
     assert "Traceback" not in shop.server.events()
 
 
-def test_tokens_hold_for_a_while_without_the_store(shop: Shop, store: Store) -> None:
+def test_tokens_hold_for_a_while_without_the_store(shop: AccountServer, store: Store) -> None:
     assert shop.classify() == 200
     store.stop()
     assert shop.classify() == 200
@@ -119,7 +124,7 @@ def test_tokens_hold_for_a_while_without_the_store(shop: Shop, store: Store) -> 
     assert shop.classify() == 200
 
 
-def test_it_goes_on_by_itself_when_the_store_is_back(shop: Shop, store: Store) -> None:
+def test_it_goes_on_by_itself_when_the_store_is_back(shop: AccountServer, store: Store) -> None:
     tokens = shop.app.sign_in().json()
     store.stop()
     assert is_refused_for_now(shop.app.refresh(tokens["refresh_token"]))
@@ -133,7 +138,7 @@ def test_it_goes_on_by_itself_when_the_store_is_back(shop: Shop, store: Store) -
     assert shop.app.call("GET", "/v1/models", tokens["access_token"]).status_code == 401
 
 
-def test_a_store_that_was_restarted_costs_no_request(shop: Shop, store: Store) -> None:
+def test_a_store_that_was_restarted_costs_no_request(shop: AccountServer, store: Store) -> None:
     with ThreadPoolExecutor(4) as threads:  # so that several connections are open
         list(threads.map(lambda _: shop.app.sign_in(), range(4)))
     store.stop()
@@ -144,7 +149,7 @@ def test_a_store_that_was_restarted_costs_no_request(shop: Shop, store: Store) -
     assert [answer.status_code for answer in answers] == [200] * 4
 
 
-def test_a_store_that_hangs_is_not_waited_for_long(shop: Shop, store: Store) -> None:
+def test_a_store_that_hangs_is_not_waited_for_long(shop: AccountServer, store: Store) -> None:
     names = ("sign in", "refresh", "sessions", "users")
     with store.frozen(), ThreadPoolExecutor(len(names)) as threads:
         answers = list(threads.map(lambda name: shop.requests()[name](), names))
@@ -184,7 +189,7 @@ def test_calls_are_answered_uncounted_while_redis_is_away(tmp_path: Path, colour
             "POTOO_AUTH__RATE_PER_PRINCIPAL": "100/day",
             "POTOO_AUTH__RATE_PER_ADDRESS": "100/day",
         }
-        with open_shop(tmp_path, colours, **environment) as shop:
+        with open_account_server(tmp_path, colours, **environment) as shop:
 
             def counts() -> bool:
                 answer = shop.app.call("GET", "/v1/models", shop.tokens["access_token"])

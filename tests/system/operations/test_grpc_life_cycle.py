@@ -23,7 +23,6 @@ from observability.metrics import Metrics
 from schemas.pb import open_inference_pb2 as pb
 from service.settings import SettingsError, load_settings
 from service.transport.grpc.tls import credentials
-from tests.support.callers.raw_http import wait_until
 from tests.support.callers.rpc import Client, connected, files, refused, tensor, told_to_go
 from tests.support.callers.tensors import images
 from tests.support.models.pictures import encoded, noise
@@ -31,6 +30,7 @@ from tests.support.models.tiny_model import SIDE
 from tests.support.proxies.certificates import self_signed
 from tests.support.servers.databases import free_port, postgres_folder, postgres_server
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

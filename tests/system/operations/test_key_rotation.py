@@ -14,18 +14,20 @@ from jose import jwt
 
 from auth.keys import ACTIVATION_SECONDS
 from tests.support.callers.oauth_client import App
-from tests.support.callers.raw_http import wait_until
+from tests.support.environment import clean_environment
 from tests.support.servers.databases import fresh_database
 from tests.support.servers.server import LiveServer, serve_together
+from tests.support.waiting import wait_until
 
 KEYS_SEEN_WITHIN = 20.0
 
 
 def keys_command(data_dir: Path, *arguments: str) -> str:
     """Runs ``potoo keys``; the id of the key that it names first."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("POTOO_")}
     command = [sys.executable, "-m", "service", "keys", *arguments, "--data-dir", str(data_dir)]
-    run = subprocess.run(command, env=clean, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        command, env=clean_environment(), capture_output=True, text=True, check=True
+    )
     return run.stdout.split("\t")[0]
 
 

@@ -17,11 +17,12 @@ from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from schemas.pb import open_inference_pb2 as pb
-from tests.support.callers.raw_http import PATIENCE, Connection, get, wait_until
+from tests.support.callers.raw_http import PATIENCE, Connection, get
 from tests.support.callers.rpc import connected, tensor, told_to_go
 from tests.support.callers.tensors import images
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -15,9 +15,10 @@ import httpx
 import psutil
 import pytest
 
-from tests.support.callers.raw_http import Connection, get, many, wait_until
+from tests.support.callers.raw_http import Connection, get, many
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 NOT_SET = ""
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"

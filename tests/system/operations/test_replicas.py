@@ -18,9 +18,9 @@ import pytest
 
 from auth.keys import make_private
 from tests.support.callers.oauth_client import App
-from tests.support.callers.raw_http import wait_until
 from tests.support.servers.databases import fresh_database
 from tests.support.servers.server import LiveServer, serve_together
+from tests.support.waiting import wait_until
 
 REVOKED_WITHIN = 2.0
 KEYS_SEEN_WITHIN = 10.0

@@ -12,10 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.support.callers.accounts import TOKEN_URL, Person, holds, refreshed
-from tests.support.callers.wire import Wire, devices_of, revoke, show_and_see, signed_in, until
+from tests.support.callers.wire import Wire, devices_of, revoke, show_and_see, signed_in
 from tests.support.models.pictures import GREEN, plain
 from tests.support.servers.browser import Visit, photo
 from tests.support.servers.server import LiveServer
+from tests.support.waiting import wait_until
 
 KNOWN = {
     "Safari on iPhone": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605"
@@ -119,7 +120,7 @@ def test_this_device_signs_out_like_any_other(page: Visit, wire: Wire, person: P
     expect(page.page.get_by_role("dialog")).to_be_hidden()
     expect(page.page.get_by_label("Name")).to_be_focused()
     expect(page.page.locator(".card")).to_have_count(0)
-    until(lambda: devices_of(person) == 0)
+    assert wait_until(lambda: devices_of(person) == 0)
     assert not holds(person.server, tokens["access_token"])
 
 
@@ -180,7 +181,9 @@ def test_whoever_came_by_a_link_is_told_why_they_are_not_listed(
         [*command, "--data-dir", str(server.data_dir)], capture_output=True, text=True, check=True
     )
     page.page.goto(f"{server.url}/#token={made.stdout.strip()}")
-    until(lambda: devices_of(person) == 1)  # the page ended the session that it had before
+    assert wait_until(
+        lambda: devices_of(person) == 1
+    )  # the page ended the session that it had before
     dialogue = opened(page, 1)
     expect(dialogue.locator(".this-one")).to_be_hidden()
     expect(dialogue.get_by_role("status")).to_contain_text("You came by a link")

@@ -9,10 +9,11 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support.callers.accounts import Person, holds, refreshed
-from tests.support.callers.wire import Wire, devices_of, revoke, show_and_see, signed_in, until
+from tests.support.callers.wire import Wire, devices_of, revoke, show_and_see, signed_in
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.servers.browser import Visit, photo
 from tests.support.servers.server import LiveServer
+from tests.support.waiting import wait_until
 
 ALL_THAT_IS_KEPT = """async () => JSON.stringify([
     {...localStorage}, {...sessionStorage}, document.cookie, history.state, location.href, name,
@@ -55,7 +56,7 @@ def test_a_link_is_not_renewed(page: Visit, wire: Wire, server: LiveServer, pers
     linked = person.sign_in()["access_token"]
     page.page.goto(f"{server.url}/#token={linked}")
     expect(page.page.locator("#announcer")).to_have_text("Signed in.")
-    until(lambda: devices_of(person) == 1)  # the page ended the one that it had before
+    assert wait_until(lambda: devices_of(person) == 1)  # the page ended the one that it had before
     show_and_see(page, "a.png")
     assert wire.requests[-1].headers["authorization"] == f"Bearer {linked}"
     revoke(server, linked)
@@ -116,11 +117,11 @@ def test_signing_out_during_a_renewal_is_final(
     expect(page.page.locator("#sign-in")).to_be_visible()
     expect(page.page.locator("#sign-in-notice")).to_be_hidden()
     expect(page.page.locator(".card")).to_have_count(0)
-    until(lambda: devices_of(person) == 0)
+    assert wait_until(lambda: devices_of(person) == 0)
 
 
 def test_leaving_the_page_leaves_no_session_behind(page: Visit, person: Person) -> None:
     assert devices_of(person) == 1
     page.page.reload()
     expect(page.page.locator("#sign-in")).to_be_visible()
-    until(lambda: devices_of(person) == 0)
+    assert wait_until(lambda: devices_of(person) == 0)

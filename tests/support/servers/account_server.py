@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.callers.oauth_client import App
+from tests.support.environment import clean_environment
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer, serve
 
@@ -20,7 +20,7 @@ PROBLEM = "application/problem+json"
 
 
 @dataclass(frozen=True)
-class Shop:
+class AccountServer:
     """A server with a signed-in person and a client that may introspect."""
 
     app: App
@@ -61,7 +61,7 @@ class Shop:
 
 
 @contextmanager
-def open_shop(folder: Path, models: Path, **environment: str) -> Iterator[Shop]:
+def open_account_server(folder: Path, models: Path, **environment: str) -> Iterator[AccountServer]:
     with serve(folder, models=models, arguments=(), **environment) as server:
         app = App(server.url)
         tokens = app.sign_in().raise_for_status().json()
@@ -71,7 +71,9 @@ def open_shop(folder: Path, models: Path, **environment: str) -> Iterator[Shop]:
             tokens["access_token"],
             json={"name": "gateway", "introspect": True},
         )
-        yield Shop(app, tokens, ("gateway", added.raise_for_status().json()["secret"]), server)
+        yield AccountServer(
+            app, tokens, ("gateway", added.raise_for_status().json()["secret"]), server
+        )
 
 
 def is_refused_for_now(answer: httpx.Response) -> bool:
@@ -88,10 +90,9 @@ def is_refused_for_now(answer: httpx.Response) -> bool:
 def refused_start(folder: Path, models: Path, **environment: str) -> str:
     """What a server that must not start prints: one line."""
     command = [sys.executable, "-m", "service", "serve", "--port", "0", "--models", str(models)]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("POTOO_")}
     run = subprocess.run(
         [*command, "--data-dir", str(folder)],
-        env=clean | environment,
+        env=clean_environment(**environment),
         capture_output=True,
         text=True,
         timeout=60,
