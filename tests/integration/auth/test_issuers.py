@@ -131,7 +131,7 @@ def test_a_new_key_works_at_once_and_the_old_one_until_it_is_withdrawn(
         new_kid = sso.rotate(algorithm)
         assert wait_until(
             lambda: models(trusting_server, sso.token(kid=new_kid)).status_code == 200
-        )  # noqa: B023 - called before it changes
+        )
     assert models(trusting_server, old).status_code == 200
     sso.withdraw(old_kid)
     assert wait_until(lambda: models(trusting_server, old).status_code == 401)

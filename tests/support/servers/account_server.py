@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +10,8 @@ from pathlib import Path
 import httpx
 
 from tests.support.callers.oauth_client import App
-from tests.support.environment import clean_environment
 from tests.support.models.pictures import plain
+from tests.support.servers.failed_start import failed_start
 from tests.support.servers.server import LiveServer, serve
 
 PROBLEM = "application/problem+json"
@@ -89,16 +87,7 @@ def is_refused_for_now(answer: httpx.Response) -> bool:
 
 def refused_start(folder: Path, models: Path, **environment: str) -> str:
     """What a server that must not start prints: one line."""
-    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--models", str(models)]
-    run = subprocess.run(
-        [*command, "--data-dir", str(folder)],
-        env=clean_environment(**environment),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert run.returncode == 1
+    run = failed_start(folder, "--port", "0", "--models", str(models), **environment)
     assert run.stdout == ""
     (line,) = run.stderr.splitlines()
     return line

@@ -1,230 +1,67 @@
-"""Whatever is wrong with a setting ends the start with a line that names it, and nothing else."""
+"""Starts that fail, in processes of their own: one of each kind, and several workers.
+
+``tests/unit/cli/test_serve_refusals.py`` has every setting that may be wrong.
+"""
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
-from service.settings import describe_settings, load_settings
-from tests.support.environment import clean_environment
-from tests.support.servers.server import PASSWORD
-
-PATIENCE = 120
-SECRET = "hunter2"
+from tests.support.servers.failed_start import failed_start, refusal_of_start
+from tests.support.servers.server import serve
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a server is to start: everything is right until a test spoils it."""
-
-    folder: Path
-    models: Path
-    taken: int
-    """A port that somebody listens on, who says nothing."""
-
-    def file(self, name: str, content: bytes = b"nothing of use\xff") -> str:
-        path = self.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        path.chmod(0o600)
-        return str(path)
-
-    def empty(self, name: str) -> str:
-        path = self.folder / name
-        path.mkdir(parents=True)
-        return str(path)
-
-
-@pytest.fixture
-def place(tmp_path: Path, colours: Path) -> Iterator[Place]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield Place(tmp_path, colours, listener.getsockname()[1])
-
-
-def refused(place: Place, **environment: str) -> list[str]:
-    """Every line of a start that must fail, but for what the security log has of it."""
-    right = {
-        "POTOO_PORT": "0",
-        "POTOO_MODELS": str(place.models),
-        "POTOO_DATA_DIR": str(place.folder / "data"),
-        "POTOO_ADMIN_PASSWORD": PASSWORD,
-    }
-    run = subprocess.run(
-        [sys.executable, "-m", "service", "serve"],
-        env=clean_environment(**right | environment),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert run.returncode == 1
-    assert run.stdout == ""
-    assert "Traceback" not in run.stderr
-    assert SECRET not in run.stderr
-    return [line for line in run.stderr.splitlines() if '"logger":"audit"' not in line]
-
-
-Spoil = Callable[[Place], dict[str, str]]
-
-
-def tls(name: str) -> Spoil:
-    """With a file of that name for both."""
-
-    def spoil(place: Place) -> dict[str, str]:
-        place.file("garbage.pem")
-        file = str(place.folder / name)
-        return {
-            "POTOO_GRPC_PORT": "0",
-            "POTOO_GRPC_TLS_CERT": file,
-            "POTOO_GRPC_TLS_KEY": file,
-        }
-
-    return spoil
-
-
-def always(name: str, value: str) -> Spoil:
-    return lambda _: {name: value}
-
-
-RATE_STORE, DATABASE = "POTOO_AUTH__RATE_STORE", "POTOO_DATABASE_URL"
-KEYS = "POTOO_AUTH__SIGNING_KEY_FILE"
-FAULTS: dict[str, tuple[str, Spoil]] = {
-    # What is said, and what is wrong.
-    "a database that is not there": (
-        "database_url",
-        always(DATABASE, f"postgresql://a:{SECRET}@127.0.0.1:1/potoo"),
-    ),
-    "a database on a host that is not there": (
-        "database_url",
-        always(DATABASE, f"postgresql://a:{SECRET}@nowhere.invalid/potoo"),
-    ),
-    "a database that says nothing": (
-        "database_url",
-        lambda place: {DATABASE: f"postgresql://a:{SECRET}@127.0.0.1:{place.taken}/potoo"},
-    ),
-    "a store of another kind": ("auth.rate_store", always(RATE_STORE, f"memcached://{SECRET}:1")),
-    "a store's number that is none": (
-        "auth.rate_store",
-        always(RATE_STORE, f"redis://:{SECRET}@127.0.0.1:6379/first"),
-    ),
-    "a store's option that does not do": (
-        "auth.rate_store",
-        always(RATE_STORE, f"redis://:{SECRET}@127.0.0.1:6379/0?socket_timeout=long"),
-    ),
-    "a store's certificates by another word": (
-        "auth.rate_store",
-        always(RATE_STORE, f"rediss://:{SECRET}@127.0.0.1:6379/0?ssl_cert_reqs=perhaps"),
-    ),
-    "no models' folder": ("models: ", lambda place: {"POTOO_MODELS": f"{place.folder}/none"}),
-    "an empty models' folder": ("models: ", lambda place: {"POTOO_MODELS": place.empty("empty")}),
-    "a file for the models' folder": (
-        "models: ",
-        lambda place: {"POTOO_MODELS": place.file("models.zip")},
-    ),
-    "a model that is not there": ("default_model: ", always("POTOO_DEFAULT_MODEL", "birds")),
-    "no key file": (
-        "auth.signing_key_file: ",
-        lambda place: {KEYS: f"{place.folder}/none.pem"},
-    ),
-    "a folder for a key file": (
-        "auth.signing_key_file: ",
-        lambda place: {KEYS: place.empty("keys.pem")},
-    ),
-    "a key file without a key": (
-        "auth.signing_key_file ",
-        lambda place: {KEYS: place.file("keys.pem")},
-    ),
-    "a key file with another secret": (
-        "auth.signing_key_file ",
-        lambda place: {KEYS: place.file("keys.pem", SECRET.encode())},
-    ),
-    "a port that is taken": ("port: ", lambda place: {"POTOO_PORT": str(place.taken)}),
-    "a port for gRPC that is taken": (
-        "grpc_port: ",
-        lambda place: {"POTOO_GRPC_PORT": str(place.taken)},
-    ),
-    "one port for both": (
-        "grpc_port: ",
-        lambda place: {"POTOO_PORT": str(place.taken), "POTOO_GRPC_PORT": str(place.taken)},
-    ),
-    "another machine's address": ("host: ", always("POTOO_HOST", "192.0.2.1")),
-    "a host that is not there": ("host: ", always("POTOO_HOST", "nowhere.invalid")),
-    "a host that is none": ("host: ", always("POTOO_HOST", "\u00e4..b")),
-    "a data folder below a file": (
-        "data_dir: ",
-        lambda place: {"POTOO_DATA_DIR": place.file("file") + "/data"},
-    ),
-    "a file for a data folder": ("data_dir: ", lambda place: {"POTOO_DATA_DIR": place.file("a")}),
-    # Nobody can write there, not even root.
-    "a data folder that cannot be written": ("data_dir: ", always("POTOO_DATA_DIR", "/proc/potoo")),
-    "a database file that is none": (
-        "data_dir ",
-        lambda place: {"POTOO_DATA_DIR": str(Path(place.file("data/potoo.db")).parent)},
-    ),
-    "no certificate": ("grpc_tls_cert", tls("none.pem")),
-    "a certificate that is none": ("grpc_tls_cert", tls("garbage.pem")),
-    "no configuration file": ("none.toml", lambda place: {"POTOO_CONFIG": f"{place.folder}/none.toml"}),
-    "a configuration file that is none": (
-        "none.toml",
-        lambda place: {"POTOO_CONFIG": place.file("none.toml")},
-    ),
-    "a list that is none": ("trusted_proxies", always("POTOO_TRUSTED_PROXIES", "10.0.0.0/8")),
-    "several workers": (
-        "models: ",
-        lambda place: {"POTOO_MODELS": place.empty("empty"), "POTOO_WORKERS": "3"},
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("named", "spoil"), FAULTS.values(), ids=FAULTS)
-def test_what_does_not_do_ends_the_start_with_one_line_that_names_the_setting(
-    place: Place, named: str, spoil: Spoil
+@pytest.mark.parametrize("fault", ["no models", "a port in use"])
+def test_a_start_that_fails_does_not_swallow_the_first_password(
+    tmp_path: Path, colours: Path, fault: str
 ) -> None:
-    (line,) = refused(place, **spoil(place))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1]) if fault == "a port in use" else "0"
+        models = str(tmp_path / "none") if fault == "no models" else str(colours)
+        run = failed_start(tmp_path, "--port", port, "--models", models)
+    shown = re.search(r"password: +(\S+)", run.stdout)
+    assert shown
+    with serve(tmp_path, models=colours, POTOO_ADMIN_PASSWORD="") as server:
+        form = {"grant_type": "password", "username": "admin", "password": shown[1]}
+        assert httpx.post(f"{server.url}/v1/auth/token", data=form).status_code == 200
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path, colours: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (line,) = refusal_of_start(tmp_path, "--port", str(port), "--models", str(colours))
+    assert str(port) in line
+    assert "in use" in line
+
+
+def break_labels(model: Path) -> None:
+    file = model / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"labels": ["red"]}))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("named", "spoil"),
+    [
+        ("labels", lambda models: break_labels(models / "colours" / "1")),
+        ("models: ", shutil.rmtree),
+    ],
+    ids=["broken model", "no models"],
+)
+def test_several_workers_with_a_broken_model_never_say_that_they_are_ready(
+    tmp_path: Path, colours: Path, workers: str, named: str, spoil: Callable[[Path], None]
+) -> None:
+    models = shutil.copytree(colours, tmp_path / "models")
+    spoil(models)
+    (line,) = refusal_of_start(
+        tmp_path, "--port", "0", "--models", str(models), "--workers", workers
+    )
     assert named in line
-
-
-# Values that nobody could mean. Where any text will do, what is wrong with it shows above.
-ANY_TEXT = {
-    *("host", "models", "default_model", "data_dir", "database_url"),
-    *("grpc_tls_key", "auth.signing_key", "auth.signing_key_file"),
-    "inference.provider_options",
-}
-WRONG = {
-    "grpc_tls_cert": "alone.pem",
-    "cors_origins": '["*"]',
-    "trusted_proxies": '["proxy.example"]',
-    "admin_password": "short",
-    "auth.issuer": "i" * 256,
-    "auth.audience": "a" * 256,
-    "auth.issuers": '[{"name": "nothing else"}]',
-    "auth.rate_store": "memcached://cache",
-    "inference.models": '{"birds": {"max_batch_size": -1}}',
-    "inference.preferred_batch_sizes": "[0]",
-    "observability.service_name": "s" * 256,
-}
-
-
-TOLD_OF = {"grpc_tls_cert": "grpc_tls_key"}
-"""One is missing where the other is given."""
-
-
-def test_every_setting_that_is_wrong_has_its_line(place: Place) -> None:
-    wrong = {
-        name: (variable, WRONG.get(name, "certainly not this"))
-        for name, variable, _, _ in describe_settings(load_settings())
-        if name not in ANY_TEXT
-    }
-    lines = refused(place, **dict(wrong.values()))
-    told = [re.split(r"[: ]", line.removeprefix("potoo: "))[0] for line in lines]
-    for name in wrong:
-        expected = TOLD_OF.get(name, name)
-        assert any(one == expected or one.startswith(f"{expected}.") for one in told), name
-    assert len(told) == len(set(told)), "each of them once"

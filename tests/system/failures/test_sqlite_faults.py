@@ -52,6 +52,7 @@ def test_a_disk_that_is_full_refuses_what_must_be_written(tmp_path: Path, colour
 
 
 def test_a_file_that_is_no_database_is_one_line(tmp_path: Path, colours: Path) -> None:
-    (tmp_path / "potoo.db").write_bytes(b"something else altogether " * 1000)
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data" / "potoo.db").write_bytes(b"something else altogether " * 1000)
     line = refused_start(tmp_path, colours)
     assert line.endswith("file is not a database")
