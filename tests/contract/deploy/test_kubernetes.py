@@ -117,12 +117,14 @@ def test_every_metric_of_the_autoscaler_has_a_rule() -> None:
     assert asked == {rule["name"]["as"] for rule in rules}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("folder", OVERLAYS)
 def test_what_is_put_together_fits_the_schemas(folder: str) -> None:
     for one in kustomized(ROOT / folder):
         check(one)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("autoscaler", ["keda", "hpa"])
 def test_either_autoscaler_can_be_chosen(autoscaler: str, tmp_path: Path) -> None:
     root = os.path.relpath(ROOT, tmp_path.resolve())  # kustomize takes no absolute paths

@@ -13,6 +13,8 @@ from tests.support.callers.tensors import by_onnxruntime, images
 from tests.support.models.tiny_model import SIDE
 from tests.support.servers.server import LiveServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def found(server: LiveServer) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.models.tiny_model import SIDE
 from tests.support.servers.server import LiveServer
 
+pytestmark = pytest.mark.slow
+
 SHAPE = [3, 3, SIDE, SIDE]
 FORMS = 2 * 3 * 3 * 3 * 2
 """Of asking: binary or JSON in, three ways out, three compressions each way, with a version or not."""

@@ -104,18 +104,6 @@ def test_a_model_and_a_number_of_classes_may_be_given(rpc: Client) -> None:
     assert list(rpc.ask("Predict", request).class_names) == ["blue"]
 
 
-def test_one_photo_is_answered_alike_through_every_door(rpc: Client, client: httpx.Client) -> None:
-    photo = plain((200, 120, 40))
-    over_http = client.post("/v1/classify", files={"file": photo}).json()["predictions"]
-    short = rpc.ask("Predict", potoo_pb2.PredictRequest(image_data=photo))
-    logits = output_of(rpc.ask("ModelInfer", files(photo)))[0]
-    shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-    assert list(short.class_names) == [one["label"] for one in over_http]
-    for one, share in zip(over_http, short.probabilities, strict=True):
-        assert share == pytest.approx(one["score"], abs=1e-6)
-        assert shares[one["index"]] == pytest.approx(one["score"], abs=1e-5)
-
-
 # What is told
 
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.support.callers.answers import refusal
-from tests.support.callers.raw_http import get
+from tests.support.callers.raw_http import Connection, get
 from tests.support.models.hostile_files import (
     MEGABYTE,
     animated_png,
@@ -136,10 +136,18 @@ def test_a_form_of_16_mb_does_not_hold_up_other_callers_for_ever(
         "a preamble": b"\r\n" * (size // 2) + head + b"a" + end,
         "an epilogue": head + b"a" + end + b"\r\n" * (size // 2),
     }[kind]
-    headers = {"content-type": "multipart/form-data; boundary=x"}
-    with own.client() as client:
-        answer = client.post("/v1/classify", content=body, headers=headers)
-    assert refusal(answer)[0] in {400, 415}
+    head_lines = (
+        "POST /v1/classify HTTP/1.1",
+        *("Host: a", f"Authorization: Bearer {own.token()}", f"Content-Length: {len(body)}"),
+        *("Content-Type: multipart/form-data; boundary=x", "", ""),
+    )
+    with Connection(own.address) as form:
+        form.send("\r\n".join(head_lines).encode() + body[:-1])
+        assert get(own.address).status == 200, "while the form is read"
+        form.send(body[-1:])
+        assert get(own.address).status == 200, "while it is worked on"
+        answer = form.answer()
+    assert (answer.status, answer.problem["status"]) in {(400, 400), (415, 415)}
 
 
 def test_the_largest_pictures_give_their_memory_back(tmp_path: Path, colours: Path) -> None:

@@ -11,7 +11,7 @@ from service.calibrate.load import Target, closed_loop, open_loop, percentile
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.alone]
 
 
 def target(server: LiveServer, path: str = "/v1/classify", body: bytes | None = None) -> Target:

@@ -19,6 +19,8 @@ from tests.support.models.hostile_files import webp
 from tests.support.models.pictures import RED, encoded, gradient, noise, plain
 from tests.support.servers.server import LiveServer, serve
 
+pytestmark = pytest.mark.alone
+
 CROWD = 48
 
 

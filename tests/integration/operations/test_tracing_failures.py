@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.support.callers.tensors import INFER, images, in_json
 from tests.support.servers.databases import free_port
 from tests.support.servers.server import serve
 from tests.support.servers.traced import Traced, traced
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 SHORT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
 """For which one who cannot be reached is tried."""

@@ -15,6 +15,8 @@ from tests.support.servers.databases import missing
 from tools.thresholds.document import read_thresholds
 from tools.thresholds.queries import triggers
 
+pytestmark = pytest.mark.slow
+
 THRESHOLDS = read_thresholds(ROOT / "deploy/autoscaling.yaml")
 MODEL = f'model="{THRESHOLDS.model}"'
 TARGET = THRESHOLDS.triggers.in_flight.target

@@ -8,10 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.servers.databases import free_port, missing
 from tests.support.servers.traced import Traced, traced
 from tests.support.waiting import wait_until
 from tools.prometheus.running import Prometheus, running
+
+pytestmark = pytest.mark.slow
 
 PATIENCE = 60.0
 ALL_HISTOGRAMS = '{__name__=~"potoo_.+_duration_seconds_bucket"}'

@@ -26,6 +26,8 @@ from tools.prometheus import thresholds
 from tools.prometheus.running import Prometheus, moved, running
 from tools.prometheus.thresholds import OBJECTIVES
 
+pytestmark = pytest.mark.slow
+
 INTERVAL = "1s"
 RATE_INTERVAL = "10s"
 ELSEWHERE = {

@@ -14,6 +14,8 @@ import pytest
 from tests.support.repository import ROOT
 from tests.support.servers.databases import missing
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = ROOT / ".venv-supply" / "bin" / "cyclonedx-py"
 
 

@@ -13,6 +13,8 @@ import pytest
 from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.support.repository import ROOT
 
+pytestmark = pytest.mark.slow
+
 ROOMS = {"auth", "models", "observability", "schemas", "service"}
 
 

@@ -193,8 +193,10 @@ def test_models_are_not_changed_by_grpc_from_outside(
 def test_reflection_is_closed_from_outside(front: Caddy, channel: grpc.Channel) -> None:
     for version in ("v1", "v1alpha"):
         path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+        # One message, which leaves with the end of the request: Caddy resets a stream that it answers
+        # while more is to come (RST_STREAM), and the client may see that before the status.
         with pytest.raises(grpc.RpcError) as caught:
-            next(front.edge.rpc(channel).both_ways(path)(iter([b""])))
+            front.edge.rpc(channel).unary(path)(b"", timeout=PATIENCE)
         error: Any = caught.value
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED
 

@@ -22,6 +22,8 @@ from tests.support.proxies.tls import drip
 from tests.support.proxies.upstreams import Recorder, recorder
 from tests.support.servers.server import LiveServer, serve
 
+pytestmark = pytest.mark.slow
+
 SECRET = "not-to-be-logged"
 
 

@@ -20,6 +20,8 @@ from tests.support.proxies.faulty_upstream import (
 )
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 PURE = (
     *("/v1/classify", "/v1/classify?top_k=1", "/v1/classify/batch", "/predict"),
     *("/predictions/a", "/v2/models/a/infer", "/v2/models/a/versions/1/infer"),

@@ -27,6 +27,8 @@ from tests.support.proxies.upstreams import Recorder, recorder
 from tests.support.servers.databases import free_port
 from tests.support.servers.server import LiveServer
 
+pytestmark = pytest.mark.slow
+
 IDLE_SECONDS = 20
 """``stream_idle_timeout``: the longest silence that is borne where no stream is."""
 PATIENCE = 3 * IDLE_SECONDS

@@ -21,6 +21,8 @@ from tests.support.repository import ROOT
 from tests.support.servers.fleet import Fleet, Replica, fleet
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 PREDICT = METHODS["Predict"][0].lstrip("/")
 CALLS_A_SECOND = 10
 SHIPPED_TIMEOUT, TIMEOUT = '"timeout": "10s"', '"timeout": "60s"'

@@ -18,6 +18,8 @@ from tests.support.callers.raw_http import get
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 START_TIME = "process_start_time_seconds"
 
 

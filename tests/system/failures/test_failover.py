@@ -26,6 +26,8 @@ from tests.support.proxies.envoy import Envoy
 from tests.support.servers.fleet import Fleet, balanced
 from tests.support.waiting import wait_until
 
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
 RATES = Rates(http=10, grpc=10, sign_in=2)
 PATIENCE = 60.0
 """Of the clients, in place of ten seconds: a busy machine may hold up the clients themselves."""

@@ -20,6 +20,8 @@ from tests.support.callers.oauth_client import App
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 2
 REVOKED_WITHIN = 2.0
 

@@ -6,7 +6,11 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from service.modeltools.sources.built_in import BUNDLED_MODELS
+
+pytestmark = pytest.mark.slow
 
 CYCLES = 50
 LOAD_AND_UNLOAD = """

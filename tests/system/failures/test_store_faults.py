@@ -26,6 +26,8 @@ from tests.support.servers.databases import (
 )
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 OUTAGE_SECONDS = 5
 """After so long without the store no token is believed."""
 

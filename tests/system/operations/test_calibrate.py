@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from service.core.serving.calibration import find_calibration
 from tests.support.models.tiny_model import write_model
 from tests.support.servers.server import serve
+
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def calibrate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -32,6 +32,8 @@ from tests.support.servers.databases import free_port, postgres_folder, postgres
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 SLOW = files(*[encoded(noise((800, 800)))] * 2)
