@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := auth observability schemas service
 ARGS   ?=
+# One worker a core, each with servers and databases of its own, and no more of those than fit.
+PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
@@ -34,10 +36,15 @@ setup: $(VENV)/.served ## make the virtual environment and install the locked re
 serve: $(VENV)/.served ## start the server on 127.0.0.1:8000 (ARGS="--port 9000" for more)
 	@exec $(BIN)/potoo serve $(ARGS)
 
-test: lint type arch unit ## lint, types, architecture and every test
+# What the markers mean: pyproject.toml. How long each takes: tests/durations.md.
+unit: $(VENV)/.tested ## unit and contract tests that start no process (ARGS="-k batching" for some)
+	$(PYTEST) -m "not process and not slow" $(ARGS) tests/unit tests/contract
 
-unit: $(VENV)/.tested ## the tests alone (ARGS="-k batching" for some)
-	$(BIN)/python -m pytest $(ARGS)
+test: lint type arch ## lint, types, architecture, and every test that a change may well break
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: lint type arch ## the same with the slow tests: every one that there is
+	$(PYTEST) $(ARGS)
 
 coverage: $(VENV)/.tested ## the tests with coverage, which takes half as long again
 	$(BIN)/coverage erase

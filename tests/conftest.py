@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, settings
 
+from tests.support.examples import load_profiles
 from tests.support.models.tiny_model import write_model
 from tests.support.servers.databases import (
     fresh_database,
@@ -19,15 +19,8 @@ from tests.support.servers.databases import (
 from tests.support.servers.issuer import Issuer, issuer_process
 from tests.support.servers.server import LiveServer, serve
 
-# Every run looks at the same examples, and takes its time for them on a busy machine.
-settings.register_profile(
-    "steady",
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("steady")
+pytest_plugins = ["tests.support.speeds"]
+load_profiles()
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +71,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database, once of each kind."""
     if request.param == "sqlite":

@@ -18,6 +18,8 @@ from tests.support.callers.accounts import add_device, bearer, post
 from tests.support.servers.drop_in import opened
 from tests.support.servers.server import LiveServer, serve
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 # Random bytes are no pictures, and a deadline of a millisecond may well be missed. In a form every
 # value is bytes: a file of the four letters "true" breaks no schema. Nobody guesses a password. Every
 # path names "colours" and version 1, whatever else was made before or was to be put there. And GET

@@ -29,6 +29,8 @@ from tests.support.models.tiny_model import image_limits, write_model
 from tests.support.servers.drop_in import ALL_ON
 from tests.support.servers.server import serve
 
+pytestmark = pytest.mark.process
+
 SCOPES = "classify infer models:read"
 MODELS = ("colours", "everyday")
 LENGTH = "inference-header-content-length"
@@ -267,3 +269,6 @@ def test_every_door_gives_the_same_answer(
         assert len(found) >= min(5, len(visit.labels)), door.__name__
         for label, score in found.items():
             assert score == pytest.approx(expected[label], abs=1e-5), (door.__name__, label)
+    ours = grpc_predict(visit)
+    assert list(ours) == list(expected), "both transports put all labels in the same order"
+    assert ours == pytest.approx(expected, abs=1e-6)

@@ -17,6 +17,8 @@ from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import GROUPED, MEASURED, write_model, write_multi_label
 from tests.support.servers.server import serve
 
+pytestmark = pytest.mark.process
+
 SCOPES = "classify"
 MEMBERS = ("summary", "labels_present", "abstained", "calibrated")
 PNG = {"content-type": "image/png"}

@@ -121,6 +121,7 @@ def _starts(path: str, start: str) -> bool:
     return path == start or path.startswith(f"{start}/")
 
 
+@pytest.mark.process
 def test_a_running_server_shows_the_same_document(live: LiveServer, document: Document) -> None:
     shown = httpx.get(f"{live.url}/openapi.json").json()
     assert shown | {"info": document["info"]} == document

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from auth.issuer_settings import IssuerSettings
 from auth.issuers import TrustedIssuers
 from tests.support.servers.issuer import Issuer
-
-DEADLINE_SECONDS = 20
+from tests.support.waiting import eventually
 
 
 @dataclass
@@ -54,16 +52,9 @@ async def bench(*settings: IssuerSettings, timeout: float = 5) -> AsyncIterator[
         yield Bench(issuers, time, looks, changes)
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    """Lets the tasks run until it is so."""
-    async with asyncio.timeout(DEADLINE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - it becomes so in another process
-            await asyncio.sleep(0.005)
-
-
 async def looked(at: Bench, times: int = 1) -> None:
     """Waits for the ends of looks; the first entry says that there was none yet."""
-    await until(lambda: len(at.looks) > times)
+    await eventually(lambda: len(at.looks) > times)
 
 
 def kid_of(issuer: Issuer) -> str:

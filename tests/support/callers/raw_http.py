@@ -126,18 +126,6 @@ def get(address: tuple[str, int], path: str = "/healthz", **headers: str) -> Ans
     return answer
 
 
-def wait_until(
-    is_so: Callable[[], bool], *, patience: float = PATIENCE, pause: float = 0.02
-) -> bool:
-    """Polls until something holds; False if it does not become so in time."""
-    deadline = time.monotonic() + patience
-    while not is_so():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause)
-    return True
-
-
 @contextlib.contextmanager
 def many(address: tuple[str, int], count: int) -> Iterator[list[Connection]]:
     """So many open connections."""

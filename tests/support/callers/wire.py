@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +13,7 @@ from playwright.sync_api import Browser, Request, Response, expect
 
 from tests.support.callers.accounts import Person, bearer
 from tests.support.models.pictures import RED, plain
-from tests.support.servers.browser import PATIENCE_MS, Visit, photo, visit
+from tests.support.servers.browser import Visit, photo, visit
 from tests.support.servers.server import LiveServer
 
 
@@ -69,14 +68,6 @@ def signed_in(
         visited.sign_in(person.name, person.password)
         expect(visited.page.locator("#workspace")).to_be_visible()
         yield visited
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for what happens at the server."""
-    deadline = time.monotonic() + PATIENCE_MS / 1000
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 def devices_of(person: Person) -> int:

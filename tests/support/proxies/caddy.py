@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.callers.raw_http import PATIENCE, Answer
+from tests.support.environment import clean_environment
 from tests.support.proxies.tls import Edge
 from tests.support.servers.databases import free_port, missing
 
@@ -91,7 +92,6 @@ def caddy(
     if not program:
         missing("caddy")
     port, secure, metrics = free_port(), free_port(), free_port()
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("POTOO_")}
     settings = {
         "HOME": str(folder),
         "XDG_DATA_HOME": str(folder),
@@ -107,7 +107,7 @@ def caddy(
     log = folder / "caddy.log"
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            command, stdout=stream, stderr=stream, env=clean | settings | environment
+            command, stdout=stream, stderr=stream, env=clean_environment(**settings, **environment)
         )
     own = folder / "caddy" / "pki" / "authorities" / "local" / "root.crt"
     edge = Edge(("127.0.0.1", secure), ca or own)

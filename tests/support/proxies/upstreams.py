@@ -44,6 +44,13 @@ class Recorder:
     waited: threading.Event = field(default_factory=threading.Event)
     stream_ended: threading.Event = field(default_factory=threading.Event)
     """Set once the reader of the events is gone."""
+    is_over: bool = False
+
+    def end(self) -> None:
+        """Lets every request go on that waits for something."""
+        self.is_over = True
+        self.waited.set()
+        self.more.release()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         headers = [(name, value) for name, value in request.headers.items()]
@@ -72,7 +79,7 @@ class Recorder:
         request.end_headers()
         number = 0
         try:
-            while self.more.acquire(timeout=60):
+            while self.more.acquire(timeout=60) and not self.is_over:
                 request.wfile.write(EVENT % number)
                 number += 1
         except ConnectionError:
@@ -99,7 +106,7 @@ def recorder() -> Iterator[Recorder]:
                 return lambda: recording.answer(self)
             raise AttributeError(name)
 
-    with stand_in(Handler, at_end=recording.waited.set) as (host, port):
+    with stand_in(Handler, at_end=recording.end) as (host, port):
         recording.address = f"{host}:{port}"
         yield recording
 

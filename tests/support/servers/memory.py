@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from tests.support.callers.raw_http import wait_until
 from tests.support.models.hostile_files import MEGABYTE
 from tests.support.servers.server import LiveServer
+from tests.support.waiting import wait_until
 
 
 class Watch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -17,6 +16,8 @@ from pathlib import Path
 
 import httpx
 import psutil
+
+from tests.support.environment import clean_environment
 
 READY = re.compile(r"Potoo is ready: +(http://\S+)")
 GRPC = re.compile(r"gRPC: +(\S+)")
@@ -113,14 +114,13 @@ def serve(
         *(sys.executable, "-m", "service", "serve", "--port", "0"),
         *("--models", str(models), "--data-dir", str(data_dir), *arguments),
     ]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("POTOO_")}
     with log.open("w") as stderr:
         process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
-            env={**clean, "POTOO_ADMIN_PASSWORD": PASSWORD, **environment},
+            env=clean_environment(**{"POTOO_ADMIN_PASSWORD": PASSWORD, **environment}),
         )
     assert process.stdout is not None
     banner = ""

@@ -35,7 +35,7 @@ def postgres_tables(postgres: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
 def tables_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database with its tables, empty; of each kind."""
     if request.param == "postgresql":

@@ -13,7 +13,7 @@ from auth.tables import MAX_NAME_CHARS, AccountRow, SessionRow
 from schemas.errors import NotReady
 from tests.support.auth.identity_kit import HASH, PHONE, SCOPES, START, Kit
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sql]
 
 CLASSIFY = frozenset({Scope.CLASSIFY})
 ADMIN = frozenset({Scope.ADMIN, Scope.CLASSIFY})

@@ -18,7 +18,7 @@ from schemas.errors import NotReady
 from tests.support.auth.identity_kit import HASH, Clock, Kit, open_kit, opened
 from tests.support.servers.databases import free_port, postgres_server
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sql]
 
 PASSWORD = "hunter2"
 

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from auth.issuers import STALE_SECONDS, UNKNOWN_KEY_SECONDS, TrustedIssuers
-from tests.support.auth.issuer_bench import Bench, bench, kid_of, looked, trust, until
+from tests.support.auth.issuer_bench import Bench, bench, kid_of, looked, trust
 from tests.support.servers.issuer import DISCOVERY, KEYS, Issuer, issuer_process
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +79,7 @@ async def test_keys_are_looked_at_without_being_asked_for(issuer: Issuer) -> Non
     async with bench(trust(issuer.url, refresh_seconds=1)) as running:
         await looked(running)
         issuer.rotate(keep=False)
-        await until(lambda: running.issuers.key(issuer.url, old) is None)
+        await eventually(lambda: running.issuers.key(issuer.url, old) is None)
         assert running.changes
 
 
@@ -89,8 +90,8 @@ async def test_an_issuer_that_is_down_harms_nobody_else(issuer: Issuer) -> None:
     with issuer_process() as down:
         down.down()
         async with bench(trust(down.url, "down"), trust(issuer.url, "up")) as running:
-            await until(lambda: {name for name, _ in running.looks} == {"down", "up"})
-            await until(lambda: ("up", True) in running.looks and len(running.looks) == 4)
+            await eventually(lambda: {name for name, _ in running.looks} == {"down", "up"})
+            await eventually(lambda: ("up", True) in running.looks and len(running.looks) == 4)
             assert running.issuers.key(issuer.url, kid_of(issuer))
             assert set(running.issuers.faults()) == {"down"}
             down.up()
@@ -103,7 +104,7 @@ async def test_nobody_waits_for_an_issuer_that_hangs(issuer: Issuer) -> None:
     with issuer_process() as hanging:
         hanging.misbehave(DISCOVERY, "hang")
         async with bench(trust(hanging.url, "hangs"), trust(issuer.url, "up")) as running:
-            await until(lambda: ("up", True) in running.looks)
+            await eventually(lambda: ("up", True) in running.looks)
             assert running.issuers.key(issuer.url, kid_of(issuer))
             assert running.issuers.faults() == {"hangs": "not asked yet"}
         # Leaving did not wait for it either: that look never came to an end.
@@ -133,7 +134,7 @@ async def test_an_issuer_that_comes_up_is_found_without_being_asked_for() -> Non
         async with bench(trust(down.url, refresh_seconds=1)) as running:
             await looked(running)
             down.up()
-            await until(lambda: running.looks[-1] == ("theirs", True))
+            await eventually(lambda: running.looks[-1] == ("theirs", True))
 
 
 # Key ids that anybody can make up
@@ -183,7 +184,7 @@ async def test_those_who_waited_for_a_slow_look_do_not_look_one_after_the_other(
         settings = trust("https://issuer.example")
         issuers = TrustedIssuers((settings,), client=client, monotonic=lambda: time[0])
         waiting = [asyncio.create_task(issuers.look_again(settings.issuer)) for _ in range(20)]
-        await until(lambda: transport.asked == 1)
+        await eventually(lambda: transport.asked == 1)
         transport.go_on.set()
         await asyncio.gather(*waiting)
     assert transport.asked == 1
@@ -196,7 +197,7 @@ async def test_whoever_gives_up_waiting_leaves_it_to_the_next() -> None:
         settings = trust("https://issuer.example")
         issuers = TrustedIssuers((settings,), client=client, monotonic=lambda: time[0])
         first = asyncio.create_task(issuers.look_again(settings.issuer))
-        await until(lambda: transport.asked == 1)
+        await eventually(lambda: transport.asked == 1)
         first.cancel()
         with pytest.raises(asyncio.CancelledError):
             await first

@@ -189,7 +189,11 @@ def test_a_key_is_good_for_its_own_algorithm_alone() -> None:
     refused(theirs(header={"kid": "their_rsa"}, private=RSA_PRIVATE))
 
 
-@pytest.mark.parametrize("kid", ["unknown", "THEIRS", "../theirs", "' OR 1=1 --", KEY.kid])
+@pytest.mark.parametrize(
+    "kid",
+    ["unknown", "THEIRS", "../theirs", "' OR 1=1 --", KEY.kid],
+    ids=["unknown", "capitals", "path", "sql", "ours"],
+)
 def test_a_key_id_that_is_not_known_may_be_a_new_one(kid: str) -> None:
     with pytest.raises(UnknownKey) as caught:
         accepted(theirs(header={"kid": kid}))

@@ -165,7 +165,11 @@ def test_a_file_holds_the_key_that_it_is_named_after(tmp_path: Path, content: st
     unsafe(key_folder(tmp_path), f"{file} does not hold the key of that name")
 
 
-@pytest.mark.parametrize("content", [b"", b"no key", b"\xff\0 no key", pem(PRIVATE)[:100].encode()])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no key", b"\xff\0 no key", pem(PRIVATE)[:100].encode()],
+    ids=["empty", "text", "bytes", "half"],
+)
 def test_a_damaged_file_is_refused_by_its_name(tmp_path: Path, content: bytes) -> None:
     file = put(tmp_path, content)
     unsafe(key_folder(tmp_path), f"{file} holds no")

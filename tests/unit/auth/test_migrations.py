@@ -28,7 +28,7 @@ from schemas.errors import NotReady
 from tests.support.auth.identity_kit import HASH, PHONE, SECRET, Clock, open_kit, opened
 from tests.support.repository import ROOT
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sql]
 
 SERVERS = 5
 _first = sa.MetaData()
@@ -137,6 +137,7 @@ async def test_a_second_start_changes_nothing(database_url: str, clock: Clock) -
             assert [account.name for account in await kit.accounts.all()] == ["anna"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("is_fresh", [True, False])
 async def test_several_servers_may_start_at_once(database_url: str, *, is_fresh: bool) -> None:
     if not is_fresh:

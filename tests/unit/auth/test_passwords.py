@@ -49,7 +49,9 @@ def test_nobodys_password_is_not_an_obvious_one(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", ["", "garbage", "$argon2id$", "$2b$12$abc", HASH[:-4], HASH + "x"]
+    "stored",
+    ["", "garbage", "$argon2id$", "$2b$12$abc", HASH[:-4], HASH + "x"],
+    ids=["empty", "garbage", "name", "bcrypt", "cut", "longer"],
 )
 def test_a_damaged_hash_takes_no_password(stored: str) -> None:
     assert not verify_password(stored, "correct horse")

@@ -21,7 +21,7 @@ from tests.support.auth.identity_kit import (
     open_kit,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sql]
 
 SESSION = Principal("anna", SCOPES, "t1", START + 900, int(START), session_id="s1")
 DEVICE = Principal("camera", SCOPES, "t2", START + 900, int(START))

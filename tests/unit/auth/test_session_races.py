@@ -11,7 +11,7 @@ from auth.tables import SessionRow
 from schemas.errors import InvalidCredentials, RateLimited, ServiceError
 from tests.support.auth.identity_kit import PHONE, SCOPES, Clock, Kit, open_kit
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sql]
 
 
 async def opened_session(kit: Kit) -> str:

@@ -13,7 +13,7 @@ from auth.tables import MAX_DEVICE_CHARS, RevocationRow, SessionRow
 from schemas.errors import InvalidCredentials, NotReady, RateLimited
 from tests.support.auth.identity_kit import DAY, PHONE, SCOPES, START, Clock, Kit, open_kit
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.sql]
 
 GRACE, LIFETIME = 30.0, 30 * DAY
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import Unauthenticated
 from tests.support.auth.forge import CLAIMS, token, verifier
+from tests.support.examples import examples
 
 GOOD = token()
 VERIFIER = verifier()
 
 
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@examples(300)
 @given(st.integers(0, len(GOOD) - 1), st.characters(max_codepoint=0x2FF))
 def test_one_changed_character_spoils_a_token(place: int, character: str) -> None:
     changed = GOOD[:place] + character + GOOD[place + 1 :]
@@ -21,7 +22,7 @@ def test_one_changed_character_spoils_a_token(place: int, character: str) -> Non
         refused(changed)
 
 
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@examples(300)
 @given(st.text(max_size=200))
 def test_no_text_is_a_token(text: str) -> None:
     refused(text)
@@ -34,7 +35,7 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@examples(300)
 @given(st.sampled_from([name for name in CLAIMS if name != "scope"]), json_values)
 def test_no_claim_may_be_just_anything(name: str, value: object) -> None:
     if name == "aud":  # a list may hold ours

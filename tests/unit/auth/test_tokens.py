@@ -167,7 +167,7 @@ def test_a_key_is_used_with_its_own_algorithm_alone(key: SigningKey) -> None:
         ({}, "ES256"),
         ({"kty": "oct", "k": "AAAA"}, "none"),
     ],
-    ids=str,
+    ids=["text", "empty", "pem", "elliptic", "rsa", "none", "symmetric"],
 )
 def test_what_is_no_key_for_the_algorithm_is_no_key(
     source: str | dict[str, object], algorithm: str

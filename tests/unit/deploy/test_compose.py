@@ -272,6 +272,7 @@ def test_prometheus_finds_its_targets_by_the_services_names() -> None:
 # Compose's own opinion
 
 
+@pytest.mark.process
 def test_compose_takes_them(tmp_path: Path) -> None:
     asked = shutil.which("docker") and subprocess.run(
         ["docker", "compose", "version"], capture_output=True, check=False

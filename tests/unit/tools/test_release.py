@@ -14,6 +14,8 @@ from tests.support.repository import ROOT
 from tests.support.servers.databases import missing
 from tools.release import NOTES, SIGNATURE, SUMS, ReleaseError, main, notes, sign, verify
 
+pytestmark = pytest.mark.process
+
 CHANGELOG = """# Changelog
 
 For users.

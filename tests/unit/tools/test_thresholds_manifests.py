@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.tools.test_thresholds_document import MADE
@@ -91,7 +91,6 @@ queries = st.text(
 ).filter(lambda text: text.strip() and "<<" not in text)
 
 
-@settings(deadline=None)
 @given(
     model=st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", fullmatch=True),
     query=queries,

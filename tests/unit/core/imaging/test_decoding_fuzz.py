@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from schemas.errors import CallerError
 from service.core.imaging.preprocessing import Preprocessor
+from tests.support.examples import examples
 from tests.support.models.pictures import blobs, encoded, oriented
 from tests.support.models.tiny_model import image_limits, input_spec
 
@@ -68,7 +69,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 # Pillow warns of much that it can live with; outside of tests those are no errors.
 @pytest.mark.filterwarnings("ignore")
-@settings(deadline=None, max_examples=1000, derandomize=True, database=None)
+@examples(1000)
 @given(damaged(), st.sampled_from(PREPROCESSORS))
 def test_nothing_but_a_callers_error_escapes(data: bytes, preprocessor: Preprocessor) -> None:
     try:
@@ -80,7 +81,7 @@ def test_nothing_but_a_callers_error_escapes(data: bytes, preprocessor: Preproce
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@examples(300)
 @given(
     st.sampled_from(
         [

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from schemas.model_output import OutputSpec
 from service.core.imaging.postprocessing import probabilities, top_k
+from tests.support.examples import examples
 
-thorough = settings(deadline=None, max_examples=200, derandomize=True, database=None)
+thorough = examples(200)
 
 
 def spec(kind: str = "logits", label_offset: int = 0) -> OutputSpec:

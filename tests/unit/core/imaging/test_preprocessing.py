@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
 from schemas.errors import UnsupportedImage
 from service.core.imaging.preprocessing import Preprocessor, crop_box
+from tests.support.examples import examples
 from tests.support.models.pictures import blobs, encoded, gradient, noise, plain, textbook
 from tests.support.models.tiny_model import image_limits, input_spec
 
 LIMITS = image_limits()
-thorough = settings(deadline=None, max_examples=80, derandomize=True, database=None)
+thorough = examples(80)
 
 
 def tensor(data: bytes, **changes: object) -> NDArray[Any]:

@@ -12,8 +12,9 @@ from schemas.errors import Conflict, ModelNotChosen, ModelNotFound
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
 from service.core.lifecycle.default_model import default_model
 from service.core.repository.repository import ModelRefused, Repository
-from tests.support.models.house import House, opened, until
+from tests.support.models.house import House, opened
 from tests.support.models.tiny_model import write_model
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 CHOSEN = '{"default_model": "colours"}'
@@ -222,7 +223,7 @@ async def test_a_choice_that_cannot_be_read_leaves_what_answers(
 
 async def test_a_model_that_is_chosen_is_loaded_although_it_was_unloaded(two: House) -> None:
     await two.control.unload("other", by="anna")
-    await until(lambda: two.states("other") == {1: VersionState.UNLOADED})
+    await eventually(lambda: two.states("other") == {1: VersionState.UNLOADED})
     two.choose(OTHER_CHOSEN)
     await two.refresh()
     assert answers(two) == "other"
@@ -255,7 +256,7 @@ async def test_an_order_stores_the_choice_and_acts_at_once(two: House) -> None:
         await two.control.unload("other", by="anna")
     await two.control.unload("colours", by="anna")
     await two.refresh()
-    await until(lambda: two.states() == {1: VersionState.UNLOADED})
+    await eventually(lambda: two.states() == {1: VersionState.UNLOADED})
 
 
 async def test_what_cannot_answer_is_not_chosen(two: House) -> None:

@@ -11,9 +11,10 @@ import pytest
 from schemas.errors import ModelNotFound, NotReady
 from schemas.serving import VersionState
 from service.core.repository.repository import ModelRefused
-from tests.support.models.house import House, until
+from tests.support.models.house import House
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.UNLOADED
@@ -27,7 +28,7 @@ async def test_a_new_version_answers_and_the_old_one_gives_its_memory_back(house
     house.add(2)
     await house.refresh()
     assert await house.ask() == "red 2"
-    await until(lambda: house.states() == {1: UNLOADED, 2: READY})
+    await eventually(lambda: house.states() == {1: UNLOADED, 2: READY})
     assert house.released == 1
     with pytest.raises(ModelNotFound):
         await house.ask(1)
@@ -172,7 +173,7 @@ async def test_a_version_that_is_removed_is_forgotten(house: House) -> None:
     await house.refresh()
     shutil.rmtree(house.root / "colours/1")
     await house.refresh()
-    await until(lambda: house.states() == {2: READY})
+    await eventually(lambda: house.states() == {2: READY})
     assert house.counted("potoo_model_version_state", version="1", state="READY") == 0
 
 
@@ -188,7 +189,7 @@ async def test_files_that_were_changed_in_place_are_loaded_again_or_not_at_all(
     await house.refresh()
     assert house.registry.get("colours") is not model
     assert await house.ask() == "red 1"
-    await until(lambda: house.released == 1)
+    await eventually(lambda: house.released == 1)
 
 
 # What was begun
@@ -211,7 +212,7 @@ async def test_a_leased_model_answers_until_it_is_given_back(house: House) -> No
         ref, _ = await house.classifier.classify(plain(RED), model=model, top_k=1, timeout=None)
         assert (ref.version, house.released) == (1, 0)
         assert await house.ask() == "red 2"
-    await until(lambda: house.released == 1)
+    await eventually(lambda: house.released == 1)
 
 
 async def test_a_swap_loses_no_request_and_mixes_no_answers(house: House) -> None:
@@ -229,14 +230,14 @@ async def test_a_swap_loses_no_request_and_mixes_no_answers(house: House) -> Non
     assert set(answers) >= {"red 1", "red 6"}
     numbers = [int(answer.split()[1]) for answer in answers]
     assert all(later >= earlier - 1 for earlier, later in pairwise(numbers))
-    await until(lambda: house.released == 5)
+    await eventually(lambda: house.released == 5)
 
 
 async def test_readiness_is_that_of_the_version_that_answers(house: House) -> None:
     assert house.counted("potoo_model_ready") == 1
     house.add(2)
     await house.refresh()
-    await until(lambda: house.released == 1)
+    await eventually(lambda: house.released == 1)
     assert house.counted("potoo_model_ready") == 1
     assert house.classifier.readiness() == {"colours": True}
     states = {

@@ -9,9 +9,10 @@ import pytest
 from schemas.errors import Conflict, ModelNotFound, NotReady
 from schemas.serving import VersionState
 from service.core.repository.repository import ModelRefused, Repository
-from tests.support.models.house import House, opened, until
+from tests.support.models.house import House, opened
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
 READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.UNLOADED
@@ -108,7 +109,7 @@ async def test_what_cannot_be_served_is_not_promoted(house: House) -> None:
 async def test_a_version_is_loaded_and_unloaded_by_order(house: House) -> None:
     house.add(2)
     await house.refresh()
-    await until(lambda: house.released == 1)
+    await eventually(lambda: house.released == 1)
     await house.control.load("colours", 1, by="anna")
     assert await house.ask(1) == "red 1"
     await house.refresh()
@@ -116,7 +117,7 @@ async def test_a_version_is_loaded_and_unloaded_by_order(house: House) -> None:
     await house.control.unload("colours", 1, by="anna")
     with pytest.raises(ModelNotFound):
         await house.ask(1)
-    await until(lambda: house.states() == {1: UNLOADED, 2: READY})
+    await eventually(lambda: house.states() == {1: UNLOADED, 2: READY})
 
 
 async def test_what_is_needed_is_not_unloaded(house: House) -> None:
@@ -137,7 +138,7 @@ async def test_another_model_is_unloaded_and_loaded_as_a_whole(house: House) -> 
     await house.control.unload("other", by="anna")
     with pytest.raises(NotReady):
         await house.ask(name="other")
-    await until(lambda: house.states("other") == {1: UNLOADED})
+    await eventually(lambda: house.states("other") == {1: UNLOADED})
     await house.control.load("other", by="anna")
     assert await house.ask(name="other") == "red 1"
 

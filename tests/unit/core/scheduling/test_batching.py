@@ -144,7 +144,7 @@ async def test_bad_images_that_keep_coming_do_not_hold_up_a_good_one() -> None:
     assert ran == [["good"]]
 
 
-# 3. Items are prepared in order of arrival.
+# 3. Each caller's items keep their order of arrival; test_fair_queue.py has the turns of callers.
 
 
 async def test_items_are_prepared_and_run_in_order_of_arrival() -> None:

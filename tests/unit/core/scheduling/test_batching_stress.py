@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import (
@@ -22,6 +22,7 @@ from schemas.errors import (
 from service.core.engine.pool import WorkerPool
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
+from tests.support.examples import examples
 
 PATIENCE = 20.0
 """Seconds after which a test that hangs fails."""
@@ -145,7 +146,7 @@ async def play(crowd: list[Caller], policy: BatchPolicy, stage: Stage) -> None:
         assert type(result) in allowed, (caller, result)
 
 
-@settings(deadline=None, max_examples=150, derandomize=True, database=None)
+@examples(150)
 @given(st.lists(callers, min_size=1, max_size=25), policies)
 def test_whatever_callers_do_each_is_answered_once_with_its_own_answer(
     crowd: list[Caller], policy: BatchPolicy

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -25,8 +25,9 @@ from service.core.tensors.tensors import (
     of_bytes,
     to_raw,
 )
+from tests.support.examples import examples
 
-thorough = settings(deadline=None, max_examples=200, derandomize=True, database=None)
+thorough = examples(200)
 FIXED = [datatype for datatype in Datatype if datatype is not Datatype.BYTES]
 shapes = arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 texts = st.lists(st.binary(max_size=20), max_size=10)

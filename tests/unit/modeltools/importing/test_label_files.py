@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.modeltools.importing.graph_facts import CannotImport
 from service.modeltools.importing.label_files import MAX_BYTES, read_label_file
+from tests.support.examples import examples
 from tests.support.models.tiny_model import LABELS
 
 KERAS = {"0": ["n01", "red"], "1": ["n02", "green"], "2": ["n03", "blue"]}
@@ -121,7 +122,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_label_file(tmp_path)
 
 
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@examples(300)
 @given(
     name=st.sampled_from(["labels.txt", "labels.json", "labels.csv"]),
     content=st.binary(max_size=60)

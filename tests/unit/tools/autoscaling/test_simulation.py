@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tools.autoscaling import __main__ as command
 from tools.autoscaling import policies, scoring, study, traces
 from tools.autoscaling.policies import Kind, Policy, Site, Trigger
 from tools.autoscaling.simulation import Bounds, Run, Simulation
 from tools.autoscaling.traces import Arrivals, Trace
+
+pytestmark = pytest.mark.slow
 
 BY_NAME = {trace.name: trace for trace in traces.TRACES}
 
@@ -38,7 +41,7 @@ def steps(loads: list[float], per_second: float) -> Arrivals:
     return traces.draw(Trace("steps", 10.0 * len(loads), shape), per_second, seed=3)
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     loads=st.lists(st.floats(0, 12), min_size=1, max_size=12),
     timeout=st.sampled_from([0.05, 0.2, 1.0, 10.0]),

@@ -7,12 +7,13 @@ import binascii
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidParameter
 from service.transport.http.body.multipart import Part
 from service.transport.http.body.uploads import _from_json, _only, _refuse_others
+from tests.support.examples import examples
 
 
 def body(image: object) -> bytes:
@@ -140,7 +141,7 @@ def test_a_long_name_is_not_repeated_whole() -> None:
     assert max(map(len, pointers)) < 1000
 
 
-@settings(deadline=None, max_examples=200, derandomize=True, database=None)
+@examples(200)
 @given(st.binary(min_size=1, max_size=300))
 def test_every_image_survives_both_alphabets(image: bytes) -> None:
     for encode in (base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes):
@@ -149,7 +150,7 @@ def test_every_image_survives_both_alphabets(image: bytes) -> None:
         assert _from_json(body(text.replace("=", ""))) == image
 
 
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@examples(300)
 @given(st.text(max_size=60))
 def test_any_text_is_decoded_as_the_standard_library_does_or_refused(text: str) -> None:
     try:

@@ -6,13 +6,14 @@ import contextlib
 
 import httpx
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from observability.logging import configure_logging
 from observability.settings import ObservabilitySettings
 from schemas.errors import InvalidRequest, PayloadTooLarge
 from service.transport.http.body.multipart import Part, parse_form
+from tests.support.examples import examples
 
 TYPE = "multipart/form-data; boundary=b"
 FILE = b'Content-Disposition: form-data; name="file"; filename="a.png"'
@@ -189,7 +190,7 @@ tricky = st.lists(
 ).map(b"".join)
 
 
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@examples(300)
 @given(st.lists(st.tuples(names, names, st.binary(max_size=200) | tricky), max_size=8))
 def test_what_httpx_writes_is_read_back(files: list[tuple[str, str, bytes]]) -> None:
     assume(not any(BOUNDARY.encode() in content for _, _, content in files))
@@ -205,7 +206,7 @@ def test_what_httpx_writes_is_read_back(files: list[tuple[str, str, bytes]]) -> 
     assert found == [Part(*file) for file in files]
 
 
-@settings(deadline=None, max_examples=300, derandomize=True, database=None)
+@examples(300)
 @given(
     st.lists(
         st.sampled_from([b"--b", b"--b--", b"\r\n", b"\r\n\r\n", FILE, b": ", b";", b"x", b'"', b"\xff", b"\0"]),

@@ -8,16 +8,17 @@ import tracemalloc
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import CallerError, InvalidRequest, PayloadTooLarge
 from service.core.imaging.answer import Classification, ImageFacts, Prediction, Timing
 from service.transport.http.compat.calls import shares
 from service.transport.http.compat.forms import image_in_pairs, image_in_parts
+from tests.support.examples import examples
 from tests.support.models.pictures import plain
 
-thorough = settings(deadline=None, max_examples=300, derandomize=True, database=None)
+thorough = examples(300)
 FIELDS = ("data", "body")
 TYPE = "multipart/form-data; boundary=b"
 

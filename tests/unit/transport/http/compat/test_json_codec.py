@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import CallerError, InvalidRequest, InvalidTensor
@@ -25,8 +25,9 @@ from service.transport.http.compat.json_codec import (
     write_examples,
     write_predict,
 )
+from tests.support.examples import examples
 
-thorough = settings(deadline=None, max_examples=300, derandomize=True, database=None)
+thorough = examples(300)
 FLOATS = TensorMetadata(name="x", datatype=Datatype.FP32, shape=[-1, 2, 3])
 PIXELS = TensorMetadata(name="x", datatype=Datatype.UINT8, shape=[-1, 2, 3])
 MOST = 4

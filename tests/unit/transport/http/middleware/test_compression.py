@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import InvalidRequest, PayloadTooLarge
@@ -20,8 +20,9 @@ from service.transport.http.middleware.compression import (
     accepted,
     compress,
 )
+from tests.support.examples import examples
 
-thorough = settings(deadline=None, max_examples=100, derandomize=True, database=None)
+thorough = examples(100)
 needs_zstd = pytest.mark.skipif(
     importlib.util.find_spec("backports.zstd") is None, reason="backports.zstd is not installed"
 )

@@ -9,14 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import uvicorn
 
 from service.settings import load_settings
 from service.transport.http.server.workers import Worker
 
+pytestmark = pytest.mark.process
 PATIENCE = 60
 APP = """
 import asyncio, os, signal, socket, sys, threading, time
+import pytest
 import uvicorn
 from observability.logging import configure_logging
 from observability.metrics import Metrics
@@ -80,27 +83,26 @@ def test_a_worker_that_nobody_answers_for_is_asked_once_and_not_waited_for() -> 
 
 
 ASKED_EARLY = """
-def configure_slowly(chosen):
-    configure_logging(chosen)
-    # Meanwhile others may do what they like; whoever else makes a server is done later.
-    time.sleep(0.2 if threading.current_thread() is threading.main_thread() else 0.4)
+class Slow(type(settings)):
+    # Whoever makes a server reads it. Meanwhile others may do what they like; a server that is made
+    # beside that of the main thread is done later, and would take its place.
+    @property
+    def drain_seconds(self):
+        time.sleep(0.2 if threading.current_thread() is threading.main_thread() else 0.4)
+        return 0
 
-workers.configure_logging = configure_slowly
-listener = socket.create_server(("127.0.0.1", 0))
-worker = workers.Worker(0, configured(), settings, listener)
-worker._supervisor = os.getppid()
-worker.parent_conn.send(b"ping")
-
-def ask():
+if __name__ == "__main__":
+    listener = socket.create_server(("127.0.0.1", 0))
+    worker = workers.Worker(0, configured(), Slow(**settings.model_dump()), listener)
+    worker.parent_conn.send(b"ping")
+    worker.start()
     worker.parent_conn.recv()
     until = time.monotonic() + 20
     while not (is_ready := worker.is_ready()) and time.monotonic() < until:
         time.sleep(0.01)
     print("ready:", is_ready, flush=True)
-    os.kill(os.getpid(), signal.SIGTERM)
-
-threading.Thread(target=ask, daemon=True).start()
-worker.target([listener])
+    worker.kill()
+    worker.join()
 """
 
 
@@ -118,9 +120,9 @@ if __name__ == "__main__":
 
     configure_logging(settings.observability)
     listener = socket.create_server(("127.0.0.1", 0))
-    print(workers.run_workers(configured(patience=1), settings, listener, stop))
+    print(workers.run_workers(configured(patience=0.1), settings, listener, stop))
 else:
-    time.sleep(3)  # as long as imports take on a small machine
+    time.sleep(3 * workers.LOOK_SECONDS)  # a small machine imports that long: three looks
 """
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -20,8 +20,9 @@ from service.core.scheduling.fair_queue import Priority
 from service.core.tensors.inference import InferRequest, InferResponse, RequestedOutput
 from service.core.tensors.tensors import Tensor, of_bytes, to_raw
 from service.transport.http.v2.codec import ParsedInfer, header_length, read, write
+from tests.support.examples import examples
 
-thorough = settings(deadline=None, max_examples=300, derandomize=True, database=None)
+thorough = examples(300)
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 

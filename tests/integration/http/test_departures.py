@@ -1,0 +1,56 @@
+"""Clients that leave before their answer: nothing is run for them any more."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.callers.raw_http import Connection, get
+from tests.support.models.hostile_files import black_png
+from tests.support.models.pictures import plain
+from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
+
+CROWD = 24
+FEW = 8
+SIDE = 3500
+
+
+def counted(server: LiveServer, metric: str) -> float:
+    text = get(server.address, "/metrics").body.decode()
+    return sum(map(float, re.findall(rf"^{metric}(?:{{.*}})? (\S+)$", text, re.MULTILINE)))
+
+
+def request(server: LiveServer, path: str, picture: bytes) -> bytes:
+    token = server.token("classify infer")
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\n"
+        f"Inference-Header-Content-Length: 0\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Length: {len(picture)}\r\n\r\n"
+    )
+    return head.encode() + picture
+
+
+@pytest.mark.parametrize("path", ["/v1/classify", "/v2/models/colours/infer"])
+def test_who_leaves_is_not_worked_for(colours: Path, tmp_path: Path, path: str) -> None:
+    # One thread, and a picture that is sent fast and takes it a while.
+    with serve(tmp_path, models=colours, POTOO_INFERENCE__WORKERS="1") as live:
+        message = request(live, path, black_png(SIDE))
+        with ExitStack() as stack:
+            crowd = [stack.enter_context(Connection(live.address)) for _ in range(CROWD)]
+            for one in crowd:
+                one.send(message)
+            assert wait_until(lambda: counted(live, "potoo_queue_depth") >= CROWD - FEW)
+            for one in crowd:
+                one.reset()
+        assert wait_until(lambda: counted(live, "potoo_queue_depth") == 0)
+        assert counted(live, "potoo_predictions_total") <= CROWD / 2
+        assert wait_until(lambda: live.events().count('"status":499') >= CROWD / 2)
+        with live.client() as client:
+            answer = client.post("/v1/classify", files={"file": plain()})
+        assert answer.json()["predictions"][0]["label"] == "red"
+        assert "which is a bug" not in live.events()
+        assert '"level":"error"' not in live.events()

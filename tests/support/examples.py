@@ -1,0 +1,37 @@
+"""How many examples Hypothesis tries, and whether they are new ones each time.
+
+Locally few and always the same, so that a change alone changes the outcome. In CI many, by a seed
+that ``.ci/run`` prints: ``make test-all ARGS=--hypothesis-seed=N`` repeats them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "local")
+LOCAL_SHARE = 5
+FEWEST = 20
+
+
+def load_profiles() -> None:
+    """Registers both profiles and loads the one that ``HYPOTHESIS_PROFILE`` names."""
+    # A busy machine may take its time.
+    patient = settings(
+        deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    )
+    settings.register_profile(
+        "local", patient, derandomize=True, max_examples=_scaled(100, "local")
+    )
+    settings.register_profile("ci", patient, derandomize=False, max_examples=100)
+    settings.load_profile(PROFILE)
+
+
+def examples(count: int) -> settings:
+    """Returns a decorator that tries so many examples in CI, and a fifth of them locally."""
+    return settings(max_examples=_scaled(count, PROFILE))
+
+
+def _scaled(count: int, profile: str) -> int:
+    return count if profile == "ci" else max(FEWEST, count // LOCAL_SHARE)

@@ -1,0 +1,42 @@
+"""Waits for a condition by polling, up to a limit that a busy machine never reaches."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+PATIENCE = 90.0
+"""Seconds."""
+
+
+def wait_until(
+    is_so: Callable[[], object], *, patience: float = PATIENCE, pause: float = 0.02
+) -> bool:
+    """Polls until a condition holds.
+
+    Args:
+        is_so: the condition.
+        patience: seconds after which waiting ends.
+        pause: seconds between two looks.
+
+    Returns:
+        False if it did not hold in time.
+    """
+    deadline = time.monotonic() + patience
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True
+
+
+async def eventually(is_so: Callable[[], bool], *, patience: float = PATIENCE) -> None:
+    """Lets the tasks of the event loop run until a condition holds.
+
+    Raises:
+        TimeoutError: it did not hold in time.
+    """
+    async with asyncio.timeout(patience):
+        while not is_so():  # noqa: ASYNC110 - no event says when it happens
+            await asyncio.sleep(0.005)

@@ -1,0 +1,64 @@
+"""What `make prepare` writes for Redis, with a real one, and how compose asks for its health."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.support.deploy.compose_files import services
+from tests.support.servers.databases import free_port, missing
+from tests.support.waiting import wait_until
+from tools.prepare import main as prepare
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compose")
+    prepare(["--site", "a.example", "--stores", "--folder", str(folder)])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def port(folder: Path) -> Iterator[int]:
+    """Of a Redis as compose starts it, but on this port of 127.0.0.1."""
+    if not shutil.which("redis-server"):
+        missing("redis-server")
+    port = free_port()
+    command = services()["redis"]["command"]
+    here = [word.replace("/run/secrets", str(folder / "secrets" / "redis")) for word in command]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
+    process = subprocess.Popen([*here, *options], stdout=subprocess.DEVNULL)
+    try:
+        assert wait_until(lambda: is_healthy(port))
+        yield port
+    finally:
+        process.kill()
+        process.wait(60)
+
+
+def is_healthy(port: int) -> bool:
+    """By compose's own check, at that port."""
+    (_, check) = services()["redis"]["healthcheck"]["test"]
+    command = check.replace("redis-cli", f"redis-cli -p {port}")
+    return subprocess.run(["sh", "-c", command], check=False).returncode == 0
+
+
+def test_redis_takes_the_password_that_potoo_was_given(folder: Path, port: int) -> None:
+    url = (folder / "secrets/potoo/potoo_auth__rate_store").read_text().strip()
+    with redis.Redis.from_url(url.replace("@redis:6379", f"@127.0.0.1:{port}")) as client:
+        assert client.ping()
+        assert client.config_get("save") == {"save": ""}
+
+
+def test_redis_takes_nobody_else(port: int) -> None:
+    with redis.Redis(port=port) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+
+
+def test_a_redis_that_is_not_there_is_not_healthy() -> None:
+    assert not is_healthy(free_port())

@@ -1,0 +1,117 @@
+"""Unloading a model gives its memory back to the system."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from service.modeltools.sources.built_in import BUNDLED_MODELS
+
+pytestmark = pytest.mark.slow
+
+CYCLES = 50
+LOAD_AND_UNLOAD = """
+import asyncio, json, os, sys
+from pathlib import Path
+
+import psutil
+
+from observability.metrics import Metrics
+from service.process import tune
+from service.runtime import open_models, open_pool
+from service.settings import load_settings
+
+CYCLES = int(sys.argv[2])
+settings = load_settings(models=Path(sys.argv[1]))
+photo = next(Path(sys.argv[1]).glob("everyday/1/golden/*")).read_bytes()
+memory = psutil.Process().memory_info
+one = 2**20
+
+
+async def main():
+    loaded, unloaded = [], []
+    with open_pool(settings) as pool:
+        for _ in range(CYCLES):
+            async with open_models(settings, pool, Metrics()) as models:
+                model = models.registry.get("everyday")
+                for _ in range(4):
+                    await model.classify(photo, 1, 1e12)
+                loaded.append(memory().rss / one)
+            unloaded.append(memory().rss / one)
+    print(json.dumps({"loaded": loaded, "unloaded": unloaded}))
+
+
+tune()
+asyncio.run(main())
+"""
+SWAP = """
+import asyncio, json, shutil, sys, tempfile
+from pathlib import Path
+
+import psutil
+
+from observability.metrics import Metrics
+from service.process import tune
+from service.runtime import open_models, open_pool
+from service.settings import load_settings
+
+source, cycles = Path(sys.argv[1]) / "everyday/1", int(sys.argv[2])
+memory = psutil.Process().memory_info
+
+
+def add(root, number):
+    folder = root / "everyday" / str(number)
+    shutil.copytree(source, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"version": number}))
+
+
+async def main(root):
+    add(root, 1)
+    resident = []
+    settings = load_settings(models=root)
+    photo = next((source / "golden").iterdir()).read_bytes()
+    with open_pool(settings) as pool:
+        async with open_models(settings, pool, Metrics()) as models:
+            for number in range(2, cycles + 2):
+                await models.registry.get(None).classify(photo, 1, 1e12)
+                resident.append(memory().rss / 2**20)
+                add(root, number)
+                shutil.rmtree(root / "everyday" / str(number - 1))
+                await models.look()
+                await models.look()
+                while len(list(models.registry)) > 1 or len(models.registry.versions("everyday")) > 1:
+                    await asyncio.sleep(0.001)
+                assert models.registry.get(None).ref.version == number
+    print(json.dumps(resident))
+
+
+tune()
+with tempfile.TemporaryDirectory() as folder:
+    asyncio.run(main(Path(folder)))
+"""
+
+
+def run(program: str) -> str:
+    command = [sys.executable, "-c", program, str(BUNDLED_MODELS), str(CYCLES)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def test_fifty_cycles_end_within_a_tenth_of_the_first_load() -> None:
+    found = json.loads(run(LOAD_AND_UNLOAD))
+    loaded, unloaded = found["loaded"], found["unloaded"]
+    assert len(loaded) == CYCLES
+    assert loaded[-1] <= 1.1 * loaded[0], loaded
+    assert unloaded[-1] <= 1.1 * unloaded[0], unloaded
+    assert unloaded[-1] < loaded[-1]
+
+
+def test_fifty_swaps_of_a_served_model_end_within_a_tenth_of_the_first() -> None:
+    resident = json.loads(run(SWAP))
+    assert len(resident) == CYCLES
+    assert resident[-1] <= 1.1 * resident[0], resident

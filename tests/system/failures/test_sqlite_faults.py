@@ -1,0 +1,58 @@
+"""An embedded store that is locked, full or damaged: 503 and never a 200, then back to work."""
+
+from __future__ import annotations
+
+import resource
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.support.servers.account_server import (
+    is_refused_for_now,
+    open_account_server,
+    refused_start,
+)
+
+
+def test_a_file_that_another_process_locks_is_waited_for_and_then_refused(
+    tmp_path: Path, colours: Path
+) -> None:
+    with open_account_server(tmp_path, colours) as shop:
+        database = sqlite3.connect(shop.server.data_dir / "potoo.db", isolation_level=None)
+        database.execute("BEGIN IMMEDIATE")
+        names = ("sign in", "refresh", "revoke refresh", "introspect", "add user")
+        with ThreadPoolExecutor(len(names)) as threads:
+            answers = list(threads.map(lambda name: shop.requests()[name](), names))
+        assert all(map(is_refused_for_now, answers))
+        # Whoever only reads is not in anybody's way.
+        assert shop.requests()["sessions"]().status_code == 200
+        assert shop.classify() == 200
+        assert shop.ready().status_code == 200
+        database.execute("ROLLBACK")
+        database.close()
+        assert shop.app.refresh(shop.tokens["refresh_token"]).status_code == 200
+        assert shop.app.sign_in().status_code == 200
+
+
+def test_a_disk_that_is_full_refuses_what_must_be_written(tmp_path: Path, colours: Path) -> None:
+    with open_account_server(tmp_path, colours) as shop:
+        written = shop.server.data_dir / "potoo.db-wal"
+        process = shop.server.process.pid
+        before = resource.prlimit(process, resource.RLIMIT_FSIZE)
+        resource.prlimit(process, resource.RLIMIT_FSIZE, (written.stat().st_size, before[1]))
+        for name in ("sign in", "refresh", "revoke refresh", "revoke access", "add user"):
+            answer = shop.requests()[name]()
+            assert is_refused_for_now(answer), f"{name}: {answer.status_code} {answer.text}"
+        assert shop.requests()["sessions"]().status_code == 200
+        assert shop.classify() == 200
+        resource.prlimit(process, resource.RLIMIT_FSIZE, before)
+        assert shop.app.refresh(shop.tokens["refresh_token"]).status_code == 200
+        assert shop.app.sign_in().status_code == 200
+        assert shop.requests()["add user"]().status_code == 201
+
+
+def test_a_file_that_is_no_database_is_one_line(tmp_path: Path, colours: Path) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data" / "potoo.db").write_bytes(b"something else altogether " * 1000)
+    line = refused_start(tmp_path, colours)
+    assert line.endswith("file is not a database")

@@ -1,0 +1,61 @@
+"""``potoo calibrate`` as an operator runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from service.core.serving.calibration import find_calibration
+from tests.support.models.tiny_model import write_model
+from tests.support.servers.server import serve
+
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
+
+
+def calibrate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "service", "calibrate", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=300, env={**os.environ}
+    )
+
+
+def test_a_machine_is_calibrated_and_the_next_start_uses_it(colours: Path, tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "deploy/autoscaling.yaml"
+    # An objective so wide that any machine meets it, up to a queue so short that it is reached.
+    result = calibrate(
+        *("--models", colours, "--data-dir", data, "--output", output),
+        *("--slo-p95-ms", "60000", "--seconds", "0.5"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert "looking for the knee" in result.stderr
+    assert "in flight: " in result.stderr
+    assert result.stdout.startswith("capacity C = 256 images in flight at the knee")
+    document = yaml.safe_load(output.read_text())
+    assert document["capacity"]["in_flight"] == 256
+    assert document["triggers"]["in_flight"]["target"] == 179
+    found = find_calibration(data)
+    assert found is not None
+    assert found.models["colours"].knee.in_flight == 256
+    assert [path.name for path in data.iterdir()] == ["calibration"], "accounts were touched"
+    with serve(data, models=colours) as live, live.client() as client:
+        assert client.get("/v1/models").is_success
+
+
+def test_a_model_that_cannot_be_served_is_said(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "models")
+    (folder / "model.onnx").write_bytes(b"no model")
+    result = calibrate("--models", tmp_path / "models", "--data-dir", tmp_path / "data")
+    assert result.returncode == 1
+    assert "sha256" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_model_that_is_not_there_is_said(colours: Path, tmp_path: Path) -> None:
+    result = calibrate("birds", "--models", colours, "--data-dir", tmp_path / "data")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "there is no model 'birds'" in result.stderr
