@@ -14,12 +14,15 @@ from auth.grants import Grants
 from auth.limits import Allowance
 from auth.principal import Caller, Principal, Scope
 from observability.audit import AuditEvent
+from observability.metrics import Metrics
 from schemas.errors import RateLimited
 from service.core.imaging.answer import ModelRef
 from service.core.lifecycle.model_control import ModelControl
 from service.core.scheduling.fair_queue import Priority
 from service.core.serving.classifier import Classifier
 from service.runtime import Runtime
+from service.settings import Settings
+from service.transport.app_state import state_of
 from service.transport.policy import authorize, check_model, model_meant
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
@@ -111,7 +114,17 @@ async def limit_address(connection: HTTPConnection) -> None:
 
 def runtime_of(connection: HTTPConnection) -> Runtime:
     """Return the runtime that the application was started with."""
-    return cast("Runtime", connection.app.state.runtime)
+    return state_of(connection).runtime
+
+
+def settings_of(connection: HTTPConnection) -> Settings:
+    """Return the settings that the application was started with."""
+    return state_of(connection).settings
+
+
+def metrics_of(connection: HTTPConnection) -> Metrics:
+    """Return the metrics of the application."""
+    return state_of(connection).metrics
 
 
 def principal_of(connection: HTTPConnection) -> Principal:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar, cast
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from schemas.errors import (
     Violation,
 )
 from service.settings import LimitSettings
+from service.transport.app_state import AppState, state_of
 from service.transport.budget import Reservation
 from service.transport.dependencies import runtime_of
 from service.transport.http.body.base64_text import decoded
@@ -103,10 +105,16 @@ class Uploads:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class HttpState(AppState):
+    """Objects of the application, with the reader of uploads that its routes share."""
+
+    uploads: Uploads
+
+
 def uploads_of(request: Request) -> Uploads:
     """Return the application's reader of uploads."""
-    uploads: Uploads = request.app.state.uploads
-    return uploads
+    return cast("HttpState", state_of(request)).uploads
 
 
 async def offload_if_large(request: Request, size: int, work: Callable[[], Found]) -> Found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -48,12 +49,10 @@ class HeadAsGet:
             scope["route"] = inner.get("route")  # for the metrics
 
 
-def cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+def cross_origin(origins: Sequence[str]) -> Middleware:
     """Allow web pages of exactly these origins to call, without cookies (the CORS protocol)."""
-    if not origins:
-        return app
-    return CORSMiddleware(
-        app,
+    return Middleware(
+        CORSMiddleware,
         allow_origins=origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=[

@@ -19,7 +19,9 @@ from service.transport.dependencies import (
     PrincipalDep,
     RuntimeDep,
     caller_of,
+    metrics_of,
     requires,
+    settings_of,
 )
 from service.transport.http.middleware.negotiation import never_stored, require_json
 from service.transport.http.middleware.openapi import problems
@@ -101,7 +103,7 @@ async def issue_token(request: Request, grants: GrantsDep) -> Response:
 
     response, outcome = await answered(request, call)
     outcome = "issued" if outcome == "ok" else outcome
-    request.app.state.metrics.token_requests.labels(grant, outcome).inc()
+    metrics_of(request).token_requests.labels(grant, outcome).inc()
     return response
 
 
@@ -141,7 +143,7 @@ async def revoke_token(request: Request, grants: GrantsDep) -> Response:
 )
 async def introspect_token(request: Request, grants: GrantsDep) -> Response:
     """What a token stands for (RFC 7662), for clients that were allowed to ask."""
-    issuer = request.app.state.settings.auth.issuer
+    issuer = settings_of(request).auth.issuer
 
     async def call() -> Response:
         form = await _asked(request)
