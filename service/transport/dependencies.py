@@ -12,7 +12,7 @@ from starlette.requests import HTTPConnection
 from auth.administration import Administration
 from auth.grants import Grants
 from auth.limits import Allowance
-from auth.principal import Caller, Principal, Scope
+from auth.principal import Origin, Principal, Scope
 from observability.audit import AuditEvent
 from observability.metrics import Metrics
 from schemas.errors import RateLimited
@@ -105,7 +105,7 @@ async def limit_address(connection: HTTPConnection) -> None:
     if identity.limiter.is_on:
         try:
             await identity.limiter.count_address(
-                caller_of(connection).address, _allowance(connection)
+                origin_of(connection).address, _allowance(connection)
             )
         except RateLimited:
             identity.audit.record(AuditEvent.RATE_LIMITED)
@@ -181,10 +181,10 @@ def require_capacity(
     )
 
 
-def caller_of(connection: HTTPConnection) -> Caller:
+def origin_of(connection: HTTPConnection) -> Origin:
     """Return the origin of the request, which ``ForwardedHeaders`` may have set."""
     client = connection.scope.get("client")
-    return Caller(client[0] if client else "", connection.headers.get("user-agent", ""))
+    return Origin(client[0] if client else "", connection.headers.get("user-agent", ""))
 
 
 def _classifier(connection: HTTPConnection) -> Classifier:
@@ -209,7 +209,6 @@ ModelsDep = Annotated[ModelControl, Depends(_models)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]
-CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
 def _allowance(connection: HTTPConnection) -> Allowance:
