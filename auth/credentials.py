@@ -16,7 +16,7 @@ from auth.passwords import (
     is_text,
     verify_password,
 )
-from auth.principal import Caller
+from auth.principal import Origin
 from observability.audit import Audit, AuditEvent
 from schemas.errors import InvalidCredentials, RateLimited
 
@@ -37,7 +37,7 @@ class Credentials:
         """Stop the hashing thread."""
         self._hashing.shutdown(cancel_futures=True)
 
-    async def prove(self, name: str, secret: str, kind: Kind, caller: Caller) -> Account:
+    async def prove(self, name: str, secret: str, kind: Kind, origin: Origin) -> Account:
         """Return the account of that kind if the secret is right.
 
         Raises:
@@ -47,9 +47,9 @@ class Credentials:
         """
         with self._turn():
             try:
-                was_known = await self._lockout.charge(name, caller.address)
+                was_known = await self._lockout.charge(name, origin.address)
             except SignInBlocked:
-                self._audit.record(AuditEvent.SIGN_IN_BLOCKED, address=caller.address)
+                self._audit.record(AuditEvent.SIGN_IN_BLOCKED, address=origin.address)
                 raise
             possible = is_name(name) and len(secret) <= MAX_PASSWORD_CHARS and is_text(secret)
             account = await self._accounts.get(name) if possible else None
@@ -66,10 +66,10 @@ class Credentials:
                     AuditEvent.SIGN_IN_FAILED,
                     # An unknown name may be a password in the wrong field.
                     account=account.name if account else None,
-                    address=caller.address,
+                    address=origin.address,
                 )
                 raise InvalidCredentials
-            await self._lockout.refund(name, caller.address, was_known=was_known)
+            await self._lockout.refund(name, origin.address, was_known=was_known)
         return account
 
     async def hash(self, secret: str) -> str:

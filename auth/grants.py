@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from auth import revocations
 from auth.accounts import Account, AccountStore, Kind
 from auth.credentials import Credentials
-from auth.principal import Caller, Scope
+from auth.principal import Origin, Scope
 from auth.revocations import Revocations
 from auth.sessions import RefreshReused, SessionStore, is_refresh_token
 from auth.settings import AuthSettings
@@ -64,7 +64,7 @@ class Grants:
         name: str,
         password: str,
         scopes: frozenset[Scope] | None,
-        caller: Caller,
+        origin: Origin,
         client_id: str = "",
     ) -> IssuedToken:
         """Sign a person in; issue an access token, and a refresh token for a device session.
@@ -78,10 +78,10 @@ class Grants:
             RateLimited, SignInBlocked: if too many tries are waiting, or too many failed.
             NotReady: if the store does not answer.
         """
-        account = await self._prove(name, password, Kind.PERSON, caller)
+        account = await self._prove(name, password, Kind.PERSON, origin)
         granted = _granted(account, scopes)
         session, refresh_token = await self._sessions.open(
-            account.name, client_id or account.name, granted, caller
+            account.name, client_id or account.name, granted, origin
         )
         try:
             await self._require_unchanged(account)
@@ -89,26 +89,26 @@ class Grants:
             await self.sign_out(account.name, session.id)
             raise
         self._audit.record(
-            AuditEvent.SIGN_IN, account=account.name, address=caller.address, session=session.id
+            AuditEvent.SIGN_IN, account=account.name, address=origin.address, session=session.id
         )
         return self._issue(account, granted, session.client_id, session.id, refresh_token)
 
     async def client_credentials(
-        self, name: str, secret: str, scopes: frozenset[Scope] | None, caller: Caller
+        self, name: str, secret: str, scopes: frozenset[Scope] | None, origin: Origin
     ) -> IssuedToken:
         """Issue an access token, without a refresh token, to a device or a backend.
 
         Raises:
             As ``password``.
         """
-        account = await self._prove(name, secret, Kind.CLIENT, caller)
+        account = await self._prove(name, secret, Kind.CLIENT, origin)
         granted = _granted(account, scopes)
         await self._require_unchanged(account)
-        self._audit.record(AuditEvent.SIGN_IN, account=account.name, address=caller.address)
+        self._audit.record(AuditEvent.SIGN_IN, account=account.name, address=origin.address)
         return self._issue(account, granted, account.name)
 
     async def refresh(
-        self, token: str, scopes: frozenset[Scope] | None, caller: Caller, client_id: str = ""
+        self, token: str, scopes: frozenset[Scope] | None, origin: Origin, client_id: str = ""
     ) -> IssuedToken:
         """Issue the next access and refresh token of a session.
 
@@ -122,7 +122,7 @@ class Grants:
             InsufficientScope: if more scopes are requested than were granted.
             RateLimited: if another use of it was answered less than a second ago.
         """
-        await self._refuse_more_than_granted(token, scopes, caller)
+        await self._refuse_more_than_granted(token, scopes, origin)
         try:
             session, successor = await self._sessions.rotate(token)
         except RefreshReused as reused:
@@ -130,18 +130,18 @@ class Grants:
                 AuditEvent.REFRESH_REUSED,
                 account=reused.account,
                 session=reused.session_id,
-                address=caller.address,
+                address=origin.address,
             )
             raise
         except InvalidCredentials:
-            self._audit.record(AuditEvent.REFRESH_FAILED, address=caller.address)
+            self._audit.record(AuditEvent.REFRESH_FAILED, address=origin.address)
             raise
         account = await self._accounts.get(session.account)
         is_other = bool(client_id) and client_id != session.client_id
         if account is None or account.is_disabled or is_other:
             await self.sign_out(session.account, session.id)
             self._audit.record(
-                AuditEvent.REFRESH_FAILED, account=session.account, address=caller.address
+                AuditEvent.REFRESH_FAILED, account=session.account, address=origin.address
             )
             raise InvalidCredentials("The refresh token is not valid; sign in again.")
         # Scopes removed from the account since are lost; added ones need a new sign-in.
@@ -150,11 +150,11 @@ class Grants:
             AuditEvent.TOKEN_REFRESHED,
             account=session.account,
             session=session.id,
-            address=caller.address,
+            address=origin.address,
         )
         return self._issue(account, granted, session.client_id, session.id, successor)
 
-    async def revoke(self, token: str, caller: Caller) -> None:
+    async def revoke(self, token: str, origin: Origin) -> None:
         """Revoke an access token, or end the session of a refresh token (RFC 7009).
 
         Any holder of a token may revoke it. Invalid and expired tokens are not errors.
@@ -172,18 +172,18 @@ class Grants:
                 [(revocations.Kind.TOKEN, principal.token_id)], until=principal.expires_at
             )
             self._audit.record(
-                AuditEvent.TOKEN_REVOKED, account=principal.name, address=caller.address
+                AuditEvent.TOKEN_REVOKED, account=principal.name, address=origin.address
             )
 
     async def introspect(
-        self, name: str, secret: str, token: str, caller: Caller
+        self, name: str, secret: str, token: str, origin: Origin
     ) -> ActiveToken | None:
         """Introspect a token for a permitted client (RFC 7662); return None if it is invalid.
 
         Raises:
             InvalidCredentials: if the client is unknown, wrong, disabled, or not permitted.
         """
-        asking = await self._prove(name, secret, Kind.CLIENT, caller)
+        asking = await self._prove(name, secret, Kind.CLIENT, origin)
         if not asking.may_introspect:
             raise InvalidCredentials("This client may not ask about tokens.")
         if is_refresh_token(token):
@@ -226,13 +226,13 @@ class Grants:
         return len(ended)
 
     async def _refuse_more_than_granted(
-        self, token: str, scopes: frozenset[Scope] | None, caller: Caller
+        self, token: str, scopes: frozenset[Scope] | None, origin: Origin
     ) -> None:
         """Refuse excess scopes before the token is used, so that the caller may retry."""
         session = await self._sessions.find(token) if scopes else None
         if session is not None and scopes and (more := scopes - session.scopes):
             self._audit.record(
-                AuditEvent.SCOPE_DENIED, account=session.account, address=caller.address
+                AuditEvent.SCOPE_DENIED, account=session.account, address=origin.address
             )
             raise InsufficientScope(min(more))
 

@@ -49,8 +49,11 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """Origin of a request: ``address`` of the connection, ``device`` as the client reports it."""
+class Origin:
+    """Origin of a request: ``address`` of the client, ``device`` as the client reports it.
+
+    Not the Origin header of web pages, which is about CORS.
+    """
 
     address: str
     device: str = ""

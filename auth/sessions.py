@@ -26,7 +26,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.database import Database
-from auth.principal import Caller, Scope, format_scopes, known_scopes
+from auth.principal import Origin, Scope, format_scopes, known_scopes
 from auth.revocations import Kind, Revocations, Revoked
 from auth.tables import MAX_DEVICE_CHARS, SessionRow
 from schemas.errors import InvalidCredentials, RateLimited
@@ -85,7 +85,7 @@ class SessionStore:
         self._policy, self._clock = policy, clock
 
     async def open(
-        self, account: str, client_id: str, scopes: frozenset[Scope], caller: Caller
+        self, account: str, client_id: str, scopes: frozenset[Scope], origin: Origin
     ) -> tuple[Session, str]:
         """Open a session with its first refresh token; end the least recent beyond the limit.
 
@@ -97,7 +97,7 @@ class SessionStore:
             id=uuid.uuid4().hex,
             account=account,
             client_id=client_id,
-            device=device_name(caller.device),
+            device=device_name(origin.device),
             scopes=format_scopes(scopes),
             created=now,
             last_seen=now,

@@ -35,6 +35,7 @@ from service.core.imaging.answer import (
 from service.identity import open_identity
 from service.settings import load_settings
 from service.transport.http.body.multipart import parse_form
+from service.transport.http.middleware.media_type import parse_media_type
 from tests.support.servers.collector import collector
 
 ROUNDS = 7
@@ -129,7 +130,7 @@ async def best(call: Callable[[], Awaitable[object]], calls: int = CALLS) -> flo
 def _form() -> Callable[[], object]:
     request = httpx.Request("POST", "http://bench", files={"file": ("a.jpg", photo.jpeg())})
     body, kind = request.read(), request.headers["content-type"]
-    return lambda: parse_form(kind, body, max_parts=8, max_file_name_chars=255)
+    return lambda: parse_form(parse_media_type(kind), body, max_parts=8, max_file_name_chars=255)
 
 
 def _answer() -> Callable[[], object]:

@@ -1,12 +1,13 @@
-"""``create_app``: build the ASGI application."""
+"""``create_app``: wire routes and middleware to the objects that ``open_runtime`` builds."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
 from pydantic import BaseModel
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from observability.logging import get_logger, silence_uvicorn
@@ -18,13 +19,12 @@ from schemas.errors import ServiceError
 from schemas.inference import InferRequestBody
 from schemas.operator_error import OperatorError
 from service import __version__
-from service.runtime import OpenRuntime, Runtime, open_runtime
+from service.runtime import Runtime, open_runtime
 from service.settings import Settings
-from service.transport.budget import BodyBudget
 from service.transport.http.body.body import BodyReader
-from service.transport.http.body.uploads import Uploads
+from service.transport.http.body.uploads import HttpState, Uploads
 from service.transport.http.compat import registration as compat
-from service.transport.http.middleware.error_formats import V2
+from service.transport.http.middleware.error_formats import V2, ErrorFormat
 from service.transport.http.middleware.errors import (
     ErrorBoundary,
     ErrorResponder,
@@ -53,27 +53,50 @@ SECURITY_HEADERS = (
 )
 
 
-def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) -> FastAPI:
+def create_app(settings: Settings) -> FastAPI:
     """Build the ASGI application. Nothing heavy is built before its lifespan starts.
 
-    Args:
-        open_runtime: builds the runtime that the routes use; tests pass another one.
+    Only what the middleware needs is built here; ``open_runtime`` builds everything else.
     """
     metrics = Metrics()
     observability = settings.observability
     tracing = Tracing(observability, __version__, metrics) if observability.otlp_endpoint else None
-    limits = settings.limits
     error_formats = (V2, *compat.error_formats(settings.compatibility))
-    budget = BodyBudget(limits.max_body_bytes_in_flight, metrics)
+    app = _Application(
+        version=__version__,
+        lifespan=_lifespan(settings, metrics, tracing, error_formats),
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        generate_unique_id_function=operation_id,
+    )
+    answer = ErrorResponder(metrics, error_formats)
+    add_error_handlers(app, answer)
+    _add_routes(app, settings)
+    app.layers = _layers(app, settings, metrics, tracing, answer)
+    return app
+
+
+def _lifespan(
+    settings: Settings,
+    metrics: Metrics,
+    tracing: Tracing | None,
+    error_formats: tuple[ErrorFormat, ...],
+) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, object]]]:
+    """Return the lifespan: open the runtime, serve gRPC beside HTTP, close in mirror order."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
-        log = get_logger("server")
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, object]]:
+        log, limits = get_logger("server"), settings.limits
         try:
             with tracing.running() if tracing else nullcontext():
                 async with open_runtime(settings, metrics) as runtime:
-                    app.state.runtime = runtime
-                    async with _grpc(settings, runtime, metrics, budget, tracing):
+                    reader = BodyReader(runtime.budget, limits.body_timeout_seconds, metrics)
+                    uploads = Uploads(reader, limits)
+                    HttpState(settings, metrics, runtime, uploads).set_on(app)
+                    async with _grpc(settings, runtime, metrics, tracing):
                         answering = runtime.classifier.answering()
                         default = runtime.classifier.default
                         log.info(
@@ -97,25 +120,14 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
             raise
         log.info("stopped")
 
-    app = _Application(
-        version=__version__,
-        lifespan=lifespan,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
-        generate_unique_id_function=operation_id,
-    )
-    app.state.metrics = metrics
-    reader = BodyReader(budget, limits.body_timeout_seconds, metrics)
-    app.state.uploads = Uploads(reader, limits)
-    answer = ErrorResponder(metrics, error_formats)
-    add_error_handlers(app, answer)
+    return lifespan
+
+
+def _add_routes(app: FastAPI, settings: Settings) -> None:
+    """Add all routes, and the OpenAPI document of them."""
     add_classify_routes(app)
     add_infer_routes(app)
     compat.add_routes(app, settings.compatibility)
-    app.state.settings = settings
     routers = (
         *(health.router, metrics_router(settings.metrics)),
         *(v2.health, v2.router, v2.management),
@@ -129,50 +141,71 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
     bodies = (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES, *admin.BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
-    app.layers = lambda inner: ObservabilityMiddleware(
-        cross_origin(
-            ErrorBoundary(ShortCut(HeadAsGet(inner), app.routes), answer), settings.cors_origins
-        ),
-        metrics=metrics,
-        access_log=observability.access_log,
-        routes=_routes(app),
-        headers=SECURITY_HEADERS,
-        tracing=tracing,
-    )
-    if settings.trusted_proxies:
-        layers, proxies = app.layers, TrustedProxies(settings.trusted_proxies)
-        app.layers = lambda inner: ForwardedHeaders(layers(inner), proxies)
-    return app
 
 
-def _grpc(
+def _layers(
+    app: FastAPI,
     settings: Settings,
-    runtime: Runtime,
     metrics: Metrics,
-    budget: BodyBudget,
     tracing: Tracing | None,
-) -> AbstractAsyncContextManager[object]:
-    if settings.grpc_port is None:
-        return nullcontext()
-    from service.transport.grpc.server import serving  # takes 70 ms, so only where it is on
+    answer: ErrorResponder,
+) -> list[Middleware]:
+    """Return our middleware, outermost first. FastAPI's own, with its router, follows the last."""
+    proxies, origins = settings.trusted_proxies, settings.cors_origins
+    forwarded = [Middleware(ForwardedHeaders, TrustedProxies(proxies))] if proxies else []
+    return [
+        # First, because the layers below log and limit the client's address.
+        *forwarded,
+        # Counts, logs and traces every response, also those of the layers below.
+        Middleware(
+            ObservabilityMiddleware,
+            metrics=metrics,
+            access_log=settings.observability.access_log,
+            routes=_operations(app),
+            headers=SECURITY_HEADERS,
+            tracing=tracing,
+        ),
+        # Around the error boundary, so that web pages can read errors too.
+        *([cross_origin(origins)] if origins else []),
+        # Turns exceptions of the layers below into responses.
+        Middleware(ErrorBoundary, answer),
+        # Runs lean routes, which bypass the layers below.
+        Middleware(ShortCut, app.routes),
+        Middleware(HeadAsGet),
+    ]
 
-    return serving(settings, runtime, metrics, budget, tracing)
 
-
-class _Application(FastAPI):
-    """FastAPI with our middleware around its own: it sees every request, also failing ones."""
-
-    layers: Callable[[ASGIApp], ASGIApp]
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Build the middleware stack; Starlette calls this once."""
-        return self.layers(super().build_middleware_stack())
-
-
-def _routes(app: FastAPI) -> list[tuple[str, str]]:
+def _operations(app: FastAPI) -> list[tuple[str, str]]:
     """Return method and path of every operation in the OpenAPI document."""
     return [
         (method.upper(), path)
         for path, operations in app.openapi()["paths"].items()
         for method in operations
     ]
+
+
+def _grpc(
+    settings: Settings, runtime: Runtime, metrics: Metrics, tracing: Tracing | None
+) -> AbstractAsyncContextManager[object]:
+    if settings.grpc_port is None:
+        return nullcontext()
+    from service.transport.grpc.server import serving  # takes 70 ms, so only where it is on
+
+    return serving(settings, runtime, metrics, tracing)
+
+
+class _Application(FastAPI):
+    """FastAPI with our middleware around its own: it sees every request, also failing ones.
+
+    Attributes:
+        layers: our middleware, outermost first.
+    """
+
+    layers: Sequence[Middleware] = ()
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Wrap FastAPI's stack in our layers; Starlette calls this once."""
+        app = super().build_middleware_stack()
+        for layer, arguments, options in reversed(self.layers):
+            app = layer(app, *arguments, **options)
+        return app

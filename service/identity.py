@@ -1,4 +1,7 @@
-"""Build the identity objects, and keep them fresh while the server runs."""
+"""Build the identity objects, and keep them fresh while the server runs.
+
+Part of the composition in ``runtime.py``; commands on accounts open this part alone.
+"""
 
 from __future__ import annotations
 

@@ -1,16 +1,16 @@
-"""Build all objects of the server in one place, and stop them in mirror order."""
+"""Composition root: build the objects of the server, and stop them in mirror order.
+
+``open_runtime`` calls two builders: ``identity.py`` for accounts and tokens, and
+``core/lifecycle/loading.py`` for the engine of each model version. Commands open parts of it, with
+``open_identity``, ``open_classifier`` or ``open_models``. ``create_app`` wires them to routes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    contextmanager,
-)
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from service.identity import Identity, keep_fresh, open_identity
 from service.process import give_memory_back
 from service.settings import Settings
 from service.shutdown import Shutdown
+from service.transport.budget import BodyBudget
 
 CANARY_TIMEOUT = 10.0
 
@@ -42,6 +43,7 @@ class Runtime:
     classifier: Classifier
     identity: Identity
     models: ModelControl
+    budget: BodyBudget
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -53,10 +55,6 @@ class Runtime:
         if self.shutdown.is_announced:
             return False
         return self.identity.is_ready and all(self.classifier.readiness().values())
-
-
-OpenRuntime = Callable[[Settings, Metrics], AbstractAsyncContextManager[Runtime]]
-"""Seam for tests: they pass another one and patch nothing."""
 
 
 @asynccontextmanager
@@ -85,7 +83,13 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         if settings.models_poll_seconds:
             watcher = asyncio.create_task(lifecycle.watch(settings.models_poll_seconds))
             stack.push_async_callback(_stop, watcher)
-        yield Runtime(pool, classifier, identity, ModelControl(lifecycle, identity.audit))
+        yield Runtime(
+            pool=pool,
+            classifier=classifier,
+            identity=identity,
+            models=ModelControl(lifecycle, identity.audit),
+            budget=BodyBudget(settings.limits.max_body_bytes_in_flight, metrics),
+        )
 
 
 @asynccontextmanager

@@ -12,14 +12,17 @@ from starlette.requests import HTTPConnection
 from auth.administration import Administration
 from auth.grants import Grants
 from auth.limits import Allowance
-from auth.principal import Caller, Principal, Scope
+from auth.principal import Origin, Principal, Scope
 from observability.audit import AuditEvent
+from observability.metrics import Metrics
 from schemas.errors import RateLimited
 from service.core.imaging.answer import ModelRef
 from service.core.lifecycle.model_control import ModelControl
 from service.core.scheduling.fair_queue import Priority
 from service.core.serving.classifier import Classifier
 from service.runtime import Runtime
+from service.settings import Settings
+from service.transport.app_state import state_of
 from service.transport.policy import authorize, check_model, model_meant
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
@@ -102,7 +105,7 @@ async def limit_address(connection: HTTPConnection) -> None:
     if identity.limiter.is_on:
         try:
             await identity.limiter.count_address(
-                caller_of(connection).address, _allowance(connection)
+                origin_of(connection).address, _allowance(connection)
             )
         except RateLimited:
             identity.audit.record(AuditEvent.RATE_LIMITED)
@@ -111,7 +114,17 @@ async def limit_address(connection: HTTPConnection) -> None:
 
 def runtime_of(connection: HTTPConnection) -> Runtime:
     """Return the runtime that the application was started with."""
-    return cast("Runtime", connection.app.state.runtime)
+    return state_of(connection).runtime
+
+
+def settings_of(connection: HTTPConnection) -> Settings:
+    """Return the settings that the application was started with."""
+    return state_of(connection).settings
+
+
+def metrics_of(connection: HTTPConnection) -> Metrics:
+    """Return the metrics of the application."""
+    return state_of(connection).metrics
 
 
 def principal_of(connection: HTTPConnection) -> Principal:
@@ -168,10 +181,10 @@ def require_capacity(
     )
 
 
-def caller_of(connection: HTTPConnection) -> Caller:
+def origin_of(connection: HTTPConnection) -> Origin:
     """Return the origin of the request, which ``ForwardedHeaders`` may have set."""
     client = connection.scope.get("client")
-    return Caller(client[0] if client else "", connection.headers.get("user-agent", ""))
+    return Origin(client[0] if client else "", connection.headers.get("user-agent", ""))
 
 
 def _classifier(connection: HTTPConnection) -> Classifier:
@@ -196,7 +209,6 @@ ModelsDep = Annotated[ModelControl, Depends(_models)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]
-CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
 def _allowance(connection: HTTPConnection) -> Allowance:

@@ -16,7 +16,6 @@ from observability.tracing import Tracing
 from service.runtime import Runtime
 from service.settings import LimitSettings, Settings
 from service.shutdown import Shutdown
-from service.transport.budget import BodyBudget
 from service.transport.grpc.errors import Faults
 from service.transport.grpc.handler import RpcHandler
 from service.transport.grpc.health import ALSO_SERVED, REFLECTION, Health, Reflection
@@ -46,7 +45,6 @@ async def serving(
     settings: Settings,
     runtime: Runtime,
     metrics: Metrics,
-    budget: BodyBudget,
     tracing: Tracing | None = None,
 ) -> AsyncIterator[int]:
     """Serve at ``settings.grpc_port``; yield the port, which differs if that is 0.
@@ -58,7 +56,7 @@ async def serving(
         SettingsError: certificate and key cannot be used.
         OSError: the server cannot listen on the port.
     """
-    parts = _build(settings, runtime, metrics, budget, tracing)
+    parts = _build(settings, runtime, metrics, tracing)
     server = parts.server
     port = _listen(server, settings, metrics)
     parts.health.set(is_ready=runtime.is_ready)
@@ -81,11 +79,7 @@ class _Parts(NamedTuple):
 
 
 def _build(
-    settings: Settings,
-    runtime: Runtime,
-    metrics: Metrics,
-    budget: BodyBudget,
-    tracing: Tracing | None,
+    settings: Settings, runtime: Runtime, metrics: Metrics, tracing: Tracing | None
 ) -> _Parts:
     limits, faults = settings.limits, Faults(metrics)
     ours = [
@@ -97,7 +91,7 @@ def _build(
     gate = RpcHandler(
         [*ours, health.registration, reflection.registration],
         runtime.identity,
-        Reader(limits, budget, runtime.shutdown.draining),
+        Reader(limits, runtime.budget, runtime.shutdown.draining),
         metrics,
         faults,
         TrustedProxies(settings.trusted_proxies) if settings.trusted_proxies else None,

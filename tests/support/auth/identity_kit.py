@@ -23,7 +23,7 @@ from auth.issuers import TrustedIssuers
 from auth.keys import KeySet
 from auth.lockout import Lockout, LockoutPolicy
 from auth.passwords import hash_password
-from auth.principal import Caller, Scope
+from auth.principal import Origin, Scope
 from auth.revocations import Revocations
 from auth.sessions import Policy, SessionStore
 from auth.settings import AuthSettings
@@ -40,7 +40,7 @@ START = 1_800_000_000.99
 SECRET = "correct horse"
 HASH = hash_password(SECRET)
 """Made once: hashing is slow on purpose."""
-PHONE = Caller("192.0.2.1", "Anna's phone")
+PHONE = Origin("192.0.2.1", "Anna's phone")
 APP = "phone-app"
 SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
 CLASSIFY = frozenset({Scope.CLASSIFY})

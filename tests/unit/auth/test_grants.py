@@ -14,7 +14,7 @@ from auth.credentials import Credentials
 from auth.grants import IssuedToken
 from auth.lockout import SignInBlocked
 from auth.passwords import MAX_PASSWORD_CHARS, hash_password
-from auth.principal import Caller, Scope
+from auth.principal import Origin, Scope
 from auth.tables import MAX_NAME_CHARS, SessionRow, SignInRow
 from observability.audit import Audit
 from schemas.errors import InsufficientScope, InvalidCredentials, NotReady, RateLimited
@@ -190,8 +190,8 @@ class Slow(Credentials):
 
     change: Change
 
-    async def prove(self, name: str, secret: str, kind: Kind, caller: Caller) -> Account:
-        account = await super().prove(name, secret, kind, caller)
+    async def prove(self, name: str, secret: str, kind: Kind, origin: Origin) -> Account:
+        account = await super().prove(name, secret, kind, origin)
         await self._accounts.change(name, self.change)
         return account
 

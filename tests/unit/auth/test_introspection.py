@@ -8,7 +8,7 @@ import pytest
 
 from auth.accounts import Kind
 from auth.grants import IssuedToken
-from auth.principal import Caller
+from auth.principal import Origin
 from schemas.errors import InvalidCredentials
 from tests.support.auth.identity_kit import (
     APP,
@@ -77,4 +77,4 @@ async def test_nobody_else_may_ask(kit: Kit, name: str, secret: str) -> None:
     await kit.add("camera", Kind.CLIENT)
     issued = await sign_in(kit)
     with pytest.raises(InvalidCredentials):
-        await kit.grants.introspect(name, secret, issued.access_token, Caller("192.0.2.9"))
+        await kit.grants.introspect(name, secret, issued.access_token, Origin("192.0.2.9"))

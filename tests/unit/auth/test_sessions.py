@@ -7,7 +7,7 @@ import contextlib
 import pytest
 from sqlalchemy import select, text, update
 
-from auth.principal import Caller, Scope
+from auth.principal import Origin, Scope
 from auth.sessions import RefreshReused, device_name
 from auth.tables import MAX_DEVICE_CHARS, RevocationRow, SessionRow
 from schemas.errors import InvalidCredentials, NotReady, RateLimited
@@ -18,11 +18,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.sql]
 GRACE, LIFETIME = 30.0, 30 * DAY
 
 
-async def sign_in(kit: Kit, name: str = "anna", caller: Caller = PHONE) -> str:
+async def sign_in(kit: Kit, name: str = "anna", origin: Origin = PHONE) -> str:
     """The first refresh token of a new session."""
     if await kit.accounts.get(name) is None:
         await kit.add(name)
-    _, token = await kit.sessions.open(name, name, SCOPES, caller)
+    _, token = await kit.sessions.open(name, name, SCOPES, origin)
     return token
 
 
@@ -257,7 +257,7 @@ async def test_a_scope_of_a_later_version_grants_nothing(kit: Kit) -> None:
 )
 async def test_a_device_may_call_itself_anything(kit: Kit, given: str, shown: str) -> None:
     assert device_name(given) == shown
-    token = await sign_in(kit, caller=Caller("192.0.2.1", given))
+    token = await sign_in(kit, origin=Origin("192.0.2.1", given))
     session = await kit.sessions.find(token)
     assert session is not None
     assert session.device == shown

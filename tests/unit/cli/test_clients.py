@@ -9,12 +9,12 @@ import pytest
 
 from auth.accounts import Kind
 from auth.passwords import verify_password
-from auth.principal import Caller, Scope
+from auth.principal import Origin, Scope
 from schemas.errors import InvalidCredentials, Unauthenticated
 from service.identity import Identity
 from tests.unit.cli.conftest import Potoo, account, add, failed, inside
 
-CAMERA = Caller("192.0.2.9")
+CAMERA = Origin("192.0.2.9")
 SECRET = re.compile(r"pcs_[A-Za-z0-9_-]{43}\n")
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from auth.accounts import Kind
 from auth.passwords import verify_password
-from auth.principal import Caller, Scope
+from auth.principal import Origin, Scope
 from schemas.errors import InvalidCredentials, Unauthenticated
 from service.identity import Identity
 from tests.unit.cli.conftest import PASSWORD, Potoo, account, add, failed, inside
 
-PHONE = Caller("192.0.2.1", "Anna's phone")
+PHONE = Origin("192.0.2.1", "Anna's phone")
 
 
 def tokens(data_dir: Path, name: str = "anna") -> tuple[str, str]:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from schemas.errors import InvalidParameter, UnsupportedMediaType
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.errors import violations_of
+from service.transport.http.middleware.media_type import content_type_of
 
 MAX_JSON_BYTES = 64 * 1024
 Body = TypeVar("Body", bound=BaseModel)
@@ -32,8 +33,7 @@ class JsonBody(Generic[Body]):
             InvalidParameter: the body is not JSON, or does not fit the model.
             PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
         """
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
+        if content_type_of(request).name != "application/json":
             message = "Send the body as application/json."
             raise UnsupportedMediaType(message)
         uploads = uploads_of(request)

@@ -12,6 +12,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from schemas.errors import InvalidRequest, PayloadTooLarge
+from service.transport.http.middleware.media_type import MediaType
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class _Collector:
 
 
 def parse_form(
-    content_type: str, body: bytes, *, max_parts: int, max_file_name_chars: int
+    content_type: MediaType, body: bytes, *, max_parts: int, max_file_name_chars: int
 ) -> list[Part]:
     """Return the parts of a form in order.
 
@@ -86,8 +87,7 @@ def parse_form(
         InvalidRequest: no boundary, malformed, cut short, or a file name that is too long.
         PayloadTooLarge: more than ``max_parts`` parts; raised at the first one too many.
     """
-    _, options = parse_options_header(content_type)
-    boundary = options.get(b"boundary")
+    boundary = content_type.parameters.get("boundary")
     if not boundary:
         message = "The Content-Type has no multipart boundary."
         raise InvalidRequest(message)
@@ -95,7 +95,7 @@ def parse_form(
     names = ("part_begin", "header_field", "header_value", "header_end", "part_data", "part_end")
     callbacks = {f"on_{name}": getattr(collector, f"on_{name}") for name in (*names, "end")}
     try:
-        parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
+        parser = MultipartParser(boundary.encode("latin-1"), callbacks)  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
     except FormParserError as error:

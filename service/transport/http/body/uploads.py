@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import string
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar, cast
 
 from pydantic import ValidationError
 from starlette.requests import Request
@@ -18,12 +19,14 @@ from schemas.errors import (
     Violation,
 )
 from service.settings import LimitSettings
+from service.transport.app_state import AppState, state_of
 from service.transport.budget import Reservation
 from service.transport.dependencies import runtime_of
 from service.transport.http.body.base64_text import decoded
 from service.transport.http.body.body import BodyReader
 from service.transport.http.body.multipart import Part, parse_form
 from service.transport.http.middleware.errors import escaped, violations_of
+from service.transport.http.middleware.media_type import MediaType, parse_media_type
 
 Found = TypeVar("Found")
 IMAGE_FIELDS = ("file", "image")
@@ -57,7 +60,7 @@ class Uploads:
         """
         limit = self.limits.max_body_bytes
         content_type = _content_type(request)
-        kind = content_type.partition(";")[0].strip().lower()
+        kind = content_type.name
         if kind.startswith("image/") or kind == "application/octet-stream":
             return _not_empty(await self.reader.read(request, hold, limit), "/body")
         if kind == "multipart/form-data":
@@ -84,7 +87,7 @@ class Uploads:
             PayloadTooLarge: too many or too large; UploadTimeout, Overloaded: see ``BodyReader``.
         """
         content_type = _content_type(request)
-        if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+        if content_type.name != "multipart/form-data":
             message = f"Send the images as multipart/form-data, each in a field '{BATCH_FIELD}'."
             raise UnsupportedMediaType(message)
         body = await self.reader.read(request, hold, self.limits.max_batch_bytes)
@@ -94,7 +97,7 @@ class Uploads:
             _missing(BATCH_FIELD)
         return parts
 
-    def _parts(self, content_type: str, body: bytes, *, max_parts: int) -> list[Part]:
+    def _parts(self, content_type: MediaType, body: bytes, *, max_parts: int) -> list[Part]:
         return parse_form(
             content_type,
             body,
@@ -103,10 +106,16 @@ class Uploads:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class HttpState(AppState):
+    """Objects of the application, with the reader of uploads that its routes share."""
+
+    uploads: Uploads
+
+
 def uploads_of(request: Request) -> Uploads:
     """Return the application's reader of uploads."""
-    uploads: Uploads = request.app.state.uploads
-    return uploads
+    return cast("HttpState", state_of(request)).uploads
 
 
 async def offload_if_large(request: Request, size: int, work: Callable[[], Found]) -> Found:
@@ -114,12 +123,13 @@ async def offload_if_large(request: Request, size: int, work: Callable[[], Found
     return work() if size <= INLINE_BYTES else await runtime_of(request).pool.run(work)
 
 
-def _content_type(request: Request) -> str:
+def _content_type(request: Request) -> MediaType:
+    """Return the declared media type; several declarations contradict each other."""
     values = [value for name, value in request.scope["headers"] if name == b"content-type"]
     if len(values) > 1:
         message = "More than one Content-Type header."
         raise InvalidRequest(message)
-    return values[0].decode("latin-1") if values else ""
+    return parse_media_type(values[0].decode("latin-1") if values else "")
 
 
 def _only(parts: list[Part]) -> bytes:

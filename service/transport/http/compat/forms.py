@@ -24,6 +24,7 @@ from service.transport.http.body.base64_text import decoded
 from service.transport.http.body.multipart import parse_form
 from service.transport.http.body.uploads import BASE64_SHARE, offload_if_large, uploads_of
 from service.transport.http.middleware.errors import escaped
+from service.transport.http.middleware.media_type import MediaType, content_type_of
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -39,7 +40,7 @@ _ESCAPES = {
 
 def is_form(request: Request) -> bool:
     """Whether the body is declared as a form of either kind."""
-    return _kind(request) in {MULTIPART, URLENCODED}
+    return content_type_of(request).name in {MULTIPART, URLENCODED}
 
 
 async def image_of_form(request: Request, hold: Reservation, fields: Sequence[str]) -> bytes:
@@ -57,14 +58,13 @@ async def image_of_form(request: Request, hold: Reservation, fields: Sequence[st
     # In base64 it is longer; what surrounds it comes on top.
     body = await uploads.reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
     hold.reserve(3 * len(body))
-    content_type = request.headers["content-type"]
-    is_multipart = _kind(request) == MULTIPART
+    content_type = content_type_of(request)
     image = await offload_if_large(
         request,
         len(body),
         lambda: (
             image_in_parts(content_type, body, fields, max_file_name_chars=most)
-            if is_multipart
+            if content_type.name == MULTIPART
             else image_in_pairs(body, fields)
         ),
     )
@@ -77,7 +77,7 @@ async def image_of_form(request: Request, hold: Reservation, fields: Sequence[st
 
 
 def image_in_parts(
-    content_type: str, body: bytes, fields: Sequence[str], *, max_file_name_chars: int
+    content_type: MediaType, body: bytes, fields: Sequence[str], *, max_file_name_chars: int
 ) -> bytes:
     """The image of a multipart form: a file, or text that is base64.
 
@@ -110,10 +110,6 @@ def image_in_pairs(body: bytes, fields: Sequence[str]) -> bytes:
     for escape, meant in _ESCAPES.items() if b"%" in value else ():
         value = value.replace(escape, meant)
     return _from_base64(value, fields[0])
-
-
-def _kind(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _name(pair: bytes) -> str:

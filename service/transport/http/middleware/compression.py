@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Protocol
 
 from schemas.errors import InvalidRequest, PayloadTooLarge
+from service.transport.http.middleware.media_type import parse_preferences
 
 ENCODINGS = ("gzip", "deflate", "zstd")
 """Best first; encodings that tritonclient supports come before the one that it does not."""
@@ -80,14 +81,13 @@ class Decompressor:
 
 
 def accepted(header: str) -> str | None:
-    """Return the best of ``ENCODINGS`` that an Accept-Encoding header names, or None."""
-    named = {}
-    for entry in header.lower().split(","):
-        name, _, weight = entry.partition(";")
-        named[name.strip()] = weight.replace(" ", "").removeprefix("q=").strip("0.") != "" or (
-            not weight
-        )
-    return next((name for name in ENCODINGS if named.get(name)), None)
+    """Return the best of ``ENCODINGS`` that an Accept-Encoding header accepts, or None.
+
+    ``*`` stands for all encodings that the header does not name (RFC 9110, section 12.5.3).
+    """
+    named = dict(parse_preferences(header))
+    others = named.get("*", False)
+    return next((name for name in ENCODINGS if named.get(name, others)), None)
 
 
 def compress(body: bytes, encoding: str) -> bytes:

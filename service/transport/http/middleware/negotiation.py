@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.errors import NotAcceptable
+from service.transport.http.middleware.media_type import parse_preferences
 
 _JSON_RANGES = {"*/*", "application/*", "application/json", "application/problem+json"}
 
@@ -48,12 +50,10 @@ class HeadAsGet:
             scope["route"] = inner.get("route")  # for the metrics
 
 
-def cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
+def cross_origin(origins: Sequence[str]) -> Middleware:
     """Allow web pages of exactly these origins to call, without cookies (the CORS protocol)."""
-    if not origins:
-        return app
-    return CORSMiddleware(
-        app,
+    return Middleware(
+        CORSMiddleware,
         allow_origins=origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=[
@@ -69,17 +69,7 @@ def cross_origin(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:
 
 
 def _takes_json(accept: str) -> bool:
-    ranges = [entry.partition(";") for entry in accept.lower().split(",")]
     return any(
-        media_range.strip() in _JSON_RANGES and not _is_zero(parameters)
-        for media_range, _, parameters in ranges
+        is_acceptable and media_range in _JSON_RANGES
+        for media_range, is_acceptable in parse_preferences(accept)
     )
-
-
-def _is_zero(parameters: str) -> bool:
-    """Return whether the weight is ``q=0``: not acceptable."""
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.strip().partition("=")
-        if name == "q":
-            return value.strip("0.") == "" and value.startswith("0")
-    return False

@@ -18,8 +18,10 @@ from service.transport.dependencies import (
     GrantsDep,
     PrincipalDep,
     RuntimeDep,
-    caller_of,
+    metrics_of,
+    origin_of,
     requires,
+    settings_of,
 )
 from service.transport.http.middleware.negotiation import never_stored, require_json
 from service.transport.http.middleware.openapi import problems
@@ -101,7 +103,7 @@ async def issue_token(request: Request, grants: GrantsDep) -> Response:
 
     response, outcome = await answered(request, call)
     outcome = "issued" if outcome == "ok" else outcome
-    request.app.state.metrics.token_requests.labels(grant, outcome).inc()
+    metrics_of(request).token_requests.labels(grant, outcome).inc()
     return response
 
 
@@ -119,7 +121,7 @@ async def revoke_token(request: Request, grants: GrantsDep) -> Response:
 
     async def call() -> Response:
         form = await _asked(request)
-        await grants.revoke(form.token, caller_of(request))
+        await grants.revoke(form.token, origin_of(request))
         return Response(headers=_NO_STORE)
 
     return (await answered(request, call))[0]
@@ -141,13 +143,13 @@ async def revoke_token(request: Request, grants: GrantsDep) -> Response:
 )
 async def introspect_token(request: Request, grants: GrantsDep) -> Response:
     """What a token stands for (RFC 7662), for clients that were allowed to ask."""
-    issuer = request.app.state.settings.auth.issuer
+    issuer = settings_of(request).auth.issuer
 
     async def call() -> Response:
         form = await _asked(request)
         name, secret = client_credentials(request, form.client_id, form.client_secret)
         try:
-            active = await grants.introspect(name, secret, form.token, caller_of(request))
+            active = await grants.introspect(name, secret, form.token, origin_of(request))
         except ServiceError as error:
             raise in_oauth_words(error, client=True) from None
         answer = _introspection(active, issuer)
@@ -194,24 +196,24 @@ async def end_session(session_id: str, principal: PrincipalDep, grants: GrantsDe
 
 
 async def _issue(request: Request, grants: GrantsDep, form: TokenForm) -> IssuedToken:
-    scopes, caller = _scopes(form.scope), caller_of(request)
+    scopes, origin = _scopes(form.scope), origin_of(request)
     if form.client_id and not is_name(form.client_id):
         raise Refused("invalid_request", "The client_id is malformed.")
     try:
         match form.grant_type:
             case "client_credentials":
                 name, secret = client_credentials(request, form.client_id, form.client_secret)
-                return await grants.client_credentials(name, secret, scopes, caller)
+                return await grants.client_credentials(name, secret, scopes, origin)
             case "refresh_token":
                 if not form.refresh_token:
                     raise Refused("invalid_request", "The refresh_token is missing.")
-                return await grants.refresh(form.refresh_token, scopes, caller, form.client_id)
+                return await grants.refresh(form.refresh_token, scopes, origin, form.client_id)
             case "password":
                 # Swagger UI sends an empty Basic header beside it; who signs in is in the form.
                 if not form.username or not form.password:
                     raise Refused("invalid_request", "The name or the secret is missing.")
                 return await grants.password(
-                    form.username, form.password, scopes, caller, form.client_id
+                    form.username, form.password, scopes, origin, form.client_id
                 )
     except ServiceError as error:
         client = form.grant_type == "client_credentials"

@@ -21,6 +21,7 @@ from service.core.imaging.answer import Timing
 from service.core.scheduling.fair_queue import Priority
 from service.core.serving.model import Model
 from service.transport.dependencies import (
+    metrics_of,
     principal_of,
     require_capacity,
     require_meant,
@@ -161,7 +162,7 @@ async def _item(
                 priority=Priority(options.priority),
             )
         except ServiceError as error:
-            request.app.state.metrics.errors.labels(error.code).inc()
+            metrics_of(request).errors.labels(error.code).inc()
             problem = {
                 "status": STATUS[error.code],
                 "code": error.code,

@@ -18,6 +18,7 @@ from schemas.auth import OAuthError, OAuthErrorName
 from schemas.errors import InsufficientScope, InvalidCredentials, RateLimited
 from service.transport.dependencies import limit_address
 from service.transport.http.body.uploads import uploads_of
+from service.transport.http.middleware.media_type import content_type_of
 
 GRANTS = ("password", "client_credentials", "refresh_token")
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -107,8 +108,7 @@ async def read_form(request: Request) -> dict[str, str]:
     Raises:
         Refused: if it is no such form.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != FORM_TYPE:
+    if content_type_of(request).name != FORM_TYPE:
         raise Refused("invalid_request", f"Send the parameters as {FORM_TYPE}.")
     uploads = uploads_of(request)
     with uploads.hold as hold:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from auth.principal import Scope
 from schemas.auth import JsonWebKeySet, ServerMetadata
-from service.transport.dependencies import RuntimeDep
+from service.transport.dependencies import RuntimeDep, settings_of
 from service.transport.http.routes.oauth_forms import GRANTS
 
 router = APIRouter(prefix="/.well-known", tags=["auth"])
@@ -23,7 +23,7 @@ async def get_jwks(runtime: RuntimeDep, response: Response) -> JsonWebKeySet:
 @router.get("/oauth-authorization-server", response_model_exclude_none=True)
 async def get_oauth_metadata(request: Request, response: Response) -> ServerMetadata:
     """Where everything is (RFC 8414). Set `auth.issuer` to the public URL for others to rely on."""
-    issuer: str = request.app.state.settings.auth.issuer
+    issuer = settings_of(request).auth.issuer
     if not issuer.startswith(("https://", "http://")):
         issuer = _base(request)
     base = issuer.rstrip("/")

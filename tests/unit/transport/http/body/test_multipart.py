@@ -13,6 +13,7 @@ from observability.logging import configure_logging
 from observability.settings import ObservabilitySettings
 from schemas.errors import InvalidRequest, PayloadTooLarge
 from service.transport.http.body.multipart import Part, parse_form
+from service.transport.http.middleware.media_type import parse_media_type
 from tests.support.examples import examples
 
 TYPE = "multipart/form-data; boundary=b"
@@ -28,7 +29,10 @@ def parse(
     body: bytes, content_type: str = TYPE, *, max_parts: int = 8, max_file_name_chars: int = 255
 ) -> list[Part]:
     return parse_form(
-        content_type, body, max_parts=max_parts, max_file_name_chars=max_file_name_chars
+        parse_media_type(content_type),
+        body,
+        max_parts=max_parts,
+        max_file_name_chars=max_file_name_chars,
     )
 
 

@@ -15,12 +15,13 @@ from schemas.errors import CallerError, InvalidRequest, PayloadTooLarge
 from service.core.imaging.answer import Classification, ImageFacts, Prediction, Timing
 from service.transport.http.compat.calls import shares
 from service.transport.http.compat.forms import image_in_pairs, image_in_parts
+from service.transport.http.middleware.media_type import parse_media_type
 from tests.support.examples import examples
 from tests.support.models.pictures import plain
 
 thorough = examples(300)
 FIELDS = ("data", "body")
-TYPE = "multipart/form-data; boundary=b"
+TYPE = parse_media_type("multipart/form-data; boundary=b")
 
 
 def in_parts(*parts: tuple[str, bytes]) -> bytes:

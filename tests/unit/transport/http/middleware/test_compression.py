@@ -116,6 +116,12 @@ def test_exactly_the_limit_is_allowed(encoding: str) -> None:
         ("gzip;q=0.001", "gzip"),
         ("gzipped, x-gzip", None),
         (",,;q=1,", None),
+        ("*", "gzip"),
+        ("*;q=0", None),
+        ("identity;q=0.5, *;q=0", None),
+        ("gzip;q=0, *", "deflate"),
+        ("gzip;q=0, deflate;q=0, *;q=0.1", "zstd"),
+        ("zstd, *;q=0", "zstd"),
     ],
 )
 def test_an_answer_is_compressed_as_its_clients_understand(

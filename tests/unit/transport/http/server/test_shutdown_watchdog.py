@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from service.transport.http.server.shutdown_watchdog import TOGETHER_SECONDS
 
 pytestmark = pytest.mark.process

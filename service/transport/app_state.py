@@ -1,0 +1,34 @@
+"""Typed state of the HTTP application: the objects that its routes use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+
+from observability.metrics import Metrics
+from service.runtime import Runtime
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """Objects of one running application; set when its lifespan starts.
+
+    ``HttpState`` adds the parts that only HTTP's own modules know.
+    """
+
+    settings: Settings
+    metrics: Metrics
+    runtime: Runtime
+
+    def set_on(self, app: Starlette) -> None:
+        """Make these the objects of ``app``."""
+        app.state.objects = self
+
+
+def state_of(connection: HTTPConnection) -> AppState:
+    """Return the objects of the application that serves the connection."""
+    return cast("AppState", connection.app.state.objects)
