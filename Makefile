@@ -91,6 +91,9 @@ bench-peers: $(VENV)/.tested ## the same against other servers, each in an envir
 bench-soak: $(VENV)/.tested ## a day's worth of requests in minutes; does memory grow?
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
+bench-start: $(VENV)/.tested ## what a start takes: time, memory, modules (ARGS="--against REV")
+	$(BIN)/python -m benchmarks.start $(ARGS)
+
 bench-swap: $(VENV)/.tested ## the slowest answers while models are swapped
 	$(BIN)/python -m benchmarks.swap $(ARGS)
 

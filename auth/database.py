@@ -11,10 +11,11 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, Connection, event, inspect, make_url, select, table, text
 from sqlalchemy import column as sql_column
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import (
     ArgumentError,
@@ -26,6 +27,9 @@ from sqlalchemy.exc import (
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from schemas.errors import NotReady
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 HEAD = "0002"
 """The newest migration: knowing it saves importing Alembic at every start."""
@@ -78,7 +82,11 @@ class Database:
 
     def insert(self, into: type[object]) -> sqlite.Insert | postgresql.Insert:
         """Build an ``INSERT`` that has ``on_conflict_do_update`` on both databases."""
-        return sqlite.insert(into) if self.dialect == "sqlite" else postgresql.insert(into)
+        if self.dialect == "sqlite":
+            return sqlite.insert(into)
+        from sqlalchemy.dialects import postgresql  # with its drivers: only where it is used
+
+        return postgresql.insert(into)
 
     async def migrate(self) -> None:
         """Migrate the tables; one server at a time."""

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from limits import parse_many
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -92,6 +91,8 @@ class AuthSettings(BaseModel):
     @classmethod
     def _is_a_rate(cls, text: str) -> str:
         if text:
+            from limits import parse_many  # takes 60 ms; most have no limits
+
             try:
                 amounts = [item.amount for item in parse_many(text)]
             except ValueError:

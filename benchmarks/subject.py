@@ -61,6 +61,15 @@ class Subject:
                 break
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A server that has started. ``seconds``: from the command until it could answer."""
+
+    url: str
+    seconds: float
+    process: psutil.Process
+
+
 @contextmanager
 def running(
     models: Path | None, *arguments: str, tree: Path = ROOT, data_dir: Path | None = None
@@ -80,13 +89,41 @@ def running(
         potoo = [sys.executable, "-m", "service"]
         place = ["--data-dir", str(data_dir or f"{name}/data")]
         repository = ["--models", str(models)] if models else []
-        command = [*potoo, "serve", "--port", "0", *repository, *place, *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(tree)}
+        with started(
+            [*potoo, "serve", "--port", "0", *repository, *place, *arguments], tree
+        ) as start:
+            token = subprocess.run(
+                [*potoo, "token", "--user", "admin", "--ttl", "8h", *place],
+                capture_output=True,
+                text=True,
+                check=True,
+                cwd=tree,
+                env=_environment(tree),
+            ).stdout.strip()
+            yield Subject(start.url, token, start.seconds, start.process)
+
+
+@contextmanager
+def started(serve: list[str], tree: Path = ROOT) -> Iterator[Start]:
+    """Start a server, wait until it is ready, stop it on exit.
+
+    Args:
+        serve: the command line of ``potoo serve``, all of it.
+        tree: the source tree to run; this one by default.
+
+    Raises:
+        DoesNotStart: the server ends before it is ready.
+    """
+    with tempfile.TemporaryDirectory() as name, (Path(name) / "log").open("w") as log:
         began = time.perf_counter()
-        with (Path(name) / "log").open("w") as log:
-            process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=tree, env=environment
-            )
+        process = subprocess.Popen(
+            serve,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            cwd=tree,
+            env=_environment(tree),
+        )
         try:
             assert process.stdout is not None
             line = ""
@@ -94,18 +131,14 @@ def running(
                 line = process.stdout.readline()
                 if not line:
                     raise DoesNotStart(end_of(Path(name) / "log"))
-            start = time.perf_counter() - began
-            token = subprocess.run(
-                [*potoo, "token", "--user", "admin", "--ttl", "8h", *place],
-                capture_output=True,
-                text=True,
-                check=True,
-                cwd=tree,
-                env=environment,
-            ).stdout.strip()
-            yield Subject(line.split()[-1], token, start, psutil.Process(process.pid))
+            seconds = time.perf_counter() - began
+            yield Start(line.split()[-1], seconds, psutil.Process(process.pid))
         finally:
             stop(process)
+
+
+def _environment(tree: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(tree)}
 
 
 def stop(process: subprocess.Popen[str], patience: float = 30) -> None:

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
-import structlog
 
 from observability.request import current
+from observability.structlog_alone import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from schemas.errors import ErrorCode
+
+
+def _omit_default(schema: JsonDict) -> None:
+    """Drop ``default: null``: a member without a value is absent."""
+    del schema["default"]
 
 
 class ProblemViolation(BaseModel):
@@ -45,8 +51,12 @@ class Problem(BaseModel):
     code: ErrorCode = Field(description="What went wrong, stable, for programs.")
     request_id: str = Field(description="The same id as in X-Request-ID and the server's log.")
     expected_wait_ms: int | None = Field(
-        default=None, description="How long the answer would have taken, if that is why."
+        default=None,
+        description="How long the answer would have taken, if that is why.",
+        json_schema_extra=_omit_default,
     )
     errors: list[ProblemViolation] | None = Field(
-        default=None, description="The wrong places, where they are known."
+        default=None,
+        description="The wrong places, where they are known.",
+        json_schema_extra=_omit_default,
     )

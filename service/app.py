@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
@@ -16,8 +17,9 @@ from observability.middleware import ObservabilityMiddleware
 from observability.tracing import Tracing
 from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
-from schemas.inference import InferRequestBody
+from schemas.inference import InferenceError, InferRequestBody
 from schemas.operator_error import OperatorError
+from schemas.problem import Problem
 from service import __version__
 from service.runtime import Runtime, open_runtime
 from service.settings import Settings
@@ -136,9 +138,9 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     )
     for router in routers:
         app.include_router(router)
-    # Schemas that only hand-written request bodies refer to.
-    bodies: tuple[type[BaseModel], ...]
-    bodies = (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES, *admin.BODIES)
+    # Schemas that only hand-written parts of the document refer to.
+    bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
+    bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES, *admin.BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 
@@ -176,11 +178,12 @@ def _layers(
 
 
 def _operations(app: FastAPI) -> list[tuple[str, str]]:
-    """Return method and path of every operation in the OpenAPI document."""
+    """Return method and path of every operation that the OpenAPI document shows."""
     return [
-        (method.upper(), path)
-        for path, operations in app.openapi()["paths"].items()
-        for method in operations
+        (method, context.path_format or "")
+        for context in iter_route_contexts(app.routes)
+        if isinstance(context.original_route, APIRoute) and context.original_route.include_in_schema
+        for method in sorted(context.methods or ())
     ]
 
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from auth import limits
+from auth import rate_windows
 from auth.limits import Allowance, RateLimiter
 from auth.settings import AuthSettings
 from schemas.errors import RateLimited
@@ -234,7 +234,7 @@ async def test_a_redis_that_is_down_lets_everybody_through_and_is_asked_again(
 async def test_a_redis_that_does_not_answer_holds_nobody_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(rate_windows, "ANSWER_SECONDS", 0.05)
     came, leave = asyncio.Event(), asyncio.Event()
 
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -265,8 +265,8 @@ async def test_what_is_no_redis_is_as_good_as_down() -> None:
 async def test_no_more_is_remembered_than_fits_and_what_ends_first_goes_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "MAX_COUNTERS", 100)
-    counters = limits._Counters()
+    monkeypatch.setattr(rate_windows, "MAX_COUNTERS", 100)
+    counters = rate_windows._Counters()
     assert await counters.incr("long", 86_400) == 1
     for number in range(1000):
         await counters.incr(f"short {number}", 60)
@@ -278,7 +278,7 @@ async def test_no_more_is_remembered_than_fits_and_what_ends_first_goes_first(
 
 
 async def test_what_is_over_is_forgotten() -> None:
-    counters = limits._Counters()
+    counters = rate_windows._Counters()
     for number in range(50):
         await counters.incr(f"over {number}", -1)
         await counters.incr(f"still there {number}", 60)

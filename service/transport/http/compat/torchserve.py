@@ -30,6 +30,7 @@ from service.transport.http.middleware.openapi import BINARY
 from service.transport.http.v2.routes import version_of
 
 PROTOCOL = "torchserve"
+BODIES = (TorchServeError,)
 FIELDS = ("data", "body")
 TYPES: dict[ErrorCode, str] = {
     ErrorCode.INVALID_REQUEST: "BadRequestException",

@@ -1,0 +1,134 @@
+"""``make bench-start``: a start of the server on a prepared data folder: time, memory, modules.
+
+Each round starts every shape of this tree and of another revision in direct succession. CPU time
+drifts less than the time until ready, and modules not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks import results, revisions, subject
+
+FAMILIES = (
+    *("alembic", "asyncpg", "grpc", "httpx", "limits", "matplotlib", "onnx", "opentelemetry.sdk"),
+    *("redis", "rich", "sqlalchemy.dialects.postgresql", "typer"),
+)
+"""Packages that some shapes of the server need and others do not."""
+SHAPES: Mapping[str, tuple[str, ...]] = {"plain": (), "with gRPC": ("--grpc-port", "0")}
+FIGURES = ("ready_seconds", "cpu_seconds", "rss_mib", "pss_mib", "modules")
+PATIENCE_SECONDS = 10.0
+# Runs `potoo` as `python -m service` does; on SIGUSR1 it writes the names of all modules.
+SERVER = """
+import signal, sys
+
+def write_modules(*_):
+    names = sorted(sys.modules)
+    with open(sys.argv[1], "w") as file:
+        file.write("\\n".join([*names, ""]))
+
+signal.signal(signal.SIGUSR1, write_modules)
+from service.cli import app
+app(sys.argv[2:], prog_name="potoo")
+"""
+
+Sample = dict[str, object]
+
+
+def main() -> None:
+    """Measure, print medians, write the results."""
+    parser = argparse.ArgumentParser(prog="make bench-start", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--against", metavar="REV", help="that git revision's server beside")
+    parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
+    arguments = parser.parse_args()
+    commit = None
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        trees = {"this tree": subject.ROOT}
+        if arguments.against:
+            try:
+                commit = revisions.commit_of(arguments.against)
+            except revisions.NoSuchRevision as error:
+                sys.exit(str(error))
+            trees[arguments.against] = stack.enter_context(revisions.checked_out(commit))
+        samples = _measure(trees, folder, arguments.rounds)
+    _print(samples)
+    if arguments.write:
+        facts: dict[str, object] = {"against": commit, "samples": samples}
+        print(f"written to {results.write('start', facts)}")
+
+
+def _measure(trees: Mapping[str, Path], folder: Path, rounds: int) -> dict[str, list[Sample]]:
+    """Start every tree in every shape, ``rounds`` times after one start that prepares it."""
+    turns = {
+        f"{shape}, {title}": (tree, folder / title, options)
+        for shape, options in SHAPES.items()
+        for title, tree in trees.items()
+    }
+    samples: dict[str, list[Sample]] = {title: [] for title in turns}
+    for number in range(rounds + 1):
+        print(f"round {number} of {rounds}", file=sys.stderr)
+        order = list(turns) if number % 2 else list(reversed(turns))
+        for title in order:
+            sample = start(*turns[title])
+            if number:  # the first one prepares the data folder and compiles the sources
+                samples[title].append(sample)
+    return samples
+
+
+def start(tree: Path, data_dir: Path, options: tuple[str, ...] = ()) -> Sample:
+    """Start the server of a tree once; return its figures when it is ready."""
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "modules"
+        serve = ["serve", "--port", "0", "--data-dir", str(data_dir), *options]
+        with subject.started([sys.executable, "-c", SERVER, str(file), *serve], tree) as started:
+            memory = started.process.memory_full_info()
+            times = started.process.cpu_times()
+            modules = _modules(started, file)
+    return {
+        "ready_seconds": round(started.seconds, 3),
+        "cpu_seconds": round(times.user + times.system, 3),
+        "rss_mib": round(memory.rss / 2**20, 1),
+        "pss_mib": round(getattr(memory, "pss", memory.rss) / 2**20, 1),
+        "modules": len(modules),
+        "families": [name for name in FAMILIES if name in modules],
+    }
+
+
+def _modules(started: subject.Start, file: Path) -> list[str]:
+    """Return the names of the modules that a running server has imported."""
+    started.process.send_signal(signal.SIGUSR1)
+    ends_at = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < ends_at:
+        text = file.read_text() if file.exists() else ""
+        if text.endswith("\n"):
+            return text.split()
+        time.sleep(0.02)
+    raise subject.DoesNotStart("the server did not write its modules")
+
+
+def _print(samples: Mapping[str, list[Sample]]) -> None:
+    width = max(map(len, samples))
+    print(f"{'medians':<{width}}" + "".join(f"{figure:>15}" for figure in FIGURES))
+    for title, rows in samples.items():
+        figures = "".join(
+            f"{statistics.median(float(str(row[figure])) for row in rows):>15.2f}"
+            for figure in FIGURES
+        )
+        print(f"{title:<{width}}{figures}")
+    for title, rows in samples.items():
+        print(f"{title}: {json.dumps(rows[-1]['families'])}")
+
+
+if __name__ == "__main__":
+    main()
