@@ -92,7 +92,7 @@ def create_app(settings: Settings, *, open_runtime: OpenRuntime = open_runtime) 
             silence_uvicorn()
             raise
         except Exception:
-            log.exception("cannot go on, which is a bug")
+            log.exception("server failed: this is a bug")
             silence_uvicorn()
             raise
         log.info("stopped")
