@@ -125,7 +125,7 @@ def test_a_label_alone_is_moved(potoo: Potoo, models: Path) -> None:
         (("colours", "0"), "'0' is not a version"),
         (("colours", "newest"), "'newest' is not a version"),
         (("colours", "latest", "--label", "stable"), "without a label"),
-        (("colours", "1", "--keep-default"), "give --label"),
+        (("colours", "1", "--keep-default"), "--keep-default needs --label"),
         (("birds", "1"), "no model 'birds'"),
     ],
 )
