@@ -1,4 +1,4 @@
-# The same verbs for people and for CI. `make` alone lists them.
+# The same targets for people and for CI. `make` without a target lists them.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
-help: ## list the verbs
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/bin/python:
@@ -19,7 +19,7 @@ $(VENV)/bin/python:
 	  { echo "Potoo needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-# The stamps make a second start quick: pip runs only when a lock changed.
+# Stamp files: pip runs only when a lock file changed.
 $(VENV)/.served: requirements.txt requirements-build.txt pyproject.toml | $(VENV)/bin/python
 	@echo "Installing Potoo into $(VENV) (once, about a minute) ..."
 	$(PIP) install --require-hashes -r requirements.txt -r requirements-build.txt
@@ -31,7 +31,7 @@ $(VENV)/.tested: requirements-dev.txt $(VENV)/.served
 	$(PIP) install --require-hashes -r requirements-dev.txt
 	@touch $@
 
-setup: $(VENV)/.served ## make the virtual environment and install the locked requirements
+setup: $(VENV)/.served ## create the virtual environment and install the locked requirements
 
 serve: $(VENV)/.served ## start the server on 127.0.0.1:8000 (ARGS="--port 9000" for more)
 	@exec $(BIN)/potoo serve $(ARGS)
@@ -43,10 +43,10 @@ unit: $(VENV)/.tested ## unit and contract tests that start no process (ARGS="-k
 test: lint type arch ## lint, types, architecture, and every test that a change may well break
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-all: lint type arch ## the same with the slow tests: every one that there is
+test-all: lint type arch ## the same, and the slow tests: all tests
 	$(PYTEST) $(ARGS)
 
-coverage: $(VENV)/.tested ## the tests with coverage, which takes half as long again
+coverage: $(VENV)/.tested ## the tests with coverage (takes 1.5 times as long)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	@$(BIN)/coverage combine --quiet
@@ -67,37 +67,37 @@ arch: $(VENV)/.tested ## imports flow down, never up (import-linter)
 	$(BIN)/lint-imports --no-cache
 
 PROTOS := schemas/pb/open_inference.proto schemas/pb/potoo.proto
-proto: $(VENV)/.tested ## make the code for gRPC from the .proto files
+proto: $(VENV)/.tested ## generate the gRPC code from the .proto files
 	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. $(PROTOS)
 
-bench: $(VENV)/.tested ## ratios against the bare loop, all in one run (needs wrk)
+bench: $(VENV)/.tested ## throughput of the server relative to plain inference (needs wrk)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-bench-built-in: $(VENV)/.tested ## what each built-in model costs: a start, memory, a photo (needs wrk)
+bench-built-in: $(VENV)/.tested ## start time, memory and latency of each built-in model (needs wrk)
 	$(BIN)/python -m benchmarks.built_in $(ARGS)
 
-bench-failures: $(VENV)/.tested ## what clients notice when a replica or a store is lost
+bench-failures: $(VENV)/.tested ## errors that clients see when a replica or a store fails
 	$(BIN)/python -m benchmarks.failures $(ARGS)
 
-bench-autoscaling: $(VENV)/.tested ## load traces through autoscaling policies, simulated
+bench-autoscaling: $(VENV)/.tested ## simulate autoscaling policies on load traces
 	$(BIN)/python -m tools.autoscaling $(ARGS)
 
-bench-overload: $(VENV)/.tested ## goodput when more is asked than can be done, as a curve
+bench-overload: $(VENV)/.tested ## goodput as a function of offered load, beyond capacity
 	$(BIN)/python -m benchmarks.overload $(ARGS)
 
-bench-peers: $(VENV)/.tested ## the same against other servers, each in an environment of its own
+bench-peers: $(VENV)/.tested ## compare with other servers, each in its own environment
 	$(BIN)/python -m benchmarks.peers $(ARGS)
 
-bench-soak: $(VENV)/.tested ## a day's worth of requests in minutes; does memory grow?
+bench-soak: $(VENV)/.tested ## memory growth over a day's number of requests
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
-bench-start: $(VENV)/.tested ## what a start takes: time, memory, modules (ARGS="--against REV")
+bench-start: $(VENV)/.tested ## start time, memory and modules of the server (ARGS="--against REV")
 	$(BIN)/python -m benchmarks.start $(ARGS)
 
-bench-swap: $(VENV)/.tested ## the slowest answers while models are swapped
+bench-swap: $(VENV)/.tested ## tail latency while models are swapped
 	$(BIN)/python -m benchmarks.swap $(ARGS)
 
-thresholds: $(VENV)/.tested ## what potoo calibrate wrote, as rules for Prometheus and manifests for Kubernetes
+thresholds: $(VENV)/.tested ## generate Prometheus rules and Kubernetes manifests from deploy/autoscaling.yaml
 	$(BIN)/python -m tools.prometheus.thresholds
 	$(BIN)/python -m tools.thresholds deploy/autoscaling.yaml $(ARGS)
 	$(BIN)/python -m tools.prometheus.prometheus_rule
@@ -111,7 +111,7 @@ image: ## build the container image
 	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	  --build-arg CREATED=$$(date -u +%FT%TZ) $(ARGS) .
 
-prepare: ## passwords and choices for compose (ARGS="--site cam.example.org")
+prepare: ## write secrets and settings for compose (ARGS="--site cam.example.org")
 	@$(PYTHON) -m tools.prepare $(ARGS)
 
 compose: ## docker compose on deploy/compose.yaml (ARGS="up --detach --wait")
@@ -119,7 +119,7 @@ compose: ## docker compose on deploy/compose.yaml (ARGS="up --detach --wait")
 	@docker compose version >/dev/null 2>&1 || { echo "make compose needs Docker with compose 2.24 or newer"; exit 2; }
 	@cd deploy && docker compose --env-file images.lock --env-file .env $(ARGS)
 
-# What looks at the supply chain has an environment of its own: none of it is part of what runs.
+# Supply chain tools have their own environment: none of them is part of the server.
 $(VENV)-supply/.installed: requirements-supply.txt
 	$(PYTHON) -m venv $(VENV)-supply
 	$(VENV)-supply/bin/python -m pip --quiet install --require-hashes -r requirements-supply.txt
@@ -127,18 +127,18 @@ $(VENV)-supply/.installed: requirements-supply.txt
 
 supply: $(VENV)-supply/.installed ## install the tools that sbom and audit use
 
-pin-images: ## write the digests of today's images into deploy/images.lock
+pin-images: ## write the current digests of base images into deploy/images.lock
 	@$(PYTHON) -m tools.pin_images
 
-sbom: $(VENV)-supply/.installed ## list what Potoo is made of (CycloneDX) in dist/
+sbom: $(VENV)-supply/.installed ## write the SBOM (CycloneDX) into dist/
 	@mkdir -p dist
 	$(VENV)-supply/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
 	  --mc-type application --output-reproducible --output-file dist/potoo-$(VERSION).cdx.json
 
-audit: $(VENV)-supply/.installed ## are there known holes in what is locked? (asks PyPI)
+audit: $(VENV)-supply/.installed ## check locked packages for known vulnerabilities (asks PyPI)
 	@$(VENV)-supply/bin/python -m tools.audit $(ARGS)
 
-scan: ## are there known holes in the image? (needs trivy or grype)
+scan: ## check the image for known vulnerabilities (needs trivy or grype)
 	@if command -v trivy >/dev/null; then \
 	  trivy image --severity HIGH,CRITICAL --ignore-unfixed --exit-code 1 $(ARGS) $(IMAGE); \
 	elif command -v grype >/dev/null; then \
@@ -152,16 +152,16 @@ release: $(VENV)/.tested $(VENV)-supply/.installed ## wheel, sdist, SBOM and not
 	$(BIN)/python -m tools.release notes --version $(VERSION)
 	$(BIN)/python -m tools.release sign $(ARGS)
 
-dashboards: $(VENV)/.tested ## make Grafana's dashboards from the code
+dashboards: $(VENV)/.tested ## generate the Grafana dashboards
 	$(BIN)/python -m tools.grafana
 
-pictures: $(VENV)/.tested ## draw the dashboards for the docs (two minutes of load; needs prometheus)
+pictures: $(VENV)/.tested ## draw the dashboards for the docs (needs prometheus; two minutes)
 	$(BIN)/python -m tools.grafana.pictures
 
-# Needs uv; the locks name no index host, so that a mirror works.
+# Needs uv. The lock files name no package index, so that a mirror can be used.
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header --no-annotate
-lock: ## remake the hash-checked locks from pyproject.toml
+lock: ## update the hash-checked lock files from pyproject.toml (needs uv)
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) --group build --output-file requirements-build.txt
 	$(COMPILE) pyproject.toml --group dev --group build -c requirements.txt \
@@ -170,25 +170,25 @@ lock: ## remake the hash-checked locks from pyproject.toml
 	$(COMPILE) --group clients --output-file requirements-clients.txt
 	$(COMPILE) --group supply --output-file requirements-supply.txt
 
-bench-locks: ## remake the locks of bench-peers, with the newest servers
+bench-locks: ## update the lock files of bench-peers to the newest servers (needs uv)
 	for peer in benchmarks/peers/*.in; do \
 	  $(COMPILE) --upgrade $$peer -c requirements.txt --output-file $${peer%.in}.txt || exit; done
 
-# Training has an environment of its own: PyTorch is pinned by version, not by hash, because its
-# builds for CPU and GPU come from different files.
+# Training has its own environment. PyTorch is pinned by version, not by hash, because its builds
+# for CPU and GPU are different files.
 $(VENV)-training/.trained: requirements-training.txt
 	$(PYTHON) -m venv $(VENV)-training
 	$(VENV)-training/bin/python -m pip --quiet install torch==2.13.0
 	$(VENV)-training/bin/python -m pip --quiet install --require-hashes -r requirements-training.txt
 	@touch $@
 
-# Other people's clients need older packages than we do, so they have an environment of their own.
+# Third-party clients need older packages than Potoo, so they have their own environment.
 $(VENV)-clients/.installed: requirements-clients.txt
 	$(PYTHON) -m venv $(VENV)-clients
 	$(VENV)-clients/bin/python -m pip --quiet install --require-hashes -r requirements-clients.txt
 	@touch $@
 
-clients: $(VENV)-clients/.installed ## install tritonclient and kserve, for the tests that use them
+clients: $(VENV)-clients/.installed ## install tritonclient and kserve for the tests that use them
 
 everyday: $(VENV)-training/.trained ## train the model everyday again (ARGS="--data DIR --teacher FILE")
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)
@@ -196,5 +196,5 @@ everyday: $(VENV)-training/.trained ## train the model everyday again (ARGS="--d
 imagenet-card: $(VENV)/.tested ## measure the default model and write its card (ARGS="--data DIR")
 	$(BIN)/python -m tools.imagenet $(ARGS)
 
-clean: ## remove what the other verbs made
+clean: ## remove everything that the other targets created
 	rm -rf $(VENV) $(VENV)-training $(VENV)-peers $(VENV)-clients $(VENV)-supply dist .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*

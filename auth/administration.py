@@ -182,7 +182,7 @@ class Administration:
         try:
             await self._accounts.add(account)
         except AccountExists:
-            raise Conflict("There is an account of that name already.") from None
+            raise Conflict("An account with this name exists already.") from None
         self._audit.record(
             AuditEvent.ACCOUNT_ADDED, account=new.name, by=by, scopes=sorted(new.scopes)
         )
@@ -193,7 +193,7 @@ class Administration:
             if not await self._accounts.change(name, change, kind):
                 _missing()
         except LastAdmin:
-            message = "This is the last person who may administer; add another one first."
+            message = "This is the last administrator; add another one first."
             raise Conflict(message) from None
 
     async def _set_secret(self, name: str, kind: Kind, secret: str, by: str) -> None:
@@ -218,4 +218,4 @@ def _require_password(password: str) -> None:
 
 
 def _missing() -> NoReturn:
-    raise NotFound("There is no account of that name.")
+    raise NotFound("There is no account with this name.")

@@ -98,7 +98,7 @@ class AuthSettings(BaseModel):
             except ValueError:
                 raise ValueError("a rate is written like '600/minute; 50000/day'") from None
             if not all(amounts):
-                raise ValueError("a rate of 0 would let nobody in; leave it empty for no limit")
+                raise ValueError("a rate of 0 refuses every request; leave it empty for no limit")
         return text
 
     @field_validator("rate_store")

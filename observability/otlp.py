@@ -73,7 +73,7 @@ class OtlpSender:
             # Its queue is wider than ours, so that it never drops parts of a trace.
             self._batches = BatchSpanProcessor(self._exporter, 2 * QUEUE_SPANS, None, BATCH_SPANS)
         except ValueError as error:
-            raise OperatorError(f"tracing: a variable OTEL_... does not do: {error}") from error
+            raise OperatorError(f"tracing: an OTEL_... variable is invalid: {error}") from error
         # From now on ``Watched`` logs and counts failures: the SDK would log a line for every lost
         # batch and span.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)

@@ -1,1 +1,1 @@
-"""What crosses a wire or a process. Imports nothing of ours."""
+"""Documents exchanged over the network or between processes. Imports no other package of Potoo."""

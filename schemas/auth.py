@@ -1,4 +1,4 @@
-"""Identity on the wire: OAuth 2.0 (RFC 6749, 7662, 8414), public keys (RFC 7517), accounts."""
+"""Bodies of OAuth 2.0 (RFC 6749, 7662, 8414), public keys (RFC 7517) and account administration."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class TokenResponse(BaseModel):
     access_token: str = Field(description="A signed JWT (RFC 9068). Send it as a bearer token.")
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - the type, not a token
     expires_in: int = Field(description="Seconds until the token expires.", examples=[900])
-    scope: str = Field(description="What was granted, space-separated.", examples=["classify"])
+    scope: str = Field(description="Scopes granted, space-separated.", examples=["classify"])
     refresh_token: str | None = Field(
         default=None,
-        description="For the next access token. Each use replaces it; keep it in secure storage.",
+        description="Gets the next access token. Each use replaces it; keep it in secure storage.",
     )
 
 
@@ -41,7 +41,7 @@ class OAuthError(BaseModel):
 
 
 class Introspection(BaseModel):
-    """What a token stands for (RFC 7662, section 2.2); only `active` if it does not hold."""
+    """State of a token (RFC 7662, section 2.2); an invalid token has only `active: false`."""
 
     active: bool
     scope: str | None = None
@@ -55,7 +55,7 @@ class Introspection(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """Where everything is, for OAuth libraries (RFC 8414)."""
+    """Authorization server metadata (RFC 8414)."""
 
     issuer: str
     token_endpoint: str
@@ -83,7 +83,7 @@ class JsonWebKey(BaseModel):
 
 
 class JsonWebKeySet(BaseModel):
-    """The keys that verify our tokens."""
+    """Public keys that verify Potoo's tokens."""
 
     keys: list[JsonWebKey]
 
@@ -92,50 +92,52 @@ class SessionInfo(BaseModel):
     """One signed-in device."""
 
     id: str
-    device: str = Field(description="What it called itself (User-Agent).")
+    device: str = Field(description="User-Agent header at sign-in.")
     scopes: list[str]
     created: datetime
-    last_seen: datetime = Field(description="When it last refreshed its token.")
-    expires: datetime = Field(description="When it is signed out unless it refreshes before.")
-    current: bool = Field(description="Whether this request comes from it.")
+    last_seen: datetime = Field(description="Time of the last token refresh.")
+    expires: datetime = Field(
+        description="End of the session unless its token is refreshed before."
+    )
+    current: bool = Field(description="Whether this request comes from this session.")
 
 
 class SessionList(BaseModel):
-    """The devices of one person, the one seen last first."""
+    """Sessions of one user, most recently seen first."""
 
     sessions: list[SessionInfo]
 
 
 class AccountInfo(BaseModel):
-    """A person or a client."""
+    """A user or a client."""
 
     name: str
     scopes: list[str]
-    models: list[str] | None = Field(description="Those that it may use; null for all.")
+    models: list[str] | None = Field(description="Models that the account may use; null for all.")
     disabled: bool
     created: datetime
 
 
 class ClientInfo(AccountInfo):
-    """A device or a backend."""
+    """A client: a device or a backend."""
 
-    introspect: bool = Field(description="Whether it may ask about others' tokens.")
+    introspect: bool = Field(description="Whether the client may introspect tokens.")
 
 
 class AccountList(BaseModel):
-    """People, by name."""
+    """Users, sorted by name."""
 
     users: list[AccountInfo]
 
 
 class ClientList(BaseModel):
-    """Clients, by name."""
+    """Clients, sorted by name."""
 
     clients: list[ClientInfo]
 
 
 class NewClientSecret(BaseModel):
-    """A secret, shown this once."""
+    """A client secret; it cannot be shown again."""
 
     name: str
     secret: str
@@ -150,31 +152,35 @@ ScopeNames = Annotated[list[str], Field(max_length=32)]
 
 
 class NewUser(_Body):
-    """A person to be added."""
+    """A user to add."""
 
     name: str = Field(min_length=1, max_length=100, examples=["anna"])
     password: SecretStr = Field(min_length=8, max_length=1024)
     scopes: ScopeNames | None = Field(default=None, examples=[["classify", "models:read"]])
-    models: ModelNames | None = Field(default=None, description="Null for all.")
+    models: ModelNames | None = Field(
+        default=None, description="Models that the account may use; null for all."
+    )
 
 
 class NewClient(_Body):
-    """A device or a backend to be added."""
+    """A client to add."""
 
     name: str = Field(min_length=1, max_length=100, examples=["camera-7"])
     scopes: ScopeNames | None = Field(default=None, examples=[["classify"]])
-    models: ModelNames | None = Field(default=None, description="Null for all.")
-    introspect: bool = Field(default=False, description="Whether it may ask about others' tokens.")
+    models: ModelNames | None = Field(
+        default=None, description="Models that the account may use; null for all."
+    )
+    introspect: bool = Field(default=False, description="Whether the client may introspect tokens.")
 
 
 class AccountChange(_Body):
-    """What is to become of an account; what is left out stays."""
+    """Changes to an account; omitted members are unchanged."""
 
     disabled: bool | None = None
     scopes: ScopeNames | None = None
 
 
 class NewPassword(_Body):
-    """Another password for a person."""
+    """The new password of a user."""
 
     password: SecretStr = Field(min_length=8, max_length=1024)

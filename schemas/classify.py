@@ -1,4 +1,4 @@
-"""The classification contract: options in, labelled predictions out."""
+"""Request options and response bodies of classification."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
 def _plain(value: object) -> object:
-    """Query values: digits alone, where Pydantic would take 5_0, 5.0 and +5 as well."""
+    """Accept only digits in query values: Pydantic would also accept 5_0, 5.0 and +5."""
     if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,20}", value):
         raise ValueError("Input should be a whole number")
     return value
@@ -29,42 +29,42 @@ WholeNumber = Annotated[int, BeforeValidator(_plain)]
 
 
 class ClassifyOptions(BaseModel):
-    """What a caller may ask for beside the image."""
+    """Options of a classification request."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str | None = Field(
         default=None,
         pattern=MODEL_NAME_PATTERN,
-        description="Which model; the server's default model if absent, and 409 if it has none.",
+        description="Model name. If absent: the server's default model, or 409 if there is none.",
         examples=["everyday"],
     )
     version: WholeNumber | None = Field(
         default=None,
         ge=1,
         le=2**31 - 1,
-        description="Which version of it; the one that answers by default if absent.",
+        description="Model version. If absent: the model's default version.",
     )
     top_k: WholeNumber = Field(
         default=DEFAULT_TOP_K,
         ge=1,
         le=MAX_TOP_K,
-        description="How many predictions, best first; cut to the number of classes.",
+        description="Number of predictions, best first; at most the number of classes.",
     )
     timeout_ms: WholeNumber | None = Field(
         default=None,
         ge=1,
         le=600_000,
-        description="Milliseconds this may take once the upload is complete; then 504.",
+        description="Time limit in milliseconds, counted from the complete upload; then 504.",
     )
     priority: Literal["interactive", "normal", "bulk"] = Field(
         default="normal",
-        description="How soon it is wanted. Under load these share the server 16 : 4 : 1.",
+        description="Priority. Under load the three share the server's capacity 16 : 4 : 1.",
     )
 
 
 class EncodedImage(BaseModel):
-    """The JSON form of an upload."""
+    """JSON body of an upload."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -73,19 +73,19 @@ class EncodedImage(BaseModel):
     )
 
     image: str = Field(
-        description="The image file in base64 (RFC 4648, either alphabet), or as a data URL."
+        description="Image file in base64 (RFC 4648, either alphabet), or as a data URL."
     )
 
 
 class ModelRef(BaseModel):
-    """Which model answered."""
+    """Model and version that computed the result."""
 
     name: str = Field(examples=["everyday"])
     version: int = Field(examples=[1], ge=1)
 
 
 class Prediction(BaseModel):
-    """One class and how likely the model holds it."""
+    """A class and its probability."""
 
     label: str = Field(examples=["panda"])
     index: int = Field(description="Index in the model's output.", ge=0, examples=[61])
@@ -99,7 +99,7 @@ class Prediction(BaseModel):
 
 
 class Named(BaseModel):
-    """A label or a group of labels, and how likely it is."""
+    """A label or a group of labels, and its probability."""
 
     label: str = Field(examples=["Egyptian cat"])
     score: float = Field(
@@ -111,7 +111,7 @@ class Named(BaseModel):
 
 
 class Summary(Named):
-    """The finest answer that is as sure as the model promises (Deng et al., CVPR 2012)."""
+    """The most specific label or group that reaches its threshold (Deng et al., CVPR 2012)."""
 
     label: str = Field(examples=["cat"])
     score: float = Field(
@@ -126,12 +126,12 @@ class Summary(Named):
         examples=[1],
     )
     perhaps: Named | None = Field(
-        default=None, description="The likeliest label within the group; null at level 0."
+        default=None, description="Most probable label within the group; null at level 0."
     )
 
 
 class ImageFacts(BaseModel):
-    """What was found in the file."""
+    """Properties of the decoded image."""
 
     format: str = Field(examples=["JPEG"])
     width: int = Field(description="Pixels, as seen upright (EXIF orientation applied).", ge=1)
@@ -139,29 +139,31 @@ class ImageFacts(BaseModel):
 
 
 class Timing(BaseModel):
-    """Where the time went, in milliseconds."""
+    """Time per stage, in milliseconds."""
 
     decode_ms: float = Field(description="Decoding, resizing and normalising the image.")
-    queue_ms: float = Field(description="Waiting for a worker and for batch-mates.")
-    inference_ms: float = Field(description="The model itself (of the whole batch it was in).")
-    total_ms: float = Field(description="From the complete upload to the answer.")
+    queue_ms: float = Field(description="Waiting for a worker and for the batch to fill.")
+    inference_ms: float = Field(
+        description="Running the model on the whole batch that held the image."
+    )
+    total_ms: float = Field(description="From the complete upload to the response.")
 
 
 class Classification(BaseModel):
-    """What one model says about one image."""
+    """Result of one model for one image."""
 
     summary: Summary | None = Field(
-        description="What to show a person first; null where `abstained`, and for multi-label "
+        description="The result to show first; null if `abstained` is true, and for multi-label "
         "models."
     )
     predictions: list[Prediction] = Field(description="Best first.")
     labels_present: list[str] | None = Field(
-        description="Of a multi-label model: the labels whose score reaches their threshold, best "
-        "first, whatever `top_k` is; null for others."
+        description="For multi-label models: labels whose score reaches their threshold, best "
+        "first, independent of `top_k`; null for others."
     )
     abstained: bool = Field(
-        description="True if nothing is as sure as the model's thresholds ask: say 'not sure'. Of "
-        "a multi-label model: true if no label is present."
+        description="True if no label or group reaches its threshold: show 'not sure'. For "
+        "multi-label models: true if no label is present."
     )
     calibrated: bool = Field(
         description="Whether scores and thresholds were measured for this model: see "
@@ -172,21 +174,21 @@ class Classification(BaseModel):
 
 
 class ClassifyResponse(BaseModel):
-    """The answer to one image."""
+    """Response for one image."""
 
     model: ModelRef
     summary: Summary | None = Field(
-        description="What to show a person first; null where `abstained`, and for multi-label "
+        description="The result to show first; null if `abstained` is true, and for multi-label "
         "models."
     )
     predictions: list[Prediction] = Field(description="Best first.")
     labels_present: list[str] | None = Field(
-        description="Of a multi-label model: the labels whose score reaches their threshold, best "
-        "first, whatever `top_k` is; null for others."
+        description="For multi-label models: labels whose score reaches their threshold, best "
+        "first, independent of `top_k`; null for others."
     )
     abstained: bool = Field(
-        description="True if nothing is as sure as the model's thresholds ask: say 'not sure'. Of "
-        "a multi-label model: true if no label is present."
+        description="True if no label or group reaches its threshold: show 'not sure'. For "
+        "multi-label models: true if no label is present."
     )
     calibrated: bool = Field(
         description="Whether scores and thresholds were measured for this model: see "
@@ -198,23 +200,23 @@ class ClassifyResponse(BaseModel):
 
 
 class ItemProblem(BaseModel):
-    """Why one file of a batch has no predictions."""
+    """Error of one file of a batch."""
 
-    status: int = Field(description="The HTTP status that the file alone would have got.")
+    status: int = Field(description="HTTP status that a request with this file alone would get.")
     code: ErrorCode
     detail: str
 
 
 class BatchItem(BaseModel):
-    """The result of one file: either `result` or `problem` is there."""
+    """Outcome of one file: exactly one of `result` and `problem` is set."""
 
-    file_name: str | None = Field(description="As the upload named it.")
+    file_name: str | None = Field(description="File name given in the upload.")
     result: Classification | None = None
     problem: ItemProblem | None = None
 
 
 class BatchResponse(BaseModel):
-    """The answers to many images, in the order of the upload."""
+    """Response for a batch of images, in upload order."""
 
     model: ModelRef
     results: list[BatchItem]

@@ -1,7 +1,7 @@
-"""What the endpoints of other servers take and answer: KServe V1, TensorFlow Serving, TorchServe.
+"""Request and response bodies of KServe V1, TensorFlow Serving and TorchServe.
 
-The bodies of calls are read and written by hand; what stands here of them is for the OpenAPI
-document.
+The models of inference bodies only describe them in the OpenAPI document: the server parses and
+writes these bodies without Pydantic.
 """
 
 from __future__ import annotations
@@ -20,61 +20,61 @@ class Base64Value(BaseModel):
 
 
 class Rows(BaseModel):
-    """Inputs in rows; unknown members are ignored."""
+    """Inputs in row format; unknown members are ignored."""
 
     instances: list[Values | Base64Value | dict[str, Values | Base64Value]] = Field(
-        description="Tensors of one item in nested lists, or encoded images; bare, or each as the "
-        "only member of an object: a tensor by the input's name, an image by any.",
+        description="Nested lists (the tensor of one item) or encoded images; either directly, or "
+        "as the only member of an object, keyed by the input's name (images: by any name).",
         min_length=1,
     )
 
 
 class RowAnswers(BaseModel):
-    """The model's raw output for every row."""
+    """Raw model output per row."""
 
     predictions: list[object]
 
 
 class Columns(BaseModel):
-    """Inputs in columns; unknown members are ignored."""
+    """Inputs in column format; unknown members are ignored."""
 
     inputs: Values | Base64Value | dict[str, Values | Base64Value] = Field(
-        description="One tensor of all items in nested lists, or a list of encoded images; bare, "
-        "or as the only member of an object."
+        description="Nested lists (one tensor of all items) or a list of encoded images; either "
+        "directly, or as the only member of an object."
     )
 
 
 class ColumnAnswers(BaseModel):
-    """The model's raw output for the whole batch."""
+    """Raw model output of the whole batch."""
 
     outputs: list[object]
 
 
 class Examples(BaseModel):
-    """Images to be classified; unknown members are ignored."""
+    """Images to classify; unknown members are ignored."""
 
     examples: list[dict[str, object]] = Field(
-        description='Each with one image as `{"b64": ...}`; other features are ignored.',
+        description='Each holds one image as `{"b64": ...}`; other features are ignored.',
         min_length=1,
         examples=[[{"image/encoded": {"b64": "..."}}]],
     )
 
 
 class ExampleAnswers(BaseModel):
-    """Label and calibrated probability of the best classes of every example, best first."""
+    """Labels and calibrated probabilities per example, best first."""
 
     results: list[list[tuple[str, float]]] = Field(examples=[[[["cup", 0.93], ["ewer", 0.02]]]])
 
 
 class StatusText(BaseModel):
-    """Of a version."""
+    """Error status of a version."""
 
     error_code: Literal["OK", "UNKNOWN"] = "OK"
     error_message: str = ""
 
 
 class VersionStatus(BaseModel):
-    """Where a version stands."""
+    """State of a version."""
 
     version: str
     state: Literal["LOADING", "AVAILABLE", "UNLOADING", "END"]
@@ -88,21 +88,21 @@ class ModelVersionStatus(BaseModel):
 
 
 class Dimension(BaseModel):
-    """An axis; `-1` for any length."""
+    """Length of an axis; `-1` if it is dynamic."""
 
     size: str
     name: str = ""
 
 
 class TensorShape(BaseModel):
-    """Axes."""
+    """Shape of a tensor."""
 
     dim: list[Dimension]
     unknown_rank: bool = False
 
 
 class TensorInfo(BaseModel):
-    """A tensor that goes in or comes out."""
+    """An input or output tensor."""
 
     dtype: str = Field(examples=["DT_FLOAT"])
     tensor_shape: TensorShape
@@ -118,19 +118,19 @@ class SignatureDef(BaseModel):
 
 
 class SignatureDefs(BaseModel):
-    """By name; there is one, `serving_default`."""
+    """Signatures by name; the only one is `serving_default`."""
 
     signature_def: dict[str, SignatureDef]
 
 
 class SignatureMetadata(BaseModel):
-    """The metadata that there is."""
+    """Metadata of a model: its signatures."""
 
     signature_def: SignatureDefs
 
 
 class ModelSpec(BaseModel):
-    """Whose it is."""
+    """Model and version that the metadata describes."""
 
     name: str
     signature_name: str = ""
@@ -145,13 +145,13 @@ class ServableMetadata(BaseModel):
 
 
 class Ping(BaseModel):
-    """Whether models answer and tokens can be checked."""
+    """Health of the models and of the token check."""
 
     status: Literal["Healthy", "Partial Healthy", "Unhealthy"]
 
 
 class TorchServeError(BaseModel):
-    """Every refusal and failure of TorchServe."""
+    """Error body of the TorchServe endpoints."""
 
     code: int = Field(description="The HTTP status.", examples=[404])
     type: str = Field(examples=["ModelNotFoundException"])
@@ -159,10 +159,11 @@ class TorchServeError(BaseModel):
 
 
 class BestClasses(BaseModel):
-    """The best class, and the probabilities of the best ones."""
+    """The best class, and the probabilities of the `top_k` best classes."""
 
     class_: str = Field(alias="class", examples=["cup"])
-    confidence: float = Field(description="The best one's calibrated probability.", ge=0, le=1)
+    confidence: float = Field(description="Calibrated probability of the best class.", ge=0, le=1)
     probabilities: dict[str, float] = Field(
-        description="Of the `top_k` best classes, best first.", examples=[{"cup": 0.93}]
+        description="Probabilities of the `top_k` best classes, best first.",
+        examples=[{"cup": 0.93}],
     )

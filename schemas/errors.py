@@ -1,10 +1,10 @@
-"""The one error tree. It knows no HTTP and no gRPC: each transport maps ``ErrorCode`` to its own.
+"""Exception hierarchy, independent of HTTP and gRPC: each transport maps ``ErrorCode``.
 
 ::
 
     ServiceError
-    ├── CallerError                 the caller can mend it; the same request fails again
-    │   ├── InvalidRequest          invalid_request, with the places that are wrong
+    ├── CallerError                 the request is at fault; repeating it fails again
+    │   ├── InvalidRequest          invalid_request, with the invalid fields
     │   │   ├── InvalidParameter    invalid_parameter
     │   │   └── InvalidTensor       invalid_tensor
     │   ├── Unauthenticated         unauthenticated
@@ -29,10 +29,10 @@
     │   ├── Overloaded              overloaded
     │   ├── NotReady                not_ready
     │   └── DeadlineExceeded        deadline_exceeded
-    └── ServerFault                 ours to mend
+    └── ServerFault                 the server is at fault
         └── InferenceFailed         inference_failed
 
-``detail`` is shown to callers: it never holds a path, a module name, a secret or anybody's data.
+``detail`` is shown to callers: it never contains a path, module name, secret or personal data.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from typing import ClassVar, NamedTuple
 
 
 class ErrorCode(StrEnum):
-    """Stable names that clients may branch on, the same in every protocol."""
+    """Stable error codes for programs, the same in every protocol."""
 
     INVALID_REQUEST = "invalid_request"
     INVALID_PARAMETER = "invalid_parameter"
@@ -74,14 +74,14 @@ class ErrorCode(StrEnum):
 
 
 class Violation(NamedTuple):
-    """One wrong place in a request: a JSON pointer (RFC 6901) such as ``/query/top_k``, and why."""
+    """An invalid field: its JSON pointer (RFC 6901), such as ``/query/top_k``, and the reason."""
 
     pointer: str
     detail: str
 
 
 class ServiceError(Exception):
-    """Whatever Potoo refuses or fails to do. Catch this one to catch them all."""
+    """Base class of all errors that are reported to callers."""
 
     code: ClassVar[ErrorCode] = ErrorCode.INTERNAL_ERROR
     default_detail: ClassVar[str] = "Something went wrong on the server."
@@ -96,7 +96,7 @@ class ServiceError(Exception):
     ) -> None:
         """``retry_after``: seconds after which the same request may succeed.
 
-        ``expected_wait``: seconds that it would have waited, where that is why it was refused.
+        ``expected_wait``: estimated wait in seconds, if it was the reason of the refusal.
         """
         self.detail = detail or self.default_detail
         self.violations = violations
@@ -106,101 +106,101 @@ class ServiceError(Exception):
 
 
 class CallerError(ServiceError):
-    """The caller can mend it; the same request fails again."""
+    """The request is at fault; repeating it fails again."""
 
     code = ErrorCode.INVALID_REQUEST
     default_detail = "The request cannot be understood."
 
 
 class InvalidRequest(CallerError):
-    """The shape of the request is wrong: encoding, framing, missing or repeated parts."""
+    """The request is malformed: encoding, framing, missing or repeated parts."""
 
 
 class InvalidParameter(InvalidRequest):
-    """A value is missing or out of range; ``violations`` says where."""
+    """A value is missing or out of range; ``violations`` lists the fields."""
 
     code = ErrorCode.INVALID_PARAMETER
     default_detail = "Some values of the request are not valid."
 
 
 class InvalidTensor(InvalidRequest):
-    """A tensor does not fit its own data, or not the model."""
+    """A tensor's shape or datatype does not match its data or the model."""
 
     code = ErrorCode.INVALID_TENSOR
     default_detail = "The tensors do not fit the model."
 
 
 class Unauthenticated(CallerError):
-    """No access token, or one that does not hold."""
+    """The access token is missing, invalid, expired or revoked."""
 
     code = ErrorCode.UNAUTHENTICATED
     default_detail = "A valid access token is needed."
 
 
 class InvalidCredentials(Unauthenticated):
-    """Name and secret do not belong together, or the account is disabled."""
+    """The name or secret is wrong, or the account is disabled."""
 
     code = ErrorCode.INVALID_CREDENTIALS
     default_detail = "The name or the password is wrong."
 
 
 class InsufficientScope(CallerError):
-    """The token holds, but does not allow this."""
+    """The token is valid but lacks the required scope."""
 
     code = ErrorCode.INSUFFICIENT_SCOPE
     default_detail = "The access token does not allow this."
 
     def __init__(self, scope: str) -> None:
-        """``scope``: the scope that would have been enough."""
+        """``scope``: the required scope."""
         self.scope = scope
         super().__init__(f"This needs the scope '{scope}'.")
 
 
 class ModelForbidden(CallerError):
-    """The account may use some models, and not this one."""
+    """The account is restricted to other models."""
 
     code = ErrorCode.MODEL_FORBIDDEN
     default_detail = "This account may not use that model."
 
 
 class NotFound(CallerError):
-    """There is nothing of that name."""
+    """The resource does not exist."""
 
     code = ErrorCode.NOT_FOUND
-    default_detail = "There is nothing here."
+    default_detail = "There is no such resource."
 
 
 class ModelNotFound(NotFound):
-    """No model of that name is served."""
+    """No model with this name is served."""
 
     code = ErrorCode.MODEL_NOT_FOUND
     default_detail = "No model of that name is served."
 
 
 class MethodNotAllowed(CallerError):
-    """The resource exists but does not take this method."""
+    """The resource exists but does not support this method."""
 
     code = ErrorCode.METHOD_NOT_ALLOWED
     default_detail = "This method is not allowed here."
 
 
 class Conflict(CallerError):
-    """It contradicts how things are: a name is taken, something is needed still."""
+    """The request conflicts with the current state: a name is taken, a version is in use."""
 
     code = ErrorCode.CONFLICT
-    default_detail = "This contradicts how things are."
+    default_detail = "The request conflicts with the current state."
 
 
 class ModelNotChosen(CallerError):
-    """The call names no model, and of several none is chosen to answer then."""
+    """The call names no model, and the server has several models but no default."""
 
     code = ErrorCode.MODEL_NOT_CHOSEN
     default_detail = "Name a model; or choose a default with 'potoo models default NAME'."
     MOST = 20
-    """Names that are told: a status line of gRPC holds a few kilobytes."""
+    """Maximum number of names listed: a gRPC status message holds a few kilobytes."""
 
     def __init__(self, names: Sequence[str] = ()) -> None:
-        """``names``: the models that the caller may use, and no others."""
+        """``names``: the models that the caller may use."""
         shown = ", ".join(names[: self.MOST])
         if len(names) > self.MOST:
             shown += f" and {len(names) - self.MOST} more"
@@ -213,14 +213,14 @@ class ModelNotChosen(CallerError):
 
 
 class NotAcceptable(CallerError):
-    """The caller accepts no representation that we have."""
+    """The Accept header excludes every representation that the server has."""
 
     code = ErrorCode.NOT_ACCEPTABLE
-    default_detail = "This is answered as application/json, which the Accept header rules out."
+    default_detail = "Only application/json is available, which the Accept header excludes."
 
 
 class UploadTimeout(CallerError):
-    """The request came too slowly."""
+    """The request was received too slowly."""
 
     code = ErrorCode.UPLOAD_TIMEOUT
     default_detail = "The request did not arrive in time."
@@ -234,21 +234,21 @@ class PayloadTooLarge(CallerError):
 
 
 class ImageTooLarge(PayloadTooLarge):
-    """More pixels or frames than allowed, as its header states."""
+    """More pixels or frames than allowed, according to the image's header."""
 
     code = ErrorCode.IMAGE_TOO_LARGE
     default_detail = "The image has too many pixels."
 
 
 class UnsupportedMediaType(CallerError):
-    """The request's content type or encoding is not one that we take."""
+    """The request's content type or encoding is not supported."""
 
     code = ErrorCode.UNSUPPORTED_MEDIA_TYPE
     default_detail = "This content type is not supported."
 
 
 class UnsupportedImage(UnsupportedMediaType):
-    """The bytes are no image of a format that we take."""
+    """The bytes are not an image in a supported format."""
 
     code = ErrorCode.UNSUPPORTED_IMAGE
     default_detail = "Not a JPEG, PNG, WebP, GIF, BMP or TIFF image."
@@ -262,10 +262,10 @@ class InvalidImage(CallerError):
 
 
 class Unsupported(CallerError):
-    """The protocol knows it, this server does not offer it."""
+    """The protocol defines the call, but this server does not implement it."""
 
     code = ErrorCode.UNSUPPORTED
-    default_detail = "This server does not offer that."
+    default_detail = "This server does not support this call."
 
 
 class CapacityError(ServiceError):
@@ -276,7 +276,7 @@ class CapacityError(ServiceError):
 
 
 class RateLimited(CapacityError):
-    """This caller asks too often."""
+    """The caller exceeds its request rate."""
 
     code = ErrorCode.RATE_LIMITED
     default_detail = "Too many requests."
@@ -287,27 +287,27 @@ class Overloaded(CapacityError):
 
 
 class NotReady(CapacityError):
-    """Starting, stopping, or the model does not answer its canary."""
+    """The server is starting or stopping, or the model fails its canary inference."""
 
     code = ErrorCode.NOT_READY
     default_detail = "The server is not ready."
 
 
 class DeadlineExceeded(CapacityError):
-    """The answer would come too late, so it was not worked on any further."""
+    """The deadline passed or would pass, so the work was cancelled."""
 
     code = ErrorCode.DEADLINE_EXCEEDED
     default_detail = "The time allowed for this request ran out."
 
 
 class ServerFault(ServiceError):
-    """Ours to mend."""
+    """The server is at fault."""
 
     code = ErrorCode.INTERNAL_ERROR
 
 
 class InferenceFailed(ServerFault):
-    """The engine raised, or answered numbers that are not finite."""
+    """The inference engine raised, or its output is not finite."""
 
     code = ErrorCode.INFERENCE_FAILED
     default_detail = "The model failed on this input."

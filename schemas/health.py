@@ -1,4 +1,4 @@
-"""Liveness and readiness on the wire."""
+"""Response bodies of the liveness and readiness probes."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pydantic import BaseModel, Field
 
 
 class Liveness(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     status: Literal["ok"] = "ok"
 
 
 class Readiness(BaseModel):
-    """Every model is warm and its canary passed the last time it was asked."""
+    """Ready if every model is warm and passed its last canary inference."""
 
     ready: bool
     models: dict[str, bool] = Field(description="Readiness by model name.")
     store: bool = Field(
-        description="Whether the account store answered lately; without it tokens are refused."
+        description="Whether the account store is reachable; without it, tokens are refused."
     )

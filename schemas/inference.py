@@ -1,7 +1,7 @@
-"""The Open Inference Protocol V2 over REST, with Triton's extensions, as JSON.
+"""JSON bodies of the Open Inference Protocol V2 over REST, with Triton's extensions.
 
-The bodies of ``infer`` are read and written by hand, for speed and because they may be binary; what
-stands here of them is for the OpenAPI document.
+The models of ``infer`` bodies only describe them in the OpenAPI document: the server parses and
+writes these bodies without Pydantic, for speed and because they may hold binary tensors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PLATFORM = "onnxruntime_onnx"
 
 
 class Datatype(StrEnum):
-    """The protocol's names."""
+    """Tensor datatypes as the protocol names them."""
 
     BOOL = "BOOL"
     UINT8 = "UINT8"
@@ -35,26 +35,26 @@ class Datatype(StrEnum):
 
 
 class InferenceError(BaseModel):
-    """Every refusal and failure below `/v2`, of KServe V1, and of TensorFlow Serving."""
+    """Error body below `/v2` and of the KServe V1 and TensorFlow Serving endpoints."""
 
     error: str = Field(examples=["No model of that name is served."])
 
 
 class ServerLive(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     live: Literal[True] = True
 
 
 class ServerReady(BaseModel):
-    """Every model answers, and tokens can be checked. Clients differ in the member they read."""
+    """Every model is ready, and tokens can be checked. Some clients read `live`, some `ready`."""
 
     live: Literal[True] = True
     ready: Literal[True] = True
 
 
 class ServerMetadataV2(BaseModel):
-    """What answers here, and which extensions of the protocol it knows."""
+    """Name, version and protocol extensions of the server."""
 
     name: str = Field(examples=["potoo"])
     version: str
@@ -69,21 +69,21 @@ class ModelReady(BaseModel):
 
 
 class ModelNames(BaseModel):
-    """The models that you may use."""
+    """Names of the models that the caller may use."""
 
     models: list[str]
 
 
 class TensorMetadata(BaseModel):
-    """A tensor that goes in or comes out."""
+    """An input or output tensor."""
 
     name: str = Field(examples=["image"])
     datatype: Datatype
-    shape: list[int] = Field(description="-1: any number.", examples=[[-1, 3, 224, 224]])
+    shape: list[int] = Field(description="-1: dynamic axis.", examples=[[-1, 3, 224, 224]])
 
 
 class ModelMetadata(BaseModel):
-    """A model's tensors."""
+    """Input and output tensors of a model."""
 
     name: str
     versions: list[str]
@@ -93,7 +93,7 @@ class ModelMetadata(BaseModel):
 
 
 class ConfigInput(BaseModel):
-    """`ModelInput`; `dims` leave the batch out."""
+    """`ModelInput`; `dims` excludes the batch axis."""
 
     name: str
     data_type: str = Field(examples=["TYPE_FP32"])
@@ -102,7 +102,7 @@ class ConfigInput(BaseModel):
 
 
 class ConfigOutput(BaseModel):
-    """`ModelOutput`; `dims` leave the batch out."""
+    """`ModelOutput`; `dims` excludes the batch axis."""
 
     name: str
     data_type: str = Field(examples=["TYPE_FP32"])
@@ -118,26 +118,26 @@ class DynamicBatching(BaseModel):
 
 
 class ModelConfig(BaseModel):
-    """`ModelConfig` of Triton, as far as it means something here."""
+    """Triton's `ModelConfig`; fields without a meaning in Potoo are omitted."""
 
     name: str
     platform: str
     backend: str
-    max_batch_size: int = Field(description="Items that one request may hold.")
+    max_batch_size: int = Field(description="Maximum number of items per request.")
     input: list[ConfigInput]
     output: list[ConfigOutput]
     dynamic_batching: DynamicBatching
 
 
 class StatisticDuration(BaseModel):
-    """How often, and how many nanoseconds altogether."""
+    """Number of events and their total duration in nanoseconds."""
 
     count: int
     ns: int
 
 
 class InferenceStatistics(BaseModel):
-    """Where requests' time went; of several rows that went side by side, the slowest one's."""
+    """Time per stage. For a request of several rows that ran in parallel: the slowest row's."""
 
     success: StatisticDuration
     fail: StatisticDuration
@@ -148,7 +148,7 @@ class InferenceStatistics(BaseModel):
 
 
 class BatchStatistics(BaseModel):
-    """Runs of one batch size."""
+    """Executions of one batch size."""
 
     batch_size: int
     compute_input: StatisticDuration
@@ -157,19 +157,19 @@ class BatchStatistics(BaseModel):
 
 
 class ModelStatistics(BaseModel):
-    """Since the model was loaded, of the process that answers."""
+    """Statistics of the responding process since it loaded the model."""
 
     name: str
     version: str
     last_inference: int = Field(description="Milliseconds since the epoch; 0 if there was none.")
-    inference_count: int = Field(description="Items answered.")
-    execution_count: int = Field(description="Runs of the network.")
+    inference_count: int = Field(description="Number of items inferred.")
+    execution_count: int = Field(description="Number of executions of the network.")
     inference_stats: InferenceStatistics
     batch_stats: list[BatchStatistics]
 
 
 class StatisticsResponse(BaseModel):
-    """Of one model, or of all that you may use."""
+    """Statistics of one model, or of all models that the caller may use."""
 
     model_stats: list[ModelStatistics]
 
@@ -180,19 +180,19 @@ class RepositoryModel(BaseModel):
     name: str
     version: str
     state: ModelState
-    reason: str = Field(description="Why it is not ready, if it is not.")
+    reason: str = Field(description="Reason why the version is not ready; empty if it is.")
 
 
 class RepositoryIndexRequest(BaseModel):
-    """May be left out altogether."""
+    """Optional filter of the index."""
 
     model_config = ConfigDict(strict=True)
 
-    ready: bool = Field(default=False, description="Only those that are ready.")
+    ready: bool = Field(default=False, description="List only versions that are ready.")
 
 
 class RepositoryChange(BaseModel):
-    """Parameters of loading and unloading; may be left out altogether."""
+    """Optional parameters of loading and unloading."""
 
     parameters: dict[str, bool | int | float | str] = {}
 
@@ -201,42 +201,42 @@ Parameters = dict[str, bool | int | float | str]
 
 
 class InferInput(BaseModel):
-    """A tensor that goes in: `data`, or `parameters.binary_data_size` bytes behind the JSON."""
+    """An input tensor: `data`, or `parameters.binary_data_size` bytes after the JSON."""
 
     name: str = Field(examples=["image"])
     shape: list[int] = Field(examples=[[1, 3, 32, 32]], max_length=8)
     datatype: Datatype
     parameters: Parameters = {}
     data: list[object] | None = Field(
-        default=None, description="Values, flat or nested as the shape says."
+        default=None, description="Values, flat or nested according to `shape`."
     )
 
 
 class InferOutputRequest(BaseModel):
-    """An output that is wanted."""
+    """A requested output."""
 
     name: str
     parameters: Parameters = Field(
         default={},
-        description="`binary_data` (true: behind the JSON), `classification` (so many best ones).",
+        description="`binary_data` (true: after the JSON), `classification` (number of classes).",
     )
 
 
 class InferRequestBody(BaseModel):
-    """The JSON of a request; unknown members are ignored."""
+    """JSON of a request; unknown members are ignored."""
 
-    id: str = Field(default="", description="Echoed.")
+    id: str = Field(default="", description="Returned in the response.")
     parameters: Parameters = Field(
         default={},
         description="`binary_data_output`, `priority` (1: interactive, 0: normal, larger: bulk), "
         "`timeout` (microseconds).",
     )
     inputs: list[InferInput]
-    outputs: list[InferOutputRequest] = Field(default=[], description="All of them if left out.")
+    outputs: list[InferOutputRequest] = Field(default=[], description="If absent: all outputs.")
 
 
 class InferOutput(BaseModel):
-    """A tensor that comes out; `data` unless it is binary."""
+    """An output tensor; `data` is absent if it is binary."""
 
     name: str
     shape: list[int]
@@ -246,7 +246,7 @@ class InferOutput(BaseModel):
 
 
 class InferResponseBody(BaseModel):
-    """The JSON of an answer."""
+    """JSON of a response."""
 
     model_name: str
     model_version: str

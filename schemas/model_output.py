@@ -24,12 +24,14 @@ class OutputSpec(BaseModel):
         default=2, ge=2, le=4, description="Number of axes: [N, K] is 2, [N, K, 1, 1] is 4."
     )
     label_offset: int = Field(
-        default=0, ge=0, description="Output index of the first label; the ones before are dropped."
+        default=0,
+        ge=0,
+        description="Output index of the first label; outputs before it are dropped.",
     )
     thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         default=(),
-        description="Of kind sigmoid: the score from which a label is present; one for all labels, "
-        f"or one a label. {DEFAULT_THRESHOLD} if there is none.",
+        description="Kind sigmoid: least score of a label that is present; one for all labels, "
+        f"or one per label. If absent: {DEFAULT_THRESHOLD}.",
     )
 
     @model_validator(mode="after")

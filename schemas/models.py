@@ -1,7 +1,7 @@
-"""The model manifest: where training and serving meet.
+"""The model manifest, ``manifest.json`` beside ``model.onnx``, and descriptions of models.
 
-``manifest.json`` lies beside ``model.onnx`` and says everything that the graph does not: how a
-photo becomes the input tensor, what the output means, and how good the model is.
+The manifest holds what the graph does not: preprocessing, meaning of the output, labels,
+calibration and measured accuracy.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 
 
 class _Document(BaseModel):
-    """Unknown members are refused: a misspelt setting must not be silently ignored."""
+    """Base class that rejects unknown members, so that a misspelt one is not silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,7 +54,7 @@ class Layout(StrEnum):
 
 
 class Colour(StrEnum):
-    """Order of the input's channels; grey has one."""
+    """Order of the input's channels; grey has one channel."""
 
     RGB = "RGB"
     BGR = "BGR"
@@ -67,7 +67,7 @@ class Colour(StrEnum):
 
 
 class Interpolation(StrEnum):
-    """Pillow's resampling filters, all antialiased but ``nearest``."""
+    """Pillow's resampling filters; all except ``nearest`` are antialiased."""
 
     NEAREST = "nearest"
     BILINEAR = "bilinear"
@@ -76,7 +76,7 @@ class Interpolation(StrEnum):
 
 
 class ShorterSide(_Document):
-    """Scale so that the shorter side has ``pixels``, then crop the centre (the ImageNet custom)."""
+    """Scale the shorter side to ``pixels``, then crop the centre (usual for ImageNet models)."""
 
     policy: Literal["shorter_side"] = "shorter_side"
     pixels: PositiveInt = Field(description="Shorter side before the crop, e.g. 256.")
@@ -84,14 +84,14 @@ class ShorterSide(_Document):
 
 
 class Squash(_Document):
-    """Scale both sides to the input's size, whatever that does to the aspect ratio."""
+    """Scale both sides to the input's size without keeping the aspect ratio."""
 
     policy: Literal["squash"] = "squash"
     interpolation: Interpolation = Interpolation.BILINEAR
 
 
 class InputSpec(_Document):
-    """How a photo becomes the input tensor: ``(pixel * scale - mean) / std`` per channel.
+    """Preprocessing: a photo becomes ``(pixel * scale - mean) / std`` per channel.
 
     Pixels are 0..255; ``mean`` and ``std`` follow the order of ``colour``.
     """
@@ -145,7 +145,7 @@ class InputSpec(_Document):
 
 
 class Accuracy(_Document):
-    """How good the model was found to be, on what. Shares are 0..1."""
+    """Accuracy measured on a data set. Shares are 0..1."""
 
     dataset: str
     split: str
@@ -158,48 +158,50 @@ class Accuracy(_Document):
 
 
 class GoldenPrediction(_Document):
-    """One stored answer."""
+    """One expected prediction."""
 
     index: int = Field(ge=0)
     score: float = Field(ge=0, le=1)
 
 
 class GoldenSample(_Document):
-    """An image in ``golden/`` and the answer that the model gave when it was published."""
+    """An image in ``golden/`` and the predictions of the model when it was published."""
 
     file: FileName
     predictions: tuple[GoldenPrediction, ...] = Field(min_length=1)
     tolerance: float = Field(
-        default=0.02, gt=0, le=1, description="How far a score may be off on another CPU."
+        default=0.02, gt=0, le=1, description="Permitted deviation of a score on another CPU."
     )
 
 
 class Calibration(_Document):
-    """How temperature and thresholds were found: what ``potoo models calibrate`` writes."""
+    """Source of temperature and thresholds; written by ``potoo models calibrate``."""
 
     precision: float = Field(
-        gt=0, lt=1, description="Promise: the share of named answers that are right, 0..1."
+        gt=0, lt=1, description="Target share of correct answers among those given, 0..1."
     )
     dataset: str
     photos: PositiveInt
     answered: float | None = Field(
-        default=None, ge=0, le=1, description="Share of those photos that got a name."
+        default=None, ge=0, le=1, description="Share of photos with an answer."
     )
     right: float | None = Field(
-        default=None, ge=0, le=1, description="Share of the named ones that were right."
+        default=None, ge=0, le=1, description="Share of correct answers among those given."
     )
     notes: str = ""
 
 
 class ModelManifest(_Document):
-    """Everything about a model that its graph does not say."""
+    """Everything about a model that its graph does not hold."""
 
     name: ModelName
     version: PositiveInt
-    sha256: Sha256 = Field(description="Digest of model.onnx; another file is refused.")
+    sha256: Sha256 = Field(
+        description="Digest of model.onnx; a file with another digest is refused."
+    )
     description: str = ""
     labels: tuple[str, ...] | FileName = Field(
-        description="The class names in output order, or the file beside it with one a line."
+        description="Class names in output order, or the name of a file with one per line."
     )
     input: InputSpec
     output: OutputSpec
@@ -213,29 +215,29 @@ class ModelManifest(_Document):
         default=0.0,
         ge=0,
         le=1,
-        description="Below this best score the answer is 'not sure'; 1: no label is ever named.",
+        description="If the best score is below this, the answer is 'not sure'; 1: always.",
     )
     groups: dict[str, str] = Field(
         default={},
-        description="Label hierarchy: the wider group of a label or of a group, as 'tabby': 'cat', "
-        "'cat': 'animal'.",
+        description="Label hierarchy: parent group of a label or of a group, such as "
+        "'tabby': 'cat', 'cat': 'animal'.",
     )
     group_thresholds: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         default=(),
         max_length=8,
-        description="Least probability for naming a group instead: of the labels' groups, then of "
-        "wider ones; the last one holds for all that are wider still; 1: never.",
+        description="Least probability for answering with a group: first of the labels' parent "
+        "groups, then of each wider level; the last one holds for all wider levels; 1: never.",
     )
     synonyms: dict[str, tuple[str, ...]] = Field(
-        default={}, description="Other names of labels, for people who search."
+        default={}, description="Other names of labels, for search."
     )
     unnamed: tuple[str, ...] = Field(
         default=(),
-        description="Labels that are never the summary: they stand for nothing, or for the rest of "
-        "their group, for which they count.",
+        description="Labels that are never the summary (background, rest of a group); their "
+        "probability counts for their group.",
     )
     calibration: Calibration | None = Field(
-        default=None, description="How the thresholds were found; None: nobody measured them."
+        default=None, description="Source of the thresholds; None: not measured."
     )
     licence: str
     source: str
@@ -250,7 +252,7 @@ class ModelManifest(_Document):
         if self.output.kind == "sigmoid":
             for name in ("groups", "abstain_below", "group_thresholds"):
                 if getattr(self, name):
-                    message = f"{name} needs classes that exclude each other, and not sigmoid"
+                    message = f"{name} needs mutually exclusive classes, not output.kind sigmoid"
                     raise ValueError(message)
         for name in self.groups:
             _refuse_cycle(name, self.groups)
@@ -258,7 +260,7 @@ class ModelManifest(_Document):
 
 
 def _refuse_cycle(name: str, groups: Mapping[str, str]) -> None:
-    """Follows ``name`` to its widest group."""
+    """Raise ``ValueError`` if the groups of ``name`` form a cycle."""
     passed = [name]
     while (wider := groups.get(passed[-1])) is not None:
         if wider in passed:
@@ -268,33 +270,33 @@ def _refuse_cycle(name: str, groups: Mapping[str, str]) -> None:
 
 
 class ModelSummary(BaseModel):
-    """One line of the model list."""
+    """Entry of the model list."""
 
     name: str
-    version: int = Field(description="The one that answers when none is named.")
+    version: int = Field(description="The model's default version.")
     description: str
-    classes: int = Field(description="0 if no version could be loaded.")
+    classes: int = Field(description="Number of classes; 0 if no version could be loaded.")
     ready: bool
-    default: bool = Field(description="Whether it answers when no model is named.")
+    default: bool = Field(description="Whether this is the default model.")
     calibrated: bool = Field(
-        description="Whether the thresholds of the version that answers were measured."
+        description="Whether the thresholds of the default version were measured."
     )
-    versions: list[ModelVersion] = Field(default=[], description="All there are, newest first.")
+    versions: list[ModelVersion] = Field(default=[], description="All versions, newest first.")
 
 
 class ModelList(BaseModel):
-    """The models served here."""
+    """Models on this server."""
 
     models: list[ModelSummary]
 
 
 class ModelInfo(ModelSummary):
-    """Everything a caller may know of a model."""
+    """Description of a model's default version."""
 
     sha256: str
     labels: list[str]
     groups: dict[str, str] = Field(
-        description="The wider group of a label or of a group; empty if the model has none."
+        description="Parent group of a label or of a group; empty if the model has no groups."
     )
     synonyms: dict[str, tuple[str, ...]] = Field(description="Other names of labels.")
     unnamed: tuple[str, ...] = Field(description="Labels that are never the summary.")

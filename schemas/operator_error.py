@@ -1,4 +1,4 @@
-"""Faults that whoever runs Potoo can mend; callers never see them."""
+"""Errors that the operator of Potoo can fix; callers never see them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pydantic import ValidationError
 
 
 class OperatorError(Exception):
-    """The message is one line or a few for people: what is wrong, where, and what to do about it.
+    """Ends a command or the start of the server; only its message is printed.
 
-    A start, or a command, fails with it and nothing else.
+    The message is one or a few lines: what is wrong, where, and how to fix it.
     """
 
 
 def first_fault(error: ValidationError, whole: str) -> str:
-    """``field: message`` of the first fault in a document; ``whole``: what it is as such."""
+    """``field: message`` of a document's first fault; ``whole`` replaces an empty field path."""
     first = error.errors(include_url=False)[0]
-    # Pydantic names the alternatives of a union too, in brackets or by their type.
+    # Pydantic also adds the alternatives of a union to the path, in brackets or by their type.
     parts = [str(part) for part in first["loc"] if isinstance(part, int) or part.isidentifier()]
     return f"{'.'.join(parts) or whole}: {first['msg']}"

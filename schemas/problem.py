@@ -1,4 +1,4 @@
-"""Errors on the wire: Problem Details for HTTP APIs (RFC 9457)."""
+"""Error bodies: Problem Details for HTTP APIs (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def _omit_default(schema: JsonDict) -> None:
 
 
 class ProblemViolation(BaseModel):
-    """One wrong place of the request."""
+    """One invalid field of the request."""
 
     pointer: str = Field(description="JSON pointer (RFC 6901) into query, path, header or body.")
     detail: str
 
 
 class Problem(BaseModel):
-    """The body of every error answer (`application/problem+json`)."""
+    """Body of error responses (`application/problem+json`)."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -44,19 +44,19 @@ class Problem(BaseModel):
         }
     )
 
-    type: str = Field(default="about:blank", description="Always about:blank: `code` tells more.")
-    title: str = Field(description="The HTTP status in words.")
+    type: str = Field(default="about:blank", description="Always about:blank; see `code`.")
+    title: str = Field(description="Reason phrase of the HTTP status.")
     status: int = Field(description="The HTTP status code.", ge=400, le=599)
-    detail: str = Field(description="What went wrong, in a sentence for people.")
-    code: ErrorCode = Field(description="What went wrong, stable, for programs.")
+    detail: str = Field(description="Explanation for people.")
+    code: ErrorCode = Field(description="Stable error code for programs.")
     request_id: str = Field(description="The same id as in X-Request-ID and the server's log.")
     expected_wait_ms: int | None = Field(
         default=None,
-        description="How long the answer would have taken, if that is why.",
+        description="Estimated wait in milliseconds, if it is the reason of the refusal.",
         json_schema_extra=_omit_default,
     )
     errors: list[ProblemViolation] | None = Field(
         default=None,
-        description="The wrong places, where they are known.",
+        description="Invalid fields, if known.",
         json_schema_extra=_omit_default,
     )

@@ -1,7 +1,7 @@
 """Serving policies: ``serving.json`` of one model, ``repository.json`` of all of them.
 
-The first lies beside a model's versions and says which of them are loaded, and which one answers.
-The second lies beside the models and says which of those answers.
+``serving.json`` lies in a model's folder: versions to load, and the model's default version.
+``repository.json`` lies in the repository's folder: the default model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_HISTORY = 20
 
 def _free_label(label: str) -> str:
     if label == LATEST:
-        message = f"'{LATEST}' is no label: it always means the newest version"
+        message = f"'{LATEST}' cannot be a label: it always means the newest version"
         raise ValueError(message)
     return label
 
@@ -43,7 +43,7 @@ DefaultVersion = Literal["latest"] | PositiveInt | Label
 
 
 class VersionState(StrEnum):
-    """Where one version of a model stands."""
+    """State of a model version."""
 
     UNLOADED = "UNLOADED"
     LOADING = "LOADING"
@@ -53,76 +53,76 @@ class VersionState(StrEnum):
 
 
 class _Document(BaseModel):
-    """Unknown members are refused: a misspelt one must not be silently ignored."""
+    """Base class that rejects unknown members, so that a misspelt one is not silently ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Promotion(_Document):
-    """How things were before a promotion: what a rollback returns to."""
+    """The state before a promotion, which a rollback restores."""
 
     default: DefaultVersion
-    version: PositiveInt = Field(description="The version that answered by default then.")
+    version: PositiveInt = Field(description="The model's default version at that time.")
 
 
 class ServingPolicy(_Document):
-    """What is served of one model. A model without the file serves its newest version."""
+    """Which versions of a model are served. Without the file: the newest one."""
 
     default: DefaultVersion = Field(
         default=LATEST,
-        description="Answers when no version is named: latest (that is ready), a number, a label.",
+        description="Default version: 'latest' (the newest that is ready), a number or a label.",
     )
     labels: dict[Label, PositiveInt] = Field(
-        default={}, max_length=32, description="Versions by name; they are loaded too."
+        default={}, max_length=32, description="Versions by label; these are loaded."
     )
     load: tuple[PositiveInt, ...] = Field(
-        default=(), max_length=64, description="Versions that are loaded besides."
+        default=(), max_length=64, description="Further versions to load."
     )
-    enabled: bool = Field(default=True, description="Whether anything of the model is loaded.")
+    enabled: bool = Field(default=True, description="False: no version is loaded.")
     history: tuple[Promotion, ...] = Field(
-        default=(), max_length=MAX_HISTORY, description="What promotions replaced, newest last."
+        default=(), max_length=MAX_HISTORY, description="States before promotions, newest last."
     )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if isinstance(self.default, str) and self.default not in {LATEST, *self.labels}:
-            message = f"default is the label '{self.default}', which labels does not have"
+            message = f"default is the label '{self.default}', which labels does not define"
             raise ValueError(message)
         return self
 
 
 class RepositoryPolicy(_Document):
-    """Choices for a repository as a whole. Without the file, nothing is chosen."""
+    """Policy of the whole repository. Without the file there is no default model."""
 
     default_model: Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)] | None = Field(
-        default=None, description="Answers calls that name no model; null: none is chosen."
+        default=None, description="Serves calls that name no model; null: no default."
     )
 
 
 class ModelVersion(BaseModel):
-    """One version of a model, as it stands."""
+    """State of one version of a model."""
 
     version: int
     state: VersionState
-    default: bool = Field(description="Whether it answers when no version is named.")
+    default: bool = Field(description="Whether this is the model's default version.")
     labels: list[str]
     reason: str | None = Field(
-        default=None, description="Why it failed, for those who may load models."
+        default=None, description="Reason of a failure; shown with the scope `models:load`."
     )
 
 
 class ModelVersions(BaseModel):
-    """What became of a model by a call that changed it."""
+    """Versions of a model after a change."""
 
     name: str
     versions: list[ModelVersion]
 
 
 class ChosenModel(BaseModel):
-    """Which model answers calls that name none, once one was chosen."""
+    """The default model: it serves calls that name no model."""
 
-    chosen: str = Field(description="The choice that is stored for every server of the repository.")
+    chosen: str = Field(description="Default model stored for all servers of the repository.")
     answers: str | None = Field(
-        description="What answers on this server: the chosen model, unless the server's setting "
-        "`default_model` names another one."
+        description="Default model of this server: the chosen one, unless the server's setting "
+        "`default_model` names another."
     )

@@ -117,7 +117,7 @@ def _lifespan(
             silence_uvicorn()
             raise
         except Exception:
-            log.exception("cannot go on, which is a bug")
+            log.exception("server failed: this is a bug")
             silence_uvicorn()
             raise
         log.info("stopped")

@@ -211,7 +211,7 @@ async def _watch_keys(identity: Identity) -> None:
         try:
             keys = identity.key_folder.load()
         except (UnsafeKey, OSError) as error:
-            log.error("keys cannot be read; going on with those we have", reason=str(error))  # noqa: TRY400
+            log.error("cannot read keys; using those already loaded", reason=str(error))  # noqa: TRY400
             continue
         old = identity.keys
         if keys.by_kid.keys() != old.by_kid.keys() or keys.signing.kid != old.signing.kid:

@@ -56,7 +56,7 @@ def tell_systemd(state: str) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
             notices.sendto(state.encode(), address)
     except OSError as error:  # the variable was inherited from another service
-        get_logger("server").warning("systemd was not told", reason=error.strerror)
+        get_logger("server").warning("cannot notify systemd", reason=error.strerror)
 
 
 def _allow_many_connections() -> None:

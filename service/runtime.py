@@ -120,7 +120,7 @@ async def open_models(
     try:
         await lifecycle.start(settings.default_model)
         for name in sorted(settings.inference.models.keys() - set(lifecycle.registry.names())):
-            get_logger("models").warning("settings for a model that is not there", model=name)
+            get_logger("models").warning("settings for an unknown model", model=name)
         yield lifecycle
     finally:
         await lifecycle.close()

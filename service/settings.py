@@ -232,14 +232,14 @@ class Settings(BaseSettings):
     @classmethod
     def _is_not_everybody(cls, networks: tuple[IPvAnyNetwork, ...]) -> tuple[IPvAnyNetwork, ...]:
         if any(network.prefixlen == 0 for network in networks):
-            raise ValueError("whoever calls would choose their own address; name the proxies")
+            raise ValueError("callers could choose their own address: list the proxies instead")
         return networks
 
     @field_validator("grpc_port")
     @classmethod
     def _has_its_own(cls, port: int | None, info: ValidationInfo) -> int | None:
         if port and port == info.data.get("port"):
-            raise ValueError("HTTP has this port already")
+            raise ValueError("the HTTP server uses this port already")
         return port
 
     @field_validator("grpc_tls_key")

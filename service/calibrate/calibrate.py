@@ -163,5 +163,5 @@ def _folder(job: CalibrationPlan) -> Path:
     versions = repository.versions(job.model)
     answers = serving_policy.target(repository.policy(job.model), versions)
     if answers is None:
-        raise ModelRefused(f"no version of the model '{job.model}' is to be served")
+        raise ModelRefused(f"the policy of the model '{job.model}' serves no version")
     return versions[answers]

@@ -1,4 +1,4 @@
-"""The ``potoo`` command. Each verb imports what it needs when it runs, so ``--help`` is quick."""
+"""The ``potoo`` command. Each subcommand imports its code when it runs, so ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.cli import calibrate, certs, classify, clients, config, keys, serve
 from service.cli.models import models
 
 app = typer.Typer(
-    help="Potoo answers 'what is in this picture?' over the network: small server, big eyes.",
+    help="Potoo classifies images over the network: HTTP, gRPC, ONNX.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -23,7 +23,7 @@ app = typer.Typer(
 def options(
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
-    """Potoo answers 'what is in this picture?' over the network: small server, big eyes."""
+    """Potoo classifies images over the network: HTTP, gRPC, ONNX."""
     if version:
         typer.echo(f"potoo {__version__}")
         raise typer.Exit

@@ -1,4 +1,4 @@
-"""What ``potoo users``, ``clients``, ``token`` and ``keys`` have in common."""
+"""Shared parts of ``potoo users``, ``clients``, ``token`` and ``keys``."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 BY = "command line"
-"""Who changes accounts, in the security log."""
+"""Actor that the audit log names for changes made here."""
 Result = TypeVar("Result")
 NameArgument = Annotated[str, typer.Argument(help="Name to sign in with.", metavar="NAME")]
 ScopeOption = Annotated[
     list[str] | None,
-    typer.Option(
-        help="What the account may do; repeat for more.", show_default="classify models:read"
-    ),
+    typer.Option(help="Scope of the account; repeatable.", show_default="classify models:read"),
 ]
 ModelOption = Annotated[
     list[str] | None,
-    typer.Option("--model", help="Model it may use; repeat for more.", show_default="all"),
+    typer.Option("--model", help="Model that it may use; repeatable.", show_default="all"),
 ]
 
 
@@ -40,7 +38,7 @@ def with_identity(
     *,
     must_exist: bool = True,
 ) -> Result:
-    """Opens the store and the keys for one call; exits with a message if there is no store."""
+    """Open the store and the keys, run ``use``, close them; exit with a message without a store."""
     from observability.logging import configure_logging
     from observability.metrics import Metrics
     from service.identity import STORE_FILE, open_identity
@@ -48,7 +46,7 @@ def with_identity(
     is_embedded = settings.database_url is None
     if must_exist and is_embedded and not (settings.data_dir / STORE_FILE).exists():
         fail(f"there are no accounts in {settings.data_dir} (see --data-dir)")
-    # The server's log is not ours; what goes wrong is said in a line.
+    # Log only errors: the command reports its outcome itself.
     configure_logging(settings.observability.model_copy(update={"log_level": "error"}))
 
     async def call() -> Result:
@@ -59,7 +57,7 @@ def with_identity(
 
 
 def list_accounts(settings: Settings, kind: Kind) -> None:
-    """Prints a line for each account of the kind."""
+    """Print one line per account of the kind."""
     from auth.principal import format_scopes
 
     for account in with_identity(settings, lambda identity: identity.administration.all(kind)):
@@ -69,23 +67,23 @@ def list_accounts(settings: Settings, kind: Kind) -> None:
 
 
 def remove_account(settings: Settings, name: str, kind: Kind) -> None:
-    """Removes one, or exits with a message."""
+    """Remove an account, or exit with a message."""
     with_identity(settings, lambda identity: identity.administration.remove(name, kind, by=BY))
     typer.echo(f"removed {name}")
 
 
 def chosen_scopes(names: list[str] | None) -> frozenset[Scope]:
-    """The scopes of those names, or those of a new account; exits with a message otherwise."""
+    """Parse scope names; default: the scopes of a new account. Exit with a message if invalid."""
     from auth.principal import DEFAULT_SCOPES, Scope, parse_scopes
 
     try:
         return parse_scopes(" ".join(names)) if names else DEFAULT_SCOPES
     except ValueError as error:
-        fail(f"{error}; there are {', '.join(sorted(Scope))}")
+        fail(f"{error}; scopes are {', '.join(sorted(Scope))}")
 
 
 def read_password(*, stdin: bool) -> str:
-    """From standard input (one line) or from the terminal, twice."""
+    """Read a password: one line of standard input, or typed twice in the terminal."""
     from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 
     if stdin:

@@ -1,4 +1,4 @@
-"""How an answer reads in a terminal: the summary on one line, the predictions below if wanted."""
+"""Format a classification for the terminal: a summary line, and lines of predictions."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from service.core.imaging.answer import Classification, Named, Prediction, Summary
 
 GUESSES = 2
-"""Predictions that "not sure" shows."""
+"""Number of predictions shown with "not sure"."""
 
 
 def summary_line(answer: Classification) -> str:
-    """Write the line of an answer that a person should read first.
+    """Format the summary of a classification.
 
-    "cat 98.0%, perhaps Egyptian cat 70.1%", "not sure (fire engine 31.0%, tow truck 22.0%)"; of a
-    multi-label model all labels present, with the scores of those that are among the predictions.
+    "cat 98.0%, perhaps Egyptian cat 70.1%", "not sure (fire engine 31.0%, tow truck 22.0%)". For
+    multi-label models: all labels present, with scores if they are among the predictions.
     """
     if answer.labels_present is not None:
         return _present(answer.labels_present, answer.predictions)
@@ -30,7 +30,7 @@ def summary_line(answer: Classification) -> str:
 
 
 def prediction_lines(predictions: Iterable[Prediction]) -> Iterator[str]:
-    """One a line, indented, for below the summary."""
+    """Format one prediction per line, indented."""
     return (f"  {_scored(one)}" for one in predictions)
 
 

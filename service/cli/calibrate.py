@@ -19,26 +19,28 @@ from service.cli.shared_options import (
 
 def calibrate(
     model: Annotated[
-        str | None, typer.Argument(help="Model; else the default one.", show_default=False)
+        str | None, typer.Argument(help="Name of the model.", show_default="the default model")
     ] = None,
     slo_p95_ms: Annotated[
-        float, typer.Option(min=1, max=600_000, help="Objective: 95 % answered within, in ms.")
+        float, typer.Option(min=1, max=600_000, help="Latency objective (p95) in milliseconds.")
     ] = 200,
     image: Annotated[
         Path | None,
         typer.Option(
-            help="A photo like those it will see; else a made-up one of 500 x 375 pixels.",
+            help="A typical photo.",
+            show_default="a generated one of 500 x 375 pixels",
             exists=True,
             dir_okay=False,
         ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.5, max=120, help="Of each measurement; more is steadier.")
+        float,
+        typer.Option(min=0.5, max=120, help="Duration of each measurement; longer is steadier."),
     ] = 4,
     output: Annotated[
         Path | None,
         typer.Option(
-            help="Where the autoscaling thresholds go, such as deploy/autoscaling.yaml.",
+            help="File for the autoscaling thresholds, such as deploy/autoscaling.yaml.",
             show_default="beside the calibration",
         ),
     ] = None,
@@ -46,10 +48,10 @@ def calibrate(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Load this machine for a few minutes: find its best settings and what it can hold.
+    """Measure this machine for a few minutes: find its best settings and its capacity.
 
-    It starts servers of its own on 127.0.0.1 and touches no account. The next start on this kind
-    of machine uses what was found, unless you set something else. Stop other work meanwhile.
+    Starts its own servers on 127.0.0.1; accounts are not touched. The next start on this kind of
+    machine uses the settings found, unless you set others. Stop other work meanwhile.
     """
     with plain_errors():
         from schemas.errors import ModelNotChosen
@@ -82,6 +84,6 @@ def calibrate(
             f"capacity C = {knee.in_flight} images in flight at the knee: "
             f"{knee.images_per_second:.0f} images/s, p95 {knee.p95_ms:.0f} ms "
             f"(objective {slo_p95_ms:g} ms)\n"
-            f"kept in {kept}: used from the next start on\n"
+            f"saved in {kept}: used from the next start on\n"
             f"autoscaling thresholds in {path}"
         )

@@ -14,20 +14,26 @@ NamesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--name",
-        help="Host name or address that clients call; give it once for each.",
-        show_default="those of the certificate that is there",
+        help="Host name or address that clients connect to; repeatable.",
+        show_default="those of the present certificate",
     ),
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the files.")]
 DaysOption = Annotated[
-    int, typer.Option("--days", min=1, max=397, help="How long the server's certificate is good.")
+    int,
+    typer.Option("--days", min=1, max=397, help="Validity of the server's certificate in days."),
 ]
 RenewOption = Annotated[
     int,
-    typer.Option("--renew-before", min=0, max=396, help="Days before its end that it is renewed."),
+    typer.Option(
+        "--renew-before", min=0, max=396, help="Renew it this many days before it expires."
+    ),
 ]
 CheckOption = Annotated[
-    bool, typer.Option("--check", help="Write nothing; exit status 1 if anything is due or wrong.")
+    bool,
+    typer.Option(
+        "--check", help="Write nothing; exit status 1 if a renewal is due or a file is bad."
+    ),
 ]
 INSTALL = """
 Clients must trust the authority (not the certificate, which changes):
@@ -39,8 +45,8 @@ Clients must trust the authority (not the certificate, which changes):
   Windows, macOS, Firefox: import ca.pem among the trusted root authorities
 Compare the fingerprint above with what the device shows.
 
-Whoever has {ca_key} can pass for your server: keep it elsewhere if you can. Only
-renewing needs it."""
+Anyone with {ca_key} can impersonate your server: store it elsewhere if you can. Only
+renewals need it."""
 
 
 def certs(
@@ -50,17 +56,17 @@ def certs(
     renew_before: RenewOption = 30,
     check: CheckOption = False,
 ) -> None:
-    """Make an authority for your network, and a certificate for your server.
+    """Create a certificate authority (CA) and a server certificate for a private network.
 
-    For Envoy or the gRPC port, where no public authority gives any.
-    ca.pem is for clients to trust; cert.pem and key.pem are for the server
-    (grpc_tls_cert, grpc_tls_key); ca-key.pem is needed to renew.
+    For Envoy or the gRPC port, where no public CA issues certificates.
+    Clients trust ca.pem; the server uses cert.pem and key.pem
+    (grpc_tls_cert, grpc_tls_key); renewals need ca-key.pem.
 
-    Run it daily: it does nothing until the certificate ends within
-    --renew-before days or --name has changed; then it replaces cert.pem.
-    It never replaces an authority.
+    Run it daily: it replaces cert.pem when it expires within --renew-before
+    days or --name has changed, and otherwise does nothing. It never
+    replaces the CA.
 
-    Exit status 0: all is well, renewed or not. 1: it is not.
+    Exit status 0: the certificate is valid, renewed or not. 1: it is not.
     """
     with plain_errors():
         from service.pki.folder import CertificateFolder
@@ -82,7 +88,7 @@ def certs(
             typer.echo(f"{what}\t{file}\tuntil {end:%Y-%m-%d}\tSHA-256 {fingerprint(certificate)}")
         typer.echo(f"for\t{', '.join(served)}")
         new = ", ".join(map(str, found.written))
-        typer.echo(f"written\t{new}" if new else "written\tnothing: all is good still")
+        typer.echo(f"written\t{new}" if new else "written\tnothing: everything is valid")
         if folder.ca in found.written:
             host = f"[{served[0]}]" if ":" in served[0] else served[0]
             typer.echo(INSTALL.format(ca=folder.ca, ca_key=folder.ca_key, name=host))

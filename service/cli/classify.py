@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The outcome of one file: a model's answer, or a problem."""
+    """Outcome of one file: a classification or an error."""
 
     file: Path
     found: tuple[ModelRef, Classification] | None = None
@@ -38,7 +38,7 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """The options of one run."""
+    """Options of one run."""
 
     model: str | None
     top_k: int
@@ -49,19 +49,21 @@ class _Wish:
 def classify(
     files: Annotated[list[Path], typer.Argument(help="Image files.", metavar="FILE...")],
     model: Annotated[
-        str | None, typer.Option(help="Which model.", show_default="the default one")
+        str | None, typer.Option(help="Name of the model.", show_default="the default model")
     ] = None,
     top_k: Annotated[
-        int, typer.Option(min=1, max=MAX_TOP_K, help="Predictions of --all and --json.")
+        int, typer.Option(min=1, max=MAX_TOP_K, help="Number of predictions with --all and --json.")
     ] = 3,
     shows_all: Annotated[
-        bool, typer.Option("--all", help="The predictions below each summary.")
+        bool, typer.Option("--all", help="Print the predictions below each summary.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object per line.")
+    ] = False,
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Classify image files here, without a server. Exit status 1 if any file failed."""
+    """Classify image files without a server. Exit status 1 if any file failed."""
     with plain_errors():
         settings = settings_with_models(config, models=models)
         wish = _Wish(model, top_k, as_json, shows_all)
@@ -77,7 +79,7 @@ async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> b
     with open_pool(settings) as pool:
         async with open_classifier(settings, pool, Metrics()) as classifier:
             classifier.resolve(wish.model)
-            # A few at a time: enough for every core, little in memory.
+            # Read a few files at a time: enough to use every core without holding all in memory.
             turn = asyncio.Semaphore(2 * pool.size)
             tasks = [
                 asyncio.create_task(_classify_one(classifier, turn, file, wish.model))
@@ -96,12 +98,12 @@ async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> b
 async def _classify_one(
     classifier: Classifier, turn: asyncio.Semaphore, file: Path, model: str | None
 ) -> _Seen:
-    """Asks for every prediction there may be: labels present are shown with their scores."""
+    """Classify one file with all predictions: the scores of labels present are shown."""
     from schemas.errors import ServiceError
 
     async with turn:
         try:
-            data = file.read_bytes()  # noqa: ASYNC240 - a command line keeps nobody waiting
+            data = file.read_bytes()  # noqa: ASYNC240 - no other task waits for this one
             ref, answer = await classifier.classify(
                 data, model=model, top_k=MAX_TOP_K, timeout=None
             )
@@ -113,7 +115,7 @@ async def _classify_one(
 
 
 def _note_uncalibrated(seen: _Seen) -> bool:
-    """Warn once a run that scores are not calibrated; ``--json`` tells it in every answer."""
+    """Warn once per run that scores are not calibrated; ``--json`` has a member for it."""
     if seen.found is None or seen.found[1].calibrated:
         return False
     name = seen.found[0].name

@@ -19,8 +19,7 @@ from service.cli.accounts import (
 from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
 
 app = typer.Typer(
-    help="Add, list and remove clients: the cameras, devices and backends that sign in by "
-    "themselves.",
+    help="Add, list and remove clients: devices and backends that sign in with a secret.",
     no_args_is_help=True,
 )
 
@@ -31,12 +30,12 @@ def add(
     scope: ScopeOption = None,
     model: ModelOption = None,
     introspect: Annotated[
-        bool, typer.Option("--introspect", help="It may ask about others' tokens (RFC 7662).")
+        bool, typer.Option("--introspect", help="Allow it to introspect tokens (RFC 7662).")
     ] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Add a client and print its secret, this once."""
+    """Add a client and print its secret, which cannot be shown again."""
     with plain_errors():
         from auth.administration import NewAccount
         from service.settings import load_settings
@@ -54,7 +53,7 @@ def add(
 
 @app.command("list")
 def list_clients(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """List the clients: name, scopes, state, when the account was made."""
+    """List clients: name, scopes, state, creation time."""
     with plain_errors():
         from auth.accounts import Kind
         from service.settings import load_settings
@@ -66,7 +65,7 @@ def list_clients(data_dir: DataDirOption = None, config: ConfigOption = None) ->
 def rotate_secret(
     name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None
 ) -> None:
-    """Make a new secret and print it, this once. The old one and its tokens hold no longer."""
+    """Replace a client's secret and print the new one. Revokes the old one and its tokens."""
     with plain_errors():
         from service.settings import load_settings
 
@@ -79,7 +78,7 @@ def rotate_secret(
 
 @app.command()
 def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """Remove a client. Its tokens die."""
+    """Remove a client and revoke its tokens."""
     with plain_errors():
         from auth.accounts import Kind
         from service.settings import load_settings

@@ -15,7 +15,7 @@ from service.cli.shared_options import ConfigOption, plain_errors
 def config(
     config: ConfigOption = None,
     env: Annotated[
-        bool, typer.Option("--env", help="Show the environment variables' names instead.")
+        bool, typer.Option("--env", help="Print environment variables instead of TOML.")
     ] = False,
 ) -> None:
     """Show the effective settings as TOML, secrets masked.
@@ -35,7 +35,7 @@ def config(
             if group != table and not env:
                 typer.echo(f"\n[{group}]")
                 table = group
-            # Inside a table what is not set comes from elsewhere.
+            # Inside a table, members that are not set keep the values of other sources.
             plain = TypeAdapter(object).dump_python(value, exclude_none=True, exclude_unset=True)
             line = f"{variable}={_variable(plain)}" if env else f"{field} = {_toml(plain)}"
             if value is None and not env:
@@ -46,7 +46,7 @@ def config(
 
 
 def _toml(value: object) -> str:
-    """Values of the types that settings have."""
+    """Format a setting's value as TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
@@ -56,7 +56,7 @@ def _toml(value: object) -> str:
     if isinstance(value, dict):
         members = (f"{_key(name)} = {_toml(inner)}" for name, inner in value.items())
         return f"{{ {', '.join(members)} }}" if value else "{}"
-    # JSON's escapes are TOML's; TOML has one control character more.
+    # JSON's escapes are valid in TOML, which also requires DEL to be escaped.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -65,7 +65,7 @@ def _key(name: str) -> str:
 
 
 def _variable(value: object) -> str:
-    """For an environment file: text is quoted, lists and tables are JSON."""
+    """Format a value for an environment file: text is quoted, lists and tables are JSON."""
     if value is None:
         return ""
     if isinstance(value, tuple | dict):

@@ -10,13 +10,15 @@ import typer
 
 from service.cli.shared_options import ConfigOption, DataDirOption, fail, plain_errors
 
-app = typer.Typer(help="List, rotate and retire the keys that sign tokens.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, rotate and retire the keys that sign access tokens.", no_args_is_help=True
+)
 KidArgument = Annotated[str, typer.Argument(help="Id of the key.", metavar="KID")]
 
 
 @app.command("list")
 def list_keys(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """List the keys: id, algorithm, state (signing, next, verifying), when it was made."""
+    """List keys: id, algorithm, state (signing, next, verifying), creation time."""
     with plain_errors():
         from auth.keys import KeySet
         from service.identity import key_folder
@@ -24,14 +26,14 @@ def list_keys(data_dir: DataDirOption = None, config: ConfigOption = None) -> No
 
         keys = key_folder(load_settings(config, data_dir=data_dir)).read()
         if not keys:
-            fail("there are no keys yet: the first start makes one")
+            fail("there are no keys yet: the first start creates one")
         current = KeySet(keys, time.time())
         for key in current.by_kid.values():
             is_next = key.made > current.signing.made
             state = "next" if is_next else "verifying"
             if key == current.signing:
                 state = "signing"
-            made = "-"  # nobody says so of a secret that was given
+            made = "-"  # the age of a configured secret is unknown
             if key.made > 0:
                 made = datetime.fromtimestamp(key.made, UTC).isoformat(timespec="seconds")
             typer.echo(f"{key.kid}\t{key.algorithm}\t{state}\t{made}")
@@ -39,9 +41,9 @@ def list_keys(data_dir: DataDirOption = None, config: ConfigOption = None) -> No
 
 @app.command()
 def rotate(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """Make a new key. Running servers publish it at once and sign with it half a minute later.
+    """Create a key. Running servers publish it at once and sign with it half a minute later.
 
-    Older keys go on verifying until they are retired.
+    Older keys verify tokens until they are retired.
     """
     with plain_errors():
         from auth.keys import ACTIVATION_SECONDS
@@ -59,12 +61,13 @@ def rotate(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
 def retire(
     kid: KidArgument,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if tokens that it signed are still good.")
+        bool,
+        typer.Option("--force", help="Retire it even if tokens that it signed are still valid."),
     ] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Remove a key. What it signed holds no longer, within seconds."""
+    """Remove a key. Tokens that it signed become invalid within seconds."""
     with plain_errors():
         from auth.keys import ACTIVATION_SECONDS, KeySet
         from service.identity import key_folder
@@ -77,11 +80,11 @@ def retire(
             fail(f"there is no key '{kid}'")
         current = KeySet(list(keys.values()), now)
         if current.signing.kid == kid:
-            fail("this key signs; rotate first, and wait until the next one signs")
+            fail("this key is signing tokens: run 'rotate' and wait until the next one signs")
         lifetime = settings.auth.access_token_seconds + settings.auth.clock_skew_seconds
         signed_until = current.signing.made + ACTIVATION_SECONDS
         left = signed_until + lifetime - now
         if keys[kid].made < current.signing.made and left > 0 and not force:
-            fail(f"tokens that it signed are good for {left:.0f} seconds yet (see --force)")
+            fail(f"tokens that it signed are valid for another {left:.0f} seconds (see --force)")
         folder.remove(keys[kid])
         typer.echo(f"retired {kid}")

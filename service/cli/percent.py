@@ -1,4 +1,4 @@
-"""A probability as people read it. The page has the same rule in ``service/web/percent.js``."""
+"""Format probabilities as percentages, by the same rule as ``service/web/percent.js``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 
 def percent(score: float) -> str:
-    """A score of 0..1 with one decimal: "97.3%".
+    """Format a score of 0..1 with one decimal: "97.3%".
 
-    A score rounds half up to whole thousandths, which both languages do alike: "100.0%" begins at
-    0.9995, and what would round to nothing is "<0.1%".
+    Scores round half up to thousandths, equally in Python and JavaScript: "100.0%" from 0.9995 on;
+    scores that would round to zero are "<0.1%".
     """
     thousandths = math.floor(score * 1000 + 0.5)
     if thousandths == 0 and score > 0:

@@ -35,7 +35,7 @@ def serve(
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Processes; one uses every core already. [env: POTOO_WORKERS]", show_default="1"
+            help="Processes; a single one uses every core. [env: POTOO_WORKERS]", show_default="1"
         ),
     ] = None,
     models: ModelsOption = None,
@@ -44,8 +44,8 @@ def serve(
 ) -> None:
     """Start the server.
 
-    On the first run it makes the account 'admin' and prints its password, once;
-    POTOO_ADMIN_PASSWORD sets that password where nobody reads a terminal.
+    The first start creates the account 'admin' and prints its password once;
+    POTOO_ADMIN_PASSWORD sets that password instead.
 
     'potoo config' shows every setting.
     """
@@ -70,9 +70,9 @@ def serve(
         prepare_models(settings, tell)
 
         if welcome.password:
-            # At once: a start that fails later must not lose it.
+            # Print it now: a start that fails later must not lose it.
             typer.echo(
-                "\nFirst run. An account was made; its password is shown this once.\n"
+                "\nFirst start. Created an account; its password is shown only now.\n"
                 f"  name:          {welcome.name}\n  password:      {welcome.password}"
             )
 
@@ -82,12 +82,12 @@ def serve(
             lines.append(f"  model:         {models_line}")
             if address:
                 lines.append(f"  gRPC:          {address}")
-            if welcome.password:  # whoever chose one needs no link, and may keep what is printed
+            if welcome.password:  # a password from the settings needs no link
                 lines += [
                     f"  sign in now:   {url}/#token={welcome.token}",
                     f"                 (this link works for {welcome.token_minutes} minutes)",
                 ]
-            with suppress(BrokenPipeError):  # nobody reads it, as in `potoo serve | head -1`
+            with suppress(BrokenPipeError):  # the reader closed it: `potoo serve | head -1`
                 typer.echo("\n".join([*lines, ""]))
 
         with _grpc_port(settings) as (settings, address):
@@ -96,7 +96,7 @@ def serve(
 
 @contextmanager
 def _grpc_port(settings: Settings) -> Iterator[tuple[Settings, str]]:
-    """Reserves the port for gRPC, if it is on; the settings with its number, and the address."""
+    """Reserve the gRPC port, if enabled; return the settings with its number, and the address."""
     if settings.grpc_port is None:
         yield settings, ""
         return
@@ -107,7 +107,7 @@ def _grpc_port(settings: Settings) -> Iterator[tuple[Settings, str]]:
 
 
 def _make_app(settings: Settings) -> FastAPI:
-    """Imports what serves only where it is served: a supervisor of workers does not."""
+    """Import the app only in processes that serve: the supervisor of workers does not."""
     from service.app import create_app
 
     return create_app(settings)

@@ -1,4 +1,4 @@
-"""What several commands have in common: their options, and how they fail."""
+"""Options and error reports that several commands share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ModelsOption = Annotated[
     typer.Option(
         "--models",
         help="Model repository. [env: POTOO_MODELS]",
-        show_default="models in the data folder",
+        show_default="folder 'models' of the data folder",
     ),
 ]
 DataDirOption = Annotated[
@@ -51,20 +51,20 @@ def settings_with_models(config: Path | None, **given: object) -> Settings:
 
 
 def tell(line: str) -> None:
-    """Prints a line for the operator on standard error."""
+    """Print a line for the operator on standard error."""
     typer.echo(f"potoo: {line}", err=True)
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Turns the faults a user can mend into one line on standard error and exit status 1."""
+    """Report errors that the operator can fix as one line on standard error, exit status 1."""
     from schemas.errors import NotReady, ServiceError
     from schemas.operator_error import OperatorError
 
     try:
         yield
     except BrokenPipeError:  # as in `potoo classify ... | head`
-        # Nothing may be flushed into the pipe at exit.
+        # Python must not flush into the closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except NotReady as error:
@@ -78,6 +78,6 @@ def plain_errors() -> Iterator[None]:
 
 
 def fail(message: str) -> NoReturn:
-    """One line on standard error, exit status 1."""
+    """Print an error on standard error and exit with status 1."""
     typer.secho(f"potoo: {message}", fg="red" if sys.stderr.isatty() else None, err=True)
     raise typer.Exit(1)

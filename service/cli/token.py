@@ -17,20 +17,20 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def token(
-    user: Annotated[str, typer.Option(help="Whom the token stands for; must be an account.")],
+    user: Annotated[str, typer.Option(help="Account that the token represents.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="Repeat for more.", show_default="all that the account has"),
+        typer.Option(
+            help="Scope of the token; repeatable.", show_default="all scopes of the account"
+        ),
     ] = None,
-    ttl: Annotated[
-        str, typer.Option(help="How long it lives: 90s, 15m or 8h; a day at most.")
-    ] = "15m",
+    ttl: Annotated[str, typer.Option(help="Lifetime: 90s, 15m or 8h; at most 24h.")] = "15m",
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Print an access token for scripts.
 
-    It is signed with the server's keys; the server need not run.
+    It is signed with the server's keys; the server need not be running.
     """
     with plain_errors():
         from service.cli.accounts import chosen_scopes, with_identity
@@ -52,9 +52,9 @@ def token(
 
 
 def parse_duration(text: str) -> int:
-    """``90s``, ``15m`` or ``8h`` in seconds; exits with a message otherwise."""
+    """Parse ``90s``, ``15m`` or ``8h`` into seconds; exit with a message if it is invalid."""
     match = re.fullmatch(r"(\d{1,6})([smh])", text)
     seconds = int(match[1]) * _UNITS[match[2]] if match else 0
     if not 1 <= seconds <= MAX_SECONDS:
-        fail("--ttl is a number and s, m or h: at least 1s, at most 24h")
+        fail("--ttl takes a number with the unit s, m or h: from 1s to 24h")
     return seconds

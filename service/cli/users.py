@@ -19,7 +19,7 @@ from service.cli.accounts import (
 )
 from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
 
-app = typer.Typer(help="Add, list, change and remove people.", no_args_is_help=True)
+app = typer.Typer(help="Add, list, change and remove users.", no_args_is_help=True)
 PasswordOption = Annotated[
     bool,
     typer.Option(
@@ -37,7 +37,7 @@ def add(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Add a person.
+    """Add a user.
 
     Scopes: classify, infer, stream, models:read, models:write, jobs, train, metrics, admin.
     """
@@ -58,7 +58,7 @@ def add(
 
 @app.command("list")
 def list_people(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """List the people: name, scopes, state, when the account was made."""
+    """List users: name, scopes, state, creation time."""
     with plain_errors():
         from auth.accounts import Kind
         from service.settings import load_settings
@@ -73,7 +73,7 @@ def password(
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Set another password. Every device of the person is signed out."""
+    """Change a user's password and sign out all of the user's devices."""
     with plain_errors():
         from service.settings import load_settings
 
@@ -82,17 +82,17 @@ def password(
         with_identity(
             settings, lambda identity: identity.administration.set_password(name, new, by=BY)
         )
-        typer.echo(f"changed the password of {name}; every device is signed out")
+        typer.echo(f"changed the password of {name}; all devices are signed out")
 
 
 @app.command()
 def disable(
     name: NameArgument,
-    undo: Annotated[bool, typer.Option("--undo", help="Let the person sign in again.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Enable the account again.")] = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Keep a person from signing in. Sessions and tokens die; the account stays."""
+    """Disable a user's account and revoke its sessions and tokens."""
     with plain_errors():
         from auth.accounts import Kind
         from service.settings import load_settings
@@ -104,12 +104,12 @@ def disable(
                 name, Kind.PERSON, is_disabled=not undo, by=BY
             ),
         )
-        typer.echo(f"{name} may sign in again" if undo else f"disabled {name}")
+        typer.echo(f"enabled {name}" if undo else f"disabled {name}")
 
 
 @app.command()
 def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """Remove a person. Sessions and tokens die."""
+    """Remove a user and revoke the user's sessions and tokens."""
     with plain_errors():
         from auth.accounts import Kind
         from service.settings import load_settings

@@ -72,7 +72,7 @@ def _name(text: str) -> x509.GeneralName:
     except ValueError:
         return x509.DNSName(_host(given))
     if address.is_unspecified or address.is_multicast or "%" in bare:
-        raise BadName(f"{_quoted(text)}: clients call no such address")
+        raise BadName(f"{_quoted(text)}: clients cannot connect to this address")
     return x509.IPAddress(address)
 
 
@@ -80,15 +80,17 @@ def _host(given: str) -> str:
     host = given.lower().removesuffix(".")
     labels = host.split(".")
     if not host.isascii():
-        reason = "write it as DNS has it (xn--...)"
+        reason = "write it in its DNS form (xn--...)"
     elif "*" in host:
-        reason = "wildcards are not made: name every host"
+        reason = "wildcards are not supported: name every host"
     elif "/" in host or ":" in host:
         reason = "only the name, without https:// or a port"
     elif len(host) > MAX_NAME_CHARS:
         reason = f"longer than {MAX_NAME_CHARS} characters"
     elif not all(map(_LABEL.fullmatch, labels)):
-        reason = "no host name: letters, digits and hyphens, parts of 63 at most, joined by dots"
+        reason = (
+            "not a host name: use letters, digits and hyphens, parts of 63 at most, joined by dots"
+        )
     elif labels[-1].isdigit():
         reason = "neither an address nor a host name"
     else:

@@ -1,1 +1,1 @@
-"""``potoo models``: its verbs, a file each."""
+"""``potoo models``: one file per subcommand."""

@@ -1,4 +1,4 @@
-"""``potoo models add``: an ONNX file becomes a version of a model, or is tried out."""
+"""``potoo models add``: add an ONNX file as a version of a model, or try it out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 ColourOption = Annotated[
     Colour | None,
     typer.Option(
-        help="Order of the colours, instead of the preset's.",
+        help="Order of the channels, instead of the preset's.",
         case_sensitive=False,
         show_default=False,
     ),
@@ -45,8 +45,8 @@ ColourOption = Annotated[
 ScaleOption = Annotated[
     str | None,
     typer.Option(
-        help="What pixels of 0..255 are multiplied with, as 1/255. With --scale, --mean or --std, "
-        "--like may be left out.",
+        help="Factor for pixels of 0..255, such as 1/255. With --scale, --mean or --std, --like "
+        "may be omitted.",
         metavar="NUMBER",
         show_default=False,
     ),
@@ -54,8 +54,8 @@ ScaleOption = Annotated[
 MeanOption = Annotated[
     str | None,
     typer.Option(
-        help="What is subtracted then: one number, or one a colour in the order of --colour, as "
-        "104,117,123.",
+        help="Subtracted after scaling: one number, or one per channel in the order of --colour, "
+        "such as 104,117,123.",
         metavar="NUMBERS",
         show_default=False,
     ),
@@ -63,27 +63,29 @@ MeanOption = Annotated[
 StdOption = Annotated[
     str | None,
     typer.Option(
-        help="What it is divided by at last, likewise.", metavar="NUMBERS", show_default=False
+        help="Divisor after the subtraction: one number, or one per channel.",
+        metavar="NUMBERS",
+        show_default=False,
     ),
 ]
 ResizeOption = Annotated[
     str | None,
     typer.Option(
-        help="squash, crop (the centre), or crop:256 (the shorter side is scaled to 256 before).",
+        help="squash, crop (the centre), or crop:256 (scale the shorter side to 256, then crop).",
         metavar="HOW",
         show_default=False,
     ),
 ]
 KindOption = Annotated[
     OutputKind | None,
-    typer.Option(help="What the output's numbers are.", show_default="found by running it"),
+    typer.Option(help="Meaning of the output.", show_default="found by running it"),
 ]
 ThresholdOption = Annotated[
     float | None,
     typer.Option(
         min=0,
         max=1,
-        help="Of a multi-label model: the score from which a label is present.",
+        help="Multi-label models: least score of a label that is present.",
         show_default="0.5",
     ),
 ]
@@ -109,12 +111,12 @@ def add(
     source: SourceOption = "",
     golden: GoldenOption = None,
     no_promote: Annotated[
-        bool, typer.Option("--no-promote", help="What answers now goes on answering.")
+        bool, typer.Option("--no-promote", help="Keep the present default version.")
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Add nothing; show what each preset answers to --try and --golden."
+            "--dry-run", help="Add nothing; show each preset's results for --try and --golden."
         ),
     ] = False,
     tried: Annotated[
@@ -124,16 +126,16 @@ def add(
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Add an ONNX file as a version of a model, with a manifest drawn from its graph.
+    """Add an ONNX file as a version of a model, with a manifest derived from its graph.
 
-    It is tried before it is published. Whatever had to be assumed is printed: read it.
+    The version is checked before it is published. Read the assumptions that are printed.
     """
     with plain_errors():
         from service.modeltools.importing.importing import ImportOptions
         from service.modeltools.importing.preparation import Overrides
 
         if tried and not dry_run:
-            fail("--try goes with --dry-run; with --golden photos are stored and checked")
+            fail("--try needs --dry-run; use --golden to store and check photos")
         wanted = ImportOptions(
             name=name,
             labels=labels,
@@ -166,5 +168,5 @@ def _show(settings: Settings, file: Path, wanted: ImportOptions, tried: tuple[st
     for line in table(made.trials):
         typer.echo(line)
     is_asked = any(trial.is_asked for trial in made.trials)
-    then = "* is what was asked for" if is_asked else "choose a preset with --like"
+    then = "* marks the requested preprocessing" if is_asked else "choose a preset with --like"
     typer.echo(f"nothing was added; {then}")

@@ -1,4 +1,4 @@
-"""``potoo models build``: puts a model that comes with Potoo into a repository."""
+"""``potoo models build``: write built-in models into a repository."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def build(
         typer.Argument(
             help="Built-in models: imagenet, everyday, imagenet-int8.",
             metavar="[NAME...]",
-            show_default="imagenet and everyday, if they are not there",
+            show_default="imagenet and everyday, if missing",
         ),
     ] = None,
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Put built-in models into a repository; no network is needed.
+    """Write built-in models into a repository; no network is needed.
 
-    'potoo serve' does so at its first start, with the repository in the data folder.
+    The first start of 'potoo serve' does this for the repository in the data folder.
     """
     with plain_errors():
         from service.modeltools.sources.built_in import put, seed
 
-        # The data folder's own repository gets its first models first, so that they answer.
+        # Seed the data folder's repository first, so that its seeded model is the default.
         settings = settings_with_models(config, models=models)
         repository: Path = settings.models
         with checking(settings) as check:

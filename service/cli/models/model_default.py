@@ -1,4 +1,4 @@
-"""``potoo models default``: which model answers calls that name none."""
+"""``potoo models default``: choose or print the default model."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from service.core.repository.repository import Repository
     from service.settings import Settings
 
-_ANSWERS = "answers calls that name no model"
+_IS_DEFAULT = "is the default model"
 
 
 def default(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="The model that is to answer; without it, what answers today is printed.",
+            help="The new default model. Without it, the present one is printed.",
             metavar="[NAME]",
             show_default=False,
         ),
@@ -36,10 +36,10 @@ def default(
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Choose the model that answers calls which name none, or print it.
+    """Choose the default model, which serves calls that name no model, or print it.
 
-    The choice is stored in the repository, for every server that serves it; running ones take it up
-    within seconds. The setting 'default_model' of a server goes before it.
+    The choice is stored in the repository for all servers that use it; running ones apply it within
+    seconds. A server's setting 'default_model' overrides it.
     """
     with plain_errors():
         settings = settings_with_models(config, models=models)
@@ -57,30 +57,30 @@ def default(
 
 
 def _check(settings: Settings, repository: Repository, name: str) -> None:
-    """Fails unless a version of the model can be served here."""
+    """Exit with a message unless a version of the model can be served."""
     from service.modeltools.importing.answering import answering
 
     with model_import.checking(settings) as check:
         if answering(repository, name, check) is not None:
             return
         for folder in repository.versions(name).values():
-            check(folder)  # says why it cannot be served
-    fail(f"no version of '{name}' is to be served")
+            check(folder)  # raises with the reason why it cannot be served
+    fail(f"the policy of '{name}' serves no version")
 
 
 def _told(settings: Settings, repository: Repository) -> str:
-    """Name the model that answers unnamed calls, and where that was chosen."""
+    """Describe which model is the default, and why."""
     setting, chosen = settings.default_model, repository.chosen_model()
     if setting is not None:
         stored = f"'{chosen}'" if chosen else "none"
         return (
-            f"{setting} {_ANSWERS}: the setting default_model says so and goes before the choice "
-            f"that is stored here ({stored})"
+            f"{setting} {_IS_DEFAULT}: the setting default_model overrides the choice stored here "
+            f"({stored})"
         )
     answers = default_in(settings, repository)
     if answers is not None:
-        return f"{answers} {_ANSWERS}: it is {'chosen' if chosen else 'the only one'}"
+        return f"{answers} {_IS_DEFAULT}: it is {'chosen' if chosen else 'the only one'}"
     which = f"one of {', '.join(repository.names())}"
     if chosen is not None:
-        return f"'{chosen}' is chosen, and there is no such model: calls must name {which}"
-    return f"no model {_ANSWERS}: they must name {which}"
+        return f"'{chosen}' is chosen, but there is no such model: calls must name {which}"
+    return f"there is no default model: calls must name {which}"

@@ -1,4 +1,4 @@
-"""``potoo models evaluate`` and ``potoo models calibrate``: how good, and how sure."""
+"""``potoo models evaluate`` and ``calibrate``: measure accuracy, fit thresholds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ ForeignOption = Annotated[
     ),
 ]
 VersionOption = Annotated[
-    int | None, typer.Option(min=1, help="Which one.", show_default="the default one")
+    int | None,
+    typer.Option(min=1, help="Version of the model.", show_default="the default version"),
 ]
 
 
@@ -55,24 +56,24 @@ def evaluate(
     version: VersionOption = None,
     against: Annotated[
         int | None,
-        typer.Option(min=1, help="Another version, to be compared with.", show_default=False),
+        typer.Option(min=1, help="Another version to compare with.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     confusion: Annotated[
         Path | None,
         typer.Option(
-            help="Draw which classes are taken for which, as a PNG in this file.",
+            help="Draw which classes are confused, as a PNG in this file.",
             show_default=False,
             dir_okay=False,
         ),
     ] = None,
     per_class: Annotated[
-        bool, typer.Option("--per-class", help="Print a line for each class too.")
+        bool, typer.Option("--per-class", help="Print one line per class too.")
     ] = False,
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Measure a model on your photos: how often it answers, and how often it is right.
+    """Measure a model on your photos: share of answers, and share of correct answers.
 
     Exit status 1 if nothing can be measured.
     """
@@ -88,7 +89,7 @@ def evaluate(
         if against is not None:
             folders.insert(0, repository.version(name, against))
             if folders[0] == folders[1]:
-                fail(f"--against {against} is the version itself: name another")
+                fail(f"--against {against} is the same version: give another one")
         found: dict[int, Evaluation] = {}
         unreadable: dict[int, int] = {}
         for folder in folders:
@@ -119,18 +120,18 @@ def calibrate(
     foreign: ForeignOption = None,
     precision: Annotated[
         float,
-        typer.Option(help="The share of names that shall be right, above 0 and below 1."),
+        typer.Option(help="Target share of correct answers, above 0 and below 1."),
     ] = 0.95,
     version: VersionOption = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Tell what would be written, and write nothing.")
+        bool, typer.Option("--dry-run", help="Print the result and write nothing.")
     ] = False,
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Find a model's temperature and thresholds, so that what it names is right as promised.
+    """Fit a model's temperature and thresholds to reach a precision.
 
-    Half of the photos are fitted on, the other half is measured on. It becomes the model's newest
+    Half of the photos are used to fit, the other half to measure. The result is the model's newest
     version.
     """
     with plain_errors():
@@ -216,13 +217,13 @@ def _end_progress() -> None:
 
 
 def _what_answers(repository: Repository, name: str, folder: Path) -> str:
-    """Whether the new version is taken up, by the policy as it is."""
+    """Describe whether servers load the new version under the present policy."""
     from service.core.repository.serving_policy import target
 
     answers = target(repository.policy(name), repository.versions(name))
     if str(answers) == folder.name:
-        return "running servers take it up within seconds"
+        return "running servers load it within seconds"
     return (
-        f"version {answers} answers by default; 'potoo models promote {name} {folder.name}' makes "
-        "the new one answer"
+        f"version {answers} stays the default; 'potoo models promote {name} {folder.name}' makes "
+        "the new one the default"
     )

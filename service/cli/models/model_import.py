@@ -1,4 +1,4 @@
-"""Options, progress and import that ``potoo models add`` and ``pull`` share."""
+"""Options, progress and import shared by ``potoo models add`` and ``pull``."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ if TYPE_CHECKING:
     from service.modeltools.importing.importing import ImportOptions
     from service.settings import Settings
 
-WHEN_SERVED = "running servers take it up within seconds, unless a promotion holds another one"
+WHEN_SERVED = "running servers load it within seconds, unless another version is promoted"
 
 NameOption = Annotated[str, typer.Option(help="Name of the model; a new one, or another version.")]
 LabelsOption = Annotated[
     Path,
     typer.Option(
-        help="The labels in the order of the model's outputs: a text file with one a line, JSON, "
+        help="Labels in the order of the model's outputs: a text file with one per line, JSON, "
         "CSV, or a config.json with id2label."
     ),
 ]
 LikeOption = Annotated[
     str | None,
     typer.Option(
-        help="How pixels become numbers: imagenet, 0-1, -1..1, tf, keras-0-1, caffe, keras-caffe, "
-        "none. Needed unless the model takes uint8.",
+        help="Preprocessing: imagenet, 0-1, -1..1, tf, keras-0-1, caffe, keras-caffe or none. "
+        "Required unless the model takes uint8.",
         show_default=False,
     ),
 ]
 VersionOption = Annotated[
-    int | None, typer.Option(min=1, help="Its version.", show_default="the next one")
+    int | None, typer.Option(min=1, help="Number of the version.", show_default="the next one")
 ]
 SizeOption = Annotated[
     int | None,
-    typer.Option(min=1, max=8192, help="Height and width, where the graph takes any."),
+    typer.Option(min=1, max=8192, help="Height and width, if the graph's are dynamic."),
 ]
 OutputOption = Annotated[
-    str | None, typer.Option(help="Which output is read.", show_default="the first that can be")
+    str | None, typer.Option(help="Name of the output.", show_default="the first suitable one")
 ]
 DescriptionOption = Annotated[str, typer.Option(help="One line for the list of models.")]
 LicenceOption = Annotated[str, typer.Option(help="Licence of the model, such as Apache-2.0.")]
-SourceOption = Annotated[str, typer.Option(help="Where it comes from.")]
+SourceOption = Annotated[str, typer.Option(help="Origin of the model, such as a URL.")]
 GoldenOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="A photo whose answer is stored and checked at every load; with =LABEL nothing is "
-        "added unless it is answered with that label. Repeatable.",
+        help="A photo whose result is stored and checked at every load; with =LABEL nothing is "
+        "added unless LABEL is the result. Repeatable.",
         metavar="PHOTO[=LABEL]",
     ),
 ]
 
 
 def show_progress(what: str, done: int, total: int) -> None:
-    """On a terminal alone."""
+    """Print progress on one line of standard error, if it is a terminal."""
     if sys.stderr.isatty():
         typer.echo(f"\r{what}: {done} of {total or '?'}   ", nl=False, err=True)
 
 
 @contextmanager
 def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
-    """Loads a version as a server would, to see whether it can be served, and lets go of it."""
+    """Yield a function that loads a version like a server, to check it, and releases it."""
     from observability.metrics import Metrics
     from service.runtime import model_loader, open_pool
 
@@ -80,7 +80,7 @@ def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
 
 
 def bring_in(settings: Settings, file: Path, wanted: ImportOptions) -> None:
-    """Adds a model, and prints what was assumed and where it is."""
+    """Add a model; print the assumptions made and its folder."""
     from service.modeltools.importing.importing import import_model
 
     with checking(settings) as check:
@@ -91,6 +91,6 @@ def bring_in(settings: Settings, file: Path, wanted: ImportOptions) -> None:
     name, version = made.manifest.name, made.manifest.version
     then = WHEN_SERVED
     if wanted.no_promote:
-        goes_on = f"version {made.before} goes on answering" if made.before else "it is not loaded"
-        then = f"{goes_on} until 'potoo models promote {name} {version}'"
+        state = f"version {made.before} stays the default" if made.before else "it is not loaded"
+        then = f"{state} until 'potoo models promote {name} {version}'"
     typer.echo(f"added {made.folder}: {classes} classes; {then}")

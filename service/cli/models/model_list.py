@@ -1,4 +1,4 @@
-"""``potoo models list`` and ``show``, and how other commands find models and versions."""
+"""``potoo models list`` and ``show``; functions to find models and versions."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the model.", metavar="NAME")]
 NONE_ANSWERS = (
-    "no model is the default one: calls must name one; 'potoo models default NAME' chooses it"
+    "there is no default model: calls must name one; choose it with 'potoo models default NAME'"
 )
 
 
 def list_models(models: ModelsOption = None, config: ConfigOption = None) -> None:
     """List all versions: name, version, state, marks, top-1 accuracy, description.
 
-    Marks: 'default-model' answers calls that name no model, 'default' those that name no version;
-    then labels, and 'uncalibrated' where nobody measured the thresholds.
+    Marks: 'default-model' serves calls that name no model, 'default' calls that name no version;
+    then labels, and 'uncalibrated' if the thresholds were not measured.
 
-    The state is that of the files; 'verify' runs them. GET /v1/models tells what a server serves.
+    The state is that of the files; 'verify' loads them. GET /v1/models lists what a server serves.
     """
     with plain_errors():
         from service.core.repository.repository import ModelRefused, read_manifest
@@ -77,14 +77,14 @@ def show(
 
 
 def repository_of(settings: Settings) -> Repository:
-    """The repository that the settings name."""
+    """Return the repository of the settings."""
     from service.core.repository.repository import Repository
 
     return Repository(settings.models)
 
 
 def names_in(repository: Repository) -> list[str]:
-    """The models of the repository; fails if there is none."""
+    """List the models of the repository; exit with a message if there is none."""
     names = repository.names()
     if not names:
         fail(f"no models in {repository.root} (expected <name>/<version>/model.onnx)")
@@ -92,7 +92,7 @@ def names_in(repository: Repository) -> list[str]:
 
 
 def default_in(settings: Settings, repository: Repository) -> str | None:
-    """The model that a server with these settings has answer when none is named."""
+    """Return the default model of a server with these settings, or None."""
     from service.core.lifecycle.default_model import default_model
 
     setting = settings.default_model
@@ -101,7 +101,7 @@ def default_in(settings: Settings, repository: Repository) -> str | None:
 
 
 def version_folder(repository: Repository, name: str, version: int | None) -> Path:
-    """The folder of a version; None for the one that is to answer by default."""
+    """Return the folder of a version; ``version`` None: the default version."""
     from service.core.repository.serving_policy import candidates
 
     there = repository.versions(name)
@@ -111,7 +111,7 @@ def version_folder(repository: Repository, name: str, version: int | None) -> Pa
 
 
 def _echo(manifest: ModelManifest, marks: list[str]) -> None:
-    """The line of a version whose files are as its manifest says."""
+    """Print the line of a version whose files match its manifest."""
     if manifest.calibration is None:
         marks = [*marks, "uncalibrated"]
     shown = ",".join(marks) or "-"

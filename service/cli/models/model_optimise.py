@@ -1,4 +1,4 @@
-"""Prints what ``potoo models optimise`` found: both models side by side, and on how many images."""
+"""Print the comparison of ``potoo models optimise``: both models side by side."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TITLE, _COLUMN = 24, 12
 
 
 def show(both: Comparison) -> None:
-    """A table; the last column says how many images a figure rests on."""
+    """Print a table; the last column is the number of images that a figure is based on."""
     before, after = both.original, both.optimised
     judging, labelled, sure = both.judging_images, both.labelled_images, both.sure_images
     _row("", "original", "optimised", "images")

@@ -1,4 +1,4 @@
-"""``potoo models pull`` and ``potoo models catalogue``: models that somebody vouches for."""
+"""``potoo models pull`` and ``potoo models catalogue``: download models by name or URL."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CatalogueOption = Annotated[
     Path | None,
     typer.Option(
         "--catalogue",
-        help="JSON file of models of your own; they go before those that Potoo knows.",
+        help="JSON file with models of your own; they override those that Potoo knows.",
         show_default="catalogue.json of --models",
     ),
 ]
@@ -57,16 +57,18 @@ def pull(
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option(help="A label a line.", show_default="those of the catalogue"),
+        typer.Option(
+            help="Text file with one label per line.", show_default="those of the catalogue"
+        ),
     ] = None,
     sha256: Annotated[
-        str | None, typer.Option(help="The digest that the file must have.", show_default=False)
+        str | None, typer.Option(help="Required SHA-256 digest of the file.", show_default=False)
     ] = None,
     unpinned: Annotated[
-        bool, typer.Option("--unpinned", help="Take what comes, and print its digest.")
+        bool, typer.Option("--unpinned", help="Accept any file, and print its digest.")
     ] = False,
     max_bytes: Annotated[
-        int | None, typer.Option(min=1, help="Larger files are refused.", show_default="2 GiB")
+        int | None, typer.Option(min=1, help="Maximum size of the file.", show_default="2 GiB")
     ] = None,
     own: CatalogueOption = None,
     like: LikeOption = None,
@@ -79,9 +81,9 @@ def pull(
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Download an ONNX file, check its digest, and add it.
+    """Download an ONNX file, check its digest, and add it as a version of a model.
 
-    A name of the catalogue is enough. A download that was interrupted goes on where it stopped.
+    A name from the catalogue is enough. An interrupted download resumes where it stopped.
     """
     with plain_errors():
         from service.modeltools.imagenet.names import class_names
@@ -95,13 +97,13 @@ def pull(
             url, digest = url_of(source), (sha256 or "").lower()
             entry = CatalogueEntry.model_construct(url=url, sha256=digest)
             if name is None:
-                fail("say with --name what the model shall be called")
+                fail("give the model a name with --name")
         else:
             entry, url = find_entry(source, _own(settings, own), settings.models_mirror)
             if sha256 is not None and sha256.lower() != entry.sha256:
-                fail(f"the catalogue says that '{source}' has the digest {entry.sha256}")
+                fail(f"the digest of '{source}' in the catalogue is {entry.sha256}")
         if not entry.sha256 and not unpinned:
-            fail("say which file it must be with --sha256, or take what comes with --unpinned")
+            fail("give the file's digest with --sha256, or accept any file with --unpinned")
         folder, label_part = settings.models / DOWNLOADS, None
         if labels is None and entry.labels_url is not None:
             address = url_of(entry.labels_url)
@@ -110,7 +112,7 @@ def pull(
             )
         names = class_names() if labels is None and entry.labels == "imagenet" else None
         if labels is None and label_part is None and names is None:
-            fail("give --labels: nobody else says what the model's outputs mean")
+            fail("give --labels: the meaning of the model's outputs is unknown")
         file, digest = download(
             url,
             folder,
@@ -141,11 +143,11 @@ def pull(
 
 def catalogue(
     own: CatalogueOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All that is known, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all fields as JSON.")] = False,
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """List the models that 'pull' knows by name: name, size, licence, input, description."""
+    """List models that 'pull' knows: name, size, licence, input, description."""
     with plain_errors():
         from service.modeltools.sources.catalogue import shipped
 
@@ -164,7 +166,7 @@ def catalogue(
 
 
 def _own(settings: Settings, file: Path | None) -> dict[str, CatalogueEntry]:
-    """The operator's catalogue; that of the repository need not be there."""
+    """Read the operator's catalogue; that of the repository may be missing."""
     from service.modeltools.sources.catalogue import CATALOGUE_FILE, read_catalogue
 
     if file is not None:

@@ -1,4 +1,4 @@
-"""``potoo models``: what is in the repository, and which version answers."""
+"""``potoo models``: manage the model repository and the default version of each model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from schemas.serving import ServingPolicy
 
 app = typer.Typer(help="Add, check and choose the models of a repository.", no_args_is_help=True)
-VersionArgument = Annotated[int, typer.Argument(help="Its version.", metavar="VERSION", min=1)]
+VersionArgument = Annotated[
+    int, typer.Argument(help="Number of the version.", metavar="VERSION", min=1)
+]
 
 app.command("add")(model_add.add)
 app.command("build")(model_build.build)
@@ -51,31 +53,32 @@ def optimise(
     images: Annotated[
         Path,
         typer.Option(
-            help="Photos like those it will see: a folder, with folders called like labels if they "
-            "have any, or a CSV file with the columns file and label; a few hundred do.",
+            help="A few hundred typical photos: a folder (with one folder per label, if labels are "
+            "known), or a CSV file with the columns file and label.",
             exists=True,
         ),
     ],
     max_loss: Annotated[
-        float, typer.Option(min=0, max=100, help="Points of accuracy that it may lose.")
+        float, typer.Option(min=0, max=100, help="Permitted loss of accuracy in percentage points.")
     ] = 1.0,
     min_agreement: Annotated[
         float,
         typer.Option(
             min=0,
             max=100,
-            help="Percent of the photos that the original is sure about to answer alike; 0: any.",
+            help="Least percentage of equal answers, among photos that the original is sure about.",
         ),
     ] = 95.0,
     keep_slower: Annotated[
-        bool, typer.Option("--keep-slower", help="Even if it is no faster on this machine.")
+        bool,
+        typer.Option("--keep-slower", help="Write it even if it is no faster on this machine."),
     ] = False,
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make a faster version of a model: INT8, calibrated on your images and compared.
+    """Quantise a model to INT8, calibrated on your images, and compare it with the original.
 
-    It becomes the model's newest version, with a report. One that loses too much is not written.
+    It becomes the model's newest version, with a report. It is not written if it loses too much.
     """
     with plain_errors():
         from service.core.repository.repository import Repository
@@ -101,7 +104,8 @@ def optimise(
 @app.command()
 def verify(
     name: Annotated[
-        str | None, typer.Argument(help="Only this model.", metavar="[NAME]", show_default=False)
+        str | None,
+        typer.Argument(help="Verify only this model.", metavar="[NAME]", show_default=False),
     ] = None,
     models: ModelsOption = None,
     config: ConfigOption = None,
@@ -135,20 +139,20 @@ def verify(
 def promote(
     name: NameArgument,
     version: Annotated[
-        str, typer.Argument(help="A number, or 'latest': always the newest.", metavar="VERSION")
+        str, typer.Argument(help="A number, or 'latest' for always the newest.", metavar="VERSION")
     ],
     label: Annotated[
         str | None, typer.Option(help="Promote it under this label, such as 'stable'.")
     ] = None,
     keep_default: Annotated[
-        bool, typer.Option("--keep-default", help="Only move the label.")
+        bool, typer.Option("--keep-default", help="Move only the label.")
     ] = False,
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Have a version answer by default, once it passed its checks here.
+    """Make a version the model's default version, after checking it.
 
-    Running servers take it up within seconds.
+    Running servers apply it within seconds.
     """
     with plain_errors():
         from service.core.repository.repository import Repository
@@ -157,9 +161,9 @@ def promote(
 
         number = int(version) if version.isascii() and version.isdecimal() else None
         if (number is None and (version != "latest" or label or keep_default)) or number == 0:
-            fail(f"'{version}' is no version: give a number, or 'latest' without a label")
+            fail(f"'{version}' is not a version: give a number, or 'latest' without a label")
         if keep_default and label is None:
-            fail("--keep-default moves a label alone: give --label")
+            fail("--keep-default needs --label")
         settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)
         there = repository.versions(name)
@@ -176,9 +180,9 @@ def promote(
 
 @app.command()
 def rollback(name: NameArgument, models: ModelsOption = None, config: ConfigOption = None) -> None:
-    """Have what answered before the last promotion answer again.
+    """Restore the default version that the last promotion replaced.
 
-    Without a promotion to undo, the version below the newest is pinned.
+    Without an earlier promotion, the version below the newest becomes the default.
     """
     with plain_errors():
         from service.core.repository.repository import Repository
@@ -206,7 +210,7 @@ def remove(
     models: ModelsOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Delete a version; not the one that answers by default, nor one with a label."""
+    """Delete a version; the default version and versions with a label are refused."""
     with plain_errors():
         from service.core.repository.publishing import refuse_needed, remove
         from service.core.repository.repository import Repository
@@ -222,7 +226,7 @@ def remove(
                 fail(f"version {version} of '{name}' is labelled '{label}': move the label first")
         with model_import.checking(settings) as check:
             if answering(repository, name, check) == version:
-                fail(f"version {version} of '{name}' answers by default: promote another first")
+                fail(f"version {version} of '{name}' is the default: promote another one first")
         remove(repository, name, version)
         typer.echo(f"removed version {version} of {name}")
 
@@ -230,4 +234,4 @@ def remove(
 def _tell_default(name: str, policy: ServingPolicy, there: Collection[int]) -> None:
     from service.core.repository.serving_policy import target
 
-    typer.echo(f"{name}: version {target(policy, there)} answers by default")
+    typer.echo(f"{name}: version {target(policy, there)} is the default")

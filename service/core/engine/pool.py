@@ -108,7 +108,7 @@ def _work(jobs: queue.SimpleQueue[Job | None], is_busy: list[bool], number: int)
         try:
             job()
         except Exception:  # noqa: BLE001 - a dead thread would silently reduce capacity
-            get_logger("pool").exception("a job raised, which is a bug")
+            get_logger("pool").exception("job raised: this is a bug")
         is_busy[number] = False
         del job
 

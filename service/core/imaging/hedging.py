@@ -144,10 +144,10 @@ class Hedger:
 
 def _unnamed(labels: Sequence[str], names: Sequence[str]) -> frozenset[int]:
     if strange := sorted(set(names) - set(labels)):
-        raise ManifestMismatch("unnamed", f"'{strange[0]}' is no label")
+        raise ManifestMismatch("unnamed", f"'{strange[0]}' is not a label")
     found = frozenset(index for index, label in enumerate(labels) if label in set(names))
     if labels and len(found) == len(labels):
-        raise ManifestMismatch("unnamed", "leaves no label that may be named")
+        raise ManifestMismatch("unnamed", "lists every label")
     return found
 
 

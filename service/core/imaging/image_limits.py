@@ -47,14 +47,16 @@ class ImageLimits:
         """
         width, height = file.size
         if max(width, height) > MAX_SIDE:
-            raise ImageTooLarge(f"The image has {width} x {height} pixels; a side has {MAX_SIDE}.")
+            raise ImageTooLarge(
+                f"The image has {width} x {height} pixels; a side may have {MAX_SIDE}."
+            )
         pixels = self.max_pixels
         if cost := _bytes_per_pixel(file, name):
             pixels = min(pixels, self.max_decode_bytes // cost)
         if width * height > pixels:
             raise ImageTooLarge(
                 f"The image has {width} x {height} pixels; "
-                f"up to {pixels / 1e6:.3g} megapixels are taken."
+                f"up to {pixels / 1e6:.3g} megapixels are accepted."
             )
         # GIF and TIFF have their frame count only at the end; only the first frame is read.
         if name in {"PNG", "WEBP"} and getattr(file, "n_frames", 1) > self.max_frames:

@@ -77,7 +77,7 @@ class DefaultModel:
         except ModelRefused as error:
             if str(error) != self._fault:
                 self._fault = str(error)
-                self._log.error("choice of the default model cannot be read", reason=self._fault)
+                self._log.error("cannot read the chosen default model", reason=self._fault)
             return
         self._fault, self._chosen = "", chosen
 
@@ -113,7 +113,7 @@ class DefaultModel:
         if self._registry.default is not None:
             return
         if self._chosen is not None:
-            self._log.error("the chosen default model is not there", model=self._chosen)
+            self._log.error("chosen default model not found", model=self._chosen)
         self._log.warning(
             "calls that name no model are refused: choose one with 'potoo models default NAME'",
             models=self._registry.names(),

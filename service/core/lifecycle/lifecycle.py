@@ -122,9 +122,9 @@ class Lifecycle:
             try:
                 await self.refresh()
             except ModelRefused as error:
-                self._log.error("models cannot be looked at", reason=str(error))
+                self._log.error("cannot scan the model repository", reason=str(error))
             except Exception:  # noqa: BLE001 - the next refresh may succeed
-                self._log.exception("looking at the models failed, which is a bug")
+                self._log.exception("scanning the model repository failed: this is a bug")
 
     async def refresh(self) -> None:
         """Load and unload versions to match the repository.

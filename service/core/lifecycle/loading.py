@@ -57,6 +57,6 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     except (ManifestMismatch, ProviderMissing) as error:
         raise ModelRefused(f"{folder}: {error}") from error
     except ServiceError as error:
-        reason = error.__cause__ or "its answer is not finite"
+        reason = error.__cause__ or "its output is not finite"
         raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
     return model

@@ -50,7 +50,7 @@ class ModelControl:
         registry = self._lifecycle.registry
         if version is None:
             if name == registry.default:
-                message = "This model answers when no model is named, so it stays loaded."
+                message = "This is the default model, so it stays loaded."
                 raise Conflict(message)
         else:
             self._refuse_needed(name, version)
@@ -121,7 +121,7 @@ class ModelControl:
             raise ModelNotFound(message)
         answers = registry.default_version(name)
         if answers is not None and answers.ref.version == version:
-            message = "This version answers when none is named: promote another one first."
+            message = "This is the default version: promote another one first."
             raise Conflict(message)
         for label, number in registry.labels(name).items():
             if number == version:

@@ -128,7 +128,7 @@ def refuse_needed(repository: Repository, name: str, version: int) -> None:
     """
     if name == repository.chosen_model() and list(repository.versions(name)) == [version]:
         message = (
-            f"'{name}' answers calls that name no model, and this is its last version: choose "
+            f"'{name}' is the default model, and this is its last version: choose "
             "another model first, with 'potoo models default NAME'"
         )
         raise ModelRefused(message)

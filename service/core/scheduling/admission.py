@@ -103,7 +103,7 @@ class Admission(Generic[Item]):
         # Items that would be late on an idle server too are not late because of others.
         if depth and own <= allowed and wait + own > MARGIN * allowed:
             self._on_reject("would_be_late")
-            message = "So many requests are waiting that the answer would be late."
+            message = "Too many requests are waiting to answer in time."
             raise Overloaded(message, retry_after=wait, expected_wait=wait)
 
     def _expected_wait(self, depth: int, owner: str, priority: Priority, count: int) -> float:

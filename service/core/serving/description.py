@@ -136,7 +136,7 @@ def entry(name: str, number: int, version: Version) -> RepositoryModel:
     """Build a version's entry of the repository index, with Triton's states."""
     state, reason = _STATES[version.state], version.reason
     if version.model is not None and not version.model.is_ready:
-        state, reason = "UNAVAILABLE", "its canary does not pass"
+        state, reason = "UNAVAILABLE", "its canary failed"
     return RepositoryModel(name=name, version=str(number), state=state, reason=reason)
 
 

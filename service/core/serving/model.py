@@ -221,7 +221,7 @@ class Model:
         It passes if the answer is that of warm-up. It runs on the worker pool, so a stuck pool is
         noticed too. Changes are logged.
         """
-        reason = "another answer than at warm-up"
+        reason = "its output differs from that at warm-up"
         try:
             passed = await asyncio.wait_for(self._pool.run(self._checks.passes_canary), timeout)
         except TimeoutError:
@@ -231,7 +231,7 @@ class Model:
             if passed:
                 log.info("canary passes again")
             else:
-                log.error("canary does not pass: not ready", reason=reason)
+                log.error("canary failed: not ready", reason=reason)
         self.set_ready(ready=passed)
         return passed
 

@@ -108,7 +108,7 @@ def _prepared_as(answers: Answerer, how: Preparation, subject: Subject) -> Answe
     try:
         spec = how.input_spec(subject.facts, subject.size)
     except ValidationError as error:
-        message = f"a manifest cannot say this: {first_fault(error, 'it')}"
+        message = f"the manifest would be invalid: {first_fault(error, 'it')}"
         raise CannotImport(message) from error
     manifest: ModelManifest = answers.manifest.model_copy(update={"input": spec})
     return replace(answers, manifest=manifest)

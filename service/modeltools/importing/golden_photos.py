@@ -90,7 +90,7 @@ def _read(text: str, labels: Sequence[str]) -> Photo:
     if not equals or (whole.is_file() and (found is None or not Path(path).is_file())):
         return Photo(whole, whole.read_bytes())
     if found is None:
-        raise CannotImport(f"--golden {text}: '{label}' is no label{_suggested(label, labels)}")
+        raise CannotImport(f"--golden {text}: '{label}' is not a label{_suggested(label, labels)}")
     return Photo(Path(path), Path(path).read_bytes(), found)
 
 

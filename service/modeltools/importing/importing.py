@@ -209,7 +209,7 @@ def draw_manifest(
             source=wanted.source or NOT_STATED,
         )
     except ValidationError as error:
-        message = f"a manifest cannot say this: {first_fault(error, 'it')}"
+        message = f"the manifest would be invalid: {first_fault(error, 'it')}"
         raise CannotImport(message) from error
 
 

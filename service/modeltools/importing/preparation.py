@@ -141,7 +141,7 @@ def _preset(like: str | None, said: Overrides, facts: InputFacts) -> Preset:
             return PRESETS[AS_THEY_ARE]
         known = "; ".join(f"{name} ({preset.meaning})" for name, preset in PRESETS.items())
         message = (
-            f"a graph does not say how pixels become numbers: give --like, of {known}. Or give "
+            f"the graph does not state its preprocessing: give --like, of {known}. Or give "
             "--scale, --mean and --std. With --dry-run and --try PHOTO all of them are tried"
         )
         raise CannotImport(message)

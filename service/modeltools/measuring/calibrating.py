@@ -102,7 +102,7 @@ def calibrate(
     if version.manifest.output.kind == "sigmoid":
         message = (
             f"'{version.manifest.name}' gives each label a score of its own (output.kind sigmoid); "
-            "temperature and thresholds are for models whose labels exclude each other"
+            "temperature and thresholds are for models with mutually exclusive labels"
         )
         raise CannotFit(message)
     observed = observe(version, source, foreign, limits, progress, notice)
@@ -135,8 +135,8 @@ def _fit(observed: Observed, precision: float) -> ModelManifest:
     label, *groups = fit_thresholds(shares_NK, observed.truths, hedger, precision)
     if min(label, *groups, NEVER) == NEVER:
         message = (
-            f"nothing that the model says of these images is right {precision:.1%} of the time, "
-            "however sure it is: give a lower --precision"
+            f"no score threshold reaches a precision of {precision:.1%} on these images: give a "
+            "lower --precision"
         )
         raise CannotFit(message)
     if len(groups) > _GROUP_LEVELS:

@@ -34,7 +34,7 @@ def draw_confusion(evaluation: Evaluation, file: Path) -> None:
         OSError: the file cannot be written.
     """
     if not evaluation.classes:
-        message = "there is no confusion to draw: no image has a name that the model knows"
+        message = "cannot draw confusions: no image has a label that the model knows"
         raise NothingToDraw(message)
     shown = _most_confused(evaluation.classes)
     columns = list(dict.fromkeys(found.name for found in shown))

@@ -124,10 +124,10 @@ def observe(
     """
     images = _known(version, source, notice) + _foreign(foreign)
     if len(images) > most:
-        message = f"{len(images)} images are too many: {most} at most, or memory may not do"
+        message = f"{len(images)} images are too many: {most} at most, to limit memory"
         raise NothingToMeasure(message)
     if version.manifest.output.kind == "sigmoid":
-        notice("its labels do not exclude each other: read 'right label' alone")
+        notice("its labels are not mutually exclusive: only 'right label' is meaningful")
     engine = open_engine(version)
     preprocess = Preprocessor(version.manifest.input, limits)
     classes = len(version.labels) + version.manifest.output.label_offset

@@ -61,11 +61,11 @@ def download(
                 if error.errno not in DISK_FULL:
                     raise
                 discard(part)  # a server may need the space
-                message = f"the disk of {folder} is full; what came was removed"
+                message = f"the disk of {folder} is full; the partial download was removed"
                 raise CannotPull(message) from error
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 reason = str(error) or type(error).__name__
-                message = f"{_shown(url)} cannot be fetched: {reason}; the next try goes on"
+                message = f"{_shown(url)} cannot be fetched: {reason}; the next attempt resumes"
                 raise CannotPull(message) from error
         found = _digest(part)
         if sha256 is not None and found != sha256:
@@ -131,7 +131,7 @@ def _begin(answer: httpx.Response, have: int) -> int:
         return 0
     found = re.match(r"bytes ([0-9]{1,18})-", answer.headers.get("content-range", ""))
     if found is None or int(found[1]) != have:
-        raise CannotPull("the server answers another part of the file than was asked for")
+        raise CannotPull("the server returned another byte range than requested")
     return have
 
 

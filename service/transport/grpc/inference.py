@@ -112,7 +112,7 @@ class InferenceService:
     ) -> pb.RepositoryIndexResponse:
         """Return the repository's models that the caller may use, with their states."""
         if request.repository_name:
-            raise Unsupported("There is one repository, which has no name.")
+            raise Unsupported("The only repository has no name: leave repository_name empty.")
         return pb.RepositoryIndexResponse(
             models=[
                 description.entry(one)

@@ -75,4 +75,5 @@ def parsed(kind: type[M], data: bytes) -> M:
     try:
         return kind.FromString(data)
     except DecodeError:
-        raise InvalidRequest("The message is no " + kind.DESCRIPTOR.full_name + ".") from None
+        name = kind.DESCRIPTOR.full_name
+        raise InvalidRequest(f"The message is not a valid {name}.") from None

@@ -37,7 +37,7 @@ _CONTENTS = _Kind(numbers=frozenset(range(1, 8)))
 _INPUT = _Kind({4: _PARAMETER, 5: _CONTENTS}, few=frozenset({3}))
 _REQUEST = _Kind({4: _PARAMETER, 5: _INPUT, 6: _Kind({2: _PARAMETER})})
 _MAX_SHAPE_BYTES = 256
-_NO_REQUEST = "The message is no inference.ModelInferRequest."
+_NO_REQUEST = "The message is not a valid inference.ModelInferRequest."
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 

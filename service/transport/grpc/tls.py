@@ -72,7 +72,9 @@ class _Pair:
             return self.read()
         except OSError as error:  # SSLError is one
             reason = type(error).__name__
-            get_logger("grpc").error("certificate not renewed; going on", reason=reason)
+            get_logger("grpc").error(
+                "cannot reload certificate; keeping the previous one", reason=reason
+            )
             return None
 
     def _times(self) -> tuple[int, ...]:

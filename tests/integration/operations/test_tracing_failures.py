@@ -130,7 +130,7 @@ def test_a_variable_that_does_not_do_fails_the_start_in_one_line(
     )
     assert done.returncode == 1
     (line,) = [json.loads(line) for line in done.stderr.splitlines() if "cannot start" in line]
-    assert line["reason"].startswith("tracing: a variable OTEL_... does not do: ")
+    assert line["reason"].startswith("tracing: an OTEL_... variable is invalid: ")
     assert "Traceback" not in done.stderr
 
 

@@ -31,11 +31,11 @@ pytestmark = pytest.mark.slow
 INTERVAL = "1s"
 RATE_INTERVAL = "10s"
 ELSEWHERE = {
-    ("overview", "Answers of Envoy", "{{envoy_response_code_class}}xx"),
+    ("overview", "Responses of Envoy", "{{envoy_response_code_class}}xx"),
     ("overview", "Certificates: days left", "{{instance}}"),  # of the public name
     ("overview", "Certificates: days left", "Envoy {{instance}}"),
-    ("capacity", "Sent again by Envoy", "retries"),
-    ("capacity", "Sent again by Envoy", "left out"),
+    ("capacity", "Retries by Envoy", "retries"),
+    ("capacity", "Retries by Envoy", "left out"),
 }
 """Questions about what does not run here: Envoy, and a public name."""
 OF_A_SLOW_MACHINE = {"PotooLatencyBurnsFast", "PotooSaturated"}

@@ -163,7 +163,7 @@ def test_administration_and_metrics_are_closed_however_they_are_spelled(
     answer = get(proxy, path, token)
     assert answer.status in {400, 404}
     assert json.loads(answer.body)["detail"] in {
-        "There is nothing here.",
+        "There is no such resource.",
         "The request cannot be understood.",
     }
     assert HSTS in answer.headers
@@ -197,7 +197,7 @@ def test_models_cannot_be_changed_from_outside(
         answer = client.post(path)
         assert answer.status_code == 404
         told = answer.json()
-        assert (told["error"] if "/v2" in path else told["detail"]) == "There is nothing here."
+        assert (told["error"] if "/v2" in path else told["detail"]) == "There is no such resource."
         assert client.get("/v1/models/colours").json()["name"] == "colours"
 
 
@@ -221,7 +221,7 @@ def test_who_asks_for_a_stream_cannot_change_models_either(
         answer = connection.answer()
     assert answer.status == 404
     told = json.loads(answer.body)
-    assert (told["error"] if "/v2" in path else told["detail"]) == "There is nothing here."
+    assert (told["error"] if "/v2" in path else told["detail"]) == "There is no such resource."
 
 
 def test_calls_that_change_models_or_describe_the_server_are_closed_to_grpc(rpc: Client) -> None:

@@ -212,7 +212,7 @@ def test_no_accepted_request_is_lost_whoever_asks(
         assert are_gone(everything)
     assert set(crowd.counted) == {200, "OK", "UNAVAILABLE"}
     assert crowd.counted["UNAVAILABLE"] == 4, "each of them once, when it was over"
-    assert "stopped for good" not in server.events()
+    assert "forced exit" not in server.events()
     assert "Traceback" not in server.events()
 
 
@@ -257,4 +257,4 @@ def test_workers_do_not_outlive_their_supervisor(tmp_path: Path, colours: Path) 
         server.process.kill()
         server.process.wait(PATIENCE)
         assert are_gone(everything[1:])
-    assert server.events().count("the supervisor is gone") == 2
+    assert server.events().count("the supervisor has exited") == 2

@@ -113,7 +113,7 @@ def test_a_second_run_changes_nothing(potoo: Potoo, made: Path) -> None:
     for names in ((), NAMES):
         again = potoo("certs", *names, "--output", made)
         assert again.exit_code == 0
-        assert "nothing: all is good still" in again.stdout
+        assert "nothing: everything is valid" in again.stdout
         assert "curl" not in again.stdout
     assert contents(made) == before
 

@@ -72,8 +72,8 @@ def test_unfit_clients_are_refused(potoo: Potoo, data_dir: Path) -> None:
     assert not data_dir.exists()
     failed(potoo(*command, "a\tb"), "A name has 1 to 100 printable characters and no '|'")
     made(potoo, data_dir)
-    failed(potoo(*command, "camera"), "There is an account of that name already")
-    failed(add(potoo, data_dir, "camera"), "There is an account of that name already")
+    failed(potoo(*command, "camera"), "An account with this name exists already")
+    failed(add(potoo, data_dir, "camera"), "An account with this name exists already")
 
 
 def test_clients_are_listed_without_their_hashes(potoo: Potoo, data_dir: Path) -> None:
@@ -122,5 +122,7 @@ def test_what_is_no_client_cannot_be_changed(potoo: Potoo, data_dir: Path) -> No
     before = account(data_dir)
     for name in ("camera", "anna", "", "a|b"):
         for verb in ("rotate-secret", "remove"):
-            failed(potoo("clients", verb, name, "--data-dir", data_dir), "no account of that name")
+            failed(
+                potoo("clients", verb, name, "--data-dir", data_dir), "no account with this name"
+            )
     assert account(data_dir) == before

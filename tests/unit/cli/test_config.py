@@ -149,7 +149,7 @@ def test_models_are_listed_shown_and_verified(potoo: Potoo, tmp_path: Path) -> N
         "colours\t1\tok\tdefault\t87.5%\tMostly red, green or blue?\n"
         "plain\t1\tok\tdefault,uncalibrated\t-\n"
     )
-    assert "no model is the default one" in listed.stderr
+    assert "there is no default model" in listed.stderr
     shown = potoo("models", "show", "colours", "--models", tmp_path)
     assert json.loads(shown.stdout)["labels"] == ["red", "green", "blue"]
     verified = potoo("models", "verify", "--models", tmp_path)

@@ -56,7 +56,9 @@ def is_taken(data_dir: Path, token: str) -> bool:
 
 
 def test_the_first_key_signs_at_once(potoo: Potoo, data_dir: Path) -> None:
-    failed(potoo("keys", "list", "--data-dir", data_dir), "no keys yet: the first start makes one")
+    failed(
+        potoo("keys", "list", "--data-dir", data_dir), "no keys yet: the first start creates one"
+    )
     result = potoo("keys", "rotate", "--data-dir", data_dir)
     kid, algorithm, when = result.stdout.rstrip("\n").split("\t")
     assert (algorithm, when) == ("ES256", "signs at once")
@@ -109,7 +111,7 @@ def test_the_key_that_signs_is_not_retired(potoo: Potoo, data_dir: Path) -> None
     kid = rotate(potoo, data_dir)
     for arguments in ((), ("--force",)):
         result = potoo("keys", "retire", kid, *arguments, "--data-dir", data_dir)
-        failed(result, "this key signs; rotate first")
+        failed(result, "this key is signing tokens")
     rotate(potoo, data_dir)
     failed(potoo("keys", "retire", kid, "--data-dir", data_dir), "wait until the next one signs")
     assert len(states(potoo, data_dir)) == 2
@@ -125,7 +127,7 @@ def test_a_key_whose_tokens_are_still_good_is_retired_by_force_alone(
     refused = potoo(*retire)
     failed(refused, "seconds yet (see --force)")
     # 15 minutes and the skew of half a minute, of which 100 seconds are over, and some for us.
-    assert 600 < int(refused.stderr.partition("are good for ")[2].split()[0]) <= 830
+    assert 600 < int(refused.stderr.partition("are valid for ")[2].split()[0]) <= 830
     assert old in states(potoo, data_dir)
     result = potoo(*retire, "--force")
     assert (result.exit_code, result.stdout) == (0, f"retired {old}\n")

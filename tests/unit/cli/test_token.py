@@ -68,7 +68,7 @@ def test_a_client_may_have_one_too(potoo: Potoo, data_dir: Path) -> None:
 def test_unfit_life_times_are_refused(potoo: Potoo, data_dir: Path, ttl: str) -> None:
     add(potoo, data_dir, "anna")
     result = potoo("token", "--user", "anna", f"--ttl={ttl}", "--data-dir", data_dir)
-    failed(result, "--ttl is a number and s, m or h: at least 1s, at most 24h")
+    failed(result, "--ttl takes a number with the unit s, m or h: from 1s to 24h")
 
 
 def test_tokens_are_made_for_accounts_and_their_scopes_alone(potoo: Potoo, data_dir: Path) -> None:
@@ -78,7 +78,7 @@ def test_tokens_are_made_for_accounts_and_their_scopes_alone(potoo: Potoo, data_
     add(potoo, data_dir, "anna")
     failed(potoo(*token, "bert"), "there is no active account 'bert'")
     failed(potoo(*token, "anna", "--scope", "admin"), "anna does not have the scope admin")
-    failed(potoo(*token, "anna", "--scope", "root"), "there are admin, classify, infer, jobs")
+    failed(potoo(*token, "anna", "--scope", "root"), "scopes are admin, classify, infer, jobs")
 
 
 def test_who_is_disabled_gets_none(potoo: Potoo, data_dir: Path) -> None:

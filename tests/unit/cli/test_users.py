@@ -88,7 +88,7 @@ def test_scopes_and_models_may_be_chosen(potoo: Potoo, data_dir: Path) -> None:
 
 def test_unfit_accounts_are_refused(potoo: Potoo, data_dir: Path) -> None:
     unknown = add(potoo, data_dir, "anna", "--scope", "root")
-    failed(unknown, "'root' is not a valid Scope; there are admin, classify, infer, jobs, metrics")
+    failed(unknown, "'root' is not a valid Scope; scopes are admin, classify, infer, jobs, metrics")
     for password in ("short\n", "", "p" * 1025):
         failed(add(potoo, data_dir, "anna", stdin=password), "a password has 8 to 1024 characters")
     assert not data_dir.exists()
@@ -100,7 +100,7 @@ def test_unfit_accounts_are_refused(potoo: Potoo, data_dir: Path) -> None:
 def test_a_name_is_taken_once(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna")
     again = add(potoo, data_dir, "anna", "--scope", "admin", stdin="another password")
-    failed(again, "There is an account of that name already")
+    failed(again, "An account with this name exists already")
     assert verify_password(account(data_dir).secret_hash, PASSWORD)
     assert Scope.ADMIN not in account(data_dir).scopes
 
@@ -134,7 +134,7 @@ def test_another_password_signs_every_device_out(potoo: Potoo, data_dir: Path) -
     command = ("users", "password", "anna", "--password-stdin", "--data-dir", data_dir)
     failed(potoo(*command, stdin="short\n"), "a password has 8 to 1024 characters")
     result = potoo(*command, stdin="another password\n")
-    told = "changed the password of anna; every device is signed out\n"
+    told = "changed the password of anna; all devices are signed out\n"
     assert (result.exit_code, result.stdout) == (0, told)
     assert verify_password(account(data_dir).secret_hash, "another password")
     assert are_dead(data_dir, signed_in)
@@ -150,7 +150,7 @@ def test_who_is_disabled_is_out_until_that_is_undone(potoo: Potoo, data_dir: Pat
     with pytest.raises(InvalidCredentials):
         tokens(data_dir)
     result = potoo("users", "disable", "anna", "--undo", "--data-dir", data_dir)
-    assert (result.exit_code, result.stdout) == (0, "anna may sign in again\n")
+    assert (result.exit_code, result.stdout) == (0, "enabled anna\n")
     assert all(tokens(data_dir))
     assert are_dead(data_dir, signed_in), "what was dead stays dead"
 
@@ -170,7 +170,7 @@ def test_who_is_removed_is_gone(potoo: Potoo, data_dir: Path) -> None:
 def test_the_last_who_may_administer_stays(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna", "--scope", "admin")
     for verb in ("disable", "remove"):
-        failed(potoo("users", verb, "anna", "--data-dir", data_dir), "the last person who may")
+        failed(potoo("users", verb, "anna", "--data-dir", data_dir), "the last administrator")
     add(potoo, data_dir, "bert", "--scope", "admin")
     assert potoo("users", "remove", "anna", "--data-dir", data_dir).exit_code == 0
 
@@ -179,9 +179,9 @@ def test_what_is_no_person_cannot_be_changed(potoo: Potoo, data_dir: Path) -> No
     potoo("clients", "add", "camera", "--data-dir", data_dir)
     for name in ("bert", "camera", "", "a\0b"):
         for verb in ("disable", "remove"):
-            failed(potoo("users", verb, name, "--data-dir", data_dir), "no account of that name")
+            failed(potoo("users", verb, name, "--data-dir", data_dir), "no account with this name")
         command = ("users", "password", name, "--password-stdin", "--data-dir", data_dir)
-        failed(potoo(*command, stdin="another password\n"), "no account of that name")
+        failed(potoo(*command, stdin="another password\n"), "no account with this name")
     assert not account(data_dir, "camera").is_disabled
 
 

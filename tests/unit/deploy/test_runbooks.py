@@ -32,10 +32,10 @@ def test_there_is_a_page_for_every_alert_and_none_besides() -> None:
 def test_a_page_answers_the_same_questions_and_is_in_the_index(name: str) -> None:
     page = (RUNBOOKS / f"{name}.md").read_text()
     headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
-    assert headings == [name, "Look here first", "Do", "Over when"]
+    assert headings == [name, "Diagnosis", "Actions", "Resolved when"]
     assert ALERTS[name]["annotations"]["summary"] in page
-    assert "**It means.**" in page
-    assert "**Users notice.**" in page
+    assert "**Meaning.**" in page
+    assert "**User impact.**" in page
     severity = ALERTS[name]["labels"]["severity"]
     assert f"| [{name}]({name}.md) | {severity} |" in (RUNBOOKS / "README.md").read_text()
 

@@ -56,7 +56,7 @@ def test_an_exception_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> Non
     try:
         raise ZeroDivisionError("on purpose")
     except ZeroDivisionError:
-        get_logger("pool").exception("a job raised")
+        get_logger("pool").exception("job raised")
         logging.getLogger("a.library").exception("it raised")
     ours, theirs = events(capsys)
     assert (ours["level"], theirs["level"]) == ("error", "error")
@@ -125,7 +125,7 @@ def test_for_people_an_exception_keeps_its_lines(capsys: pytest.CaptureFixture[s
     try:
         raise ZeroDivisionError("on purpose")
     except ZeroDivisionError:
-        get_logger("pool").exception("a job raised")
+        get_logger("pool").exception("job raised")
     assert "\nZeroDivisionError: on purpose\n" in capsys.readouterr().err
 
 

@@ -52,10 +52,10 @@ def test_names_are_taken_as_they_are_called(given: str, taken: str) -> None:
         ("192.168.1.300", "neither an address"),
         ("192.168.1", "neither an address"),
         ("1", "neither an address"),
-        ("0.0.0.0", "no such address"),  # noqa: S104 - nothing listens there
-        ("::", "no such address"),
-        ("224.0.0.1", "no such address"),
-        ("fe80::1%eth0", "no such address"),
+        ("0.0.0.0", "cannot connect to this address"),  # noqa: S104 - nothing listens there
+        ("::", "cannot connect to this address"),
+        ("224.0.0.1", "cannot connect to this address"),
+        ("fe80::1%eth0", "cannot connect to this address"),
         ("10.0.0.0/8", "without https://"),
         ("[potoo.lan]", "no host name"),
     ],

@@ -20,7 +20,7 @@ _NOW = Row(
     (
         number(
             "Sign-ins",
-            "People and clients that proved who they are.",
+            "Successful sign-ins of users and clients.",
             f"sum(increase({_events('sign_in', '[1h]')}))",
             decimals=0,
         ),
@@ -34,7 +34,7 @@ _NOW = Row(
         ),
         number(
             "Held off",
-            "Tries that were not looked at, after too many failures.",
+            "Attempts refused after too many failures.",
             f"sum(increase({_events('sign_in_blocked', '[1h]')}))",
             decimals=0,
             steps=(Step(1, "orange"), Step(1000, "red")),
@@ -42,7 +42,7 @@ _NOW = Row(
         ),
         number(
             "Refresh tokens used twice",
-            "A token was copied, or an app refreshes twice.",
+            "A token was copied, or an app refreshed twice.",
             f"sum(increase({_events('refresh_reused', '[1h]')}))",
             decimals=0,
             base="green",
@@ -51,7 +51,7 @@ _NOW = Row(
         ),
         number(
             "Tokens refused",
-            "Access tokens that are missing, expired, revoked or forged, a second.",
+            "Missing, expired, revoked or forged access tokens per second.",
             f"sum(rate({_events('token_refused', '[5m]')}))",
             Unit.PER_SECOND,
             steps=(Step(1, "orange"),),
@@ -59,7 +59,7 @@ _NOW = Row(
         ),
         number(
             "Issuers up",
-            "Trusted issuers whose keys can be read; no data where there are none.",
+            "Trusted issuers whose keys can be read; no data if none is configured.",
             f"sum(min by (issuer) (potoo_issuer_up{{{INSTANCE}}}))",
             alerts=("PotooIssuerDown",),
         ),
@@ -67,18 +67,18 @@ _NOW = Row(
 )
 
 _DOOR = Row(
-    "At the door",
+    "Sign-ins and token requests",
     (
         Panel(
             "Sign-ins",
-            "Failures beside successes: typing errors are a few in a hundred.",
+            "Failures and successes; a few percent of typing errors are normal.",
             _by_event("sign_in|sign_in_failed|sign_in_blocked"),
             Unit.PER_SECOND,
             alerts=("PotooPasswordGuessing",),
         ),
         Panel(
             "Token requests, by outcome",
-            "issued, or the OAuth error.",
+            "'issued', or the OAuth error.",
             (
                 Query(
                     "sum by (grant, outcome) (rate(potoo_token_requests_total"
@@ -105,13 +105,13 @@ _INSIDE = Row(
     (
         Panel(
             "With a token",
-            "It does not hold, lacks the scope or the model, or asks too often.",
+            "Invalid token, missing scope or model, or rate limit exceeded.",
             _by_event("token_refused|scope_denied|model_denied|rate_limited"),
             Unit.PER_SECOND,
             alerts=("PotooTokensRefused",),
         ),
         Panel(
-            "By the status of HTTP",
+            "By HTTP status",
             "401: sign in or refresh. 403: not allowed. 429: slow down.",
             (
                 Query(
@@ -123,8 +123,8 @@ _INSIDE = Row(
             Unit.PER_SECOND,
         ),
         Panel(
-            "Connections that misbehave",
-            "Slow or silent, too many, or no HTTP at all.",
+            "Abusive connections",
+            "Slow or silent connections, too many of them, or not HTTP.",
             (
                 Query(
                     "sum by (reason) (rate(potoo_rejections_total"
@@ -143,7 +143,7 @@ _ADMIN = Row(
     (
         Panel(
             "Accounts and keys changed",
-            "Within five minutes, by a call; the security log names who.",
+            "Within five minutes, through the API; the security log names the account.",
             (
                 Query(
                     "sum by (event) (increase("
@@ -156,7 +156,7 @@ _ADMIN = Row(
         ),
         Panel(
             "Trusted issuers",
-            "1 while their keys can be read; their last ones hold for 24 hours.",
+            "1 while their keys can be read; the last keys stay valid for 24 hours.",
             (Query(f"min by (issuer) (potoo_issuer_up{{{INSTANCE}}})", "{{issuer}}"),),
             width=12,
             maximum=1.1,
@@ -168,6 +168,6 @@ _ADMIN = Row(
 ACCESS = Dashboard(
     "access",
     "Potoo: sign-in and abuse",
-    "Who signs in, who is refused, who tries it on.",
+    "Sign-ins, refusals and abuse.",
     (_NOW, _DOOR, _INSIDE, _ADMIN),
 )

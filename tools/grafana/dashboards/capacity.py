@@ -23,9 +23,9 @@ _NOW = Row(
     (
         number("Replicas", "Those that answer.", f"sum(up{{{JOB}}})", alerts=("PotooDown",)),
         number(
-            "Of the target in flight",
-            "In flight and queued per replica, against what autoscaling aims at (70 % of C). "
-            "Empty for models that were not calibrated.",
+            "Utilisation of the target",
+            "Requests in flight and queued per replica, relative to the autoscaling target "
+            "(70 % of C). Empty for models without calibration.",
             "max(avg by (model) (potoo_queue_depth"
             f"{{{MODEL}}}) / on (model) potoo:capacity:target)",
             Unit.SHARE,
@@ -36,14 +36,14 @@ _NOW = Row(
         ),
         number(
             "Wait, p95",
-            "In the queue, over a minute, on the worst replica.",
+            "Wait in the queue over a minute, on the slowest replica.",
             f"max(instance_model:potoo_queue_wait_p95:rate1m{{{MODEL}}})",
             Unit.SECONDS,
             alerts=("PotooQueueTooLong",),
         ),
         number(
             "Refused for capacity",
-            "A second. Anything above 0 wants another replica.",
+            "Per second. Above 0: add a replica.",
             f"sum(rate(potoo_rejections_total{{{INSTANCE},{FULL}}}[1m]))",
             Unit.PER_SECOND,
             base="green",
@@ -58,7 +58,7 @@ _NOW = Row(
         ),
         number(
             "CPU cores",
-            "Used by all replicas together.",
+            "CPU cores used by all replicas together.",
             f"sum(rate(process_cpu_seconds_total{{{INSTANCE}}}[1m]))",
             decimals=1,
         ),
@@ -66,11 +66,11 @@ _NOW = Row(
 )
 
 _TRIGGERS = Row(
-    "What autoscaling looks at",
+    "Signals of autoscaling",
     (
         Panel(
             "In flight and queued, each replica",
-            "What scaling looks at first. C is what one replica was measured to hold within the"
+            "The first signal of autoscaling. C is the measured capacity of one replica within the"
             " objective.",
             (
                 Query(
@@ -88,9 +88,9 @@ _TRIGGERS = Row(
             alerts=("PotooSaturated",),
         ),
         Panel(
-            "Asked for, each replica",
-            "Images answered or refused for capacity, shared among the replicas that are ready. It"
-            " knows the whole size of a burst, most of which is refused.",
+            "Offered load, each replica",
+            "Images processed or refused for capacity, divided by the number of ready replicas. It"
+            " shows the whole size of a burst, most of which is refused.",
             (
                 Query(
                     f"(sum(rate(potoo_predictions_total{{{MODEL}}}[1m])) + sum(rate("
@@ -100,7 +100,7 @@ _TRIGGERS = Row(
                 ),
                 Query(
                     'max(potoo:capacity:demand{model=~"$model"})',
-                    "target: 70 % of what it does at C",
+                    "target: 70 % of the throughput at C",
                     is_limit=True,
                 ),
             ),
@@ -110,7 +110,7 @@ _TRIGGERS = Row(
         ),
         Panel(
             "Wait in the queue, p95",
-            "Over a minute. No trigger, for it does not fall in proportion to replicas: it alerts.",
+            "Over a minute. For alerts, not for scaling: not inversely proportional to replicas.",
             (
                 Query(
                     f"instance_model:potoo_queue_wait_p95:rate1m{{{MODEL}}}",
@@ -127,8 +127,8 @@ _TRIGGERS = Row(
             alerts=("PotooQueueTooLong",),
         ),
         Panel(
-            "Waiting against working",
-            "Time in the queue for each second of work, over a minute.",
+            "Ratio of waiting to processing",
+            "Time in the queue per second of processing, over a minute.",
             (
                 Query(
                     f"instance_model:potoo_queue_ratio:rate1m{{{MODEL}}}",
@@ -141,7 +141,7 @@ _TRIGGERS = Row(
         ),
         Panel(
             "Refused, by reason",
-            "Work that was turned away to protect the rest.",
+            "Requests refused to protect the others.",
             (
                 Query(
                     "sum by (reason) (rate(potoo_rejections_total"
@@ -162,12 +162,12 @@ _MACHINE = Row(
     (
         Panel(
             "CPU cores, each replica",
-            "Lags behind and saturates: it accompanies the signals above, and never replaces them.",
+            "Lags behind and saturates: a secondary signal, not a replacement for those above.",
             (Query(f"rate(process_cpu_seconds_total{{{INSTANCE}}}{RATE})", "{{instance}}"),),
         ),
         Panel(
             "Memory, each replica",
-            "Resident, against what the container or the machine gives. Empty with --workers.",
+            "Resident memory and the limit of the container or machine. Empty with --workers.",
             (
                 Query(f"process_resident_memory_bytes{{{INSTANCE}}}", "{{instance}}"),
                 Query(f"min(potoo_memory_limit_bytes{{{INSTANCE}}})", "limit", is_limit=True),
@@ -177,13 +177,13 @@ _MACHINE = Row(
         ),
         Panel(
             "Replicas",
-            "Known to Prometheus, and answering it.",
+            "Targets of Prometheus, and those that respond.",
             (Query(f"count(up{{{JOB}}})", "known"), Query(f"sum(up{{{JOB}}})", "up")),
             alerts=("PotooReplicaDown", "PotooCrashLoop"),
         ),
         Panel(
-            "Requests being worked on",
-            "HTTP with slow uploads, gRPC with open streams.",
+            "Requests in progress",
+            "HTTP including slow uploads, gRPC including open streams.",
             (
                 Query(f"sum(potoo_http_requests_in_flight{{{INSTANCE}}})", "HTTP"),
                 Query(f"sum(potoo_grpc_requests_in_flight{{{INSTANCE}}})", "gRPC"),
@@ -191,7 +191,7 @@ _MACHINE = Row(
         ),
         Panel(
             "Processes that died",
-            "Workers replaced and processes started, within a quarter of an hour.",
+            "Workers replaced and processes started, within 15 minutes.",
             (
                 Query(
                     f"sum by (instance) (increase(potoo_worker_restarts_total{{{INSTANCE}}}[15m]))",
@@ -205,8 +205,8 @@ _MACHINE = Row(
             alerts=("PotooCrashLoop",),
         ),
         Panel(
-            "Sent again by Envoy",
-            "Retries, and replicas it left out for failing. Empty where Caddy is the proxy.",
+            "Retries by Envoy",
+            "Retries, and replicas ejected for failing. Empty if Caddy is the proxy.",
             (
                 Query(f"sum(rate(envoy_cluster_upstream_rq_retry{RATE}))", "retries"),
                 Query("sum(envoy_cluster_outlier_detection_ejections_active)", "left out"),
@@ -219,6 +219,6 @@ _MACHINE = Row(
 CAPACITY = Dashboard(
     "capacity",
     "Potoo: capacity and autoscaling",
-    "How full the replicas are, by the signals that autoscaling looks at.",
+    "Utilisation of the replicas, by the signals of autoscaling.",
     (_NOW, _TRIGGERS, _MACHINE),
 )

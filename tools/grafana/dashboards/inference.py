@@ -31,11 +31,11 @@ def _quantiles(stage: str) -> tuple[Query, ...]:
 
 
 _TIME = Row(
-    "Where the time goes",
+    "Time per stage",
     (
         Panel(
             "Mean time of an image, by stage",
-            "Stacked: the whole height is what an image takes from its bytes to its labels.",
+            "Stacked: the total is the time of an image from bytes to labels.",
             (
                 Query(
                     f"sum by (stage) (rate(potoo_stage_duration_seconds_sum{{{MODEL}}}{RATE})) / "
@@ -48,14 +48,14 @@ _TIME = Row(
         ),
         Panel(
             "p95 of every stage",
-            "Stages' p95 do not add up to that of the whole.",
+            "The p95 of the stages do not add up to the p95 of the total.",
             (_stages(0.95),),
             Unit.SECONDS,
         ),
         Panel(
-            "Waiting against working",
-            "Time in the queue for each second of work. Above 1 images wait longer than they are "
-            "worked on: harmless while both are short.",
+            "Ratio of waiting to processing",
+            "Time in the queue per second of processing. Above 1 images wait longer than their "
+            "processing takes: harmless while both are short.",
             (
                 Query(
                     f"max by (model) (instance_model:potoo_queue_ratio:rate1m{{{MODEL}}})",
@@ -73,13 +73,13 @@ _STAGES = Row(
     (
         Panel(
             "Decoding",
-            "Grows with the pixels of what is sent: callers may send smaller pictures.",
+            "Grows with the number of pixels: callers may send smaller images.",
             _quantiles("decode"),
             Unit.SECONDS,
         ),
         Panel(
             "Waiting in the queue",
-            "The first thing to grow when there is too much work.",
+            "Grows first under overload.",
             (
                 *_quantiles("queue"),
                 Query("max(potoo:objective:queue_wait_seconds)", "too long", is_limit=True),
@@ -89,7 +89,7 @@ _STAGES = Row(
         ),
         Panel(
             "Inference",
-            "The model alone, for one image of a batch.",
+            "Time of the model, per image of a batch.",
             _quantiles("inference"),
             Unit.SECONDS,
         ),
@@ -97,11 +97,11 @@ _STAGES = Row(
 )
 
 _WORK = Row(
-    "What is asked for",
+    "Load",
     (
         Panel(
             "Images a second, by protocol",
-            "http is /v1; v2 and grpc count an item of a tensor each.",
+            "http is /v1; v2 and grpc count each item of a tensor.",
             (
                 Query(
                     f"sum by (protocol) (rate(potoo_predictions_total{{{MODEL}}}{RATE})) > 0",
@@ -112,8 +112,8 @@ _WORK = Row(
             stacked=True,
         ),
         Panel(
-            "Images run together",
-            "Mean size of a batch; 1 where batches are no faster, as on most CPUs.",
+            "Batch size",
+            "Mean batch size; 1 if batches are not faster, as on most CPUs.",
             (
                 Query(
                     f"sum by (model) (rate(potoo_batch_size_sum{{{MODEL}}}{RATE}))"
@@ -124,7 +124,7 @@ _WORK = Row(
         ),
         Panel(
             "Bytes received and sent",
-            "Bodies over HTTP, all routes.",
+            "HTTP bodies, all routes.",
             (
                 Query(
                     f"sum(rate(potoo_http_request_body_bytes_total{{{INSTANCE}}}{RATE}))",
@@ -138,7 +138,7 @@ _WORK = Row(
         ),
         Panel(
             "HTTP, by status",
-            "All routes, health checks and the page among them.",
+            "All routes, including health checks and the web page.",
             (
                 Query(
                     f"sum by (status) (rate(potoo_http_requests_total{{{INSTANCE}}}{RATE})) > 0",
@@ -151,7 +151,7 @@ _WORK = Row(
         ),
         Panel(
             "gRPC, by code",
-            "All methods, health checks among them.",
+            "All methods, including health checks.",
             (
                 Query(
                     f"sum by (code) (rate(potoo_grpc_requests_total{{{INSTANCE}}}{RATE})) > 0",
@@ -168,6 +168,6 @@ _WORK = Row(
 INFERENCE = Dashboard(
     "inference",
     "Potoo: inference",
-    "Where the time of an image goes: decoding, waiting, computing.",
+    "Time per image: decoding, waiting, computing.",
     (_TIME, _STAGES, _WORK),
 )

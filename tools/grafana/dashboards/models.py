@@ -23,7 +23,7 @@ _NOW = Row(
     (
         number(
             "Models ready everywhere",
-            "On every replica.",
+            "Models that are ready on every replica.",
             f"sum(min by (model) (potoo_model_ready{{{MODEL}}}))",
             base="red",
             steps=(Step(1, "green"),),
@@ -31,7 +31,7 @@ _NOW = Row(
         ),
         number(
             "Not ready",
-            "Model and replica; those of which nothing shall be loaded are not counted.",
+            "Pairs of model and replica; disabled models are not counted.",
             f"count(potoo_model_ready{{{MODEL}}} == 0 and on (job, instance, model) "
             'potoo_model_version_state{state=~"LOADING|READY|FAILED"} == 1) or vector(0)',
             base="green",
@@ -40,7 +40,7 @@ _NOW = Row(
         ),
         number(
             "Versions failed",
-            "Brought, and refused by a check.",
+            "Versions that failed a check.",
             f'sum(potoo_model_version_state{{{MODEL},state="FAILED"}})',
             base="green",
             steps=(Step(1, "orange"),),
@@ -62,8 +62,8 @@ _NOW = Row(
             alerts=("PotooModelLoadFailed",),
         ),
         number(
-            "No clear answer",
-            "Share of images whose best score was below the model's threshold, now.",
+            "Not sure",
+            "Share of images whose best score is below the model's threshold.",
             f"sum(rate(potoo_abstentions_total{{{MODEL}}}[5m]))"
             f" / (sum(rate(potoo_predictions_total{{{MODEL}}}[5m])) > 0)",
             Unit.SHARE,
@@ -77,7 +77,7 @@ _VERSIONS = Row(
     (
         Panel(
             "Loaded, by replica",
-            "What the load balancer may send people to. Replicas should agree.",
+            "Versions that requests may reach. Replicas should agree.",
             (
                 Query(
                     f"max by (instance, model, version, sha256) (potoo_model_info{{{MODEL}}}) == 1"
@@ -90,7 +90,7 @@ _VERSIONS = Row(
         ),
         Panel(
             "Replicas that serve a version",
-            "During a swap one falls while the other rises.",
+            "During a swap one version falls while the other rises.",
             (
                 Query(
                     f'sum by (model, version) (potoo_model_version_state{{{MODEL},state="READY"}})',
@@ -102,7 +102,7 @@ _VERSIONS = Row(
         ),
         Panel(
             "Ready",
-            "1 while the version that answers by default is warm and its canary passes.",
+            "1 while the default version is warm and its canary passes.",
             (Query(f"potoo_model_ready{{{MODEL}}}", "{{model}} at {{instance}}"),),
             width=12,
             maximum=1.1,
@@ -110,7 +110,7 @@ _VERSIONS = Row(
         ),
         Panel(
             "Images a second, by model",
-            "What a version that fails would take away.",
+            "The load that a failure of the model would affect.",
             (
                 Query(
                     f"sum by (model) (rate(potoo_predictions_total{{{MODEL}}}{RATE}))", "{{model}}"
@@ -155,8 +155,8 @@ _SWAPS = Row(
             Unit.SECONDS,
         ),
         Panel(
-            "Changes by a call",
-            "Loaded, unloaded, promoted, rolled back over the network; the security log names who.",
+            "Changes through the API",
+            "Loaded, unloaded, promoted, rolled back; the security log names the account.",
             (
                 Query(
                     "sum by (event) (increase(potoo_audit_events_total"
@@ -166,8 +166,8 @@ _SWAPS = Row(
             ),
         ),
         Panel(
-            "No clear answer, by model",
-            "A rise says that callers photograph other things, or that a version is worse.",
+            "Not sure, by model",
+            "A rise means that callers send other subjects, or that a version is worse.",
             (
                 Query(
                     f"sum by (model) (rate(potoo_abstentions_total{{{MODEL}}}{RATE}))"
@@ -184,6 +184,6 @@ _SWAPS = Row(
 MODELS = Dashboard(
     "models",
     "Potoo: models and swaps",
-    "Which models and versions answer, and how loads and swaps went.",
+    "Models and versions in service, loads and swaps.",
     (_NOW, _VERSIONS, _SWAPS),
 )

@@ -31,18 +31,18 @@ def _left(bad_share: str, objective: str) -> str:
 
 
 _PROMISES = Row(
-    "The promises, over 30 days",
+    "Service level objectives, over 30 days",
     (
         number(
             "Available",
-            "Inference requests that we did not fail, over all protocols.",
+            "Share of inference requests without a server error, all protocols.",
             f"1 - {_FAILED} / ({_ASKED} > 0)",
             Unit.SHARE,
             decimals=3,
         ),
         number(
             "Failures left",
-            "Of what may fail in 30 days, the share that is left. Below 0: broken.",
+            "Remaining share of the 30-day error budget. Below 0: objective missed.",
             _left(f"{_FAILED} / ({_ASKED} > 0)", "availability"),
             Unit.SHARE,
             decimals=0,
@@ -52,14 +52,14 @@ _PROMISES = Row(
         ),
         number(
             "In time",
-            "Classifications answered within the objective of deploy/autoscaling.yaml.",
+            "Share of classifications within the latency objective of deploy/autoscaling.yaml.",
             f"{_IN_TIME} / ({_ANSWERED} > 0)",
             Unit.SHARE,
             decimals=2,
         ),
         number(
-            "Late answers left",
-            "Of what may be late in 30 days, the share that is left. Below 0: broken.",
+            "Latency budget left",
+            "Remaining share of the 30-day latency budget. Below 0: objective missed.",
             _left(f"1 - {_IN_TIME} / ({_ANSWERED} > 0)", "latency_share"),
             Unit.SHARE,
             decimals=0,
@@ -69,7 +69,7 @@ _PROMISES = Row(
         ),
         number(
             "Replicas up",
-            "Of those that Prometheus knows.",
+            "Replicas that respond, of those that Prometheus knows.",
             f"sum(up{{{JOB}}})",
             base="red",
             steps=(Step(1, "green"),),
@@ -77,7 +77,7 @@ _PROMISES = Row(
         ),
         number(
             "Alerts firing",
-            "Without the one that always fires.",
+            "Without Watchdog, which always fires.",
             'count(ALERTS{alertstate="firing",severity=~"page|ticket"}) or vector(0)',
             base="green",
             steps=(Step(1, "orange"),),
@@ -90,7 +90,7 @@ _NOW = Row(
     (
         Panel(
             "Inference requests",
-            "Asked a second, by route of HTTP and method of gRPC.",
+            "Requests per second, by HTTP route and gRPC method.",
             (
                 Query(
                     "sum by (route) (rate(potoo_http_request_duration_seconds_count"
@@ -108,7 +108,7 @@ _NOW = Row(
         ),
         Panel(
             "Time to answer /v1/classify",
-            "From the headers to the last byte, of answers that succeeded; a slow upload is in it.",
+            "Successful responses, from the request's headers to the last byte; with slow uploads.",
             (
                 *(
                     Query(
@@ -126,8 +126,8 @@ _NOW = Row(
         ),
         Panel(
             "Errors by code",
-            "The code of problem answers; overloaded, not_ready, deadline_exceeded, "
-            "inference_failed and internal_error are ours, the others callers'.",
+            "Error codes; overloaded, not_ready, deadline_exceeded, inference_failed and "
+            "internal_error are server errors, the others are errors of callers.",
             (
                 Query(
                     f"sum by (code) (rate(potoo_errors_total{{{INSTANCE}}}{RATE})) > 0", "{{code}}"
@@ -149,30 +149,29 @@ def _burns(promise: str) -> tuple[Query, ...]:
 
 
 _BURN_HELP = (
-    "1 spends the budget in exactly 30 days; at 14.4 over an hour and five minutes somebody is "
-    "woken. "
+    "1 spends the budget in exactly 30 days; 14.4 over an hour and five minutes fires an alert. "
 )
 
 _BURNING = Row(
-    "How fast the budgets go",
+    "Burn rates of the budgets",
     (
         Panel(
             "Failures: burn rate",
-            _BURN_HELP + "Share of failed requests, as a multiple of what is allowed.",
+            _BURN_HELP + "Share of failed requests, as a multiple of the permitted share.",
             _burns("availability"),
             lines_at=(1, 14.4),
             alerts=("PotooAvailabilityBurnsFast", "PotooAvailabilityBurnsSlowly"),
         ),
         Panel(
-            "Late answers: burn rate",
-            _BURN_HELP + "Share of late answers, as a multiple of what is allowed.",
+            "Late responses: burn rate",
+            _BURN_HELP + "Share of late responses, as a multiple of the permitted share.",
             _burns("latency"),
             lines_at=(1, 14.4),
             alerts=("PotooLatencyBurnsFast", "PotooLatencyBurnsSlowly"),
         ),
         Panel(
             "Error share of inference",
-            "Failed by us, and refused as faulty, of all inference requests.",
+            "Server errors and invalid requests, as shares of all inference requests.",
             (
                 Query(
                     f"sum(job:potoo_inference_failures:rate5m{{{JOB}}})"
@@ -197,7 +196,7 @@ _EDGE = Row(
     (
         Panel(
             "Alerts firing",
-            "Watchdog always does: it shows that rules are evaluated.",
+            "Watchdog always fires: it shows that rules are evaluated.",
             (Query('count by (alertname, severity) (ALERTS{alertstate="firing"})'),),
             kind=Kind.TABLE,
             columns=("alertname", "severity"),
@@ -205,7 +204,7 @@ _EDGE = Row(
         ),
         Panel(
             "Certificates: days left",
-            "As the public name, Envoy and gRPC's own port show them.",
+            "Certificates of the public name, of Envoy and of the gRPC port.",
             (
                 Query(
                     '(probe_ssl_earliest_cert_expiry{job="public"} - time()) / 86400',
@@ -222,9 +221,9 @@ _EDGE = Row(
             alerts=("PotooCertificateExpires",),
         ),
         Panel(
-            "Answers of Envoy",
-            "By class of status; errors that no replica counts were never passed on. "
-            "Empty where Caddy is the proxy.",
+            "Responses of Envoy",
+            "By status class; errors that no replica counts come from Envoy itself. "
+            "Empty if Caddy is the proxy.",
             (
                 Query(
                     "sum by (envoy_response_code_class) (rate(envoy_http_downstream_rq_xx"
@@ -242,6 +241,6 @@ _EDGE = Row(
 OVERVIEW = Dashboard(
     "overview",
     "Potoo: overview",
-    "Are the promises kept, and where does it hurt?",
+    "Service level objectives, traffic and errors.",
     (_PROMISES, _NOW, _BURNING, _EDGE),
 )

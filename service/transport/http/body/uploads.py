@@ -139,7 +139,7 @@ def _only(parts: list[Part]) -> bytes:
     # Browsers and Swagger UI also send the form's other field when it is empty.
     parts = [part for part in parts if part.content] or parts[:1]
     if len(parts) > 1:
-        message = "Exactly one image is taken here; /v1/classify/batch takes many."
+        message = "Send exactly one image; /v1/classify/batch takes many."
         raise InvalidParameter(violations=(Violation(f"/body/{escaped(parts[1].name)}", message),))
     return _not_empty(parts[0].content, f"/body/{escaped(parts[0].name)}")
 

@@ -123,7 +123,7 @@ def _place(names: Sequence[str], fields: Sequence[str]) -> int:
         fault = Violation(f"/body/{escaped(fields[0])}", "Field required")
         raise InvalidRequest(f"The form has no field {wanted}.", violations=(fault,))
     if len(found) > 1:
-        raise InvalidRequest("Exactly one image is taken here.")
+        raise InvalidRequest("Send exactly one image.")
     return found[0]
 
 

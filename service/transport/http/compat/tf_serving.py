@@ -117,7 +117,7 @@ async def get_version_status(
             status = StatusText(error_code="UNKNOWN" if has_failed else "OK")
             line = VersionStatus(version=str(version), state=_STATES[one.state], status=status)
             return ModelVersionStatus(model_version_status=[line])
-    message = "That version of the model is not there."
+    message = "This version of the model does not exist."
     raise ModelNotFound(message)
 
 

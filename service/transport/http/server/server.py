@@ -67,12 +67,12 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        """Sweep, and stop if the supervisor is gone; called ten times a second."""
+        """Sweep, and stop if the supervisor has exited; called ten times a second."""
         if counter % TICKS_PER_SECOND == 0:
             self.sweep()
         if self._supervisor is not None and os.getppid() != self._supervisor:
             if not self.should_exit:
-                get_logger("server").error("the supervisor is gone")
+                get_logger("server").error("the supervisor has exited")
                 self._watchdog.note_signal(signal.SIGTERM)  # no supervisor can kill a hung worker
             self.should_exit = True  # else this worker would keep the port for ever
         return await super().on_tick(counter)

@@ -61,7 +61,7 @@ class ShutdownWatchdog(threading.Thread):
 
 def log_end(reason: str) -> None:
     """Log that unfinished work is given up."""
-    get_logger("server").warning("stopped for good", reason=reason)
+    get_logger("server").warning("forced exit", reason=reason)
 
 
 def exit_status(number: int) -> int:

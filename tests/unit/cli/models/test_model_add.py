@@ -75,14 +75,14 @@ def test_a_dry_run_shows_presets_and_adds_nothing(desk: Desk) -> None:
     lines = [line for line in result.stdout.splitlines() if not line.startswith("note: ")]
     assert lines[0].split() == ["photo", "preset", "best", "answers"]
     assert [line.split()[2] for line in lines if line.startswith("*")] == ["0-1"]
-    assert lines[-1] == "nothing was added; * is what was asked for"
+    assert lines[-1] == "nothing was added; * marks the requested preprocessing"
     assert not desk.models.exists()
     result = desk.add("--dry-run", "--golden", f"{desk.photo}=red")
     assert result.stdout.splitlines()[-1] == "nothing was added; choose a preset with --like"
 
 
 def test_trying_photos_needs_a_dry_run(desk: Desk) -> None:
-    failed(desk.add("--like", "0-1", "--try", desk.photo), "--try goes with --dry-run")
+    failed(desk.add("--like", "0-1", "--try", desk.photo), "--try needs --dry-run")
     failed(desk.add("--dry-run"), "give some with --try PHOTO")
 
 
@@ -108,12 +108,12 @@ def test_what_answers_goes_on_if_nothing_is_promoted(desk: Desk, potoo: Potoo) -
     result = desk.add("--like", "0-1", "--no-promote", name="colours")
     assert result.exit_code == 0, result.output
     last = result.stdout.splitlines()[-1]
-    assert last.endswith("version 2 goes on answering until 'potoo models promote colours 4'")
+    assert last.endswith("version 2 stays the default until 'potoo models promote colours 4'")
     policy = Repository(desk.models).policy("colours")
     assert (policy.default, policy.enabled) == (2, True)
     potoo("models", "promote", "colours", "4", "--models", desk.models)
     back = potoo("models", "rollback", "colours", "--models", desk.models)
-    assert back.stdout == "colours: version 2 answers by default\n"
+    assert back.stdout == "colours: version 2 is the default\n"
 
 
 def test_a_new_model_stays_unloaded_if_nothing_is_promoted(desk: Desk, potoo: Potoo) -> None:

@@ -28,8 +28,8 @@ def test_the_default_model_is_chosen_shown_and_dropped(potoo: Potoo, models: Pat
         assert result.exit_code == 0, result.output
         return result.stdout
 
-    none = "no model answers calls that name no model: they must name one of aaa, broken, colours\n"
-    chosen = "colours answers calls that name no model: it is chosen\n"
+    none = "there is no default model: calls must name one of aaa, broken, colours\n"
+    chosen = "colours is the default model: it is chosen\n"
     assert told() == none
     assert told("colours") == told() == chosen
     assert Repository(models).chosen_model() == "colours"
@@ -39,7 +39,7 @@ def test_the_default_model_is_chosen_shown_and_dropped(potoo: Potoo, models: Pat
 def test_the_only_model_is_told_as_such(potoo: Potoo, tmp_path: Path) -> None:
     write_model(tmp_path)
     told = potoo("models", "default", "--models", tmp_path).stdout
-    assert told == "colours answers calls that name no model: it is the only one\n"
+    assert told == "colours is the default model: it is the only one\n"
 
 
 def test_the_setting_is_told_to_go_before_the_choice(
@@ -48,7 +48,7 @@ def test_the_setting_is_told_to_go_before_the_choice(
     config = tmp_path / "potoo.toml"
     config.write_text('default_model = "aaa"')
     told = potoo("models", "default", "colours", "--models", models, "--config", config).stdout
-    assert told.startswith("aaa answers calls that name no model: the setting default_model")
+    assert told.startswith("aaa is the default model: the setting default_model")
     assert "('colours')" in told
     assert Repository(models).chosen_model() == "colours"
 
@@ -56,7 +56,7 @@ def test_the_setting_is_told_to_go_before_the_choice(
 def test_a_choice_that_is_gone_is_told(potoo: Potoo, models: Path) -> None:
     (models / REPOSITORY_FILE).write_text('{"default_model": "gone"}')
     told = potoo("models", "default", "--models", models).stdout
-    assert told.startswith("'gone' is chosen, and there is no such model: calls must name one of ")
+    assert told.startswith("'gone' is chosen, but there is no such model: calls must name one of ")
 
 
 @pytest.mark.parametrize(

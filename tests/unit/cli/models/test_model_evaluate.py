@@ -87,7 +87,7 @@ def test_json_goes_to_standard_output_alone(
     ("arguments", "message"),
     [
         (("--version", "9"), "there is no version 9"),
-        (("--against", "2"), "--against 2 is the version itself"),
+        (("--against", "2"), "--against 2 is the same version"),
         (("--confusion", "/no/such/folder/c.png"), "there is no folder /no/such/folder"),
     ],
 )
@@ -119,7 +119,7 @@ def test_a_model_is_calibrated_and_answers(potoo: Potoo, models: Path, photos: P
     assert temperature.startswith("temperature ")
     assert "; groups, the narrowest first: " in temperature
     assert promise.startswith("promised 90.0%; ")
-    assert last == f"written to {models}/colours/3; running servers take it up within seconds"
+    assert last == f"written to {models}/colours/3; running servers load it within seconds"
     shown = json.loads(potoo("models", "show", "colours", "--models", models).stdout)
     assert shown["version"] == 3
     assert shown["calibration"]["precision"] == 0.9
@@ -131,7 +131,7 @@ def test_a_pinned_model_goes_on_answering(potoo: Potoo, models: Path, photos: Pa
     potoo("models", "promote", "colours", "1", "--models", models)
     result = potoo("models", "calibrate", "colours", "--images", photos, "--models", models)
     assert result.stdout.splitlines()[-1] == (
-        f"written to {models}/colours/3; version 1 answers by default; 'potoo models promote "
+        f"written to {models}/colours/3; version 1 stays the default; 'potoo models promote "
         "colours 3' makes the new one answer"
     )
 

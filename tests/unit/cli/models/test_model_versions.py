@@ -100,12 +100,12 @@ def test_a_version_is_shown(potoo: Potoo, models: Path) -> None:
 
 def test_a_version_is_promoted_and_rolled_back(potoo: Potoo, models: Path) -> None:
     told = potoo("models", "promote", "colours", "1", "--label", "stable", "--models", models)
-    assert told.stdout == "colours: version 1 answers by default\n"
+    assert told.stdout == "colours: version 1 is the default\n"
     policy = Repository(models).policy("colours")
     assert (policy.default, policy.labels) == ("stable", {"stable": 1})
     told = potoo("models", "rollback", "colours", "--models", models)
     # It was the latest that can be served, and the newest cannot.
-    assert told.stdout == "colours: version 2 answers by default\n"
+    assert told.stdout == "colours: version 2 is the default\n"
     told = potoo("models", "promote", "colours", "latest", "--models", models)
     assert Repository(models).policy("colours").default == "latest"
 
@@ -122,10 +122,10 @@ def test_a_label_alone_is_moved(potoo: Potoo, models: Path) -> None:
     [
         (("colours", "3"), "manifest field sha256"),
         (("colours", "4"), "no version 4"),
-        (("colours", "0"), "'0' is no version"),
-        (("colours", "newest"), "'newest' is no version"),
+        (("colours", "0"), "'0' is not a version"),
+        (("colours", "newest"), "'newest' is not a version"),
         (("colours", "latest", "--label", "stable"), "without a label"),
-        (("colours", "1", "--keep-default"), "give --label"),
+        (("colours", "1", "--keep-default"), "--keep-default needs --label"),
         (("birds", "1"), "no model 'birds'"),
     ],
 )
@@ -153,7 +153,7 @@ def test_what_answers_is_not_removed(potoo: Potoo, models: Path) -> None:
             failed(result, "")
         return result.stdout + result.stderr
 
-    assert "version 2 of 'colours' answers by default" in remove(2)
+    assert "version 2 of 'colours' is the default" in remove(2)
     potoo(
         "models", "promote", "colours", "1", "--label", "old", "--keep-default", "--models", models
     )

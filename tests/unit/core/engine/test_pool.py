@@ -48,7 +48,7 @@ def test_a_job_that_raises_costs_no_thread_and_is_logged(
     pool.submit(lambda: done.append("still here"))
     pool.close()
     assert done == ["still here"]
-    assert "a job raised, which is a bug" in "".join(capsys.readouterr())
+    assert "job raised: this is a bug" in "".join(capsys.readouterr())
 
 
 def test_closing_finishes_what_is_queued_and_ends_the_threads() -> None:

@@ -122,12 +122,12 @@ def test_an_unnamed_label_without_a_group_makes_abstain() -> None:
 
 
 def test_an_unnamed_label_that_is_none_is_refused() -> None:
-    with pytest.raises(ManifestMismatch, match="unnamed: 'sea' is no label"):
+    with pytest.raises(ManifestMismatch, match="unnamed: 'sea' is not a label"):
         hedger(unnamed=("sea",))
 
 
 def test_one_named_label_must_remain() -> None:
-    with pytest.raises(ManifestMismatch, match="leaves no label"):
+    with pytest.raises(ManifestMismatch, match="lists every label"):
         hedger(unnamed=LABELS)
 
 

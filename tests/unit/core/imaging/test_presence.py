@@ -101,8 +101,8 @@ async def test_single_label_models_have_no_labels_present(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("output", "changes", "says"),
     [
-        ({}, {"abstain_below": 0.5}, "abstain_below needs classes that exclude each other"),
-        ({}, {"groups": {"red": "warm"}}, "groups needs classes that exclude each other"),
+        ({}, {"abstain_below": 0.5}, "abstain_below needs mutually exclusive classes"),
+        ({}, {"groups": {"red": "warm"}}, "groups needs mutually exclusive classes"),
         ({}, {"group_thresholds": [0.5]}, "group_thresholds needs classes"),
         ({}, {"temperature": 2}, "temperature needs output.kind logits"),
         ({"thresholds": [2]}, {}, "thresholds"),

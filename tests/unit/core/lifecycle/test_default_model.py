@@ -117,7 +117,7 @@ async def test_a_choice_that_is_gone_leaves_nobody_to_answer(
     async with opened(tmp_path, choose) as house:
         assert answers(house) == NAME_ONE
         house.lifecycle.log_failures()
-        assert "the chosen default model is not there" in capsys.readouterr().out
+        assert "chosen default model not found" in capsys.readouterr().out
 
 
 async def test_a_chosen_model_that_fails_ends_the_start(tmp_path: Path) -> None:

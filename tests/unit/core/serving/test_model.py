@@ -263,7 +263,7 @@ async def test_the_canary_fails_on_another_answer_and_recovers(
             assert await model.canary(10) is passes
             assert model.is_ready is passes
     assert [(entry["event"], entry["model"]) for entry in log] == [
-        ("canary does not pass: not ready", "colours"),
+        ("canary failed: not ready", "colours"),
         ("canary passes again", "colours"),
     ]
 

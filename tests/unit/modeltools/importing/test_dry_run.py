@@ -98,10 +98,10 @@ def test_the_table_has_a_line_a_trial(tmp_path: Path, labels: Path, photo: Path)
     [
         ([], {}, "give some with --try PHOTO"),
         (["text.jpg"], {}, r"text\.jpg: Not a JPEG"),
-        (["red.png=pink"], {}, "'pink' is no label"),
+        (["red.png=pink"], {}, "'pink' is not a label"),
         (["red.png"], {"like": "torch7"}, "--like torch7 is not known"),
         (["red.png"], {"output": "scores"}, "there is no output 'scores'"),
-        (["red.png"], {"name": "../up"}, "a manifest cannot say this: name"),
+        (["red.png"], {"name": "../up"}, "the manifest would be invalid: name"),
     ],
 )
 def test_what_cannot_be_tried_is_one_line(

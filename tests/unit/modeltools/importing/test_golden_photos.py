@@ -88,10 +88,10 @@ def test_labels_are_compared_in_any_case_and_spelling(photos: Path) -> None:
 @pytest.mark.parametrize(
     ("label", "says"),
     [
-        ("rde", "'rde' is no label of the model; did you mean 'red'"),
+        ("rde", "'rde' is not a label of the model; did you mean 'red'"),
         ("gree", "did you mean 'green'"),
-        ("zebra", r"'zebra' is no label of the model$"),
-        ("", r"'' is no label of the model$"),
+        ("zebra", r"'zebra' is not a label of the model$"),
+        ("", r"'' is not a label of the model$"),
     ],
 )
 def test_a_label_that_is_not_known_is_named(photos: Path, label: str, says: str) -> None:

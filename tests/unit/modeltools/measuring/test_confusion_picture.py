@@ -69,6 +69,6 @@ def test_answers_that_are_no_class_have_columns_too(tmp_path: Path) -> None:
 
 def test_without_classes_there_is_nothing_to_draw(tmp_path: Path) -> None:
     nothing = measure(shares((1, 0, 0, 0, 0)), [Truth.of((), (), {})], hedger())
-    with pytest.raises(NothingToDraw, match="there is no confusion to draw"):
+    with pytest.raises(NothingToDraw, match="cannot draw confusions"):
         draw_confusion(nothing, tmp_path / "confusion.png")
     assert list(tmp_path.iterdir()) == []

@@ -153,7 +153,7 @@ def test_more_images_than_memory_holds_are_refused(version: Path, photos: Path) 
     [
         ({"groups": {"red": "a", "a": "b", "b": "a"}}, "groups has a cycle"),
         ({"groups": {"teapot": "vessel"}}, "'teapot' is neither a label nor a group"),
-        ({"unnamed": ["teapot"]}, "'teapot' is no label"),
+        ({"unnamed": ["teapot"]}, "'teapot' is not a label"),
         ({"labels": "gone.txt"}, r"cannot read gone\.txt"),
     ],
 )
@@ -206,7 +206,7 @@ def test_independent_scores_are_measured_with_a_warning(tmp_path: Path, photos: 
     told: list[str] = []
     found = look(write_multi_label(tmp_path / "models", {}), photos, told=told)
     assert evaluate(found).top1.value == 1
-    assert told == ["its labels do not exclude each other: read 'right label' alone"]
+    assert told == ["its labels are not mutually exclusive: only 'right label' is meaningful"]
 
 
 def test_an_answer_that_is_not_finite_costs_one_image(tmp_path: Path, photos: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_file_comes_whole_and_shows_its_progress(files: FileServer, tmp_path: 
 
 def test_a_download_that_broke_off_goes_on(files: FileServer, tmp_path: Path) -> None:
     url, files.cut_after = f"{files.url}/file", 2**20
-    with pytest.raises(CannotPull, match="the next try goes on"):
+    with pytest.raises(CannotPull, match="the next attempt resumes"):
         download(url, tmp_path, DIGEST)
     part, _ = download(url, tmp_path, DIGEST)
     assert part.read_bytes() == CONTENT
@@ -98,7 +98,7 @@ def test_a_file_of_the_right_size_is_taken_even_in_two_parts(
     files: FileServer, tmp_path: Path
 ) -> None:
     url, files.cut_after = f"{files.url}/file", 2**20
-    with pytest.raises(CannotPull, match="the next try goes on"):
+    with pytest.raises(CannotPull, match="the next attempt resumes"):
         download(url, tmp_path, DIGEST, exact_bytes=len(CONTENT))
     assert download(url, tmp_path, DIGEST, exact_bytes=len(CONTENT))[1] == DIGEST
 
@@ -106,7 +106,7 @@ def test_a_file_of_the_right_size_is_taken_even_in_two_parts(
 def test_a_full_disk_is_one_line_and_gets_its_room_back(
     files: FileServer, small_disk: Path
 ) -> None:
-    with pytest.raises(CannotPull, match="is full; what came was removed"):
+    with pytest.raises(CannotPull, match="is full; the partial download was removed"):
         download(f"{files.url}/file", small_disk / "downloads", DIGEST)
     assert list((small_disk / "downloads").iterdir()) == []
 

@@ -53,7 +53,7 @@ def end_of(process: subprocess.Popen[str]) -> tuple[int, str]:
     """The exit status, and why the log says that it ended."""
     _, log = process.communicate(timeout=60)
     (line,) = log.splitlines()
-    assert '"event":"stopped for good"' in line
+    assert '"event":"forced exit"' in line
     return process.returncode, line
 
 
