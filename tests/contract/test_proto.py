@@ -17,6 +17,7 @@ FOLDER = ROOT / "schemas" / "pb"
 PROTOS = sorted(path.name for path in FOLDER.glob("*.proto"))
 
 
+@pytest.mark.process
 def test_the_generated_code_is_up_to_date(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT}"]
     outputs = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}"]
