@@ -45,6 +45,7 @@ def messages(descriptor: Descriptor) -> dict[str, dict[str, list[object]]]:
     return found
 
 
+@pytest.mark.process
 def test_names_numbers_and_types_are_tritons() -> None:
     theirs = facts("triton_proto")
     file = open_inference_pb2.DESCRIPTOR
