@@ -6,7 +6,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CODE   := auth observability schemas service
 ARGS   ?=
 # One worker a core, each with servers and databases of its own, and no more of those than fit.
-PYTEST := $(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
+PYTEST := -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
@@ -38,17 +38,17 @@ serve: $(VENV)/.served ## start the server on 127.0.0.1:8000 (ARGS="--port 9000"
 
 # What the markers mean: pyproject.toml. How long each takes: tests/durations.md.
 unit: $(VENV)/.tested ## unit and contract tests that start no process (ARGS="-k batching" for some)
-	$(PYTEST) -m "not process and not slow" $(ARGS) tests/unit tests/contract
+	$(BIN)/python $(PYTEST) -m "not process and not slow" $(ARGS) tests/unit tests/contract
 
 test: lint type arch ## lint, types, architecture, and every test that a change may well break
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(BIN)/python $(PYTEST) -m "not slow" $(ARGS)
 
 test-all: lint type arch ## the same, and the slow tests: all tests
-	$(PYTEST) $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
 
-coverage: $(VENV)/.tested ## the tests with coverage (takes 1.5 times as long)
+coverage: $(VENV)/.tested ## all tests with coverage (takes 1.5 times as long)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run $(PYTEST) $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

@@ -17,6 +17,7 @@ FOLDER = ROOT / "schemas" / "pb"
 PROTOS = sorted(path.name for path in FOLDER.glob("*.proto"))
 
 
+@pytest.mark.process
 def test_the_generated_code_is_up_to_date(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT}"]
     outputs = [f"--python_out={tmp_path}", f"--pyi_out={tmp_path}"]
@@ -44,6 +45,7 @@ def messages(descriptor: Descriptor) -> dict[str, dict[str, list[object]]]:
     return found
 
 
+@pytest.mark.process
 def test_names_numbers_and_types_are_tritons() -> None:
     theirs = facts("triton_proto")
     file = open_inference_pb2.DESCRIPTOR

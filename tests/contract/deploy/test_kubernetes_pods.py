@@ -156,6 +156,7 @@ def test_secrets_come_from_secrets_and_have_no_default() -> None:
 # Put together, where kustomize is
 
 
+@pytest.mark.process
 def test_production_is_all_of_it() -> None:
     built = kustomized(ROOT / "overlays/production")
     site = env_file("overlays/production/site.env")
@@ -171,6 +172,7 @@ def test_production_is_all_of_it() -> None:
     assert only("ScaledObject", built)
 
 
+@pytest.mark.process
 def test_a_single_replica_keeps_its_own_store() -> None:
     built = kustomized(ROOT / "overlays/single")
     deployment = only("Deployment", built)["spec"]

@@ -56,7 +56,7 @@ def break_labels(model: Path) -> None:
     ],
     ids=["broken model", "no models"],
 )
-def test_several_workers_with_a_broken_model_never_say_that_they_are_ready(
+def test_one_worker_or_several_never_say_that_they_are_ready_without_a_model(
     tmp_path: Path, colours: Path, workers: str, named: str, spoil: Callable[[Path], None]
 ) -> None:
     models = shutil.copytree(colours, tmp_path / "models")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from service.core.serving.calibration import find_calibration
+from tests.support.environment import clean_environment
 from tests.support.models.tiny_model import write_model
 from tests.support.servers.server import serve
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone]
 def calibrate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "service", "calibrate", *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=300, env={**os.environ}
+        command, capture_output=True, text=True, check=False, timeout=300, env=clean_environment()
     )
 
 

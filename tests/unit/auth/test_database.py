@@ -16,7 +16,7 @@ from auth.database import BadDatabaseUrl, Database, database_url, open_database,
 from auth.tables import AccountRow, SessionRow
 from schemas.errors import NotReady
 from tests.support.auth.identity_kit import HASH, Clock, Kit, open_kit, opened
-from tests.support.servers.databases import free_port, postgres_server
+from tests.support.servers.databases import free_port, postgres_folder, postgres_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sql]
 
@@ -219,11 +219,13 @@ async def test_a_server_that_cannot_be_used_is_not_ready(postgres: str, broken: 
     assert PASSWORD not in caught.value.detail
 
 
+@pytest.mark.process
 async def test_a_server_that_went_away_is_not_ready_and_may_come_back(
-    tmp_path_factory: pytest.TempPathFactory, clock: Clock
+    clock: Clock,
 ) -> None:
-    folder, port = tmp_path_factory.mktemp("postgres-again"), free_port()
+    port = free_port()
     async with AsyncExitStack() as stack:
+        folder = stack.enter_context(postgres_folder())
         async with elsewhere(postgres_server(folder, port)) as url:
             kit = await stack.enter_async_context(open_kit(url, clock))
             await kit.add("anna")

@@ -128,6 +128,7 @@ async def test_keys_of_an_issuer_that_went_away_count_for_a_day(issuer: Issuer) 
         assert running.issuers.key(issuer.url, kid)
 
 
+@pytest.mark.process
 async def test_an_issuer_that_comes_up_is_found_without_being_asked_for() -> None:
     with issuer_process() as down:
         down.down()

@@ -36,7 +36,7 @@ async def limiter(
         await made.close()
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.process)])
 def store(request: pytest.FixtureRequest) -> str | None:
     """Where it counts; names in the tests differ, for Redis is one for all of them."""
     return None if request.param == "memory" else request.getfixturevalue("redis_url")
@@ -207,6 +207,7 @@ def time_to_retry(monkeypatch: pytest.MonkeyPatch) -> Callable[[RateLimiter], No
     return retry
 
 
+@pytest.mark.process
 async def test_a_redis_that_is_down_lets_everybody_through_and_is_asked_again(
     tmp_path: Path, time_to_retry: Callable[[RateLimiter], None]
 ) -> None:

@@ -119,6 +119,7 @@ def test_nothing_measured_draws_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.process
 def test_no_result_overwrites_another(tmp_path: Path) -> None:
     paths = [results.write("http", {"number": number}, tmp_path) for number in range(3)]
     assert [json.loads(path.read_text())["number"] for path in paths] == [0, 1, 2]

@@ -16,6 +16,8 @@ from benchmarks.peers.comparison import best_class
 from benchmarks.subject import ROOT, DoesNotStart, Subject
 from service.core.repository.repository import read_manifest
 
+pytestmark = pytest.mark.process
+
 ALONE = servers.Variant(workers=1, threads=1)
 FASTAPI = next(peer for peer in servers.PEERS if peer.package == "fastapi")
 

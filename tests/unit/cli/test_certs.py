@@ -62,6 +62,7 @@ def test_four_files_are_made_and_secrets_are_their_owners_alone(made: Path) -> N
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(made / "cert.pem", made / "key.pem")
 
 
+@pytest.mark.process
 def test_openssl_takes_every_name_and_no_other(made: Path) -> None:
     ca, cert = made / "ca.pem", made / "cert.pem"
     assert verified(ca, cert, "-verify_hostname", "potoo.lan")
@@ -85,6 +86,7 @@ def test_the_authority_lasts_and_signs_no_other_authority(made: Path) -> None:
     assert (basic.critical, basic.value.ca, basic.value.path_length) == (True, True, 0)
 
 
+@pytest.mark.process
 def test_a_stolen_authority_cannot_pass_for_somebody_else(made: Path, tmp_path: Path) -> None:
     key = _private(made / "ca-key.pem")
     assert key
@@ -118,6 +120,7 @@ def test_a_second_run_changes_nothing(potoo: Potoo, made: Path) -> None:
     assert contents(made) == before
 
 
+@pytest.mark.process
 def test_the_certificate_alone_is_renewed_when_it_ends_soon(potoo: Potoo, made: Path) -> None:
     before = contents(made)
     # The certificate is good for 397 days yet.
@@ -135,6 +138,7 @@ def test_the_certificate_alone_is_renewed_when_it_ends_soon(potoo: Potoo, made: 
     )
 
 
+@pytest.mark.process
 def test_another_name_makes_another_certificate_of_the_same_authority(
     potoo: Potoo, made: Path
 ) -> None:

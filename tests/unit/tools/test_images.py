@@ -35,6 +35,7 @@ def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     monkeypatch.setenv("PATH", str(folder))
 
 
+@pytest.mark.process
 def test_dockers_own_tool_is_asked_for_the_digest_of_all_platforms(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,6 +45,7 @@ def test_dockers_own_tool_is_asked_for_the_digest_of_all_platforms(
     assert asked == ("buildx imagetools inspect a:1 --format {{.Manifest.Digest}}")
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("script", "why"),
     [
@@ -67,6 +69,7 @@ def test_without_an_answer_the_lock_is_left_as_it_is(
     assert lock.read_text() == UNPINNED
 
 
+@pytest.mark.process
 def test_without_docker_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotResolvedError, match="docker is not installed"):

@@ -230,6 +230,7 @@ def publisher(root: Path, spare: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.process
 def test_a_process_killed_before_it_publishes_leaves_what_the_next_one_clears_away(
     tmp_path: Path, spare: Path
 ) -> None:
@@ -246,6 +247,7 @@ def test_a_process_killed_before_it_publishes_leaves_what_the_next_one_clears_aw
     assert list(tmp_path.glob(".draft-*")) == []
 
 
+@pytest.mark.process
 def test_a_process_killed_after_it_published_leaves_a_whole_version(
     tmp_path: Path, spare: Path
 ) -> None:
@@ -260,6 +262,7 @@ def test_a_process_killed_after_it_published_leaves_a_whole_version(
     assert read_manifest(tmp_path / "colours/2").version == 2
 
 
+@pytest.mark.process
 def test_somebody_elses_draft_is_left_alone(tmp_path: Path, spare: Path) -> None:
     write_model(tmp_path)
     with publisher(tmp_path, spare) as process:

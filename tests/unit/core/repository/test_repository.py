@@ -211,6 +211,7 @@ for number in itertools.count():
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("lines", [1, 2, 5, 11, 40])
 def test_a_process_killed_while_it_promotes_leaves_a_whole_policy_and_no_lock(
     tmp_path: Path, lines: int

@@ -115,6 +115,7 @@ def test_intervals_are_students() -> None:
     assert scoring.interval([1.0]) is None
 
 
+@pytest.mark.process
 def test_the_whole_of_it_writes_what_it_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
