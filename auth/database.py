@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sqlite3
+import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from observability.logging import get_logger
 from schemas.errors import NotReady
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ PARAMETERS: dict[str, set[str]] = {
 CONNECTIONS = 10
 WAIT_SECONDS = 5.0
 """Timeout for a connection, and for another writer of SQLite."""
+SIDE_FILES = ("-wal", "-shm", "-journal")
+"""Suffixes of the files that SQLite keeps beside a database; they hold the same rows."""
 _MIGRATION_LOCK = 0x706F746F6F  # arbitrary; unlikely to be taken by another program
 
 
@@ -113,6 +118,8 @@ class Database:
 async def open_database(url: URL) -> AsyncIterator[Database]:
     """Open the database and migrate its tables.
 
+    A file of SQLite is closed to other users first: it holds hashes of passwords and tokens.
+
     Raises:
         NotReady: if it does not answer.
     """
@@ -129,7 +136,7 @@ async def open_database(url: URL) -> AsyncIterator[Database]:
         }
     if url.database and url.get_backend_name() == "sqlite":
         async with _available():
-            await asyncio.to_thread(_look_into, url.database)
+            await asyncio.to_thread(_prepare_file, Path(url.database))
     engine = create_async_engine(url, hide_parameters=True, **options)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _tune_sqlite)
@@ -146,7 +153,7 @@ def database_url(given: str | None, file: Path) -> URL:
     """Return the configured URL with our driver, or the URL of the embedded database.
 
     Args:
-        file: of the embedded database; created readable to its owner only.
+        file: of the embedded database; created if there is none, for its owner only.
 
     Raises:
         BadDatabaseUrl: if the URL is malformed or names an unsupported database.
@@ -200,16 +207,43 @@ def _upgrade(connection: Connection) -> None:
     upgrade(config, "head")
 
 
-def _look_into(file: str) -> None:
-    """Check that the file is a database before the driver's thread opens it.
+def _prepare_file(file: Path) -> None:
+    """Close the file to other users, and check that it is a database.
 
-    On failure that thread might outlive the event loop and print an error.
+    If the driver's thread failed to open it, that thread might outlive the event loop and print an
+    error.
     """
+    with suppress(OSError):  # it exists, or SQLite reports why it cannot be made
+        # Exclusive: closing a file that exists would drop this process's locks on it.
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL, 0o600))
+    for one in (file, *(file.with_name(file.name + suffix) for suffix in SIDE_FILES)):
+        _close_to_others(one)
     try:
         with closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.Error as error:
         raise OSError(str(error)) from error
+
+
+def _close_to_others(file: Path) -> None:
+    """Take the permissions of group and others from a file, or warn that it cannot be done.
+
+    An older file may have come with them from a copy or a backup. SQLite gives the files that it
+    makes beside a database the mode of the database.
+    """
+    try:
+        mode = file.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode) or not mode & 0o077:
+        return
+    log, shown = get_logger("auth"), f"{stat.S_IMODE(mode):04o}"
+    try:
+        file.chmod(stat.S_IMODE(mode) & 0o700)
+    except OSError as error:
+        log.warning("store is open to other users", file=str(file), mode=shown, reason=str(error))
+    else:
+        log.warning("store was open to other users; closed it", file=str(file), mode=shown)
 
 
 def _tune_sqlite(connection: DBAPIConnection, _record: object) -> None:

@@ -8,6 +8,7 @@ does. Its latencies count from the moment a request was due, not from when it co
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -48,11 +49,14 @@ class Load:
 
 
 def percentile(values: list[float], percent: float) -> float:
-    """Return the nearest-rank percentile; infinite for no values."""
+    """Return the nearest-rank percentile; infinite for no values.
+
+    It is the smallest value that at least ``percent`` (0 to 100) of the values do not exceed.
+    """
     if not values:
         return float("inf")
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+    rank = max(1, math.ceil(len(values) * percent / 100))
+    return sorted(values)[rank - 1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,9 @@ class CertificateFolder:
             given: names; if empty, those of the existing certificate.
 
         Raises:
-            BadName, BadCertificates, OSError: nothing was changed.
+            BadName, BadCertificates: nothing was changed.
+            OSError: files may have been written, a new authority first; the next call with the same
+                names goes on with them.
         """
         authority, old, key = self._read()
         names = names_of(given) if given or old is None else names_in(old)

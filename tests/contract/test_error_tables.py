@@ -219,6 +219,12 @@ def test_paths_are_ours_while_nothing_is_switched_on() -> None:
     assert on == ["/v2", "/v2/models/a/infer"]
 
 
+@pytest.mark.parametrize("code", ErrorCode)
+def test_other_protocols_have_one_status_for_invalid_input(code: ErrorCode) -> None:
+    invalid = STATUS[code] == 422 or code is ErrorCode.UNSUPPORTED_IMAGE
+    assert OTHERS_STATUS[code] == (400 if invalid else STATUS[code])
+
+
 def test_torchserve_has_a_name_for_every_code() -> None:
     assert set(torchserve.TYPES) == set(OTHERS_STATUS) == set(ErrorCode)
     body = torchserve.ERROR_FORMAT.body(404, ErrorCode.MODEL_NOT_FOUND, "No such model.")

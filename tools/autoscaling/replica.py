@@ -21,7 +21,8 @@ TIMEOUT = _DEFAULTS.default_timeout_ms / 1000
 class Request(NamedTuple):
     """Request for one image. Times in seconds; ``factor``: its cost relative to a usual image.
 
-    ``on_end`` is called after processing, for closed loops.
+    ``on_end`` is called once the request was answered, refused or dropped, for closed loops, in
+    which a refusal must cost time: their clients send again at once.
     """
 
     arrived: float
@@ -50,6 +51,8 @@ class Replica:
         self._busy = self._queued = 0
         self._owed = 0.0
         """Thread seconds of refusals, not yet added to the service of an image."""
+        self._refusing_until = 0.0
+        """Refusals go out one at a time, as from the server's event loop."""
         self.depth = 0
         self.cpu = 0.0
         self.on_idle: Callable[[float], None] | None = None
@@ -68,6 +71,8 @@ class Replica:
             self._owed += self._cost.refusal
             self.cpu += self._cost.refusal
             self._books.refused(request.arrived, request.owner)
+            self._refusing_until = max(now, self._refusing_until) + self._cost.refusal
+            self._end(self._refusing_until, request)
             return
         self.depth += 1
         self._queued += 1
@@ -106,6 +111,12 @@ class Replica:
         else:
             self._settle(now)
             self._books.late(request.arrived, request.owner)
+            self._end(now, request)
+
+    def _end(self, at: float, request: Request) -> None:
+        """Schedule ``on_end``; the client sends again, once the queue is settled."""
+        if request.on_end is not None:
+            self._agenda.add(at, request.on_end)
 
     def _settle(self, now: float) -> None:
         self.depth -= 1

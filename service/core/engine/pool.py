@@ -58,8 +58,8 @@ class WorkerPool:
 
     @property
     def has_one_job(self) -> bool:
-        """Whether the queue is empty and at most one thread works: a job may use all cores."""
-        return self._jobs.empty() and sum(self._is_busy) <= 1
+        """Whether both queues are empty and at most one thread works: a job may use all cores."""
+        return self._jobs.empty() and self._slow_jobs.empty() and sum(self._is_busy) <= 1
 
     def submit(self, job: Job) -> None:
         """Queue ``job``, which must answer its caller itself; if it raises, the bug is logged."""

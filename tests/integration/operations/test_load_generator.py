@@ -56,9 +56,9 @@ async def test_a_server_that_hangs_up_is_counted_and_not_waited_for() -> None:
 
 
 def test_percentiles_are_by_nearest_rank() -> None:
-    values = [float(number) for number in range(100, 0, -1)]
-    assert (percentile(values, 50), percentile(values, 95), percentile(values, 100)) == (
-        51,
-        96,
-        100,
-    )
+    hundred = [float(number) for number in range(100, 0, -1)]
+    found = [percentile(hundred, percent) for percent in (0, 1, 50, 50.1, 95, 100)]
+    assert found == [1, 1, 50, 51, 95, 100]
+    five = [15.0, 20.0, 35.0, 40.0, 50.0]
+    assert [percentile(five, percent) for percent in (5, 30, 40, 50, 100)] == [15, 20, 20, 35, 50]
+    assert (percentile([7.0], 50), percentile([], 50)) == (7, float("inf"))

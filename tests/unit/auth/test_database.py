@@ -12,8 +12,17 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from auth.database import BadDatabaseUrl, Database, database_url, open_database, reason
+from auth.database import (
+    BadDatabaseUrl,
+    Database,
+    _close_to_others,
+    database_url,
+    open_database,
+    reason,
+)
 from auth.tables import AccountRow, SessionRow
+from observability.logging import configure_logging
+from observability.settings import ObservabilitySettings
 from schemas.errors import NotReady
 from tests.support.auth.identity_kit import HASH, Clock, Kit, open_kit, opened
 from tests.support.servers.databases import free_port, postgres_folder, postgres_server
@@ -38,6 +47,10 @@ def account(name: str) -> AccountRow:
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: mode(path) for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize(
@@ -98,11 +111,55 @@ async def test_only_its_owner_may_read_the_embedded_database(tmp_path: Path) -> 
     async with open_database(database_url(None, file)) as database:
         async with database.write() as session:
             session.add(account("anna"))
-        found = {path.name: mode(path) for path in file.parent.iterdir()}
+        found = modes(file.parent)
     assert found["potoo.db"] == 0o600
     assert len(found) == 3, "the files beside it hold the same rows"
     assert set(found.values()) == {0o600}
     assert mode(file.parent) == 0o700
+
+
+async def test_only_its_owner_may_read_a_file_of_a_configured_url(tmp_path: Path) -> None:
+    file = tmp_path / "own.db"
+    async with opened(f"sqlite:///{file}"):
+        found = modes(tmp_path)
+    assert "own.db" in found
+    assert set(found.values()) == {0o600}
+
+
+async def test_a_store_that_others_may_read_is_closed_to_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "potoo.db"
+    async with open_database(database_url(None, file)) as database, database.write() as session:
+        session.add(account("anna"))
+    left = file.with_name("potoo.db-journal")
+    left.touch()
+    for path in (file, left):
+        path.chmod(0o644)
+    capsys.readouterr()
+    configure_logging(ObservabilitySettings())
+    async with open_database(database_url(None, file)) as database:
+        assert set(modes(tmp_path).values()) == {0o600}
+        async with database.read() as session:
+            assert await session.get(AccountRow, "anna")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all("closed it" in line and "0644" in line for line in lines)
+    async with open_database(database_url(None, file)):
+        assert capsys.readouterr().err == ""
+
+
+def test_a_store_that_cannot_be_closed_to_others_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = Path("/proc/self/status")  # its mode cannot be changed, even by root
+    if not file.exists():
+        pytest.skip("there is no /proc")
+    configure_logging(ObservabilitySettings())
+    _close_to_others(file)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "open to other users" in line
+    assert "0444" in line
 
 
 async def test_what_was_written_outlives_the_process(database_url: str) -> None:
@@ -246,7 +303,7 @@ async def elsewhere(server: AbstractContextManager[str]) -> AsyncIterator[str]:
 async def test_whoever_finds_no_connection_free_is_told_to_come_again(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auth.database.WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("auth.database.WAIT_SECONDS", 0.5)
     monkeypatch.setattr("auth.database.CONNECTIONS", 1)
     async with opened(database_url) as database, database.read() as session:
         await session.execute(text("SELECT 1"))

@@ -210,6 +210,24 @@ def test_bad_names_make_nothing(potoo: Potoo, folder: Path) -> None:
     assert not folder.exists()
 
 
+def test_a_run_that_could_not_write_everything_is_completed_by_the_next(folder: Path) -> None:
+    def run(certificates: CertificateFolder) -> list[Path]:
+        margin = timedelta(days=30)
+        return certificates.bring_up_to_date(
+            ["potoo.lan"], in_days(0), days=90, renew_before=margin
+        ).written
+
+    first = CertificateFolder(folder)
+    first.cert = folder / "missing" / "cert.pem"
+    with pytest.raises(OSError, match="missing"):
+        run(first)
+    half = contents(folder)
+    assert set(half) == {"ca.pem", "ca-key.pem", "key.pem"}
+    assert run(CertificateFolder(folder)) == [folder / "cert.pem"]
+    assert half.items() <= contents(folder).items()
+    assert verified(folder / "ca.pem", folder / "cert.pem", "-verify_hostname", "potoo.lan")
+
+
 def test_a_folder_that_cannot_be_written_leaves_no_half(potoo: Potoo, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     failed(potoo("certs", *NAMES, "--output", tmp_path / "file" / "certs"), "")

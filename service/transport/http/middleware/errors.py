@@ -80,7 +80,7 @@ OTHERS_STATUS: dict[ErrorCode, int] = STATUS | {
     ErrorCode.UNSUPPORTED_IMAGE: 400,
     ErrorCode.INVALID_IMAGE: 400,
 }
-"""HTTP status per error code in other protocols: invalid input is a bad request."""
+"""HTTP status per error code in other protocols, for every code: invalid input is a bad request."""
 
 TITLES = {
     **{status.value: status.phrase for status in http.HTTPStatus},

@@ -63,6 +63,31 @@ def test_closing_finishes_what_is_queued_and_ends_the_threads() -> None:
     assert threading.active_count() == before
 
 
+@pytest.mark.parametrize("lane", ["submit", "submit_slowly"])
+def test_a_job_is_alone_only_if_no_other_waits_on_either_lane(lane: str) -> None:
+    pool, gate, started = WorkerPool("alone", 1), threading.Event(), threading.Event()
+    submit = getattr(pool, lane)
+
+    def job() -> None:
+        started.set()
+        gate.wait(10)
+
+    def alone() -> bool:
+        return pool.has_one_job
+
+    try:
+        assert alone()
+        submit(job)
+        assert started.wait(10)
+        assert alone()
+        submit(lambda: None)
+        assert not alone()
+    finally:
+        gate.set()
+        pool.close()
+    assert alone()
+
+
 @pytest.mark.anyio
 async def test_run_gives_the_result_of_the_work() -> None:
     pool = WorkerPool("run", 1)

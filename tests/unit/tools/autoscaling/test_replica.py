@@ -10,7 +10,7 @@ import pytest
 
 from tools.autoscaling import costs, one_replica
 from tools.autoscaling.agenda import Agenda
-from tools.autoscaling.books import REFUSED, Books
+from tools.autoscaling.books import LATE, REFUSED, Books
 from tools.autoscaling.costs import Cost
 from tools.autoscaling.replica import Replica, Request
 from tools.autoscaling.simulation import draws
@@ -20,9 +20,9 @@ NEAR = 0.06
 """Of so many requests a mean is off by a few percent at most, with these seeds."""
 
 
-def cost(threads: int, spread: float = 0.0) -> Cost:
-    """A service of one second on average; refusing costs nothing."""
-    return Cost("m", threads, 1.0, 5.0, spread, cpu=0.9, refusal=0.0, ready=1.0)
+def cost(threads: int, spread: float = 0.0, refusal: float = 0.0) -> Cost:
+    """A service of one second on average."""
+    return Cost("m", threads, 1.0, 5.0, spread, cpu=0.9, refusal=refusal, ready=1.0)
 
 
 def exponential(seed: int) -> Iterator[float]:
@@ -111,6 +111,36 @@ def test_one_caller_who_floods_does_not_make_others_late() -> None:
     ]
     assert len(others) == 150
     assert sum(0 <= latency <= 0.05 for latency in others) >= 0.98 * len(others)
+
+
+def closed(capacity: int, patience: float) -> tuple[Books, list[int]]:
+    """Five clients of two threads for 40 s; the outcomes, and how often each has sent."""
+    agenda, books, sent = Agenda(), Books(), [0] * 5
+    replica = Replica(cost(2, refusal=0.1), constant(), agenda, books, capacity)
+
+    def client(number: int) -> None:
+        def send(now: float) -> None:
+            sent[number] += 1
+            replica.offer(now, Request(now, now + patience, str(number), on_end=send))
+
+        agenda.add(0.0, send)
+
+    for number in range(5):
+        client(number)
+    agenda.run_until(40)
+    return books, sent
+
+
+def test_a_refused_client_of_a_closed_loop_sends_again() -> None:
+    books, sent = closed(capacity=2, patience=1000)
+    assert REFUSED in books.latency
+    assert min(sent) > 10, "each of them goes on"
+
+
+def test_a_dropped_client_of_a_closed_loop_sends_again() -> None:
+    books, sent = closed(capacity=100, patience=1.5)
+    assert LATE in books.latency
+    assert min(sent) > 10
 
 
 @pytest.mark.parametrize("model", ["everyday", "resnet50"])
