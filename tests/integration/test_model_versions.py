@@ -49,6 +49,7 @@ def test_a_version_that_fails_is_shown_and_the_old_one_goes_on(
 ) -> None:
     folder = write_model(shop.spare, None, **{"version": 2, "labels": labels_of(2), **changes})
     with Crowd(shop.server, 2) as crowd:
+        assert wait_until(lambda: crowd.saw(1))
         shutil.copytree(folder, shop.models / "colours/2")
         assert wait_until(lambda: shop.states().get(2) == "FAILED")
     assert crowd.faults == []

@@ -35,24 +35,19 @@ class RequestedOutput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InferRequest:
-    """One inference request.
+    """The content of one inference request.
 
     Attributes:
         outputs: in the order requested; if empty, all of them.
         raw: in place of ``inputs``, the only input's bytes: one item of the model's own shape, or
             one encoded image.
         id: chosen by the caller, echoed in the response.
-        timeout: seconds from now; None for the default.
     """
 
-    model: str
-    version: int | None = None
     inputs: tuple[Tensor, ...] = ()
     outputs: tuple[RequestedOutput, ...] = ()
     raw: bytes | memoryview | None = None
     id: str = ""
-    priority: Priority = Priority.NORMAL
-    timeout: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

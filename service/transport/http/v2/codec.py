@@ -17,6 +17,7 @@ import orjson
 
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
+from service.core.scheduling.fair_queue import Priority
 from service.core.tensors.inference import (
     MAX_TENSORS,
     InferRequest,
@@ -43,14 +44,17 @@ Body = bytes | bytearray
 
 @dataclass(frozen=True, slots=True)
 class ParsedInfer:
-    """A request, and how its answer is to be written.
+    """A request, its schedule, and how its answer is to be written.
 
     Attributes:
+        timeout: seconds; None if the request has none.
         binary: by name of an output, whether it is wanted as bytes.
         is_binary: for those that do not say.
     """
 
     request: InferRequest
+    priority: Priority = Priority.NORMAL
+    timeout: float | None = None
     is_binary: bool = False
     binary: Mapping[str, bool] = field(default_factory=dict)
 
@@ -68,7 +72,7 @@ def header_length(values: Sequence[bytes]) -> int | None:
     return int(values[0])
 
 
-def read(body: Body, length: int | None, model: str, version: int | None) -> ParsedInfer:
+def read(body: Body, length: int | None) -> ParsedInfer:
     """The request in a body.
 
     Args:
@@ -82,7 +86,7 @@ def read(body: Body, length: int | None, model: str, version: int | None) -> Par
     """
     view = memoryview(body)
     if length == 0:
-        return ParsedInfer(InferRequest(model, version, raw=view), is_binary=True)
+        return ParsedInfer(InferRequest(raw=view), is_binary=True)
     if length is not None and length > len(body):
         raise InvalidRequest(
             f"The header Inference-Header-Content-Length says {length}, but the body has "
@@ -96,18 +100,15 @@ def read(body: Body, length: int | None, model: str, version: int | None) -> Par
         for output in _objects(document, "outputs", required=False)
     ]
     request = InferRequest(
-        model,
-        version,
         tuple(_inputs(document, view[length:] if length is not None else view[:0])),
         tuple(requested_output(name, given) for name, given in outputs),
         id=_id(document),
-        priority=priority,
-        timeout=timeout,
     )
     binary = {
         name: _flag(given, "binary_data") for name, given in outputs if "binary_data" in given
     }
-    return ParsedInfer(request, _flag(parameters, "binary_data_output"), binary)
+    is_binary = _flag(parameters, "binary_data_output")
+    return ParsedInfer(request, priority, timeout, is_binary, binary)
 
 
 def write(response: InferResponse, asked: ParsedInfer) -> tuple[bytes, dict[str, str]]:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from auth.principal import Scope
 from schemas.inference import InferResponseBody
-from service.transport.dependencies import principal_of, require_capacity, requires, runtime_of
+from service.transport.dependencies import admit, call_context, requires, runtime_of
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.compression import ENCODINGS, MIN_BYTES, accepted, compress
 from service.transport.http.middleware.lean_route import LeanRoute
@@ -19,6 +19,7 @@ from service.transport.http.v2 import codec
 from service.transport.http.v2.bodies import read_infer
 from service.transport.http.v2.routes import TAG, errors, version_of
 
+PROTOCOL = "v2"
 _HEADER = {
     "schema": {"type": "integer"},
     "description": "Bytes of JSON, before compression, if binary tensors follow it.",
@@ -69,11 +70,12 @@ async def infer_model_version(request: Request, name: str, version: str) -> Resp
 
 
 async def _infer(request: Request, name: str, version: int | None) -> Response:
-    require_capacity(request, name, version)
+    ticket = admit(request, name, version, call_context(request, PROTOCOL))
     classifier = runtime_of(request).classifier
     with uploads_of(request).hold as hold:
-        asked = await read_infer(request, hold, name, version)
-        answer = await classifier.infer(asked.request, owner=principal_of(request).name)
+        asked = await read_infer(request, hold)
+        ticket = ticket.rescheduled(asked.priority, asked.timeout)
+        answer = await classifier.infer(asked.request, ticket)
     body, headers = codec.write(answer, asked)
     return _compressed(request, body, headers)
 

@@ -24,6 +24,7 @@ from schemas.errors import (
     UnsupportedImage,
 )
 from schemas.inference import Datatype
+from service.core.scheduling.call_context import CallContext
 from service.core.serving.description import config, metadata, statistics
 from service.core.serving.model import Model
 from service.core.settings import RunSettings
@@ -40,6 +41,7 @@ from tests.support.models.tiny_model import (
 )
 
 pytestmark = pytest.mark.anyio
+HTTP, V2 = CallContext("", "http"), CallContext("", "v2")
 
 
 def soon() -> float:
@@ -57,8 +59,8 @@ def tensor(array: NDArray[Any], name: str = "image") -> Tensor:
 async def infer(
     model: Model, *inputs: Tensor, most: int = 64, deadline: float | None = None, **members: Any
 ) -> InferResponse:
-    request = InferRequest("colours", inputs=inputs, **members)
-    return await model.infer(request, deadline or soon(), most=most)
+    request = InferRequest(inputs, **members)
+    return await model.infer(request, deadline or soon(), V2, most=most)
 
 
 def by_onnxruntime(folder: Path, array: NDArray[Any]) -> NDArray[np.float32]:
@@ -202,7 +204,7 @@ async def test_an_image_never_shares_the_fate_of_a_tensor_beside_it(tmp_path: Pa
     async with served(write_model(tmp_path), run=RunSettings(max_batch_size=8)) as model:
         bad = tensor(np.full((3, 3, SIDE, SIDE), np.nan, np.float32))
         tensors, image = await asyncio.gather(
-            infer(model, bad), model.classify(plain(RED), 1, soon())
+            infer(model, bad), model.classify(plain(RED), 1, soon(), HTTP)
         )
     assert np.isnan(tensors.outputs[0].array).all()
     assert image.predictions[0].label == "red"
@@ -281,9 +283,9 @@ async def test_the_books_are_kept(tmp_path: Path) -> None:
         began = time.time_ns() // 1_000_000
         await infer(model, tensor(images(3)))
         await infer(model, of_bytes("image", [plain(), plain()], (2,)))
-        await model.classify(plain(), 1, soon())
+        await model.classify(plain(), 1, soon(), HTTP)
         with pytest.raises(UnsupportedImage):
-            await model.classify(b"text", 1, soon())
+            await model.classify(b"text", 1, soon(), HTTP)
         found = statistics(model)
     assert (found.name, found.version, found.inference_count) == ("colours", "1", 6)
     assert found.execution_count == 6, "one at a time by default"

@@ -46,7 +46,7 @@ def typed(datatype: str, shape: tuple[int, ...], **contents: Any) -> pb.ModelInf
 
 
 def tensor(request: pb.ModelInferRequest) -> Tensor:
-    (one,) = codec.read(request, None).inputs
+    (one,) = codec.read(request, None).request.inputs
     return one
 
 
@@ -131,9 +131,9 @@ def test_everything_else_of_a_request_is_kept() -> None:
     request.outputs.add(name="a")
     request.outputs.add(name="b").parameters["classification"].int64_param = 5
     found = codec.read(request, None)
-    assert (found.model, found.version, found.id) == ("m", 3, "é 7")
+    assert (found.model, found.version, found.request.id) == ("m", 3, "é 7")
     assert (found.priority, found.timeout) == (Priority.INTERACTIVE, 2.0)
-    assert found.outputs == (RequestedOutput("a"), RequestedOutput("b", 5))
+    assert found.request.outputs == (RequestedOutput("a"), RequestedOutput("b", 5))
 
 
 @pytest.mark.parametrize(
