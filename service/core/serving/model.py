@@ -21,6 +21,7 @@ from observability.model_metrics import ModelSeries
 from observability.request import start_span
 from observability.span import Attributes, Span
 from schemas.errors import InvalidRequest, ServiceError
+from schemas.inference import Datatype
 from schemas.models import ModelInfo, ModelManifest, ModelSummary
 from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
@@ -43,7 +44,8 @@ from service.core.serving.checks import Checks
 from service.core.serving.classification import to_classification
 from service.core.serving.statistics import RequestDurations, StatisticsCollector
 from service.core.tensors.inference import InferRequest, InferResponse
-from service.core.tensors.rows import check_outputs, outputs_of, rows_of
+from service.core.tensors.rows import check_outputs, rows_of
+from service.core.tensors.tensors import Tensor
 
 
 class Model:
@@ -166,12 +168,11 @@ class Model:
         except ServiceError:
             self.statistics.failed(time.monotonic() - began)
             raise
+        spec = manifest.output
         output_NK = np.stack([outcome.answer.output_K for outcome in outcomes])
-        outputs = outputs_of(
-            request, manifest.output, self.labels, output_NK, self._engine.output_shape
-        )
+        output = Tensor(spec.name, Datatype.FP32, output_NK.reshape(-1, *self._engine.output_shape))
         self._count(began, outcomes, call.protocol, span)
-        return InferResponse(self.ref, outputs, request.id)
+        return InferResponse(self.ref, (output,), request.id, self.labels, spec.label_offset)
 
     @property
     def output_shape(self) -> tuple[int, ...]:

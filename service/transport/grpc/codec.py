@@ -14,17 +14,7 @@ from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
 from service.core.scheduling.fair_queue import Priority
-from service.core.tensors.inference import (
-    MAX_TENSORS,
-    InferRequest,
-    InferResponse,
-    Parameters,
-    refuse_long_id,
-    refuse_shared_memory,
-    requested_output,
-    schedule_of,
-    version_named,
-)
+from service.core.tensors.inference import MAX_TENSORS, InferRequest, InferResponse
 from service.core.tensors.tensors import (
     DTYPES,
     RAW_ONLY,
@@ -34,6 +24,15 @@ from service.core.tensors.tensors import (
     from_values,
     shown,
     to_raw,
+)
+from service.transport.inference_parameters import (
+    Parameters,
+    RequestedOutput,
+    refuse_long_id,
+    refuse_shared_memory,
+    requested_output,
+    schedule_of,
+    version_named,
 )
 
 _FIELDS: dict[Datatype, str] = {
@@ -65,6 +64,7 @@ class ParsedInfer:
     request: InferRequest
     priority: Priority
     timeout: float | None
+    outputs: tuple[RequestedOutput, ...]
 
 
 def read(message: pb.ModelInferRequest, timeout: float | None) -> ParsedInfer:
@@ -91,9 +91,10 @@ def read(message: pb.ModelInferRequest, timeout: float | None) -> ParsedInfer:
     return ParsedInfer(
         message.model_name,
         version,
-        InferRequest(inputs, outputs, id=message.id),
+        InferRequest(inputs, tuple(one.name for one in outputs), id=message.id),
         priority,
         min((one for one in (wanted, timeout) if one is not None), default=None),
+        outputs,
     )
 
 

@@ -9,16 +9,17 @@ from schemas.errors import ModelNotFound, NotReady, Unsupported
 from schemas.pb import open_inference_pb2 as pb
 from service.core.scheduling.call_context import CallContext
 from service.core.serving.classifier import Classifier
-from service.core.tensors.inference import refuse_upload, version_named
 from service.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.admission import issue_ticket
+from service.transport.classification_extension import with_classes
 from service.transport.grpc import codec, description
 from service.transport.grpc.call import Call
 from service.transport.grpc.errors import Faults
 from service.transport.grpc.methods import OPEN, Service, Stream, Unary
 from service.transport.grpc.shape import estimate_parsed_bytes
 from service.transport.grpc.streaming import InferStream
+from service.transport.inference_parameters import refuse_upload, version_named
 from service.transport.policy import check_model
 
 PROTOCOL = "grpc"
@@ -148,7 +149,8 @@ class InferenceService:
         caller = call.principal
         context = CallContext(caller.name, PROTOCOL, asked.priority, asked.timeout)
         ticket = issue_ticket(self._runtime, caller, asked.model, asked.version, context)
-        return codec.write(await self._classifier.infer(asked.request, ticket))
+        answer = await self._classifier.infer(asked.request, ticket)
+        return codec.write(with_classes(answer, asked.outputs))
 
     @property
     def _classifier(self) -> Classifier:

@@ -8,13 +8,13 @@ from schemas.errors import InvalidParameter, Violation
 from schemas.pb import potoo_pb2 as pb
 from service.core.imaging.answer import Summary
 from service.core.scheduling.call_context import CallContext
-from service.core.tensors.inference import MAX_TIMEOUT
 from service.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.admission import issue_ticket
 from service.transport.grpc.call import Call
 from service.transport.grpc.inference import PROTOCOL
 from service.transport.grpc.methods import SMALL_BYTES, Service, Unary
+from service.transport.inference_parameters import MAX_TIMEOUT
 
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["ModelService"]
 

@@ -22,11 +22,6 @@ from service.core.tensors.inference import (
     MAX_TENSORS,
     InferRequest,
     InferResponse,
-    Parameters,
-    refuse_long_id,
-    refuse_shared_memory,
-    requested_output,
-    schedule_of,
 )
 from service.core.tensors.tensors import (
     Tensor,
@@ -35,6 +30,14 @@ from service.core.tensors.tensors import (
     from_values,
     shown,
     to_raw,
+)
+from service.transport.inference_parameters import (
+    Parameters,
+    RequestedOutput,
+    refuse_long_id,
+    refuse_shared_memory,
+    requested_output,
+    schedule_of,
 )
 
 HEADER = "inference-header-content-length"
@@ -55,6 +58,7 @@ class ParsedInfer:
     request: InferRequest
     priority: Priority = Priority.NORMAL
     timeout: float | None = None
+    outputs: tuple[RequestedOutput, ...] = ()
     is_binary: bool = False
     binary: Mapping[str, bool] = field(default_factory=dict)
 
@@ -95,20 +99,16 @@ def read(body: Body, length: int | None) -> ParsedInfer:
     document = _json(view[:length] if length is not None else view)
     parameters = _parameters(document, "the request")
     priority, timeout = schedule_of(parameters)
-    outputs = [
+    named = [
         (_text(output, "name", "an output"), _parameters(output, "an output"))
         for output in _objects(document, "outputs", required=False)
     ]
-    request = InferRequest(
-        tuple(_inputs(document, view[length:] if length is not None else view[:0])),
-        tuple(requested_output(name, given) for name, given in outputs),
-        id=_id(document),
-    )
-    binary = {
-        name: _flag(given, "binary_data") for name, given in outputs if "binary_data" in given
-    }
+    inputs = tuple(_inputs(document, view[length:] if length is not None else view[:0]))
+    outputs = tuple(requested_output(name, given) for name, given in named)
+    request = InferRequest(inputs, tuple(name for name, _ in named), id=_id(document))
+    binary = {name: _flag(given, "binary_data") for name, given in named if "binary_data" in given}
     is_binary = _flag(parameters, "binary_data_output")
-    return ParsedInfer(request, priority, timeout, is_binary, binary)
+    return ParsedInfer(request, priority, timeout, outputs, is_binary, binary)
 
 
 def write(response: InferResponse, asked: ParsedInfer) -> tuple[bytes, dict[str, str]]:

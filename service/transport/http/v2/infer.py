@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from auth.principal import Scope
 from schemas.inference import InferResponseBody
+from service.transport.classification_extension import with_classes
 from service.transport.dependencies import admit, call_context, requires, runtime_of
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.compression import ENCODINGS, MIN_BYTES, accepted, compress
@@ -75,7 +76,7 @@ async def _infer(request: Request, name: str, version: int | None) -> Response:
     with uploads_of(request).hold as hold:
         asked = await read_infer(request, hold)
         ticket = ticket.rescheduled(asked.priority, asked.timeout)
-        answer = await classifier.infer(asked.request, ticket)
+        answer = with_classes(await classifier.infer(asked.request, ticket), asked.outputs)
     body, headers = codec.write(answer, asked)
     return _compressed(request, body, headers)
 

@@ -17,9 +17,10 @@ from schemas.errors import CallerError, InvalidRequest, InvalidTensor, Unsupport
 from schemas.inference import Datatype
 from service.core.imaging.answer import ModelRef
 from service.core.scheduling.fair_queue import Priority
-from service.core.tensors.inference import InferRequest, InferResponse, RequestedOutput
+from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.tensors import Tensor, of_bytes, to_raw
 from service.transport.http.v2.codec import ParsedInfer, header_length, read, write
+from service.transport.inference_parameters import RequestedOutput
 
 thorough = settings(deadline=None, max_examples=300, derandomize=True, database=None)
 ARRAY = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -79,7 +80,7 @@ def test_everything_that_a_request_may_say() -> None:
     request = found.request
     assert request.id == "my id é"
     assert (found.priority, found.timeout) == (Priority.INTERACTIVE, 2.0)
-    assert request.outputs == (RequestedOutput("a", 2), RequestedOutput("b"))
+    assert found.outputs == (RequestedOutput("a", 2), RequestedOutput("b"))
     assert (found.is_binary, found.binary) == (True, {"a": False})
 
 
