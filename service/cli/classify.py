@@ -23,7 +23,10 @@ from service.cli.shared_options import (
 if TYPE_CHECKING:
     from service.core.imaging.answer import Classification, ModelRef
     from service.core.serving.classifier import Classifier
+    from service.core.serving.ticket import Ticket
     from service.settings import Settings
+
+PROTOCOL = "command_line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +76,17 @@ def classify(
 
 async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> bool:
     from observability.metrics import Metrics
+    from service.core.scheduling.call_context import CallContext
     from service.runtime import open_classifier, open_pool
 
     succeeded, is_noted = True, wish.as_json
     with open_pool(settings) as pool:
         async with open_classifier(settings, pool, Metrics()) as classifier:
-            classifier.resolve(wish.model)
+            ticket = classifier.issue_ticket(wish.model, None, CallContext("", PROTOCOL))
             # Read a few files at a time: enough to use every core without holding all in memory.
             turn = asyncio.Semaphore(2 * pool.size)
             tasks = [
-                asyncio.create_task(_classify_one(classifier, turn, file, wish.model))
-                for file in files
+                asyncio.create_task(_classify_one(classifier, turn, file, ticket)) for file in files
             ]
             for number, task in enumerate(tasks, 1):
                 seen = await task
@@ -96,7 +99,7 @@ async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> b
 
 
 async def _classify_one(
-    classifier: Classifier, turn: asyncio.Semaphore, file: Path, model: str | None
+    classifier: Classifier, turn: asyncio.Semaphore, file: Path, ticket: Ticket
 ) -> _Seen:
     """Classify one file with all predictions: the scores of labels present are shown."""
     from schemas.errors import ServiceError
@@ -104,9 +107,7 @@ async def _classify_one(
     async with turn:
         try:
             data = file.read_bytes()  # noqa: ASYNC240 - no other task waits for this one
-            ref, answer = await classifier.classify(
-                data, model=model, top_k=MAX_TOP_K, timeout=None
-            )
+            ref, answer = await classifier.classify(data, ticket, top_k=MAX_TOP_K)
         except OSError as error:
             return _Seen(file, problem=error.strerror or "cannot be read")
         except ServiceError as error:

@@ -16,14 +16,16 @@ from auth.principal import Origin, Principal, Scope
 from observability.audit import AuditEvent
 from observability.metrics import Metrics
 from schemas.errors import RateLimited
-from service.core.imaging.answer import ModelRef
 from service.core.lifecycle.model_control import ModelControl
+from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.fair_queue import Priority
 from service.core.serving.classifier import Classifier
+from service.core.serving.ticket import Ticket
 from service.runtime import Runtime
 from service.settings import Settings
+from service.transport import admission
 from service.transport.app_state import state_of
-from service.transport.policy import authorize, check_model, model_meant
+from service.transport.policy import authorize, check_model
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
 SCOPE_DESCRIPTIONS = {
@@ -141,44 +143,44 @@ def require_model(connection: HTTPConnection, name: str) -> None:
     check_model(runtime_of(connection).identity, principal_of(connection), name)
 
 
-def require_meant(
-    connection: HTTPConnection, name: str | None, version: int | None = None
-) -> ModelRef:
-    """Return the model that a call means, by name or as the default one.
-
-    Later steps of the call use this result: a new default is for later calls only.
-
-    Raises:
-        ModelForbidden, ModelNotChosen, ModelNotFound, NotReady: see ``policy.model_meant``.
-    """
-    runtime = runtime_of(connection)
-    return model_meant(
-        runtime.identity, runtime.classifier, principal_of(connection), name, version
-    )
-
-
-def require_capacity(
+def call_context(
     connection: HTTPConnection,
-    model: str | None,
-    version: int | None = None,
+    protocol: str,
     *,
-    timeout: float | None = None,
     priority: Priority = Priority.NORMAL,
-) -> ModelRef:
-    """Return the model that would answer, or refuse the call before its body is sent.
+    timeout: float | None = None,
+) -> CallContext:
+    """Return the context of a call of the authenticated caller.
+
+    Args:
+        timeout: seconds from the moment that the body is complete; None for the default.
+    """
+    return CallContext(principal_of(connection).name, protocol, priority, timeout)
+
+
+def issue_ticket(
+    connection: HTTPConnection, model: str | None, version: int | None, call: CallContext
+) -> Ticket:
+    """Return the ticket of a call that brings many items, each of which is admitted by itself.
 
     Raises:
-        ModelForbidden, ModelNotChosen: see ``require_meant``.
-        ModelNotFound, NotReady, Overloaded, DeadlineExceeded: see ``Classifier.admit``.
+        ModelForbidden, ModelNotChosen, ModelNotFound, NotReady: see ``admission.issue_ticket``.
     """
-    meant = require_meant(connection, model, version)
-    return runtime_of(connection).classifier.admit(
-        model=meant.name,
-        version=version,
-        timeout=timeout,
-        owner=principal_of(connection).name,
-        priority=priority,
-    )
+    runtime, principal = runtime_of(connection), principal_of(connection)
+    return admission.issue_ticket(runtime, principal, model, version, call)
+
+
+def admit(
+    connection: HTTPConnection, model: str | None, version: int | None, call: CallContext
+) -> Ticket:
+    """Return the ticket of a call, or refuse the call before its body is sent.
+
+    Raises:
+        ModelForbidden, ModelNotChosen, ModelNotFound, NotReady, Overloaded, DeadlineExceeded: see
+            ``admission.admit``.
+    """
+    runtime, principal = runtime_of(connection), principal_of(connection)
+    return admission.admit(runtime, principal, model, version, call)
 
 
 def origin_of(connection: HTTPConnection) -> Origin:

@@ -10,8 +10,6 @@ from observability.audit import AuditEvent
 from observability.request import start_span
 from observability.tracing import follow_caller
 from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
-from service.core.imaging.answer import ModelRef
-from service.core.serving.classifier import Classifier
 from service.identity import Identity
 
 
@@ -70,26 +68,6 @@ def check_model(identity: Identity, principal: Principal, name: str) -> None:
     if not principal.may_use(name):
         identity.audit.record(AuditEvent.MODEL_DENIED, account=principal.name, model=name)
         raise ModelForbidden
-
-
-def model_meant(
-    identity: Identity,
-    classifier: Classifier,
-    principal: Principal,
-    name: str | None,
-    version: int | None = None,
-) -> ModelRef:
-    """Return the model that a call means: the one that it names, or the default one.
-
-    Raises:
-        ModelForbidden: the caller may not use this model.
-        ModelNotChosen: the call names no model and there is no default; lists the names of models
-            that the caller may use, never of others.
-        ModelNotFound, NotReady: see ``Classifier.resolve``.
-    """
-    found = classifier.resolve(name, version, may_use=principal.may_use)
-    check_model(identity, principal, found.name)
-    return found
 
 
 def _bearer_token(values: Sequence[str]) -> str:

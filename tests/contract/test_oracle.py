@@ -14,6 +14,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from service.core.imaging.answer import Prediction
+from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import encoded, plain
 from tests.support.models.tiny_model import served
 from tests.support.repository import MANIFESTS, NAMES, SHARED, assemble
@@ -64,7 +65,7 @@ def ask(folder: Path, photos: dict[str, bytes]) -> dict[str, list[Prediction]]:
         async with served(folder) as model:
             deadline = time.monotonic() + 120
             return {
-                name: (await model.classify(data, 100, deadline)).predictions
+                name: (await model.classify(data, 100, deadline, ANYONE)).predictions
                 for name, data in photos.items()
             }
 

@@ -16,6 +16,7 @@ from schemas.inference import Datatype
 from service.core.serving.description import metadata
 from service.core.tensors.inference import InferRequest
 from service.core.tensors.tensors import Tensor
+from tests.support.models.calls import ANYONE
 from tests.support.models.tiny_model import served
 from tests.support.repository import NAMES, SHARED, assemble
 
@@ -47,8 +48,8 @@ def test_raw_outputs_are_those_of_onnxruntime(tmp_path: Path, name: str) -> None
             pixels = np.random.default_rng(0).integers(0, 256, (3, *spec.shape), np.uint8)
             array = pixels if spec.dtype == "uint8" else pixels.astype(np.float32) / 255
             tensor = Tensor(spec.name, Datatype(told.inputs[0].datatype), array)
-            request = InferRequest(name, inputs=(tensor,))
-            answer = await model.infer(request, time.monotonic() + 60, most=64)
+            request = InferRequest((tensor,))
+            answer = await model.infer(request, time.monotonic() + 60, ANYONE, most=64)
             return told, answer, row_by_row(folder, array)
 
     told, answer, expected = asyncio.run(ask())

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from schemas.errors import Overloaded
 from service.core.scheduling.admission import Admission, ThroughputEstimator
+from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.fair_queue import FairQueue, Priority
 from service.core.settings import InferenceSettings
 from tools.autoscaling.agenda import Agenda
@@ -66,7 +67,8 @@ class Replica:
             return
         try:
             allowed = request.deadline - now
-            self._admission.check(self.depth, allowed, request.owner, Priority.NORMAL)
+            call = CallContext(request.owner, "simulated")
+            self._admission.check(self.depth, allowed, call)
         except Overloaded:
             self._owed += self._cost.refusal
             self.cpu += self._cost.refusal

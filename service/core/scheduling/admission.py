@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from schemas.errors import DeadlineExceeded, Overloaded
-from service.core.scheduling.fair_queue import FairQueue, Priority
+from service.core.scheduling.call_context import CallContext
+from service.core.scheduling.fair_queue import FairQueue
 
 Item = TypeVar("Item")
 MARGIN = 0.6
@@ -79,9 +80,7 @@ class Admission(Generic[Item]):
         self._waiting, self._capacity = waiting, capacity
         self._estimator, self._on_reject = estimator, on_reject
 
-    def check(
-        self, depth: int, allowed: float, owner: str, priority: Priority, count: int = 1
-    ) -> None:
+    def check(self, depth: int, allowed: float, call: CallContext, count: int = 1) -> None:
         """Check that ``count`` more items may be admitted, all of them.
 
         Args:
@@ -98,18 +97,19 @@ class Admission(Generic[Item]):
         if allowed <= 0:
             self._on_reject("deadline")
             raise DeadlineExceeded
-        wait = self._expected_wait(depth, owner, priority, count)
         own = self._estimator.own_of(count)
         # Items that would be late on an idle server too are not late because of others.
-        if depth and own <= allowed and wait + own > MARGIN * allowed:
+        if not depth or own > allowed:
+            return
+        wait = self._expected_wait(depth, call, count)
+        if wait + own > MARGIN * allowed:
             self._on_reject("would_be_late")
             message = "Too many requests are waiting to answer in time."
             raise Overloaded(message, retry_after=wait, expected_wait=wait)
 
-    def _expected_wait(self, depth: int, owner: str, priority: Priority, count: int) -> float:
+    def _expected_wait(self, depth: int, call: CallContext, count: int) -> float:
         """Estimate the seconds that the last of ``count`` new items would wait for others."""
         # Items being processed are half done on average.
         busy = max(0, depth - len(self._waiting))
-        return (
-            self._waiting.ahead_of(owner, priority, count) + busy / 2
-        ) * self._estimator.interval
+        ahead = self._waiting.ahead_of(call.owner, call.priority, count)
+        return (ahead + busy / 2) * self._estimator.interval

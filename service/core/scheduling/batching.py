@@ -32,7 +32,8 @@ from service.core.engine.pool import SlowWork, WorkerPool
 from service.core.scheduling.admission import Admission, ThroughputEstimator
 from service.core.scheduling.batch_item import Answer, Item, Outcome, Raw, Ready
 from service.core.scheduling.batch_policy import BatchPolicy
-from service.core.scheduling.fair_queue import FairQueue, Priority
+from service.core.scheduling.call_context import CallContext
+from service.core.scheduling.fair_queue import FairQueue
 
 SLOW_CAPACITY = 8
 """Largest number of slow items per model; more are refused."""
@@ -86,59 +87,45 @@ class Batcher(Generic[Raw, Ready, Answer]):
         """The number of items accepted and not yet settled."""
         return self._depth
 
-    async def submit(
-        self,
-        raw: Raw,
-        deadline: float,
-        *,
-        owner: str = "",
-        priority: Priority = Priority.NORMAL,
-    ) -> Outcome[Answer]:
+    async def submit(self, raw: Raw, deadline: float, call: CallContext) -> Outcome[Answer]:
         """Submit one item and wait for its answer.
 
         Args:
             deadline: on the clock of this batcher, in seconds.
-            owner: the caller; owners take turns.
+            call: gives owner and priority.
 
         Raises:
             Overloaded, NotReady: see ``admit``.
             DeadlineExceeded: at the deadline, in any state of the item.
             ServiceError: raised by ``prepare`` or ``run`` for this item.
         """
-        (item,) = self._accept((raw,), deadline, owner, priority)
+        (item,) = self._accept((raw,), deadline, call)
         timer = self._loop.call_later(item.deadline - item.accepted, self._expire, item)
         try:
             return await item.future
         finally:
             timer.cancel()
 
-    def admit(self, allowed: float, *, owner: str = "", priority: Priority, count: int = 1) -> None:
-        """Check that ``count`` items with ``allowed`` seconds left may be submitted now.
+    def admit(self, allowed: float, call: CallContext) -> None:
+        """Check that one item with ``allowed`` seconds left may be submitted now.
 
         Raises:
             Overloaded, DeadlineExceeded: see ``Admission.check``.
             NotReady: while closing.
         """
-        if self._is_closing:
-            message = "The model is being stopped."
-            raise NotReady(message, retry_after=5)
+        self._check_open()
         with self._lock:
-            self._admission.check(self._depth, allowed, owner, priority, count)
+            self._admission.check(self._depth, allowed, call)
 
     async def submit_all(
-        self,
-        raws: Sequence[Raw],
-        deadline: float,
-        *,
-        owner: str = "",
-        priority: Priority = Priority.NORMAL,
+        self, raws: Sequence[Raw], deadline: float, call: CallContext
     ) -> list[Outcome[Answer]]:
         """Submit items that belong together: all of them are accepted, or all are refused.
 
         They wait and run like single items. The first failure fails the call, and the remaining
         items are cancelled. See ``submit``.
         """
-        items = self._accept(raws, deadline, owner, priority)
+        items = self._accept(raws, deadline, call)
         first = items[0]
         timer = self._loop.call_later(first.deadline - first.accepted, self._expire, *items)
         try:
@@ -154,19 +141,25 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if self._depth:
             await self._drained.wait()
 
+    def _check_open(self) -> None:
+        if self._is_closing:
+            message = "The model is being stopped."
+            raise NotReady(message, retry_after=5)
+
     def _accept(
-        self, raws: Sequence[Raw], deadline: float, owner: str, priority: Priority
+        self, raws: Sequence[Raw], deadline: float, call: CallContext
     ) -> list[Item[Raw, Ready, Answer]]:
-        """Admit and queue all items, or raise."""
+        """Check the limits and queue all items in one step, or raise."""
+        self._check_open()
         now = self._clock()
-        self.admit(deadline - now, owner=owner, priority=priority, count=len(raws))
         self._loop = asyncio.get_running_loop()
         items: list[Item[Raw, Ready, Answer]] = [
             Item(raw, self._loop.create_future(), deadline, now) for raw in raws
         ]
         with self._lock:
+            self._admission.check(self._depth, deadline - now, call, len(items))
             for item in items:
-                self._waiting.push(item, owner, priority)
+                self._waiting.push(item, call.owner, call.priority)
         self._count(len(items))
         for _ in items:
             self._pool.submit(self._step)

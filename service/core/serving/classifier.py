@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 from schemas.errors import ModelNotChosen, ModelNotFound
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList, ModelSummary
 from schemas.serving import ModelVersion
 from service.core.imaging.answer import Classification, ModelRef
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.call_context import CallContext
 from service.core.serving import description
 from service.core.serving.model import Model
 from service.core.serving.registry import Registry
+from service.core.serving.ticket import Ticket
 from service.core.tensors.inference import InferRequest, InferResponse
 
 
 class Classifier:
-    """Model resolution, default deadlines and readiness checks, for every transport."""
+    """Model resolution, admission, time-outs and readiness checks, for every transport."""
 
     def __init__(
         self, registry: Registry, *, default_timeout: float, max_tensor_batch: int = 64
@@ -33,132 +34,111 @@ class Classifier:
         self._default_timeout = default_timeout
         self._max_tensor_batch = max_tensor_batch
 
-    async def classify(
-        self,
-        image: bytes,
-        *,
-        model: str | Model | None,
-        version: int | None = None,
-        top_k: int,
-        timeout: float | None,
-        owner: str = "",
-        priority: Priority = Priority.NORMAL,
-        protocol: str = "http",
-    ) -> tuple[ModelRef, Classification]:
-        """Classify an encoded image with ``model`` (or the default model).
-
-        Args:
-            model: a name, or a model that ``lease`` gave; None for the default model.
-            version: of a named model; None for the default version.
-            top_k: 1 to 100, cut to the number of classes.
-            timeout: seconds from now; None for the default.
-            owner: the caller; owners take turns.
-            protocol: of the request, for the metrics.
-
-        Raises:
-            ModelNotChosen, ModelNotFound, NotReady: see ``Registry.get``.
-            UnsupportedImage, InvalidImage, ImageTooLarge, Overloaded, DeadlineExceeded,
-            InferenceFailed: see ``Model.classify``.
-        """
-        deadline = time.monotonic() + (self._default_timeout if timeout is None else timeout)
-        served = model if isinstance(model, Model) else self._registry.get(model, version)
-        answer = await served.classify(
-            image, top_k, deadline, owner=owner, priority=priority, protocol=protocol
-        )
-        return served.ref, answer
-
-    async def classify_all(
-        self,
-        images: Sequence[bytes],
-        *,
-        model: str,
-        version: int | None = None,
-        top_k: int,
-        owner: str = "",
-        protocol: str = "http",
-    ) -> list[Classification]:
-        """Classify all images of one request within the default time-out, or fail as a whole.
-
-        Raises:
-            InvalidRequest: there are no images, or more than one request may have.
-            ModelNotFound, NotReady, and the errors of ``classify``, with an image's number.
-        """
-        deadline = time.monotonic() + self._default_timeout
-        return await self._registry.get(model, version).classify_all(
-            images, top_k, deadline, most=self._max_tensor_batch, owner=owner, protocol=protocol
-        )
-
-    def admit(
-        self,
-        *,
-        model: str | None,
-        version: int | None = None,
-        timeout: float | None,
-        owner: str,
-        priority: Priority,
-    ) -> ModelRef:
-        """Return the model that would answer; for transports, before they receive an image.
-
-        Raises:
-            ModelNotChosen, ModelNotFound, NotReady, Overloaded, DeadlineExceeded: as ``classify``
-                would at once.
-        """
-        served = self._registry.get(model, version)
-        allowed = self._default_timeout if timeout is None else timeout
-        served.admit(allowed, owner=owner, priority=priority)
-        return served.ref
-
-    async def infer(
-        self,
-        request: InferRequest,
-        *,
-        model: Model | None = None,
-        owner: str = "",
-        protocol: str = "v2",
-    ) -> InferResponse:
-        """Return a model's raw output for tensors or encoded images.
-
-        Args:
-            model: given by ``lease``, in place of the one that the request names.
-            owner: the caller; owners take turns.
-            protocol: of the request, for the metrics.
-
-        Raises:
-            ModelNotFound, NotReady: see ``Registry.get``.
-            InvalidTensor, UnsupportedImage, InvalidImage, ImageTooLarge, Overloaded,
-            DeadlineExceeded, InferenceFailed: see ``Model.infer``.
-        """
-        timeout = self._default_timeout if request.timeout is None else request.timeout
-        deadline = time.monotonic() + timeout
-        served = model or self._registry.get(request.model, request.version)
-        return await served.infer(
-            request, deadline, most=self._max_tensor_batch, owner=owner, protocol=protocol
-        )
-
-    def lease(self, model: str | None, version: int | None = None) -> AbstractContextManager[Model]:
-        """Keep one version of a model for several calls: see ``Registry.lease``."""
-        return self._registry.lease(model, version)
-
-    def resolve(
+    def issue_ticket(
         self,
         model: str | None,
-        version: int | None = None,
+        version: int | None,
+        call: CallContext,
         *,
         may_use: Callable[[str], bool] = lambda _: True,
-    ) -> ModelRef:
-        """Return the model that would answer.
+    ) -> Ticket:
+        """Resolve the model that a call means, once for all steps of the call.
+
+        A new default model is for later calls only. A new default version of this model answers,
+        if it is there before the input is complete.
 
         Args:
+            version: of a named model; None for the default version.
             may_use: whether a model's name may be shown to the caller in ``ModelNotChosen``.
 
         Raises:
             ModelNotChosen: see ``Registry.get``; with the names that may be shown.
             ModelNotFound, NotReady: see ``Registry.get``.
         """
+        found = self._get(model, version, may_use)
+        timeout = self._default_timeout if call.timeout is None else call.timeout
+        return Ticket(found, version, call, timeout, self._registry.revision)
+
+    def admit(self, ticket: Ticket) -> None:
+        """Check that the call would not be refused at once; for use before its body is received.
+
+        Raises:
+            Overloaded, DeadlineExceeded, NotReady: see ``Batcher.admit``.
+        """
+        ticket.model.admit(ticket.timeout, ticket.call)
+
+    async def classify(
+        self, image: bytes, ticket: Ticket, *, top_k: int, deadline: float | None = None
+    ) -> tuple[ModelRef, Classification]:
+        """Classify an encoded image.
+
+        Args:
+            top_k: 1 to 100, cut to the number of classes.
+            deadline: on ``time.monotonic``, in seconds; None for that of the ticket, from now on.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+            UnsupportedImage, InvalidImage, ImageTooLarge, Overloaded, DeadlineExceeded,
+            InferenceFailed: see ``Model.classify``.
+        """
+        model = self._model_of(ticket)
+        until = ticket.deadline() if deadline is None else deadline
+        return model.ref, await model.classify(image, top_k, until, ticket.call)
+
+    async def classify_all(
+        self, images: Sequence[bytes], ticket: Ticket, *, top_k: int
+    ) -> list[Classification]:
+        """Classify all images of one request, or fail as a whole.
+
+        Raises:
+            InvalidRequest: there are no images, or more than one request may have.
+            ModelNotFound, NotReady, and the errors of ``classify``, with an image's number.
+        """
+        model, most = self._model_of(ticket), self._max_tensor_batch
+        return await model.classify_all(images, top_k, ticket.deadline(), ticket.call, most=most)
+
+    async def infer(self, request: InferRequest, ticket: Ticket) -> InferResponse:
+        """Return a model's raw output for tensors or encoded images.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+            InvalidTensor, UnsupportedImage, InvalidImage, ImageTooLarge, Overloaded,
+            DeadlineExceeded, InferenceFailed: see ``Model.infer``.
+        """
+        model, most = self._model_of(ticket), self._max_tensor_batch
+        return await model.infer(request, ticket.deadline(), ticket.call, most=most)
+
+    @contextmanager
+    def lease(self, ticket: Ticket) -> Iterator[Ticket]:
+        """Return a ticket whose model answers until the block ends, even if it is replaced.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+        """
+        model = self._model_of(ticket)
+        with self._registry.lease(model):
+            yield replace(ticket, model=model, revision=None)
+
+    def _get(self, name: str | None, version: int | None, may_use: Callable[[str], bool]) -> Model:
         try:
-            return self._registry.get(model, version).ref
+            return self._registry.get(name, version)
         except ModelNotChosen:
             raise ModelNotChosen([*filter(may_use, self._registry.names())]) from None
+
+    def _model_of(self, ticket: Ticket) -> Model:
+        """Return the model of a ticket, or the one that replaced it since the ticket was issued."""
+        registry, model = self._registry, ticket.model
+        if ticket.revision is None or (ticket.revision == registry.revision and model.is_ready):
+            return model
+        return registry.get(model.ref.name, ticket.version)
+
+    def resolve(self, model: str | None, version: int | None = None) -> ModelRef:
+        """Return the name and version of the model that would answer.
+
+        Raises:
+            ModelNotChosen, ModelNotFound, NotReady: see ``issue_ticket``.
+        """
+        return self._get(model, version, lambda _: True).ref
 
     @property
     def default(self) -> ModelRef | None:

@@ -26,12 +26,6 @@ from service.core.serving.registry import Version
 from service.core.serving.statistics import Duration
 from service.core.tensors.rows import INPUT_DATATYPES
 
-SERVER = "potoo"
-EXTENSIONS = (
-    *("binary_tensor_data", "classification", "model_configuration"),
-    *("model_repository", "parameters", "schedule_policy", "statistics"),
-)
-"""The protocol extensions that are offered."""
 BACKEND = "onnxruntime"
 
 

@@ -21,6 +21,7 @@ from observability.model_metrics import ModelSeries
 from observability.request import start_span
 from observability.span import Attributes, Span
 from schemas.errors import InvalidRequest, ServiceError
+from schemas.inference import Datatype
 from schemas.models import ModelInfo, ModelManifest, ModelSummary
 from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
@@ -31,7 +32,7 @@ from service.core.imaging.presence import Presence
 from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.call_context import CallContext
 from service.core.serving.batch_executor import (
     BatchExecutor,
     Prepared,
@@ -43,7 +44,8 @@ from service.core.serving.checks import Checks
 from service.core.serving.classification import to_classification
 from service.core.serving.statistics import RequestDurations, StatisticsCollector
 from service.core.tensors.inference import InferRequest, InferResponse
-from service.core.tensors.rows import check_outputs, outputs_of, rows_of
+from service.core.tensors.rows import check_outputs, rows_of
+from service.core.tensors.tensors import Tensor
 
 
 class Model:
@@ -86,22 +88,13 @@ class Model:
         )
 
     async def classify(
-        self,
-        data: bytes,
-        k: int,
-        deadline: float,
-        *,
-        owner: str = "",
-        priority: Priority = Priority.NORMAL,
-        protocol: str = "http",
+        self, data: bytes, k: int, deadline: float, call: CallContext
     ) -> Classification:
         """Return labelled predictions for one encoded image.
 
         Args:
             k: number of predictions, at least 1; cut to the number of classes.
             deadline: on ``time.monotonic``, in seconds.
-            owner: the caller; owners take turns.
-            protocol: of the request, for the metrics.
 
         Raises:
             UnsupportedImage, InvalidImage, ImageTooLarge: decoding failed.
@@ -111,24 +104,15 @@ class Model:
         began = time.monotonic()
         try:
             with start_span("classify", self._attributes) as span:
-                outcome = await self._batcher.submit(
-                    RowTask(data, k, span=span), deadline, owner=owner, priority=priority
-                )
+                outcome = await self._batcher.submit(RowTask(data, k, span=span), deadline, call)
         except ServiceError:
             self.statistics.failed(time.monotonic() - began)
             raise
-        self._count(began, [outcome], protocol, span)
+        self._count(began, [outcome], call.protocol, span)
         return self._labelled(outcome, began)
 
     async def classify_all(
-        self,
-        images: Sequence[bytes],
-        k: int,
-        deadline: float,
-        *,
-        most: int,
-        owner: str = "",
-        protocol: str = "http",
+        self, images: Sequence[bytes], k: int, deadline: float, call: CallContext, *, most: int
     ) -> list[Classification]:
         """Classify all images of one request, or fail as a whole.
 
@@ -148,32 +132,25 @@ class Model:
         try:
             with start_span("classify", self._attributes) as span:
                 jobs = row_tasks(images, k, span)
-                outcomes = await self._batcher.submit_all(jobs, deadline, owner=owner)
+                outcomes = await self._batcher.submit_all(jobs, deadline, call)
         except ServiceError:
             self.statistics.failed(time.monotonic() - began)
             raise
-        self._count(began, outcomes, protocol, span)
+        self._count(began, outcomes, call.protocol, span)
         return [self._labelled(outcome, began) for outcome in outcomes]
 
-    def admit(self, allowed: float, *, owner: str, priority: Priority) -> None:
+    def admit(self, allowed: float, call: CallContext) -> None:
         """Raise an error that ``classify`` would raise at once; see ``Batcher.admit``."""
-        self._batcher.admit(allowed, owner=owner, priority=priority)
+        self._batcher.admit(allowed, call)
 
     async def infer(
-        self,
-        request: InferRequest,
-        deadline: float,
-        *,
-        most: int,
-        owner: str = "",
-        protocol: str = "v2",
+        self, request: InferRequest, deadline: float, call: CallContext, *, most: int
     ) -> InferResponse:
         """Return the graph's raw output for tensors, or for encoded images in a BYTES tensor.
 
         Args:
             deadline: on ``time.monotonic``, in seconds.
             most: the maximum number of items in one request.
-            owner, protocol: see ``classify``.
 
         Raises:
             InvalidTensor: the tensors do not fit the model.
@@ -186,19 +163,16 @@ class Model:
             check_outputs(request.outputs, manifest.output)
             rows = rows_of(request, manifest.input, min(most, self.policy.queue_capacity))
             with start_span("infer", self._attributes) as span:
-                jobs, priority = row_tasks(rows, 0, span), request.priority
-                outcomes = await self._batcher.submit_all(
-                    jobs, deadline, owner=owner, priority=priority
-                )
+                jobs = row_tasks(rows, 0, span)
+                outcomes = await self._batcher.submit_all(jobs, deadline, call)
         except ServiceError:
             self.statistics.failed(time.monotonic() - began)
             raise
+        spec = manifest.output
         output_NK = np.stack([outcome.answer.output_K for outcome in outcomes])
-        outputs = outputs_of(
-            request, manifest.output, self.labels, output_NK, self._engine.output_shape
-        )
-        self._count(began, outcomes, protocol, span)
-        return InferResponse(self.ref, outputs, request.id)
+        output = Tensor(spec.name, Datatype.FP32, output_NK.reshape(-1, *self._engine.output_shape))
+        self._count(began, outcomes, call.protocol, span)
+        return InferResponse(self.ref, (output,), request.id, self.labels, spec.label_offset)
 
     @property
     def output_shape(self) -> tuple[int, ...]:

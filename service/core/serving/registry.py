@@ -39,6 +39,7 @@ class Registry:
 
     Attributes:
         default: the name of the default model; None if there is none.
+        revision: changes whenever ``get`` might return another model for a name.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Registry:
             on_ready: called with whether the default version of a name is ready.
         """
         self.default = default
+        self.revision = 0
         self._served: dict[str, _Served] = {}
         self._users: Counter[Model] = Counter()
         self._on_state, self._on_ready = on_state, on_ready
@@ -110,18 +112,14 @@ class Registry:
         return found.model
 
     @contextmanager
-    def lease(self, name: str | None, version: int | None = None) -> Iterator[Model]:
-        """Return the model as ``get`` does, and keep it open until the block ends.
+    def lease(self, model: Model) -> Iterator[None]:
+        """Keep a model open until the block ends, even if it is replaced or unloaded.
 
         For callers that use a model more than once, or wait between getting and using it.
-
-        Raises:
-            ModelNotChosen, ModelNotFound, NotReady: as ``get``.
         """
-        model = self.get(name, version)
         self._users[model] += 1
         try:
-            yield model
+            yield
         finally:
             self._users[model] -= 1
             if not self._users[model]:
@@ -176,6 +174,7 @@ class Registry:
         replaced = old.model if old else None
         if replaced is not None and served.default is replaced:
             served.default = model
+        self.revision += 1
         self._on_state(name, number, VersionState.READY)
         self.tell_readiness()
         return replaced
@@ -185,11 +184,13 @@ class Registry:
         versions = self._served.setdefault(name, _Served()).versions
         version = versions.setdefault(number, Version(state))
         version.state, version.reason = state, reason
+        self.revision += 1
         self._on_state(name, number, state)
 
     def switch(self, name: str, number: int) -> None:
         """Make a version the default of its model. It must be loaded."""
         self._served[name].default = self._served[name].versions[number].model
+        self.revision += 1
         self.tell_readiness()
 
     def set_labels(self, name: str, labels: Mapping[str, int]) -> None:
@@ -212,6 +213,7 @@ class Registry:
         """Remove a version that no longer exists, and its model if no version is left."""
         served = self._served[name]
         served.versions.pop(number, None)
+        self.revision += 1
         self._on_state(name, number, None)
         if not served.versions:
             del self._served[name]

@@ -1,4 +1,4 @@
-"""Conversion of request tensors to input rows, and of output rows to response tensors.
+"""Conversion of request tensors to input rows.
 
 A row is one image: the tensor [C, H, W] that the graph takes, or an encoded image, which the
 manifest's preprocessing turns into one. Rows are scheduled one by one, in turn with all other work.
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.errors import InvalidTensor, UnsupportedImage
 from schemas.inference import Datatype
@@ -17,9 +16,8 @@ from schemas.model_output import OutputSpec
 from schemas.models import Dtype, InputSpec
 from service.core.engine.engine import Images
 from service.core.imaging.decoding import sniff
-from service.core.imaging.postprocessing import top_k
-from service.core.tensors.inference import InferRequest, RequestedOutput, check_names
-from service.core.tensors.tensors import DTYPES, Tensor, from_raw, of_bytes, shown
+from service.core.tensors.inference import InferRequest, check_names
+from service.core.tensors.tensors import DTYPES, Tensor, from_raw, shown
 
 Row = bytes | Images
 """An encoded image, or one item of the manifest's shape and dtype."""
@@ -59,35 +57,13 @@ def rows_of(request: InferRequest, spec: InputSpec, most: int) -> list[Row]:
     return list(tensor.array.flat if tensor.datatype is Datatype.BYTES else tensor.array)
 
 
-def check_outputs(outputs: Sequence[RequestedOutput], spec: OutputSpec) -> None:
+def check_outputs(names: Sequence[str], spec: OutputSpec) -> None:
     """Raise ``InvalidTensor`` if a requested output does not exist or is repeated."""
-    check_names("output", [output.name for output in outputs])
-    for output in outputs:
-        if output.name != spec.name:
-            message = f"There is no output {shown(output.name)}; there is '{spec.name}'."
+    check_names("output", names)
+    for name in names:
+        if name != spec.name:
+            message = f"There is no output {shown(name)}; there is '{spec.name}'."
             raise InvalidTensor(message)
-
-
-def outputs_of(
-    request: InferRequest,
-    spec: OutputSpec,
-    labels: Sequence[str],
-    output_NK: NDArray[np.float32],
-    shape: tuple[int, ...],
-) -> tuple[Tensor, ...]:
-    """Build the requested output tensors.
-
-    Args:
-        output_NK: the graph's raw output.
-        shape: of one item in the graph's output.
-    """
-    outputs = request.outputs or (RequestedOutput(spec.name),)
-    return tuple(
-        _classes(spec, labels, output_NK, output.classes)
-        if output.classes
-        else Tensor(spec.name, Datatype.FP32, output_NK.reshape(-1, *shape))
-        for output in outputs
-    )
 
 
 def _only(inputs: tuple[Tensor, ...], spec: InputSpec) -> Tensor:
@@ -118,23 +94,3 @@ def _raw_row(raw: bytes | memoryview, spec: InputSpec) -> Row:
         )
         raise InvalidTensor(message) from None
     return data
-
-
-def _classes(
-    spec: OutputSpec, labels: Sequence[str], output_NK: NDArray[np.float32], count: int
-) -> Tensor:
-    """Return the best classes of every row as ``value:index:label``; [N, k], best first."""
-    # NaN never ranks as the best.
-    ranked_NK = np.where(np.isnan(output_NK), -np.inf, output_NK)
-    elements = [
-        f"{output_K[index]:f}:{index}:{_label(labels, index - spec.label_offset, index)}".encode()
-        for output_K, ranked_K in zip(output_NK, ranked_NK, strict=True)
-        for index in top_k(ranked_K, count).tolist()
-    ]
-    shape = len(output_NK), min(count, output_NK.shape[1])
-    return of_bytes(spec.name, elements, shape)
-
-
-def _label(labels: Sequence[str], place: int, index: int) -> str:
-    """Return the label, or the index if it has no label: clients expect a third part."""
-    return labels[place] if 0 <= place < len(labels) else str(index)

@@ -6,23 +6,15 @@ Requests may have raw or typed contents. Answers have raw ones: clients read not
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
-from service.core.tensors.inference import (
-    MAX_TENSORS,
-    InferRequest,
-    InferResponse,
-    Parameters,
-    refuse_long_id,
-    refuse_shared_memory,
-    requested_output,
-    schedule_of,
-    version_named,
-)
+from service.core.scheduling.fair_queue import Priority
+from service.core.tensors.inference import MAX_TENSORS, InferRequest, InferResponse
 from service.core.tensors.tensors import (
     DTYPES,
     RAW_ONLY,
@@ -32,6 +24,15 @@ from service.core.tensors.tensors import (
     from_values,
     shown,
     to_raw,
+)
+from service.transport.inference_parameters import (
+    Parameters,
+    RequestedOutput,
+    refuse_long_id,
+    refuse_shared_memory,
+    requested_output,
+    schedule_of,
+    version_named,
 )
 
 _FIELDS: dict[Datatype, str] = {
@@ -51,7 +52,22 @@ _FIELDS: dict[Datatype, str] = {
 """Field of typed contents by datatype."""
 
 
-def read(message: pb.ModelInferRequest, timeout: float | None) -> InferRequest:
+@dataclass(frozen=True, slots=True)
+class ParsedInfer:
+    """A request, the model that it names, and its schedule.
+
+    ``timeout``: seconds; None if neither the message nor the call has one.
+    """
+
+    model: str
+    version: int | None
+    request: InferRequest
+    priority: Priority
+    timeout: float | None
+    outputs: tuple[RequestedOutput, ...]
+
+
+def read(message: pb.ModelInferRequest, timeout: float | None) -> ParsedInfer:
     """Convert a message to a request.
 
     Args:
@@ -67,14 +83,18 @@ def read(message: pb.ModelInferRequest, timeout: float | None) -> InferRequest:
     if max(len(message.inputs), len(message.outputs)) > MAX_TENSORS:
         raise InvalidRequest(f"There are more than {MAX_TENSORS} tensors.")
     priority, wanted = schedule_of(parameters(message.parameters))
-    return InferRequest(
+    version = version_named(message.model_version) if message.model_version else None
+    inputs = tuple(_inputs(message))
+    outputs = tuple(
+        requested_output(one.name, parameters(one.parameters)) for one in message.outputs
+    )
+    return ParsedInfer(
         message.model_name,
-        version_named(message.model_version) if message.model_version else None,
-        tuple(_inputs(message)),
-        tuple(requested_output(one.name, parameters(one.parameters)) for one in message.outputs),
-        id=message.id,
-        priority=priority,
-        timeout=min((one for one in (wanted, timeout) if one is not None), default=None),
+        version,
+        InferRequest(inputs, tuple(one.name for one in outputs), id=message.id),
+        priority,
+        min((one for one in (wanted, timeout) if one is not None), default=None),
+        outputs,
     )
 
 

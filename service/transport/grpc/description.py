@@ -14,7 +14,7 @@ from schemas.inference import (
 )
 from schemas.pb import open_inference_pb2 as pb
 from service import __version__
-from service.core.serving.description import EXTENSIONS, SERVER
+from service.transport.inference_parameters import EXTENSIONS, SERVER
 
 
 def server() -> pb.ServerMetadataResponse:

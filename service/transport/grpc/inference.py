@@ -7,16 +7,19 @@ from functools import partial
 from auth.principal import Scope
 from schemas.errors import ModelNotFound, NotReady, Unsupported
 from schemas.pb import open_inference_pb2 as pb
+from service.core.scheduling.call_context import CallContext
 from service.core.serving.classifier import Classifier
-from service.core.tensors.inference import refuse_upload, version_named
 from service.runtime import Runtime
 from service.settings import LimitSettings
+from service.transport.admission import issue_ticket
+from service.transport.classification_extension import with_classes
 from service.transport.grpc import codec, description
 from service.transport.grpc.call import Call
 from service.transport.grpc.errors import Faults
 from service.transport.grpc.methods import OPEN, Service, Stream, Unary
 from service.transport.grpc.shape import estimate_parsed_bytes
 from service.transport.grpc.streaming import InferStream
+from service.transport.inference_parameters import refuse_upload, version_named
 from service.transport.policy import check_model
 
 PROTOCOL = "grpc"
@@ -141,11 +144,13 @@ class InferenceService:
 
     async def model_infer(self, message: pb.ModelInferRequest, call: Call) -> pb.ModelInferResponse:
         """Return a model's raw outputs for tensors or encoded images."""
-        request = codec.read(message, call.timeout)
+        asked = codec.read(message, call.timeout)
         del message
-        self._check(call, self._classifier.resolve(request.model, request.version).name)
-        answer = await self._classifier.infer(request, owner=call.principal.name, protocol=PROTOCOL)
-        return codec.write(answer)
+        caller = call.principal
+        context = CallContext(caller.name, PROTOCOL, asked.priority, asked.timeout)
+        ticket = issue_ticket(self._runtime, caller, asked.model, asked.version, context)
+        answer = await self._classifier.infer(asked.request, ticket)
+        return codec.write(with_classes(answer, asked.outputs))
 
     @property
     def _classifier(self) -> Classifier:

@@ -7,13 +7,14 @@ from schemas.classify import DEFAULT_TOP_K, MAX_TOP_K
 from schemas.errors import InvalidParameter, Violation
 from schemas.pb import potoo_pb2 as pb
 from service.core.imaging.answer import Summary
-from service.core.tensors.inference import MAX_TIMEOUT
+from service.core.scheduling.call_context import CallContext
 from service.runtime import Runtime
 from service.settings import LimitSettings
+from service.transport.admission import issue_ticket
 from service.transport.grpc.call import Call
 from service.transport.grpc.inference import PROTOCOL
 from service.transport.grpc.methods import SMALL_BYTES, Service, Unary
-from service.transport.policy import model_meant
+from service.transport.inference_parameters import MAX_TIMEOUT
 
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["ModelService"]
 
@@ -32,21 +33,17 @@ class ModelService:
 
     async def predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         """Classify one encoded image."""
-        classifier, principal = self._runtime.classifier, call.principal
+        classifier, caller = self._runtime.classifier, call.principal
         top_k = request.top_k if request.HasField("top_k") else DEFAULT_TOP_K
         if not 1 <= top_k <= MAX_TOP_K:
             fault = Violation("/top_k", f"it must be 1 to {MAX_TOP_K}")
             raise InvalidParameter(violations=(fault,))
         timeout = call.timeout
-        meant = model_meant(self._runtime.identity, classifier, principal, request.model or None)
-        ref, answer = await classifier.classify(
-            request.image_data,
-            model=meant.name,
-            top_k=top_k,
-            timeout=None if timeout is None else min(timeout, MAX_TIMEOUT),
-            owner=principal.name,
-            protocol=PROTOCOL,
-        )
+        if timeout is not None:
+            timeout = min(timeout, MAX_TIMEOUT)
+        context = CallContext(caller.name, PROTOCOL, timeout=timeout)
+        ticket = issue_ticket(self._runtime, caller, request.model or None, None, context)
+        ref, answer = await classifier.classify(request.image_data, ticket, top_k=top_k)
         return pb.PredictResponse(
             probabilities=[one.score for one in answer.predictions],
             class_names=[one.label for one in answer.predictions],

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from schemas.errors import InsufficientScope, NotReady, ServiceError, Unauthenticated
 from schemas.pb import open_inference_pb2 as pb
-from service.core.tensors.inference import MAX_ID_CHARS
 from service.transport.grpc.call import Call
 from service.transport.grpc.errors import CODE_KEY, Faults, error_message
 from service.transport.grpc.methods import parsed
 from service.transport.grpc.reading import Messages
+from service.transport.inference_parameters import MAX_ID_CHARS
 
 IN_FLIGHT = 8
 """Requests of one stream in progress at a time; the next is read once one was answered."""

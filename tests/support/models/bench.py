@@ -11,6 +11,7 @@ from service.core.engine.pool import Job, SlowWork, WorkerPool
 from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
+from tests.support.models.calls import ANYONE
 
 LATER = 1000.0
 """A deadline that no test reaches unless it moves the clock."""
@@ -78,7 +79,7 @@ class Bench:
 
     async def submit(self, *items: str, deadline: float = LATER) -> list[Call]:
         """Submits items one after the other and returns when all of them are in the queue."""
-        tasks = [asyncio.create_task(self.batcher.submit(item, deadline)) for item in items]
+        tasks = [asyncio.create_task(self.batcher.submit(item, deadline, ANYONE)) for item in items]
         await breathe()
         return tasks
 

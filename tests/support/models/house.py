@@ -17,6 +17,7 @@ from service.core.repository.repository import Repository
 from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.core.settings import RunSettings
+from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import image_limits, write_model
 
@@ -59,9 +60,8 @@ class House:
         await self.lifecycle.refresh()
 
     async def ask(self, version: int | None = None, name: str | None = None) -> str:
-        ref, answer = await self.classifier.classify(
-            plain(RED), model=name, version=version, top_k=1, timeout=None
-        )
+        ticket = self.classifier.issue_ticket(name, version, ANYONE)
+        ref, answer = await self.classifier.classify(plain(RED), ticket, top_k=1)
         label = answer.predictions[0].label
         assert label == f"red {ref.version}", "an answer of one version under another's name"
         return label

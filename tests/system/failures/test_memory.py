@@ -20,11 +20,13 @@ from pathlib import Path
 import psutil
 
 from observability.metrics import Metrics
+from service.core.scheduling.call_context import CallContext
 from service.process import tune
 from service.runtime import open_models, open_pool
 from service.settings import load_settings
 
 CYCLES = int(sys.argv[2])
+call = CallContext("", "test")
 settings = load_settings(models=Path(sys.argv[1]))
 photo = next(Path(sys.argv[1]).glob("everyday/1/golden/*")).read_bytes()
 memory = psutil.Process().memory_info
@@ -38,7 +40,7 @@ async def main():
             async with open_models(settings, pool, Metrics()) as models:
                 model = models.registry.get("everyday")
                 for _ in range(4):
-                    await model.classify(photo, 1, 1e12)
+                    await model.classify(photo, 1, 1e12, call)
                 loaded.append(memory().rss / one)
             unloaded.append(memory().rss / one)
     print(json.dumps({"loaded": loaded, "unloaded": unloaded}))
@@ -54,6 +56,7 @@ from pathlib import Path
 import psutil
 
 from observability.metrics import Metrics
+from service.core.scheduling.call_context import CallContext
 from service.process import tune
 from service.runtime import open_models, open_pool
 from service.settings import load_settings
@@ -77,7 +80,7 @@ async def main(root):
     with open_pool(settings) as pool:
         async with open_models(settings, pool, Metrics()) as models:
             for number in range(2, cycles + 2):
-                await models.registry.get(None).classify(photo, 1, 1e12)
+                await models.registry.get(None).classify(photo, 1, 1e12, call)
                 resident.append(memory().rss / 2**20)
                 add(root, number)
                 shutil.rmtree(root / "everyday" / str(number - 1))

@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.core.imaging.answer import Classification
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.call_context import CallContext
 from service.core.serving.description import metadata
 from service.core.tensors.inference import InferRequest
 from service.transport.budget import Reservation
-from service.transport.dependencies import principal_of, require_capacity, runtime_of
+from service.transport.dependencies import admit, runtime_of
 from service.transport.http.body.compressed_body import json_cost, read_packed
 from service.transport.http.body.uploads import BASE64_SHARE, offload_if_large, uploads_of
 from service.transport.http.compat import json_codec
@@ -21,7 +21,7 @@ ReadImage = Callable[[Request, Reservation], Awaitable[bytes]]
 
 
 async def predict(
-    request: Request, name: str, version: int | None, *, protocol: str, with_columns: bool
+    request: Request, name: str, version: int | None, call: CallContext, *, with_columns: bool
 ) -> Response:
     """A model's raw output for the tensors or images in a JSON body.
 
@@ -30,63 +30,49 @@ async def predict(
         InvalidRequest, InvalidTensor: see ``json_codec.read_predict``.
         ServiceError: see ``BodyReader.read`` and ``Classifier.infer``.
     """
-    require_capacity(request, name, version)
+    ticket = admit(request, name, version, call)
     runtime, most = runtime_of(request), uploads_of(request).limits.max_tensor_batch
     with uploads_of(request).hold as hold:
         body = await _json_body(request, hold)
         # One version to the end, since the tensor is made in the words of its input.
-        with runtime.classifier.lease(name, version) as model:
-            (spec,) = metadata(model).inputs
+        with runtime.classifier.lease(ticket) as leased:
+            (spec,) = metadata(leased.model).inputs
             asked = await offload_if_large(
                 request,
                 len(body),
                 lambda: json_codec.read_predict(body, spec, most, with_columns=with_columns),
             )
-            answer = await runtime.classifier.infer(
-                InferRequest(name, version, (asked.tensor,)),
-                model=model,
-                owner=principal_of(request).name,
-                protocol=protocol,
-            )
+            answer = await runtime.classifier.infer(InferRequest((asked.tensor,)), leased)
     return json_response(json_codec.write_predict(answer, asked))
 
 
 async def classify_examples(
-    request: Request, name: str, version: int | None, *, top_k: int, protocol: str
+    request: Request, name: str, version: int | None, call: CallContext, *, top_k: int
 ) -> Response:
     """Labels and probabilities for the images in a JSON body.
 
     Raises:
         ServiceError: as ``predict``, and see ``Classifier.classify_all``.
     """
-    require_capacity(request, name, version)
+    ticket = admit(request, name, version, call)
     most = uploads_of(request).limits.max_tensor_batch
     with uploads_of(request).hold as hold:
         body = await _json_body(request, hold)
         images = await offload_if_large(
             request, len(body), lambda: json_codec.read_examples(body, most)
         )
-        answers = await runtime_of(request).classifier.classify_all(
-            images,
-            model=name,
-            version=version,
-            top_k=top_k,
-            owner=principal_of(request).name,
-            protocol=protocol,
-        )
+        answers = await runtime_of(request).classifier.classify_all(images, ticket, top_k=top_k)
     return json_response(json_codec.write_examples(answers))
 
 
 async def classify(
     request: Request,
     read: ReadImage,
-    *,
     model: str | None,
     version: int | None,
+    call: CallContext,
+    *,
     top_k: int,
-    protocol: str,
-    timeout: float | None = None,
-    priority: Priority = Priority.NORMAL,
 ) -> Classification:
     """What a model says about the one image of a request.
 
@@ -96,17 +82,10 @@ async def classify(
     Raises:
         ServiceError: as ``predict``, what ``read`` raises, and see ``Classifier.classify``.
     """
-    meant = require_capacity(request, model, version, timeout=timeout, priority=priority)
+    ticket = admit(request, model, version, call)
     with uploads_of(request).hold as hold:
         _, answer = await runtime_of(request).classifier.classify(
-            await read(request, hold),
-            model=meant.name,
-            version=version,
-            top_k=top_k,
-            timeout=timeout,
-            owner=principal_of(request).name,
-            priority=priority,
-            protocol=protocol,
+            await read(request, hold), ticket, top_k=top_k
         )
     return answer
 

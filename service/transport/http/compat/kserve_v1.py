@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from schemas.compatibility import RowAnswers, Rows
+from service.transport.dependencies import call_context
 from service.transport.http.compat.calls import predict
 from service.transport.http.compat.operation import add_call
 from service.transport.http.middleware.compression import ENCODINGS
@@ -25,7 +26,7 @@ BODIES = (Rows,)
 
 async def predict_instances(request: Request, name: str) -> Response:
     """A model's raw output for tensors or images, as KServe V1 has it."""
-    return await predict(request, name, None, protocol=PROTOCOL, with_columns=False)
+    return await predict(request, name, None, call_context(request, PROTOCOL), with_columns=False)
 
 
 def add_routes(app: FastAPI) -> None:

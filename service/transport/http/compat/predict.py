@@ -14,7 +14,7 @@ from schemas.classify import ClassifyOptions
 from schemas.compatibility import BestClasses
 from service.core.scheduling.fair_queue import Priority
 from service.transport.budget import Reservation
-from service.transport.dependencies import requires
+from service.transport.dependencies import call_context, requires
 from service.transport.http.compat.calls import classify, json_response, shares
 from service.transport.http.compat.forms import MULTIPART, URLENCODED, image_of_form
 from service.transport.http.compat.operation import CALL_ERRORS, TAG
@@ -56,15 +56,10 @@ async def predict_best(request: Request, options: Annotated[ClassifyOptions, Que
     The image is the field `image` of a form: a file, or base64. The best class is named however
     unsure it is; `/v1/classify` says what is sure enough.
     """
+    timeout = None if options.timeout_ms is None else options.timeout_ms / 1000
+    call = call_context(request, PROTOCOL, priority=Priority(options.priority), timeout=timeout)
     answer = await classify(
-        request,
-        _image,
-        model=options.model,
-        version=options.version,
-        top_k=options.top_k,
-        timeout=None if options.timeout_ms is None else options.timeout_ms / 1000,
-        priority=Priority(options.priority),
-        protocol=PROTOCOL,
+        request, _image, options.model, options.version, call, top_k=options.top_k
     )
     best = answer.predictions[0]
     return json_response(

@@ -36,7 +36,13 @@ from schemas.compatibility import (
 from schemas.errors import ModelNotFound
 from schemas.inference import Datatype, TensorMetadata
 from schemas.serving import VersionState
-from service.transport.dependencies import ClassifierDep, require_model, requires, runtime_of
+from service.transport.dependencies import (
+    ClassifierDep,
+    call_context,
+    require_model,
+    requires,
+    runtime_of,
+)
 from service.transport.http.compat.calls import classify_examples, predict
 from service.transport.http.compat.operation import TAG, add_call, errors
 from service.transport.http.middleware.compression import ENCODINGS
@@ -188,11 +194,12 @@ def add_routes(app: FastAPI) -> None:
 
 
 async def _predict(request: Request, name: str, version: int | None) -> Response:
-    return await predict(request, name, version, protocol=PROTOCOL, with_columns=True)
+    return await predict(request, name, version, call_context(request, PROTOCOL), with_columns=True)
 
 
 async def _classify(request: Request, name: str, version: int | None) -> Response:
-    return await classify_examples(request, name, version, top_k=MAX_TOP_K, protocol=PROTOCOL)
+    call = call_context(request, PROTOCOL)
+    return await classify_examples(request, name, version, call, top_k=MAX_TOP_K)
 
 
 def _labelled(request: Request, name: str, label: str) -> int:

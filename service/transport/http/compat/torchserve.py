@@ -15,7 +15,7 @@ from schemas.classify import DEFAULT_TOP_K
 from schemas.compatibility import Ping, TorchServeError
 from schemas.errors import ErrorCode
 from service.transport.budget import Reservation
-from service.transport.dependencies import RuntimeDep, requires
+from service.transport.dependencies import RuntimeDep, call_context, requires
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.compat.calls import (
     classify,
@@ -153,9 +153,8 @@ def add_routes(app: FastAPI) -> None:
 
 
 async def _predict(request: Request, name: str, version: int | None) -> Response:
-    answer = await classify(
-        request, _image, model=name, version=version, top_k=DEFAULT_TOP_K, protocol=PROTOCOL
-    )
+    call = call_context(request, PROTOCOL)
+    answer = await classify(request, _image, name, version, call, top_k=DEFAULT_TOP_K)
     return json_response(orjson.dumps(shares(answer)))
 
 

@@ -18,13 +18,14 @@ from schemas.classify import (
 )
 from schemas.errors import ServiceError
 from service.core.imaging.answer import Timing
+from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.fair_queue import Priority
-from service.core.serving.model import Model
+from service.core.serving.ticket import Ticket
 from service.transport.dependencies import (
+    admit,
+    call_context,
+    issue_ticket,
     metrics_of,
-    principal_of,
-    require_capacity,
-    require_meant,
     requires,
     runtime_of,
 )
@@ -72,6 +73,7 @@ _BATCH_BODY = {
     },
 }
 _IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 503, 504)
+PROTOCOL = "http"
 # A batch takes part of the queue at a time, so that other callers get their turn.
 BATCH_CONCURRENCY = 8
 
@@ -81,22 +83,11 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
 
     Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
     """
-    timeout, priority = _seconds(options), Priority(options.priority)
-    meant = require_capacity(
-        request, options.model, options.version, timeout=timeout, priority=priority
-    )
+    ticket = admit(request, options.model, options.version, _call(request, options))
     classifier, uploads = runtime_of(request).classifier, uploads_of(request)
     with uploads.hold as hold:
         image = await uploads.image(request, hold)
-        ref, answer = await classifier.classify(
-            image,
-            model=meant.name,
-            version=options.version,
-            top_k=options.top_k,
-            timeout=timeout,
-            owner=principal_of(request).name,
-            priority=priority,
-        )
+        ref, answer = await classifier.classify(image, ticket, top_k=options.top_k)
     return _json(
         {
             "model": ref,
@@ -122,18 +113,19 @@ async def classify_batch(
     spoils the others. The time allowed counts for the whole batch.
     """
     uploads, classifier = uploads_of(request), runtime_of(request).classifier
-    meant = require_meant(request, options.model, options.version)
+    ticket = issue_ticket(request, options.model, options.version, _call(request, options))
     # One version for all of them, whatever is promoted meanwhile.
-    with uploads.hold as hold, classifier.lease(meant.name, options.version) as model:
+    with uploads.hold as hold, classifier.lease(ticket) as leased:
         parts = await uploads.images(request, hold)
         turn = asyncio.Semaphore(BATCH_CONCURRENCY)
-        until = asyncio.get_running_loop().time() + (_seconds(options) or 0)
+        # Without a time-out of the caller's, each file has the default one from its turn on.
+        deadline = leased.deadline() if options.timeout_ms else None
         results = await asyncio.gather(
-            *(_item(request, options, model, part, turn, until) for part in parts)
+            *(_item(request, options.top_k, leased, part, turn, deadline) for part in parts)
         )
     return _json(
         {
-            "model": model.ref,
+            "model": leased.model.ref,
             "results": results,
             "request_id": request.scope["state"]["request_id"],
         },
@@ -143,23 +135,17 @@ async def classify_batch(
 
 async def _item(
     request: Request,
-    options: ClassifyOptions,
-    model: Model,
+    top_k: int,
+    ticket: Ticket,
     part: Part,
     turn: asyncio.Semaphore,
-    until: float,
+    deadline: float | None,
 ) -> dict[str, object]:
     """One file of a batch, as ``BatchItem`` says."""
     async with turn:
-        left = until - asyncio.get_running_loop().time() if options.timeout_ms else None
         try:
             _, answer = await runtime_of(request).classifier.classify(
-                part.content,
-                model=model,
-                top_k=options.top_k,
-                timeout=left,
-                owner=principal_of(request).name,
-                priority=Priority(options.priority),
+                part.content, ticket, top_k=top_k, deadline=deadline
             )
         except ServiceError as error:
             metrics_of(request).errors.labels(error.code).inc()
@@ -192,8 +178,9 @@ def add_classify_routes(app: FastAPI) -> None:
         )
 
 
-def _seconds(options: ClassifyOptions) -> float | None:
-    return None if options.timeout_ms is None else options.timeout_ms / 1000
+def _call(request: Request, options: ClassifyOptions) -> CallContext:
+    timeout = None if options.timeout_ms is None else options.timeout_ms / 1000
+    return call_context(request, PROTOCOL, priority=Priority(options.priority), timeout=timeout)
 
 
 def _json(body: dict[str, object], headers: dict[str, str]) -> Response:

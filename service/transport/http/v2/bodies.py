@@ -12,9 +12,7 @@ from service.transport.http.v2 import codec
 from service.transport.http.v2.codec import HEADER, ParsedInfer
 
 
-async def read_infer(
-    request: Request, hold: Reservation, model: str, version: int | None
-) -> ParsedInfer:
+async def read_infer(request: Request, hold: Reservation) -> ParsedInfer:
     """The request in a request's body.
 
     JSON may be as long as one upload, tensors behind it as long as a batch of them.
@@ -32,9 +30,7 @@ async def read_infer(
     body = await read_packed(request, hold, limit)
     json_bytes = len(body) if length is None else length
     hold.reserve(len(body) + json_cost(body, json_bytes))
-    return await offload_if_large(
-        request, json_bytes, lambda: codec.read(body, length, model, version)
-    )
+    return await offload_if_large(request, json_bytes, lambda: codec.read(body, length))
 
 
 def _header(request: Request, name: bytes) -> list[bytes]:

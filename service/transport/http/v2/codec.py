@@ -17,15 +17,11 @@ import orjson
 
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
+from service.core.scheduling.fair_queue import Priority
 from service.core.tensors.inference import (
     MAX_TENSORS,
     InferRequest,
     InferResponse,
-    Parameters,
-    refuse_long_id,
-    refuse_shared_memory,
-    requested_output,
-    schedule_of,
 )
 from service.core.tensors.tensors import (
     Tensor,
@@ -35,6 +31,14 @@ from service.core.tensors.tensors import (
     shown,
     to_raw,
 )
+from service.transport.inference_parameters import (
+    Parameters,
+    RequestedOutput,
+    refuse_long_id,
+    refuse_shared_memory,
+    requested_output,
+    schedule_of,
+)
 
 HEADER = "inference-header-content-length"
 SIZE = "binary_data_size"
@@ -43,14 +47,18 @@ Body = bytes | bytearray
 
 @dataclass(frozen=True, slots=True)
 class ParsedInfer:
-    """A request, and how its answer is to be written.
+    """A request, its schedule, and how its answer is to be written.
 
     Attributes:
+        timeout: seconds; None if the request has none.
         binary: by name of an output, whether it is wanted as bytes.
         is_binary: for those that do not say.
     """
 
     request: InferRequest
+    priority: Priority = Priority.NORMAL
+    timeout: float | None = None
+    outputs: tuple[RequestedOutput, ...] = ()
     is_binary: bool = False
     binary: Mapping[str, bool] = field(default_factory=dict)
 
@@ -68,7 +76,7 @@ def header_length(values: Sequence[bytes]) -> int | None:
     return int(values[0])
 
 
-def read(body: Body, length: int | None, model: str, version: int | None) -> ParsedInfer:
+def read(body: Body, length: int | None) -> ParsedInfer:
     """The request in a body.
 
     Args:
@@ -82,7 +90,7 @@ def read(body: Body, length: int | None, model: str, version: int | None) -> Par
     """
     view = memoryview(body)
     if length == 0:
-        return ParsedInfer(InferRequest(model, version, raw=view), is_binary=True)
+        return ParsedInfer(InferRequest(raw=view), is_binary=True)
     if length is not None and length > len(body):
         raise InvalidRequest(
             f"The header Inference-Header-Content-Length says {length}, but the body has "
@@ -91,23 +99,16 @@ def read(body: Body, length: int | None, model: str, version: int | None) -> Par
     document = _json(view[:length] if length is not None else view)
     parameters = _parameters(document, "the request")
     priority, timeout = schedule_of(parameters)
-    outputs = [
+    named = [
         (_text(output, "name", "an output"), _parameters(output, "an output"))
         for output in _objects(document, "outputs", required=False)
     ]
-    request = InferRequest(
-        model,
-        version,
-        tuple(_inputs(document, view[length:] if length is not None else view[:0])),
-        tuple(requested_output(name, given) for name, given in outputs),
-        id=_id(document),
-        priority=priority,
-        timeout=timeout,
-    )
-    binary = {
-        name: _flag(given, "binary_data") for name, given in outputs if "binary_data" in given
-    }
-    return ParsedInfer(request, _flag(parameters, "binary_data_output"), binary)
+    inputs = tuple(_inputs(document, view[length:] if length is not None else view[:0]))
+    outputs = tuple(requested_output(name, given) for name, given in named)
+    request = InferRequest(inputs, tuple(name for name, _ in named), id=_id(document))
+    binary = {name: _flag(given, "binary_data") for name, given in named if "binary_data" in given}
+    is_binary = _flag(parameters, "binary_data_output")
+    return ParsedInfer(request, priority, timeout, outputs, is_binary, binary)
 
 
 def write(response: InferResponse, asked: ParsedInfer) -> tuple[bytes, dict[str, str]]:

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from auth.principal import Scope
 from schemas.inference import InferResponseBody
-from service.transport.dependencies import principal_of, require_capacity, requires, runtime_of
+from service.transport.classification_extension import with_classes
+from service.transport.dependencies import admit, call_context, requires, runtime_of
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.compression import ENCODINGS, MIN_BYTES, accepted, compress
 from service.transport.http.middleware.lean_route import LeanRoute
@@ -19,6 +20,7 @@ from service.transport.http.v2 import codec
 from service.transport.http.v2.bodies import read_infer
 from service.transport.http.v2.routes import TAG, errors, version_of
 
+PROTOCOL = "v2"
 _HEADER = {
     "schema": {"type": "integer"},
     "description": "Bytes of JSON, before compression, if binary tensors follow it.",
@@ -69,11 +71,12 @@ async def infer_model_version(request: Request, name: str, version: str) -> Resp
 
 
 async def _infer(request: Request, name: str, version: int | None) -> Response:
-    require_capacity(request, name, version)
+    ticket = admit(request, name, version, call_context(request, PROTOCOL))
     classifier = runtime_of(request).classifier
     with uploads_of(request).hold as hold:
-        asked = await read_infer(request, hold, name, version)
-        answer = await classifier.infer(asked.request, owner=principal_of(request).name)
+        asked = await read_infer(request, hold)
+        ticket = ticket.rescheduled(asked.priority, asked.timeout)
+        answer = with_classes(await classifier.infer(asked.request, ticket), asked.outputs)
     body, headers = codec.write(answer, asked)
     return _compressed(request, body, headers)
 

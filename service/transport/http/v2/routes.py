@@ -26,8 +26,6 @@ from schemas.inference import (
     StatisticsResponse,
 )
 from service import __version__
-from service.core.serving.description import EXTENSIONS, SERVER
-from service.core.tensors.inference import refuse_upload, version_named
 from service.transport.dependencies import (
     ClassifierDep,
     ModelsDep,
@@ -39,6 +37,7 @@ from service.transport.dependencies import (
 from service.transport.http.body.json_body import MAX_JSON_BYTES
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.openapi import problems
+from service.transport.inference_parameters import EXTENSIONS, SERVER, refuse_upload, version_named
 
 TAG = "inference"
 BODIES = (RepositoryIndexRequest, RepositoryChange)

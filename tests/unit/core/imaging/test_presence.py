@@ -17,6 +17,7 @@ from schemas.model_output import OutputSpec
 from service.core.engine.onnx_engine import ManifestMismatch
 from service.core.imaging.presence import Presence
 from service.core.repository.repository import ModelRefused
+from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import (
     LABELS,
@@ -68,7 +69,7 @@ async def test_an_answer_lists_all_labels_that_are_present(
 ) -> None:
     metrics = Metrics()
     async with served(write_multi_label(tmp_path, {}), metrics=metrics) as model:
-        answer = await model.classify(plain(colour), 1, time.monotonic() + 30)
+        answer = await model.classify(plain(colour), 1, time.monotonic() + 30, ANYONE)
         info = model.info(default=True)
     assert answer.labels_present == present
     assert answer.summary is None
@@ -85,7 +86,7 @@ async def test_an_answer_lists_all_labels_that_are_present(
 async def test_a_dropped_class_is_never_present(tmp_path: Path) -> None:
     folder = write_multi_label(tmp_path, {"label_offset": 1}, labels=["green", "blue"])
     async with served(folder) as model:
-        answer = await model.classify(plain(YELLOW), 5, time.monotonic() + 30)
+        answer = await model.classify(plain(YELLOW), 5, time.monotonic() + 30, ANYONE)
     assert answer.labels_present == ["green"]
     assert [one.index for one in answer.predictions] == [1, 2]
 
@@ -93,7 +94,7 @@ async def test_a_dropped_class_is_never_present(tmp_path: Path) -> None:
 @pytest.mark.anyio
 async def test_single_label_models_have_no_labels_present(tmp_path: Path) -> None:
     async with served(write_model(tmp_path)) as model:
-        answer = await model.classify(plain(RED), 1, time.monotonic() + 30)
+        answer = await model.classify(plain(RED), 1, time.monotonic() + 30, ANYONE)
     assert answer.labels_present is None
 
 

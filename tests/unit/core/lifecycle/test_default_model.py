@@ -12,6 +12,7 @@ from schemas.errors import Conflict, ModelNotChosen, ModelNotFound
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
 from service.core.lifecycle.default_model import default_model
 from service.core.repository.repository import ModelRefused, Repository
+from tests.support.models.calls import ANYONE
 from tests.support.models.house import House, opened
 from tests.support.models.tiny_model import write_model
 from tests.support.waiting import eventually
@@ -94,10 +95,10 @@ async def test_several_models_without_a_choice_answer_by_name(
 async def test_a_caller_is_told_no_model_of_others(tmp_path: Path) -> None:
     async with opened(tmp_path, fill) as house:
         with pytest.raises(ModelNotChosen, match="of these models: other;") as caught:
-            house.classifier.resolve(None, may_use=lambda name: name == "other")
+            house.classifier.issue_ticket(None, None, ANYONE, may_use=lambda name: name == "other")
         assert "colours" not in caught.value.detail
         with pytest.raises(ModelNotChosen) as caught:
-            await house.ask()
+            house.classifier.issue_ticket(None, None, ANYONE, may_use=lambda _: False)
         assert caught.value.detail == ModelNotChosen.default_detail
 
 

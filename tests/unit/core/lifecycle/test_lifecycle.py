@@ -11,6 +11,7 @@ import pytest
 from schemas.errors import ModelNotFound, NotReady
 from schemas.serving import VersionState
 from service.core.repository.repository import ModelRefused
+from tests.support.models.calls import ANYONE
 from tests.support.models.house import House
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
@@ -205,11 +206,12 @@ async def test_what_was_begun_finishes_on_its_version(house: House) -> None:
 
 
 async def test_a_leased_model_answers_until_it_is_given_back(house: House) -> None:
-    with house.classifier.lease(None) as model:
+    ticket = house.classifier.issue_ticket(None, None, ANYONE)
+    with house.classifier.lease(ticket) as leased:
         house.add(2)
         await house.refresh()
         assert house.states()[1] is VersionState.UNLOADING
-        ref, _ = await house.classifier.classify(plain(RED), model=model, top_k=1, timeout=None)
+        ref, _ = await house.classifier.classify(plain(RED), leased, top_k=1)
         assert (ref.version, house.released) == (1, 0)
         assert await house.ask() == "red 2"
     await eventually(lambda: house.released == 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from schemas.errors import DeadlineExceeded, Overloaded
 from service.core.scheduling.admission import ThroughputEstimator
 from service.core.scheduling.fair_queue import Priority
 from tests.support.models.bench import LATER, Bench, answers, breathe
+from tests.support.models.calls import ANYONE
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +42,7 @@ async def test_what_would_be_late_is_refused_at_once() -> None:
     await bench.learn()
     tasks = await bench.submit(*"abc")
     with pytest.raises(Overloaded) as caught:
-        await bench.batcher.submit("d", bench.now + 4)
+        await bench.batcher.submit("d", bench.now + 4, ANYONE)
     assert caught.value.expected_wait == pytest.approx(6)
     assert caught.value.retry_after == pytest.approx(6)
     assert bench.rejections == ["would_be_late"]
@@ -69,7 +71,7 @@ async def test_another_caller_waits_for_a_turn_and_not_for_all() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit(*"abcdef")
-    other = bench.batcher.submit("z", bench.now + 9, owner="other")
+    other = bench.batcher.submit("z", bench.now + 9, replace(ANYONE, owner="other"))
     tasks.append(asyncio.create_task(other))
     await breathe()
     bench.pool.drain()
@@ -81,11 +83,15 @@ async def test_an_urgent_item_is_not_refused_for_the_sake_of_bulk() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = [
-        asyncio.create_task(bench.batcher.submit(item, LATER, priority=Priority.BULK))
+        asyncio.create_task(
+            bench.batcher.submit(item, LATER, replace(ANYONE, priority=Priority.BULK))
+        )
         for item in "abcdef"
     ]
     await breathe()
-    urgent = bench.batcher.submit("z", bench.now + 9, priority=Priority.INTERACTIVE)
+    urgent = bench.batcher.submit(
+        "z", bench.now + 9, replace(ANYONE, priority=Priority.INTERACTIVE)
+    )
     tasks.append(asyncio.create_task(urgent))
     await breathe()
     bench.pool.drain()
@@ -96,7 +102,7 @@ async def test_while_others_wait_nothing_is_begun_that_would_be_late() -> None:
     bench = TimedBench()
     await bench.learn()
     (good,) = await bench.submit("good")
-    late = asyncio.create_task(bench.batcher.submit("late", bench.now + 20))
+    late = asyncio.create_task(bench.batcher.submit("late", bench.now + 20, ANYONE))
     await breathe()
     (other,) = await bench.submit("other")
     bench.now += 19  # somebody else had the processor
@@ -121,10 +127,10 @@ async def test_a_full_queue_is_told_before_anything_is_sent() -> None:
     bench = Bench(queue_capacity=2)
     tasks = await bench.submit("a", "b")
     with pytest.raises(Overloaded):
-        bench.batcher.admit(LATER, priority=Priority.NORMAL)
+        bench.batcher.admit(LATER, ANYONE)
     bench.pool.drain()
     assert await answers(*tasks) == ["A", "B"]
-    bench.batcher.admit(LATER, priority=Priority.NORMAL)
+    bench.batcher.admit(LATER, ANYONE)
     assert bench.rejections == ["queue_full"]
 
 

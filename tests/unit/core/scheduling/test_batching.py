@@ -19,6 +19,7 @@ from schemas.errors import (
 )
 from service.core.scheduling.batching import Batcher
 from tests.support.models.bench import LATER, Bench, answers, breathe
+from tests.support.models.calls import ANYONE
 
 pytestmark = pytest.mark.anyio
 
@@ -164,7 +165,7 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     bench = Bench(queue_capacity=2)
     tasks = await bench.submit("a", "b")
     with pytest.raises(Overloaded) as caught:
-        await asyncio.wait_for(bench.batcher.submit("c", LATER), 5)
+        await asyncio.wait_for(bench.batcher.submit("c", LATER, ANYONE), 5)
     assert caught.value.retry_after == 1
     assert bench.rejections == ["queue_full"]
     bench.pool.drain()
@@ -182,7 +183,7 @@ async def test_cancelled_items_count_until_they_are_dropped() -> None:
     await breathe()
     assert bench.batcher.depth == 2
     with pytest.raises(Overloaded):
-        await asyncio.wait_for(bench.batcher.submit("c", LATER), 5)
+        await asyncio.wait_for(bench.batcher.submit("c", LATER, ANYONE), 5)
     bench.pool.drain()
     await breathe()
     assert bench.batcher.depth == 0
@@ -207,7 +208,7 @@ async def test_an_item_that_comes_too_late_is_refused_at_the_door() -> None:
     bench = Bench()
     bench.now = 5
     with pytest.raises(DeadlineExceeded):
-        await asyncio.wait_for(bench.batcher.submit("a", 5), 5)
+        await asyncio.wait_for(bench.batcher.submit("a", 5, ANYONE), 5)
     assert (bench.rejections, bench.depths, len(bench.pool.jobs)) == (["deadline"], [], 0)
 
 
@@ -262,7 +263,7 @@ async def test_closing_refuses_new_items_and_answers_the_accepted_ones() -> None
     closing = asyncio.create_task(bench.batcher.close())
     await breathe()
     with pytest.raises(NotReady) as caught:
-        await asyncio.wait_for(bench.batcher.submit("d", LATER), 5)
+        await asyncio.wait_for(bench.batcher.submit("d", LATER, ANYONE), 5)
     assert caught.value.retry_after == 5
     assert not closing.done()
     bench.pool.drain()

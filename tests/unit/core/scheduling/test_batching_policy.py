@@ -10,6 +10,7 @@ from schemas.errors import DeadlineExceeded, InferenceFailed, Overloaded
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import SLOW_CAPACITY, Batcher
 from tests.support.models.bench import LATER, Bench, ManualPool, answers, breathe
+from tests.support.models.calls import ANYONE
 
 pytestmark = pytest.mark.anyio
 
@@ -175,7 +176,10 @@ async def test_a_wrong_number_of_answers_fails_the_items_not_the_batcher() -> No
         lambda items: [*items, "one too many"],
     )
     loop = asyncio.get_running_loop()
-    tasks = [asyncio.create_task(batcher.submit(item, loop.time() + LATER)) for item in ("a", "b")]
+    tasks = [
+        asyncio.create_task(batcher.submit(item, loop.time() + LATER, ANYONE))
+        for item in ("a", "b")
+    ]
     await breathe()
     pool.step(2)
     for task in tasks:

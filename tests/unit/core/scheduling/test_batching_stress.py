@@ -23,6 +23,7 @@ from service.core.engine.pool import WorkerPool
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
 from tests.support.examples import examples
+from tests.support.models.calls import ANYONE
 
 PATIENCE = 20.0
 """Seconds after which a test that hangs fails."""
@@ -108,7 +109,7 @@ async def play(crowd: list[Caller], policy: BatchPolicy, stage: Stage) -> None:
         for _ in range(caller.turns):
             await asyncio.sleep(0)
         deadline = time.monotonic() + caller.patience
-        return (await batcher.submit((number, caller.image), deadline)).answer
+        return (await batcher.submit((number, caller.image), deadline, ANYONE)).answer
 
     async def leave(task: asyncio.Task[int], after: int) -> None:
         for _ in range(after):

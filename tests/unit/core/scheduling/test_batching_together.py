@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from schemas.errors import DeadlineExceeded, InvalidImage, NotReady, Overloaded
 from service.core.scheduling.batch_item import Outcome
 from tests.support.models.bench import LATER, Bench, answers, breathe
+from tests.support.models.calls import ANYONE
 
 pytestmark = pytest.mark.anyio
 
 
 def together(bench: Bench, *items: str, deadline: float = LATER, owner: str = "") -> Together:
-    return asyncio.create_task(bench.batcher.submit_all(items, deadline, owner=owner))
+    return asyncio.create_task(
+        bench.batcher.submit_all(items, deadline, replace(ANYONE, owner=owner))
+    )
 
 
 Together = asyncio.Task[list[Outcome[str]]]
@@ -45,7 +49,7 @@ async def test_all_are_accepted_or_none() -> None:
     bench = Bench(queue_capacity=3)
     (first,) = await bench.submit("x")
     with pytest.raises(Overloaded):
-        await bench.batcher.submit_all(["a", "b", "c"], LATER)
+        await bench.batcher.submit_all(["a", "b", "c"], LATER, ANYONE)
     assert bench.batcher.depth == 1
     two = together(bench, "a", "b")
     await breathe()
@@ -106,7 +110,7 @@ async def test_many_are_refused_where_one_would_be_in_time() -> None:
     waiting = together(bench, *"abcd", owner="other")
     await breathe()
     with pytest.raises(Overloaded) as caught:
-        await bench.batcher.submit_all(list("efgh"), bench.now + 7, owner="me")
+        await bench.batcher.submit_all(list("efgh"), bench.now + 7, replace(ANYONE, owner="me"))
     assert caught.value.expected_wait == 4
     assert bench.rejections == ["would_be_late"]
     (one,) = await bench.submit("y", deadline=bench.now + 7)
@@ -119,4 +123,4 @@ async def test_nothing_is_accepted_while_closing() -> None:
     bench = Bench()
     await bench.batcher.close()
     with pytest.raises(NotReady):
-        await bench.batcher.submit_all(["a"], LATER)
+        await bench.batcher.submit_all(["a"], LATER, ANYONE)

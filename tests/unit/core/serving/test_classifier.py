@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,7 @@ from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.core.serving.registry import Registry
 from service.core.settings import RunSettings
-from service.core.tensors.inference import InferRequest
-from service.core.tensors.tensors import of_bytes
+from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.models.tiny_model import image_limits, write_model
 
@@ -48,7 +48,8 @@ def classifier(model: Model) -> Classifier:
 async def test_the_named_or_the_default_model_answers(
     classifier: Classifier, name: str | None
 ) -> None:
-    ref, answer = await classifier.classify(plain(RED), model=name, top_k=1, timeout=None)
+    ticket = classifier.issue_ticket(name, None, ANYONE)
+    ref, answer = await classifier.classify(plain(RED), ticket, top_k=1)
     assert (ref.name, ref.version) == ("colours", 1)
     assert answer.predictions[0].label == "red"
     assert classifier.resolve(name) == ref
@@ -56,7 +57,7 @@ async def test_the_named_or_the_default_model_answers(
 
 async def test_an_unknown_model_is_not_found(classifier: Classifier) -> None:
     with pytest.raises(ModelNotFound):
-        await classifier.classify(plain(), model="other", top_k=1, timeout=None)
+        classifier.issue_ticket("other", None, ANYONE)
     with pytest.raises(ModelNotFound):
         classifier.model("other")
     with pytest.raises(ModelNotFound):
@@ -68,7 +69,7 @@ async def test_a_model_that_is_not_ready_refuses_but_can_be_seen(
 ) -> None:
     model.set_ready(ready=False)
     with pytest.raises(NotReady):
-        await classifier.classify(plain(), model=None, top_k=1, timeout=None)
+        classifier.issue_ticket(None, None, ANYONE)
     assert classifier.readiness() == {"colours": False}
     assert classifier.models().models[0].ready is False
     assert classifier.model("colours").ready is False
@@ -78,7 +79,8 @@ async def test_images_that_belong_together_are_answered_in_their_order(
     classifier: Classifier, model: Model
 ) -> None:
     files = [plain(RED), plain(GREEN), plain(BLUE)]
-    answers = await classifier.classify_all(files, model="colours", top_k=2, owner="me")
+    ticket = classifier.issue_ticket("colours", None, ANYONE)
+    answers = await classifier.classify_all(files, ticket, top_k=2)
     assert [answer.predictions[0].label for answer in answers] == ["red", "green", "blue"]
     assert {len(answer.predictions) for answer in answers} == {2}
     assert model.statistics.inference_count == 3
@@ -88,11 +90,10 @@ async def test_images_that_belong_together_are_answered_in_their_order(
 async def test_one_bad_image_fails_all_that_belong_together(
     classifier: Classifier, model: Model
 ) -> None:
+    ticket = classifier.issue_ticket("colours", None, ANYONE)
     with pytest.raises(UnsupportedImage, match="Image 1: "):
-        await classifier.classify_all([plain(), b"text", plain()], model="colours", top_k=1)
+        await classifier.classify_all([plain(), b"text", plain()], ticket, top_k=1)
     assert model.statistics.fail.count == 1
-    with pytest.raises(ModelNotFound):
-        await classifier.classify_all([plain()], model="other", top_k=1)
 
 
 async def test_images_that_belong_together_are_counted_before_they_are_looked_at(
@@ -101,9 +102,10 @@ async def test_images_that_belong_together_are_counted_before_they_are_looked_at
     few = Classifier(
         Registry({"colours": model}, "colours"), default_timeout=30, max_tensor_batch=2
     )
+    ticket = few.issue_ticket("colours", None, ANYONE)
     for count in (0, 3):
         with pytest.raises(InvalidRequest, match=f"1 to 2 images .* not {count}"):
-            await few.classify_all([b"text"] * count, model="colours", top_k=1)
+            await few.classify_all([b"text"] * count, ticket, top_k=1)
 
 
 async def test_a_label_stands_for_a_version(model: Model) -> None:
@@ -116,25 +118,20 @@ async def test_a_label_stands_for_a_version(model: Model) -> None:
             classifier.labelled(name, label)
 
 
-async def test_a_leased_model_is_asked_whatever_answers_by_now(
-    classifier: Classifier, model: Model
-) -> None:
-    given = of_bytes("image", [plain(RED)], (1,))
-    with classifier.lease("colours") as leased:
-        request = InferRequest("gone meanwhile", inputs=(given,))
-        answer = await classifier.infer(request, model=leased)
-    assert answer.model == model.ref
-
-
 async def test_a_callers_time_out_goes_before_the_default(
     classifier: Classifier, model: Model
 ) -> None:
-    with pytest.raises(DeadlineExceeded):
-        await classifier.classify(plain(), model=None, top_k=1, timeout=0)
     hurried = Classifier(Registry({"colours": model}, "colours"), default_timeout=0)
+
+    async def ask(classifier: Classifier, timeout: float | None) -> object:
+        ticket = classifier.issue_ticket(None, None, replace(ANYONE, timeout=timeout))
+        return await classifier.classify(plain(), ticket, top_k=1)
+
     with pytest.raises(DeadlineExceeded):
-        await hurried.classify(plain(), model=None, top_k=1, timeout=None)
-    assert await hurried.classify(plain(), model=None, top_k=1, timeout=30)
+        await ask(classifier, 0)
+    with pytest.raises(DeadlineExceeded):
+        await ask(hurried, None)
+    assert await ask(hurried, 30)
 
 
 async def test_the_default_model_is_marked(classifier: Classifier) -> None:

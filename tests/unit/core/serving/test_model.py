@@ -30,6 +30,7 @@ from service.core.engine.pool import WorkerPool
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.serving.model import Model
+from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import BLUE, GREEN, RED, encoded, gradient, plain
 from tests.support.models.tiny_model import (
     LABELS,
@@ -123,7 +124,7 @@ def make(
 
 async def test_an_answer_holds_labels_scores_and_facts(tmp_path: Path) -> None:
     async with served(write_model(tmp_path)) as model:
-        answer = await model.classify(plain(GREEN, (64, 48), "BMP"), 2, soon())
+        answer = await model.classify(plain(GREEN, (64, 48), "BMP"), 2, soon(), ANYONE)
     best, second = answer.predictions
     assert (best.label, best.index, second.index) == ("green", 1, 0)
     assert best.score == pytest.approx(1 / (1 + 2 * np.exp(-10)), abs=1e-3)
@@ -138,7 +139,7 @@ async def test_an_answer_holds_labels_scores_and_facts(tmp_path: Path) -> None:
 
 async def test_no_more_predictions_than_classes(tmp_path: Path) -> None:
     async with served(write_model(tmp_path)) as model:
-        answer = await model.classify(plain(RED), 100, soon())
+        answer = await model.classify(plain(RED), 100, soon(), ANYONE)
     assert [prediction.label for prediction in answer.predictions] == ["red", "green", "blue"]
     assert sum(prediction.score for prediction in answer.predictions) == pytest.approx(1, abs=1e-5)
 
@@ -147,7 +148,7 @@ async def test_indices_count_the_dropped_classes_too(tmp_path: Path) -> None:
     output = {"name": "logits", "kind": "logits", "label_offset": 1}
     folder = write_model(tmp_path, labels=["green", "blue"], output=output)
     async with served(folder) as model:
-        (best,) = (await model.classify(plain(BLUE), 1, soon())).predictions
+        (best,) = (await model.classify(plain(BLUE), 1, soon(), ANYONE)).predictions
     assert (best.label, best.index) == ("blue", 2)
 
 
@@ -157,7 +158,7 @@ async def test_below_its_threshold_a_model_abstains(
 ) -> None:
     folder = write_model(tmp_path, abstain_below=threshold)
     async with served(folder, metrics=metrics) as model:
-        answer = await model.classify(plain(MIXED), 1, soon())
+        answer = await model.classify(plain(MIXED), 1, soon(), ANYONE)
     assert 0.5 < answer.predictions[0].score < 0.9
     assert answer.abstained is abstained
     count = metrics.registry.get_sample_value("potoo_abstentions_total", {"model": "colours"})
@@ -169,9 +170,9 @@ async def test_bad_images_are_refused_and_never_reach_the_engine(
 ) -> None:
     engine.sizes.clear()
     with pytest.raises(UnsupportedImage):
-        await model.classify(b"not an image", 1, soon())
+        await model.classify(b"not an image", 1, soon(), ANYONE)
     with pytest.raises(InvalidImage):
-        await model.classify(encoded(gradient())[:200], 1, soon())
+        await model.classify(encoded(gradient())[:200], 1, soon(), ANYONE)
     assert engine.sizes == []
 
 
@@ -180,19 +181,19 @@ async def test_a_failing_engine_fails_the_call_and_not_the_model(
 ) -> None:
     engine.error = True
     with pytest.raises(InferenceFailed):
-        await model.classify(plain(), 1, soon())
+        await model.classify(plain(), 1, soon(), ANYONE)
     engine.error = False
-    assert (await model.classify(plain(), 1, soon())).predictions[0].label == "red"
+    assert (await model.classify(plain(), 1, soon(), ANYONE)).predictions[0].label == "red"
 
 
 async def test_every_stage_is_observed(model: Model, metrics: Metrics) -> None:
-    await model.classify(plain(), 1, soon())
+    await model.classify(plain(), 1, soon(), ANYONE)
     value, labels = metrics.registry.get_sample_value, {"model": "colours"}
     for stage in ("decode", "preprocess", "queue", "inference", "postprocess"):
         name = "potoo_stage_duration_seconds_count"
         assert value(name, {**labels, "stage": stage}) == 1, stage
     assert value("potoo_batch_size_count", labels) == 1
-    assert value("potoo_predictions_total", {**labels, "protocol": "http"}) == 1
+    assert value("potoo_predictions_total", {**labels, "protocol": "test"}) == 1
     assert value("potoo_queue_depth", labels) == 0
     info = {**labels, "version": "1", "sha256": model.manifest.sha256}
     assert value("potoo_model_info", info) == 1
@@ -204,15 +205,15 @@ async def test_a_full_queue_and_a_missed_deadline_are_counted(
     model = make(pool, engine, metrics, BatchPolicy(queue_capacity=1))
     value = metrics.registry.get_sample_value
     engine.gate.clear()
-    first = asyncio.create_task(model.classify(plain(), 1, soon()))
+    first = asyncio.create_task(model.classify(plain(), 1, soon(), ANYONE))
     await asyncio.sleep(0)
     assert value("potoo_queue_depth", {"model": "colours"}) == 1
     with pytest.raises(Overloaded):
-        await model.classify(plain(), 1, soon())
+        await model.classify(plain(), 1, soon(), ANYONE)
     engine.gate.set()
     await first
     with pytest.raises(DeadlineExceeded):
-        await model.classify(plain(), 1, time.monotonic())
+        await model.classify(plain(), 1, time.monotonic(), ANYONE)
     assert value("potoo_queue_depth", {"model": "colours"}) == 0
     assert value("potoo_rejections_total", {"reason": "queue_full"}) == 1
     assert value("potoo_rejections_total", {"reason": "deadline"}) == 1
@@ -222,7 +223,7 @@ async def test_a_fixed_batch_bounds_the_batches(pool: WorkerPool, metrics: Metri
     engine = FakeEngine(max_batch_size=2)
     model = make(pool, engine, metrics, BatchPolicy(max_batch_size=8))
     engine.sizes.clear()
-    calls = [asyncio.create_task(model.classify(plain(), 1, soon())) for _ in range(5)]
+    calls = [asyncio.create_task(model.classify(plain(), 1, soon(), ANYONE)) for _ in range(5)]
     await asyncio.gather(*calls)
     assert max(engine.sizes) <= 2
     assert sum(engine.sizes) == 5
@@ -240,7 +241,9 @@ async def test_images_that_wait_run_as_one_batch(
 
     pool.submit(occupied)
     pictures = [plain(colour) for colour in (RED, GREEN, BLUE)]
-    calls = [asyncio.create_task(model.classify(picture, 1, soon())) for picture in pictures]
+    calls = [
+        asyncio.create_task(model.classify(picture, 1, soon(), ANYONE)) for picture in pictures
+    ]
     await asyncio.sleep(0)
     hold.set()
     found = await asyncio.gather(*calls)
@@ -286,7 +289,7 @@ async def test_closing_answers_what_was_accepted_and_gives_the_memory_back(
     model: Model, engine: FakeEngine
 ) -> None:
     engine.gate.clear()
-    call = asyncio.create_task(model.classify(plain(), 1, soon()))
+    call = asyncio.create_task(model.classify(plain(), 1, soon(), ANYONE))
     await asyncio.sleep(0)
     closing = asyncio.create_task(model.close())
     await asyncio.sleep(0)
@@ -296,7 +299,7 @@ async def test_closing_answers_what_was_accepted_and_gives_the_memory_back(
     await closing
     assert (was_closed_early, engine.is_closed) == (False, True)
     with pytest.raises(NotReady):
-        await model.classify(plain(), 1, soon())
+        await model.classify(plain(), 1, soon(), ANYONE)
 
 
 async def test_what_callers_may_know_of_a_model(tmp_path: Path) -> None:
@@ -315,10 +318,10 @@ async def test_what_callers_may_know_of_a_model(tmp_path: Path) -> None:
 
 
 async def test_an_image_that_is_alone_may_have_every_core(model: Model, engine: FakeEngine) -> None:
-    await model.classify(plain(RED), 1, soon())
+    await model.classify(plain(RED), 1, soon(), ANYONE)
     assert engine.alone[-1]
     engine.gate.clear()
-    calls = [asyncio.create_task(model.classify(plain(RED), 1, soon())) for _ in range(3)]
+    calls = [asyncio.create_task(model.classify(plain(RED), 1, soon(), ANYONE)) for _ in range(3)]
     await asyncio.sleep(0)
     engine.gate.set()
     await asyncio.gather(*calls)

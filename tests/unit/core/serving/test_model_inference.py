@@ -24,10 +24,11 @@ from schemas.errors import (
     UnsupportedImage,
 )
 from schemas.inference import Datatype
+from service.core.scheduling.call_context import CallContext
 from service.core.serving.description import config, metadata, statistics
 from service.core.serving.model import Model
 from service.core.settings import RunSettings
-from service.core.tensors.inference import InferRequest, InferResponse, RequestedOutput
+from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.tensors import Tensor, of_bytes
 from tests.support.models.pictures import BLUE, GREEN, RED, encoded, gradient, plain
 from tests.support.models.tiny_model import (
@@ -40,6 +41,7 @@ from tests.support.models.tiny_model import (
 )
 
 pytestmark = pytest.mark.anyio
+HTTP, V2 = CallContext("", "http"), CallContext("", "v2")
 
 
 def soon() -> float:
@@ -57,8 +59,8 @@ def tensor(array: NDArray[Any], name: str = "image") -> Tensor:
 async def infer(
     model: Model, *inputs: Tensor, most: int = 64, deadline: float | None = None, **members: Any
 ) -> InferResponse:
-    request = InferRequest("colours", inputs=inputs, **members)
-    return await model.infer(request, deadline or soon(), most=most)
+    request = InferRequest(inputs, **members)
+    return await model.infer(request, deadline or soon(), V2, most=most)
 
 
 def by_onnxruntime(folder: Path, array: NDArray[Any]) -> NDArray[np.float32]:
@@ -110,6 +112,7 @@ async def test_raw_outputs_are_those_of_onnxruntime(tmp_path: Path, count: int) 
     (output,) = response.outputs
     assert (response.model.name, response.model.version, response.id) == ("colours", 1, "an id")
     assert (output.name, output.datatype, output.shape) == ("logits", Datatype.FP32, (count, 3))
+    assert (response.labels, response.label_offset) == (LABELS, 0)
     assert output.array.dtype == np.float32
     assert np.allclose(output.array, by_onnxruntime(folder, images(count)), rtol=1e-6)
 
@@ -160,32 +163,6 @@ async def test_raw_requests_are_one_item_or_one_image(tmp_path: Path) -> None:
     assert np.allclose(image.array, [[0, 10, 0]], atol=0.1)
 
 
-async def test_classes_are_told_best_first(tmp_path: Path) -> None:
-    array = np.zeros((2, 3, SIDE, SIDE), np.float32)
-    array[0, 1], array[0, 2], array[1, 0] = 0.25, 0.5, 1
-    async with served(write_model(tmp_path)) as model:
-        two = await infer(model, tensor(array), outputs=(RequestedOutput("logits", 2),))
-        all_of_them = await infer(model, tensor(array), outputs=(RequestedOutput("logits", 1000),))
-    (output,) = two.outputs
-    assert (output.name, output.datatype, output.shape) == ("logits", Datatype.BYTES, (2, 2))
-    assert output.array.tolist() == [
-        [b"5.000000:2:blue", b"2.500000:1:green"],
-        [b"10.000000:0:red", b"0.000000:1:green"],
-    ]
-    assert all_of_them.outputs[0].shape == (2, 3)
-
-
-async def test_classes_before_the_first_label_are_called_by_their_index(tmp_path: Path) -> None:
-    output = {"name": "logits", "kind": "logits", "label_offset": 1}
-    array = np.ones((1, 3, SIDE, SIDE), np.float32)
-    array[0, 2] = np.nan
-    async with served(write_model(tmp_path, labels=["green", "blue"], output=output)) as model:
-        found = await infer(model, tensor(array), outputs=(RequestedOutput("logits", 3),))
-    assert found.outputs[0].array.tolist() == [
-        [b"10.000000:0:0", b"10.000000:1:green", b"nan:2:blue"]
-    ]
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])
 async def test_numbers_that_are_not_finite_go_in_and_come_out(tmp_path: Path, bad: float) -> None:
     folder = write_model(tmp_path)
@@ -202,7 +179,7 @@ async def test_an_image_never_shares_the_fate_of_a_tensor_beside_it(tmp_path: Pa
     async with served(write_model(tmp_path), run=RunSettings(max_batch_size=8)) as model:
         bad = tensor(np.full((3, 3, SIDE, SIDE), np.nan, np.float32))
         tensors, image = await asyncio.gather(
-            infer(model, bad), model.classify(plain(RED), 1, soon())
+            infer(model, bad), model.classify(plain(RED), 1, soon(), HTTP)
         )
     assert np.isnan(tensors.outputs[0].array).all()
     assert image.predictions[0].label == "red"
@@ -236,9 +213,8 @@ async def test_what_does_not_fit_is_refused(tmp_path: Path, inputs: Sequence[Ten
 @pytest.mark.parametrize("names", [["other"], ["logits", "logits"], ["logits"] * 65])
 async def test_outputs_that_are_not_there_are_refused(tmp_path: Path, names: list[str]) -> None:
     async with served(write_model(tmp_path)) as model:
-        outputs = tuple(map(RequestedOutput, names))
         with pytest.raises(InvalidTensor):
-            await infer(model, tensor(images(1)), outputs=outputs)
+            await infer(model, tensor(images(1)), outputs=tuple(names))
 
 
 async def test_no_more_items_than_the_queue_holds(tmp_path: Path) -> None:
@@ -281,9 +257,9 @@ async def test_the_books_are_kept(tmp_path: Path) -> None:
         began = time.time_ns() // 1_000_000
         await infer(model, tensor(images(3)))
         await infer(model, of_bytes("image", [plain(), plain()], (2,)))
-        await model.classify(plain(), 1, soon())
+        await model.classify(plain(), 1, soon(), HTTP)
         with pytest.raises(UnsupportedImage):
-            await model.classify(b"text", 1, soon())
+            await model.classify(b"text", 1, soon(), HTTP)
         found = statistics(model)
     assert (found.name, found.version, found.inference_count) == ("colours", "1", 6)
     assert found.execution_count == 6, "one at a time by default"

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from schemas.models import Colour, Dtype, Layout, ShorterSide, Squash
 from service.core.repository.repository import ModelRefused, Repository
+from tests.support.models.calls import ANYONE
 from tests.support.models.import_kit import bring, check
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.models.tiny_model import LABELS, SIDE, colour_graph, served
@@ -65,7 +66,7 @@ async def test_a_graph_and_a_preset_make_a_manifest(tmp_path: Path, labels: Path
     assert made.manifest.labels == LABELS
     assert made.folder == tmp_path / "models/colours/1"
     async with served(made.folder) as model:
-        answer = await model.classify(plain(GREEN), 1, 1e9)
+        answer = await model.classify(plain(GREEN), 1, 1e9, ANYONE)
     assert answer.predictions[0].label == "green"
 
 

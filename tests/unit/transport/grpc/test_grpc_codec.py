@@ -16,9 +16,10 @@ from schemas.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
 from service.core.imaging.answer import ModelRef
 from service.core.scheduling.fair_queue import Priority
-from service.core.tensors.inference import InferResponse, RequestedOutput
+from service.core.tensors.inference import InferResponse
 from service.core.tensors.tensors import DTYPES, Tensor, of_bytes, to_raw
 from service.transport.grpc import codec
+from service.transport.inference_parameters import RequestedOutput
 
 NUMERIC = [one for one in Datatype if one not in (Datatype.BYTES, Datatype.BF16)]
 FIELDS = {
@@ -46,7 +47,7 @@ def typed(datatype: str, shape: tuple[int, ...], **contents: Any) -> pb.ModelInf
 
 
 def tensor(request: pb.ModelInferRequest) -> Tensor:
-    (one,) = codec.read(request, None).inputs
+    (one,) = codec.read(request, None).request.inputs
     return one
 
 
@@ -131,7 +132,7 @@ def test_everything_else_of_a_request_is_kept() -> None:
     request.outputs.add(name="a")
     request.outputs.add(name="b").parameters["classification"].int64_param = 5
     found = codec.read(request, None)
-    assert (found.model, found.version, found.id) == ("m", 3, "é 7")
+    assert (found.model, found.version, found.request.id) == ("m", 3, "é 7")
     assert (found.priority, found.timeout) == (Priority.INTERACTIVE, 2.0)
     assert found.outputs == (RequestedOutput("a"), RequestedOutput("b", 5))
 

@@ -17,9 +17,10 @@ from schemas.errors import CallerError, InvalidRequest, InvalidTensor, Unsupport
 from schemas.inference import Datatype
 from service.core.imaging.answer import ModelRef
 from service.core.scheduling.fair_queue import Priority
-from service.core.tensors.inference import InferRequest, InferResponse, RequestedOutput
+from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.tensors import Tensor, of_bytes, to_raw
 from service.transport.http.v2.codec import ParsedInfer, header_length, read, write
+from service.transport.inference_parameters import RequestedOutput
 from tests.support.examples import examples
 
 thorough = examples(300)
@@ -43,7 +44,7 @@ def binary_input(size: int = ARRAY.nbytes, **members: Any) -> dict[str, Any]:
 
 
 def asked(document: Any) -> ParsedInfer:
-    return read(json.dumps(document).encode(), None, "m", None)
+    return read(json.dumps(document).encode(), None)
 
 
 def tensor_of(found: ParsedInfer) -> NDArray[Any]:
@@ -78,9 +79,9 @@ def test_everything_that_a_request_may_say() -> None:
         }
     )
     request = found.request
-    assert (request.model, request.version, request.id) == ("m", None, "my id é")
-    assert (request.priority, request.timeout) == (Priority.INTERACTIVE, 2.0)
-    assert request.outputs == (RequestedOutput("a", 2), RequestedOutput("b"))
+    assert request.id == "my id é"
+    assert (found.priority, found.timeout) == (Priority.INTERACTIVE, 2.0)
+    assert found.outputs == (RequestedOutput("a", 2), RequestedOutput("b"))
     assert (found.is_binary, found.binary) == (True, {"a": False})
 
 
@@ -103,7 +104,7 @@ def test_binary_tensors_follow_in_order_and_json_ones_stand_between() -> None:
         ARRAY.tobytes(),
         b"\3\0\0\0abc",
     )
-    tensors = {tensor.name: tensor for tensor in read(body, length, "m", 3).request.inputs}
+    tensors = {tensor.name: tensor for tensor in read(body, length).request.inputs}
     assert np.array_equal(tensors["a"].array, ARRAY)
     assert np.array_equal(tensors["b"].array, ARRAY)
     assert tensors["c"].array.tolist() == [b"abc"]
@@ -112,11 +113,11 @@ def test_binary_tensors_follow_in_order_and_json_ones_stand_between() -> None:
 
 def test_a_header_that_counts_all_of_the_body_is_json() -> None:
     body, length = packed({"inputs": [given_input()]})
-    assert np.array_equal(tensor_of(read(body, length, "m", None)), ARRAY)
+    assert np.array_equal(tensor_of(read(body, length)), ARRAY)
 
 
 def test_a_header_of_nothing_is_a_raw_request() -> None:
-    found = read(b"\1\2\3", 0, "m", None)
+    found = read(b"\1\2\3", 0)
     assert bytes(found.request.raw or b"") == b"\1\2\3"
     assert found.is_binary
 
@@ -142,7 +143,7 @@ def test_a_header_that_is_given_twice_is_refused() -> None:
 
 def test_a_header_of_another_request_is_named() -> None:
     with pytest.raises(InvalidRequest, match="Inference-Header-Content-Length says 900"):
-        read(b"{}", 900, "m", None)
+        read(b"{}", 900)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_a_header_of_another_request_is_named() -> None:
 )
 def test_what_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
-        read(body, None, "m", None)
+        read(body, None)
 
 
 WRONG: dict[str, Any] = {
@@ -237,14 +238,14 @@ def test_extensions_that_are_not_offered_are_told(where: dict[str, Any]) -> None
 def test_lengths_that_lie_are_refused(one: dict[str, Any], blob: bytes) -> None:
     body, length = packed({"inputs": [one]}, blob)
     with pytest.raises(InvalidTensor):
-        read(body, length, "m", None)
+        read(body, length)
 
 
 @thorough
 @given(st.binary(max_size=200), st.none() | st.integers(0, 250))
 def test_bytes_at_random_are_read_or_refused(body: bytes, length: int | None) -> None:
     try:
-        found = read(body, length, "m", None)
+        found = read(body, length)
     except CallerError:
         return
     assert found.request.raw is not None or found.request.inputs == ()
@@ -287,7 +288,7 @@ scraps = st.recursive(
 def test_json_of_the_right_words_is_read_or_refused(document: Any, blob: bytes) -> None:
     body, length = packed(document, blob)
     try:
-        found = read(body, length, "m", None)
+        found = read(body, length)
     except CallerError:
         return
     assert isinstance(found.request, InferRequest)
@@ -298,7 +299,7 @@ def answer(*outputs: Tensor, id: str = "") -> InferResponse:  # noqa: A002 - the
 
 
 def ask(*, is_binary: bool = False, **binary: bool) -> ParsedInfer:
-    return ParsedInfer(InferRequest("m"), is_binary, binary)
+    return ParsedInfer(InferRequest(), is_binary=is_binary, binary=binary)
 
 
 OUTPUT = Tensor("y", Datatype.FP32, ARRAY)
@@ -371,7 +372,7 @@ def test_a_binary_photo_is_not_copied() -> None:
     head += b" " * (-len(head) % 16)
     body = head + array.tobytes()
     tracemalloc.start()
-    found = read(body, len(head), "m", None)
+    found = read(body, len(head))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert np.array_equal(tensor_of(found), array)

@@ -8,10 +8,9 @@ import pytest
 
 from schemas.errors import InvalidTensor, Unsupported
 from service.core.scheduling.fair_queue import Priority
-from service.core.tensors.inference import (
+from service.transport.inference_parameters import (
     Parameters,
     RequestedOutput,
-    check_names,
     refuse_shared_memory,
     requested_output,
     schedule_of,
@@ -79,11 +78,3 @@ def test_there_is_no_shared_memory() -> None:
 def test_an_output_is_wanted_as_it_is_or_as_classes() -> None:
     assert requested_output("x", {}) == RequestedOutput("x")
     assert requested_output("x", {"classification": 3}) == RequestedOutput("x", 3)
-
-
-def test_names_stand_once() -> None:
-    check_names("input", ["a", "b"])
-    with pytest.raises(InvalidTensor):
-        check_names("input", ["a", "b", "a"])
-    with pytest.raises(InvalidTensor):
-        check_names("input", list(map(str, range(65))))

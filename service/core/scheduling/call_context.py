@@ -1,0 +1,23 @@
+"""The context of one call: who makes it, and how it is scheduled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from service.core.scheduling.fair_queue import Priority
+
+
+@dataclass(frozen=True, slots=True)
+class CallContext:
+    """Caller and schedule of one call. Built once, by the transport, and passed down as it is.
+
+    Attributes:
+        owner: name of the caller; owners take turns in the queue.
+        protocol: label of the call in the metrics; the core does not interpret it.
+        timeout: seconds from the moment that the input is complete; None for the default.
+    """
+
+    owner: str
+    protocol: str
+    priority: Priority = Priority.NORMAL
+    timeout: float | None = None
