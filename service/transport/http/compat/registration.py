@@ -1,4 +1,4 @@
-"""Which drop-in endpoints are offered, as ``[compatibility]`` says."""
+"""Registers the drop-in endpoints that ``[compatibility]`` enables."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from service.transport.http.middleware.error_formats import ErrorFormat
 
 
 def add_routes(app: FastAPI, settings: CompatibilitySettings) -> None:
-    """Puts those that are switched on on the application."""
+    """Register the enabled endpoints on the application."""
     if settings.tf_serving:
-        tf_serving.add_routes(app)  # its :predict takes all that KServe's takes
+        tf_serving.add_routes(app)  # its :predict accepts all requests of KServe's
     elif settings.kserve_v1:
         kserve_v1.add_routes(app)
     if settings.torchserve:
@@ -23,7 +23,7 @@ def add_routes(app: FastAPI, settings: CompatibilitySettings) -> None:
 
 
 def error_formats(settings: CompatibilitySettings) -> tuple[ErrorFormat, ...]:
-    """How they refuse; ``/predict``, which imitates nobody, does it as we do."""
+    """Return the error formats of the enabled endpoints; ``/predict`` uses problem details."""
     return (
         *((tf_serving.ERROR_FORMAT,) if settings.tf_serving else ()),
         *((kserve_v1.ERROR_FORMAT,) if settings.kserve_v1 else ()),
@@ -32,7 +32,7 @@ def error_formats(settings: CompatibilitySettings) -> tuple[ErrorFormat, ...]:
 
 
 def bodies(settings: CompatibilitySettings) -> tuple[type[BaseModel], ...]:
-    """What only their hand-written request bodies refer to."""
+    """Return the models that only the hand-written request bodies refer to."""
     if settings.tf_serving:
         return tf_serving.BODIES
     return kserve_v1.BODIES if settings.kserve_v1 else ()
