@@ -1,4 +1,4 @@
-// The page: sign in, show photos, read the answers. No framework, nothing from elsewhere.
+// The page: sign in, add photos, see results. No framework and no external resources.
 
 import { outcome } from "./answer.js";
 import { Problem, classify, listModels, signIn } from "./api.js";
@@ -72,7 +72,7 @@ async function enter(newSession, name) {
   $("name").value = name; // for the next time
   $("user-name").textContent = name;
   $("account").hidden = $("workspace").hidden = false;
-  if (!$("sign-in").hidden) $("choose").focus(); // what had the focus goes away
+  if (!$("sign-in").hidden) $("choose").focus(); // the focused element is about to be hidden
   $("sign-in").hidden = true;
   document.body.classList.remove("greeting");
   announce("Signed in.");
@@ -108,9 +108,9 @@ async function asMe(use) {
   try {
     return await asked.call(use);
   } catch (problem) {
-    // Several answers may come back late; only the first one ends the session.
+    // Several requests may fail with 401; only the first one ends the session.
     if (problem.status === 401 && asked === session) {
-      askToSignIn("Your sign-in has run out. Sign in again, and the waiting photos go on.");
+      askToSignIn("Your session has expired. Sign in again to continue with the waiting photos.");
     }
     throw problem;
   }
@@ -180,7 +180,7 @@ async function isReadable(file) {
 }
 
 function retry(...failed) {
-  $("choose").focus(); // the button that was pressed goes away
+  $("choose").focus(); // the pressed button is about to be hidden
   queue.put(failed);
 }
 
@@ -191,7 +191,7 @@ function clear() {
   showProgress();
 }
 
-// --- what the page says
+// --- status and summary
 
 function showProgress() {
   const [total, left] = [cards.length, queue.size];
@@ -249,7 +249,7 @@ $("save-csv").addEventListener("click", () => save("potoo.csv", toCsv(cards), "t
 $("save-json").addEventListener("click", () => save("potoo.json", toJson(cards), "application/json"));
 addEventListener("hashchange", start);
 addEventListener("pagehide", (event) => {
-  if (!event.persisted) session?.end(); // nobody will come back to these tokens
+  if (!event.persisted) session?.end(); // the tokens are lost with the page
 });
 
 // The whole window takes drops: a photo that misses the zone must not replace the page.
