@@ -107,7 +107,7 @@ class ModelVersion(BaseModel):
     default: bool = Field(description="Whether this is the model's default version.")
     labels: list[str]
     reason: str | None = Field(
-        default=None, description="Reason of a failure; shown with the scope `models:load`."
+        default=None, description="Reason of a failure; shown with the scope `models:write`."
     )
 
 

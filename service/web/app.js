@@ -1,4 +1,4 @@
-// The page: builds its views and connects them. No framework, nothing from elsewhere.
+// The page: builds the views and connects them. No framework and no external resources.
 
 import { $, announce } from "./page.js";
 import { Devices } from "./views/devices.js";

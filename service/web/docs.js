@@ -1,10 +1,10 @@
-// Swagger UI from this machine: no CDN, so it works offline. Where the description of the API is
-// for people with an account, it asks who is there, fetches it and forgets the tokens again.
+// Swagger UI without a CDN, so it works offline. If the OpenAPI document needs a token, it asks for
+// name and password, fetches the document and discards the tokens.
 
 import { readDocument, revoke, signIn } from "./calls/api.js";
 
 const DOCUMENT = "openapi.json";
-const SCOPES = ["models:read", ""]; // any token will do: little if possible, else all there is
+const SCOPES = ["models:read", ""]; // any token is sufficient: few scopes if possible, else all
 const $ = (id) => document.getElementById(id);
 
 function show(source) {

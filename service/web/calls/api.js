@@ -1,13 +1,13 @@
 // The server's API, as far as the page needs it. Addresses are relative, so that the page also
 // works where a reverse proxy serves Potoo under a path.
 
-const SCOPES = ["classify models:read", "classify"]; // who may not see the models still signs in
-const NETWORK = 0; // the status of a request that got no answer
+const SCOPES = ["classify models:read", "classify"]; // accounts without models:read can sign in too
+const NETWORK = 0; // status of a request without a response
 const TEMPORARY = new Set([NETWORK, 408, 429, 502, 503, 504]);
 const seconds = new Intl.NumberFormat("en", { style: "unit", unit: "second", unitDisplay: "long" });
-const REFRESH_SECONDS = 8; // three tries end within the time in which the server allows a repeat
+const REFRESH_SECONDS = 8; // three attempts fit into the time in which the server accepts a repeated refresh
 
-/** A request that failed. `message` is for people; `status` is 0 if there was no answer. */
+/** A request that failed. `message` is for people; `status` is 0 if there was no response. */
 export class Problem extends Error {
   /** @param retryAfter seconds after which the server would like to hear of it again; 0: unsaid. */
   constructor(status, message, code = "", retryAfter = 0) {
@@ -82,7 +82,7 @@ export async function listModels(token) {
   }
 }
 
-/** Everything that may be known of one model, as in `GET /v1/models/{name}`. */
+/** The description of a model, as in `GET /v1/models/{name}`. */
 export function describeModel(token, name) {
   return request(`v1/models/${encodeURIComponent(name)}`, { headers: bearer(token) });
 }
@@ -130,7 +130,7 @@ function parse(text) {
   try {
     return JSON.parse(text);
   } catch {
-    return null; // not from Potoo: a proxy's error page, say
+    return null; // not from Potoo, such as a proxy's error page
   }
 }
 

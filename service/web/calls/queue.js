@@ -1,4 +1,4 @@
-// The photos on their way: a few at a time, and a failed one never stops the others.
+// The queue of uploads: a few at a time; a failed one does not stop the others.
 
 const LANES = 4; // browsers open six connections to a server; two stay free for the page
 

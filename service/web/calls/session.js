@@ -1,10 +1,10 @@
-// Somebody who is signed in. Both tokens live in this object's memory alone: a reload forgets them.
+// A signed-in session. Both tokens are only in memory: a reload of the page loses them.
 
 import { Problem, refresh, revoke } from "./api.js";
 
-const EARLY_SECONDS = 60; // an access token is renewed so long before it expires
+const EARLY_SECONDS = 60; // time before expiry at which the access token is renewed
 const ATTEMPTS = 3;
-const PAUSE_SECONDS = 1.5; // a lost answer may be asked for again, but not within a second
+const PAUSE_SECONDS = 1.5; // a refresh may be repeated if its response was lost, but not within a second
 const LONGEST_PAUSE_SECONDS = 10;
 
 export class Session {
@@ -25,7 +25,7 @@ export class Session {
   async call(use) {
     if (this.#refreshToken && Date.now() >= this.#staleFrom) {
       await this.#renew().catch((problem) => {
-        if (problem.status === 401) throw problem; // else the token at hand may still do
+        if (problem.status === 401) throw problem; // else the present token may still be valid
       });
     }
     const token = this.#accessToken;
@@ -34,7 +34,7 @@ export class Session {
     } catch (problem) {
       if (problem.status !== 401 || !this.#refreshToken) throw problem;
     }
-    // Several calls learn of it one after the other; one renewal is for all of them.
+    // Several calls may need it at once; they share one renewal.
     if (token === this.#accessToken) await this.#renew();
     return await use(this.#accessToken);
   }

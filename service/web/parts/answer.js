@@ -1,6 +1,6 @@
-// What an answer of the API comes to, in a word; for the cards, the count and the files alike.
+// Outcome of a result in a word, for the cards, the summary and the exported files.
 
-/** "answered", "not sure", or of a multi-label model "none of its labels". */
+/** Returns "answered", "not sure", or for multi-label models "none of its labels". */
 export function outcome({ abstained, labels_present: present }) {
   if (!abstained) return "answered";
   return present ? "none of its labels" : "not sure";

@@ -1,17 +1,17 @@
-// One photo on the page: its picture, its answer or what went wrong.
-// File names and labels are not trusted: they only ever become text.
+// One photo on the page: thumbnail, and result or error.
+// File names and labels are not trusted: they are only inserted as text.
 
 import { outcome } from "./answer.js";
 import { percent } from "./percent.js";
 
 const NOT_CALIBRATED =
-  "Nobody measured on photos how often this model is right at such a score. An operator can: potoo models calibrate.";
+  "The scores of this model were not measured. An operator can calibrate them: potoo models calibrate.";
 const PICTURE = { width: 640, height: 480 }; // device pixels, enough for a phone's whole width
 
 let drawing = Promise.resolve();
 
 export class Card {
-  state = "waiting"; // then looking, and done or failed
+  state = "waiting"; // then "looking", then "done" or "failed"
   result = null;
   problem = null;
 
@@ -22,7 +22,7 @@ export class Card {
     this.#find(".file-name bdi").textContent = file.name;
     this.#find(".file-name").title = file.name;
     this.#find(".retry").addEventListener("click", () => onRetry(this));
-    // One after the other: decoding thirty large photos at once would take a phone's memory.
+    // One at a time: decoding thirty large photos at once would exhaust a phone's memory.
     drawing = drawing.then(() => this.#draw());
   }
 

@@ -1,4 +1,4 @@
-// What a model can name, as a tree: wide groups, groups, labels. And the search in it. No page here.
+// The classes of a model as a tree of groups and labels, and the search in it. Independent of the DOM.
 
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 

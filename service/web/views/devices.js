@@ -1,5 +1,5 @@
-// The devices that are signed in as the same person: a dialogue behind the name.
-// What a device calls itself is not trusted: it only ever becomes text.
+// The dialogue of the user's signed-in devices, opened by the user name.
+// Names of devices are not trusted: they are only inserted as text.
 
 import { endSession, listSessions } from "../calls/api.js";
 import { $ } from "../page.js";
@@ -61,7 +61,7 @@ export class Devices {
     sessions.sort((one, other) => other.current - one.current); // else the one seen last first
     $("device-list").replaceChildren(...sessions.map((session) => this.#row(session)));
     const isListed = sessions.some((session) => session.current);
-    say(isListed ? "" : "You came by a link: this device is not listed, and signed in for a while only.");
+    say(isListed ? "" : "You signed in with a link: this device is not listed, and its session is short.");
   }
 
   #row(session) {
@@ -93,7 +93,7 @@ export class Devices {
       return;
     }
     const neighbour = row.nextElementSibling ?? row.previousElementSibling;
-    (neighbour?.querySelector("button") ?? $("close-devices")).focus(); // the one pressed goes away
+    (neighbour?.querySelector("button") ?? $("close-devices")).focus(); // the pressed button is about to be removed
     row.remove();
     say(`Signed out: ${describe(session.device).name}.`);
   }

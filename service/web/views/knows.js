@@ -1,5 +1,5 @@
-// What a model knows: a dialogue behind its name, with all its classes and how sure it is of them.
-// Labels and all else that a manifest says are not trusted: they only ever become text.
+// The dialogue of a model's classes, description and measured accuracy.
+// Labels and other texts of a manifest are not trusted: they are only inserted as text.
 
 import { describeModel } from "../calls/api.js";
 import { $ } from "../page.js";
@@ -10,7 +10,7 @@ const number = new Intl.NumberFormat("en");
 
 export class Knows {
   #call;
-  #asked = null; // the model whose description is shown or under way
+  #asked = null; // the model whose description is shown or being loaded
   #root = null;
 
   /** @param call (use) => Promise; gives an access token to `use`, throws a Problem. */
@@ -32,11 +32,11 @@ export class Knows {
     for (const part of [$("knows-about"), $("knows-list")]) part.replaceChildren();
     say("Looking…");
     $("knows").showModal();
-    // A phone would open its keyboard above the list that somebody wants to see.
+    // Not on phones: the keyboard would cover the list.
     if (matchMedia("(pointer: fine)").matches) $("knows-query").focus();
     try {
       const model = await this.#call((token) => describeModel(token, name));
-      if (asked === this.#asked) this.#show(model); // else another one was asked for meanwhile
+      if (asked === this.#asked) this.#show(model); // else another model was requested meanwhile
     } catch (problem) {
       if (asked === this.#asked) complain(problem);
     }
@@ -52,17 +52,17 @@ export class Knows {
     $("knows-about").replaceChildren(...about(model));
     this.#root = group(tree, 2);
     $("knows-list").replaceChildren(...this.#root.parts);
-    this.#search(); // somebody may have typed already
+    this.#search(); // the user may have typed already
   }
 
   #search() {
     if (!this.#root) return;
     const words = wordsOf($("knows-query").value);
     const { shown } = filter(this.#root, words, words.length === 0);
-    $("knows-about").hidden = words.length > 0; // what is found comes first
+    $("knows-about").hidden = words.length > 0; // show matches at the top
     const total = this.#root.size;
     if (words.length === 0) say(inAll(this.#root));
-    else if (shown === 0) say("It knows nothing by that name.");
+    else if (shown === 0) say("No class, synonym or group has this name.");
     else say(`${number.format(shown)} of ${number.format(total)}`);
   }
 }
@@ -115,7 +115,7 @@ function filter(made, words, isFound) {
     const isNamed = words.length > 0 && holds(inner.node, words);
     const below = filter(inner, words, isFound || isNamed);
     inner.details.hidden = below.shown === 0;
-    // A group opens for what is found in it, not for all of a wide group that is found itself.
+    // Open a group if it contains a match, but not if only its own name matches.
     inner.details.open = below.found || (isNamed && inner.groups.length === 0);
     inner.count.textContent = number.format(below.shown);
     shown += below.shown;
@@ -144,13 +144,13 @@ function about({ description, calibration, accuracy }) {
 
 function sureness(calibration) {
   if (!calibration) {
-    return "Not calibrated: nobody measured on photos how often it is right at which score.";
+    return "Not calibrated: its scores were not measured on photos.";
   }
   const { precision, photos, dataset, right, answered } = calibration;
   const where = `${number.format(photos)} test photos (${dataset})`;
-  if (right === null) return `Of what it names, ${share(precision)} should be right: set on ${where}.`;
-  const named = answered === null ? "" : `; it named ${share(answered)}`;
-  return `Of what it names, ${share(right)} was right on ${where}${named}.`;
+  if (right === null) return `${share(precision)} of its answers should be right: calibrated on ${where}.`;
+  const given = answered === null ? "" : `; it answered ${share(answered)}`;
+  return `${share(right)} of its answers were right on ${where}${given}.`;
 }
 
 /** One trial: "86.4% right at the first guess, 96.4% among the best five: 1,033 photos (...)". */

@@ -5,7 +5,7 @@ import { Session } from "../calls/session.js";
 import { $, announce } from "../page.js";
 
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
-const EXPIRED = "Your sign-in has run out. Sign in again, and the waiting photos go on.";
+const EXPIRED = "Your session has expired. Sign in again to continue with the waiting photos.";
 const STALE_LINK = "This link no longer works. Sign in with name and password.";
 
 export class SignIn {

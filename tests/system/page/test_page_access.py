@@ -207,7 +207,7 @@ def test_all_text_has_enough_contrast(
         background = visited.page.evaluate("getComputedStyle(document.body).backgroundColor")
     texts = {text for text, _ in contrasts}
     assert {"Potoo", "Sign in", "The name or the password is wrong.", "Choose photos"} <= texts
-    assert {"Your devices", "This one", "just now", "Close"} <= texts
+    assert {"Your devices", "This device", "just now", "Close"} <= texts
     assert {"What colours knows", "3 classes", "green", "not calibrated"} <= texts
     assert {"No answer", "Not sure", "red", "100.0%", "33.3%", "b.jpg"} <= texts
     assert [found for found in contrasts if found[1] < LEAST_CONTRAST] == []

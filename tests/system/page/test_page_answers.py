@@ -81,7 +81,7 @@ def test_all_labels_present_are_tags(page: Visit) -> None:
     )
     expect(card.locator(".verdict")).to_be_hidden()
     expect(card.locator(".facts")).to_contain_text("not calibrated")
-    expect(card.get_by_title("Nobody measured")).to_be_visible()
+    expect(card.get_by_title("The scores of this model were not measured")).to_be_visible()
 
 
 def test_no_label_present_is_said(page: Visit) -> None:

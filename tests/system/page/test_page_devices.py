@@ -131,7 +131,7 @@ def test_a_page_that_another_one_signs_out_asks_to_sign_in(
         opened(page, 2).get_by_role("button", name="Sign out: the other one").click()
         expect(page.page.locator(".device")).to_have_count(1)
         other.show(photo("a.png", plain(GREEN)))
-        expect(other.page.locator("#sign-in-notice")).to_contain_text("Your sign-in has run out.")
+        expect(other.page.locator("#sign-in-notice")).to_contain_text("Your session has expired.")
         other.sign_in(person.name, person.password)
         expect(other.card("a.png").locator(".label").first).to_have_text("green")
 
@@ -142,7 +142,7 @@ def test_a_session_that_is_over_closes_the_list(page: Visit, wire: Wire, person:
     revoke(person.server, wire.tokens["refresh_token"])
     dialogue.get_by_role("button", name="Sign out: other").click()
     expect(page.page.get_by_role("dialog")).to_be_hidden()
-    expect(page.page.locator("#sign-in-notice")).to_contain_text("Your sign-in has run out.")
+    expect(page.page.locator("#sign-in-notice")).to_contain_text("Your session has expired.")
     expect(page.page.get_by_label("Password")).to_be_focused()
     assert devices_of(person) == 1
 
@@ -186,7 +186,7 @@ def test_whoever_came_by_a_link_is_told_why_they_are_not_listed(
     )  # the page ended the session that it had before
     dialogue = opened(page, 1)
     expect(dialogue.locator(".this-one")).to_be_hidden()
-    expect(dialogue.get_by_role("status")).to_contain_text("You came by a link")
+    expect(dialogue.get_by_role("status")).to_contain_text("You signed in with a link")
     dialogue.get_by_role("button", name="Sign out: other").click()
     expect(dialogue.locator(".device")).to_have_count(0)
     expect(dialogue.get_by_role("button", name="Close")).to_be_focused()

@@ -94,7 +94,7 @@ def test_a_wide_group_that_is_found_shows_its_groups(page: Visit) -> None:
 def test_a_search_without_success_says_so(page: Visit) -> None:
     dialogue = opened(page)
     dialogue.get_by_role("searchbox").fill("cat")
-    expect(dialogue.get_by_role("status")).to_have_text("It knows nothing by that name.")
+    expect(dialogue.get_by_role("status")).to_have_text("No class, synonym or group has this name.")
     dialogue.get_by_role("searchbox").fill("")
     expect(dialogue.locator("summary:visible")).to_have_text(["colour 3"])
 
@@ -102,7 +102,7 @@ def test_a_search_without_success_says_so(page: Visit) -> None:
 def test_how_sure_it_is_is_told(page: Visit) -> None:
     about = opened(page).locator("#knows-about")
     expect(about).to_contain_text(
-        "Of what it names, 96% was right on 645 test photos (drawn colours); it named 87%."
+        "96% of its answers were right on 645 test photos (drawn colours); it answered 87%."
     )
     expect(about).to_contain_text(
         "96.3% right at the first guess: 1,200 photos, drawn colours, test"

@@ -37,7 +37,7 @@ def test_a_session_that_was_ended_asks_to_sign_in_and_the_photos_go_on(
     revoke(server, wire.tokens["refresh_token"])
     colours = [RED, GREEN, BLUE] * 3
     page.show(*(photo(f"{place}.png", plain(colour)) for place, colour in enumerate(colours)))
-    expect(page.page.locator("#sign-in-notice")).to_contain_text("Your sign-in has run out.")
+    expect(page.page.locator("#sign-in-notice")).to_contain_text("Your session has expired.")
     expect(page.page.get_by_label("Password")).to_be_focused()
     expect(page.page.locator("#progress-text")).to_have_text("1 of 10")
     expect(page.page.locator(".card[data-state=waiting]")).to_have_count(9)
@@ -61,7 +61,7 @@ def test_a_link_is_not_renewed(page: Visit, wire: Wire, server: LiveServer, pers
     assert wire.requests[-1].headers["authorization"] == f"Bearer {linked}"
     revoke(server, linked)
     page.show(photo("b.png", plain(GREEN)))
-    expect(page.page.locator("#sign-in-notice")).to_contain_text("Your sign-in has run out.")
+    expect(page.page.locator("#sign-in-notice")).to_contain_text("Your session has expired.")
     assert wire.refreshes == []
 
 

@@ -1,1 +1,1 @@
-"""Drop-in endpoints, each switched on by a setting: what clients of other servers call already."""
+"""Drop-in endpoints for clients of other servers, each enabled by a setting."""

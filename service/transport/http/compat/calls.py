@@ -1,4 +1,4 @@
-"""What the drop-in endpoints have in common: admission, a body within limits, the core's answer."""
+"""Shared steps of the drop-in endpoints: admission, reading the body, calling the core."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ ReadImage = Callable[[Request, Reservation], Awaitable[bytes]]
 async def predict(
     request: Request, name: str, version: int | None, call: CallContext, *, with_columns: bool
 ) -> Response:
-    """A model's raw output for the tensors or images in a JSON body.
+    """Return a model's raw output for the tensors or images in a JSON body.
 
     Raises:
-        ModelForbidden, ModelNotFound, NotReady, Overloaded, DeadlineExceeded: before it is read.
+        ModelForbidden, ModelNotFound, NotReady, Overloaded, DeadlineExceeded: before reading it.
         InvalidRequest, InvalidTensor: see ``json_codec.read_predict``.
         ServiceError: see ``BodyReader.read`` and ``Classifier.infer``.
     """
@@ -34,7 +34,7 @@ async def predict(
     runtime, most = runtime_of(request), uploads_of(request).limits.max_tensor_batch
     with uploads_of(request).hold as hold:
         body = await _json_body(request, hold)
-        # One version to the end, since the tensor is made in the words of its input.
+        # Keep one version: the tensor is parsed for its input.
         with runtime.classifier.lease(ticket) as leased:
             (spec,) = metadata(leased.model).inputs
             asked = await offload_if_large(
@@ -49,7 +49,7 @@ async def predict(
 async def classify_examples(
     request: Request, name: str, version: int | None, call: CallContext, *, top_k: int
 ) -> Response:
-    """Labels and probabilities for the images in a JSON body.
+    """Return labels and probabilities for the images in a JSON body.
 
     Raises:
         ServiceError: as ``predict``, and see ``Classifier.classify_all``.
@@ -74,10 +74,10 @@ async def classify(
     *,
     top_k: int,
 ) -> Classification:
-    """What a model says about the one image of a request.
+    """Classify the single image of a request.
 
     Args:
-        read: gets the image out of the body.
+        read: extracts the image from the body.
 
     Raises:
         ServiceError: as ``predict``, what ``read`` raises, and see ``Classifier.classify``.
@@ -91,7 +91,7 @@ async def classify(
 
 
 def shares(answer: Classification) -> dict[str, float]:
-    """Probabilities by label, best first; where two classes share a label, the better one's."""
+    """Return probabilities by label, best first; the higher one if classes share a label."""
     found: dict[str, float] = {}
     for one in answer.predictions:
         found.setdefault(one.label, one.score)
@@ -99,12 +99,12 @@ def shares(answer: Classification) -> dict[str, float]:
 
 
 def json_response(body: bytes) -> Response:
-    """A good answer."""
+    """Build a successful JSON response."""
     return Response(body, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 async def _json_body(request: Request, hold: Reservation) -> bytes | bytearray:
-    """As long as an upload in base64 is; what it will take once it is read is held too."""
+    """Read a body of at most one upload in base64; reserves the memory of its parsed form."""
     limit = int(uploads_of(request).limits.max_body_bytes * BASE64_SHARE) + 4096
     body = await read_packed(request, hold, limit)
     hold.reserve(2 * len(body) + json_cost(body, len(body)))

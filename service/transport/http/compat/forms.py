@@ -1,7 +1,7 @@
-"""One image out of a form: a multipart file, or base64 in a field, also of a urlencoded form.
+"""Extracts an image from a form: a multipart file, or base64 in a multipart or urlencoded field.
 
-A urlencoded image is never decoded as such forms usually are: a hostile one of some megabytes would
-become gigabytes of small strings.
+Urlencoded forms are not decoded by a general parser: a hostile form of a few megabytes would expand
+to gigabytes of small strings.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ _ESCAPES = {
 
 
 def is_form(request: Request) -> bool:
-    """Whether the body is declared as a form of either kind."""
+    """Return whether the content type is a multipart or urlencoded form."""
     return content_type_of(request).name in {MULTIPART, URLENCODED}
 
 
 async def image_of_form(request: Request, hold: Reservation, fields: Sequence[str]) -> bytes:
-    """The image in the first of a form's ``fields`` that is there; other fields are ignored.
+    """Read the image of the first of ``fields`` that the form has; other fields are ignored.
 
     Raises:
-        UnsupportedMediaType: no form.
-        InvalidRequest: no such field, several of them, or no base64 in it.
+        UnsupportedMediaType: the body is not a form.
+        InvalidRequest: the field is missing, repeated or not base64.
         PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
     """
     if not is_form(request):
         raise UnsupportedMediaType(f"Send the field '{fields[0]}' as {MULTIPART} or {URLENCODED}.")
     uploads = uploads_of(request)
     limit, most = uploads.limits.max_body_bytes, uploads.limits.max_file_name_chars
-    # In base64 it is longer; what surrounds it comes on top.
+    # Base64 is longer than the image, and the form adds to it.
     body = await uploads.reader.read(request, hold, int(limit * BASE64_SHARE) + 4096)
     hold.reserve(3 * len(body))
     content_type = content_type_of(request)
@@ -79,7 +79,7 @@ async def image_of_form(request: Request, hold: Reservation, fields: Sequence[st
 def image_in_parts(
     content_type: MediaType, body: bytes, fields: Sequence[str], *, max_file_name_chars: int
 ) -> bytes:
-    """The image of a multipart form: a file, or text that is base64.
+    """Read the image of a multipart form: a file, or base64 text.
 
     Raises:
         InvalidRequest, PayloadTooLarge: see ``image_of_form`` and ``parse_form``.
@@ -94,19 +94,19 @@ def image_in_parts(
 
 
 def image_in_pairs(body: bytes, fields: Sequence[str]) -> bytes:
-    """The image of a urlencoded form: text that is base64.
+    """Read the image of a urlencoded form: base64 text.
 
     Raises:
         InvalidRequest, PayloadTooLarge: see ``image_of_form``.
     """
-    if _is_image(body):  # curl --data-binary calls whatever it sends a form
+    if _is_image(body):  # curl --data-binary declares any body as a form
         return body
     if body.count(b"&") >= MAX_PARTS:
         raise PayloadTooLarge(f"The form has more than {MAX_PARTS} fields.")
     pairs = body.split(b"&")
     place = _place([_name(pair) for pair in pairs], fields)
     value = pairs.pop(place).partition(b"=")[2]
-    # A plus sign that was not escaped stays one: the space it stands for means nothing in base64.
+    # Keep unescaped plus signs: base64 has no spaces.
     for escape, meant in _ESCAPES.items() if b"%" in value else ():
         value = value.replace(escape, meant)
     return _from_base64(value, fields[0])

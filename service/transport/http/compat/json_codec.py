@@ -1,6 +1,6 @@
-"""Tensors and images in JSON, as KServe V1 and TensorFlow Serving have them: rows or columns.
+"""JSON formats of KServe V1 and TensorFlow Serving: tensors and images in rows or columns.
 
-Sans-I/O: bytes to tensors or images, answers to bytes. A tensor is nested lists, whose lengths are
+Sans-I/O: bytes to tensors or images, results to bytes. A tensor is nested lists, whose lengths are
 its shape; an image is ``{"b64": ...}``.
 """
 
@@ -26,7 +26,7 @@ B64 = "b64"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParsedPredict:
-    """What a model is asked, and under which name the answer goes."""
+    """A parsed request, and the member name of its result."""
 
     tensor: Tensor
     answer: Literal["predictions", "outputs"]
@@ -35,14 +35,14 @@ class ParsedPredict:
 def read_predict(
     body: Body, spec: TensorMetadata, most: int, *, with_columns: bool
 ) -> ParsedPredict:
-    """The tensor in a body, in the words of the model's input.
+    """Parse a body to a tensor for the model's input.
 
     Args:
-        most: items that one request may have.
-        with_columns: whether ``inputs`` are taken in place of ``instances``.
+        most: maximum number of items.
+        with_columns: whether ``inputs`` is accepted in place of ``instances``.
 
     Raises:
-        InvalidRequest, InvalidTensor: it is not what the protocol has, or does not fit together.
+        InvalidRequest, InvalidTensor: it does not follow the protocol, or has inconsistent shapes.
     """
     document = _document(body)
     if with_columns and "inputs" in document:
@@ -57,13 +57,13 @@ def read_predict(
 
 
 def read_examples(body: Body, most: int) -> list[bytes]:
-    """The images in the examples of a body.
+    """Parse the images in the examples of a body.
 
     Args:
-        most: examples that one request may have.
+        most: maximum number of examples.
 
     Raises:
-        InvalidRequest: it is not what the protocol has.
+        InvalidRequest: the body does not follow the protocol.
     """
     examples = _document(body).get("examples")
     if not isinstance(examples, list):
@@ -73,10 +73,10 @@ def read_examples(body: Body, most: int) -> list[bytes]:
 
 
 def write_predict(response: InferResponse, asked: ParsedPredict) -> bytes:
-    """The body of an answer: the only output, nested as the graph has it.
+    """Write the body of a response: the single output, nested by its shape.
 
     Raises:
-        InvalidTensor: a number is not finite, which JSON cannot hold.
+        InvalidTensor: a number is not finite, which JSON cannot represent.
     """
     (output,) = response.outputs
     if not np.isfinite(output.array).all():
@@ -86,7 +86,7 @@ def write_predict(response: InferResponse, asked: ParsedPredict) -> bytes:
 
 
 def write_examples(answers: Iterable[Classification]) -> bytes:
-    """The body of an answer: label and probability of the best classes of every example."""
+    """Write the body of a response: labels and probabilities of every example."""
     results = [[(one.label, one.score) for one in answer.predictions] for answer in answers]
     return orjson.dumps({"results": results})
 
@@ -102,13 +102,13 @@ def _document(body: Body) -> dict[str, Any]:
 
 
 def _bare(value: object, spec: TensorMetadata) -> object:
-    """A row or a column without the name of its input: a list, a number, an image's object."""
+    """Remove the input's name around a row or column: returns a list, number or image object."""
     if not isinstance(value, dict) or set(value) == {B64}:
         return value
     if len(value) != 1:
         raise InvalidTensor(f"The model has one input, '{spec.name}', and takes nothing else.")
     ((name, inner),) = value.items()
-    # What an image's input is called is up to whoever exported the model there.
+    # The input's name for images depends on how the original model was exported.
     if name != spec.name and not _holds_images(inner):
         raise InvalidTensor(f"There is no input {shown(name)}; there is '{spec.name}'.")
     return inner
@@ -120,7 +120,7 @@ def _holds_images(value: object) -> bool:
 
 
 def _column(value: object, spec: TensorMetadata) -> list[Any]:
-    """The rows of the one column."""
+    """Return the rows of the single column."""
     bare = _bare(value, spec)
     return bare if isinstance(bare, list) else [bare]
 
@@ -137,7 +137,7 @@ def _tensor(rows: list[Any], spec: TensorMetadata, most: int) -> Tensor:
 
 
 def _shape(rows: list[Any]) -> list[int]:
-    """As the first of every level has it; the others are compared with it later."""
+    """Return the shape by the first element of each level; the others are checked later."""
     shape: list[int] = []
     level: object = rows
     while isinstance(level, list) and len(shape) <= MAX_RANK:
@@ -147,7 +147,7 @@ def _shape(rows: list[Any]) -> list[int]:
 
 
 def _image_of(example: object, number: int) -> bytes:
-    """The one image among an example's features; a feature may be a list of one."""
+    """Return the only image among an example's features; a feature may be a list of one."""
     features = list(example.values()) if isinstance(example, dict) else []
     bare = [one[0] if isinstance(one, list) and len(one) == 1 else one for one in features]
     images = [one for one in bare if isinstance(one, dict)]
@@ -167,7 +167,7 @@ def _image(value: dict[str, Any], number: int) -> bytes:
 
 
 def _check_count(count: int, most: int) -> None:
-    """Before anything is made of them."""
+    """Check the number of items before processing them."""
     if not 1 <= count <= most:
         message = f"1 to {most} items are taken in one request, not {count}."
         raise InvalidTensor(message)

@@ -1,7 +1,7 @@
 """KServe V1: ``POST /v1/models/{name}:predict``.
 
-Its readiness, ``GET /v1/models/{name}``, is answered by our own route of that path, which has
-``name`` and ``ready`` too.
+KServe's readiness, ``GET /v1/models/{name}``, is Potoo's own route, whose response has ``name`` and
+``ready`` too.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ BODIES = (Rows,)
 
 
 async def predict_instances(request: Request, name: str) -> Response:
-    """A model's raw output for tensors or images, as KServe V1 has it."""
+    """Return a model's raw output for tensors or images in the format of KServe V1."""
     return await predict(request, name, None, call_context(request, PROTOCOL), with_columns=False)
 
 
 def add_routes(app: FastAPI) -> None:
-    """Puts it on the application."""
+    """Register the route on the application."""
     add_call(app, "/v1/models/{name}:predict", predict_instances, Rows, RowAnswers)

@@ -1,4 +1,4 @@
-"""How drop-in endpoints are declared: lean routes, and bodies for the OpenAPI document."""
+"""Declares drop-in endpoints: lean routes with bodies for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def add_call(
     *,
     scope: Scope = Scope.INFER,
 ) -> None:
-    """A lean route that takes and gives JSON, and refuses with ``InferenceError``."""
+    """Register a lean route with JSON bodies, and ``InferenceError`` for errors."""
     schemas = [
         {"$ref": f"#/components/schemas/{model.__name__}"} for model in get_args(takes) or (takes,)
     ]

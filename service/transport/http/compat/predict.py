@@ -1,4 +1,4 @@
-"""``POST /predict``: one image in a form, one plain answer."""
+"""``POST /predict``: classify one image in a form, with a simple response."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ _BODY = {
 
 
 async def predict_best(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
-    """The best class of one image, and the probabilities of the `top_k` best ones.
+    """Return the best class of an image, and the probabilities of the `top_k` best classes.
 
-    The image is the field `image` of a form: a file, or base64. The best class is named however
-    unsure it is; `/v1/classify` says what is sure enough.
+    The image is the field `image` of a form: a file, or base64. The best class is returned whatever
+    its probability; `/v1/classify` applies the model's thresholds.
     """
     timeout = None if options.timeout_ms is None else options.timeout_ms / 1000
     call = call_context(request, PROTOCOL, priority=Priority(options.priority), timeout=timeout)
@@ -70,7 +70,7 @@ async def predict_best(request: Request, options: Annotated[ClassifyOptions, Que
 
 
 def add_routes(app: FastAPI) -> None:
-    """Puts it on the application."""
+    """Register the route on the application."""
     app.router.add_api_route(
         "/predict",
         predict_best,

@@ -1,6 +1,6 @@
-"""TensorFlow Serving's REST: ``:predict``, ``:classify``, metadata, and the status of versions.
+"""TensorFlow Serving's REST API: ``:predict``, ``:classify``, metadata, status of versions.
 
-A model's status as a whole, ``GET /v1/models/{name}``, is not offered: our own route has that path.
+The status of a whole model, ``GET /v1/models/{name}``, is missing: Potoo's own route has this path.
 """
 
 from __future__ import annotations
@@ -73,32 +73,32 @@ _STATES: dict[VersionState, _States] = {
 
 
 async def predict_tensors(request: Request, name: str) -> Response:
-    """A model's raw output for tensors or images, in rows or columns."""
+    """Return a model's raw output for tensors or images, in rows or columns."""
     return await _predict(request, name, None)
 
 
 async def predict_tensors_of_version(request: Request, name: str, version: str) -> Response:
-    """The same of one version."""
+    """Same for one version."""
     return await _predict(request, name, version_of(version))
 
 
 async def predict_tensors_of_label(request: Request, name: str, label: str) -> Response:
-    """The same of the version that has a label, such as `stable`."""
+    """Same for the version with a label, such as `stable`."""
     return await _predict(request, name, _labelled(request, name, label))
 
 
 async def classify_features(request: Request, name: str) -> Response:
-    """Labels and calibrated probabilities of images, up to 100 classes each, best first."""
+    """Return labels and calibrated probabilities of images, up to 100 classes each, best first."""
     return await _classify(request, name, None)
 
 
 async def classify_features_of_version(request: Request, name: str, version: str) -> Response:
-    """The same of one version."""
+    """Same for one version."""
     return await _classify(request, name, version_of(version))
 
 
 async def classify_features_of_label(request: Request, name: str, label: str) -> Response:
-    """The same of the version that has a label, such as `stable`."""
+    """Same for the version with a label, such as `stable`."""
     return await _classify(request, name, _labelled(request, name, label))
 
 
@@ -115,7 +115,7 @@ _Version = Annotated[int, Depends(version_of)]
 async def get_version_status(
     name: str, version: _Version, request: Request, classifier: ClassifierDep
 ) -> ModelVersionStatus:
-    """Where one version of a model stands."""
+    """Return the state of a version."""
     require_model(request, name)
     for one in classifier.versions(name):
         if one.version == version:
@@ -131,7 +131,7 @@ async def get_version_status(
 async def get_label_status(
     name: str, label: str, request: Request, classifier: ClassifierDep
 ) -> ModelVersionStatus:
-    """Where the version stands that has a label."""
+    """Return the state of the version with a label."""
     version = _labelled(request, name, label)
     return await get_version_status(name, version, request, classifier)
 
@@ -140,7 +140,7 @@ async def get_label_status(
 async def get_servable_metadata(
     name: str, request: Request, classifier: ClassifierDep
 ) -> ServableMetadata:
-    """A model's tensors, in TensorFlow's words."""
+    """Return a model's tensors in TensorFlow's format."""
     require_model(request, name)
     return await get_servable_version_metadata(
         name, classifier.resolve(name).version, request, classifier
@@ -151,7 +151,7 @@ async def get_servable_metadata(
 async def get_servable_version_metadata(
     name: str, version: _Version, request: Request, classifier: ClassifierDep
 ) -> ServableMetadata:
-    """The same of one version."""
+    """Same for one version."""
     require_model(request, name)
     found = classifier.metadata(name, version)
     signature = SignatureDef(
@@ -170,13 +170,13 @@ async def get_servable_version_metadata(
 async def get_servable_label_metadata(
     name: str, label: str, request: Request, classifier: ClassifierDep
 ) -> ServableMetadata:
-    """The same of the version that has a label."""
+    """Same for the version with a label."""
     version = _labelled(request, name, label)
     return await get_servable_version_metadata(name, version, request, classifier)
 
 
 def add_routes(app: FastAPI) -> None:
-    """Puts all of it on the application."""
+    """Register the routes on the application."""
     places = ("", "/versions/{version}", "/labels/{label}")
     predicts: tuple[Any, ...] = (
         *(predict_tensors, predict_tensors_of_version, predict_tensors_of_label),

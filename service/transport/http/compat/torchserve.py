@@ -1,4 +1,4 @@
-"""TorchServe: ``/predictions/{name}`` as its image classifier answers it, and ``/ping``."""
+"""TorchServe: ``/predictions/{name}`` in the format of its image classifier, and ``/ping``."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ router = APIRouter(tags=[TAG])
 
 @router.get("/ping", responses={500: {"model": Ping, "description": "No model answers."}})
 async def ping(runtime: RuntimeDep, response: Response) -> Ping:
-    """Whether the models answer and tokens can be checked; `500` if none of that works."""
+    """Health check; `500` if no model is ready or tokens cannot be checked."""
     readiness = runtime.classifier.readiness().values()
     is_open = runtime.identity.is_ready and not runtime.shutdown.is_announced
     if not (is_open and any(readiness)):
@@ -107,7 +107,7 @@ async def ping(runtime: RuntimeDep, response: Response) -> Ping:
 
 
 async def predict_image(request: Request, name: str) -> Response:
-    """The five likeliest classes of one image, best first, with their calibrated probabilities.
+    """Return the five most probable classes of an image, best first, with their probabilities.
 
     The image is the body, or the field `data` or `body` of a form.
     """
@@ -115,22 +115,22 @@ async def predict_image(request: Request, name: str) -> Response:
 
 
 async def predict_image_by_version(request: Request, name: str, version: str) -> Response:
-    """The same of one version; `2.0` means 2."""
+    """Same for one version; `2.0` means 2."""
     return await _predict(request, name, version_of(version.removesuffix(".0")))
 
 
 async def put_image(request: Request, name: str) -> Response:
-    """The same as with POST: `curl -T` sends PUT."""
+    """Same as POST: `curl -T` sends PUT."""
     return await predict_image(request, name)
 
 
 async def put_image_by_version(request: Request, name: str, version: str) -> Response:
-    """The same of one version; `2.0` means 2."""
+    """Same for one version; `2.0` means 2."""
     return await predict_image_by_version(request, name, version)
 
 
 def add_routes(app: FastAPI) -> None:
-    """Puts all of it on the application."""
+    """Register the routes on the application."""
     routes: tuple[tuple[str, str, Any], ...] = (
         ("POST", "", predict_image),
         ("POST", "/{version}", predict_image_by_version),
@@ -159,7 +159,7 @@ async def _predict(request: Request, name: str, version: int | None) -> Response
 
 
 async def _image(request: Request, hold: Reservation) -> bytes:
-    """Whatever its type is called, what is no form is the image itself."""
+    """Read the image: the field of a form, or the body of any other content type."""
     if is_form(request):
         return await image_of_form(request, hold, FIELDS)
     uploads = uploads_of(request)

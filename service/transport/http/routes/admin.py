@@ -1,4 +1,4 @@
-"""``/v1/admin/...``: people and clients, with the scope ``admin``."""
+"""``/v1/admin/...``: administration of users and clients; needs the scope ``admin``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _NOT_THERE, _CONFLICT, _LAST = problems(404), problems(409), problems(404, 409)
 
 @router.get("/users")
 async def list_users(administration: AdministrationDep) -> AccountList:
-    """The people that may sign in."""
+    """List the users."""
     people = await administration.all(Kind.PERSON)
     return AccountList(users=[AccountInfo(**_shown(one)) for one in people])
 
@@ -52,7 +52,7 @@ async def add_user(
     administration: AdministrationDep,
     principal: PrincipalDep,
 ) -> AccountInfo:
-    """Adds a person."""
+    """Add a user."""
     new = NewAccount(body.name, _scopes(body.scopes), _models(body.models))
     account = await administration.add_person(
         new, body.password.get_secret_value(), by=principal.name
@@ -67,7 +67,7 @@ async def change_user(
     administration: AdministrationDep,
     principal: PrincipalDep,
 ) -> AccountInfo:
-    """Disables or enables a person, or grants other scopes; ends sessions that say otherwise."""
+    """Disable or enable a user, or change the scopes; ends sessions with other scopes."""
     return AccountInfo(**_shown(await _change(name, Kind.PERSON, body, administration, principal)))
 
 
@@ -83,7 +83,7 @@ async def set_user_password(
     administration: AdministrationDep,
     principal: PrincipalDep,
 ) -> None:
-    """Sets another password and signs every device of the person out."""
+    """Change a user's password and sign out all of the user's devices."""
     await administration.set_password(name, body.password.get_secret_value(), by=principal.name)
 
 
@@ -91,13 +91,13 @@ async def set_user_password(
 async def remove_user(
     name: str, administration: AdministrationDep, principal: PrincipalDep
 ) -> None:
-    """Removes a person; every session and token dies."""
+    """Remove a user and revoke the user's sessions and tokens."""
     await administration.remove(name, Kind.PERSON, by=principal.name)
 
 
 @router.get("/clients")
 async def list_clients(administration: AdministrationDep) -> ClientList:
-    """The devices and backends that may sign in."""
+    """List the clients."""
     clients = await administration.all(Kind.CLIENT)
     return ClientList(clients=[_client(one) for one in clients])
 
@@ -110,7 +110,7 @@ async def add_client(
     administration: AdministrationDep,
     principal: PrincipalDep,
 ) -> NewClientSecret:
-    """Adds a client and answers its secret, this once."""
+    """Add a client and return its secret, which cannot be shown again."""
     new = NewAccount(body.name, _scopes(body.scopes), _models(body.models), body.introspect)
     account, secret = await administration.add_client(new, by=principal.name)
     return NewClientSecret(name=account.name, secret=secret)
@@ -123,7 +123,7 @@ async def change_client(
     administration: AdministrationDep,
     principal: PrincipalDep,
 ) -> ClientInfo:
-    """Disables or enables a client, or grants other scopes."""
+    """Disable or enable a client, or change its scopes."""
     return _client(await _change(name, Kind.CLIENT, body, administration, principal))
 
 
@@ -131,7 +131,7 @@ async def change_client(
 async def rotate_client_secret(
     name: str, administration: AdministrationDep, principal: PrincipalDep
 ) -> NewClientSecret:
-    """A new secret, answered this once; the old one and the tokens made with it hold no longer."""
+    """Replace a client's secret and return the new one; revokes the old one and its tokens."""
     secret = await administration.rotate_secret(name, by=principal.name)
     return NewClientSecret(name=name, secret=secret)
 
@@ -140,7 +140,7 @@ async def rotate_client_secret(
 async def remove_client(
     name: str, administration: AdministrationDep, principal: PrincipalDep
 ) -> None:
-    """Removes a client; its tokens die."""
+    """Remove a client and revoke its tokens."""
     await administration.remove(name, Kind.CLIENT, by=principal.name)
 
 

@@ -1,4 +1,4 @@
-"""``/v1/auth/...``: sign in, refresh, sign out, look at tokens and sessions."""
+"""``/v1/auth/...``: sign in, refresh, sign out, introspect tokens, manage sessions."""
 
 from __future__ import annotations
 
@@ -75,11 +75,11 @@ def _form(schema: str, **examples: dict[str, str]) -> dict[str, Any]:
     ),
 )
 async def issue_token(request: Request, grants: GrantsDep) -> Response:
-    """Signs in, or trades a refresh token for the next one.
+    """Sign in, or exchange a refresh token.
 
     `password` is for first-party apps only (RFC 9700 advises against it elsewhere);
     `client_credentials` is for devices and backends, with HTTP Basic or form fields;
-    `refresh_token` keeps a device signed in. Each refresh token holds once.
+    `refresh_token` keeps a device signed in. Each refresh token can be used once.
     """
     grant = "other"
 
@@ -114,9 +114,9 @@ async def issue_token(request: Request, grants: GrantsDep) -> Response:
     openapi_extra=_form("AskedToken", refresh_token={"token": "prt_of_the_last_answer"}),
 )
 async def revoke_token(request: Request, grants: GrantsDep) -> Response:
-    """Signs out: ends the session of a refresh token, or revokes an access token (RFC 7009).
+    """Sign out: end the session of a refresh token, or revoke an access token (RFC 7009).
 
-    Holding the token is all it takes. One that does not hold any more is answered the same.
+    No other authentication is needed. Invalid tokens get the same response.
     """
 
     async def call() -> Response:
@@ -142,7 +142,7 @@ async def revoke_token(request: Request, grants: GrantsDep) -> Response:
     ),
 )
 async def introspect_token(request: Request, grants: GrantsDep) -> Response:
-    """What a token stands for (RFC 7662), for clients that were allowed to ask."""
+    """Return the state of a token (RFC 7662); for clients with this permission."""
     issuer = settings_of(request).auth.issuer
 
     async def call() -> Response:
@@ -164,7 +164,7 @@ async def introspect_token(request: Request, grants: GrantsDep) -> Response:
     responses=problems(401, 406, 429, 500, 503),
 )
 async def list_sessions(principal: PrincipalDep, runtime: RuntimeDep) -> SessionList:
-    """The devices that are signed in as you."""
+    """List the sessions (signed-in devices) of the caller."""
     sessions = await runtime.identity.sessions.of_account(principal.name)
     return SessionList(
         sessions=[
@@ -189,7 +189,7 @@ async def list_sessions(principal: PrincipalDep, runtime: RuntimeDep) -> Session
     responses=problems(401, 404, 429, 500, 503),
 )
 async def end_session(session_id: str, principal: PrincipalDep, grants: GrantsDep) -> None:
-    """Signs one of your devices out: its tokens hold no longer."""
+    """End one of the caller's sessions and revoke its tokens."""
     if not (is_name(session_id) and await grants.sign_out(principal.name, session_id)):
         message = "You have no such session."
         raise NotFound(message)
@@ -209,7 +209,7 @@ async def _issue(request: Request, grants: GrantsDep, form: TokenForm) -> Issued
                     raise Refused("invalid_request", "The refresh_token is missing.")
                 return await grants.refresh(form.refresh_token, scopes, origin, form.client_id)
             case "password":
-                # Swagger UI sends an empty Basic header beside it; who signs in is in the form.
+                # Swagger UI adds an empty Basic header; the user name is in the form.
                 if not form.username or not form.password:
                     raise Refused("invalid_request", "The name or the secret is missing.")
                 return await grants.password(

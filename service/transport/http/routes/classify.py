@@ -79,7 +79,7 @@ BATCH_CONCURRENCY = 8
 
 
 async def classify(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
-    """What is in this picture?
+    """Classify an image.
 
     Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
     """
@@ -107,14 +107,14 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
 async def classify_batch(
     request: Request, options: Annotated[ClassifyOptions, Query()]
 ) -> Response:
-    """The same for many images at once.
+    """Classify many images.
 
-    Every file gets its own result or its own problem, in the order of the upload: a bad file never
-    spoils the others. The time allowed counts for the whole batch.
+    Every file gets its own result or problem, in upload order: a bad file does not affect the
+    others. The time limit applies to the whole batch.
     """
     uploads, classifier = uploads_of(request), runtime_of(request).classifier
     ticket = issue_ticket(request, options.model, options.version, _call(request, options))
-    # One version for all of them, whatever is promoted meanwhile.
+    # Use one version for all files, even if another one is promoted meanwhile.
     with uploads.hold as hold, classifier.lease(ticket) as leased:
         parts = await uploads.images(request, hold)
         turn = asyncio.Semaphore(BATCH_CONCURRENCY)
@@ -141,7 +141,7 @@ async def _item(
     turn: asyncio.Semaphore,
     deadline: float | None,
 ) -> dict[str, object]:
-    """One file of a batch, as ``BatchItem`` says."""
+    """Classify one file of a batch; errors become its ``problem``."""
     async with turn:
         try:
             _, answer = await runtime_of(request).classifier.classify(
@@ -159,7 +159,7 @@ async def _item(
 
 
 def add_classify_routes(app: FastAPI) -> None:
-    """Puts both on the application."""
+    """Register both routes on the application."""
     routes: tuple[tuple[str, Any, Any, Any], ...] = (
         ("/v1/classify", classify, ClassifyResponse, _IMAGE_BODY),
         ("/v1/classify/batch", classify_batch, BatchResponse, _BATCH_BODY),
@@ -192,7 +192,7 @@ def _json(body: dict[str, object], headers: dict[str, str]) -> Response:
 
 
 def _server_timing(timing: Timing) -> str:
-    """The same timing for browsers' developer tools (W3C Server Timing)."""
+    """Format the timing as a Server-Timing header (W3C Server Timing)."""
     return (
         f"decode;dur={timing.decode_ms}, queue;dur={timing.queue_ms}, "
         f"inference;dur={timing.inference_ms}, total;dur={timing.total_ms}"

@@ -1,4 +1,4 @@
-"""For probes and Prometheus: ``/healthz``, ``/readyz``, ``/metrics``."""
+"""Liveness, readiness and metrics: ``/healthz``, ``/readyz``, ``/metrics``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 async def get_liveness() -> Liveness:
-    """The process answers."""
+    """Liveness: the process responds."""
     return Liveness()
 
 
 @router.get("/readyz", responses={503: {"model": Readiness, "description": "Not ready"}})
 async def get_readiness(runtime: RuntimeDep, response: Response) -> Readiness:
-    """Every model is warm and passed its last canary inference, and tokens can be checked."""
+    """Readiness: all models passed their last canary inference, and tokens can be checked."""
     models, store = runtime.classifier.readiness(), runtime.identity.is_ready
     readiness = Readiness(ready=runtime.is_ready, models=models, store=store)
     if not readiness.ready:
@@ -30,7 +30,7 @@ async def get_readiness(runtime: RuntimeDep, response: Response) -> Readiness:
 
 
 def metrics_router(exposure: Exposure) -> APIRouter:
-    """``/metrics``, for whom the operator said."""
+    """Build the router of ``/metrics``, open or with a token as configured."""
     policy = {"open": [], "token": [requires(Scope.METRICS)], "off": None}[exposure]
     exposed = APIRouter(tags=["health"])
     if policy is None:

@@ -1,4 +1,4 @@
-"""``/v1/models``: what is served, and, with the scope ``models:write``, which version answers."""
+"""``/v1/models``: list models; with the scope ``models:write``, load, unload and promote."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ writers = APIRouter(
     dependencies=[requires(Scope.MODELS_WRITE), Depends(require_json)],
     responses=problems(401, 403, 404, 406, 409, 422, 429, 500, 503),
 )
-_Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="The version's number.")]
+_Version = Annotated[int, Path(ge=1, le=2**31 - 1, description="Number of the version.")]
 _Label = Annotated[
-    Label | None, Query(description="It is promoted under this label, such as `stable`.")
+    Label | None, Query(description="Label to promote the version under, such as `stable`.")
 ]
-_KeepDefault = Annotated[bool, Query(description="Only the label is moved.")]
+_KeepDefault = Annotated[bool, Query(description="Move only the label.")]
 
 
 @readers.get("")
 async def list_models(classifier: ClassifierDep, principal: PrincipalDep) -> ModelList:
-    """The models served here that you may use, with all their versions."""
+    """List the models that the caller may use, with all their versions."""
     return ModelList(
         models=[
             model.model_copy(update={"versions": _seen_by(principal, model.versions)})
@@ -55,7 +55,7 @@ async def list_models(classifier: ClassifierDep, principal: PrincipalDep) -> Mod
 async def get_model(
     name: str, request: Request, classifier: ClassifierDep, principal: PrincipalDep
 ) -> ModelInfo:
-    """One model: its versions, and the input, labels and accuracy of the one that answers."""
+    """Describe a model: its versions; input, labels and accuracy of the default version."""
     model = classifier.model(name)
     require_model(request, model.name)
     return model.model_copy(update={"versions": _seen_by(principal, model.versions)})
@@ -70,7 +70,7 @@ async def load_version(
     classifier: ClassifierDep,
     principal: PrincipalDep,
 ) -> ModelVersions:
-    """Loads a version beside the one that answers, also one that failed before."""
+    """Load a version beside the default version; retries one that failed before."""
     require_model(request, name)
     await models.load(name, version, by=principal.name)
     return ModelVersions(name=name, versions=classifier.versions(name))
@@ -85,7 +85,7 @@ async def unload_version(
     classifier: ClassifierDep,
     principal: PrincipalDep,
 ) -> ModelVersions:
-    """Unloads a version that neither answers by default nor has a label."""
+    """Unload a version that is not the default and has no label."""
     require_model(request, name)
     await models.unload(name, version, by=principal.name)
     return ModelVersions(name=name, versions=classifier.versions(name))
@@ -103,7 +103,7 @@ async def promote_version(
     *,
     keep_default: _KeepDefault = False,
 ) -> ModelVersions:
-    """Has a version answer from now on, once it is loaded and passed its checks."""
+    """Make a version the default version, after loading and checking it."""
     require_model(request, name)
     await models.promote(name, version, label=label, keep_default=keep_default, by=principal.name)
     return ModelVersions(name=name, versions=classifier.versions(name))
@@ -117,7 +117,7 @@ async def roll_back_model(
     classifier: ClassifierDep,
     principal: PrincipalDep,
 ) -> ModelVersions:
-    """Has what answered before the last promotion answer again."""
+    """Restore the default version that the last promotion replaced."""
     require_model(request, name)
     await models.roll_back(name, by=principal.name)
     return ModelVersions(name=name, versions=classifier.versions(name))
@@ -131,10 +131,10 @@ async def choose_default_model(
     classifier: ClassifierDep,
     principal: PrincipalDep,
 ) -> ChosenModel:
-    """Choose the model that answers unnamed calls, on every server of the repository.
+    """Choose the default model, for all servers of the repository.
 
-    It needs a version that can be served. Whoever may use some models alone must be allowed the
-    model that answers today as well: it is replaced for everybody.
+    The model needs a version that can be served. Callers restricted to some models must be allowed
+    to use the present default model too, because it is replaced for everybody.
     """
     require_model(request, name)
     if classifier.default is not None:
@@ -145,7 +145,7 @@ async def choose_default_model(
 
 
 def _seen_by(principal: Principal, versions: list[ModelVersion]) -> list[ModelVersion]:
-    """Why a version failed is for those alone who could mend it."""
+    """Remove the reason of failures unless the caller may load models."""
     if Scope.MODELS_WRITE in principal.scopes:
         return versions
     return [version.model_copy(update={"reason": None}) for version in versions]

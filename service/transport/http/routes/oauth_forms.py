@@ -1,4 +1,4 @@
-"""The forms of the OAuth endpoints, and their own way to refuse (RFC 6749, section 5.2)."""
+"""Forms and error responses of the OAuth endpoints (RFC 6749, section 5.2)."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ _PASSWORD: JsonDict = {"format": "password"}
 
 
 class TokenForm(BaseModel):
-    """The fields of a token request (RFC 6749, sections 4.3.2, 4.4.2 and 6)."""
+    """Fields of a token request (RFC 6749, sections 4.3.2, 4.4.2 and 6)."""
 
     grant_type: Literal["password", "client_credentials", "refresh_token"]
     username: str = ""
     password: str = Field(default="", json_schema_extra=_PASSWORD)
     refresh_token: str = Field(default="", json_schema_extra=_PASSWORD)
-    scope: str = Field(default="", description="Space-separated; empty for all you have.")
+    scope: str = Field(default="", description="Space-separated; empty for all scopes.")
     client_id: str = ""
     client_secret: str = Field(default="", json_schema_extra=_PASSWORD)
 
 
 class AskedToken(BaseModel):
-    """The fields of a revocation (RFC 7009) or an introspection (RFC 7662)."""
+    """Fields of a revocation (RFC 7009) or an introspection (RFC 7662)."""
 
-    token: str = Field(description="An access or a refresh token.", json_schema_extra=_PASSWORD)
-    token_type_hint: str = Field(default="", description="Not needed: they can be told apart.")
+    token: str = Field(description="Access or refresh token.", json_schema_extra=_PASSWORD)
+    token_type_hint: str = Field(default="", description="Ignored: the server recognises the type.")
     client_id: str = ""
     client_secret: str = Field(default="", json_schema_extra=_PASSWORD)
 
 
 class Refused(Exception):
-    """An OAuth error answer."""
+    """An OAuth error response."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Refused(Exception):
         super().__init__(error)
 
     def response(self) -> JSONResponse:
-        """As it goes out."""
+        """Build the HTTP response."""
         headers = {"cache-control": "no-store"}
         if self.status == 401:
             headers["www-authenticate"] = 'Basic realm="potoo"'
@@ -74,7 +74,7 @@ class Refused(Exception):
 async def answered(
     request: Request, call: Callable[[], Awaitable[Response]]
 ) -> tuple[Response, str]:
-    """The answer of an OAuth endpoint, and how it went: "ok" or the error's name."""
+    """Run an OAuth endpoint; return its response and the outcome, "ok" or the error's name."""
     try:
         await limit_address(request)
         return await call(), "ok"
@@ -86,7 +86,7 @@ async def answered(
 
 
 def in_oauth_words(error: Exception, *, client: bool) -> Refused:
-    """What the grants raise, as OAuth has it. ``client``: whether a client was to prove itself."""
+    """Convert an error of the grants to an OAuth error. ``client``: client authentication."""
     match error:
         case InsufficientScope():
             return Refused("invalid_scope", error.detail)
@@ -101,12 +101,12 @@ def in_oauth_words(error: Exception, *, client: bool) -> Refused:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form, each given once.
+    """Read the fields of a form; each may be given once.
 
-    Every fault of it is an OAuth error, which is why FastAPI does not read it.
+    FastAPI does not parse it, because its faults must become OAuth errors.
 
     Raises:
-        Refused: if it is no such form.
+        Refused: the form is malformed, or has another content type.
     """
     if content_type_of(request).name != FORM_TYPE:
         raise Refused("invalid_request", f"Send the parameters as {FORM_TYPE}.")
@@ -124,10 +124,10 @@ async def read_form(request: Request) -> dict[str, str]:
 
 
 def client_credentials(request: Request, client_id: str, secret: str) -> tuple[str, str]:
-    """Name and secret of a client: from HTTP Basic, or else from the form.
+    """Read a client's name and secret from HTTP Basic, or else from the form.
 
     Raises:
-        Refused: if there are none, or both.
+        Refused: there are none, or both are given.
     """
     basic = _basic(request)
     if basic and (secret or client_id not in {"", basic[0]}):
@@ -139,7 +139,7 @@ def client_credentials(request: Request, client_id: str, secret: str) -> tuple[s
 
 
 def _basic(request: Request) -> tuple[str, str] | None:
-    """HTTP Basic credentials (RFC 7617), form-encoded inside (RFC 6749, section 2.3.1)."""
+    """Parse HTTP Basic credentials (RFC 7617), form-encoded inside (RFC 6749, section 2.3.1)."""
     headers = request.headers.getlist("authorization")
     if len(headers) > 1:
         raise Refused("invalid_request", "More than one Authorization header.")
@@ -151,5 +151,5 @@ def _basic(request: Request) -> tuple[str, str] | None:
     except ValueError:  # not base64, not ASCII, not UTF-8
         raise Refused("invalid_request", "The Authorization header is malformed.") from None
     name, _, secret = text.partition(":")
-    # Swagger UI sends an empty one where nothing was filled in.
+    # Swagger UI sends an empty one if the user filled in nothing.
     return (unquote_plus(name), unquote_plus(secret)) if name or secret else None

@@ -1,6 +1,6 @@
-"""The web page, Swagger UI and their files: all from this machine, under a strict CSP.
+"""The web page, Swagger UI and their files, served locally with a strict CSP.
 
-The files are read once at start; a request only looks its name up in that table.
+Files are read once at start; requests look names up in a table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DOCS = ("docs.", "swagger/")
 
 
 class WebFile:
-    """One file, ready to be sent."""
+    """One file, ready to send."""
 
     def __init__(self, path: Path) -> None:
         self.body = path.read_bytes()
@@ -37,7 +37,7 @@ class WebFile:
         self.media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
 
     def response(self, request: Request, policy: str) -> Response:
-        """The file, or 304 if the client has it. Always revalidated, so an update shows at once."""
+        """Return the file, or 304 if the client has it; clients revalidate at every use."""
         headers = {
             "etag": self.etag,
             "cache-control": "no-cache",
@@ -49,7 +49,7 @@ class WebFile:
 
 
 def web_router(folder: Path = WEB_FOLDER, *, has_docs: bool = True) -> APIRouter:
-    """``/``, ``/docs`` and ``/static/...`` over the files of ``folder``."""
+    """Build the router of ``/``, ``/docs`` and ``/static/...`` for the files of ``folder``."""
     files = {
         path.relative_to(folder).as_posix(): WebFile(path)
         for path in sorted(folder.rglob("*"))

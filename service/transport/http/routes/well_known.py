@@ -1,4 +1,4 @@
-"""``/.well-known/...``: what OAuth libraries and others look for by themselves."""
+"""``/.well-known/...``: public keys and metadata for OAuth libraries."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CLIENT_METHODS = ["client_secret_basic", "client_secret_post"]
 
 @router.get("/jwks.json")
 async def get_jwks(runtime: RuntimeDep, response: Response) -> JsonWebKeySet:
-    """The public keys that verify our access tokens (RFC 7517), those to come among them."""
+    """Return the public keys that verify access tokens (RFC 7517), including the next ones."""
     response.headers["cache-control"] = "public, max-age=15"
     return runtime.identity.keys.public()
 
 
 @router.get("/oauth-authorization-server", response_model_exclude_none=True)
 async def get_oauth_metadata(request: Request, response: Response) -> ServerMetadata:
-    """Where everything is (RFC 8414). Set `auth.issuer` to the public URL for others to rely on."""
+    """Return the server metadata (RFC 8414); URLs are reliable if `auth.issuer` is set."""
     issuer = settings_of(request).auth.issuer
     if not issuer.startswith(("https://", "http://")):
         issuer = _base(request)
@@ -43,7 +43,7 @@ async def get_oauth_metadata(request: Request, response: Response) -> ServerMeta
 
 
 def _base(request: Request) -> str:
-    """This server as the caller reached it: the socket's address, and a trusted proxy's scheme."""
+    """Base URL as seen by the caller: address of the socket, scheme of a trusted proxy."""
     host, port = request.scope.get("server") or ("127.0.0.1", None)
     shown = f"[{host}]" if ":" in host else host
     return f"{request.scope['scheme']}://{shown}" + (f":{port}" if port else "")

@@ -1,4 +1,4 @@
-"""Bodies of ``infer`` within limits: received and parsed, all of it counted."""
+"""Receives and parses bodies of ``infer`` within limits and the memory budget."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from service.transport.http.v2.codec import HEADER, ParsedInfer
 async def read_infer(request: Request, hold: Reservation) -> ParsedInfer:
     """The request in a request's body.
 
-    JSON may be as long as one upload, tensors behind it as long as a batch of them.
+    JSON may have the size of one upload; the tensors after it the size of a batch.
 
     Raises:
         PayloadTooLarge, UploadTimeout, Overloaded, UnsupportedMediaType: see ``BodyReader.read``.
-        InvalidRequest: it cannot be decompressed.
+        InvalidRequest: the body cannot be decompressed.
         InvalidRequest, InvalidTensor, Unsupported: see ``codec.read``.
     """
     limits = uploads_of(request).limits

@@ -1,8 +1,8 @@
-"""Bodies of ``infer``: JSON, and tensors as raw bytes behind it (the binary tensor extension).
+"""Bodies of ``infer``: JSON, and binary tensors after it (the binary tensor extension).
 
-Sans-I/O: bytes to ``InferRequest``, ``InferResponse`` to bytes. A body is JSON alone, or, with the
-header ``Inference-Header-Content-Length``, so many bytes of JSON and then the binary tensors in the
-order of ``inputs``. A length of 0 leaves the JSON out: the body is the one input of one item.
+Sans-I/O: bytes to ``InferRequest``, ``InferResponse`` to bytes. A body is JSON, or, with the header
+``Inference-Header-Content-Length``, that number of bytes of JSON followed by the binary tensors in
+the order of ``inputs``. With a length of 0 there is no JSON: the body is the input of one item.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class ParsedInfer:
 
 
 def header_length(values: Sequence[bytes]) -> int | None:
-    """What the header says; None if there is none.
+    """Parse the header ``Inference-Header-Content-Length``; None if absent.
 
     Raises:
-        InvalidRequest: it is no number, or there are several.
+        InvalidRequest: the header is not a number, or is repeated.
     """
     if not values:
         return None
@@ -80,13 +80,13 @@ def read(body: Body, length: int | None) -> ParsedInfer:
     """The request in a body.
 
     Args:
-        body: not compressed any more.
+        body: decompressed body.
         length: see ``header_length``.
 
     Raises:
-        InvalidRequest: it is not what the protocol has.
-        InvalidTensor: tensors and their bytes do not belong together.
-        Unsupported: it needs an extension that is not offered.
+        InvalidRequest: the body does not follow the protocol.
+        InvalidTensor: tensors and their bytes do not match.
+        Unsupported: the request needs an unsupported extension.
     """
     view = memoryview(body)
     if length == 0:
@@ -112,10 +112,10 @@ def read(body: Body, length: int | None) -> ParsedInfer:
 
 
 def write(response: InferResponse, asked: ParsedInfer) -> tuple[bytes, dict[str, str]]:
-    """The body of an answer, and its headers.
+    """Write the body and the headers of a response.
 
     Raises:
-        InvalidTensor: JSON is wanted, and a number is not finite.
+        InvalidTensor: an output is requested as JSON and has a number that is not finite.
     """
     outputs, blobs = [], []
     for tensor in response.outputs:
@@ -148,7 +148,7 @@ def _json(data: memoryview) -> dict[str, Any]:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:
-        # Python's clients write numbers that JSON has not; its own parser reads them, slowly.
+        # Python clients write NaN and Infinity, which only Python's own (slow) parser accepts.
         text = bytes(data)
         if b"NaN" not in text and b"Infinity" not in text:
             _refuse_json()
@@ -238,7 +238,7 @@ def _text(document: dict[str, Any], key: str, where: str) -> str:
             return found
         if found == "" and key == "id":
             return ""
-    except UnicodeEncodeError:  # half of a pair, which only Python's own parser lets through
+    except UnicodeEncodeError:  # a lone surrogate, which only Python's own parser accepts
         pass
     raise InvalidRequest(f"The {key} of {where} must be a string.")
 
@@ -251,7 +251,7 @@ def _flag(parameters: Parameters, name: str) -> bool:
 
 
 def _values(tensor: Tensor) -> object:
-    """The values of an output of ours, flat."""
+    """Return the values of an output as a flat list."""
     if tensor.datatype is Datatype.BYTES:
         return [element.decode() for element in tensor.array.flat]
     if not np.isfinite(tensor.array).all():

@@ -1,4 +1,4 @@
-"""``POST /v2/models/{name}/infer``: tensors in, tensors out."""
+"""``POST /v2/models/{name}/infer``: raw inference on tensors or encoded images."""
 
 from __future__ import annotations
 
@@ -57,16 +57,16 @@ _BINARY_ANSWER = {
 
 
 async def infer_model(request: Request, name: str) -> Response:
-    """A model's raw output for a batch of tensors or of encoded images.
+    """Return a model's raw output for a batch of tensors or encoded images.
 
-    JSON, or JSON with binary tensors behind it; an encoded image is an element of a `BYTES` tensor
-    of shape `[N]`.
+    The body is JSON, or JSON followed by binary tensors. An encoded image is an element of a
+    `BYTES` tensor of shape `[N]`.
     """
     return await _infer(request, name, None)
 
 
 async def infer_model_version(request: Request, name: str, version: str) -> Response:
-    """The same of one version."""
+    """Return the raw output of one version."""
     return await _infer(request, name, version_of(version))
 
 
@@ -82,7 +82,7 @@ async def _infer(request: Request, name: str, version: int | None) -> Response:
 
 
 def add_infer_routes(app: FastAPI) -> None:
-    """Puts both on the application."""
+    """Register both routes on the application."""
     routes: tuple[tuple[str, Any], ...] = (
         ("/v2/models/{name}/infer", infer_model),
         ("/v2/models/{name}/versions/{version}/infer", infer_model_version),
@@ -105,7 +105,7 @@ def add_infer_routes(app: FastAPI) -> None:
 
 
 def _compressed(request: Request, body: bytes, headers: dict[str, str]) -> Response:
-    """The answer, compressed if that is asked for and worth it."""
+    """Compress the response if the client accepts it and it is large enough."""
     headers["cache-control"] = "no-store"
     wanted = ",".join(request.headers.getlist("accept-encoding"))
     if len(body) >= MIN_BYTES and (encoding := accepted(wanted)):

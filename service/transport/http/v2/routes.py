@@ -60,10 +60,10 @@ management = APIRouter(
 
 
 def version_of(version: Annotated[str, Path(description="A whole number.")]) -> int:
-    """The version in a path.
+    """Parse the version in a path.
 
     Raises:
-        ModelNotFound: it is no number, so that there is none.
+        ModelNotFound: it is not a number.
     """
     return version_named(version)
 
@@ -73,13 +73,13 @@ Version = Annotated[int, Depends(version_of)]
 
 @health.get("/live")
 async def get_server_live() -> ServerLive:
-    """The process answers."""
+    """Liveness: the process responds."""
     return ServerLive()
 
 
 @health.get("/ready", responses=errors(503))
 async def get_server_ready(runtime: RuntimeDep) -> ServerReady:
-    """Every model is warm and passed its last canary inference, and tokens can be checked."""
+    """Readiness: all models passed their last canary inference, and tokens can be checked."""
     if not runtime.is_ready:
         raise NotReady
     return ServerReady()
@@ -87,19 +87,19 @@ async def get_server_ready(runtime: RuntimeDep) -> ServerReady:
 
 @router.get("")
 async def get_server_metadata() -> ServerMetadataV2:
-    """What answers here, and which extensions of the protocol it knows."""
+    """Return name, version and protocol extensions of the server."""
     return ServerMetadataV2(name=SERVER, version=__version__, extensions=list(EXTENSIONS))
 
 
 @router.get("/", include_in_schema=False)
 async def get_server_metadata_too() -> ServerMetadataV2:
-    """The same; clients follow no redirects."""
+    """Serve the path with a trailing slash too: clients do not follow redirects."""
     return await get_server_metadata()
 
 
 @router.get("/models")
 async def list_model_names(classifier: ClassifierDep, principal: PrincipalDep) -> ModelNames:
-    """The models that you may use (an extension of KServe)."""
+    """List the models that the caller may use (an extension of KServe)."""
     return ModelNames(
         models=[one.name for one in classifier.models().models if principal.may_use(one.name)]
     )
@@ -107,7 +107,7 @@ async def list_model_names(classifier: ClassifierDep, principal: PrincipalDep) -
 
 @router.get("/models/stats")
 async def get_statistics(classifier: ClassifierDep, principal: PrincipalDep) -> StatisticsResponse:
-    """How often the models that you may use were asked, and where the time went."""
+    """Return request counts and times of all models that the caller may use."""
     found = classifier.statistics()
     return StatisticsResponse(model_stats=[one for one in found if principal.may_use(one.name)])
 
@@ -116,7 +116,7 @@ async def get_statistics(classifier: ClassifierDep, principal: PrincipalDep) -> 
 async def get_model_metadata(
     name: str, request: Request, classifier: ClassifierDep
 ) -> ModelMetadata:
-    """A model's tensors. Encoded images are taken as `BYTES` of shape `[N]` besides."""
+    """Return a model's tensors. Encoded images are accepted as `BYTES` of shape `[N]` too."""
     return _metadata(request, classifier, name)
 
 
@@ -124,13 +124,13 @@ async def get_model_metadata(
 async def get_model_version_metadata(
     name: str, version: Version, request: Request, classifier: ClassifierDep
 ) -> ModelMetadata:
-    """The same of one version."""
+    """Same for one version."""
     return _metadata(request, classifier, name, version)
 
 
 @router.get("/models/{name}/ready")
 async def get_model_ready(name: str, request: Request, classifier: ClassifierDep) -> ModelReady:
-    """The model is warm and its canary passes; else 503."""
+    """Return 200 if the model is warm and its canary passes, else 503."""
     return _ready(request, classifier, name)
 
 
@@ -138,13 +138,13 @@ async def get_model_ready(name: str, request: Request, classifier: ClassifierDep
 async def get_model_version_ready(
     name: str, version: Version, request: Request, classifier: ClassifierDep
 ) -> ModelReady:
-    """The same of one version."""
+    """Same for one version."""
     return _ready(request, classifier, name, version)
 
 
 @router.get("/models/{name}/config")
 async def get_model_config(name: str, request: Request, classifier: ClassifierDep) -> ModelConfig:
-    """The model's configuration in Triton's words."""
+    """Return the model's configuration in Triton's format."""
     return _config(request, classifier, name)
 
 
@@ -152,7 +152,7 @@ async def get_model_config(name: str, request: Request, classifier: ClassifierDe
 async def get_model_version_config(
     name: str, version: Version, request: Request, classifier: ClassifierDep
 ) -> ModelConfig:
-    """The same of one version."""
+    """Same for one version."""
     return _config(request, classifier, name, version)
 
 
@@ -160,7 +160,7 @@ async def get_model_version_config(
 async def get_model_statistics(
     name: str, request: Request, classifier: ClassifierDep
 ) -> StatisticsResponse:
-    """How often the model was asked, and where the time went."""
+    """Return request counts and times of a model."""
     return _statistics(request, classifier, name)
 
 
@@ -168,7 +168,7 @@ async def get_model_statistics(
 async def get_model_version_statistics(
     name: str, version: Version, request: Request, classifier: ClassifierDep
 ) -> StatisticsResponse:
-    """The same of one version."""
+    """Same for one version."""
     return _statistics(request, classifier, name, version)
 
 
@@ -188,7 +188,7 @@ async def get_model_version_statistics(
 async def list_repository(
     request: Request, classifier: ClassifierDep, principal: PrincipalDep
 ) -> list[RepositoryModel]:
-    """What lies in the repository and its state; the body may be left out."""
+    """List the versions in the repository and their states; the body is optional."""
     wanted = await _body_of(request, RepositoryIndexRequest)
     return [
         one
@@ -210,7 +210,7 @@ _CHANGE = {
 async def load_model(
     name: str, request: Request, models: ModelsDep, principal: PrincipalDep
 ) -> None:
-    """Has a model served again that was unloaded, or looks at its folder anew."""
+    """Serve an unloaded model again, or read its folder again."""
     refuse_upload((await _body_of(request, RepositoryChange)).parameters)
     require_model(request, name)
     await models.load(name, by=principal.name)
@@ -220,7 +220,7 @@ async def load_model(
 async def unload_model(
     name: str, request: Request, models: ModelsDep, principal: PrincipalDep
 ) -> None:
-    """Stops serving a model, until it is loaded again; the default model stays."""
+    """Stop serving a model until it is loaded again; the default model cannot be unloaded."""
     refuse_upload((await _body_of(request, RepositoryChange)).parameters)
     require_model(request, name)
     await models.unload(name, by=principal.name)
@@ -258,7 +258,7 @@ def _statistics(
 
 
 async def _body_of(request: Request, kind: type[Asked]) -> Asked:
-    """A small JSON body, which may be left out."""
+    """Read a small, optional JSON body."""
     uploads = uploads_of(request)
     with uploads.hold as hold:
         body = await uploads.reader.read(request, hold, MAX_JSON_BYTES)

@@ -104,7 +104,7 @@ async def test_single_label_models_have_no_labels_present(tmp_path: Path) -> Non
     [
         ({}, {"abstain_below": 0.5}, "abstain_below needs mutually exclusive classes"),
         ({}, {"groups": {"red": "warm"}}, "groups needs mutually exclusive classes"),
-        ({}, {"group_thresholds": [0.5]}, "group_thresholds needs classes"),
+        ({}, {"group_thresholds": [0.5]}, "group_thresholds needs mutually exclusive classes"),
         ({}, {"temperature": 2}, "temperature needs output.kind logits"),
         ({"thresholds": [2]}, {}, "thresholds"),
         ({"kind": "logits", "thresholds": [0.5]}, {}, "kind sigmoid"),

@@ -219,7 +219,7 @@ async def test_a_choice_that_cannot_be_read_leaves_what_answers(
     two.choose("{")
     await two.refresh()
     assert answers(two) == "colours"
-    assert capsys.readouterr().out.count("cannot be read") == 1
+    assert capsys.readouterr().out.count("cannot read the chosen default model") == 1
 
 
 async def test_a_model_that_is_chosen_is_loaded_although_it_was_unloaded(two: House) -> None:
@@ -253,7 +253,7 @@ async def test_an_order_stores_the_choice_and_acts_at_once(two: House) -> None:
     assert Repository(two.root).chosen_model() == "other"
     labels = {"event": "model_default_changed"}
     assert two.metrics.registry.get_sample_value("potoo_audit_events_total", labels) == 1
-    with pytest.raises(Conflict, match="when no model is named"):
+    with pytest.raises(Conflict, match="is the default model"):
         await two.control.unload("other", by="anna")
     await two.control.unload("colours", by="anna")
     await two.refresh()

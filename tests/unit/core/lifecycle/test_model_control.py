@@ -124,11 +124,11 @@ async def test_what_is_needed_is_not_unloaded(house: House) -> None:
     house.add(2)
     house.policy('{"labels": {"stable": 1}}')
     await house.refresh()
-    with pytest.raises(Conflict, match="answers when none is named"):
+    with pytest.raises(Conflict, match="is the default version"):
         await house.control.unload("colours", 2, by="anna")
     with pytest.raises(Conflict, match="labelled 'stable'"):
         await house.control.unload("colours", 1, by="anna")
-    with pytest.raises(Conflict, match="when no model is named"):
+    with pytest.raises(Conflict, match="is the default model"):
         await house.control.unload("colours", by="anna")
 
 

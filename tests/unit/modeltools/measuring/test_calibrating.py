@@ -262,7 +262,7 @@ def test_a_promise_out_of_range_is_refused(version: Path, tmp_path: Path, precis
 def test_a_promise_that_nothing_keeps_is_refused(version: Path, tmp_path: Path) -> None:
     # Whatever the model says, the folders say at random.
     photos = colour_pictures(tmp_path / "photos", 200, temperature=1000, most=8)
-    refused(version, photos, CannotFit, r"is right 90\.0% of the time, .* give a lower --precision")
+    refused(version, photos, CannotFit, r"a precision of 90\.0% .* give a lower --precision")
 
 
 def test_an_interrupt_leaves_nothing(version: Path, photos: Path) -> None:
