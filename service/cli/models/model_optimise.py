@@ -1,10 +1,22 @@
-"""Prints what ``potoo models optimise`` found: both models side by side, and on how many images."""
+"""``potoo models optimise``: a faster version of a model, compared with the original."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from service.cli.models.changing import publisher
+from service.cli.models.model_import import WHEN_SERVED, show_progress
+from service.cli.models.model_list import NameArgument, repository_of, version_folder
+from service.cli.shared_options import (
+    ConfigOption,
+    ModelsOption,
+    plain_errors,
+    settings_with_models,
+)
 
 if TYPE_CHECKING:
     from service.modeltools.optimising.comparing import Comparison, Side
@@ -12,8 +24,60 @@ if TYPE_CHECKING:
 _TITLE, _COLUMN = 24, 12
 
 
-def show(both: Comparison) -> None:
-    """A table; the last column says how many images a figure rests on."""
+def optimise(
+    name: NameArgument,
+    images: Annotated[
+        Path,
+        typer.Option(
+            help="Photos like those it will see: a folder, with folders called like labels if they "
+            "have any, or a CSV file with the columns file and label; a few hundred do.",
+            exists=True,
+        ),
+    ],
+    max_loss: Annotated[
+        float, typer.Option(min=0, max=100, help="Points of accuracy that it may lose.")
+    ] = 1.0,
+    min_agreement: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Percent of the photos that the original is sure about to answer alike; 0: any.",
+        ),
+    ] = 95.0,
+    keep_slower: Annotated[
+        bool, typer.Option("--keep-slower", help="Even if it is no faster on this machine.")
+    ] = False,
+    models: ModelsOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make a faster version of a model: INT8, calibrated on your images and compared.
+
+    It becomes the model's newest version, with a report. One that loses too much is not written.
+    """
+    with plain_errors():
+        from service.modeltools.optimising.optimising import optimise
+
+        settings = settings_with_models(config, models=models)
+        made = optimise(
+            version_folder(repository_of(settings), name, None),
+            images,
+            allowed_points=max_loss,
+            min_agreement=min_agreement,
+            keep_slower=keep_slower,
+            limits=settings.limits.of_images,
+            progress=show_progress,
+            notice=lambda remark: typer.echo(f"note: {remark}"),
+            publish=publisher(settings),
+        )
+        if sys.stderr.isatty():
+            typer.echo("", err=True)
+        _print_comparison(made.comparison)
+        typer.echo(f"written to {made.folder}; {WHEN_SERVED}")
+
+
+def _print_comparison(both: Comparison) -> None:
+    """Print a table; its last column is the number of images that a figure rests on."""
     before, after = both.original, both.optimised
     judging, labelled, sure = both.judging_images, both.labelled_images, both.sure_images
     _row("", "original", "optimised", "images")

@@ -22,14 +22,9 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.models import ModelName
 from schemas.serving import REPOSITORY_FILE, ServingPolicy
 from service.core.repository.atomic_files import locked, sync
-from service.core.repository.repository import (
-    ModelRefused,
-    Repository,
-    children,
-    read_manifest,
-    rewrite_policy,
-)
+from service.core.repository.repository import ModelRefused, Repository, children, rewrite_policy
 from service.core.repository.serving_policy import without_version
+from service.core.repository.version_files import read_manifest
 
 PolicyChange = Callable[[ServingPolicy], ServingPolicy]
 _PREFIX = ".draft-"
@@ -75,6 +70,10 @@ class Draft:
         return place
 
 
+Publish = Callable[[Draft, PolicyChange | None], Path]
+"""Publish a draft as ``Draft.publish`` does; return the folder of the version."""
+
+
 @contextmanager
 def drafting(root: Path, name: str, version: int | None = None) -> Iterator[Draft]:
     """Provide a draft of a version, removed at the end unless it was published.
@@ -113,20 +112,30 @@ def remove(repository: Repository, name: str, version: int) -> None:
     """
     with _workplace(repository.root) as workplace, locked(repository.root):
         place = repository.version(name, version)
-        refuse_needed(repository, name, version)
+        require_removable(repository, name, version)
         # A rollback could not return to it anyway, and the number may be reused.
         repository.change_policy(name, lambda policy: without_version(policy, version))
         place.rename(workplace / place.name)
         sync(place.parent)
 
 
-def refuse_needed(repository: Repository, name: str, version: int) -> None:
-    """Refuse to remove the last version of the chosen default model.
+def require_removable(
+    repository: Repository, name: str, version: int, setting: str | None = None
+) -> None:
+    """Require that a version is not the last one of the default model.
+
+    Args:
+        setting: ``default_model`` of the configuration.
 
     Raises:
-        ModelRefused: the version is that one.
+        ModelRefused: it is the last version of the model that is set or chosen as the default.
     """
-    if name == repository.chosen_model() and list(repository.versions(name)) == [version]:
+    if list(repository.versions(name)) != [version]:
+        return
+    if name == setting:
+        message = f"the setting default_model names '{name}', and this is its last version"
+        raise ModelRefused(message)
+    if name == repository.chosen_model():
         message = (
             f"'{name}' answers calls that name no model, and this is its last version: choose "
             "another model first, with 'potoo models default NAME'"
