@@ -93,11 +93,11 @@ def drafting(root: Path, name: str, version: int | None = None) -> Iterator[Draf
     if name == REPOSITORY_FILE:
         message = f"'{name}' cannot be the name of a model: it is a file of the repository"
         raise ModelRefused(message)
-    with _clear_words(root):
+    with _disk_full_refused(root):
         root.mkdir(parents=True, exist_ok=True)
-        there = _numbers(root, name)
-        number = version or max(there, default=0) + 1
-        if number in there:
+        existing = _numbers(root, name)
+        number = version or max(existing, default=0) + 1
+        if number in existing:
             message = f"there is a version {number} of '{name}' already"
             raise ModelRefused(message)
         with _workplace(root) as workplace:
@@ -147,7 +147,7 @@ def require_removable(
 def _workplace(root: Path) -> Iterator[Path]:
     """Provide a folder that readers ignore, locked while this process uses it."""
     with locked(root):
-        _clear_away(root)
+        _remove_abandoned_drafts(root)
         workplace = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
         descriptor = os.open(workplace, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -158,7 +158,7 @@ def _workplace(root: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _clear_away(root: Path) -> None:
+def _remove_abandoned_drafts(root: Path) -> None:
     """Remove draft folders of dead processes; those locked by live processes stay."""
     for leftover in root.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
@@ -184,7 +184,7 @@ def _sync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def _clear_words(root: Path) -> Iterator[None]:
+def _disk_full_refused(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
