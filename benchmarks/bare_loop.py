@@ -22,7 +22,7 @@ from service.core.engine.pool import usable_cores
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities, top_k
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.repository.repository import read_manifest
+from service.core.repository.version_files import read_manifest
 from service.process import tune
 
 KINDS = ("textbook", "better")

@@ -1,14 +1,24 @@
 """The security log: sign-ins, failures, refusals and changes. Never a secret.
 
 A counter per event, and one structured line under the logger ``audit`` but for ``FREQUENT`` ones.
+A server writes the lines with its other logs. A command, whose output is not collected, appends
+them to a file.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import orjson
 
 from observability.logging import get_logger
 from observability.metrics import Metrics
+from schemas.operator_error import OperatorError
 
 
 class AuditEvent(StrEnum):
@@ -31,6 +41,8 @@ class AuditEvent(StrEnum):
     ACCOUNT_REMOVED = "account_removed"
     SECRET_CHANGED = "secret_changed"  # noqa: S105 - an event
     KEYS_CHANGED = "keys_changed"
+    MODEL_ADDED = "model_added"
+    MODEL_REMOVED = "model_removed"
     MODEL_LOADED = "model_loaded"
     MODEL_UNLOADED = "model_unloaded"
     MODEL_PROMOTED = "model_promoted"
@@ -42,10 +54,52 @@ FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}
 """Events that any caller can cause at will: they are only counted, and in the access log."""
 
 
+class AuditSink(Protocol):
+    """A place for the lines of the security log."""
+
+    def write(self, event: AuditEvent, facts: Mapping[str, object]) -> None:
+        """Write one line."""
+
+
+class AuditLogger:
+    """The logger ``audit``, at level ``info``."""
+
+    def write(self, event: AuditEvent, facts: Mapping[str, object]) -> None:
+        """Log an event."""
+        get_logger("audit").info(event, **facts)
+
+
+class AuditFile:
+    """A file with a JSON object per line, as the logger ``audit`` writes them."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, event: AuditEvent, facts: Mapping[str, object]) -> None:
+        """Append an event; concurrent writers do not mix their lines.
+
+        Raises:
+            OperatorError: the file cannot be written.
+        """
+        head = {"timestamp": datetime.now(UTC), "level": "info", "logger": "audit", "event": event}
+        line = orjson.dumps({**head, **facts}, default=str, option=orjson.OPT_APPEND_NEWLINE)
+        try:
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            try:
+                os.write(descriptor, line)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            message = f"{event}: done, but not recorded in {self._path}: {error.strerror}"
+            raise OperatorError(message) from error
+
+
 class Audit:
     """Writes the security log."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, sink: AuditSink | None = None) -> None:
+        """``sink``: None for the logger ``audit``."""
+        self._sink: AuditSink = sink or AuditLogger()
         self._counters = {event: metrics.audit_events.labels(event) for event in AuditEvent}
 
     def record(self, event: AuditEvent, **facts: object) -> None:
@@ -57,4 +111,4 @@ class Audit:
         """
         self._counters[event].inc()
         if event not in FREQUENT:
-            get_logger("audit").info(event, **facts)
+            self._sink.write(event, facts)

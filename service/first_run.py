@@ -11,14 +11,18 @@ from auth.administration import NewAccount
 from auth.database import reason
 from auth.passwords import make_password
 from auth.principal import ALL_SCOPES
+from observability.audit import Audit
 from observability.metrics import Metrics
 from schemas.errors import Conflict, NotReady
+from service.core.lifecycle.model_control import Publisher
 from service.identity import open_identity
 from service.modeltools.sources.built_in import is_seeded, seed
 from service.runtime import model_loader, open_pool
 from service.settings import Settings, SettingsError, own_models
 
 FIRST_ACCOUNT = "admin"
+FIRST_RUN = "first run"
+"""The acting account, in the security log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ async def _prepare(settings: Settings) -> BootstrapResult:
             return BootstrapResult()
         new = NewAccount(FIRST_ACCOUNT, ALL_SCOPES)
         try:
-            await identity.administration.add_person(new, password, by="first run")
+            await identity.administration.add_person(new, password, by=FIRST_RUN)
         except Conflict:  # another process started at the same moment
             return BootstrapResult()
         seconds = settings.auth.access_token_seconds
@@ -65,13 +69,14 @@ async def _prepare(settings: Settings) -> BootstrapResult:
     )
 
 
-def prepare_models(settings: Settings, tell: Callable[[str], None]) -> None:
+def prepare_models(settings: Settings, tell: Callable[[str], None], audit: Audit) -> None:
     """Add the built-in models to the data folder's own repository, once each.
 
     A repository elsewhere belongs to the operator and is not changed.
 
     Args:
         tell: called with lines for the operator: progress, or why a model cannot be built.
+        audit: receives the models that are added.
 
     Raises:
         SettingsError: the folder cannot be written.
@@ -87,7 +92,7 @@ def prepare_models(settings: Settings, tell: Callable[[str], None]) -> None:
 
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        seed(settings.models, check, tell)
+        seed(settings.models, check, tell, Publisher(audit, FIRST_RUN))
     except OSError as error:
         raise _unusable(settings, error) from error
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from service.calibrate import load, search, trial
 from service.core.engine.providers import Provider
 from service.core.repository import serving_policy
-from service.core.repository.repository import ModelRefused, Repository, read_manifest
+from service.core.repository.repository import ModelRefused, Repository
+from service.core.repository.version_files import read_manifest
 from service.core.serving.calibration import Calibrated, Knee
 from service.core.settings import RunSettings
 from service.settings import Settings

@@ -8,7 +8,7 @@ import typer
 
 from service import __version__
 from service.cli import calibrate, certs, classify, clients, config, keys, serve, token, users
-from service.cli.models import models
+from service.cli.models.app import app as models_app
 
 app = typer.Typer(
     help="Potoo classifies images over the network: HTTP, gRPC, ONNX.",
@@ -36,6 +36,6 @@ app.add_typer(clients.app, name="clients")
 app.add_typer(keys.app, name="keys")
 app.command("certs")(certs.certs)
 app.command("token")(token.token)
-app.add_typer(models.app, name="models")
+app.add_typer(models_app, name="models")
 app.command("calibrate")(calibrate.calibrate)
 app.command("config")(config.config)

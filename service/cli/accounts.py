@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from service.cli.shared_options import fail
+from service.cli.shared_options import acting_user, fail
 
 if TYPE_CHECKING:
     from auth.accounts import Kind
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from service.identity import Identity
     from service.settings import Settings
 
-BY = "command line"
-"""Actor that the audit log names for changes made here."""
 Result = TypeVar("Result")
 NameArgument = Annotated[str, typer.Argument(help="Name to sign in with.", metavar="NAME")]
 ScopeOption = Annotated[
@@ -68,7 +66,9 @@ def list_accounts(settings: Settings, kind: Kind) -> None:
 
 def remove_account(settings: Settings, name: str, kind: Kind) -> None:
     """Remove an account, or exit with a message."""
-    with_identity(settings, lambda identity: identity.administration.remove(name, kind, by=BY))
+    with_identity(
+        settings, lambda identity: identity.administration.remove(name, kind, by=acting_user())
+    )
     typer.echo(f"removed {name}")
 
 

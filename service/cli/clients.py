@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from service.cli.accounts import (
-    BY,
     ModelOption,
     NameArgument,
     ScopeOption,
@@ -16,7 +15,7 @@ from service.cli.accounts import (
     remove_account,
     with_identity,
 )
-from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
+from service.cli.shared_options import ConfigOption, DataDirOption, acting_user, plain_errors
 
 app = typer.Typer(
     help="Add, list and remove clients: devices and backends that sign in with a secret.",
@@ -45,7 +44,7 @@ def add(
         new = NewAccount(name, chosen_scopes(scope), models, introspect)
         _, secret = with_identity(
             settings,
-            lambda identity: identity.administration.add_client(new, by=BY),
+            lambda identity: identity.administration.add_client(new, by=acting_user()),
             must_exist=False,
         )
         typer.echo(secret)
@@ -71,7 +70,7 @@ def rotate_secret(
 
         settings = load_settings(config, data_dir=data_dir)
         secret = with_identity(
-            settings, lambda identity: identity.administration.rotate_secret(name, by=BY)
+            settings, lambda identity: identity.administration.rotate_secret(name, by=acting_user())
         )
         typer.echo(secret)
 

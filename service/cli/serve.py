@@ -50,7 +50,9 @@ def serve(
     'potoo config' shows every setting.
     """
     with plain_errors():
+        from observability.audit import Audit
         from observability.logging import configure_logging
+        from observability.metrics import Metrics
         from service.first_run import prepare, prepare_models
         from service.process import tell_systemd
         from service.settings import load_settings
@@ -67,7 +69,7 @@ def serve(
         )
         configure_logging(settings.observability)
         welcome = prepare(settings)
-        prepare_models(settings, tell)
+        prepare_models(settings, tell, Audit(Metrics()))
 
         if welcome.password:
             # Print it now: a start that fails later must not lose it.

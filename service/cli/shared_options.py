@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
+    from observability.audit import Audit
     from service.settings import Settings
+
+AUDIT_FILE = ".audit.log"
+"""File of a model repository; the dot keeps servers from taking it for a model."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -46,8 +51,25 @@ def settings_with_models(config: Path | None, **given: object) -> Settings:
     from service.settings import load_settings
 
     settings = load_settings(config, **given)
-    prepare_models(settings, tell)
+    prepare_models(settings, tell, models_audit(settings))
     return settings
+
+
+def models_audit(settings: Settings) -> Audit:
+    """Return the security log of changes to the model repository, a file in it."""
+    from observability.audit import Audit, AuditFile
+    from observability.metrics import Metrics
+
+    return Audit(Metrics(), AuditFile(settings.models / AUDIT_FILE))
+
+
+def acting_user() -> str:
+    """Return the user of this process as the security log names it, such as ``cli:anna``."""
+    user = os.getuid()  # not the environment, which the user may set
+    try:
+        return f"cli:{pwd.getpwuid(user).pw_name}"
+    except KeyError:  # as in a container that runs as any number
+        return f"cli:{user}"
 
 
 def tell(line: str) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from service.cli.accounts import (
-    BY,
     ModelOption,
     NameArgument,
     ScopeOption,
@@ -17,7 +16,7 @@ from service.cli.accounts import (
     remove_account,
     with_identity,
 )
-from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
+from service.cli.shared_options import ConfigOption, DataDirOption, acting_user, plain_errors
 
 app = typer.Typer(help="Add, list, change and remove users.", no_args_is_help=True)
 PasswordOption = Annotated[
@@ -50,7 +49,7 @@ def add(
         password = read_password(stdin=password_stdin)
         with_identity(
             settings,
-            lambda identity: identity.administration.add_person(new, password, by=BY),
+            lambda identity: identity.administration.add_person(new, password, by=acting_user()),
             must_exist=False,
         )
         typer.echo(f"added {name}: {' '.join(sorted(new.scopes))}")
@@ -80,7 +79,8 @@ def password(
         settings = load_settings(config, data_dir=data_dir)
         new = read_password(stdin=password_stdin)
         with_identity(
-            settings, lambda identity: identity.administration.set_password(name, new, by=BY)
+            settings,
+            lambda identity: identity.administration.set_password(name, new, by=acting_user()),
         )
         typer.echo(f"changed the password of {name}; all devices are signed out")
 
@@ -101,7 +101,7 @@ def disable(
         with_identity(
             settings,
             lambda identity: identity.administration.change(
-                name, Kind.PERSON, is_disabled=not undo, by=BY
+                name, Kind.PERSON, is_disabled=not undo, by=acting_user()
             ),
         )
         typer.echo(f"enabled {name}" if undo else f"disabled {name}")

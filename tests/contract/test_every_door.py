@@ -21,7 +21,7 @@ from schemas.models import ModelManifest
 from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.repository.repository import read_labels, read_manifest
+from service.core.repository.version_files import read_labels, read_manifest
 from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.support.callers.rpc import Client, connected, output_of
 from tests.support.models.pictures import encoded, gradient, oriented

@@ -20,7 +20,7 @@ from service.cli.models.model_import import (
     SizeOption,
     SourceOption,
     VersionOption,
-    bring_in,
+    add_model,
 )
 from service.cli.shared_options import (
     ConfigOption,
@@ -156,7 +156,7 @@ def add(
         if dry_run:
             _show(settings, file, wanted, tuple(tried or ()))
         else:
-            bring_in(settings, file, wanted)
+            add_model(settings, file, wanted)
 
 
 def _show(settings: Settings, file: Path, wanted: ImportOptions, tried: tuple[str, ...]) -> None:

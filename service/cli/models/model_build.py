@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.models.model_import import checking
+from service.cli.models.changing import checking, publisher
 from service.cli.shared_options import (
     ConfigOption,
     ModelsOption,
@@ -39,9 +39,10 @@ def build(
         # Seed the data folder's repository first, so that its seeded model is the default.
         settings = settings_with_models(config, models=models)
         repository: Path = settings.models
+        publish = publisher(settings)
         with checking(settings) as check:
             if not names:
-                seed(repository, check, tell)
+                seed(repository, check, tell, publish)
             for name in names or ():
-                folder = put(name, repository, check, tell)
+                folder = put(name, repository, check, tell, publish)
                 typer.echo(f"built {folder}")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.models import model_import
+from service.cli.models.changing import open_control
 from service.cli.models.model_list import default_in, repository_of
 from service.cli.shared_options import (
     ConfigOption,
     ModelsOption,
+    acting_user,
     fail,
     plain_errors,
     settings_with_models,
@@ -46,29 +48,20 @@ def default(
         repository = repository_of(settings)
         if name is not None and none:
             fail("give a NAME or --none, not both")
-        if name is not None:
-            _check(settings, repository, name)
         if name is not None or none:
-            try:
-                repository.choose_model(name)
-            except OSError as error:
-                fail(f"cannot write into {repository.root}: {error.strerror}")
-        typer.echo(_told(settings, repository))
+            _choose(settings, name)
+        typer.echo(_describe(settings, repository))
 
 
-def _check(settings: Settings, repository: Repository, name: str) -> None:
-    """Exit with a message unless a version of the model can be served."""
-    from service.modeltools.importing.answering import answering
-
-    with model_import.checking(settings) as check:
-        if answering(repository, name, check) is not None:
-            return
-        for folder in repository.versions(name).values():
-            check(folder)  # raises with the reason why it cannot be served
-    fail(f"the policy of '{name}' serves no version")
+def _choose(settings: Settings, name: str | None) -> None:
+    with open_control(settings) as control:
+        try:
+            asyncio.run(control.choose_default(name, by=acting_user()))
+        except OSError as error:
+            fail(f"cannot write into {settings.models}: {error.strerror}")
 
 
-def _told(settings: Settings, repository: Repository) -> str:
+def _describe(settings: Settings, repository: Repository) -> str:
     """Describe which model is the default, and why."""
     setting, chosen = settings.default_model, repository.chosen_model()
     if setting is not None:

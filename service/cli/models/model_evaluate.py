@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.models import model_import
+from service.cli.models.changing import checking, publisher
+from service.cli.models.model_import import show_progress
 from service.cli.models.model_list import NameArgument, repository_of, version_folder
 from service.cli.shared_options import (
     ConfigOption,
@@ -99,7 +100,7 @@ def evaluate(
                 images,
                 foreign or (),
                 settings.limits.of_images,
-                model_import.show_progress,
+                show_progress,
                 _tell,
             )
             _end_progress()
@@ -139,7 +140,7 @@ def calibrate(
 
         settings = settings_with_models(config, models=models)
         repository = repository_of(settings)
-        with model_import.checking(settings) as check:
+        with checking(settings) as check:
             made = calibrate(
                 version_folder(repository, name, version),
                 images,
@@ -148,8 +149,9 @@ def calibrate(
                 limits=settings.limits.of_images,
                 check=check,
                 dry_run=dry_run,
-                progress=model_import.show_progress,
+                progress=show_progress,
                 notice=_tell,
+                publish=publisher(settings),
             )
         _end_progress()
         _print_calibrated(made, precision)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from service.cli.models.changing import checking, publisher
+
 if TYPE_CHECKING:
-    from service.core.serving.model import Model
     from service.modeltools.importing.importing import ImportOptions
     from service.settings import Settings
 
@@ -62,35 +61,25 @@ def show_progress(what: str, done: int, total: int) -> None:
         typer.echo(f"\r{what}: {done} of {total or '?'}   ", nl=False, err=True)
 
 
-@contextmanager
-def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
-    """Yield a function that loads a version like a server, to check it, and releases it."""
-    from observability.metrics import Metrics
-    from service.runtime import model_loader, open_pool
-
-    with open_pool(settings) as pool:
-        load = model_loader(settings, pool, Metrics())
-
-        def check(folder: Path) -> Model:
-            model = load(folder)
-            model.release()
-            return model
-
-        yield check
-
-
-def bring_in(settings: Settings, file: Path, wanted: ImportOptions) -> None:
-    """Add a model; print the assumptions made and its folder."""
+def add_model(settings: Settings, file: Path, wanted: ImportOptions) -> None:
+    """Add a version of a model; print the assumptions and the folder."""
     from service.modeltools.importing.importing import import_model
 
     with checking(settings) as check:
-        made = import_model(file, wanted, settings.models, settings.limits.of_images, check)
+        made = import_model(
+            file,
+            wanted,
+            settings.models,
+            settings.limits.of_images,
+            check,
+            publisher(settings),
+        )
     for sentence in made.unsure:
         typer.echo(f"note: {sentence}")
     classes = len(made.manifest.labels)
     name, version = made.manifest.name, made.manifest.version
-    then = WHEN_SERVED
+    effect = WHEN_SERVED
     if wanted.no_promote:
         state = f"version {made.before} stays the default" if made.before else "it is not loaded"
-        then = f"{state} until 'potoo models promote {name} {version}'"
-    typer.echo(f"added {made.folder}: {classes} classes; {then}")
+        effect = f"{state} until 'potoo models promote {name} {version}'"
+    typer.echo(f"added {made.folder}: {classes} classes; {effect}")

@@ -35,8 +35,9 @@ def list_models(models: ModelsOption = None, config: ConfigOption = None) -> Non
     The state is that of the files; 'verify' loads them. GET /v1/models lists what a server serves.
     """
     with plain_errors():
-        from service.core.repository.repository import ModelRefused, read_manifest
+        from service.core.repository.repository import ModelRefused
         from service.core.repository.serving_policy import target
+        from service.core.repository.version_files import read_manifest
 
         settings = settings_with_models(config, models=models)
         repository = repository_of(settings)
@@ -69,7 +70,7 @@ def show(
 ) -> None:
     """Print a version's manifest as JSON."""
     with plain_errors():
-        from service.core.repository.repository import read_manifest
+        from service.core.repository.version_files import read_manifest
 
         repository = repository_of(settings_with_models(config, models=models))
         folder = version_folder(repository, name, version)
@@ -104,9 +105,9 @@ def version_folder(repository: Repository, name: str, version: int | None) -> Pa
     """Return the folder of a version; ``version`` None: the default version."""
     from service.core.repository.serving_policy import candidates
 
-    there = repository.versions(name)
+    available = repository.versions(name)
     if version is None:
-        version = next(iter(candidates(repository.policy(name), there)), max(there))
+        version = next(iter(candidates(repository.policy(name), available)), max(available))
     return repository.version(name, version)
 
 

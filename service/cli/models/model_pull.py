@@ -16,7 +16,7 @@ from service.cli.models.model_import import (
     OutputOption,
     SizeOption,
     VersionOption,
-    bring_in,
+    add_model,
     show_progress,
 )
 from service.cli.shared_options import (
@@ -136,7 +136,7 @@ def pull(
             golden=tuple(golden or ()),
             names=names,
         )
-        bring_in(settings, file, wanted)
+        add_model(settings, file, wanted)
         for part in filter(None, (file, label_part)):
             discard(part)
 

@@ -30,18 +30,22 @@ def default_model(setting: str | None, chosen: str | None, names: Collection[str
 
 
 class DefaultModel:
-    """Updates of ``Registry.default`` from the repository. Belongs to the event loop."""
+    """Updates of ``Registry.default`` from the repository. Belongs to the event loop.
+
+    Attributes:
+        setting: ``default_model`` of the configuration; it is fixed by ``start``.
+    """
 
     def __init__(self, repository: Repository, registry: Registry) -> None:
         self._repository, self._registry = repository, registry
-        self._setting: str | None = None
+        self.setting: str | None = None
         self._chosen: str | None = None
         self._wanted: str | None = None
         self._names: Collection[str] = ()
         self._fault = ""
         self._log = get_logger("models")
 
-    def begin(self, setting: str | None, names: Collection[str]) -> None:
+    def start(self, setting: str | None, names: Collection[str]) -> None:
         """Determine the default model at the start, before any model is loaded.
 
         Raises:
@@ -51,7 +55,7 @@ class DefaultModel:
         if setting is not None and setting not in names:
             root = self._repository.root
             raise ModelRefused(f"default_model: there is no model '{setting}' in {root}")
-        self._setting = setting
+        self.setting = setting
         self._chosen = None if setting is not None else self._repository.chosen_model()
         self._wanted = default_model(setting, self._chosen, names)
         self._registry.default = self._wanted
@@ -61,14 +65,14 @@ class DefaultModel:
         return name in {self._chosen, self._wanted, self._registry.default}
 
     async def read(self, names: Collection[str], background: BackgroundExecutor) -> None:
-        """Read the stored choice, which ``follow`` applies once the models are loaded.
+        """Read the stored choice, which ``update`` applies once the models are loaded.
 
         Args:
             names: the models of the repository, listed before this call: so a choice stored before
                 another model is added is not overlooked.
         """
         self._names = names
-        if self._setting is not None:
+        if self.setting is not None:
             return
         try:
             chosen = await background.run(self._repository.chosen_model)
@@ -81,34 +85,35 @@ class DefaultModel:
             return
         self._fault, self._chosen = "", chosen
 
-    def follow(self) -> None:
+    def update(self) -> None:
         """Make the wanted model the default once a version of it is loaded.
 
         Until then the previous default stays. If no model is wanted, the default becomes None.
         """
         before = self._registry.default
-        self._wanted = wanted = self._meant()
+        self._wanted = wanted = self._resolve()
         if wanted == before:
             return
         if wanted is not None and self._registry.default_version(wanted) is None:
             return
         self._registry.default = wanted
         if wanted is None:
-            self.tell()
+            self.log_missing()
         else:
             self._log.info("default model changed", model=wanted, before=before)
 
-    def _meant(self) -> str | None:
+    def _resolve(self) -> str | None:
+        """Return the model that is to be the default by setting, choice or number of models."""
         chosen, known = self._chosen, set(self._registry.names())
-        if self._setting is not None:
-            return self._setting
+        if self.setting is not None:
+            return self.setting
         if chosen is not None and self._registry.default_version(chosen) is not None:
             return chosen  # even if its folder was removed: served from memory until the next start
         # A folder that may still be growing is not known yet, and does not count.
         names = [name for name in self._names if name in known or name == chosen]
         return default_model(None, chosen, names) if names else self._wanted
 
-    def tell(self) -> None:
+    def log_missing(self) -> None:
         """Log that there is no default model, and why; do nothing if there is one."""
         if self._registry.default is not None:
             return

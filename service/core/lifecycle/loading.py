@@ -13,7 +13,8 @@ from service.core.engine.pool import WorkerPool
 from service.core.engine.providers import ProviderMissing
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.repository.repository import ModelRefused, read_labels, read_manifest
+from service.core.repository.repository import ModelRefused
+from service.core.repository.version_files import read_labels, read_manifest
 from service.core.serving.model import Model
 from service.core.settings import RunSettings
 

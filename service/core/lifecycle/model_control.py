@@ -1,72 +1,146 @@
-"""Orders on models in service; every order is recorded in the security log."""
+"""Changes to models, for HTTP, gRPC and the command line; all are recorded in the security log.
+
+A change is stored in the repository, so that every server of it, and every start, follows it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from typing import Protocol
 
 from observability.audit import Audit, AuditEvent
-from schemas.errors import Conflict, ModelNotFound
+from schemas.errors import Conflict
 from schemas.serving import ServingPolicy
-from service.core.lifecycle.lifecycle import Lifecycle
+from service.core.lifecycle.background_executor import Executor
+from service.core.repository import publishing
+from service.core.repository.repository import (
+    ModelRefused,
+    NoSuchVersion,
+    Repository,
+    RepositoryEntry,
+)
 from service.core.repository.serving_policy import (
     promoted,
+    require_unused,
     rolled_back,
+    target,
+    versions_to_check,
+    with_enabled,
     with_version,
     without_version,
 )
 
+ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPolicy]
+"""Map a policy, the available versions and the current default version to a new policy."""
+
+
+class ModelHost(Protocol):
+    """Where versions are checked and served: ``Lifecycle`` in a server, ``OfflineModels`` else.
+
+    Attributes:
+        repository: the models and their policies.
+        executor: runs what blocks for the disk.
+    """
+
+    repository: Repository
+    executor: Executor
+
+    @property
+    def default_setting(self) -> str | None:
+        """The setting ``default_model``."""
+
+    @property
+    def default_model(self) -> str | None:
+        """The current default model; None if there is none."""
+
+    def changing(self) -> AbstractAsyncContextManager[None]:
+        """Exclude other changes for the block, and translate errors for the host's callers."""
+
+    async def default_version(self, name: str) -> int | None:
+        """Return the current default version of a model; None if no version can be it."""
+
+    async def require_servable(self, name: str, number: int, *, retry: bool) -> None:
+        """Require that a version passes its checks; a server loads it.
+
+        Args:
+            retry: check a version again whose present files failed before.
+
+        Raises:
+            Conflict, ModelRefused: it cannot be served.
+        """
+
+    async def require_default(self, name: str) -> None:
+        """Require that a version of the model can be its default version; a server loads it.
+
+        Raises:
+            Conflict, ModelRefused: no version can be served.
+        """
+
+    async def follow(self, name: str) -> None:
+        """Load and unload versions of a model to match its stored policy."""
+
+    async def follow_default(self, name: str | None) -> None:
+        """Follow the stored choice of the default model."""
+
 
 class ModelControl:
-    """Orders, stored in the model's policy, so that every process and every start follows them."""
+    """Changes to models.
 
-    def __init__(self, lifecycle: Lifecycle, audit: Audit) -> None:
-        self._lifecycle, self._audit = lifecycle, audit
+    Every method raises, as the host's callers read it:
+
+    - ``ModelNotFound`` or ``NoSuchModel``, ``NoSuchVersion``: there is no such model, or version;
+    - ``Conflict`` or ``ModelRefused``, ``PolicyRefused``, ``VersionInUse``, ``OSError``: a version
+      cannot be served or is in use, or the policy cannot be changed or written.
+
+    ``by``: the account, or the user of the command line, for the security log.
+    """
+
+    def __init__(self, host: ModelHost, audit: Audit) -> None:
+        self._host, self._audit = host, audit
 
     async def load(self, name: str, version: int | None = None, *, by: str) -> None:
         """Load a version beside the default one, even if it failed before.
 
         Args:
             version: None to load a model that was unloaded as a whole.
-
-        Raises:
-            ModelNotFound, Conflict: see ``Lifecycle.change``.
         """
 
         def change(policy: ServingPolicy, *_: object) -> ServingPolicy:
             if version is None:
-                return policy.model_copy(update={"enabled": True})
+                return with_enabled(policy, enabled=True)
             return with_version(policy, version)
 
-        await self._lifecycle.change(name, change, version=version)
+        async with self._host.changing():
+            await self._change(name, change, version=version)
         self._audit.record(AuditEvent.MODEL_LOADED, account=by, model=name, version=version)
 
     async def unload(self, name: str, version: int | None = None, *, by: str) -> None:
-        """Unload a version, or, without one, the whole model.
+        """Unload a version that is neither the default one nor labelled.
 
-        Raises:
-            ModelNotFound: there is no such model, or version.
-            Conflict: it is a default or labelled; also see ``Lifecycle.change``.
+        Args:
+            version: None to unload the whole model, unless it is the default model.
         """
-        registry = self._lifecycle.registry
-        if version is None:
-            if name == registry.default:
-                message = "This is the default model, so it stays loaded."
-                raise Conflict(message)
-        else:
-            self._refuse_needed(name, version)
 
         def change(policy: ServingPolicy, *_: object) -> ServingPolicy:
             if version is None:
-                return policy.model_copy(update={"enabled": False})
+                return with_enabled(policy, enabled=False)
             return without_version(policy, version)
 
-        await self._lifecycle.change(name, change)
+        async with self._host.changing():
+            if version is not None:
+                await self._require_unused(name, version)
+            elif name == self._host.default_model:
+                raise Conflict("This model answers when no model is named, so it stays loaded.")
+            await self._change(name, change)
         self._audit.record(AuditEvent.MODEL_UNLOADED, account=by, model=name, version=version)
 
     async def promote(
         self,
         name: str,
-        version: int,
+        version: int | None,
         *,
         label: str | None = None,
         keep_default: bool = False,
@@ -75,10 +149,8 @@ class ModelControl:
         """Make a version the default, once it is loaded and passed its checks.
 
         Args:
+            version: None for the newest that passes its checks, from now on.
             label: see ``serving_policy.promoted``; ``keep_default`` too.
-
-        Raises:
-            ModelNotFound, Conflict: see ``Lifecycle.change``.
         """
 
         def change(
@@ -86,44 +158,111 @@ class ModelControl:
         ) -> ServingPolicy:
             return promoted(policy, version, answering, label=label, keep_default=keep_default)
 
-        await self._lifecycle.change(name, change, version=version)
+        async with self._host.changing():
+            wanted = await self._change(name, change, version=version, check=version is not None)
         self._audit.record(
-            AuditEvent.MODEL_PROMOTED, account=by, model=name, version=version, label=label
+            AuditEvent.MODEL_PROMOTED,
+            account=by,
+            model=name,
+            version=version or wanted,
+            label=label,
         )
 
-    async def choose_default(self, name: str, *, by: str) -> None:
-        """Choose the default model of every server of the repository.
-
-        The setting ``default_model`` of a server takes precedence.
-
-        Raises:
-            ModelNotFound, Conflict: see ``Lifecycle.choose_default``.
-        """
-        await self._lifecycle.choose_default(name)
-        self._audit.record(AuditEvent.MODEL_DEFAULT_CHANGED, account=by, model=name)
-
     async def roll_back(self, name: str, *, by: str) -> None:
-        """Restore the previous default version.
-
-        Raises:
-            ModelNotFound: there is no such model.
-            Conflict: there is no version to return to, or it cannot be served.
-        """
-        await self._lifecycle.change(name, rolled_back)
-        answers = self._lifecycle.registry.default_version(name)
-        version = answers.ref.version if answers else None
+        """Restore the previous default version."""
+        async with self._host.changing():
+            version = await self._change(name, rolled_back)
         self._audit.record(AuditEvent.MODEL_ROLLED_BACK, account=by, model=name, version=version)
 
-    def _refuse_needed(self, name: str, version: int) -> None:
-        registry = self._lifecycle.registry
-        if version not in registry.versions(name):
-            message = "There is no such version of this model."
-            raise ModelNotFound(message)
-        answers = registry.default_version(name)
-        if answers is not None and answers.ref.version == version:
-            message = "This is the default version: promote another one first."
-            raise Conflict(message)
-        for label, number in registry.labels(name).items():
-            if number == version:
-                message = f"This version is labelled '{label}': move the label first."
-                raise Conflict(message)
+    async def choose_default(self, name: str | None, *, by: str) -> None:
+        """Choose the default model of every server of the repository; None removes the choice.
+
+        A version of it must pass its checks. The setting ``default_model`` of a server takes
+        precedence.
+        """
+        host = self._host
+        async with host.changing():
+            if name is not None:
+                await host.executor.run(partial(host.repository.folder, name))
+                await host.require_default(name)
+            await host.executor.run(partial(host.repository.choose_model, name))
+            await host.follow_default(name)
+        self._audit.record(AuditEvent.MODEL_DEFAULT_CHANGED, account=by, model=name)
+
+    async def remove(self, name: str, version: int, *, by: str) -> None:
+        """Delete a version that is neither the default one nor labelled.
+
+        The last version of the model that is set or chosen as the default model stays.
+        """
+        host, run = self._host, self._host.executor.run
+        async with host.changing():
+            setting = host.default_setting
+            await run(
+                partial(publishing.require_removable, host.repository, name, version, setting)
+            )
+            await self._require_unused(name, version)
+            await run(partial(publishing.remove, host.repository, name, version))
+        self._audit.record(AuditEvent.MODEL_REMOVED, account=by, model=name, version=version)
+
+    async def _require_unused(self, name: str, version: int) -> None:
+        entry, policy = await self._read(name)
+        answering = await self._host.default_version(name)
+        if version not in entry.versions and version != answering:
+            raise NoSuchVersion(name, version)
+        require_unused(name, version, policy, answering)
+
+    async def _change(
+        self, name: str, change: ChangePolicy, *, version: int | None = None, check: bool = True
+    ) -> int | None:
+        """Store a changed policy, and follow it; return its target.
+
+        The versions that it newly requests are checked before, so that no stored policy requests
+        a version that cannot be served.
+
+        Args:
+            version: must exist, and is tried again even if it failed before.
+        """
+        host, run = self._host, self._host.executor.run
+        entry, old = await self._read(name)
+        available = entry.versions
+        if version is not None and version not in available:
+            raise NoSuchVersion(name, version)
+        answering = await host.default_version(name)
+        new = change(old, available, answering)
+        needed = versions_to_check(old, new, available) if check else set()
+        if version is not None:
+            needed.add(version)
+        for number in sorted(needed):
+            if number not in available:
+                raise NoSuchVersion(name, number)
+            await host.require_servable(name, number, retry=number == version)
+        write = partial(
+            host.repository.change_policy, name, lambda policy: change(policy, available, answering)
+        )
+        stored = await run(write)
+        await host.follow(name)
+        return target(stored, available)
+
+    async def _read(self, name: str) -> tuple[RepositoryEntry, ServingPolicy]:
+        entry = await self._host.executor.run(partial(self._host.repository.entry, name))
+        if entry.policy is None:
+            raise ModelRefused(entry.fault)
+        return entry, entry.policy
+
+
+class Publisher:
+    """Publication of new versions, recorded in the security log."""
+
+    def __init__(self, audit: Audit, by: str) -> None:
+        """``by``: see ``ModelControl``."""
+        self._audit, self._by = audit, by
+
+    def __call__(
+        self, draft: publishing.Draft, change: publishing.PolicyChange | None = None
+    ) -> Path:
+        """Publish a draft as ``Draft.publish`` does."""
+        folder = draft.publish(change)
+        self._audit.record(
+            AuditEvent.MODEL_ADDED, account=self._by, model=draft.name, version=draft.version
+        )
+        return folder

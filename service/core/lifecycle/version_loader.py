@@ -1,4 +1,4 @@
-"""Loading attempts: each version is tried once for the same files, and the outcome kept."""
+"""Loading of versions: each is tried once for the same files, and the outcome is kept."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.serving import VersionState
 from service.core.lifecycle.background_executor import Executor, threads_at_full_priority
+from service.core.lifecycle.model_unloader import ModelUnloader
 from service.core.repository.repository import Fingerprint, ModelRefused
 from service.core.serving.model import Model
 from service.core.serving.registry import Registry
@@ -20,18 +21,18 @@ LoadModel = Callable[[Path], Model]
 
 
 class VersionLoader:
-    """Loading attempts and their outcomes. Belongs to the event loop."""
+    """The step from UNLOADED over LOADING to READY or FAILED. Belongs to the event loop."""
 
     def __init__(
         self,
         load: LoadModel,
         registry: Registry,
         metrics: Metrics,
-        on_replaced: Callable[[Model], None],
+        unloader: ModelUnloader,
     ) -> None:
-        """``on_replaced``: called with a model that a new one of the same version replaced."""
+        """``unloader``: frees a model that a new one of the same version replaced."""
         self._load, self._registry, self._metrics = load, registry, metrics
-        self._on_replaced = on_replaced
+        self._unloader = unloader
         self._tried: dict[tuple[str, int], Fingerprint] = {}
         self._refusals: dict[tuple[str, int], str] = {}
         self._log = get_logger("models")
@@ -49,7 +50,7 @@ class VersionLoader:
         if self._tried.get((name, number)) == fingerprint:
             return is_loaded
         if not is_loaded:
-            self._registry.mark(name, number, VersionState.LOADING)
+            self._registry.set_state(name, number, VersionState.LOADING)
         self._tried[name, number] = fingerprint
         series, began = self._metrics.models.life(name), time.perf_counter()
         try:
@@ -61,7 +62,9 @@ class VersionLoader:
             if not quietly:
                 self._log.error("model failed", model=name, version=number, reason=reason)
             if not is_loaded:
-                self._registry.mark(name, number, VersionState.FAILED, _inside(folder, reason))
+                self._registry.set_state(
+                    name, number, VersionState.FAILED, _without_path(folder, reason)
+                )
             return is_loaded
         except BaseException:  # the server is stopping
             self.forget(name, number)
@@ -72,9 +75,9 @@ class VersionLoader:
         if not quietly:
             took = round(seconds, 3)
             self._log.info("model loaded", model=name, version=number, seconds=took)
-        replaced = self._registry.put(model)
+        replaced = self._registry.add(model)
         if replaced is not None:
-            self._on_replaced(replaced)
+            self._unloader.free(replaced)
         return True
 
     def refusal(self, name: str, number: int) -> str | None:
@@ -86,7 +89,7 @@ class VersionLoader:
         return dict(self._refusals)
 
     def forget(self, name: str, number: int) -> None:
-        """Clear cached outcomes so that the next call reloads."""
+        """Clear the outcome of a version, so that ``ensure`` tries it again."""
         self._tried.pop((name, number), None)
         self._refusals.pop((name, number), None)
 
@@ -95,6 +98,6 @@ class VersionLoader:
             return self._load(folder)
 
 
-def _inside(folder: Path, reason: str) -> str:
+def _without_path(folder: Path, reason: str) -> str:
     """Remove the path on the server's disk from a reason."""
     return reason.removeprefix(f"{folder}: ").replace(f"{folder}/", "").replace(str(folder), "")

@@ -22,14 +22,9 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.models import ModelName
 from schemas.serving import REPOSITORY_FILE, ServingPolicy
 from service.core.repository.atomic_files import locked, sync
-from service.core.repository.repository import (
-    ModelRefused,
-    Repository,
-    children,
-    read_manifest,
-    rewrite_policy,
-)
+from service.core.repository.repository import ModelRefused, Repository, children, rewrite_policy
 from service.core.repository.serving_policy import without_version
+from service.core.repository.version_files import read_manifest
 
 PolicyChange = Callable[[ServingPolicy], ServingPolicy]
 _PREFIX = ".draft-"
@@ -75,6 +70,10 @@ class Draft:
         return place
 
 
+Publish = Callable[[Draft, PolicyChange | None], Path]
+"""Publish a draft as ``Draft.publish`` does; return the folder of the version."""
+
+
 @contextmanager
 def drafting(root: Path, name: str, version: int | None = None) -> Iterator[Draft]:
     """Provide a draft of a version, removed at the end unless it was published.
@@ -94,11 +93,11 @@ def drafting(root: Path, name: str, version: int | None = None) -> Iterator[Draf
     if name == REPOSITORY_FILE:
         message = f"'{name}' cannot be the name of a model: it is a file of the repository"
         raise ModelRefused(message)
-    with _clear_words(root):
+    with _disk_full_refused(root):
         root.mkdir(parents=True, exist_ok=True)
-        there = _numbers(root, name)
-        number = version or max(there, default=0) + 1
-        if number in there:
+        existing = _numbers(root, name)
+        number = version or max(existing, default=0) + 1
+        if number in existing:
             message = f"there is a version {number} of '{name}' already"
             raise ModelRefused(message)
         with _workplace(root) as workplace:
@@ -113,20 +112,30 @@ def remove(repository: Repository, name: str, version: int) -> None:
     """
     with _workplace(repository.root) as workplace, locked(repository.root):
         place = repository.version(name, version)
-        refuse_needed(repository, name, version)
+        require_removable(repository, name, version)
         # A rollback could not return to it anyway, and the number may be reused.
         repository.change_policy(name, lambda policy: without_version(policy, version))
         place.rename(workplace / place.name)
         sync(place.parent)
 
 
-def refuse_needed(repository: Repository, name: str, version: int) -> None:
-    """Refuse to remove the last version of the chosen default model.
+def require_removable(
+    repository: Repository, name: str, version: int, setting: str | None = None
+) -> None:
+    """Require that a version is not the last one of the default model.
+
+    Args:
+        setting: ``default_model`` of the configuration.
 
     Raises:
-        ModelRefused: the version is that one.
+        ModelRefused: it is the last version of the model that is set or chosen as the default.
     """
-    if name == repository.chosen_model() and list(repository.versions(name)) == [version]:
+    if list(repository.versions(name)) != [version]:
+        return
+    if name == setting:
+        message = f"the setting default_model names '{name}', and this is its last version"
+        raise ModelRefused(message)
+    if name == repository.chosen_model():
         message = (
             f"'{name}' is the default model, and this is its last version: choose "
             "another model first, with 'potoo models default NAME'"
@@ -138,7 +147,7 @@ def refuse_needed(repository: Repository, name: str, version: int) -> None:
 def _workplace(root: Path) -> Iterator[Path]:
     """Provide a folder that readers ignore, locked while this process uses it."""
     with locked(root):
-        _clear_away(root)
+        _remove_abandoned_drafts(root)
         workplace = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
         descriptor = os.open(workplace, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -149,7 +158,7 @@ def _workplace(root: Path) -> Iterator[Path]:
         os.close(descriptor)
 
 
-def _clear_away(root: Path) -> None:
+def _remove_abandoned_drafts(root: Path) -> None:
     """Remove draft folders of dead processes; those locked by live processes stay."""
     for leftover in root.glob(f"{_PREFIX}*"):
         with contextlib.suppress(OSError):
@@ -175,7 +184,7 @@ def _sync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def _clear_words(root: Path) -> Iterator[None]:
+def _disk_full_refused(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

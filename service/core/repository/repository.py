@@ -13,7 +13,6 @@ with a dot are ignored: they are foreign, or unfinished (see ``publishing``).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +20,10 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from schemas.operator_error import OperatorError, first_fault
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, RepositoryPolicy, ServingPolicy
-from service.core.engine.onnx_engine import ManifestMismatch
 from service.core.repository.atomic_files import locked, replace_file
 
-_MAX_MANIFEST_BYTES = 4 * 2**20
 _MAX_POLICY_BYTES = 64 * 2**10
 
 Policy = TypeVar("Policy", bound=BaseModel)
@@ -37,6 +33,20 @@ Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 class ModelRefused(OperatorError):
     """Error for a model that cannot be served; the message names the folder and the field."""
+
+
+class NoSuchModel(ModelRefused):
+    """Error for a model that does not exist."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no model '{name}'")
+
+
+class NoSuchVersion(ModelRefused):
+    """Error for a version that does not exist, of a model that does."""
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(f"there is no version {number} of the model '{name}'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +76,12 @@ class Repository:
         """Return a model's folder.
 
         Raises:
-            ModelRefused: there is no such model.
+            NoSuchModel: there is no such model.
         """
         for folder in children(self.root):
             if folder.name == name and _versions(folder):
                 return folder
-        message = f"there is no model '{name}'"
-        raise ModelRefused(message)
+        raise NoSuchModel(name)
 
     def versions(self, name: str) -> dict[int, Path]:
         """Return the folders of a model's versions by number, the lowest first."""
@@ -82,12 +91,12 @@ class Repository:
         """Return the folder of one version.
 
         Raises:
-            ModelRefused: there is no such model, or no such version of it.
+            NoSuchModel: there is no such model.
+            NoSuchVersion: there is no such version of it.
         """
         found = self.versions(name).get(number)
         if found is None:
-            message = f"there is no version {number} of the model '{name}'"
-            raise ModelRefused(message)
+            raise NoSuchVersion(name, number)
         return found
 
     def policy(self, name: str) -> ServingPolicy:
@@ -158,18 +167,16 @@ class Repository:
         Raises:
             ModelRefused: if the folder cannot be read.
         """
-        entries = {}
-        for folder in children(self.root):
-            versions = {number: _fingerprint(path) for number, path in _versions(folder).items()}
-            if not versions:
-                continue
-            policy, fault = None, ""
-            try:
-                policy = _read_policy(folder / POLICY_FILE, ServingPolicy)
-            except ModelRefused as error:
-                fault = str(error)
-            entries[folder.name] = RepositoryEntry(policy, fault, versions)
-        return dict(sorted(entries.items()))
+        entries = {folder.name: _read_entry(folder) for folder in children(self.root)}
+        return {name: entry for name, entry in sorted(entries.items()) if entry.versions}
+
+    def entry(self, name: str) -> RepositoryEntry:
+        """Return one model as ``scan`` does.
+
+        Raises:
+            NoSuchModel: there is no such model.
+        """
+        return _read_entry(self.folder(name))
 
 
 def rewrite_policy(folder: Path, change: Callable[[ServingPolicy], ServingPolicy]) -> ServingPolicy:
@@ -179,53 +186,6 @@ def rewrite_policy(folder: Path, change: Callable[[ServingPolicy], ServingPolicy
     if new != old:
         _write_policy(folder / POLICY_FILE, new)
     return new
-
-
-def read_manifest(folder: Path) -> ModelManifest:
-    """Read the manifest of one version, and check its digest against the model file.
-
-    Raises:
-        ModelRefused: the manifest or the model file is wrong; the message names the field.
-    """
-    try:
-        text = (folder / MANIFEST_FILE).read_bytes()
-        if len(text) > _MAX_MANIFEST_BYTES:
-            message = f"{folder}: {MANIFEST_FILE} is larger than 4 MiB"
-            raise ModelRefused(message)
-        manifest = ModelManifest.model_validate_json(text)
-        with (folder / MODEL_FILE).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        message = f"{folder}: {error.strerror}: {Path(error.filename or folder).name}"
-        raise ModelRefused(message) from error
-    except ValidationError as error:
-        message = f"{folder}: manifest field {first_fault(error, 'manifest')}"
-        raise ModelRefused(message) from error
-    if digest != manifest.sha256:
-        message = f"{folder}: manifest field sha256: {MODEL_FILE} has the digest {digest}"
-        raise ModelRefused(message)
-    if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
-        message = (
-            f"{folder}: manifest field name: it says {manifest.name}/{manifest.version}, "
-            f"but lies in {folder.parent.name}/{folder.name}"
-        )
-        raise ModelRefused(message)
-    return manifest
-
-
-def read_labels(folder: Path, manifest: ModelManifest) -> tuple[str, ...]:
-    """Return the labels in the order of the model's outputs.
-
-    Raises:
-        ManifestMismatch: if the label file cannot be read.
-    """
-    if not isinstance(manifest.labels, str):
-        return manifest.labels
-    try:
-        text = (folder / manifest.labels).read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ManifestMismatch("labels", f"cannot read {manifest.labels}") from error
-    return tuple(text.splitlines())
 
 
 def children(folder: Path) -> list[Path]:
@@ -239,6 +199,16 @@ def children(folder: Path) -> list[Path]:
     except OSError as error:
         message = f"models: cannot read the model folder {folder}: {error.strerror}"
         raise ModelRefused(message) from error
+
+
+def _read_entry(folder: Path) -> RepositoryEntry:
+    versions = {number: _fingerprint(path) for number, path in _versions(folder).items()}
+    if not versions:
+        return RepositoryEntry(None, "", {})
+    try:
+        return RepositoryEntry(_read_policy(folder / POLICY_FILE, ServingPolicy), "", versions)
+    except ModelRefused as error:
+        return RepositoryEntry(None, str(error), versions)
 
 
 def _versions(folder: Path) -> dict[int, Path]:

@@ -14,6 +14,22 @@ class PolicyRefused(OperatorError):
     """Error for a change that is invalid or impossible; the message says why."""
 
 
+class VersionInUse(OperatorError):
+    """Error for a version that is the default one or labelled, and so is not taken away.
+
+    ``label``: one of its labels; None if it is the default version.
+    """
+
+    def __init__(self, name: str, version: int, label: str | None) -> None:
+        self.label = label
+        use = (
+            "answers by default: promote another first"
+            if label is None
+            else f"is labelled '{label}': move the label first"
+        )
+        super().__init__(f"version {version} of '{name}' {use}")
+
+
 def target(policy: ServingPolicy, available: Collection[int]) -> int | None:
     """Return the version meant to be the default; None if no version is available."""
     if policy.default == LATEST:
@@ -38,17 +54,31 @@ def candidates(policy: ServingPolicy, available: Collection[int]) -> list[int]:
     return [version for version in order if version in available]
 
 
-def besides(policy: ServingPolicy) -> frozenset[int]:
+def always_loaded(policy: ServingPolicy) -> frozenset[int]:
     """Return the versions that are loaded whichever version is the default."""
     return frozenset(policy.labels.values()) | frozenset(policy.load)
 
 
-def asked_for(policy: ServingPolicy, available: Collection[int]) -> set[int]:
-    """Return every version that a policy asks for; none if it is disabled."""
+def requested_versions(policy: ServingPolicy, available: Collection[int]) -> set[int]:
+    """Return every version that a policy loads; none if it is disabled."""
     if not policy.enabled:
         return set()
     wanted = target(policy, available)
-    return set(besides(policy)) | ({wanted} if wanted is not None else set())
+    return set(always_loaded(policy)) | ({wanted} if wanted is not None else set())
+
+
+def versions_to_check(
+    old: ServingPolicy, new: ServingPolicy, available: Collection[int]
+) -> set[int]:
+    """Return the versions that must pass their checks before ``new`` replaces ``old``.
+
+    These are the versions that only ``new`` loads, and its target if that is another one.
+    """
+    versions = requested_versions(new, available) - requested_versions(old, available)
+    wanted = target(new, available)
+    if wanted is not None and wanted != target(old, available):
+        versions.add(wanted)
+    return versions
 
 
 def promoted(
@@ -111,6 +141,27 @@ def rolled_back(
     return _made(policy, default=max(lower), history=())
 
 
+def require_unused(name: str, version: int, policy: ServingPolicy, answering: int | None) -> None:
+    """Require that a version may be unloaded or removed.
+
+    Args:
+        answering: the current default version.
+
+    Raises:
+        VersionInUse: it is the default version, or labelled.
+    """
+    if version == answering:
+        raise VersionInUse(name, version, None)
+    for label, number in policy.labels.items():
+        if number == version:
+            raise VersionInUse(name, version, label)
+
+
+def with_enabled(policy: ServingPolicy, *, enabled: bool) -> ServingPolicy:
+    """Return the policy with the model as a whole enabled or disabled."""
+    return _made(policy, enabled=enabled)
+
+
 def with_version(policy: ServingPolicy, version: int) -> ServingPolicy:
     """Return the policy with ``version`` added to those loaded, and the model enabled."""
     return _made(policy, load=tuple(sorted({*policy.load, version})), enabled=True)
@@ -121,7 +172,9 @@ def without_version(policy: ServingPolicy, version: int) -> ServingPolicy:
     return _made(policy, load=tuple(number for number in policy.load if number != version))
 
 
-def held(policy: ServingPolicy, answering: int | None, available: Collection[int]) -> ServingPolicy:
+def with_default_kept(
+    policy: ServingPolicy, answering: int | None, available: Collection[int]
+) -> ServingPolicy:
     """Return the policy that keeps the current default when a version is added.
 
     A model without versions is disabled, so nothing of it is loaded before a promotion.

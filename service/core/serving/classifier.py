@@ -247,7 +247,7 @@ class Classifier:
             await asyncio.sleep(interval)
             for model in self._registry:
                 await model.canary(timeout)
-            self._registry.tell_readiness()
+            self._registry.report_readiness()
 
     def _summary(self, name: str) -> ModelSummary:
         """Build a model's entry of the model list."""

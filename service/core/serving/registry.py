@@ -7,31 +7,49 @@ the event loop: a request takes its model from it in one step and keeps it to th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from schemas.errors import ModelNotChosen, ModelNotFound, NotReady
 from schemas.serving import VersionState
 from service.core.serving.model import Model
 
+_OUT_OF_SERVICE = {VersionState.UNLOADED, VersionState.UNLOADING}
+
 
 @dataclass(slots=True)
 class Version:
-    """The state of one version; ``reason``: why it failed, without the folder."""
+    """The state of one version.
+
+    ``reason``: why it failed, without the folder. ``is_on_disk``: whether the repository still has
+    it, at the last refresh.
+    """
 
     state: VersionState
     model: Model | None = None
     reason: str = ""
+    is_on_disk: bool = True
 
 
 @dataclass(slots=True)
-class _Served:
+class _ModelEntry:
     """One model: its default version, and all known versions."""
 
     default: Model | None = None
     versions: dict[int, Version] = field(default_factory=dict)
     labels: dict[str, int] = field(default_factory=dict)
+
+
+class RegistryObserver(Protocol):
+    """Receiver of state changes, such as metrics."""
+
+    def version_changed(self, name: str, number: int, state: VersionState | None) -> None:
+        """Receive the new state of a version; None once it is removed."""
+
+    def readiness_reported(self, name: str, *, is_ready: bool) -> None:
+        """Receive whether the default version of a model is ready."""
 
 
 class Registry:
@@ -46,28 +64,21 @@ class Registry:
         self,
         models: Mapping[str, Model],
         default: str | None,
-        *,
-        on_state: Callable[[str, int, VersionState | None], None] = lambda *_: None,
-        on_ready: Callable[[str, bool], None] = lambda *_: None,
+        observer: RegistryObserver | None = None,
     ) -> None:
-        """``models``: loaded already, each the default version of its name.
-
-        Args:
-            on_state: called when the state of a version changes; with None once it is gone.
-            on_ready: called with whether the default version of a name is ready.
-        """
+        """``models``: loaded already, each the default version of its name."""
         self.default = default
         self.revision = 0
-        self._served: dict[str, _Served] = {}
-        self._users: Counter[Model] = Counter()
-        self._on_state, self._on_ready = on_state, on_ready
+        self._entries: dict[str, _ModelEntry] = {}
+        self._leases: Counter[Model] = Counter()
+        self._observer = observer
         for model in models.values():
-            self.put(model)
-            self.switch(model.ref.name, model.ref.version)
+            self.add(model)
+            self.set_default(model.ref.name, model.ref.version)
 
     def __iter__(self) -> Iterator[Model]:
         """Iterate over a snapshot of all loaded models, of every version."""
-        versions = [one for served in self._served.values() for one in served.versions.values()]
+        versions = [one for entry in self._entries.values() for one in entry.versions.values()]
         return iter([version.model for version in versions if version.model])
 
     def get(self, name: str | None, version: int | None = None) -> Model:
@@ -93,17 +104,16 @@ class Registry:
         name = self.default if name is None else name
         if name is None:
             raise ModelNotChosen
-        served = self._served.get(name)
-        if served is None:
+        entry = self._entries.get(name)
+        if entry is None:
             raise ModelNotFound
         if version is None:
-            if served.default is None:
+            if entry.default is None:
                 message = f"No version of the model '{name}' is ready."
                 raise NotReady(message, retry_after=5)
-            return served.default
-        found = served.versions.get(version)
-        gone = {VersionState.UNLOADED, VersionState.UNLOADING}
-        if found is None or found.state in gone:
+            return entry.default
+        found = entry.versions.get(version)
+        if found is None or found.state in _OUT_OF_SERVICE:
             message = "That version of the model is not served."
             raise ModelNotFound(message)
         if found.model is None:
@@ -117,26 +127,26 @@ class Registry:
 
         For callers that use a model more than once, or wait between getting and using it.
         """
-        self._users[model] += 1
+        self._leases[model] += 1
         try:
             yield
         finally:
-            self._users[model] -= 1
-            if not self._users[model]:
-                del self._users[model]
+            self._leases[model] -= 1
+            if not self._leases[model]:
+                del self._leases[model]
 
     def is_leased(self, model: Model) -> bool:
         """Return whether a lease on the model is held."""
-        return model in self._users
+        return model in self._leases
 
     def names(self) -> list[str]:
         """Return the names of all known models, loaded or not, sorted."""
-        return sorted(self._served)
+        return sorted(self._entries)
 
     def default_version(self, name: str) -> Model | None:
         """Return the default version of a model, ready or not; None if there is none."""
-        served = self._served.get(name)
-        return served.default if served else None
+        entry = self._entries.get(name)
+        return entry.default if entry else None
 
     def versions(self, name: str) -> dict[int, Version]:
         """Return all versions of a model by number, the lowest first.
@@ -144,81 +154,88 @@ class Registry:
         Raises:
             ModelNotFound: no such model.
         """
-        if name not in self._served:
+        if name not in self._entries:
             raise ModelNotFound
         return self.all_versions(name)
 
     def all_versions(self, name: str) -> dict[int, Version]:
         """Return all versions as ``versions`` does; empty for an unknown model."""
-        served = self._served.get(name)
-        return dict(sorted(served.versions.items())) if served else {}
+        entry = self._entries.get(name)
+        return dict(sorted(entry.versions.items())) if entry else {}
 
     def version(self, name: str, number: int) -> Version | None:
         """Return the state of one version; None if it is unknown."""
-        served = self._served.get(name)
-        return served.versions.get(number) if served else None
+        entry = self._entries.get(name)
+        return entry.versions.get(number) if entry else None
 
     def labels(self, name: str) -> dict[str, int]:
         """Return the version number of each label."""
-        served = self._served.get(name)
-        return dict(served.labels) if served else {}
+        entry = self._entries.get(name)
+        return dict(entry.labels) if entry else {}
 
-    # Called by the life cycle only.
+    # Used by the life cycle only.
 
-    def put(self, model: Model) -> Model | None:
+    def add(self, model: Model) -> Model | None:
         """Add a model as READY; return the one that it replaces, which must be closed."""
         name, number = model.ref.name, model.ref.version
-        served = self._served.setdefault(name, _Served())
-        old = served.versions.get(number)
-        served.versions[number] = Version(VersionState.READY, model)
+        entry = self._entries.setdefault(name, _ModelEntry())
+        old = entry.versions.get(number)
+        entry.versions[number] = Version(VersionState.READY, model)
         replaced = old.model if old else None
-        if replaced is not None and served.default is replaced:
-            served.default = model
+        if replaced is not None and entry.default is replaced:
+            entry.default = model
         self.revision += 1
-        self._on_state(name, number, VersionState.READY)
-        self.tell_readiness()
+        self._report_state(name, number, VersionState.READY)
+        self.report_readiness()
         return replaced
 
-    def mark(self, name: str, number: int, state: VersionState, reason: str = "") -> None:
+    def set_state(self, name: str, number: int, state: VersionState, reason: str = "") -> None:
         """Set the state of a version; its model, if any, stays."""
-        versions = self._served.setdefault(name, _Served()).versions
+        versions = self._entries.setdefault(name, _ModelEntry()).versions
         version = versions.setdefault(number, Version(state))
         version.state, version.reason = state, reason
         self.revision += 1
-        self._on_state(name, number, state)
+        self._report_state(name, number, state)
 
-    def switch(self, name: str, number: int) -> None:
+    def set_default(self, name: str, number: int) -> None:
         """Make a version the default of its model. It must be loaded."""
-        self._served[name].default = self._served[name].versions[number].model
+        self._entries[name].default = self._entries[name].versions[number].model
         self.revision += 1
-        self.tell_readiness()
+        self.report_readiness()
 
     def set_labels(self, name: str, labels: Mapping[str, int]) -> None:
         """Replace the labels of a model, if it is known."""
-        if name in self._served:
-            self._served[name].labels = dict(labels)
+        if name in self._entries:
+            self._entries[name].labels = dict(labels)
 
-    def take(self, name: str, number: int) -> Model | None:
+    def begin_unloading(self, name: str, number: int) -> Model | None:
         """Remove a version's model and return it to be closed; the version is UNLOADING."""
-        served = self._served[name]
-        version = served.versions[number]
+        entry = self._entries[name]
+        version = entry.versions[number]
         model, version.model = version.model, None
-        if model is not None and served.default is model:
-            served.default = None
-        self.mark(name, number, VersionState.UNLOADING)
-        self.tell_readiness()
+        if model is not None and entry.default is model:
+            entry.default = None
+        self.set_state(name, number, VersionState.UNLOADING)
+        self.report_readiness()
         return model
 
-    def forget(self, name: str, number: int) -> None:
+    def remove_version(self, name: str, number: int) -> None:
         """Remove a version that no longer exists, and its model if no version is left."""
-        served = self._served[name]
-        served.versions.pop(number, None)
+        entry = self._entries[name]
+        entry.versions.pop(number, None)
         self.revision += 1
-        self._on_state(name, number, None)
-        if not served.versions:
-            del self._served[name]
+        self._report_state(name, number, None)
+        if not entry.versions:
+            del self._entries[name]
 
-    def tell_readiness(self) -> None:
-        """Report the readiness of every model to ``on_ready``."""
-        for name, served in self._served.items():
-            self._on_ready(name, served.default is not None and served.default.is_ready)
+    def report_readiness(self) -> None:
+        """Report the readiness of every model to the observer."""
+        if self._observer is None:
+            return
+        for name, entry in self._entries.items():
+            is_ready = entry.default is not None and entry.default.is_ready
+            self._observer.readiness_reported(name, is_ready=is_ready)
+
+    def _report_state(self, name: str, number: int, state: VersionState | None) -> None:
+        if self._observer is not None:
+            self._observer.version_changed(name, number, state)

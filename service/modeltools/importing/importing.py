@@ -18,11 +18,11 @@ from schemas.model_output import DEFAULT_THRESHOLD, OutputKind, OutputSpec
 from schemas.models import MANIFEST_FILE, MODEL_FILE, Colour, ModelManifest
 from schemas.operator_error import first_fault
 from service.core.imaging.image_limits import ImageLimits
-from service.core.repository.publishing import Draft, drafting
+from service.core.lifecycle.offline_models import servable_default
+from service.core.repository.publishing import Draft, Publish, drafting
 from service.core.repository.repository import Repository
-from service.core.repository.serving_policy import held
+from service.core.repository.serving_policy import with_default_kept
 from service.modeltools.imagenet.names import ClassNames
-from service.modeltools.importing.answering import answering
 from service.modeltools.importing.golden_photos import read_photos, store_golden
 from service.modeltools.importing.graph_facts import (
     CannotImport,
@@ -97,6 +97,7 @@ def import_model(
     repository: Path,
     limits: ImageLimits,
     check: Callable[[Path], object],
+    publish: Publish = Draft.publish,
 ) -> Imported:
     """Write a version of a model, check it, and publish it atomically. Blocks.
 
@@ -132,11 +133,11 @@ def import_model(
         unlabelled = [photo for photo in photos if photo.label is None]
         is_known = draft.name in there.names() and there.policy(draft.name).enabled
         if is_known and (unlabelled or wanted.no_promote):
-            before = answering(there, draft.name, check)
+            before = servable_default(there, draft.name, check)
         if before is not None and unlabelled:
             old = answerer(there.version(draft.name, before), None, limits)
             unsure += [_compared(photo, answers, old) for photo in unlabelled]
-        return Imported(_publish(draft, there, wanted, before), manifest, before, unsure)
+        return Imported(_publish(draft, there, wanted, before, publish), manifest, before, unsure)
 
 
 def look_into(model: Path, target: Path, wanted: ImportOptions, unsure: list[str]) -> Subject:
@@ -256,11 +257,17 @@ def _compared(photo: Photo, now: Answerer, before: Answerer) -> str:
     return f"{photo.file.name}: now {now.best(photo)}, {old}"
 
 
-def _publish(draft: Draft, there: Repository, wanted: ImportOptions, before: int | None) -> Path:
+def _publish(
+    draft: Draft,
+    there: Repository,
+    wanted: ImportOptions,
+    before: int | None,
+    publish: Publish,
+) -> Path:
     if not wanted.no_promote:
-        return draft.publish()
+        return publish(draft, None)
     available = there.versions(draft.name) if draft.name in there.names() else {}
-    return draft.publish(lambda policy: held(policy, before, available))
+    return publish(draft, lambda policy: with_default_kept(policy, before, available))
 
 
 def _size(spec: InputFacts, wanted: int | None, unsure: list[str]) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.repository.repository import read_labels, read_manifest
+from service.core.repository.version_files import read_labels, read_manifest
 from service.modeltools.importing.graph_facts import CannotImport
 
 

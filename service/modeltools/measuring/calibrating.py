@@ -27,7 +27,7 @@ from service.core.imaging.hedging import NEVER, Hedger
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.repository.publishing import drafting
+from service.core.repository.publishing import Draft, Publish, drafting
 from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.measuring.evaluation import Evaluation
 from service.modeltools.measuring.fitting import (
@@ -81,6 +81,7 @@ def calibrate(
     dry_run: bool = False,
     progress: Progress = lambda *_: None,
     notice: Notice = lambda _: None,
+    publish: Publish = Draft.publish,
 ) -> Calibrated:
     """Write a new version of a model, numbered above all others, with the same graph. Blocks.
 
@@ -114,7 +115,7 @@ def calibrate(
     folder = None
     if not dry_run:
         how = _how(source, precision, version, len(fitting.truths), after)
-        folder = _publish(version, fitted, how, limits, check)
+        folder = _write_version(version, fitted, how, limits, check, publish)
     return Calibrated(
         folder, fitted.temperature, hedger.thresholds, len(fitting.truths), before, after
     )
@@ -168,12 +169,13 @@ def _how(
     )
 
 
-def _publish(
+def _write_version(
     version: Version,
     fitted: ModelManifest,
     how: Calibration,
     limits: ImageLimits,
     check: Callable[[Path], object],
+    publish: Publish,
 ) -> Path:
     """Write the new version beside the other; return its folder."""
     root = version.folder.parent.parent
@@ -195,7 +197,7 @@ def _publish(
         text = fitted.model_copy(update=changes).model_dump_json(indent=2)
         (draft.folder / MANIFEST_FILE).write_text(text + "\n", "utf-8")
         check(draft.folder)
-        return draft.publish()
+        return publish(draft, None)
 
 
 def _copy_files(source: Path, target: Path) -> None:

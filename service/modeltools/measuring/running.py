@@ -20,7 +20,8 @@ from service.core.imaging.hedging import Hedger
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.repository.repository import ModelRefused, read_labels, read_manifest
+from service.core.repository.repository import ModelRefused
+from service.core.repository.version_files import read_labels, read_manifest
 from service.modeltools.measuring.evaluation import Evaluation
 from service.modeltools.measuring.label_names import LabelNames
 from service.modeltools.measuring.measuring import measure

@@ -16,8 +16,8 @@ from schemas.models import MANIFEST_FILE, MODEL_FILE
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.repository.publishing import drafting
-from service.core.repository.repository import read_labels, read_manifest
+from service.core.repository.publishing import Draft, Publish, drafting
+from service.core.repository.version_files import read_labels, read_manifest
 from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.measuring.label_names import LabelNames
 from service.modeltools.measuring.sample_images import find_images
@@ -55,6 +55,7 @@ def optimise(
     keep_slower: bool = False,
     progress: Progress = lambda *_: None,
     notice: Callable[[str], None] = lambda _: None,
+    publish: Publish = Draft.publish,
 ) -> Optimised:
     """Write a quantised version of a model, numbered above all others. Blocks for minutes.
 
@@ -120,7 +121,7 @@ def optimise(
         )
         (part / MANIFEST_FILE).write_text(made.model_dump_json(indent=2) + "\n")
         (part / REPORT_FILE).write_text(_report(manifest.version, bits, comparison))
-        return Optimised(draft.publish(), comparison)
+        return Optimised(publish(draft, None), comparison)
 
 
 def _loss(both: Comparison, allowed_points: float, min_agreement: float) -> str:

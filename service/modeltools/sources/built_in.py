@@ -11,7 +11,7 @@ from pathlib import Path
 
 from schemas.operator_error import OperatorError
 from service.core.repository.atomic_files import locked, replace_file
-from service.core.repository.publishing import drafting
+from service.core.repository.publishing import Draft, Publish, drafting
 from service.core.repository.repository import ModelRefused
 
 BUNDLED_MODELS = Path(__file__).parents[3] / "models"
@@ -37,7 +37,7 @@ def is_seeded(repository: Path) -> bool:
     return _seeded(repository) >= set(SEEDS)
 
 
-def seed(repository: Path, check: Check, tell: Tell) -> None:
+def seed(repository: Path, check: Check, tell: Tell, publish: Publish = Draft.publish) -> None:
     """Add the built-in models that a repository has never had.
 
     A model that cannot be built is reported and retried at the next start; the others serve.
@@ -54,7 +54,7 @@ def seed(repository: Path, check: Check, tell: Tell) -> None:
     for name in missing:
         if not (repository / name).exists():
             try:
-                put(name, repository, check, tell)
+                put(name, repository, check, tell, publish)
             except OperatorError as error:
                 if (repository / name).exists():  # another process was quicker
                     _note(repository, name)
@@ -64,7 +64,13 @@ def seed(repository: Path, check: Check, tell: Tell) -> None:
         _note(repository, name)
 
 
-def put(name: str, repository: Path, check: Check, tell: Tell) -> Path:
+def put(
+    name: str,
+    repository: Path,
+    check: Check,
+    tell: Tell,
+    publish: Publish = Draft.publish,
+) -> Path:
     """Build a model in a repository; return the folder of the version.
 
     Raises:
@@ -79,7 +85,7 @@ def put(name: str, repository: Path, check: Check, tell: Tell) -> Path:
     with drafting(repository, name, VERSION) as draft:
         write(draft.folder, tell)
         check(draft.folder)
-        return draft.publish()
+        return publish(draft, None)
 
 
 def _write_imagenet(folder: Path, tell: Tell) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks import models
 from service.core.engine.onnx_engine import OnnxEngine
-from service.core.repository.repository import Repository, read_manifest
+from service.core.repository.repository import Repository
+from service.core.repository.version_files import read_manifest
 
 
 def test_resnet_is_a_model_like_any_other_whose_answer_means_nothing() -> None:

@@ -14,7 +14,7 @@ from benchmarks import bare_loop, models, results, revisions, subject
 from benchmarks.peers import environments, servers, work
 from benchmarks.peers.comparison import best_class
 from benchmarks.subject import ROOT, DoesNotStart, Subject
-from service.core.repository.repository import read_manifest
+from service.core.repository.version_files import read_manifest
 
 pytestmark = pytest.mark.process
 

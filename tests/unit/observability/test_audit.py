@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from observability.audit import FREQUENT, Audit, AuditEvent
+from observability.audit import FREQUENT, Audit, AuditEvent, AuditFile
 from observability.logging import configure_logging
 from observability.metrics import Metrics
 from observability.settings import ObservabilitySettings
+from schemas.operator_error import OperatorError
 
 
 @pytest.fixture
@@ -93,3 +95,23 @@ def test_events_are_named_as_metrics_are() -> None:
     names = [event.value for event in AuditEvent]
     assert len(set(names)) == len(names)
     assert all(name.replace("_", "").isalpha() and name == name.lower() for name in names)
+
+
+def test_a_file_takes_the_same_lines(metrics: Metrics, tmp_path: Path) -> None:
+    audit = Audit(metrics, AuditFile(tmp_path / "audit.log"))
+    audit.record(AuditEvent.MODEL_ADDED, account="cli:anna", path=tmp_path)
+    audit.record(AuditEvent.RATE_LIMITED)
+    audit.record(AuditEvent.MODEL_REMOVED, account="cli:anna")
+    first, second = map(json.loads, (tmp_path / "audit.log").read_text().splitlines())
+    assert list(first) == ["timestamp", "level", "logger", "event", "account", "path"]
+    assert (first["logger"], first["event"], first["path"]) == (
+        *("audit", "model_added", str(tmp_path)),
+    )
+    assert second["event"] == "model_removed"
+    assert (tmp_path / "audit.log").stat().st_mode & 0o007 == 0
+
+
+def test_a_file_that_cannot_be_written_is_named(metrics: Metrics, tmp_path: Path) -> None:
+    audit = Audit(metrics, AuditFile(tmp_path / "gone/audit.log"))
+    with pytest.raises(OperatorError, match="model_added: done, but not recorded in "):
+        audit.record(AuditEvent.MODEL_ADDED, account="cli:anna")

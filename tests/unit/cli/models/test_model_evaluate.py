@@ -125,6 +125,8 @@ def test_a_model_is_calibrated_and_answers(potoo: Potoo, models: Path, photos: P
     assert shown["calibration"]["precision"] == 0.9
     assert shown["calibration"]["dataset"] == "photos"
     assert "colours\t3\tok" in potoo("models", "verify", "--models", models).stdout
+    (added,) = map(json.loads, (models / ".audit.log").read_text().splitlines())
+    assert (added["event"], added["model"], added["version"]) == ("model_added", "colours", 3)
 
 
 def test_a_pinned_model_goes_on_answering(potoo: Potoo, models: Path, photos: Path) -> None:
@@ -142,6 +144,7 @@ def test_a_dry_run_writes_nothing(potoo: Potoo, models: Path, photos: Path) -> N
     assert result.exit_code == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "nothing was written (--dry-run)"
     assert sorted(path.name for path in (models / "colours").iterdir()) == ["1", "2"]
+    assert not (models / ".audit.log").exists()
 
 
 @pytest.mark.parametrize("precision", ["0", "1", "95"])

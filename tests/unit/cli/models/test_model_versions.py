@@ -199,6 +199,8 @@ def test_a_model_is_pulled_checked_and_added(
     manifest = json.loads((tmp_path / "new/mine/1/manifest.json").read_text())
     assert (manifest["sha256"], manifest["source"]) == (DIGEST, f"{files.url}/file")
     assert list((tmp_path / "new/.downloads").iterdir()) == []
+    (added,) = map(json.loads, (tmp_path / "new/.audit.log").read_text().splitlines())
+    assert (added["event"], added["model"], added["version"]) == ("model_added", "mine", 1)
     result = potoo("models", "pull", f"{files.url}/file", "--unpinned", *arguments)
     assert f"sha256 {DIGEST}\n" in result.stdout
     assert list(Repository(tmp_path / "new").versions("mine")) == [1, 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def test_a_model_is_optimised_and_compared(potoo: Potoo, tmp_path: Path) -> None
     assert last.startswith(f"written to {models / 'everyday/2'}")
     verified = potoo("models", "verify", "--models", models).stdout
     assert verified.startswith("everyday\t2\tok")
+    (added,) = map(json.loads, (models / ".audit.log").read_text().splitlines())
+    assert (added["event"], added["version"]) == ("model_added", 2)
 
 
 def test_images_of_a_list_are_taken_and_unknown_labels_told(potoo: Potoo, tmp_path: Path) -> None:

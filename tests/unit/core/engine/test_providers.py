@@ -9,7 +9,8 @@ import pytest
 
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.providers import Provider, ProviderMissing, chain, check_in_use, installed
-from service.core.repository.repository import ModelRefused, read_manifest
+from service.core.repository.repository import ModelRefused
+from service.core.repository.version_files import read_manifest
 from service.core.settings import RunSettings
 from tests.support.models.tiny_model import served, write_model
 

@@ -161,6 +161,31 @@ async def test_without_an_earlier_version_there_is_nothing_to_roll_back(house: H
         await house.control.roll_back("colours", by="anna")
 
 
+async def test_a_rollback_to_a_labelled_version_that_failed_is_refused(house: House) -> None:
+    house.add(2, labels=["one"])
+    house.add(3)
+    history = '[{"default": 2, "version": 2}]'
+    house.policy(f'{{"default": 3, "labels": {{"old": 2}}, "history": {history}}}')
+    await house.refresh()
+    with pytest.raises(Conflict, match="Version 2 cannot be served: manifest field labels"):
+        await house.control.roll_back("colours", by="anna")
+    assert Repository(house.root).policy("colours").default == 3
+    assert await house.ask() == "red 3"
+
+
+async def test_a_version_is_removed_unless_it_is_in_use(house: House) -> None:
+    house.add(2)
+    await house.refresh()
+    await house.control.load("colours", 1, by="anna")
+    with pytest.raises(Conflict, match="answers when none is named"):
+        await house.control.remove("colours", 2, by="anna")
+    await house.control.remove("colours", 1, by="anna")
+    await house.refresh()
+    await eventually(lambda: house.states() == {2: READY})
+    with pytest.raises(ModelNotFound):
+        await house.control.remove("colours", 1, by="anna")
+
+
 async def test_orders_are_in_the_security_log(house: House) -> None:
     house.add(2)
     await house.control.promote("colours", 2, by="anna")

@@ -12,8 +12,9 @@ import pytest
 
 from schemas.serving import REPOSITORY_FILE, ServingPolicy
 from service.core.repository.publishing import drafting, remove
-from service.core.repository.repository import ModelRefused, Repository, read_manifest
+from service.core.repository.repository import ModelRefused, Repository
 from service.core.repository.serving_policy import with_version
+from service.core.repository.version_files import read_manifest
 from tests.support.models.tiny_model import write_model
 
 

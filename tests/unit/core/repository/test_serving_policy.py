@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from schemas.serving import MAX_HISTORY, ServingPolicy
 from service.core.repository.serving_policy import (
     PolicyRefused,
-    besides,
+    always_loaded,
     candidates,
-    held,
     promoted,
     rolled_back,
     target,
+    with_default_kept,
     with_version,
     without_version,
 )
@@ -63,7 +63,7 @@ def test_a_label_moves_and_the_default_follows_it() -> None:
 def test_a_label_may_move_alone() -> None:
     policy = promoted(ServingPolicy(), 1, 2, label="canary", keep_default=True)
     assert target(policy, {1, 2}) == 2
-    assert besides(policy) == {1}
+    assert always_loaded(policy) == {1}
     assert policy.history == ()
 
 
@@ -123,7 +123,7 @@ def test_a_policy_survives_being_written(policy: ServingPolicy, version: int) ->
 def test_a_version_that_is_loaded_besides_can_be_let_go(
     policy: ServingPolicy, version: int
 ) -> None:
-    assert version in besides(with_version(policy, version))
+    assert version in always_loaded(with_version(policy, version))
     assert version not in without_version(with_version(policy, version), version).load
 
 
@@ -183,7 +183,7 @@ def test_a_held_policy_goes_on_with_what_answers(
     policy: ServingPolicy, there: frozenset[int], added: int
 ) -> None:
     answering = next(iter(candidates(policy, there)), None)
-    kept = held(policy, answering, there)
+    kept = with_default_kept(policy, answering, there)
     assert next(iter(candidates(kept, there | {added})), None) == answering or (
         # A version that was asked for and was not there may be the one that is added.
         target(policy, there) not in there
@@ -192,15 +192,15 @@ def test_a_held_policy_goes_on_with_what_answers(
 
 
 def test_a_model_without_versions_is_held_back_until_it_is_promoted() -> None:
-    kept = held(ServingPolicy(), None, ())
+    kept = with_default_kept(ServingPolicy(), None, ())
     assert not kept.enabled
     assert promoted(kept, 1, None).enabled
 
 
 def test_versions_that_all_fail_are_held_at_the_newest() -> None:
-    assert held(ServingPolicy(), None, [1, 2]).default == 2
+    assert with_default_kept(ServingPolicy(), None, [1, 2]).default == 2
 
 
 def test_a_disabled_model_stays_as_it_is() -> None:
     policy = ServingPolicy(enabled=False)
-    assert held(policy, 1, [1]) == policy
+    assert with_default_kept(policy, 1, [1]) == policy

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.core.repository.repository import read_manifest
+from service.core.repository.version_files import read_manifest
 from service.core.serving import calibration
 from service.core.serving.calibration import (
     Calibrated,

@@ -12,7 +12,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from schemas.errors import ModelNotFound, NotReady
-from service.core.repository.repository import ModelRefused, read_manifest
+from service.core.repository.repository import ModelRefused
+from service.core.repository.version_files import read_manifest
 from service.core.serving.registry import Registry
 from tests.support.models.pictures import RED, encoded, gradient, plain
 from tests.support.models.tiny_model import SIDE, colour_graph, colour_manifest, served, write_model

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from schemas.operator_error import OperatorError
-from service.core.repository.repository import ModelRefused, Repository, read_manifest
+from service.core.repository.repository import ModelRefused, Repository
+from service.core.repository.version_files import read_manifest
 from service.modeltools.measuring.calibrating import Calibrated, calibrate
 from service.modeltools.measuring.fitting import CannotFit
 from service.modeltools.measuring.running import NothingToMeasure

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.core.repository.publishing import drafting
-from service.core.repository.repository import ModelRefused, Repository, read_manifest
+from service.core.repository.repository import ModelRefused, Repository
+from service.core.repository.version_files import read_manifest
 from service.modeltools.imagenet import building
 from service.modeltools.imagenet.building import WeightsMissing, write_model
 from service.modeltools.imagenet.torch_file import UnsafeWeights
