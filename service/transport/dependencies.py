@@ -196,7 +196,6 @@ ModelsDep = Annotated[ModelControl, Depends(_models)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]
-CallerDep = Annotated[Caller, Depends(caller_of)]
 
 
 def _allowance(connection: HTTPConnection) -> Allowance:
