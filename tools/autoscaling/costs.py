@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.models import DEFAULT
 from benchmarks.results import RESULTS
 
-SERVER = "2026-11-21-http-4.json"
+SERVER = "2026-11-21-http.json"
 OVERLOAD = "2026-11-21-overload.json"
 BUSY_CLIENTS, LONE_CLIENT = "32", "1"
 P99_Z = 2.326
