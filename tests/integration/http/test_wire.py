@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.callers.raw_http import Connection, exchange, get
 from tests.support.servers.server import LiveServer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_fails_inside(server: LiveServer) -> Iterator[None]:
+    """After all of them: no line of the log is about a fault of the server's own."""
+    before = len(server.events())
+    yield
+    assert "Traceback" not in server.events()[before:]
+
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: a\r\n"
