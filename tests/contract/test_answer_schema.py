@@ -18,7 +18,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_fields_and_types_are_those_of_the_schema(kind: type) -> None:
+def test_answer_fields_and_types_match_the_schema(kind: type) -> None:
     documented = getattr(schemas.classify, kind.__name__)
     plain = {name: str(hint) for name, hint in typing.get_type_hints(kind).items()}
     wire = {name: str(field.annotation) for name, field in documented.model_fields.items()}

@@ -87,7 +87,7 @@ def successes(server: LiveServer) -> set[tuple[str, str]]:
     }
 
 
-def test_for_whoever_may_do_everything(subject: LiveServer, tmp_path: Path) -> None:
+def test_admin_requests_conform_to_the_document(subject: LiveServer, tmp_path: Path) -> None:
     # A client has no session that it could sign out by accident.
     token = add_device(subject, scopes=list(Scope)).sign_in()["access_token"]
     post(subject, "/v1/admin/users", {"name": "colours", "password": "a long password"})
@@ -105,12 +105,14 @@ def test_for_whoever_may_do_everything(subject: LiveServer, tmp_path: Path) -> N
     }
 
 
-def test_for_a_stranger(subject: LiveServer, tmp_path: Path) -> None:
+def test_unauthenticated_requests_conform_to_the_document(
+    subject: LiveServer, tmp_path: Path
+) -> None:
     arguments = ("--max-examples", "15", "--phases", "coverage,fuzzing")
     assert run(subject, tmp_path, *arguments) > 100
 
 
-def test_for_whoever_calls_as_if_it_were_another_server(tmp_path: Path) -> None:
+def test_compatibility_requests_conform_to_the_document(tmp_path: Path) -> None:
     with opened(tmp_path) as live:
         header = (
             f"authorization: {bearer(live.token('classify infer models:read'))['authorization']}"

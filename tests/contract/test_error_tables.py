@@ -64,7 +64,7 @@ def made(kind: type[ServiceError]) -> ServiceError:
     return kind("classify") if kind is InsufficientScope else kind()
 
 
-def test_the_drawing_shows_every_class_below_its_parent() -> None:
+def test_error_tree_in_the_docstring_matches_the_classes() -> None:
     drawing = schemas.errors.__doc__ or ""
     path, drawn = ["ServiceError"], {"ServiceError": ""}
     for line in DRAWN.finditer(drawing):
@@ -76,26 +76,26 @@ def test_the_drawing_shows_every_class_below_its_parent() -> None:
     }
 
 
-def test_the_drawing_gives_every_class_its_code() -> None:
+def test_error_tree_in_the_docstring_gives_every_code() -> None:
     notes = {line["name"]: line["note"] for line in DRAWN.finditer(schemas.errors.__doc__ or "")}
     for kind in LEAVES:
         assert re.match(rf"{kind.code}\b", notes[kind.__name__]), kind
 
 
-def test_every_class_has_a_code_of_its_own() -> None:
+def test_every_error_class_has_a_unique_code() -> None:
     codes = [kind.code for kind in LEAVES]
     assert len(set(codes)) == len(codes)
     assert set(codes) | {ErrorCode.INTERNAL_ERROR} == set(ErrorCode)
 
 
-def test_a_class_that_others_derive_is_answered_as_its_parent() -> None:
+def test_derived_error_class_has_the_code_of_its_parent() -> None:
     derived = set(everything()) - set(tree())
     assert {UnknownKey, RefreshReused, SignInBlocked} <= derived
     for kind in derived:
         assert "code" not in vars(kind), kind
 
 
-def test_every_class_says_what_it_means_and_shows_nothing_internal() -> None:
+def test_every_error_class_has_a_documented_detail() -> None:
     for kind in tree():
         assert kind.__doc__
         detail = made(kind).detail
@@ -103,19 +103,19 @@ def test_every_class_says_what_it_means_and_shows_nothing_internal() -> None:
         assert str(made(kind)) == detail
 
 
-def test_codes_are_words_that_clients_may_branch_on() -> None:
+def test_error_codes_are_lower_case_words() -> None:
     for code in ErrorCode:
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", code)
         assert code.name.lower() == code.value
 
 
-def test_every_code_has_a_status() -> None:
+def test_every_code_has_an_http_status() -> None:
     assert set(STATUS) == set(ErrorCode)
     assert set(STATUS.values()) <= set(TITLES)
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
-def test_the_status_says_whose_fault_it_is(kind: type[ServiceError]) -> None:
+def test_http_status_matches_the_error_family(kind: type[ServiceError]) -> None:
     status = STATUS[kind.code]
     if issubclass(kind, CallerError):
         assert 400 <= status < 500 or (kind is Unsupported and status == 501)
@@ -129,12 +129,12 @@ GRPC_SERVER_FAULTS = {StatusCode.INTERNAL, StatusCode.UNKNOWN, StatusCode.DATA_L
 GRPC_LATER = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE}
 
 
-def test_every_code_has_a_status_over_grpc() -> None:
+def test_every_code_has_a_grpc_status() -> None:
     assert set(grpc_errors.STATUS) == set(ErrorCode)
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
-def test_the_status_over_grpc_says_whose_fault_it_is(kind: type[ServiceError]) -> None:
+def test_grpc_status_matches_the_error_family(kind: type[ServiceError]) -> None:
     status = grpc_errors.STATUS[kind.code]
     if issubclass(kind, CallerError):
         assert status not in GRPC_SERVER_FAULTS | GRPC_LATER, "clients send again by themselves"
@@ -144,20 +144,20 @@ def test_the_status_over_grpc_says_whose_fault_it_is(kind: type[ServiceError]) -
         assert status is StatusCode.INTERNAL
 
 
-def test_clients_do_not_send_again_by_themselves_what_a_full_queue_refused() -> None:
+def test_only_not_ready_is_grpc_unavailable() -> None:
     again = [code for code, found in grpc_errors.STATUS.items() if found is StatusCode.UNAVAILABLE]
     assert again == [ErrorCode.NOT_READY]
 
 
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
-def test_every_error_carries_its_code_over_grpc(kind: type[ServiceError]) -> None:
+def test_every_error_carries_its_code_in_grpc_metadata(kind: type[ServiceError]) -> None:
     told = dict(grpc_errors.metadata(made(kind)))
     assert told.pop("error-code") == kind.code
     assert set(told) == ({"retry-after"} if STATUS[kind.code] in {429, 503} else set())
     assert grpc_errors.error_message(made(kind)) == made(kind).detail
 
 
-def test_waiting_is_announced_in_whole_seconds_over_grpc() -> None:
+def test_grpc_retry_after_is_in_whole_seconds() -> None:
     for retry_after, announced in ((None, "1"), (0.2, "1"), (1, "1"), (4.1, "5")):
         told = dict(grpc_errors.metadata(Overloaded(retry_after=retry_after)))
         assert told["retry-after"] == announced
@@ -197,7 +197,7 @@ PATHS = {
 
 @pytest.mark.parametrize(("path", "member"), PATHS.items())
 @pytest.mark.parametrize("kind", tree(), ids=lambda kind: kind.__name__)
-def test_every_error_is_answered_in_the_manner_of_its_path(
+def test_every_error_has_the_format_of_its_path(
     kind: type[ServiceError], path: str, member: str | None
 ) -> None:
     error = made(kind)
@@ -210,7 +210,7 @@ def test_every_error_is_answered_in_the_manner_of_its_path(
         assert json.loads(bytes(response.body))[member] == error.detail
 
 
-def test_paths_are_ours_while_nothing_is_switched_on() -> None:
+def test_drop_in_paths_use_problems_while_disabled() -> None:
     on = [
         path
         for path in PATHS
@@ -225,7 +225,7 @@ def test_other_protocols_have_one_status_for_invalid_input(code: ErrorCode) -> N
     assert OTHERS_STATUS[code] == (400 if invalid else STATUS[code])
 
 
-def test_torchserve_has_a_name_for_every_code() -> None:
+def test_torchserve_has_a_type_for_every_code() -> None:
     assert set(torchserve.TYPES) == set(OTHERS_STATUS) == set(ErrorCode)
     body = torchserve.ERROR_FORMAT.body(404, ErrorCode.MODEL_NOT_FOUND, "No such model.")
     assert body == {"code": 404, "type": "ModelNotFoundException", "message": "No such model."}
@@ -234,18 +234,18 @@ def test_torchserve_has_a_name_for_every_code() -> None:
 @pytest.mark.parametrize(
     "path", ["/v1/models/" + ":" * 60_000 + "/", "/v1/models/" + "a/" * 30_000]
 )
-def test_long_paths_are_looked_at_once(path: str) -> None:
+def test_very_long_paths_have_no_other_error_format(path: str) -> None:
     assert error_format_at(path, (V2, *error_formats(ALL_ON))) is None
 
 
-def test_waiting_is_announced_in_whole_seconds() -> None:
+def test_http_retry_after_is_in_whole_seconds() -> None:
     for kind in (RateLimited, Overloaded, NotReady):
         for retry_after, announced in ((None, "1"), (0.2, "1"), (1, "1"), (4.1, "5")):
             response = problem_response(kind(retry_after=retry_after), "id")
             assert response.headers["retry-after"] == announced
 
 
-def test_missing_rights_are_challenged() -> None:
+def test_authentication_errors_carry_a_bearer_challenge() -> None:
     challenge = "www-authenticate"
     bare = problem_response(Unauthenticated(), "id").headers[challenge]
     assert bare == 'Bearer realm="potoo"'
@@ -255,7 +255,7 @@ def test_missing_rights_are_challenged() -> None:
     assert weak == 'Bearer realm="potoo", error="insufficient_scope", scope="admin"'
 
 
-def test_violations_are_told_with_their_places() -> None:
+def test_violations_are_listed_with_their_pointers() -> None:
     error = InvalidParameter(violations=(Violation("/query/top_k", "too large"),))
     body = json.loads(bytes(problem_response(error, "id").body))
     assert body["errors"] == [{"pointer": "/query/top_k", "detail": "too large"}]

@@ -255,7 +255,7 @@ def callers(
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("photo", PHOTOS)
-def test_every_door_gives_the_same_answer(
+def test_every_endpoint_gives_the_same_answer(
     callers: tuple[httpx.Client, Client], repository: Path, photo: str, model: str
 ) -> None:
     folder = repository / model / "1"

@@ -124,7 +124,9 @@ def callers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[httpx.Cl
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_door_gives_the_same_summary(callers: tuple[httpx.Client, Client], case: str) -> None:
+def test_every_endpoint_gives_the_same_summary(
+    callers: tuple[httpx.Client, Client], case: str
+) -> None:
     model, colour, wanted = CASES[case]
     visit = Visit(*callers, model, plain(colour))
     expected = raw_body(visit)

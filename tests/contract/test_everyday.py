@@ -32,14 +32,14 @@ def report() -> Report:
     return evaluate(DATA, FOLDER)
 
 
-def test_it_is_good_enough_to_ship(report: Report) -> None:
+def test_shipped_model_meets_accuracy_calibration_and_size_limits(report: Report) -> None:
     assert report.top1 >= 0.78
     assert report.top5 >= 0.92
     assert report.expected_calibration_error <= 0.03
     assert report.model_bytes <= MAX_BYTES
 
 
-def test_the_card_in_the_manifest_says_what_is_measured(
+def test_manifest_card_matches_the_measured_figures(
     report: Report, manifest: ModelManifest
 ) -> None:
     (card,) = manifest.accuracy
@@ -53,7 +53,7 @@ def test_the_card_in_the_manifest_says_what_is_measured(
     )
 
 
-def test_the_card_for_people_gives_the_same_numbers(manifest: ModelManifest) -> None:
+def test_readme_matches_the_manifest_card(manifest: ModelManifest) -> None:
     text = (FOLDER / "README.md").read_text()
     (card,) = manifest.accuracy
     assert card.top5 is not None
@@ -63,7 +63,7 @@ def test_the_card_for_people_gives_the_same_numbers(manifest: ModelManifest) -> 
     assert all(label in text for label in manifest.labels)
 
 
-def test_the_golden_samples_are_drawn_by_the_recipe() -> None:
+def test_golden_samples_match_the_training_recipe() -> None:
     drawn = golden.pictures()
     shipped = {path.name: path.read_bytes() for path in Path(FOLDER / "golden").iterdir()}
     assert {name: pixels(data) for name, data in shipped.items()} == {

@@ -77,7 +77,9 @@ def value(evaluation: Evaluation, level: int) -> float:
 
 
 @pytest.mark.parametrize("name", [PUBLIC, OPEN])
-def test_first_photos_get_the_right_answer(judge: Judge, files: list[Photo], name: str) -> None:
+def test_typical_first_photos_are_classified_correctly(
+    judge: Judge, files: list[Photo], name: str
+) -> None:
     found = judge(photo for photo in files if photo.collection == name and _is_judged(photo))
     assert found.top1.value is not None
     assert found.top1.value >= 0.85
@@ -89,7 +91,7 @@ def _is_judged(photo: Photo) -> bool:
     return photo.collection == PUBLIC or bool(photo.names)
 
 
-def test_the_card_says_what_is_measured_on_caltech(judge: Judge, files: list[Photo]) -> None:
+def test_card_matches_the_figures_measured_on_caltech(judge: Judge, files: list[Photo]) -> None:
     found = judge(photo for photo in files if photo.collection == "caltech96" and photo.names)
     assert found.precision.value is not None
     assert found.answered.value is not None
@@ -103,7 +105,7 @@ def test_the_card_says_what_is_measured_on_caltech(judge: Judge, files: list[Pho
     assert card.calibration.photos == found.images
 
 
-def test_of_drawn_nothings_one_in_twenty_is_named_at_most(judge: Judge) -> None:
+def test_at_most_five_percent_of_meaningless_drawings_are_answered(judge: Judge) -> None:
     seen: dict[str, int] = {}
     chosen = []
     for photo in drawn("judge", DRAWINGS_OF_A_KIND):
@@ -115,12 +117,12 @@ def test_of_drawn_nothings_one_in_twenty_is_named_at_most(judge: Judge) -> None:
     assert found.foreign.answered.count <= len(chosen) * 0.05
 
 
-def test_accepted_names_are_the_model_s_own(built: Built) -> None:
+def test_accepted_names_are_known_to_the_model(built: Built) -> None:
     known = {*built.manifest.labels, *built.manifest.groups.values()}
     assert {name for names in read_accepted().values() for name in names} <= known
 
 
-def test_the_readme_gives_the_numbers_of_the_card() -> None:
+def test_readme_matches_the_card() -> None:
     readme, card = building.read_readme().decode(), building.read_card()
     assert f"{card.accuracy[0].top1:.1%} of {card.accuracy[0].photos}" in readme
     assert f"Temperature {card.temperature:g}" in readme

@@ -120,7 +120,7 @@ def parts(node: object, pointer: str = "") -> Iterator[tuple[str, Document]]:
             yield from parts(inner, f"{pointer}/{number}")
 
 
-def test_the_contract_is_the_one_that_was_agreed_on(document: Document) -> None:
+def test_document_matches_the_agreed_snapshot(document: Document) -> None:
     agreed = json.loads(SNAPSHOT.read_text())
     assert document == agreed, (
         f"if it was meant to change: {(__doc__ or '').splitlines()[-2].strip()}"
@@ -142,14 +142,14 @@ def test_the_document_is_valid_openapi(document: Document) -> None:
         jsonschema_rs.meta.validate(schema)
 
 
-def test_every_reference_leads_somewhere_and_nothing_is_left_over(document: Document) -> None:
+def test_references_and_schemas_match_exactly(document: Document) -> None:
     references = {part["$ref"] for _, part in parts(document) if isinstance(part.get("$ref"), str)}
     assert references == {
         f"#/components/schemas/{name}" for name in document["components"]["schemas"]
     }
 
 
-def test_operation_ids_are_the_names_of_functions(document: Document) -> None:
+def test_operation_ids_and_scopes_are_the_agreed_ones(document: Document) -> None:
     found = {
         operation["operationId"]: (
             method,
@@ -185,7 +185,7 @@ def test_every_refusal_is_declared_as_a_problem(document: Document) -> None:
                 assert content == {PROBLEM: {"schema": PROBLEM_REF}}, (path, status)
 
 
-def test_what_needs_a_token_declares_how_it_is_refused(document: Document) -> None:
+def test_authenticated_operations_declare_their_refusals(document: Document) -> None:
     for _, path, operation in operations(document):
         declared = set(operation["responses"])
         if path not in OAUTH:
@@ -196,19 +196,19 @@ def test_what_needs_a_token_declares_how_it_is_refused(document: Document) -> No
             assert {"429", "500", "503"} <= declared, path
 
 
-def test_what_takes_a_body_declares_how_it_is_refused(document: Document) -> None:
+def test_operations_with_a_body_declare_their_refusals(document: Document) -> None:
     for _, path, operation in operations(document):
         declared = {"408", "413", "415"} & set(operation["responses"])
         assert len(declared) == (3 if "requestBody" in operation else 0), path
 
 
-def test_waiting_is_declared(document: Document) -> None:
+def test_retry_after_is_declared_for_429_and_503(document: Document) -> None:
     for _, _, operation in operations(document):
         for status in {"429", "503"} & set(operation["responses"]):
             assert "Retry-After" in operation["responses"][status]["headers"]
 
 
-def test_every_answer_declares_its_request_id(document: Document) -> None:
+def test_every_response_declares_its_request_id(document: Document) -> None:
     for _, _, operation in operations(document):
         for response in operation["responses"].values():
             assert "X-Request-ID" in response["headers"]
@@ -229,19 +229,19 @@ def test_uploads_are_declared_as_files(document: Document) -> None:
     assert binary.items() <= files["items"].items()
 
 
-def test_forms_declare_that_they_take_no_other_fields(document: Document) -> None:
+def test_forms_declare_no_additional_fields(document: Document) -> None:
     for path in ("/v1/classify", "/v1/classify/batch"):
         content = document["paths"][path]["post"]["requestBody"]["content"]
         assert content["multipart/form-data"]["schema"]["additionalProperties"] is False
 
 
-def test_a_token_request_declares_its_grants(document: Document) -> None:
+def test_token_form_declares_its_grants(document: Document) -> None:
     form = document["components"]["schemas"]["TokenForm"]
     assert form["required"] == ["grant_type"]
     assert form["properties"]["grant_type"]["enum"] == list(GRANTS)
 
 
-def test_every_form_of_oauth_has_examples_that_it_takes(document: Document) -> None:
+def test_every_oauth_form_has_valid_examples(document: Document) -> None:
     shown = []
     for path in sorted(OAUTH):
         body = document["paths"][path]["post"]["requestBody"]["content"]
@@ -253,7 +253,7 @@ def test_every_form_of_oauth_has_examples_that_it_takes(document: Document) -> N
     assert {*GRANTS} <= set(shown)
 
 
-def test_secrets_are_declared_as_such(document: Document) -> None:
+def test_secrets_are_declared_as_passwords(document: Document) -> None:
     schemas = document["components"]["schemas"]
     for name in ("TokenForm", "AskedToken", "NewUser", "NewPassword"):
         for member, schema in schemas[name]["properties"].items():
@@ -261,7 +261,7 @@ def test_secrets_are_declared_as_such(document: Document) -> None:
             assert (schema.get("format") == "password") is is_secret, (name, member)
 
 
-def test_tokens_are_got_where_the_document_says(document: Document) -> None:
+def test_token_urls_are_paths_of_the_document(document: Document) -> None:
     (scheme,) = document["components"]["securitySchemes"].values()
     assert set(scheme["flows"]) == {"password", "clientCredentials"}
     for flow in scheme["flows"].values():
@@ -269,7 +269,7 @@ def test_tokens_are_got_where_the_document_says(document: Document) -> None:
         assert set(flow["scopes"]) == set(Scope)
 
 
-def test_examples_are_what_their_schema_allows(document: Document) -> None:
+def test_examples_match_their_schemas(document: Document) -> None:
     names = []
     for pointer, part in parts(document["components"]["schemas"]):
         for example in part.get("examples", []) if "type" in part else []:
@@ -279,7 +279,7 @@ def test_examples_are_what_their_schema_allows(document: Document) -> None:
     assert {"/EncodedImage", "/Problem"} <= set(names)
 
 
-def test_the_example_of_an_upload_is_a_picture(client: httpx.Client, document: Document) -> None:
+def test_upload_example_is_a_classifiable_image(client: httpx.Client, document: Document) -> None:
     (example,) = document["components"]["schemas"]["EncodedImage"]["examples"]
     assert client.post("/v1/classify", json=example).status_code == 200
 
@@ -314,7 +314,7 @@ def answers_of_identity(server: LiveServer) -> dict[str, httpx.Response]:
     }
 
 
-def test_an_answer_has_exactly_the_members_that_are_declared(
+def test_answers_have_exactly_the_declared_members(
     server: LiveServer, client: httpx.Client, document: Document
 ) -> None:
     answers = {

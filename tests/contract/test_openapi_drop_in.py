@@ -60,7 +60,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 
 @pytest.mark.parametrize("chosen", list(product([True, False], repeat=len(NAMES))))
-def test_operation_ids_are_unique_whatever_is_switched_on(chosen: tuple[bool, ...]) -> None:
+def test_operation_ids_are_unique_for_every_combination(chosen: tuple[bool, ...]) -> None:
     document = made(**dict(zip(NAMES, chosen, strict=True)))
     names = [operation["operationId"] for _, _, operation in operations(document)]
     assert len(names) == len(set(names))
@@ -70,7 +70,7 @@ def test_operation_ids_are_unique_whatever_is_switched_on(chosen: tuple[bool, ..
     }
 
 
-def test_nothing_of_ours_changes(document: Document) -> None:
+def test_drop_in_endpoints_change_no_other_operation(document: Document) -> None:
     off = made()
     for path, item in off["paths"].items():
         for method, operation in item.items():
@@ -79,7 +79,7 @@ def test_nothing_of_ours_changes(document: Document) -> None:
         assert document["components"]["schemas"][name] == schema
 
 
-def test_what_is_added() -> None:
+def test_each_switch_adds_exactly_its_paths() -> None:
     def of(**switched: bool) -> set[tuple[str, str]]:
         return {(method, path) for method, path, _ in added(made(**switched))}
 
@@ -108,7 +108,7 @@ def test_the_document_is_valid_openapi(document: Document) -> None:
         jsonschema_rs.meta.validate(schema)
 
 
-def test_every_operation_is_described_and_refuses_in_its_manner(document: Document) -> None:
+def test_every_added_operation_declares_description_and_error_format(document: Document) -> None:
     for _, path, operation in added(document):
         assert operation["summary"], path
         assert operation["description"], path
@@ -136,9 +136,7 @@ def test_a_running_server_shows_the_same_document(live: LiveServer, document: Do
 
 
 @pytest.mark.process
-def test_an_answer_has_exactly_the_members_that_are_declared(
-    live: LiveServer, document: Document
-) -> None:
+def test_answers_have_exactly_the_declared_members(live: LiveServer, document: Document) -> None:
     file = plain()
     model = "/v1/models/colours"
     schemas: dict[str, Any] = document["components"]["schemas"]

@@ -83,13 +83,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return assemble(tmp_path_factory.mktemp("oracle"))
 
 
-def test_every_manifest_has_its_model() -> None:
+def test_every_manifest_has_its_model_file() -> None:
     assert set(NAMES) == {path.name for path in (SHARED / "models").iterdir() if path.is_dir()}
     assert len(NAMES) == len(list(MANIFESTS.iterdir())) == 6
 
 
 @pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: f"{oracle.model}, {oracle.photos}")
-def test_the_same_photos_get_the_same_answers(repository: Path, oracle: Oracle) -> None:
+def test_answers_match_the_reference_network(repository: Path, oracle: Oracle) -> None:
     expected, answers = reference(oracle), found(oracle.model, oracle.photos, repository)
     assert len(expected) >= 20
     same, differences = [], []
@@ -112,7 +112,7 @@ def test_the_same_photos_get_the_same_answers(repository: Path, oracle: Oracle) 
 
 
 @pytest.mark.parametrize("oracle", ORACLES, ids=lambda oracle: f"{oracle.model}, {oracle.photos}")
-def test_the_five_best_are_mostly_the_same(repository: Path, oracle: Oracle) -> None:
+def test_top_five_classes_mostly_match_the_reference(repository: Path, oracle: Oracle) -> None:
     expected, answers = reference(oracle), found(oracle.model, oracle.photos, repository)
     shared = [
         len({prediction.index for prediction in answers[photo][:5]} & set(wanted["top5"])) / 5
@@ -121,7 +121,7 @@ def test_the_five_best_are_mostly_the_same(repository: Path, oracle: Oracle) -> 
     assert np.mean(shared) >= 0.85, f"{np.mean(shared):.1%} of the five best"
 
 
-def test_labels_belong_to_their_indices(repository: Path) -> None:
+def test_labels_match_their_indices(repository: Path) -> None:
     labels = (SHARED / "labels" / "imagenet_labels_1000.txt").read_text().splitlines()
     answers = found("mobilenetv2-fp32", "public", repository)
     for photo, predictions in answers.items():
@@ -137,14 +137,14 @@ def digit(number: int) -> bytes:
     return encoded(image)
 
 
-def test_drawn_digits_are_read(repository: Path) -> None:
+def test_drawn_digits_are_recognised(repository: Path) -> None:
     answers = ask(repository / "mnist-cntk" / "1", {str(n): digit(n) for n in range(10)})
     read = {name: predictions[0].label for name, predictions in answers.items()}
     right = sum(name == label for name, label in read.items())
     assert right >= 7, f"read {read}"
 
 
-def test_a_weak_network_still_tells_photos_of_planes_and_pets(repository: Path) -> None:
+def test_weak_network_distinguishes_vehicles_and_animals(repository: Path) -> None:
     """There is no reference for the tutorial network on CIFAR-10, which is right on 64 %."""
     files = {
         "n02690373_airliner.JPEG": {"airplane"},

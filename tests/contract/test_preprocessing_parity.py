@@ -34,7 +34,7 @@ def served(data: bytes, geometry: Geometry) -> NDArray[np.int64]:
     [(size, each) for size in SIZES for each in GEOMETRIES if min(size) < 5.5 * each.resize],
     ids=str,
 )
-def test_the_centre_view_is_what_the_server_makes_of_a_photo(
+def test_training_view_matches_serving_preprocessing(
     size: tuple[int, int], geometry: Geometry
 ) -> None:
     for image in (noise(size), blobs(size)):
@@ -43,7 +43,7 @@ def test_the_centre_view_is_what_the_server_makes_of_a_photo(
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_a_large_photo_stays_close(size: tuple[int, int]) -> None:
+def test_large_photo_stays_close_to_serving_preprocessing(size: tuple[int, int]) -> None:
     large, geometry = (size[0] * 4, size[1] * 4), Geometry(146, 128)
     image = blobs(large)
     view = centre_view(image, geometry)
@@ -53,7 +53,7 @@ def test_a_large_photo_stays_close(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
-def test_both_crop_the_same_box(geometry: Geometry) -> None:
+def test_training_and_serving_crop_the_same_box(geometry: Geometry) -> None:
     spec = input_spec(
         height=geometry.crop,
         width=geometry.crop,
@@ -80,7 +80,7 @@ def photos() -> Iterator[tuple[str, float, NDArray[np.int64]]]:
         )
 
 
-def test_real_photos_too() -> None:
+def test_real_photos_stay_within_the_tolerance() -> None:
     for name, shrink, difference in photos():
         if shrink < 2:
             assert difference.max() <= 1, name

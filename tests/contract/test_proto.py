@@ -28,7 +28,7 @@ def test_the_generated_code_is_up_to_date(tmp_path: Path) -> None:
     assert made == committed, "run: make proto"
 
 
-def test_every_proto_is_made_by_the_verb() -> None:
+def test_makefile_compiles_every_proto() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert all(f"schemas/pb/{name}" in makefile for name in PROTOS)
 
@@ -46,7 +46,7 @@ def messages(descriptor: Descriptor) -> dict[str, dict[str, list[object]]]:
 
 
 @pytest.mark.process
-def test_names_numbers_and_types_are_tritons() -> None:
+def test_messages_and_methods_match_tritons_definitions() -> None:
     theirs = facts("triton_proto")
     file = open_inference_pb2.DESCRIPTOR
     ours = {
@@ -92,7 +92,7 @@ def test_names_numbers_and_types_are_tritons() -> None:
         (potoo_pb2.Named, {"label": 1, "score": 2}),
     ],
 )
-def test_our_own_numbers_stay_what_they_are(message: type, fields: dict[str, int]) -> None:
+def test_potoo_field_numbers_are_stable(message: type, fields: dict[str, int]) -> None:
     descriptor: Descriptor = message.DESCRIPTOR  # type: ignore[attr-defined]
     assert {one.name: one.number for one in descriptor.fields} == fields
     assert descriptor.full_name.startswith("potoo.v1.")

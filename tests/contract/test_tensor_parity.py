@@ -39,7 +39,7 @@ def row_by_row(folder: Path, array: NDArray[Any]) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_raw_outputs_are_those_of_onnxruntime(tmp_path: Path, name: str) -> None:
+def test_raw_outputs_equal_those_of_onnx_runtime(tmp_path: Path, name: str) -> None:
     folder = assemble(tmp_path, (name,)) / name / "1"
 
     async def ask() -> tuple[Any, Any, NDArray[np.float32]]:

@@ -70,7 +70,7 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", text).lower().replace(" ", "-") for text in found}
 
 
-def test_every_link_leads_somewhere(document: Path) -> None:
+def test_document_links_resolve(document: Path) -> None:
     for link in LINK.finditer(document.read_text()):
         if link["file"].startswith(("https://", "http://")):
             continue

@@ -40,7 +40,7 @@ def settings(tmp_path: Path) -> Settings:
     return load_settings(data_dir=tmp_path / "data")
 
 
-def test_the_first_start_makes_an_account_and_says_its_password(settings: Settings) -> None:
+def test_first_start_creates_an_account_and_shows_its_password(settings: Settings) -> None:
     welcome = prepare(settings)
     (account,) = accounts(settings)
     assert (welcome.name, account.name, account.scopes) == (
@@ -52,13 +52,13 @@ def test_the_first_start_makes_an_account_and_says_its_password(settings: Settin
     assert verify_password(account.secret_hash, welcome.password)
 
 
-def test_what_it_makes_is_for_its_owner_alone(settings: Settings) -> None:
+def test_created_files_are_private_to_the_owner(settings: Settings) -> None:
     prepare(settings)
     for path in (settings.data_dir, *settings.data_dir.rglob("*")):
         assert not stat.S_IMODE(path.stat().st_mode) & 0o077, path
 
 
-def test_its_token_signs_in_at_once(settings: Settings) -> None:
+def test_first_token_is_valid_at_once(settings: Settings) -> None:
     welcome = prepare(settings)
     assert welcome.token is not None
     caller = principal(settings, welcome.token)
@@ -66,7 +66,7 @@ def test_its_token_signs_in_at_once(settings: Settings) -> None:
     assert welcome.token_minutes == settings.auth.access_token_seconds // 60
 
 
-def test_the_second_start_changes_and_says_nothing(settings: Settings) -> None:
+def test_second_start_changes_and_shows_nothing(settings: Settings) -> None:
     prepare(settings)
     before = accounts(settings)
     welcome = prepare(settings)
@@ -75,7 +75,7 @@ def test_the_second_start_changes_and_says_nothing(settings: Settings) -> None:
     assert len(list((settings.data_dir / "keys").iterdir())) == 1
 
 
-def test_a_given_password_is_used_and_not_said(tmp_path: Path) -> None:
+def test_configured_password_is_used_and_not_shown(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path, admin_password=SecretStr("correct horse"))
     welcome = prepare(settings)
     assert welcome.password is None
@@ -83,7 +83,7 @@ def test_a_given_password_is_used_and_not_said(tmp_path: Path) -> None:
     assert verify_password(accounts(settings)[0].secret_hash, "correct horse")
 
 
-def test_a_given_password_changes_no_account_that_is_there(tmp_path: Path) -> None:
+def test_configured_password_does_not_change_an_existing_account(tmp_path: Path) -> None:
     first = prepare(load_settings(data_dir=tmp_path))
     later = load_settings(data_dir=tmp_path, admin_password=SecretStr("correct horse"))
     assert prepare(later).token is None
@@ -92,12 +92,12 @@ def test_a_given_password_changes_no_account_that_is_there(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("password", ["short", "p" * (MAX_PASSWORD_CHARS + 1)])
-def test_a_given_password_is_held_to_the_usual_limits(tmp_path: Path, password: str) -> None:
+def test_configured_password_must_have_a_valid_length(tmp_path: Path, password: str) -> None:
     with pytest.raises(SettingsError, match="8 to 1024 characters"):
         load_settings(data_dir=tmp_path, admin_password=SecretStr(password))
 
 
-def test_of_servers_that_start_together_one_makes_the_account(settings: Settings) -> None:
+def test_concurrent_first_starts_create_one_account(settings: Settings) -> None:
     with ThreadPoolExecutor(4) as pool:
         welcomes = list(pool.map(lambda _: prepare(settings), range(4)))
     assert sum(welcome.password is not None for welcome in welcomes) == 1
@@ -106,7 +106,7 @@ def test_of_servers_that_start_together_one_makes_the_account(settings: Settings
     assert principal(settings, token).name == FIRST_ACCOUNT, "whoever made the key that signed it"
 
 
-def test_given_keys_are_used_and_none_are_made(tmp_path: Path) -> None:
+def test_configured_keys_are_used_without_creating_any(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path / "data", auth={"signing_key": "A" * 64})
     welcome = prepare(settings)
     assert welcome.token is not None
@@ -114,7 +114,7 @@ def test_given_keys_are_used_and_none_are_made(tmp_path: Path) -> None:
     assert not (settings.data_dir / "keys").exists()
 
 
-def test_a_store_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
+def test_unreachable_store_is_named_without_its_password(tmp_path: Path) -> None:
     url = "postgresql://potoo:a-secret-nobody-may-see@127.0.0.1:1/potoo"
     settings = load_settings(data_dir=tmp_path, database_url=url)
     with pytest.raises(SettingsError, match=r"the database of database_url: .+") as caught:
@@ -122,7 +122,7 @@ def test_a_store_that_does_not_answer_is_named_without_its_password(tmp_path: Pa
     assert "nobody" not in str(caught.value)
 
 
-def test_a_damaged_store_is_named_by_its_folder(settings: Settings) -> None:
+def test_damaged_store_is_named_by_its_folder(settings: Settings) -> None:
     settings.data_dir.mkdir()
     (settings.data_dir / "potoo.db").write_bytes(b"no database " * 1000)
     with pytest.raises(SettingsError, match="cannot use the accounts in") as caught:

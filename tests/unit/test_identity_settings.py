@@ -55,7 +55,7 @@ def refused(config: Path | None = None, **given: object) -> str:
     return str(caught.value)
 
 
-def test_nothing_needs_to_be_set() -> None:
+def test_defaults_are_valid() -> None:
     settings = load_settings()
     assert (settings.database_url, settings.cors_origins) == (None, ())
     assert (settings.docs, settings.metrics) == ("open", "open")
@@ -68,7 +68,7 @@ def test_nothing_needs_to_be_set() -> None:
 
 
 @pytest.mark.parametrize("name", ["docs", "metrics"])
-def test_exposure_is_open_by_token_or_off(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exposure_is_open_token_or_off(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for value in ("open", "token", "off"):
         monkeypatch.setenv(f"POTOO_{name.upper()}", value)
         assert getattr(load_settings(), name) == value
@@ -80,7 +80,7 @@ def test_exposure_is_open_by_token_or_off(name: str, monkeypatch: pytest.MonkeyP
     "origin",
     ["https://app.example", "http://localhost:3000", "https://127.0.0.1:8443", "https://a-b.c"],
 )
-def test_an_exact_origin_may_call(origin: str) -> None:
+def test_exact_origin_is_accepted(origin: str) -> None:
     assert load_settings(cors_origins=[origin]).cors_origins == (origin,)
 
 
@@ -101,11 +101,11 @@ def test_an_exact_origin_may_call(origin: str) -> None:
         "",
     ],
 )
-def test_what_is_no_exact_origin_is_refused(origin: str) -> None:
+def test_inexact_origin_is_refused(origin: str) -> None:
     assert "cors_origins.0: " in refused(cors_origins=[origin])
 
 
-def test_origins_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_origins_are_read_as_json_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POTOO_CORS_ORIGINS", '["https://app.example"]')
     assert load_settings().cors_origins == ("https://app.example",)
     monkeypatch.setenv("POTOO_CORS_ORIGINS", "https://app.example")
@@ -113,7 +113,7 @@ def test_origins_come_from_the_environment_as_json(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("rate", ["10/second", "600/minute; 50000/day", "1 per 5 minutes", ""])
-def test_a_rate_is_taken(rate: str) -> None:
+def test_valid_rate_is_accepted(rate: str) -> None:
     auth = load_settings(auth={"rate_per_principal": rate, "rate_per_address": rate}).auth
     assert (auth.rate_per_principal, auth.rate_per_address) == (rate, rate)
 
@@ -122,13 +122,13 @@ def test_a_rate_is_taken(rate: str) -> None:
 @pytest.mark.parametrize(
     "rate", ["fast", "10", "/minute", "10/fortnight", "-1/minute", "10/minute;x"]
 )
-def test_what_is_no_rate_is_refused(name: str, rate: str) -> None:
+def test_invalid_rate_is_refused(name: str, rate: str) -> None:
     message = refused(auth={name: rate})
     assert message.startswith(f"auth.{name}: ")
     assert "600/minute; 50000/day" in message
 
 
-def test_keys_are_given_in_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signing_key_and_file_are_mutually_exclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POTOO_AUTH__SIGNING_KEY", pem(PRIVATE))
     given = load_settings().auth.signing_key
     assert given is not None
@@ -139,7 +139,7 @@ def test_keys_are_given_in_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "PRIVATE" not in message
 
 
-def test_issuers_are_tables_of_the_file(toml: Path) -> None:
+def test_issuers_are_read_from_tables_of_the_file(toml: Path) -> None:
     toml.write_text(TABLES)
     corp, firebase = load_settings(toml).auth.issuers
     assert (corp.name, corp.audience, corp.jwks_url) == ("corp", ("potoo", "account"), None)
@@ -155,7 +155,7 @@ def test_issuers_are_tables_of_the_file(toml: Path) -> None:
     assert (firebase.refresh_seconds, firebase.scopes) == (60, {})
 
 
-def test_issuers_come_from_the_environment_as_json(
+def test_issuers_are_read_as_json_from_the_environment(
     toml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toml.write_text(TABLES)
@@ -166,9 +166,7 @@ def test_issuers_come_from_the_environment_as_json(
 
 
 @pytest.mark.parametrize("text", ["corp", "{", "[1]", '{"name": "corp"}', "[[]]"])
-def test_issuers_that_are_no_json_list_of_tables_are_refused(
-    text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_malformed_issuers_json_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POTOO_AUTH__ISSUERS", text)
     assert "auth" in refused()
 
@@ -176,7 +174,7 @@ def test_issuers_that_are_no_json_list_of_tables_are_refused(
 @pytest.mark.parametrize(
     "url", ["https://login.example", "http://localhost:8080", "http://127.0.0.1/x", "http://[::1]"]
 )
-def test_an_issuer_is_asked_by_https_or_on_this_machine(url: str) -> None:
+def test_https_or_local_issuer_is_accepted(url: str) -> None:
     for name in ("issuer", "jwks_url"):
         (issuer,) = load_settings(auth={"issuers": [{**ISSUER, name: url}]}).auth.issuers
         assert getattr(issuer, name) == url
@@ -199,7 +197,7 @@ def test_an_issuer_is_asked_by_https_or_on_this_machine(url: str) -> None:
         "https://login.example/" + "x" * 255,
     ],
 )
-def test_any_other_issuer_is_refused(url: str) -> None:
+def test_remote_http_or_malformed_issuer_is_refused(url: str) -> None:
     for name in ("issuer", "jwks_url"):
         assert f"auth.issuers.0.{name}: " in refused(auth={"issuers": [{**ISSUER, name: url}]})
 
@@ -222,22 +220,24 @@ def test_any_other_issuer_is_refused(url: str) -> None:
     ],
     ids=str,
 )
-def test_an_unfit_issuer_is_refused_by_its_place(changes: dict[str, object], name: str) -> None:
+def test_invalid_issuer_is_refused_naming_its_position(
+    changes: dict[str, object], name: str
+) -> None:
     assert f"auth.issuers.0.{name}: " in refused(auth={"issuers": [{**ISSUER, **changes}]})
 
 
 @pytest.mark.parametrize("changes", [{"name": "other"}, {"issuer": "https://other.example"}])
-def test_no_two_issuers_have_the_same_name_or_url(changes: dict[str, object]) -> None:
+def test_duplicate_issuer_name_or_url_is_refused(changes: dict[str, object]) -> None:
     message = refused(auth={"issuers": [ISSUER, {**ISSUER, **changes}]})
     assert "two issuers have the same name or URL" in message
 
 
-def test_no_issuer_is_ourselves() -> None:
+def test_issuer_with_the_servers_own_url_is_refused() -> None:
     auth = {"issuer": ISSUER["issuer"], "issuers": [ISSUER]}
     assert "two issuers have the same name or URL" in refused(auth=auth)
 
 
-def test_secrets_of_identity_are_masked_and_settings_with_issuers_travel(toml: Path) -> None:
+def test_identity_secrets_are_masked_and_settings_can_be_pickled(toml: Path) -> None:
     toml.write_text(TABLES)
     settings = load_settings(
         toml,

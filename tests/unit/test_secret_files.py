@@ -27,7 +27,7 @@ def refused() -> str:
     return str(caught.value)
 
 
-def test_a_file_is_a_setting_without_its_line_break(folder: Path) -> None:
+def test_secret_file_sets_a_setting_without_its_line_break(folder: Path) -> None:
     (folder / "potoo_admin_password").write_text(f"{SECRET}\n")
     (folder / "POTOO_AUTH__RATE_STORE").write_text("redis://:pass@cache:6379/0")
     settings = load_settings()
@@ -37,7 +37,7 @@ def test_a_file_is_a_setting_without_its_line_break(folder: Path) -> None:
     assert settings.auth.rate_store.get_secret_value() == "redis://:pass@cache:6379/0"
 
 
-def test_they_go_after_the_environment_before_the_file_of_settings(
+def test_secrets_rank_between_environment_and_settings_file(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toml = tmp_path / "potoo.toml"
@@ -51,7 +51,7 @@ def test_they_go_after_the_environment_before_the_file_of_settings(
     assert (settings.auth.issuer, settings.auth.audience) == ("secret", "file")
 
 
-def test_kubernetes_links_are_followed(folder: Path) -> None:
+def test_kubernetes_symlinks_are_followed(folder: Path) -> None:
     version = folder / "..2026_01_01"
     version.mkdir()
     (version / "potoo_admin_password").write_text(SECRET)
@@ -62,7 +62,7 @@ def test_kubernetes_links_are_followed(folder: Path) -> None:
     assert password.get_secret_value() == SECRET
 
 
-def test_a_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_symlink_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
     """It would be passed over in silence."""
     (tmp_path / "elsewhere").write_text(SECRET)
     (folder / "potoo_admin_password").symlink_to(tmp_path / "elsewhere")
@@ -71,7 +71,7 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> No
     assert refused() == f"the secret {file} is a link out of its folder: put the file itself there"
 
 
-def test_an_empty_file_is_a_secret_that_is_not_set(folder: Path) -> None:
+def test_empty_secret_file_is_not_set(folder: Path) -> None:
     (folder / "potoo_admin_password").write_text("\n")
     assert not load_settings().admin_password
 
@@ -85,7 +85,7 @@ def test_an_empty_file_is_a_secret_that_is_not_set(folder: Path) -> None:
         ("potoo_secrets_dir", None),
     ],
 )
-def test_an_unknown_name_is_refused_with_a_guess(
+def test_unknown_secret_name_is_refused_with_a_suggestion(
     folder: Path, name: str, guess: str | None
 ) -> None:
     (folder / name).write_text(SECRET)
@@ -96,20 +96,20 @@ def test_an_unknown_name_is_refused_with_a_guess(
         assert f"did you mean {guess}?" in message
 
 
-def test_other_files_may_lie_beside(folder: Path) -> None:
+def test_unrelated_files_are_ignored(folder: Path) -> None:
     (folder / "potoo-keys.pem").write_text("-----BEGIN PRIVATE KEY-----")
     (folder / "database_url").write_text(SECRET)
     assert load_settings().database_url is None
 
 
-def test_a_missing_folder_is_refused(folder: Path) -> None:
+def test_missing_secrets_folder_is_refused(folder: Path) -> None:
     folder.rmdir()
     assert refused() == f"there is no folder {folder} with secrets"
     folder.write_text("")
     assert refused() == f"there is no folder {folder} with secrets"
 
 
-def test_every_file_that_cannot_be_read_is_named(folder: Path) -> None:
+def test_every_unreadable_secret_file_is_named(folder: Path) -> None:
     (folder / "potoo_admin_password").write_bytes(b"\xff")
     (folder / "potoo_prot").write_text("1")
     lines = refused().splitlines()
@@ -118,12 +118,12 @@ def test_every_file_that_cannot_be_read_is_named(folder: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_of_somebody_else_is_named(folder: Path) -> None:
+def test_secret_file_without_permission_is_named(folder: Path) -> None:
     (folder / "potoo_admin_password").touch(mode=0o000)
     assert refused().endswith("potoo_admin_password: Permission denied")
 
 
-def test_an_unfit_secret_is_named_but_not_shown(folder: Path) -> None:
+def test_invalid_secret_is_named_but_not_shown(folder: Path) -> None:
     (folder / "potoo_admin_password").write_text("short")
     (folder / "potoo_auth__rate_store").write_text(SECRET)
     message = refused()

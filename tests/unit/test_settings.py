@@ -36,7 +36,7 @@ def refused(config: Path | None = None, **given: object) -> str:
     return str(caught.value)
 
 
-def test_nothing_needs_to_be_set() -> None:
+def test_defaults_are_valid() -> None:
     settings = load_settings()
     assert (settings.host, settings.port, settings.workers) == ("127.0.0.1", 8000, 1)
     assert settings.models == Path("potoo-data/models")
@@ -44,7 +44,7 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.limits == LimitSettings()
 
 
-def test_arguments_go_before_the_environment_before_the_file_before_defaults(
+def test_arguments_override_environment_file_and_defaults(
     toml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toml.write_text('port = 1\nhost = "file"\nworkers = 2\ndrain_seconds = 3\n')
@@ -58,9 +58,7 @@ def test_arguments_go_before_the_environment_before_the_file_before_defaults(
     assert settings.limits.max_batch_files == 32
 
 
-def test_groups_are_put_together_from_all_sources(
-    toml: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_groups_are_merged_from_all_sources(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toml.write_text("[limits]\nmax_batch_files = 5\nmax_frames = 6\n[auth]\nissuer = 'file'\n")
     monkeypatch.setenv("POTOO_LIMITS__MAX_FRAMES", "66")
     monkeypatch.setenv("POTOO_AUTH__AUDIENCE", "environment")
@@ -69,7 +67,7 @@ def test_groups_are_put_together_from_all_sources(
     assert (settings.auth.issuer, settings.auth.audience) == ("file", "environment")
 
 
-def test_the_file_may_be_named_in_the_environment(
+def test_config_file_can_be_named_in_the_environment(
     toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toml.write_text("port = 1\n")
@@ -81,12 +79,12 @@ def test_the_file_may_be_named_in_the_environment(
 
 
 @pytest.mark.parametrize("name", ["POTOO_PORT", "POTOO_CONFIG", "POTOO_LIMITS__MAX_PIXELS"])
-def test_an_empty_variable_is_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_variable_is_not_set(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "")
     assert load_settings() == load_settings(port=8000)
 
 
-def test_variables_may_be_written_in_small_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_are_case_insensitive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("potoo_port", "77")
     assert load_settings().port == 77
 
@@ -102,7 +100,7 @@ def test_variables_may_be_written_in_small_letters(monkeypatch: pytest.MonkeyPat
         ("POTOO_COMPLETELY_DIFFERENT", None),
     ],
 )
-def test_an_unknown_variable_is_refused_with_a_guess(
+def test_unknown_variable_is_refused_with_a_suggestion(
     variable: str, guess: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, SECRET)
@@ -113,7 +111,7 @@ def test_an_unknown_variable_is_refused_with_a_guess(
         assert f"did you mean {guess}?" in message
 
 
-def test_other_programs_variables_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_other_programs_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POTOOS_PORT", "x")
     monkeypatch.setenv("PORT", "x")
     assert load_settings().port == 8000
@@ -123,12 +121,12 @@ def test_other_programs_variables_do_not_matter(monkeypatch: pytest.MonkeyPatch)
     ("text", "name"),
     [("prot = 1", "prot"), ("[limits]\nmax_pixel = 1", "limits.max_pixel"), ("[limit]", "limit")],
 )
-def test_an_unknown_name_in_the_file_is_refused(toml: Path, text: str, name: str) -> None:
+def test_unknown_name_in_the_file_is_refused(toml: Path, text: str, name: str) -> None:
     toml.write_text(text)
     assert f"{name}: unknown setting" in refused(toml)
 
 
-def test_an_unknown_name_in_the_file_gets_a_guess_too(toml: Path) -> None:
+def test_unknown_name_in_the_file_gets_a_suggestion(toml: Path) -> None:
     toml.write_text("[limits]\nmax_pixel = 1\n")
     assert "did you mean limits.max_pixels?" in refused(toml)
 
@@ -157,21 +155,21 @@ def test_an_unknown_name_in_the_file_gets_a_guess_too(toml: Path) -> None:
         ("limits = 1", "limits"),
     ],
 )
-def test_an_unfit_value_is_refused_by_its_name(toml: Path, text: str, name: str) -> None:
+def test_invalid_value_is_refused_by_name(toml: Path, text: str, name: str) -> None:
     toml.write_text(text)
     assert f"{name}: " in refused(toml)
 
 
-def test_every_fault_is_named_at_once(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_invalid_setting_is_reported_at_once(
+    toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     toml.write_text("port = -1\nprot = 1\n[limits]\nmax_pixels = 0\n")
     monkeypatch.setenv("POTOO_WORKERS", "many")
     names = [line.partition(":")[0] for line in refused(toml).splitlines()]
     assert sorted(names) == ["limits.max_pixels", "port", "prot", "workers"]
 
 
-def test_values_are_never_repeated_for_they_may_be_secrets(
-    toml: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refusal_never_repeats_values(toml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     toml.write_text(f'port = "{SECRET}"\npassword = "{SECRET}"\nadmin_password = ["{SECRET}"]\n')
     monkeypatch.setenv("POTOO_WORKERS", SECRET)
     message = refused(toml)
@@ -180,14 +178,14 @@ def test_values_are_never_repeated_for_they_may_be_secrets(
 
 
 @pytest.mark.parametrize("text", ["port =", "port = 1\nport = 2", "[limits", "= 1", "port = 1 2"])
-def test_a_file_that_is_no_toml_is_refused_with_its_place(toml: Path, text: str) -> None:
+def test_malformed_toml_is_refused_with_its_position(toml: Path, text: str) -> None:
     toml.write_text(text)
     message = refused(toml)
     assert str(toml) in message
     assert "line" in message or "end of document" in message
 
 
-def test_a_file_that_is_no_text_is_refused(toml: Path) -> None:
+def test_non_utf8_file_is_refused(toml: Path) -> None:
     toml.write_bytes(b"host = '\xff'")
     assert str(toml) in refused(toml)
 
@@ -199,9 +197,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "missing.toml" in refused()
 
 
-def test_no_file_is_read_unless_it_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unnamed_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "potoo.toml").write_text("port = 1\n")
     (tmp_path / ".env").write_text("POTOO_PORT=2\n")
     monkeypatch.chdir(tmp_path)
@@ -212,7 +208,7 @@ def test_an_unknown_argument_is_refused() -> None:
     assert "prot: unknown setting" in refused(prot=1)
 
 
-def test_settings_are_frozen_and_travel_to_worker_processes() -> None:
+def test_settings_are_frozen_and_can_be_pickled() -> None:
     settings = load_settings(admin_password=SECRET)
     assert type(settings) is Settings
     again = pickle.loads(pickle.dumps(settings))  # noqa: S301 - our own
@@ -224,7 +220,7 @@ def test_settings_are_frozen_and_travel_to_worker_processes() -> None:
         settings.limits.max_pixels = 1  # type: ignore[misc]
 
 
-def test_secrets_are_masked_wherever_settings_are_shown() -> None:
+def test_secrets_are_masked_in_every_representation() -> None:
     settings = load_settings(admin_password=SECRET)
     assert isinstance(settings.admin_password, SecretStr)
     shown = [str(value) for _, _, value, _ in describe_settings(settings)]
@@ -232,7 +228,7 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
         assert SECRET not in text
 
 
-def test_every_setting_is_described_once_and_can_be_set_by_its_variable(
+def test_every_setting_is_described_and_settable_by_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     default = load_settings()
@@ -250,30 +246,30 @@ def test_every_setting_is_described_once_and_can_be_set_by_its_variable(
     assert {name.split(".")[0] for name in names if "." in name} == set(groups)
 
 
-def test_grpc_is_off_unless_it_is_given_a_port() -> None:
+def test_grpc_is_off_without_a_port() -> None:
     assert load_settings().grpc_port is None
     assert load_settings(grpc_port=0).grpc_port == 0
 
 
 @pytest.mark.parametrize("given", ["grpc_tls_cert", "grpc_tls_key"])
-def test_a_certificate_and_its_key_go_together(given: str) -> None:
+def test_grpc_certificate_requires_its_key(given: str) -> None:
     alone: dict[str, Any] = {given: "file.pem"}
     assert "grpc_tls_key: " in refused(**alone)
     both = load_settings(grpc_tls_cert="cert.pem", grpc_tls_key="key.pem")
     assert (both.grpc_tls_cert, both.grpc_tls_key) == (Path("cert.pem"), Path("key.pem"))
 
 
-def test_a_message_may_be_as_long_as_the_longest_upload() -> None:
+def test_message_limit_equals_the_longest_upload() -> None:
     limits = load_settings(limits={"max_body_bytes": 2**22, "max_batch_bytes": 2**21}).limits
     assert limits.max_message_bytes == 2**22
 
 
-def test_workers_are_as_many_as_cores_unless_told() -> None:
+def test_workers_default_to_the_number_of_cores() -> None:
     assert load_settings().inference.threads() == usable_cores()
     assert load_settings(inference={"workers": 3}).inference.threads(found=5) == 3
 
 
-def test_one_model_may_be_run_otherwise_than_the_others(
+def test_model_settings_override_the_general_ones(
     toml: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     toml.write_text(
@@ -288,7 +284,7 @@ def test_one_model_may_be_run_otherwise_than_the_others(
     )
 
 
-def test_what_calibrating_found_goes_before_defaults_alone() -> None:
+def test_calibration_results_override_only_defaults() -> None:
     found = RunSettings(max_batch_size=4, threads_alone=1)
     inference = load_settings(inference={"threads_alone": 2}).inference
     assert inference.of("everyday", found).max_batch_size == 4
@@ -296,7 +292,7 @@ def test_what_calibrating_found_goes_before_defaults_alone() -> None:
     assert inference.threads(found=7) == 7
 
 
-def test_batches_are_for_accelerators_unless_told() -> None:
+def test_batching_defaults_to_accelerators_only() -> None:
     sizes = {
         provider: RunSettings(provider=provider).batch_policy.max_batch_size
         for provider in Provider
@@ -305,23 +301,23 @@ def test_batches_are_for_accelerators_unless_told() -> None:
     assert set(sizes.values()) == {16}
 
 
-def test_a_setting_that_no_model_has_is_refused(toml: Path) -> None:
+def test_unknown_model_setting_is_refused(toml: Path) -> None:
     toml.write_text("[inference.models.birds]\nmax_batch = 8\n")
     with pytest.raises(SettingsError, match=r"inference\.models\.birds\.max_batch: unknown"):
         load_settings(toml)
 
 
-def test_proxies_are_networks_or_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trusted_proxies_are_networks_or_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POTOO_TRUSTED_PROXIES", '["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"]')
     given = load_settings().trusted_proxies
     assert list(map(str, given)) == ["10.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]
 
 
 @pytest.mark.parametrize("wrong", ["proxy.example", "10.0.0.1/8", "10.0.0.0/33", "", "*"])
-def test_what_is_no_network_is_refused(wrong: str) -> None:
+def test_invalid_network_is_refused(wrong: str) -> None:
     assert refused(trusted_proxies=["10.0.0.0/8", wrong]).startswith("trusted_proxies.1: ")
 
 
 @pytest.mark.parametrize("everybody", ["0.0.0.0/0", "::/0"])
-def test_everybody_is_no_proxy(everybody: str) -> None:
+def test_whole_internet_as_trusted_proxy_is_refused(everybody: str) -> None:
     assert "choose their own address" in refused(trusted_proxies=[everybody])

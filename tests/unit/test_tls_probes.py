@@ -57,7 +57,7 @@ def listening(pem: Path, lowest: ssl.TLSVersion, ciphers: str) -> Iterator[Edge]
             thread.join()
 
 
-def test_old_protocols_and_weak_ciphers_are_found(pem: Path) -> None:
+def test_probe_finds_old_protocols_and_weak_ciphers(pem: Path) -> None:
     with listening(pem, ssl.TLSVersion.TLSv1, EVERYTHING) as careless:
         assert careless.versions() == OLD | GOOD
         assert "ECDHE-ECDSA-AES128-SHA" in careless.ciphers()
@@ -65,7 +65,7 @@ def test_old_protocols_and_weak_ciphers_are_found(pem: Path) -> None:
         assert careless.certificate()
 
 
-def test_a_careful_server_is_told_from_a_careless_one(pem: Path) -> None:
+def test_probe_finds_only_modern_protocols_on_a_strict_server(pem: Path) -> None:
     with listening(pem, ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM") as careful:
         assert careful.versions() == GOOD
         assert careful.ciphers() == {
@@ -74,7 +74,7 @@ def test_a_careful_server_is_told_from_a_careless_one(pem: Path) -> None:
         }
 
 
-def test_a_certificate_for_another_name_is_refused(pem: Path) -> None:
+def test_probe_refuses_a_certificate_for_another_name(pem: Path) -> None:
     with listening(pem, ssl.TLSVersion.TLSv1_2, "ECDHE+AESGCM") as edge:
         stranger = Edge(edge.address, pem, "potoo.lan")
         with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
@@ -92,5 +92,5 @@ def test_a_certificate_for_another_name_is_refused(pem: Path) -> None:
         ("ECDHE-ECDSA-AES128-CCM8", False),
     ],
 )
-def test_modern_ciphers_are_known(cipher: str, modern: bool) -> None:
+def test_modern_ciphers_are_recognised(cipher: str, modern: bool) -> None:
     assert is_modern(cipher) is modern

@@ -33,14 +33,14 @@ def check(one: Object) -> None:
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_every_file_fits_the_schemas(path: str) -> None:
+def test_every_manifest_matches_its_schema(path: str) -> None:
     assert FILES[path]
     for one in FILES[path]:
         check(one)
 
 
 @pytest.mark.parametrize("path", sorted(PATCHES))
-def test_a_patch_names_what_it_changes(path: str) -> None:
+def test_patch_targets_an_existing_object(path: str) -> None:
     patch = yaml.safe_load((ROOT / path).read_text())
     kinds = {(one["kind"], one["metadata"]["name"]) for found in FILES.values() for one in found}
     assert (patch["kind"], patch["metadata"]["name"]) in kinds
@@ -75,12 +75,12 @@ def wrong(kind: str, where: tuple[str | int, ...], value: object) -> Object:
         ("PrometheusRule", ("spec", "groups"), [{"name": "a", "rules": [{"expr": "1"}]}]),
     ],
 )
-def test_the_schemas_see_a_slip(kind: str, where: tuple[str | int, ...], value: object) -> None:
+def test_schemas_detect_mistakes(kind: str, where: tuple[str | int, ...], value: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
         check(wrong(kind, where, value))
 
 
-def test_the_thresholds_are_those_of_the_document(tmp_path: Path) -> None:
+def test_threshold_manifests_match_the_document(tmp_path: Path) -> None:
     document = ROOT.parent / "autoscaling.yaml"
     assert main([str(document), "--output", str(tmp_path)]) == 0
     made = [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -90,7 +90,7 @@ def test_the_thresholds_are_those_of_the_document(tmp_path: Path) -> None:
         assert kept.read_text() == path.read_text(), "run `make thresholds`"
 
 
-def test_the_alerts_are_those_of_prometheus() -> None:
+def test_prometheus_rule_manifest_matches_the_alert_rules() -> None:
     if not prometheus_rule.RULES.is_dir():
         pytest.skip("there are no rules for Prometheus yet")
     made = prometheus_rule.prometheus_rule(prometheus_rule.RULES)
@@ -105,7 +105,7 @@ def test_a_rule_file_without_groups_is_named(tmp_path: Path) -> None:
         prometheus_rule.prometheus_rule(tmp_path)
 
 
-def test_every_metric_of_the_autoscaler_has_a_rule() -> None:
+def test_every_external_metric_of_the_autoscaler_has_a_rule() -> None:
     (path,) = VALUES
     rules = yaml.safe_load((ROOT / path).read_text())["rules"]["external"]
     (autoscaler,) = FILES["components/hpa/autoscaler.yaml"]
@@ -119,7 +119,7 @@ def test_every_metric_of_the_autoscaler_has_a_rule() -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize("folder", OVERLAYS)
-def test_what_is_put_together_fits_the_schemas(folder: str) -> None:
+def test_built_overlays_match_the_schemas(folder: str) -> None:
     for one in kustomized(ROOT / folder):
         check(one)
 

@@ -13,7 +13,7 @@ TEMPLATE = only("Deployment", FILES["base/deployment.yaml"])["spec"]["template"]
 LABELS = TEMPLATE["metadata"]["labels"]
 
 
-def test_only_the_gateway_and_prometheus_come_in() -> None:
+def test_ingress_is_limited_to_gateway_and_prometheus() -> None:
     (policy,) = FILES["base/network-policy.yaml"]
     spec = policy["spec"]
     assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
@@ -28,7 +28,7 @@ def test_only_the_gateway_and_prometheus_come_in() -> None:
     assert doors == {"envoy-gateway-system": {"http", "grpc"}, "monitoring": {"http"}}
 
 
-def test_what_goes_out_is_named() -> None:
+def test_egress_is_limited_to_named_destinations() -> None:
     (policy,) = FILES["base/network-policy.yaml"]
     out = policy["spec"]["egress"]
     assert all(rule.get("to") and rule.get("ports") for rule in out)
@@ -40,7 +40,7 @@ def test_what_goes_out_is_named() -> None:
                 assert {"169.254.0.0/16", "10.0.0.0/8"} <= set(peer["ipBlock"]["except"])
 
 
-def test_ports_are_those_of_the_container() -> None:
+def test_service_and_monitor_ports_match_the_container() -> None:
     (container,) = TEMPLATE["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"http": 8000, "grpc": int(env_file("base/settings.env")["POTOO_GRPC_PORT"])}
@@ -76,7 +76,7 @@ def is_routed(method: str, path: str) -> bool:
     return False
 
 
-def test_the_internet_may_call_what_is_not_about_the_server_itself() -> None:
+def test_gateway_routes_only_non_administrative_operations() -> None:
     document = json.loads((ROOT.parents[1] / "tests/contract/openapi.json").read_text())
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
@@ -93,7 +93,7 @@ def test_the_internet_may_call_what_is_not_about_the_server_itself() -> None:
         assert is_routed("GET", path)
 
 
-def test_grpc_from_outside_changes_no_model() -> None:
+def test_gateway_routes_no_grpc_model_control() -> None:
     (route,) = FILES["components/gateway/grpc-route.yaml"]
     named = [match["method"] for rule in route["spec"]["rules"] for match in rule["matches"]]
     inference = open_inference_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
@@ -109,7 +109,7 @@ def test_grpc_from_outside_changes_no_model() -> None:
     }
 
 
-def test_every_route_has_a_listener_with_a_certificate() -> None:
+def test_every_route_has_a_tls_listener() -> None:
     (gateway,) = FILES["components/gateway/gateway.yaml"]
     listeners = {listener["name"]: listener for listener in gateway["spec"]["listeners"]}
     (issuer,) = FILES["components/gateway/issuer.yaml"]
@@ -129,7 +129,7 @@ def test_every_route_has_a_listener_with_a_certificate() -> None:
     assert "backendRefs" not in redirect["spec"]["rules"][0]
 
 
-def test_the_gateway_sees_a_drain_in_time_and_ejects_nobody_who_is_full() -> None:
+def test_gateway_notices_draining_and_ejects_no_overloaded_pod() -> None:
     delay = float(env_file("base/settings.env")["POTOO_DRAIN_DELAY_SECONDS"])
     policies = FILES["components/envoy-gateway/backends.yaml"]
     targets = {

@@ -30,7 +30,7 @@ def named_by(pod: Object) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("pod", [POD, JOB_POD], ids=["server", "calibration"])
-def test_a_pod_is_restricted(pod: Object) -> None:
+def test_pod_meets_the_restricted_security_standard(pod: Object) -> None:
     """As https://kubernetes.io/docs/concepts/security/pod-security-standards/ has it, and more."""
     security = pod["securityContext"]
     assert security["runAsNonRoot"] is True
@@ -50,19 +50,19 @@ def test_a_pod_is_restricted(pod: Object) -> None:
         assert "sizeLimit" in volume.get("emptyDir", {"sizeLimit": ""})
 
 
-def test_the_namespace_refuses_others() -> None:
+def test_namespace_enforces_the_restricted_standard() -> None:
     labels = only("Namespace", FILES["base/namespace.yaml"])["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_what_is_written_to_is_mounted() -> None:
+def test_writable_paths_are_mounted() -> None:
     mounts = {mount["mountPath"]: mount["name"] for mount in container()["volumeMounts"]}
     volumes = {volume["name"] for volume in POD["volumes"]}
     assert {"/data", "/tmp"} <= mounts.keys()  # noqa: S108 - a path in a container
     assert set(mounts.values()) == volumes
 
 
-def test_the_size_is_said() -> None:
+def test_pod_declares_its_resources() -> None:
     resources = container()["resources"]
     assert {"cpu", "memory"} <= resources["requests"].keys()
     assert resources["limits"].keys() == {"memory"}
@@ -74,7 +74,7 @@ def test_the_size_is_said() -> None:
 # Life
 
 
-def test_loading_is_waited_for() -> None:
+def test_probes_wait_for_model_loading() -> None:
     startup, ready, alive = (
         container()[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")
     )
@@ -86,7 +86,7 @@ def test_loading_is_waited_for() -> None:
     assert ready["periodSeconds"] * ready["failureThreshold"] <= 15
 
 
-def test_there_is_time_to_end() -> None:
+def test_termination_grace_covers_the_drain() -> None:
     settings = env_file("base/settings.env")
     delay, drain = (float(settings[f"POTOO_{name}_SECONDS"]) for name in ("DRAIN_DELAY", "DRAIN"))
     pre_stop = container()["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -99,7 +99,7 @@ def test_there_is_time_to_end() -> None:
     assert drain >= defaults.inference.default_timeout_ms / 1000
 
 
-def test_a_rollout_and_a_drain_leave_enough() -> None:
+def test_rollouts_and_drains_keep_enough_replicas() -> None:
     assert "replicas" not in DEPLOYMENT["spec"], "every apply would undo the autoscaler's work"
     rolling = DEPLOYMENT["spec"]["strategy"]["rollingUpdate"]
     assert rolling["maxUnavailable"] == 0
@@ -115,7 +115,7 @@ def test_a_rollout_and_a_drain_leave_enough() -> None:
 # Settings and secrets
 
 
-def test_every_setting_is_one() -> None:
+def test_every_named_setting_exists() -> None:
     named = {*named_by(POD), *named_by(JOB_POD)}
     named |= env_file("base/settings.env").keys()
     named |= env_file("overlays/production/settings.env").keys()
@@ -125,7 +125,7 @@ def test_every_setting_is_one() -> None:
     assert named <= KNOWN
 
 
-def test_the_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_accepted_by_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     replica = yaml.safe_load((ROOT / "components/measured/replica.yaml").read_text())
     measured = named_by(replica["spec"]["template"]["spec"])
     given = env_file("base/settings.env") | env_file("overlays/production/settings.env")
@@ -141,7 +141,7 @@ def test_the_settings_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.auth.issuer == "https://potoo.example"
 
 
-def test_secrets_come_from_secrets_and_have_no_default() -> None:
+def test_secrets_come_from_kubernetes_secrets_without_defaults() -> None:
     secret = {"POTOO_DATABASE_URL", "POTOO_ADMIN_PASSWORD", "POTOO_AUTH__RATE_STORE"}
     for name, variable in named_by(POD).items():
         assert ("valueFrom" in variable) is (name in secret)
@@ -157,7 +157,7 @@ def test_secrets_come_from_secrets_and_have_no_default() -> None:
 
 
 @pytest.mark.process
-def test_production_is_all_of_it() -> None:
+def test_production_overlay_combines_all_components() -> None:
     built = kustomized(ROOT / "overlays/production")
     site = env_file("overlays/production/site.env")
     pod = only("Deployment", built)["spec"]["template"]["spec"]
@@ -173,7 +173,7 @@ def test_production_is_all_of_it() -> None:
 
 
 @pytest.mark.process
-def test_a_single_replica_keeps_its_own_store() -> None:
+def test_single_overlay_keeps_its_own_store() -> None:
     built = kustomized(ROOT / "overlays/single")
     deployment = only("Deployment", built)["spec"]
     assert deployment["replicas"] == 1

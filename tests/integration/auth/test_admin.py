@@ -38,7 +38,7 @@ def listed(admin: httpx.Client, path: str, name: str) -> dict[str, Any] | None:
     return found
 
 
-def test_a_person_is_added_and_signs_in(server: LiveServer, admin: httpx.Client) -> None:
+def test_added_person_can_sign_in(server: LiveServer, admin: httpx.Client) -> None:
     body = {"name": "Zoë O'Neill", "password": SECRET}
     answer = admin.post(USERS, json=body)
     assert answer.status_code == 201
@@ -55,7 +55,7 @@ def test_a_person_is_added_and_signs_in(server: LiveServer, admin: httpx.Client)
     assert listed(admin, USERS, "Zoë O'Neill") is None
 
 
-def test_the_secret_of_a_client_is_shown_once(server: LiveServer, admin: httpx.Client) -> None:
+def test_client_secret_is_shown_once_and_works(server: LiveServer, admin: httpx.Client) -> None:
     answer = admin.post(CLIENTS, json={"name": "camera 7", "scopes": ["classify"]})
     assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
     body = answer.json()
@@ -71,7 +71,7 @@ def test_the_secret_of_a_client_is_shown_once(server: LiveServer, admin: httpx.C
     assert not holds(server, issued["access_token"])
 
 
-def test_whoever_is_disabled_is_out_at_once(
+def test_disabled_account_is_refused_at_once(
     server: LiveServer, admin: httpx.Client, person: Person, device: Device
 ) -> None:
     for who, path in ((person, USERS), (device, CLIENTS)):
@@ -90,7 +90,7 @@ def test_whoever_is_disabled_is_out_at_once(
         assert holds(server, who.sign_in()["access_token"])
 
 
-def test_scopes_that_are_taken_away_are_gone_at_once(
+def test_removed_scopes_are_revoked_at_once(
     server: LiveServer, admin: httpx.Client, person: Person
 ) -> None:
     token = person.sign_in()["access_token"]
@@ -100,7 +100,7 @@ def test_scopes_that_are_taken_away_are_gone_at_once(
     assert person.sign_in()["scope"] == "models:read"
 
 
-def test_scopes_that_are_added_need_a_new_sign_in(
+def test_added_scopes_require_a_new_sign_in(
     server: LiveServer, admin: httpx.Client, person: Person
 ) -> None:
     issued = person.sign_in()
@@ -111,7 +111,7 @@ def test_scopes_that_are_added_need_a_new_sign_in(
     assert person.sign_in()["scope"] == "classify jobs models:read"
 
 
-def test_a_change_of_nothing_changes_nothing(
+def test_empty_change_changes_nothing(
     server: LiveServer, admin: httpx.Client, person: Person
 ) -> None:
     token = person.sign_in()["access_token"]
@@ -120,7 +120,7 @@ def test_a_change_of_nothing_changes_nothing(
     assert holds(server, token)
 
 
-def test_whoever_is_removed_is_gone(
+def test_removed_account_is_refused_at_once(
     server: LiveServer, admin: httpx.Client, person: Person
 ) -> None:
     issued = person.sign_in()
@@ -131,7 +131,7 @@ def test_whoever_is_removed_is_gone(
     assert refusal(admin.delete(f"{USERS}/{person.name}")) == (404, "not_found")
 
 
-def test_an_account_may_be_bound_to_models(server: LiveServer, admin: httpx.Client) -> None:
+def test_account_can_be_limited_to_models(server: LiveServer, admin: httpx.Client) -> None:
     names = {
         models: add_person(server, models=models.split()).sign_in()["access_token"]
         for models in ("colours", "another", "")

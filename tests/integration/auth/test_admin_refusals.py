@@ -17,7 +17,9 @@ SECRET = "hunter2 hunter2"
 NOT_FOUND, CONFLICT = (404, "not_found"), (409, "conflict")
 
 
-def test_the_last_person_who_may_administer_stays(server: LiveServer, admin: httpx.Client) -> None:
+def test_last_administrator_cannot_be_removed_disabled_or_demoted(
+    server: LiveServer, admin: httpx.Client
+) -> None:
     url = f"{USERS}/admin"
     assert refusal(admin.delete(url)) == CONFLICT
     assert refusal(admin.patch(url, json={"disabled": True})) == CONFLICT
@@ -41,14 +43,14 @@ OPERATIONS = [
     ["nobody", "%00", "%ED%A0%80", "a" * 10_000, "a%7Cb", "' OR 1=1--", "%F0%9F%90%A6", "%20", "%C2%85"],
 )  # fmt: skip
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS, ids=lambda part: str(part)[:12])
-def test_whoever_there_is_not_is_not_found(
+def test_unknown_account_is_not_found(
     admin: httpx.Client, name: str, method: str, path: str, body: object
 ) -> None:
     url = f"{CLIENTS if 'secret' in path else USERS}/{path.format(name)}"
     assert refusal(admin.request(method, url, json=body)) == NOT_FOUND
 
 
-def test_people_and_clients_are_kept_apart(
+def test_people_and_clients_are_separate(
     admin: httpx.Client, person: Person, device: Device
 ) -> None:
     for url in (f"{CLIENTS}/{person.name}", f"{USERS}/{device.name}"):
@@ -95,7 +97,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("body", "pointer"), WRONG.values(), ids=WRONG)
-def test_a_body_that_is_wrong_is_refused_and_not_repeated(
+def test_invalid_body_is_refused_without_repeating_it(
     server: LiveServer, admin: httpx.Client, body: bytes, pointer: str
 ) -> None:
     answer = admin.post(USERS, content=body, headers={"content-type": "application/json"})
@@ -125,7 +127,7 @@ def test_a_body_that_is_wrong_is_refused_and_not_repeated(
     ],
     ids=str,
 )
-def test_every_body_is_looked_at(admin: httpx.Client, method: str, path: str, body: object) -> None:
+def test_every_body_is_validated(admin: httpx.Client, method: str, path: str, body: object) -> None:
     answer = admin.request(method, path, json=body)
     if answer.status_code == 201:  # a hundred times the same is one
         assert admin.delete(f"{CLIENTS}/a").status_code == 204
@@ -134,7 +136,7 @@ def test_every_body_is_looked_at(admin: httpx.Client, method: str, path: str, bo
         assert "hunter2" not in answer.text
 
 
-def test_a_body_is_json_and_not_large(admin: httpx.Client) -> None:
+def test_non_json_or_large_body_is_refused(admin: httpx.Client) -> None:
     body = json.dumps({"name": "a", "password": SECRET}).encode()
     kinds = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "")
     for kind in kinds:
@@ -159,9 +161,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_without_the_scope_nothing_is_shown_or_changed(
-    server: LiveServer, method: str, path: str
-) -> None:
+def test_missing_admin_scope_is_refused(server: LiveServer, method: str, path: str) -> None:
     others = "classify infer stream models:read models:write jobs train metrics"
     for body in ({"name": "a", "password": SECRET}, b"{", b"x" * 10_000_000):
         kind: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}

@@ -46,7 +46,7 @@ def can_sign_in(who: Person) -> bool:
     return answer.status_code == 200
 
 
-def test_two_hundred_wrong_passwords_cost_a_bounded_wait(watchful: LiveServer) -> None:
+def test_two_hundred_wrong_passwords_cause_a_bounded_wait(watchful: LiveServer) -> None:
     person = add_person(watchful)
     with ThreadPoolExecutor(4) as crowd:
         answers = list(crowd.map(lambda number: guess(person, number), range(200)))
@@ -61,7 +61,7 @@ def test_two_hundred_wrong_passwords_cost_a_bounded_wait(watchful: LiveServer) -
     assert '"event":"sign_in_blocked"' in watchful.events()
 
 
-def test_whoever_signed_in_from_there_before_does_not_wait_for_others(
+def test_known_address_does_not_wait_for_failures_of_others(
     watchful: LiveServer,
 ) -> None:
     known, victim = add_person(watchful), add_person(watchful)
@@ -81,7 +81,7 @@ def test_whoever_signed_in_from_there_before_does_not_wait_for_others(
     assert wait_until(lambda: can_sign_in(newcomer))
 
 
-def test_a_name_that_there_is_not_has_to_wait_all_the_same(watchful: LiveServer) -> None:
+def test_unknown_name_is_slowed_like_a_known_one(watchful: LiveServer) -> None:
     known, unknown = add_person(watchful), Person(watchful, "nobody")
     answers = {
         who.name: [oauth_error(guess(who, number)) for number in range(7)]
@@ -90,7 +90,7 @@ def test_a_name_that_there_is_not_has_to_wait_all_the_same(watchful: LiveServer)
     assert answers[known.name] == answers[unknown.name] == [WRONG] * 6 + [SLOW_DOWN]
 
 
-def test_secrets_of_clients_are_guarded_alike(watchful: LiveServer) -> None:
+def test_client_secrets_are_protected_against_guessing(watchful: LiveServer) -> None:
     device = add_device(watchful, introspect=True)
     url, wrong = f"{watchful.url}/v1/auth/introspect", device.credentials | {"client_secret": "x"}
     seen = [oauth_error(httpx.post(url, data=wrong | {"token": "a"})) for _ in range(7)]
@@ -100,7 +100,7 @@ def test_secrets_of_clients_are_guarded_alike(watchful: LiveServer) -> None:
     assert int(answer.headers["retry-after"]) <= LONGEST
 
 
-def test_too_many_sign_ins_at_once_are_told_to_come_back(tmp_path: Path, colours: Path) -> None:
+def test_concurrent_sign_ins_above_the_limit_get_slow_down(tmp_path: Path, colours: Path) -> None:
     with (
         serve(
             tmp_path,

@@ -81,7 +81,7 @@ def trusting_server(
         yield live
 
 
-def test_a_token_of_a_trusted_issuer_is_accepted(trusting_server: LiveServer, sso: Issuer) -> None:
+def test_token_of_a_trusted_issuer_is_accepted(trusting_server: LiveServer, sso: Issuer) -> None:
     token = sso.token(sub="anna")
     assert wait_until(lambda: is_up(trusting_server, "shop") == "1.0")
     assert models(trusting_server, token).status_code == 200
@@ -89,7 +89,9 @@ def test_a_token_of_a_trusted_issuer_is_accepted(trusting_server: LiveServer, ss
     assert token not in trusting_server.events()
 
 
-def test_what_it_may_do_is_what_the_operator_said(trusting_server: LiveServer, sso: Issuer) -> None:
+def test_issuer_token_has_only_the_configured_scopes(
+    trusting_server: LiveServer, sso: Issuer
+) -> None:
     answer = models(trusting_server, sso.token(scope="numbers"))
     assert refusal(answer) == (403, "insufficient_scope")
     answer = models(trusting_server, sso.token(scope="classify models:read admin"))
@@ -110,23 +112,21 @@ def test_what_it_may_do_is_what_the_operator_said(trusting_server: LiveServer, s
     ],
     ids=str,
 )
-def test_other_tokens_of_its_are_refused(
+def test_invalid_issuer_tokens_are_refused(
     trusting_server: LiveServer, sso: Issuer, header: dict[str, str], claims: dict[str, Any]
 ) -> None:
     token = sso.token(header=header, **claims)
     assert refusal(models(trusting_server, token)) == UNAUTHENTICATED
 
 
-def test_nothing_is_fetched_from_where_a_token_says(
-    trusting_server: LiveServer, sso: Issuer
-) -> None:
+def test_urls_in_token_headers_are_never_fetched(trusting_server: LiveServer, sso: Issuer) -> None:
     for name in ("jku", "x5u"):
         token = sso.token(header={name: f"{sso.url}/elsewhere"})
         assert refusal(models(trusting_server, token)) == UNAUTHENTICATED
     assert sso.requests("/elsewhere") == 0
 
 
-def test_a_new_key_works_at_once_and_the_old_one_until_it_is_withdrawn(
+def test_rotated_keys_work_at_once_until_withdrawn(
     trusting_server: LiveServer, sso: Issuer
 ) -> None:
     old = sso.token()
@@ -142,7 +142,7 @@ def test_a_new_key_works_at_once_and_the_old_one_until_it_is_withdrawn(
     assert models(trusting_server, sso.token()).status_code == 200
 
 
-def test_an_issuer_that_misbehaves_keeps_its_keys_and_is_reported(
+def test_misbehaving_issuer_keeps_its_keys_and_is_reported(
     trusting_server: LiveServer, sso: Issuer
 ) -> None:
     assert wait_until(lambda: models(trusting_server, sso.token()).status_code == 200)
@@ -153,7 +153,7 @@ def test_an_issuer_that_misbehaves_keeps_its_keys_and_is_reported(
     assert wait_until(lambda: is_up(trusting_server, "shop") == "1.0")
 
 
-def test_an_issuer_that_was_down_at_the_start_is_accepted_once_it_is_up(
+def test_issuer_down_at_start_is_accepted_once_available(
     trusting_server: LiveServer, sso: Issuer, absent: Issuer
 ) -> None:
     assert wait_until(lambda: is_up(trusting_server, "absent") == "0.0")
@@ -169,7 +169,7 @@ def test_an_issuer_that_was_down_at_the_start_is_accepted_once_it_is_up(
     assert wait_until(lambda: '"principal":"absent|bert"' in trusting_server.events())
 
 
-def test_a_revoked_token_of_theirs_is_refused(trusting_server: LiveServer, sso: Issuer) -> None:
+def test_revoked_issuer_token_is_refused(trusting_server: LiveServer, sso: Issuer) -> None:
     token, other = sso.token(jti=None), sso.token()
     assert wait_until(lambda: models(trusting_server, token).status_code == 200)
     answer = httpx.post(f"{trusting_server.url}/v1/auth/revoke", data={"token": token})
@@ -178,15 +178,13 @@ def test_a_revoked_token_of_theirs_is_refused(trusting_server: LiveServer, sso: 
     assert models(trusting_server, other).status_code == 200
 
 
-def test_they_have_no_sessions_here(trusting_server: LiveServer, sso: Issuer) -> None:
+def test_issuer_accounts_have_no_sessions(trusting_server: LiveServer, sso: Issuer) -> None:
     headers = {"authorization": f"Bearer {sso.token(sub='admin')}"}
     answer = httpx.get(f"{trusting_server.url}/v1/auth/sessions", headers=headers)
     assert answer.json() == {"sessions": []}
 
 
-def test_a_server_that_waits_for_an_issuer_stops_when_it_is_told_to(
-    tmp_path: Path, colours: Path
-) -> None:
+def test_server_waiting_for_an_issuer_stops_on_request(tmp_path: Path, colours: Path) -> None:
     with issuer_process() as hanging:
         hanging.misbehave(DISCOVERY, "hang")
         settings = json.dumps([trusting("hangs", hanging)])
@@ -198,7 +196,7 @@ def test_a_server_that_waits_for_an_issuer_stops_when_it_is_told_to(
         assert "Traceback" not in live.events()
 
 
-def test_a_configuration_file_may_say_it_too(tmp_path: Path, colours: Path, issuer: Issuer) -> None:
+def test_issuer_can_be_configured_in_a_file(tmp_path: Path, colours: Path, issuer: Issuer) -> None:
     config = tmp_path / "potoo.toml"
     config.write_text(f"""
         [[auth.issuers]]

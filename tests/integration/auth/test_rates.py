@@ -31,7 +31,7 @@ def classify(server: LiveServer, token: str) -> httpx.Response:
     return httpx.post(f"{server.url}/v1/classify", content=plain(), headers=headers)
 
 
-def test_a_principal_has_its_rate_and_its_quota(tmp_path: Path, colours: Path) -> None:
+def test_principal_has_a_rate_and_a_quota(tmp_path: Path, colours: Path) -> None:
     rate = "3/minute; 100/day"
     with serve(tmp_path, models=colours, POTOO_AUTH__RATE_PER_PRINCIPAL=rate) as server:
         device, other = add_device(server), add_device(server)
@@ -60,7 +60,7 @@ def test_a_principal_has_its_rate_and_its_quota(tmp_path: Path, colours: Path) -
         assert httpx.get(f"{server.url}/healthz").headers.keys().isdisjoint(HEADERS)
 
 
-def test_an_address_has_its_rate_whoever_calls(tmp_path: Path, colours: Path) -> None:
+def test_address_rate_applies_to_every_caller(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours, POTOO_AUTH__RATE_PER_ADDRESS="10/hour") as server:
         tokens = [server.token()]  # the first of ten
         for number in range(9):
@@ -83,7 +83,7 @@ def test_an_address_has_its_rate_whoever_calls(tmp_path: Path, colours: Path) ->
         assert httpx.get(f"{server.url}/readyz").status_code == 200
 
 
-def test_both_limits_are_shown_together(tmp_path: Path, colours: Path) -> None:
+def test_principal_and_address_limits_are_both_shown(tmp_path: Path, colours: Path) -> None:
     with serve(
         tmp_path,
         models=colours,
@@ -102,5 +102,5 @@ def test_both_limits_are_shown_together(tmp_path: Path, colours: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/classify", TOKEN_URL])
-def test_without_limits_there_are_no_such_headers(client: httpx.Client, path: str) -> None:
+def test_rate_headers_are_absent_without_limits(client: httpx.Client, path: str) -> None:
     assert client.get(path).headers.keys().isdisjoint(HEADERS)

@@ -35,7 +35,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[
         yield live
 
 
-def test_a_refresh_gives_the_next_pair(server: LiveServer, person: Person) -> None:
+def test_refresh_returns_a_new_token_pair(server: LiveServer, person: Person) -> None:
     first = person.sign_in()
     answer = refreshed(server, first["refresh_token"])
     second = answer.json()
@@ -50,11 +50,11 @@ def test_a_refresh_gives_the_next_pair(server: LiveServer, person: Person) -> No
     assert refreshed(server, second["refresh_token"]).status_code == 200
 
 
-def test_a_refresh_token_tells_what_it_is_and_nothing_else(person: Person) -> None:
+def test_refresh_token_has_a_recognisable_format(person: Person) -> None:
     assert re.fullmatch(r"prt_[A-Za-z0-9_-]{64}", person.sign_in()["refresh_token"])
 
 
-def test_a_token_that_was_used_up_ends_its_session(strict: LiveServer) -> None:
+def test_reused_refresh_token_ends_its_session(strict: LiveServer) -> None:
     person = add_person(strict)
     first, other = person.sign_in(), person.sign_in()
     second = refreshed(strict, first["refresh_token"]).json()
@@ -70,7 +70,7 @@ def test_a_token_that_was_used_up_ends_its_session(strict: LiveServer) -> None:
     assert '"event":"refresh_reused"' in strict.events()
 
 
-def test_a_phone_that_lost_the_answer_may_ask_again(server: LiveServer, person: Person) -> None:
+def test_lost_refresh_answer_can_be_requested_again(server: LiveServer, person: Person) -> None:
     first = person.sign_in()
     lost = refreshed(server, first["refresh_token"]).json()
     again: list[httpx.Response] = []
@@ -89,7 +89,7 @@ def test_a_phone_that_lost_the_answer_may_ask_again(server: LiveServer, person: 
     assert oauth_error(refreshed(server, fresh)) == INVALID
 
 
-def test_one_of_many_at_the_same_moment_wins(server: LiveServer, person: Person) -> None:
+def test_one_of_many_concurrent_refreshes_succeeds(server: LiveServer, person: Person) -> None:
     token = person.sign_in()["refresh_token"]
     with ThreadPoolExecutor(10) as crowd:
         answers = list(crowd.map(lambda _: refreshed(server, token), range(10)))
@@ -100,7 +100,7 @@ def test_one_of_many_at_the_same_moment_wins(server: LiveServer, person: Person)
     assert refreshed(server, won[0].json()["refresh_token"]).status_code == 200
 
 
-def test_a_refresh_may_ask_for_less_and_never_for_more(server: LiveServer, person: Person) -> None:
+def test_refresh_can_narrow_but_not_widen_scopes(server: LiveServer, person: Person) -> None:
     token = person.sign_in(scope="classify")["refresh_token"]
     for more in ("admin", "models:read", "classify models:read"):
         assert oauth_error(refreshed(server, token, scope=more)) == (400, "invalid_scope")
@@ -109,7 +109,7 @@ def test_a_refresh_may_ask_for_less_and_never_for_more(server: LiveServer, perso
     assert (answer.status_code, answer.json()["scope"]) == (200, "classify")
 
 
-def test_less_for_one_token_is_not_less_for_the_next(server: LiveServer, person: Person) -> None:
+def test_narrowed_refresh_does_not_narrow_the_session(server: LiveServer, person: Person) -> None:
     first = person.sign_in()
     narrow = refreshed(server, first["refresh_token"], scope="classify").json()
     assert narrow["scope"] == "classify"
@@ -121,7 +121,7 @@ def test_less_for_one_token_is_not_less_for_the_next(server: LiveServer, person:
     assert refreshed(server, narrow["refresh_token"]).json()["scope"] == first["scope"]
 
 
-def test_a_token_is_for_the_app_that_signed_in(server: LiveServer, person: Person) -> None:
+def test_refresh_token_is_bound_to_its_client(server: LiveServer, person: Person) -> None:
     issued = person.sign_in(client_id="the app")
     answer = refreshed(server, issued["refresh_token"], client_id="the app")
     token = answer.json()["refresh_token"]
@@ -130,7 +130,9 @@ def test_a_token_is_for_the_app_that_signed_in(server: LiveServer, person: Perso
     assert not holds(server, issued["access_token"])
 
 
-def test_each_kind_of_token_is_taken_in_its_own_place(server: LiveServer, person: Person) -> None:
+def test_access_and_refresh_tokens_are_not_interchangeable(
+    server: LiveServer, person: Person
+) -> None:
     issued = person.sign_in()
     access, refresh = issued["access_token"], issued["refresh_token"]
     assert oauth_error(refreshed(server, access)) == INVALID
@@ -144,7 +146,7 @@ def test_each_kind_of_token_is_taken_in_its_own_place(server: LiveServer, person
     "text",
     ["x", "prt_", "prt_" + "A" * 64, "prt_" + "A" * 63, "prt_" + "A" * 65, "PRT_{rest}", "prt_{rest}=", "prt_{rest}A", " prt_{rest}", "prt_{rest}\n", "prt_{rest}\0", "prt_" + "é" * 64, "prt_" + "\ud83d\udc26" * 32, "prt_" + "A" * 10_000, "' OR ''='", "null"],
 )  # fmt: skip
-def test_what_is_no_refresh_token_is_refused(server: LiveServer, person: Person, text: str) -> None:
+def test_malformed_refresh_token_is_refused(server: LiveServer, person: Person, text: str) -> None:
     token = person.sign_in()["refresh_token"]
     spelled = text.replace("{rest}", token.removeprefix("prt_"))
     spelled = spelled.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -152,7 +154,7 @@ def test_what_is_no_refresh_token_is_refused(server: LiveServer, person: Person,
     assert refreshed(server, token).status_code == 200
 
 
-def test_a_token_has_one_spelling(server: LiveServer, person: Person) -> None:
+def test_refresh_token_has_a_single_spelling(server: LiveServer, person: Person) -> None:
     for _ in range(20):  # nearly every token has one of the two characters
         token: str = person.sign_in()["refresh_token"]
         other = token[:4] + token[4:].replace("-", "+").replace("_", "/")
@@ -163,14 +165,14 @@ def test_a_token_has_one_spelling(server: LiveServer, person: Person) -> None:
     assert refreshed(server, token).status_code == 200
 
 
-def test_a_device_has_nothing_to_refresh_with(server: LiveServer) -> None:
+def test_client_cannot_refresh(server: LiveServer) -> None:
     device = add_device(server)
     form = device.form(grant_type="refresh_token")
     answer = httpx.post(server.url + TOKEN_URL, data=form)
     assert oauth_error(answer) == (400, "invalid_request")
 
 
-def test_of_too_many_devices_the_one_seen_longest_ago_has_to_go(
+def test_session_above_the_limit_evicts_the_least_recently_seen(
     tmp_path: Path, colours: Path
 ) -> None:
     with serve(tmp_path, models=colours, POTOO_AUTH__SESSIONS_PER_ACCOUNT="2") as server:

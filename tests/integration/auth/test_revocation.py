@@ -50,9 +50,7 @@ def introspect(server: LiveServer, inspector: Device, token: str, **more: str) -
 # Revocation
 
 
-def test_revoking_the_refresh_token_signs_the_device_out(
-    server: LiveServer, person: Person
-) -> None:
+def test_refresh_token_revocation_signs_out_the_device(server: LiveServer, person: Person) -> None:
     one, other = person.sign_in(), person.sign_in()
     answer = revoke(server, one["refresh_token"], token_type_hint="refresh_token")
     assert (answer.status_code, answer.content) == (200, b"")
@@ -61,7 +59,7 @@ def test_revoking_the_refresh_token_signs_the_device_out(
     assert holds(server, other["access_token"])
 
 
-def test_a_refresh_token_that_was_used_up_signs_the_device_out_too(
+def test_used_refresh_token_can_still_sign_out_the_device(
     server: LiveServer, person: Person
 ) -> None:
     first = person.sign_in()
@@ -71,7 +69,7 @@ def test_a_refresh_token_that_was_used_up_signs_the_device_out_too(
     assert refreshed(server, second["refresh_token"]).status_code == 400
 
 
-def test_revoking_an_access_token_leaves_the_session(server: LiveServer, person: Person) -> None:
+def test_access_token_revocation_keeps_the_session(server: LiveServer, person: Person) -> None:
     issued = person.sign_in()
     assert holds(server, issued["access_token"])  # it is remembered now
     assert revoke(server, issued["access_token"]).status_code == 200
@@ -93,7 +91,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
-def test_a_revoked_token_is_dead_in_every_spelling(
+def test_revoked_token_is_refused_in_every_spelling(
     server: LiveServer, person: Person, spelling: Callable[[str], str]
 ) -> None:
     token = person.sign_in()["access_token"]
@@ -105,7 +103,7 @@ def test_a_revoked_token_is_dead_in_every_spelling(
         assert not holds(server, spelling(token))
 
 
-def test_to_revoke_again_what_is_revoked_is_no_news(server: LiveServer, person: Person) -> None:
+def test_repeated_revocation_is_logged_once(server: LiveServer, person: Person) -> None:
     token = person.sign_in()["access_token"]
     before = server.events().count('"event":"token_revoked"')
     assert [revoke(server, token).status_code for _ in range(5)] == [200] * 5
@@ -116,7 +114,7 @@ def test_to_revoke_again_what_is_revoked_is_no_news(server: LiveServer, person: 
     "token",
     ["x", "a.b.c", "prt_", "prt_" + "A" * 64, "\0", "a" * 10_000, "é", "' OR 1=1--", "{access}A", "{forged}"],
 )  # fmt: skip
-def test_what_is_no_token_is_answered_the_same(
+def test_revoking_an_invalid_token_gets_the_same_answer(
     server: LiveServer, person: Person, token: str
 ) -> None:
     issued = person.sign_in()["access_token"]
@@ -131,7 +129,9 @@ def test_what_is_no_token_is_answered_the_same(
 @pytest.mark.parametrize(
     "body", [b"", b"token=", b"token=a&token=b", b"tokens=a", b"\xff", b"token_type_hint=x"]
 )
-def test_a_form_without_one_token_is_refused(server: LiveServer, path: str, body: bytes) -> None:
+def test_form_without_exactly_one_token_is_refused(
+    server: LiveServer, path: str, body: bytes
+) -> None:
     form = {"content-type": "application/x-www-form-urlencoded"}
     answer = httpx.post(server.url + path, content=body, headers=form)
     assert oauth_error(answer) == (400, "invalid_request")
@@ -139,7 +139,7 @@ def test_a_form_without_one_token_is_refused(server: LiveServer, path: str, body
     assert oauth_error(answer) == (400, "invalid_request")
 
 
-def test_the_refusal_says_that_the_token_was_revoked(server: LiveServer, person: Person) -> None:
+def test_refusal_states_that_the_token_was_revoked(server: LiveServer, person: Person) -> None:
     token = person.sign_in()["access_token"]
     revoke(server, token)
     problem = problem_of(httpx.get(f"{server.url}/v1/models", headers=bearer(token)))
@@ -149,7 +149,7 @@ def test_the_refusal_says_that_the_token_was_revoked(server: LiveServer, person:
 # Introspection
 
 
-def test_a_trusted_client_learns_what_a_token_stands_for(
+def test_introspection_returns_the_token_claims(
     server: LiveServer, person: Person, inspector: Device
 ) -> None:
     issued = person.sign_in(scope="classify", client_id="an app")
@@ -171,13 +171,15 @@ def test_a_trusted_client_learns_what_a_token_stands_for(
     assert kept["exp"] > found["exp"]
 
 
-def test_asking_uses_nothing_up(server: LiveServer, person: Person, inspector: Device) -> None:
+def test_introspection_does_not_use_up_a_token(
+    server: LiveServer, person: Person, inspector: Device
+) -> None:
     token = person.sign_in()["refresh_token"]
     assert [introspect(server, inspector, token)["active"] for _ in range(2)] == [True, True]
     assert refreshed(server, token).status_code == 200
 
 
-def test_of_what_does_not_hold_nothing_is_told(
+def test_introspection_reports_invalid_tokens_only_as_inactive(
     server: LiveServer, person: Person, inspector: Device
 ) -> None:
     first = person.sign_in()
@@ -195,7 +197,7 @@ def test_of_what_does_not_hold_nothing_is_told(
         assert introspect(server, inspector, token) == {"active": False}
 
 
-def test_a_token_cannot_be_asked_about_by_just_anybody(
+def test_introspection_requires_a_permitted_client(
     server: LiveServer, person: Person, inspector: Device
 ) -> None:
     token = person.sign_in()["access_token"]

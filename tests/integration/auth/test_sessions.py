@@ -33,7 +33,7 @@ def sessions(server: LiveServer, token: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_a_person_sees_their_devices_and_no_others(server: LiveServer, person: Person) -> None:
+def test_person_sees_only_their_own_devices(server: LiveServer, person: Person) -> None:
     add_person(server).sign_in()
     person.sign_in()
     phone = httpx.post(
@@ -73,7 +73,7 @@ def test_a_person_sees_their_devices_and_no_others(server: LiveServer, person: P
         (b"\x80\xad\xa0", ""),
     ],
 )
-def test_what_a_device_calls_itself_is_cut_and_cleaned(
+def test_device_name_is_sanitised_and_truncated(
     server: LiveServer, person: Person, given: bytes, shown: str
 ) -> None:
     url = f"{server.url}/v1/auth/token"
@@ -82,7 +82,7 @@ def test_what_a_device_calls_itself_is_cut_and_cleaned(
     assert one["device"] == shown
 
 
-def test_a_device_is_signed_out_from_another(server: LiveServer, person: Person) -> None:
+def test_device_is_signed_out_from_another(server: LiveServer, person: Person) -> None:
     lost, kept = person.sign_in(), person.sign_in()
     (session,) = [one for one in sessions(server, kept["access_token"]) if not one["current"]]
     url = f"{server.url}{SESSIONS}/{session['id']}"
@@ -95,7 +95,7 @@ def test_a_device_is_signed_out_from_another(server: LiveServer, person: Person)
     assert refusal(again) == (404, "not_found")
 
 
-def test_nobody_signs_out_anybody_else(server: LiveServer, person: Person) -> None:
+def test_foreign_session_cannot_be_ended(server: LiveServer, person: Person) -> None:
     theirs, mine = add_person(server).sign_in(), person.sign_in()
     (session,) = sessions(server, theirs["access_token"])
     url = f"{server.url}{SESSIONS}/{session['id']}"
@@ -108,17 +108,17 @@ def test_nobody_signs_out_anybody_else(server: LiveServer, person: Person) -> No
     "name",
     ["x", "%00", "%ED%A0%80", "..", "%2e%2e%2f", "a" * 10_000, "' OR 1=1--", "%F0%9F%90%A6", "0" * 32],
 )  # fmt: skip
-def test_a_session_that_there_is_not_is_not_found(server: LiveServer, name: str) -> None:
+def test_unknown_session_is_not_found(server: LiveServer, name: str) -> None:
     headers = bearer(server.token("admin"))
     answer = httpx.delete(f"{server.url}{SESSIONS}/{name}", headers=headers)
     assert refusal(answer) == (404, "not_found")
 
 
-def test_a_client_has_no_devices(server: LiveServer) -> None:
+def test_client_has_no_sessions(server: LiveServer) -> None:
     assert sessions(server, add_device(server).sign_in()["access_token"]) == []
 
 
-def test_a_new_password_signs_every_device_out(server: LiveServer, person: Person) -> None:
+def test_password_change_signs_out_every_device(server: LiveServer, person: Person) -> None:
     issued = [person.sign_in(), person.sign_in()]
     url = f"{server.url}/v1/admin/users/{person.name}/password"
     headers = bearer(server.token("admin"))
@@ -133,7 +133,7 @@ def test_a_new_password_signs_every_device_out(server: LiveServer, person: Perso
     assert holds(server, fresh["access_token"])
 
 
-def test_a_new_secret_ends_the_tokens_made_with_the_old_one(server: LiveServer) -> None:
+def test_secret_rotation_ends_earlier_tokens(server: LiveServer) -> None:
     device = add_device(server)
     old = device.sign_in()["access_token"]
     secret = post(server, f"/v1/admin/clients/{device.name}/secret", None)["secret"]

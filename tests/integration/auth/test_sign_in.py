@@ -73,7 +73,7 @@ def device(server: LiveServer) -> Device:
     ],
     ids=["bare", "an empty Basic header", "as Swagger UI", "more fields"],
 )
-def test_a_person_signs_in(
+def test_person_can_sign_in(
     server: LiveServer, stranger: httpx.Client, more: dict[str, str], headers: dict[str, str]
 ) -> None:
     answer = stranger.post(URL, data=SIGN_IN | more, headers=headers)
@@ -86,7 +86,7 @@ def test_a_person_signs_in(
 
 
 @pytest.mark.parametrize("place", ["form", "Basic", "Basic and its name in the form"])
-def test_a_device_signs_in_and_gets_no_refresh_token(
+def test_client_signs_in_without_a_refresh_token(
     stranger: httpx.Client, device: Device, place: str
 ) -> None:
     form, headers = device.form(), basic(device.name, device.secret)
@@ -105,7 +105,7 @@ def test_a_device_signs_in_and_gets_no_refresh_token(
     assert stranger.get("/v1/models", headers=token).status_code == 200
 
 
-def test_each_kind_of_account_signs_in_its_own_way(server: LiveServer, device: Device) -> None:
+def test_grant_types_are_limited_to_their_account_kind(server: LiveServer, device: Device) -> None:
     person = add_person(server)
     as_device = {"grant_type": "client_credentials", "client_id": person.name}
     answer = httpx.post(server.url + URL, data=as_device | {"client_secret": person.password})
@@ -126,7 +126,7 @@ def test_credentials_in_two_places_are_refused(stranger: httpx.Client, device: D
 
 
 @pytest.mark.parametrize("scope", ["classify", "models:read classify", " classify  classify "])
-def test_a_token_grants_what_was_asked_for_and_no_more(stranger: httpx.Client, scope: str) -> None:
+def test_token_grants_exactly_the_requested_scopes(stranger: httpx.Client, scope: str) -> None:
     body = stranger.post(URL, data=SIGN_IN | {"scope": scope}).json()
     assert set(body["scope"].split()) == set(scope.split())
     claims = json.loads(decoded(body["access_token"].split(".")[1]))
@@ -164,20 +164,20 @@ REFUSED: dict[str, tuple[bytes, tuple[int, str]]] = {
 
 
 @pytest.mark.parametrize(("body", "expected"), REFUSED.values(), ids=REFUSED)
-def test_a_token_request_is_refused_in_the_words_of_oauth(
+def test_invalid_token_request_gets_an_oauth_error(
     stranger: httpx.Client, body: bytes, expected: tuple[int, str]
 ) -> None:
     assert oauth_error(stranger.post(URL, content=body, headers=FORM)) == expected
 
 
 @pytest.mark.parametrize("scope", ["everything", "classify nope", "CLASSIFY", "classify\0", "*"])
-def test_a_scope_that_there_is_not_is_refused(stranger: httpx.Client, scope: str) -> None:
+def test_unknown_scope_is_refused(stranger: httpx.Client, scope: str) -> None:
     answer = stranger.post(URL, data=SIGN_IN | {"scope": scope})
     assert oauth_error(answer) == (400, "invalid_scope")
 
 
 @pytest.mark.parametrize("grant", ["password", "client_credentials"])
-def test_an_unknown_name_and_a_wrong_password_get_the_same_answer(
+def test_unknown_name_and_wrong_password_get_the_same_answer(
     server: LiveServer, stranger: httpx.Client, grant: str
 ) -> None:
     known = add_person(server).name if grant == "password" else add_device(server).name
@@ -207,7 +207,7 @@ def test_a_token_request_in_json_is_refused(stranger: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_huge_form_is_refused(stranger: httpx.Client, *, chunked: bool) -> None:
+def test_oversized_form_is_refused(stranger: httpx.Client, *, chunked: bool) -> None:
     body = b"username=" + b"a" * 20_000
     answer = stranger.post(URL, content=iter([body]) if chunked else body, headers=FORM)
     assert refusal(answer) == (413, "payload_too_large")
@@ -226,9 +226,7 @@ def test_a_huge_form_is_refused(stranger: httpx.Client, *, chunked: bool) -> Non
         ),
     ],
 )
-def test_a_form_that_is_none_is_refused(
-    stranger: httpx.Client, content_type: str, body: bytes
-) -> None:
+def test_malformed_form_is_refused(stranger: httpx.Client, content_type: str, body: bytes) -> None:
     answer = stranger.post(URL, content=body, headers={"content-type": content_type})
     assert answer.status_code in {400, 413, 422}
     assert answer.headers["content-type"] in {"application/json", PROBLEM_TYPE}
@@ -238,7 +236,7 @@ def test_a_form_that_is_none_is_refused(
 # What the token is
 
 
-def test_the_published_key_verifies_the_token(server: LiveServer) -> None:
+def test_published_key_verifies_a_token(server: LiveServer) -> None:
     key, token = public_key(server), server.token()
     verify(key, token)
     header, claims, signature = token.split(".")
@@ -246,14 +244,14 @@ def test_the_published_key_verifies_the_token(server: LiveServer) -> None:
         verify(key, f"{header}.{claims}A.{signature}")
 
 
-def test_the_published_keys_have_no_private_parts(stranger: httpx.Client) -> None:
+def test_published_keys_have_no_private_members(stranger: httpx.Client) -> None:
     answer = stranger.get("/.well-known/jwks.json")
     (key,) = answer.json()["keys"]
     assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
     assert_tells_nothing(answer)
 
 
-def test_a_token_says_what_rfc_9068_asks_for(server: LiveServer) -> None:
+def test_token_has_the_rfc_9068_claims(server: LiveServer) -> None:
     header, claims, _ = server.token().split(".")
     assert json.loads(decoded(header))["typ"] == "at+jwt"
     needed = {"iss", "exp", "aud", "sub", "client_id", "iat", "nbf", "jti", "scope", "sid"}
@@ -262,14 +260,12 @@ def test_a_token_says_what_rfc_9068_asks_for(server: LiveServer) -> None:
     assert said["exp"] - said["iat"] == 900
 
 
-def test_no_two_tokens_are_the_same(stranger: httpx.Client) -> None:
+def test_every_token_is_different(stranger: httpx.Client) -> None:
     tokens = {stranger.post(URL, data=SIGN_IN).json()["access_token"] for _ in range(3)}
     assert len(tokens) == 3
 
 
-def test_the_log_holds_neither_passwords_nor_tokens(
-    server: LiveServer, stranger: httpx.Client
-) -> None:
+def test_log_holds_no_passwords_or_tokens(server: LiveServer, stranger: httpx.Client) -> None:
     secret = "correct horse battery staple"
     stranger.post(URL, data=SIGN_IN | {"password": secret})
     stranger.post(

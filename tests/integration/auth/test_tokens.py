@@ -35,7 +35,7 @@ def filled(path: str) -> str:
     return path
 
 
-def test_every_route_but_those_of_oauth_needs_a_token(
+def test_every_route_except_oauth_requires_a_token(
     server: LiveServer, stranger: httpx.Client
 ) -> None:
     paths: dict[str, dict[str, Any]] = stranger.get("/openapi.json").json()["paths"]
@@ -53,7 +53,7 @@ def test_every_route_but_those_of_oauth_needs_a_token(
         assert refusal(stranger.request(method, path, headers=forged)) == UNAUTHENTICATED
 
 
-def test_without_a_token_there_is_nothing_to_find_fault_with(stranger: httpx.Client) -> None:
+def test_missing_token_gets_a_challenge_without_an_error(stranger: httpx.Client) -> None:
     answer = stranger.get("/v1/models")
     assert answer.headers["www-authenticate"] == 'Bearer realm="potoo"'
 
@@ -62,7 +62,7 @@ def test_without_a_token_there_is_nothing_to_find_fault_with(stranger: httpx.Cli
     "value",
     ["", "Bearer", "Token {}", "Basic {}", "Digest {}", "{}", "Bearer,{}", "Bearer\t{}", "Bearer={}", "Bearer {0}, Bearer {0}", "Bearer {0} {0}", "Bearer {0}.", "Bearer .{0}", 'Bearer "{}"', "Bearer Bearer {}", "Bearer ..", "Bearer null", "Bearer undefined", "Basic Og==", "Bearer \xe9"],
 )  # fmt: skip
-def test_a_header_that_holds_no_token_is_refused(
+def test_malformed_authorization_header_is_refused(
     server: LiveServer, stranger: httpx.Client, value: str
 ) -> None:
     header = value.format(server.token()).encode("latin-1")
@@ -72,7 +72,7 @@ def test_a_header_that_holds_no_token_is_refused(
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR"])
-def test_the_scheme_is_read_in_any_case(
+def test_authorization_scheme_is_case_insensitive(
     server: LiveServer, stranger: httpx.Client, scheme: str
 ) -> None:
     headers = {"authorization": f"{scheme} {server.token()}"}
@@ -89,7 +89,9 @@ def test_two_authorization_headers_are_refused(
     assert refusal(stranger.get("/v1/models", headers=headers)) == UNAUTHENTICATED
 
 
-def test_a_token_elsewhere_is_not_looked_at(server: LiveServer, stranger: httpx.Client) -> None:
+def test_token_outside_the_authorization_header_is_ignored(
+    server: LiveServer, stranger: httpx.Client
+) -> None:
     token = server.token()
     elsewhere: list[dict[str, Any]] = [
         {"params": {"access_token": token}},
@@ -118,7 +120,9 @@ def test_a_token_elsewhere_is_not_looked_at(server: LiveServer, stranger: httpx.
         {"x-remote-user": "admin"},
     ],
 )
-def test_no_header_leads_around_the_policy(stranger: httpx.Client, headers: dict[str, str]) -> None:
+def test_other_headers_do_not_bypass_authentication(
+    stranger: httpx.Client, headers: dict[str, str]
+) -> None:
     assert stranger.get("/v1/models", headers=headers).status_code in {400, 401}
 
 
@@ -126,7 +130,7 @@ def test_no_header_leads_around_the_policy(stranger: httpx.Client, headers: dict
     "path",
     ["/v1/models", "/v1/./models", "/v1/models?", "/v1/models?x=/healthz", "/v1/models#/healthz", "/healthz/../v1/models", "/%76%31/models", "//v1/models", "/v1/models;/healthz", "http://a/v1/models", "/v1/models%3F"],
 )  # fmt: skip
-def test_no_spelling_of_a_path_leads_around_the_policy(server: LiveServer, path: str) -> None:
+def test_path_spellings_do_not_bypass_authentication(server: LiveServer, path: str) -> None:
     request = f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     (answer,) = exchange(server.address, request.encode())
     assert answer.problem["status"] in {401, 404}
@@ -142,7 +146,7 @@ def test_no_spelling_of_a_path_leads_around_the_policy(server: LiveServer, path:
         ("admin", "POST", "/v1/classify", "classify"),
     ],
 )
-def test_a_token_without_the_scope_is_told_which(
+def test_missing_scope_is_named_in_the_challenge(
     server: LiveServer, scope: str, method: str, path: str, needed: str
 ) -> None:
     with server.client(scope) as client:
@@ -153,7 +157,7 @@ def test_a_token_without_the_scope_is_told_which(
     )
 
 
-def test_a_refusal_of_the_token_comes_before_everything_else(stranger: httpx.Client) -> None:
+def test_authentication_precedes_all_other_checks(stranger: httpx.Client) -> None:
     bad = {"content-type": "nonsense", "accept": "text/html", "content-encoding": "gzip"}
     answer = stranger.post("/v1/classify?top_k=x", content=b"x", headers=bad)
     assert refusal(answer) == UNAUTHENTICATED
@@ -163,9 +167,7 @@ def encoded(part: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
 
 
-def test_a_token_that_was_tampered_with_is_refused(
-    server: LiveServer, stranger: httpx.Client
-) -> None:
+def test_tampered_token_is_refused(server: LiveServer, stranger: httpx.Client) -> None:
     token = server.token()
     header, claims, signature = token.split(".")
     said = json.loads(base64.urlsafe_b64decode(claims + "=="))
@@ -187,7 +189,7 @@ def test_a_token_that_was_tampered_with_is_refused(
     assert stranger.get("/v1/models", headers={"authorization": f"Bearer {token}"}).is_success
 
 
-def test_a_token_of_a_megabyte_does_not_get_far(server: LiveServer) -> None:
+def test_token_of_a_megabyte_is_refused(server: LiveServer) -> None:
     request = b"GET /v1/models HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer " + b"A" * 2**20
     (answer,) = exchange(server.address, request + b"\r\n\r\n")
     assert answer.problem["status"] == 431

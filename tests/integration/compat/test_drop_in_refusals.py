@@ -69,7 +69,7 @@ def door(drop_in: LiveServer) -> Iterator[httpx.Client]:
 
 
 @pytest.mark.parametrize("path", DOORS)
-def test_every_door_needs_a_token_and_its_scope(drop_in: LiveServer, path: str) -> None:
+def test_every_endpoint_requires_a_token_and_its_scope(drop_in: LiveServer, path: str) -> None:
     method, scope, manner = DOORS[path]
     url = drop_in.url + path
     assert manner(httpx.request(method, url)) == 401
@@ -81,7 +81,7 @@ def test_every_door_needs_a_token_and_its_scope(drop_in: LiveServer, path: str) 
 
 
 @pytest.mark.parametrize("path", DOORS)
-def test_an_account_of_other_models_is_refused(drop_in: LiveServer, path: str) -> None:
+def test_account_without_the_model_is_refused(drop_in: LiveServer, path: str) -> None:
     method, scope, manner = DOORS[path]
     person = add_person(drop_in, scopes=[scope], models=["others"])
     headers = bearer(person.sign_in()["access_token"])
@@ -123,7 +123,7 @@ ANY: dict[str, Any] = {
 
 @pytest.mark.parametrize("body", ANY.values(), ids=ANY)
 @pytest.mark.parametrize("path", [PREDICT, CLASSIFY])
-def test_what_does_not_fit_is_a_bad_request(door: httpx.Client, path: str, body: Any) -> None:
+def test_malformed_json_document_is_a_bad_request(door: httpx.Client, path: str, body: Any) -> None:
     assert refused(door.post(path, json=body))[0] == 400
 
 
@@ -153,11 +153,11 @@ TENSORS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", TENSORS.values(), ids=TENSORS)
-def test_tensors_that_do_not_fit_are_bad_requests(door: httpx.Client, body: Any) -> None:
+def test_mismatched_tensors_are_bad_requests(door: httpx.Client, body: Any) -> None:
     assert refused(door.post(PREDICT, json=body))[0] == 400
 
 
-def test_a_bad_image_is_told_by_its_number(door: httpx.Client) -> None:
+def test_bad_image_is_named_by_position(door: httpx.Client) -> None:
     for path, body in (
         (PREDICT, {"instances": [FILE, b64(b"text")]}),
         (PREDICT, {"inputs": [FILE, {"b64": "?"}]}),
@@ -172,25 +172,27 @@ def test_a_bad_image_is_told_by_its_number(door: httpx.Client) -> None:
     "body", [b"", b"{", b"[]", b"\xff", b"[" * 10**6, b'{"a":' * 10**5, b'{"x": NaN}', b"null"]
 )
 @pytest.mark.parametrize("path", [PREDICT, CLASSIFY])
-def test_what_is_no_json_is_a_bad_request(door: httpx.Client, path: str, body: bytes) -> None:
+def test_invalid_json_is_a_bad_request(door: httpx.Client, path: str, body: bytes) -> None:
     assert refused(door.post(path, content=body))[0] == 400
 
 
-def test_answers_that_json_cannot_hold_are_refused(door: httpx.Client) -> None:
+def test_non_finite_answers_are_refused(door: httpx.Client) -> None:
     rows = [[[[3e38] * 32] * 32] * 3]
     status, error = refused(door.post(PREDICT, json={"instances": rows}))
     assert (status, "finite" in error) == (400, True)
 
 
 @pytest.mark.parametrize("path", CALLS)
-def test_encodings_that_are_not_taken_are_refused(door: httpx.Client, path: str) -> None:
+def test_unsupported_content_encodings_are_refused(door: httpx.Client, path: str) -> None:
     method, _, manner = DOORS[path]
     headers = {"content-encoding": "br", "content-type": "application/x-www-form-urlencoded"}
     assert manner(door.request(method, path, content=b"x", headers=headers)) == 415
 
 
 @pytest.mark.parametrize("path", [PREDICT, CLASSIFY])
-def test_a_bomb_is_cut_at_the_limit(drop_in: LiveServer, door: httpx.Client, path: str) -> None:
+def test_decompression_bomb_is_stopped_at_the_limit(
+    drop_in: LiveServer, door: httpx.Client, path: str
+) -> None:
     bomb = gzip.compress(bytes(1024 * MIB), 9)
     packed = {"content-encoding": "gzip"}
     peak = Watch(drop_in).peak_during(lambda: door.post(path, content=bomb, headers=packed))
@@ -198,9 +200,7 @@ def test_a_bomb_is_cut_at_the_limit(drop_in: LiveServer, door: httpx.Client, pat
     assert peak < 96
 
 
-def test_a_form_full_of_escapes_costs_no_more_than_itself(
-    drop_in: LiveServer, door: httpx.Client
-) -> None:
+def test_form_of_escapes_uses_bounded_memory(drop_in: LiveServer, door: httpx.Client) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     for body in (b"image=" + b"%2B" * (8 * MIB), b"data=" + b"%41" * (8 * MIB), b"&" * (20 * MIB)):
 
@@ -216,7 +216,7 @@ def test_a_form_full_of_escapes_costs_no_more_than_itself(
         assert Watch(drop_in).peak_during(send) < 160
 
 
-def test_a_hundred_megabytes_are_refused(drop_in: LiveServer, door: httpx.Client) -> None:
+def test_body_of_a_hundred_megabytes_is_refused(drop_in: LiveServer, door: httpx.Client) -> None:
     def numbers() -> Iterator[bytes]:
         yield b'{"instances": ['
         for _ in range(100):
@@ -234,7 +234,7 @@ def test_a_hundred_megabytes_are_refused(drop_in: LiveServer, door: httpx.Client
 
 
 @pytest.mark.parametrize("path", CALLS)
-def test_too_large_a_body_is_refused_before_it_is_sent(drop_in: LiveServer, path: str) -> None:
+def test_oversized_body_is_refused_before_it_is_sent(drop_in: LiveServer, path: str) -> None:
     method = DOORS[path][0]
     head = (
         f"{method} {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {drop_in.token(SCOPES)}\r\n"
@@ -245,7 +245,7 @@ def test_too_large_a_body_is_refused_before_it_is_sent(drop_in: LiveServer, path
         assert connection.answer().status == 413
 
 
-def test_numbers_count_for_what_they_take_and_images_for_their_size(tmp_path: Path) -> None:
+def test_expanded_numbers_and_image_sizes_are_limited(tmp_path: Path) -> None:
     limits = {
         "POTOO_LIMITS__MAX_BODY_BYTES": str(3 * MIB),
         "POTOO_LIMITS__MAX_BODY_BYTES_IN_FLIGHT": str(14 * MIB),
@@ -265,7 +265,7 @@ def test_numbers_count_for_what_they_take_and_images_for_their_size(tmp_path: Pa
         assert by_problem(client.post("/predict", data={"image": text})) == 413
 
 
-def test_rates_are_limited_in_each_ones_manner(tmp_path: Path) -> None:
+def test_rate_limit_has_the_error_format_of_each_endpoint(tmp_path: Path) -> None:
     with opened(tmp_path, POTOO_AUTH__RATE_PER_PRINCIPAL="1/hour") as slow:
         person = add_person(slow, scopes=["classify", "infer", "models:read"])
         headers = bearer(person.sign_in()["access_token"])
@@ -277,7 +277,7 @@ def test_rates_are_limited_in_each_ones_manner(tmp_path: Path) -> None:
                 assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_each_door_is_counted_by_its_protocol(drop_in: LiveServer, door: httpx.Client) -> None:
+def test_predictions_are_counted_by_protocol(drop_in: LiveServer, door: httpx.Client) -> None:
     def counts() -> dict[str, float]:
         lines = httpx.get(f"{drop_in.url}/metrics").text.splitlines()
         name = 'potoo_predictions_total{model="colours",protocol="'
@@ -295,9 +295,7 @@ def test_each_door_is_counted_by_its_protocol(drop_in: LiveServer, door: httpx.C
     assert "kserve_v1" in after, "its series is there before it is called"
 
 
-def test_mixed_good_and_bad_calls_leave_the_memory_as_it_was(
-    drop_in: LiveServer, door: httpx.Client
-) -> None:
+def test_mixed_calls_leak_no_memory(drop_in: LiveServer, door: httpx.Client) -> None:
     bodies = [json.dumps(body).encode() for body in (*ANY.values(), *TENSORS.values())]
 
     def round_of_calls() -> None:

@@ -24,12 +24,12 @@ def found(server: LiveServer) -> dict[str, Any]:
     )
 
 
-def test_health(found: dict[str, Any]) -> None:
+def test_kserve_client_reads_health(found: dict[str, Any]) -> None:
     names = ("live", "ready", "model ready", "other ready")
     assert [found[name] for name in names] == [True, True, True, False]
 
 
-def test_every_form_of_asking_gives_what_onnxruntime_gives(
+def test_kserve_client_gets_the_outputs_of_onnx_runtime(
     found: dict[str, Any], colours: Path
 ) -> None:
     expected = by_onnxruntime(colours / "colours" / "1" / "model.onnx", images(2))
@@ -39,7 +39,7 @@ def test_every_form_of_asking_gives_what_onnxruntime_gives(
     assert found["id"] == "mine"
 
 
-def test_refusals_are_understood(found: dict[str, Any]) -> None:
+def test_kserve_client_understands_refusals(found: dict[str, Any]) -> None:
     assert found["unknown"].startswith("No model of that name is served., '404")
     assert found["no token"].startswith("A valid access token is needed., '401")
 
@@ -52,12 +52,12 @@ def found_by_grpc(server: LiveServer) -> dict[str, Any]:
     )
 
 
-def test_health_over_grpc(found_by_grpc: dict[str, Any]) -> None:
+def test_kserve_grpc_client_reads_health(found_by_grpc: dict[str, Any]) -> None:
     names = ("live", "ready", "model ready", "other ready")
     assert [found_by_grpc[name] for name in names] == [True, True, True, False]
 
 
-def test_raw_and_typed_contents_give_what_onnxruntime_gives(
+def test_kserve_grpc_client_gets_the_outputs_of_onnx_runtime(
     found_by_grpc: dict[str, Any], colours: Path
 ) -> None:
     expected = by_onnxruntime(colours / "colours" / "1" / "model.onnx", images(2))
@@ -67,6 +67,6 @@ def test_raw_and_typed_contents_give_what_onnxruntime_gives(
     assert found_by_grpc["id"] == "mine"
 
 
-def test_refusals_over_grpc_are_understood(found_by_grpc: dict[str, Any]) -> None:
+def test_kserve_grpc_client_understands_refusals(found_by_grpc: dict[str, Any]) -> None:
     assert found_by_grpc["unknown"] == ["NOT_FOUND", "No model of that name is served."]
     assert found_by_grpc["no token"] == ["UNAUTHENTICATED", "A valid access token is needed."]

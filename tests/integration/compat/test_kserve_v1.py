@@ -32,7 +32,7 @@ def v1(kserve: LiveServer) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_its_own_client_is_understood(kserve: LiveServer) -> None:
+def test_kserve_v1_client_works(kserve: LiveServer) -> None:
     array = images(2)
     found = facts(
         "kserve_v1",
@@ -50,7 +50,7 @@ def test_its_own_client_is_understood(kserve: LiveServer) -> None:
     assert found["no token"].startswith("A valid access token is needed., '401")
 
 
-def test_tensors_in_predictions_out(v1: httpx.Client) -> None:
+def test_tensor_instances_return_predictions(v1: httpx.Client) -> None:
     array = images(2)
     answer = v1.post(PREDICT, json={"instances": array.tolist()})
     assert list(answer.json()) == ["predictions"]
@@ -58,28 +58,28 @@ def test_tensors_in_predictions_out(v1: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "image_bytes", "image"])
-def test_images_in_predictions_out(v1: httpx.Client, name: str | None) -> None:
+def test_image_instances_return_predictions(v1: httpx.Client, name: str | None) -> None:
     files = [b64(plain(RED)), b64(plain(GREEN))]
     rows = [{name: file} if name else file for file in files]
     answer = v1.post(PREDICT, json={"instances": rows})
     assert np.allclose(answer.json()["predictions"], [[10, 0, 0], [0, 10, 0]], atol=1e-3)
 
 
-def test_a_model_says_whether_it_is_ready(v1: httpx.Client) -> None:
+def test_model_reports_its_readiness(v1: httpx.Client) -> None:
     answer = v1.get("/v1/models/colours")
     assert answer.status_code == 200
     assert {"name": "colours", "ready": True}.items() <= answer.json().items()
     assert v1.get("/v1/models/nope").status_code == 404
 
 
-def test_refusals_are_in_its_words(v1: httpx.Client) -> None:
+def test_errors_have_the_kserve_v1_format(v1: httpx.Client) -> None:
     assert refused(v1.post("/v1/models/nope:predict", json={"instances": [1]}))[0] == 404
     assert refused(v1.post(PREDICT, json={"inputs": images(1).tolist()}))[0] == 400
     assert refused(v1.post("/v1/models/colours:explain", json={"instances": [1]}))[0] == 405
     assert refused(v1.post(PREDICT, content=b"{"))[0] == 400
 
 
-def test_nothing_else_is_offered(v1: httpx.Client) -> None:
+def test_other_drop_in_endpoints_are_disabled(v1: httpx.Client) -> None:
     body = {"examples": [{"image": b64(plain(RED))}]}
     assert refused(v1.post("/v1/models/colours:classify", json=body))[0] == 405
     for path in ("/ping", "/predictions/colours", "/predict", "/v1/models/colours/metadata"):
@@ -87,7 +87,7 @@ def test_nothing_else_is_offered(v1: httpx.Client) -> None:
         assert v1.get(path).json()["code"] == "not_found"
 
 
-def test_it_is_counted_by_its_name(v1: httpx.Client) -> None:
+def test_predictions_are_counted_as_kserve_v1(v1: httpx.Client) -> None:
     def count() -> float:
         line = 'potoo_predictions_total{model="colours",protocol="kserve_v1"} '
         (found,) = [one for one in v1.get("/metrics").text.splitlines() if one.startswith(line)]

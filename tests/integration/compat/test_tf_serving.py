@@ -40,7 +40,7 @@ def got(answer: httpx.Response, member: str) -> Any:
 
 
 @pytest.mark.parametrize("kind", [None, "application/x-www-form-urlencoded", "application/json"])
-def test_instances_in_predictions_out_whatever_curl_calls_them(
+def test_instances_return_predictions_for_every_content_type(
     tf: httpx.Client, kind: str | None
 ) -> None:
     array = images(3)
@@ -58,7 +58,7 @@ def test_rows_may_name_the_input(tf: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("name", [None, "image"])
-def test_columns_in_outputs_out(tf: httpx.Client, name: str | None) -> None:
+def test_columns_return_outputs(tf: httpx.Client, name: str | None) -> None:
     array = images(4)
     column = {name: array.tolist()} if name else array.tolist()
     found = got(tf.post(PREDICT, json={"inputs": column}), "outputs")
@@ -82,19 +82,21 @@ IMAGES: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("body", "member"), IMAGES.values(), ids=IMAGES)
-def test_encoded_images_in_every_form(tf: httpx.Client, body: Any, member: str) -> None:
+def test_encoded_images_are_accepted_in_every_form(
+    tf: httpx.Client, body: Any, member: str
+) -> None:
     found = got(tf.post(PREDICT, json=body), member)
     assert np.allclose(found, [RED_LOGITS, GREEN_LOGITS], atol=0.1)
 
 
 @pytest.mark.parametrize("column", [RED_FILE, {"x": RED_FILE}, {"image": RED_FILE}])
-def test_one_image_alone_is_a_column_of_one(tf: httpx.Client, column: Any) -> None:
+def test_single_image_is_a_column_of_one(tf: httpx.Client, column: Any) -> None:
     found = got(tf.post(PREDICT, json={"inputs": column}), "outputs")
     assert np.allclose(found, [RED_LOGITS], atol=1e-3)
 
 
 @pytest.mark.parametrize(("place", "version"), VERSIONS.items())
-def test_classes_of_examples(tf: httpx.Client, place: str, version: int) -> None:
+def test_classify_returns_labels_and_scores(tf: httpx.Client, place: str, version: int) -> None:
     body = {
         "signature_name": "tensorflow/serving/classify",
         "examples": [
@@ -121,7 +123,7 @@ def test_every_version_predicts(tf: httpx.Client, place: str) -> None:
 
 
 @pytest.mark.parametrize(("place", "version"), list(VERSIONS.items())[1:])
-def test_the_status_of_a_version(tf: httpx.Client, place: str, version: int) -> None:
+def test_version_status_is_available(tf: httpx.Client, place: str, version: int) -> None:
     assert tf.get(f"{MODEL}{place}").json() == {
         "model_version_status": [
             {
@@ -134,7 +136,7 @@ def test_the_status_of_a_version(tf: httpx.Client, place: str, version: int) -> 
 
 
 @pytest.mark.parametrize(("place", "version"), VERSIONS.items())
-def test_the_metadata_of_a_model(tf: httpx.Client, place: str, version: int) -> None:
+def test_model_metadata_describes_the_signature(tf: httpx.Client, place: str, version: int) -> None:
     found = tf.get(f"{MODEL}{place}/metadata").json()
     spec = {"name": "colours", "signature_name": "", "version": str(version)}
     assert found["model_spec"] == spec
@@ -154,13 +156,13 @@ def test_the_metadata_of_a_model(tf: httpx.Client, place: str, version: int) -> 
     ]
 
 
-def test_our_own_answers_about_models_are_as_ever(tf: httpx.Client, client: httpx.Client) -> None:
+def test_own_model_endpoints_keep_their_members(tf: httpx.Client, client: httpx.Client) -> None:
     for path in ("/v1/models", MODEL):
         with_it, without = tf.get(path).json(), client.get(path).json()
         assert set(with_it) == set(without)
 
 
-def test_a_body_may_be_compressed(tf: httpx.Client) -> None:
+def test_compressed_body_is_accepted(tf: httpx.Client) -> None:
     body = gzip.compress(json.dumps({"instances": [RED_FILE]}).encode())
     answer = tf.post(PREDICT, content=body, headers={"content-encoding": "gzip"})
     assert np.allclose(got(answer, "predictions"), [RED_LOGITS], atol=1e-3)
@@ -176,7 +178,7 @@ def test_a_body_may_be_compressed(tf: httpx.Client) -> None:
         *(f"{MODEL}/versions/99999999999999999999:predict", f"{MODEL}%00:predict"),
     ],
 )
-def test_what_is_not_there_is_not_found(tf: httpx.Client, path: str) -> None:
+def test_call_to_an_unknown_model_or_version_is_not_found(tf: httpx.Client, path: str) -> None:
     assert refused(tf.post(path, json={"instances": [RED_FILE]}))[0] == 404
 
 
@@ -188,10 +190,10 @@ def test_what_is_not_there_is_not_found(tf: httpx.Client, path: str) -> None:
         *("/v1/models/nope/metadata", "/v1/models/nope/versions/1", "/v1/models/nope/labels/a"),
     ],
 )
-def test_what_cannot_be_told_is_not_found(tf: httpx.Client, path: str) -> None:
+def test_status_of_an_unknown_model_or_version_is_not_found(tf: httpx.Client, path: str) -> None:
     assert refused(tf.get(path))[0] == 404
 
 
 @pytest.mark.parametrize("path", [f"{MODEL}:regress", f"{MODEL}:", "/v1/models/:predict"])
-def test_calls_that_are_not_offered_are_no_methods(tf: httpx.Client, path: str) -> None:
+def test_unsupported_methods_are_refused(tf: httpx.Client, path: str) -> None:
     assert refused(tf.post(path, json={"examples": [{"x": 1.0}]}))[0] == 405

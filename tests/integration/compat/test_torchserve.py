@@ -37,36 +37,36 @@ def assert_green(answer: httpx.Response, version: int = 2) -> None:
 
 @pytest.mark.parametrize(("place", "version"), VERSIONS.items())
 @pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_curl_t_sends_the_image_alone(
+def test_raw_image_is_classified(
     torch: httpx.Client, method: str, place: str, version: int
 ) -> None:
     assert_green(torch.request(method, PREDICTIONS + place, content=FILE), version)
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", "text/plain", "x"])
-def test_the_body_may_be_called_anything(torch: httpx.Client, kind: str) -> None:
+def test_raw_image_is_accepted_with_any_content_type(torch: httpx.Client, kind: str) -> None:
     assert_green(torch.post(PREDICTIONS, content=FILE, headers={"content-type": kind}))
 
 
 @pytest.mark.parametrize("field", ["data", "body"])
-def test_curl_f_sends_a_form(torch: httpx.Client, field: str) -> None:
+def test_image_in_a_form_is_classified(torch: httpx.Client, field: str) -> None:
     assert_green(torch.post(PREDICTIONS, files={field: ("kitten_small.jpg", FILE)}))
     others = {"model_name": "colours", "note": "ignored"}
     assert_green(torch.post(PREDICTIONS, files={field: FILE}, data=others))
 
 
-def test_a_field_may_hold_base64(torch: httpx.Client) -> None:
+def test_base64_in_a_form_field_is_classified(torch: httpx.Client) -> None:
     text = base64.b64encode(FILE).decode()
     assert_green(torch.post(PREDICTIONS, data={"data": text}))
     assert_green(torch.post(PREDICTIONS, files={"body": (None, text)}))
 
 
-def test_what_curl_calls_a_form_may_be_the_image(torch: httpx.Client) -> None:
+def test_raw_image_labelled_as_a_form_is_classified(torch: httpx.Client) -> None:
     headers = {"content-type": "application/x-www-form-urlencoded"}
     assert_green(torch.post(PREDICTIONS, content=FILE, headers=headers))
 
 
-def test_ping_is_open_and_says_healthy(drop_in: LiveServer) -> None:
+def test_ping_needs_no_token_and_reports_healthy(drop_in: LiveServer) -> None:
     answer = httpx.get(f"{drop_in.url}/ping")
     assert (answer.status_code, answer.json()) == (200, {"status": "Healthy"})
     wrong = httpx.post(f"{drop_in.url}/ping")
@@ -81,12 +81,12 @@ def test_an_unknown_model_is_not_found(torch: httpx.Client, method: str, path: s
 
 
 @pytest.mark.parametrize("path", ["/predictions", "/predictions/", f"{PREDICTIONS}/1/2"])
-def test_another_path_is_not_found(torch: httpx.Client, path: str) -> None:
+def test_unknown_path_is_not_found(torch: httpx.Client, path: str) -> None:
     answer = torch.post(path, content=FILE)
     assert refused_by_torchserve(answer)[:2] == (404, "ResourceNotFoundException")
 
 
-def test_another_method_is_told_which_ones(torch: httpx.Client) -> None:
+def test_other_method_is_refused_with_allow(torch: httpx.Client) -> None:
     answer = torch.get(PREDICTIONS)
     assert refused_by_torchserve(answer)[:2] == (405, "MethodNotAllowedException")
     assert answer.headers["allow"] == "POST, PUT"
@@ -95,7 +95,7 @@ def test_another_method_is_told_which_ones(torch: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"text", plain(BLUE)[:60], b"\0" * 1000, b"\xff\xd8\xff"], ids=repr
 )
-def test_what_is_no_image_is_a_bad_request(torch: httpx.Client, body: bytes) -> None:
+def test_invalid_image_is_a_bad_request(torch: httpx.Client, body: bytes) -> None:
     for answer in (
         torch.put(PREDICTIONS, content=body),
         torch.post(PREDICTIONS, files={"data": ("a.jpg", body)}),
@@ -103,7 +103,7 @@ def test_what_is_no_image_is_a_bad_request(torch: httpx.Client, body: bytes) -> 
         assert refused_by_torchserve(answer)[:2] == (400, "BadRequestException")
 
 
-def test_bad_forms_are_bad_requests(torch: httpx.Client) -> None:
+def test_invalid_forms_are_bad_requests(torch: httpx.Client) -> None:
     for answer in (
         torch.post(PREDICTIONS, files={"image": FILE}),
         torch.post(PREDICTIONS, files=[("data", FILE), ("body", FILE)]),
@@ -117,7 +117,7 @@ def test_bad_forms_are_bad_requests(torch: httpx.Client) -> None:
         assert refused_by_torchserve(answer)[:2] == (400, "BadRequestException")
 
 
-def test_what_the_wire_refuses_is_in_its_words_too(tmp_path: Path, colours: Path) -> None:
+def test_wire_errors_have_the_torchserve_format(tmp_path: Path, colours: Path) -> None:
     settings = {
         "POTOO_COMPATIBILITY__TORCHSERVE": "true",
         "POTOO_LIMITS__BODY_TIMEOUT_SECONDS": "1",

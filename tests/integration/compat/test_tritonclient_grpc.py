@@ -44,7 +44,7 @@ def expected(colours: Path) -> Any:
     return by_onnxruntime(colours / "colours" / "1" / "model.onnx", images(3))
 
 
-def test_every_form_of_asking_gives_what_onnxruntime_gives(
+def test_every_request_form_gives_the_outputs_of_onnx_runtime(
     client: dict[str, Any], expected: Any
 ) -> None:
     assert len(client["forms"]) == FORMS
@@ -55,29 +55,29 @@ def test_every_form_of_asking_gives_what_onnxruntime_gives(
     assert np.allclose(client["with parameters"], expected, rtol=1e-6)
 
 
-def test_many_at_once(found: dict[str, Any], expected: Any) -> None:
+def test_concurrent_requests_give_the_same_outputs(found: dict[str, Any], expected: Any) -> None:
     assert len(found["sync"]["at once"]) == 8
     for output in found["sync"]["at once"]:
         assert np.allclose(output, expected, rtol=1e-6)
 
 
-def test_a_stream_survives_a_bad_request(client: dict[str, Any]) -> None:
+def test_stream_continues_after_a_bad_request(client: dict[str, Any]) -> None:
     bad = "There is no input 'pixels'; there is 'image'."
     assert client["stream"] == [["ok", "0"], ["error", bad], ["ok", "2"], ["ok", "3"]]
 
 
-def test_encoded_images_and_classes(client: dict[str, Any]) -> None:
+def test_encoded_images_and_classes_are_returned(client: dict[str, Any]) -> None:
     assert np.allclose(client["images"], 10 * np.eye(3), atol=0.2)
     best = [row[0].split(":")[1:] for row in client["classes"]]
     assert best == [["0", "red"], ["1", "green"], ["2", "blue"]]
 
 
-def test_health(client: dict[str, Any]) -> None:
+def test_health_is_read_by_the_client(client: dict[str, Any]) -> None:
     names = ("live", "ready", "model ready", "version ready", "other ready")
     assert [client[name] for name in names] == [True, True, True, True, False]
 
 
-def test_what_is_told_of_server_and_model(client: dict[str, Any]) -> None:
+def test_server_and_model_metadata_are_read(client: dict[str, Any]) -> None:
     assert client["server"]["name"] == "potoo"
     assert client["metadata"]["inputs"][0]["shape"] == ["-1", *map(str, SHAPE[1:])]
     assert client["config"]["config"]["max_batch_size"] == 64
@@ -107,7 +107,7 @@ STATUSES = {
 
 
 @pytest.mark.parametrize("case", STATUSES)
-def test_refusals_are_understood(client: dict[str, Any], case: str) -> None:
+def test_refusals_are_understood_by_the_client(client: dict[str, Any], case: str) -> None:
     status, words = STATUSES[case]
     told_status, told = client["refusals"][case]
     assert told_status == f"StatusCode.{status}"

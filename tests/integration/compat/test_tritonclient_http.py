@@ -45,7 +45,7 @@ def expected(colours: Path) -> Any:
     return by_onnxruntime(colours / "colours" / "1" / "model.onnx", images(3))
 
 
-def test_every_form_of_asking_gives_what_onnxruntime_gives(
+def test_every_request_form_gives_the_outputs_of_onnx_runtime(
     client: dict[str, Any], expected: Any
 ) -> None:
     assert len(client["forms"]) == FORMS
@@ -55,20 +55,20 @@ def test_every_form_of_asking_gives_what_onnxruntime_gives(
         assert form["model"] == ["colours", "1"]
 
 
-def test_answers_that_are_worth_compressing_are_read(client: dict[str, Any]) -> None:
+def test_compressed_answers_are_read(client: dict[str, Any]) -> None:
     assert len(client["long"]) == 4
     for one in client["long"]:
         assert one["shape"] == [64, 3]
         assert one["first"] == "10.000000:0:red"
 
 
-def test_many_at_once(found: dict[str, Any], expected: Any) -> None:
+def test_concurrent_requests_give_the_same_outputs(found: dict[str, Any], expected: Any) -> None:
     assert len(found["sync"]["at once"]) == 8
     for output in found["sync"]["at once"]:
         assert np.allclose(output, expected, rtol=1e-6)
 
 
-def test_encoded_images_and_classes(client: dict[str, Any]) -> None:
+def test_encoded_images_and_classes_are_returned(client: dict[str, Any]) -> None:
     assert np.allclose(client["images"], 10 * np.eye(3), atol=0.2)
     in_bytes, in_json = client["classes"]
     assert in_bytes == in_json
@@ -76,16 +76,16 @@ def test_encoded_images_and_classes(client: dict[str, Any]) -> None:
     assert best == [["0", "red"], ["1", "green"], ["2", "blue"]]
 
 
-def test_numbers_that_are_not_finite_come_back_in_bytes(client: dict[str, Any]) -> None:
+def test_non_finite_numbers_are_returned_as_binary(client: dict[str, Any]) -> None:
     assert client["nan"] is True
 
 
-def test_health(client: dict[str, Any]) -> None:
+def test_health_is_read_by_the_client(client: dict[str, Any]) -> None:
     names = ("live", "ready", "model ready", "version ready", "other ready")
     assert [client[name] for name in names] == [True, True, True, True, False]
 
 
-def test_what_is_told_of_server_and_model(client: dict[str, Any]) -> None:
+def test_server_and_model_metadata_are_read(client: dict[str, Any]) -> None:
     assert client["server"]["name"] == "potoo"
     assert client["metadata"]["inputs"][0]["shape"] == [-1, *SHAPE[1:]]
     assert client["config"]["max_batch_size"] == 64
@@ -111,7 +111,7 @@ STATUSES = {
 
 
 @pytest.mark.parametrize("case", STATUSES)
-def test_refusals_are_understood(client: dict[str, Any], case: str) -> None:
+def test_refusals_are_understood_by_the_client(client: dict[str, Any], case: str) -> None:
     status, words = STATUSES[case]
     told_status, told = client["refusals"][case]
     assert status in told_status

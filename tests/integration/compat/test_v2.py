@@ -46,7 +46,7 @@ def expected(colours: Path) -> Callable[[Any], Any]:
 
 @pytest.mark.parametrize("path", [INFER, "/v2/models/colours/versions/1/infer"])
 @pytest.mark.parametrize("count", [1, 5])
-def test_json_in_json_out(
+def test_json_request_gives_a_json_response(
     v2: httpx.Client, expected: Callable[[Any], Any], path: str, count: int
 ) -> None:
     answer = v2.post(path, json=in_json(images(count), id="mine"))
@@ -57,7 +57,7 @@ def test_json_in_json_out(
 
 
 @pytest.mark.parametrize("kind", [None, "application/octet-stream", "text/html", "nonsense"])
-def test_bytes_in_bytes_out_whatever_they_are_called(
+def test_binary_request_gives_a_binary_response_for_any_type(
     v2: httpx.Client, expected: Callable[[Any], Any], kind: str | None
 ) -> None:
     array = images(3)
@@ -71,7 +71,7 @@ def test_bytes_in_bytes_out_whatever_they_are_called(
     assert np.allclose(output_of(answer), expected(array), rtol=1e-6)
 
 
-def test_an_output_says_for_itself_how_it_comes(v2: httpx.Client) -> None:
+def test_output_parameter_overrides_the_request_form(v2: httpx.Client) -> None:
     for wanted, is_binary in ((True, True), (False, False)):
         output = {"name": "logits", "parameters": {"binary_data": wanted}}
         body = in_json(images(1), outputs=[output], parameters={"binary_data_output": not wanted})
@@ -82,7 +82,7 @@ def test_an_output_says_for_itself_how_it_comes(v2: httpx.Client) -> None:
     ("encoding", "compress"),
     [("gzip", gzip.compress), ("deflate", zlib.compress), ("GZIP", gzip.compress)],
 )
-def test_compressed_both_ways(
+def test_request_and_response_can_be_compressed(
     v2: httpx.Client, encoding: str, compress: Callable[[bytes], bytes]
 ) -> None:
     array = images(64)
@@ -98,7 +98,7 @@ def test_compressed_both_ways(
     )
 
 
-def test_what_is_not_an_answer_of_infer_is_never_compressed(v2: httpx.Client) -> None:
+def test_only_inference_responses_are_compressed(v2: httpx.Client) -> None:
     headers = {"accept-encoding": "gzip, deflate"}
     for path in ("/v2", "/v2/models/colours", "/v2/models/colours/config", "/v2/models/stats"):
         answer = v2.get(path, headers=headers)
@@ -106,7 +106,7 @@ def test_what_is_not_an_answer_of_infer_is_never_compressed(v2: httpx.Client) ->
     assert refused(v2.post(INFER, content=b"x" * 5000, headers=headers))[0] == 400
 
 
-def test_the_json_of_a_compressed_binary_answer_is_counted_before(v2: httpx.Client) -> None:
+def test_json_length_refers_to_the_uncompressed_response(v2: httpx.Client) -> None:
     output = {"name": "logits", "parameters": {"binary_data": True, "classification": 3}}
     array = np.zeros((64, 3, SIDE, SIDE), np.float32)
     body, headers = in_bytes(array.tobytes(), list(array.shape), outputs=[output])
@@ -117,7 +117,7 @@ def test_the_json_of_a_compressed_binary_answer_is_counted_before(v2: httpx.Clie
     assert int(answer.headers["content-length"]) < len(answer.content)
 
 
-def test_encoded_images_and_their_classes(v2: httpx.Client) -> None:
+def test_encoded_images_give_outputs_and_classes(v2: httpx.Client) -> None:
     files = [plain(RED), plain(GREEN, format="JPEG"), plain(BLUE, format="WEBP")]
     body, headers = files_in_bytes(*files)
     found = output_of(v2.post(INFER, content=body, headers=headers))
@@ -131,7 +131,7 @@ def test_encoded_images_and_their_classes(v2: httpx.Client) -> None:
     assert all(len(value.partition(".")[2]) == 6 for value in values)
 
 
-def test_images_are_seen_as_classify_sees_them(server: LiveServer, v2: httpx.Client) -> None:
+def test_images_are_preprocessed_like_classify(server: LiveServer, v2: httpx.Client) -> None:
     file = plain((200, 100, 50), format="JPEG")
     body, headers = files_in_bytes(file)
     logits = output_of(v2.post(INFER, content=body, headers=headers))[0].astype(np.float64)
@@ -142,7 +142,7 @@ def test_images_are_seen_as_classify_sees_them(server: LiveServer, v2: httpx.Cli
         assert prediction["score"] == pytest.approx(shares[prediction["index"]], abs=1e-5)
 
 
-def test_a_raw_request_is_a_tensor_or_an_image(v2: httpx.Client) -> None:
+def test_raw_request_is_a_tensor_or_an_image(v2: httpx.Client) -> None:
     for body, found in (
         (images(1).tobytes(), images(1).mean((2, 3)) * 10),
         (plain(RED), [[10, 0, 0]]),
@@ -153,7 +153,7 @@ def test_a_raw_request_is_a_tensor_or_an_image(v2: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3.4e38])
-def test_numbers_that_are_not_finite(v2: httpx.Client, value: float) -> None:
+def test_non_finite_numbers_require_a_binary_response(v2: httpx.Client, value: float) -> None:
     array = np.full((1, 3, SIDE, SIDE), value, np.float32)
     status, error = refused(v2.post(INFER, content=json.dumps(in_json(array)).encode()))
     assert (status, "binary" in error) == (400, True)
@@ -163,11 +163,11 @@ def test_numbers_that_are_not_finite(v2: httpx.Client, value: float) -> None:
 
 
 @pytest.mark.parametrize("name", ["ä" * 10, "a" * 200, '"\\\n', "\U0001f99c"])
-def test_ids_come_back_as_they_went(v2: httpx.Client, name: str) -> None:
+def test_request_ids_are_returned_unchanged(v2: httpx.Client, name: str) -> None:
     assert v2.post(INFER, json=in_json(images(1), id=name)).json()["id"] == name
 
 
-def test_time_and_priority_are_parameters(v2: httpx.Client) -> None:
+def test_timeout_and_priority_parameters_are_applied(v2: httpx.Client) -> None:
     late = v2.post(INFER, json=in_json(images(64), parameters={"timeout": 1}))
     assert refused(late)[0] == 504
     for priority in (0, 1, 2, 99):
@@ -175,21 +175,21 @@ def test_time_and_priority_are_parameters(v2: httpx.Client) -> None:
         output_of(v2.post(INFER, json=in_json(images(1), parameters=parameters)))
 
 
-def test_health_is_open_and_in_json(server: LiveServer) -> None:
+def test_health_needs_no_token(server: LiveServer) -> None:
     live, ready = (httpx.get(f"{server.url}/v2/health/{what}") for what in ("live", "ready"))
     assert (live.status_code, live.json()) == (200, {"live": True})
     assert (ready.status_code, ready.json()) == (200, {"live": True, "ready": True})
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v2/"])
-def test_what_the_server_knows(v2: httpx.Client, path: str) -> None:
+def test_server_metadata_lists_extensions(v2: httpx.Client, path: str) -> None:
     answer = v2.get(path)
     assert answer.status_code == 200
     assert answer.json()["name"] == "potoo"
     assert "binary_tensor_data" in answer.json()["extensions"]
 
 
-def test_what_is_told_of_a_model_with_and_without_a_version(v2: httpx.Client) -> None:
+def test_model_metadata_is_equal_with_and_without_version(v2: httpx.Client) -> None:
     for what in ("", "/config", "/stats", "/ready"):
         plainly = v2.get(f"/v2/models/colours{what}")
         exactly = v2.get(f"/v2/models/colours/versions/1{what}")
@@ -209,7 +209,7 @@ def test_what_is_told_of_a_model_with_and_without_a_version(v2: httpx.Client) ->
     assert v2.get("/v2/models").json() == {"models": ["colours"]}
 
 
-def test_statistics_count(v2: httpx.Client) -> None:
+def test_statistics_count_requests_and_failures(v2: httpx.Client) -> None:
     def stats() -> dict[str, Any]:
         (found,) = v2.get("/v2/models/colours/stats").json()["model_stats"]
         assert found in v2.get("/v2/models/stats").json()["model_stats"]
@@ -236,13 +236,13 @@ def test_statistics_count(v2: httpx.Client) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b" ", b"{}", b'{"ready": true}', b'{"ready": false, "x": 1}']
 )
-def test_the_index_of_the_repository(v2: httpx.Client, body: bytes) -> None:
+def test_repository_index_lists_the_models(v2: httpx.Client, body: bytes) -> None:
     answer = v2.post("/v2/repository/index", content=body)
     line = {"name": "colours", "version": "1", "state": "READY", "reason": ""}
     assert (answer.status_code, answer.json()) == (200, [line])
 
 
-def test_the_default_model_stays_loaded(server: LiveServer, v2: httpx.Client) -> None:
+def test_default_model_can_be_loaded_but_not_unloaded(server: LiveServer, v2: httpx.Client) -> None:
     for what, status in (("load", 200), ("unload", 409)):
         path = f"/v2/repository/models/colours/{what}"
         assert refused(v2.post(path))[0] == 403
@@ -250,7 +250,7 @@ def test_the_default_model_stays_loaded(server: LiveServer, v2: httpx.Client) ->
         assert httpx.post(server.url + path, json={}, headers=headers).status_code == status
 
 
-def test_a_model_is_unloaded_and_loaded_again(tmp_path: Path) -> None:
+def test_other_model_can_be_unloaded_and_reloaded(tmp_path: Path) -> None:
     models = tmp_path / "models"
     for name in ("colours", "others"):
         write_model(models, None, name=name)
@@ -275,7 +275,7 @@ def test_a_model_is_unloaded_and_loaded_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config", "file:1/weights"])
-def test_models_and_their_configuration_are_not_uploaded(server: LiveServer, name: str) -> None:
+def test_model_upload_is_unsupported(server: LiveServer, name: str) -> None:
     status, error = refused(
         httpx.post(
             f"{server.url}/v2/repository/models/colours/load",
@@ -305,7 +305,7 @@ NEEDED = {
 
 
 @pytest.mark.parametrize(("call", "scope"), NEEDED.items(), ids=[path for _, path in NEEDED])
-def test_every_call_needs_a_token_and_its_scope(
+def test_every_call_requires_a_token_and_its_scope(
     server: LiveServer, call: tuple[str, str], scope: str
 ) -> None:
     method, path = call
@@ -317,7 +317,7 @@ def test_every_call_needs_a_token_and_its_scope(
     assert (status, scope in error) == (403, True)
 
 
-def test_an_account_of_other_models_is_refused_and_sees_nothing(server: LiveServer) -> None:
+def test_account_without_the_model_is_refused_and_sees_no_models(server: LiveServer) -> None:
     person = add_person(server, scopes=["infer", "models:read"], models=["others"])
     headers = bearer(person.sign_in()["access_token"])
     with httpx.Client(base_url=server.url, headers=headers) as client:
@@ -329,7 +329,7 @@ def test_an_account_of_other_models_is_refused_and_sees_nothing(server: LiveServ
         assert client.post("/v2/repository/index").json() == []
 
 
-def test_the_metrics_know_by_which_protocol_it_came(server: LiveServer, v2: httpx.Client) -> None:
+def test_predictions_are_counted_as_v2(server: LiveServer, v2: httpx.Client) -> None:
     def count() -> float:
         line = 'potoo_predictions_total{model="colours",protocol="v2"}'
         text = httpx.get(f"{server.url}/metrics").text

@@ -80,24 +80,24 @@ BAD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("body", BAD.values(), ids=BAD)
-def test_what_does_not_fit_is_a_bad_request(v2: httpx.Client, body: Any) -> None:
+def test_invalid_infer_document_is_a_bad_request(v2: httpx.Client, body: Any) -> None:
     assert refused(v2.post(INFER, json=body))[0] == 400
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"\xff", b"[" * 10**6, b'{"a":' * 10**5, b'{"x": NaN', b"null"]
 )
-def test_what_is_no_json_is_a_bad_request(v2: httpx.Client, body: bytes) -> None:
+def test_invalid_json_is_a_bad_request(v2: httpx.Client, body: bytes) -> None:
     assert refused(v2.post(INFER, content=body))[0] == 400
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"\xff", b"[" * 60_000, b'{"ready": 1}', b"null"])
-def test_the_index_takes_nothing_but_what_it_knows(v2: httpx.Client, body: bytes) -> None:
+def test_invalid_index_request_is_a_bad_request(v2: httpx.Client, body: bytes) -> None:
     assert refused(v2.post("/v2/repository/index", content=body))[0] == 400
 
 
 @pytest.mark.parametrize("value", ["-1", "abc", "0", "1e3", "99999999", "1" * 40, "", "1, 1"])
-def test_lengths_of_json_that_lie_are_named(v2: httpx.Client, value: str) -> None:
+def test_invalid_json_length_header_is_refused(v2: httpx.Client, value: str) -> None:
     body, _ = in_bytes(ONE, SHAPE)
     status, error = refused(v2.post(INFER, content=body, headers={LENGTH: value}))
     assert status == (413 if value == "99999999" else 400)
@@ -105,13 +105,13 @@ def test_lengths_of_json_that_lie_are_named(v2: httpx.Client, value: str) -> Non
 
 
 @pytest.mark.parametrize("cut", [-1, -len(ONE), 1])
-def test_bytes_that_lack_or_are_left_over(v2: httpx.Client, cut: int) -> None:
+def test_missing_or_extra_bytes_are_refused(v2: httpx.Client, cut: int) -> None:
     body, headers = in_bytes(ONE, SHAPE)
     body = body + b"\0" * cut if cut > 0 else body[:cut]
     assert refused(v2.post(INFER, content=body, headers=headers))[0] == 400
 
 
-def test_lengths_of_encoded_images_that_lie(v2: httpx.Client) -> None:
+def test_wrong_lengths_of_encoded_images_are_refused(v2: httpx.Client) -> None:
     for data in (b"", b"\xff\xff\xff\x7f", b"\4\0\0\0abc", b"\3\0\0\0abc\0"):
         body, headers = in_bytes(data, [1], "BYTES")
         assert refused(v2.post(INFER, content=body, headers=headers))[0] == 400
@@ -119,7 +119,7 @@ def test_lengths_of_encoded_images_that_lie(v2: httpx.Client) -> None:
     assert refused(v2.post(INFER, content=body, headers=headers))[0] == 400
 
 
-def test_a_bad_image_is_told_by_its_number(v2: httpx.Client) -> None:
+def test_bad_image_is_named_by_position(v2: httpx.Client) -> None:
     for bad in (b"text", plain()[:60], b""):
         body, headers = files_in_bytes(plain(), bad)
         status, error = refused(v2.post(INFER, content=body, headers=headers))
@@ -137,7 +137,7 @@ def test_a_bad_image_is_told_by_its_number(v2: httpx.Client) -> None:
         *("/v2/" + "a" * 5000, "/v2/models/" + "a" * 5000 + "/stats", "/v2/health", "/v2/health/x"),
     ],
 )
-def test_what_is_not_there_is_not_found(v2: httpx.Client, path: str) -> None:
+def test_unknown_path_is_not_found(v2: httpx.Client, path: str) -> None:
     assert refused(v2.get(path))[0] == 404
 
 
@@ -150,7 +150,7 @@ def test_what_is_not_there_is_not_found(v2: httpx.Client, path: str) -> None:
         "/v2/models/{name}/infer",
     ],
 )
-def test_no_body_is_read_for_a_model_that_is_not_there(v2: httpx.Client, path: str) -> None:
+def test_unknown_model_is_refused_before_its_body(v2: httpx.Client, path: str) -> None:
     assert refused(v2.post(path, content=b"x"))[0] == 404
 
 
@@ -164,7 +164,7 @@ def test_no_body_is_read_for_a_model_that_is_not_there(v2: httpx.Client, path: s
         ("PUT", "/v2/health/live", "GET"),
     ],
 )
-def test_another_method_is_told_which_one(
+def test_other_method_is_refused_with_allow(
     v2: httpx.Client, method: str, path: str, allowed: str
 ) -> None:
     answer = v2.request(method, path)
@@ -173,14 +173,16 @@ def test_another_method_is_told_which_one(
 
 
 @pytest.mark.parametrize("encoding", ["br", "x-gzip", "gzip, gzip", "compress", "identity, br"])
-def test_encodings_that_are_not_taken_are_told_which_are(v2: httpx.Client, encoding: str) -> None:
+def test_unsupported_encoding_is_refused_naming_the_supported(
+    v2: httpx.Client, encoding: str
+) -> None:
     answer = v2.post(INFER, content=b"x", headers={"content-encoding": encoding})
     assert refused(answer)[0] == 415
     assert "gzip" in answer.headers["accept-encoding"]
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-def test_what_cannot_be_decompressed_is_a_bad_request(v2: httpx.Client, encoding: str) -> None:
+def test_undecodable_compressed_body_is_a_bad_request(v2: httpx.Client, encoding: str) -> None:
     body, headers = in_bytes(ONE, SHAPE)
     packed = gzip.compress(body) if encoding == "gzip" else zlib.compress(body)
     headers["content-encoding"] = encoding
@@ -190,7 +192,7 @@ def test_what_cannot_be_decompressed_is_a_bad_request(v2: httpx.Client, encoding
 
 
 @pytest.mark.parametrize("headers", [{}, {LENGTH: "100"}], ids=["json", "binary"])
-def test_a_bomb_is_cut_at_the_limit(
+def test_decompression_bomb_is_stopped_at_the_limit(
     server: LiveServer, v2: httpx.Client, headers: dict[str, str]
 ) -> None:
     bomb = gzip.compress(bytes(1024 * MIB), 9)
@@ -215,7 +217,7 @@ def test_a_hundred_megabytes_of_numbers_are_refused(server: LiveServer, v2: http
     assert Watch(server).peak_during(send) < 160
 
 
-def test_bodies_have_the_limits_of_uploads(tmp_path: Path, colours: Path) -> None:
+def test_inference_bodies_have_the_upload_limits(tmp_path: Path, colours: Path) -> None:
     limits = {
         "POTOO_LIMITS__MAX_BODY_BYTES": "2000",
         "POTOO_LIMITS__MAX_BATCH_BYTES": "20000",
@@ -244,7 +246,7 @@ def test_bodies_have_the_limits_of_uploads(tmp_path: Path, colours: Path) -> Non
         assert client.get("/v2/models/colours/config").json()["max_batch_size"] == 2
 
 
-def test_numbers_in_json_count_for_what_they_take(tmp_path: Path, colours: Path) -> None:
+def test_json_numbers_are_budgeted_by_their_expanded_size(tmp_path: Path, colours: Path) -> None:
     limits = {"POTOO_LIMITS__MAX_BODY_BYTES_IN_FLIGHT": str(2 * MIB)}
     with (
         serve(tmp_path, models=colours, arguments=(), **limits) as small,
@@ -256,7 +258,7 @@ def test_numbers_in_json_count_for_what_they_take(tmp_path: Path, colours: Path)
         assert output_of(client.post(INFER, json=in_json(images(1)))).shape == (1, 3)
 
 
-def test_rates_are_limited_in_the_same_way(tmp_path: Path, colours: Path) -> None:
+def test_rate_limit_has_the_v2_error_format(tmp_path: Path, colours: Path) -> None:
     limits = {"POTOO_AUTH__RATE_PER_PRINCIPAL": "3/minute"}
     with (
         serve(tmp_path, models=colours, arguments=(), **limits) as slow,
@@ -268,7 +270,7 @@ def test_rates_are_limited_in_the_same_way(tmp_path: Path, colours: Path) -> Non
     assert "ratelimit" in answers[0].headers
 
 
-def test_a_fault_of_ours_is_told_in_the_same_way(tmp_path: Path, colours: Path) -> None:
+def test_wire_errors_have_the_v2_error_format(tmp_path: Path, colours: Path) -> None:
     limits = {"POTOO_LIMITS__BODY_TIMEOUT_SECONDS": "1", "POTOO_LIMITS__MAX_HEADER_BYTES": "5000"}
     with serve(tmp_path, models=colours, arguments=(), **limits) as impatient:
         token = bearer(impatient.token(SCOPES))["authorization"]
@@ -289,9 +291,7 @@ def test_a_fault_of_ours_is_told_in_the_same_way(tmp_path: Path, colours: Path) 
             assert (answer.status, set(json.loads(answer.body))) == (400, {"error"})
 
 
-def test_mixed_good_and_bad_requests_leave_the_memory_as_it_was(
-    server: LiveServer, v2: httpx.Client
-) -> None:
+def test_mixed_requests_leak_no_memory(server: LiveServer, v2: httpx.Client) -> None:
     bodies = [json.dumps(body).encode() for body in BAD.values()]
 
     def round_of_requests() -> None:

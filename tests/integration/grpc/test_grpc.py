@@ -34,13 +34,13 @@ def expected(colours: Path) -> Any:
 # Inference
 
 
-def test_raw_tensors_give_what_onnxruntime_gives(rpc: Client, expected: Any) -> None:
+def test_raw_tensors_give_the_outputs_of_onnx_runtime(rpc: Client, expected: Any) -> None:
     answer = rpc.ask("ModelInfer", tensor(images(3), id="é 7"))
     assert np.allclose(output_of(answer), expected, rtol=1e-6)
     assert (answer.model_name, answer.model_version, answer.id) == ("colours", "1", "é 7")
 
 
-def test_typed_contents_are_taken_too(rpc: Client, expected: Any) -> None:
+def test_typed_contents_give_the_outputs_of_onnx_runtime(rpc: Client, expected: Any) -> None:
     request = pb.ModelInferRequest(model_name="colours", model_version="1")
     one = request.inputs.add(name="image", datatype="FP32", shape=[3, 3, SIDE, SIDE])
     one.contents.fp32_contents.extend(images(3).ravel())
@@ -48,7 +48,7 @@ def test_typed_contents_are_taken_too(rpc: Client, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("is_raw", [True, False])
-def test_encoded_images_are_taken_as_bytes(rpc: Client, *, is_raw: bool) -> None:
+def test_encoded_images_are_accepted_as_bytes(rpc: Client, *, is_raw: bool) -> None:
     pictures = [plain(colour, format="JPEG") for colour in (RED, GREEN, BLUE)]
     request = files(*pictures)
     if is_raw:
@@ -59,7 +59,7 @@ def test_encoded_images_are_taken_as_bytes(rpc: Client, *, is_raw: bool) -> None
 
 
 @pytest.mark.parametrize("kind", ["int64_param", "uint64_param"])
-def test_classes_are_answered_with_labels(rpc: Client, kind: str) -> None:
+def test_classification_output_has_labels(rpc: Client, kind: str) -> None:
     request = files(plain(RED), plain(BLUE))
     output = request.outputs.add(name="logits")
     setattr(output.parameters["classification"], kind, 2)
@@ -74,7 +74,7 @@ def test_classes_are_answered_with_labels(rpc: Client, kind: str) -> None:
     assert [elements[0], elements[2]] == ["10.000000:0:red", "10.000000:2:blue"]
 
 
-def test_priority_and_time_out_are_taken(rpc: Client) -> None:
+def test_priority_and_timeout_parameters_are_accepted(rpc: Client) -> None:
     request = tensor(images(1))
     request.parameters["priority"].uint64_param = 1
     request.parameters["timeout"].int64_param = 20_000_000
@@ -82,7 +82,7 @@ def test_priority_and_time_out_are_taken(rpc: Client) -> None:
     assert output_of(rpc.ask("ModelInfer", request)).shape == (1, 3)
 
 
-def test_numbers_that_are_not_finite_come_back(rpc: Client) -> None:
+def test_non_finite_values_are_returned(rpc: Client) -> None:
     answer = rpc.ask("ModelInfer", tensor(np.full((1, 3, SIDE, SIDE), np.nan, np.float32)))
     assert np.isnan(output_of(answer)).all()
 
@@ -90,7 +90,7 @@ def test_numbers_that_are_not_finite_come_back(rpc: Client) -> None:
 # The short way
 
 
-def test_a_picture_is_named(rpc: Client) -> None:
+def test_predict_classifies_an_image(rpc: Client) -> None:
     answer = rpc.ask("Predict", potoo_pb2.PredictRequest(image_data=plain(GREEN)))
     assert answer.class_names[0] == "green"
     assert set(answer.class_names) == set(LABELS)
@@ -99,7 +99,7 @@ def test_a_picture_is_named(rpc: Client) -> None:
     assert (answer.model_name, answer.model_version, answer.abstained) == ("colours", 1, False)
 
 
-def test_a_model_and_a_number_of_classes_may_be_given(rpc: Client) -> None:
+def test_predict_accepts_model_and_top_k(rpc: Client) -> None:
     request = potoo_pb2.PredictRequest(image_data=plain(BLUE), model="colours", top_k=1)
     assert list(rpc.ask("Predict", request).class_names) == ["blue"]
 
@@ -113,7 +113,7 @@ def test_health_needs_no_token(server: LiveServer) -> None:
         assert nobody.ask("ServerReady", pb.ServerReadyRequest()).ready
 
 
-def test_a_model_that_there_is_not_is_not_ready(rpc: Client) -> None:
+def test_unknown_model_is_not_ready(rpc: Client) -> None:
     def ready(**members: str) -> bool:
         return bool(rpc.ask("ModelReady", pb.ModelReadyRequest(**members)).ready)
 
@@ -124,7 +124,7 @@ def test_a_model_that_there_is_not_is_not_ready(rpc: Client) -> None:
     assert not ready(name="nope")
 
 
-def test_server_and_model_describe_themselves(rpc: Client) -> None:
+def test_server_and_model_metadata_are_returned(rpc: Client) -> None:
     assert rpc.ask("ServerMetadata", pb.ServerMetadataRequest()).name == "potoo"
     metadata = rpc.ask("ModelMetadata", pb.ModelMetadataRequest(name="colours", version="1"))
     assert (metadata.platform, list(metadata.versions)) == ("onnxruntime_onnx", ["1"])
@@ -141,7 +141,7 @@ def test_server_and_model_describe_themselves(rpc: Client) -> None:
         assert (entry.name, entry.version, entry.state) == ("colours", "1", "READY")
 
 
-def test_statistics_count_what_was_answered(rpc: Client) -> None:
+def test_statistics_count_inferences(rpc: Client) -> None:
     def counted(**members: str) -> pb.ModelStatistics:
         request = pb.ModelStatisticsRequest(**members)
         (found,) = rpc.ask("ModelStatistics", request).model_stats
@@ -162,13 +162,13 @@ def test_statistics_count_what_was_answered(rpc: Client) -> None:
 
 
 @pytest.mark.parametrize("given", ["mine", "a-b_c.9"])
-def test_a_request_id_is_echoed(rpc: Client, given: str) -> None:
+def test_valid_request_id_is_echoed(rpc: Client, given: str) -> None:
     answer = rpc.call("ServerLive", pb.ServerLiveRequest(), x_request_id=given)
     assert answer.trailers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", ["", "with space", "x" * 129, "semi;colon"])
-def test_a_request_id_that_could_do_harm_is_replaced(rpc: Client, given: str) -> None:
+def test_invalid_request_id_is_replaced(rpc: Client, given: str) -> None:
     answer = rpc.call("ServerLive", pb.ServerLiveRequest(), x_request_id=given)
     assert re.fullmatch("[0-9a-f]{32}", answer.trailers["x-request-id"])
 

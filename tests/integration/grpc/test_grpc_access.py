@@ -62,18 +62,18 @@ def try_it(client: Client, name: str) -> Any:
 # Who may call
 
 
-def test_every_method_says_who_may_call_it() -> None:
+def test_every_method_has_a_required_scope_or_is_open() -> None:
     assert set(NEEDED) | OPEN == set(METHODS)
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_without_a_token_nothing_is_answered(server: LiveServer, name: str) -> None:
+def test_call_without_a_token_is_unauthenticated(server: LiveServer, name: str) -> None:
     with connected(server, None) as nobody:
         assert refusal(lambda: try_it(nobody, name)) == ("UNAUTHENTICATED", "unauthenticated")
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_another_scope_is_not_enough(server: LiveServer, name: str) -> None:
+def test_call_with_another_scope_is_denied(server: LiveServer, name: str) -> None:
     others = "classify infer models:read models:write".replace(NEEDED[name], "").strip()
     with connected(server, " ".join(others.split())) as client:
         assert refusal(lambda: try_it(client, name)) == ("PERMISSION_DENIED", "insufficient_scope")
@@ -92,7 +92,7 @@ def test_another_scope_is_not_enough(server: LiveServer, name: str) -> None:
         "Bearer {token}x",
     ],
 )
-def test_a_token_that_does_not_hold_is_refused(server: LiveServer, authorization: str) -> None:
+def test_invalid_token_is_refused(server: LiveServer, authorization: str) -> None:
     with connected(server, None) as nobody:
         given = authorization.format(token=server.token("models:read"))
         request = pb.ServerMetadataRequest()
@@ -103,7 +103,7 @@ def test_a_token_that_does_not_hold_is_refused(server: LiveServer, authorization
 
 
 @pytest.mark.parametrize("authorization", ["bearer {}", "BEARER {}", " Bearer {}", "Bearer  {} "])
-def test_the_scheme_may_be_written_as_people_write_it(
+def test_authorization_scheme_is_case_and_space_insensitive(
     server: LiveServer, authorization: str
 ) -> None:
     with connected(server, None) as nobody:
@@ -119,7 +119,7 @@ def test_two_tokens_are_refused(rpc: Client) -> None:
     assert refusal(lambda: call(b"", metadata=twice)) == ("UNAUTHENTICATED", "unauthenticated")
 
 
-def test_a_caller_keeps_to_the_models_it_may_use(server: LiveServer) -> None:
+def test_caller_is_limited_to_its_models(server: LiveServer) -> None:
     device = add_device(server, scopes=["classify", "infer", "models:read"], models=["others"])
     token = device.sign_in()["access_token"]
     with connected(server, None) as nobody:
@@ -176,7 +176,7 @@ def test_an_unknown_model_or_version_is_not_found(
     ("name", "refusal_of_it"),
     [("RepositoryModelLoad", None), ("RepositoryModelUnload", ("FAILED_PRECONDITION", "conflict"))],
 )
-def test_the_default_model_stays_loaded(
+def test_default_model_can_be_loaded_but_not_unloaded(
     rpc: Client, name: str, refusal_of_it: tuple[str, str] | None
 ) -> None:
     request = GetMessageClass(METHODS[name][1].input_type)(model_name="colours")
@@ -187,13 +187,13 @@ def test_the_default_model_stays_loaded(
 
 
 @pytest.mark.parametrize("name", sorted(WRITE))
-def test_models_and_their_configuration_are_not_uploaded(rpc: Client, name: str) -> None:
+def test_model_upload_is_unsupported(rpc: Client, name: str) -> None:
     parameters = {"config": pb.ModelRepositoryParameter(string_param="{}")}
     kind = GetMessageClass(METHODS[name][1].input_type)
     request = kind(model_name="colours", parameters=parameters)
     assert refusal(lambda: rpc.ask(name, request)) == ("UNIMPLEMENTED", "unsupported")
 
 
-def test_there_is_one_repository(rpc: Client) -> None:
+def test_named_repositories_are_unsupported(rpc: Client) -> None:
     request = pb.RepositoryIndexRequest(repository_name="mine")
     assert refusal(lambda: rpc.ask("RepositoryIndex", request)) == ("UNIMPLEMENTED", "unsupported")

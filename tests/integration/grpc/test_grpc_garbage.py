@@ -28,20 +28,18 @@ GARBAGE = (b"\xff", b"\x0a\xff", b"\x2a\x80", b"\x0b", b"\x3d\x00", bytes(100))
 
 @pytest.mark.parametrize("data", GARBAGE)
 @pytest.mark.parametrize("name", ["ModelInfer", "Predict", "ModelMetadata", "Check"])
-def test_bytes_that_are_no_message_are_the_callers_fault(
-    rpc: Client, name: str, data: bytes
-) -> None:
+def test_undecodable_message_is_an_invalid_request(rpc: Client, name: str, data: bytes) -> None:
     assert refusal(lambda: rpc.ask(name, data)) == ("INVALID_ARGUMENT", "invalid_request")
 
 
 @pytest.mark.parametrize("name", ["ModelInfer", "ModelMetadata", "Check"])
-def test_text_that_is_no_utf8_is_the_callers_fault(rpc: Client, name: str) -> None:
+def test_invalid_utf8_is_an_invalid_request(rpc: Client, name: str) -> None:
     data = b"\x0a\x01\xff"
     assert refusal(lambda: rpc.ask(name, data)) == ("INVALID_ARGUMENT", "invalid_request")
 
 
 @pytest.mark.parametrize("name", ["ModelInfer", "Predict", "ServerLive"])
-def test_a_call_without_a_message_is_told_so(rpc: Client, name: str) -> None:
+def test_call_without_a_message_is_an_invalid_request(rpc: Client, name: str) -> None:
     path, _ = METHODS[name]
     call = rpc.upload(path)
     assert refusal(lambda: call(iter([]), metadata=rpc.metadata({}))) == (
@@ -60,13 +58,9 @@ def test_a_call_without_a_message_is_told_so(rpc: Client, name: str) -> None:
         b"\x2a\x04\x22\x00\x22\x00" * 100_000,  # parameters of inputs
     ],
 )
-def test_a_small_message_that_makes_many_objects_is_refused_before_it_does(
-    rpc: Client, data: bytes
-) -> None:
+def test_small_message_of_many_objects_is_refused(rpc: Client, data: bytes) -> None:
     assert refusal(lambda: rpc.ask("ModelInfer", data)) == ("INVALID_ARGUMENT", "invalid_request")
 
 
-def test_others_are_still_answered_and_nothing_was_our_fault(
-    rpc: Client, server: LiveServer
-) -> None:
+def test_garbage_leaves_the_server_unharmed(rpc: Client, server: LiveServer) -> None:
     check_unharmed(rpc, server)

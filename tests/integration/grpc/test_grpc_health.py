@@ -31,18 +31,18 @@ def nobody(server: LiveServer) -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("service", ["", *sorted(SERVICES)])
-def test_the_server_and_each_service_are_serving(nobody: Client, service: str) -> None:
+def test_server_and_every_service_are_serving(nobody: Client, service: str) -> None:
     answer = HealthStub(nobody.channel).Check(health_pb2.HealthCheckRequest(service=service))
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_the_status_of_an_unknown_service_is_not_found(nobody: Client) -> None:
+def test_health_of_an_unknown_service_is_not_found(nobody: Client) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         HealthStub(nobody.channel).Check(health_pb2.HealthCheckRequest(service="nope"))
     assert refused(caught.value) == ("NOT_FOUND", "not_found")
 
 
-def test_every_status_may_be_listed(nobody: Client) -> None:
+def test_health_list_names_every_service(nobody: Client) -> None:
     answer = HealthStub(nobody.channel).List(health_pb2.HealthListRequest())
     assert set(answer.statuses) == {"", *SERVICES}
 
@@ -54,13 +54,13 @@ def test_every_status_may_be_listed(nobody: Client) -> None:
         ("nope", health_pb2.HealthCheckResponse.SERVICE_UNKNOWN),
     ],
 )
-def test_a_status_may_be_watched(nobody: Client, service: str, status: int) -> None:
+def test_health_watch_streams_the_status(nobody: Client, service: str, status: int) -> None:
     call = HealthStub(nobody.channel).Watch(health_pb2.HealthCheckRequest(service=service))
     assert next(call).status == status
     call.cancel()
 
 
-def test_reflection_tells_what_may_be_called(nobody: Client) -> None:
+def test_reflection_lists_services_and_messages(nobody: Client) -> None:
     database = ProtoReflectionDescriptorDatabase(nobody.channel)
     assert set(database.get_services()) == SERVICES
     pool = DescriptorPool(database)
@@ -74,7 +74,7 @@ def test_reflection_tells_what_may_be_called(nobody: Client) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
-def test_reflection_speaks_both_of_its_versions(nobody: Client, version: str) -> None:
+def test_reflection_supports_v1_and_v1alpha(nobody: Client, version: str) -> None:
     call = nobody.channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         reflection_pb2.ServerReflectionRequest.SerializeToString,
@@ -93,7 +93,7 @@ def test_reflection_speaks_both_of_its_versions(nobody: Client, version: str) ->
         reflection_pb2.ServerReflectionRequest(file_by_filename="../../etc/passwd"),
     ],
 )
-def test_reflection_answers_what_it_does_not_know(
+def test_unknown_reflection_request_gets_an_error_response(
     nobody: Client, request_: reflection_pb2.ServerReflectionRequest
 ) -> None:
     call = nobody.channel.stream_stream(

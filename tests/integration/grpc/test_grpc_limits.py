@@ -60,21 +60,21 @@ def small(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[L
 # Bytes
 
 
-def test_what_passes_grpcs_own_limit_of_4_mebibytes_is_taken(server: LiveServer) -> None:
+def test_message_above_the_grpc_default_of_4_mib_is_accepted(server: LiveServer) -> None:
     with connected(server) as client:
         request = files(*[encoded(noise((700, 700)))] * 8)
         assert request.ByteSize() > 8 * MEBIBYTE
         assert client.ask("ModelInfer", request).outputs[0].shape == [8, 3]
 
 
-def test_a_message_above_the_limit_of_all_methods_is_not_received(small: LiveServer) -> None:
+def test_message_above_the_server_limit_is_rejected(small: LiveServer) -> None:
     with connected(small) as client, pytest.raises(grpc.RpcError) as caught:
         client.ask("ModelInfer", files(bytes(2 * MEBIBYTE + 1)))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
-def test_a_compressed_message_counts_as_what_it_becomes(
+def test_compressed_message_is_limited_by_its_decompressed_size(
     small: LiveServer, compression: grpc.Compression
 ) -> None:
     path, _ = METHODS["ModelInfer"]
@@ -98,7 +98,7 @@ def test_a_compressed_message_counts_as_what_it_becomes(
         ("ServerLive", lambda: b"\x0a\xf0\xff\x3f" + bytes(MEBIBYTE - 16)),
     ],
 )
-def test_every_method_has_a_limit_of_its_own(small: LiveServer, name: str, make: Any) -> None:
+def test_every_method_has_its_own_message_limit(small: LiveServer, name: str, make: Any) -> None:
     with connected(small) as client:
         assert refusal(lambda: client.ask(name, make())) == (
             "INVALID_ARGUMENT",
@@ -106,7 +106,7 @@ def test_every_method_has_a_limit_of_its_own(small: LiveServer, name: str, make:
         )
 
 
-def test_many_numbers_go_as_raw_contents(small: LiveServer) -> None:
+def test_too_many_typed_numbers_are_refused_recommending_raw_contents(small: LiveServer) -> None:
     request = pb.ModelInferRequest(model_name="colours")
     one = request.inputs.add(name="image", datatype="FP32", shape=[1])
     one.contents.fp32_contents.extend(np.zeros(MEBIBYTE // 4 + 1, np.float32))
@@ -116,7 +116,7 @@ def test_many_numbers_go_as_raw_contents(small: LiveServer) -> None:
     assert "raw_input_contents" in words_of(caught.value)
 
 
-def test_numbers_that_would_take_all_memory_are_refused_before_they_are_read(
+def test_memory_consuming_numbers_are_refused_before_parsing(
     small: LiveServer,
 ) -> None:
     """A byte each on the wire, eight in memory."""
@@ -130,7 +130,7 @@ def test_numbers_that_would_take_all_memory_are_refused_before_they_are_read(
         )
 
 
-def test_a_message_without_a_token_is_not_read(small: LiveServer) -> None:
+def test_unauthenticated_stream_is_refused_before_it_is_read(small: LiveServer) -> None:
     """The refusal comes while most of the message is still to be sent."""
     sent = 0
 
@@ -152,7 +152,7 @@ def test_a_message_without_a_token_is_not_read(small: LiveServer) -> None:
 # Time
 
 
-def test_a_deadline_that_cannot_be_kept_is_told_at_once(server: LiveServer) -> None:
+def test_unreachable_timeout_raises_deadline_exceeded(server: LiveServer) -> None:
     with connected(server) as client:
         request = tensor(images(1))
         request.parameters["timeout"].int64_param = 1
@@ -161,7 +161,7 @@ def test_a_deadline_that_cannot_be_kept_is_told_at_once(server: LiveServer) -> N
     assert refused(caught.value) == ("DEADLINE_EXCEEDED", "deadline_exceeded")
 
 
-def test_the_callers_deadline_is_the_cores(server: LiveServer) -> None:
+def test_late_calls_are_dropped_from_the_queue(server: LiveServer) -> None:
     """What is late is dropped, not worked on to its end for nobody."""
     picture = files(*[encoded(noise((1200, 1200)))] * 4)
     with connected(server) as client:
@@ -180,7 +180,7 @@ def test_the_callers_deadline_is_the_cores(server: LiveServer) -> None:
     assert "unexpected error" not in server.events()
 
 
-def test_a_call_that_is_cancelled_is_dropped(server: LiveServer) -> None:
+def test_cancelled_calls_are_dropped_from_the_queue(server: LiveServer) -> None:
     picture = files(*[encoded(noise((1200, 1200)))] * 8)
     with connected(server) as client:
         calls = [client.begin("ModelInfer", picture) for _ in range(8)]
@@ -207,7 +207,7 @@ def queue_depth(server: LiveServer) -> float:
     return float(line.split()[-1])
 
 
-def test_calls_without_a_message_do_not_keep_others_waiting(server: LiveServer) -> None:
+def test_silent_calls_do_not_block_others(server: LiveServer) -> None:
     path, _ = METHODS["ModelInfer"]
     is_over = threading.Event()
 
@@ -226,7 +226,7 @@ def test_calls_without_a_message_do_not_keep_others_waiting(server: LiveServer) 
             assert refusal(call.result) == ("INVALID_ARGUMENT", "invalid_request")
 
 
-def test_without_a_token_a_message_must_come_soon(server: LiveServer) -> None:
+def test_silent_unauthenticated_call_times_out(server: LiveServer) -> None:
     path, _ = METHODS["Check"]
     is_over = threading.Event()
 
@@ -243,7 +243,7 @@ def test_without_a_token_a_message_must_come_soon(server: LiveServer) -> None:
 # Places
 
 
-def test_a_full_queue_is_told_at_once_and_nobody_is_forgotten(small: LiveServer) -> None:
+def test_full_queue_is_refused_and_every_call_answered(small: LiveServer) -> None:
     with connected(small) as client:
         picture = potoo_pb2.PredictRequest(image_data=encoded(noise((400, 400)), "JPEG"))
 
@@ -260,7 +260,7 @@ def test_a_full_queue_is_told_at_once_and_nobody_is_forgotten(small: LiveServer)
         assert client.ask("Predict", picture)
 
 
-def test_streams_without_a_token_are_counted(small: LiveServer) -> None:
+def test_unauthenticated_streams_are_limited(small: LiveServer) -> None:
     def watch(client: Client) -> Any:
         call = HealthStub(client.channel).Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
         assert next(call).status == health_pb2.HealthCheckResponse.SERVING
@@ -284,7 +284,7 @@ def _may(call: Callable[[], Any]) -> bool:
     return True
 
 
-def test_rates_count_over_http_and_grpc_together(tmp_path: Path, colours: Path) -> None:
+def test_http_and_grpc_share_the_rate_limit(tmp_path: Path, colours: Path) -> None:
     with (
         serve(
             tmp_path,
@@ -314,7 +314,7 @@ def test_rates_count_over_http_and_grpc_together(tmp_path: Path, colours: Path) 
 # The wire
 
 
-def test_a_connection_that_speaks_something_else_harms_nobody(server: LiveServer) -> None:
+def test_connection_of_another_protocol_is_harmless(server: LiveServer) -> None:
     host, _, port = server.grpc.rpartition(":")
     for data in (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\x02", bytes(1000), b""):
         with socket.create_connection((host, int(port)), timeout=20) as connection:
@@ -323,13 +323,13 @@ def test_a_connection_that_speaks_something_else_harms_nobody(server: LiveServer
         assert client.ask("ServerLive", pb.ServerLiveRequest()).live
 
 
-def test_metadata_without_end_is_refused(server: LiveServer) -> None:
+def test_oversized_metadata_is_refused(server: LiveServer) -> None:
     with connected(server) as client, pytest.raises(grpc.RpcError) as caught:
         client.ask("ServerLive", pb.ServerLiveRequest(), x_more="x" * 200_000)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_memory_stays_where_it_is(server: LiveServer) -> None:
+def test_repeated_calls_leak_no_memory(server: LiveServer) -> None:
     process = psutil.Process(server.process.pid)
     with connected(server) as client:
         request = tensor(np.random.default_rng(0).random((64, 3, 32, 32), np.float32))

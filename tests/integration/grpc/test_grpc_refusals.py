@@ -105,7 +105,7 @@ BAD_TENSORS: dict[str, Callable[[], pb.ModelInferRequest]] = {
 
 
 @pytest.mark.parametrize("case", BAD_TENSORS)
-def test_tensors_that_do_not_fit_are_the_callers_fault(rpc: Client, case: str) -> None:
+def test_mismatched_tensors_are_invalid(rpc: Client, case: str) -> None:
     assert refusal(lambda: rpc.ask("ModelInfer", BAD_TENSORS[case]())) == (
         "INVALID_ARGUMENT",
         "invalid_tensor",
@@ -166,7 +166,7 @@ OTHERS: dict[str, tuple[Callable[[], pb.ModelInferRequest], tuple[str, str]]] = 
 
 
 @pytest.mark.parametrize("case", OTHERS)
-def test_every_other_fault_has_its_status(rpc: Client, case: str) -> None:
+def test_other_faults_have_their_grpc_status(rpc: Client, case: str) -> None:
     make, expected = OTHERS[case]
     assert refusal(lambda: rpc.ask("ModelInfer", make())) == expected
 
@@ -182,14 +182,12 @@ def test_every_other_fault_has_its_status(rpc: Client, case: str) -> None:
         ({"image_data": plain(), "model": "nope"}, ("NOT_FOUND", "model_not_found")),
     ],
 )
-def test_a_picture_that_cannot_be_named_is_refused(
+def test_invalid_predict_request_is_refused(
     rpc: Client, members: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     asked = potoo_pb2.PredictRequest(**members)
     assert refusal(lambda: rpc.ask("Predict", asked)) == expected
 
 
-def test_others_are_still_answered_and_nothing_was_our_fault(
-    rpc: Client, server: LiveServer
-) -> None:
+def test_refusals_leave_the_server_unharmed(rpc: Client, server: LiveServer) -> None:
     check_unharmed(rpc, server)

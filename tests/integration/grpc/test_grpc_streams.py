@@ -34,7 +34,7 @@ def numbered(count: int) -> list[pb.ModelInferRequest]:
     ]
 
 
-def test_answers_come_in_the_order_of_the_requests(rpc: Client) -> None:
+def test_stream_answers_keep_the_request_order(rpc: Client) -> None:
     count = 5 * IN_FLIGHT
     answers = list(rpc.stream("ModelStreamInfer", numbered(count)))
     assert [one.infer_response.id for one in answers] == [str(number) for number in range(count)]
@@ -43,13 +43,13 @@ def test_answers_come_in_the_order_of_the_requests(rpc: Client) -> None:
         assert np.allclose(output_of(one.infer_response), 10 * number / count, atol=1e-5)
 
 
-def test_a_slow_request_does_not_change_the_order(rpc: Client) -> None:
+def test_slow_stream_request_keeps_the_order(rpc: Client) -> None:
     big = files(plain(size=(1500, 1500)), id="slow")
     answers = list(rpc.stream("ModelStreamInfer", [big, *numbered(3)]))
     assert [one.infer_response.id for one in answers] == ["slow", "0", "1", "2"]
 
 
-def test_a_bad_request_is_told_and_the_stream_goes_on(rpc: Client) -> None:
+def test_bad_stream_request_is_answered_and_the_stream_continues(rpc: Client) -> None:
     bad = tensor(images(1), id="bad")
     bad.inputs[0].name = "pixels"
     gone = tensor(images(1), id="gone")
@@ -73,7 +73,7 @@ def test_a_bad_request_is_told_and_the_stream_goes_on(rpc: Client) -> None:
         assert bool(one.error_message) == (not one.infer_response.raw_output_contents)
 
 
-def test_a_stream_may_stay_open_and_be_used_again(rpc: Client) -> None:
+def test_stream_can_be_used_repeatedly(rpc: Client) -> None:
     go_on = threading.Semaphore(1)
 
     def requests() -> Iterator[pb.ModelInferRequest]:
@@ -88,7 +88,7 @@ def test_a_stream_may_stay_open_and_be_used_again(rpc: Client) -> None:
     assert seen == ["0", "1", "2", "3"]
 
 
-def test_no_more_is_read_than_is_worked_on(server: LiveServer) -> None:
+def test_endless_stream_is_answered_in_order_until_cancelled(server: LiveServer) -> None:
     """A client that takes no answers is not read from for ever."""
     sent = 0
 
@@ -108,7 +108,7 @@ def test_no_more_is_read_than_is_worked_on(server: LiveServer) -> None:
     assert client.token
 
 
-def test_the_last_answer_is_marked_if_that_is_asked_for(rpc: Client) -> None:
+def test_final_response_is_marked_on_request(rpc: Client) -> None:
     asked = tensor(images(1))
     asked.parameters["triton_enable_empty_final_response"].bool_param = True
     (answer,) = rpc.stream("ModelStreamInfer", [asked])
@@ -117,11 +117,11 @@ def test_the_last_answer_is_marked_if_that_is_asked_for(rpc: Client) -> None:
     assert not answer.infer_response.parameters
 
 
-def test_a_stream_without_requests_ends_well(rpc: Client) -> None:
+def test_stream_without_requests_ends_normally(rpc: Client) -> None:
     assert not list(rpc.stream("ModelStreamInfer", []))
 
 
-def test_a_caller_who_leaves_takes_the_work_along(rpc: Client, server: LiveServer) -> None:
+def test_cancelled_stream_leaves_the_server_usable(rpc: Client, server: LiveServer) -> None:
     call = rpc.stream("ModelStreamInfer", [tensor(images(64)) for _ in range(20)])
     next(call)
     call.cancel()
@@ -129,7 +129,7 @@ def test_a_caller_who_leaves_takes_the_work_along(rpc: Client, server: LiveServe
     assert "unexpected error" not in server.events()
 
 
-def test_a_token_that_is_revoked_ends_the_stream(server: LiveServer) -> None:
+def test_revoked_token_ends_the_stream(server: LiveServer) -> None:
     token = add_device(server, scopes=["infer"]).sign_in()["access_token"]
     go_on = threading.Semaphore(1)
 

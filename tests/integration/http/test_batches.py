@@ -44,7 +44,7 @@ def _serves_on(client: httpx.Client) -> Iterator[None]:
     assert send(client, plain()).status_code == 200
 
 
-def test_the_order_of_the_upload_is_kept(client: httpx.Client) -> None:
+def test_answers_keep_the_upload_order(client: httpx.Client) -> None:
     labels = [*COLOURS, *reversed(COLOURS)] * 5
     # Large pictures between small ones, so that they would overtake each other.
     files = [
@@ -58,7 +58,7 @@ def test_the_order_of_the_upload_is_kept(client: httpx.Client) -> None:
     assert [result["result"]["predictions"][0]["label"] for result in results] == labels
 
 
-def test_a_bad_file_never_spoils_the_others(client: httpx.Client) -> None:
+def test_bad_file_does_not_affect_the_others(client: httpx.Client) -> None:
     bad = {
         "unsupported_image": b"text",
         "invalid_image": plain()[:60],
@@ -86,14 +86,14 @@ def test_a_bad_file_never_spoils_the_others(client: httpx.Client) -> None:
     )
 
 
-def test_a_good_file_has_no_problem_and_a_bad_one_no_result(client: httpx.Client) -> None:
+def test_item_has_either_a_result_or_a_problem(client: httpx.Client) -> None:
     good, bad = send(client, plain(), b"text").json()["results"]
     assert set(good) == {"file_name", "result"}
     assert set(bad) == {"file_name", "problem"}
     assert set(bad["problem"]) == {"status", "code", "detail"}
 
 
-def test_every_parameter_counts_for_every_file(client: httpx.Client) -> None:
+def test_parameters_apply_to_every_file(client: httpx.Client) -> None:
     results = send(client, plain(), plain(), query="top_k=2&model=colours").json()["results"]
     assert [len(result["result"]["predictions"]) for result in results] == [2, 2]
 
@@ -106,24 +106,24 @@ def test_too_many_files_are_refused(client: httpx.Client, count: int) -> None:
     assert refusal(answer) == (413, "payload_too_large")
 
 
-def test_as_many_files_as_allowed_are_taken(client: httpx.Client) -> None:
+def test_maximum_number_of_files_is_accepted(client: httpx.Client) -> None:
     assert len(send(client, *[plain()] * 32).json()["results"]) == 32
 
 
 @pytest.mark.parametrize("field", ["file", "image", "files[]", "Files", "files\u0000", "../files"])
-def test_another_field_is_refused(client: httpx.Client, field: str) -> None:
+def test_unknown_field_is_refused(client: httpx.Client, field: str) -> None:
     answer = client.post(URL, files=[("files", plain()), (field, plain())])
     assert refusal(answer) == (422, "invalid_parameter")
 
 
-def test_no_files_are_refused(client: httpx.Client) -> None:
+def test_batch_without_files_is_refused(client: httpx.Client) -> None:
     headers = {"content-type": "multipart/form-data; boundary=x"}
     answer = client.post(URL, content=form(), headers=headers)
     assert refusal(answer) == (422, "invalid_parameter")
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "application/json", "text/plain"])
-def test_only_forms_are_taken(client: httpx.Client, content_type: str) -> None:
+def test_body_other_than_a_form_is_refused(client: httpx.Client, content_type: str) -> None:
     answer = client.post(URL, content=plain(), headers={"content-type": content_type})
     assert refusal(answer) == (415, "unsupported_media_type")
 
@@ -133,7 +133,7 @@ def test_an_unknown_model_fails_the_whole_batch(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES)
-def test_a_file_name_is_given_back_as_it_came(client: httpx.Client, name: str) -> None:
+def test_file_name_is_returned_unchanged(client: httpx.Client, name: str) -> None:
     disposition = f'Content-Disposition: form-data; name="files"; filename="{name}"'
     part = disposition.encode() + b"\r\n\r\n" + plain()
     headers = {"content-type": "multipart/form-data; boundary=x"}
@@ -147,7 +147,7 @@ def test_a_file_name_is_given_back_as_it_came(client: httpx.Client, name: str) -
     "raw",
     [b'"\xff\xfe.png"', b'"a\\"b.png"', b'"\x00.png"', b'"%22%0d%0aX-Injected: 1.png"', b"plain.png", b'""', b'"a\r\nX-Injected: 1"', b'"a\nX-Injected: 1"', b'"a\rb"', b'"C:\\a\\b.png"'],
 )  # fmt: skip
-def test_a_file_name_of_any_bytes_does_no_harm(client: httpx.Client, raw: bytes) -> None:
+def test_file_name_of_arbitrary_bytes_is_harmless(client: httpx.Client, raw: bytes) -> None:
     part = b'Content-Disposition: form-data; name="files"; filename=' + raw + b"\r\n\r\n" + plain()
     headers = {"content-type": "multipart/form-data; boundary=x"}
     answer = client.post(URL, content=form(part), headers=headers)
@@ -156,18 +156,18 @@ def test_a_file_name_of_any_bytes_does_no_harm(client: httpx.Client, raw: bytes)
     assert_tells_nothing(answer)
 
 
-def test_a_file_name_of_10_kb_is_refused(client: httpx.Client) -> None:
+def test_file_name_of_10_kilobytes_is_refused(client: httpx.Client) -> None:
     answer = client.post(URL, files=[("files", ("a" * 10_000, plain()))])
     assert refusal(answer) == (400, "invalid_request")
 
 
-def test_file_names_stay_out_of_the_log(client: httpx.Client, server: LiveServer) -> None:
+def test_file_names_are_not_logged(client: httpx.Client, server: LiveServer) -> None:
     client.post(URL, files=[("files", ("holiday-of-jane.png", plain()))])
     client.post(URL, files=[("files", ("holiday-of-jane.png", b"text"))])
     assert "holiday-of-jane" not in server.events()
 
 
-def test_the_time_allowed_counts_for_the_whole_batch(client: httpx.Client) -> None:
+def test_timeout_applies_to_the_whole_batch(client: httpx.Client) -> None:
     results = send(client, *[black_png(3000)] * 8, query="timeout_ms=100").json()["results"]
     assert results[-1]["problem"]["code"] == "deadline_exceeded"
 

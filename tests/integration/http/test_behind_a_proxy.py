@@ -85,7 +85,7 @@ def seen_as(server: LiveServer, **headers: str) -> str | None:
     return logged_client(server, number)
 
 
-def test_the_access_log_has_the_address_behind_the_proxy(behind: LiveServer) -> None:
+def test_access_log_shows_the_forwarded_client(behind: LiveServer) -> None:
     assert seen_as(behind) == HERE
     assert seen_as(behind, x_forwarded_for=ANNA) == ANNA
     assert seen_as(behind, X_Forwarded_For=f"{EVE}, {ANNA}, 10.9.9.9") == ANNA
@@ -93,7 +93,7 @@ def test_the_access_log_has_the_address_behind_the_proxy(behind: LiveServer) -> 
     assert seen_as(behind, x_forwarded_for="[2001:db8::7]:4711") == "2001:db8::7"
 
 
-def test_several_lines_are_one_list(behind: LiveServer) -> None:
+def test_repeated_forwarded_headers_are_one_list(behind: LiveServer) -> None:
     request = (
         f"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Request-ID: lines\r\nConnection: close\r\n"
         f"X-Forwarded-For: {EVE}\r\nX-Forwarded-For: {ANNA}\r\nX-Forwarded-For: 10.1.1.1\r\n\r\n"
@@ -104,14 +104,14 @@ def test_several_lines_are_one_list(behind: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("name", NEVER_BELIEVED)
-def test_nothing_else_is_believed_not_even_from_the_proxy(behind: LiveServer, name: str) -> None:
+def test_other_forwarding_headers_are_ignored(behind: LiveServer, name: str) -> None:
     url = f"{behind.url}/.well-known/oauth-authorization-server"
     told = httpx.get(url, headers={name: NEVER_BELIEVED[name], "x-request-id": name})
     assert told.json()["issuer"] == behind.url
     assert logged_client(behind, name) == HERE
 
 
-def test_who_is_no_proxy_is_not_listened_to(before: LiveServer) -> None:
+def test_forwarding_headers_from_an_untrusted_peer_are_ignored(before: LiveServer) -> None:
     headers = {"x-forwarded-for": ANNA, "x-forwarded-proto": "https", **NEVER_BELIEVED}
     headers["x-request-id"] = "stranger"
     url = f"{before.url}/.well-known/oauth-authorization-server"
@@ -135,7 +135,7 @@ def test_who_is_no_proxy_is_not_listened_to(before: LiveServer) -> None:
         (["javascript:alert(1)//"], "http"),
     ],
 )
-def test_the_scheme_is_what_the_proxy_was_asked_in(
+def test_scheme_is_taken_from_the_proxys_header(
     behind: LiveServer, lines: list[str], scheme: str
 ) -> None:
     url = f"{behind.url}/.well-known/oauth-authorization-server"
@@ -155,7 +155,7 @@ def guess(who: Person, address: str) -> tuple[int, str]:
     return oauth_error(sign_in(who.server, form, headers))
 
 
-def test_who_guesses_passwords_waits_alone(behind: LiveServer) -> None:
+def test_password_guessing_slows_only_the_guessers_address(behind: LiveServer) -> None:
     """The proxy's other callers, who share its address with the guesser, sign in."""
     guesser, other = "198.51.100.99", "198.51.100.98"
     person = add_person(behind)
@@ -171,7 +171,7 @@ def test_who_guesses_passwords_waits_alone(behind: LiveServer) -> None:
     assert {one["address"] for one in blocked} == {guesser}
 
 
-def test_a_rate_is_counted_for_each_address_behind_the_proxy(behind: LiveServer) -> None:
+def test_rate_is_counted_per_forwarded_address(behind: LiveServer) -> None:
     busy, quiet = {"x-forwarded-for": "198.51.100.50"}, {"x-forwarded-for": "198.51.100.51"}
     url = f"{behind.url}/v1/models"
     for _ in range(40):
@@ -197,7 +197,7 @@ def test_a_rate_is_counted_for_each_address_behind_the_proxy(behind: LiveServer)
         assert logged_client(behind, address) == address
 
 
-def test_of_several_entries_of_metadata_the_nearest_proxys_counts(behind: LiveServer) -> None:
+def test_last_grpc_forwarded_entry_applies(behind: LiveServer) -> None:
     """gRPC itself drops all but the last; the others may be the caller's own."""
     with connected(behind, None) as rpc:
         path = "/inference.GRPCInferenceService/ServerLive"

@@ -78,7 +78,9 @@ def raw(client: httpx.Client, file: bytes) -> httpx.Response:
 
 
 @pytest.mark.parametrize("make", BOMBS.values(), ids=BOMBS)
-def test_a_bomb_is_refused_by_its_header(own: LiveServer, make: Callable[[], bytes]) -> None:
+def test_decompression_bomb_is_refused_by_its_header(
+    own: LiveServer, make: Callable[[], bytes]
+) -> None:
     file, watch = make(), Watch(own)
     with own.client() as client:
         peak = watch.peak_during(lambda: raw(client, file))
@@ -86,7 +88,7 @@ def test_a_bomb_is_refused_by_its_header(own: LiveServer, make: Callable[[], byt
     assert peak < 192
 
 
-def test_sixteen_bombs_at_once_are_refused(own: LiveServer) -> None:
+def test_sixteen_concurrent_bombs_are_refused(own: LiveServer) -> None:
     files, watch = [make() for make in BOMBS.values()] * 2, Watch(own)
 
     def send(file: bytes) -> tuple[int, str]:
@@ -101,15 +103,13 @@ def test_sixteen_bombs_at_once_are_refused(own: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("make", ENDLESS.values(), ids=ENDLESS)
-def test_a_file_that_is_endless_to_decode_is_refused(
-    own: LiveServer, make: Callable[[], bytes]
-) -> None:
+def test_file_with_endless_decoding_is_refused(own: LiveServer, make: Callable[[], bytes]) -> None:
     with own.client() as client:
         assert refusal(raw(client, make()))[0] in {413, 422}
 
 
 @pytest.mark.parametrize("make", STRUCTURES.values(), ids=STRUCTURES)
-def test_json_of_a_million_parts_takes_little_memory(
+def test_json_of_a_million_parts_uses_little_memory(
     own: LiveServer, make: Callable[[], bytes]
 ) -> None:
     body, watch = make(), Watch(own)
@@ -125,9 +125,7 @@ def test_json_of_a_million_parts_takes_little_memory(
 @pytest.mark.parametrize(
     "kind", ["bytes that look like boundaries", "line ends", "a preamble", "an epilogue"]
 )
-def test_a_form_of_16_mb_does_not_hold_up_other_callers_for_ever(
-    own: LiveServer, kind: str
-) -> None:
+def test_hostile_16_megabyte_form_is_refused(own: LiveServer, kind: str) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     end, size = b"\r\n--x--\r\n", 16 * MEGABYTE
     body = {
@@ -150,7 +148,7 @@ def test_a_form_of_16_mb_does_not_hold_up_other_callers_for_ever(
     assert (answer.status, answer.problem["status"]) in {(400, 400), (415, 415)}
 
 
-def test_the_largest_pictures_give_their_memory_back(tmp_path: Path, colours: Path) -> None:
+def test_memory_of_the_largest_images_is_released(tmp_path: Path, colours: Path) -> None:
     file = black_png(3464)  # 12 megapixels, which are 48 MiB in memory
     with (
         serve(
@@ -170,15 +168,13 @@ def test_the_largest_pictures_give_their_memory_back(tmp_path: Path, colours: Pa
 
 
 @pytest.mark.parametrize("size", [(1, 100_000), (100_000, 1)])
-def test_a_picture_with_a_side_that_no_camera_has_is_refused(
-    own: LiveServer, size: tuple[int, int]
-) -> None:
+def test_image_with_an_extreme_side_is_refused(own: LiveServer, size: tuple[int, int]) -> None:
     with own.client() as client:
         file = png(*size, deflated_zeros(400_000))
         assert refusal(raw(client, file)) == (413, "image_too_large")
 
 
-def test_hundreds_of_mixed_requests_leave_nothing_behind(own: LiveServer) -> None:
+def test_mixed_requests_leak_no_memory_or_descriptors(own: LiveServer) -> None:
     picture = encoded(noise((800, 600)), "JPEG")
     with own.client() as client:
 

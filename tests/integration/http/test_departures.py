@@ -35,7 +35,9 @@ def request(server: LiveServer, path: str, picture: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/v1/classify", "/v2/models/colours/infer"])
-def test_who_leaves_is_not_worked_for(colours: Path, tmp_path: Path, path: str) -> None:
+def test_disconnected_clients_requests_are_dropped(
+    colours: Path, tmp_path: Path, path: str
+) -> None:
     # One thread, and a picture that is sent fast and takes it a while.
     with serve(tmp_path, models=colours, POTOO_INFERENCE__WORKERS="1") as live:
         message = request(live, path, black_png(SIDE))

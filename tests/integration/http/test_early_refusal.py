@@ -27,7 +27,7 @@ PATHS = (
 )
 
 
-def test_a_full_queue_is_told_before_the_image_is_sent(colours: Path, tmp_path: Path) -> None:
+def test_full_queue_is_refused_before_the_image_is_sent(colours: Path, tmp_path: Path) -> None:
     settings = {"POTOO_INFERENCE__QUEUE_CAPACITY": "1", **ALL_ON}
     with serve(tmp_path, models=colours, arguments=(), **settings) as live:
         with _kept_busy(live):
@@ -38,7 +38,7 @@ def test_a_full_queue_is_told_before_the_image_is_sent(colours: Path, tmp_path: 
             assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_the_queue_of_one_version_is_not_that_of_another(tmp_path: Path) -> None:
+def test_versions_have_separate_queues(tmp_path: Path) -> None:
     models = tmp_path / "models"
     for version in (1, 2):
         write_model(models, None, version=version)
@@ -94,7 +94,7 @@ def _refused(address: tuple[str, int], head: bytes) -> Answer:
     pytest.fail("nobody was refused")
 
 
-def test_the_connection_goes_on_after_such_a_refusal(colours: Path, tmp_path: Path) -> None:
+def test_connection_is_usable_after_an_early_refusal(colours: Path, tmp_path: Path) -> None:
     with serve(tmp_path, models=colours) as live, live.client() as client:
         answer = client.post("/v1/classify?model=no-such", content=bytes(50_000))
         assert answer.status_code == 404

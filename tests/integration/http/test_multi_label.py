@@ -12,7 +12,7 @@ PNG = {"content-type": "image/png"}
 YELLOW, BLACK = (255, 255, 0), (0, 0, 0)
 
 
-def test_labels_present_are_answered_over_http(tmp_path: Path) -> None:
+def test_present_labels_are_returned_over_http(tmp_path: Path) -> None:
     write_multi_label(tmp_path / "models", {"thresholds": [0.5, 0.5, 0.9]})
     with (
         serve(tmp_path, models=tmp_path / "models") as live,

@@ -103,7 +103,9 @@ def _serves_on(client: httpx.Client) -> Iterator[None]:
 
 @pytest.mark.parametrize("query", BAD_QUERIES.values(), ids=BAD_QUERIES)
 @pytest.mark.parametrize("path", ["/v1/classify", "/v1/classify/batch"])
-def test_a_bad_parameter_is_refused_and_named(client: httpx.Client, path: str, query: str) -> None:
+def test_invalid_parameter_is_refused_and_named(
+    client: httpx.Client, path: str, query: str
+) -> None:
     answer = client.post(f"{path}?{query}", files={"file": plain()})
     assert refusal(answer) == INVALID
     assert problem_of(answer)["errors"][0]["pointer"].startswith("/query/")
@@ -111,11 +113,11 @@ def test_a_bad_parameter_is_refused_and_named(client: httpx.Client, path: str, q
 
 
 @pytest.mark.parametrize("value", ["5_0", "1_00"])
-def test_a_number_is_not_read_as_python_would(client: httpx.Client, value: str) -> None:
+def test_number_with_underscores_is_refused(client: httpx.Client, value: str) -> None:
     assert refusal(post(client, f"top_k={value}")) == INVALID
 
 
-def test_an_endless_query_is_refused(client: httpx.Client) -> None:
+def test_overlong_query_is_refused(client: httpx.Client) -> None:
     assert refusal(post(client, "a" * 5000)) == (400, "invalid_request")
 
 
@@ -125,7 +127,7 @@ def test_an_unknown_model_is_not_found(client: httpx.Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", QUERIES["model"])
-def test_a_model_cannot_be_named_by_path(client: httpx.Client, name: str) -> None:
+def test_model_path_as_a_name_is_not_found(client: httpx.Client, name: str) -> None:
     answer = client.get(f"/v1/models/{name}")
     if name in {"", "."}:  # a client's own normalising makes it the list
         assert answer.status_code in {200, 404}
@@ -134,7 +136,7 @@ def test_a_model_cannot_be_named_by_path(client: httpx.Client, name: str) -> Non
         assert refusal(answer)[0] == 404
 
 
-def test_a_deadline_that_is_too_near_is_told_so(client: httpx.Client) -> None:
+def test_unreachable_timeout_is_a_gateway_timeout(client: httpx.Client) -> None:
     picture = plain(size=(3000, 2000))
     for _ in range(20):
         answer = client.post("/v1/classify?timeout_ms=1", files={"file": picture})
@@ -144,7 +146,7 @@ def test_a_deadline_that_is_too_near_is_told_so(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_json_that_is_not_one_image_is_refused(client: httpx.Client, body: bytes) -> None:
+def test_json_without_exactly_one_image_is_refused(client: httpx.Client, body: bytes) -> None:
     headers = {"content-type": "application/json"}
     answer = client.post("/v1/classify", content=body, headers=headers)
     assert refusal(answer) == INVALID
@@ -152,20 +154,20 @@ def test_json_that_is_not_one_image_is_refused(client: httpx.Client, body: bytes
 
 
 @pytest.mark.parametrize("image", IMAGES.values(), ids=IMAGES)
-def test_an_image_that_is_not_base64_is_refused(client: httpx.Client, image: str) -> None:
+def test_invalid_base64_image_is_refused(client: httpx.Client, image: str) -> None:
     answer = client.post("/v1/classify", json={"image": image})
     assert refusal(answer) == INVALID
     assert problem_of(answer)["errors"][0]["pointer"] == "/body/image"
 
 
-def test_the_last_of_two_images_in_json_counts(client: httpx.Client) -> None:
+def test_last_of_duplicate_json_members_is_used(client: httpx.Client) -> None:
     body = f'{{"image":"{base64.b64encode(b"x").decode()}","image":"{PICTURE}"}}'
     headers = {"content-type": "application/json"}
     answer = client.post("/v1/classify", content=body, headers=headers)
     assert answer.json()["predictions"][0]["label"] == "red"
 
 
-def test_a_url_is_never_fetched(client: httpx.Client) -> None:
+def test_url_in_place_of_an_image_is_never_fetched(client: httpx.Client) -> None:
     with socket.create_server(("127.0.0.1", 0)) as bait:
         url = f"http://127.0.0.1:{bait.getsockname()[1]}/a.png"
         for image in (url, url.upper(), f" {url}", f"data:image/png;base64,{url}"):
@@ -180,7 +182,7 @@ def test_a_url_is_never_fetched(client: httpx.Client) -> None:
     "accept",
     ["text/html", "image/*", "application/json;q=0", "*/*;q=0", "text/html;q=1, image/png", "a/b"],
 )
-def test_who_takes_no_json_is_told_so(client: httpx.Client, accept: str) -> None:
+def test_accept_header_without_json_is_not_acceptable(client: httpx.Client, accept: str) -> None:
     assert refusal(post(client, accept=accept)) == (406, "not_acceptable")
 
 
@@ -188,7 +190,7 @@ def test_who_takes_no_json_is_told_so(client: httpx.Client, accept: str) -> None
     "accept",
     ["*/*", "application/*", "text/html, application/json;q=0.1", "APPLICATION/JSON", "application/problem+json"],
 )  # fmt: skip
-def test_who_takes_json_gets_it(client: httpx.Client, accept: str) -> None:
+def test_accept_header_with_json_is_accepted(client: httpx.Client, accept: str) -> None:
     assert post(client, accept=accept).status_code == 200
 
 
@@ -196,21 +198,19 @@ def test_who_takes_json_gets_it(client: httpx.Client, accept: str) -> None:
     "method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
 )
 @pytest.mark.parametrize("path", ["/v1/classify", "/v1/classify/batch", "/v1/auth/token"])
-def test_other_methods_are_refused_and_the_right_one_named(
-    client: httpx.Client, method: str, path: str
-) -> None:
+def test_other_methods_are_refused_with_allow(client: httpx.Client, method: str, path: str) -> None:
     answer = client.request(method, path)
     assert refusal(answer) == (405, "method_not_allowed")
     assert answer.headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_a_probe_may_ask_for_the_head_alone(client: httpx.Client, path: str) -> None:
+def test_probes_support_head(client: httpx.Client, path: str) -> None:
     assert_has_head(client, path)
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/v1/models", "/.well-known/jwks.json", "/docs"])
-def test_what_can_be_got_has_a_head(client: httpx.Client, path: str) -> None:
+def test_readable_resources_support_head(client: httpx.Client, path: str) -> None:
     assert_has_head(client, path)
 
 
@@ -225,7 +225,7 @@ def assert_has_head(client: httpx.Client, path: str) -> None:
     "path",
     ["/nope", "/v1", "/v1/", "/v1/classify/", "/v1//classify", "//v1/classify", "/V1/CLASSIFY", "/%76%31/nope", "/admin", "/debug", "/.env", "/.git/config", "/server-status", "/v2/models/../../etc", "/static/../answers.py", "/static/%2e%2e/%2e%2e/settings.py", "/static//etc/passwd", "/static/..%5c..%5csettings.py", "/static/", "/%00", "/%0d%0aX-Injected:%201", "/" + "a" * 10_000],
 )  # fmt: skip
-def test_there_is_nothing_elsewhere(server: LiveServer, path: str) -> None:
+def test_unknown_path_is_not_found(server: LiveServer, path: str) -> None:
     with httpx.Client(base_url=server.url) as stranger:
         answer = stranger.get(path)
     assert refusal(answer) == (404, "not_found")

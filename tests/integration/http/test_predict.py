@@ -36,7 +36,7 @@ def assert_blue(answer: httpx.Response, version: int = 2, top_k: int = 3) -> Non
     assert len(found["probabilities"]) == top_k
 
 
-def test_a_file_in_a_form(door: httpx.Client) -> None:
+def test_file_in_a_form_is_classified(door: httpx.Client) -> None:
     assert_blue(door.post("/predict", files={"image": ("photo.png", FILE, "image/png")}))
     assert_blue(door.post("/predict", files={"image": FILE}, data={"other": "ignored"}))
 
@@ -52,12 +52,12 @@ def test_a_file_in_a_form(door: httpx.Client) -> None:
     ],
     ids=["plain", "unpadded", "data URL", "URL-safe", "in lines"],
 )
-def test_base64_in_a_form(door: httpx.Client, text: str) -> None:
+def test_base64_in_a_form_is_classified(door: httpx.Client, text: str) -> None:
     assert_blue(door.post("/predict", data={"image": text}))
     assert_blue(door.post("/predict", files={"image": (None, text)}))
 
 
-def test_plus_signs_that_nobody_escaped(door: httpx.Client) -> None:
+def test_unescaped_plus_signs_are_accepted(door: httpx.Client) -> None:
     text = base64.b64encode(encoded(noise((32, 32)))).decode()
     assert "+" in text
     answers = [
@@ -68,7 +68,7 @@ def test_plus_signs_that_nobody_escaped(door: httpx.Client) -> None:
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_options_are_those_of_classify(door: httpx.Client) -> None:
+def test_options_equal_those_of_classify(door: httpx.Client) -> None:
     assert_blue(door.post("/predict?top_k=1", files={"image": FILE}), top_k=1)
     assert_blue(door.post("/predict?model=colours&version=1", files={"image": FILE}), version=1)
     unknown = door.post("/predict?topk=1", files={"image": FILE})
@@ -76,7 +76,7 @@ def test_options_are_those_of_classify(door: httpx.Client) -> None:
     assert refusal(door.post("/predict?model=nope", files={"image": FILE}))[0] == 404
 
 
-def test_refusals_are_problems(door: httpx.Client) -> None:
+def test_errors_are_problem_documents(door: httpx.Client) -> None:
     for answer, expected in (
         (door.post("/predict", content=FILE), (415, "unsupported_media_type")),
         (door.post("/predict", json={"image": TEXT}), (415, "unsupported_media_type")),

@@ -100,7 +100,7 @@ def test_silent_connections_are_closed(hasty: LiveServer) -> None:
         assert all(not connection.answers() for connection in connections)
 
 
-def test_headers_that_come_byte_by_byte_are_timed_out(hasty: LiveServer) -> None:
+def test_slowly_sent_headers_time_out(hasty: LiveServer) -> None:
     with Connection(hasty.address) as connection:
         connection.send(GET[:-2])
         deadline = time.monotonic() + 20
@@ -125,9 +125,7 @@ def test_headers_that_come_byte_by_byte_are_timed_out(hasty: LiveServer) -> None
         "half a form",
     ],
 )
-def test_a_request_that_stops_half_way_is_timed_out(
-    waiting: dict[str, Connection], what: str
-) -> None:
+def test_incomplete_request_times_out(waiting: dict[str, Connection], what: str) -> None:
     waiting[what].socket.settimeout(5)
     answer = waiting[what].answer()
     assert (answer.status, answer.problem["code"]) == (408, "upload_timeout")
@@ -135,7 +133,7 @@ def test_a_request_that_stops_half_way_is_timed_out(
     assert waiting[what].answers() == []
 
 
-def test_a_connection_is_used_again_and_closed_when_idle(hasty: LiveServer) -> None:
+def test_connection_is_reused_and_closed_when_idle(hasty: LiveServer) -> None:
     with Connection(hasty.address) as connection:
         for _ in range(3):
             connection.send(GET)
@@ -154,7 +152,7 @@ def test_an_upload_waits_for_100_continue(hasty: LiveServer) -> None:
         assert connection.answer().status == 200
 
 
-def test_an_upload_that_announces_too_much_is_refused_before_it_is_sent(hasty: LiveServer) -> None:
+def test_upload_announcing_too_much_is_refused_before_the_body(hasty: LiveServer) -> None:
     head = upload(hasty, f"Content-Length: {LIMIT + 1}", "Expect: 100-continue")
     with Connection(hasty.address) as connection:
         connection.send(head)
@@ -162,7 +160,7 @@ def test_an_upload_that_announces_too_much_is_refused_before_it_is_sent(hasty: L
     assert (answer.status, answer.problem["code"]) == (413, "payload_too_large")
 
 
-def test_a_chunked_upload_is_cut_off_at_the_limit(hasty: LiveServer) -> None:
+def test_chunked_upload_is_aborted_at_the_limit(hasty: LiveServer) -> None:
     before = metric(hasty, "potoo_http_request_body_bytes_total")
     with Connection(hasty.address) as connection:
         connection.send(upload(hasty, "Transfer-Encoding: chunked"))
@@ -173,7 +171,7 @@ def test_a_chunked_upload_is_cut_off_at_the_limit(hasty: LiveServer) -> None:
     assert metric(hasty, "potoo_http_request_body_bytes_total") - before <= 2 * LIMIT
 
 
-def test_a_hundred_thousand_chunks_of_one_byte_are_read(hasty: LiveServer) -> None:
+def test_hundred_thousand_one_byte_chunks_are_read(hasty: LiveServer) -> None:
     picture = plain(size=(300, 200), format="BMP")[:100_000]
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in picture)
     with Connection(hasty.address) as connection:
@@ -181,7 +179,7 @@ def test_a_hundred_thousand_chunks_of_one_byte_are_read(hasty: LiveServer) -> No
         assert connection.answer().problem["code"] == "invalid_image"
 
 
-def test_connections_beyond_the_limit_are_told_to_come_back(hasty: LiveServer) -> None:
+def test_connections_above_the_limit_are_refused_with_retry_after(hasty: LiveServer) -> None:
     with many(hasty.address, MAX_CONNECTIONS):
         with Connection(hasty.address) as connection:
             (answer,) = connection.answers()
@@ -192,7 +190,7 @@ def test_connections_beyond_the_limit_are_told_to_come_back(hasty: LiveServer) -
         connection.send(GET)
 
 
-def test_clients_that_vanish_leave_nothing_behind(hasty: LiveServer) -> None:
+def test_vanished_clients_leak_no_connections_or_requests(hasty: LiveServer) -> None:
     leavers = {
         "without a word": b"",
         "in the headers": GET[:20],
@@ -211,7 +209,7 @@ def test_clients_that_vanish_leave_nothing_behind(hasty: LiveServer) -> None:
     assert wait_until(lambda: metric(hasty, "potoo_http_requests_in_flight") <= busy)
 
 
-def test_clients_that_vanish_are_no_errors_of_ours(hasty: LiveServer) -> None:
+def test_vanished_clients_cause_no_error_log(hasty: LiveServer) -> None:
     with Connection(hasty.address, receive_buffer=4096) as connection:
         connection.send(LARGE * 5)
         connection.answer()
@@ -232,7 +230,7 @@ def test_clients_that_vanish_are_no_errors_of_ours(hasty: LiveServer) -> None:
         "owes a body that nobody wants",
     ],
 )
-def test_a_client_that_is_stuck_is_let_go(
+def test_stuck_client_is_disconnected(
     hasty: LiveServer, waiting: dict[str, Connection], who: str
 ) -> None:
     port = waiting[who].socket.getsockname()[1]

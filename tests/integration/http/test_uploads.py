@@ -110,7 +110,7 @@ def _serves_on(client: httpx.Client) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("make", "expected"), FILES.values(), ids=FILES)
-def test_a_file_that_is_no_picture_for_us_is_refused(
+def test_unusable_file_is_refused(
     client: httpx.Client, make: Callable[[], bytes], expected: tuple[int, str]
 ) -> None:
     answer = client.post(
@@ -120,7 +120,7 @@ def test_a_file_that_is_no_picture_for_us_is_refused(
 
 
 @pytest.mark.parametrize("empty_first", [True, False])
-def test_a_field_of_a_form_may_be_left_empty(client: httpx.Client, *, empty_first: bool) -> None:
+def test_empty_form_field_is_ignored(client: httpx.Client, *, empty_first: bool) -> None:
     parts = [part("image", file_name=""), part("file", plain(RED))]
     body = b"".join(parts if empty_first else reversed(parts)) + END
     headers = {"content-type": "multipart/form-data; boundary=x"}
@@ -130,7 +130,7 @@ def test_a_field_of_a_form_may_be_left_empty(client: httpx.Client, *, empty_firs
 
 @pytest.mark.parametrize("name", ["nothing", "text", "half a JPEG", "a WebP of 32 bytes"])
 @pytest.mark.parametrize("form", ["multipart", "JSON"])
-def test_the_form_of_the_upload_makes_no_difference(
+def test_every_upload_form_gets_the_same_refusal(
     client: httpx.Client, form: str, name: str
 ) -> None:
     make, expected = FILES[name]
@@ -142,7 +142,7 @@ def test_the_form_of_the_upload_makes_no_difference(
 
 
 @pytest.mark.parametrize(("body", "expected"), FORMS.values(), ids=FORMS)
-def test_a_form_that_is_not_one_image_is_refused(
+def test_form_without_exactly_one_image_is_refused(
     client: httpx.Client, body: bytes, expected: tuple[int, str]
 ) -> None:
     headers = {"content-type": "multipart/form-data; boundary=x"}
@@ -161,7 +161,7 @@ def test_a_form_that_is_not_one_image_is_refused(
         b"multipart/form-data; boundary=\xff\xfe",
     ],
 )
-def test_a_form_without_a_usable_boundary_is_refused(
+def test_form_without_a_valid_boundary_is_refused(
     client: httpx.Client, content_type: bytes
 ) -> None:
     answer = client.post(
@@ -180,12 +180,12 @@ def test_other_content_types_are_refused(client: httpx.Client, content_type: str
     assert refusal(answer) == (415, "unsupported_media_type")
 
 
-def test_no_content_type_is_refused(client: httpx.Client) -> None:
+def test_missing_content_type_is_refused(client: httpx.Client) -> None:
     answer = client.post("/v1/classify", content=plain())
     assert refusal(answer) == (415, "unsupported_media_type")
 
 
-def test_two_content_types_are_refused(client: httpx.Client) -> None:
+def test_duplicate_content_type_is_refused(client: httpx.Client) -> None:
     answer = client.post(
         "/v1/classify",
         content=plain(),
@@ -202,7 +202,7 @@ def test_compressed_bodies_are_refused(client: httpx.Client, coding: str) -> Non
 
 
 @pytest.mark.parametrize("kind", ["raw", "JSON"])
-def test_more_bytes_than_the_limit_are_refused(client: httpx.Client, kind: str) -> None:
+def test_body_above_the_limit_is_refused(client: httpx.Client, kind: str) -> None:
     content, content_type = bytes(20 * 2**20 + 1), "image/png"
     if kind == "JSON":
         content = json.dumps({"image": base64.b64encode(content).decode()}).encode()
@@ -212,11 +212,11 @@ def test_more_bytes_than_the_limit_are_refused(client: httpx.Client, kind: str) 
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF"])
-def test_the_first_of_many_frames_is_classified(client: httpx.Client, kind: str) -> None:
+def test_image_with_many_frames_is_accepted(client: httpx.Client, kind: str) -> None:
     answer = client.post("/v1/classify", files={"file": animation(kind, 500)})
     assert answer.status_code == 200
 
 
-def test_an_unfinished_picture_tells_where_the_fault_is(client: httpx.Client) -> None:
+def test_truncated_image_error_names_its_location(client: httpx.Client) -> None:
     answer = client.post("/v1/classify", files={"file": plain()[:60]})
     assert problem_of(answer)["errors"][0]["pointer"].startswith("/body")

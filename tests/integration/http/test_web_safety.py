@@ -40,7 +40,7 @@ def cors(answer: httpx.Response) -> set[str]:
 # Other origins
 
 
-def test_no_other_origin_may_call_by_default(server: LiveServer) -> None:
+def test_other_origins_are_refused_by_default(server: LiveServer) -> None:
     for origin in (APP, "null", server.url, "http://localhost"):
         assert cors(preflight(server, origin)) == set()
         for path in ("/v1/models", "/healthz", "/", "/.well-known/jwks.json", "/nope"):
@@ -49,7 +49,7 @@ def test_no_other_origin_may_call_by_default(server: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("origin", [APP, DEV])
-def test_an_origin_that_is_named_may_call(shared: LiveServer, origin: str) -> None:
+def test_configured_origin_is_allowed(shared: LiveServer, origin: str) -> None:
     asked = {"access-control-request-headers": "authorization,content-type,x-request-id"}
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         answer = preflight(shared, origin, method, **asked)
@@ -73,7 +73,7 @@ def test_an_origin_that_is_named_may_call(shared: LiveServer, origin: str) -> No
     "origin",
     ["https://evil.example", "http://app.example", "https://app.example:8443", "https://app.example.evil", "https://sub.app.example", "https://APP.example", "https://app.example/", "null", "*", "", "https://app.example, https://evil.example", "file://"],
 )  # fmt: skip
-def test_an_origin_is_taken_exactly(shared: LiveServer, origin: str) -> None:
+def test_origin_is_matched_exactly(shared: LiveServer, origin: str) -> None:
     answer = preflight(shared, origin)
     assert answer.status_code == 400
     assert ORIGIN not in answer.headers
@@ -82,13 +82,13 @@ def test_an_origin_is_taken_exactly(shared: LiveServer, origin: str) -> None:
     assert ORIGIN not in answer.headers
 
 
-def test_a_preflight_for_more_than_that_is_refused(shared: LiveServer) -> None:
+def test_preflight_for_other_headers_or_methods_is_refused(shared: LiveServer) -> None:
     more = {"access-control-request-headers": "x-anything"}
     assert preflight(shared, APP, **more).status_code == 400
     assert preflight(shared, APP, "TRACE").status_code == 400
 
 
-def test_a_page_may_read_why_it_was_refused(shared: LiveServer) -> None:
+def test_refusals_are_readable_by_the_configured_origin(shared: LiveServer) -> None:
     url, headers = shared.url, {"origin": APP}
     signed_in = headers | bearer(shared.token("classify"))
     form = {"grant_type": "password", "username": "admin", "password": "wrong"}
@@ -108,7 +108,7 @@ def test_a_page_may_read_why_it_was_refused(shared: LiveServer) -> None:
     assert all("x-request-id" in answer.headers for answer in answers)
 
 
-def test_a_page_signs_in_and_out_from_there(shared: LiveServer) -> None:
+def test_configured_origin_can_sign_in_and_out(shared: LiveServer) -> None:
     person, headers = add_person(shared), {"origin": APP}
     issued = httpx.post(f"{shared.url}/v1/auth/token", data=person.form(), headers=headers)
     assert issued.headers[ORIGIN] == APP
@@ -150,7 +150,7 @@ def test_every_answer_carries_the_security_headers(server: LiveServer, kind: str
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/static/app.js"])
-def test_pages_run_nothing_from_elsewhere(server: LiveServer, path: str) -> None:
+def test_content_security_policy_allows_only_own_scripts(server: LiveServer, path: str) -> None:
     policy = httpx.get(server.url + path).headers["content-security-policy"]
     rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     assert (rules["default-src"], rules["script-src"]) == ("'none'", "'self'")
@@ -161,7 +161,7 @@ def test_pages_run_nothing_from_elsewhere(server: LiveServer, path: str) -> None
 
 
 @pytest.mark.parametrize("setting", ["open", "token", "off"])
-def test_documents_and_metrics_are_shown_to_whom_the_operator_said(
+def test_docs_and_metrics_follow_their_exposure_setting(
     tmp_path: Path, colours: Path, setting: str
 ) -> None:
     with serve(tmp_path, models=colours, POTOO_DOCS=setting, POTOO_METRICS=setting) as server:
@@ -200,7 +200,7 @@ def test_documents_and_metrics_are_shown_to_whom_the_operator_said(
 # What others look for
 
 
-def test_the_metadata_lead_to_what_is_there(server: LiveServer) -> None:
+def test_metadata_endpoints_exist(server: LiveServer) -> None:
     answer = httpx.get(f"{server.url}/.well-known/oauth-authorization-server")
     found = answer.json()
     assert found["issuer"] == server.url
@@ -219,7 +219,7 @@ def test_the_metadata_lead_to_what_is_there(server: LiveServer) -> None:
     assert httpx.get(found["service_documentation"]).status_code == 200
 
 
-def test_the_metadata_give_the_issuer_that_was_set(tmp_path: Path, colours: Path) -> None:
+def test_metadata_use_the_configured_issuer(tmp_path: Path, colours: Path) -> None:
     issuer = "https://potoo.example/id"
     with serve(tmp_path, models=colours, POTOO_AUTH__ISSUER=issuer) as server:
         found = httpx.get(f"{server.url}/.well-known/oauth-authorization-server").json()
@@ -229,7 +229,7 @@ def test_the_metadata_give_the_issuer_that_was_set(tmp_path: Path, colours: Path
     assert claims
 
 
-def test_no_header_bends_the_metadata(server: LiveServer) -> None:
+def test_headers_do_not_influence_the_metadata(server: LiveServer) -> None:
     path = "/.well-known/oauth-authorization-server"
     lines = ["Host: evil.example", "X-Forwarded-Host: evil.example", "Forwarded: host=evil.example"]
     head = "\r\n".join([f"GET {path} HTTP/1.1", *lines, "Connection: close", "", ""])

@@ -126,7 +126,7 @@ def _serves_on(server: LiveServer) -> object:
 
 
 @pytest.mark.parametrize("hidden", SMUGGLING.values(), ids=SMUGGLING)
-def test_a_request_hidden_in_a_body_is_never_answered(server: LiveServer, hidden: bytes) -> None:
+def test_smuggled_request_is_never_answered(server: LiveServer, hidden: bytes) -> None:
     answers = exchange(server.address, POST + hidden)
     assert len(answers) == 1
     assert answers[0].status in {400, 401}
@@ -134,19 +134,19 @@ def test_a_request_hidden_in_a_body_is_never_answered(server: LiveServer, hidden
 
 
 @pytest.mark.parametrize("request_", INVALID.values(), ids=INVALID)
-def test_what_is_not_http_is_refused_in_our_words(server: LiveServer, request_: bytes) -> None:
+def test_invalid_http_is_refused_as_a_problem(server: LiveServer, request_: bytes) -> None:
     (answer,) = exchange(server.address, request_)
     assert (answer.status, answer.problem["code"]) == (400, "invalid_request")
     assert answer.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize("request_", TOO_LARGE.values(), ids=TOO_LARGE)
-def test_more_than_64_kib_of_headers_are_refused(server: LiveServer, request_: bytes) -> None:
+def test_headers_above_64_kib_are_refused(server: LiveServer, request_: bytes) -> None:
     (answer,) = exchange(server.address, request_)
     assert (answer.status, answer.problem["code"]) == (431, "payload_too_large")
 
 
-def test_headers_just_under_the_limit_are_taken(server: LiveServer) -> None:
+def test_headers_just_below_the_limit_are_accepted(server: LiveServer) -> None:
     request = GET + b"Connection: close\r\nX: " + b"a" * 65_000 + b"\r\n\r\n"
     assert [answer.status for answer in exchange(server.address, request)] == [200]
 
@@ -178,7 +178,7 @@ def test_an_endless_chunk_extension_is_refused(server: LiveServer) -> None:
         "HTTP/1.0",
     ],
 )
-def test_odd_but_valid_requests_are_answered_once(server: LiveServer, request_: bytes) -> None:
+def test_unusual_valid_requests_are_answered_once(server: LiveServer, request_: bytes) -> None:
     (answer,) = exchange(server.address, request_)
     assert (answer.status, answer.body) == (200, b'{"status":"ok"}')
 
@@ -195,7 +195,7 @@ def test_requests_can_be_pipelined(server: LiveServer) -> None:
     ]
 
 
-def test_nothing_is_answered_after_a_request_that_is_not_valid(server: LiveServer) -> None:
+def test_connection_ends_after_an_invalid_request(server: LiveServer) -> None:
     answers = exchange(server.address, b"BAD\r\n\r\n" + HIDDEN)
     assert [answer.status for answer in answers] == [400]
 
@@ -203,22 +203,20 @@ def test_nothing_is_answered_after_a_request_that_is_not_valid(server: LiveServe
 @pytest.mark.parametrize(
     "bad", [b"BAD\r\n\r\n", POST + SMUGGLING["length and chunked"]], ids=["garbage", "smuggling"]
 )
-def test_a_bad_request_behind_a_good_one_ends_the_connection(
-    server: LiveServer, bad: bytes
-) -> None:
+def test_invalid_pipelined_request_ends_the_connection(server: LiveServer, bad: bytes) -> None:
     answers = exchange(server.address, GET + b"X-Request-ID: good\r\n\r\n" + bad)
     assert 1 <= len(answers) <= 2
     assert {answer.status for answer in answers} <= {200, 400}
     assert "smuggled" not in {answer.headers["x-request-id"] for answer in answers}
 
 
-def test_a_bad_request_behind_a_good_one_does_not_take_its_answer(server: LiveServer) -> None:
+def test_invalid_pipelined_request_keeps_the_previous_answer(server: LiveServer) -> None:
     answers = exchange(server.address, GET + b"X-Request-ID: good\r\n\r\nBAD\r\n\r\n")
     assert answers[0].status == 200
     assert answers[0].headers["x-request-id"] == "good"
 
 
-def test_trailers_are_no_headers(server: LiveServer) -> None:
+def test_trailers_are_not_used_as_headers(server: LiveServer) -> None:
     token = server.token().encode()
     request = (
         POST + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -231,12 +229,12 @@ def test_trailers_are_no_headers(server: LiveServer) -> None:
     assert answer.problem["request_id"] != "trailer"
 
 
-def test_http_0_9_is_not_spoken(server: LiveServer) -> None:
+def test_http_0_9_is_refused(server: LiveServer) -> None:
     answers = exchange(server.address, b"GET /healthz\r\n\r\n")
     assert [answer.status for answer in answers] == [400]
 
 
 @pytest.mark.parametrize("host", [b"a b", b"a/b", b"user@a", b"a?b", b"a#b", b"a\\b"])
-def test_a_host_that_is_none_is_refused(server: LiveServer, host: bytes) -> None:
+def test_invalid_host_is_refused(server: LiveServer, host: bytes) -> None:
     request = b"GET /healthz HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
     assert [answer.status for answer in exchange(server.address, request)] == [400]

@@ -35,7 +35,7 @@ NAME_ONE = (
 )
 
 
-def test_servers_that_share_a_repository_follow_one_choice(tmp_path: Path) -> None:
+def test_servers_sharing_a_repository_follow_one_choice(tmp_path: Path) -> None:
     models, spare = tmp_path / "models", tmp_path / "spare"
     publish(models, spare, 1)
     with ExitStack() as stack:
@@ -65,7 +65,7 @@ def listed(server: LiveServer) -> dict[str, dict[str, object]]:
     return {model["name"]: model for model in models}
 
 
-def test_every_worker_takes_a_choice_up(tmp_path: Path) -> None:
+def test_every_worker_follows_a_changed_choice(tmp_path: Path) -> None:
     with opened(tmp_path, "--workers", "2") as shop:
         assert "  model:         colours 1 (default)\n" in shop.server.banner
         add_beside(shop.models, shop.spare)
@@ -84,7 +84,7 @@ def undecided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         yield live
 
 
-def test_a_server_without_a_choice_starts_and_says_so(undecided: LiveServer) -> None:
+def test_server_without_a_default_starts_with_a_warning(undecided: LiveServer) -> None:
     line = "  model:         colours 1, other 1 (no default: calls must name one)\n"
     assert line in undecided.banner
     assert httpx.get(f"{undecided.url}/readyz").json()["ready"] is True
@@ -98,7 +98,7 @@ def test_a_server_without_a_choice_starts_and_says_so(undecided: LiveServer) -> 
     } == {"colours": (False, False), "other": (False, False)}
 
 
-def test_unnamed_calls_are_refused_with_the_models(undecided: LiveServer) -> None:
+def test_unnamed_calls_are_refused_listing_the_models(undecided: LiveServer) -> None:
     picture = plain(RED)
     with undecided.client() as client:
         refused = [
@@ -124,7 +124,7 @@ def test_unnamed_calls_over_grpc_are_refused(undecided: LiveServer) -> None:
         assert client.ask("Predict", request).model_name == "other"
 
 
-def test_a_restricted_account_is_told_its_own_models(undecided: LiveServer) -> None:
+def test_restricted_account_sees_only_its_own_models(undecided: LiveServer) -> None:
     device = add_device(undecided, models=["other"])
     token = device.sign_in()["access_token"]
     assert unnamed(undecided, token) == NAME_ONE.replace("colours, other", "other")
@@ -142,13 +142,13 @@ def test_a_restricted_account_is_told_its_own_models(undecided: LiveServer) -> N
         )
 
 
-def test_an_account_without_models_is_told_none(undecided: LiveServer) -> None:
+def test_account_without_models_sees_no_model_names(undecided: LiveServer) -> None:
     device = add_device(undecided, models=["birds"])
     told = unnamed(undecided, device.sign_in()["access_token"])
     assert told == "Name a model; or choose a default with 'potoo models default NAME'."
 
 
-def test_a_choice_by_hand_is_taken_up_and_shown(tmp_path: Path) -> None:
+def test_manually_edited_choice_takes_effect(tmp_path: Path) -> None:
     with opened(tmp_path) as shop:
         add_beside(shop.models, shop.spare)
         (shop.models / REPOSITORY_FILE).write_text('{"default_model": "other"}')

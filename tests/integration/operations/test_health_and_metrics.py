@@ -61,12 +61,12 @@ def requests(found: Series, method: str, route: str, status: int) -> float:
     return found.get(("potoo_http_requests_total", frozenset(labels.items())), 0)
 
 
-def test_a_live_server_says_so(server: LiveServer) -> None:
+def test_healthz_reports_ok(server: LiveServer) -> None:
     answer = httpx.get(f"{server.url}/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-def test_a_ready_server_names_its_models(server: LiveServer) -> None:
+def test_readyz_lists_models_and_store(server: LiveServer) -> None:
     answer = httpx.get(f"{server.url}/readyz")
     assert (answer.status_code, answer.json()) == (
         200,
@@ -92,9 +92,7 @@ def test_probes_need_no_token_and_no_accept_header(server: LiveServer) -> None:
         (";;;q=,,", TEXT),
     ],
 )
-def test_the_format_of_the_metrics_is_negotiated(
-    server: LiveServer, accept: str, expected: str
-) -> None:
+def test_metrics_format_is_negotiated(server: LiveServer, accept: str, expected: str) -> None:
     answer = httpx.get(f"{server.url}/metrics", headers={"accept": accept})
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(expected)
@@ -113,7 +111,7 @@ def test_metrics_follow_the_conventions(server: LiveServer) -> None:
             assert family.type != "counter" or sample.name.endswith("_total")
 
 
-def test_what_can_happen_has_a_series_before_it_happens(tmp_path: Path, colours: Path) -> None:
+def test_known_series_exist_before_the_first_event(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as fresh:
         found = series(fresh)
     for code in ("internal_error", "overloaded", "deadline_exceeded", "unauthenticated"):
@@ -124,7 +122,7 @@ def test_what_can_happen_has_a_series_before_it_happens(tmp_path: Path, colours:
     assert value(found, "potoo_predictions_total", model="colours", protocol="http") == 0
 
 
-def test_known_requests_are_counted_exactly(own: LiveServer) -> None:
+def test_requests_errors_and_predictions_are_counted_exactly(own: LiveServer) -> None:
     before = series(own)
     with own.client() as client:
         for _ in range(3):
@@ -155,7 +153,7 @@ def test_known_requests_are_counted_exactly(own: LiveServer) -> None:
     assert value(after, name, **labels) - value(before, name, **labels) == 4
 
 
-def test_requests_in_flight_are_exact(own: LiveServer) -> None:
+def test_requests_in_flight_are_counted_exactly(own: LiveServer) -> None:
     head = (
         "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
         f"Authorization: Bearer {own.token()}\r\nContent-Length: 9\r\n\r\n"
@@ -170,7 +168,7 @@ def test_requests_in_flight_are_exact(own: LiveServer) -> None:
     assert wait_until(lambda: value(series(own), IN_FLIGHT) == 1)
 
 
-def test_no_caller_can_make_series(own: LiveServer) -> None:
+def test_request_contents_create_no_series(own: LiveServer) -> None:
     dice = random.Random(0)  # noqa: S311 - names, not secrets
 
     def word() -> str:
@@ -196,7 +194,7 @@ def test_no_caller_can_make_series(own: LiveServer) -> None:
     assert after == before
 
 
-def test_the_metrics_name_nobody(own: LiveServer) -> None:
+def test_metrics_contain_no_personal_data(own: LiveServer) -> None:
     person, device = add_person(own), add_device(own)
     issued = person.sign_in()
     refreshed(own, issued["refresh_token"])
@@ -209,7 +207,7 @@ def test_the_metrics_name_nobody(own: LiveServer) -> None:
         assert name not in text
 
 
-def test_what_concerns_identity_is_counted_exactly(own: LiveServer) -> None:
+def test_identity_events_are_counted_exactly(own: LiveServer) -> None:
     person = add_person(own)
     before = series(own)
     issued = person.sign_in()
@@ -253,7 +251,7 @@ def test_what_concerns_identity_is_counted_exactly(own: LiveServer) -> None:
 @pytest.mark.parametrize(
     "given", ["a", "0", "A.b-c_d", "a" * 128, "5f0c6d1e-8f1b-4c55-a4a3-4b1df4bd3f7a"]
 )
-def test_a_request_id_is_echoed(client: httpx.Client, given: str) -> None:
+def test_valid_request_id_is_echoed(client: httpx.Client, given: str) -> None:
     headers = {"x-request-id": given}
     answers = [
         client.get("/healthz", headers=headers),
@@ -271,7 +269,7 @@ def test_a_request_id_is_echoed(client: httpx.Client, given: str) -> None:
     "given",
     [b"", b"a" * 129, b"a b", b"a\tb", b"a,b", b"a;b=c", b'"a"', b"<script>", b"\xc3\xa9", b"../a", b"a/b", b"${jndi:ldap://a}"],
 )  # fmt: skip
-def test_a_request_id_that_could_do_harm_is_replaced(server: LiveServer, given: bytes) -> None:
+def test_invalid_request_id_is_replaced(server: LiveServer, given: bytes) -> None:
     request = b"GET /nope HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-ID: " + given
     (answer,) = exchange(server.address, request + b"\r\n\r\n")
     assert re.fullmatch("[0-9a-f]{32}", answer.problem["request_id"])
@@ -279,20 +277,20 @@ def test_a_request_id_that_could_do_harm_is_replaced(server: LiveServer, given: 
     assert given.decode("latin-1") not in logged
 
 
-def test_the_first_of_two_request_ids_counts(server: LiveServer) -> None:
+def test_first_of_two_request_ids_is_used(server: LiveServer) -> None:
     request = b"GET /nope HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-ID: one\r\n"
     (answer,) = exchange(server.address, request + b"X-Request-ID: two\r\n\r\n")
     assert answer.headers["x-request-id"] == "one"
 
 
-def test_no_two_requests_get_the_same_id(server: LiveServer) -> None:
+def test_every_request_has_a_unique_id(server: LiveServer) -> None:
     with ThreadPoolExecutor(8) as crowd:
         answers = crowd.map(lambda _: get(server.address), range(64))
         ids = {answer.headers["x-request-id"] for answer in answers}
     assert len(ids) == 64
 
 
-def test_an_answer_can_be_found_in_the_log(server: LiveServer) -> None:
+def test_request_id_is_in_the_log(server: LiveServer) -> None:
     with Connection(server.address) as connection:
         connection.send(b"GET /nope HTTP/1.1\r\nHost: a\r\nX-Request-ID: find-me\r\n\r\n")
         connection.answer()
@@ -300,7 +298,7 @@ def test_an_answer_can_be_found_in_the_log(server: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/v1/models", "/v2/models/colours"])
-def test_a_path_that_ends_with_a_line_is_another_path(own: LiveServer, path: str) -> None:
+def test_path_ending_with_a_newline_is_not_found(own: LiveServer, path: str) -> None:
     """Else ``/metrics%0a`` would pass a proxy that closes ``/metrics``."""
     with own.client() as client:
         assert client.get(path).status_code == 200

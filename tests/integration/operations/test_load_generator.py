@@ -27,19 +27,19 @@ async def test_a_closed_loop_keeps_every_client_busy(server: LiveServer) -> None
     assert 0 < load.own_cores < 2
 
 
-async def test_an_open_loop_offers_its_rate_whatever_is_answered(server: LiveServer) -> None:
+async def test_open_loop_offers_its_rate_regardless_of_answers(server: LiveServer) -> None:
     load = await open_loop(target(server), rate=40, seconds=0.5)
     assert load.offered == sum(load.statuses.values()) == 20
 
 
-async def test_other_answers_are_counted_apart(server: LiveServer) -> None:
+async def test_failed_answers_are_counted_separately(server: LiveServer) -> None:
     load = await closed_loop(target(server, "/v1/classify?model=no-such"), 2, 0.2)
     assert set(load.statuses) == {404}
     assert load.failed == load.offered == len(load.refusal_latencies)
     assert load.percentile(95) == float("inf")
 
 
-async def test_a_server_that_hangs_up_is_counted_and_not_waited_for() -> None:
+async def test_closed_connection_is_counted_as_a_failure() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def hang_up() -> None:
@@ -55,7 +55,7 @@ async def test_a_server_that_hangs_up_is_counted_and_not_waited_for() -> None:
     assert load.statuses[0] == load.failed == 2
 
 
-def test_percentiles_are_by_nearest_rank() -> None:
+def test_percentiles_use_the_nearest_rank() -> None:
     hundred = [float(number) for number in range(100, 0, -1)]
     found = [percentile(hundred, percent) for percent in (0, 1, 50, 50.1, 95, 100)]
     assert found == [1, 1, 50, 51, 95, 100]

@@ -16,7 +16,7 @@ from tests.support.servers.model_shop import Shop, add_beside, opened, unnamed
 from tests.support.waiting import wait_until
 
 
-def test_orders_need_their_scope_and_their_model(shop: Shop) -> None:
+def test_model_orders_require_scope_and_model_access(shop: Shop) -> None:
     orders = [f"colours/versions/1/{verb}" for verb in ("load", "unload", "promote")]
     reader = shop.server.token("models:read classify")
     device = add_device(shop.server, scopes=["models:read", "models:write"], models=["other"])
@@ -40,7 +40,7 @@ def test_orders_need_their_scope_and_their_model(shop: Shop) -> None:
         assert (answer.status_code, answer.json()["code"]) == (403, code)
 
 
-def test_a_restricted_account_displaces_no_model_of_others(shop: Shop) -> None:
+def test_restricted_account_cannot_displace_anothers_default_model(shop: Shop) -> None:
     add_beside(shop.models, shop.spare)
     assert wait_until(lambda: shop.put("other/default").status_code == 200)
     device = add_device(shop.server, scopes=["models:write"], models=["colours"])
@@ -50,7 +50,7 @@ def test_a_restricted_account_displaces_no_model_of_others(shop: Shop) -> None:
     assert unnamed(shop.server) == "other"
 
 
-def test_why_a_version_failed_is_for_those_who_may_mend_it(shop: Shop) -> None:
+def test_failure_reason_is_hidden_from_readers(shop: Shop) -> None:
     shutil.copytree(
         write_model(shop.spare, None, version=2, labels=["one"]), shop.models / "colours/2"
     )
@@ -83,7 +83,9 @@ def test_why_a_version_failed_is_for_those_who_may_mend_it(shop: Shop) -> None:
         ("colours/rollback", 409),
     ],
 )
-def test_orders_about_nothing_are_refused(shop_of_all: Shop, order: str, status: int) -> None:
+def test_orders_for_unknown_models_or_versions_are_refused(
+    shop_of_all: Shop, order: str, status: int
+) -> None:
     answer = shop_of_all.client.post(f"/v1/models/{order}")
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
@@ -96,14 +98,14 @@ def shop_of_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         yield shop
 
 
-def test_a_model_that_is_not_there_is_not_chosen(shop_of_all: Shop) -> None:
+def test_unknown_model_cannot_be_chosen(shop_of_all: Shop) -> None:
     for name in ("nothing", "default", "..%2Fcolours"):
         assert shop_of_all.put(f"{name}/default").status_code == 404
     assert not (shop_of_all.models / REPOSITORY_FILE).exists()
     assert shop_of_all.ask() == 1
 
 
-def test_a_repository_that_may_not_be_written_takes_no_orders(
+def test_unwritable_repository_refuses_orders(
     tmp_path: Path,
 ) -> None:
     with opened(tmp_path) as shop:

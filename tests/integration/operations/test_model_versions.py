@@ -20,7 +20,7 @@ from tests.support.servers.model_shop import ALL, PNG, Crowd, Shop, labels_of, o
 from tests.support.waiting import wait_until
 
 
-def test_swaps_under_load_lose_no_request_and_every_answer_is_of_one_version(shop: Shop) -> None:
+def test_version_swaps_under_load_lose_no_request(shop: Shop) -> None:
     with Crowd(shop.server) as crowd:
         assert wait_until(lambda: crowd.saw(1))
         for version in (2, 3):
@@ -44,7 +44,7 @@ def test_swaps_under_load_lose_no_request_and_every_answer_is_of_one_version(sho
     ],
     ids=["labels", "digest", "manifest", "golden"],
 )
-def test_a_version_that_fails_is_shown_and_the_old_one_goes_on(
+def test_failing_version_is_listed_while_the_old_one_serves(
     shop: Shop, changes: dict[str, object], reason: str
 ) -> None:
     folder = write_model(shop.spare, None, **{"version": 2, "labels": labels_of(2), **changes})
@@ -78,7 +78,7 @@ def test_a_version_that_fails_is_shown_and_the_old_one_goes_on(
     assert httpx.get(f"{shop.server.url}/readyz").status_code == 200
 
 
-def test_versions_are_asked_for_by_number(shop: Shop) -> None:
+def test_versions_are_requested_by_number(shop: Shop) -> None:
     shop.publish(2)
     assert wait_until(lambda: shop.states() == {1: "UNLOADED", 2: "READY"})
     answer = shop.client.post("/v1/classify?version=1", content=plain(RED), headers=PNG)
@@ -94,7 +94,7 @@ def test_versions_are_asked_for_by_number(shop: Shop) -> None:
     assert wait_until(lambda: shop.states() == {1: "UNLOADED", 2: "READY"})
 
 
-def test_a_promotion_by_another_process_is_taken_up(shop: Shop) -> None:
+def test_promotion_by_another_process_takes_effect(shop: Shop) -> None:
     repository = Repository(shop.models)
     repository.change_policy("colours", lambda policy: promoted(policy, 1, 1))
     shop.publish(2)
@@ -105,7 +105,7 @@ def test_a_promotion_by_another_process_is_taken_up(shop: Shop) -> None:
     assert shop.versions()[2]["labels"] == ["stable"]
 
 
-def test_every_worker_takes_a_promotion_up(tmp_path: Path) -> None:
+def test_every_worker_follows_a_promotion(tmp_path: Path) -> None:
     with opened(tmp_path, "--workers", "2") as shop:
         shop.publish(2)
         assert wait_until(lambda: {answers(shop) for _ in range(12)} == {2})
@@ -124,7 +124,7 @@ def answers(shop: Shop) -> int:
     return version
 
 
-def test_a_policy_nobody_can_read_changes_nothing(shop: Shop) -> None:
+def test_unreadable_policy_changes_nothing(shop: Shop) -> None:
     (shop.models / "colours" / POLICY_FILE).write_text("{")
     assert wait_until(lambda: "policy cannot be read" in shop.server.events())
     refused = shop.post("colours/versions/1/promote")

@@ -38,7 +38,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[L
         yield live
 
 
-def test_a_full_queue_is_told_at_once_and_nobody_is_forgotten(small: LiveServer) -> None:
+def test_full_queue_is_refused_and_every_call_answered(small: LiveServer) -> None:
     picture = encoded(noise((500, 400)), "JPEG")
 
     def ask(_: int) -> list[httpx.Response]:
@@ -57,7 +57,7 @@ def test_a_full_queue_is_told_at_once_and_nobody_is_forgotten(small: LiveServer)
         assert client.post("/v1/classify", files={"file": picture}).status_code == 200
 
 
-def test_a_batch_larger_than_the_queue_answers_for_every_file(small: LiveServer) -> None:
+def test_batch_larger_than_the_queue_answers_every_file(small: LiveServer) -> None:
     with small.client() as client:
         files = [("files", plain()) for _ in range(32)]
         results = client.post("/v1/classify/batch", files=files).json()["results"]
@@ -66,7 +66,7 @@ def test_a_batch_larger_than_the_queue_answers_for_every_file(small: LiveServer)
     assert codes <= {"overloaded"}
 
 
-def test_right_answers_come_through_between_garbage(small: LiveServer) -> None:
+def test_valid_requests_succeed_between_invalid_ones(small: LiveServer) -> None:
     garbage = [b"text", plain()[:60], webp(16_383, 16_383), b""]
 
     def ask(number: int) -> tuple[int, str]:
@@ -84,7 +84,7 @@ def test_right_answers_come_through_between_garbage(small: LiveServer) -> None:
     assert {status for status, _ in answers} == {200, 413, 415, 422}
 
 
-def test_uploads_beyond_the_memory_for_them_are_told_to_come_back(small: LiveServer) -> None:
+def test_uploads_above_the_memory_budget_are_refused(small: LiveServer) -> None:
     head = (
         "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
         f"Authorization: Bearer {small.token()}\r\nContent-Length: {2**21}\r\n\r\n"
@@ -101,7 +101,7 @@ def test_uploads_beyond_the_memory_for_them_are_told_to_come_back(small: LiveSer
         assert client.post("/v1/classify", files={"file": plain()}).status_code == 200
 
 
-def test_an_upload_that_is_only_announced_takes_nothing_from_others(small: LiveServer) -> None:
+def test_announced_upload_reserves_no_memory(small: LiveServer) -> None:
     head = (
         "POST /v1/classify HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\n"
         f"Authorization: Bearer {small.token()}\r\nContent-Length: {2**21}\r\n\r\n"
@@ -112,7 +112,7 @@ def test_an_upload_that_is_only_announced_takes_nothing_from_others(small: LiveS
         assert client.post("/v1/classify", files={"file": plain()}).status_code == 200
 
 
-def test_a_noisy_caller_does_not_starve_another(server: LiveServer) -> None:
+def test_busy_caller_does_not_starve_another(server: LiveServer) -> None:
     """A person with one photo at a time, beside a camera that always has thirty waiting."""
     camera, person = add_device(server).sign_in(), add_person(server).sign_in()
     picture = encoded(gradient((1600, 1200)))
@@ -141,7 +141,7 @@ def test_a_noisy_caller_does_not_starve_another(server: LiveServer) -> None:
     assert sorted(waits)[15] < 10 * took
 
 
-def test_what_would_be_late_is_refused_with_the_wait(server: LiveServer) -> None:
+def test_late_requests_are_refused_with_the_expected_wait(server: LiveServer) -> None:
     picture = encoded(gradient((2400, 1800)))
 
     # One client: making many takes longer than the server takes for their requests.
@@ -163,12 +163,12 @@ def test_what_would_be_late_is_refused_with_the_wait(server: LiveServer) -> None
 
 
 @pytest.mark.parametrize("priority", ["interactive", "normal", "bulk"])
-def test_a_priority_is_taken(client: httpx.Client, priority: str) -> None:
+def test_valid_priority_is_accepted(client: httpx.Client, priority: str) -> None:
     answer = client.post("/v1/classify", params={"priority": priority}, files={"file": plain(RED)})
     assert answer.json()["predictions"][0]["label"] == "red"
 
 
-def test_another_priority_is_refused(client: httpx.Client) -> None:
+def test_unknown_priority_is_refused(client: httpx.Client) -> None:
     answer = client.post("/v1/classify?priority=urgent", files={"file": plain(RED)})
     assert problem_of(answer)["errors"][0]["pointer"] == "/query/priority"
 

@@ -55,7 +55,7 @@ def check_times(tree: Tree) -> None:
             assert span.end <= parent.end + 100_000, (parent, span)
 
 
-def test_a_classification_shows_every_stage(live: Traced) -> None:
+def test_classification_trace_shows_every_stage(live: Traced) -> None:
     assert live.classify("one-picture").status_code == 200
     tree = live.trace_of("one-picture")
     root = tree.root
@@ -78,7 +78,7 @@ def test_a_classification_shows_every_stage(live: Traced) -> None:
     check_times(tree)
 
 
-def test_who_sends_is_said_by_ours_and_by_opentelemetrys_own_variables(live: Traced) -> None:
+def test_trace_resource_combines_own_and_opentelemetry_settings(live: Traced) -> None:
     live.classify("who-sends")
     resource = live.trace_of("who-sends").root.resource
     assert resource["service.name"] == "potoo"
@@ -88,9 +88,7 @@ def test_who_sends_is_said_by_ours_and_by_opentelemetrys_own_variables(live: Tra
     assert live.collector.headers[-1]["x-key"] == SECRET
 
 
-def test_every_file_of_a_batch_has_its_own_stages_and_its_own_error(
-    live: Traced, http: httpx.Client
-) -> None:
+def test_every_file_of_a_batch_has_its_own_spans(live: Traced, http: httpx.Client) -> None:
     parts = [("files", (name, data)) for name, data in (("a", plain()), ("b", b"nonsense"))]
     http.post("/v1/classify/batch", files=parts, headers={"x-request-id": "batch"})
     tree = live.trace_of("batch")
@@ -104,7 +102,7 @@ def test_every_file_of_a_batch_has_its_own_stages_and_its_own_error(
     check_times(tree)
 
 
-def test_a_large_batch_is_shown_in_part(live: Traced, http: httpx.Client) -> None:
+def test_large_batch_trace_is_truncated(live: Traced, http: httpx.Client) -> None:
     answer = http.post(INFER, json=in_json(images(60)), headers={"x-request-id": "many"})
     assert answer.status_code == 200
     tree = live.trace_of("many")
@@ -115,7 +113,7 @@ def test_a_large_batch_is_shown_in_part(live: Traced, http: httpx.Client) -> Non
     assert all(tree.names(item) == ["queue", "inference", "postprocess"] for item in items)
 
 
-def test_tensors_have_no_stages_of_images(live: Traced, http: httpx.Client) -> None:
+def test_tensor_trace_has_no_image_stages(live: Traced, http: httpx.Client) -> None:
     http.post(INFER, json=in_json(images(1)), headers={"x-request-id": "tensors"})
     tree = live.trace_of("tensors")
     assert tree.root.name == "POST /v2/models/{name}/infer"
@@ -123,7 +121,7 @@ def test_tensors_have_no_stages_of_images(live: Traced, http: httpx.Client) -> N
     assert tree.names(tree.only("infer")) == ["queue", "inference", "postprocess"]
 
 
-def test_an_rpc_is_shown_alike(live: Traced, rpc: Client) -> None:
+def test_rpc_trace_shows_every_stage(live: Traced, rpc: Client) -> None:
     rpc.call("ModelInfer", files(plain()), x_request_id="an-rpc")
     tree = live.trace_of("an-rpc")
     assert tree.root.name == "inference.GRPCInferenceService/ModelInfer"
@@ -140,7 +138,7 @@ def test_an_rpc_is_shown_alike(live: Traced, rpc: Client) -> None:
     check_times(tree)
 
 
-def test_a_stream_is_one_trace(live: Traced) -> None:
+def test_stream_is_one_trace(live: Traced) -> None:
     with connected(live.server) as client:
         before = len(live.collector.spans)
         assert len(list(client.stream("ModelStreamInfer", [tensor(images(1))] * 3))) == 3
@@ -157,7 +155,7 @@ def test_a_stream_is_one_trace(live: Traced) -> None:
     ("body", "status", "code"),
     [(b"no image", 415, "unsupported_image"), (plain()[:60], 422, "invalid_image")],
 )
-def test_what_is_wrong_with_a_picture_is_the_error_of_its_stage(
+def test_image_error_is_recorded_on_its_stage(
     live: Traced, http: httpx.Client, body: bytes, status: int, code: str
 ) -> None:
     headers = {"content-type": "image/png", "x-request-id": f"bad-{status}"}
@@ -169,7 +167,7 @@ def test_what_is_wrong_with_a_picture_is_the_error_of_its_stage(
         assert tree.only(name).facts["error.type"] == code
 
 
-def test_a_refusal_shows_where_it_was_refused(live: Traced) -> None:
+def test_refused_request_trace_ends_at_authentication(live: Traced) -> None:
     assert live.classify("no-token", token=False).status_code == 401
     tree = live.trace_of("no-token")
     assert tree.root.facts["error.type"] == "unauthenticated"
@@ -178,7 +176,7 @@ def test_a_refusal_shows_where_it_was_refused(live: Traced) -> None:
     assert tree.only("authenticate").facts == {"error.type": "unauthenticated"}
 
 
-def test_a_refused_rpc_has_its_code_and_ours(live: Traced, rpc: Client) -> None:
+def test_refused_rpc_trace_has_both_error_codes(live: Traced, rpc: Client) -> None:
     request = pb.ModelInferRequest(model_name="nope")
     with pytest.raises(grpc.RpcError):
         rpc.call("ModelInfer", request, x_request_id="no-model")
@@ -187,7 +185,7 @@ def test_a_refused_rpc_has_its_code_and_ours(live: Traced, rpc: Client) -> None:
     assert (root.facts["error.type"], root.is_error) == ("model_not_found", False)
 
 
-def test_a_path_that_there_is_not_is_in_no_span(live: Traced, http: httpx.Client) -> None:
+def test_unknown_path_is_not_recorded_in_a_span(live: Traced, http: httpx.Client) -> None:
     http.request("PURGE", "/pots/of-somebody", headers={"x-request-id": "no-route"})
     root = live.trace_of("no-route").root
     assert root.name == "HTTP"
@@ -196,7 +194,7 @@ def test_a_path_that_there_is_not_is_in_no_span(live: Traced, http: httpx.Client
     assert "somebody" not in str(root)
 
 
-def test_nothing_secret_is_in_any_span(live: Traced, http: httpx.Client, rpc: Client) -> None:
+def test_spans_contain_no_secrets(live: Traced, http: httpx.Client, rpc: Client) -> None:
     form = {"grant_type": "password", "username": "admin", "password": PASSWORD}
     headers = {"x-request-id": "sign-in", "cookie": "a=biscuit", "user-agent": "an-agent"}
     http.post("/v1/auth/token?token=in-a-query", data=form, headers=headers)
@@ -221,7 +219,7 @@ def test_nothing_secret_is_in_any_span(live: Traced, http: httpx.Client, rpc: Cl
     assert SECRET not in live.server.events()
 
 
-def test_there_is_one_server_span_a_request(live: Traced, http: httpx.Client) -> None:
+def test_request_has_exactly_one_server_span(live: Traced, http: httpx.Client) -> None:
     http.get("/v1/models", headers={"x-request-id": "models"})
     tree = live.trace_of("models")
     assert [span.kind for span in tree.spans].count(WireSpan.SPAN_KIND_SERVER) == 1
@@ -231,14 +229,14 @@ def test_there_is_one_server_span_a_request(live: Traced, http: httpx.Client) ->
 # Beside traces: logs and histograms
 
 
-def test_every_line_of_a_traced_request_names_its_trace(live: Traced) -> None:
+def test_log_lines_of_a_traced_request_name_the_trace(live: Traced) -> None:
     live.classify("to-be-found")
     root = live.trace_of("to-be-found").root
     (line,) = live.lines_of("to-be-found")
     assert json.loads(line)["trace_id"] == root.trace_id
 
 
-def test_the_security_log_names_the_request_and_its_trace(live: Traced, http: httpx.Client) -> None:
+def test_security_log_names_the_request_and_trace(live: Traced, http: httpx.Client) -> None:
     form = {"grant_type": "password", "username": "admin", "password": PASSWORD}
     http.post("/v1/auth/token", data=form, headers={"x-request-id": "an-audit"})
     root = live.trace_of("an-audit").root
@@ -247,7 +245,7 @@ def test_the_security_log_names_the_request_and_its_trace(live: Traced, http: ht
     assert {line["trace_id"] for line in lines} == {root.trace_id}
 
 
-def test_histograms_show_a_trace_beside_a_bucket(live: Traced, rpc: Client) -> None:
+def test_histograms_have_trace_exemplars(live: Traced, rpc: Client) -> None:
     live.classify("an-example")
     rpc.call("ModelInfer", tensor(images(1)), x_request_id="another-example")
     trace_id = live.trace_of("an-example").root.trace_id

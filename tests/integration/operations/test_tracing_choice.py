@@ -47,7 +47,7 @@ def check_untraced(live: Traced, request_id: str) -> None:
     assert all("trace_id" not in line for line in live.lines_of(request_id))
 
 
-def test_a_known_callers_trace_is_continued(of_none: Traced) -> None:
+def test_authenticated_callers_trace_is_continued(of_none: Traced) -> None:
     of_none.classify("continued", traceparent=SAMPLED)
     tree = of_none.trace_of("continued")
     check_continued(Tree([s for s in tree.spans if s.parent_id == SPAN_ID][-1:]))
@@ -55,7 +55,7 @@ def test_a_known_callers_trace_is_continued(of_none: Traced) -> None:
     assert f'"trace_id":"{TRACE_ID}"' in line
 
 
-def test_over_grpc_too(of_none: Traced) -> None:
+def test_authenticated_grpc_callers_trace_is_continued(of_none: Traced) -> None:
     with connected(of_none.server) as client:
         request = potoo_pb2.PredictRequest(image_data=plain())
         client.call("Predict", request, x_request_id="continued-rpc", traceparent=SAMPLED)
@@ -67,7 +67,7 @@ def test_over_grpc_too(of_none: Traced) -> None:
     assert (root.trace_id, root.parent_id) == (TRACE_ID, SPAN_ID)
 
 
-def test_nothing_is_traced_that_nobody_asks_for(of_none: Traced) -> None:
+def test_unrequested_traces_are_not_recorded(of_none: Traced) -> None:
     of_none.classify("unasked")
     of_none.classify("not-sampled", traceparent=NOT_SAMPLED)
     check_untraced(of_none, "unasked")
@@ -88,13 +88,13 @@ def test_nothing_is_traced_that_nobody_asks_for(of_none: Traced) -> None:
         "0" * 5000,
     ],
 )
-def test_what_is_no_traceparent_asks_for_nothing(of_none: Traced, traceparent: str) -> None:
+def test_invalid_traceparent_is_ignored(of_none: Traced, traceparent: str) -> None:
     name = f"invalid-{abs(hash(traceparent))}"
     assert of_none.classify(name, traceparent=traceparent).status_code == 200
     check_untraced(of_none, name)
 
 
-def test_strangers_cannot_ask(of_none: Traced) -> None:
+def test_unauthenticated_callers_cannot_request_traces(of_none: Traced) -> None:
     of_none.classify("a-stranger", token=False, traceparent=SAMPLED)
     of_none.classify("a-forger", token=False, authorization="Bearer a.b.c", traceparent=SAMPLED)
     httpx.get(
@@ -105,19 +105,19 @@ def test_strangers_cannot_ask(of_none: Traced) -> None:
         check_untraced(of_none, name)
 
 
-def test_a_strangers_trace_is_one_of_its_own(of_all: Traced) -> None:
+def test_unauthenticated_call_gets_its_own_trace(of_all: Traced) -> None:
     of_all.classify("an-own", token=False, traceparent=SAMPLED)
     root = of_all.trace_of("an-own").root
     assert root.trace_id != TRACE_ID
     assert root.parent_id == ""
 
 
-def test_a_known_caller_may_ask_not_to_be_traced(of_all: Traced) -> None:
+def test_authenticated_caller_can_decline_tracing(of_all: Traced) -> None:
     of_all.classify("please-not", traceparent=NOT_SAMPLED)
     check_untraced(of_all, "please-not")
 
 
-def test_so_many_a_second_may_ask_and_no_more(tmp_path: Path, colours: Path) -> None:
+def test_requested_traces_are_rate_limited(tmp_path: Path, colours: Path) -> None:
     with traced(
         tmp_path,
         colours,
@@ -131,7 +131,7 @@ def test_so_many_a_second_may_ask_and_no_more(tmp_path: Path, colours: Path) -> 
     assert [live.collector.knows(f"asks-{number}") for number in range(5)] == [True] + 4 * [False]
 
 
-def test_a_share_is_traced(tmp_path: Path, colours: Path) -> None:
+def test_configured_share_of_requests_is_traced(tmp_path: Path, colours: Path) -> None:
     with traced(tmp_path, colours, POTOO_OBSERVABILITY__TRACE_SAMPLE_RATIO="0.5") as live:
         names = [f"one-of-{number}" for number in range(60)]
         for name in names:

@@ -38,9 +38,7 @@ def dropped(live: Traced, reason: str) -> float:
     return float(line.removeprefix(name))
 
 
-def test_a_collector_that_refuses_is_one_line_and_another_once_it_does_not(
-    tmp_path: Path, colours: Path
-) -> None:
+def test_refusing_collector_is_logged_once_until_it_recovers(tmp_path: Path, colours: Path) -> None:
     with traced(tmp_path, colours) as live:
         live.collector.status = 404
         for number in range(5):
@@ -58,7 +56,7 @@ def test_a_collector_that_refuses_is_one_line_and_another_once_it_does_not(
     assert "Traceback" not in live.server.events()
 
 
-def test_nobody_there_to_take_them_is_said_and_requests_are_answered(
+def test_missing_collector_is_logged_and_does_not_affect_requests(
     tmp_path: Path, colours: Path
 ) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
@@ -71,9 +69,7 @@ def test_nobody_there_to_take_them_is_said_and_requests_are_answered(
     assert live.server.process.returncode == -signal.SIGTERM
 
 
-def test_a_collector_that_hangs_holds_up_neither_requests_nor_the_stop(
-    tmp_path: Path, colours: Path
-) -> None:
+def test_hanging_collector_delays_neither_requests_nor_stop(tmp_path: Path, colours: Path) -> None:
     with traced(tmp_path, colours, OTEL_EXPORTER_OTLP_TIMEOUT="60") as live:
         live.collector.goes_on.clear()
         with live.server.client("infer") as client:
@@ -89,7 +85,7 @@ def test_a_collector_that_hangs_holds_up_neither_requests_nor_the_stop(
         assert line["spans"] > 1000
 
 
-def test_what_is_left_is_sent_at_the_stop(tmp_path: Path, colours: Path) -> None:
+def test_remaining_spans_are_sent_on_stop(tmp_path: Path, colours: Path) -> None:
     with traced(tmp_path, colours, OTEL_BSP_SCHEDULE_DELAY="3600000") as live:
         live.classify("the-last")
         assert not live.collector.knows("the-last")
@@ -97,7 +93,7 @@ def test_what_is_left_is_sent_at_the_stop(tmp_path: Path, colours: Path) -> None
     assert told(live) == []
 
 
-def test_every_worker_sends_its_own(tmp_path: Path, colours: Path) -> None:
+def test_every_worker_sends_its_own_spans(tmp_path: Path, colours: Path) -> None:
     with traced(tmp_path, colours, POTOO_WORKERS="2") as live:
 
         def senders() -> int:
@@ -112,9 +108,7 @@ def test_every_worker_sends_its_own(tmp_path: Path, colours: Path) -> None:
         assert "# {" not in text, "several processes cannot share examples"
 
 
-def test_a_variable_that_does_not_do_fails_the_start_in_one_line(
-    tmp_path: Path, colours: Path
-) -> None:
+def test_invalid_opentelemetry_variable_fails_the_start(tmp_path: Path, colours: Path) -> None:
     command = [sys.executable, "-m", "service", "serve", "--port", "0", "--models", str(colours)]
     done = subprocess.run(
         [*command, "--data-dir", str(tmp_path)],
@@ -157,7 +151,7 @@ print([name for name in sys.modules if name.startswith(heavy)])
 """
 
 
-def test_nothing_of_opentelemetry_is_loaded_while_it_is_off(tmp_path: Path, colours: Path) -> None:
+def test_disabled_tracing_loads_no_opentelemetry(tmp_path: Path, colours: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", OFF, str(colours), str(tmp_path)],
         capture_output=True,
@@ -169,7 +163,7 @@ def test_nothing_of_opentelemetry_is_loaded_while_it_is_off(tmp_path: Path, colo
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
 
 
-def test_what_measures_knows_nothing_of_opentelemetry() -> None:
+def test_instrumentation_modules_import_no_opentelemetry() -> None:
     """FastAPI imports OpenTelemetry's interface where it finds it; our own code does not."""
     modules = "observability.middleware, observability.tracing, service.core.serving.model"
     script = f"import sys, {modules}; print([m for m in sys.modules if 'opentelemetry' in m])"
@@ -179,7 +173,7 @@ def test_what_measures_knows_nothing_of_opentelemetry() -> None:
     assert found.stdout == "[]\n"
 
 
-def test_without_tracing_lines_name_the_request_alone(tmp_path: Path, colours: Path) -> None:
+def test_log_lines_without_tracing_name_only_the_request(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as server, server.client() as client:
         client.get("/v1/models", headers={"x-request-id": "untraced"})
         assert wait_until(lambda: '"untraced"' in server.events())

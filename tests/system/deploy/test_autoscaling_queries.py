@@ -103,7 +103,7 @@ CASES = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_each_trigger_asks_for_so_many_replicas(case: Case, tmp_path: Path) -> None:
+def test_trigger_asks_for_the_expected_replicas(case: Case, tmp_path: Path) -> None:
     program = shutil.which("promtool")
     if program is None:
         missing("promtool")

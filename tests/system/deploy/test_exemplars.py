@@ -33,7 +33,7 @@ def prometheus(folder: Path, live: Traced) -> Iterator[Prometheus]:
         yield server
 
 
-def test_prometheus_keeps_what_a_graph_leads_to(tmp_path: Path, colours: Path) -> None:
+def test_prometheus_stores_trace_exemplars(tmp_path: Path, colours: Path) -> None:
     with traced(tmp_path, colours) as live, prometheus(tmp_path, live) as server:
         live.classify("from-a-graph")
         wanted = live.trace_of("from-a-graph").root.trace_id

@@ -48,17 +48,17 @@ def is_healthy(port: int) -> bool:
     return subprocess.run(["sh", "-c", command], check=False).returncode == 0
 
 
-def test_redis_takes_the_password_that_potoo_was_given(folder: Path, port: int) -> None:
+def test_redis_accepts_the_prepared_password(folder: Path, port: int) -> None:
     url = (folder / "secrets/potoo/potoo_auth__rate_store").read_text().strip()
     with redis.Redis.from_url(url.replace("@redis:6379", f"@127.0.0.1:{port}")) as client:
         assert client.ping()
         assert client.config_get("save") == {"save": ""}
 
 
-def test_redis_takes_nobody_else(port: int) -> None:
+def test_redis_refuses_unauthenticated_clients(port: int) -> None:
     with redis.Redis(port=port) as client, pytest.raises(redis.AuthenticationError):
         client.ping()
 
 
-def test_a_redis_that_is_not_there_is_not_healthy() -> None:
+def test_missing_redis_is_unhealthy() -> None:
     assert not is_healthy(free_port())

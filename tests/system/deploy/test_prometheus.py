@@ -133,7 +133,7 @@ def firing(prometheus: Prometheus) -> dict[str, Any]:
     return {alert["labels"]["alertname"]: alert for alert in alerts if alert["state"] == "firing"}
 
 
-def test_every_query_of_every_dashboard_answers(scene: Scene) -> None:
+def test_every_dashboard_query_has_data(scene: Scene) -> None:
     waiting = [question for question in QUESTIONS if not question.is_elsewhere]
     assert len(waiting) > 60
 
@@ -152,7 +152,7 @@ def is_answered(prometheus: Prometheus, expr: str) -> bool:
     return any(series["value"][1] != "NaN" for series in prometheus.value(expr))
 
 
-def test_what_is_about_envoy_and_a_public_name_has_no_data_here_and_nothing_else(
+def test_only_envoy_and_probe_queries_have_no_data(
     scene: Scene,
 ) -> None:
     absent = [question for question in QUESTIONS if question.is_elsewhere]
@@ -162,7 +162,7 @@ def test_what_is_about_envoy_and_a_public_name_has_no_data_here_and_nothing_else
         assert re.search("envoy_|probe_", question.expr)
 
 
-def test_the_variables_of_the_dashboards_have_values(scene: Scene) -> None:
+def test_dashboard_variables_have_values(scene: Scene) -> None:
     document = json.loads((ROOT / "deploy/grafana/json/overview.json").read_text())
     asked = {
         variable["name"]: re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
@@ -186,7 +186,7 @@ def test_the_variables_of_the_dashboards_have_values(scene: Scene) -> None:
         assert found == wanted
 
 
-def test_every_rule_is_evaluated_without_a_fault(scene: Scene) -> None:
+def test_every_rule_is_evaluated_without_error(scene: Scene) -> None:
     def rules() -> list[Any]:
         groups = scene.prometheus.get("rules")["groups"]
         return [rule for group in groups for rule in group["rules"]]
@@ -197,7 +197,7 @@ def test_every_rule_is_evaluated_without_a_fault(scene: Scene) -> None:
     assert [(rule["name"], rule.get("lastError")) for rule in found if rule["health"] != "ok"] == []
 
 
-def test_queries_of_the_runbooks_can_be_asked(scene: Scene) -> None:
+def test_runbook_queries_are_valid(scene: Scene) -> None:
     asked = 0
     for page in RUNBOOKS.glob("*.md"):
         for block in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL):
@@ -207,7 +207,7 @@ def test_queries_of_the_runbooks_can_be_asked(scene: Scene) -> None:
     assert asked > 10
 
 
-def test_a_broken_version_fires_an_alert_that_names_the_model(scene: Scene) -> None:
+def test_broken_version_fires_an_alert_naming_the_model(scene: Scene) -> None:
     # Healthy servers fire the one alert that always fires, however many faults callers make.
     assert wait_until(lambda: "Watchdog" in firing(scene.prometheus))
     assert set(firing(scene.prometheus)) - OF_A_SLOW_MACHINE == {"Watchdog"}
@@ -219,7 +219,7 @@ def test_a_broken_version_fires_an_alert_that_names_the_model(scene: Scene) -> N
     shutil.rmtree(folder)
 
 
-def test_all_is_scraped_and_prometheus_has_no_complaints(scene: Scene) -> None:
+def test_all_targets_are_scraped_without_complaints(scene: Scene) -> None:
     well = [("potoo", "up", ""), ("potoo", "up", ""), ("prometheus", "up", "")]
     found = list[tuple[str, str, str]]()
 

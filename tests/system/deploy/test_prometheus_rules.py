@@ -41,14 +41,14 @@ def firing() -> dict[str, list[set[str]]]:
     return found
 
 
-def test_the_configuration_and_its_rules_hold() -> None:
+def test_configuration_and_rules_are_valid() -> None:
     said = promtool("check", "config", PROMETHEUS / "prometheus.yml")
     assert "3 rule files found" in said
     promtool("check", "rules", "--lint=all", "--lint-fatal", *sorted(RULES.glob("*.yaml")))
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_rules_do_what_the_cases_say(path: Path) -> None:
+def test_rules_behave_as_the_cases_expect(path: Path) -> None:
     assert "SUCCESS" in promtool("test", "rules", path)
 
 
@@ -56,14 +56,14 @@ def test_every_alert_fires_in_some_case() -> None:
     assert set(firing()) == set(ALERTS)
 
 
-def test_an_alert_speaks_of_labels_that_it_has() -> None:
+def test_alert_descriptions_use_existing_labels() -> None:
     for name, times in firing().items():
         used = set(re.findall(r"\$labels\.(\w+)", ALERTS[name]["annotations"]["description"]))
         # One that is missing would be an empty word in the night.
         assert all(used <= labels for labels in times), name
 
 
-def test_cases_compare_with_a_machine_of_their_own_that_is_described_alike() -> None:
+def test_case_thresholds_record_the_same_series() -> None:
     ours = [rule["record"] for rule in rules(RULES / "thresholds.yaml")]
     fixed = PROMETHEUS / "tests" / "thresholds" / "fixed.yaml"
     assert [rule["record"] for rule in rules(fixed)] == ours

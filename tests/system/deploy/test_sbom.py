@@ -34,7 +34,7 @@ def sbom(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def test_it_is_about_potoo(sbom: dict[str, Any]) -> None:
+def test_sbom_describes_potoo(sbom: dict[str, Any]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert sbom["bomFormat"] == "CycloneDX"
     component = sbom["metadata"]["component"]
@@ -42,7 +42,7 @@ def test_it_is_about_potoo(sbom: dict[str, Any]) -> None:
     assert component["licenses"][0]["license"]["id"] == project["license"]
 
 
-def test_it_names_every_locked_package_with_its_version_and_sums(sbom: dict[str, Any]) -> None:
+def test_sbom_lists_every_locked_package_with_hashes(sbom: dict[str, Any]) -> None:
     lock = (ROOT / "requirements.txt").read_text()
     locked = set(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", lock, re.MULTILINE))
     parts = sbom["components"]

@@ -25,7 +25,7 @@ PATIENCE = 60
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_systemd_is_told_once_requests_are_answered(
+def test_systemd_is_notified_once_the_server_is_ready(
     tmp_path: Path, colours: Path, workers: str
 ) -> None:
     address = f"\0potoo-{tmp_path}"  # abstract: paths of sockets must be short
@@ -42,9 +42,7 @@ def test_systemd_is_told_once_requests_are_answered(
             assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
-def test_where_nobody_listens_any_more_it_starts_all_the_same(
-    tmp_path: Path, colours: Path
-) -> None:
+def test_missing_notify_socket_does_not_prevent_the_start(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours, NOTIFY_SOCKET=str(tmp_path / "gone")) as server:
         assert httpx.get(f"{server.url}/healthz").status_code == 200
         assert "cannot notify systemd" in server.events()
@@ -79,11 +77,11 @@ def analysed(tmp_path: Path, *verb: str, units: str = "potoo*") -> str:
     return done.stdout + done.stderr
 
 
-def test_systemd_takes_the_units(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     assert analysed(tmp_path, "verify", "--man=no").strip() == ""
 
 
-def test_little_is_left_that_the_services_may_do(tmp_path: Path) -> None:
+def test_services_have_a_low_systemd_exposure(tmp_path: Path) -> None:
     # Of 10, the worst; systemd calls up to 2 "ok". More than 1.5 means that a line was lost.
     services = "potoo*.service"
     said = analysed(tmp_path, "security", "--offline=yes", "--threshold=15", units=services)
@@ -91,7 +89,7 @@ def test_little_is_left_that_the_services_may_do(tmp_path: Path) -> None:
     assert "Overall exposure level for potoo-certs.service" in said
 
 
-def test_a_crash_loop_ends_where_it_is_seen() -> None:
+def test_restart_limit_stops_a_crash_loop() -> None:
     assert values("Restart") == ["on-failure"]
     (tries,), (within,), (between,) = map(
         values, ("StartLimitBurst", "StartLimitIntervalSec", "RestartSec")
@@ -99,12 +97,12 @@ def test_a_crash_loop_ends_where_it_is_seen() -> None:
     assert int(tries) * int(between) < int(within)
 
 
-def test_it_is_given_the_time_to_drain() -> None:
+def test_stop_timeout_covers_the_drain() -> None:
     (seconds,) = values("TimeoutStopSec")
     assert float(seconds) > Settings().drain_seconds + 5
 
 
-def test_its_settings_are_those_that_potoo_has() -> None:
+def test_unit_settings_exist_in_potoo() -> None:
     words = [word for line in values("Environment") for word in split(line)]
     given = dict(word.split("=", 1) for word in words)
     assert given.keys() <= SETTINGS | {"POTOO_SECRETS_DIR"}

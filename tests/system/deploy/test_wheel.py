@@ -45,13 +45,13 @@ def run(unpacked: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def test_it_holds_the_rooms_and_nothing_else(unpacked: Path) -> None:
+def test_wheel_contains_only_the_packages(unpacked: Path) -> None:
     found = {path.name for path in unpacked.iterdir() if path.suffix != ".dist-info"}
     assert found == ROOMS
     assert (unpacked / "service/web/swagger/LICENSE").exists()
 
 
-def test_its_files_are_those_that_are_run(unpacked: Path) -> None:
+def test_wheel_files_are_imported(unpacked: Path) -> None:
     program = "import service, sys; sys.stdout.write(service.__file__)"
     environment = {**os.environ, "PYTHONPATH": str(unpacked)}
     place = subprocess.run(
@@ -65,14 +65,14 @@ def test_its_files_are_those_that_are_run(unpacked: Path) -> None:
     assert Path(place).is_relative_to(unpacked)
 
 
-def test_it_verifies_and_classifies_with_the_model_inside(unpacked: Path) -> None:
+def test_installed_wheel_verifies_and_classifies(unpacked: Path) -> None:
     assert "everyday\t1\tok" in run(unpacked, "models", "verify")
     picture = BUNDLED_MODELS / "everyday/1/golden/stop-sign.png"
     assert "stop sign" in run(unpacked, "classify", "--model", "everyday", str(picture))
     assert "imagenet\t1\tok" in run(unpacked, "models", "list"), "built from the wheel's own files"
 
 
-def test_it_makes_its_tables_and_an_account(unpacked: Path, tmp_path: Path) -> None:
+def test_installed_wheel_creates_tables_and_accounts(unpacked: Path, tmp_path: Path) -> None:
     place = ("--data-dir", str(tmp_path / "data"))
     assert run(unpacked, "clients", "add", "camera", *place).startswith("pcs_")
     assert run(unpacked, "clients", "list", *place).startswith(

@@ -55,14 +55,14 @@ def front(
         yield running
 
 
-def test_only_new_protocols_and_good_ciphers_are_spoken(front: Caddy) -> None:
+def test_only_modern_tls_protocols_and_ciphers_are_offered(front: Caddy) -> None:
     assert front.edge.versions() == GOOD
     ciphers = front.edge.ciphers()
     assert ciphers
     assert [cipher for cipher in ciphers if not is_modern(cipher)] == []
 
 
-def test_the_chain_leads_to_the_authority_and_the_name_is_right(front: Caddy) -> None:
+def test_certificate_chain_and_name_are_valid(front: Caddy) -> None:
     certificate = x509.load_der_x509_certificate(front.edge.certificate())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["localhost"]
@@ -70,11 +70,11 @@ def test_the_chain_leads_to_the_authority_and_the_name_is_right(front: Caddy) ->
         replace(front.edge, name="somewhere.else").certificate()
 
 
-def test_clients_that_call_an_address_get_its_certificate(front: Caddy) -> None:
+def test_address_clients_get_a_certificate(front: Caddy) -> None:
     assert replace(front.edge, name="127.0.0.1").get("/healthz").status == 200
 
 
-def test_http_2_is_negotiated_and_http_3_offered(front: Caddy) -> None:
+def test_http_2_is_negotiated_and_http_3_advertised(front: Caddy) -> None:
     assert front.edge.alpn("h2", "http/1.1") == "h2"
     assert front.edge.alpn("http/1.1") == "http/1.1"
     offered = front.edge.get("/healthz").headers["alt-svc"]
@@ -82,7 +82,7 @@ def test_http_2_is_negotiated_and_http_3_offered(front: Caddy) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["h2", "h3"])
-def test_the_page_works_in_a_browser(front: Caddy, protocol: str) -> None:
+def test_page_works_in_a_browser(front: Caddy, protocol: str) -> None:
     quic = f"--origin-to-force-quic-on=localhost:{front.edge.address[1]}"
     arguments = [
         *(one for one in ARGUMENTS if one != "--disable-quic" or protocol == "h2"),
@@ -99,7 +99,7 @@ def test_the_page_works_in_a_browser(front: Caddy, protocol: str) -> None:
         expect(page.card("red.png").locator(".label").first).to_have_text("red")
 
 
-def test_plain_http_is_sent_to_https(front: Caddy) -> None:
+def test_plain_http_is_redirected_to_https(front: Caddy) -> None:
     plain_url = f"http://localhost:{front.port}"
     for method, path in (("GET", "/docs?a=1"), ("POST", "/v1/auth/token"), ("GET", "/metrics")):
         answer = httpx.request(method, plain_url + path)
@@ -109,7 +109,7 @@ def test_plain_http_is_sent_to_https(front: Caddy) -> None:
         assert "strict-transport-security" not in answer.headers
 
 
-def test_people_sign_in_and_show_a_photo(front: Caddy) -> None:
+def test_people_can_sign_in_and_classify(front: Caddy) -> None:
     form = {"grant_type": "password", "username": "admin", "password": PASSWORD}
     with front.edge.client() as client:
         token = client.post("/v1/auth/token", data=form).raise_for_status().json()["access_token"]
@@ -125,7 +125,7 @@ def test_people_sign_in_and_show_a_photo(front: Caddy) -> None:
         assert refused.headers["strict-transport-security"] == "max-age=31536000"
 
 
-def test_the_page_is_compressed_and_answers_are_not(front: Caddy, server: LiveServer) -> None:
+def test_pages_are_compressed_and_answers_are_not(front: Caddy, server: LiveServer) -> None:
     token = server.token("models:read")
     headers = {"accept-encoding": "gzip", "authorization": f"Bearer {token}"}
     with front.edge.client(headers=headers) as client:
@@ -157,7 +157,7 @@ def test_grpc_passes_over_tls(front: Caddy, server: LiveServer, channel: grpc.Ch
     assert front.edge.rpc(channel).ask("Check", b"").status == 1
 
 
-def test_a_grpc_stream_outlives_every_time_out(
+def test_grpc_stream_outlasts_every_timeout(
     front: Caddy, server: LiveServer, channel: grpc.Channel
 ) -> None:
     rpc = front.edge.rpc(channel, server.token(SCOPES))
@@ -179,7 +179,7 @@ def test_a_grpc_stream_outlives_every_time_out(
 
 
 @pytest.mark.parametrize("method", ["RepositoryModelLoad", "RepositoryModelUnload"])
-def test_models_are_not_changed_by_grpc_from_outside(
+def test_grpc_model_control_is_closed_from_outside(
     front: Caddy, server: LiveServer, channel: grpc.Channel, method: str
 ) -> None:
     rpc = front.edge.rpc(channel, server.token("models:read models:write"))
@@ -190,7 +190,7 @@ def test_models_are_not_changed_by_grpc_from_outside(
     assert rpc.ask("RepositoryIndex", b"").models[0].name == "colours"
 
 
-def test_reflection_is_closed_from_outside(front: Caddy, channel: grpc.Channel) -> None:
+def test_grpc_reflection_is_closed_from_outside(front: Caddy, channel: grpc.Channel) -> None:
     for version in ("v1", "v1alpha"):
         path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
         # One message, which leaves with the end of the request: Caddy resets a stream that it answers
@@ -202,13 +202,13 @@ def test_reflection_is_closed_from_outside(front: Caddy, channel: grpc.Channel) 
 
 
 @pytest.mark.parametrize("program", programs())
-def test_websockets_pass(program: str, tmp_path: Path) -> None:
+def test_websockets_are_forwarded(program: str, tmp_path: Path) -> None:
     with echo_server() as upstream, caddy(tmp_path, program, upstream=upstream) as front:
         check_echo(front.edge.websocket("/v1/stream?token=a"))
 
 
 @pytest.mark.parametrize("program", programs())
-def test_the_time_outs_apply_wherever_it_listens(program: str) -> None:
+def test_timeouts_apply_to_every_listener(program: str) -> None:
     servers = adapted(program, POTOO_BIND="127.0.0.1")["apps"]["http"]["servers"].values()
     assert len(servers) == 3  # HTTPS, HTTP and Caddy's own metrics
     for server in servers:
@@ -221,7 +221,7 @@ def test_the_time_outs_apply_wherever_it_listens(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", programs())
-def test_the_limits_are_those_of_the_server(program: str) -> None:
+def test_body_limits_equal_those_of_the_server(program: str) -> None:
     limits = LimitSettings()
     sizes = set(_all(adapted(program), "max_size"))
     base64_bytes = int(limits.max_body_bytes * BASE64_SHARE) + 4096
@@ -231,7 +231,7 @@ def test_the_limits_are_those_of_the_server(program: str) -> None:
     assert idle / 10**9 < limits.keep_alive_seconds
 
 
-def test_nothing_but_its_own_metrics_is_shown_and_that_on_this_machine(front: Caddy) -> None:
+def test_own_metrics_are_local_and_the_admin_api_is_off(front: Caddy) -> None:
     url = f"http://127.0.0.1:{front.metrics_port}"
     front.edge.get("/healthz")
     assert "caddy_http_requests_total" in httpx.get(f"{url}/metrics").text

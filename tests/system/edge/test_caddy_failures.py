@@ -44,9 +44,7 @@ def impatient(request: pytest.FixtureRequest, tmp_path: Path, behind: Recorder) 
 
 
 @pytest.mark.parametrize("program", programs())
-def test_a_body_that_comes_byte_by_byte_is_cut_off(
-    program: str, tmp_path: Path, colours: Path
-) -> None:
+def test_slowly_sent_body_times_out(program: str, tmp_path: Path, colours: Path) -> None:
     folders = tmp_path / "server", tmp_path / "caddy"
     for folder in folders:
         folder.mkdir()
@@ -62,14 +60,16 @@ def test_a_body_that_comes_byte_by_byte_is_cut_off(
             assert json.loads(body)["code"] == "upload_timeout"
 
 
-def test_a_server_that_hangs_up_is_asked_once(impatient: Caddy, behind: Recorder) -> None:
+def test_request_is_not_retried_after_a_closed_connection(
+    impatient: Caddy, behind: Recorder
+) -> None:
     before = len(behind.received)
     with impatient.edge.client() as client:
         assert client.post("/hang-up", content=b"a").status_code == 502
     assert len(behind.received) == before + 1
 
 
-def test_a_server_that_does_not_answer_is_given_up(impatient: Caddy, behind: Recorder) -> None:
+def test_silent_server_causes_a_gateway_timeout(impatient: Caddy, behind: Recorder) -> None:
     answer = impatient.edge.get("/wait")
     behind.waited.set()
     check_problem(answer, 504, "deadline_exceeded")
@@ -83,7 +83,7 @@ def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Caddy]:
         yield running
 
 
-def test_a_server_that_is_down_is_said_at_once(alone: Caddy) -> None:
+def test_unreachable_server_is_reported_at_once(alone: Caddy) -> None:
     answer = alone.edge.get("/v1/models")
     check_problem(answer, 502, "not_ready")
     assert answer.headers["retry-after"] == "1"
@@ -97,7 +97,7 @@ def test_a_server_that_is_down_is_said_at_once(alone: Caddy) -> None:
     assert error.code() is grpc.StatusCode.UNAVAILABLE
 
 
-def test_no_log_holds_a_token(alone: Caddy) -> None:
+def test_logs_contain_no_token(alone: Caddy) -> None:
     spoken = (
         "Authorization: Bearer",
         "Cookie: a=",
@@ -114,7 +114,7 @@ def test_no_log_holds_a_token(alone: Caddy) -> None:
 
 
 @pytest.mark.parametrize("program", programs())
-def test_every_log_leaves_out_what_holds_tokens(program: str) -> None:
+def test_every_log_filters_headers_and_queries(program: str) -> None:
     encoders = [log["encoder"] for log in adapted(program)["logging"]["logs"].values()]
     assert len(encoders) >= 2
     for encoder in encoders:

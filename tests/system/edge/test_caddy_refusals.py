@@ -90,7 +90,9 @@ def front(
 
 
 @pytest.mark.parametrize("header", SPOOFED)
-def test_nobody_says_who_or_where_they_are(front: Caddy, behind: Recorder, header: str) -> None:
+def test_spoofed_forwarding_headers_are_removed(
+    front: Caddy, behind: Recorder, header: str
+) -> None:
     name = header.partition(":")[0]
     # A hop-by-hop header is removed by proxies: no way to have Caddy's own removed.
     for more in ((), (f"Connection: close, {name}",)):
@@ -105,7 +107,7 @@ def test_nobody_says_who_or_where_they_are(front: Caddy, behind: Recorder, heade
         assert not any("_" in key for key in others)
 
 
-def test_what_clients_may_say_arrives(front: Caddy, behind: Recorder) -> None:
+def test_other_client_headers_are_forwarded(front: Caddy, behind: Recorder) -> None:
     said = {"authorization": "Bearer a", "x-request-id": "mine.1", "if-none-match": '"a"'}
     front.edge.get("/v1/models?a=%2f", *(f"{name}: {value}" for name, value in said.items()))
     arrived = behind.received[-1]
@@ -114,7 +116,7 @@ def test_what_clients_may_say_arrives(front: Caddy, behind: Recorder) -> None:
     assert {name: arrived.values(name) for name in said} == {n: [v] for n, v in said.items()}
 
 
-def test_a_request_id_that_may_not_be_logged_is_replaced(front: Caddy, behind: Recorder) -> None:
+def test_invalid_request_id_is_replaced(front: Caddy, behind: Recorder) -> None:
     for bad in ("a b", "a" * 129, '"},{'):
         front.edge.get("/v1/models", f"X-Request-ID: {bad}")
         (given,) = behind.received[-1].values("x-request-id")
@@ -123,7 +125,7 @@ def test_a_request_id_that_may_not_be_logged_is_replaced(front: Caddy, behind: R
 
 @pytest.mark.parametrize("path", CLOSED)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_what_is_for_this_machine_alone_is_closed(
+def test_local_only_paths_are_closed(
     front: Caddy, behind: Recorder, method: str, path: str
 ) -> None:
     before = len(behind.received)
@@ -134,14 +136,14 @@ def test_what_is_for_this_machine_alone_is_closed(
     assert len(behind.received) == before
 
 
-def test_an_absolute_address_opens_nothing(front: Caddy, behind: Recorder) -> None:
+def test_absolute_request_target_opens_no_closed_path(front: Caddy, behind: Recorder) -> None:
     before = len(behind.received)
     check_problem(front.edge.get("https://localhost/metrics", host="a"), 404, "not_found")
     assert len(behind.received) == before
 
 
 @pytest.mark.parametrize("path", CLOSED_V2)
-def test_the_open_inference_protocol_is_refused_in_its_own_words(
+def test_closed_v2_paths_have_the_v2_error_format(
     front: Caddy, behind: Recorder, path: str
 ) -> None:
     before = len(behind.received)
@@ -152,13 +154,13 @@ def test_the_open_inference_protocol_is_refused_in_its_own_words(
 
 
 @pytest.mark.parametrize("path", OPEN)
-def test_what_is_for_clients_is_open(front: Caddy, behind: Recorder, path: str) -> None:
+def test_client_paths_are_open(front: Caddy, behind: Recorder, path: str) -> None:
     assert front.edge.get(path).status == 200
     assert behind.received[-1].path == path
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1", "[::1]:1"])
-def test_other_hosts_are_not_answered_for(front: Caddy, behind: Recorder, host: str) -> None:
+def test_other_hosts_are_refused(front: Caddy, behind: Recorder, host: str) -> None:
     before = len(behind.received)
     check_problem(front.edge.get("/somewhere-else", host=host), 421, "invalid_request")
     assert len(behind.received) == before
@@ -168,7 +170,7 @@ def test_other_hosts_are_not_answered_for(front: Caddy, behind: Recorder, host: 
 @pytest.mark.parametrize(
     ("path", "limit"), [("/v1/classify", 10**5), ("/v1/classify/batch", 2 * 10**5)]
 )
-def test_a_body_may_be_as_long_as_the_limit(
+def test_body_length_limit_is_inclusive(
     front: Caddy, behind: Recorder, path: str, limit: int
 ) -> None:
     with front.edge.client() as client:
@@ -186,7 +188,7 @@ def test_a_body_may_be_as_long_as_the_limit(
         check_problem(connection.answer(), 413, "payload_too_large")
 
 
-def test_headers_that_come_byte_by_byte_are_cut_off(front: Caddy) -> None:
+def test_slowly_sent_headers_are_cut_off(front: Caddy) -> None:
     with front.edge.raw() as connection:
         seconds, said = drip(connection, b"GET / HTTP/1.1\r\nHost: localhost\r\nX-A: ")
     assert (seconds < PATIENCE, said) == (True, b"")
@@ -197,7 +199,7 @@ def test_silent_connections_are_closed(front: Caddy) -> None:
         assert connection.answers() == []
 
 
-def test_a_stream_of_events_outlives_every_time_out(front: Caddy, behind: Recorder) -> None:
+def test_event_stream_outlasts_every_timeout(front: Caddy, behind: Recorder) -> None:
     behind.stream_ended.clear()
     with front.edge.client() as client, client.stream("GET", "/events") as answer:
         behind.more.release()

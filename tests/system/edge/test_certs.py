@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def test_grpc_is_served_with_them_and_takes_up_renewed_ones(
+def test_grpc_uses_the_certificates_and_picks_up_renewed_ones(
     folder: Path, tmp_path: Path, colours: Path
 ) -> None:
     with serve(
@@ -54,7 +54,7 @@ def test_grpc_is_served_with_them_and_takes_up_renewed_ones(
 
 
 @pytest.mark.parametrize("program", programs())
-def test_caddy_is_served_with_them(folder: Path, tmp_path: Path, program: str) -> None:
+def test_caddy_serves_the_generated_certificate(folder: Path, tmp_path: Path, program: str) -> None:
     pair = f"{folder / 'cert.pem'} {folder / 'key.pem'}"
     site = {"POTOO_TLS": pair, "POTOO_SITE": "localhost, 127.0.0.1"}
     with caddy(tmp_path, program, ca=folder / "ca.pem", **site) as front:

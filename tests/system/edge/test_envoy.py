@@ -59,7 +59,7 @@ def get(proxy: Envoy, path: str, *headers: str) -> Answer:
 # TLS
 
 
-def test_the_chain_is_good_and_old_protocols_and_ciphers_are_not_spoken(proxy: Envoy) -> None:
+def test_certificate_chain_is_valid_and_tls_is_modern(proxy: Envoy) -> None:
     edge = proxy.edge
     assert edge.certificate()
     assert edge.versions() == GOOD
@@ -68,24 +68,24 @@ def test_the_chain_is_good_and_old_protocols_and_ciphers_are_not_spoken(proxy: E
     assert all(map(is_modern, ciphers)), ciphers
 
 
-def test_nobody_who_trusts_others_is_fooled(proxy: Envoy) -> None:
+def test_certificate_is_refused_without_its_authority(proxy: Envoy) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
         proxy.edge.connect(ssl.create_default_context())
 
 
-def test_clients_choose_between_http_1_and_http_2(proxy: Envoy) -> None:
+def test_http_1_and_http_2_are_negotiated(proxy: Envoy) -> None:
     assert proxy.edge.alpn("h2", "http/1.1") == "h2"
     assert proxy.edge.alpn("http/1.1") == "http/1.1"
 
 
-def test_plain_http_is_redirected(proxy: Envoy) -> None:
+def test_plain_http_is_redirected_to_https(proxy: Envoy) -> None:
     url = f"http://127.0.0.1:{proxy.ports['redirect']}/v1/models?a=b"
     answer = httpx.get(url, headers={"host": "potoo.example"})
     assert answer.status_code == 308
     assert answer.headers["location"] == "https://potoo.example/v1/models?a=b"
 
 
-def test_a_renewed_certificate_is_taken_up_without_a_restart(proxy: Envoy) -> None:
+def test_renewed_certificate_is_loaded_without_a_restart(proxy: Envoy) -> None:
     with proxy.edge.client() as before:
         before.get("/healthz").raise_for_status()
         old = proxy.edge.certificate()
@@ -119,7 +119,7 @@ def test_rpcs_are_answered(rpc: Client) -> None:
     assert next(rpc.stream("Watch", [health_pb2.HealthCheckRequest()])).status == serving
 
 
-def test_refusals_of_the_server_pass_as_they_are(proxy: Envoy, rpc: Client) -> None:
+def test_server_refusals_are_forwarded_unchanged(proxy: Envoy, rpc: Client) -> None:
     refused = get(proxy, "/v1/models")
     assert refused.problem["code"] == "unauthenticated"
     assert HSTS in refused.headers
@@ -156,7 +156,7 @@ def test_refusals_of_the_server_pass_as_they_are(proxy: Envoy, rpc: Client) -> N
         "https://127.0.0.1/v1/admin/users",
     ],
 )
-def test_administration_and_metrics_are_closed_however_they_are_spelled(
+def test_administration_and_metrics_paths_are_closed_in_every_spelling(
     proxy: Envoy, bearer: dict[str, str], path: str
 ) -> None:
     token = f"Authorization: {bearer['authorization']}"
@@ -172,7 +172,9 @@ def test_administration_and_metrics_are_closed_however_they_are_spelled(
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "HEAD"])
-def test_they_are_closed_to_every_method(proxy: Envoy, bearer: dict[str, str], method: str) -> None:
+def test_administration_and_metrics_are_closed_to_every_method(
+    proxy: Envoy, bearer: dict[str, str], method: str
+) -> None:
     with proxy.edge.client(headers=bearer) as client:
         for path in ("/v1/admin/users", "/v1/admin/users/admin/password", "/metrics"):
             assert client.request(method, path).status_code == 404
@@ -211,7 +213,7 @@ def test_models_cannot_be_changed_from_outside(
         *("/v1/models/colours/rollback?a=:predict", "/v2/repository/models/colours/unload"),
     ],
 )
-def test_who_asks_for_a_stream_cannot_change_models_either(
+def test_stream_requests_cannot_change_models(
     proxy: Envoy, bearer: dict[str, str], path: str, header: str
 ) -> None:
     lines = (f"POST {path} HTTP/1.1", "Host: localhost", "Content-Length: 0", header)
@@ -224,7 +226,7 @@ def test_who_asks_for_a_stream_cannot_change_models_either(
     assert (told["error"] if "/v2" in path else told["detail"]) == "There is no such resource."
 
 
-def test_calls_that_change_models_or_describe_the_server_are_closed_to_grpc(rpc: Client) -> None:
+def test_grpc_model_control_and_reflection_are_closed(rpc: Client) -> None:
     load = pb.RepositoryModelLoadRequest(model_name="colours").SerializeToString()
     info = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
     for method in (f"{CONTROL}Load", f"{CONTROL}Unload"):
@@ -270,7 +272,7 @@ SPOOFED = {
 }
 
 
-def test_what_clients_say_about_their_address_is_dropped(
+def test_spoofed_forwarding_headers_are_removed(
     recorded: tuple[Envoy, Recorder],
 ) -> None:
     proxy, upstream = recorded
@@ -286,7 +288,7 @@ def test_what_clients_say_about_their_address_is_dropped(
     assert received.values("x-other") == ["kept"]
 
 
-def test_a_request_without_an_id_gets_one(recorded: tuple[Envoy, Recorder]) -> None:
+def test_missing_request_id_is_added(recorded: tuple[Envoy, Recorder]) -> None:
     proxy, upstream = recorded
     get(proxy, "/without-an-id")
     received = next(one for one in upstream.received if one.path == "/without-an-id")
@@ -294,7 +296,7 @@ def test_a_request_without_an_id_gets_one(recorded: tuple[Envoy, Recorder]) -> N
     assert len(given) == 36
 
 
-def test_the_access_log_holds_no_token_and_no_query(proxy: Envoy, bearer: dict[str, str]) -> None:
+def test_access_log_holds_no_token_or_query(proxy: Envoy, bearer: dict[str, str]) -> None:
     token = bearer["authorization"].removeprefix("Bearer ")
     with proxy.edge.client(headers=bearer) as client:
         client.get("/v1/models/colours?secret=in-the-query", headers={"referer": f"/?{token}"})
@@ -315,7 +317,7 @@ def test_the_access_log_holds_no_token_and_no_query(proxy: Envoy, bearer: dict[s
 # What is for the operator
 
 
-def test_prometheus_learns_when_the_certificate_expires_and_nothing_else(proxy: Envoy) -> None:
+def test_only_certificate_expiry_statistics_are_exposed(proxy: Envoy) -> None:
     assert "envoy_server_days_until_first_cert_expiring{} 1" in proxy.statistics()
     with httpx.Client(base_url=f"http://127.0.0.1:{proxy.ports['stats']}") as stats:
         for path in ("/", "/config_dump", "/certs", "/stats", "/quitquitquit"):
@@ -324,17 +326,17 @@ def test_prometheus_learns_when_the_certificate_expires_and_nothing_else(proxy: 
         assert stats.post("/stats/prometheus").status_code == 404
 
 
-def test_the_administration_of_envoy_is_for_its_own_account(proxy: Envoy) -> None:
+def test_envoy_admin_socket_is_private_to_its_account(proxy: Envoy) -> None:
     mode = (proxy.folder / "admin.sock").stat().st_mode
     assert stat.S_ISSOCK(mode)
     assert stat.S_IMODE(mode) == 0o600
 
 
-def test_envoy_finds_nothing_to_warn_of(proxy: Envoy) -> None:
+def test_envoy_logs_no_warning(proxy: Envoy) -> None:
     assert proxy.log() == ""
 
 
-def test_it_starts_before_the_replicas_and_says_so() -> None:
+def test_envoy_without_replicas_answers_not_ready() -> None:
     nobody = ("127.0.0.1", free_port())
     with envoy([nobody], [nobody], wait=False) as proxy:
         assert wait_until(lambda: get(proxy, "/v1/models").status == 503)

@@ -79,7 +79,7 @@ def until_all_serve(three: Three) -> None:
 
 
 @pytest.mark.parametrize("path", PURE)
-def test_inference_is_tried_on_other_replicas(three: Three, path: str) -> None:
+def test_inference_is_retried_on_other_replicas(three: Three, path: str) -> None:
     three.set("drop")
     three.replicas[0].mood = "answer"
     with three.proxy.edge.client(headers=TOKEN) as client:
@@ -88,7 +88,9 @@ def test_inference_is_tried_on_other_replicas(three: Three, path: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "megabytes"), [("/v1/classify", 20), ("/v2/models/a/infer", 99)])
-def test_large_bodies_are_kept_to_be_sent_again(three: Three, path: str, megabytes: int) -> None:
+def test_large_inference_bodies_are_buffered_for_retries(
+    three: Three, path: str, megabytes: int
+) -> None:
     three.set("drop")
     three.replicas[0].mood = "answer"
     body = b"\xff" * megabytes * 2**20
@@ -98,7 +100,7 @@ def test_large_bodies_are_kept_to_be_sent_again(three: Three, path: str, megabyt
 
 
 @pytest.mark.parametrize("path", ONCE)
-def test_a_sign_in_is_never_sent_twice(three: Three, path: str) -> None:
+def test_sign_in_is_never_retried(three: Three, path: str) -> None:
     three.set("drop")
     wishes = {"x-envoy-retry-on": "5xx,reset", "x-envoy-max-retries": "3"}
     with three.proxy.edge.client(headers=wishes | TOKEN) as client:
@@ -107,7 +109,7 @@ def test_a_sign_in_is_never_sent_twice(three: Three, path: str) -> None:
     assert sum(three.requests(path)) == 1
 
 
-def test_who_is_busy_is_asked_once_and_says_when_to_come_back(three: Three) -> None:
+def test_busy_replicas_are_each_asked_once(three: Three) -> None:
     three.set("busy")
     with three.proxy.edge.client(headers=TOKEN) as client:
         answer = client.post("/v1/classify", content=b"a picture")
@@ -116,14 +118,14 @@ def test_who_is_busy_is_asked_once_and_says_when_to_come_back(three: Three) -> N
     assert three.requests("/v1/classify") == [1, 1, 1]
 
 
-def test_who_asks_too_often_is_not_helped_to_ask_elsewhere(three: Three) -> None:
+def test_rate_limited_request_is_not_retried(three: Three) -> None:
     three.set("limited")
     with three.proxy.edge.client(headers=TOKEN) as client:
         assert client.post("/v1/classify", content=b"a picture").status_code == 429
     assert sum(three.requests("/v1/classify")) == 1
 
 
-def test_replicas_that_are_busy_are_not_taken_for_broken(three: Three) -> None:
+def test_busy_replicas_are_not_ejected(three: Three) -> None:
     three.set("busy")
     with three.proxy.edge.client(headers=TOKEN) as client:
         for _ in range(20):
@@ -134,7 +136,7 @@ def test_replicas_that_are_busy_are_not_taken_for_broken(three: Three) -> None:
     assert all(three.requests("/v1/models"))
 
 
-def test_without_a_token_nothing_is_kept(three: Three) -> None:
+def test_unauthenticated_upload_is_not_buffered(three: Three) -> None:
     """What comes so far is passed on, so that the server can refuse it."""
     path = "/v1/classify?unkept"  # its own: the request may end after the test
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n".encode()
@@ -154,7 +156,7 @@ def chunks(total: int) -> Iterator[bytes]:
 @pytest.mark.parametrize(
     ("path", "limit"), [("/v1/classify", 27_966_464), ("/v2/models/a/infer", 100 * 2**20)]
 )
-def test_what_is_too_large_is_refused_in_json(three: Three, path: str, limit: int) -> None:
+def test_oversized_body_is_refused_in_json(three: Three, path: str, limit: int) -> None:
     announced = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: a token\r\nContent-Length: {limit + 1}\r\n\r\n"
     with three.proxy.edge.raw() as connection:
         connection.send(announced.encode())
@@ -180,7 +182,7 @@ def test_what_is_too_large_is_refused_in_json(three: Three, path: str, limit: in
 @pytest.mark.parametrize(
     ("mood", "status", "code"), [("drop", 503, "not_ready"), ("garbage", 502, "internal_error")]
 )
-def test_replicas_that_all_fail_are_a_refusal_in_json(
+def test_failing_replicas_cause_a_json_refusal(
     three: Three, mood: Mood, status: int, code: str
 ) -> None:
     three.set(mood)

@@ -166,38 +166,38 @@ def _echo(connection: ServerConnection) -> None:
         connection.send(message)
 
 
-def test_headers_that_drip_in_are_cut(slow: Slow) -> None:
+def test_slowly_sent_headers_are_cut_off(slow: Slow) -> None:
     seconds, said = slow.headers.result()
     assert seconds < PATIENCE, "far from the two minutes that all of a request may take"
     assert said.startswith(b"HTTP/1.1 408 ")
     assert b"strict-transport-security" in said
 
 
-def test_a_body_that_stops_coming_is_cut(slow: Slow) -> None:
+def test_stalled_body_times_out(slow: Slow) -> None:
     seconds, said = slow.body.result()
     assert seconds >= IDLE_SECONDS - 1
     assert said.startswith(b"HTTP/1.1 408 ")
     assert b'"code":"upload_timeout"' in said
 
 
-def test_a_replica_that_never_answers_is_a_refusal_in_json(slow: Slow) -> None:
+def test_silent_replica_causes_a_json_timeout(slow: Slow) -> None:
     answer = slow.answer.result()
     assert answer.status_code == 504
     assert answer.json()["code"] == "deadline_exceeded"
     assert HSTS in answer.headers
 
 
-def test_events_are_neither_held_back_nor_cut(slow: Slow) -> None:
+def test_events_are_neither_buffered_nor_cut_off(slow: Slow) -> None:
     assert slow.events.result() == [b"data: 0\n\n", b"data: 1\n\n"]
 
 
-def test_a_watch_of_health_is_not_cut(slow: Slow) -> None:
+def test_health_watch_is_not_cut_off(slow: Slow) -> None:
     assert slow.watch.result()
 
 
-def test_a_stream_of_inference_may_pause(slow: Slow) -> None:
+def test_paused_inference_stream_is_not_cut_off(slow: Slow) -> None:
     assert slow.infer.result() == 2
 
 
-def test_a_websocket_may_be_silent(slow: Slow) -> None:
+def test_silent_websocket_is_not_cut_off(slow: Slow) -> None:
     assert slow.websocket.result() == ["first", b"second"]

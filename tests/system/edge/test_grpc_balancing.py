@@ -129,7 +129,7 @@ def stop(victim: Replica, _: Calls) -> None:
 
 
 @pytest.mark.parametrize("end", [kill_with_calls_in_hand, stop])
-def test_no_call_is_lost_with_a_replica(
+def test_lost_replica_loses_no_call(
     replicas: Fleet, client: Client, end: Callable[[Replica, Calls], None]
 ) -> None:
     victim, *others = replicas.replicas

@@ -52,7 +52,7 @@ def value(server: LiveServer, name: str) -> float:
     return float(found)
 
 
-def test_a_crash_loop_is_slowed_down_and_seen(pair: LiveServer) -> None:
+def test_crash_loop_is_logged_counted_and_slowed(pair: LiveServer) -> None:
     victim, other = sorted(pair.workers())
     for number, delay in enumerate((0, 1, 2)):
         os.kill(victim, signal.SIGKILL)
@@ -67,7 +67,7 @@ def test_a_crash_loop_is_slowed_down_and_seen(pair: LiveServer) -> None:
         (victim,) = pair.workers() - {other}
 
 
-def test_a_replacement_that_does_not_start_is_tried_again(pair: LiveServer, models: Path) -> None:
+def test_failed_replacement_worker_is_started_again(pair: LiveServer, models: Path) -> None:
     """Be it that the database is away: the others are not to be ended for that."""
     manifest = models / "colours" / "1" / "manifest.json"
     good = manifest.read_text()
@@ -83,9 +83,7 @@ def test_a_replacement_that_does_not_start_is_tried_again(pair: LiveServer, mode
     assert other in pair.workers()
 
 
-def test_when_none_is_left_and_none_starts_the_supervisor_gives_up(
-    pair: LiveServer, models: Path
-) -> None:
+def test_supervisor_ends_when_no_worker_can_start(pair: LiveServer, models: Path) -> None:
     (models / "colours" / "1" / "manifest.json").write_text("{}")
     for worker in pair.workers():
         os.kill(worker, signal.SIGKILL)
@@ -94,7 +92,7 @@ def test_when_none_is_left_and_none_starts_the_supervisor_gives_up(
 
 
 @pytest.mark.parametrize("arguments", [(), ("--workers", "2")], ids=["one process", "two workers"])
-def test_when_the_process_began_is_a_metric(
+def test_process_start_time_is_a_metric(
     tmp_path: Path, colours: Path, arguments: tuple[str, ...]
 ) -> None:
     with serve(tmp_path, models=colours, arguments=arguments) as server:

@@ -60,7 +60,7 @@ def check_nobody_noticed(measured: FailureFigures) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["access", "grpc"])
-def test_replicas_see_whose_request_it_is(edge: tuple[Fleet, Envoy], protocol: str) -> None:
+def test_replicas_see_the_real_client_address(edge: tuple[Fleet, Envoy], protocol: str) -> None:
     fleet, envoy = edge
     name = f"from-outside-by-{protocol}"
     pretended = {"x-forwarded-for": "203.0.113.7", "x-request-id": name}
@@ -84,31 +84,31 @@ def test_replicas_see_whose_request_it_is(edge: tuple[Fleet, Envoy], protocol: s
     assert address in own
 
 
-def test_nobody_notices_that_a_replica_is_killed(edge: tuple[Fleet, Envoy]) -> None:
+def test_killed_replica_is_unnoticed_by_clients(edge: tuple[Fleet, Envoy]) -> None:
     measured = under_load(edge, partial(scenarios.kill, times=1, holding=1))
     check_nobody_noticed(measured)
     assert measured.retries
 
 
-def test_nobody_notices_that_a_replica_is_stopped(edge: tuple[Fleet, Envoy]) -> None:
+def test_stopped_replica_is_unnoticed_by_clients(edge: tuple[Fleet, Envoy]) -> None:
     measured = under_load(edge, partial(scenarios.drain, times=1))
     check_nobody_noticed(measured)
     assert not measured.tallies[SIGN_IN].failures
 
 
-def test_nobody_notices_that_a_replica_hangs(edge: tuple[Fleet, Envoy]) -> None:
+def test_hanging_replica_is_unnoticed_by_clients(edge: tuple[Fleet, Envoy]) -> None:
     measured = under_load(edge, partial(scenarios.hang, seconds=8))
     check_nobody_noticed(measured)
     assert measured.retries
 
 
-def test_nobody_notices_that_a_replica_cannot_write(edge: tuple[Fleet, Envoy]) -> None:
+def test_replica_with_a_full_disk_is_unnoticed_by_clients(edge: tuple[Fleet, Envoy]) -> None:
     measured = under_load(edge, partial(scenarios.fill_disk, seconds=3))
     check_nobody_noticed(measured)
     assert not measured.tallies[SIGN_IN].failures
 
 
-def test_without_the_database_only_those_who_sign_in_have_to_wait(
+def test_lost_database_only_delays_sign_ins(
     edge: tuple[Fleet, Envoy],
 ) -> None:
     measured = under_load(edge, partial(scenarios.lose_database, seconds=3))

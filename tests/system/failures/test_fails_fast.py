@@ -20,9 +20,7 @@ from tests.support.servers.server import serve
 
 
 @pytest.mark.parametrize("fault", ["no models", "a port in use"])
-def test_a_start_that_fails_does_not_swallow_the_first_password(
-    tmp_path: Path, colours: Path, fault: str
-) -> None:
+def test_failed_start_keeps_the_first_password(tmp_path: Path, colours: Path, fault: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1]) if fault == "a port in use" else "0"
         models = str(tmp_path / "none") if fault == "no models" else str(colours)
@@ -34,7 +32,7 @@ def test_a_start_that_fails_does_not_swallow_the_first_password(
         assert httpx.post(f"{server.url}/v1/auth/token", data=form).status_code == 200
 
 
-def test_a_port_in_use_is_one_line(tmp_path: Path, colours: Path) -> None:
+def test_port_in_use_is_reported_in_one_line(tmp_path: Path, colours: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         (line,) = refusal_of_start(tmp_path, "--port", str(port), "--models", str(colours))
@@ -56,7 +54,7 @@ def break_labels(model: Path) -> None:
     ],
     ids=["broken model", "no models"],
 )
-def test_one_worker_or_several_never_say_that_they_are_ready_without_a_model(
+def test_workers_without_a_model_are_never_ready(
     tmp_path: Path, colours: Path, workers: str, named: str, spoil: Callable[[Path], None]
 ) -> None:
     models = shutil.copytree(colours, tmp_path / "models")

@@ -58,7 +58,7 @@ def live(app: App, tokens: list[str], client: tuple[str, str]) -> list[str]:
     return [token for token in tokens if app.introspect(token, client).json()["active"]]
 
 
-def test_a_server_killed_while_it_refreshes_leaves_one_live_token(
+def test_server_killed_during_refresh_leaves_one_valid_token(
     tmp_path: Path, colours: Path, database_url: str
 ) -> None:
     # A longer grace than a slow machine takes to start.
@@ -91,7 +91,7 @@ def test_a_server_killed_while_it_refreshes_leaves_one_live_token(
                 assert server.process.wait(30) == -signal.SIGKILL
 
 
-def test_without_a_grace_a_lost_answer_is_refused_cleanly(tmp_path: Path, colours: Path) -> None:
+def test_lost_answer_without_grace_leaves_sign_in_possible(tmp_path: Path, colours: Path) -> None:
     environment = {"POTOO_AUTH__REFRESH_GRACE_SECONDS": "0"}
     with serve(tmp_path, models=colours, arguments=(), **environment) as server:
         app = App(server.url)
@@ -139,9 +139,7 @@ def start_and_kill_at(folder: Path, models: Path, moment: str, environment: dict
 
 
 @pytest.mark.parametrize("moment", ["data/keys", "data/*.db", "data/*.db-wal"])
-def test_a_first_start_that_was_killed_can_be_made_again(
-    tmp_path: Path, colours: Path, moment: str
-) -> None:
+def test_killed_first_start_can_be_repeated(tmp_path: Path, colours: Path, moment: str) -> None:
     start_and_kill_at(tmp_path, colours, moment, {})
     with serve(tmp_path, models=colours) as server:
         app = App(server.url)
@@ -153,7 +151,7 @@ def test_a_first_start_that_was_killed_can_be_made_again(
         database.close()
 
 
-def test_a_key_that_was_half_written_is_passed_over(tmp_path: Path, colours: Path) -> None:
+def test_partial_key_files_are_ignored(tmp_path: Path, colours: Path) -> None:
     keys = tmp_path / "data" / "keys"
     keys.mkdir(parents=True, mode=0o700)
     (keys / ".half.pem.4711.part").write_text("-----BEGIN PRIVATE KEY-----\nMIGHAgEAMB")
@@ -186,7 +184,7 @@ def worker_of(server: LiveServer, client: httpx.Client) -> int:
     raise AssertionError(port)
 
 
-def test_what_one_worker_revokes_is_dead_at_the_other(workers: LiveServer) -> None:
+def test_revocation_by_one_worker_reaches_the_other(workers: LiveServer) -> None:
     app = App(workers.url)
     with contextlib.ExitStack() as stack:
         clients: dict[int, httpx.Client] = {}

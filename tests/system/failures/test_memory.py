@@ -105,7 +105,7 @@ def run(program: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_fifty_cycles_end_within_a_tenth_of_the_first_load() -> None:
+def test_memory_after_fifty_load_cycles_stays_within_ten_percent() -> None:
     found = json.loads(run(LOAD_AND_UNLOAD))
     loaded, unloaded = found["loaded"], found["unloaded"]
     assert len(loaded) == CYCLES
@@ -114,7 +114,7 @@ def test_fifty_cycles_end_within_a_tenth_of_the_first_load() -> None:
     assert unloaded[-1] < loaded[-1]
 
 
-def test_fifty_swaps_of_a_served_model_end_within_a_tenth_of_the_first() -> None:
+def test_memory_after_fifty_version_swaps_stays_within_ten_percent() -> None:
     resident = json.loads(run(SWAP))
     assert len(resident) == CYCLES
     assert resident[-1] <= 1.1 * resident[0], resident

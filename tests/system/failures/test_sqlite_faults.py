@@ -14,9 +14,7 @@ from tests.support.servers.account_server import (
 )
 
 
-def test_a_file_that_another_process_locks_is_waited_for_and_then_refused(
-    tmp_path: Path, colours: Path
-) -> None:
+def test_locked_database_file_is_refused_after_waiting(tmp_path: Path, colours: Path) -> None:
     with open_account_server(tmp_path, colours) as shop:
         database = sqlite3.connect(shop.server.data_dir / "potoo.db", isolation_level=None)
         database.execute("BEGIN IMMEDIATE")
@@ -34,7 +32,7 @@ def test_a_file_that_another_process_locks_is_waited_for_and_then_refused(
         assert shop.app.sign_in().status_code == 200
 
 
-def test_a_disk_that_is_full_refuses_what_must_be_written(tmp_path: Path, colours: Path) -> None:
+def test_full_disk_refuses_writes_until_space_returns(tmp_path: Path, colours: Path) -> None:
     with open_account_server(tmp_path, colours) as shop:
         written = shop.server.data_dir / "potoo.db-wal"
         process = shop.server.process.pid
@@ -51,7 +49,7 @@ def test_a_disk_that_is_full_refuses_what_must_be_written(tmp_path: Path, colour
         assert shop.requests()["add user"]().status_code == 201
 
 
-def test_a_file_that_is_no_database_is_one_line(tmp_path: Path, colours: Path) -> None:
+def test_invalid_database_file_is_reported_in_one_line(tmp_path: Path, colours: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o700)
     (tmp_path / "data" / "potoo.db").write_bytes(b"something else altogether " * 1000)
     line = refused_start(tmp_path, colours)

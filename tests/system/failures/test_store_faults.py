@@ -101,7 +101,7 @@ def shop(shop_with_store: AccountServer, store: Store) -> Iterator[AccountServer
 # PostgreSQL goes away
 
 
-def test_without_the_store_nothing_is_granted(shop: AccountServer, store: Store) -> None:
+def test_unavailable_store_grants_nothing(shop: AccountServer, store: Store) -> None:
     store.stop()
     for name, request in shop.requests().items():
         answer = request()
@@ -110,7 +110,7 @@ def test_without_the_store_nothing_is_granted(shop: AccountServer, store: Store)
     assert "Traceback" not in shop.server.events()
 
 
-def test_tokens_hold_for_a_while_without_the_store(shop: AccountServer, store: Store) -> None:
+def test_tokens_stay_valid_for_a_limited_store_outage(shop: AccountServer, store: Store) -> None:
     assert shop.classify() == 200
     store.stop()
     assert shop.classify() == 200
@@ -126,7 +126,7 @@ def test_tokens_hold_for_a_while_without_the_store(shop: AccountServer, store: S
     assert shop.classify() == 200
 
 
-def test_it_goes_on_by_itself_when_the_store_is_back(shop: AccountServer, store: Store) -> None:
+def test_requests_succeed_again_after_the_store_returns(shop: AccountServer, store: Store) -> None:
     tokens = shop.app.sign_in().json()
     store.stop()
     assert is_refused_for_now(shop.app.refresh(tokens["refresh_token"]))
@@ -140,7 +140,7 @@ def test_it_goes_on_by_itself_when_the_store_is_back(shop: AccountServer, store:
     assert shop.app.call("GET", "/v1/models", tokens["access_token"]).status_code == 401
 
 
-def test_a_store_that_was_restarted_costs_no_request(shop: AccountServer, store: Store) -> None:
+def test_restarted_store_causes_no_failed_request(shop: AccountServer, store: Store) -> None:
     with ThreadPoolExecutor(4) as threads:  # so that several connections are open
         list(threads.map(lambda _: shop.app.sign_in(), range(4)))
     store.stop()
@@ -151,7 +151,7 @@ def test_a_store_that_was_restarted_costs_no_request(shop: AccountServer, store:
     assert [answer.status_code for answer in answers] == [200] * 4
 
 
-def test_a_store_that_hangs_is_not_waited_for_long(shop: AccountServer, store: Store) -> None:
+def test_hanging_store_is_given_up_quickly(shop: AccountServer, store: Store) -> None:
     names = ("sign in", "refresh", "sessions", "users")
     with store.frozen(), ThreadPoolExecutor(len(names)) as threads:
         answers = list(threads.map(lambda name: shop.requests()[name](), names))
@@ -164,7 +164,7 @@ def test_a_store_that_hangs_is_not_waited_for_long(shop: AccountServer, store: S
 # At the start
 
 
-def test_a_store_that_is_down_at_the_start_is_one_line(tmp_path: Path, colours: Path) -> None:
+def test_unreachable_store_at_start_is_reported_in_one_line(tmp_path: Path, colours: Path) -> None:
     url = f"postgresql://potoo:hidden@127.0.0.1:{free_port()}/potoo"
     line = refused_start(tmp_path, colours, POTOO_DATABASE_URL=url)
     assert line.startswith("potoo: cannot use the accounts in the database of database_url: ")
@@ -172,7 +172,7 @@ def test_a_store_that_is_down_at_the_start_is_one_line(tmp_path: Path, colours: 
     assert "hidden" not in line
 
 
-def test_a_database_that_is_not_there_is_one_line(
+def test_missing_database_is_reported_in_one_line(
     tmp_path: Path, colours: Path, postgres: str
 ) -> None:
     url = postgres.removesuffix("postgres") + "elsewhere"
@@ -183,7 +183,7 @@ def test_a_database_that_is_not_there_is_one_line(
 # The counter of rates
 
 
-def test_calls_are_answered_uncounted_while_redis_is_away(tmp_path: Path, colours: Path) -> None:
+def test_unavailable_redis_leaves_calls_uncounted(tmp_path: Path, colours: Path) -> None:
     port, running = free_port(), ExitStack()
     with running:
         environment = {

@@ -24,7 +24,7 @@ def calibrate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_machine_is_calibrated_and_the_next_start_uses_it(colours: Path, tmp_path: Path) -> None:
+def test_calibration_is_written_and_the_server_still_starts(colours: Path, tmp_path: Path) -> None:
     data, output = tmp_path / "data", tmp_path / "deploy/autoscaling.yaml"
     # An objective so wide that any machine meets it, up to a queue so short that it is reached.
     result = calibrate(
@@ -46,7 +46,7 @@ def test_a_machine_is_calibrated_and_the_next_start_uses_it(colours: Path, tmp_p
         assert client.get("/v1/models").is_success
 
 
-def test_a_model_that_cannot_be_served_is_said(tmp_path: Path) -> None:
+def test_unservable_model_is_reported(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "models")
     (folder / "model.onnx").write_bytes(b"no model")
     result = calibrate("--models", tmp_path / "models", "--data-dir", tmp_path / "data")
@@ -55,7 +55,7 @@ def test_a_model_that_cannot_be_served_is_said(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_a_model_that_is_not_there_is_said(colours: Path, tmp_path: Path) -> None:
+def test_unknown_model_is_reported(colours: Path, tmp_path: Path) -> None:
     result = calibrate("birds", "--models", colours, "--data-dir", tmp_path / "data")
     assert (result.returncode, result.stdout) == (1, "")
     assert "there is no model 'birds'" in result.stderr

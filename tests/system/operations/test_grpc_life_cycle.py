@@ -61,13 +61,13 @@ def stopped(server: LiveServer) -> None:
 # Ports
 
 
-def test_it_is_off_unless_a_port_is_given(tmp_path: Path, colours: Path) -> None:
+def test_grpc_is_off_without_a_port(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as server:
         assert "gRPC" not in server.banner
         assert "grpc ready" not in server.events()
 
 
-def test_a_port_may_be_given_on_the_command_line(tmp_path: Path, colours: Path) -> None:
+def test_grpc_port_is_set_on_the_command_line(tmp_path: Path, colours: Path) -> None:
     port = free_port()
     with serve(tmp_path, models=colours, arguments=("--grpc-port", str(port))) as server:
         assert server.grpc == f"127.0.0.1:{port}"
@@ -75,7 +75,7 @@ def test_a_port_may_be_given_on_the_command_line(tmp_path: Path, colours: Path) 
             assert client.ask("ServerReady", pb.ServerReadyRequest()).ready
 
 
-def test_a_port_that_is_taken_is_refused(tmp_path: Path, colours: Path, live: LiveServer) -> None:
+def test_grpc_port_in_use_is_refused(tmp_path: Path, colours: Path, live: LiveServer) -> None:
     port = live.grpc.rpartition(":")[2]
     (tmp_path / "second").mkdir()
     second = serve(tmp_path / "second", models=colours, POTOO_GRPC_PORT=port)
@@ -86,7 +86,7 @@ def test_a_port_that_is_taken_is_refused(tmp_path: Path, colours: Path, live: Li
 # The end
 
 
-def test_no_accepted_call_is_lost_at_the_end(live: LiveServer) -> None:
+def test_accepted_calls_are_answered_during_shutdown(live: LiveServer) -> None:
     counted: Counter[str] = Counter()
     request, counting = tensor(images(8)), threading.Lock()
 
@@ -114,7 +114,7 @@ def test_no_accepted_call_is_lost_at_the_end(live: LiveServer) -> None:
     assert counted["UNAVAILABLE"] == 8
 
 
-def test_calls_under_way_are_answered_at_the_end(live: LiveServer) -> None:
+def test_calls_in_progress_are_answered_during_shutdown(live: LiveServer) -> None:
     """Also those whose message is still to come."""
     go_on = threading.Event()
 
@@ -146,7 +146,7 @@ def in_flight(server: LiveServer) -> float:
     return float(found[1])
 
 
-def test_a_stream_is_answered_as_far_as_it_was_read(live: LiveServer) -> None:
+def test_stream_requests_read_before_shutdown_are_answered(live: LiveServer) -> None:
     waiting = threading.Event()
 
     def requests() -> Iterator[pb.ModelInferRequest]:
@@ -169,7 +169,7 @@ def test_a_stream_is_answered_as_far_as_it_was_read(live: LiveServer) -> None:
     stopped(live)
 
 
-def test_who_watches_health_is_told_and_does_not_hold_up_the_end(live: LiveServer) -> None:
+def test_health_watchers_are_notified_without_delaying_shutdown(live: LiveServer) -> None:
     with connected(live, None) as nobody:
         watch = HealthStub(nobody.channel).Watch(health_pb2.HealthCheckRequest())
         assert next(watch).status == SERVING
@@ -193,7 +193,7 @@ def test_who_watches_health_is_told_and_does_not_hold_up_the_end(live: LiveServe
         over.set()
 
 
-def test_the_grace_time_ends_even_with_a_call_that_is_stuck(tmp_path: Path, colours: Path) -> None:
+def test_stuck_call_does_not_outlast_the_grace_period(tmp_path: Path, colours: Path) -> None:
     over = threading.Event()
 
     def silent() -> Iterator[bytes]:
@@ -214,7 +214,7 @@ def test_the_grace_time_ends_even_with_a_call_that_is_stuck(tmp_path: Path, colo
         over.set()
 
 
-def test_health_follows_readiness(tmp_path: Path, colours: Path) -> None:
+def test_grpc_health_follows_readiness(tmp_path: Path, colours: Path) -> None:
     """Here the store goes away, so that tokens cannot be checked any more."""
     with (
         postgres_folder() as folder,
@@ -247,7 +247,7 @@ def test_health_follows_readiness(tmp_path: Path, colours: Path) -> None:
 # Several workers
 
 
-def test_workers_share_the_port_and_count_together(tmp_path: Path, colours: Path) -> None:
+def test_workers_share_the_port_and_the_counters(tmp_path: Path, colours: Path) -> None:
     with serve(
         tmp_path, models=colours, arguments=("--workers", "2"), POTOO_GRPC_PORT="0"
     ) as server:
@@ -296,7 +296,7 @@ def answers(server: LiveServer, trusted: bytes) -> bool:
             return False
 
 
-def test_tls_with_a_certificate_that_is_renewed_while_it_runs(
+def test_renewed_grpc_certificate_is_loaded_without_a_restart(
     tmp_path: Path, colours: Path
 ) -> None:
     first = self_signed(tmp_path, "first")
@@ -329,7 +329,7 @@ def understood_by_openssl_alone(certificate: bytes) -> str:
     return certificate.decode().replace(" CERTIFICATE", " TRUSTED CERTIFICATE")
 
 
-def test_a_certificate_whose_end_nobody_can_tell_is_refused(tmp_path: Path) -> None:
+def test_certificate_without_a_readable_expiry_is_refused(tmp_path: Path) -> None:
     made = self_signed(tmp_path, "any")
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     certificate.write_text(understood_by_openssl_alone(made))
@@ -339,7 +339,7 @@ def test_a_certificate_whose_end_nobody_can_tell_is_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("missing", ["cert.pem", "key.pem"])
-def test_files_that_are_no_pair_are_named_at_the_start(
+def test_mismatched_certificate_files_are_named_at_start(
     tmp_path: Path, colours: Path, missing: str
 ) -> None:
     self_signed(tmp_path, "any")

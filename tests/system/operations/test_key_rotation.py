@@ -36,7 +36,7 @@ def published(server: LiveServer) -> list[str]:
     return [key["kid"] for key in httpx.get(f"{server.url}/.well-known/jwks.json").json()["keys"]]
 
 
-def test_replicas_rotate_a_shared_folder_of_keys_together(
+def test_replicas_rotate_keys_of_a_shared_folder(
     tmp_path: Path, colours: Path, postgres: str
 ) -> None:
     folders, shared = [tmp_path / "one", tmp_path / "other"], tmp_path / "keys"

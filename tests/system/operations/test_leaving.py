@@ -88,7 +88,7 @@ def serving(arguments: tuple[str, ...]) -> int:
 
 
 @pytest.mark.parametrize("arguments", [ONE, TWO], ids=["one process", "two workers"])
-def test_before_it_stops_it_is_not_ready_but_answers(
+def test_stopping_server_is_not_ready_but_answers(
     tmp_path: Path, colours: Path, arguments: tuple[str, ...]
 ) -> None:
     with (
@@ -128,7 +128,7 @@ def test_before_it_stops_it_is_not_ready_but_answers(
     assert "Traceback" not in server.events()
 
 
-def test_when_the_delay_is_over_it_drains_and_ends(tmp_path: Path, colours: Path) -> None:
+def test_server_drains_and_ends_after_the_delay(tmp_path: Path, colours: Path) -> None:
     with started(tmp_path, colours, ONE, delay="1") as server:
         server.process.terminate()
         assert server.process.wait(PATIENCE) in {0, -signal.SIGTERM}
@@ -195,7 +195,7 @@ class Crowd:
 
 @pytest.mark.parametrize("delay", ["0", "1"])
 @pytest.mark.parametrize("arguments", [ONE, TWO], ids=["one process", "two workers"])
-def test_no_accepted_request_is_lost_whoever_asks(
+def test_accepted_requests_are_answered_during_shutdown(
     tmp_path: Path, colours: Path, arguments: tuple[str, ...], delay: str
 ) -> None:
     """Every process is sent the signal, not the first alone: as systemd and a terminal do it."""
@@ -221,7 +221,7 @@ def test_no_accepted_request_is_lost_whoever_asks(
 
 @pytest.mark.parametrize("arguments", [ONE, TWO], ids=["one process", "two workers"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_ends_a_drain_that_would_take_long(
+def test_second_signal_ends_a_long_drain(
     tmp_path: Path, colours: Path, arguments: tuple[str, ...], number: int
 ) -> None:
     with (
@@ -250,7 +250,7 @@ def tell_again(server: LiveServer, number: int) -> None:
     assert server.process.returncode in {128 + signal.SIGTERM, -number}
 
 
-def test_workers_do_not_outlive_their_supervisor(tmp_path: Path, colours: Path) -> None:
+def test_workers_end_with_their_supervisor(tmp_path: Path, colours: Path) -> None:
     with started(tmp_path, colours, TWO) as server:
         everything = processes(server)
         assert len(everything) == 3

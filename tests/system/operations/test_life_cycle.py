@@ -50,7 +50,7 @@ def stopped(server: LiveServer) -> int:
 # The first start and the second
 
 
-def test_the_first_start_makes_an_account_and_shows_its_password_once(
+def test_first_start_creates_an_account_and_shows_its_password_once(
     tmp_path: Path, colours: Path
 ) -> None:
     with serve(tmp_path, models=colours, POTOO_ADMIN_PASSWORD=NOT_SET) as first:
@@ -74,9 +74,7 @@ def test_the_first_start_makes_an_account_and_shows_its_password_once(
         assert "token" not in shown
 
 
-def test_a_password_that_was_chosen_is_answered_with_no_secret_at_all(
-    tmp_path: Path, colours: Path
-) -> None:
+def test_default_start_output_shows_no_secret(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as server:
         shown = all_output(server)
         assert "ready" in shown
@@ -84,14 +82,14 @@ def test_a_password_that_was_chosen_is_answered_with_no_secret_at_all(
         assert "token" not in shown
 
 
-def test_a_given_password_is_used_and_not_shown(tmp_path: Path, colours: Path) -> None:
+def test_configured_password_is_used_and_not_shown(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours, POTOO_ADMIN_PASSWORD="given by hand") as server:
         form = {"grant_type": "password", "username": "admin", "password": "given by hand"}
         assert httpx.post(f"{server.url}/v1/auth/token", data=form).status_code == 200
         assert "given by hand" not in all_output(server) + server.events()
 
 
-def test_what_the_server_keeps_is_for_its_owner_alone(tmp_path: Path, colours: Path) -> None:
+def test_stored_files_are_private_to_the_owner(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as server:
         server.token()
         files = [path for path in server.data_dir.rglob("*") if path.is_file()]
@@ -100,7 +98,7 @@ def test_what_the_server_keeps_is_for_its_owner_alone(tmp_path: Path, colours: P
             assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_the_data_folder_is_for_its_owner_alone(tmp_path: Path, colours: Path) -> None:
+def test_data_folder_is_private_to_the_owner(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as server:
         assert stat.S_IMODE(server.data_dir.stat().st_mode) == 0o700
 
@@ -120,7 +118,7 @@ def test_a_signal_stops_an_idle_server(tmp_path: Path, colours: Path, number: in
     assert "Traceback" not in server.events()
 
 
-def test_no_accepted_request_is_lost_at_the_end(tmp_path: Path, colours: Path) -> None:
+def test_accepted_requests_are_answered_during_shutdown(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as server:
         request, statuses = classify(server), list[int]()
 
@@ -145,7 +143,9 @@ def test_no_accepted_request_is_lost_at_the_end(tmp_path: Path, colours: Path) -
     assert len(statuses) >= 80
 
 
-def test_a_half_sent_request_is_answered_at_the_end(tmp_path: Path, colours: Path) -> None:
+def test_partially_sent_requests_are_answered_during_shutdown(
+    tmp_path: Path, colours: Path
+) -> None:
     with serve(tmp_path, models=colours) as server, many(server.address, 3) as connections:
         request = classify(server)
         for cut, connection in zip((20, -40, -1), connections, strict=True):
@@ -159,7 +159,7 @@ def test_a_half_sent_request_is_answered_at_the_end(tmp_path: Path, colours: Pat
         assert stopped(server) in {0, 143, -15}
 
 
-def test_a_connection_that_is_kept_alive_is_told_of_the_end(tmp_path: Path, colours: Path) -> None:
+def test_kept_alive_connection_is_closed_during_shutdown(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as server, Connection(server.address) as connection:
         connection.send(GET)
         assert connection.answer().status == 200
@@ -171,9 +171,7 @@ def test_a_connection_that_is_kept_alive_is_told_of_the_end(tmp_path: Path, colo
         assert answer.headers["connection"] == "close"
 
 
-def test_the_grace_time_ends_even_with_a_client_that_is_stuck(
-    tmp_path: Path, colours: Path
-) -> None:
+def test_stuck_client_does_not_outlast_the_grace_period(tmp_path: Path, colours: Path) -> None:
     with (
         serve(tmp_path, models=colours, POTOO_DRAIN_SECONDS="2") as server,
         Connection(server.address) as connection,
@@ -210,14 +208,14 @@ def requests_counted(server: LiveServer) -> float:
     )
 
 
-def test_several_workers_count_together(pair: LiveServer) -> None:
+def test_workers_share_their_counters(pair: LiveServer) -> None:
     before = requests_counted(pair)
     for _ in range(40):
         assert get(pair.address).status == 200
     assert {requests_counted(pair) for _ in range(10)} == {before + 40}
 
 
-def test_a_worker_that_is_killed_is_replaced(pair: LiveServer) -> None:
+def test_killed_worker_is_replaced(pair: LiveServer) -> None:
     before, was_ready = requests_counted(pair), times_ready(pair)
     victim, other = pair.workers()
     os.kill(victim, signal.SIGKILL)
@@ -244,7 +242,7 @@ def restarts(server: LiveServer) -> float:
     return float(count)
 
 
-def test_a_replaced_worker_counts_on_in_the_files_of_the_dead_one(pair: LiveServer) -> None:
+def test_replacement_worker_reuses_the_metric_files(pair: LiveServer) -> None:
     folder = Path(psutil.Process(next(iter(pair.workers()))).environ()["PROMETHEUS_MULTIPROC_DIR"])
     before, restarted = {path.name for path in folder.iterdir()}, restarts(pair)
     assert any(name == "counter_0.db" for name in before)

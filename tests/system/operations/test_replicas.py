@@ -76,7 +76,7 @@ def pair(
 # The start
 
 
-def test_replicas_that_start_together_make_one_administrator(pair: Pair) -> None:
+def test_replicas_started_together_create_one_administrator(pair: Pair) -> None:
     assert len(re.findall(r"password: ", pair.one.banner + pair.other.banner)) == 1
     assert (pair.one.events() + pair.other.events()).count('"account_added","account":"admin"') == 1
     for server in (pair.one, pair.other):
@@ -86,13 +86,13 @@ def test_replicas_that_start_together_make_one_administrator(pair: Pair) -> None
 # Accounts and tokens
 
 
-def test_who_is_added_at_one_signs_in_at_the_other(pair: Pair) -> None:
+def test_person_added_on_one_replica_signs_in_on_another(pair: Pair) -> None:
     here, there = pair.add_person()
     assert there.sign_in().status_code == 200
     assert here.sign_in().status_code == 200
 
 
-def test_a_token_of_one_is_taken_by_the_other(pair: Pair) -> None:
+def test_token_of_one_replica_is_accepted_by_another(pair: Pair) -> None:
     here, there = pair.add_person()
     token = here.sign_in().json()["access_token"]
     assert there.call("GET", "/v1/models", token).status_code == 200
@@ -100,7 +100,7 @@ def test_a_token_of_one_is_taken_by_the_other(pair: Pair) -> None:
     assert [session["current"] for session in sessions] == [True]
 
 
-def test_a_client_added_at_one_signs_in_at_the_other(pair: Pair) -> None:
+def test_client_added_on_one_replica_signs_in_on_another(pair: Pair) -> None:
     name, admin = f"camera-{uuid.uuid4().hex[:8]}", pair.token()
     added = App(pair.one.url).call("POST", "/v1/admin/clients", admin, json={"name": name})
     form = {
@@ -161,7 +161,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_what_ends_at_one_ends_at_the_other(pair: Pair, end: str) -> None:
+def test_revocation_on_one_replica_reaches_another(pair: Pair, end: str) -> None:
     act, ends_session = ENDS[end]
     here, there = pair.add_person()
     tokens = here.sign_in().json()
@@ -178,7 +178,7 @@ def test_what_ends_at_one_ends_at_the_other(pair: Pair, end: str) -> None:
 # Refreshing at both
 
 
-def test_a_stolen_refresh_token_is_noticed_by_the_other(pair: Pair) -> None:
+def test_reused_refresh_token_is_detected_on_another_replica(pair: Pair) -> None:
     here, there = pair.add_person()
     first = here.sign_in().json()
     second = there.refresh(first["refresh_token"]).json()
@@ -190,7 +190,7 @@ def test_a_stolen_refresh_token_is_noticed_by_the_other(pair: Pair) -> None:
         assert dies(lambda: here.call("GET", "/v1/models", tokens["access_token"]))  # noqa: B023 - used at once
 
 
-def test_of_racers_at_both_a_single_one_wins(pair: Pair) -> None:
+def test_concurrent_refreshes_on_two_replicas_give_one_success(pair: Pair) -> None:
     apps = pair.add_person()
     tokens = apps[0].sign_in().json()
     for _ in range(3):
@@ -210,7 +210,7 @@ def test_of_racers_at_both_a_single_one_wins(pair: Pair) -> None:
 # Limits
 
 
-def test_calls_at_both_count_together(pair: Pair) -> None:
+def test_calls_on_two_replicas_share_the_rate_limit(pair: Pair) -> None:
     here, there = pair.add_person()
     token = here.sign_in().json()["access_token"]
     calls = [app.call("GET", "/v1/models", token) for app in [here, there] * (CALLS_A_DAY // 2)]
@@ -222,14 +222,14 @@ def test_calls_at_both_count_together(pair: Pair) -> None:
         assert "r=0" in refused.headers["ratelimit"]
 
 
-def test_sign_ins_of_one_account_at_both_do_not_hinder_each_other(pair: Pair) -> None:
+def test_concurrent_sign_ins_on_two_replicas_all_succeed(pair: Pair) -> None:
     apps = pair.add_person()
     with ThreadPoolExecutor(FREE_FAILURES) as threads:
         answers = list(threads.map(lambda number: apps[number % 2].sign_in(), range(30)))
     assert {answer.status_code for answer in answers} == {200}
 
 
-def test_guesses_at_both_count_together(pair: Pair) -> None:
+def test_failed_sign_ins_on_two_replicas_are_counted_together(pair: Pair) -> None:
     here, there = pair.add_person()
     right, here.password, there.password = here.password, "a guess", "a guess"
     guesses = [app.sign_in().status_code for app in [here, there] * (FREE_FAILURES // 2)]

@@ -50,14 +50,14 @@ def execute(block: Locator) -> Locator:
     return block.locator(".live-responses-table")
 
 
-def test_every_route_of_the_api_is_shown(docs: Visit, server: LiveServer) -> None:
+def test_every_api_operation_is_shown(docs: Visit, server: LiveServer) -> None:
     document = docs.page.request.get(f"{server.url}/openapi.json").json()
     operations = [operation for path in document["paths"].values() for operation in path]
     expect(docs.page.locator(".opblock")).to_have_count(len(operations))
     expect(docs.page.locator("#operations-classify-classify")).to_be_visible()
 
 
-def test_authorize_and_execute_list_the_models(docs: Visit) -> None:
+def test_authorised_request_lists_the_models(docs: Visit) -> None:
     block = opened(docs, "models-listModels")
     expect(execute(block).locator(".response-col_status").last).to_contain_text("401")
     dialogue = authorize(docs)
@@ -68,7 +68,7 @@ def test_authorize_and_execute_list_the_models(docs: Visit) -> None:
     expect(answer).to_contain_text('"name": "colours"')
 
 
-def test_a_photo_is_classified_from_the_docs(docs: Visit) -> None:
+def test_photo_is_classified_from_the_docs(docs: Visit) -> None:
     dialogue = authorize(docs)
     dialogue.get_by_role("button", name="Close", exact=True).first.click()
     block = opened(docs, "classify-classify")
@@ -102,7 +102,7 @@ def gate(browser: Browser, guarded: LiveServer) -> Iterator[Visit]:
         yield visited
 
 
-def test_guarded_docs_ask_who_is_there_and_show_the_api(gate: Visit, guarded: LiveServer) -> None:
+def test_guarded_docs_require_sign_in_and_store_no_token(gate: Visit, guarded: LiveServer) -> None:
     expect(gate.page.locator(".opblock")).to_have_count(0)
     assert gate.page.request.get(f"{guarded.url}/openapi.json").status == 401
     with gate.page.expect_response("**/v1/auth/token") as answered:
@@ -117,9 +117,7 @@ def test_guarded_docs_ask_who_is_there_and_show_the_api(gate: Visit, guarded: Li
     assert gate.page.context.cookies() == []
 
 
-def test_guarded_docs_sign_out_as_soon_as_they_have_the_document(
-    gate: Visit, guarded: LiveServer
-) -> None:
+def test_guarded_docs_sign_out_after_loading_the_document(gate: Visit, guarded: LiveServer) -> None:
     with (
         gate.page.expect_response("**/v1/auth/token") as answered,
         gate.page.expect_response("**/v1/auth/revoke") as revoked,
@@ -150,7 +148,7 @@ def test_guarded_docs_stay_closed_for_a_wrong_password(gate: Visit) -> None:
 
 
 @pytest.mark.parametrize("scopes", [["metrics"], ["classify"]])
-def test_any_account_may_read_guarded_docs(
+def test_any_account_can_read_guarded_docs(
     gate: Visit, guarded: LiveServer, scopes: list[str]
 ) -> None:
     person = add_person(guarded, scopes=scopes)
@@ -160,7 +158,7 @@ def test_any_account_may_read_guarded_docs(
 
 @pytest.mark.parametrize("width", [320, 1200])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_form_of_guarded_docs_is_dressed_like_the_page(
+def test_guarded_docs_form_looks_like_the_page(
     browser: Browser, guarded: LiveServer, *, scheme: str, width: int
 ) -> None:
     profile = {"viewport": {"width": width, "height": 700}, "color_scheme": scheme}
@@ -177,7 +175,7 @@ def test_the_form_of_guarded_docs_is_dressed_like_the_page(
         visited.faults.clear()
 
 
-def test_docs_that_are_off_are_not_there(tmp_path: Path, colours: Path) -> None:
+def test_disabled_docs_are_not_found(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours, POTOO_DOCS="off") as live:
         for path in ("/docs", "/openapi.json", "/static/docs.js", "/static/docs.html"):
             assert httpx.get(live.url + path).status_code == 404

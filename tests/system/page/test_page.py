@@ -34,7 +34,7 @@ def page(browser: Browser, server: LiveServer) -> Iterator[Visit]:
         yield visited
 
 
-def test_every_photo_gets_its_own_answer_or_its_own_error(page: Visit) -> None:
+def test_every_photo_gets_its_own_answer_or_error(page: Visit) -> None:
     page.show(
         photo("red.png", plain(RED)),
         photo("blue.jpg", plain(BLUE, (1200, 800), "JPEG"), "image/jpeg"),
@@ -67,7 +67,7 @@ def test_every_photo_gets_its_own_answer_or_its_own_error(page: Visit) -> None:
         expect(page.card(name).locator(".retry")).to_be_hidden()
 
 
-def test_thumbnails_are_drawn_upright_and_a_tile_stands_for_what_cannot_be_shown(
+def test_thumbnails_are_upright_and_undisplayable_images_get_a_tile(
     page: Visit,
 ) -> None:
     upright = Image.new("RGB", (90, 60), RED)
@@ -88,7 +88,7 @@ def test_thumbnails_are_drawn_upright_and_a_tile_stands_for_what_cannot_be_shown
     expect(page.card("scan.tif").locator("canvas")).to_have_count(0)
 
 
-def test_not_sure_is_said_where_the_model_abstains(page: Visit) -> None:
+def test_abstention_is_shown_as_not_sure(page: Visit) -> None:
     page.show(photo("fog.png", plain(GREY)))
     card = page.card("fog.png")
     expect(card.locator(".verdict")).to_have_text("Not sure")
@@ -96,7 +96,7 @@ def test_not_sure_is_said_where_the_model_abstains(page: Visit) -> None:
     expect(page.page.locator("#summary")).to_have_text("1 photo · 1 not sure")
 
 
-def test_four_uploads_run_at_a_time_and_the_page_counts_them(page: Visit) -> None:
+def test_four_uploads_run_concurrently_with_progress(page: Visit) -> None:
     gate = page.hold()
     page.show(*(photo(f"{place}.png", plain(GREEN)) for place in range(9)))
     looking = page.page.locator(".card[data-state=looking]")
@@ -112,7 +112,7 @@ def test_four_uploads_run_at_a_time_and_the_page_counts_them(page: Visit) -> Non
     expect(page.page.locator("#announcer")).to_have_text("Done: 9 photos.")
 
 
-def test_what_failed_for_a_while_can_be_tried_again(page: Visit) -> None:
+def test_temporary_failures_can_be_retried(page: Visit) -> None:
     page.page.context.set_offline(True)
     page.show(*(photo(f"{colour}.png", plain(GREEN)) for colour in ("a", "b", "c")))
     for card in page.page.locator(".card").all():
@@ -126,7 +126,7 @@ def test_what_failed_for_a_while_can_be_tried_again(page: Visit) -> None:
     expect(page.page.locator("#retry-all")).to_be_hidden()
 
 
-def test_a_file_that_changed_meanwhile_says_so(page: Visit, tmp_path: Path) -> None:
+def test_changed_file_is_reported(page: Visit, tmp_path: Path) -> None:
     moved = tmp_path / "moved.png"
     moved.write_bytes(plain(RED))
     gate = page.hold()
@@ -139,7 +139,7 @@ def test_a_file_that_changed_meanwhile_says_so(page: Visit, tmp_path: Path) -> N
     expect(page.page.locator(".card[data-state=done]")).to_have_count(4)
 
 
-def test_an_upload_beyond_the_limit_is_told_why(page: Visit, tmp_path: Path) -> None:
+def test_oversized_upload_is_explained(page: Visit, tmp_path: Path) -> None:
     large = tmp_path / "large.jpg"
     with large.open("wb") as file:
         file.truncate(25 * 2**20)
@@ -158,7 +158,7 @@ def test_photos_can_be_dropped_and_pasted(page: Visit, event: str, where: str) -
     expect(page.card("red.png").locator(".bars .label").first).to_have_text("red")
 
 
-def test_clear_ends_what_is_under_way_and_the_page_goes_on(page: Visit) -> None:
+def test_clear_cancels_uploads_and_keeps_the_page_usable(page: Visit) -> None:
     gate = page.hold()
     page.show(*(photo(f"{place}.png", plain(GREEN)) for place in range(6)))
     expect(page.page.locator(".card[data-state=looking]")).to_have_count(4)
@@ -174,7 +174,7 @@ def test_clear_ends_what_is_under_way_and_the_page_goes_on(page: Visit) -> None:
     assert len(ended) == 4
 
 
-def test_the_same_photo_can_be_chosen_again(page: Visit, tmp_path: Path) -> None:
+def test_same_photo_can_be_chosen_again(page: Visit, tmp_path: Path) -> None:
     again = tmp_path / "again.png"
     again.write_bytes(plain(RED))
     for count in (1, 2):
@@ -183,7 +183,7 @@ def test_the_same_photo_can_be_chosen_again(page: Visit, tmp_path: Path) -> None
     assert page.page.locator("#files").input_value() == ""
 
 
-def test_the_watch_over_the_page_sees_what_it_must_not_do(page: Visit) -> None:
+def test_page_monitor_detects_violations(page: Visit) -> None:
     page.page.evaluate("document.body.setAttribute('style', 'color: red')")
     page.page.evaluate("new Image().src = 'http://localhost:9/elsewhere.png'")
     page.page.evaluate("setTimeout(() => { throw Error('oops') })")

@@ -68,7 +68,7 @@ def tab_to(page: Page, what: str) -> None:
     pytest.fail(f"Tab never reaches {what}")
 
 
-def test_everything_works_from_the_keyboard(page: Visit) -> None:
+def test_page_works_by_keyboard(page: Visit) -> None:
     keyboard = page.page.keyboard
     expect(page.page.get_by_label("Name")).to_be_focused()
     keyboard.type("admin")
@@ -104,7 +104,7 @@ def test_everything_works_from_the_keyboard(page: Visit) -> None:
     expect(page.page.get_by_label("Name")).to_be_focused()
 
 
-def test_the_devices_work_from_the_keyboard(browser: Browser, person: Person) -> None:
+def test_device_list_works_by_keyboard(browser: Browser, person: Person) -> None:
     person.sign_in()
     with signed_in(browser, person) as page:
         keyboard = page.page.keyboard
@@ -122,7 +122,7 @@ def test_the_devices_work_from_the_keyboard(browser: Browser, person: Person) ->
         expect(page.page.get_by_role("button", name="Your devices")).to_be_focused()
 
 
-def test_what_happens_is_announced(page: Visit) -> None:
+def test_actions_are_announced_to_screen_readers(page: Visit) -> None:
     announcer = page.page.get_by_role("status")
     page.sign_in()
     expect(announcer).to_have_text("Signed in.")
@@ -136,7 +136,7 @@ def test_what_happens_is_announced(page: Visit) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])
-def test_a_phone_needs_no_sideways_scrolling(
+def test_page_fits_narrow_screens(
     browser: Browser, server: LiveServer, person: Person, width: int
 ) -> None:
     other = {"user-agent": "W" * 200}
@@ -172,7 +172,7 @@ def test_a_phone_needs_no_sideways_scrolling(
             assert box["x"] + box["width"] <= width
 
 
-def test_a_phone_can_take_a_photo(browser: Browser, server: LiveServer) -> None:
+def test_photo_can_be_taken_on_a_phone(browser: Browser, server: LiveServer) -> None:
     with visit(browser, server.url, has_touch=True, is_mobile=True) as visited:
         visited.sign_in()
         with visited.page.expect_file_chooser() as chooser:
@@ -183,7 +183,7 @@ def test_a_phone_can_take_a_photo(browser: Browser, server: LiveServer) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_text_has_enough_contrast(
+def test_text_contrast_is_sufficient(
     browser: Browser, server: LiveServer, person: Person, scheme: str
 ) -> None:
     with visit(browser, server.url, color_scheme=scheme, reduced_motion="reduce") as visited:
@@ -216,7 +216,7 @@ def test_all_text_has_enough_contrast(
 
 
 @pytest.mark.parametrize(("preference", "moves"), [("no-preference", True), ("reduce", False)])
-def test_nothing_moves_for_those_who_want_no_motion(
+def test_reduced_motion_preference_stops_animations(
     browser: Browser, server: LiveServer, *, preference: str, moves: bool
 ) -> None:
     with visit(browser, server.url, reduced_motion=preference) as visited:

@@ -50,7 +50,7 @@ def shown(page: Visit, colour: tuple[int, int, int], model: str = "colours") -> 
     return card
 
 
-def test_a_sure_label_is_the_big_line(page: Visit) -> None:
+def test_confident_label_is_the_verdict(page: Visit) -> None:
     card = shown(page, RED)
     expect(card.locator(".verdict")).to_have_text("red 100.0%")
     expect(card.locator(".remark")).to_be_hidden()
@@ -58,7 +58,7 @@ def test_a_sure_label_is_the_big_line(page: Visit) -> None:
     expect(card.locator(".facts")).not_to_contain_text("calibrated")
 
 
-def test_a_sure_group_comes_with_its_likeliest_label(page: Visit) -> None:
+def test_confident_group_is_shown_with_its_likeliest_label(page: Visit) -> None:
     card = shown(page, TEAL)
     expect(card.locator(".verdict")).to_have_text("cool colour 100.0%")
     expect(card.locator(".remark")).to_have_text("perhaps green 72.7%")
@@ -66,7 +66,7 @@ def test_a_sure_group_comes_with_its_likeliest_label(page: Visit) -> None:
     expect(card.locator(".bars .score")).to_have_text(["72.7%", "27.3%", "<0.1%"])
 
 
-def test_not_sure_says_what_it_looks_most_like(page: Visit) -> None:
+def test_abstention_shows_the_likeliest_labels(page: Visit) -> None:
     card = shown(page, GREY)
     expect(card.locator(".verdict")).to_have_text("Not sure")
     expect(card.locator(".remark")).to_have_text("It looks most like:")
@@ -74,7 +74,7 @@ def test_not_sure_says_what_it_looks_most_like(page: Visit) -> None:
     expect(page.page.locator("#summary")).to_have_text("1 photo · 1 not sure")
 
 
-def test_all_labels_present_are_tags(page: Visit) -> None:
+def test_present_labels_are_shown_as_tags(page: Visit) -> None:
     card = shown(page, YELLOW, "many")
     expect(card.get_by_role("list", name="Labels present").locator("li")).to_have_text(
         ["red 99.3%", "green 99.3%"]
@@ -84,12 +84,12 @@ def test_all_labels_present_are_tags(page: Visit) -> None:
     expect(card.get_by_title("The scores of this model were not measured")).to_be_visible()
 
 
-def test_no_label_present_is_said(page: Visit) -> None:
+def test_absence_of_labels_is_shown(page: Visit) -> None:
     card = shown(page, BLACK, "many")
     expect(card.locator(".verdict")).to_have_text("None of its labels")
     expect(card.locator(".tags")).to_be_hidden()
     expect(page.page.locator("#summary")).to_have_text("1 photo · 1 with none of the labels")
 
 
-def test_the_page_writes_percentages_like_the_command_line(page: Visit) -> None:
+def test_page_and_command_line_format_percentages_alike(page: Visit) -> None:
     assert page.page.evaluate(AS_THE_PAGE_SAYS, SCORES) == [percent(score) for score in SCORES]

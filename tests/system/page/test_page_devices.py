@@ -54,9 +54,7 @@ def opened(page: Visit, count: int) -> Locator:
     return page.page.get_by_role("dialog", name="Your devices")
 
 
-def test_every_device_is_listed_by_what_people_call_it_this_one_first(
-    page: Visit, person: Person
-) -> None:
+def test_devices_are_listed_by_name_with_the_current_first(page: Visit, person: Person) -> None:
     for device in KNOWN.values():
         sign_in_from(person, device)
     dialogue = opened(page, len(KNOWN) + 1)
@@ -81,9 +79,7 @@ def test_every_device_is_listed_by_what_people_call_it_this_one_first(
         (20 * 86_400 + 60, "20 days ago"),
     ],
 )
-def test_when_a_device_was_last_seen_is_told_in_plain_words(
-    page: Visit, *, seconds: int, shown: str
-) -> None:
+def test_last_seen_time_is_shown_in_words(page: Visit, *, seconds: int, shown: str) -> None:
     dialogue = opened(page, 1)
     seen = datetime.fromisoformat(dialogue.locator("time").get_attribute("datetime") or "")
     dialogue.get_by_role("button", name="Close").click()
@@ -91,7 +87,7 @@ def test_when_a_device_was_last_seen_is_told_in_plain_words(
     expect(opened(page, 1).locator("time")).to_have_text(shown)
 
 
-def test_another_device_is_signed_out_at_once(page: Visit, person: Person) -> None:
+def test_other_device_is_signed_out_immediately(page: Visit, person: Person) -> None:
     lost, kept = sign_in_from(person, "lost"), sign_in_from(person, "kept")
     dialogue = opened(page, 3)
     dialogue.get_by_role("button", name="Sign out: lost").click()
@@ -104,7 +100,7 @@ def test_another_device_is_signed_out_at_once(page: Visit, person: Person) -> No
     show_and_see(page, "a.png")
 
 
-def test_a_device_that_is_gone_already_is_no_fault(page: Visit, person: Person) -> None:
+def test_already_removed_device_causes_no_error(page: Visit, person: Person) -> None:
     other = sign_in_from(person, "other")
     dialogue = opened(page, 2)
     revoke(person.server, other["refresh_token"])
@@ -113,7 +109,7 @@ def test_a_device_that_is_gone_already_is_no_fault(page: Visit, person: Person) 
     expect(dialogue.get_by_role("alert")).to_be_hidden()
 
 
-def test_this_device_signs_out_like_any_other(page: Visit, wire: Wire, person: Person) -> None:
+def test_current_device_can_be_signed_out(page: Visit, wire: Wire, person: Person) -> None:
     show_and_see(page, "mine.png")
     tokens = wire.tokens
     opened(page, 1).get_by_role("button", name="Sign out: Chrome on Linux").click()
@@ -124,7 +120,7 @@ def test_this_device_signs_out_like_any_other(page: Visit, wire: Wire, person: P
     assert not holds(person.server, tokens["access_token"])
 
 
-def test_a_page_that_another_one_signs_out_asks_to_sign_in(
+def test_page_signed_out_remotely_asks_to_sign_in(
     browser: Browser, page: Visit, person: Person
 ) -> None:
     with signed_in(browser, person, user_agent="the other one") as other:
@@ -136,7 +132,7 @@ def test_a_page_that_another_one_signs_out_asks_to_sign_in(
         expect(other.card("a.png").locator(".label").first).to_have_text("green")
 
 
-def test_a_session_that_is_over_closes_the_list(page: Visit, wire: Wire, person: Person) -> None:
+def test_ended_session_closes_the_list(page: Visit, wire: Wire, person: Person) -> None:
     sign_in_from(person, "other")
     dialogue = opened(page, 2)
     revoke(person.server, wire.tokens["refresh_token"])
@@ -147,7 +143,7 @@ def test_a_session_that_is_over_closes_the_list(page: Visit, wire: Wire, person:
     assert devices_of(person) == 1
 
 
-def test_a_server_that_cannot_be_reached_is_said_in_the_list(page: Visit, person: Person) -> None:
+def test_unreachable_server_is_reported_in_the_list(page: Visit, person: Person) -> None:
     other = sign_in_from(person, "other")
     dialogue = opened(page, 2)
     page.page.context.set_offline(True)
@@ -164,7 +160,7 @@ def test_a_server_that_cannot_be_reached_is_said_in_the_list(page: Visit, person
     assert holds(person.server, other["access_token"])
 
 
-def test_a_click_beside_the_list_closes_it(page: Visit) -> None:
+def test_click_outside_the_list_closes_it(page: Visit) -> None:
     dialogue = opened(page, 1)
     dialogue.get_by_role("heading", name="Your devices").click()
     expect(dialogue).to_be_visible()
@@ -172,7 +168,7 @@ def test_a_click_beside_the_list_closes_it(page: Visit) -> None:
     expect(dialogue).to_be_hidden()
 
 
-def test_whoever_came_by_a_link_is_told_why_they_are_not_listed(
+def test_link_sign_in_explains_its_missing_device(
     page: Visit, server: LiveServer, person: Person
 ) -> None:
     sign_in_from(person, "other")

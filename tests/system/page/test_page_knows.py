@@ -56,7 +56,7 @@ def labels(dialogue: Locator) -> Locator:
     return dialogue.locator(".labels li:visible")
 
 
-def test_classes_unfold_by_wide_group_and_group(page: Visit) -> None:
+def test_classes_unfold_by_group(page: Visit) -> None:
     dialogue = opened(page)
     expect(dialogue.get_by_role("status")).to_have_text("3 classes in 3 groups")
     expect(dialogue.locator("summary:visible")).to_have_text(["colour 3"])
@@ -77,21 +77,21 @@ def test_classes_unfold_by_wide_group_and_group(page: Visit) -> None:
     ],
     ids=["a label", "a synonym", "without accents, in any order", "a group"],
 )
-def test_the_search_finds(page: Visit, query: str, found: list[str]) -> None:
+def test_search_finds_labels_synonyms_and_groups(page: Visit, query: str, found: list[str]) -> None:
     dialogue = opened(page)
     dialogue.get_by_role("searchbox").fill(query)
     expect(labels(dialogue)).to_have_text(found)
     expect(dialogue.get_by_role("status")).to_have_text(f"{len(found)} of 3")
 
 
-def test_a_wide_group_that_is_found_shows_its_groups(page: Visit) -> None:
+def test_search_result_shows_the_groups_of_a_wide_group(page: Visit) -> None:
     dialogue = opened(page)
     dialogue.get_by_role("searchbox").fill("colour")
     expect(dialogue.locator("summary:visible")).to_have_text(["colour 3"])
     expect(dialogue.get_by_role("status")).to_have_text("3 of 3")
 
 
-def test_a_search_without_success_says_so(page: Visit) -> None:
+def test_search_without_results_is_reported(page: Visit) -> None:
     dialogue = opened(page)
     dialogue.get_by_role("searchbox").fill("cat")
     expect(dialogue.get_by_role("status")).to_have_text("No class, synonym or group has this name.")
@@ -99,7 +99,7 @@ def test_a_search_without_success_says_so(page: Visit) -> None:
     expect(dialogue.locator("summary:visible")).to_have_text(["colour 3"])
 
 
-def test_how_sure_it_is_is_told(page: Visit) -> None:
+def test_calibration_and_accuracy_are_shown(page: Visit) -> None:
     about = opened(page).locator("#knows-about")
     expect(about).to_contain_text(
         "96% of its answers were right on 645 test photos (drawn colours); it answered 87%."
@@ -109,18 +109,18 @@ def test_how_sure_it_is_is_told(page: Visit) -> None:
     )
 
 
-def test_a_model_that_nobody_measured_says_so(page: Visit) -> None:
+def test_uncalibrated_model_is_indicated(page: Visit) -> None:
     dialogue = opened(page, "plain")
     expect(dialogue.locator("#knows-about")).to_contain_text("Not calibrated")
 
 
-def test_labels_that_are_never_named_are_left_out(page: Visit) -> None:
+def test_unnamed_labels_are_omitted(page: Visit) -> None:
     dialogue = opened(page, "plain")
     expect(labels(dialogue)).to_have_text(["blue", "red"])
     expect(dialogue.get_by_role("status")).to_have_text("2 classes")
 
 
-def test_hostile_labels_and_groups_stay_text(page: Visit) -> None:
+def test_hostile_labels_and_groups_are_shown_as_text(page: Visit) -> None:
     dialogue = opened(page, "hostile")
     expect(dialogue.locator("#knows-about")).to_contain_text(MARKUP)
     expect(dialogue.locator(".group-name")).to_have_text(["__proto__", MARKUP])
@@ -130,7 +130,7 @@ def test_hostile_labels_and_groups_stay_text(page: Visit) -> None:
     expect(page.page).to_have_title("Potoo")
 
 
-def test_the_dialogue_works_from_the_keyboard(page: Visit) -> None:
+def test_dialogue_works_by_keyboard(page: Visit) -> None:
     keyboard = page.page.keyboard
     page.page.get_by_role("button", name="What it knows").focus()
     keyboard.press("Enter")
@@ -147,14 +147,14 @@ def test_the_dialogue_works_from_the_keyboard(page: Visit) -> None:
     expect(page.page.get_by_role("button", name="What it knows")).to_be_focused()
 
 
-def test_a_server_that_cannot_be_reached_is_said(page: Visit) -> None:
+def test_unreachable_server_is_reported(page: Visit) -> None:
     page.page.context.set_offline(True)
     page.page.get_by_role("button", name="What it knows").click()
     alert = page.page.get_by_role("dialog").get_by_role("alert")
     expect(alert).to_have_text("The server cannot be reached.")
 
 
-def test_a_phone_shows_it_without_sideways_scrolling(browser: Browser, server: LiveServer) -> None:
+def test_dialogue_fits_a_phone_screen(browser: Browser, server: LiveServer) -> None:
     phone = {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True}
     with visit(browser, server.url, **phone) as visited:
         visited.sign_in()

@@ -29,7 +29,7 @@ def move_clock(page: Visit, seconds: float) -> None:
     page.page.clock.set_fixed_time(time.time() + seconds)
 
 
-def test_photos_in_flight_wait_for_one_renewal_and_go_on_by_themselves(
+def test_photos_in_progress_wait_for_a_single_renewal(
     page: Visit, wire: Wire, server: LiveServer
 ) -> None:
     first = wire.tokens
@@ -51,7 +51,7 @@ def test_photos_in_flight_wait_for_one_renewal_and_go_on_by_themselves(
     assert holds(server, wire.tokens["access_token"])
 
 
-def test_a_token_is_renewed_shortly_before_it_expires(page: Visit, wire: Wire) -> None:
+def test_token_is_renewed_shortly_before_expiry(page: Visit, wire: Wire) -> None:
     life = wire.tokens["expires_in"]
     move_clock(page, life / 2)
     show_and_see(page, "early.png")
@@ -73,7 +73,9 @@ def test_each_refresh_token_is_used_once(page: Visit, wire: Wire, server: LiveSe
     assert len(set(given)) == 3
 
 
-def test_a_large_photo_is_sent_again_too(page: Visit, wire: Wire, server: LiveServer) -> None:
+def test_large_photo_is_sent_again_after_renewal(
+    page: Visit, wire: Wire, server: LiveServer
+) -> None:
     """The server refuses it by its headers, before all of its bytes are there."""
     revoke(server, wire.tokens["access_token"])
     page.show(photo("large.bmp", plain(RED, (1600, 1600), "BMP"), "image/bmp"))
@@ -82,7 +84,7 @@ def test_a_large_photo_is_sent_again_too(page: Visit, wire: Wire, server: LiveSe
 
 
 @pytest.mark.parametrize(("seconds", "repeats"), [("1", True), ("3600", False)])
-def test_a_renewal_that_is_told_to_slow_down_repeats_if_it_is_not_for_long(
+def test_rate_limited_renewal_is_retried_after_a_short_delay_only(
     page: Visit, wire: Wire, server: LiveServer, *, seconds: str, repeats: bool
 ) -> None:
     def slow_down(route: Route) -> None:
@@ -103,7 +105,7 @@ def test_a_renewal_that_is_told_to_slow_down_repeats_if_it_is_not_for_long(
         expect(page.page.locator("#sign-in")).to_be_hidden()
 
 
-def test_a_renewal_whose_answer_is_lost_is_repeated(
+def test_renewal_with_a_lost_answer_is_repeated(
     page: Visit, wire: Wire, server: LiveServer
 ) -> None:
     """The server has rotated the token already, and takes the old one for the sake of this."""
@@ -126,7 +128,7 @@ def test_a_renewal_whose_answer_is_lost_is_repeated(
     show_and_see(page, "c.png")
 
 
-def test_a_server_that_cannot_be_reached_to_renew_does_not_sign_out(
+def test_unreachable_server_during_renewal_does_not_sign_out(
     page: Visit, wire: Wire, server: LiveServer
 ) -> None:
     revoke(server, wire.tokens["access_token"])

@@ -68,7 +68,7 @@ def saved_json(page: Visit) -> list[dict[str, Any]]:
     return entries
 
 
-def test_the_chosen_model_answers(page: Visit) -> None:
+def test_chosen_model_answers(page: Visit) -> None:
     model = page.page.get_by_label("Model")
     expect(model).to_have_value("colours")
     assert model.locator("option").all_text_contents() == ["colours", "hostile"]
@@ -83,7 +83,7 @@ def test_the_chosen_model_answers(page: Visit) -> None:
     assert names == ["b.png", "a.png"]  # the newest photos come first
 
 
-def test_hostile_names_and_labels_stay_text(page: Visit) -> None:
+def test_hostile_names_and_labels_are_shown_as_text(page: Visit) -> None:
     page.page.get_by_label("Model").select_option("hostile")
     page.show(*(photo(name, plain(RED)) for name in HOSTILE_NAMES))
     expect(page.page.locator(".card[data-state=done]")).to_have_count(len(HOSTILE_NAMES))
@@ -98,7 +98,7 @@ def test_hostile_names_and_labels_stay_text(page: Visit) -> None:
     ) in {"isolate", "plaintext"}
 
 
-def test_a_long_label_is_wrapped_not_cut(page: Visit) -> None:
+def test_long_label_is_wrapped(page: Visit) -> None:
     page.page.set_viewport_size({"width": 320, "height": 640})
     page.page.get_by_label("Model").select_option("hostile")
     page.show(photo(f"{LONG}.png", plain(BLUE)))
@@ -135,7 +135,7 @@ def test_results_are_saved_as_csv(page: Visit) -> None:
     assert failed["label_1"] == failed["model"] == ""
 
 
-def test_no_cell_of_the_csv_is_a_formula(page: Visit) -> None:
+def test_csv_cells_are_never_formulas(page: Visit) -> None:
     page.page.get_by_label("Model").select_option("hostile")
     page.show(*(photo(name, plain(GREEN)) for name in HOSTILE_NAMES))
     expect(page.page.locator(".card[data-state=done]")).to_have_count(len(HOSTILE_NAMES))
@@ -151,7 +151,7 @@ def test_no_cell_of_the_csv_is_a_formula(page: Visit) -> None:
     ]
 
 
-def test_results_are_saved_as_json_as_the_api_gave_them(page: Visit) -> None:
+def test_results_are_saved_as_the_api_json(page: Visit) -> None:
     page.page.get_by_label("Model").select_option("hostile")
     with page.page.expect_response("**/v1/classify*") as answered:
         page.show(photo(HOSTILE_NAMES[2], plain(RED)))

@@ -30,7 +30,7 @@ def page(browser: Browser, person: Person, wire: Wire) -> Iterator[Visit]:
         yield visited
 
 
-def test_a_session_that_was_ended_asks_to_sign_in_and_the_photos_go_on(
+def test_ended_session_asks_to_sign_in_and_continues(
     page: Visit, wire: Wire, server: LiveServer, person: Person
 ) -> None:
     show_and_see(page, "first.png")
@@ -52,7 +52,9 @@ def test_a_session_that_was_ended_asks_to_sign_in_and_the_photos_go_on(
     expect(page.page.locator("#summary")).to_have_text("10 photos")
 
 
-def test_a_link_is_not_renewed(page: Visit, wire: Wire, server: LiveServer, person: Person) -> None:
+def test_link_token_is_not_renewed(
+    page: Visit, wire: Wire, server: LiveServer, person: Person
+) -> None:
     linked = person.sign_in()["access_token"]
     page.page.goto(f"{server.url}/#token={linked}")
     expect(page.page.locator("#announcer")).to_have_text("Signed in.")
@@ -65,7 +67,7 @@ def test_a_link_is_not_renewed(page: Visit, wire: Wire, server: LiveServer, pers
     assert wire.refreshes == []
 
 
-def test_no_token_is_kept_or_shown_anywhere(page: Visit, wire: Wire, server: LiveServer) -> None:
+def test_tokens_are_neither_stored_nor_shown(page: Visit, wire: Wire, server: LiveServer) -> None:
     tokens = [wire.tokens]
     revoke(server, wire.tokens["access_token"])
     show_and_see(page, "a.png")
@@ -84,9 +86,7 @@ def test_no_token_is_kept_or_shown_anywhere(page: Visit, wire: Wire, server: Liv
             assert request.url.endswith(("/v1/auth/token", "/v1/auth/revoke"))
 
 
-def test_signing_out_ends_the_session_at_the_server(
-    page: Visit, wire: Wire, server: LiveServer
-) -> None:
+def test_sign_out_ends_the_server_session(page: Visit, wire: Wire, server: LiveServer) -> None:
     tokens = wire.tokens
     with page.page.expect_response("**/v1/auth/revoke") as answered:
         page.page.get_by_role("button", name="Sign out").click()
@@ -95,14 +95,14 @@ def test_signing_out_ends_the_session_at_the_server(
     assert refreshed(server, tokens["refresh_token"]).status_code == 400
 
 
-def test_signing_out_works_without_the_server(page: Visit) -> None:
+def test_sign_out_works_offline(page: Visit) -> None:
     page.page.context.set_offline(True)
     page.page.get_by_role("button", name="Sign out").click()
     expect(page.page.locator("#sign-in")).to_be_visible()
     expect(page.page.locator("#sign-in-notice")).to_be_hidden()
 
 
-def test_signing_out_during_a_renewal_is_final(
+def test_sign_out_during_a_renewal_is_final(
     page: Visit, wire: Wire, server: LiveServer, person: Person
 ) -> None:
     revoke(server, wire.tokens["access_token"])
@@ -120,7 +120,7 @@ def test_signing_out_during_a_renewal_is_final(
     assert wait_until(lambda: devices_of(person) == 0)
 
 
-def test_leaving_the_page_leaves_no_session_behind(page: Visit, person: Person) -> None:
+def test_leaving_the_page_ends_the_session(page: Visit, person: Person) -> None:
     assert devices_of(person) == 1
     page.page.reload()
     expect(page.page.locator("#sign-in")).to_be_visible()

@@ -29,7 +29,7 @@ def stored(visited: Visit) -> object:
     )
 
 
-def test_the_right_password_opens_the_page_and_is_kept_nowhere(page: Visit) -> None:
+def test_correct_password_opens_the_page_and_is_not_stored(page: Visit) -> None:
     expect(page.page.get_by_label("Name")).to_be_focused()
     expect(page.page.locator("#workspace")).to_be_hidden()
     page.sign_in()
@@ -46,7 +46,7 @@ def test_the_right_password_opens_the_page_and_is_kept_nowhere(page: Visit) -> N
     expect(page.page.locator("#sign-in")).to_be_visible()
 
 
-def test_a_wrong_password_is_refused_in_plain_words(page: Visit) -> None:
+def test_wrong_password_is_refused_with_a_message(page: Visit) -> None:
     page.sign_in(password="not the password")
     expect(page.page.get_by_role("alert")).to_have_text("The name or the password is wrong.")
     expect(page.page.locator("#workspace")).to_be_hidden()
@@ -57,7 +57,7 @@ def test_a_wrong_password_is_refused_in_plain_words(page: Visit) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [("1", "1 second"), ("300", "300 seconds")])
-def test_whoever_must_wait_is_told_how_long(page: Visit, *, seconds: str, shown: str) -> None:
+def test_blocked_sign_in_shows_the_wait(page: Visit, *, seconds: str, shown: str) -> None:
     body = {"error": "slow_down", "error_description": "Too many failed sign-ins."}
     headers = {"retry-after": seconds, "content-type": "application/json"}
     page.page.route(
@@ -70,13 +70,13 @@ def test_whoever_must_wait_is_told_how_long(page: Visit, *, seconds: str, shown:
     )
 
 
-def test_the_page_asks_for_no_more_than_it_needs(page: Visit) -> None:
+def test_page_requests_only_the_needed_scopes(page: Visit) -> None:
     with page.page.expect_response("**/v1/auth/token") as answered:
         page.sign_in()
     assert answered.value.json()["scope"] == "classify models:read"
 
 
-def test_a_sign_in_link_works_and_leaves_the_address_bar_at_once(
+def test_sign_in_link_works_and_is_removed_from_the_address(
     page: Visit, server: LiveServer
 ) -> None:
     token = server.token()
@@ -91,7 +91,7 @@ def test_a_sign_in_link_works_and_leaves_the_address_bar_at_once(
 
 
 @pytest.mark.parametrize("token", [NO_TOKEN, "nonsense", ""])
-def test_a_link_that_does_not_hold_asks_for_name_and_password(
+def test_invalid_link_asks_for_name_and_password(
     page: Visit, server: LiveServer, token: str
 ) -> None:
     page.page.goto(f"{server.url}/#token={token}")
@@ -105,7 +105,7 @@ def test_a_link_that_does_not_hold_asks_for_name_and_password(
     expect(page.page.locator("#workspace")).to_be_visible()
 
 
-def test_signing_out_forgets_everything(page: Visit) -> None:
+def test_sign_out_clears_the_page(page: Visit) -> None:
     page.sign_in()
     page.show(photo("mine.png", plain(RED)))
     expect(page.card("mine.png")).to_have_attribute("data-state", "done")

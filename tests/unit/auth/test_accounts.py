@@ -32,7 +32,7 @@ ODD_NAMES = [
 
 @pytest.mark.parametrize("models", [None, frozenset(), frozenset({"cats", "dogs"})])
 @pytest.mark.parametrize("kind", list(Kind))
-async def test_an_account_is_found_as_it_was_added(
+async def test_added_account_is_read_back_unchanged(
     kit: Kit, kind: Kind, models: frozenset[str] | None
 ) -> None:
     added = Account("anna", kind, HASH, ALL_SCOPES, models, True, True, START)  # noqa: FBT003 - all set
@@ -42,7 +42,7 @@ async def test_an_account_is_found_as_it_was_added(
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-async def test_odd_names_are_kept_as_they_are(kit: Kit, name: str) -> None:
+async def test_unusual_account_names_are_stored_unchanged(kit: Kit, name: str) -> None:
     assert is_name(name)
     await kit.add(name)
     await kit.add("other")
@@ -58,12 +58,12 @@ async def test_odd_names_are_kept_as_they_are(kit: Kit, name: str) -> None:
     "name",
     ["", "a" * (MAX_NAME_CHARS + 1), "anna\0", "an\nna", "\ud800", "keycloak|anna", "a\u202eb"],
 )
-def test_what_databases_or_readers_choke_on_is_no_name(name: str) -> None:
+def test_unsafe_account_names_are_invalid(name: str) -> None:
     assert not is_name(name)
 
 
 @pytest.mark.parametrize("name", ["", "Anna", "anna ", "ann%", "' OR '1'='1", "äñña"])
-async def test_another_name_is_nobody(kit: Kit, name: str) -> None:
+async def test_similar_name_matches_no_account(kit: Kit, name: str) -> None:
     await kit.add("anna")
     assert await kit.accounts.get(name) is None
     assert not await kit.accounts.change(name, Change(is_disabled=True))
@@ -80,7 +80,7 @@ async def test_accounts_are_listed_by_name_and_kind(kit: Kit) -> None:
     assert [one.name for one in await kit.accounts.all(Kind.CLIENT)] == ["camera"]
 
 
-async def test_a_name_can_be_taken_once_by_whatever_kind(kit: Kit) -> None:
+async def test_account_name_is_unique_across_kinds(kit: Kit) -> None:
     first = await kit.add("anna")
     for kind in Kind:
         with pytest.raises(AccountExists):
@@ -88,13 +88,13 @@ async def test_a_name_can_be_taken_once_by_whatever_kind(kit: Kit) -> None:
     assert await kit.accounts.get("anna") == first
 
 
-async def test_of_many_who_add_one_name_at_once_a_single_one_does(kit: Kit) -> None:
+async def test_concurrent_adds_create_one_account(kit: Kit) -> None:
     outcomes = await asyncio.gather(*(kit.add("anna") for _ in range(8)), return_exceptions=True)
     assert sum(isinstance(outcome, Account) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, AccountExists) for outcome in outcomes) == 7
 
 
-async def test_a_change_concerns_one_account_and_what_it_names(kit: Kit) -> None:
+async def test_change_affects_only_named_account_and_fields(kit: Kit) -> None:
     before = {name: await kit.add(name) for name in ("anna", "bert")}
     assert await kit.accounts.change("anna", Change(secret_hash="new"))
     assert await kit.accounts.change("anna", Change(scopes=CLASSIFY))
@@ -109,7 +109,7 @@ async def test_a_change_concerns_one_account_and_what_it_names(kit: Kit) -> None
     assert (changed.scopes, changed.is_disabled) == (frozenset(), False)
 
 
-async def test_a_change_of_nothing_says_whether_there_is_such_an_account(kit: Kit) -> None:
+async def test_empty_change_reports_whether_account_exists(kit: Kit) -> None:
     before = await kit.add("anna")
     assert await kit.accounts.change("anna", Change())
     assert await kit.accounts.change("anna", Change(), Kind.PERSON)
@@ -118,7 +118,7 @@ async def test_a_change_of_nothing_says_whether_there_is_such_an_account(kit: Ki
     assert await kit.accounts.get("anna") == before
 
 
-async def test_an_account_of_another_kind_is_left_alone(kit: Kit) -> None:
+async def test_account_of_another_kind_is_not_changed_or_removed(kit: Kit) -> None:
     before = await kit.add("camera", Kind.CLIENT)
     assert not await kit.accounts.change("camera", Change(is_disabled=True), Kind.PERSON)
     assert not await kit.accounts.remove("camera", Kind.PERSON)
@@ -126,7 +126,7 @@ async def test_an_account_of_another_kind_is_left_alone(kit: Kit) -> None:
     assert await kit.accounts.remove("camera", Kind.CLIENT)
 
 
-async def test_an_account_is_removed_with_its_sessions_and_no_other(kit: Kit) -> None:
+async def test_account_removal_deletes_only_its_sessions(kit: Kit) -> None:
     for name in ("anna", "bert"):
         await kit.add(name)
         await kit.sessions.open(name, name, SCOPES, PHONE)
@@ -137,7 +137,7 @@ async def test_an_account_is_removed_with_its_sessions_and_no_other(kit: Kit) ->
 
 
 @pytest.mark.parametrize("way", ["remove", "disable", "demote"])
-async def test_the_last_who_may_administer_stays(kit: Kit, way: str) -> None:
+async def test_last_administrator_cannot_be_removed_disabled_or_demoted(kit: Kit, way: str) -> None:
     await kit.add("anna", scopes=ADMIN)
     await kit.add("bert", scopes=ADMIN)
     await kit.add("device", Kind.CLIENT, scopes=ADMIN)
@@ -159,7 +159,7 @@ async def test_the_last_who_may_administer_stays(kit: Kit, way: str) -> None:
     assert await kit.accounts.change("bert", Change(secret_hash="new", scopes=ADMIN))
 
 
-async def test_of_two_who_remove_each_other_at_once_one_stays(kit: Kit) -> None:
+async def test_concurrent_mutual_removal_leaves_one_administrator(kit: Kit) -> None:
     for _ in range(5):
         for name in ("anna", "bert"):
             await kit.add(name, scopes=ADMIN)
@@ -173,7 +173,7 @@ async def test_of_two_who_remove_each_other_at_once_one_stays(kit: Kit) -> None:
         assert last.scopes == ADMIN
 
 
-async def test_a_scope_of_a_later_version_grants_nothing(kit: Kit) -> None:
+async def test_unknown_stored_scope_grants_nothing(kit: Kit) -> None:
     await kit.add("anna")
     async with kit.database.write() as session:
         await session.execute(update(AccountRow).values(scopes="classify administer teleport"))
@@ -182,7 +182,7 @@ async def test_a_scope_of_a_later_version_grants_nothing(kit: Kit) -> None:
     assert account.scopes == CLASSIFY
 
 
-async def test_a_database_that_does_not_answer_is_not_ready(kit: Kit) -> None:
+async def test_failing_database_raises_not_ready(kit: Kit) -> None:
     async with kit.database.write() as session:
         await session.execute(text("DROP TABLE sessions"))
         await session.execute(text("DROP TABLE accounts"))

@@ -26,7 +26,7 @@ from tests.support.auth.identity_kit import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_person_is_added_and_signs_in(kit: Kit, log: Log) -> None:
+async def test_added_person_can_sign_in(kit: Kit, log: Log) -> None:
     new = NewAccount("anna", CLASSIFY, frozenset({"cats"}))
     added = await kit.administration.add_person(new, SECRET, by="root")
     assert (added.kind, added.scopes, added.models) == (Kind.PERSON, CLASSIFY, new.models)
@@ -38,7 +38,7 @@ async def test_a_person_is_added_and_signs_in(kit: Kit, log: Log) -> None:
     assert (log[0]["event"], log[0]["account"], log[0]["by"]) == ("account_added", "anna", "root")
 
 
-async def test_a_client_is_added_with_a_secret_that_works(kit: Kit) -> None:
+async def test_added_client_gets_a_working_secret(kit: Kit) -> None:
     new = NewAccount("camera", may_introspect=True)
     added, secret = await kit.administration.add_client(new, by="root")
     _, other = await kit.administration.add_client(NewAccount("backend"), by="root")
@@ -54,7 +54,7 @@ async def test_a_client_is_added_with_a_secret_that_works(kit: Kit) -> None:
 @pytest.mark.parametrize(
     "name", ["", "a" * 101, "anna\0", "\0", "an\nna", "\ud800", "sso|anna", "a\u202eb", "\x7f"]
 )
-async def test_a_name_that_cannot_be_used_is_refused(kit: Kit, name: str) -> None:
+async def test_invalid_name_is_refused(kit: Kit, name: str) -> None:
     for adding in (
         kit.administration.add_person(NewAccount(name), SECRET, by="root"),
         kit.administration.add_client(NewAccount(name), by="root"),
@@ -77,7 +77,7 @@ async def test_a_name_that_cannot_be_used_is_refused(kit: Kit, name: str) -> Non
 @pytest.mark.parametrize(
     "name", ["ünï", "名前", "📷", "o'brien", "a b", "%", "../../etc", "a" * 100]
 )
-async def test_odd_names_are_names(kit: Kit, name: str) -> None:
+async def test_unusual_names_are_accepted(kit: Kit, name: str) -> None:
     await kit.administration.add_person(NewAccount(name), SECRET, by="root")
     issued = await sign_in(kit, name)
     assert (await kit.authenticator.authenticate(issued.access_token)).name == name
@@ -89,7 +89,7 @@ async def test_odd_names_are_names(kit: Kit, name: str) -> None:
     "password",
     ["", "p" * (MIN_PASSWORD_CHARS - 1), "p" * (MAX_PASSWORD_CHARS + 1), "\ud800" * 10],
 )
-async def test_a_password_that_cannot_be_used_is_refused(kit: Kit, password: str) -> None:
+async def test_invalid_password_is_refused(kit: Kit, password: str) -> None:
     await kit.add("anna")
     for use in (
         kit.administration.add_person(NewAccount("bert"), password, by="root"),
@@ -101,7 +101,7 @@ async def test_a_password_that_cannot_be_used_is_refused(kit: Kit, password: str
     assert (await sign_in(kit)).scopes == SCOPES
 
 
-async def test_more_models_than_can_be_stored_are_refused(kit: Kit) -> None:
+async def test_model_list_above_storage_limit_is_refused(kit: Kit) -> None:
     models = frozenset(f"model{number:04}" for number in range(MAX_MODELS_CHARS // 10 + 1))
     with pytest.raises(InvalidParameter) as caught:
         await kit.administration.add_client(NewAccount("camera", models=models), by="root")
@@ -111,7 +111,7 @@ async def test_more_models_than_can_be_stored_are_refused(kit: Kit) -> None:
     assert await kit.accounts.get("camera") == added
 
 
-async def test_a_name_is_taken_by_whatever_kind(kit: Kit) -> None:
+async def test_name_taken_by_another_kind_is_a_conflict(kit: Kit) -> None:
     await kit.add("anna")
     for adding in (
         kit.administration.add_person(NewAccount("anna"), NEW_SECRET, by="root"),
@@ -123,7 +123,7 @@ async def test_a_name_is_taken_by_whatever_kind(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
-async def test_what_is_not_there_or_of_the_other_kind_is_not_found(kit: Kit, kind: Kind) -> None:
+async def test_unknown_name_or_wrong_kind_is_not_found(kit: Kit, kind: Kind) -> None:
     await kit.add("other", Kind.CLIENT if kind is Kind.PERSON else Kind.PERSON)
     administration = kit.administration
     for name in ("nobody", "other"):
@@ -145,7 +145,7 @@ async def test_what_is_not_there_or_of_the_other_kind_is_not_found(kit: Kit, kin
 
 
 @pytest.mark.parametrize("way", ["remove", "disable", "demote"])
-async def test_the_last_who_may_administer_stays(kit: Kit, way: str) -> None:
+async def test_last_administrator_cannot_be_removed_disabled_or_demoted(kit: Kit, way: str) -> None:
     await kit.add("anna", scopes=ADMIN)
     await kit.add("device", Kind.CLIENT, scopes=ADMIN)
     issued = await sign_in(kit)
@@ -172,7 +172,7 @@ async def test_the_last_who_may_administer_stays(kit: Kit, way: str) -> None:
     assert (await sign_in(kit, left.name)).scopes == ADMIN
 
 
-async def test_the_security_log_tells_who_did_what_and_no_secret(kit: Kit, log: Log) -> None:
+async def test_security_log_records_actor_and_change_without_secrets(kit: Kit, log: Log) -> None:
     administration = kit.administration
     await administration.add_person(NewAccount("anna"), SECRET, by="root")
     await administration.set_password("anna", NEW_SECRET, by="root")

@@ -30,7 +30,7 @@ from tests.support.auth.identity_kit import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_another_password_signs_every_device_out(kit: Kit, log: Log) -> None:
+async def test_password_change_signs_out_every_device(kit: Kit, log: Log) -> None:
     await kit.add("anna")
     await kit.add("bert")
     devices, bert = [await sign_in(kit) for _ in range(2)], await sign_in(kit, "bert")
@@ -48,7 +48,7 @@ async def test_another_password_signs_every_device_out(kit: Kit, log: Log) -> No
     assert "secret_changed" in [line["event"] for line in log]
 
 
-async def test_another_secret_ends_the_clients_tokens(kit: Kit, clock: Clock) -> None:
+async def test_secret_rotation_ends_the_clients_tokens(kit: Kit, clock: Clock) -> None:
     _, secret = await kit.administration.add_client(NewAccount("camera"), by="root")
     before = await call(kit, "camera", secret)
     assert await kit.is_accepted(before.access_token)
@@ -62,7 +62,7 @@ async def test_another_secret_ends_the_clients_tokens(kit: Kit, clock: Clock) ->
     assert await kit.is_accepted(after.access_token)
 
 
-async def test_whoever_is_disabled_is_out_until_enabled(kit: Kit, clock: Clock) -> None:
+async def test_disabled_account_is_refused_until_enabled(kit: Kit, clock: Clock) -> None:
     await kit.add("anna")
     await kit.add("camera", Kind.CLIENT)
     tokens = [await sign_in(kit), await call(kit, "camera", SECRET)]
@@ -83,7 +83,7 @@ async def test_whoever_is_disabled_is_out_until_enabled(kit: Kit, clock: Clock) 
     assert [await kit.is_accepted(issued.access_token) for issued in tokens] == [False, False]
 
 
-async def test_a_scope_that_is_taken_away_is_gone_from_every_token(kit: Kit) -> None:
+async def test_removed_scope_invalidates_issued_tokens(kit: Kit) -> None:
     await kit.add("anna", scopes=SCOPES)
     issued = await sign_in(kit)
     await kit.administration.change("anna", Kind.PERSON, scopes=CLASSIFY, by="root")
@@ -91,7 +91,7 @@ async def test_a_scope_that_is_taken_away_is_gone_from_every_token(kit: Kit) -> 
     assert (await sign_in(kit)).scopes == CLASSIFY
 
 
-async def test_a_scope_that_is_added_disturbs_nobody(kit: Kit) -> None:
+async def test_added_scope_keeps_issued_tokens_valid(kit: Kit) -> None:
     await kit.add("anna", scopes=CLASSIFY)
     issued = await sign_in(kit)
     changed = await kit.administration.change("anna", Kind.PERSON, scopes=ALL_SCOPES, by="root")
@@ -102,7 +102,7 @@ async def test_a_scope_that_is_added_disturbs_nobody(kit: Kit) -> None:
     assert await kit.is_accepted(issued.access_token)
 
 
-async def test_whoever_is_removed_is_out_and_a_new_one_of_that_name_is_somebody_else(
+async def test_recreated_account_does_not_inherit_old_tokens(
     kit: Kit, clock: Clock, log: Log
 ) -> None:
     await kit.add("anna", scopes=ALL_SCOPES)
@@ -125,7 +125,7 @@ async def test_whoever_is_removed_is_out_and_a_new_one_of_that_name_is_somebody_
     assert [line["event"] for line in log].count("account_removed") == 2
 
 
-async def test_whoever_signs_in_while_being_removed_is_out_afterwards(kit: Kit) -> None:
+async def test_sign_in_during_removal_gets_no_valid_token(kit: Kit) -> None:
     await kit.add("anna")
 
     issued, has_begun = list[IssuedToken](), asyncio.Event()
@@ -144,7 +144,7 @@ async def test_whoever_signs_in_while_being_removed_is_out_afterwards(kit: Kit) 
     assert await kit.count(SessionRow) == 0
 
 
-async def test_nobody_signs_in_between_the_end_of_the_sessions_and_of_the_account(
+async def test_sign_in_between_session_and_account_removal_is_refused(
     kit: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await kit.add("anna")
@@ -162,7 +162,7 @@ async def test_nobody_signs_in_between_the_end_of_the_sessions_and_of_the_accoun
     assert await kit.accounts.get("anna") is None
 
 
-async def test_other_servers_hear_of_it(kit: Kit, tables_url: str, clock: Clock) -> None:
+async def test_account_changes_reach_other_servers(kit: Kit, tables_url: str, clock: Clock) -> None:
     await kit.add("anna")
     async with open_kit(tables_url, clock) as other:
         issued = await sign_in(other)

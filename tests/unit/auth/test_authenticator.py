@@ -99,7 +99,7 @@ def numbered(number: int) -> str:
     return token(claims={**CLAIMS, "jti": f"token {number}"})
 
 
-async def test_a_token_is_verified_once_and_then_remembered(door: Door) -> None:
+async def test_token_is_verified_once_then_cached(door: Door) -> None:
     good = token()
     first = await door.authenticator.authenticate(good)
     assert (first.name, first.token_id) == ("anna", "one")
@@ -107,7 +107,7 @@ async def test_a_token_is_verified_once_and_then_remembered(door: Door) -> None:
     assert door.verifier.looked_at == 1
 
 
-async def test_a_remembered_token_expires_all_the_same(door: Door) -> None:
+async def test_cached_token_still_expires(door: Door) -> None:
     good = token()
     await door.authenticator.authenticate(good)
     door.clock.now = NOW + 600 + SKEW - 1
@@ -118,7 +118,7 @@ async def test_a_remembered_token_expires_all_the_same(door: Door) -> None:
     assert good not in door.authenticator._verified
 
 
-async def test_what_does_not_hold_is_never_remembered(door: Door) -> None:
+async def test_invalid_token_is_never_cached(door: Door) -> None:
     for _ in range(3):
         with pytest.raises(Unauthenticated):
             await door.authenticator.authenticate("not a token")
@@ -127,7 +127,7 @@ async def test_what_does_not_hold_is_never_remembered(door: Door) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
-async def test_no_more_tokens_are_remembered_than_allowed(database: Database, size: int) -> None:
+async def test_token_cache_never_exceeds_its_size(database: Database, size: int) -> None:
     door = Door(database, cache_size=size)
     await door.revocations.refresh()
     tokens = [numbered(number) for number in range(5)]
@@ -138,7 +138,7 @@ async def test_no_more_tokens_are_remembered_than_allowed(database: Database, si
     assert (await door.authenticator.authenticate(tokens[0])).name == "anna"
 
 
-async def test_a_remembered_token_that_is_revoked_holds_no_longer(door: Door) -> None:
+async def test_revoked_token_is_removed_from_the_cache(door: Door) -> None:
     revoked, other = numbered(1), numbered(2)
     for good in (revoked, other):
         await door.authenticator.authenticate(good)
@@ -151,14 +151,14 @@ async def test_a_remembered_token_that_is_revoked_holds_no_longer(door: Door) ->
     assert (await door.authenticator.authenticate(other)).token_id == "token 2"
 
 
-async def test_another_spelling_of_a_revoked_token_holds_no_longer_either(door: Door) -> None:
+async def test_re_signed_copy_of_a_revoked_token_is_refused(door: Door) -> None:
     await door.revocations.add([(Kind.TOKEN, "one")])
     for again in (token(), token()):  # an ES256 signature is another one each time
         with pytest.raises(Unauthenticated, match="revoked"):
             await door.authenticator.authenticate(again)
 
 
-async def test_what_another_server_revoked_holds_no_longer_after_the_next_look(
+async def test_token_revoked_by_another_server_is_refused_after_refresh(
     door: Door, database: Database
 ) -> None:
     good, other = token(), Door(database)
@@ -170,7 +170,7 @@ async def test_what_another_server_revoked_holds_no_longer_after_the_next_look(
         await door.authenticator.authenticate(good)
 
 
-async def test_a_key_that_is_gone_takes_remembered_tokens_along(door: Door) -> None:
+async def test_removed_key_invalidates_cached_tokens(door: Door) -> None:
     good = token()
     await door.authenticator.authenticate(good)
     door.verifier.use(KeySet([as_key(STRANGER)]))
@@ -181,7 +181,7 @@ async def test_a_key_that_is_gone_takes_remembered_tokens_along(door: Door) -> N
     assert (await door.authenticator.authenticate(good)).name == "anna"
 
 
-async def test_without_a_fresh_list_of_revocations_not_even_a_remembered_token_is_taken(
+async def test_stale_revocation_list_refuses_cached_tokens(
     door: Door,
 ) -> None:
     good = token(claims={**CLAIMS, "exp": NOW + 100_000})
@@ -200,7 +200,7 @@ def their_token(kid: str) -> str:
     return token(header={**HEADER, "kid": kid}, claims=THEIRS, private=STRANGER)
 
 
-async def test_an_unknown_key_of_a_trusted_issuer_is_looked_up_once(door: Door) -> None:
+async def test_unknown_issuer_key_is_fetched_once(door: Door) -> None:
     key = as_key(STRANGER)
     door.issuers.published = {"new": verification_key(key.public, "ES256")}
     good = their_token("new")
@@ -210,14 +210,14 @@ async def test_an_unknown_key_of_a_trusted_issuer_is_looked_up_once(door: Door) 
     assert door.issuers.looks == 1
 
 
-async def test_a_key_that_the_issuer_does_not_have_is_refused_after_one_look(door: Door) -> None:
+async def test_unpublished_issuer_key_is_refused_after_one_fetch(door: Door) -> None:
     with pytest.raises(Unauthenticated):
         await door.authenticator.authenticate(their_token("made up"))
     assert door.issuers.looks == 1
     assert door.verifier.looked_at == 2
 
 
-async def test_a_key_of_ours_that_is_unknown_makes_nobody_look(door: Door) -> None:
+async def test_unknown_local_key_or_issuer_causes_no_fetch(door: Door) -> None:
     with pytest.raises(Unauthenticated):
         await door.authenticator.authenticate(token(header={**HEADER, "kid": "made up"}))
     stranger = token(claims={**CLAIMS, "iss": "https://stranger.example"})

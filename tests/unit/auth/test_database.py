@@ -64,7 +64,7 @@ def modes(folder: Path) -> dict[str, int]:
         ("postgresql:///potoo?host=/run/pg", "postgresql+asyncpg:///potoo?host=%2Frun%2Fpg"),
     ],
 )
-def test_a_database_is_reached_through_the_driver_that_we_use(given: str, used: str) -> None:
+def test_database_url_gets_the_async_driver(given: str, used: str) -> None:
     url = database_url(given, Path("unused"))
     assert url.render_as_string(hide_password=False) == used
 
@@ -87,7 +87,7 @@ def test_a_database_is_reached_through_the_driver_that_we_use(given: str, used: 
         "sqlite:///file:potoo?mode=memory&uri=true",
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(given: str) -> None:
+def test_invalid_database_url_is_refused_without_repeating_it(given: str) -> None:
     with pytest.raises(BadDatabaseUrl, match="the database URL m") as caught:
         database_url(given, Path("unused"))
     assert PASSWORD not in str(caught.value)
@@ -97,16 +97,14 @@ def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(given: str) -
 @pytest.mark.parametrize(
     "folder", ["plain", "with space", "with#hash", "ünï", "with?mark", "with%41percent", "a:b@c"]
 )
-async def test_the_embedded_database_lies_where_it_was_asked_for(
-    tmp_path: Path, folder: str
-) -> None:
+async def test_embedded_database_is_created_at_the_given_path(tmp_path: Path, folder: str) -> None:
     file = tmp_path / folder / "potoo.db"
     async with open_database(database_url(None, file)) as database, database.read() as session:
         rows = (await session.execute(text("PRAGMA database_list"))).all()
         assert ("main", str(file)) in [tuple(row)[1:] for row in rows]
 
 
-async def test_only_its_owner_may_read_the_embedded_database(tmp_path: Path) -> None:
+async def test_embedded_database_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     file = tmp_path / "data" / "potoo.db"
     async with open_database(database_url(None, file)) as database:
         async with database.write() as session:
@@ -118,7 +116,7 @@ async def test_only_its_owner_may_read_the_embedded_database(tmp_path: Path) -> 
     assert mode(file.parent) == 0o700
 
 
-async def test_only_its_owner_may_read_a_file_of_a_configured_url(tmp_path: Path) -> None:
+async def test_configured_sqlite_file_is_private_to_its_owner(tmp_path: Path) -> None:
     file = tmp_path / "own.db"
     async with opened(f"sqlite:///{file}"):
         found = modes(tmp_path)
@@ -162,14 +160,14 @@ def test_a_store_that_cannot_be_closed_to_others_is_told(
     assert "0444" in line
 
 
-async def test_what_was_written_outlives_the_process(database_url: str) -> None:
+async def test_written_rows_survive_reopening(database_url: str) -> None:
     async with opened(database_url) as first, first.write() as session:
         session.add(account("anna"))
     async with opened(database_url) as second, second.read() as session:
         assert await session.get(AccountRow, "anna")
 
 
-async def test_an_exception_undoes_what_was_written(database: Database) -> None:
+async def test_exception_rolls_back_the_transaction(database: Database) -> None:
     async def fail() -> None:
         async with database.write() as session:
             session.add(account("anna"))
@@ -182,7 +180,7 @@ async def test_an_exception_undoes_what_was_written(database: Database) -> None:
         session.add(account("anna"))
 
 
-async def test_what_is_read_is_never_written(database: Database) -> None:
+async def test_read_session_persists_no_change(database: Database) -> None:
     async with database.write() as session:
         session.add(account("anna"))
     async with database.read() as session:
@@ -194,7 +192,7 @@ async def test_what_is_read_is_never_written(database: Database) -> None:
         assert await session.scalar(select(AccountRow.scopes)) == ""
 
 
-async def test_a_session_needs_its_account(kit: Kit) -> None:
+async def test_session_without_account_violates_the_foreign_key(kit: Kit) -> None:
     row = SessionRow(
         id="1",
         account="nobody",
@@ -215,7 +213,7 @@ async def test_a_session_needs_its_account(kit: Kit) -> None:
             session.add(row)
 
 
-async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
+async def test_reader_does_not_wait_for_writer(database: Database) -> None:
     async with asyncio.timeout(60), database.write() as writing:
         writing.add(account("anna"))
         await writing.flush()
@@ -223,7 +221,7 @@ async def test_readers_do_not_wait_for_a_writer(database: Database) -> None:
             assert await reading.get(AccountRow, "anna") is None
 
 
-async def test_a_statement_that_fails_is_not_ready_and_says_nothing_to_the_caller(
+async def test_failing_statement_raises_not_ready_without_details(
     database: Database,
 ) -> None:
     async with database.write() as session:
@@ -241,7 +239,7 @@ async def test_a_statement_that_fails_is_not_ready_and_says_nothing_to_the_calle
 
 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"SQLite format 3\0" * 100])
-async def test_a_file_that_is_no_database_is_not_ready(tmp_path: Path, content: bytes) -> None:
+async def test_non_database_file_raises_not_ready(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "potoo.db"
     file.write_bytes(content)
     with pytest.raises(NotReady):
@@ -251,7 +249,7 @@ async def test_a_file_that_is_no_database_is_not_ready(tmp_path: Path, content: 
 
 
 @pytest.mark.parametrize("file", ["missing/potoo.db", ""])
-async def test_a_file_that_cannot_be_opened_is_not_ready(tmp_path: Path, file: str) -> None:
+async def test_unopenable_file_raises_not_ready(tmp_path: Path, file: str) -> None:
     with pytest.raises(NotReady):
         async with opened(f"sqlite:///{tmp_path / file}"):
             pass
@@ -268,7 +266,9 @@ async def test_a_file_that_cannot_be_opened_is_not_ready(tmp_path: Path, file: s
         "postgresql://hunter2.invalid/potoo",
     ],
 )
-async def test_a_server_that_cannot_be_used_is_not_ready(postgres: str, broken: str) -> None:
+async def test_unusable_server_raises_not_ready_without_password(
+    postgres: str, broken: str
+) -> None:
     with pytest.raises(NotReady) as caught:
         async with opened(broken.format(server=postgres)):
             pass
@@ -277,7 +277,7 @@ async def test_a_server_that_cannot_be_used_is_not_ready(postgres: str, broken: 
 
 
 @pytest.mark.process
-async def test_a_server_that_went_away_is_not_ready_and_may_come_back(
+async def test_stopped_server_raises_not_ready_until_it_returns(
     clock: Clock,
 ) -> None:
     port = free_port()
@@ -300,7 +300,7 @@ async def elsewhere(server: AbstractContextManager[str]) -> AsyncIterator[str]:
     await asyncio.to_thread(server.__exit__, None, None, None)
 
 
-async def test_whoever_finds_no_connection_free_is_told_to_come_again(
+async def test_exhausted_connection_pool_raises_not_ready(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("auth.database.WAIT_SECONDS", 0.5)

@@ -158,7 +158,7 @@ BAD_CLAIMS: dict[str, object] = {
 
 
 @pytest.mark.parametrize("name", BAD_CLAIMS)
-def test_a_signed_token_with_unfit_claims_is_refused(name: str) -> None:
+def test_signed_token_with_invalid_claims_is_refused(name: str) -> None:
     refused(token(claims=BAD_CLAIMS[name]))
 
 
@@ -222,7 +222,7 @@ def test_a_forged_token_is_refused(name: str) -> None:
     refused(FORGED[name])
 
 
-def test_a_refresh_token_is_what_was_tried() -> None:
+def test_refresh_token_example_is_well_formed() -> None:
     assert is_refresh_token(REFRESH)
 
 
@@ -230,13 +230,13 @@ ID_TOKEN: dict[str, object] = {**CLAIMS, "aud": "the app", "nonce": "n", "email"
 
 
 @pytest.mark.parametrize("typ", ["JWT", "id+jwt", "at+jwt"])
-def test_an_id_token_is_no_access_token(typ: str) -> None:
+def test_id_token_is_refused_as_access_token(typ: str) -> None:
     """It is for the app that signed somebody in, not for us (RFC 8725, section 3.12)."""
     refused(token({**HEADER, "typ": typ}, ID_TOKEN))
     refused(token({**HEADER, "typ": typ}, without(without(ID_TOKEN, "jti"), "client_id")))
 
 
-def test_an_id_token_of_a_trusted_issuer_is_none_either() -> None:
+def test_id_token_of_a_trusted_issuer_is_refused() -> None:
     issuer = "https://login.example"
     trusted = IssuerSettings(name="corp", issuer=issuer, audience=("potoo",))
     keys = {"theirs": verification_key(KEY.public, "ES256")}
@@ -253,7 +253,7 @@ def test_an_id_token_of_a_trusted_issuer_is_none_either() -> None:
             theirs.verify(text)
 
 
-def test_another_spelling_of_the_same_segment_is_refused() -> None:
+def test_non_canonical_base64_segment_is_refused() -> None:
     """Even where it was signed like that: it would be a second name of one token in the cache."""
     for padding in range(3):
         body = b64(dumped({**CLAIMS, "x": "x" * padding}))
@@ -262,7 +262,7 @@ def test_another_spelling_of_the_same_segment_is_refused() -> None:
             refused(f"{signed}.{b64(signature(signed, PRIVATE))}")
 
 
-def test_a_refusal_tells_no_more_than_an_honest_caller_needs() -> None:
+def test_refusal_details_are_limited_to_four_messages() -> None:
     details = set()
     for text in (*FORGED.values(), *(token(claims=claims) for claims in BAD_CLAIMS.values())):
         with pytest.raises(Unauthenticated) as caught:

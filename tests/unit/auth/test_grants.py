@@ -52,7 +52,7 @@ async def client(kit: Kit, name: str = "camera", secret: str = SECRET) -> Issued
     return await kit.grants.client_credentials(name, secret, None, PHONE)
 
 
-async def test_a_person_gets_an_access_token_and_a_session(kit: Kit, clock: Clock) -> None:
+async def test_password_grant_issues_access_token_and_session(kit: Kit, clock: Clock) -> None:
     issued = await kit.grants.password("anna", SECRET, None, PHONE, "phone-app")
     assert (issued.scopes, issued.expires_in) == (SCOPES, 900)
     principal = await kit.authenticator.authenticate(issued.access_token)
@@ -65,7 +65,7 @@ async def test_a_person_gets_an_access_token_and_a_session(kit: Kit, clock: Cloc
     assert await kit.sessions.find(issued.refresh_token) == session
 
 
-async def test_a_device_gets_an_access_token_alone(kit: Kit) -> None:
+async def test_client_grant_issues_access_token_without_session(kit: Kit) -> None:
     issued = await client(kit)
     principal = await kit.authenticator.authenticate(issued.access_token)
     assert (principal.name, principal.client_id) == ("camera", "camera")
@@ -76,7 +76,7 @@ async def test_a_device_gets_an_access_token_alone(kit: Kit) -> None:
     assert await kit.count(SessionRow) == 0
 
 
-async def test_fewer_scopes_may_be_asked_for(kit: Kit) -> None:
+async def test_fewer_scopes_can_be_requested(kit: Kit) -> None:
     for issued in (
         await kit.grants.password("anna", SECRET, CLASSIFY, PHONE),
         await kit.grants.client_credentials("camera", SECRET, CLASSIFY, PHONE),
@@ -86,7 +86,7 @@ async def test_fewer_scopes_may_be_asked_for(kit: Kit) -> None:
         assert principal.scopes == CLASSIFY
 
 
-async def test_a_scope_that_the_account_lacks_is_refused(kit: Kit) -> None:
+async def test_scope_not_held_by_the_account_is_refused(kit: Kit) -> None:
     asked = CLASSIFY | {Scope.ADMIN}
     for use in (
         kit.grants.password("anna", SECRET, asked, PHONE),
@@ -118,7 +118,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-async def test_wrong_credentials_are_all_refused_alike(kit: Kit, name: str, log: Log) -> None:
+async def test_wrong_credentials_get_one_uniform_refusal(kit: Kit, name: str, log: Log) -> None:
     with pytest.raises(InvalidCredentials) as caught:
         await password(kit, *WRONG[name])
     assert caught.value.detail == InvalidCredentials.default_detail
@@ -131,13 +131,13 @@ async def test_wrong_credentials_are_all_refused_alike(kit: Kit, name: str, log:
 
 
 @pytest.mark.parametrize("name", ["nobody", "anna", "broken"])
-async def test_wrong_credentials_of_clients_are_refused_too(kit: Kit, name: str) -> None:
+async def test_wrong_client_credentials_are_refused(kit: Kit, name: str) -> None:
     with pytest.raises(InvalidCredentials) as caught:
         await client(kit, name)
     assert caught.value.detail == InvalidCredentials.default_detail
 
 
-async def test_too_many_failures_have_to_wait_and_then_the_right_password_works(
+async def test_repeated_failures_block_sign_in_until_the_wait_ends(
     kit: Kit, clock: Clock, log: Log
 ) -> None:
     for _ in range(11):
@@ -151,7 +151,7 @@ async def test_too_many_failures_have_to_wait_and_then_the_right_password_works(
     assert [line["event"] for line in log].count("sign_in_failed") == 11
 
 
-async def test_a_right_sign_in_is_no_failure(kit: Kit) -> None:
+async def test_successful_sign_in_counts_no_failure(kit: Kit) -> None:
     for _ in range(12):
         await client(kit)
     async with kit.database.read() as session:
@@ -159,7 +159,9 @@ async def test_a_right_sign_in_is_no_failure(kit: Kit) -> None:
         assert {row.failures for row in rows} == {0}
 
 
-async def test_too_many_sign_ins_at_once_are_refused(tables_url: str, clock: Clock) -> None:
+async def test_sign_ins_above_the_concurrency_limit_are_refused(
+    tables_url: str, clock: Clock
+) -> None:
     async with open_kit(tables_url, clock, sign_ins_waiting=2) as kit:
         await kit.add("anna")
         outcomes = await asyncio.gather(*(password(kit) for _ in range(5)), return_exceptions=True)
@@ -169,9 +171,7 @@ async def test_too_many_sign_ins_at_once_are_refused(tables_url: str, clock: Clo
         assert (await password(kit)).refresh_token, "and there is room again"
 
 
-async def test_whatever_ends_a_sign_in_makes_room_for_the_next(
-    tables_url: str, clock: Clock
-) -> None:
+async def test_cancelled_or_failed_sign_in_frees_its_slot(tables_url: str, clock: Clock) -> None:
     async with open_kit(tables_url, clock, sign_ins_waiting=1) as kit:
         await kit.add("anna")
         for turns in range(0, 40, 4):
@@ -205,9 +205,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("what", CHANGES)
 @pytest.mark.parametrize("name", ["anna", "camera"])
-async def test_an_account_that_changes_while_it_signs_in_gets_nothing(
-    kit: Kit, name: str, what: str
-) -> None:
+async def test_account_changed_during_sign_in_gets_no_token(kit: Kit, name: str, what: str) -> None:
     slow = Slow(kit.accounts, kit.lockout, Audit(kit.metrics), max_waiting=1)
     slow.change = CHANGES[what]
     grants = kit.grants_with(slow)
@@ -217,9 +215,7 @@ async def test_an_account_that_changes_while_it_signs_in_gets_nothing(
     assert await kit.count(SessionRow) == 0
 
 
-async def test_whoever_signs_in_while_the_password_is_changed_is_out_afterwards(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_sign_in_during_password_change_gets_no_valid_token(kit: Kit, clock: Clock) -> None:
     outcomes = await asyncio.gather(
         *(password(kit) for _ in range(3)),
         kit.administration.set_password("anna", "another horse", by="test"),
@@ -233,9 +229,7 @@ async def test_whoever_signs_in_while_the_password_is_changed_is_out_afterwards(
     assert (await password(kit, secret="another horse")).refresh_token
 
 
-async def test_when_the_oldest_device_has_to_go_its_tokens_go_too(
-    tables_url: str, clock: Clock
-) -> None:
+async def test_evicted_oldest_session_loses_its_tokens(tables_url: str, clock: Clock) -> None:
     async with open_kit(tables_url, clock, sessions_per_account=2) as kit:
         await kit.add("anna")
         issued = []
@@ -246,7 +240,7 @@ async def test_when_the_oldest_device_has_to_go_its_tokens_go_too(
         assert accepted == [False, True, True]
 
 
-async def test_a_store_that_does_not_answer_is_not_ready(kit: Kit) -> None:
+async def test_failing_store_raises_not_ready(kit: Kit) -> None:
     async with kit.database.write() as session:
         await session.execute(text("DROP TABLE sign_ins"))
     for use in (password(kit), client(kit), password(kit, "nobody")):

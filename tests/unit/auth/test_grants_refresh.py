@@ -46,7 +46,7 @@ async def refresh(
     return await kit.grants.refresh(issued.refresh_token, scopes, PHONE, client_id)
 
 
-async def test_a_refresh_gives_the_next_tokens_of_the_same_session(kit: Kit, clock: Clock) -> None:
+async def test_refresh_keeps_the_session_and_issues_new_tokens(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     clock.advance(30)
     second = await refresh(kit, first, client_id=APP)
@@ -58,7 +58,7 @@ async def test_a_refresh_gives_the_next_tokens_of_the_same_session(kit: Kit, clo
     assert second.refresh_token != first.refresh_token
 
 
-async def test_fewer_scopes_are_granted_for_one_access_token(kit: Kit) -> None:
+async def test_narrowed_refresh_affects_one_access_token_only(kit: Kit) -> None:
     first = await sign_in(kit)
     second = await refresh(kit, first, CLASSIFY)
     assert second.scopes == CLASSIFY
@@ -68,7 +68,7 @@ async def test_fewer_scopes_are_granted_for_one_access_token(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("more", [{Scope.ADMIN}, {Scope.CLASSIFY, Scope.ADMIN}, {Scope.METRICS}])
-async def test_more_than_was_granted_is_refused_and_the_token_is_not_used_up(
+async def test_refresh_beyond_granted_scopes_is_refused_without_using_the_token(
     kit: Kit, more: set[Scope]
 ) -> None:
     await kit.accounts.change("anna", Change(scopes=ALL_SCOPES))
@@ -79,9 +79,7 @@ async def test_more_than_was_granted_is_refused_and_the_token_is_not_used_up(
     assert (await refresh(kit, issued, CLASSIFY)).scopes == CLASSIFY
 
 
-async def test_what_the_account_lost_since_is_gone_and_what_it_gained_is_not_there(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_refresh_drops_lost_scopes_and_adds_no_gained_ones(kit: Kit, clock: Clock) -> None:
     issued = await sign_in(kit)
     await kit.accounts.change("anna", Change(scopes=CLASSIFY | {Scope.ADMIN}))
     second = await refresh(kit, issued)
@@ -91,9 +89,7 @@ async def test_what_the_account_lost_since_is_gone_and_what_it_gained_is_not_the
     assert third.scopes == CLASSIFY
 
 
-async def test_a_token_that_was_used_before_ends_the_session_and_its_access_tokens(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_reused_refresh_token_ends_session_and_access_tokens(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     second = await refresh(kit, first)
     third = await refresh(kit, second)
@@ -109,7 +105,9 @@ async def test_a_token_that_was_used_before_ends_the_session_and_its_access_toke
             await refresh(kit, issued)
 
 
-async def test_a_lost_answer_is_repeated_and_a_race_is_not(kit: Kit, clock: Clock) -> None:
+async def test_immediate_retry_is_rate_limited_and_later_retry_succeeds(
+    kit: Kit, clock: Clock
+) -> None:
     first = await sign_in(kit)
     await refresh(kit, first)
     with pytest.raises(RateLimited):
@@ -119,7 +117,7 @@ async def test_a_lost_answer_is_repeated_and_a_race_is_not(kit: Kit, clock: Cloc
     assert await kit.is_accepted(again.access_token)
 
 
-async def test_another_client_ends_the_session(kit: Kit) -> None:
+async def test_refresh_by_another_client_ends_the_session(kit: Kit) -> None:
     issued = await sign_in(kit)
     with pytest.raises(InvalidCredentials):
         await refresh(kit, issued, client_id="another-app")
@@ -127,7 +125,7 @@ async def test_another_client_ends_the_session(kit: Kit) -> None:
     assert not await kit.is_accepted(issued.access_token)
 
 
-async def test_a_disabled_account_is_not_refreshed(kit: Kit) -> None:
+async def test_refresh_of_a_disabled_account_is_refused(kit: Kit) -> None:
     issued = await sign_in(kit)
     await kit.accounts.change("anna", Change(is_disabled=True))
     with capture_logs() as log, pytest.raises(InvalidCredentials):
@@ -140,14 +138,14 @@ async def test_a_disabled_account_is_not_refreshed(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("token", GARBAGE)
-async def test_what_is_no_refresh_token_is_refused(kit: Kit, token: str) -> None:
+async def test_malformed_refresh_token_is_refused(kit: Kit, token: str) -> None:
     with pytest.raises(InvalidCredentials):
         await kit.grants.refresh(token, None, PHONE)
     with pytest.raises(InvalidCredentials):
         await kit.grants.refresh(token, CLASSIFY, PHONE)
 
 
-async def test_an_access_token_does_not_refresh_and_a_refresh_token_gives_no_access(
+async def test_access_and_refresh_tokens_are_not_interchangeable(
     kit: Kit,
 ) -> None:
     issued = await sign_in(kit)
@@ -157,7 +155,7 @@ async def test_an_access_token_does_not_refresh_and_a_refresh_token_gives_no_acc
     assert not await kit.is_accepted(issued.refresh_token)
 
 
-async def test_revoking_a_refresh_token_signs_the_device_out_and_no_other(kit: Kit) -> None:
+async def test_refresh_token_revocation_signs_out_only_that_device(kit: Kit) -> None:
     phone, tablet = await sign_in(kit), await sign_in(kit)
     second = await refresh(kit, phone)
     assert phone.refresh_token
@@ -173,7 +171,7 @@ async def test_revoking_a_refresh_token_signs_the_device_out_and_no_other(kit: K
     assert (await refresh(kit, tablet)).refresh_token
 
 
-async def test_revoking_an_access_token_concerns_that_one_alone(kit: Kit, clock: Clock) -> None:
+async def test_access_token_revocation_affects_only_that_token(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     second = await refresh(kit, first)
     device = await kit.grants.client_credentials("backend", SECRET, None, PHONE)
@@ -192,18 +190,14 @@ async def test_revoking_an_access_token_concerns_that_one_alone(kit: Kit, clock:
 
 
 @pytest.mark.parametrize("token", GARBAGE)
-async def test_revoking_what_is_no_token_is_no_error_and_writes_nothing(
-    kit: Kit, token: str
-) -> None:
+async def test_revoking_a_malformed_token_is_a_silent_no_op(kit: Kit, token: str) -> None:
     with capture_logs() as log:
         await kit.grants.revoke(token, PHONE)
     assert log == []
     assert await kit.count(RevocationRow) == 0
 
 
-async def test_revoking_the_same_token_again_and_again_fills_no_table(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_repeated_revocation_adds_one_row(kit: Kit, clock: Clock) -> None:
     issued = await sign_in(kit)
     for _ in range(5):
         await kit.grants.revoke(issued.access_token, PHONE)
@@ -216,7 +210,7 @@ async def test_revoking_the_same_token_again_and_again_fills_no_table(
     assert await kit.count(RevocationRow) == 1, "it expired by itself"
 
 
-async def test_one_device_is_signed_out_or_all_of_them(kit: Kit) -> None:
+async def test_sign_out_ends_one_session_or_all(kit: Kit) -> None:
     phone, tablet, desk = [await sign_in(kit) for _ in range(3)]
     await kit.add("bert")
     bert = await kit.grants.password("bert", SECRET, None, PHONE)
@@ -233,7 +227,7 @@ async def test_one_device_is_signed_out_or_all_of_them(kit: Kit) -> None:
     assert await kit.is_accepted(bert.access_token)
 
 
-async def test_a_sign_out_that_fails_midway_is_done_whole_by_the_next_one(kit: Kit) -> None:
+async def test_failed_sign_out_is_completed_by_the_next(kit: Kit) -> None:
     issued = await sign_in(kit)
     async with kit.database.write() as session:
         await session.execute(text("ALTER TABLE revocations RENAME TO away"))

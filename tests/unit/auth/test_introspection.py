@@ -39,7 +39,7 @@ async def refresh(kit: Kit, issued: IssuedToken) -> IssuedToken:
     return await kit.grants.refresh(issued.refresh_token, None, PHONE)
 
 
-async def test_a_backend_is_told_what_a_token_stands_for(kit: Kit, clock: Clock) -> None:
+async def test_introspection_describes_access_and_refresh_tokens(kit: Kit, clock: Clock) -> None:
     issued = await sign_in(kit, scopes=CLASSIFY)
     asked_at = clock.now
     access = await kit.grants.introspect("backend", SECRET, issued.access_token, PHONE)
@@ -57,7 +57,7 @@ async def test_a_backend_is_told_what_a_token_stands_for(kit: Kit, clock: Clock)
     assert (await refresh(kit, issued)).refresh_token, "asking has not used it up"
 
 
-async def test_a_token_that_does_not_hold_is_not_active(kit: Kit, clock: Clock) -> None:
+async def test_introspection_reports_invalid_tokens_as_inactive(kit: Kit, clock: Clock) -> None:
     revoked, expired = await sign_in(kit), await sign_in(kit)
     await kit.grants.revoke(revoked.access_token, PHONE)
     old = await sign_in(kit)
@@ -73,7 +73,9 @@ async def test_a_token_that_does_not_hold_is_not_active(kit: Kit, clock: Clock) 
     ("name", "secret"),
     [("camera", SECRET), ("anna", SECRET), ("backend", "wrong"), ("nobody", SECRET), ("", "")],
 )
-async def test_nobody_else_may_ask(kit: Kit, name: str, secret: str) -> None:
+async def test_introspection_without_permission_is_refused(
+    kit: Kit, name: str, secret: str
+) -> None:
     await kit.add("camera", Kind.CLIENT)
     issued = await sign_in(kit)
     with pytest.raises(InvalidCredentials):

@@ -51,7 +51,7 @@ async def door(
             yield authenticator, Bench(issuers, now, looks), revocations
 
 
-async def test_the_first_caller_waits_for_the_keys_and_is_let_in(
+async def test_first_caller_waits_for_issuer_keys_and_is_accepted(
     issuer: Issuer, tmp_path: Path
 ) -> None:
     async with door(issuer, tmp_path) as (authenticator, _, _):
@@ -59,7 +59,7 @@ async def test_the_first_caller_waits_for_the_keys_and_is_let_in(
         assert (principal.name, set(principal.scopes)) == ("theirs|anna", {"classify"})
 
 
-async def test_a_key_that_is_new_is_fetched_before_its_token_is_refused(
+async def test_new_issuer_key_is_fetched_before_its_token_is_refused(
     issuer: Issuer, tmp_path: Path
 ) -> None:
     async with door(issuer, tmp_path) as (authenticator, bench, _):
@@ -69,7 +69,7 @@ async def test_a_key_that_is_new_is_fetched_before_its_token_is_refused(
         assert (await authenticator.authenticate(issuer.token(sub="bert"))).name == "theirs|bert"
 
 
-async def test_a_made_up_key_is_refused_and_not_asked_for_each_time(
+async def test_unknown_key_ids_are_refused_without_repeated_fetches(
     issuer: Issuer, tmp_path: Path
 ) -> None:
     async with door(issuer, tmp_path) as (authenticator, bench, _):
@@ -82,7 +82,7 @@ async def test_a_made_up_key_is_refused_and_not_asked_for_each_time(
         assert issuer.requests(KEYS) == asked
 
 
-async def test_a_token_that_was_remembered_is_refused_once_its_key_was_withdrawn(
+async def test_cached_token_is_refused_after_its_key_is_withdrawn(
     issuer: Issuer, tmp_path: Path
 ) -> None:
     async with door(issuer, tmp_path) as (authenticator, bench, _):
@@ -96,7 +96,7 @@ async def test_a_token_that_was_remembered_is_refused_once_its_key_was_withdrawn
             await authenticator.authenticate(token)
 
 
-async def test_another_key_of_the_same_id_ends_what_the_first_one_signed(
+async def test_replaced_key_under_the_same_id_invalidates_old_tokens(
     issuer: Issuer, tmp_path: Path
 ) -> None:
     async with door(issuer, tmp_path) as (authenticator, bench, _):
@@ -110,7 +110,7 @@ async def test_another_key_of_the_same_id_ends_what_the_first_one_signed(
         assert (await authenticator.authenticate(issuer.token())).name == "theirs|anna"
 
 
-async def test_tokens_and_people_of_theirs_can_be_revoked(issuer: Issuer, tmp_path: Path) -> None:
+async def test_issuer_tokens_and_subjects_can_be_revoked(issuer: Issuer, tmp_path: Path) -> None:
     async with door(issuer, tmp_path) as (authenticator, _, revocations):
         first, second = issuer.token(jti="first"), issuer.token(jti="second")
         for token in (first, second):

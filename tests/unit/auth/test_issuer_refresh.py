@@ -25,7 +25,7 @@ async def look(at: Bench, issuer: Issuer) -> None:
 # New keys and old ones
 
 
-async def test_a_new_key_is_found_when_it_is_asked_for(issuer: Issuer) -> None:
+async def test_new_key_is_found_on_demand(issuer: Issuer) -> None:
     old = kid_of(issuer)
     async with bench(trust(issuer.url)) as running:
         await looked(running)
@@ -37,7 +37,7 @@ async def test_a_new_key_is_found_when_it_is_asked_for(issuer: Issuer) -> None:
         assert not running.changes, "nothing that was verified is wrong now"
 
 
-async def test_a_key_that_was_withdrawn_is_dropped_and_said_to_be(issuer: Issuer) -> None:
+async def test_withdrawn_key_is_dropped_and_reported_once(issuer: Issuer) -> None:
     old = kid_of(issuer)
     async with bench(trust(issuer.url)) as running:
         await looked(running)
@@ -50,7 +50,7 @@ async def test_a_key_that_was_withdrawn_is_dropped_and_said_to_be(issuer: Issuer
         assert len(running.changes) == 1
 
 
-async def test_another_key_under_the_same_id_is_a_change(issuer: Issuer) -> None:
+async def test_replaced_key_under_the_same_id_is_reported(issuer: Issuer) -> None:
     async with bench(trust(issuer.url)) as running:
         await looked(running)
         kid = issuer.replace()
@@ -63,7 +63,7 @@ async def test_another_key_under_the_same_id_is_a_change(issuer: Issuer) -> None
         assert len(running.changes) == 1
 
 
-async def test_an_issuer_that_withdraws_every_key_has_none(issuer: Issuer) -> None:
+async def test_issuer_that_withdraws_all_keys_has_no_key(issuer: Issuer) -> None:
     kid = kid_of(issuer)
     async with bench(trust(issuer.url)) as running:
         await looked(running)
@@ -74,7 +74,7 @@ async def test_an_issuer_that_withdraws_every_key_has_none(issuer: Issuer) -> No
         assert running.looks[-1] == ("theirs", False)
 
 
-async def test_keys_are_looked_at_without_being_asked_for(issuer: Issuer) -> None:
+async def test_keys_are_refreshed_periodically(issuer: Issuer) -> None:
     old = kid_of(issuer)
     async with bench(trust(issuer.url, refresh_seconds=1)) as running:
         await looked(running)
@@ -86,7 +86,7 @@ async def test_keys_are_looked_at_without_being_asked_for(issuer: Issuer) -> Non
 # An issuer that is down
 
 
-async def test_an_issuer_that_is_down_harms_nobody_else(issuer: Issuer) -> None:
+async def test_failing_issuer_does_not_affect_others(issuer: Issuer) -> None:
     with issuer_process() as down:
         down.down()
         async with bench(trust(down.url, "down"), trust(issuer.url, "up")) as running:
@@ -100,7 +100,7 @@ async def test_an_issuer_that_is_down_harms_nobody_else(issuer: Issuer) -> None:
             assert running.issuers.key(down.url, kid_of(down))
 
 
-async def test_nobody_waits_for_an_issuer_that_hangs(issuer: Issuer) -> None:
+async def test_hanging_issuer_does_not_delay_others(issuer: Issuer) -> None:
     with issuer_process() as hanging:
         hanging.misbehave(DISCOVERY, "hang")
         async with bench(trust(hanging.url, "hangs"), trust(issuer.url, "up")) as running:
@@ -111,7 +111,7 @@ async def test_nobody_waits_for_an_issuer_that_hangs(issuer: Issuer) -> None:
         assert running.looks.count(("hangs", False)) == 1
 
 
-async def test_keys_of_an_issuer_that_went_away_count_for_a_day(issuer: Issuer) -> None:
+async def test_keys_of_an_unreachable_issuer_expire_after_a_day(issuer: Issuer) -> None:
     kid = kid_of(issuer)
     async with bench(trust(issuer.url)) as running:
         await looked(running)
@@ -129,7 +129,7 @@ async def test_keys_of_an_issuer_that_went_away_count_for_a_day(issuer: Issuer) 
 
 
 @pytest.mark.process
-async def test_an_issuer_that_comes_up_is_found_without_being_asked_for() -> None:
+async def test_recovered_issuer_is_found_by_periodic_refresh() -> None:
     with issuer_process() as down:
         down.down()
         async with bench(trust(down.url, refresh_seconds=1)) as running:
@@ -141,7 +141,7 @@ async def test_an_issuer_that_comes_up_is_found_without_being_asked_for() -> Non
 # Key ids that anybody can make up
 
 
-async def test_unknown_key_ids_make_us_look_seldom(issuer: Issuer) -> None:
+async def test_unknown_key_ids_trigger_rate_limited_refreshes(issuer: Issuer) -> None:
     async with bench(trust(issuer.url)) as running:
         await looked(running)
         asked = issuer.requests(KEYS)
@@ -154,7 +154,7 @@ async def test_unknown_key_ids_make_us_look_seldom(issuer: Issuer) -> None:
         assert issuer.requests(KEYS) == asked + 1
 
 
-async def test_many_who_ask_at_once_share_one_look(issuer: Issuer) -> None:
+async def test_concurrent_refresh_requests_share_one_fetch(issuer: Issuer) -> None:
     async with bench(trust(issuer.url)) as running:
         await looked(running)
         asked, new = issuer.requests(KEYS), issuer.rotate()
@@ -178,7 +178,7 @@ class SlowTransport(httpx.AsyncBaseTransport):
         return httpx.Response(500, stream=httpx.ByteStream(b""))
 
 
-async def test_those_who_waited_for_a_slow_look_do_not_look_one_after_the_other() -> None:
+async def test_callers_waiting_for_a_slow_fetch_share_its_result() -> None:
     time = [0.0]
     transport = SlowTransport(time)
     async with httpx.AsyncClient(transport=transport) as client:
@@ -191,7 +191,7 @@ async def test_those_who_waited_for_a_slow_look_do_not_look_one_after_the_other(
     assert transport.asked == 1
 
 
-async def test_whoever_gives_up_waiting_leaves_it_to_the_next() -> None:
+async def test_cancelled_refresh_is_repeated_by_the_next_caller() -> None:
     time = [0.0]
     transport = SlowTransport(time)
     async with httpx.AsyncClient(transport=transport) as client:
@@ -212,7 +212,7 @@ async def test_whoever_gives_up_waiting_leaves_it_to_the_next() -> None:
 # What the operator is told
 
 
-async def test_the_log_names_issuers_as_the_operator_does_and_only_changes(
+async def test_issuer_log_names_the_configured_issuer_and_only_changes(
     issuer: Issuer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with bench(trust(issuer.url)) as running:

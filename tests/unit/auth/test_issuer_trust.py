@@ -37,20 +37,20 @@ from tests.support.servers.issuer import published_key, signed
 # Nobody speaks for another
 
 
-def test_an_issuer_cannot_speak_as_us() -> None:
+def test_issuer_key_cannot_sign_local_tokens() -> None:
     """Its key, our name: our keys alone are asked."""
     refused(token(header=HEADER | {"kid": "theirs"}, private=STRANGER))
     refused(token(private=STRANGER))
 
 
-def test_we_do_not_speak_as_an_issuer() -> None:
+def test_local_key_cannot_sign_issuer_tokens() -> None:
     """Nor does a token of ours hold under its name: our keys are none of its keys."""
     with pytest.raises(UnknownKey):
         accepted(token(claims=CLAIMS | {"iss": ISSUER}))
     refused(token(HEADER | {"kid": "theirs"}, CLAIMS | {"iss": ISSUER}))
 
 
-def test_an_issuer_cannot_speak_as_another() -> None:
+def test_issuer_key_cannot_sign_for_another_issuer() -> None:
     other = trust(name="other", issuer="https://other.example")
     keys = known(trust(), other)
     keys.known[other.issuer] = (other, known(other, same=PRIVATE).known[other.issuer][1])
@@ -75,12 +75,12 @@ def test_an_issuer_cannot_speak_as_another() -> None:
     ],
     ids=["same name", "same URL", "ours"],
 )
-def test_no_two_issuers_have_one_name_or_url(issuers: list[IssuerSettings]) -> None:
+def test_duplicate_issuer_name_or_url_is_refused(issuers: list[IssuerSettings]) -> None:
     with pytest.raises(ValueError, match="same name or URL"):
         AuthSettings(issuer="https://potoo.example", issuers=tuple(issuers))
 
 
-def test_a_name_has_no_bar_in_it() -> None:
+def test_issuer_name_with_a_bar_is_refused() -> None:
     """Else a subject could be read as part of another issuer's name."""
     with pytest.raises(ValueError, match="pattern"):
         trust(name="shop|anna")
@@ -113,13 +113,13 @@ NAMESPACED = "https://shop.example/claims/roles"
         (NAMESPACED, {NAMESPACED: ["pictures"]}, {Scope.CLASSIFY}),
     ],
 )  # fmt: skip
-def test_the_values_of_a_claim_grant_what_the_operator_says(
+def test_claim_values_grant_the_configured_scopes(
     claim: str, said: dict[str, object], scopes: set[Scope]
 ) -> None:
     assert accepted(theirs(said), scope_claim=claim).scopes == scopes
 
 
-def test_every_token_grants_what_the_operator_says_of_all() -> None:
+def test_default_scopes_are_granted_to_every_token() -> None:
     plain, boss = theirs({"scope": "unknown"}), theirs({"scope": "boss"})
     assert accepted(plain, default_scopes=["models:read"]).scopes == {Scope.MODELS_READ}
     assert accepted(boss, default_scopes=["models:read"]).scopes == {
@@ -127,11 +127,11 @@ def test_every_token_grants_what_the_operator_says_of_all() -> None:
     }
 
 
-def test_an_issuer_grants_nothing_unless_that_is_set() -> None:
+def test_issuer_grants_no_scope_by_default() -> None:
     assert accepted(theirs({"scope": "classify admin"}), scopes={}).scopes == frozenset()
 
 
-def test_a_scope_that_is_not_ours_cannot_be_granted() -> None:
+def test_unknown_scope_cannot_be_configured() -> None:
     with pytest.raises(ValueError, match="classify"):
         trust(scopes={"pictures": ["everything"]})
 
@@ -172,7 +172,7 @@ def documented(name: str, claims: dict[str, object], typ: str) -> Principal:
     return verifier(issuers=issuers).verify(signed(header, claims, RSA_PRIVATE))
 
 
-def test_every_documented_setting_is_one() -> None:
+def test_documented_issuers_are_complete() -> None:
     assert set(DOCUMENTED) == {"sso", "keycloak", "auth0", "firebase"}
 
 
@@ -185,7 +185,7 @@ def test_every_documented_setting_is_one() -> None:
         ("firebase", FIREBASE | {"potoo": ["admin"]}, "JWT", {Scope.CLASSIFY, Scope.ADMIN}),
     ],
 )
-def test_what_is_documented_takes_the_tokens_that_it_is_for(
+def test_documented_settings_accept_their_issuers_tokens(
     name: str, claims: dict[str, object], typ: str, scopes: set[Scope]
 ) -> None:
     principal = documented(name, claims, typ)
@@ -205,6 +205,8 @@ def test_what_is_documented_takes_the_tokens_that_it_is_for(
         ("firebase", FIREBASE | {"aud": "OTHER"}, "JWT"),
     ],
 )
-def test_and_refuses_what_it_is_not_for(name: str, claims: dict[str, object], typ: str) -> None:
+def test_documented_settings_refuse_other_tokens(
+    name: str, claims: dict[str, object], typ: str
+) -> None:
     with pytest.raises(Unauthenticated):
         documented(name, claims, typ)

@@ -38,7 +38,7 @@ async def test_keys_are_found_by_discovery(issuer: Issuer) -> None:
         assert running.looks == [("theirs", False), ("theirs", True)]
 
 
-async def test_where_the_keys_are_may_be_told(issuer: Issuer) -> None:
+async def test_configured_key_url_skips_discovery(issuer: Issuer) -> None:
     asked = issuer.requests(DISCOVERY)
     settings = trust("https://issuer.example", jwks_url=issuer.url + KEYS)
     async with bench(settings) as running:
@@ -47,7 +47,7 @@ async def test_where_the_keys_are_may_be_told(issuer: Issuer) -> None:
     assert issuer.requests(DISCOVERY) == asked
 
 
-async def test_an_issuer_that_ends_in_a_slash_is_asked_at_the_right_place() -> None:
+async def test_issuer_url_with_trailing_slash_gives_correct_discovery_url() -> None:
     asked = list[str]()
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -78,7 +78,7 @@ ODD: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize("odd", ODD)
-async def test_a_key_that_we_cannot_use_is_passed_over(issuer: Issuer, odd: str) -> None:
+async def test_unusable_key_is_skipped(issuer: Issuer, odd: str) -> None:
     (good,) = issuer.published()
     further = {**good, "kid": "odd", **ODD[odd]}
     issuer.answer(KEYS, json.dumps({"keys": [further, good, "no key", None, [], {}]}))
@@ -90,7 +90,7 @@ async def test_a_key_that_we_cannot_use_is_passed_over(issuer: Issuer, odd: str)
         assert running.issuers.key(issuer.url, str(further["kid"])) is None
 
 
-async def test_small_rsa_keys_are_passed_over_however_they_are_written(issuer: Issuer) -> None:
+async def test_small_rsa_keys_are_skipped_in_any_encoding(issuer: Issuer) -> None:
     number = SMALL.public_key().public_numbers().n
     padded = base64.urlsafe_b64encode(number.to_bytes(256)).rstrip(b"=").decode()
     small = published_key(SMALL, "small")
@@ -103,7 +103,7 @@ async def test_small_rsa_keys_are_passed_over_however_they_are_written(issuer: I
         assert running.looks[-1] == ("theirs", False)
 
 
-async def test_the_private_half_of_a_key_makes_no_difference(issuer: Issuer) -> None:
+async def test_private_key_members_are_ignored(issuer: Issuer) -> None:
     (good,) = issuer.published()
     issuer.answer(KEYS, json.dumps({"keys": [{**good, "d": "AAAA", "x5c": ["MII"], "n": "AA"}]}))
     async with bench(trust(issuer.url)) as running:
@@ -141,7 +141,7 @@ WRONG: dict[str, tuple[str, bytes, int, dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_a_wrong_answer_is_a_fault_and_no_key_is_lost(issuer: Issuer, wrong: str) -> None:
+async def test_invalid_answer_is_a_fault_and_keeps_known_keys(issuer: Issuer, wrong: str) -> None:
     path, body, status, headers, fault = WRONG[wrong]
     issuer.answer("/elsewhere", json.dumps({"keys": issuer.published()}))
     elsewhere = issuer.requests("/elsewhere")
@@ -164,16 +164,14 @@ async def test_a_wrong_answer_is_a_fault_and_no_key_is_lost(issuer: Issuer, wron
 @pytest.mark.parametrize(
     ("how", "fault"), [("hang", "TimeoutError"), ("drip", "TimeoutError"), ("endless", "too long")]
 )
-async def test_an_answer_without_end_is_not_waited_for(
-    issuer: Issuer, how: str, fault: str
-) -> None:
+async def test_endless_answer_is_aborted(issuer: Issuer, how: str, fault: str) -> None:
     issuer.misbehave(KEYS, how)
     async with bench(trust(issuer.url), timeout=0.3 if how != "endless" else 5) as running:
         await looked(running)
         assert fault in running.issuers.faults()["theirs"]
 
 
-async def test_no_discovery_leads_from_https_to_http() -> None:
+async def test_discovery_from_https_to_http_is_refused() -> None:
     asked = list[str]()
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -188,7 +186,7 @@ async def test_no_discovery_leads_from_https_to_http() -> None:
     assert "from https to http" in issuers.faults()["theirs"]
 
 
-async def test_whatever_goes_wrong_inside_is_a_fault_too() -> None:
+async def test_unexpected_exception_is_reported_as_a_fault() -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         raise RuntimeError("x" * 5000)
 
@@ -201,6 +199,6 @@ async def test_whatever_goes_wrong_inside_is_a_fault_too() -> None:
 @pytest.mark.parametrize(
     "url", ["http://issuer.example", "ftp://issuer.example", "issuer.example", "https://", "https://a:b@issuer.example", "http://10.0.0.1", "http://[::1", "//issuer.example", ""],
 )  # fmt: skip
-def test_an_issuer_is_named_by_an_https_url(url: str) -> None:
+def test_issuer_url_must_be_https(url: str) -> None:
     with pytest.raises(ValueError, match=r"https|at least 1"):
         trust(url)

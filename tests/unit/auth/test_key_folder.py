@@ -53,7 +53,7 @@ def unsafe(folder: KeyFolder, message: str) -> None:
 @pytest.mark.parametrize(
     ("algorithm", "suffix"), [("ES256", ".pem"), ("RS256", ".pem"), ("HS256", ".secret")]
 )
-def test_the_first_start_makes_a_key_that_only_its_owner_may_read(
+def test_first_start_creates_a_key_readable_by_its_owner_only(
     tmp_path: Path, algorithm: Algorithm, suffix: str
 ) -> None:
     folder = tmp_path / "data" / "keys"
@@ -64,7 +64,7 @@ def test_the_first_start_makes_a_key_that_only_its_owner_may_read(
     assert (keys.signing.algorithm, keys.signing.made) == (algorithm, NOW)
 
 
-def test_no_umask_opens_a_new_key(tmp_path: Path) -> None:
+def test_new_key_is_private_under_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         key_folder(tmp_path / "keys").add()
@@ -74,18 +74,18 @@ def test_no_umask_opens_a_new_key(tmp_path: Path) -> None:
     assert mode(file) == 0o600
 
 
-def test_the_next_start_finds_it_again(tmp_path: Path) -> None:
+def test_second_start_loads_the_same_key(tmp_path: Path) -> None:
     first, second = key_folder(tmp_path).load(), key_folder(tmp_path, Clock(NOW + 60)).load()
     assert first.signing == second.signing
     assert list(second.by_kid) == [first.signing.kid]
 
 
-def test_looking_makes_nothing(tmp_path: Path) -> None:
+def test_reading_creates_no_key(tmp_path: Path) -> None:
     assert key_folder(tmp_path / "keys").read() == []
     assert not (tmp_path / "keys").exists()
 
 
-def test_a_key_that_is_added_signs_after_a_while(tmp_path: Path) -> None:
+def test_added_key_signs_after_the_activation_delay(tmp_path: Path) -> None:
     clock = Clock()
     folder = key_folder(tmp_path, clock)
     first = folder.load().signing
@@ -97,7 +97,7 @@ def test_a_key_that_is_added_signs_after_a_while(tmp_path: Path) -> None:
     assert folder.load().signing == second
 
 
-def test_the_algorithm_may_be_changed_while_older_keys_verify(tmp_path: Path) -> None:
+def test_keys_of_earlier_algorithms_stay_loaded(tmp_path: Path) -> None:
     clock = Clock()
     old = key_folder(tmp_path, clock).load().signing
     new = key_folder(tmp_path, clock, algorithm="RS256").add()
@@ -108,7 +108,7 @@ def test_the_algorithm_may_be_changed_while_older_keys_verify(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
-def test_a_key_that_is_removed_is_gone(tmp_path: Path, algorithm: str) -> None:
+def test_removed_key_is_not_loaded_again(tmp_path: Path, algorithm: str) -> None:
     folder = key_folder(tmp_path, algorithm=algorithm)
     first, second = folder.add(), folder.add()
     folder.remove(first)
@@ -117,7 +117,7 @@ def test_a_key_that_is_removed_is_gone(tmp_path: Path, algorithm: str) -> None:
         folder.remove(first)
 
 
-def test_a_key_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_concurrent_reader_sees_only_complete_keys(tmp_path: Path) -> None:
     """Whoever looks while keys are added finds none that is unfit."""
     folder, done = key_folder(tmp_path, algorithm="HS256"), threading.Event()
 
@@ -138,19 +138,19 @@ def test_a_key_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert all(file.suffix == ".secret" for file in tmp_path.iterdir())
 
 
-def test_what_a_killed_process_left_is_passed_over(tmp_path: Path) -> None:
+def test_partial_file_of_a_killed_process_is_ignored(tmp_path: Path) -> None:
     put(tmp_path, pem(PRIVATE)[:50], name=f".{KEY.kid}.pem.4242.part")
     assert len(key_folder(tmp_path).load().by_kid) == 1
 
 
 @pytest.mark.parametrize("permissions", [0o640, 0o604, 0o644, 0o660, 0o610, 0o601, 0o666, 0o777])
-def test_a_key_that_others_may_use_is_refused(tmp_path: Path, permissions: int) -> None:
+def test_key_file_accessible_to_others_is_refused(tmp_path: Path, permissions: int) -> None:
     file = put(tmp_path, pem(PRIVATE), permissions)
     unsafe(key_folder(tmp_path), f"{file} may be read by others: chmod 600 it")
 
 
 @pytest.mark.parametrize("permissions", [0o600, 0o400, 0o700])
-def test_a_key_of_its_owner_alone_is_taken(tmp_path: Path, permissions: int) -> None:
+def test_key_file_private_to_its_owner_is_accepted(tmp_path: Path, permissions: int) -> None:
     put(tmp_path, pem(PRIVATE), permissions)
     assert list(key_folder(tmp_path).load().by_kid) == [KEY.kid]
 
@@ -160,7 +160,7 @@ def test_a_key_of_its_owner_alone_is_taken(tmp_path: Path, permissions: int) -> 
     [pem(RSA_PRIVATE), pem(PRIVATE) + pem(RSA_PRIVATE), SECRET],
     ids=["another", "two", "secret"],
 )
-def test_a_file_holds_the_key_that_it_is_named_after(tmp_path: Path, content: str) -> None:
+def test_key_file_not_matching_its_name_is_refused(tmp_path: Path, content: str) -> None:
     file = put(tmp_path, content)
     unsafe(key_folder(tmp_path), f"{file} does not hold the key of that name")
 
@@ -170,26 +170,26 @@ def test_a_file_holds_the_key_that_it_is_named_after(tmp_path: Path, content: st
     [b"", b"no key", b"\xff\0 no key", pem(PRIVATE)[:100].encode()],
     ids=["empty", "text", "bytes", "half"],
 )
-def test_a_damaged_file_is_refused_by_its_name(tmp_path: Path, content: bytes) -> None:
+def test_damaged_key_file_is_refused_and_named(tmp_path: Path, content: bytes) -> None:
     file = put(tmp_path, content)
     unsafe(key_folder(tmp_path), f"{file} holds no")
 
 
-def test_one_unfit_key_among_good_ones_is_refused_too(tmp_path: Path) -> None:
+def test_one_unsafe_key_file_among_valid_ones_is_refused(tmp_path: Path) -> None:
     folder = key_folder(tmp_path)
     folder.add()
     put(tmp_path, pem(PRIVATE), 0o644)
     unsafe(folder, f"{KEY.kid}.pem may be read by others")
 
 
-def test_other_files_are_left_alone(tmp_path: Path) -> None:
+def test_unrelated_files_are_ignored(tmp_path: Path) -> None:
     put(tmp_path, "not a key", 0o644, "README")
     put(tmp_path, "not a key either", 0o644, "key.pem.bak")
     assert len(key_folder(tmp_path).load().by_kid) == 1
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_keys_may_be_given_by_a_setting(tmp_path: Path) -> None:
+def test_configured_keys_replace_the_key_folder(tmp_path: Path) -> None:
     folder = tmp_path / "keys"
     for text, first in ((pem(RSA_PRIVATE) + pem(PRIVATE), RSA_KEY), (SECRET, SECRET_KEY)):
         given = key_folder(folder, signing_key=SecretStr(text))
@@ -198,7 +198,7 @@ def test_keys_may_be_given_by_a_setting(tmp_path: Path) -> None:
     assert not folder.exists(), "the folder is not used"
 
 
-def test_keys_may_be_given_by_a_file_whose_rights_are_the_operators(tmp_path: Path) -> None:
+def test_configured_key_file_may_have_any_permissions(tmp_path: Path) -> None:
     file = put(tmp_path, pem(PRIVATE) + pem(RSA_PRIVATE), 0o644, "secret")
     given = key_folder(tmp_path / "keys", signing_key_file=file)
     keys = given.load()
@@ -208,7 +208,7 @@ def test_keys_may_be_given_by_a_file_whose_rights_are_the_operators(tmp_path: Pa
     assert list(given.load().by_kid) == [RSA_KEY.kid], "it is read anew"
 
 
-def test_given_keys_are_changed_where_they_are_given(tmp_path: Path) -> None:
+def test_configured_keys_cannot_be_added_or_removed(tmp_path: Path) -> None:
     put(tmp_path, pem(PRIVATE))
     given = key_folder(tmp_path, signing_key=SecretStr(pem(PRIVATE)))
     with pytest.raises(UnsafeKey, match="change them there"):
@@ -219,7 +219,7 @@ def test_given_keys_are_changed_where_they_are_given(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["no key", pem(PRIVATE)[:100], "\n"], ids=["word", "cut", "blank"])
-def test_an_unfit_given_key_is_refused_and_none_is_made(tmp_path: Path, text: str) -> None:
+def test_invalid_configured_key_is_refused_and_not_replaced(tmp_path: Path, text: str) -> None:
     folder = tmp_path / "keys"
     unsafe(key_folder(folder, signing_key=SecretStr(text)), "auth.signing_key holds no")
     file = put(tmp_path, text, name="secret")
@@ -227,7 +227,7 @@ def test_an_unfit_given_key_is_refused_and_none_is_made(tmp_path: Path, text: st
     assert not folder.exists()
 
 
-def test_a_given_file_that_is_missing_is_named_with_its_setting(tmp_path: Path) -> None:
+def test_missing_configured_key_file_is_named_with_its_setting(tmp_path: Path) -> None:
     given = key_folder(tmp_path / "keys", signing_key_file=tmp_path / "missing")
     with pytest.raises(UnsafeKey, match=r"auth\.signing_key_file: cannot read .*missing"):
         given.load()

@@ -46,7 +46,7 @@ def made_before(seconds: float) -> SigningKey:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_what_is_made_is_read_and_never_the_same(algorithm: Algorithm) -> None:
+def test_generated_keys_are_readable_and_unique(algorithm: Algorithm) -> None:
     texts = [make_private(algorithm) for _ in range(2)]
     first, second = (read_keys(text, "a test", NOW)[0] for text in texts)
     assert (first.algorithm, first.made) == (algorithm, NOW)
@@ -55,14 +55,14 @@ def test_what_is_made_is_read_and_never_the_same(algorithm: Algorithm) -> None:
     assert first == read_keys(texts[0], "a test", NOW)[0]
 
 
-def test_made_keys_are_as_strong_as_they_should_be() -> None:
+def test_generated_keys_have_the_required_size() -> None:
     key = serialization.load_pem_private_key(make_private("RS256").encode(), None)
     assert isinstance(key, rsa.RSAPrivateKey)
     assert key.key_size == 3072
     assert len(base64.b64decode(make_private("HS256"))) == 64
 
 
-def test_the_key_id_is_the_thumbprint_shortened_to_sixteen_bytes() -> None:
+def test_key_id_is_the_truncated_rfc_7638_thumbprint() -> None:
     """RFC 7638, computed by hand."""
     point, numbers = PRIVATE.public_key().public_numbers(), RSA_PRIVATE.public_key()
     x, y = (b64(number.to_bytes(32)) for number in (point.x, point.y))
@@ -75,7 +75,7 @@ def test_the_key_id_is_the_thumbprint_shortened_to_sixteen_bytes() -> None:
         assert key.kid == hashlib.sha256(canonical.encode()).hexdigest()[:32]
 
 
-def test_short_coordinates_keep_their_leading_zeros() -> None:
+def test_short_coordinates_are_published_with_leading_zeros() -> None:
     key = ec.derive_private_key(144, ec.SECP256R1())
     for scalar in range(1, 2000):  # one in 128 keys has a coordinate below 2**248
         key = ec.derive_private_key(scalar, ec.SECP256R1())
@@ -88,7 +88,7 @@ def test_short_coordinates_keep_their_leading_zeros() -> None:
     assert {len(members["x"]), len(members["y"])} == {43}
 
 
-def test_only_public_halves_are_published_and_secrets_not_at_all() -> None:
+def test_published_keys_hold_only_public_parameters() -> None:
     keys = KeySet([KEY, RSA_KEY, SECRET_KEY])
     published = json.loads(keys.public().model_dump_json())["keys"]
     by_kid = {key["kid"]: key for key in published}
@@ -109,7 +109,7 @@ def test_only_public_halves_are_published_and_secrets_not_at_all() -> None:
     "form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL]
 )
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_both_pem_forms_of_openssl_are_read(
+def test_both_openssl_pem_formats_are_read(
     form: serialization.PrivateFormat, line_end: str
 ) -> None:
     for private, expected in ((PRIVATE, KEY), (RSA_PRIVATE, RSA_KEY)):
@@ -117,7 +117,7 @@ def test_both_pem_forms_of_openssl_are_read(
         assert [key.kid for key in read_keys(text, "a test")] == [expected.kid]
 
 
-def test_parameters_before_a_key_are_passed_over() -> None:
+def test_ec_parameters_before_a_key_are_ignored() -> None:
     """``openssl ecparam -name prime256v1 -genkey`` writes them."""
     parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     (key,) = read_keys(parameters + pem(PRIVATE), "a test")
@@ -126,7 +126,7 @@ def test_parameters_before_a_key_are_passed_over() -> None:
         read_keys(parameters, "a test")
 
 
-def test_of_several_blocks_the_first_one_signs() -> None:
+def test_first_of_several_pem_blocks_signs() -> None:
     three = {as_key(key).kid: pem(key) for key in (PRIVATE, STRANGER)} | {
         RSA_KEY.kid: RSA_KEY.private
     }
@@ -139,7 +139,7 @@ def test_of_several_blocks_the_first_one_signs() -> None:
         assert set(found.by_kid) == set(kids)
 
 
-def test_a_secret_may_end_in_a_line_end() -> None:
+def test_whitespace_around_a_secret_is_ignored() -> None:
     assert read_keys(f"  {SECRET}\n", "a test") == [SECRET_KEY]
 
 
@@ -161,7 +161,7 @@ UNFIT = {
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_anything_but_the_keys_we_use_is_refused(name: str) -> None:
+def test_unsupported_key_is_refused(name: str) -> None:
     with pytest.raises(UnsafeKey, match=r"^a test holds no P-256 and no RSA private key in PEM$"):
         read_keys(UNFIT[name], "a test")
 
@@ -170,20 +170,20 @@ def test_anything_but_the_keys_we_use_is_refused(name: str) -> None:
     "text",
     ["", "\n", "no key", "=" * 64, "\ud800", base64.b64encode(bytes(31)).decode(), "{}", "a" * 43],
 )
-def test_what_is_neither_pem_nor_a_long_secret_is_refused(text: str) -> None:
+def test_text_that_is_no_key_is_refused_without_repeating_it(text: str) -> None:
     with pytest.raises(UnsafeKey, match="no private key in PEM, nor 32 bytes in base64") as caught:
         read_keys(text, "a test")
     assert text.strip() == "" or text not in str(caught.value), "it may be a secret mistyped"
 
 
-def test_the_newest_key_signs_and_all_verify() -> None:
+def test_newest_active_key_signs_and_all_are_kept() -> None:
     keys = [made_before(seconds) for seconds in (300, 100, 200)]
     found = KeySet(keys, NOW)
     assert found.signing == keys[1]
     assert set(found.by_kid) == {key.kid for key in keys}
 
 
-def test_a_new_key_is_published_at_once_and_signs_after_a_while() -> None:
+def test_new_key_is_published_at_once_and_signs_after_activation() -> None:
     old, new = made_before(1000), made_before(0)
     just_before = KeySet([old, new], NOW + ACTIVATION_SECONDS - 0.01)
     assert just_before.signing == old
@@ -191,13 +191,13 @@ def test_a_new_key_is_published_at_once_and_signs_after_a_while() -> None:
     assert KeySet([old, new], NOW + ACTIVATION_SECONDS).signing == new
 
 
-def test_of_keys_that_are_all_new_the_one_that_was_there_first_signs() -> None:
+def test_oldest_of_several_new_keys_signs() -> None:
     """Servers that start together on one empty folder agree."""
     keys = [made_before(seconds) for seconds in (3, 5, 1)]
     assert {KeySet(list(order), NOW).signing.kid for order in permutations(keys)} == {keys[1].kid}
 
 
-def test_a_clock_that_was_put_back_leaves_a_key_to_sign() -> None:
+def test_clock_set_back_leaves_a_signing_key() -> None:
     old, new = made_before(1000), made_before(0)
     assert KeySet([old, new], NOW - 10_000).signing == old
     assert KeySet([new], NOW - 10_000).signing == new
@@ -209,7 +209,7 @@ def test_a_key_given_twice_counts_once() -> None:
     assert len(keys.public().keys) == 1
 
 
-def test_a_key_that_was_read_is_not_worked_out_again() -> None:
+def test_parsed_key_is_cached() -> None:
     """The folder is looked at every few seconds, on the event loop; an RSA key takes 0.1 s."""
     text = pem(RSA_PRIVATE)
     (first,), (second,) = read_keys(text, "a file"), read_keys(text, "a file")

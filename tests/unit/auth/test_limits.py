@@ -57,13 +57,15 @@ async def passes(counting: RateLimiter, name: str) -> bool:
     return True
 
 
-async def test_so_many_calls_pass_and_no_more(store: str | None, somebody: str) -> None:
+async def test_calls_above_the_limit_are_refused(store: str | None, somebody: str) -> None:
     async with limiter("3/day", store=store) as counting:
         assert [await passes(counting, somebody) for _ in range(5)] == [True] * 3 + [False] * 2
         assert await passes(counting, somebody + "else"), "others are not concerned"
 
 
-async def test_principals_and_addresses_are_counted_apart(store: str | None, somebody: str) -> None:
+async def test_principals_and_addresses_are_counted_separately(
+    store: str | None, somebody: str
+) -> None:
     async with limiter("1/day", "2/day", store) as counting:
         assert await passes(counting, somebody)
         for _ in range(2):
@@ -73,9 +75,7 @@ async def test_principals_and_addresses_are_counted_apart(store: str | None, som
         assert not await passes(counting, somebody)
 
 
-async def test_whoever_is_refused_learns_when_to_come_again(
-    store: str | None, somebody: str
-) -> None:
+async def test_refusal_gives_the_retry_delay(store: str | None, somebody: str) -> None:
     async with limiter("1/hour", store=store) as counting:
         await counting.count_principal(somebody, Allowance())
         with pytest.raises(RateLimited) as caught:
@@ -85,7 +85,7 @@ async def test_whoever_is_refused_learns_when_to_come_again(
         assert somebody not in caught.value.detail
 
 
-async def test_the_headers_tell_the_policy_and_what_is_left(
+async def test_headers_state_the_policy_and_remaining_calls(
     store: str | None, somebody: str
 ) -> None:
     async with limiter("2/hour; 5/day", "100/minute", store) as counting:
@@ -107,7 +107,7 @@ async def test_the_headers_tell_the_policy_and_what_is_left(
 
 
 @pytest.mark.parametrize("order", ["2/hour; 100/day", "100/day; 2/hour"])
-async def test_what_the_hour_refuses_is_not_taken_from_the_day(
+async def test_call_refused_by_the_hour_is_not_counted_daily(
     store: str | None, somebody: str, order: str
 ) -> None:
     async with limiter(order, store=store) as counting:
@@ -119,7 +119,7 @@ async def test_what_the_hour_refuses_is_not_taken_from_the_day(
         assert left == {3600: 0, 86_400: 98}
 
 
-async def test_without_limits_nothing_is_counted() -> None:
+async def test_unset_limits_count_no_calls() -> None:
     async with limiter() as counting:
         assert not counting.is_on
         allowance = Allowance()
@@ -130,7 +130,9 @@ async def test_without_limits_nothing_is_counted() -> None:
 
 
 @pytest.mark.parametrize(("principal", "address"), [("1/day", ""), ("", "1/day")])
-async def test_each_limit_can_be_set_by_itself(principal: str, address: str) -> None:
+async def test_principal_and_address_limits_work_independently(
+    principal: str, address: str
+) -> None:
     async with limiter(principal, address) as counting:
         assert counting.is_on
         allowance = Allowance()
@@ -139,7 +141,7 @@ async def test_each_limit_can_be_set_by_itself(principal: str, address: str) -> 
         assert len(allowance.windows) == 1
 
 
-async def test_a_subscriber_of_ipv6_is_one_address() -> None:
+async def test_ipv6_addresses_of_one_64_prefix_are_counted_together() -> None:
     async with limiter(address="2/day") as counting:
         await counting.count_address("2001:db8:1:2::1", Allowance())
         await counting.count_address("2001:db8:1:2:3::1", Allowance())
@@ -149,19 +151,21 @@ async def test_a_subscriber_of_ipv6_is_one_address() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "LIMITER", "ünï|ß", "a" * 10_000, "x\0y", "%s {}"])
-async def test_any_name_can_be_counted(store: str | None, somebody: str, name: str) -> None:
+async def test_any_principal_name_can_be_counted(
+    store: str | None, somebody: str, name: str
+) -> None:
     async with limiter("1/day", store=store) as counting:
         assert await passes(counting, name + somebody)
         assert not await passes(counting, name + somebody)
 
 
-async def test_of_many_at_once_no_more_pass(store: str | None, somebody: str) -> None:
+async def test_concurrent_calls_do_not_exceed_the_limit(store: str | None, somebody: str) -> None:
     async with limiter("5/day", store=store) as counting:
         passed = await asyncio.gather(*(passes(counting, somebody) for _ in range(40)))
         assert passed.count(True) == 5
 
 
-async def test_two_servers_on_one_redis_count_together(redis_url: str, somebody: str) -> None:
+async def test_servers_sharing_redis_share_counts(redis_url: str, somebody: str) -> None:
     async with (
         limiter("6/day", store=redis_url) as one,
         limiter("6/day", store=redis_url) as other,
@@ -173,7 +177,7 @@ async def test_two_servers_on_one_redis_count_together(redis_url: str, somebody:
             await other.count_principal(somebody, allowance)
 
 
-async def test_two_servers_without_redis_count_apart() -> None:
+async def test_servers_without_redis_count_separately() -> None:
     async with limiter("1/day") as one, limiter("1/day") as other:
         assert await passes(one, "anna")
         assert await passes(other, "anna")
@@ -208,7 +212,7 @@ def time_to_retry(monkeypatch: pytest.MonkeyPatch) -> Callable[[RateLimiter], No
 
 
 @pytest.mark.process
-async def test_a_redis_that_is_down_lets_everybody_through_and_is_asked_again(
+async def test_unreachable_redis_allows_calls_and_is_retried(
     tmp_path: Path, time_to_retry: Callable[[RateLimiter], None]
 ) -> None:
     redis = Beside(tmp_path)
@@ -232,7 +236,7 @@ async def test_a_redis_that_is_down_lets_everybody_through_and_is_asked_again(
             assert [await passes(counting, "anna") for _ in range(2)] == [True, False]
 
 
-async def test_a_redis_that_does_not_answer_holds_nobody_up(
+async def test_silent_redis_does_not_block_calls(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rate_windows, "ANSWER_SECONDS", 0.05)
@@ -252,7 +256,7 @@ async def test_a_redis_that_does_not_answer_holds_nobody_up(
         leave.set()
 
 
-async def test_what_is_no_redis_is_as_good_as_down() -> None:
+async def test_non_redis_server_allows_calls() -> None:
     async def hostile(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         writer.close()
@@ -263,7 +267,7 @@ async def test_what_is_no_redis_is_as_good_as_down() -> None:
         assert [await passes(counting, "anna") for _ in range(3)] == [True] * 3
 
 
-async def test_no_more_is_remembered_than_fits_and_what_ends_first_goes_first(
+async def test_full_counter_store_evicts_the_earliest_expiring(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(rate_windows, "MAX_COUNTERS", 100)
@@ -278,7 +282,7 @@ async def test_no_more_is_remembered_than_fits_and_what_ends_first_goes_first(
     assert len(counters.locks) == 0
 
 
-async def test_what_is_over_is_forgotten() -> None:
+async def test_expired_counters_are_removed() -> None:
     counters = rate_windows._Counters()
     for number in range(50):
         await counters.incr(f"over {number}", -1)
@@ -290,7 +294,7 @@ async def test_what_is_over_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("rate", ["often", "600", "600/fortnight", "-1/minute", "10/minute & more"])
-def test_what_is_no_rate_is_refused_at_start(rate: str) -> None:
+def test_invalid_rate_is_refused_at_start(rate: str) -> None:
     for name in ("rate_per_principal", "rate_per_address"):
         with pytest.raises(ValidationError, match="a rate is written like"):
             AuthSettings.model_validate({name: rate})

@@ -47,7 +47,7 @@ async def block(lockout: Lockout, account: str, address: str) -> None:
         pass
 
 
-async def test_some_failures_cost_nothing_and_then_the_wait_doubles_up_to_the_longest(
+async def test_wait_doubles_after_free_failures_up_to_the_maximum(
     lockout: Lockout, clock: Clock
 ) -> None:
     waits: list[float] = []
@@ -59,7 +59,7 @@ async def test_some_failures_cost_nothing_and_then_the_wait_doubles_up_to_the_lo
     assert waits == pytest.approx(expected, abs=1e-3)
 
 
-async def test_a_try_that_comes_too_early_neither_counts_nor_prolongs_the_wait(
+async def test_early_retry_is_not_counted_and_extends_no_wait(
     lockout: Lockout, clock: Clock
 ) -> None:
     await block(lockout, "anna", HOME)
@@ -71,7 +71,9 @@ async def test_a_try_that_comes_too_early_neither_counts_nor_prolongs_the_wait(
     await sign_in(lockout, "anna", HOME)
 
 
-async def test_success_makes_the_free_tries_whole_again(lockout: Lockout, clock: Clock) -> None:
+async def test_successful_sign_in_restores_the_free_attempts(
+    lockout: Lockout, clock: Clock
+) -> None:
     await block(lockout, "anna", HOME)
     clock.advance(1)
     await sign_in(lockout, "anna", HOME)
@@ -80,13 +82,13 @@ async def test_success_makes_the_free_tries_whole_again(lockout: Lockout, clock:
     assert await wait(lockout, "anna", HOME) > 0
 
 
-async def test_whoever_signs_in_rightly_again_and_again_never_waits(lockout: Lockout) -> None:
+async def test_repeated_successful_sign_ins_never_wait(lockout: Lockout) -> None:
     for number in range(50):
         await sign_in(lockout, f"anna{number}", HOME)
         await sign_in(lockout, "anna", f"192.0.2.{number}")
 
 
-async def test_an_account_that_many_addresses_guess_at_is_slowed_down(
+async def test_account_guessed_from_many_addresses_is_slowed(
     lockout: Lockout, clock: Clock
 ) -> None:
     for number in range(WIDE + 1):
@@ -97,7 +99,7 @@ async def test_an_account_that_many_addresses_guess_at_is_slowed_down(
     await sign_in(lockout, "anna", AWAY)
 
 
-async def test_an_address_that_is_known_does_not_wait_for_what_others_do(
+async def test_known_address_does_not_wait_for_failures_of_others(
     lockout: Lockout,
 ) -> None:
     await sign_in(lockout, "anna", HOME)
@@ -109,9 +111,7 @@ async def test_an_address_that_is_known_does_not_wait_for_what_others_do(
     assert await wait(lockout, "bert", HOME) > 0
 
 
-async def test_a_known_address_has_no_more_tries_than_others(
-    lockout: Lockout, clock: Clock
-) -> None:
+async def test_known_address_has_no_extra_attempts(lockout: Lockout, clock: Clock) -> None:
     await sign_in(lockout, "anna", HOME)
     for _ in range(FREE + 1):
         assert await wait(lockout, "anna", HOME) == 0
@@ -120,9 +120,7 @@ async def test_a_known_address_has_no_more_tries_than_others(
     assert await wait(lockout, "bert", HOME) == 0, "nor do others pay for them"
 
 
-async def test_an_address_is_known_for_a_while_and_not_for_ever(
-    lockout: Lockout, clock: Clock
-) -> None:
+async def test_known_address_is_forgotten_after_a_period(lockout: Lockout, clock: Clock) -> None:
     await sign_in(lockout, "anna", HOME)
     clock.advance(REMEMBER_SECONDS - 1)
     for number in range(WIDE + 1):
@@ -134,9 +132,7 @@ async def test_an_address_is_known_for_a_while_and_not_for_ever(
     assert await wait(lockout, "anna", HOME) > 0
 
 
-async def test_an_address_that_sprays_many_accounts_is_slowed_down(
-    lockout: Lockout, clock: Clock
-) -> None:
+async def test_address_guessing_many_accounts_is_slowed(lockout: Lockout, clock: Clock) -> None:
     tries = 0
     while not await wait(lockout, f"somebody{tries}", AWAY):
         tries += 1
@@ -149,7 +145,7 @@ async def test_an_address_that_sprays_many_accounts_is_slowed_down(
     await sign_in(lockout, "anna", HOME)
 
 
-async def test_an_account_of_their_own_buys_nobody_more_tries_at_others(lockout: Lockout) -> None:
+async def test_own_account_gives_no_extra_attempts_on_others(lockout: Lockout) -> None:
     await sign_in(lockout, "mallory", AWAY)
     tries = 0
     while not await wait(lockout, f"somebody{tries}", AWAY):
@@ -159,7 +155,7 @@ async def test_an_account_of_their_own_buys_nobody_more_tries_at_others(lockout:
     assert tries == WIDE + 1
 
 
-async def test_after_200_wrong_passwords_the_right_one_works_once_the_wait_is_over(
+async def test_right_password_works_after_the_wait_despite_200_failures(
     lockout: Lockout, clock: Clock
 ) -> None:
     looked_at, began = 0, clock.now
@@ -174,7 +170,7 @@ async def test_after_200_wrong_passwords_the_right_one_works_once_the_wait_is_ov
     assert clock.now - began <= 200 + LONGEST
 
 
-async def test_many_at_the_same_moment_have_no_more_tries_than_one_after_the_other(
+async def test_concurrent_attempts_on_two_servers_share_the_free_attempts(
     lockout: Lockout, tables_url: str, clock: Clock
 ) -> None:
     async with opened(tables_url) as other:
@@ -184,7 +180,7 @@ async def test_many_at_the_same_moment_have_no_more_tries_than_one_after_the_oth
     assert waits.count(0.0) == FREE + 1
 
 
-async def test_tries_and_successes_at_the_same_moment_do_not_wait_for_each_other_in_a_circle(
+async def test_concurrent_attempts_and_successes_do_not_deadlock(
     lockout: Lockout,
 ) -> None:
     async def both(account: str, address: str) -> None:
@@ -208,7 +204,7 @@ async def test_tries_and_successes_at_the_same_moment_do_not_wait_for_each_other
         ("", "", True),
     ],
 )
-async def test_who_counts_as_one_address(
+async def test_addresses_are_grouped_by_ipv6_prefix_and_mapped_ipv4(
     lockout: Lockout, one: str, other: str, are_same: bool
 ) -> None:
     await block(lockout, "anna", one)
@@ -216,14 +212,12 @@ async def test_who_counts_as_one_address(
 
 
 @pytest.mark.parametrize("name", ["", "a" * 100_000, "anna\0", "\ud800", "' OR 1=1 --", "ß|ü"])
-async def test_any_name_that_somebody_types_can_be_counted(lockout: Lockout, name: str) -> None:
+async def test_any_account_name_can_be_counted(lockout: Lockout, name: str) -> None:
     await block(lockout, name, HOME)
     await lockout.refund(name, HOME)
 
 
-async def test_first_sign_ins_at_the_same_moment_all_get_their_tries_back(
-    kit: Kit, lockout: Lockout
-) -> None:
+async def test_concurrent_first_sign_ins_are_all_refunded(kit: Kit, lockout: Lockout) -> None:
     charged = [await lockout.charge("anna", HOME) for _ in range(FREE)]
     for was_known in charged:
         await lockout.refund("anna", HOME, was_known=was_known)
@@ -232,15 +226,13 @@ async def test_first_sign_ins_at_the_same_moment_all_get_their_tries_back(
     assert [row.failures for row in rows] == [0, 0, 0]
 
 
-async def test_a_clock_that_is_a_little_behind_blocks_nobody(
-    lockout: Lockout, clock: Clock
-) -> None:
+async def test_clock_set_back_slightly_does_not_block(lockout: Lockout, clock: Clock) -> None:
     assert await wait(lockout, "anna", HOME) == 0
     clock.advance(-0.5)
     assert await wait(lockout, "anna", HOME) == 0
 
 
-async def test_a_failure_counts_for_a_day(lockout: Lockout, clock: Clock) -> None:
+async def test_failure_is_forgotten_after_a_day(lockout: Lockout, clock: Clock) -> None:
     await block(lockout, "anna", HOME)
     clock.advance(FORGET_SECONDS + 1)
     for _ in range(FREE + 1):
@@ -248,7 +240,7 @@ async def test_a_failure_counts_for_a_day(lockout: Lockout, clock: Clock) -> Non
     assert await wait(lockout, "anna", HOME) == pytest.approx(1, abs=1e-3)
 
 
-async def test_what_no_longer_counts_is_forgotten(kit: Kit, lockout: Lockout, clock: Clock) -> None:
+async def test_expired_lockout_rows_are_pruned(kit: Kit, lockout: Lockout, clock: Clock) -> None:
     await sign_in(lockout, "anna", HOME)
     await lockout.charge("bert", AWAY)
     assert await kit.count(SignInRow) == 6
@@ -263,7 +255,7 @@ async def test_what_no_longer_counts_is_forgotten(kit: Kit, lockout: Lockout, cl
     assert await kit.count(SignInRow) == 0
 
 
-async def test_a_blocked_try_leaves_no_rows_behind(kit: Kit, lockout: Lockout) -> None:
+async def test_blocked_attempt_adds_no_rows(kit: Kit, lockout: Lockout) -> None:
     await block(lockout, "anna", AWAY)
     await block(lockout, "bert", AWAY)
     before = await kit.count(SignInRow)
@@ -275,14 +267,14 @@ async def test_a_blocked_try_leaves_no_rows_behind(kit: Kit, lockout: Lockout) -
     assert await kit.count(SignInRow) == blocked_from >= before
 
 
-async def test_the_table_names_nobody(kit: Kit, lockout: Lockout) -> None:
+async def test_lockout_table_holds_no_names_or_addresses(kit: Kit, lockout: Lockout) -> None:
     await sign_in(lockout, "anna", HOME)
     dumped = await kit.dump(SignInRow)
     assert "anna" not in dumped
     assert HOME not in dumped
 
 
-async def test_it_can_be_switched_off(kit: Kit) -> None:
+async def test_lockout_can_be_disabled(kit: Kit) -> None:
     lockout = Lockout(kit.database, LockoutPolicy(0, LONGEST), clock=kit.clock)
     for _ in range(50):
         await lockout.charge("anna", HOME)
@@ -290,7 +282,7 @@ async def test_it_can_be_switched_off(kit: Kit) -> None:
     assert await kit.count(SignInRow) == 0
 
 
-async def test_a_block_is_a_rate_limit_to_every_transport(lockout: Lockout, clock: Clock) -> None:
+async def test_blocked_sign_in_raises_rate_limited(lockout: Lockout, clock: Clock) -> None:
     await block(lockout, "anna", HOME)
     with pytest.raises(RateLimited) as caught:
         await lockout.charge("anna", HOME)

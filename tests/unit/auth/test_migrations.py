@@ -86,7 +86,7 @@ async def differences(database: Database) -> list[object]:
         return await (await session.connection()).run_sync(compare)
 
 
-async def test_an_empty_database_gets_the_tables_that_the_code_speaks_of(
+async def test_migrations_of_an_empty_database_create_the_declared_tables(
     database_url: str,
 ) -> None:
     async with opened(database_url) as database:
@@ -95,9 +95,7 @@ async def test_an_empty_database_gets_the_tables_that_the_code_speaks_of(
     assert set(await tables(database_url)) == expected
 
 
-async def test_accounts_of_the_first_release_are_carried_over(
-    database_url: str, clock: Clock
-) -> None:
+async def test_accounts_of_the_first_release_are_migrated(database_url: str, clock: Clock) -> None:
     await leave_first_release(database_url)
     async with open_kit(database_url, clock) as kit:
         anna, other = await kit.accounts.all()
@@ -112,7 +110,7 @@ async def test_accounts_of_the_first_release_are_carried_over(
     assert "accounts_0001" not in await tables(database_url)
 
 
-async def test_a_time_zone_of_the_database_does_not_move_anything(postgres_url: str) -> None:
+async def test_database_time_zone_does_not_shift_timestamps(postgres_url: str) -> None:
     async with bare(postgres_url) as connection:
         await connection.run_sync(_first.create_all)
         there = CREATED.astimezone(timezone(timedelta(hours=5, minutes=45)))
@@ -128,7 +126,7 @@ async def test_a_time_zone_of_the_database_does_not_move_anything(postgres_url: 
             await connection.execute(sa.text("ALTER ROLE postgres RESET timezone"))
 
 
-async def test_a_second_start_changes_nothing(database_url: str, clock: Clock) -> None:
+async def test_repeated_start_changes_nothing(database_url: str, clock: Clock) -> None:
     async with open_kit(database_url, clock) as kit:
         await kit.add("anna")
     for _ in range(2):
@@ -139,7 +137,9 @@ async def test_a_second_start_changes_nothing(database_url: str, clock: Clock) -
 
 @pytest.mark.process
 @pytest.mark.parametrize("is_fresh", [True, False])
-async def test_several_servers_may_start_at_once(database_url: str, *, is_fresh: bool) -> None:
+async def test_concurrent_servers_migrate_without_error(
+    database_url: str, *, is_fresh: bool
+) -> None:
     if not is_fresh:
         await leave_first_release(database_url)
     program = """
@@ -181,7 +181,7 @@ asyncio.run(main())
         assert await differences(database) == []
 
 
-def test_the_code_knows_which_migration_is_the_newest() -> None:
+def test_declared_head_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "auth" / "migrations"))
     config.set_main_option("path_separator", "os")
@@ -191,7 +191,7 @@ def test_the_code_knows_which_migration_is_the_newest() -> None:
     assert revisions == sorted(revisions, reverse=True), "the code compares them as text"
 
 
-async def test_a_store_of_a_later_version_is_left_alone(database_url: str) -> None:
+async def test_newer_store_is_refused_unchanged(database_url: str) -> None:
     async with opened(database_url) as database, database.write() as session:
         await session.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(NotReady) as caught:
@@ -200,7 +200,7 @@ async def test_a_store_of_a_later_version_is_left_alone(database_url: str) -> No
     assert reason(caught.value) == "a later version of Potoo has changed its tables"
 
 
-async def test_a_migration_that_fails_leaves_everything_as_it_was(database_url: str) -> None:
+async def test_failed_migration_is_rolled_back(database_url: str) -> None:
     await leave_first_release(database_url)
     async with bare(database_url) as connection:
         await connection.execute(sa.text("CREATE TABLE sign_ins (wrong INTEGER)"))

@@ -26,17 +26,17 @@ from auth.principal import (
 HASH = hash_password("correct horse")
 
 
-def test_the_right_password_and_no_other_belongs_to_a_hash() -> None:
+def test_password_hash_matches_only_its_password() -> None:
     assert verify_password(HASH, "correct horse")
     for wrong in ("", "correct horse ", "Correct horse", "correct horse\0"):
         assert not verify_password(HASH, wrong)
 
 
-def test_every_hash_has_a_salt_of_its_own() -> None:
+def test_every_hash_has_its_own_salt() -> None:
     assert hash_password("correct horse") != HASH
 
 
-def test_hashes_cost_what_owasp_asks_for_and_nobodys_costs_the_same() -> None:
+def test_real_and_dummy_hashes_have_owasp_parameters() -> None:
     assert HASH.split("$")[1:4] == ["argon2id", "v=19", "m=19456,t=2,p=1"]
     for part, other in zip(HASH.split("$"), NOBODY.split("$"), strict=True):
         assert len(part) == len(other)
@@ -44,7 +44,7 @@ def test_hashes_cost_what_owasp_asks_for_and_nobodys_costs_the_same() -> None:
 
 
 @pytest.mark.parametrize("password", ["", "password", "potoo", "nobody"])
-def test_nobodys_password_is_not_an_obvious_one(password: str) -> None:
+def test_dummy_hash_matches_no_obvious_password(password: str) -> None:
     assert not verify_password(NOBODY, password)
 
 
@@ -53,18 +53,18 @@ def test_nobodys_password_is_not_an_obvious_one(password: str) -> None:
     ["", "garbage", "$argon2id$", "$2b$12$abc", HASH[:-4], HASH + "x"],
     ids=["empty", "garbage", "name", "bcrypt", "cut", "longer"],
 )
-def test_a_damaged_hash_takes_no_password(stored: str) -> None:
+def test_damaged_hash_matches_no_password(stored: str) -> None:
     assert not verify_password(stored, "correct horse")
 
 
-def test_made_passwords_are_long_and_never_the_same() -> None:
+def test_generated_passwords_are_long_and_unique() -> None:
     made = {make_password() for _ in range(100)}
     assert len(made) == 100
     assert all(MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS for password in made)
     assert all(len(password) == 20 for password in made), "120 bits in base64url"
 
 
-def test_made_secrets_are_longer_and_recognisable() -> None:
+def test_generated_secrets_are_prefixed_long_and_unique() -> None:
     made = {make_secret() for _ in range(100)}
     assert len(made) == 100
     assert all(secret.startswith("pcs_") for secret in made)
@@ -81,7 +81,7 @@ def test_made_secrets_are_longer_and_recognisable() -> None:
         ("admin admin", {Scope.ADMIN}),
     ],
 )
-def test_scopes_are_read_as_oauth_writes_them(text: str, scopes: set[Scope]) -> None:
+def test_scopes_are_parsed_from_space_separated_text(text: str, scopes: set[Scope]) -> None:
     assert parse_scopes(text) == scopes
 
 
@@ -91,7 +91,7 @@ def test_an_unknown_scope_is_refused(text: str) -> None:
         parse_scopes(text)
 
 
-def test_scopes_survive_the_way_there_and_back() -> None:
+def test_scopes_round_trip_through_text() -> None:
     assert format_scopes(ALL_SCOPES) == (
         "admin classify infer jobs metrics models:read models:write stream train"
     )
@@ -107,17 +107,15 @@ def test_scopes_survive_the_way_there_and_back() -> None:
         (" admin  admin ", {Scope.ADMIN}),
     ],
 )
-def test_what_a_token_says_beyond_the_known_scopes_grants_nothing(
-    text: str, scopes: set[Scope]
-) -> None:
+def test_unknown_scopes_in_a_token_are_ignored(text: str, scopes: set[Scope]) -> None:
     assert known_scopes(text) == scopes
 
 
-def test_a_new_account_may_classify_and_see_the_models() -> None:
+def test_default_scopes_are_classify_and_models_read() -> None:
     assert format_scopes(DEFAULT_SCOPES) == "classify models:read"
 
 
-def test_a_principal_may_use_all_models_or_those_that_are_named() -> None:
+def test_principal_may_use_all_models_or_only_listed_ones() -> None:
     def principal(models: frozenset[str] | None) -> Principal:
         return Principal("anna", DEFAULT_SCOPES, "one", 0, models=models)
 

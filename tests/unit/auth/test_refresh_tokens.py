@@ -43,7 +43,7 @@ def altered(token: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", altered(PREFIX + "A" * 64))
-async def test_what_is_no_token_is_refused_and_ends_nothing(kit: Kit, name: str) -> None:
+async def test_altered_refresh_token_is_refused(kit: Kit, name: str) -> None:
     token = await sign_in(kit)
     # Only a right handle with a wrong secret tells of a thief: of somebody who saw an old token.
     wrong = altered(token)[name]
@@ -55,14 +55,14 @@ async def test_what_is_no_token_is_refused_and_ends_nothing(kit: Kit, name: str)
     assert await kit.count(SessionRow) == (0 if knows_the_handle else 1)
 
 
-async def test_what_is_no_token_belongs_to_no_session(kit: Kit) -> None:
+async def test_altered_refresh_token_matches_no_session(kit: Kit) -> None:
     token = await sign_in(kit)
     for name, wrong in altered(token).items():
         if name != "another secret":
             assert await kit.sessions.family(wrong) is None
 
 
-async def test_the_store_holds_neither_tokens_nor_their_parts(kit: Kit, clock: Clock) -> None:
+async def test_session_table_holds_no_part_of_a_token(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     clock.advance(1)
     _, second = await kit.sessions.rotate(first)
@@ -72,6 +72,6 @@ async def test_the_store_holds_neither_tokens_nor_their_parts(kit: Kit, clock: C
             assert token[start : start + 12] not in dumped
 
 
-def test_refresh_tokens_are_told_by_their_prefix() -> None:
+def test_refresh_tokens_are_recognised_by_their_prefix() -> None:
     assert is_refresh_token(PREFIX + "anything")
     assert not is_refresh_token("eyJhbGciOiJFUzI1NiJ9.e30.c2ln")

@@ -61,7 +61,7 @@ async def wake(*kits: Kit, seconds: float = 1.0) -> None:
         (Kind.ACCOUNT, "Camera", True, True),
     ],
 )
-async def test_what_is_revoked_holds_no_longer_here_and_on_other_servers(
+async def test_revocation_applies_locally_and_after_refresh_on_other_servers(
     kit: Kit, other: Kit, kind: Kind, value: str, *, session_holds: bool, device_holds: bool
 ) -> None:
     await kit.revocations.add([(kind, value)])
@@ -71,7 +71,7 @@ async def test_what_is_revoked_holds_no_longer_here_and_on_other_servers(
     assert (holds(other, SESSION), holds(other, DEVICE)) == (session_holds, device_holds)
 
 
-async def test_a_server_that_starts_later_knows_it_too(
+async def test_later_started_server_loads_earlier_revocations(
     kit: Kit, tables_url: str, clock: Clock
 ) -> None:
     await kit.revocations.add([(Kind.TOKEN, "t1"), (Kind.TOKEN, "t2")])
@@ -81,16 +81,14 @@ async def test_a_server_that_starts_later_knows_it_too(
         assert not holds(later, DEVICE)
 
 
-async def test_tokens_of_an_account_made_in_a_later_second_hold(kit: Kit) -> None:
+async def test_account_revocation_spares_tokens_issued_in_later_seconds(kit: Kit) -> None:
     await kit.revocations.add([(Kind.ACCOUNT, "camera")])
     for second, expected in ((-1, False), (0, False), (1, True)):
         token = Principal("camera", SCOPES, "new", START + 900, int(START) + second)
         assert holds(kit, token) == expected
 
 
-async def test_a_later_revocation_of_an_account_counts_and_an_earlier_one_takes_nothing_back(
-    kit: Kit, other: Kit
-) -> None:
+async def test_latest_account_revocation_wins_over_earlier_ones(kit: Kit, other: Kit) -> None:
     token = Principal("camera", SCOPES, "new", START + 900, int(START) + 5)
     await kit.revocations.add([(Kind.ACCOUNT, "camera")])
     assert holds(kit, token)
@@ -102,7 +100,7 @@ async def test_a_later_revocation_of_an_account_counts_and_an_earlier_one_takes_
     assert not holds(kit, token)
 
 
-async def test_it_is_remembered_until_no_such_token_can_live(kit: Kit, other: Kit) -> None:
+async def test_revocation_is_kept_until_the_token_expires(kit: Kit, other: Kit) -> None:
     await kit.revocations.add([(Kind.TOKEN, "t1")])
     await kit.revocations.add([(Kind.TOKEN, "t2")], until=START + 3 * DAY)
     await wake(kit, other, seconds=DAY - 1)
@@ -120,7 +118,7 @@ async def test_it_is_remembered_until_no_such_token_can_live(kit: Kit, other: Ki
     assert await kit.count(RevocationRow) == 0
 
 
-async def test_nothing_is_told_before_the_first_look(kit: Kit) -> None:
+async def test_check_before_the_first_refresh_raises_not_ready(kit: Kit) -> None:
     unread = Revocations(kit.database, longest_life=DAY, max_age=OUTAGE_SECONDS)
     with pytest.raises(NotReady):
         unread.check(DEVICE)
@@ -128,7 +126,7 @@ async def test_nothing_is_told_before_the_first_look(kit: Kit) -> None:
     unread.check(DEVICE)
 
 
-async def test_a_list_that_is_too_old_tells_nothing(kit: Kit, clock: Clock) -> None:
+async def test_outdated_revocation_list_raises_not_ready(kit: Kit, clock: Clock) -> None:
     clock.advance(OUTAGE_SECONDS)
     kit.revocations.check(DEVICE)
     clock.advance(0.01)
@@ -139,7 +137,7 @@ async def test_a_list_that_is_too_old_tells_nothing(kit: Kit, clock: Clock) -> N
     kit.revocations.check(DEVICE)
 
 
-async def test_a_store_that_fails_makes_the_list_no_fresher(kit: Kit, clock: Clock) -> None:
+async def test_failing_store_does_not_renew_the_revocation_list(kit: Kit, clock: Clock) -> None:
     async with kit.database.write() as session:
         await session.execute(text("ALTER TABLE revocations RENAME TO away"))
     clock.advance(OUTAGE_SECONDS)
@@ -160,7 +158,7 @@ def row(value: str, at: float) -> dict[str, object]:
     return {"kind": "token", "value": value, "at": at, "until": at + DAY}
 
 
-async def test_a_transaction_that_is_committed_late_is_seen(kit: Kit, other: Kit) -> None:
+async def test_late_committed_revocation_is_seen(kit: Kit, other: Kit) -> None:
     await wake(kit, seconds=100)
     late = kit.clock.now
     await wake(kit, seconds=OVERLAP - 1)
@@ -174,7 +172,7 @@ async def test_a_transaction_that_is_committed_late_is_seen(kit: Kit, other: Kit
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-async def test_servers_whose_clocks_are_far_apart_hide_nothing_from_each_other(
+async def test_servers_with_different_clocks_see_each_others_revocations(
     kit: Kit, other: Kit, hours: int
 ) -> None:
     other.clock.advance(hours * 3600)
@@ -187,7 +185,7 @@ async def test_servers_whose_clocks_are_far_apart_hide_nothing_from_each_other(
             assert not holds(there, principal)
 
 
-async def test_a_clock_that_jumps_ahead_and_back_revives_nothing(kit: Kit) -> None:
+async def test_clock_jump_does_not_restore_a_revoked_token(kit: Kit) -> None:
     await kit.revocations.add([(Kind.TOKEN, "t1")])
     await wake(kit, seconds=2 * OVERLAP)
     await kit.revocations.add([(Kind.TOKEN, "t2")])
@@ -198,7 +196,7 @@ async def test_a_clock_that_jumps_ahead_and_back_revives_nothing(kit: Kit) -> No
     assert not holds(kit, SESSION)
 
 
-async def test_numbers_that_are_given_out_again_hide_nothing(kit: Kit, other: Kit) -> None:
+async def test_reused_row_ids_do_not_hide_revocations(kit: Kit, other: Kit) -> None:
     await kit.revocations.add((Kind.TOKEN, f"old{number}") for number in range(5))
     await wake(kit, other, seconds=DAY + 1)
     await kit.revocations.prune()
@@ -208,7 +206,7 @@ async def test_numbers_that_are_given_out_again_hide_nothing(kit: Kit, other: Ki
     assert not holds(other, SESSION)
 
 
-async def test_a_change_is_told_of_once(kit: Kit, other: Kit) -> None:
+async def test_revocation_change_is_announced_once(kit: Kit, other: Kit) -> None:
     changes: list[str] = []
     listening = Revocations(
         other.database,
@@ -233,12 +231,12 @@ async def test_a_change_is_told_of_once(kit: Kit, other: Kit) -> None:
     assert len(changes) == 2
 
 
-async def test_revoking_nothing_writes_nothing(kit: Kit) -> None:
+async def test_empty_revocation_writes_no_row(kit: Kit) -> None:
     await kit.revocations.add([])
     assert await kit.count(RevocationRow) == 0
 
 
-async def test_a_thousand_sessions_end_at_once(kit: Kit, other: Kit) -> None:
+async def test_thousand_sessions_are_revoked_together(kit: Kit, other: Kit) -> None:
     await kit.revocations.add((Kind.SESSION, f"s{number}") for number in range(1000))
     await wake(other)
     assert not holds(other, SESSION)

@@ -28,7 +28,7 @@ async def use(kit: Kit, token: str) -> str | ServiceError:
         return error
 
 
-async def test_of_ten_who_use_one_token_at_once_a_single_one_wins(
+async def test_concurrent_refreshes_with_one_token_give_one_successor(
     kit: Kit, tables_url: str, clock: Clock
 ) -> None:
     token = await opened_session(kit)
@@ -41,9 +41,7 @@ async def test_of_ten_who_use_one_token_at_once_a_single_one_wins(
     assert await kit.sessions.rotate(winner), "nobody who raced has ended the session"
 
 
-async def test_of_ten_who_repeat_one_token_at_once_a_single_one_wins(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_concurrent_retries_with_one_token_give_one_successor(kit: Kit, clock: Clock) -> None:
     token = await opened_session(kit)
     await kit.sessions.rotate(token)
     clock.advance(5)
@@ -53,7 +51,7 @@ async def test_of_ten_who_repeat_one_token_at_once_a_single_one_wins(
     assert await kit.count(SessionRow) == 1
 
 
-async def test_of_ten_thieves_of_an_old_token_none_wins_and_one_is_told(
+async def test_concurrent_reuses_of_an_old_token_are_refused_and_reported(
     kit: Kit, clock: Clock
 ) -> None:
     token = await opened_session(kit)
@@ -66,7 +64,7 @@ async def test_of_ten_thieves_of_an_old_token_none_wins_and_one_is_told(
     assert await kit.count(SessionRow) == 0, "whoever came first, the family is dead"
 
 
-async def test_many_devices_at_once_each_get_their_next_token(kit: Kit) -> None:
+async def test_concurrent_refreshes_of_many_devices_all_succeed(kit: Kit) -> None:
     await kit.add("anna")
     opened = await asyncio.gather(
         *(kit.sessions.open("anna", "anna", SCOPES, PHONE) for _ in range(40))
@@ -75,7 +73,7 @@ async def test_many_devices_at_once_each_get_their_next_token(kit: Kit) -> None:
     assert all(isinstance(answer, str) for answer in answers)
 
 
-async def test_a_server_that_dies_before_it_answers_leaves_one_live_token_at_most(
+async def test_server_crash_before_the_answer_leaves_one_valid_token(
     tables_url: str, clock: Clock
 ) -> None:
     async with open_kit(tables_url, clock) as dying:
@@ -91,7 +89,7 @@ async def test_a_server_that_dies_before_it_answers_leaves_one_live_token_at_mos
         assert await next_one.count(SessionRow) == 1
 
 
-async def test_after_a_server_died_and_the_grace_is_over_one_can_sign_in_again(
+async def test_sign_in_works_after_a_crash_and_an_expired_grace(
     tables_url: str, clock: Clock
 ) -> None:
     async with open_kit(tables_url, clock) as dying:
@@ -106,9 +104,7 @@ async def test_after_a_server_died_and_the_grace_is_over_one_can_sign_in_again(
         assert await next_one.count(SessionRow) == 1
 
 
-async def test_a_caller_who_leaves_midway_leaves_no_transaction_open(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_cancelled_refresh_leaves_no_open_transaction(kit: Kit, clock: Clock) -> None:
     token = await opened_session(kit)
     # The driver tells the loop when its connection is cut off in the middle of a word.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)

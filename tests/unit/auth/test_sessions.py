@@ -26,7 +26,7 @@ async def sign_in(kit: Kit, name: str = "anna", origin: Origin = PHONE) -> str:
     return token
 
 
-async def test_a_session_tells_whose_it_is_and_where(kit: Kit) -> None:
+async def test_new_session_stores_its_account_client_and_device(kit: Kit) -> None:
     await kit.add("anna")
     session, token = await kit.sessions.open("anna", "app", SCOPES, PHONE)
     assert (session.account, session.client_id, session.device) == ("anna", "app", PHONE.device)
@@ -38,7 +38,7 @@ async def test_a_session_tells_whose_it_is_and_where(kit: Kit) -> None:
     assert await kit.sessions.of_account("bert") == []
 
 
-async def test_every_use_hands_out_the_next_token(kit: Kit, clock: Clock) -> None:
+async def test_every_rotation_replaces_the_refresh_token(kit: Kit, clock: Clock) -> None:
     tokens = [await sign_in(kit)]
     for _ in range(5):
         clock.advance(600)
@@ -50,7 +50,7 @@ async def test_every_use_hands_out_the_next_token(kit: Kit, clock: Clock) -> Non
     assert [await kit.sessions.find(token) is None for token in tokens] == [True] * 5 + [False]
 
 
-async def test_two_devices_do_not_disturb_each_other(kit: Kit, clock: Clock) -> None:
+async def test_reuse_on_one_device_does_not_affect_another(kit: Kit, clock: Clock) -> None:
     phone, tablet = await sign_in(kit), await sign_in(kit)
     clock.advance(60)
     await kit.sessions.rotate(phone)
@@ -60,7 +60,7 @@ async def test_two_devices_do_not_disturb_each_other(kit: Kit, clock: Clock) -> 
     assert await kit.sessions.rotate(tablet)
 
 
-async def test_a_token_that_was_used_before_ends_its_session(kit: Kit, clock: Clock) -> None:
+async def test_reused_token_ends_its_session(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     clock.advance(GRACE)
     session, second = await kit.sessions.rotate(first)
@@ -74,9 +74,7 @@ async def test_a_token_that_was_used_before_ends_its_session(kit: Kit, clock: Cl
             await kit.sessions.rotate(token)
 
 
-async def test_once_the_next_token_was_used_the_one_before_is_not_repeated(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_token_before_the_previous_one_cannot_be_retried(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     _, second = await kit.sessions.rotate(first)
     _, third = await kit.sessions.rotate(second)
@@ -86,9 +84,7 @@ async def test_once_the_next_token_was_used_the_one_before_is_not_repeated(
     assert await kit.sessions.find(third) is None
 
 
-async def test_a_phone_that_lost_the_answer_repeats_and_the_lost_token_is_void(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_retry_after_a_lost_answer_invalidates_the_lost_token(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     _, lost = await kit.sessions.rotate(first)
     clock.advance(1)
@@ -100,9 +96,7 @@ async def test_a_phone_that_lost_the_answer_repeats_and_the_lost_token_is_void(
     assert await kit.sessions.find(third)
 
 
-async def test_it_may_repeat_again_and_again_but_no_longer_than_the_grace(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_retries_are_accepted_only_within_the_grace_period(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     await kit.sessions.rotate(first)
     for _ in range(int(GRACE) // 5):
@@ -114,9 +108,7 @@ async def test_it_may_repeat_again_and_again_but_no_longer_than_the_grace(
     assert await kit.sessions.find(last) is None
 
 
-async def test_the_lost_token_turning_up_after_a_repeat_ends_the_session(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_lost_token_used_after_a_retry_ends_the_session(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     _, lost = await kit.sessions.rotate(first)
     clock.advance(2)
@@ -127,9 +119,7 @@ async def test_the_lost_token_turning_up_after_a_repeat_ends_the_session(
     assert await kit.count(SessionRow) == 0
 
 
-async def test_within_a_second_nobody_may_repeat_and_nothing_is_lost(
-    kit: Kit, clock: Clock
-) -> None:
+async def test_retry_within_a_second_is_rate_limited(kit: Kit, clock: Clock) -> None:
     first = await sign_in(kit)
     _, second = await kit.sessions.rotate(first)
     for _ in range(3):
@@ -140,7 +130,7 @@ async def test_within_a_second_nobody_may_repeat_and_nothing_is_lost(
     assert await kit.sessions.rotate(second)
 
 
-async def test_without_grace_nothing_is_repeated(tables_url: str, clock: Clock) -> None:
+async def test_zero_grace_allows_no_retry(tables_url: str, clock: Clock) -> None:
     async with open_kit(tables_url, clock, refresh_grace_seconds=0) as kit:
         first = await sign_in(kit)
         await kit.sessions.rotate(first)
@@ -150,7 +140,7 @@ async def test_without_grace_nothing_is_repeated(tables_url: str, clock: Clock) 
         assert await kit.count(SessionRow) == 0
 
 
-async def test_a_session_expires_without_use_and_lives_on_with_it(kit: Kit, clock: Clock) -> None:
+async def test_session_expires_only_when_unused(kit: Kit, clock: Clock) -> None:
     used, unused = await sign_in(kit), await sign_in(kit)
     clock.advance(LIFETIME - 1)
     _, used = await kit.sessions.rotate(used)
@@ -166,7 +156,7 @@ async def test_a_session_expires_without_use_and_lives_on_with_it(kit: Kit, cloc
     assert await kit.sessions.rotate(used)
 
 
-async def test_the_device_not_seen_for_longest_goes_when_there_are_too_many(
+async def test_session_above_the_limit_evicts_the_least_recently_seen(
     tables_url: str, clock: Clock
 ) -> None:
     async with open_kit(tables_url, clock, sessions_per_account=3) as kit:
@@ -188,7 +178,7 @@ async def test_the_device_not_seen_for_longest_goes_when_there_are_too_many(
 
 
 @pytest.mark.parametrize("step", [0.0, -3600.0])
-async def test_a_new_session_never_goes_itself_even_if_the_clock_goes_back(
+async def test_newest_session_is_never_evicted_even_after_clock_step(
     tables_url: str, clock: Clock, step: float
 ) -> None:
     async with open_kit(tables_url, clock, sessions_per_account=2) as kit:
@@ -199,7 +189,7 @@ async def test_a_new_session_never_goes_itself_even_if_the_clock_goes_back(
         assert await kit.count(SessionRow) == 2
 
 
-async def test_one_session_is_ended_or_all_of_an_account(kit: Kit) -> None:
+async def test_sessions_end_individually_or_per_account(kit: Kit) -> None:
     tokens = [await sign_in(kit) for _ in range(3)]
     berts = await sign_in(kit, "bert")
     sessions = [await kit.sessions.find(token) for token in (*tokens, berts)]
@@ -215,7 +205,7 @@ async def test_one_session_is_ended_or_all_of_an_account(kit: Kit) -> None:
             await kit.sessions.rotate(token)
 
 
-async def test_any_token_of_a_family_tells_its_session(kit: Kit) -> None:
+async def test_every_token_of_a_family_identifies_its_session(kit: Kit) -> None:
     first = await sign_in(kit)
     session, second = await kit.sessions.rotate(first)
     assert await kit.sessions.family(first) == session
@@ -224,7 +214,7 @@ async def test_any_token_of_a_family_tells_its_session(kit: Kit) -> None:
     assert await kit.sessions.family(second) is None
 
 
-async def test_sessions_go_with_their_account(kit: Kit) -> None:
+async def test_removed_account_loses_its_sessions(kit: Kit) -> None:
     token = await sign_in(kit)
     await kit.accounts.remove("anna")
     assert await kit.count(SessionRow) == 0
@@ -232,12 +222,12 @@ async def test_sessions_go_with_their_account(kit: Kit) -> None:
         await kit.sessions.rotate(token)
 
 
-async def test_an_account_that_was_removed_meanwhile_opens_no_session(kit: Kit) -> None:
+async def test_removed_account_cannot_open_a_session(kit: Kit) -> None:
     with pytest.raises(InvalidCredentials):
         await kit.sessions.open("nobody", "nobody", SCOPES, PHONE)
 
 
-async def test_a_scope_of_a_later_version_grants_nothing(kit: Kit) -> None:
+async def test_unknown_stored_scope_grants_nothing(kit: Kit) -> None:
     token = await sign_in(kit)
     async with kit.database.write() as transaction:
         await transaction.execute(update(SessionRow).values(scopes="classify teleport"))
@@ -255,7 +245,7 @@ async def test_a_scope_of_a_later_version_grants_nothing(kit: Kit) -> None:
         ("", ""),
     ],
 )
-async def test_a_device_may_call_itself_anything(kit: Kit, given: str, shown: str) -> None:
+async def test_device_name_is_sanitised_and_truncated(kit: Kit, given: str, shown: str) -> None:
     assert device_name(given) == shown
     token = await sign_in(kit, origin=Origin("192.0.2.1", given))
     session = await kit.sessions.find(token)
@@ -264,7 +254,7 @@ async def test_a_device_may_call_itself_anything(kit: Kit, given: str, shown: st
 
 
 @pytest.mark.parametrize("way", ["reuse", "one", "all"])
-async def test_what_ends_a_session_revokes_its_tokens_in_the_same_transaction(
+async def test_ending_a_session_revokes_its_tokens_in_one_transaction(
     kit: Kit, clock: Clock, way: str
 ) -> None:
     first = await sign_in(kit)

@@ -16,7 +16,7 @@ VERIFIER = verifier()
 
 @examples(300)
 @given(st.integers(0, len(GOOD) - 1), st.characters(max_codepoint=0x2FF))
-def test_one_changed_character_spoils_a_token(place: int, character: str) -> None:
+def test_token_with_one_changed_character_is_refused(place: int, character: str) -> None:
     changed = GOOD[:place] + character + GOOD[place + 1 :]
     if changed != GOOD:
         refused(changed)
@@ -24,7 +24,7 @@ def test_one_changed_character_spoils_a_token(place: int, character: str) -> Non
 
 @examples(300)
 @given(st.text(max_size=200))
-def test_no_text_is_a_token(text: str) -> None:
+def test_arbitrary_text_is_refused_as_a_token(text: str) -> None:
     refused(text)
 
 
@@ -37,7 +37,7 @@ json_values = st.recursive(
 
 @examples(300)
 @given(st.sampled_from([name for name in CLAIMS if name != "scope"]), json_values)
-def test_no_claim_may_be_just_anything(name: str, value: object) -> None:
+def test_claim_of_arbitrary_value_is_refused(name: str, value: object) -> None:
     if name == "aud":  # a list may hold ours
         value = {"potoo": value}
     if isinstance(value, str) or (type(value) is int and value > 0):

@@ -39,7 +39,7 @@ from tests.support.auth.forge import (
 KINDS = pytest.mark.parametrize("key", [KEY, RSA_KEY, SECRET_KEY], ids=lambda key: key.algorithm)
 
 
-def test_a_token_says_what_rfc_9068_asks_for() -> None:
+def test_issued_token_has_the_rfc_9068_claims() -> None:
     header, claims = members(signer().issue("bert", frozenset({Scope.ADMIN}), 60))
     assert header == {"alg": "ES256", "typ": "at+jwt", "kid": KEY.kid}
     assert len(str(claims.pop("jti"))) == 32
@@ -55,7 +55,7 @@ def test_a_token_says_what_rfc_9068_asks_for() -> None:
     }
 
 
-def test_a_token_says_which_client_session_and_models_it_is_for() -> None:
+def test_issued_token_names_client_session_and_models() -> None:
     issued = signer().issue(
         "bert",
         ALL_SCOPES,
@@ -69,37 +69,37 @@ def test_a_token_says_which_client_session_and_models_it_is_for() -> None:
     assert (claims["sid"], claims["models"]) == ("the session", ["everyday", "plants"])
 
 
-def test_no_models_at_all_are_not_taken_for_all_models() -> None:
+def test_empty_model_list_stays_empty_in_the_token() -> None:
     _, claims = members(signer().issue("bert", ALL_SCOPES, 60, models=frozenset()))
     assert claims["models"] == []
 
 
-def test_issuer_and_audience_are_those_of_the_settings() -> None:
+def test_issuer_and_audience_come_from_the_settings() -> None:
     settings = AuthSettings(issuer="https://potoo.example", audience="the api")
     _, claims = members(signer(settings=settings).issue("bert", ALL_SCOPES, 60))
     assert (claims["iss"], claims["aud"]) == ("https://potoo.example", "the api")
 
 
-def test_no_two_tokens_have_the_same_id() -> None:
+def test_every_token_has_a_unique_id() -> None:
     issue = signer().issue
     ids = {str(members(issue("bert", ALL_SCOPES, 60))[1]["jti"]) for _ in range(50)}
     assert len(ids) == 50
 
 
-def test_fractions_of_a_second_are_not_written() -> None:
+def test_times_in_a_token_are_whole_seconds() -> None:
     _, claims = members(signer(clock=Clock(NOW + 0.9)).issue("bert", ALL_SCOPES, 60))
     assert (claims["iat"], claims["exp"]) == (NOW, NOW + 60)
 
 
 @KINDS
-def test_every_algorithm_signs_what_it_verifies(key: SigningKey) -> None:
+def test_every_algorithm_verifies_its_own_signature(key: SigningKey) -> None:
     issued = signer(key).issue("bert", ALL_SCOPES, 60)
     assert members(issued)[0] == {"alg": key.algorithm, "typ": "at+jwt", "kid": key.kid}
     check_signature(parse_unverified(issued), verification_key(key.public, key.algorithm))
     assert verifier(key).verify(issued).name == "bert"
 
 
-def test_signatures_are_those_of_the_standard() -> None:
+def test_signatures_of_another_implementation_are_accepted() -> None:
     """What another implementation signed holds here."""
     assert verifier().verify(token()).name == "anna"
     assert verifier(RSA_KEY).verify(rsa_token(RSA_KEY.kid)).name == "anna"
@@ -107,7 +107,7 @@ def test_signatures_are_those_of_the_standard() -> None:
     assert verifier(SECRET_KEY).verify(signed).name == "anna"
 
 
-def test_after_a_change_of_keys_the_new_one_signs() -> None:
+def test_new_key_signs_after_a_key_change() -> None:
     issues, newer = signer(), as_key(STRANGER)
     issues.use(KeySet([newer]))
     issued = issues.issue("bert", ALL_SCOPES, 60)
@@ -116,7 +116,7 @@ def test_after_a_change_of_keys_the_new_one_signs() -> None:
     assert spoiled(parse_unverified(issued), KEY)
 
 
-def test_a_token_is_taken_apart_without_being_believed() -> None:
+def test_unverified_token_is_parsed_without_checks() -> None:
     text = token(claims={**CLAIMS, "iss": "anybody", "exp": 0, "further": [1]}, private=STRANGER)
     parts = parse_unverified(text)
     assert (parts.text, parts.signed) == (text, text.rpartition(".")[0])
@@ -125,11 +125,11 @@ def test_a_token_is_taken_apart_without_being_believed() -> None:
     assert parts.claims.model_dump()["further"] == [1]
 
 
-def test_a_fingerprint_in_the_header_is_passed_over() -> None:
+def test_certificate_thumbprint_header_is_ignored() -> None:
     assert parse_unverified(token({**HEADER, "x5t": "AAAA"})).header.kid == KEY.kid
 
 
-def test_a_token_may_be_as_long_as_the_limit_and_no_longer() -> None:
+def test_token_is_accepted_up_to_the_length_limit() -> None:
     def padded(by: int) -> str:
         return token(claims={**CLAIMS, "x": "x" * by})
 
@@ -146,7 +146,7 @@ def _if_short(text: str) -> int:
 
 
 @KINDS
-def test_a_key_is_used_with_its_own_algorithm_alone(key: SigningKey) -> None:
+def test_key_verifies_only_with_its_own_algorithm(key: SigningKey) -> None:
     issued = parse_unverified(signer(key).issue("bert", ALL_SCOPES, 60))
     for other in {"ES256", "RS256", "HS256"} - {key.algorithm}:
         said = issued.header.model_copy(update={"alg": other})
@@ -169,14 +169,14 @@ def test_a_key_is_used_with_its_own_algorithm_alone(key: SigningKey) -> None:
     ],
     ids=["text", "empty", "pem", "elliptic", "rsa", "none", "symmetric"],
 )
-def test_what_is_no_key_for_the_algorithm_is_no_key(
+def test_unsuitable_key_for_the_algorithm_is_refused(
     source: str | dict[str, object], algorithm: str
 ) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the message is the library's
         verification_key(source, algorithm)
 
 
-def test_a_key_taken_for_another_kind_verifies_nothing() -> None:
+def test_key_of_another_type_verifies_no_token() -> None:
     """The library makes such a key; it must not let a token through, nor raise what it likes."""
     for algorithm, text in (("RS256", rsa_token(KEY.kid)), ("ES256", token())):
         other = KEY if algorithm == "RS256" else RSA_KEY
@@ -184,14 +184,14 @@ def test_a_key_taken_for_another_kind_verifies_nothing() -> None:
             check_signature(parse_unverified(text), verification_key(other.public, algorithm))
 
 
-def test_a_published_key_verifies_like_the_pem() -> None:
+def test_published_key_verifies_like_the_pem_key() -> None:
     for key in (KEY, RSA_KEY):
         assert key.jwk is not None
         published = verification_key(key.jwk.model_dump(), key.algorithm)
         check_signature(parse_unverified(signer(key).issue("bert", ALL_SCOPES, 60)), published)
 
 
-def test_the_private_half_is_in_no_token() -> None:
+def test_token_contains_no_secret() -> None:
     assert {field.name for field in fields(UnverifiedToken)} == {"text", "header", "claims"}
     issued = signer(SECRET_KEY).issue("bert", ALL_SCOPES, 60)
     assert SECRET not in str(members(issued))

@@ -61,19 +61,19 @@ def tally(server: Server) -> Tally:
         (httpx.ReadError("reset"), "ReadError"),
     ],
 )
-def test_every_failure_is_counted_by_its_kind(fault: Exception | object, kind: str) -> None:
+def test_every_failure_is_counted_by_kind(fault: Exception | object, kind: str) -> None:
     found = tally(Server(fault, well=12))
     assert found.failures == Counter({kind: found.failed})
     assert 0 < found.failed <= found.requests
 
 
-def test_right_answers_are_no_failures() -> None:
+def test_correct_answers_count_no_failures() -> None:
     found = tally(Server(None, well=10**6))
     assert found.requests > 5
     assert found.failed == 0
 
 
-def test_the_table_says_what_failed_and_how_often() -> None:
+def test_table_shows_failures_by_kind_and_count() -> None:
     measured = FailureFigures(
         "a replica is lost",
         {
@@ -98,7 +98,7 @@ def test_the_table_says_what_failed_and_how_often() -> None:
     }
 
 
-def test_the_documentation_holds_the_counts_that_were_measured() -> None:
+def test_documented_failure_table_matches_the_newest_result() -> None:
     newest = max((ROOT / "benchmarks" / "results").glob("*-failures*.json"))
     table = markdown(read(json.loads(newest.read_text())))
     assert table in (ROOT / "docs" / "operations.md").read_text()

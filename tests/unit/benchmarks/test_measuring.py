@@ -48,53 +48,51 @@ def compared() -> Compared:
 
 
 @given(rates=RATES, drift=st.lists(st.floats(0.1, 10), min_size=9, max_size=9))
-def test_a_drift_that_meets_both_alike_does_not_change_a_ratio(
-    rates: list[float], drift: list[float]
-) -> None:
+def test_common_drift_does_not_change_a_ratio(rates: list[float], drift: list[float]) -> None:
     reference = samples(*(rate * factor for rate, factor in zip(rates, drift, strict=False)))
     twice = samples(*(2 * rate * factor for rate, factor in zip(rates, drift, strict=False)))
     assert ratio(twice, reference, "per_second") == pytest.approx(2)
 
 
-def test_there_is_no_ratio_to_what_never_answered() -> None:
+def test_ratio_to_an_unanswered_reference_is_missing() -> None:
     assert ratio(samples(5, 7), samples(0, 0), "per_second") is None
     assert ratio(samples(5, 8), samples(0, 4), "per_second") == 2
 
 
-def test_a_row_stands_under_its_columns() -> None:
+def test_row_is_aligned_with_its_columns() -> None:
     line = row("server", samples(600, 640, 620), 0.775)
     assert line.split() == ["server", "620.0", "77.5%", "3.00", "5.0", "9.0", "170", "2.0%"]
     assert len(line) == TITLE_WIDTH + len(COLUMNS)
 
 
-def test_a_peer_runs_with_batches_only_if_they_gain_something() -> None:
+def test_batched_variant_is_chosen_only_if_clearly_faster() -> None:
     single, batches = Variant(2, 1), Variant(2, 1, batch=8)
     assert best_of({single: 100, batches: 104}) is single
     assert best_of({single: 100, batches: 120}) is batches
     assert best_of({Variant(1, 2): 101, single: 100, batches: 90}) == Variant(1, 2)
 
 
-def test_errors_and_missing_answers_cannot_be_overlooked() -> None:
+def test_errors_and_missing_answers_are_shown() -> None:
     failing = samples(600, 640)
     failing[1]["errors"] = 3
     assert row("server", failing, 0.7).endswith("3 ERRORS")
     assert row("server", samples(0, 0), None).endswith("no answer in time")
 
 
-def test_the_table_tells_of_what_did_not_start() -> None:
+def test_table_lists_subjects_that_did_not_start() -> None:
     lines = table("everyday", measured(), 2).splitlines()
     assert any(line.startswith("v0.0: ") and "No module named" in line for line in lines)
     assert any(line.startswith("server / 2 workers,  1 clients") for line in lines)
 
 
-def test_the_table_of_peers_says_how_far_ahead_potoo_is() -> None:
+def test_peer_table_shows_the_ratio_to_potoo() -> None:
     lines = peer_tables.table("everyday", compared(), 2).splitlines()
     (peer,) = (line for line in lines if line.startswith("mosec, textbook, 32 clients"))
     assert peer.endswith("1.24x")
     assert "LitServe: does not install: no such version" in lines
 
 
-def test_figures_survive_the_way_into_a_file() -> None:
+def test_measurements_round_trip_through_json() -> None:
     found = json.loads(json.dumps(measured().as_json(), allow_nan=False))
     assert found["share_of_bare_loop"]["32"] == pytest.approx(0.77, abs=0.01)
     assert found["server_over"]["2 workers"]["32"]["per_second"] is None
@@ -103,7 +101,7 @@ def test_figures_survive_the_way_into_a_file() -> None:
     assert peers["potoo_over"]["mosec, textbook"]["32 clients"] == pytest.approx(1.24)
 
 
-def test_plots_are_drawn_of_what_is_there(tmp_path: Path) -> None:
+def test_plots_are_drawn_from_partial_measurements(tmp_path: Path) -> None:
     plots.server({"everyday": measured(), "other": measured()}, tmp_path / "http.png")
     plots.peers({"everyday": compared()}, tmp_path / "peers.png")
     for name in ("http.png", "peers.png"):
@@ -113,14 +111,14 @@ def test_plots_are_drawn_of_what_is_there(tmp_path: Path) -> None:
         assert any(colour == (0, 0x72, 0xB2) for _, colour in colours), "Potoo's blue is missing"
 
 
-def test_nothing_measured_draws_nothing(tmp_path: Path) -> None:
+def test_empty_measurements_draw_no_plot(tmp_path: Path) -> None:
     plots.server({}, tmp_path / "http.png")
     plots.peers({"everyday": Compared(failed={POTOO: "does not start"})}, tmp_path / "peers.png")
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.process
-def test_no_result_overwrites_another(tmp_path: Path) -> None:
+def test_results_never_overwrite_earlier_files(tmp_path: Path) -> None:
     paths = [results.write("http", {"number": number}, tmp_path) for number in range(3)]
     assert [json.loads(path.read_text())["number"] for path in paths] == [0, 1, 2]
     assert sorted(tmp_path.glob("*-http*.json")) == sorted(paths)

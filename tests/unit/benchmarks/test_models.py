@@ -11,7 +11,7 @@ from service.core.repository.repository import Repository
 from service.core.repository.version_files import read_manifest
 
 
-def test_resnet_is_a_model_like_any_other_whose_answer_means_nothing() -> None:
+def test_resnet_stand_in_loads_and_gives_uniform_scores() -> None:
     with models.assembled(models.RESNET) as folder:
         version = Repository(folder).version(models.RESNET, 1)
         manifest = read_manifest(version)
@@ -24,7 +24,7 @@ def test_resnet_is_a_model_like_any_other_whose_answer_means_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", models.ALL)
-def test_a_model_is_there_or_the_reason_why_it_is_not(name: str) -> None:
+def test_available_model_is_assembled_into_a_repository(name: str) -> None:
     if why := models.missing(name):
         pytest.skip(f"{name}: {why}")
     with models.assembled(name) as folder:

@@ -29,7 +29,7 @@ def everyday() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("kind", bare_loop.KINDS)
-def test_a_peer_names_the_class_that_is_on_the_photo(kind: str, everyday: Path) -> None:
+def test_peer_classifies_the_photo_correctly(kind: str, everyday: Path) -> None:
     # FastAPI is here anyway; the others have environments of their own.
     with servers.running(FASTAPI, Path(sys.executable), everyday, kind, ALONE) as peer:
         index = best_class(peer)
@@ -38,7 +38,7 @@ def test_a_peer_names_the_class_that_is_on_the_photo(kind: str, everyday: Path) 
     assert not peer.process.is_running()
 
 
-def test_a_peer_that_does_not_start_says_why(everyday: Path) -> None:
+def test_peer_start_failure_is_reported_with_its_reason(everyday: Path) -> None:
     broken = servers.Peer(
         "broken", "none", "/", lambda _: ["-c", "raise SystemExit('no luck')"], lambda _: [ALONE]
     )
@@ -47,19 +47,19 @@ def test_a_peer_that_does_not_start_says_why(everyday: Path) -> None:
         starting.__enter__()
 
 
-def test_potoo_that_does_not_start_says_why(tmp_path: Path) -> None:
+def test_potoo_start_failure_is_reported_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(DoesNotStart, match="no models in"):
         subject.running(tmp_path).__enter__()
 
 
-def test_what_does_not_end_when_asked_is_ended() -> None:
+def test_process_ignoring_sigterm_is_killed() -> None:
     process = _waiting("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
     subject.stop(process, patience=0.1)
     assert process.poll() is not None
     assert not psutil.pid_exists(process.pid)
 
 
-def test_an_idle_process_is_settled_at_once() -> None:
+def test_idle_process_settles_at_once() -> None:
     process = _waiting("pass")
     idle = Subject("", "", 0, psutil.Process(process.pid))
     idle.settle()
@@ -76,7 +76,7 @@ def _waiting(first: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_every_requirement_of_a_peer_has_its_hash_and_no_address() -> None:
+def test_peer_requirements_are_hashed_and_contain_no_url() -> None:
     for peer in servers.PEERS:
         text = environments.lock_of(peer.package).read_text()
         entries = text.replace("\\\n", " ").splitlines()
@@ -86,7 +86,7 @@ def test_every_requirement_of_a_peer_has_its_hash_and_no_address() -> None:
         assert environments.version_of(peer.package)
 
 
-def test_a_job_reaches_a_peer_through_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_round_trips_through_environment_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     given = work.PeerWork("folder", "better", port=1234, workers=2, threads=3, batch=8)
     for name, value in given.as_environment().items():
         monkeypatch.setenv(name, value)
@@ -94,14 +94,14 @@ def test_a_job_reaches_a_peer_through_its_environment(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("cores", [1, 2, 8])
-def test_no_way_to_run_a_peer_has_more_threads_than_cores(cores: int) -> None:
+def test_peer_variants_use_no_more_threads_than_cores(cores: int) -> None:
     for peer in servers.PEERS:
         variants = peer.variants(cores)
         assert len(set(variants)) == len(variants) > 0
         assert all(variant.workers * variant.threads <= cores for variant in variants)
 
 
-def test_another_revision_is_checked_out_and_taken_away_again() -> None:
+def test_revision_worktree_is_checked_out_and_removed() -> None:
     if not results.git("rev-parse", "HEAD"):
         pytest.skip("this is no git checkout")
     with revisions.checked_out(revisions.commit_of("HEAD")) as tree:
@@ -111,6 +111,6 @@ def test_another_revision_is_checked_out_and_taken_away_again() -> None:
     assert str(tree) not in results.git("worktree", "list")
 
 
-def test_a_revision_that_is_not_there_is_named() -> None:
+def test_unknown_revision_is_named() -> None:
     with pytest.raises(revisions.NoSuchRevision, match="no-such-thing"):
         revisions.commit_of("no-such-thing")

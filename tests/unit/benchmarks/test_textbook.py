@@ -27,7 +27,7 @@ def resnet(tmp_path: Path) -> Path:
     return tmp_path / models.RESNET / "1"
 
 
-def test_a_photo_becomes_nearly_the_same_tensor(resnet: Path) -> None:
+def test_textbook_and_optimised_tensors_nearly_agree(resnet: Path) -> None:
     plain, quick = textbook(resnet)(photo.jpeg()), better(resnet)(photo.jpeg())
     assert plain.shape == quick.shape == (3, 224, 224)
     assert plain.dtype == quick.dtype == np.float32
@@ -35,7 +35,7 @@ def test_a_photo_becomes_nearly_the_same_tensor(resnet: Path) -> None:
     assert np.abs(plain - quick).max() <= 1.5 / 255 / 0.224
 
 
-def test_a_model_of_bytes_gets_bytes() -> None:
+def test_byte_model_gets_bytes() -> None:
     folder = BUNDLED_MODELS / models.DEFAULT / "1"
     plain, quick = textbook(folder)(photo.jpeg()), better(folder)(photo.jpeg())
     assert plain.dtype == quick.dtype == np.uint8
@@ -48,7 +48,7 @@ def test_a_model_of_bytes_gets_bytes() -> None:
     offset=st.integers(0, 2),
     temperature=st.sampled_from([1.0, 1.5]),
 )
-def test_the_best_five_are_those_of_the_server(
+def test_top_five_match_the_servers_scores(
     tmp_path_factory: pytest.TempPathFactory,
     kind: str,
     output: np.ndarray[tuple[int, int], np.dtype[np.float32]],

@@ -28,7 +28,7 @@ def queueing(rate: float, alone: float, capacity: int = 10**9) -> Callable[[int]
     objective=st.floats(0.1, 5),
     start=st.integers(1, 64),
 )
-def test_the_knee_is_the_last_load_that_meets_the_objective(
+def test_knee_is_the_largest_load_meeting_the_objective(
     rate: float, alone: float, objective: float, start: int
 ) -> None:
     most = 100_000
@@ -43,13 +43,13 @@ def test_the_knee_is_the_last_load_that_meets_the_objective(
     assert true <= (1 + PRECISION) * knee.in_flight + 1
 
 
-def test_the_queue_bounds_the_knee() -> None:
+def test_queue_capacity_bounds_the_knee() -> None:
     assert find_knee(queueing(100, 0.01), 1.0, most=20, start=2).in_flight == 20
     bounded = find_knee(queueing(100, 0.01, capacity=30), 1.0, most=1000, start=2)
     assert 27 <= bounded.in_flight <= 30
 
 
-def test_one_image_that_misses_the_objective_is_said_with_its_time() -> None:
+def test_single_image_missing_the_objective_raises_too_slow() -> None:
     with pytest.raises(TooSlow, match="p95 of 300 ms already; the objective is 200 ms"):
         find_knee(queueing(100, 0.3), 0.2, most=64, start=8)
 
@@ -59,13 +59,13 @@ def series(*values: float) -> Callable[[], float]:
     return lambda: next(numbers)
 
 
-def test_a_setting_is_taken_if_it_is_clearly_faster() -> None:
+def test_clearly_faster_setting_is_taken() -> None:
     taken, ratio = is_better(series(100), series(110))
     assert taken
     assert ratio == pytest.approx(1.1)
 
 
-def test_noise_is_not_taken_for_gain() -> None:
+def test_noise_is_not_taken_as_an_improvement() -> None:
     taken, ratio = is_better(series(100), series(95, 140, 101))
     assert not taken
     assert ratio == pytest.approx(1.01)

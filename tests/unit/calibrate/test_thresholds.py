@@ -35,32 +35,32 @@ def test_thresholds_follow_from_the_knee() -> None:
     assert document["behaviour"]["scale_down"]["stabilisation_seconds"] == 300
 
 
-def test_it_says_which_replicas_they_hold_for() -> None:
+def test_thresholds_name_threads_and_settings_of_the_replica() -> None:
     found = FOUND.model_copy(update={"run": RunSettings(max_batch_size=4)})
     document = yaml.safe_load(as_yaml("everyday", found, MACHINE, threads=3))
     assert document["replica"] == {"threads": 3, "settings": {"max_batch_size": 4}}
     assert yaml.safe_load(as_yaml("everyday", FOUND, MACHINE))["replica"]["threads"] == 2
 
 
-def test_one_caller_in_a_hurry_scales_nothing() -> None:
+def test_scaling_queries_require_several_concurrent_callers() -> None:
     document = yaml.safe_load(as_yaml("everyday", FOUND, MACHINE))
     # Refused while every replica held less than half of its target: they are not too few.
     assert document["triggers"]["rejections"]["query"].endswith(">= 41")
     assert document["triggers"]["demand"]["query"].endswith(">= bool 41)")
 
 
-def test_a_pod_can_hand_it_over_as_its_last_words() -> None:
+def test_thresholds_fit_into_a_kubernetes_termination_message() -> None:
     machine = Machine(processor="P" * 200, cores=4096, onnxruntime="1.31.100")
     assert len(as_yaml("m" * 64, FOUND, machine).encode()) < 4096
 
 
-def test_a_tiny_machine_still_has_a_target() -> None:
+def test_tiny_machine_has_a_target_of_one() -> None:
     knee = Knee(in_flight=1, images_per_second=2, p95_ms=500)
     found = FOUND.model_copy(update={"knee": knee})
     assert yaml.safe_load(as_yaml("m", found, MACHINE))["triggers"]["in_flight"]["target"] == 1
 
 
-def test_every_query_names_metrics_that_there_are() -> None:
+def test_every_query_uses_existing_metrics() -> None:
     metrics = Metrics()
     metrics.models.version("everyday", 3, "0")
     metrics.http("/v1/classify")

@@ -10,7 +10,7 @@ from service.calibrate.trial import for_trial
 from service.settings import Settings
 
 
-def test_a_trial_takes_no_port_store_or_account_of_the_server(tmp_path: Path) -> None:
+def test_trial_settings_use_no_port_store_or_server_data(tmp_path: Path) -> None:
     url = SecretStr("postgresql://potoo:secret@store/potoo")
     settings = Settings(host="0.0.0.0", port=8000, grpc_port=8001, database_url=url)  # noqa: S104
     trial = for_trial(settings, tmp_path)

@@ -57,13 +57,13 @@ def in_days(days: float) -> datetime:
     return datetime.now(UTC) + timedelta(days=days)
 
 
-def test_four_files_are_made_and_secrets_are_their_owners_alone(made: Path) -> None:
+def test_four_files_are_created_with_private_keys_protected(made: Path) -> None:
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in made.iterdir()} == FILES
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(made / "cert.pem", made / "key.pem")
 
 
 @pytest.mark.process
-def test_openssl_takes_every_name_and_no_other(made: Path) -> None:
+def test_openssl_accepts_only_the_given_names(made: Path) -> None:
     ca, cert = made / "ca.pem", made / "cert.pem"
     assert verified(ca, cert, "-verify_hostname", "potoo.lan")
     assert verified(ca, cert, "-verify_ip", "192.168.1.20")
@@ -72,14 +72,14 @@ def test_openssl_takes_every_name_and_no_other(made: Path) -> None:
     assert not verified(ca, cert, "-verify_ip", "192.168.1.21")
 
 
-def test_apples_devices_take_it(made: Path) -> None:
+def test_certificate_meets_apples_validity_and_usage_rules(made: Path) -> None:
     one = certificate(made)
     assert one.not_valid_after_utc - one.not_valid_before_utc <= timedelta(days=397)
     usage = one.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
 
-def test_the_authority_lasts_and_signs_no_other_authority(made: Path) -> None:
+def test_authority_lasts_ten_years_and_cannot_sign_authorities(made: Path) -> None:
     ca = certificate(made, "ca.pem")
     assert timedelta(days=3649) < ca.not_valid_after_utc - datetime.now(UTC)
     basic = ca.extensions.get_extension_for_class(x509.BasicConstraints)
@@ -87,7 +87,7 @@ def test_the_authority_lasts_and_signs_no_other_authority(made: Path) -> None:
 
 
 @pytest.mark.process
-def test_a_stolen_authority_cannot_pass_for_somebody_else(made: Path, tmp_path: Path) -> None:
+def test_authority_cannot_sign_foreign_public_names(made: Path, tmp_path: Path) -> None:
     key = _private(made / "ca-key.pem")
     assert key
     for name, good in (("other.lan", True), ("bank.example", False)):
@@ -98,7 +98,9 @@ def test_a_stolen_authority_cannot_pass_for_somebody_else(made: Path, tmp_path: 
         assert verified(made / "ca.pem", tmp_path / "forged.pem") is good
 
 
-def test_what_was_made_is_told_with_how_to_trust_it(potoo: Potoo, folder: Path) -> None:
+def test_output_shows_expiry_fingerprints_and_trust_instructions(
+    potoo: Potoo, folder: Path
+) -> None:
     told = potoo("certs", *NAMES, "--output", folder).stdout
     ca, cert = certificate(folder, "ca.pem"), certificate(folder)
     assert f"until {ca.not_valid_after_utc:%Y-%m-%d}" in told
@@ -110,7 +112,7 @@ def test_what_was_made_is_told_with_how_to_trust_it(potoo: Potoo, folder: Path) 
     assert "PRIVATE" not in told
 
 
-def test_a_second_run_changes_nothing(potoo: Potoo, made: Path) -> None:
+def test_second_run_changes_nothing(potoo: Potoo, made: Path) -> None:
     before = contents(made)
     for names in ((), NAMES):
         again = potoo("certs", *names, "--output", made)
@@ -121,7 +123,7 @@ def test_a_second_run_changes_nothing(potoo: Potoo, made: Path) -> None:
 
 
 @pytest.mark.process
-def test_the_certificate_alone_is_renewed_when_it_ends_soon(potoo: Potoo, made: Path) -> None:
+def test_only_the_expiring_certificate_is_renewed(potoo: Potoo, made: Path) -> None:
     before = contents(made)
     # The certificate is good for 397 days yet.
     assert potoo("certs", "--output", made, "--renew-before", "396").exit_code == 0
@@ -139,15 +141,13 @@ def test_the_certificate_alone_is_renewed_when_it_ends_soon(potoo: Potoo, made: 
 
 
 @pytest.mark.process
-def test_another_name_makes_another_certificate_of_the_same_authority(
-    potoo: Potoo, made: Path
-) -> None:
+def test_new_name_gets_a_certificate_of_the_same_authority(potoo: Potoo, made: Path) -> None:
     assert potoo("certs", "--name", "cam.lan", "--output", made).exit_code == 0
     assert verified(made / "ca.pem", made / "cert.pem", "-verify_hostname", "cam.lan")
     assert not verified(made / "ca.pem", made / "cert.pem", "-verify_hostname", "potoo.lan")
 
 
-def test_checking_writes_nothing_and_tells_by_its_status(potoo: Potoo, folder: Path) -> None:
+def test_check_writes_nothing_and_reports_by_exit_status(potoo: Potoo, folder: Path) -> None:
     failed(potoo("certs", "--check", "--output", folder), "there is no")
     assert not folder.exists()
     potoo("certs", *NAMES, "--days", "20", "--renew-before", "1", "--output", folder)
@@ -161,7 +161,7 @@ def test_checking_writes_nothing_and_tells_by_its_status(potoo: Potoo, folder: P
     assert contents(folder) | {"key.pem": b""} == before | {"key.pem": b""}
 
 
-def test_an_authority_is_never_replaced(potoo: Potoo, made: Path) -> None:
+def test_authority_is_never_replaced(potoo: Potoo, made: Path) -> None:
     ca, key = (made / "ca.pem").read_bytes(), (made / "ca-key.pem").read_bytes()
     renew = ("certs", "--name", "cam.lan", "--output", made)
     failed(potoo("certs", "--name", "bank.example", "--output", made), "not made for bank.example")
@@ -183,7 +183,7 @@ def test_an_authority_is_never_replaced(potoo: Potoo, made: Path) -> None:
     assert (made / "ca.pem").read_bytes() == ca
 
 
-def test_a_certificate_of_somebody_else_is_left_alone(
+def test_certificate_of_another_authority_is_left_unchanged(
     potoo: Potoo, made: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"
@@ -194,7 +194,7 @@ def test_a_certificate_of_somebody_else_is_left_alone(
     assert contents(other) == before
 
 
-def test_an_authority_that_ends_makes_no_certificate_longer_than_itself(made: Path) -> None:
+def test_certificate_never_outlives_its_authority(made: Path) -> None:
     folder = CertificateFolder(made)
     margin = timedelta(days=30)
     end = certificate(made, "ca.pem").not_valid_after_utc
@@ -204,13 +204,13 @@ def test_an_authority_that_ends_makes_no_certificate_longer_than_itself(made: Pa
         folder.bring_up_to_date((), end - timedelta(days=5), days=397, renew_before=margin)
 
 
-def test_bad_names_make_nothing(potoo: Potoo, folder: Path) -> None:
+def test_invalid_names_create_no_files(potoo: Potoo, folder: Path) -> None:
     failed(potoo("certs", "--output", folder), "no name is given")
     failed(potoo("certs", "--name", "*.lan", "--output", folder), "wildcards")
     assert not folder.exists()
 
 
-def test_a_run_that_could_not_write_everything_is_completed_by_the_next(folder: Path) -> None:
+def test_interrupted_run_is_completed_by_the_next(folder: Path) -> None:
     def run(certificates: CertificateFolder) -> list[Path]:
         margin = timedelta(days=30)
         return certificates.bring_up_to_date(
@@ -228,7 +228,7 @@ def test_a_run_that_could_not_write_everything_is_completed_by_the_next(folder: 
     assert verified(folder / "ca.pem", folder / "cert.pem", "-verify_hostname", "potoo.lan")
 
 
-def test_a_folder_that_cannot_be_written_leaves_no_half(potoo: Potoo, tmp_path: Path) -> None:
+def test_unwritable_folder_leaves_no_partial_files(potoo: Potoo, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     failed(potoo("certs", *NAMES, "--output", tmp_path / "file" / "certs"), "")
     folder = tmp_path / "certs"

@@ -58,7 +58,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_line_holds_what_a_person_reads_first(line: str) -> None:
+def test_summary_line_shows_the_most_useful_result(line: str) -> None:
     assert summary_line(LINES[line]) == line
 
 
@@ -71,7 +71,7 @@ def photos(tmp_path: Path) -> list[Path]:
     return files
 
 
-def test_the_finest_sure_level_is_the_line(
+def test_summary_line_shows_the_finest_confident_level(
     potoo: Potoo, tmp_path: Path, photos: list[Path]
 ) -> None:
     write_model(tmp_path / "models", None, **GROUPED, **MEASURED)
@@ -84,7 +84,7 @@ def test_the_finest_sure_level_is_the_line(
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-def test_all_shows_the_predictions_below_the_line(
+def test_all_option_lists_predictions_below_the_summary(
     potoo: Potoo, tmp_path: Path, photos: list[Path]
 ) -> None:
     write_model(tmp_path / "models", None, **GROUPED)
@@ -101,7 +101,7 @@ def test_a_missing_calibration_is_noted_once(
     assert (result.exit_code, result.stderr) == (0, NOTE)
 
 
-def test_json_holds_everything_and_only_the_best_predictions(
+def test_json_output_has_all_fields_and_top_k_predictions(
     potoo: Potoo, tmp_path: Path, photos: list[Path]
 ) -> None:
     write_model(tmp_path / "models", None, **GROUPED)
@@ -118,7 +118,7 @@ def test_json_holds_everything_and_only_the_best_predictions(
     assert (result.exit_code, result.stderr) == (1, "")
 
 
-def test_a_multi_label_model_shows_its_labels_present(potoo: Potoo, tmp_path: Path) -> None:
+def test_multi_label_model_shows_present_labels(potoo: Potoo, tmp_path: Path) -> None:
     write_multi_label(tmp_path / "models", {"thresholds": [0.5, 0.5, 0.9]}, **MEASURED)
     for name, colour in (("yellow", YELLOW), ("black", BLACK)):
         (tmp_path / f"{name}.png").write_bytes(plain(colour))

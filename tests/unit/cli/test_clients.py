@@ -48,7 +48,7 @@ def is_dead(data_dir: Path, given: str) -> bool:
     return inside(data_dir, tried)
 
 
-def test_a_client_is_added_and_its_secret_shown_this_once(potoo: Potoo, data_dir: Path) -> None:
+def test_added_client_secret_is_shown_once_and_stored_hashed(potoo: Potoo, data_dir: Path) -> None:
     secret = made(potoo, data_dir)
     added = account(data_dir, "camera")
     assert (added.kind, added.may_introspect, added.models) == (Kind.CLIENT, False, None)
@@ -59,14 +59,14 @@ def test_a_client_is_added_and_its_secret_shown_this_once(potoo: Potoo, data_dir
     assert token(data_dir, secret)
 
 
-def test_what_a_client_may_do_can_be_chosen(potoo: Potoo, data_dir: Path) -> None:
+def test_client_permissions_can_be_chosen(potoo: Potoo, data_dir: Path) -> None:
     made(potoo, data_dir, "--scope", "stream", "--model", "plants", "--introspect")
     added = account(data_dir, "camera")
     assert (added.scopes, added.models) == (frozenset({Scope.STREAM}), frozenset({"plants"}))
     assert added.may_introspect
 
 
-def test_unfit_clients_are_refused(potoo: Potoo, data_dir: Path) -> None:
+def test_invalid_clients_are_refused(potoo: Potoo, data_dir: Path) -> None:
     command = ("clients", "add", "--data-dir", data_dir)
     failed(potoo(*command, "camera", "--scope", "root"), "'root' is not a valid Scope")
     assert not data_dir.exists()
@@ -87,7 +87,7 @@ def test_clients_are_listed_without_their_hashes(potoo: Potoo, data_dir: Path) -
     assert secret not in line
 
 
-def test_a_new_secret_replaces_the_old_one_and_its_tokens(potoo: Potoo, data_dir: Path) -> None:
+def test_rotated_secret_replaces_the_old_one_and_its_tokens(potoo: Potoo, data_dir: Path) -> None:
     old = made(potoo, data_dir)
     before = token(data_dir, old)
     result = potoo("clients", "rotate-secret", "camera", "--data-dir", data_dir)
@@ -103,7 +103,7 @@ def test_a_new_secret_replaces_the_old_one_and_its_tokens(potoo: Potoo, data_dir
     assert principal.name == "camera", "even in the second in which the old one died"
 
 
-def test_a_client_that_is_removed_is_gone(potoo: Potoo, data_dir: Path) -> None:
+def test_removed_client_cannot_authenticate(potoo: Potoo, data_dir: Path) -> None:
     secret = made(potoo, data_dir)
     before = token(data_dir, secret)
     result = potoo("clients", "remove", "camera", "--data-dir", data_dir)
@@ -114,7 +114,9 @@ def test_a_client_that_is_removed_is_gone(potoo: Potoo, data_dir: Path) -> None:
     assert potoo("clients", "list", "--data-dir", data_dir).stdout == ""
 
 
-def test_what_is_no_client_cannot_be_changed(potoo: Potoo, data_dir: Path) -> None:
+def test_unknown_or_person_account_cannot_be_changed_as_a_client(
+    potoo: Potoo, data_dir: Path
+) -> None:
     for verb in ("rotate-secret", "remove"):
         failed(potoo("clients", verb, "camera", "--data-dir", data_dir), "there are no accounts in")
     assert not data_dir.exists()

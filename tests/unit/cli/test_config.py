@@ -17,7 +17,7 @@ from tests.support.models.tiny_model import colour_graph, write_model
 from tests.unit.cli.conftest import Potoo
 
 
-def test_the_command_helps_itself(potoo: Potoo) -> None:
+def test_version_and_help_are_printed_and_unknown_input_refused(potoo: Potoo) -> None:
     assert potoo("--version").stdout == f"potoo {__version__}\n"
     for arguments in (("--help",), ("-h",), ("serve", "--help"), ("users", "add", "-h")):
         result = potoo(*arguments)
@@ -27,7 +27,7 @@ def test_the_command_helps_itself(potoo: Potoo) -> None:
     assert potoo("bogus").exit_code == 2
 
 
-def test_the_shown_settings_are_a_file_that_gives_the_same_settings(
+def test_printed_settings_reload_as_the_same_settings(
     potoo: Potoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POTOO_HOST", 'a "quoted" \\ host')
@@ -43,7 +43,7 @@ def test_the_shown_settings_are_a_file_that_gives_the_same_settings(
     assert expected != load_settings()
 
 
-def test_every_setting_is_shown_with_its_meaning(potoo: Potoo) -> None:
+def test_every_setting_is_printed_with_its_description(potoo: Potoo) -> None:
     shown = potoo("config").stdout
     for name, _, _, description in describe_settings(load_settings()):
         line = next(line for line in shown.splitlines() if f"# {description}" in line)
@@ -52,7 +52,7 @@ def test_every_setting_is_shown_with_its_meaning(potoo: Potoo) -> None:
     assert {"limits", "inference", "auth", "observability"} <= set(tables)
 
 
-def test_the_variables_are_shown_too(potoo: Potoo) -> None:
+def test_env_option_prints_every_variable(potoo: Potoo) -> None:
     shown = potoo("config", "--env").stdout
     for _, variable, _, _ in describe_settings(load_settings()):
         assert f"{variable}=" in shown
@@ -79,7 +79,7 @@ def test_secrets_are_masked(
     assert f"# {name} is set " in shown
 
 
-def test_a_mask_is_not_taken_for_the_secret(
+def test_masked_secret_reloads_as_unset(
     potoo: Potoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, secret in SECRETS.items():
@@ -100,7 +100,7 @@ ISSUER = {
 }
 
 
-def test_lists_and_issuers_are_shown_so_that_they_can_be_read_again(
+def test_printed_lists_and_issuers_can_be_reloaded(
     potoo: Potoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = {
@@ -123,14 +123,16 @@ def test_lists_and_issuers_are_shown_so_that_they_can_be_read_again(
     assert load_settings() == expected
 
 
-def test_the_file_on_the_command_line_is_shown(potoo: Potoo, tmp_path: Path) -> None:
+def test_config_option_file_is_shown(potoo: Potoo, tmp_path: Path) -> None:
     file = tmp_path / "potoo.toml"
     file.write_text("port = 4321\n")
     assert "port = 4321" in potoo("config", "--config", file).stdout
 
 
 @pytest.mark.parametrize("text", ["prot = 1", "port = -1", "port ="])
-def test_an_unfit_file_is_a_line_on_standard_error(potoo: Potoo, tmp_path: Path, text: str) -> None:
+def test_invalid_config_file_is_reported_on_standard_error(
+    potoo: Potoo, tmp_path: Path, text: str
+) -> None:
     file = tmp_path / "potoo.toml"
     file.write_text(text)
     result = potoo("config", "--config", file)
@@ -160,7 +162,7 @@ def test_models_are_listed_shown_and_verified(potoo: Potoo, tmp_path: Path) -> N
     ]
 
 
-def test_models_that_do_not_hold_are_a_line_and_exit_status_1(potoo: Potoo, tmp_path: Path) -> None:
+def test_unusable_models_are_reported_in_one_line(potoo: Potoo, tmp_path: Path) -> None:
     for command in ("list", "verify"):
         assert "no models in" in potoo("models", command, "--models", tmp_path).stderr
     folder = write_model(tmp_path)
@@ -188,7 +190,7 @@ def test_files_are_classified_without_a_server(potoo: Potoo, tmp_path: Path) -> 
     assert [json.loads(line)["predictions"][0]["label"] for line in lines] == ["red", "blue"]
 
 
-def test_one_bad_file_spoils_the_exit_status_and_nothing_else(potoo: Potoo, tmp_path: Path) -> None:
+def test_unreadable_file_only_changes_the_exit_status(potoo: Potoo, tmp_path: Path) -> None:
     write_model(tmp_path / "models")
     (tmp_path / "good.png").write_bytes(plain(RED))
     (tmp_path / "bad.png").write_text("no image")

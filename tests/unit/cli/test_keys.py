@@ -55,7 +55,7 @@ def is_taken(data_dir: Path, token: str) -> bool:
     return inside(data_dir, taken)
 
 
-def test_the_first_key_signs_at_once(potoo: Potoo, data_dir: Path) -> None:
+def test_first_key_signs_at_once(potoo: Potoo, data_dir: Path) -> None:
     failed(
         potoo("keys", "list", "--data-dir", data_dir), "no keys yet: the first start creates one"
     )
@@ -69,7 +69,7 @@ def test_the_first_key_signs_at_once(potoo: Potoo, data_dir: Path) -> None:
     assert "PRIVATE" not in result.output
 
 
-def test_the_next_key_is_published_and_signs_later(potoo: Potoo, data_dir: Path) -> None:
+def test_rotated_key_is_published_and_signs_after_activation(potoo: Potoo, data_dir: Path) -> None:
     old = rotate(potoo, data_dir)
     age(data_dir, old, 1000)
     result = potoo("keys", "rotate", "--data-dir", data_dir)
@@ -80,7 +80,7 @@ def test_the_next_key_is_published_and_signs_later(potoo: Potoo, data_dir: Path)
     assert states(potoo, data_dir) == {new: "signing", old: "verifying"}
 
 
-def test_a_rotation_ends_no_token(potoo: Potoo, data_dir: Path) -> None:
+def test_key_rotation_keeps_existing_tokens_valid(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna")
     (old,) = states(potoo, data_dir)
     age(data_dir, old, 1000)
@@ -95,7 +95,7 @@ def test_a_rotation_ends_no_token(potoo: Potoo, data_dir: Path) -> None:
     assert is_taken(data_dir, after)
 
 
-def test_keys_of_another_algorithm_are_made_when_it_is_set(
+def test_rotation_creates_keys_of_the_configured_algorithm(
     potoo: Potoo, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rotate(potoo, data_dir)
@@ -107,7 +107,7 @@ def test_keys_of_another_algorithm_are_made_when_it_is_set(
     assert {line.split("\t")[1] for line in lines} == {"ES256", "RS256", "HS256"}
 
 
-def test_the_key_that_signs_is_not_retired(potoo: Potoo, data_dir: Path) -> None:
+def test_signing_key_cannot_be_retired(potoo: Potoo, data_dir: Path) -> None:
     kid = rotate(potoo, data_dir)
     for arguments in ((), ("--force",)):
         result = potoo("keys", "retire", kid, *arguments, "--data-dir", data_dir)
@@ -117,9 +117,7 @@ def test_the_key_that_signs_is_not_retired(potoo: Potoo, data_dir: Path) -> None
     assert len(states(potoo, data_dir)) == 2
 
 
-def test_a_key_whose_tokens_are_still_good_is_retired_by_force_alone(
-    potoo: Potoo, data_dir: Path
-) -> None:
+def test_key_with_live_tokens_is_retired_only_with_force(potoo: Potoo, data_dir: Path) -> None:
     old, new = rotate(potoo, data_dir), rotate(potoo, data_dir)
     age(data_dir, old, 10_000)
     age(data_dir, new, ACTIVATION_SECONDS + 100)
@@ -134,14 +132,14 @@ def test_a_key_whose_tokens_are_still_good_is_retired_by_force_alone(
     assert states(potoo, data_dir) == {new: "signing"}
 
 
-def test_a_key_whose_tokens_have_expired_is_retired(potoo: Potoo, data_dir: Path) -> None:
+def test_key_without_live_tokens_is_retired(potoo: Potoo, data_dir: Path) -> None:
     old, new = rotate(potoo, data_dir), rotate(potoo, data_dir)
     age(data_dir, old, 10_000)
     age(data_dir, new, ACTIVATION_SECONDS + 931)
     assert potoo("keys", "retire", old, "--data-dir", data_dir).stdout == f"retired {old}\n"
 
 
-def test_a_key_that_never_signed_is_retired_without_more_ado(potoo: Potoo, data_dir: Path) -> None:
+def test_key_that_never_signed_is_retired_without_force(potoo: Potoo, data_dir: Path) -> None:
     old = rotate(potoo, data_dir)
     age(data_dir, old, 10_000)
     new = rotate(potoo, data_dir)
@@ -150,14 +148,14 @@ def test_a_key_that_never_signed_is_retired_without_more_ado(potoo: Potoo, data_
 
 
 @pytest.mark.parametrize("kid", ["", "unknown", "../../etc/passwd", "*"])
-def test_a_key_that_is_not_there_is_not_retired(potoo: Potoo, data_dir: Path, kid: str) -> None:
+def test_unknown_key_cannot_be_retired(potoo: Potoo, data_dir: Path, kid: str) -> None:
     failed(potoo("keys", "retire", kid, "--data-dir", data_dir), f"there is no key '{kid}'")
     old = rotate(potoo, data_dir)
     failed(potoo("keys", "retire", kid, "--force", "--data-dir", data_dir), "there is no key")
     assert list(states(potoo, data_dir)) == [old]
 
 
-def test_keys_of_the_operator_are_listed_and_not_touched(
+def test_configured_keys_are_listed_but_cannot_be_changed(
     potoo: Potoo, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "secret.pem"
@@ -174,7 +172,7 @@ def test_keys_of_the_operator_are_listed_and_not_touched(
     assert not data_dir.exists()
 
 
-def test_an_unsafe_key_is_a_line_and_no_trace(potoo: Potoo, data_dir: Path) -> None:
+def test_unsafe_key_file_is_reported_in_one_line(potoo: Potoo, data_dir: Path) -> None:
     kid = rotate(potoo, data_dir)
     (data_dir / "keys" / f"{kid}.pem").chmod(0o644)
     for command in (("list",), ("rotate",), ("retire", kid)):

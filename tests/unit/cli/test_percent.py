@@ -22,5 +22,5 @@ SHOWN = {
 
 
 @pytest.mark.parametrize(("score", "text"), SHOWN.items())
-def test_a_score_reads_as_a_percentage(score: float, text: str) -> None:
+def test_score_is_formatted_as_a_percentage(score: float, text: str) -> None:
     assert percent(score) == text

@@ -198,7 +198,7 @@ FAULTS: dict[str, tuple[str, Spoil]] = {
 
 
 @pytest.mark.parametrize(("named", "spoil"), FAULTS.values(), ids=FAULTS)
-def test_what_does_not_do_ends_the_start_with_one_line_that_names_the_setting(
+def test_invalid_setting_ends_the_start_naming_it(
     place: Place, refused: Refused, named: str, spoil: Spoil
 ) -> None:
     (line,) = refused(**spoil(place))
@@ -230,7 +230,7 @@ TOLD_OF = {"grpc_tls_cert": "grpc_tls_key"}
 """One is missing where the other is given."""
 
 
-def test_every_setting_that_is_wrong_has_its_line(refused: Refused) -> None:
+def test_every_invalid_setting_is_reported_once(refused: Refused) -> None:
     wrong = {
         name: (variable, WRONG.get(name, "certainly not this"))
         for name, variable, _, _ in describe_settings(load_settings())
@@ -263,7 +263,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("break_it", "field"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_model_is_one_line_that_names_the_field(
+def test_broken_model_is_reported_in_one_line_with_the_field(
     place: Place, refused: Refused, break_it: Callable[[Path], object], field: str
 ) -> None:
     models = place.folder / "models"
@@ -303,7 +303,7 @@ def test_a_broken_model_is_one_line_that_names_the_field(
         ),
     ],
 )
-def test_a_setting_that_is_wrong_is_one_line_that_names_it(
+def test_invalid_setting_is_reported_in_one_line_naming_it(
     refused: Refused, environment: dict[str, str], named: str
 ) -> None:
     (line,) = refused(**environment)

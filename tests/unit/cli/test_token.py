@@ -26,7 +26,7 @@ def principal(data_dir: Path, token: str) -> Principal:
         (("--ttl", "1440m"), 86_400, "classify models:read"),
     ],
 )
-def test_a_token_for_scripts_is_one_line(
+def test_token_command_prints_one_token(
     potoo: Potoo, data_dir: Path, arguments: tuple[str, ...], seconds: int, scope: str
 ) -> None:
     add(potoo, data_dir, "anna")
@@ -41,7 +41,7 @@ def test_a_token_for_scripts_is_one_line(
     assert claims["scope"] == scope
 
 
-def test_a_token_is_signed_with_the_settings_of_the_server(
+def test_token_uses_the_configured_audience(
     potoo: Potoo, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(potoo, data_dir, "anna")
@@ -50,13 +50,13 @@ def test_a_token_is_signed_with_the_settings_of_the_server(
     assert members(token)[1]["aud"] == "elsewhere"
 
 
-def test_a_token_is_for_the_models_of_its_account(potoo: Potoo, data_dir: Path) -> None:
+def test_token_is_limited_to_the_accounts_models(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna", "--model", "plants")
     token = potoo("token", "--user", "anna", "--data-dir", data_dir).stdout.strip()
     assert principal(data_dir, token).models == frozenset({"plants"})
 
 
-def test_a_client_may_have_one_too(potoo: Potoo, data_dir: Path) -> None:
+def test_client_can_get_a_token(potoo: Potoo, data_dir: Path) -> None:
     potoo("clients", "add", "camera", "--data-dir", data_dir)
     token = potoo("token", "--user", "camera", "--data-dir", data_dir).stdout.strip()
     assert principal(data_dir, token).client_id == "camera"
@@ -65,13 +65,13 @@ def test_a_client_may_have_one_too(potoo: Potoo, data_dir: Path) -> None:
 @pytest.mark.parametrize(
     "ttl", ["0s", "25h", "15", "m", "", "-5m", "1.5h", "15 m", "1d", "9999999h"]
 )
-def test_unfit_life_times_are_refused(potoo: Potoo, data_dir: Path, ttl: str) -> None:
+def test_invalid_ttl_is_refused(potoo: Potoo, data_dir: Path, ttl: str) -> None:
     add(potoo, data_dir, "anna")
     result = potoo("token", "--user", "anna", f"--ttl={ttl}", "--data-dir", data_dir)
     failed(result, "--ttl takes a number with the unit s, m or h: from 1s to 24h")
 
 
-def test_tokens_are_made_for_accounts_and_their_scopes_alone(potoo: Potoo, data_dir: Path) -> None:
+def test_token_for_unknown_account_or_scope_is_refused(potoo: Potoo, data_dir: Path) -> None:
     token = ("token", "--data-dir", data_dir, "--user")
     failed(potoo(*token, "anna"), "there are no accounts in")
     assert not data_dir.exists()
@@ -81,7 +81,7 @@ def test_tokens_are_made_for_accounts_and_their_scopes_alone(potoo: Potoo, data_
     failed(potoo(*token, "anna", "--scope", "root"), "scopes are admin, classify, infer, jobs")
 
 
-def test_who_is_disabled_gets_none(potoo: Potoo, data_dir: Path) -> None:
+def test_disabled_account_gets_no_token(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna")
     potoo("users", "disable", "anna", "--data-dir", data_dir)
     failed(
@@ -90,7 +90,7 @@ def test_who_is_disabled_gets_none(potoo: Potoo, data_dir: Path) -> None:
     )
 
 
-def test_a_token_dies_with_the_password(potoo: Potoo, data_dir: Path) -> None:
+def test_password_change_revokes_the_token(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna")
     token = potoo("token", "--user", "anna", "--data-dir", data_dir).stdout.strip()
     change = ("users", "password", "anna", "--password-stdin", "--data-dir", data_dir)
@@ -99,7 +99,7 @@ def test_a_token_dies_with_the_password(potoo: Potoo, data_dir: Path) -> None:
         principal(data_dir, token)
 
 
-def test_an_unsafe_key_is_a_line_and_no_trace(potoo: Potoo, data_dir: Path) -> None:
+def test_unsafe_key_file_is_reported_in_one_line(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna")
     (key,) = (data_dir / "keys").glob("*.pem")
     key.chmod(0o644)

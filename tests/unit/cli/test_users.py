@@ -41,9 +41,7 @@ def are_dead(data_dir: Path, given: tuple[str, str]) -> bool:
     return inside(data_dir, tried)
 
 
-def test_an_account_is_added_with_the_password_from_standard_input(
-    potoo: Potoo, data_dir: Path
-) -> None:
+def test_account_is_added_with_a_password_from_standard_input(potoo: Potoo, data_dir: Path) -> None:
     result = add(potoo, data_dir, "anna")
     assert (result.exit_code, result.stdout) == (0, "added anna: classify models:read\n")
     added = account(data_dir)
@@ -56,12 +54,14 @@ def test_an_account_is_added_with_the_password_from_standard_input(
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\nanother line\n"])
-def test_the_line_end_is_no_part_of_the_password(potoo: Potoo, data_dir: Path, ending: str) -> None:
+def test_line_ending_is_stripped_from_the_password(
+    potoo: Potoo, data_dir: Path, ending: str
+) -> None:
     assert add(potoo, data_dir, "anna", stdin=f" {PASSWORD} {ending}").exit_code == 0
     assert verify_password(account(data_dir).secret_hash, f" {PASSWORD} ")
 
 
-def test_the_password_may_be_typed_twice(potoo: Potoo, data_dir: Path) -> None:
+def test_password_can_be_typed_twice(potoo: Potoo, data_dir: Path) -> None:
     result = potoo(
         "users", "add", "anna", "--data-dir", data_dir, stdin=f"{PASSWORD}\n{PASSWORD}\n"
     )
@@ -70,7 +70,7 @@ def test_the_password_may_be_typed_twice(potoo: Potoo, data_dir: Path) -> None:
     assert verify_password(account(data_dir).secret_hash, PASSWORD)
 
 
-def test_scopes_and_models_may_be_chosen(potoo: Potoo, data_dir: Path) -> None:
+def test_scopes_and_models_can_be_chosen(potoo: Potoo, data_dir: Path) -> None:
     chosen = (
         "--scope",
         "admin",
@@ -86,7 +86,7 @@ def test_scopes_and_models_may_be_chosen(potoo: Potoo, data_dir: Path) -> None:
     assert account(data_dir).models == frozenset({"plants", "birds"})
 
 
-def test_unfit_accounts_are_refused(potoo: Potoo, data_dir: Path) -> None:
+def test_invalid_accounts_are_refused(potoo: Potoo, data_dir: Path) -> None:
     unknown = add(potoo, data_dir, "anna", "--scope", "root")
     failed(unknown, "'root' is not a valid Scope; scopes are admin, classify, infer, jobs, metrics")
     for password in ("short\n", "", "p" * 1025):
@@ -97,7 +97,7 @@ def test_unfit_accounts_are_refused(potoo: Potoo, data_dir: Path) -> None:
     assert potoo("users", "list", "--data-dir", data_dir).stdout == ""
 
 
-def test_a_name_is_taken_once(potoo: Potoo, data_dir: Path) -> None:
+def test_taken_name_is_refused(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna")
     again = add(potoo, data_dir, "anna", "--scope", "admin", stdin="another password")
     failed(again, "An account with this name exists already")
@@ -105,14 +105,14 @@ def test_a_name_is_taken_once(potoo: Potoo, data_dir: Path) -> None:
     assert Scope.ADMIN not in account(data_dir).scopes
 
 
-def test_a_password_that_is_no_text_is_refused_in_one_line(potoo: Potoo, data_dir: Path) -> None:
+def test_non_utf8_password_is_refused_in_one_line(potoo: Potoo, data_dir: Path) -> None:
     result = potoo(
         "users", "add", "anna", "--password-stdin", "--data-dir", data_dir, stdin=b"\xff" * 9
     )
     failed(result, "password")
 
 
-def test_people_are_listed_without_their_hashes(potoo: Potoo, data_dir: Path) -> None:
+def test_people_are_listed_without_password_hashes(potoo: Potoo, data_dir: Path) -> None:
     failed(potoo("users", "list", "--data-dir", data_dir), "there are no accounts in")
     for name in ("bert", "anna"):
         add(potoo, data_dir, name)
@@ -128,7 +128,7 @@ def test_people_are_listed_without_their_hashes(potoo: Potoo, data_dir: Path) ->
     assert abs(datetime.now(UTC) - made) < timedelta(minutes=1)
 
 
-def test_another_password_signs_every_device_out(potoo: Potoo, data_dir: Path) -> None:
+def test_password_change_signs_out_every_device(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna")
     signed_in = tokens(data_dir)
     command = ("users", "password", "anna", "--password-stdin", "--data-dir", data_dir)
@@ -140,7 +140,7 @@ def test_another_password_signs_every_device_out(potoo: Potoo, data_dir: Path) -
     assert are_dead(data_dir, signed_in)
 
 
-def test_who_is_disabled_is_out_until_that_is_undone(potoo: Potoo, data_dir: Path) -> None:
+def test_disabled_account_is_refused_until_enabled(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna")
     signed_in = tokens(data_dir)
     result = potoo("users", "disable", "anna", "--data-dir", data_dir)
@@ -155,7 +155,7 @@ def test_who_is_disabled_is_out_until_that_is_undone(potoo: Potoo, data_dir: Pat
     assert are_dead(data_dir, signed_in), "what was dead stays dead"
 
 
-def test_who_is_removed_is_gone(potoo: Potoo, data_dir: Path) -> None:
+def test_removed_account_is_signed_out_and_never_restored(potoo: Potoo, data_dir: Path) -> None:
     for name in ("anna", "bert"):
         add(potoo, data_dir, name)
     signed_in = tokens(data_dir)
@@ -167,7 +167,7 @@ def test_who_is_removed_is_gone(potoo: Potoo, data_dir: Path) -> None:
     assert are_dead(data_dir, signed_in), "another one of that name inherits nothing"
 
 
-def test_the_last_who_may_administer_stays(potoo: Potoo, data_dir: Path) -> None:
+def test_last_administrator_cannot_be_disabled_or_removed(potoo: Potoo, data_dir: Path) -> None:
     add(potoo, data_dir, "anna", "--scope", "admin")
     for verb in ("disable", "remove"):
         failed(potoo("users", verb, "anna", "--data-dir", data_dir), "the last administrator")
@@ -175,7 +175,9 @@ def test_the_last_who_may_administer_stays(potoo: Potoo, data_dir: Path) -> None
     assert potoo("users", "remove", "anna", "--data-dir", data_dir).exit_code == 0
 
 
-def test_what_is_no_person_cannot_be_changed(potoo: Potoo, data_dir: Path) -> None:
+def test_unknown_or_client_account_cannot_be_changed_as_a_person(
+    potoo: Potoo, data_dir: Path
+) -> None:
     potoo("clients", "add", "camera", "--data-dir", data_dir)
     for name in ("bert", "camera", "", "a\0b"):
         for verb in ("disable", "remove"):
@@ -185,19 +187,19 @@ def test_what_is_no_person_cannot_be_changed(potoo: Potoo, data_dir: Path) -> No
     assert not account(data_dir, "camera").is_disabled
 
 
-def test_nothing_is_made_where_there_are_no_accounts(potoo: Potoo, data_dir: Path) -> None:
+def test_commands_without_accounts_create_no_data_folder(potoo: Potoo, data_dir: Path) -> None:
     for verb in ("disable", "remove"):
         failed(potoo("users", verb, "anna", "--data-dir", data_dir), "there are no accounts in")
     assert not data_dir.exists()
 
 
-def test_a_data_folder_that_is_a_file_is_a_line_and_no_trace(potoo: Potoo, data_dir: Path) -> None:
+def test_file_as_data_folder_is_reported_in_one_line(potoo: Potoo, data_dir: Path) -> None:
     data_dir.write_text("a file")
     failed(potoo("users", "list", "--data-dir", data_dir), "there are no accounts in")
     failed(add(potoo, data_dir, "anna"), str(data_dir))
 
 
-def test_a_database_that_does_not_answer_is_a_line_with_the_reason(
+def test_unreachable_database_is_reported_with_its_reason(
     potoo: Potoo, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POTOO_DATABASE_URL", f"postgresql://potoo:{PASSWORD}@127.0.0.1:1/potoo")

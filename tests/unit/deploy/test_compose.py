@@ -51,7 +51,7 @@ def mounts(service: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @each_service
-def test_it_can_write_nothing_but_what_is_named(name: str) -> None:
+def test_service_has_a_read_only_file_system_except_named_mounts(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert all(":size=" in folder for folder in service.get("tmpfs", []))
@@ -60,7 +60,7 @@ def test_it_can_write_nothing_but_what_is_named(name: str) -> None:
 
 
 @each_service
-def test_it_has_no_capability_and_gains_none(name: str) -> None:
+def test_service_has_no_extra_capabilities(name: str) -> None:
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
@@ -69,7 +69,7 @@ def test_it_has_no_capability_and_gains_none(name: str) -> None:
 
 
 @each_service
-def test_it_has_limits_for_cores_memory_processes_and_logs(name: str) -> None:
+def test_service_has_limits_for_cpu_memory_processes_and_logs(name: str) -> None:
     service = SERVICES[name]
     limits = service["deploy"]["resources"]["limits"]
     assert float(filled_in(limits["cpus"])) > 0
@@ -79,7 +79,7 @@ def test_it_has_limits_for_cores_memory_processes_and_logs(name: str) -> None:
 
 
 @each_service
-def test_its_health_is_asked(name: str) -> None:
+def test_service_has_a_health_check(name: str) -> None:
     if name == "potoo":
         assert "HEALTHCHECK" in (ROOT / "Dockerfile").read_text()
     else:
@@ -87,14 +87,14 @@ def test_its_health_is_asked(name: str) -> None:
 
 
 @each_service
-def test_what_it_waits_for_must_be_healthy(name: str) -> None:
+def test_service_waits_for_healthy_dependencies(name: str) -> None:
     for other, how in SERVICES[name].get("depends_on", {}).items():
         assert other in SERVICES
         assert how["condition"] == "service_healthy"
 
 
 @each_service
-def test_it_has_time_to_stop_and_comes_back(name: str) -> None:
+def test_service_restarts_and_has_time_to_drain(name: str) -> None:
     service = SERVICES[name]
     assert service["restart"] == "unless-stopped"
     seconds = int(service["stop_grace_period"].removesuffix("s"))
@@ -106,13 +106,13 @@ def test_it_has_time_to_stop_and_comes_back(name: str) -> None:
 
 
 @each_service
-def test_only_the_edge_is_published_beyond_this_machine(name: str) -> None:
+def test_only_the_edge_publishes_ports_beyond_localhost(name: str) -> None:
     for port in SERVICES[name].get("ports", []):
         assert name in EDGES or port.startswith("127.0.0.1:"), port
 
 
 @each_service
-def test_what_it_mounts_is_there(name: str) -> None:
+def test_mounted_sources_exist(name: str) -> None:
     for mount in mounts(SERVICES[name]):
         source = mount["source"]
         if mount["type"] == "volume":
@@ -125,7 +125,7 @@ def test_what_it_mounts_is_there(name: str) -> None:
 
 
 @each_service
-def test_its_image_is_locked_and_its_tag_and_digest_are_not_repeated(name: str) -> None:
+def test_image_comes_from_the_lock_file(name: str) -> None:
     image = SERVICES[name]["image"]
     if name == "potoo":
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -144,7 +144,7 @@ def test_its_image_is_locked_and_its_tag_and_digest_are_not_repeated(name: str) 
 # Passwords
 
 
-def test_no_password_stands_in_a_file_or_a_variable() -> None:
+def test_secrets_are_given_as_files_only() -> None:
     for service in SERVICES.values():
         for variable, value in service.get("environment", {}).items():
             if re.search("PASSWORD|SECRET|TOKEN|KEY|URL", variable):
@@ -152,7 +152,7 @@ def test_no_password_stands_in_a_file_or_a_variable() -> None:
                 assert str(value).startswith("/run/secrets"), variable
 
 
-def test_what_prepare_makes_is_what_is_mounted(tmp_path: Path) -> None:
+def test_prepared_secrets_are_exactly_those_mounted(tmp_path: Path) -> None:
     prepare(["--site", "a.example", "--replicas", "2", "--folder", str(tmp_path)])
     made = {f"./{path.relative_to(tmp_path)}" for path in (tmp_path / "secrets").iterdir()}
     mounted = {
@@ -170,12 +170,12 @@ def test_what_prepare_makes_is_what_is_mounted(tmp_path: Path) -> None:
             assert (tmp_path / source / file).is_file(), file
 
 
-def test_git_does_not_take_them() -> None:
+def test_prepared_files_are_ignored_by_git() -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert {"/deploy/.env", "/deploy/secrets/", "/deploy/certs/"} <= set(ignored)
 
 
-def test_grafana_knows_no_stranger() -> None:
+def test_grafana_allows_no_anonymous_access() -> None:
     environment = SERVICES["grafana"]["environment"]
     assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
     assert environment["GF_USERS_ALLOW_SIGN_UP"] == "false"
@@ -186,7 +186,7 @@ def test_grafana_knows_no_stranger() -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_every_variable_has_a_default_or_a_message(file: str, tmp_path: Path) -> None:
+def test_every_variable_has_a_default_or_an_error_message(file: str, tmp_path: Path) -> None:
     prepare(["--site", "a.example", "--folder", str(tmp_path)])
     names = {line.split("=")[0] for line in (tmp_path / ".env").read_text().splitlines()}
     names |= {line.split("=")[0] for line in LOCK.read_text().splitlines()}
@@ -200,7 +200,7 @@ def test_every_variable_has_a_default_or_a_message(file: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_every_setting_of_potoo_exists_and_fits(
+def test_every_potoo_setting_exists_and_is_valid(
     file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     environment = services(file)["potoo"]["environment"]
@@ -214,7 +214,7 @@ def test_every_setting_of_potoo_exists_and_fits(
         assert taken[variable] is not None, variable
 
 
-def test_the_edge_files_services_are_those_of_the_other() -> None:
+def test_edge_file_services_are_a_subset_of_the_main_file() -> None:
     assert services("compose.edge.yaml").keys() == {"potoo", "caddy"}
     assert services("compose.edge.yaml").keys() < SERVICES.keys()
 
@@ -222,7 +222,7 @@ def test_the_edge_files_services_are_those_of_the_other() -> None:
 # Networks and profiles
 
 
-def test_only_the_edge_is_on_the_network_that_potoo_trusts() -> None:
+def test_only_the_edge_shares_the_trusted_network() -> None:
     (subnet,) = parsed()["networks"]["inside"]["ipam"]["config"]
     trusted = json.loads(filled_in(SERVICES["potoo"]["environment"]["POTOO_TRUSTED_PROXIES"]))
     assert trusted == [str(ip_network(filled_in(subnet["subnet"])))]
@@ -233,13 +233,13 @@ def test_only_the_edge_is_on_the_network_that_potoo_trusts() -> None:
         assert set(SERVICES[edge]["networks"]) & set(SERVICES["potoo"]["networks"]) == {"inside"}
 
 
-def test_potoo_and_the_stores_cannot_call_out() -> None:
+def test_potoo_and_the_stores_have_only_internal_networks() -> None:
     internal = {name for name, network in parsed()["networks"].items() if network.get("internal")}
     for name in ("potoo", "postgres", "redis"):
         assert set(SERVICES[name]["networks"]) <= internal
 
 
-def test_every_profile_that_prepare_chooses_has_one_edge(tmp_path: Path) -> None:
+def test_every_prepared_profile_starts_one_edge(tmp_path: Path) -> None:
     known = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
     choices = [(), ("--small",), ("--stores",), ("--replicas", "2")]
     for number, choice in enumerate(choices):
@@ -260,7 +260,7 @@ def test_every_profile_that_prepare_chooses_has_one_edge(tmp_path: Path) -> None
         assert ("postgres" in started) == bool(chosen & {"stores", "replicas"})
 
 
-def test_prometheus_finds_its_targets_by_the_services_names() -> None:
+def test_prometheus_targets_are_services_on_a_shared_network() -> None:
     configuration = (FOLDER / "prometheus" / "prometheus.yml").read_text()
     named = set(re.findall(r"names: \[(\w+)\]", configuration))
     assert {"potoo", "blackbox"} <= named <= SERVICES.keys()
@@ -273,7 +273,7 @@ def test_prometheus_finds_its_targets_by_the_services_names() -> None:
 
 
 @pytest.mark.process
-def test_compose_takes_them(tmp_path: Path) -> None:
+def test_docker_compose_accepts_the_files(tmp_path: Path) -> None:
     asked = shutil.which("docker") and subprocess.run(
         ["docker", "compose", "version"], capture_output=True, check=False
     )

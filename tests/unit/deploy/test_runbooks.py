@@ -16,7 +16,7 @@ COMMAND = re.compile(r"(?:^|`|-- |potoo )potoo ([a-z]+)(?:\s([a-z-]+))?", re.MUL
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_what_is_wrong_how_urgent_it_is_and_where_to_read_on(name: str) -> None:
+def test_alert_has_severity_summary_description_and_runbook(name: str) -> None:
     rule = ALERTS[name]
     assert set(rule["labels"]) == {"severity"}
     assert rule["labels"]["severity"] in {"page", "ticket", "none"}
@@ -24,12 +24,12 @@ def test_an_alert_says_what_is_wrong_how_urgent_it_is_and_where_to_read_on(name:
     assert rule["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
 
 
-def test_there_is_a_page_for_every_alert_and_none_besides() -> None:
+def test_runbook_pages_match_the_alerts() -> None:
     assert {page.stem for page in PAGES} == {*ALERTS, "README"}
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_a_page_answers_the_same_questions_and_is_in_the_index(name: str) -> None:
+def test_runbook_page_has_the_standard_sections_and_index_entry(name: str) -> None:
     page = (RUNBOOKS / f"{name}.md").read_text()
     headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
     assert headings == [name, "Diagnosis", "Actions", "Resolved when"]
@@ -40,12 +40,12 @@ def test_a_page_answers_the_same_questions_and_is_in_the_index(name: str) -> Non
     assert f"| [{name}]({name}.md) | {severity} |" in (RUNBOOKS / "README.md").read_text()
 
 
-def test_the_guide_lists_every_alert() -> None:
+def test_monitoring_guide_links_every_alert() -> None:
     linked = set(re.findall(r"\(runbooks/(\w+)\.md\)", (ROOT / "docs/monitoring.md").read_text()))
     assert linked - {"README"} == set(ALERTS)
 
 
-def test_commands_exist() -> None:
+def test_runbook_commands_exist() -> None:
     known = {name: set(getattr(verb, "commands", ())) for name, verb in verbs().items()}
     asked = [
         (page.name, verb, noun)

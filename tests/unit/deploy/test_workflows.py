@@ -25,7 +25,7 @@ def steps(name: str) -> list[dict[str, Any]]:
     return [step for job in workflow(name)["jobs"].values() for step in job.get("steps", [])]
 
 
-def test_the_tests_are_those_of_ci_run_on_both_ends_of_what_is_supported() -> None:
+def test_tests_run_on_the_oldest_and_newest_supported_python() -> None:
     job = workflow("ci.yaml")["jobs"]["test"]
     assert [step["run"] for step in job["steps"] if "run" in step] == [".ci/run"]
     pythons = job["strategy"]["matrix"]["python"]
@@ -36,7 +36,7 @@ def test_the_tests_are_those_of_ci_run_on_both_ends_of_what_is_supported() -> No
     assert f"python:{pythons[-1]}-slim" in (ROOT / "Dockerfile").read_text()
 
 
-def test_every_verb_that_is_called_exists() -> None:
+def test_called_make_targets_exist() -> None:
     verbs = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     called = {
         verb
@@ -48,7 +48,7 @@ def test_every_verb_that_is_called_exists() -> None:
     assert called <= set(verbs)
 
 
-def test_a_release_is_tested_first() -> None:
+def test_release_requires_passing_tests() -> None:
     jobs = workflow("release.yaml")["jobs"]
     assert jobs["check"]["uses"] == "./.github/workflows/ci.yaml"
     assert jobs["image"]["needs"] == "check"
@@ -57,7 +57,7 @@ def test_a_release_is_tested_first() -> None:
 
 
 @each_file
-def test_nothing_may_be_written_but_what_is_named(file: Any) -> None:
+def test_workflow_has_only_the_listed_write_permissions(file: Any) -> None:
     document = workflow(file.name)
     assert document["permissions"] == {"contents": "read"}
     written = {
@@ -70,7 +70,7 @@ def test_nothing_may_be_written_but_what_is_named(file: Any) -> None:
 
 
 @each_file
-def test_actions_are_pinned_by_commit_and_keep_no_token(file: Any) -> None:
+def test_actions_are_pinned_and_persist_no_credentials(file: Any) -> None:
     for step in steps(file.name):
         if action := step.get("uses"):
             assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action), action
@@ -79,13 +79,13 @@ def test_actions_are_pinned_by_commit_and_keep_no_token(file: Any) -> None:
 
 
 @each_file
-def test_no_text_of_others_is_put_into_a_command(file: Any) -> None:
+def test_run_steps_contain_no_expressions(file: Any) -> None:
     # A branch's name may hold anything; the environment hands it over without running it.
     for step in steps(file.name):
         assert "${{" not in step.get("run", "")
 
 
 @each_file
-def test_every_job_ends(file: Any) -> None:
+def test_every_job_has_a_timeout(file: Any) -> None:
     for name, job in workflow(file.name)["jobs"].items():
         assert "uses" in job or job["timeout-minutes"] <= 120, name

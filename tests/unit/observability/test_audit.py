@@ -40,7 +40,7 @@ def count(metrics: Metrics, event: AuditEvent) -> float | None:
 
 
 @pytest.mark.parametrize("event", sorted(set(AuditEvent) - FREQUENT))
-def test_an_event_is_one_line_and_counted(
+def test_audit_event_is_logged_and_counted_once(
     event: AuditEvent, audit: Audit, metrics: Metrics, capsys: pytest.CaptureFixture[str]
 ) -> None:
     facts = {"account": "anna", "address": "192.0.2.1", "session": None, "scopes": ["classify"]}
@@ -51,7 +51,7 @@ def test_an_event_is_one_line_and_counted(
 
 
 @pytest.mark.parametrize("event", sorted(FREQUENT))
-def test_what_anybody_can_cause_is_counted_and_no_line(
+def test_frequent_events_are_counted_but_not_logged(
     event: AuditEvent, audit: Audit, metrics: Metrics, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def often() -> None:
@@ -69,7 +69,7 @@ def test_every_counter_exists_before_the_first_event(audit: Audit, metrics: Metr
 
 
 @pytest.mark.parametrize("name", ["two\nlines", '"}{"', "\x1b[31m", "\ud800", "\u2028", "n" * 1000])
-def test_no_name_can_forge_a_line(
+def test_account_name_cannot_forge_a_log_line(
     name: str, audit: Audit, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def twice() -> None:
@@ -80,7 +80,7 @@ def test_no_name_can_forge_a_line(
     assert written == ["sign_in", "session_ended"]
 
 
-def test_no_name_makes_a_series(audit: Audit, metrics: Metrics) -> None:
+def test_account_names_create_no_series(audit: Audit, metrics: Metrics) -> None:
     def series() -> int:
         return sum(len(list(family.samples)) for family in metrics.registry.collect())
 
@@ -91,7 +91,7 @@ def test_no_name_makes_a_series(audit: Audit, metrics: Metrics) -> None:
     assert series() == before
 
 
-def test_events_are_named_as_metrics_are() -> None:
+def test_event_names_are_unique_lower_case_words() -> None:
     names = [event.value for event in AuditEvent]
     assert len(set(names)) == len(names)
     assert all(name.replace("_", "").isalpha() and name == name.lower() for name in names)

@@ -27,7 +27,7 @@ def events(captured: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in err.splitlines()]
 
 
-def test_an_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_event_is_one_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_format="json")
     get_logger("access").info("request", status=200, path=Path("a"), text="two\nlines")
     (event,) = events(capsys)
@@ -51,7 +51,7 @@ def test_time_level_logger_and_event_come_first(capsys: pytest.CaptureFixture[st
     assert list(event) == ["timestamp", "level", "logger", "event", "aaa"]
 
 
-def test_an_exception_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_exception_is_logged_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_format="json")
     try:
         raise ZeroDivisionError("on purpose")
@@ -64,14 +64,14 @@ def test_an_exception_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> Non
         assert event["exception"].endswith("ZeroDivisionError: on purpose")
 
 
-def test_a_librarys_records_look_like_ours(capsys: pytest.CaptureFixture[str]) -> None:
+def test_library_record_has_the_same_format(capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_format="json")
     logging.getLogger("a.library").warning("%d things", 3)
     (event,) = events(capsys)
     assert (event["event"], event["level"]) == ("3 things", "warning")
 
 
-def test_a_librarys_record_names_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+def test_library_record_names_its_logger(capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_format="json")
     logging.getLogger("a.library").warning("something")
     (event,) = events(capsys)
@@ -79,14 +79,18 @@ def test_a_librarys_record_names_the_library(capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**70])
-def test_no_value_can_break_a_log_line(capsys: pytest.CaptureFixture[str], value: object) -> None:
+def test_unusual_values_do_not_break_a_log_line(
+    capsys: pytest.CaptureFixture[str], value: object
+) -> None:
     configure(log_format="json")
     get_logger("server").info("cannot start", reason=value)
     assert len(events(capsys)) == 1
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
-def test_less_severe_events_are_not_written(capsys: pytest.CaptureFixture[str], level: str) -> None:
+def test_events_below_the_level_are_not_written(
+    capsys: pytest.CaptureFixture[str], level: str
+) -> None:
     configure(log_format="json", log_level=level)
     for name in ("debug", "info", "warning", "error"):
         getattr(get_logger("ours"), name)(name)
@@ -96,7 +100,7 @@ def test_less_severe_events_are_not_written(capsys: pytest.CaptureFixture[str], 
     assert written == [name for name in order[order.index(level) :] for _ in range(2)]
 
 
-def test_chatty_libraries_are_quiet_below_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_chatty_libraries_are_silenced_below_warning(capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_format="json", log_level="debug")
     for name in ("uvicorn", "uvicorn.access", "httpx", "asyncio", "PIL.PngImagePlugin"):
         logging.getLogger(name).info("chatter")
@@ -109,7 +113,7 @@ def test_chatty_libraries_are_quiet_below_warning(capsys: pytest.CaptureFixture[
     assert events(capsys) == []
 
 
-def test_for_people_an_event_is_a_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_format_writes_one_line_of_text(capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_format="console")
     get_logger("server").info("ready", models=["everyday"], reason="two\nlines")
     out, err = capsys.readouterr()
@@ -120,7 +124,7 @@ def test_for_people_an_event_is_a_line_of_text(capsys: pytest.CaptureFixture[str
     assert "\x1b[" not in err, "colours are for terminals"
 
 
-def test_for_people_an_exception_keeps_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_console_format_keeps_exception_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure(log_format="console")
     try:
         raise ZeroDivisionError("on purpose")
@@ -136,7 +140,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_by_default_a_terminal_gets_text_and_anything_else_json(
+def test_default_format_is_text_for_terminals_and_json_otherwise(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure()
@@ -168,9 +172,7 @@ class Disk(io.RawIOBase):
 
 
 @pytest.mark.parametrize("log_format", ["json", "console"])
-def test_a_full_disk_costs_lines_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, log_format: str
-) -> None:
+def test_full_disk_loses_log_lines_only(monkeypatch: pytest.MonkeyPatch, log_format: str) -> None:
     disk = Disk()
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(disk, 256)))
     configure(log_format=log_format)

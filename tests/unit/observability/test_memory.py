@@ -20,9 +20,7 @@ MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     ],
     ids=["container", "systemd unit"],
 )
-def test_the_limit_of_the_own_control_group_counts(
-    tmp_path: Path, membership: str, file: str
-) -> None:
+def test_limit_of_the_own_control_group_is_used(tmp_path: Path, membership: str, file: str) -> None:
     (tmp_path / "cgroup").write_text(membership)
     limit = tmp_path / "fs" / file
     limit.parent.mkdir(parents=True)
@@ -31,11 +29,11 @@ def test_the_limit_of_the_own_control_group_counts(
 
 
 @pytest.mark.parametrize("limit", ["max\n", str(2**63), ""])
-def test_without_a_limit_the_machine_is_one(tmp_path: Path, limit: str) -> None:
+def test_unlimited_control_group_means_machine_memory(tmp_path: Path, limit: str) -> None:
     (tmp_path / "cgroup").write_text("0::/\n")
     (tmp_path / "memory.max").write_text(limit)
     assert memory_limit(tmp_path, tmp_path / "cgroup") == MACHINE
 
 
-def test_where_there_are_no_control_groups_the_machine_is_the_limit(tmp_path: Path) -> None:
+def test_missing_control_groups_mean_machine_memory(tmp_path: Path) -> None:
     assert memory_limit(tmp_path, tmp_path / "cgroup") == MACHINE

@@ -64,7 +64,7 @@ def families(metrics: Metrics, accept: str = "text/plain") -> dict[str, Metric]:
     return {family.name: family for family in parse(body.decode())}
 
 
-def test_everything_has_help_a_type_and_a_unit(metrics: Metrics) -> None:
+def test_every_metric_has_help_type_and_unit(metrics: Metrics) -> None:
     ours = [family for name, family in families(metrics).items() if name.startswith("potoo_")]
     assert len(ours) >= 17
     for family in ours:
@@ -77,7 +77,7 @@ def test_everything_has_help_a_type_and_a_unit(metrics: Metrics) -> None:
             assert all(name.endswith(UNITS) for name in names), names
 
 
-def test_process_metrics_come_with_ours(metrics: Metrics) -> None:
+def test_process_metrics_are_included(metrics: Metrics) -> None:
     assert {"process_cpu_seconds", "python_info", "python_gc_collections"} <= set(families(metrics))
 
 
@@ -89,14 +89,14 @@ def test_process_metrics_come_with_ours(metrics: Metrics) -> None:
         ("application/openmetrics-text; version=1.0.0", "application/openmetrics-text; version="),
     ],
 )
-def test_both_text_formats_are_spoken(metrics: Metrics, accept: str, content_type: str) -> None:
+def test_both_text_formats_are_supported(metrics: Metrics, accept: str, content_type: str) -> None:
     _, answered = metrics.exposition(accept)
     assert answered.startswith(content_type)
     found = families(metrics, accept)
     assert found["potoo_predictions"].samples[0].value == 1
 
 
-def test_no_series_is_made_for_the_time_of_creation(metrics: Metrics) -> None:
+def test_creation_time_series_are_disabled(metrics: Metrics) -> None:
     body, _ = metrics.exposition("application/openmetrics-text")
     assert b"_created" not in body
 
@@ -118,7 +118,7 @@ def test_known_labels_exist_before_the_first_event(metrics: Metrics) -> None:
         assert value("potoo_http_request_duration_seconds_count", labels) == 0
 
 
-def test_labels_are_those_of_the_operators_guide(metrics: Metrics) -> None:
+def test_metric_labels_are_the_documented_ones(metrics: Metrics) -> None:
     metrics.http("/v1/classify").duration(2).observe(0.1)
     metrics.certificate_expiry.labels("grpc").set(1)
     found = families(metrics)
@@ -143,7 +143,7 @@ def test_labels_are_those_of_the_operators_guide(metrics: Metrics) -> None:
     assert labels["potoo_queue_depth"] == labels["potoo_batch_size"] == {"model"}
 
 
-def test_buckets_rise_and_end_in_infinity(metrics: Metrics) -> None:
+def test_histogram_buckets_increase_to_infinity(metrics: Metrics) -> None:
     metrics.http("/v1/classify").duration(2).observe(0.1)
     for family in families(metrics).values():
         if family.type != "histogram":
@@ -158,14 +158,14 @@ def test_buckets_rise_and_end_in_infinity(metrics: Metrics) -> None:
             assert bounds[-1] == math.inf
 
 
-def test_a_series_is_looked_up_once(metrics: Metrics) -> None:
+def test_series_are_cached(metrics: Metrics) -> None:
     series = metrics.http("/v1/classify")
     assert series.duration(2) is series.duration(2)
     assert series.requests("GET", 200) is series.requests("GET", 200)
     assert series.requests("GET", 200) is not series.requests("GET", 404)
 
 
-def test_two_servers_in_one_process_count_apart() -> None:
+def test_metrics_of_two_servers_are_separate() -> None:
     registry = CollectorRegistry()
     first, second = Metrics(registry), Metrics()
     first.reject("deadline")
@@ -179,5 +179,5 @@ def test_two_servers_in_one_process_count_apart() -> None:
     ("method", "label"),
     [("GET", "GET"), ("POST", "POST"), ("get", "other"), ("BREW", "other"), ("", "other")],
 )
-def test_odd_methods_share_a_label(method: str, label: str) -> None:
+def test_unknown_methods_share_one_label(method: str, label: str) -> None:
     assert bounded_method(method) == label

@@ -99,7 +99,7 @@ class Exchange:
         return self.metrics.registry.get_sample_value(name, labels)
 
 
-async def test_an_answer_carries_an_id_and_the_extra_headers() -> None:
+async def test_response_has_a_request_id_and_extra_headers() -> None:
     exchange = Exchange(answers)
     await exchange.run()
     request_id = exchange.headers[b"x-request-id"].decode()
@@ -109,7 +109,7 @@ async def test_an_answer_carries_an_id_and_the_extra_headers() -> None:
     assert exchange.headers[b"a"] == b"b", "the application's own are kept"
 
 
-async def test_headers_that_are_known_late_are_added_to_the_answer() -> None:
+async def test_headers_known_late_are_added_to_the_response() -> None:
     """Such as what is left of a rate limit, which is counted on the way in."""
     left = [b"2"]
 
@@ -125,7 +125,7 @@ async def test_headers_that_are_known_late_are_added_to_the_answer() -> None:
 
 
 @pytest.mark.parametrize("given", [b"a", b"Abc-12.3_x", b"x" * 128])
-async def test_a_callers_id_is_kept(given: bytes) -> None:
+async def test_valid_request_id_is_kept(given: bytes) -> None:
     exchange = Exchange(answers)
     await exchange.run(headers=((b"x-request-id", given),))
     assert exchange.headers[b"x-request-id"] == given
@@ -146,13 +146,13 @@ async def test_a_callers_id_is_kept(given: bytes) -> None:
         b"\0",
     ],
 )
-async def test_an_unfit_id_is_replaced(given: bytes) -> None:
+async def test_invalid_request_id_is_replaced(given: bytes) -> None:
     exchange = Exchange(answers)
     await exchange.run(headers=((b"x-request-id", given), (b"x-request-id", b"second")))
     assert REQUEST_ID.fullmatch(exchange.headers[b"x-request-id"].decode())
 
 
-async def test_two_requests_have_two_ids() -> None:
+async def test_every_request_has_a_unique_id() -> None:
     ids = set()
     for _ in range(10):
         exchange = Exchange(answers)
@@ -174,7 +174,7 @@ async def test_a_request_is_counted_by_its_route_template() -> None:
     assert exchange.value("potoo_http_response_body_bytes_total", route=route) == 5
 
 
-async def test_series_of_known_routes_exist_before_the_first_request() -> None:
+async def test_known_route_series_exist_before_the_first_request() -> None:
     exchange = Exchange(answers)
     await exchange.run(method="PUT")
     labels = {"method": "GET", "route": "/things/{name}", "status": "200"}
@@ -184,7 +184,7 @@ async def test_series_of_known_routes_exist_before_the_first_request() -> None:
 @pytest.mark.parametrize(
     ("app", "status"), [(fails_before_it_answers, "499"), (fails_while_it_answers, "200")]
 )
-async def test_the_books_are_kept_when_the_application_raises(app: Step, status: str) -> None:
+async def test_request_is_counted_when_the_application_raises(app: Step, status: str) -> None:
     exchange = Exchange(app)
     with pytest.raises(ZeroDivisionError):
         await exchange.run()
@@ -193,7 +193,7 @@ async def test_the_books_are_kept_when_the_application_raises(app: Step, status:
     assert exchange.value("potoo_http_requests_total", **labels) == 1
 
 
-async def test_the_books_are_kept_when_the_caller_leaves() -> None:
+async def test_request_is_counted_when_the_client_disconnects() -> None:
     async def reads_on(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, send
         while (await receive())["type"] != "http.disconnect":
@@ -215,7 +215,7 @@ async def test_the_books_are_kept_when_the_caller_leaves() -> None:
     assert exchange.value("potoo_http_requests_total", **labels) == 1
 
 
-async def test_requests_are_in_flight_while_they_are_worked_on() -> None:
+async def test_requests_are_in_flight_while_processed() -> None:
     seen: list[float | None] = []
     exchange = Exchange(is_not_found)
 
@@ -228,7 +228,7 @@ async def test_requests_are_in_flight_while_they_are_worked_on() -> None:
     assert (seen, exchange.value("potoo_http_requests_in_flight")) == ([1], 0)
 
 
-async def test_what_callers_make_up_adds_no_series() -> None:
+async def test_unknown_methods_and_paths_add_no_series() -> None:
     metrics = Metrics()
 
     def series() -> int:
@@ -243,7 +243,7 @@ async def test_what_callers_make_up_adds_no_series() -> None:
     assert metrics.registry.get_sample_value("potoo_http_requests_total", labels) == 51
 
 
-async def test_other_protocols_pass_untouched() -> None:
+async def test_other_asgi_protocols_pass_unchanged() -> None:
     seen: list[str] = []
 
     async def remembers(scope: Scope, receive: Receive, send: Send) -> None:
@@ -260,7 +260,9 @@ async def test_other_protocols_pass_untouched() -> None:
     assert seen == ["lifespan", "websocket"]
 
 
-async def test_a_request_is_one_line_of_the_access_log(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_request_is_one_access_log_line_without_secrets(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     configure_logging(ObservabilitySettings(log_format="json"))
     exchange = Exchange(answers, access_log=True)
     await exchange.run(headers=((b"authorization", b"Bearer secret"), (b"cookie", b"secret")))
@@ -284,7 +286,7 @@ async def test_a_request_is_one_line_of_the_access_log(capsys: pytest.CaptureFix
     assert "secret" not in line, "neither headers nor query strings are logged"
 
 
-async def test_the_access_log_can_be_switched_off(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_access_log_can_be_disabled(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(ObservabilitySettings(log_format="json"))
     await Exchange(answers, access_log=False).run()
     assert capsys.readouterr().err == ""

@@ -54,7 +54,7 @@ def ended(request_id: str, status: int | None = 200, error: str = "") -> Trace:
     return trace
 
 
-def test_a_fault_of_ours_is_an_error_and_a_callers_is_none() -> None:
+def test_only_server_faults_are_span_errors() -> None:
     with collector() as taking:
         with sending(taking) as sender:
             sender.send(ended("ours", 504, "deadline_exceeded"))
@@ -66,7 +66,7 @@ def test_a_fault_of_ours_is_an_error_and_a_callers_is_none() -> None:
         assert {span.facts["error.type"] for span in tree.spans} == {code}
 
 
-def test_who_left_before_the_answer_has_no_status() -> None:
+def test_disconnected_client_span_has_no_status() -> None:
     with collector() as taking:
         with sending(taking) as sender:
             sender.send(ended("left", None))
@@ -76,7 +76,7 @@ def test_who_left_before_the_answer_has_no_status() -> None:
     assert not root.is_error
 
 
-def test_a_trace_keeps_the_id_that_it_has_in_the_log_and_its_times() -> None:
+def test_trace_keeps_its_logged_id_and_times() -> None:
     trace = ended("timed")
     with collector() as taking:
         with sending(taking) as sender:
@@ -91,7 +91,7 @@ def test_a_trace_keeps_the_id_that_it_has_in_the_log_and_its_times() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/", "/v1/traces", "/v1/traces/"])
-def test_the_address_may_be_the_collectors_or_its_path_for_traces(path: str) -> None:
+def test_endpoint_may_include_the_traces_path(path: str) -> None:
     with collector() as taking:
         with sending(taking, path) as sender:
             sender.send(ended("sent"))
@@ -99,7 +99,7 @@ def test_the_address_may_be_the_collectors_or_its_path_for_traces(path: str) -> 
     assert taking.paths == ["/v1/traces"]
 
 
-def test_opentelemetrys_own_variables_go_before_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opentelemetry_variables_override_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.namespace=birds")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "of-the-environment")
     with collector() as taking:
@@ -111,12 +111,12 @@ def test_opentelemetrys_own_variables_go_before_ours(monkeypatch: pytest.MonkeyP
     assert resource["service.version"] == "1.2.3"
 
 
-def test_a_collector_that_is_away_does_not_use_up_the_grace_of_a_stop() -> None:
+def test_trace_flush_time_fits_within_the_stop_grace() -> None:
     """Else every stop that drained for as long as it may would end by force."""
     assert LINGER_SECONDS + FLUSH_SECONDS <= GRACE_SECONDS - 1
 
 
-def test_an_rpcs_own_faults_are_errors() -> None:
+def test_rpc_server_faults_are_span_errors() -> None:
     def described(code: int) -> Trace:
         trace = ended("unused")
         describe_rpc(trace, path="/a.B/C", code=code, address=None, request_id="r")
@@ -143,7 +143,7 @@ class Wavering(SpanExporter):
         pass
 
 
-def test_failing_is_told_once_a_minute_at_most_and_counted_always(
+def test_export_failures_are_logged_once_a_minute_and_always_counted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     configure_logging(ObservabilitySettings(log_format="json"))

@@ -79,13 +79,15 @@ def within(trace: Trace | None) -> Iterator[None]:
     ("ratio", "drawn", "is_traced"),
     [(0, 0.0, False), (0.1, 0.09, True), (0.1, 0.1, False), (1, 0.999, True)],
 )
-def test_a_share_is_drawn(ratio: float, drawn: float, is_traced: bool) -> None:
+def test_configured_share_of_requests_is_traced(
+    ratio: float, drawn: float, is_traced: bool
+) -> None:
     bench = Bench(drawn=drawn)
     with bench.running(ratio) as tracing:
         assert (tracing.begin("") is not None) == is_traced
 
 
-def test_nothing_is_traced_before_it_runs_and_after() -> None:
+def test_no_trace_is_taken_before_start_or_after_stop() -> None:
     bench = Bench()
     with bench.running(1) as tracing:
         begun = tracing.begin("")
@@ -96,7 +98,7 @@ def test_nothing_is_traced_before_it_runs_and_after() -> None:
     assert bench.sender.traces == []
 
 
-def test_a_callers_word_counts_once_it_is_known_who_calls() -> None:
+def test_callers_parent_applies_after_authentication() -> None:
     bench = Bench(drawn=0.9)
     with bench.running() as tracing:
         trace = tracing.begin("claimed")
@@ -111,7 +113,7 @@ def test_a_callers_word_counts_once_it_is_known_who_calls() -> None:
 
 
 @pytest.mark.parametrize("says", [None, Parent(7, 8, is_sampled=False)])
-def test_who_asks_for_no_trace_gets_none(says: Parent | None) -> None:
+def test_unsampled_or_missing_parent_gives_no_trace(says: Parent | None) -> None:
     bench = Bench(KeptTraces(says), drawn=0.9)
     with bench.running() as tracing:
         trace = tracing.begin("claimed")
@@ -124,7 +126,7 @@ def test_who_asks_for_no_trace_gets_none(says: Parent | None) -> None:
         assert request.trace is None
 
 
-def test_a_trace_that_was_drawn_goes_on_where_the_parent_is_no_parent() -> None:
+def test_drawn_trace_continues_despite_an_invalid_parent() -> None:
     bench = Bench(KeptTraces(None))
     with bench.running() as tracing:
         trace = tracing.begin("nonsense")
@@ -146,7 +148,7 @@ def asked_and_followed(tracing: Tracing, count: int) -> int:
     return followed
 
 
-def test_so_many_a_second_are_followed_and_twice_as_many_at_once() -> None:
+def test_followed_parents_are_rate_limited_with_a_burst() -> None:
     bench = Bench(drawn=0.9)
     with bench.running(per_second=10) as tracing:
         assert asked_and_followed(tracing, 100) == 20
@@ -156,7 +158,7 @@ def test_so_many_a_second_are_followed_and_twice_as_many_at_once() -> None:
         assert asked_and_followed(tracing, 100) == 20
 
 
-def test_what_is_drawn_anyhow_needs_no_place_among_those() -> None:
+def test_drawn_traces_do_not_use_the_parent_quota() -> None:
     bench = Bench()
     with bench.running(per_second=0) as tracing:
         assert asked_and_followed(tracing, 5) == 5
@@ -173,7 +175,7 @@ def a_trace() -> Trace:
     return trace
 
 
-def test_a_block_is_measured_with_the_code_of_its_error_and_never_its_words() -> None:
+def test_failed_span_records_the_error_code_without_its_message() -> None:
     class TheirsWithCode(Exception):
         code = None  # as SQLAlchemy's have it
 
@@ -192,7 +194,7 @@ def test_a_block_is_measured_with_the_code_of_its_error_and_never_its_words() ->
     assert all(span.ended and span.ended >= span.began for span in trace.children)
 
 
-def test_outside_of_a_trace_nothing_is_measured() -> None:
+def test_outside_a_trace_no_span_is_measured() -> None:
     trace = None
     with within(trace), start_span("a") as span:
         assert span is None
@@ -203,14 +205,14 @@ def test_outside_of_a_trace_nothing_is_measured() -> None:
         assert span is None
 
 
-def test_a_single_item_needs_no_span_of_its_own() -> None:
+def test_single_item_shares_its_parents_span() -> None:
     with within(a_trace()), start_span("a") as span:
         assert items_of(span, 1) == [span]
         assert items_of(span, 3) == span.children if span else False
         assert len(items_of(span, 2)) == 2
 
 
-def test_a_trace_has_so_many_branches_and_counts_the_others() -> None:
+def test_trace_limits_its_branches_and_counts_the_rest() -> None:
     trace = a_trace()
     with within(trace), start_span("a") as span:
         items = items_of(span, 100)
@@ -219,7 +221,7 @@ def test_a_trace_has_so_many_branches_and_counts_the_others() -> None:
     assert trace.size == 1 + MAX_BRANCHES
 
 
-def test_a_span_without_an_end_ends_with_the_last_that_is_in_it() -> None:
+def test_open_span_ends_with_its_last_child() -> None:
     trace = a_trace()
     item = trace.branch("item", {})
     assert item is not None
@@ -229,7 +231,7 @@ def test_a_span_without_an_end_ends_with_the_last_that_is_in_it() -> None:
     assert (item.last, trace.last) == (began + 3, began + 3)
 
 
-def test_times_are_told_since_the_epoch() -> None:
+def test_span_times_are_in_nanoseconds_since_the_epoch() -> None:
     trace = a_trace()
     now = trace.wall_ns(time.perf_counter())
     assert abs(now - time.time_ns()) < 1e9
@@ -247,19 +249,21 @@ def test_times_are_told_since_the_epoch() -> None:
         "",
     ],
 )
-def test_an_endpoint_is_a_plain_address(endpoint: str) -> None:
+def test_invalid_otlp_endpoint_is_refused(endpoint: str) -> None:
     with pytest.raises(ValueError, match="otlp_endpoint"):
         ObservabilitySettings(otlp_endpoint=endpoint)
 
 
 @pytest.mark.parametrize("member", ["trace_sample_ratio", "trace_parents_per_second"])
 @pytest.mark.parametrize("value", [-0.1, 1e9])
-def test_shares_and_rates_have_bounds(member: str, value: float) -> None:
+def test_sample_ratio_and_rate_are_bounded(member: str, value: float) -> None:
     with pytest.raises(ValueError, match=member):
         ObservabilitySettings.model_validate({member: value})
 
 
-def test_lines_in_a_request_name_it_and_its_trace(capsys: pytest.CaptureFixture[str]) -> None:
+def test_log_lines_in_a_request_carry_request_and_trace_ids(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     from observability.logging import configure_logging, get_logger
 
     configure_logging(ObservabilitySettings(log_format="json"))

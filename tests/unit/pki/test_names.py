@@ -23,7 +23,7 @@ from service.pki.names import MAX_NAMES, BadName, constraints_for, is_permitted,
         ("127.0.0.1", "127.0.0.1"),
     ],
 )
-def test_names_are_taken_as_they_are_called(given: str, taken: str) -> None:
+def test_names_are_normalised(given: str, taken: str) -> None:
     assert [shown(name) for name in names_of([given])] == [taken]
 
 
@@ -60,7 +60,7 @@ def test_names_are_taken_as_they_are_called(given: str, taken: str) -> None:
         ("[potoo.lan]", "not a host name"),
     ],
 )
-def test_what_is_no_name_is_refused_on_one_short_line(given: str, reason: str) -> None:
+def test_invalid_name_is_refused_in_one_short_line(given: str, reason: str) -> None:
     with pytest.raises(BadName) as caught:
         names_of(["good.lan", given])
     assert reason in str(caught.value)
@@ -68,11 +68,11 @@ def test_what_is_no_name_is_refused_on_one_short_line(given: str, reason: str) -
     assert len(str(caught.value)) < 200
 
 
-def test_a_name_given_twice_stands_there_once() -> None:
+def test_duplicate_names_are_merged() -> None:
     assert len(names_of(["potoo.lan", "POTOO.lan", "::1", "0:0::1"])) == 2
 
 
-def test_there_must_be_some_names_and_not_too_many() -> None:
+def test_number_of_names_is_limited() -> None:
     with pytest.raises(BadName, match="no name is given"):
         names_of([])
     with pytest.raises(BadName, match="more than 100"):
@@ -94,9 +94,7 @@ def test_there_must_be_some_names_and_not_too_many() -> None:
         ("bank.example", False),
     ],
 )
-def test_an_authority_vouches_for_its_hosts_and_for_private_domains(
-    name: str, permitted: bool
-) -> None:
+def test_authority_permits_its_hosts_and_private_domains(name: str, permitted: bool) -> None:
     constraints = constraints_for(names_of(["potoo.example", "203.0.113.7"]))
     (one,) = names_of([name])
     assert is_permitted(one, constraints) is permitted

@@ -17,20 +17,20 @@ from tests.support.repository import MANIFESTS
 
 
 @pytest.mark.parametrize("name", ["a", "everyday", "MobileNet_v2-1.0", "0", "x" * 64])
-def test_model_names_are_plain_words(name: str) -> None:
+def test_valid_model_names_are_accepted(name: str) -> None:
     assert ClassifyOptions(model=name).model == name
 
 
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../a", "a/b", "a b", "-a", "_a", "ä", "a\n", "a\0", "x" * 65, "a\\b"]
 )
-def test_other_model_names_are_refused(name: str) -> None:
+def test_invalid_model_names_are_refused(name: str) -> None:
     with pytest.raises(ValidationError):
         ClassifyOptions(model=name)
 
 
 @pytest.mark.parametrize("top_k", [1, 5, MAX_TOP_K])
-def test_as_many_predictions_as_allowed(top_k: int) -> None:
+def test_top_k_is_accepted_up_to_the_maximum(top_k: int) -> None:
     assert ClassifyOptions(top_k=top_k).top_k == top_k
 
 
@@ -53,13 +53,13 @@ def test_options_out_of_range_are_refused(changes: dict[str, object]) -> None:
         ClassifyOptions.model_validate(changes)
 
 
-def test_an_upload_in_json_has_one_member() -> None:
+def test_json_upload_accepts_only_the_image_member() -> None:
     assert EncodedImage.model_validate({"image": "aGk="}).image == "aGk="
     with pytest.raises(ValidationError):
         EncodedImage.model_validate({"image": "aGk=", "url": "http://example.com"})
 
 
-def test_absent_members_are_left_out_on_the_wire() -> None:
+def test_absent_members_are_omitted_from_json() -> None:
     item = BatchItem(file_name="a.png")
     assert json.loads(item.model_dump_json(exclude_none=True)) == {"file_name": "a.png"}
 
@@ -73,13 +73,13 @@ def test_absent_members_are_left_out_on_the_wire() -> None:
         ("NHWC", "grey", (24, 32, 1)),
     ],
 )
-def test_the_shape_of_an_item_follows_layout_and_colour(
+def test_item_shape_follows_layout_and_colour(
     layout: str, colour: str, shape: tuple[int, ...]
 ) -> None:
     assert input_spec(layout=layout, colour=colour, height=24).shape == shape
 
 
-def test_grey_has_one_channel() -> None:
+def test_grey_has_one_channel_and_colours_have_three() -> None:
     assert [colour.channels for colour in Colour] == [3, 3, 1]
 
 
@@ -87,13 +87,11 @@ def test_grey_has_one_channel() -> None:
     ("changes", "is_identity"),
     [({}, True), ({"scale": 0.5}, False), ({"mean": [1]}, False), ({"std": [1, 1, 2]}, False)],
 )
-def test_pixels_may_reach_a_model_as_they_are(
-    changes: dict[str, object], is_identity: bool
-) -> None:
+def test_unscaled_input_is_the_identity(changes: dict[str, object], is_identity: bool) -> None:
     assert input_spec(dtype="float32", **changes).is_identity is is_identity
 
 
-def test_one_number_or_one_for_each_channel() -> None:
+def test_mean_and_std_have_one_or_channel_count_values() -> None:
     for mean in ([1], [1, 2, 3]):
         assert isinstance(input_spec(dtype="float32", mean=mean), InputSpec)
     for mean in ([], [1, 2], [1, 2, 3, 4]):
@@ -104,18 +102,18 @@ def test_one_number_or_one_for_each_channel() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(MANIFESTS.iterdir()), ids=lambda file: file.stem)
-def test_manifests_survive_the_way_there_and_back(file: Path) -> None:
+def test_manifests_round_trip_through_json(file: Path) -> None:
     manifest = ModelManifest.model_validate_json(file.read_bytes())
     assert ModelManifest.model_validate_json(manifest.model_dump_json()) == manifest
 
 
-def test_what_callers_see_of_a_model_is_documented() -> None:
+def test_model_info_has_every_manifest_field_except_golden() -> None:
     manifest = ModelManifest.model_validate({**colour_manifest(b""), "labels": ["a", "b"]})
     hidden = {"golden"}
     assert set(type(manifest).model_fields) - hidden <= set(ModelInfo.model_fields)
 
 
-def test_a_problem_has_the_code_of_an_error() -> None:
+def test_problem_code_must_match_a_known_error() -> None:
     members = {"title": "t", "status": 404, "detail": "d", "request_id": "r"}
     assert Problem.model_validate({**members, "code": "not_found"}).code is ErrorCode.NOT_FOUND
     for wrong in ({"code": "gone"}, {"code": "not_found", "status": 200}):
@@ -123,7 +121,7 @@ def test_a_problem_has_the_code_of_an_error() -> None:
             Problem.model_validate({**members, **wrong})
 
 
-def test_an_error_carries_what_a_transport_needs() -> None:
+def test_error_carries_detail_retry_delay_and_violations() -> None:
     error = Overloaded("Busy.", retry_after=2, violations=(Violation("/body", "x"),))
     assert (str(error), error.detail, error.retry_after) == ("Busy.", "Busy.", 2)
     assert error.violations[0].pointer == "/body"

@@ -22,11 +22,11 @@ def report(*packages: object) -> str:
     return json.dumps({"dependencies": packages, "fixes": []})
 
 
-def test_no_holes() -> None:
+def test_report_without_vulnerabilities_passes() -> None:
     assert verdict(report(SOUND, SOUND), "") == (0, ["2 packages, no known holes"])
 
 
-def test_holes_are_named_with_what_closes_them() -> None:
+def test_vulnerabilities_are_named_with_their_fixes() -> None:
     status, lines = verdict(report(SOUND, HOLED, UNHEALED, SKIPPED), "")
     assert status == HOLES
     assert lines == [
@@ -36,14 +36,14 @@ def test_holes_are_named_with_what_closes_them() -> None:
     ]
 
 
-def test_packages_that_the_database_does_not_know_are_no_sound_ones() -> None:
+def test_packages_unknown_to_the_database_are_reported() -> None:
     status, (line,) = verdict(report(SOUND, SKIPPED), "")
     assert status == UNKNOWN
     assert line.startswith("1 of 2 packages could not be looked up: ")
 
 
 @pytest.mark.parametrize("text", ["", "Traceback", "{}"])
-def test_a_database_that_does_not_answer_is_no_good_news(text: str) -> None:
+def test_failed_lookup_is_reported_as_unknown(text: str) -> None:
     status, (line,) = verdict(text, "Traceback\nConnectionError: no such host\n")
     assert status == UNKNOWN
     assert line.endswith("nothing is known: ConnectionError: no such host")

@@ -24,12 +24,14 @@ every_dashboard = pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board:
 
 
 @every_dashboard
-def test_the_committed_json_is_what_the_code_makes(board: Dashboard) -> None:
+def test_committed_json_matches_the_generated_dashboard(board: Dashboard) -> None:
     committed = (GRAFANA / "json" / f"{board.name}.json").read_text()
     assert committed == as_json(board), "make dashboards"
 
 
-def test_there_is_no_other_dashboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_committed_dashboards_are_exactly_the_generated_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "old.json").write_text("{}")
     monkeypatch.setattr(writing, "FOLDER", tmp_path)
     writing.main()
@@ -39,7 +41,7 @@ def test_there_is_no_other_dashboard(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @every_dashboard
-def test_panels_lie_side_by_side_in_the_grid(board: Dashboard) -> None:
+def test_panels_fit_the_grid_without_overlap(board: Dashboard) -> None:
     taken: set[tuple[int, int]] = set()
     for panel in json.loads(as_json(board))["panels"]:
         place = panel["gridPos"]
@@ -54,7 +56,7 @@ def test_panels_lie_side_by_side_in_the_grid(board: Dashboard) -> None:
 
 
 @every_dashboard
-def test_every_panel_is_explained_and_asks_the_chosen_prometheus(board: Dashboard) -> None:
+def test_every_panel_has_description_datasource_unit_and_links(board: Dashboard) -> None:
     identifiers = []
     for panel in json.loads(as_json(board))["panels"]:
         identifiers.append(panel["id"])
@@ -70,7 +72,7 @@ def test_every_panel_is_explained_and_asks_the_chosen_prometheus(board: Dashboar
 
 
 @every_dashboard
-def test_variables_are_those_that_the_queries_use(board: Dashboard) -> None:
+def test_dashboard_variables_cover_those_in_queries(board: Dashboard) -> None:
     made = json.loads(as_json(board))
     known = {variable["name"] for variable in made["templating"]["list"]}
     assert known == {"datasource", "job", "instance", "model", "runbooks"}
@@ -78,20 +80,20 @@ def test_variables_are_those_that_the_queries_use(board: Dashboard) -> None:
     assert used - {"__rate_interval"} <= known
 
 
-def test_every_alert_has_a_panel_that_shows_what_it_is_about() -> None:
+def test_every_alert_has_a_panel() -> None:
     linked = {alert for board in DASHBOARDS for panel in board.panels() for alert in panel.alerts}
     assert linked <= set(ALERTS)
     assert set(ALERTS) - linked == UNSHOWN
 
 
-def test_what_counts_as_inference_is_said_alike_in_rules_and_dashboards() -> None:
+def test_inference_routes_are_the_same_in_rules_and_dashboards() -> None:
     for file in ("recording.yaml", "alerts.yaml"):
         text = (RULES / file).read_text()
         assert set(re.findall(r'route=~"([^"]+)"', text)) == {INFERENCE_ROUTES}
         assert set(re.findall(r'method=~"([^"]+)"', text)) <= {INFERENCE_METHODS}
 
 
-def test_grafana_is_pointed_at_prometheus_and_the_dashboards() -> None:
+def test_grafana_provisioning_names_prometheus_and_dashboards() -> None:
     def read(name: str) -> Any:
         return yaml.safe_load((GRAFANA / "provisioning" / name).read_text())
 

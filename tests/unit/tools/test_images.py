@@ -15,14 +15,14 @@ ONE, TWO = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 UNPINNED = "# why\nA_IMAGE=a:1\nB_IMAGE=b:2-slim\n"
 
 
-def test_every_image_gets_the_digest_that_its_tag_has() -> None:
+def test_every_image_gets_the_digest_of_its_tag() -> None:
     digests = {"a:1": ONE, "b:2-slim": TWO}
     locked = pinned(UNPINNED, digests.__getitem__)
     assert locked == UNPINNED.replace("a:1", f"a:1@{ONE}").replace("b:2-slim", f"b:2-slim@{TWO}")
     assert pinned(locked, digests.__getitem__) == locked
 
 
-def test_a_digest_that_is_out_of_date_is_replaced() -> None:
+def test_outdated_digest_is_replaced() -> None:
     old = f"A_IMAGE=a:1@{ONE}\n"
     assert pinned(old, lambda _: TWO) == f"A_IMAGE=a:1@{TWO}\n"
 
@@ -36,7 +36,7 @@ def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 
 @pytest.mark.process
-def test_dockers_own_tool_is_asked_for_the_digest_of_all_platforms(
+def test_docker_is_asked_for_the_multi_platform_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     docker(tmp_path, monkeypatch, f'echo "$*" > {tmp_path}/asked; echo {ONE}')
@@ -55,7 +55,7 @@ def test_dockers_own_tool_is_asked_for_the_digest_of_all_platforms(
         ("true", "no answer"),
     ],
 )
-def test_without_an_answer_the_lock_is_left_as_it_is(
+def test_failed_lookup_leaves_the_lock_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, why: str
 ) -> None:
     docker(tmp_path, monkeypatch, script)
@@ -70,7 +70,7 @@ def test_without_an_answer_the_lock_is_left_as_it_is(
 
 
 @pytest.mark.process
-def test_without_docker_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_docker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotResolvedError, match="docker is not installed"):
         digest_of("a:1")
@@ -79,7 +79,7 @@ def test_without_docker_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 # The lock that is committed
 
 
-def test_every_line_of_the_lock_is_an_image_with_a_tag() -> None:
+def test_every_lock_line_is_an_image_with_a_tag() -> None:
     lines = [line for line in LOCK.read_text().splitlines() if not line.startswith("#")]
     assert lines
     for line in lines:
@@ -89,7 +89,7 @@ def test_every_line_of_the_lock_is_an_image_with_a_tag() -> None:
         assert not found["tagged"].endswith(":latest")
 
 
-def test_the_image_is_built_from_what_the_lock_says() -> None:
+def test_dockerfile_base_image_is_in_the_lock() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
     assert set(bases) == {"${PYTHON_IMAGE}"}
@@ -98,7 +98,7 @@ def test_the_image_is_built_from_what_the_lock_says() -> None:
     assert f"PYTHON_IMAGE={default[1]}" in LOCK.read_text()
 
 
-def test_what_the_image_is_built_from_is_sent_to_the_builder() -> None:
+def test_docker_build_context_is_exactly_what_is_copied() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     sent = (ROOT / ".dockerignore").read_text().splitlines()
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
@@ -108,7 +108,7 @@ def test_what_the_image_is_built_from_is_sent_to_the_builder() -> None:
     assert all((ROOT / name).exists() for name in names)
 
 
-def test_the_image_says_what_it_is() -> None:
+def test_image_has_descriptive_labels_and_an_sbom() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     labels = set(re.findall(r"org\.opencontainers\.image\.(\w+)=", dockerfile))
     assert labels >= {"title", "licenses", "version", "revision", "created", "source"}

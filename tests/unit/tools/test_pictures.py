@@ -74,13 +74,13 @@ def test_every_panel_is_drawn_from_its_own_queries(board: Dashboard) -> None:
 
 
 @pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.name)
-def test_a_panel_without_data_says_so(board: Dashboard) -> None:
+def test_panel_without_data_shows_no_data(board: Dashboard) -> None:
     found = words(board, Rehearsed(Nothing(), 100, 160, {}))
     assert "no data" in found
 
 
 @pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.name)
-def test_the_committed_pictures_are_large_enough_to_read(board: Dashboard) -> None:
+def test_committed_pictures_have_the_configured_width(board: Dashboard) -> None:
     with Image.open(pictures.FOLDER / f"{board.name}.png") as image:
         assert image.width == pictures.WIDTH * pictures.DPI
 
@@ -100,7 +100,7 @@ def test_the_committed_pictures_are_large_enough_to_read(board: Dashboard) -> No
         (28_735, Unit.NUMBER, None, "28,735"),
     ],
 )
-def test_numbers_are_shown_as_people_read_them(
+def test_numbers_are_formatted_for_reading(
     value: float, unit: Unit, decimals: int | None, expected: str
 ) -> None:
     assert shown(value, unit, decimals) == expected

@@ -29,7 +29,7 @@ def secrets(folder: Path) -> dict[str, str]:
     return {str(file.relative_to(folder / "secrets")): file.read_text() for file in files}
 
 
-def test_a_box_has_two_passwords_and_no_store(tmp_path: Path) -> None:
+def test_single_box_has_two_passwords_and_no_store(tmp_path: Path) -> None:
     prepare(tmp_path)
     found = secrets(tmp_path)
     assert set(found) == {"potoo/potoo_admin_password", "grafana/admin_password"}
@@ -44,7 +44,7 @@ def test_a_box_has_two_passwords_and_no_store(tmp_path: Path) -> None:
     }
 
 
-def test_replicas_share_stores_whose_passwords_fit_together(
+def test_replicas_share_stores_with_matching_passwords(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(tmp_path, "--replicas", "3")
@@ -60,7 +60,7 @@ def test_replicas_share_stores_whose_passwords_fit_together(
     assert found["redis/redis.conf"].startswith(f"requirepass {found['redis/password']}\n")
 
 
-def test_a_small_box_is_not_watched_and_has_lower_limits(tmp_path: Path) -> None:
+def test_small_box_is_not_monitored(tmp_path: Path) -> None:
     prepare(tmp_path, "--small", "--email", "me@example.org")
     found = chosen(tmp_path)
     assert found["COMPOSE_PROFILES"] == "box"
@@ -68,7 +68,7 @@ def test_a_small_box_is_not_watched_and_has_lower_limits(tmp_path: Path) -> None
     assert found["POTOO_TLS"] == "me@example.org"
 
 
-def test_those_who_call_an_address_are_shown_its_certificate(tmp_path: Path) -> None:
+def test_address_site_is_the_default_server_name(tmp_path: Path) -> None:
     # They name no host, and in a container Caddy does not know the machine's address.
     main(["--site", "192.168.1.20", "--folder", str(tmp_path)])
     assert chosen(tmp_path)["POTOO_DEFAULT_SNI"] == "192.168.1.20"
@@ -76,13 +76,13 @@ def test_those_who_call_an_address_are_shown_its_certificate(tmp_path: Path) -> 
     assert handed_on in (ROOT / "deploy" / "compose.yaml").read_text()
 
 
-def test_a_box_may_have_stores(tmp_path: Path) -> None:
+def test_single_box_can_have_stores(tmp_path: Path) -> None:
     prepare(tmp_path, "--stores")
     assert chosen(tmp_path)["COMPOSE_PROFILES"] == "box,stores,watch"
     assert "potoo/potoo_database_url" in secrets(tmp_path)
 
 
-def test_services_can_read_and_other_accounts_of_the_machine_cannot(tmp_path: Path) -> None:
+def test_secrets_are_readable_by_services_only(tmp_path: Path) -> None:
     before = os.umask(0o077)  # the strictest of those in use
     try:
         prepare(tmp_path, "--replicas", "2")
@@ -94,7 +94,7 @@ def test_services_can_read_and_other_accounts_of_the_machine_cannot(tmp_path: Pa
     assert {stat.S_IMODE(file.stat().st_mode) for file in folder.glob("*/*")} == {0o444}
 
 
-def test_no_password_is_printed_or_in_the_choices(
+def test_passwords_are_neither_printed_nor_in_the_env_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare(tmp_path, "--replicas", "2")
@@ -104,7 +104,9 @@ def test_no_password_is_printed_or_in_the_choices(
         assert text.strip() not in shown
 
 
-def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_existing_secrets_and_choices_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     prepare(tmp_path)
     before = secrets(tmp_path), chosen(tmp_path)
     prepare(tmp_path, "--small")
@@ -112,7 +114,7 @@ def test_what_is_there_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert f"kept     {tmp_path / '.env'}" in capsys.readouterr().out
 
 
-def test_stores_that_come_later_are_added_and_again_kept(tmp_path: Path) -> None:
+def test_added_stores_keep_existing_secrets(tmp_path: Path) -> None:
     prepare(tmp_path)
     admin = secrets(tmp_path)["potoo/potoo_admin_password"]
     prepare(tmp_path, "--stores")
@@ -136,7 +138,7 @@ def test_stores_that_come_later_are_added_and_again_kept(tmp_path: Path) -> None
         ["--small", "--replicas", "2"],
     ],
 )
-def test_what_does_not_fit_is_refused_and_nothing_written(
+def test_invalid_arguments_are_refused_and_write_nothing(
     tmp_path: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

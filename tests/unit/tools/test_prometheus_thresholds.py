@@ -35,12 +35,12 @@ def records(tmp_path: Path, autoscaling: Thresholds) -> dict[str, dict[str, obje
     return {rule["record"]: rule for rule in rules(path)}
 
 
-def test_the_shipped_file_is_made_from_what_was_measured() -> None:
+def test_committed_thresholds_match_the_generated_file() -> None:
     shipped = (RULES / "thresholds.yaml").read_text()
     assert shipped == thresholds.read(), "python -m tools.prometheus.thresholds"
 
 
-def test_the_measured_capacity_and_the_promises_become_series(tmp_path: Path) -> None:
+def test_capacity_and_objectives_become_recorded_series(tmp_path: Path) -> None:
     found = records(tmp_path, measured())
     assert found["potoo:capacity:in_flight"]["expr"] == "vector(20)"
     assert found["potoo:capacity:target"]["expr"] == "vector(14)"
@@ -52,7 +52,7 @@ def test_the_measured_capacity_and_the_promises_become_series(tmp_path: Path) ->
     assert found["potoo:objective:latency_share"]["expr"] == "vector(0.9)"
 
 
-def test_an_objective_between_buckets_is_measured_by_the_stricter_one(tmp_path: Path) -> None:
+def test_objective_between_buckets_uses_the_stricter_one(tmp_path: Path) -> None:
     assert [bucket_for(seconds) for seconds in (0.2, 0.3, 0.35, 1, 60)] == [0.2, 0.2, 0.35, 1, 30]
     in_time = records(tmp_path, measured(300))["job:potoo_classify_in_time:rate5m"]
     assert 'le="0.2"' in str(in_time["expr"])
@@ -66,12 +66,12 @@ def test_an_objective_below_every_bucket_is_refused() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"availability": 1}, {"latency_share": 0}, {"latency": 0.9}])
-def test_promises_that_nobody_can_keep_are_refused(wrong: dict[str, float]) -> None:
+def test_unreachable_objectives_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Objectives.model_validate({"availability": 0.999, "latency_share": 0.95} | wrong)
 
 
-def test_the_command_writes_where_it_is_told(
+def test_command_writes_to_the_output_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "thresholds.yaml"

@@ -45,7 +45,7 @@ For users.
 # Notes
 
 
-def test_notes_are_the_versions_section() -> None:
+def test_notes_are_the_changelog_section_of_the_version() -> None:
     text = "# Potoo 1.2.0 (2026-11-01)\n\n- New.\n\n### Upgrading\n\n- Copy first.\n"
     assert notes(CHANGELOG, "1.2.0") == text
     assert notes(CHANGELOG, "1.1.0") == "# Potoo 1.1.0\n\n- Old.\n"
@@ -57,7 +57,7 @@ def test_a_version_without_a_section_is_refused(version: str) -> None:
         notes(CHANGELOG, version)
 
 
-def test_a_version_that_is_still_open_is_refused() -> None:
+def test_unreleased_version_is_refused() -> None:
     with pytest.raises(ReleaseError, match=r"still calls 1\.3\.0 unreleased"):
         notes(CHANGELOG, "1.3.0")
 
@@ -88,11 +88,11 @@ def release(tmp_path: Path, keys: Path) -> Path:
     return tmp_path
 
 
-def test_who_signed_is_told(release: Path, keys: Path) -> None:
+def test_verification_names_the_signer(release: Path, keys: Path) -> None:
     assert verify(release, keys / "signers") == "anna"
 
 
-def test_the_sums_are_those_of_sha256sum(release: Path) -> None:
+def test_checksums_are_accepted_by_sha256sum(release: Path) -> None:
     if not shutil.which("sha256sum"):
         missing("sha256sum")
     done = subprocess.run(
@@ -101,39 +101,39 @@ def test_the_sums_are_those_of_sha256sum(release: Path) -> None:
     assert done.stdout.decode().count(": OK") == 2
 
 
-def test_signing_again_holds_for_what_is_there_then(release: Path, keys: Path) -> None:
+def test_signing_again_covers_added_files(release: Path, keys: Path) -> None:
     (release / "more.json").write_text("{}")
     sign(release, keys / "maintainer")
     assert verify(release, keys / "signers") == "anna"
 
 
-def test_a_file_that_was_changed_is_named(release: Path, keys: Path) -> None:
+def test_changed_file_is_named(release: Path, keys: Path) -> None:
     (release / NOTES).write_text("# Potoo 1.2.0\n\n- Nothing to see here.\n")
     with pytest.raises(ReleaseError, match=rf"not as it was signed: {NOTES}$"):
         verify(release, keys / "signers")
 
 
-def test_files_that_are_missing_or_too_many_are_named(release: Path, keys: Path) -> None:
+def test_missing_and_additional_files_are_named(release: Path, keys: Path) -> None:
     (release / NOTES).unlink()
     (release / "added.whl").write_bytes(b"")
     with pytest.raises(ReleaseError, match=f"{NOTES}, added.whl$"):
         verify(release, keys / "signers")
 
 
-def test_sums_that_were_changed_with_the_file_are_refused(release: Path, keys: Path) -> None:
+def test_changed_checksums_are_refused(release: Path, keys: Path) -> None:
     sums = release / SUMS
     sums.write_text(sums.read_text().replace("0", "1"))
     with pytest.raises(ReleaseError, match="ssh-keygen -Y verify"):
         verify(release, keys / "signers")
 
 
-def test_a_strangers_signature_is_refused(release: Path, keys: Path) -> None:
+def test_signature_of_an_unknown_key_is_refused(release: Path, keys: Path) -> None:
     sign(release, keys / "stranger")
     with pytest.raises(ReleaseError, match="ssh-keygen -Y find-principals"):
         verify(release, keys / "signers")
 
 
-def test_a_maintainers_signature_for_something_else_is_refused(release: Path, keys: Path) -> None:
+def test_signature_for_another_namespace_is_refused(release: Path, keys: Path) -> None:
     (release / SIGNATURE).unlink()
     command = ["ssh-keygen", "-Y", "sign", "-f", str(keys / "maintainer"), "-n", "file"]
     subprocess.run([*command, str(release / SUMS)], check=True, capture_output=True)
@@ -141,24 +141,24 @@ def test_a_maintainers_signature_for_something_else_is_refused(release: Path, ke
         verify(release, keys / "signers")
 
 
-def test_without_a_signature_nothing_is_verified(release: Path, keys: Path) -> None:
+def test_missing_signature_is_refused(release: Path, keys: Path) -> None:
     (release / SIGNATURE).unlink()
     with pytest.raises(ReleaseError):
         verify(release, keys / "signers")
 
 
-def test_nobody_may_sign_who_is_not_in_the_repositorys_list(release: Path) -> None:
+def test_signer_outside_the_repositorys_list_is_refused(release: Path) -> None:
     with pytest.raises(ReleaseError):
         verify(release)
 
 
-def test_a_missing_key_signs_nothing(release: Path, keys: Path) -> None:
+def test_missing_key_creates_no_signature(release: Path, keys: Path) -> None:
     with pytest.raises(ReleaseError, match="ssh-keygen -Y sign"):
         sign(release, keys / "missing")
     assert not (release / SIGNATURE).exists()
 
 
-def test_the_commands_do_the_same(
+def test_command_line_signs_and_verifies(
     tmp_path: Path, keys: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changelog = tmp_path / "CHANGELOG.md"
@@ -205,7 +205,7 @@ def test_git_signs_and_verifies_a_tag_with_the_same_key(tmp_path: Path, keys: Pa
     assert 'Good "git" signature for anna' in git("verify-tag", "v1.2.0")
 
 
-def test_the_changelog_of_the_project_can_be_cut() -> None:
+def test_project_changelog_has_notes_for_its_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text().replace("Unreleased: ", "")
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert "\n- " in notes(text, version)

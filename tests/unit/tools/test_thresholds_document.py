@@ -48,7 +48,7 @@ def changed(folder: Path, where: str, value: object) -> Path:
     return written(folder, yaml.safe_dump(document))
 
 
-def test_what_calibrating_writes_is_read(tmp_path: Path) -> None:
+def test_generated_thresholds_are_read(tmp_path: Path) -> None:
     thresholds = read_thresholds(written(tmp_path, MADE))
     assert thresholds.model == "everyday"
     assert (thresholds.measured_on.cores, thresholds.replica.threads) == (2, 3)
@@ -57,7 +57,7 @@ def test_what_calibrating_writes_is_read(tmp_path: Path) -> None:
     assert thresholds.behaviour.scale_down.percent == 25
 
 
-def test_keys_for_others_are_let_alone(tmp_path: Path) -> None:
+def test_unknown_keys_are_ignored(tmp_path: Path) -> None:
     assert read_thresholds(changed(tmp_path, "triggers.tomorrow", {"a": 1})).model == "everyday"
 
 
@@ -87,9 +87,7 @@ def test_keys_for_others_are_let_alone(tmp_path: Path) -> None:
         ("behaviour.scale_down.stabilisation_seconds", 7200, "stabilisation_seconds: Input should"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(
-    tmp_path: Path, where: str, value: object, said: str
-) -> None:
+def test_invalid_value_is_named(tmp_path: Path, where: str, value: object, said: str) -> None:
     path = changed(tmp_path, where, value)
     with pytest.raises(BadThresholds) as refused:
         read_thresholds(path)
@@ -111,7 +109,7 @@ def test_a_value_that_cannot_be_used_is_named(
         (b"a: 2026-99-99", "month must be in 1..12"),
     ],
 )
-def test_what_is_no_document_is_said(tmp_path: Path, text: bytes, said: str) -> None:
+def test_malformed_document_is_reported_in_one_line(tmp_path: Path, text: bytes, said: str) -> None:
     path = tmp_path / "autoscaling.yaml"
     path.write_bytes(text)
     with pytest.raises(BadThresholds) as refused:
@@ -120,7 +118,7 @@ def test_what_is_no_document_is_said(tmp_path: Path, text: bytes, said: str) -> 
     assert "\n" not in str(refused.value)
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_missing_document_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadThresholds, match="No such file"):
         read_thresholds(tmp_path / "none.yaml")
 
@@ -136,16 +134,14 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
         ({"prometheus": "prometheus:9090"}, "prometheus: String should match"),
     ],
 )
-def test_a_site_that_does_not_fit_is_said(
-    tmp_path: Path, given: dict[str, object], said: str
-) -> None:
+def test_invalid_site_is_reported(tmp_path: Path, given: dict[str, object], said: str) -> None:
     thresholds = read_thresholds(written(tmp_path, MADE))
     fitting = {"usual_peak": 4, "max_replicas": 10, "prometheus": PROMETHEUS}
     with pytest.raises(BadThresholds, match=said):
         site(thresholds, **(fitting | given))
 
 
-def test_the_verb_says_one_line_and_writes_nothing(
+def test_command_reports_one_line_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = changed(tmp_path, "triggers.in_flight.target", -1)

@@ -26,7 +26,7 @@ def made(thresholds: Thresholds, site: Site = SITE) -> dict[str, Any]:
     }
 
 
-def test_both_autoscalers_ask_the_same() -> None:
+def test_keda_and_hpa_use_the_same_queries_and_bounds() -> None:
     manifest = made(Thresholds.model_validate(DOCUMENT))
     scaled, plain = manifest["keda/scaledobject.yaml"], manifest["hpa/autoscaler.yaml"]
     rules = manifest["hpa/prometheus-adapter-values.yaml"]["rules"]["external"]
@@ -47,7 +47,7 @@ def test_both_autoscalers_ask_the_same() -> None:
     assert scaled["spec"]["maxReplicaCount"] == plain["spec"]["maxReplicas"] == 10
 
 
-def test_a_blind_autoscaler_is_told_so() -> None:
+def test_autoscaler_falls_back_when_metrics_are_missing() -> None:
     scaled = made(Thresholds.model_validate(DOCUMENT))["keda/scaledobject.yaml"]["spec"]
     assert scaled["fallback"]["replicas"] == SITE.usual_peak
     *asked, _ = scaled["triggers"]
@@ -58,7 +58,7 @@ def test_a_blind_autoscaler_is_told_so() -> None:
     assert not any("vector(" in trigger["metadata"]["query"] for trigger in asked)
 
 
-def test_a_replica_is_the_one_that_was_measured() -> None:
+def test_replica_matches_the_measured_settings() -> None:
     spec = made(Thresholds.model_validate(DOCUMENT))["measured/replica.yaml"]["spec"]
     (container,) = spec["template"]["spec"]["containers"]
     env = {variable["name"]: variable["value"] for variable in container["env"]}
@@ -67,7 +67,7 @@ def test_a_replica_is_the_one_that_was_measured() -> None:
     assert container["resources"]["requests"]["cpu"] == "2"
 
 
-def test_only_pods_of_the_namespace_count() -> None:
+def test_queries_select_only_pods_of_the_namespace() -> None:
     quoting = DOCUMENT | {
         "triggers": DOCUMENT["triggers"]
         | {
@@ -99,7 +99,7 @@ queries = st.text(
     cores=st.integers(1, 4096),
     step=st.integers(11, 1000),
 )
-def test_whatever_is_measured_is_what_the_yaml_says(
+def test_manifests_match_any_thresholds_document(
     model: str, query: str, target: int, threshold: float, cores: int, step: int
 ) -> None:
     document = yaml.safe_load(MADE)

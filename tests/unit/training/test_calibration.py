@@ -8,13 +8,13 @@ import pytest
 from training.calibration import abstention_threshold, fit_temperature, reliability, softmax
 
 
-def test_a_softmax_sums_to_one_and_never_overflows() -> None:
+def test_softmax_sums_to_one_without_overflow() -> None:
     shares = softmax(np.array([[1e4, 0.0], [-1e4, 0.0]], np.float32))
     assert shares.tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> None:
+def test_fitted_temperature_is_the_true_one(temperature: float) -> None:
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (20_000, 4)).astype(np.float32)
     shares = softmax(logits, temperature)
@@ -22,7 +22,7 @@ def test_the_temperature_that_made_the_labels_is_found(temperature: float) -> No
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.05)
 
 
-def test_an_honest_model_has_no_calibration_error_and_a_boaster_has() -> None:
+def test_calibration_error_is_zero_only_for_calibrated_scores() -> None:
     labels = np.array([0] * 80 + [1] * 20)
     honest = np.tile([0.8, 0.2], (100, 1))
     boasting = np.tile([1.0, 0.0], (100, 1))
@@ -30,7 +30,7 @@ def test_an_honest_model_has_no_calibration_error_and_a_boaster_has() -> None:
     assert reliability(boasting, labels).error == pytest.approx(0.2)
 
 
-def test_the_threshold_keeps_what_is_right_often_enough() -> None:
+def test_abstention_threshold_reaches_the_precision() -> None:
     confidence = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
     shares = np.stack([confidence, 1 - confidence], 1)
     labels = np.array([0, 0, 0, 1, 1])  # the last two answers are wrong

@@ -27,17 +27,17 @@ def split(tmp_path: Path) -> Path:
     return archive
 
 
-def test_classes_are_sorted_folders(split: Path) -> None:
+def test_class_names_are_sorted_folder_names(split: Path) -> None:
     assert class_names(split) == ["a", "b", "people"]
 
 
-def test_photos_come_by_name_with_the_label_of_their_folder(split: Path) -> None:
+def test_photos_are_sorted_with_the_label_of_their_folder(split: Path) -> None:
     photos = read_split(split, ["a", "b"])
     assert [(photo.name, photo.label) for photo in photos] == [("a/1.jpg", 0), ("b/2.jpg", 1)]
     assert photos[0].decode().getpixel((0, 0)) == (254, 0, 0)
 
 
-def test_golden_pictures_are_drawn_the_same_each_time() -> None:
+def test_golden_pictures_are_deterministic() -> None:
     assert golden.pictures() == golden.pictures()
 
 
@@ -45,5 +45,5 @@ def test_golden_pictures_are_drawn_the_same_each_time() -> None:
     ("folder", "label"),
     [("yin_yang", "yin-yang"), ("stop_sign", "stop sign"), ("car_side", "car"), ("crab", "crab")],
 )
-def test_labels_are_written_for_people(folder: str, label: str) -> None:
+def test_folder_names_become_readable_labels(folder: str, label: str) -> None:
     assert recipe.label(folder) == label

@@ -32,13 +32,13 @@ def test_classes_are_listed_best_first() -> None:
     assert with_classes(given, (RequestedOutput("logits", 1000),)).outputs[0].shape == (2, 3)
 
 
-def test_an_output_of_several_axes_is_ranked_as_a_flat_one() -> None:
+def test_output_of_several_axes_is_ranked_flat() -> None:
     given = response([0, 2.5, 5], shape=(3, 1, 1))
     (output,) = with_classes(given, (RequestedOutput("logits", 1),)).outputs
     assert output.array.tolist() == [[b"5.000000:2:blue"]]
 
 
-def test_a_class_without_a_label_is_called_by_its_index_and_nan_ranks_last() -> None:
+def test_unlabelled_class_has_its_index_and_nan_ranks_last() -> None:
     given = response([10, 10, np.nan, 1, 2], offset=1, shape=(5,))
     (output,) = with_classes(given, (RequestedOutput("logits", 5),)).outputs
     assert output.array.tolist() == [

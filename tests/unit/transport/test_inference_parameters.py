@@ -26,18 +26,18 @@ from service.transport.inference_parameters import (
         (2**64 - 1, Priority.BULK),
     ],
 )
-def test_one_is_the_highest_priority_and_zero_the_default(level: int, priority: Priority) -> None:
+def test_priority_zero_is_normal_and_one_is_highest(level: int, priority: Priority) -> None:
     assert schedule_of({"priority": level}) == (priority, None)
 
 
 @pytest.mark.parametrize(
     ("microseconds", "seconds"), [(0, None), (1, 1e-6), (2_500_000, 2.5), (2**63, 600.0)]
 )
-def test_a_timeout_is_in_microseconds(microseconds: int, seconds: float | None) -> None:
+def test_timeout_is_in_microseconds(microseconds: int, seconds: float | None) -> None:
     assert schedule_of({"timeout": microseconds}) == (Priority.NORMAL, seconds)
 
 
-def test_parameters_that_nobody_knows_mean_nothing() -> None:
+def test_unknown_parameters_are_ignored() -> None:
     other: Parameters = {
         "binary_data_output": True,
         "triton_enable_empty_final_response": True,
@@ -48,7 +48,7 @@ def test_parameters_that_nobody_knows_mean_nothing() -> None:
 
 @pytest.mark.parametrize("value", [-1, 1.0, "1", True, 0.5])
 @pytest.mark.parametrize("name", ["priority", "timeout", "classification"])
-def test_whole_numbers_from_nothing_on_are_taken(name: str, value: Any) -> None:
+def test_non_integer_or_negative_parameters_are_refused(name: str, value: Any) -> None:
     parameters: Parameters = {name: value}
     with pytest.raises(InvalidTensor, match=name):
         _ = requested_output("x", parameters), schedule_of(parameters)
@@ -57,17 +57,17 @@ def test_whole_numbers_from_nothing_on_are_taken(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "parameters", [{"sequence_id": 1}, {"sequence_id": "a"}, {"sequence_start": True}]
 )
-def test_there_are_no_sequences(parameters: dict[str, Any]) -> None:
+def test_sequences_are_unsupported(parameters: dict[str, Any]) -> None:
     with pytest.raises(Unsupported):
         schedule_of(parameters)
 
 
-def test_a_sequence_that_is_none_is_what_clients_send() -> None:
+def test_empty_sequence_parameters_are_ignored() -> None:
     none: Parameters = {"sequence_id": 0, "sequence_start": False, "sequence_end": False}
     assert schedule_of(none) == (Priority.NORMAL, None)
 
 
-def test_there_is_no_shared_memory() -> None:
+def test_shared_memory_is_unsupported() -> None:
     region: Parameters = {"shared_memory_region": "mine", "shared_memory_byte_size": 4}
     with pytest.raises(Unsupported):
         refuse_shared_memory(region)
@@ -75,6 +75,6 @@ def test_there_is_no_shared_memory() -> None:
         requested_output("x", region)
 
 
-def test_an_output_is_wanted_as_it_is_or_as_classes() -> None:
+def test_output_is_requested_raw_or_as_classes() -> None:
     assert requested_output("x", {}) == RequestedOutput("x")
     assert requested_output("x", {"classification": 3}) == RequestedOutput("x", 3)

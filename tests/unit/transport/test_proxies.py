@@ -56,22 +56,22 @@ def client(peer: str, forwarded_for: str) -> str:
         ("[::ffff:198.51.100.7]:80", CLIENT),
     ],
 )
-def test_the_right_most_address_that_is_no_proxy_counts(forwarded_for: str, expected: str) -> None:
+def test_rightmost_untrusted_address_is_the_client(forwarded_for: str, expected: str) -> None:
     assert client(PROXY, forwarded_for) == expected
 
 
 @pytest.mark.parametrize("peer", ["203.0.113.1", "2001:db9::1", "127.0.0.1", "", "unix:"])
-def test_who_is_no_proxy_is_not_listened_to(peer: str) -> None:
+def test_forwarded_header_from_an_untrusted_peer_is_ignored(peer: str) -> None:
     assert client(peer, CLIENT) == peer
     assert client(peer, "") == peer
 
 
-def test_where_a_proxy_says_nothing_it_counts_itself() -> None:
+def test_proxy_without_a_header_is_the_client() -> None:
     assert client(PROXY, "") == PROXY
     assert client("::ffff:10.0.0.1", "") == PROXY
 
 
-def test_a_list_of_proxies_alone_leads_to_the_first_of_them() -> None:
+def test_list_of_proxies_only_gives_the_first() -> None:
     assert client(PROXY, "10.0.0.3, 10.0.0.2") == "10.0.0.3"
 
 
@@ -85,12 +85,12 @@ def test_a_list_of_proxies_alone_leads_to_the_first_of_them() -> None:
         *('"198.51.100.7"', "198.51.100.7/32", "198.51.100.7 10.0.0.2", "\u0661.2.3.4", "", " "),
     ],
 )
-def test_what_is_no_address_ends_the_list(nonsense: str) -> None:
+def test_invalid_entry_ends_the_forwarded_list(nonsense: str) -> None:
     assert client(PROXY, f"{CLIENT}, {nonsense}") == PROXY
     assert client(PROXY, f"{CLIENT}, {nonsense}, 10.0.0.2") == "10.0.0.2"
 
 
-def test_a_list_without_end_is_read_from_the_right_and_not_to_its_end() -> None:
+def test_overlong_forwarded_list_is_read_only_from_the_right() -> None:
     proxies = [f"10.0.{number // 256}.{number % 256}" for number in range(10_000)]
     assert client(PROXY, ",".join([CLIENT, *proxies])) == proxies[-MAX_HOPS]
     assert client(PROXY, ",".join([CLIENT, *proxies[: MAX_HOPS - 1]])) == CLIENT
@@ -100,7 +100,7 @@ def test_a_list_without_end_is_read_from_the_right_and_not_to_its_end() -> None:
 
 
 @given(st.text(), strangers, st.lists(proxies, max_size=MAX_HOPS - 1))
-def test_what_stands_left_of_the_caller_changes_nothing(
+def test_entries_left_of_the_client_are_ignored(
     spoofed: str, caller: str, behind: list[str]
 ) -> None:
     honest = ",".join([caller, *behind])
@@ -108,19 +108,19 @@ def test_what_stands_left_of_the_caller_changes_nothing(
 
 
 @given(strangers, st.text())
-def test_a_stranger_is_who_they_are_whatever_they_send(peer: str, sent: str) -> None:
+def test_untrusted_peer_is_always_the_client(peer: str, sent: str) -> None:
     assert client(peer, sent) == peer
 
 
 @given(proxies, st.lists(addresses | st.text(max_size=5)))
-def test_the_answer_is_an_address_that_stands_there(peer: str, sent: list[str]) -> None:
+def test_client_address_is_the_peer_or_in_the_list(peer: str, sent: list[str]) -> None:
     found = client(peer, ",".join(sent))
     assert str(ip_address(found)) == found
     assert found in {peer, *(str(parsed(entry.strip())) for entry in sent)}
 
 
 @given(st.lists(st.tuples(addresses, st.text(max_size=2 * LONGEST_KEPT))))
-def test_what_is_remembered_is_what_is_found(calls: list[tuple[str, str]]) -> None:
+def test_cached_client_equals_the_computed_one(calls: list[tuple[str, str]]) -> None:
     remembering = TrustedProxies(TRUSTED)
     for peer, sent in calls * 2:
         assert remembering.client(peer, sent) == client(peer, sent)

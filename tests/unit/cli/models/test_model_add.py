@@ -46,13 +46,13 @@ def desk(potoo: Potoo, tmp_path: Path) -> Desk:
     return Desk(potoo, tmp_path)
 
 
-def test_a_wrong_golden_answer_is_one_line_and_adds_nothing(desk: Desk) -> None:
+def test_wrong_golden_answer_is_reported_and_adds_nothing(desk: Desk) -> None:
     result = desk.add("--like", "caffe", "--golden", f"{desk.photo}=red")
     failed(result, "red.png: the model answers 'blue' (100.0%), not 'red' (0.0%) as expected")
     assert list(desk.models.iterdir()) == []
 
 
-def test_options_go_before_the_preset(desk: Desk) -> None:
+def test_options_override_the_preset(desk: Desk) -> None:
     result = desk.add(
         *("--like", "imagenet", "--colour", "bgr", "--scale", "1/255", "--mean", "0,0.1,0.2"),
         *("--std", "2", "--resize", "crop:40", "--golden", f"{desk.photo}=blue"),
@@ -64,12 +64,12 @@ def test_options_go_before_the_preset(desk: Desk) -> None:
     assert "What is said otherwise goes before it" in result.stdout
 
 
-def test_numbers_alone_need_no_preset(desk: Desk) -> None:
+def test_numeric_options_need_no_preset(desk: Desk) -> None:
     assert desk.add("--scale", "1/255").exit_code == 0
     failed(desk.add("--resize", "squash"), "give --like")
 
 
-def test_a_dry_run_shows_presets_and_adds_nothing(desk: Desk) -> None:
+def test_dry_run_compares_presets_and_adds_nothing(desk: Desk) -> None:
     result = desk.add("--dry-run", "--try", desk.photo, "--like", "0-1")
     assert result.exit_code == 0, result.output
     lines = [line for line in result.stdout.splitlines() if not line.startswith("note: ")]
@@ -81,12 +81,12 @@ def test_a_dry_run_shows_presets_and_adds_nothing(desk: Desk) -> None:
     assert result.stdout.splitlines()[-1] == "nothing was added; choose a preset with --like"
 
 
-def test_trying_photos_needs_a_dry_run(desk: Desk) -> None:
+def test_try_option_and_dry_run_require_each_other(desk: Desk) -> None:
     failed(desk.add("--like", "0-1", "--try", desk.photo), "--try needs --dry-run")
     failed(desk.add("--dry-run"), "give some with --try PHOTO")
 
 
-def test_a_multi_label_model_is_added_with_its_threshold(desk: Desk) -> None:
+def test_multi_label_model_is_added_with_its_threshold(desk: Desk) -> None:
     desk.write(multi_label_graph())
     result = desk.add("--like", "0-1", "--threshold", "0.7")
     assert "a label is present from 0.7 on" in result.stdout
@@ -95,13 +95,13 @@ def test_a_multi_label_model_is_added_with_its_threshold(desk: Desk) -> None:
     failed(desk.add("--like", "0-1", "--kind", "logits", "--threshold", "0.7"), "for multi-label")
 
 
-def test_an_uncalibrated_model_says_so(desk: Desk) -> None:
+def test_uncalibrated_model_is_noted_once(desk: Desk) -> None:
     told = desk.add("--like", "0-1").stdout
     assert told.count("note: uncalibrated: scores are as the network gives them; ") == 1
     assert "'potoo models calibrate mine --images DIR'" in told
 
 
-def test_what_answers_goes_on_if_nothing_is_promoted(desk: Desk, potoo: Potoo) -> None:
+def test_no_promote_keeps_the_current_default_version(desk: Desk, potoo: Potoo) -> None:
     for version in (1, 2):
         write_model(desk.models, version=version)
     write_model(desk.models, version=3, sha256="0" * 64)
@@ -116,7 +116,7 @@ def test_what_answers_goes_on_if_nothing_is_promoted(desk: Desk, potoo: Potoo) -
     assert back.stdout == "colours: version 2 is the default\n"
 
 
-def test_a_new_model_stays_unloaded_if_nothing_is_promoted(desk: Desk, potoo: Potoo) -> None:
+def test_new_model_with_no_promote_stays_unloaded(desk: Desk, potoo: Potoo) -> None:
     last = desk.add("--like", "0-1", "--no-promote").stdout.splitlines()[-1]
     assert last.endswith("it is not loaded until 'potoo models promote mine 1'")
     assert json.loads((desk.models / "mine" / POLICY_FILE).read_text()) == {"enabled": False}
@@ -132,7 +132,7 @@ def test_a_disabled_model_stays_disabled(desk: Desk) -> None:
     assert not Repository(desk.models).policy("colours").enabled
 
 
-def test_what_is_refused_changes_no_policy(desk: Desk) -> None:
+def test_refused_add_changes_no_policy(desk: Desk) -> None:
     write_model(desk.models)
     arguments = ("--like", "0-1", "--no-promote", "--golden", f"{desk.photo}=blue")
     failed(desk.add(*arguments, name="colours"), "not 'blue'")

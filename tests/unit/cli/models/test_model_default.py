@@ -22,7 +22,7 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_the_default_model_is_chosen_shown_and_dropped(potoo: Potoo, models: Path) -> None:
+def test_default_model_is_chosen_shown_and_cleared(potoo: Potoo, models: Path) -> None:
     def told(*arguments: str) -> str:
         result = potoo("models", "default", *arguments, "--models", models)
         assert result.exit_code == 0, result.output
@@ -36,13 +36,13 @@ def test_the_default_model_is_chosen_shown_and_dropped(potoo: Potoo, models: Pat
     assert told("--none") == told() == none
 
 
-def test_the_only_model_is_told_as_such(potoo: Potoo, tmp_path: Path) -> None:
+def test_only_model_is_shown_as_the_default(potoo: Potoo, tmp_path: Path) -> None:
     write_model(tmp_path)
     told = potoo("models", "default", "--models", tmp_path).stdout
     assert told == "colours is the default model: it is the only one\n"
 
 
-def test_the_setting_is_told_to_go_before_the_choice(
+def test_setting_overrides_the_chosen_default_model(
     potoo: Potoo, models: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "potoo.toml"
@@ -53,7 +53,7 @@ def test_the_setting_is_told_to_go_before_the_choice(
     assert Repository(models).chosen_model() == "colours"
 
 
-def test_a_choice_that_is_gone_is_told(potoo: Potoo, models: Path) -> None:
+def test_missing_chosen_model_is_reported(potoo: Potoo, models: Path) -> None:
     (models / REPOSITORY_FILE).write_text('{"default_model": "gone"}')
     told = potoo("models", "default", "--models", models).stdout
     assert told.startswith("'gone' is chosen, but there is no such model: calls must name one of ")
@@ -68,7 +68,7 @@ def test_a_choice_that_is_gone_is_told(potoo: Potoo, models: Path) -> None:
         (("colours", "--none"), "not both"),
     ],
 )
-def test_what_cannot_answer_is_not_chosen(
+def test_unusable_model_cannot_be_chosen(
     potoo: Potoo, models: Path, arguments: tuple[str, ...], says: str
 ) -> None:
     failed(potoo("models", "default", *arguments, "--models", models), says)
@@ -87,7 +87,7 @@ def test_the_default_model_is_marked_in_the_list(potoo: Potoo, models: Path) -> 
     assert result.stderr == ""
 
 
-def test_classifying_by_no_name_lists_the_models(potoo: Potoo, tmp_path: Path) -> None:
+def test_classify_without_a_default_model_lists_the_models(potoo: Potoo, tmp_path: Path) -> None:
     for name in ("colours", "aaa"):
         write_model(tmp_path / "models", None, name=name)
     (tmp_path / "red.png").write_bytes(plain(RED))
@@ -98,11 +98,11 @@ def test_classifying_by_no_name_lists_the_models(potoo: Potoo, tmp_path: Path) -
     assert '"name": "aaa"' in potoo(*arguments, "--json").stdout
 
 
-def test_calibrating_by_no_name_lists_the_models(potoo: Potoo, models: Path) -> None:
+def test_calibrate_without_a_default_model_lists_the_models(potoo: Potoo, models: Path) -> None:
     failed(potoo("calibrate", "--models", models), "Name one of these models: aaa, broken, colours")
 
 
-def test_adding_a_model_leaves_the_one_that_answers(potoo: Potoo, tmp_path: Path) -> None:
+def test_adding_a_model_keeps_the_only_model_as_default(potoo: Potoo, tmp_path: Path) -> None:
     source = write_model(tmp_path / "models")
     labels = tmp_path / "labels.txt"
     labels.write_text("red\ngreen\nblue\n")

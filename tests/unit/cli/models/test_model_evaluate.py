@@ -32,7 +32,7 @@ def models(tmp_path: Path) -> Path:
     return root
 
 
-def test_figures_of_the_default_version_are_printed(
+def test_evaluation_of_the_default_version_is_printed(
     potoo: Potoo, models: Path, photos: Path
 ) -> None:
     result = potoo("models", "evaluate", "colours", "--images", photos, "--models", models)
@@ -45,7 +45,7 @@ def test_figures_of_the_default_version_are_printed(
     assert "most often instead" not in result.stdout
 
 
-def test_versions_are_compared_class_by_class(potoo: Potoo, models: Path, photos: Path) -> None:
+def test_versions_are_compared_per_class(potoo: Potoo, models: Path, photos: Path) -> None:
     result = potoo(
         *("models", "evaluate", "colours", "--images", photos, "--models", models),
         *("--version", "2", "--against", "1", "--per-class"),
@@ -59,7 +59,7 @@ def test_versions_are_compared_class_by_class(potoo: Potoo, models: Path, photos
     assert [line for line in lines if line.endswith(":")] == ["colours 1:", "colours 2:"]
 
 
-def test_json_goes_to_standard_output_alone(
+def test_json_report_is_alone_on_standard_output(
     potoo: Potoo, models: Path, photos: Path, tmp_path: Path
 ) -> None:
     mixed = tmp_path / "mixed"
@@ -91,14 +91,14 @@ def test_json_goes_to_standard_output_alone(
         (("--confusion", "/no/such/folder/c.png"), "there is no folder /no/such/folder"),
     ],
 )
-def test_what_cannot_be_measured_is_one_line(
+def test_impossible_evaluation_is_reported_in_one_line(
     potoo: Potoo, models: Path, photos: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     given = ("models", "evaluate", "colours", "--images", photos, "--models", models)
     failed(potoo(*given, *arguments), message)
 
 
-def test_photos_without_known_labels_measure_nothing(
+def test_photos_without_known_labels_are_refused(
     potoo: Potoo, models: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
@@ -109,7 +109,7 @@ def test_photos_without_known_labels_measure_nothing(
     failed(potoo(*given, "--images", tmp_path / "list.csv"), "must begin with the line")
 
 
-def test_a_model_is_calibrated_and_answers(potoo: Potoo, models: Path, photos: Path) -> None:
+def test_calibrated_version_becomes_the_default(potoo: Potoo, models: Path, photos: Path) -> None:
     given = ("models", "calibrate", "colours", "--images", photos, "--models", models)
     result = potoo(*given, "--version", "1", "--precision", "0.9")
     assert result.exit_code == 0, result.stderr
@@ -129,7 +129,9 @@ def test_a_model_is_calibrated_and_answers(potoo: Potoo, models: Path, photos: P
     assert (added["event"], added["model"], added["version"]) == ("model_added", "colours", 3)
 
 
-def test_a_pinned_model_goes_on_answering(potoo: Potoo, models: Path, photos: Path) -> None:
+def test_calibration_keeps_a_pinned_default_version(
+    potoo: Potoo, models: Path, photos: Path
+) -> None:
     potoo("models", "promote", "colours", "1", "--models", models)
     result = potoo("models", "calibrate", "colours", "--images", photos, "--models", models)
     assert result.stdout.splitlines()[-1] == (
@@ -138,7 +140,7 @@ def test_a_pinned_model_goes_on_answering(potoo: Potoo, models: Path, photos: Pa
     )
 
 
-def test_a_dry_run_writes_nothing(potoo: Potoo, models: Path, photos: Path) -> None:
+def test_dry_run_writes_nothing(potoo: Potoo, models: Path, photos: Path) -> None:
     given = ("models", "calibrate", "colours", "--images", photos, "--models", models)
     result = potoo(*given, "--dry-run")
     assert result.exit_code == 0, result.stderr
@@ -148,7 +150,7 @@ def test_a_dry_run_writes_nothing(potoo: Potoo, models: Path, photos: Path) -> N
 
 
 @pytest.mark.parametrize("precision", ["0", "1", "95"])
-def test_a_promise_out_of_range_is_one_line(
+def test_precision_out_of_range_is_reported_in_one_line(
     potoo: Potoo, models: Path, photos: Path, precision: str
 ) -> None:
     given = ("models", "calibrate", "colours", "--images", photos, "--models", models)

@@ -74,7 +74,7 @@ def nothing_came(models: Path) -> bool:
     return not any(path.is_dir() and path.name[0] != "." for path in models.iterdir())
 
 
-def test_a_name_alone_brings_labels_groups_and_preparation(
+def test_catalogue_name_alone_provides_labels_groups_and_preprocessing(
     potoo: Potoo, models: Path, files: FileServer
 ) -> None:
     result = potoo("models", "pull", "thousand", "--models", models)
@@ -92,7 +92,7 @@ def test_a_name_alone_brings_labels_groups_and_preparation(
     assert verified.stdout.startswith("thousand\t1\tok\t1000 classes")
 
 
-def test_what_is_said_goes_before_the_catalogue(potoo: Potoo, models: Path, tmp_path: Path) -> None:
+def test_options_override_the_catalogue_entry(potoo: Potoo, models: Path, tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(f"class {number}" for number in range(1000)))
     said = ("--name", "mine", "--labels", labels, "--like", "0-1", "--licence", "CC0")
@@ -113,7 +113,7 @@ def test_what_is_said_goes_before_the_catalogue(potoo: Potoo, models: Path, tmp_
         ({"like": "resnet"}, "resnet"),
     ],
 )
-def test_a_faulty_entry_is_one_line_and_publishes_nothing(
+def test_faulty_catalogue_entry_is_reported_and_publishes_nothing(
     potoo: Potoo, models: Path, files: FileServer, changes: dict[str, object], message: str
 ) -> None:
     catalogue(models, files, **changes)
@@ -121,16 +121,16 @@ def test_a_faulty_entry_is_one_line_and_publishes_nothing(
     assert nothing_came(models)
 
 
-def test_an_unknown_name_is_guessed_at(potoo: Potoo, models: Path) -> None:
+def test_misspelt_name_gets_a_suggestion(potoo: Potoo, models: Path) -> None:
     failed(potoo("models", "pull", "thousnd", "--models", models), "did you mean thousand?")
     failed(potoo("models", "pull", "resnet-50", "--models", models), "did you mean resnet50?")
 
 
-def test_a_url_needs_a_name(potoo: Potoo, models: Path, files: FileServer) -> None:
+def test_url_without_a_name_is_refused(potoo: Potoo, models: Path, files: FileServer) -> None:
     failed(potoo("models", "pull", f"{files.url}/file", "--models", models), "--name")
 
 
-def test_a_shipped_model_is_asked_of_the_mirror(
+def test_shipped_model_is_downloaded_from_the_mirror(
     potoo: Potoo, models: Path, files: FileServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POTOO_MODELS_MIRROR", f"{files.url}/mirror/")
@@ -144,14 +144,14 @@ def test_a_shipped_model_is_asked_of_the_mirror(
     "mirror",
     ["http://mirror.example", "mirror", "https://", "https://a.example/?x", "https://u@a/"],
 )
-def test_a_mirror_that_is_none_is_refused(
+def test_invalid_mirror_url_is_refused(
     potoo: Potoo, models: Path, monkeypatch: pytest.MonkeyPatch, mirror: str
 ) -> None:
     monkeypatch.setenv("POTOO_MODELS_MIRROR", mirror)
     failed(potoo("models", "pull", "resnet18", "--models", models), "models_mirror: it must be")
 
 
-def test_the_catalogue_lists_what_is_shipped_and_ones_own(potoo: Potoo, models: Path) -> None:
+def test_catalogue_lists_shipped_and_own_entries(potoo: Potoo, models: Path) -> None:
     rows = potoo("models", "catalogue", "--models", models).stdout.splitlines()
     assert len(rows) == 10
     assert rows[0].split("\t") == [

@@ -47,7 +47,7 @@ def rows(text: str) -> list[list[str]]:
     return [line.split("\t") for line in text.splitlines()]
 
 
-def test_a_model_is_added_and_what_was_assumed_is_printed(
+def test_added_model_is_verified_and_assumptions_are_noted(
     potoo: Potoo, tmp_path: Path, labels: Path
 ) -> None:
     (tmp_path / "some.onnx").write_bytes(MODEL)
@@ -64,13 +64,15 @@ def test_a_model_is_added_and_what_was_assumed_is_printed(
     assert rows(verified.stdout) == [["mine", "1", "ok", f"3 classes, {DIGEST[:12]}"]]
 
 
-def test_what_cannot_be_added_is_one_line(potoo: Potoo, tmp_path: Path, labels: Path) -> None:
+def test_add_without_a_preset_is_reported_in_one_line(
+    potoo: Potoo, tmp_path: Path, labels: Path
+) -> None:
     (tmp_path / "some.onnx").write_bytes(MODEL)
     arguments = ("models", "add", tmp_path / "some.onnx", "--name", "mine", "--labels", labels)
     failed(potoo(*arguments, "--models", tmp_path / "new"), "give --like")
 
 
-def test_all_versions_are_listed_with_their_state(potoo: Potoo, models: Path) -> None:
+def test_versions_are_listed_with_their_states(potoo: Potoo, models: Path) -> None:
     (models / "colours" / POLICY_FILE).write_text('{"default": 1, "labels": {"stable": 2}}')
     found = rows(potoo("models", "list", "--models", models).stdout)
     assert [row[:4] for row in found] == [
@@ -98,7 +100,7 @@ def test_a_version_is_shown(potoo: Potoo, models: Path) -> None:
         assert ModelManifest.model_validate_json(shown).version == version
 
 
-def test_a_version_is_promoted_and_rolled_back(potoo: Potoo, models: Path) -> None:
+def test_version_is_promoted_and_rolled_back(potoo: Potoo, models: Path) -> None:
     told = potoo("models", "promote", "colours", "1", "--label", "stable", "--models", models)
     assert told.stdout == "colours: version 1 is the default\n"
     policy = Repository(models).policy("colours")
@@ -110,7 +112,7 @@ def test_a_version_is_promoted_and_rolled_back(potoo: Potoo, models: Path) -> No
     assert Repository(models).policy("colours").default == "latest"
 
 
-def test_a_label_alone_is_moved(potoo: Potoo, models: Path) -> None:
+def test_label_moves_without_changing_the_default(potoo: Potoo, models: Path) -> None:
     arguments = ("--label", "canary", "--keep-default", "--models", models)
     potoo("models", "promote", "colours", "1", *arguments)
     policy = Repository(models).policy("colours")
@@ -129,24 +131,24 @@ def test_a_label_alone_is_moved(potoo: Potoo, models: Path) -> None:
         (("birds", "1"), "no model 'birds'"),
     ],
 )
-def test_what_cannot_be_promoted_changes_nothing(
+def test_invalid_promotion_changes_nothing(
     potoo: Potoo, models: Path, arguments: tuple[str, ...], says: str
 ) -> None:
     failed(potoo("models", "promote", *arguments, "--models", models), says)
     assert not (models / "colours" / POLICY_FILE).exists()
 
 
-def test_a_label_that_is_none_is_refused(potoo: Potoo, models: Path) -> None:
+def test_invalid_label_is_refused(potoo: Potoo, models: Path) -> None:
     arguments = ("models", "promote", "colours", "1", "--label", "a/b", "--models", models)
     failed(potoo(*arguments), "labels")
 
 
-def test_without_an_earlier_version_nothing_is_rolled_back(potoo: Potoo, tmp_path: Path) -> None:
+def test_rollback_without_an_earlier_version_is_refused(potoo: Potoo, tmp_path: Path) -> None:
     write_model(tmp_path)
     failed(potoo("models", "rollback", "colours", "--models", tmp_path), "no earlier version")
 
 
-def test_what_answers_is_not_removed(potoo: Potoo, models: Path) -> None:
+def test_version_in_use_cannot_be_removed(potoo: Potoo, models: Path) -> None:
     def remove(version: int) -> str:
         result = potoo("models", "remove", "colours", str(version), "--models", models)
         if result.exit_code:
@@ -164,7 +166,7 @@ def test_what_answers_is_not_removed(potoo: Potoo, models: Path) -> None:
 
 
 @pytest.mark.parametrize("says_so", ["choice", "setting"])
-def test_the_last_version_of_the_default_model_is_not_removed(
+def test_last_version_of_the_default_model_cannot_be_removed(
     potoo: Potoo, tmp_path: Path, says_so: str
 ) -> None:
     write_model(tmp_path / "models")
@@ -181,7 +183,7 @@ def test_the_last_version_of_the_default_model_is_not_removed(
 # Pull
 
 
-def test_a_model_is_pulled_checked_and_added(
+def test_pulled_model_is_verified_and_added(
     potoo: Potoo, tmp_path: Path, labels: Path, files: FileServer
 ) -> None:
     arguments = (
@@ -206,7 +208,7 @@ def test_a_model_is_pulled_checked_and_added(
     assert list(Repository(tmp_path / "new").versions("mine")) == [1, 2]
 
 
-def test_another_file_than_was_asked_for_is_never_opened(
+def test_download_with_wrong_digest_or_size_adds_nothing(
     potoo: Potoo, tmp_path: Path, labels: Path, files: FileServer
 ) -> None:
     arguments = (
@@ -226,7 +228,7 @@ def test_another_file_than_was_asked_for_is_never_opened(
     assert not (tmp_path / "new/mine").exists()
 
 
-def test_a_model_of_a_catalogue_needs_its_name_alone(
+def test_catalogue_entry_with_labels_needs_only_its_name(
     potoo: Potoo, tmp_path: Path, files: FileServer, labels: Path
 ) -> None:
     (tmp_path / "new").mkdir()
@@ -246,7 +248,7 @@ def test_a_model_of_a_catalogue_needs_its_name_alone(
     assert (manifest["labels"], manifest["licence"]) == (list(LABELS), "MIT")
 
 
-def test_the_hub_is_asked_by_revision(
+def test_hugging_face_url_with_revision_is_pulled(
     potoo: Potoo,
     tmp_path: Path,
     labels: Path,

@@ -22,7 +22,7 @@ def repository(folder: Path) -> Path:
     return folder / "models"
 
 
-def test_a_model_is_optimised_and_compared(potoo: Potoo, tmp_path: Path) -> None:
+def test_optimised_model_is_compared_and_written(potoo: Potoo, tmp_path: Path) -> None:
     models, pictures = repository(tmp_path), tmp_path / "pictures"
     arguments = ("models", "optimise", "everyday", "--models", models, "--images", pictures)
     result = potoo(*arguments, "--min-agreement", "0", "--keep-slower")
@@ -47,7 +47,7 @@ def test_a_model_is_optimised_and_compared(potoo: Potoo, tmp_path: Path) -> None
     assert (added["event"], added["version"]) == ("model_added", 2)
 
 
-def test_images_of_a_list_are_taken_and_unknown_labels_told(potoo: Potoo, tmp_path: Path) -> None:
+def test_image_list_is_read_and_unknown_labels_are_reported(potoo: Potoo, tmp_path: Path) -> None:
     models = repository(tmp_path)
     rows = [f"pictures/{number}.png,teapot" for number in range(3)]
     (tmp_path / "list.csv").write_text("\n".join(["file,label", *rows, "gone.png,car"]))
@@ -61,7 +61,7 @@ def test_images_of_a_list_are_taken_and_unknown_labels_told(potoo: Potoo, tmp_pa
     assert "3 images can be read" in result.stderr
 
 
-def test_one_that_is_not_worth_it_is_a_line_and_exit_status_1(potoo: Potoo, tmp_path: Path) -> None:
+def test_optimise_without_readable_images_exits_with_status_1(potoo: Potoo, tmp_path: Path) -> None:
     models = repository(tmp_path)
     nothing = tmp_path / "nothing"
     nothing.mkdir()
@@ -71,7 +71,7 @@ def test_one_that_is_not_worth_it_is_a_line_and_exit_status_1(potoo: Potoo, tmp_
     assert not (models / "everyday/2").exists()
 
 
-def test_a_model_that_is_not_there_is_named(potoo: Potoo, tmp_path: Path) -> None:
+def test_unknown_model_is_named(potoo: Potoo, tmp_path: Path) -> None:
     models = repository(tmp_path)
     images = tmp_path / "pictures"
     result = potoo("models", "optimise", "birds", "--models", models, "--images", images)

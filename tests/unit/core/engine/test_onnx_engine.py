@@ -35,14 +35,14 @@ def images(count: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_a_dynamic_batch_takes_any_number(tmp_path: Path, count: int) -> None:
+def test_dynamic_batch_accepts_any_number_of_images(tmp_path: Path, count: int) -> None:
     found = engine(tmp_path).run(images(count))
     assert found.dtype == np.float32
     assert np.allclose(found, images(count).mean(axis=(2, 3)) * 10, atol=1e-4)
 
 
 @pytest.mark.parametrize("count", [1, 3, 4])
-def test_a_fixed_batch_is_filled_up_and_only_ours_are_answered(tmp_path: Path, count: int) -> None:
+def test_fixed_batch_is_padded_and_padding_results_are_dropped(tmp_path: Path, count: int) -> None:
     fixed = engine(tmp_path, colour_graph(batch=4), input={"batch": 4})
     assert fixed.max_batch_size == 4
     found = fixed.run(images(count))
@@ -50,11 +50,11 @@ def test_a_fixed_batch_is_filled_up_and_only_ours_are_answered(tmp_path: Path, c
     assert np.allclose(found, images(count).mean(axis=(2, 3)) * 10, atol=1e-4)
 
 
-def test_a_dynamic_batch_has_no_largest_size(tmp_path: Path) -> None:
+def test_dynamic_batch_has_no_maximum_size(tmp_path: Path) -> None:
     assert engine(tmp_path).max_batch_size is None
 
 
-def test_a_rank_four_output_becomes_a_matrix(tmp_path: Path) -> None:
+def test_rank_four_output_is_flattened_to_a_matrix(tmp_path: Path) -> None:
     graph = colour_graph()
     graph.graph.node[0].attribute[0].i = 1  # keepdims
     del graph.graph.output[0].type.tensor_type.shape.dim[:]
@@ -70,7 +70,7 @@ def test_a_rank_four_output_becomes_a_matrix(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_an_answer_that_is_not_finite_is_given_as_it_is(tmp_path: Path, bad: float) -> None:
+def test_non_finite_output_is_returned_unchanged(tmp_path: Path, bad: float) -> None:
     batch = images(2)
     batch[1, 0, 0, 0] = bad
     found = engine(tmp_path).run(batch)
@@ -78,13 +78,13 @@ def test_an_answer_that_is_not_finite_is_given_as_it_is(tmp_path: Path, bad: flo
     assert found[1, 0] == pytest.approx(bad, nan_ok=True)
 
 
-def test_whatever_the_runtime_raises_is_a_failed_inference(tmp_path: Path) -> None:
+def test_runtime_error_raises_inference_failed(tmp_path: Path) -> None:
     with pytest.raises(InferenceFailed) as caught:
         engine(tmp_path).run(np.zeros((1, 3, 5, 5), np.float32))
     assert caught.value.__cause__ is not None
 
 
-def test_a_closed_engine_fails_and_does_not_crash(tmp_path: Path) -> None:
+def test_closed_engine_raises_inference_failed(tmp_path: Path) -> None:
     closed = engine(tmp_path)
     closed.close()
     with pytest.raises(InferenceFailed):
@@ -104,7 +104,7 @@ def test_a_closed_engine_fails_and_does_not_crash(tmp_path: Path) -> None:
         ({"input": {"layout": "NHWC"}}, "input.layout"),
     ],
 )
-def test_a_manifest_that_does_not_fit_is_refused_by_the_fields_name(
+def test_mismatched_manifest_is_refused_naming_the_field(
     tmp_path: Path, changes: dict[str, object], field: str
 ) -> None:
     with pytest.raises(ManifestMismatch, match=f"manifest field {field}: ") as caught:
@@ -112,7 +112,7 @@ def test_a_manifest_that_does_not_fit_is_refused_by_the_fields_name(
     assert caught.value.field == field
 
 
-def test_a_fixed_batch_must_be_named(tmp_path: Path) -> None:
+def test_fixed_batch_must_be_declared_in_the_manifest(tmp_path: Path) -> None:
     for batch in ("dynamic", 2):
         with pytest.raises(ManifestMismatch, match=r"manifest field input\.batch") as caught:
             engine(tmp_path, colour_graph(batch=4), input={"batch": batch})
@@ -134,7 +134,7 @@ def test_a_graph_with_a_second_input_is_refused(tmp_path: Path) -> None:
         engine(tmp_path, graph)
 
 
-def test_an_output_that_is_not_float_is_refused(tmp_path: Path) -> None:
+def test_non_float_output_is_refused(tmp_path: Path) -> None:
     graph = colour_graph()
     graph.graph.node.append(helper.make_node("ArgMax", ["logits"], ["best"], axis=1, keepdims=1))
     graph.graph.output[0].CopyFrom(
@@ -145,14 +145,14 @@ def test_an_output_that_is_not_float_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\x08\x0a"])
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_invalid_model_file_is_refused(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(data)
     with pytest.raises(ManifestMismatch, match="ONNX Runtime cannot load the file"):
         OnnxEngine(file, manifest())
 
 
-def test_a_run_that_is_alone_may_have_a_session_of_its_own(tmp_path: Path) -> None:
+def test_lone_and_shared_sessions_give_equal_results(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(colour_graph().SerializeToString())
     shared = OnnxEngine(file, manifest(), lone_threads=2, worth_seconds=0)
@@ -161,7 +161,9 @@ def test_a_run_that_is_alone_may_have_a_session_of_its_own(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("options", [{"lone_threads": 2, "worth_seconds": 60}, {"lone_threads": 1}])
-def test_but_not_where_it_gains_nothing(tmp_path: Path, options: dict[str, float]) -> None:
+def test_lone_session_is_not_created_without_benefit(
+    tmp_path: Path, options: dict[str, float]
+) -> None:
     file = tmp_path / "model.onnx"
     file.write_bytes(colour_graph().SerializeToString())
     single = OnnxEngine(file, manifest(), **options)  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ import pytest
 from service.core.engine.pool import WorkerPool, usable_cores
 
 
-def test_one_thread_runs_jobs_in_order_of_arrival() -> None:
+def test_single_thread_runs_jobs_in_arrival_order() -> None:
     pool, done = WorkerPool("order", 1), list[int]()
     for number in range(100):
         pool.submit(lambda number=number: done.append(number))  # type: ignore[misc]
@@ -20,7 +20,7 @@ def test_one_thread_runs_jobs_in_order_of_arrival() -> None:
     assert done == list(range(100))
 
 
-def test_as_many_jobs_run_at_a_time_as_there_are_threads() -> None:
+def test_as_many_jobs_as_threads_run_concurrently() -> None:
     pool, together = WorkerPool("together", 3), threading.Barrier(3, timeout=10)
     arrived = list[int]()
     for _ in range(3):
@@ -36,7 +36,7 @@ def test_threads_are_named_after_the_pool() -> None:
     assert names == ["potoo-test-0"]
 
 
-def test_a_job_that_raises_costs_no_thread_and_is_logged(
+def test_raising_job_is_logged_and_keeps_its_thread(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pool, done = WorkerPool("faults", 1), list[str]()
@@ -51,7 +51,7 @@ def test_a_job_that_raises_costs_no_thread_and_is_logged(
     assert "job raised: this is a bug" in "".join(capsys.readouterr())
 
 
-def test_closing_finishes_what_is_queued_and_ends_the_threads() -> None:
+def test_close_finishes_queued_jobs_and_ends_threads() -> None:
     before = threading.active_count()
     pool, done = WorkerPool("closing", 2), list[int]()
     gate = threading.Event()
@@ -64,7 +64,7 @@ def test_closing_finishes_what_is_queued_and_ends_the_threads() -> None:
 
 
 @pytest.mark.parametrize("lane", ["submit", "submit_slowly"])
-def test_a_job_is_alone_only_if_no_other_waits_on_either_lane(lane: str) -> None:
+def test_job_is_alone_only_if_both_lanes_are_empty(lane: str) -> None:
     pool, gate, started = WorkerPool("alone", 1), threading.Event(), threading.Event()
     submit = getattr(pool, lane)
 
@@ -89,7 +89,7 @@ def test_a_job_is_alone_only_if_no_other_waits_on_either_lane(lane: str) -> None
 
 
 @pytest.mark.anyio
-async def test_run_gives_the_result_of_the_work() -> None:
+async def test_run_returns_the_jobs_result() -> None:
     pool = WorkerPool("run", 1)
     try:
         assert await pool.run(lambda: 6 * 7) == 42
@@ -98,7 +98,7 @@ async def test_run_gives_the_result_of_the_work() -> None:
 
 
 @pytest.mark.anyio
-async def test_run_raises_what_the_work_raised_and_keeps_the_thread() -> None:
+async def test_run_raises_the_jobs_exception_and_keeps_the_thread() -> None:
     pool = WorkerPool("run", 1)
     try:
         with pytest.raises(ZeroDivisionError):
@@ -109,7 +109,7 @@ async def test_run_raises_what_the_work_raised_and_keeps_the_thread() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_caller_that_leaves_harms_nobody() -> None:
+async def test_cancelled_caller_does_not_affect_other_jobs() -> None:
     pool, gate = WorkerPool("run", 1), threading.Event()
     faults: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
@@ -145,11 +145,11 @@ AFFINITY = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else
         ("-1 100000", 1),
     ],
 )
-def test_a_containers_quota_bounds_the_cores(tmp_path: Path, content: str, cores: int) -> None:
+def test_container_quota_limits_the_usable_cores(tmp_path: Path, content: str, cores: int) -> None:
     file = tmp_path / "cpu.max"
     file.write_text(content)
     assert usable_cores(file) == cores
 
 
-def test_without_control_groups_there_is_no_quota(tmp_path: Path) -> None:
+def test_missing_control_group_means_no_quota(tmp_path: Path) -> None:
     assert usable_cores(tmp_path / "nothing here") == AFFINITY

@@ -17,13 +17,13 @@ from tests.support.models.tiny_model import served, write_model
 MISSING = [provider for provider in Provider if provider not in installed()]
 
 
-def test_the_cpu_is_always_there() -> None:
+def test_cpu_provider_is_always_installed() -> None:
     assert Provider.CPU in installed()
     assert chain(Provider.CPU, {}) == [("CPUExecutionProvider", {})]
 
 
 @pytest.mark.parametrize("provider", MISSING)
-def test_a_provider_that_is_not_installed_is_refused_with_a_list(provider: Provider) -> None:
+def test_missing_provider_is_refused_with_the_installed_ones(provider: Provider) -> None:
     with pytest.raises(ProviderMissing) as caught:
         chain(provider, {})
     message = str(caught.value)
@@ -31,11 +31,11 @@ def test_a_provider_that_is_not_installed_is_refused_with_a_list(provider: Provi
     assert "pip install onnxruntime-" in message
 
 
-def test_every_name_is_one_that_onnx_runtime_knows() -> None:
+def test_every_provider_name_is_known_to_onnx_runtime() -> None:
     assert {provider.onnx_name for provider in Provider} <= set(ort.get_all_providers())
 
 
-def test_a_provider_that_did_not_start_is_refused(tmp_path: Path) -> None:
+def test_provider_that_did_not_start_is_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     session = ort.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     check_in_use(session, Provider.CPU)
@@ -43,7 +43,7 @@ def test_a_provider_that_did_not_start_is_refused(tmp_path: Path) -> None:
         check_in_use(session, Provider.CUDA)
 
 
-def test_options_reach_the_provider(tmp_path: Path) -> None:
+def test_provider_options_are_part_of_the_chain(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     options = {"no_such_option": "1"}
     engine = OnnxEngine(folder / "model.onnx", read_manifest(folder), provider_options=options)
@@ -52,7 +52,9 @@ def test_options_reach_the_provider(tmp_path: Path) -> None:
     engine.close()
 
 
-def test_openvino_gets_one_image_a_core_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openvino_has_default_threads_and_gpu_providers_fall_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("service.core.engine.providers.installed", lambda: list(Provider))
     usual = {"device_type": "CPU", "num_of_threads": "2"}
     cpu: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
@@ -65,7 +67,7 @@ def test_openvino_gets_one_image_a_core_unless_told(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.anyio
 @pytest.mark.skipif(Provider.OPENVINO in installed(), reason="OpenVINO is installed")
-async def test_a_model_for_a_missing_provider_is_refused_at_the_start(tmp_path: Path) -> None:
+async def test_model_for_a_missing_provider_is_refused_at_start(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     with pytest.raises(ModelRefused, match=r"provider: openvino is not installed"):
         async with served(folder, run=RunSettings(provider=Provider.OPENVINO)):

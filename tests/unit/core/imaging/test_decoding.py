@@ -77,7 +77,7 @@ def tiff(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_each_of_the_six_formats_is_read(name: str) -> None:
+def test_each_supported_format_is_decoded(name: str) -> None:
     prepared = prepare(plain(GREEN, (64, 48), name))
     assert (prepared.format, prepared.width, prepared.height) == (name, 64, 48)
     assert np.abs(prepared.tensor.astype(int) - GREEN).max() <= 2
@@ -114,7 +114,7 @@ def test_each_of_the_six_formats_is_read(name: str) -> None:
     ],
     ids=lambda data: repr(data[:12]),
 )
-def test_anything_else_is_refused_by_its_first_bytes(data: bytes) -> None:
+def test_unknown_format_is_refused_by_its_first_bytes(data: bytes) -> None:
     with pytest.raises(UnsupportedImage):
         sniff(data)
     with pytest.raises(UnsupportedImage):
@@ -122,7 +122,7 @@ def test_anything_else_is_refused_by_its_first_bytes(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["PPM", "ICO", "TGA", "JPEG2000", "PCX", "SGI", "EPS", "AVIF"])
-def test_what_pillow_could_open_but_we_do_not_take_is_refused(name: str) -> None:
+def test_formats_known_only_to_pillow_are_refused(name: str) -> None:
     Image.init()
     if name not in Image.SAVE:
         pytest.skip(f"this Pillow cannot write {name}")
@@ -131,13 +131,13 @@ def test_what_pillow_could_open_but_we_do_not_take_is_refused(name: str) -> None
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_signature_with_nothing_behind_it_is_damaged(name: str) -> None:
+def test_bare_signature_is_an_invalid_image(name: str) -> None:
     with pytest.raises(InvalidImage):
         prepare(plain(RED, (32, 32), name)[:16])
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_half_a_file_is_damaged(name: str) -> None:
+def test_truncated_file_is_an_invalid_image(name: str) -> None:
     data = encoded(blobs((64, 48)), name)
     with pytest.raises(InvalidImage):
         prepare(data[: len(data) // 2])
@@ -156,23 +156,23 @@ def test_half_a_file_is_damaged(name: str) -> None:
         pytest.param(png(2**31 - 1, 1), id="wide"),
     ],
 )
-def test_too_many_pixels_are_refused_by_the_header_alone(data: bytes) -> None:
+def test_too_many_pixels_are_refused_from_the_header(data: bytes) -> None:
     assert len(data) < 1000
     with pytest.raises(ImageTooLarge):
         prepare(data)
 
 
-def test_a_tiff_with_too_many_pixels_is_refused() -> None:
+def test_tiff_with_too_many_pixels_is_refused() -> None:
     with pytest.raises((ImageTooLarge, InvalidImage)):
         prepare(tiff(60_000, 60_000))
 
 
-def test_refusing_a_large_image_warns_nobody() -> None:
+def test_refusing_a_large_image_raises_no_warning() -> None:
     with pytest.raises(ImageTooLarge):  # warnings are errors in tests
         prepare(png(10_000, 10_000))
 
 
-def test_the_limit_itself_is_allowed_and_named_when_passed() -> None:
+def test_pixel_limit_is_inclusive_and_named_when_exceeded() -> None:
     limits = image_limits(max_pixels=64 * 48, max_frames=1)
     assert prepare(plain(size=(64, 48)), limits).width == 64
     with pytest.raises(ImageTooLarge, match="64 x 49 pixels") as caught:
@@ -181,7 +181,7 @@ def test_the_limit_itself_is_allowed_and_named_when_passed() -> None:
 
 
 @pytest.mark.parametrize(("name", "pixels"), [("PNG", 2**18), ("WEBP", 2**16)])
-def test_memory_is_bounded_as_well_as_pixels(name: str, pixels: int) -> None:
+def test_decoding_memory_is_limited(name: str, pixels: int) -> None:
     limits = ImageLimits(max_pixels=10**9, max_frames=1, max_decode_bytes=2**20)
     assert prepare(plain(size=(pixels // 64, 64), format=name), limits).height == 64
     with pytest.raises(ImageTooLarge):
@@ -199,7 +199,7 @@ def test_memory_is_bounded_as_well_as_pixels(name: str, pixels: int) -> None:
     ],
     ids=["large PNG", "small PNG", "large WebP", "small WebP", "large JPEG"],
 )
-def test_large_images_belong_on_the_slow_lane(data: bytes, is_slow: bool) -> None:
+def test_large_images_raise_slow_work_on_the_fast_lane(data: bytes, is_slow: bool) -> None:
     with open_image(data, image_limits()):
         pass
     refused = pytest.raises(SlowWork) if is_slow else nullcontext()
@@ -210,7 +210,7 @@ def test_large_images_belong_on_the_slow_lane(data: bytes, is_slow: bool) -> Non
 @pytest.mark.parametrize(
     "data", [png(64, 64), bmp(64, 64), gif(64, 64), tiff(64, 64)], ids=["PNG", "BMP", "GIF", "TIFF"]
 )
-def test_a_header_that_promises_more_than_there_is_harms_nobody(data: bytes) -> None:
+def test_header_larger_than_its_data_is_decoded_or_refused(data: bytes) -> None:
     try:
         prepared = prepare(data)
     except InvalidImage:
@@ -225,7 +225,7 @@ def frames(name: str, *colours: tuple[int, ...]) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["GIF", "WEBP", "PNG", "TIFF"])
-def test_the_first_frame_or_page_is_taken(name: str) -> None:
+def test_first_frame_or_page_is_decoded(name: str) -> None:
     data = frames(name, GREEN, RED, BLUE)
     with Image.open(io.BytesIO(data)) as file:
         assert getattr(file, "n_frames") == 3  # noqa: B009 - not every file has it
@@ -242,16 +242,16 @@ def test_a_png_or_webp_with_too_many_frames_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["GIF", "TIFF"])
-def test_later_frames_of_a_gif_or_tiff_are_not_even_counted(name: str) -> None:
+def test_later_frames_of_gif_or_tiff_are_not_counted(name: str) -> None:
     assert prepare(frames(name, *[(n, 0, 0) for n in range(0, 220, 20)])).format == name
 
 
-def test_a_phone_photo_with_a_second_picture_inside_counts_as_jpeg() -> None:
+def test_jpeg_with_an_embedded_second_picture_is_a_jpeg() -> None:
     data = encoded(gradient((64, 48)), "MPO", save_all=True, append_images=[gradient((32, 24))])
     assert prepare(data).format == "JPEG"
 
 
-def test_errors_while_the_image_is_in_use_are_the_images() -> None:
+def test_errors_during_image_use_raise_invalid_image() -> None:
     with pytest.raises(InvalidImage) as caught, open_image(plain(), LIMITS):
         raise ValueError("from some decoder")
     assert isinstance(caught.value.__cause__, ValueError)

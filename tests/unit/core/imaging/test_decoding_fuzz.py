@@ -71,7 +71,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 @pytest.mark.filterwarnings("ignore")
 @examples(1000)
 @given(damaged(), st.sampled_from(PREPROCESSORS))
-def test_nothing_but_a_callers_error_escapes(data: bytes, preprocessor: Preprocessor) -> None:
+def test_damaged_image_raises_only_caller_errors(data: bytes, preprocessor: Preprocessor) -> None:
     try:
         prepared = preprocessor(data)
     except CallerError:
@@ -96,6 +96,6 @@ def test_nothing_but_a_callers_error_escapes(data: bytes, preprocessor: Preproce
     ),
     st.binary(max_size=200),
 )
-def test_nor_from_noise_behind_a_signature(signature: bytes, rest: bytes) -> None:
+def test_noise_after_a_signature_raises_a_caller_error(signature: bytes, rest: bytes) -> None:
     with pytest.raises(CallerError):
         PREPROCESSORS[0](signature + rest)

@@ -58,25 +58,25 @@ def shares(*numbers: float) -> NDArray[np.float32]:
         ((0.1, 0.1, 0, 0.75, 0.05), Summary("tableware", 0.75, 1, Named("mug", 0.75))),
     ],
 )
-def test_the_level_is_the_finest_that_reaches_its_threshold(
+def test_finest_level_reaching_its_threshold_is_chosen(
     given: tuple[float, ...], expected: Summary | None
 ) -> None:
     assert hedger().summary(shares(*given)) == expected
 
 
-def test_without_thresholds_of_groups_that_of_labels_holds_for_all() -> None:
+def test_label_threshold_applies_to_all_levels_without_group_thresholds() -> None:
     assert hedger(groups=()).summary(shares(0.4, 0.35, 0.05, 0.1, 0.1)) == Summary(
         "animal", 0.8, 2, Named("tabby", 0.4)
     )
 
 
-def test_a_sum_is_never_shown_above_one() -> None:
+def test_summed_score_never_exceeds_one() -> None:
     summary = hedger().summary(shares(0.7, 0.3000002, 0, 0, 0))
     assert summary is not None
     assert summary.score == 1.0
 
 
-def test_a_level_with_the_threshold_one_is_never_named() -> None:
+def test_level_with_threshold_one_is_never_chosen() -> None:
     certain = shares(1, 0, 0, 0, 0)
     assert hedger(label=1).summary(certain) == Summary("cat", 1.0, 1, Named("tabby", 1.0))
     assert hedger(label=1, groups=(1,)).summary(certain) is None
@@ -90,20 +90,20 @@ def test_a_level_with_the_threshold_one_is_never_named() -> None:
         (("crane", "crane"), {"crane": "bird"}, "'crane' is there twice"),
     ],
 )
-def test_a_hierarchy_that_does_not_fit_the_labels_is_refused(
+def test_hierarchy_that_does_not_match_the_labels_is_refused(
     labels: tuple[str, ...], groups: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(ManifestMismatch, match=reason):
         Hierarchy(labels, groups)
 
 
-def test_a_cycle_is_refused_by_the_manifest() -> None:
+def test_cyclic_groups_are_refused() -> None:
     document = colour_manifest(b"") | {"groups": {"red": "a", "a": "b", "b": "a"}}
     with pytest.raises(ValueError, match="groups has a cycle: red -> a -> b -> a"):
         ModelManifest.model_validate(document)
 
 
-def test_a_name_is_found_at_its_level() -> None:
+def test_name_is_found_at_its_level() -> None:
     hierarchy = Hierarchy(LABELS, GROUPS)
     assert hierarchy.place("beagle") == (0, 2)
     assert hierarchy.place("dog") == (1, 1)
@@ -111,27 +111,27 @@ def test_a_name_is_found_at_its_level() -> None:
     assert hierarchy.place("fish") is None
 
 
-def test_an_unnamed_label_counts_for_its_group_alone() -> None:
+def test_unnamed_label_counts_only_for_its_group() -> None:
     given = shares(0.9, 0.02, 0, 0, 0.08)
     expected = Summary("cat", 0.92, 1, None)
     assert hedger(unnamed=("tabby",)).summary(given) == expected
 
 
-def test_an_unnamed_label_without_a_group_makes_abstain() -> None:
+def test_unnamed_label_without_a_group_abstains() -> None:
     assert hedger(unnamed=("sky",)).summary(shares(0.02, 0, 0, 0, 0.98)) is None
 
 
-def test_an_unnamed_label_that_is_none_is_refused() -> None:
+def test_unknown_unnamed_label_is_refused() -> None:
     with pytest.raises(ManifestMismatch, match="unnamed: 'sea' is not a label"):
         hedger(unnamed=("sea",))
 
 
-def test_one_named_label_must_remain() -> None:
+def test_at_least_one_label_must_stay_named() -> None:
     with pytest.raises(ManifestMismatch, match="lists every label"):
         hedger(unnamed=LABELS)
 
 
-def test_a_group_of_labels_and_groups_is_always_whole() -> None:
+def test_mixed_groups_of_labels_and_groups_are_summed_whole() -> None:
     hierarchy = Hierarchy(
         ("otter", "tabby", "lynx"), {"otter": "animal", "tabby": "cat"} | {"cat": "animal"}
     )

@@ -17,7 +17,7 @@ def prepare(data: bytes, **changes: object) -> PreparedImage:
 
 @pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
-def test_a_turned_photo_gives_the_tensor_of_the_upright_one(name: str, orientation: int) -> None:
+def test_rotated_photo_gives_the_upright_tensor(name: str, orientation: int) -> None:
     upright = blobs((120, 90))
     options: dict[str, object] = {"quality": 100, "subsampling": 0} if name == "JPEG" else {}
     if name == "WEBP":
@@ -34,7 +34,7 @@ def test_a_turned_photo_gives_the_tensor_of_the_upright_one(name: str, orientati
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("compression", [None, "tiff_deflate", "packbits"])
-def test_a_turned_tiff_too(orientation: int, compression: str | None) -> None:
+def test_rotated_tiff_gives_the_upright_tensor(orientation: int, compression: str | None) -> None:
     upright = blobs((120, 90))
     prepared = prepare(oriented(upright, orientation, "TIFF", compression=compression))
     assert (prepared.width, prepared.height) == (120, 90)
@@ -43,7 +43,7 @@ def test_a_turned_tiff_too(orientation: int, compression: str | None) -> None:
 
 
 @pytest.mark.parametrize("orientation", [1, 2, 3, 4, 5, 6, 7, 8])
-def test_a_large_turned_jpeg_too_although_it_is_decoded_at_a_fraction(orientation: int) -> None:
+def test_large_rotated_jpeg_gives_the_upright_tensor(orientation: int) -> None:
     upright = gradient((960, 640))
     prepared = prepare(oriented(upright, orientation, "JPEG", quality=95))
     difference = np.abs(prepared.tensor - textbook(upright, 36, (32, 32)).astype(int))
@@ -51,7 +51,7 @@ def test_a_large_turned_jpeg_too_although_it_is_decoded_at_a_fraction(orientatio
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65_535])
-def test_an_orientation_that_does_not_exist_is_none(orientation: int) -> None:
+def test_invalid_orientation_is_ignored(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     upright = gradient((64, 48))
@@ -60,13 +60,13 @@ def test_an_orientation_that_does_not_exist_is_none(orientation: int) -> None:
     )
 
 
-def test_damaged_metadata_does_not_spoil_good_pixels() -> None:
+def test_damaged_metadata_does_not_change_the_tensor() -> None:
     upright = gradient((64, 48))
     data = encoded(upright, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert np.array_equal(prepare(data).tensor, prepare(encoded(upright)).tensor)
 
 
-def test_an_orientation_behind_the_pixels_of_a_png_counts() -> None:
+def test_orientation_after_the_pixels_of_a_png_is_applied() -> None:
     upright = gradient((64, 48))
     turned = oriented(upright, 6, "PNG")
     start = turned.index(b"eXIf") - 4

@@ -24,13 +24,13 @@ def floats(*rows: list[float]) -> NDArray[np.float32]:
     return np.array(rows, np.float32)
 
 
-def test_a_softmax_by_hand() -> None:
+def test_softmax_matches_a_manual_calculation() -> None:
     found = probabilities(floats([0, np.log(3)], [5, 5]), spec(), 1.0)
     assert np.allclose(found, [[0.25, 0.75], [0.5, 0.5]])
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_huge_logits_neither_overflow_nor_vanish(sign: int) -> None:
+def test_extreme_logits_stay_finite(sign: int) -> None:
     logits = floats([sign * 3e38, 0, 0], [sign * 1000.0, sign * 1000.0, sign * 999.0])
     found = probabilities(logits, spec(), 1.0)  # warnings are errors in tests
     assert np.isfinite(found).all()
@@ -38,7 +38,7 @@ def test_huge_logits_neither_overflow_nor_vanish(sign: int) -> None:
     assert found[0].argmax() == (0 if sign == 1 else 1)
 
 
-def test_very_negative_outliers_do_not_spoil_the_rest() -> None:
+def test_very_negative_logits_do_not_distort_the_others() -> None:
     found = probabilities(floats([1, 2, -1e30]), spec(), 1.0)
     assert np.allclose(found, [[1 / (1 + np.e), np.e / (1 + np.e), 0]])
 
@@ -51,20 +51,20 @@ def test_temperature_divides_the_logits(temperature: float) -> None:
     assert (found.max() > probabilities(logits, spec(), 1.0).max()) is np.bool_(temperature < 1)
 
 
-def test_the_raw_output_is_left_as_it_was() -> None:
+def test_raw_output_is_not_modified() -> None:
     logits = floats([1, 2, 3])
     before = logits.copy()
     probabilities(logits, spec(), 2.0)
     assert np.array_equal(logits, before)
 
 
-def test_probabilities_pass_as_they_are() -> None:
+def test_probability_output_is_returned_unchanged() -> None:
     shares = floats([0.25, 0.75])
     assert np.array_equal(probabilities(shares, spec("probabilities"), 1.0), shares)
 
 
 @pytest.mark.parametrize("kind", ["logits", "probabilities"])
-def test_classes_before_the_offset_are_dropped_after_the_softmax(kind: str) -> None:
+def test_labels_before_the_offset_are_dropped_after_softmax(kind: str) -> None:
     output = floats([0, 0, np.log(2)]) if kind == "logits" else floats([0.25, 0.25, 0.5])
     assert np.allclose(probabilities(output, spec(kind, label_offset=1), 1.0), [[0.25, 0.5]])
 
@@ -84,7 +84,7 @@ def test_classes_before_the_offset_are_dropped_after_the_softmax(kind: str) -> N
         ([1.0], 1, [0]),
     ],
 )
-def test_the_best_come_first_and_of_equals_the_lower_index(
+def test_top_k_is_sorted_with_ties_by_lower_index(
     shares: list[float], k: int, expected: list[int]
 ) -> None:
     assert top_k(np.array(shares, np.float32), k).tolist() == expected
@@ -97,7 +97,7 @@ few_values = arrays.arrays(
 
 @thorough
 @given(few_values, st.integers(1, 50))
-def test_top_k_is_a_stable_sort_cut_short(shares: NDArray[np.float32], k: int) -> None:
+def test_top_k_equals_a_truncated_stable_sort(shares: NDArray[np.float32], k: int) -> None:
     expected = sorted(range(shares.size), key=lambda index: (-shares[index], index))[:k]
     assert top_k(shares, k).tolist() == expected
 

@@ -46,7 +46,7 @@ def off(data: bytes, pixels: int, width: int, height: int) -> NDArray[np.int64]:
     st.sampled_from(["PNG", "BMP", "TIFF"]),
     st.booleans(),
 )
-def test_any_size_is_within_rounding_of_the_textbook(
+def test_any_size_matches_the_textbook_within_rounding(
     size: tuple[int, int], target: tuple[int, int, int], name: str, is_noisy: bool
 ) -> None:
     width, height, border = target
@@ -61,27 +61,27 @@ def test_any_size_is_within_rounding_of_the_textbook(
 
 
 @pytest.mark.parametrize("size", [(256, 256), (500, 375), (640, 480), (1280, 720), (1000, 1499)])
-def test_usual_sizes_are_within_a_grey_level(size: tuple[int, int]) -> None:
+def test_common_sizes_match_within_one_grey_level(size: tuple[int, int]) -> None:
     assert off(encoded(noise(size), compress_level=1), 256, 224, 224).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(1, 300), (300, 1), (2, 3), (5000, 40), (40, 5000), (1, 1)])
-def test_extreme_aspect_ratios_too(size: tuple[int, int]) -> None:
+def test_extreme_aspect_ratios_match_within_one_grey_level(size: tuple[int, int]) -> None:
     assert off(encoded(noise(size)), 32, 32, 32).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(640, 480), (400, 300), (900, 500)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_a_jpeg_of_less_than_twice_the_size_too(size: tuple[int, int], mode: str) -> None:
+def test_jpeg_below_twice_the_size_matches_within_one_level(
+    size: tuple[int, int], mode: str
+) -> None:
     image = noise(size).convert(mode)
     assert off(encoded(image, "JPEG", quality=90), 256, 224, 224).max() <= 1
 
 
 @pytest.mark.parametrize("size", [(520, 512), (1200, 900), (2600, 1950), (4000, 1000)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_a_larger_jpeg_is_decoded_at_a_fraction_and_stays_close(
-    size: tuple[int, int], mode: str
-) -> None:
+def test_large_jpeg_decoded_at_reduced_scale_stays_close(size: tuple[int, int], mode: str) -> None:
     difference = off(encoded(blobs(size).convert(mode), "JPEG", quality=92), 256, 224, 224)
     assert difference.mean() <= 2.5, "grey levels of 255"
     assert np.percentile(difference, 99) <= 9
@@ -90,7 +90,7 @@ def test_a_larger_jpeg_is_decoded_at_a_fraction_and_stays_close(
 
 
 @pytest.mark.parametrize("size", [(200, 192), (640, 480), (1601, 1203)])
-def test_from_a_sixth_on_blocks_are_averaged_first_which_stays_close(size: tuple[int, int]) -> None:
+def test_block_averaging_of_large_images_stays_close(size: tuple[int, int]) -> None:
     difference = off(encoded(noise(size)), 32, 32, 32)
     assert difference.mean() <= 1.5, "grey levels of 255, on noise"
     assert difference.max() <= 8
@@ -139,7 +139,7 @@ MODES = {
 
 @pytest.mark.parametrize("colour", ["RGB", "grey"])
 @pytest.mark.parametrize("name", MODES)
-def test_every_kind_of_pixel_is_converted_as_in_the_textbook(name: str, colour: str) -> None:
+def test_every_pixel_mode_is_converted_like_the_textbook(name: str, colour: str) -> None:
     with Image.open(io.BytesIO(MODES[name])) as image:
         image.load()
         expected = textbook(image, 36, (32, 32), "L" if colour == "grey" else "RGB")
@@ -147,7 +147,7 @@ def test_every_kind_of_pixel_is_converted_as_in_the_textbook(name: str, colour: 
     assert np.abs(found - expected.astype(int)).max() <= 1
 
 
-def test_a_large_image_is_converted_in_strips_that_do_not_show() -> None:
+def test_large_image_converted_in_strips_stays_close() -> None:
     photo = blobs((1500, 1200))  # a strip has a million pixels
     for image, pixels in ((photo.convert("L"), 256), (photo.convert("P"), 256), (photo, 64)):
         stored = image if pixels == 256 else with_alpha(image)
@@ -156,24 +156,24 @@ def test_a_large_image_is_converted_in_strips_that_do_not_show() -> None:
         assert difference.max() <= 8
 
 
-def test_transparent_pixels_count_as_white() -> None:
+def test_transparent_pixels_become_white() -> None:
     clear = Image.new("RGBA", (64, 64), (255, 0, 0, 0))
     assert tensor(encoded(clear)).min() == 255
 
 
-def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
+def test_sixteen_bit_samples_are_scaled_not_clipped() -> None:
     grey = gradient((160, 120)).convert("L")
     assert np.array_equal(tensor(encoded(sixteen_bits(grey))), tensor(encoded(grey)))
     assert tensor(encoded(sixteen_bits(grey))).std() > 20
 
 
-def test_thirty_two_bits_a_sample_are_refused() -> None:
+def test_thirty_two_bit_samples_are_refused() -> None:
     for mode in ("I", "F"):
         with pytest.raises(UnsupportedImage):
             tensor(encoded(Image.new(mode, (64, 64)), "TIFF"))
 
 
-def test_a_lab_tiff_reaches_a_grey_model() -> None:
+def test_lab_tiff_is_converted_for_a_grey_model() -> None:
     assert tensor(encoded(PHOTO.convert("LAB"), "TIFF"), colour="grey").std() > 0
 
 
@@ -186,13 +186,13 @@ def test_values_are_scaled_shifted_and_divided_per_channel() -> None:
     assert np.allclose(found, (pixels * scale - mean) / std, atol=1e-5)
 
 
-def test_one_mean_and_deviation_serve_all_channels() -> None:
+def test_single_mean_and_deviation_apply_to_all_channels() -> None:
     data = encoded(PHOTO)
     found = tensor(data, dtype="float32", scale=1 / 255, mean=[0.5], std=[0.25])
     assert np.allclose(found, (tensor(data) / 255 - 0.5) / 0.25, atol=1e-5)
 
 
-def test_means_follow_the_order_of_the_channels() -> None:
+def test_means_follow_the_channel_order() -> None:
     changes = {"dtype": "float32", "colour": "BGR", "mean": [104, 117, 123]}
     found = tensor(plain((1, 2, 3)), **changes)
     assert np.allclose(found[0, 0], (3 - 104, 2 - 117, 1 - 123))
@@ -200,7 +200,7 @@ def test_means_follow_the_order_of_the_channels() -> None:
 
 @pytest.mark.parametrize("colour", ["RGB", "BGR", "grey"])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_the_two_layouts_hold_the_same_numbers(dtype: str, colour: str) -> None:
+def test_both_layouts_hold_the_same_values(dtype: str, colour: str) -> None:
     size = geometry(40, 32, 24)
     rows = tensor(encoded(PHOTO), dtype=dtype, colour=colour, layout="NHWC", **size)
     planes = tensor(encoded(PHOTO), dtype=dtype, colour=colour, layout="NCHW", **size)
@@ -212,7 +212,7 @@ def test_the_two_layouts_hold_the_same_numbers(dtype: str, colour: str) -> None:
     assert rows.dtype == planes.dtype == np.dtype(dtype)
 
 
-def test_bgr_is_rgb_backwards() -> None:
+def test_bgr_is_rgb_reversed() -> None:
     data = encoded(PHOTO)
     assert np.array_equal(tensor(data, colour="BGR"), tensor(data)[:, :, ::-1])
 
@@ -234,7 +234,7 @@ def test_squash_scales_both_sides_with_the_chosen_filter(
     assert np.abs(found - expected).max() <= 1
 
 
-def test_squash_takes_a_palette_and_a_turned_photo_too() -> None:
+def test_squash_accepts_palette_images() -> None:
     squash = {"policy": "squash"}
     found = tensor(encoded(PALETTE), resize=squash)
     expected = np.asarray(PALETTE.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
@@ -243,7 +243,7 @@ def test_squash_takes_a_palette_and_a_turned_photo_too() -> None:
 
 @thorough
 @given(st.integers(1, 100_000), st.integers(1, 100_000), st.integers(1, 256), st.integers(0, 64))
-def test_the_crop_lies_within_the_image(width: int, height: int, crop: int, border: int) -> None:
+def test_crop_box_lies_within_the_image(width: int, height: int, crop: int, border: int) -> None:
     spec = input_spec(**geometry(crop + border, crop, crop))
     (left, upper, right, lower), scaled = crop_box(width, height, spec)
     assert 0 <= left < right <= width * (1 + 1e-9)
@@ -251,7 +251,7 @@ def test_the_crop_lies_within_the_image(width: int, height: int, crop: int, bord
     assert min(scaled) == crop + border
 
 
-def test_the_time_of_decoding_and_of_the_rest_is_told() -> None:
+def test_decoding_and_preprocessing_times_are_reported() -> None:
     prepared = Preprocessor(input_spec(), LIMITS)(encoded(PHOTO))
     assert prepared.decode_seconds > 0
     assert prepared.preprocess_seconds > 0

@@ -48,13 +48,13 @@ def scores(*numbers: float) -> NDArray[np.float32]:
         ((1.0,), (0.999, 0.5, 0.0), []),
     ],
 )
-def test_labels_are_present_from_their_threshold_on(
+def test_labels_reaching_their_threshold_are_present(
     thresholds: tuple[float, ...], given: tuple[float, ...], expected: list[int]
 ) -> None:
     assert presence(*thresholds).present(scores(*given)) == expected
 
 
-def test_thresholds_that_do_not_fit_the_labels_are_refused() -> None:
+def test_thresholds_not_matching_the_labels_are_refused() -> None:
     with pytest.raises(ManifestMismatch, match=r"output\.thresholds: has 2 numbers; 3 labels"):
         presence(0.1, 0.2)
 
@@ -64,7 +64,7 @@ def test_thresholds_that_do_not_fit_the_labels_are_refused() -> None:
     ("colour", "present"),
     [(RED, ["red"]), (YELLOW, ["red", "green"]), (WHITE, list(LABELS)), (BLACK, [])],
 )
-async def test_an_answer_lists_all_labels_that_are_present(
+async def test_answer_lists_all_present_labels(
     tmp_path: Path, colour: tuple[int, ...], present: list[str]
 ) -> None:
     metrics = Metrics()
@@ -111,7 +111,7 @@ async def test_single_label_models_have_no_labels_present(tmp_path: Path) -> Non
         ({"thresholds": [0.5] * 2}, {}, "2 numbers"),
     ],
 )
-async def test_what_a_multi_label_manifest_cannot_say_is_named(
+async def test_multi_label_manifest_with_exclusive_fields_is_refused(
     tmp_path: Path, output: dict[str, object], changes: dict[str, object], says: str
 ) -> None:
     with pytest.raises(ModelRefused, match=says):
@@ -128,7 +128,7 @@ async def test_logits_declared_as_sigmoid_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_scores_beyond_one_in_bright_pictures_are_refused(tmp_path: Path) -> None:
+async def test_scores_above_one_for_bright_images_are_refused(tmp_path: Path) -> None:
     """Noise alone would not show it: its mean is 127."""
     graph = colour_graph()
     graph.graph.initializer[1].CopyFrom(

@@ -29,19 +29,19 @@ def loader() -> Iterator[BackgroundExecutor]:
     made.close()
 
 
-async def test_loading_stands_back_and_nobody_else_does(loader: BackgroundExecutor) -> None:
+async def test_loader_thread_has_low_priority(loader: BackgroundExecutor) -> None:
     usual = niceness()
     assert await loader.run(niceness) == max(usual, SLOW_NICENESS)
     assert niceness() == usual
     assert await InlineExecutor().run(niceness) == usual
 
 
-async def test_what_is_raised_reaches_who_asked(loader: BackgroundExecutor) -> None:
+async def test_loader_raises_the_jobs_exception(loader: BackgroundExecutor) -> None:
     with pytest.raises(ZeroDivisionError):
         await loader.run(lambda: 1 // 0)
 
 
-async def test_threads_of_a_session_get_the_usual_priority_back(loader: BackgroundExecutor) -> None:
+async def test_session_threads_regain_normal_priority(loader: BackgroundExecutor) -> None:
     if os.geteuid() != 0:
         pytest.skip("it takes a privilege")
     go, found = threading.Event(), list[int]()

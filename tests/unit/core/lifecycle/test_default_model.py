@@ -70,7 +70,7 @@ NAME_ONE = (
         (None, None, [], None),
     ],
 )
-def test_setting_choice_and_only_model_go_in_that_order(
+def test_setting_precedes_choice_and_choice_precedes_only_model(
     setting: str | None, chosen: str | None, names: list[str], answers: str | None
 ) -> None:
     assert default_model(setting, chosen, names) == answers
@@ -79,7 +79,7 @@ def test_setting_choice_and_only_model_go_in_that_order(
 # Starts
 
 
-async def test_several_models_without_a_choice_answer_by_name(
+async def test_several_models_without_a_choice_require_a_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with opened(tmp_path, fill) as house:
@@ -92,7 +92,7 @@ async def test_several_models_without_a_choice_answer_by_name(
     assert capsys.readouterr().out.count("calls that name no model are refused") == 1
 
 
-async def test_a_caller_is_told_no_model_of_others(tmp_path: Path) -> None:
+async def test_error_lists_only_models_the_caller_may_use(tmp_path: Path) -> None:
     async with opened(tmp_path, fill) as house:
         with pytest.raises(ModelNotChosen, match="of these models: other;") as caught:
             house.classifier.issue_ticket(None, None, ANYONE, may_use=lambda name: name == "other")
@@ -102,13 +102,13 @@ async def test_a_caller_is_told_no_model_of_others(tmp_path: Path) -> None:
         assert caught.value.detail == ModelNotChosen.default_detail
 
 
-def test_of_many_models_the_first_are_told() -> None:
+def test_error_lists_at_most_twenty_models() -> None:
     told = ModelNotChosen([f"m{number:02}" for number in range(30)]).detail
     assert "m19 and 10 more; or" in told
     assert "m20" not in told
 
 
-async def test_a_choice_that_is_gone_leaves_nobody_to_answer(
+async def test_missing_chosen_model_leaves_no_default(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def choose(house: House) -> None:
@@ -121,7 +121,7 @@ async def test_a_choice_that_is_gone_leaves_nobody_to_answer(
         assert "chosen default model not found" in capsys.readouterr().out
 
 
-async def test_a_chosen_model_that_fails_ends_the_start(tmp_path: Path) -> None:
+async def test_failing_chosen_model_aborts_the_start(tmp_path: Path) -> None:
     def choose(house: House) -> None:
         house.add(1)
         add_other(house, labels=["one"])
@@ -132,7 +132,7 @@ async def test_a_chosen_model_that_fails_ends_the_start(tmp_path: Path) -> None:
             pass
 
 
-async def test_without_a_choice_one_model_must_be_served(tmp_path: Path) -> None:
+async def test_start_without_any_servable_model_fails(tmp_path: Path) -> None:
     def spoil(house: House) -> None:
         house.add(1, labels=["one"])
         add_other(house, labels=["one"])
@@ -142,7 +142,7 @@ async def test_without_a_choice_one_model_must_be_served(tmp_path: Path) -> None
             pass
 
 
-async def test_a_choice_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
+async def test_unreadable_choice_aborts_the_start(tmp_path: Path) -> None:
     def spoil(house: House) -> None:
         fill(house)
         house.choose("{")
@@ -152,7 +152,7 @@ async def test_a_choice_that_cannot_be_read_ends_the_start(tmp_path: Path) -> No
             pass
 
 
-async def test_the_setting_goes_before_any_choice(tmp_path: Path) -> None:
+async def test_setting_overrides_any_choice(tmp_path: Path) -> None:
     def choose(house: House) -> None:
         fill(house)
         house.choose(CHOSEN)
@@ -171,7 +171,7 @@ async def test_the_setting_goes_before_any_choice(tmp_path: Path) -> None:
 # What follows the repository
 
 
-async def test_a_folder_beside_the_only_model_takes_no_place(
+async def test_second_model_removes_the_implicit_default(
     house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
     add_other(house)
@@ -183,7 +183,7 @@ async def test_a_folder_beside_the_only_model_takes_no_place(
     assert capsys.readouterr().out.count("calls that name no model are refused") == 1
 
 
-async def test_a_changed_choice_is_taken_up(two: House) -> None:
+async def test_changed_choice_takes_effect(two: House) -> None:
     assert answers(two) == "colours"
     two.choose(OTHER_CHOSEN)
     await two.lifecycle.refresh()
@@ -197,7 +197,7 @@ async def test_a_changed_choice_is_taken_up(two: House) -> None:
     assert answers(two) == "colours"
 
 
-async def test_a_newcomer_that_is_chosen_answers_once_it_is_loaded(house: House) -> None:
+async def test_newly_chosen_model_answers_once_loaded(house: House) -> None:
     house.choose(OTHER_CHOSEN)
     add_other(house)
     await house.lifecycle.refresh()
@@ -206,14 +206,14 @@ async def test_a_newcomer_that_is_chosen_answers_once_it_is_loaded(house: House)
     assert answers(house) == "other"
 
 
-async def test_a_chosen_model_that_fails_leaves_what_answers(house: House) -> None:
+async def test_failing_chosen_model_keeps_the_previous_default(house: House) -> None:
     add_other(house, labels=["one"])
     house.choose(OTHER_CHOSEN)
     await house.refresh()
     assert answers(house) == "colours"
 
 
-async def test_a_choice_that_cannot_be_read_leaves_what_answers(
+async def test_unreadable_choice_keeps_the_previous_default(
     two: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
     two.choose("{")
@@ -222,7 +222,7 @@ async def test_a_choice_that_cannot_be_read_leaves_what_answers(
     assert capsys.readouterr().out.count("cannot read the chosen default model") == 1
 
 
-async def test_a_model_that_is_chosen_is_loaded_although_it_was_unloaded(two: House) -> None:
+async def test_chosen_model_is_loaded_although_unloaded(two: House) -> None:
     await two.control.unload("other", by="anna")
     await eventually(lambda: two.states("other") == {1: VersionState.UNLOADED})
     two.choose(OTHER_CHOSEN)
@@ -230,13 +230,13 @@ async def test_a_model_that_is_chosen_is_loaded_although_it_was_unloaded(two: Ho
     assert answers(two) == "other"
 
 
-async def test_a_chosen_model_goes_on_from_memory(two: House) -> None:
+async def test_chosen_model_without_its_folder_keeps_answering(two: House) -> None:
     shutil.rmtree(two.root / "colours")
     await two.refresh()
     assert answers(two) == "colours"
 
 
-async def test_the_only_model_that_is_left_answers(tmp_path: Path) -> None:
+async def test_only_remaining_model_becomes_the_default(tmp_path: Path) -> None:
     async with opened(tmp_path, fill) as house:
         shutil.rmtree(tmp_path / "colours")
         await house.refresh()
@@ -246,7 +246,7 @@ async def test_the_only_model_that_is_left_answers(tmp_path: Path) -> None:
 # Orders
 
 
-async def test_an_order_stores_the_choice_and_acts_at_once(two: House) -> None:
+async def test_default_choice_is_stored_and_takes_effect_immediately(two: House) -> None:
     await two.control.unload("other", by="anna")
     await two.control.choose_default("other", by="anna")
     assert answers(two) == "other"
@@ -260,7 +260,7 @@ async def test_an_order_stores_the_choice_and_acts_at_once(two: House) -> None:
     await eventually(lambda: two.states() == {1: VersionState.UNLOADED})
 
 
-async def test_what_cannot_answer_is_not_chosen(two: House) -> None:
+async def test_unusable_model_cannot_be_chosen(two: House) -> None:
     add_other(two, name="broken", labels=["one"])
     for name in ("gone", "../colours", ""):
         with pytest.raises(ModelNotFound):

@@ -24,7 +24,7 @@ READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.
 # What follows the repository
 
 
-async def test_a_new_version_answers_and_the_old_one_gives_its_memory_back(house: House) -> None:
+async def test_new_version_answers_and_the_old_one_is_released(house: House) -> None:
     assert await house.ask() == "red 1"
     house.add(2)
     await house.refresh()
@@ -35,7 +35,7 @@ async def test_a_new_version_answers_and_the_old_one_gives_its_memory_back(house
         await house.ask(1)
 
 
-async def test_a_folder_that_still_grows_waits(house: House) -> None:
+async def test_growing_folder_is_not_loaded_yet(house: House) -> None:
     folder = house.add(2)
     await house.lifecycle.refresh()
     assert await house.ask() == "red 1"
@@ -60,7 +60,7 @@ async def test_a_folder_that_still_grows_waits(house: House) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_version_that_fails_a_check_is_shown_and_the_old_one_keeps_serving(
+async def test_version_failing_a_check_is_listed_and_not_served(
     house: House, changes: dict[str, object], reason: str
 ) -> None:
     house.add(2, **changes)
@@ -76,7 +76,7 @@ async def test_a_version_that_fails_a_check_is_shown_and_the_old_one_keeps_servi
         await house.ask(2)
 
 
-async def test_a_golden_answer_that_is_not_given_any_more_is_a_gate(house: House) -> None:
+async def test_changed_golden_answer_prevents_loading(house: House) -> None:
     golden = house.root / "colours/2/golden"
     golden.mkdir(parents=True)
     (golden / "red.png").write_bytes(plain(RED))
@@ -86,7 +86,7 @@ async def test_a_golden_answer_that_is_not_given_any_more_is_a_gate(house: House
     assert "golden[0]: red.png: class 0 scores" in house.reason(2)
 
 
-async def test_a_failed_version_is_tried_again_when_it_was_mended(house: House) -> None:
+async def test_repaired_version_is_loaded(house: House) -> None:
     house.add(2, labels=["one"])
     await house.refresh()
     assert house.states()[2] is FAILED
@@ -96,7 +96,7 @@ async def test_a_failed_version_is_tried_again_when_it_was_mended(house: House) 
     assert house.reason(2) == ""
 
 
-async def test_of_several_new_versions_the_latest_that_is_ready_answers(house: House) -> None:
+async def test_newest_loadable_version_answers(house: House) -> None:
     house.add(2)
     house.add(3, labels=["one"])
     await house.refresh()
@@ -104,7 +104,7 @@ async def test_of_several_new_versions_the_latest_that_is_ready_answers(house: H
     assert house.states()[3] is FAILED
 
 
-async def test_a_pin_holds_whatever_is_added(house: House) -> None:
+async def test_pinned_version_stays_despite_new_versions(house: House) -> None:
     house.policy('{"default": 1}')
     house.add(2)
     await house.refresh()
@@ -112,7 +112,7 @@ async def test_a_pin_holds_whatever_is_added(house: House) -> None:
     assert house.states() == {1: READY, 2: UNLOADED}
 
 
-async def test_labelled_and_listed_versions_are_served_beside_the_default(house: House) -> None:
+async def test_labelled_and_listed_versions_are_served_with_the_default(house: House) -> None:
     for version in (2, 3, 4):
         house.add(version)
     house.policy('{"default": "stable", "labels": {"stable": 2, "canary": 4}, "load": [1]}')
@@ -129,14 +129,14 @@ async def test_labelled_and_listed_versions_are_served_beside_the_default(house:
     }
 
 
-async def test_a_pin_to_what_fails_leaves_what_answers(house: House) -> None:
+async def test_pin_to_a_failing_version_keeps_the_answering_one(house: House) -> None:
     house.add(2, labels=["one"])
     house.policy('{"default": 2}')
     await house.refresh()
     assert await house.ask() == "red 1"
 
 
-async def test_a_policy_that_cannot_be_read_leaves_things_as_they_are(house: House) -> None:
+async def test_unreadable_policy_changes_nothing(house: House) -> None:
     house.policy('{"default": 1}')
     await house.refresh()
     house.add(2)
@@ -148,27 +148,27 @@ async def test_a_policy_that_cannot_be_read_leaves_things_as_they_are(house: Hou
     assert await house.ask() == "red 2"
 
 
-async def test_a_new_model_is_served_and_listed(house: House) -> None:
+async def test_new_model_is_served_and_listed(house: House) -> None:
     write_model(house.root, name="another", labels=["red 1", "b", "c"])
     await house.refresh()
     assert await house.ask(name="another") == "red 1"
     assert [model.name for model in house.classifier.models().models] == ["another", "colours"]
 
 
-async def test_what_answers_stays_in_memory_when_its_folder_is_taken_away(house: House) -> None:
+async def test_answering_version_without_its_folder_keeps_answering(house: House) -> None:
     shutil.rmtree(house.root / "colours")
     await house.refresh()
     assert await house.ask() == "red 1"
 
 
-async def test_a_repository_that_is_gone_is_no_reason_to_stop(house: House) -> None:
+async def test_missing_repository_keeps_models_serving(house: House) -> None:
     shutil.rmtree(house.root)
     with pytest.raises(ModelRefused):
         await house.refresh()
     assert await house.ask() == "red 1"
 
 
-async def test_a_version_that_is_removed_is_forgotten(house: House) -> None:
+async def test_removed_version_is_forgotten(house: House) -> None:
     house.add(2)
     house.policy('{"default": 2, "load": [1]}')
     await house.refresh()
@@ -178,7 +178,7 @@ async def test_a_version_that_is_removed_is_forgotten(house: House) -> None:
     assert house.counted("potoo_model_version_state", version="1", state="READY") == 0
 
 
-async def test_files_that_were_changed_in_place_are_loaded_again_or_not_at_all(
+async def test_files_changed_in_place_are_reloaded_only_if_valid(
     house: House,
 ) -> None:
     model = house.registry.get("colours")
@@ -196,7 +196,7 @@ async def test_files_that_were_changed_in_place_are_loaded_again_or_not_at_all(
 # What was begun
 
 
-async def test_what_was_begun_finishes_on_its_version(house: House) -> None:
+async def test_running_requests_finish_on_their_version(house: House) -> None:
     asked = [asyncio.create_task(house.ask()) for _ in range(20)]
     await asyncio.sleep(0)
     house.add(2)
@@ -205,7 +205,7 @@ async def test_what_was_begun_finishes_on_its_version(house: House) -> None:
     assert await house.ask() == "red 2"
 
 
-async def test_a_leased_model_answers_until_it_is_given_back(house: House) -> None:
+async def test_leased_version_answers_until_released(house: House) -> None:
     ticket = house.classifier.issue_ticket(None, None, ANYONE)
     with house.classifier.lease(ticket) as leased:
         house.add(2)
@@ -217,7 +217,7 @@ async def test_a_leased_model_answers_until_it_is_given_back(house: House) -> No
     await eventually(lambda: house.released == 1)
 
 
-async def test_a_swap_loses_no_request_and_mixes_no_answers(house: House) -> None:
+async def test_version_swaps_lose_no_request_and_keep_order(house: House) -> None:
     answers: list[str] = []
 
     async def ask_on(versions: int) -> None:
@@ -235,7 +235,7 @@ async def test_a_swap_loses_no_request_and_mixes_no_answers(house: House) -> Non
     await eventually(lambda: house.released == 5)
 
 
-async def test_readiness_is_that_of_the_version_that_answers(house: House) -> None:
+async def test_readiness_metrics_describe_the_answering_version(house: House) -> None:
     assert house.counted("potoo_model_ready") == 1
     house.add(2)
     await house.refresh()

@@ -21,7 +21,7 @@ READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.
 # Starts
 
 
-async def test_a_start_takes_the_latest_that_is_ready(tmp_path: Path) -> None:
+async def test_start_serves_the_newest_loadable_version(tmp_path: Path) -> None:
     def fill(house: House) -> None:
         house.add(1)
         house.add(2, labels=["one"])
@@ -31,7 +31,7 @@ async def test_a_start_takes_the_latest_that_is_ready(tmp_path: Path) -> None:
         assert house.states() == {1: READY, 2: FAILED}
 
 
-async def test_a_start_with_a_failed_promotion_goes_on_with_what_served(tmp_path: Path) -> None:
+async def test_start_with_a_failing_promotion_serves_the_previous_version(tmp_path: Path) -> None:
     def fill(house: House) -> None:
         for version in (1, 3):
             house.add(version)
@@ -42,14 +42,14 @@ async def test_a_start_with_a_failed_promotion_goes_on_with_what_served(tmp_path
         assert await house.ask() == "red 1"
 
 
-async def test_a_start_without_the_default_model_fails_in_one_line(tmp_path: Path) -> None:
+async def test_start_without_a_servable_default_fails_naming_its_folder(tmp_path: Path) -> None:
     with pytest.raises(ModelRefused, match="manifest field labels") as caught:
         async with opened(tmp_path, lambda house: house.add(1, labels=["one"])):
             pass
     assert str(tmp_path / "colours/1") in str(caught.value)
 
 
-async def test_a_start_with_a_pin_to_nothing_says_so(tmp_path: Path) -> None:
+async def test_start_with_a_missing_pinned_version_fails(tmp_path: Path) -> None:
     def fill(house: House) -> None:
         house.add(3)
         house.policy('{"default": 2}')
@@ -59,7 +59,7 @@ async def test_a_start_with_a_pin_to_nothing_says_so(tmp_path: Path) -> None:
             pass
 
 
-async def test_another_model_that_fails_is_shown_and_the_default_one_serves(
+async def test_failing_other_model_is_listed_while_the_default_serves(
     tmp_path: Path,
 ) -> None:
     def fill(house: House) -> None:
@@ -82,7 +82,7 @@ async def test_another_model_that_fails_is_shown_and_the_default_one_serves(
 # Orders
 
 
-async def test_a_promotion_loads_checks_and_switches(house: House) -> None:
+async def test_promotion_switches_the_version_and_rollback_restores_it(house: House) -> None:
     house.policy('{"default": 1}')
     house.add(2)
     await house.control.promote("colours", 2, label="stable", by="anna")
@@ -94,7 +94,7 @@ async def test_a_promotion_loads_checks_and_switches(house: House) -> None:
     assert Repository(house.root).policy("colours").default == 1
 
 
-async def test_what_cannot_be_served_is_not_promoted(house: House) -> None:
+async def test_unservable_or_unknown_version_is_not_promoted(house: House) -> None:
     house.add(2, labels=["one"])
     house.policy('{"default": 1}')
     with pytest.raises(Conflict, match="Version 2 cannot be served: manifest field labels"):
@@ -106,7 +106,7 @@ async def test_what_cannot_be_served_is_not_promoted(house: House) -> None:
             await house.control.promote(name, version, by="anna")
 
 
-async def test_a_version_is_loaded_and_unloaded_by_order(house: House) -> None:
+async def test_version_is_loaded_and_unloaded_on_request(house: House) -> None:
     house.add(2)
     await house.refresh()
     await eventually(lambda: house.released == 1)
@@ -120,7 +120,7 @@ async def test_a_version_is_loaded_and_unloaded_by_order(house: House) -> None:
     await eventually(lambda: house.states() == {1: UNLOADED, 2: READY})
 
 
-async def test_what_is_needed_is_not_unloaded(house: House) -> None:
+async def test_required_version_cannot_be_unloaded(house: House) -> None:
     house.add(2)
     house.policy('{"labels": {"stable": 1}}')
     await house.refresh()
@@ -132,7 +132,7 @@ async def test_what_is_needed_is_not_unloaded(house: House) -> None:
         await house.control.unload("colours", by="anna")
 
 
-async def test_another_model_is_unloaded_and_loaded_as_a_whole(house: House) -> None:
+async def test_other_model_is_unloaded_and_loaded_as_a_whole(house: House) -> None:
     write_model(house.root, name="other", labels=["red 1", "b", "c"])
     await house.refresh()
     await house.control.unload("other", by="anna")
@@ -143,7 +143,7 @@ async def test_another_model_is_unloaded_and_loaded_as_a_whole(house: House) -> 
     assert await house.ask(name="other") == "red 1"
 
 
-async def test_an_order_to_load_tries_again_what_failed(house: House) -> None:
+async def test_load_request_retries_a_failed_version(house: House) -> None:
     house.policy('{"default": 1}')
     golden = house.root / "colours/2/golden/red.png"
     sample = [{"file": "red.png", "predictions": [{"index": 0, "score": 0.9999}]}]
@@ -156,7 +156,7 @@ async def test_an_order_to_load_tries_again_what_failed(house: House) -> None:
     assert await house.ask(2) == "red 2"
 
 
-async def test_without_an_earlier_version_there_is_nothing_to_roll_back(house: House) -> None:
+async def test_rollback_without_an_earlier_version_is_a_conflict(house: House) -> None:
     with pytest.raises(Conflict, match="no earlier version"):
         await house.control.roll_back("colours", by="anna")
 
@@ -186,7 +186,7 @@ async def test_a_version_is_removed_unless_it_is_in_use(house: House) -> None:
         await house.control.remove("colours", 1, by="anna")
 
 
-async def test_orders_are_in_the_security_log(house: House) -> None:
+async def test_model_operations_are_counted_as_audit_events(house: House) -> None:
     house.add(2)
     await house.control.promote("colours", 2, by="anna")
     await house.control.roll_back("colours", by="anna")
@@ -198,7 +198,7 @@ async def test_orders_are_in_the_security_log(house: House) -> None:
         assert house.metrics.registry.get_sample_value("potoo_audit_events_total", labels) == 1
 
 
-async def test_a_policy_that_is_full_takes_no_more(house: House) -> None:
+async def test_full_load_list_refuses_another_version(house: House) -> None:
     house.add(2)
     house.policy(f'{{"default": 1, "load": {list(range(101, 165))}}}')
     with pytest.raises(Conflict, match="This cannot be done: load: "):

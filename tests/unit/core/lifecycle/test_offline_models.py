@@ -67,7 +67,7 @@ async def test_a_promotion_is_stored_once_the_version_passed(desk: Desk) -> None
     assert desk.default() == 2
 
 
-async def test_the_latest_is_promoted_even_if_the_newest_cannot_be_served(desk: Desk) -> None:
+async def test_latest_is_promoted_although_the_newest_version_fails(desk: Desk) -> None:
     await desk.control.promote("colours", 1, by="cli:anna")
     desk.faulty = {"3"}
     await desk.control.promote("colours", None, by="cli:anna")

@@ -33,7 +33,7 @@ def spare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("spare")
 
 
-def test_a_version_is_not_seen_until_it_is_published(tmp_path: Path, spare: Path) -> None:
+def test_version_is_invisible_until_published(tmp_path: Path, spare: Path) -> None:
     write_model(tmp_path)
     repository = Repository(tmp_path)
     with drafting(tmp_path, "colours") as draft:
@@ -46,7 +46,7 @@ def test_a_version_is_not_seen_until_it_is_published(tmp_path: Path, spare: Path
     assert list(tmp_path.glob(".*")) == []
 
 
-def test_the_first_version_makes_the_repository(tmp_path: Path, spare: Path) -> None:
+def test_first_version_creates_the_repository(tmp_path: Path, spare: Path) -> None:
     root = tmp_path / "not/there/yet"
     with drafting(root, "colours", 7) as draft:
         fill(draft.folder, spare)
@@ -54,7 +54,7 @@ def test_the_first_version_makes_the_repository(tmp_path: Path, spare: Path) -> 
     assert Repository(root).versions("colours") == {7: root / "colours/7"}
 
 
-def test_a_policy_changes_before_its_version_is_seen(tmp_path: Path, spare: Path) -> None:
+def test_policy_changes_before_its_version_appears(tmp_path: Path, spare: Path) -> None:
     seen: list[bool] = []
 
     def change(policy: ServingPolicy) -> ServingPolicy:
@@ -68,7 +68,7 @@ def test_a_policy_changes_before_its_version_is_seen(tmp_path: Path, spare: Path
     assert not Repository(tmp_path).policy("colours").enabled
 
 
-def test_a_version_that_is_there_by_now_leaves_the_policy(tmp_path: Path, spare: Path) -> None:
+def test_conflicting_version_leaves_the_policy_unchanged(tmp_path: Path, spare: Path) -> None:
     with drafting(tmp_path, "colours") as draft:
         fill(draft.folder, spare)
         write_model(tmp_path)
@@ -77,7 +77,7 @@ def test_a_version_that_is_there_by_now_leaves_the_policy(tmp_path: Path, spare:
     assert Repository(tmp_path).policy("colours").enabled
 
 
-def test_what_is_not_published_leaves_nothing(tmp_path: Path, spare: Path) -> None:
+def test_abandoned_draft_leaves_no_files(tmp_path: Path, spare: Path) -> None:
     write_model(tmp_path)
     before = everything(tmp_path)
     with pytest.raises(ValueError, match="changed my mind"), drafting(tmp_path, "new") as draft:
@@ -92,7 +92,7 @@ def fill_and_fail(folder: Path) -> None:
     raise ValueError("changed my mind")
 
 
-def test_a_half_copied_model_cannot_be_published(tmp_path: Path, spare: Path) -> None:
+def test_incomplete_model_cannot_be_published(tmp_path: Path, spare: Path) -> None:
     with drafting(tmp_path, "colours") as draft:
         fill(draft.folder, spare)
         whole = (draft.folder / "model.onnx").read_bytes()
@@ -105,7 +105,7 @@ def test_a_half_copied_model_cannot_be_published(tmp_path: Path, spare: Path) ->
     assert Repository(tmp_path).names() == []
 
 
-def test_a_version_is_never_replaced(tmp_path: Path, spare: Path) -> None:
+def test_existing_version_is_never_replaced(tmp_path: Path, spare: Path) -> None:
     write_model(tmp_path)
     with (
         pytest.raises(ModelRefused, match="a version 1 of 'colours' already"),
@@ -123,13 +123,13 @@ def test_a_version_is_never_replaced(tmp_path: Path, spare: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", ".hidden", "-x", "a b", "x" * 65])
-def test_a_name_that_is_none_is_refused(tmp_path: Path, name: str) -> None:
+def test_invalid_model_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ModelRefused, match="cannot be the name"), drafting(tmp_path, name):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_of_the_repository_gives_no_model_its_name(tmp_path: Path) -> None:
+def test_repository_file_name_is_refused_as_a_model_name(tmp_path: Path) -> None:
     with (
         pytest.raises(ModelRefused, match="cannot be the name"),
         drafting(tmp_path, REPOSITORY_FILE),
@@ -145,28 +145,28 @@ def published(root: Path, spare: Path, name: str) -> None:
         draft.publish()
 
 
-def test_a_second_model_leaves_the_first_one_chosen(tmp_path: Path, spare: Path) -> None:
+def test_publishing_a_second_model_keeps_the_first_as_default(tmp_path: Path, spare: Path) -> None:
     repository = Repository(tmp_path)
     for name, chosen in (("mine", None), ("mine", None), ("aaa", "mine"), ("zzz", "mine")):
         published(tmp_path, spare, name)
         assert repository.chosen_model() == chosen
 
 
-def test_a_choice_that_is_stored_is_kept_by_newcomers(tmp_path: Path, spare: Path) -> None:
+def test_stored_choice_is_kept_when_models_are_published(tmp_path: Path, spare: Path) -> None:
     write_model(tmp_path)
     (tmp_path / REPOSITORY_FILE).write_text('{"default_model": "gone"}')
     published(tmp_path, spare, "aaa")
     assert Repository(tmp_path).chosen_model() == "gone"
 
 
-def test_of_several_models_a_newcomer_chooses_none(tmp_path: Path, spare: Path) -> None:
+def test_publishing_to_several_models_chooses_no_default(tmp_path: Path, spare: Path) -> None:
     for name in ("colours", "other"):
         write_model(tmp_path, name=name)
     published(tmp_path, spare, "aaa")
     assert not (tmp_path / REPOSITORY_FILE).exists()
 
 
-def test_a_choice_that_cannot_be_read_keeps_newcomers_out(tmp_path: Path, spare: Path) -> None:
+def test_unreadable_choice_refuses_new_models(tmp_path: Path, spare: Path) -> None:
     write_model(tmp_path)
     (tmp_path / REPOSITORY_FILE).write_text("{")
     with pytest.raises(ModelRefused, match=REPOSITORY_FILE):
@@ -174,7 +174,7 @@ def test_a_choice_that_cannot_be_read_keeps_newcomers_out(tmp_path: Path, spare:
     assert Repository(tmp_path).names() == ["colours"]
 
 
-def test_the_last_version_of_the_chosen_model_stays(tmp_path: Path) -> None:
+def test_last_version_of_the_chosen_model_cannot_be_removed(tmp_path: Path) -> None:
     for version in (1, 2):
         write_model(tmp_path, version=version)
     write_model(tmp_path, name="other")
@@ -189,7 +189,7 @@ def test_the_last_version_of_the_chosen_model_stays(tmp_path: Path) -> None:
     assert repository.names() == ["other"]
 
 
-def test_a_version_is_removed_as_one_step_and_from_the_policy(tmp_path: Path) -> None:
+def test_version_is_removed_atomically_with_its_policy_entry(tmp_path: Path) -> None:
     for version in (1, 2):
         write_model(tmp_path, version=version)
     repository = Repository(tmp_path)
@@ -232,9 +232,7 @@ def publisher(root: Path, spare: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.process
-def test_a_process_killed_before_it_publishes_leaves_what_the_next_one_clears_away(
-    tmp_path: Path, spare: Path
-) -> None:
+def test_draft_of_a_killed_process_is_removed_by_the_next(tmp_path: Path, spare: Path) -> None:
     write_model(tmp_path)
     with publisher(tmp_path, spare) as process:
         process.send_signal(signal.SIGKILL)
@@ -249,7 +247,7 @@ def test_a_process_killed_before_it_publishes_leaves_what_the_next_one_clears_aw
 
 
 @pytest.mark.process
-def test_a_process_killed_after_it_published_leaves_a_whole_version(
+def test_process_killed_after_publishing_leaves_a_complete_version(
     tmp_path: Path, spare: Path
 ) -> None:
     write_model(tmp_path)
@@ -264,7 +262,7 @@ def test_a_process_killed_after_it_published_leaves_a_whole_version(
 
 
 @pytest.mark.process
-def test_somebody_elses_draft_is_left_alone(tmp_path: Path, spare: Path) -> None:
+def test_draft_of_a_running_process_is_kept(tmp_path: Path, spare: Path) -> None:
     write_model(tmp_path)
     with publisher(tmp_path, spare) as process:
         with drafting(tmp_path, "colours", 3):
@@ -278,7 +276,7 @@ def test_somebody_elses_draft_is_left_alone(tmp_path: Path, spare: Path) -> None
     assert list(Repository(tmp_path).versions("colours")) == [1, 2]
 
 
-def test_a_full_disk_is_one_line_and_the_old_state_stays(small_disk: Path, spare: Path) -> None:
+def test_full_disk_is_reported_and_changes_nothing(small_disk: Path, spare: Path) -> None:
     write_model(small_disk)
     before = everything(small_disk)
     with (  # noqa: PT012 - it fills up in the middle

@@ -19,7 +19,7 @@ from service.core.repository.serving_policy import promoted, with_version
 from tests.support.models.tiny_model import write_model
 
 
-def test_versions_are_found_side_by_side(tmp_path: Path) -> None:
+def test_versions_of_all_models_are_found(tmp_path: Path) -> None:
     for version in (1, 9, 10, 2):
         write_model(tmp_path, version=version)
     write_model(tmp_path, name="another", version=3)
@@ -33,7 +33,7 @@ def test_versions_are_found_side_by_side(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_no_version_is_passed_over(tmp_path: Path) -> None:
+def test_entries_that_are_no_versions_are_ignored(tmp_path: Path) -> None:
     write_model(tmp_path)
     for name in (
         *("README.md", ".git/1", "empty", "colours/notes", "colours/.2", "drafts/v2"),
@@ -51,7 +51,7 @@ def test_what_is_no_version_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["other", "", ".", "..", "../colours", "colours/1", "COLOURS", "/"]
 )
-def test_names_are_looked_up_and_never_joined_to_a_path(tmp_path: Path, name: str) -> None:
+def test_unknown_or_unsafe_model_name_is_refused(tmp_path: Path, name: str) -> None:
     write_model(tmp_path / "inner")
     write_model(tmp_path)
     repository = Repository(tmp_path / "inner")
@@ -60,19 +60,19 @@ def test_names_are_looked_up_and_never_joined_to_a_path(tmp_path: Path, name: st
             look(name)
 
 
-def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_unreadable_model_folder_is_refused(tmp_path: Path) -> None:
     for look in (Repository(tmp_path / "missing").names, Repository(tmp_path / "missing").scan):
         with pytest.raises(ModelRefused, match="cannot read the model folder"):
             look()
 
 
-def test_a_version_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_version_is_named(tmp_path: Path) -> None:
     write_model(tmp_path)
     with pytest.raises(ModelRefused, match="no version 2 of the model 'colours'"):
         Repository(tmp_path).version("colours", 2)
 
 
-def test_which_model_is_chosen_is_stored_and_removed(tmp_path: Path) -> None:
+def test_chosen_model_is_stored_and_cleared(tmp_path: Path) -> None:
     write_model(tmp_path)
     repository = Repository(tmp_path)
     assert repository.chosen_model() is None
@@ -84,7 +84,7 @@ def test_which_model_is_chosen_is_stored_and_removed(tmp_path: Path) -> None:
     assert repository.chosen_model() is None
 
 
-def test_only_a_model_that_is_there_is_chosen(tmp_path: Path) -> None:
+def test_unknown_model_cannot_be_chosen(tmp_path: Path) -> None:
     write_model(tmp_path)
     for name in ("other", "../colours", "colours/1", ""):
         with pytest.raises(ModelRefused, match="there is no model"):
@@ -104,9 +104,7 @@ def test_only_a_model_that_is_there_is_chosen(tmp_path: Path) -> None:
     ],
     ids=["half", "list", "number", "path", "misspelt", "huge"],
 )
-def test_a_choice_that_cannot_be_read_is_refused_and_kept(
-    tmp_path: Path, text: str, field: str
-) -> None:
+def test_unreadable_choice_is_refused_and_kept(tmp_path: Path, text: str, field: str) -> None:
     write_model(tmp_path)
     (tmp_path / REPOSITORY_FILE).write_text(text)
     repository = Repository(tmp_path)
@@ -116,7 +114,7 @@ def test_a_choice_that_cannot_be_read_is_refused_and_kept(
     assert (tmp_path / REPOSITORY_FILE).read_text() == text
 
 
-def test_files_that_change_change_the_fingerprint(tmp_path: Path) -> None:
+def test_changed_files_change_the_fingerprint(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     repository = Repository(tmp_path)
     prints = [repository.scan()["colours"].versions[1]]
@@ -145,7 +143,7 @@ def test_files_that_change_change_the_fingerprint(tmp_path: Path) -> None:
     ],
     ids=lambda value: repr(value[:12]),
 )
-def test_a_policy_that_cannot_be_read_is_a_line_that_names_the_field(
+def test_unreadable_policy_is_reported_naming_the_field(
     tmp_path: Path, text: bytes, field: str
 ) -> None:
     file = write_model(tmp_path).parent / POLICY_FILE
@@ -159,7 +157,7 @@ def test_a_policy_that_cannot_be_read_is_a_line_that_names_the_field(
     assert (shelf.policy, shelf.fault) == (None, str(caught.value))
 
 
-def test_a_policy_is_replaced_as_one_step(tmp_path: Path) -> None:
+def test_policy_is_replaced_atomically_only_when_changed(tmp_path: Path) -> None:
     file = write_model(tmp_path).parent / POLICY_FILE
     repository = Repository(tmp_path)
     assert repository.policy("colours") == ServingPolicy()
@@ -171,7 +169,7 @@ def test_a_policy_is_replaced_as_one_step(tmp_path: Path) -> None:
     assert [path.name for path in file.parent.glob(".*")] == []
 
 
-def test_those_who_change_a_policy_at_once_take_turns(tmp_path: Path) -> None:
+def test_concurrent_policy_changes_are_serialised(tmp_path: Path) -> None:
     write_model(tmp_path)
 
     def load(first: int) -> None:
@@ -186,7 +184,7 @@ def test_those_who_change_a_policy_at_once_take_turns(tmp_path: Path) -> None:
     assert Repository(tmp_path).policy("colours").load == tuple(range(1, 61))
 
 
-def test_a_policy_that_cannot_be_written_leaves_the_old_one(small_disk: Path) -> None:
+def test_failed_policy_write_keeps_the_old_policy(small_disk: Path) -> None:
     write_model(small_disk)
     repository = Repository(small_disk)
     old = repository.change_policy("colours", lambda policy: promoted(policy, 1, 1))
@@ -213,7 +211,7 @@ for number in itertools.count():
 
 @pytest.mark.process
 @pytest.mark.parametrize("lines", [1, 2, 5, 11, 40])
-def test_a_process_killed_while_it_promotes_leaves_a_whole_policy_and_no_lock(
+def test_process_killed_during_promotion_leaves_a_valid_unlocked_policy(
     tmp_path: Path, lines: int
 ) -> None:
     for version in (1, 2):
@@ -231,7 +229,7 @@ def test_a_process_killed_while_it_promotes_leaves_a_whole_policy_and_no_lock(
     assert repository.change_policy("colours", lambda p: promoted(p, None, 1)).default == "latest"
 
 
-def test_a_file_is_replaced_for_everybody_to_read(tmp_path: Path) -> None:
+def test_replaced_file_is_world_readable(tmp_path: Path) -> None:
     file = tmp_path / "file"
     replace_file(file, b"old")
     replace_file(file, b"new")

@@ -41,26 +41,26 @@ def policies(draw: st.DrawFn) -> ServingPolicy:
     return policy
 
 
-def test_without_a_policy_the_newest_version_answers_and_then_the_ones_before() -> None:
+def test_default_policy_tries_the_newest_version_first() -> None:
     assert candidates(ServingPolicy(), {1, 3, 2}) == [3, 2, 1]
     assert candidates(ServingPolicy(), ()) == []
     assert target(ServingPolicy(), ()) is None
 
 
-def test_a_pinned_version_that_fails_gives_way_to_what_answered_before_it() -> None:
+def test_failing_pinned_version_falls_back_to_earlier_answering_versions() -> None:
     policy = promoted(promoted(ServingPolicy(), 4, 5), 2, 4)
     assert candidates(policy, {1, 2, 3, 4, 5}) == [2, 4, 5, 1]
     assert 3 not in candidates(policy, {2, 3}), "nobody ever said that it may answer"
 
 
-def test_a_label_moves_and_the_default_follows_it() -> None:
+def test_default_follows_a_moved_label() -> None:
     policy = promoted(ServingPolicy(), 1, 2, label="stable")
     assert (policy.default, target(policy, {1, 2})) == ("stable", 1)
     moved = promoted(policy, 2, 1, label="stable")
     assert (moved.default, target(moved, {1, 2})) == ("stable", 2)
 
 
-def test_a_label_may_move_alone() -> None:
+def test_label_can_move_without_the_default() -> None:
     policy = promoted(ServingPolicy(), 1, 2, label="canary", keep_default=True)
     assert target(policy, {1, 2}) == 2
     assert always_loaded(policy) == {1}
@@ -68,7 +68,7 @@ def test_a_label_may_move_alone() -> None:
 
 
 @given(policies(), THERE)
-def test_only_what_is_there_is_tried_and_each_once(
+def test_candidates_are_existing_versions_without_repetition(
     policy: ServingPolicy, there: frozenset[int]
 ) -> None:
     order = candidates(policy, there)
@@ -79,7 +79,7 @@ def test_only_what_is_there_is_tried_and_each_once(
 
 
 @given(policies(), THERE, VERSIONS)
-def test_what_is_promoted_is_what_answers(
+def test_promoted_version_is_the_target(
     policy: ServingPolicy, there: frozenset[int], version: int
 ) -> None:
     assert target(promoted(policy, version, None), there) == version
@@ -88,7 +88,7 @@ def test_what_is_promoted_is_what_answers(
 
 
 @given(policies(), THERE, st.data())
-def test_a_rollback_undoes_a_promotion_whatever_was_added_meanwhile(
+def test_rollback_undoes_a_promotion_despite_added_versions(
     policy: ServingPolicy, there: frozenset[int], data: st.DataObject
 ) -> None:
     before, version = (data.draw(st.sampled_from(sorted(there))) for _ in range(2))
@@ -101,7 +101,7 @@ def test_a_rollback_undoes_a_promotion_whatever_was_added_meanwhile(
 
 
 @given(policies(), THERE, VERSIONS)
-def test_a_rollback_leads_to_another_version_that_is_there_or_nowhere(
+def test_rollback_targets_another_existing_version_or_is_refused(
     policy: ServingPolicy, there: frozenset[int], answering: int
 ) -> None:
     try:
@@ -113,21 +113,19 @@ def test_a_rollback_leads_to_another_version_that_is_there_or_nowhere(
 
 
 @given(policies(), VERSIONS)
-def test_a_policy_survives_being_written(policy: ServingPolicy, version: int) -> None:
+def test_policy_round_trips_through_json(policy: ServingPolicy, version: int) -> None:
     for each in (policy, with_version(policy, version), without_version(policy, version)):
         text = each.model_dump_json(exclude_defaults=True)
         assert ServingPolicy.model_validate_json(text) == each
 
 
 @given(policies(), VERSIONS)
-def test_a_version_that_is_loaded_besides_can_be_let_go(
-    policy: ServingPolicy, version: int
-) -> None:
+def test_additionally_loaded_version_can_be_released(policy: ServingPolicy, version: int) -> None:
     assert version in always_loaded(with_version(policy, version))
     assert version not in without_version(with_version(policy, version), version).load
 
 
-def test_without_promotions_a_rollback_pins_the_version_below() -> None:
+def test_rollback_without_history_pins_the_previous_version() -> None:
     policy = rolled_back(ServingPolicy(), {1, 2, 5}, 5)
     assert policy.default == 2
     assert rolled_back(policy, {1, 2, 5}, 2).default == 1
@@ -135,19 +133,19 @@ def test_without_promotions_a_rollback_pins_the_version_below() -> None:
         rolled_back(ServingPolicy(default=1), {1, 2}, 1)
 
 
-def test_to_pin_what_answers_anyway_is_nothing_that_a_rollback_returns_to() -> None:
+def test_rollback_skips_pinning_of_the_answering_version() -> None:
     policy = promoted(promoted(ServingPolicy(), 2, 1), 2, 2, label="stable")
     assert target(rolled_back(policy, {1, 2}, 2), {1, 2}) == 1
 
 
-def test_a_rollback_passes_over_versions_that_were_removed() -> None:
+def test_rollback_skips_removed_versions() -> None:
     policy = ServingPolicy()
     for version in (2, 3, 4):
         policy = promoted(policy, version, version - 1)
     assert target(rolled_back(policy, {1, 4}, 4), {1, 4}) == 1
 
 
-def test_the_history_is_bounded() -> None:
+def test_promotion_history_is_bounded() -> None:
     policy = ServingPolicy()
     for number in range(3 * MAX_HISTORY):
         policy = promoted(policy, 1 + number % 2, 2 - number % 2)
@@ -173,13 +171,13 @@ def test_the_history_is_bounded() -> None:
     ],
     ids=str,
 )
-def test_a_policy_that_says_nothing_sensible_is_refused(members: dict[str, object]) -> None:
+def test_invalid_policy_is_refused(members: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         ServingPolicy.model_validate(members, strict="labels" in members)
 
 
 @given(policies(), THERE, VERSIONS)
-def test_a_held_policy_goes_on_with_what_answers(
+def test_held_policy_keeps_the_answering_version(
     policy: ServingPolicy, there: frozenset[int], added: int
 ) -> None:
     answering = next(iter(candidates(policy, there)), None)
@@ -191,16 +189,16 @@ def test_a_held_policy_goes_on_with_what_answers(
     assert kept.labels == policy.labels
 
 
-def test_a_model_without_versions_is_held_back_until_it_is_promoted() -> None:
+def test_model_without_versions_is_held_until_promotion() -> None:
     kept = with_default_kept(ServingPolicy(), None, ())
     assert not kept.enabled
     assert promoted(kept, 1, None).enabled
 
 
-def test_versions_that_all_fail_are_held_at_the_newest() -> None:
+def test_policy_of_failing_versions_is_held_at_the_newest() -> None:
     assert with_default_kept(ServingPolicy(), None, [1, 2]).default == 2
 
 
-def test_a_disabled_model_stays_as_it_is() -> None:
+def test_held_disabled_policy_is_unchanged() -> None:
     policy = ServingPolicy(enabled=False)
     assert with_default_kept(policy, 1, [1]) == policy

@@ -30,14 +30,14 @@ class TimedBench(Bench):
         self.now += 2
 
 
-async def test_nothing_is_refused_before_costs_are_known() -> None:
+async def test_no_item_is_refused_before_costs_are_known() -> None:
     bench = Bench()
     tasks = await bench.submit(*"abc", deadline=0.001)
     bench.pool.drain()
     assert await answers(*tasks) == list("ABC")
 
 
-async def test_what_would_be_late_is_refused_at_once() -> None:
+async def test_item_that_would_be_late_is_refused_at_once() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit(*"abc")
@@ -50,7 +50,7 @@ async def test_what_would_be_late_is_refused_at_once() -> None:
     assert await answers(*tasks) == list("ABC")
 
 
-async def test_what_is_in_time_is_taken() -> None:
+async def test_item_that_will_be_in_time_is_accepted() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit(*"abc")
@@ -59,7 +59,7 @@ async def test_what_is_in_time_is_taken() -> None:
     assert await answers(*tasks) == list("ABCD")
 
 
-async def test_an_idle_server_refuses_nothing() -> None:
+async def test_idle_server_accepts_a_tight_deadline() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit("a", deadline=bench.now + 1)
@@ -67,7 +67,7 @@ async def test_an_idle_server_refuses_nothing() -> None:
     assert await answers(*tasks) == ["A"]
 
 
-async def test_another_caller_waits_for_a_turn_and_not_for_all() -> None:
+async def test_other_caller_waits_one_turn_only() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = await bench.submit(*"abcdef")
@@ -79,7 +79,7 @@ async def test_another_caller_waits_for_a_turn_and_not_for_all() -> None:
     assert bench.prepared.index("z") <= 2
 
 
-async def test_an_urgent_item_is_not_refused_for_the_sake_of_bulk() -> None:
+async def test_urgent_item_is_accepted_despite_queued_bulk() -> None:
     bench = TimedBench()
     await bench.learn()
     tasks = [
@@ -98,7 +98,7 @@ async def test_an_urgent_item_is_not_refused_for_the_sake_of_bulk() -> None:
     assert await answers(*tasks) == [*"ABCDEF", "Z"]
 
 
-async def test_while_others_wait_nothing_is_begun_that_would_be_late() -> None:
+async def test_late_item_is_dropped_while_others_wait() -> None:
     bench = TimedBench()
     await bench.learn()
     (good,) = await bench.submit("good")
@@ -113,7 +113,7 @@ async def test_while_others_wait_nothing_is_begun_that_would_be_late() -> None:
     assert "late" not in bench.prepared
 
 
-async def test_the_last_one_is_tried_however_little_time_is_left() -> None:
+async def test_last_item_is_tried_with_little_time_left() -> None:
     bench = TimedBench()
     await bench.learn()
     (call,) = await bench.submit("a", deadline=bench.now + 20)
@@ -123,7 +123,7 @@ async def test_the_last_one_is_tried_however_little_time_is_left() -> None:
     assert await answers(call) == ["A"]
 
 
-async def test_a_full_queue_is_told_before_anything_is_sent() -> None:
+async def test_admit_refuses_a_full_queue_before_submission() -> None:
     bench = Bench(queue_capacity=2)
     tasks = await bench.submit("a", "b")
     with pytest.raises(Overloaded):
@@ -134,7 +134,7 @@ async def test_a_full_queue_is_told_before_anything_is_sent() -> None:
     assert bench.rejections == ["queue_full"]
 
 
-def test_the_pace_is_that_of_items_that_leave_while_others_wait() -> None:
+def test_pace_measures_only_departures_while_others_wait() -> None:
     pace = ThroughputEstimator(threads=2)
     pace.prepared(1.0)
     pace.ran(4, 4.0)
@@ -148,7 +148,7 @@ def test_the_pace_is_that_of_items_that_leave_while_others_wait() -> None:
     assert pace.interval == 3.0
 
 
-async def test_a_crowd_that_left_long_ago_does_not_make_the_next_one_wait() -> None:
+async def test_cancelled_backlog_does_not_slow_later_admission() -> None:
     bench = TimedBench()
     await bench.learn()
     crowd = await bench.submit(*"abcd")
@@ -166,7 +166,7 @@ async def test_a_crowd_that_left_long_ago_does_not_make_the_next_one_wait() -> N
     assert bench.rejections == []
 
 
-async def test_images_that_cannot_be_read_do_not_make_good_ones_seem_slow() -> None:
+async def test_unreadable_images_do_not_affect_admission() -> None:
     bench = TimedBench()
     await bench.learn()
     for _ in range(20):

@@ -36,7 +36,7 @@ async def test_every_item_gets_its_own_answer() -> None:
     assert bench.batcher.depth == 0
 
 
-async def test_a_service_error_of_preparing_is_answered_as_it_is() -> None:
+async def test_service_error_in_preparation_is_raised_unchanged() -> None:
     bench = Bench()
     (task,) = await bench.submit("bad image")
     bench.pool.drain()
@@ -48,9 +48,7 @@ async def test_a_service_error_of_preparing_is_answered_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("item", "cause"), [("bug", ZeroDivisionError), ("bad input", RuntimeError)]
 )
-async def test_any_other_error_is_answered_as_a_failed_inference(
-    item: str, cause: type[Exception]
-) -> None:
+async def test_other_errors_raise_inference_failed(item: str, cause: type[Exception]) -> None:
     bench = Bench()
     (task,) = await bench.submit(item)
     bench.pool.drain()
@@ -63,7 +61,7 @@ async def test_any_other_error_is_answered_as_a_failed_inference(
 # 2. An item that is cancelled, late or failing never harms its batch-mates.
 
 
-async def test_a_batch_mate_cancelled_before_it_was_prepared_is_left_out() -> None:
+async def test_item_cancelled_before_preparation_is_left_out() -> None:
     bench = Bench(max_batch_size=3)
     first, second, third = await bench.submit("a", "b", "c")
     second.cancel()
@@ -74,7 +72,7 @@ async def test_a_batch_mate_cancelled_before_it_was_prepared_is_left_out() -> No
     assert bench.batches == [["a", "c"]]
 
 
-async def test_a_batch_mate_cancelled_after_it_was_prepared_is_left_out() -> None:
+async def test_item_cancelled_after_preparation_is_left_out() -> None:
     bench = Bench(max_batch_size=3)
     first, second, third = await bench.submit("a", "b", "c")
     bench.pool.step(2)
@@ -86,7 +84,7 @@ async def test_a_batch_mate_cancelled_after_it_was_prepared_is_left_out() -> Non
     assert bench.batcher.depth == 0
 
 
-async def test_an_item_cancelled_while_it_runs_does_not_harm_the_others() -> None:
+async def test_item_cancelled_while_running_does_not_affect_others() -> None:
     bench = Bench(max_batch_size=2)
     first, second = await bench.submit("a", "b")
     bench.pool.drain()  # both have run; the loop has not heard of it
@@ -97,7 +95,7 @@ async def test_an_item_cancelled_while_it_runs_does_not_harm_the_others() -> Non
     assert bench.batcher.depth == 0
 
 
-async def test_a_late_batch_mate_is_left_out() -> None:
+async def test_late_item_is_left_out_of_its_batch() -> None:
     bench = Bench(max_batch_size=3)
     first, third = await bench.submit("a", "c")
     (late,) = await bench.submit("late", deadline=10)
@@ -110,9 +108,7 @@ async def test_a_late_batch_mate_is_left_out() -> None:
 
 
 @pytest.mark.parametrize(("bad", "error"), [("bad image", InvalidImage), ("bug", InferenceFailed)])
-async def test_a_batch_mate_that_cannot_be_prepared_never_joins(
-    bad: str, error: type[ServiceError]
-) -> None:
+async def test_unpreparable_item_never_joins_a_batch(bad: str, error: type[ServiceError]) -> None:
     bench = Bench(max_batch_size=3)
     first, second, third = await bench.submit("a", bad, "c")
     bench.pool.drain()
@@ -122,7 +118,7 @@ async def test_a_batch_mate_that_cannot_be_prepared_never_joins(
     assert bench.batches == [["a", "c"]]
 
 
-async def test_when_a_batch_fails_each_item_runs_once_more_alone() -> None:
+async def test_failed_batch_is_retried_item_by_item() -> None:
     bench = Bench(max_batch_size=3)
     first, second, third = await bench.submit("a", "bad input", "c")
     bench.pool.drain()
@@ -132,7 +128,7 @@ async def test_when_a_batch_fails_each_item_runs_once_more_alone() -> None:
     assert bench.batches == [["a", "bad input", "c"], ["a"], ["bad input"], ["c"]]
 
 
-async def test_bad_images_that_keep_coming_do_not_hold_up_a_good_one() -> None:
+async def test_stream_of_bad_images_does_not_delay_a_good_one() -> None:
     bench = Bench(max_batch_size=4)
     tasks = await bench.submit("good", "bad image")
     for _ in range(20):
@@ -148,7 +144,7 @@ async def test_bad_images_that_keep_coming_do_not_hold_up_a_good_one() -> None:
 # 3. Each caller's items keep their order of arrival; test_fair_queue.py has the turns of callers.
 
 
-async def test_items_are_prepared_and_run_in_order_of_arrival() -> None:
+async def test_items_run_in_arrival_order() -> None:
     bench = Bench(max_batch_size=2)
     items = [str(number) for number in range(9)]
     tasks = await bench.submit(*items)
@@ -161,7 +157,7 @@ async def test_items_are_prepared_and_run_in_order_of_arrival() -> None:
 # 4. At most queue_capacity items are held, cancelled ones included.
 
 
-async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
+async def test_full_queue_refuses_with_a_retry_delay() -> None:
     bench = Bench(queue_capacity=2)
     tasks = await bench.submit("a", "b")
     with pytest.raises(Overloaded) as caught:
@@ -176,7 +172,7 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     assert "c" not in bench.batches[0]
 
 
-async def test_cancelled_items_count_until_they_are_dropped() -> None:
+async def test_cancelled_items_count_until_dropped() -> None:
     bench = Bench(queue_capacity=2)
     for task in await bench.submit("a", "b"):
         task.cancel()
@@ -190,7 +186,7 @@ async def test_cancelled_items_count_until_they_are_dropped() -> None:
     assert bench.prepared == []
 
 
-async def test_the_depth_is_told_whenever_it_changes() -> None:
+async def test_queue_depth_is_reported_on_every_change() -> None:
     bench = Bench(max_batch_size=2)
     tasks = await bench.submit("a", "bad image", "c")
     tasks[2].cancel()
@@ -204,7 +200,7 @@ async def test_the_depth_is_told_whenever_it_changes() -> None:
 # 5. An item whose deadline has passed is neither prepared nor run; time is monotonic.
 
 
-async def test_an_item_that_comes_too_late_is_refused_at_the_door() -> None:
+async def test_item_past_its_deadline_is_refused_on_submission() -> None:
     bench = Bench()
     bench.now = 5
     with pytest.raises(DeadlineExceeded):
@@ -212,7 +208,7 @@ async def test_an_item_that_comes_too_late_is_refused_at_the_door() -> None:
     assert (bench.rejections, bench.depths, len(bench.pool.jobs)) == (["deadline"], [], 0)
 
 
-async def test_an_item_that_waited_too_long_is_not_prepared() -> None:
+async def test_item_expired_in_the_queue_is_not_prepared() -> None:
     bench = Bench()
     (task,) = await bench.submit("a", deadline=10)
     bench.now = 10
@@ -222,7 +218,7 @@ async def test_an_item_that_waited_too_long_is_not_prepared() -> None:
     assert (bench.prepared, bench.batches, bench.rejections) == ([], [], ["deadline"])
 
 
-async def test_the_caller_hears_of_the_deadline_at_once_even_if_no_thread_is_free() -> None:
+async def test_deadline_is_raised_promptly_without_a_free_thread() -> None:
     bench = Bench()
     (task,) = await bench.submit("a", deadline=0.01)
     with pytest.raises(DeadlineExceeded):
@@ -234,7 +230,7 @@ async def test_the_caller_hears_of_the_deadline_at_once_even_if_no_thread_is_fre
     assert bench.rejections == ["deadline"], "counted once"
 
 
-async def test_an_item_that_became_late_in_a_failed_batch_is_not_run_again() -> None:
+async def test_item_expired_in_a_failed_batch_is_not_retried() -> None:
     bench = Bench(max_batch_size=2)
 
     def takes_twenty_seconds() -> None:
@@ -250,14 +246,14 @@ async def test_an_item_that_became_late_in_a_failed_batch_is_not_run_again() -> 
     assert ["late"] not in bench.batches
 
 
-async def test_time_is_monotonic() -> None:
+async def test_default_clock_is_monotonic() -> None:
     assert inspect.signature(Batcher).parameters["clock"].default is time.monotonic
 
 
 # 6. close refuses new items, answers the accepted ones, then returns.
 
 
-async def test_closing_refuses_new_items_and_answers_the_accepted_ones() -> None:
+async def test_close_refuses_new_items_and_answers_accepted_ones() -> None:
     bench = Bench(max_batch_size=2)
     tasks = await bench.submit("a", "bad image", "c")
     closing = asyncio.create_task(bench.batcher.close())
@@ -271,7 +267,7 @@ async def test_closing_refuses_new_items_and_answers_the_accepted_ones() -> None
     assert [isinstance(task.exception(), InvalidImage) for task in tasks] == [False, True, False]
 
 
-async def test_closing_waits_for_cancelled_items_too() -> None:
+async def test_close_waits_for_cancelled_items() -> None:
     bench = Bench()
     (task,) = await bench.submit("a")
     task.cancel()
@@ -282,7 +278,7 @@ async def test_closing_waits_for_cancelled_items_too() -> None:
     await asyncio.wait_for(closing, 5)
 
 
-async def test_closing_an_idle_batcher_returns_at_once_and_may_be_repeated() -> None:
+async def test_close_of_an_idle_batcher_is_immediate_and_repeatable() -> None:
     bench = Bench()
     await asyncio.wait_for(bench.batcher.close(), 5)
     await asyncio.wait_for(bench.batcher.close(), 5)

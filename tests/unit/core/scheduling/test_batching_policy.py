@@ -15,7 +15,7 @@ from tests.support.models.calls import ANYONE
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_lone_item_runs_at_once_and_waits_for_nobody() -> None:
+async def test_lone_item_runs_at_once() -> None:
     bench = Bench(max_batch_size=8)
     tasks = await bench.submit("a")
     bench.pool.step()
@@ -23,7 +23,7 @@ async def test_a_lone_item_runs_at_once_and_waits_for_nobody() -> None:
     assert await answers(*tasks) == ["A"]
 
 
-async def test_what_waits_already_makes_one_batch() -> None:
+async def test_waiting_items_form_one_batch() -> None:
     bench = Bench(max_batch_size=8)
     tasks = await bench.submit("a", "b", "c")
     bench.pool.step(2)
@@ -33,7 +33,7 @@ async def test_what_waits_already_makes_one_batch() -> None:
     assert await answers(*tasks) == ["A", "B", "C"]
 
 
-async def test_a_batch_is_never_larger_than_allowed() -> None:
+async def test_batch_never_exceeds_the_maximum_size() -> None:
     bench = Bench(max_batch_size=2)
     tasks = await bench.submit(*"abcde")
     bench.pool.step(5)
@@ -41,7 +41,7 @@ async def test_a_batch_is_never_larger_than_allowed() -> None:
     assert await answers(*tasks) == list("ABCDE")
 
 
-async def test_with_batches_of_one_each_item_runs_as_soon_as_it_is_prepared() -> None:
+async def test_item_runs_once_prepared_with_batch_size_one() -> None:
     bench = Bench()
     tasks = await bench.submit("a", "b")
     bench.pool.step()
@@ -51,7 +51,7 @@ async def test_with_batches_of_one_each_item_runs_as_soon_as_it_is_prepared() ->
     assert await answers(*tasks) == ["A", "B"]
 
 
-async def test_what_is_prepared_while_a_batch_runs_makes_the_next_batch() -> None:
+async def test_items_prepared_during_a_run_form_the_next_batch() -> None:
     bench = Bench(max_batch_size=2, instances=1)
     tasks = await bench.submit(*"abcd")
 
@@ -61,7 +61,7 @@ async def test_what_is_prepared_while_a_batch_runs_makes_the_next_batch() -> Non
     assert await answers(*tasks) == list("ABCD")
 
 
-async def test_no_more_runs_at_a_time_than_instances() -> None:
+async def test_concurrent_runs_never_exceed_the_instances() -> None:
     bench = Bench(max_batch_size=1, instances=1)
     tasks = await bench.submit("a", "b", "c")
 
@@ -72,7 +72,7 @@ async def test_no_more_runs_at_a_time_than_instances() -> None:
     assert await answers(*tasks) == ["A", "B", "C"]
 
 
-async def test_as_many_runs_at_a_time_as_instances() -> None:
+async def test_all_instances_run_concurrently() -> None:
     bench = Bench(max_batch_size=1, instances=2)
     tasks = await bench.submit("a", "b", "c")
 
@@ -82,7 +82,7 @@ async def test_as_many_runs_at_a_time_as_instances() -> None:
     assert await answers(*tasks) == ["A", "B", "C"]
 
 
-async def test_an_instance_is_free_again_after_a_batch_of_leavers() -> None:
+async def test_instance_is_released_after_a_cancelled_batch() -> None:
     bench = Bench(max_batch_size=2, instances=1)
     leavers = await bench.submit("a", "b")
     bench.pool.step()
@@ -96,7 +96,7 @@ async def test_an_instance_is_free_again_after_a_batch_of_leavers() -> None:
     assert await answers(*tasks) == ["C"]
 
 
-async def test_with_a_delay_an_item_waits_for_company() -> None:
+async def test_queue_delay_collects_items_into_one_batch() -> None:
     bench = Bench(max_batch_size=8, max_queue_delay=10)
     first = await bench.submit("a")
     bench.pool.step()
@@ -112,7 +112,7 @@ async def test_with_a_delay_an_item_waits_for_company() -> None:
     assert await answers(*first, *second, *third) == ["A", "B", "C"]
 
 
-async def test_a_full_batch_does_not_wait_out_the_delay() -> None:
+async def test_full_batch_does_not_wait_for_the_delay() -> None:
     bench = Bench(max_batch_size=2, max_queue_delay=10)
     tasks = await bench.submit("a", "b")
     bench.pool.step(2)
@@ -120,7 +120,7 @@ async def test_a_full_batch_does_not_wait_out_the_delay() -> None:
     assert await answers(*tasks) == ["A", "B"]
 
 
-async def test_a_batch_of_a_preferred_size_does_not_wait_out_the_delay() -> None:
+async def test_batch_of_a_preferred_size_does_not_wait() -> None:
     bench = Bench(max_batch_size=8, preferred_batch_sizes=(2, 4), max_queue_delay=10)
     tasks = await bench.submit("a")
     bench.pool.step()
@@ -138,13 +138,13 @@ async def test_a_batch_of_a_preferred_size_does_not_wait_out_the_delay() -> None
     assert await answers(*tasks) == list("ABCDEFGH")
 
 
-async def test_preferred_sizes_that_a_model_cannot_take_are_left_out() -> None:
+async def test_preferred_sizes_above_the_models_limit_are_dropped() -> None:
     policy = BatchPolicy(max_batch_size=8, preferred_batch_sizes=(2, 4)).up_to(3)
     assert (policy.max_batch_size, policy.preferred_batch_sizes) == (3, (2,))
     assert BatchPolicy(max_batch_size=8).up_to(None) == BatchPolicy(max_batch_size=8)
 
 
-async def test_when_the_delay_is_over_the_batch_runs_although_nobody_came() -> None:
+async def test_incomplete_batch_runs_after_the_delay() -> None:
     bench = Bench(max_batch_size=8, max_queue_delay=0.005)
     tasks = await bench.submit("a")
     bench.pool.step()
@@ -156,7 +156,7 @@ async def test_when_the_delay_is_over_the_batch_runs_although_nobody_came() -> N
     assert await answers(*tasks) == ["A"]
 
 
-async def test_a_timer_that_fires_too_early_looks_again() -> None:
+async def test_early_timer_is_rescheduled() -> None:
     bench = Bench(max_batch_size=8, max_queue_delay=0.005)
     tasks = await bench.submit("a")
     bench.pool.step()
@@ -167,7 +167,7 @@ async def test_a_timer_that_fires_too_early_looks_again() -> None:
     assert await answers(*tasks) == ["A"]
 
 
-async def test_a_wrong_number_of_answers_fails_the_items_not_the_batcher() -> None:
+async def test_wrong_number_of_results_fails_only_the_items() -> None:
     pool = ManualPool()
     batcher = Batcher[str, str, str](
         pool,
@@ -189,7 +189,7 @@ async def test_a_wrong_number_of_answers_fails_the_items_not_the_batcher() -> No
     assert batcher.depth == 0
 
 
-async def test_waiting_and_running_are_told_apart() -> None:
+async def test_queue_and_run_times_are_reported_separately() -> None:
     bench = Bench(max_batch_size=2)
     tasks = await bench.submit("a")
     bench.now = 3
@@ -205,7 +205,7 @@ async def test_waiting_and_running_are_told_apart() -> None:
     assert (second.queue_seconds, second.run_seconds) == (0, 7)
 
 
-async def test_a_slow_item_waits_on_its_own_lane_and_holds_nobody_up() -> None:
+async def test_slow_item_runs_on_its_own_lane() -> None:
     bench = Bench()
     slow, quick = await bench.submit("slow one", "quick")
     bench.pool.drain()
@@ -217,7 +217,7 @@ async def test_a_slow_item_waits_on_its_own_lane_and_holds_nobody_up() -> None:
     assert bench.batcher.depth == 0
 
 
-async def test_the_slow_lane_is_bounded() -> None:
+async def test_slow_lane_has_a_capacity() -> None:
     bench = Bench()
     tasks = await bench.submit(*(f"slow {number}" for number in range(SLOW_CAPACITY + 1)))
     bench.pool.drain()
@@ -233,7 +233,7 @@ async def test_the_slow_lane_is_bounded() -> None:
     assert len(await answers(*tasks, again)) == SLOW_CAPACITY + 1
 
 
-async def test_a_slow_item_that_is_late_is_not_prepared() -> None:
+async def test_late_slow_item_is_not_prepared() -> None:
     bench = Bench()
     (slow,) = await bench.submit("slow one", deadline=1.0)
     bench.pool.drain()

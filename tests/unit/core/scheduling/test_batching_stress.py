@@ -149,7 +149,7 @@ async def play(crowd: list[Caller], policy: BatchPolicy, stage: Stage) -> None:
 
 @examples(150)
 @given(st.lists(callers, min_size=1, max_size=25), policies)
-def test_whatever_callers_do_each_is_answered_once_with_its_own_answer(
+def test_every_caller_is_answered_once_under_random_load(
     crowd: list[Caller], policy: BatchPolicy
 ) -> None:
     stage = Stage()
@@ -159,7 +159,7 @@ def test_whatever_callers_do_each_is_answered_once_with_its_own_answer(
     assert all(count <= 2 for count in stage.runs.values()), "once together, once alone"
 
 
-def test_a_thousand_callers_are_all_answered() -> None:
+def test_thousand_callers_are_all_answered() -> None:
     crowd = [Caller("good", number % 7, 60.0, None) for number in range(1000)]
     stage = Stage()
     asyncio.run(play(crowd, BatchPolicy(max_batch_size=8, queue_capacity=1000), stage))

@@ -24,7 +24,7 @@ def together(bench: Bench, *items: str, deadline: float = LATER, owner: str = ""
 Together = asyncio.Task[list[Outcome[str]]]
 
 
-async def test_answers_come_in_order() -> None:
+async def test_answers_of_a_group_come_in_order() -> None:
     bench = Bench(max_batch_size=2)
     call = together(bench, "a", "b", "c")
     await breathe()
@@ -34,7 +34,7 @@ async def test_answers_come_in_order() -> None:
     assert bench.depths[-1] == 0
 
 
-async def test_others_get_their_turn_between_them() -> None:
+async def test_other_callers_are_served_between_group_items() -> None:
     bench = Bench()
     call = together(bench, "a", "b", "c", owner="many")
     await breathe()
@@ -45,7 +45,7 @@ async def test_others_get_their_turn_between_them() -> None:
     assert bench.prepared == ["a", "x", "b", "c"]
 
 
-async def test_all_are_accepted_or_none() -> None:
+async def test_group_is_accepted_entirely_or_refused() -> None:
     bench = Bench(queue_capacity=3)
     (first,) = await bench.submit("x")
     with pytest.raises(Overloaded):
@@ -60,7 +60,7 @@ async def test_all_are_accepted_or_none() -> None:
     assert bench.rejections == ["queue_full"]
 
 
-async def test_the_first_that_fails_spares_the_work_on_the_others() -> None:
+async def test_first_failure_skips_the_rest_of_the_group() -> None:
     bench = Bench()
     call = together(bench, "a", "bad image", "c", "d")
     (mate,) = await bench.submit("x")
@@ -75,7 +75,7 @@ async def test_the_first_that_fails_spares_the_work_on_the_others() -> None:
     assert bench.batcher.depth == 0
 
 
-async def test_a_caller_who_leaves_takes_all_of_them_along() -> None:
+async def test_cancelled_caller_cancels_the_whole_group() -> None:
     bench = Bench()
     call = together(bench, "a", "b")
     await breathe()
@@ -86,7 +86,7 @@ async def test_a_caller_who_leaves_takes_all_of_them_along() -> None:
     assert (bench.prepared, bench.batcher.depth) == ([], 0)
 
 
-async def test_they_are_late_together_and_once() -> None:
+async def test_expired_group_is_rejected_once() -> None:
     bench = Bench()
     call = together(bench, "a", "b", "c", deadline=0.01)
     with pytest.raises(DeadlineExceeded):
@@ -97,7 +97,7 @@ async def test_they_are_late_together_and_once() -> None:
     assert (bench.prepared, bench.batcher.depth) == ([], 0)
 
 
-async def test_many_are_refused_where_one_would_be_in_time() -> None:
+async def test_group_is_refused_where_a_single_item_is_accepted() -> None:
     bench = Bench()
 
     def takes_a_second() -> None:
@@ -119,7 +119,7 @@ async def test_many_are_refused_where_one_would_be_in_time() -> None:
     assert await answers(one) == ["Y"]
 
 
-async def test_nothing_is_accepted_while_closing() -> None:
+async def test_closed_batcher_refuses_a_group() -> None:
     bench = Bench()
     await bench.batcher.close()
     with pytest.raises(NotReady):

@@ -29,45 +29,45 @@ def taken(
     return [queue.pop()[:2] for _ in range(count)]
 
 
-def test_one_caller_is_served_in_order() -> None:
+def test_single_caller_is_served_in_order() -> None:
     queue: FairQueue[int] = FairQueue()
     for number in range(5):
         queue.push(number, "anna", Priority.NORMAL)
     assert [queue.pop() for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
-def test_a_noisy_caller_delays_another_by_one_item() -> None:
+def test_busy_caller_delays_another_by_one_item() -> None:
     queue = queue_of(*[("camera", Priority.NORMAL)] * 1000, ("anna", Priority.NORMAL))
     owners = [owner for owner, _ in taken(queue, 2)]
     assert "anna" in owners
 
 
-def test_callers_take_turns() -> None:
+def test_callers_are_served_in_turn() -> None:
     queue = queue_of(*[(owner, Priority.NORMAL) for owner in "aaabbbccc"])
     assert "".join(owner for owner, _ in taken(queue)) == "abcabcabc"
 
 
-def test_who_comes_back_does_not_jump_the_queue() -> None:
+def test_returning_caller_keeps_its_turn() -> None:
     queue = queue_of(("a", Priority.NORMAL), ("b", Priority.NORMAL), ("b", Priority.NORMAL))
     assert queue.pop()[0] == "a"
     queue.push(("a", Priority.NORMAL, 9), "a", Priority.NORMAL)
     assert [owner for owner, _ in taken(queue)] == ["b", "a", "b"]
 
 
-def test_priorities_share_by_their_weights() -> None:
+def test_priorities_are_served_by_weight() -> None:
     queue = queue_of(*[(priority, priority) for priority in Priority for _ in range(210)])
     served = Counter(priority for _, priority in taken(queue, 210))
     assert served == {priority: 10 * weight for priority, weight in WEIGHTS.items()}
 
 
-def test_an_urgent_item_is_taken_before_what_waits_already() -> None:
+def test_urgent_item_precedes_waiting_bulk_items() -> None:
     queue = queue_of(*[("a", Priority.BULK)] * 5)
     queue.pop()
     queue.push(("b", Priority.INTERACTIVE, 9), "b", Priority.INTERACTIVE)
     assert queue.pop()[0] == "b"
 
 
-def test_nobody_saves_up_turns_by_having_nothing_to_do() -> None:
+def test_idle_caller_accumulates_no_turns() -> None:
     queue = queue_of(*[("a", Priority.INTERACTIVE)] * 100)
     taken(queue, 50)
     for number in range(50):
@@ -75,13 +75,13 @@ def test_nobody_saves_up_turns_by_having_nothing_to_do() -> None:
     assert Counter(priority for _, priority in taken(queue, 17))[Priority.BULK] <= 2
 
 
-def test_an_empty_queue_says_so() -> None:
+def test_empty_queue_raises_index_error() -> None:
     with pytest.raises(IndexError):
         FairQueue[int]().pop()
 
 
 @given(ACTIONS)
-def test_each_item_comes_out_once_and_each_callers_in_order(
+def test_every_item_is_popped_once_in_its_callers_order(
     actions: list[tuple[str, Priority] | None],
 ) -> None:
     queue: FairQueue[tuple[str, Priority, int]] = FairQueue()
@@ -103,7 +103,7 @@ def test_each_item_comes_out_once_and_each_callers_in_order(
 
 
 @given(st.lists(st.tuples(OWNERS, PRIORITIES), max_size=60), OWNERS, PRIORITIES)
-def test_the_place_of_a_new_item_is_foreseen(
+def test_predicted_position_of_a_new_item_is_close(
     waiting: list[tuple[str, Priority]], owner: str, priority: Priority
 ) -> None:
     queue = queue_of(*waiting)

@@ -34,7 +34,7 @@ def found_for(folder: Path) -> Calibrated:
     )
 
 
-def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
+def test_saved_calibration_is_found_again(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "models")
     name = folder.parent.name
     assert find_calibration(tmp_path) is None
@@ -47,7 +47,7 @@ def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
     assert run.model_fields_set == {"max_batch_size"}
 
 
-def test_models_are_kept_side_by_side(tmp_path: Path) -> None:
+def test_calibrations_of_several_models_are_kept(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "models")
     keep_calibration(tmp_path, 2, "one", found_for(folder))
     keep_calibration(tmp_path, 3, "two", found_for(folder))
@@ -58,7 +58,7 @@ def test_models_are_kept_side_by_side(tmp_path: Path) -> None:
     assert list(calibration_file(tmp_path).parent.iterdir()) == [calibration_file(tmp_path)]
 
 
-def test_another_model_of_that_name_is_not_run_by_it(tmp_path: Path) -> None:
+def test_calibration_of_another_model_file_is_ignored(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "models")
     other = found_for(folder).model_copy(update={"sha256": "0" * 64})
     keep_calibration(tmp_path, 2, folder.parent.name, other)
@@ -68,14 +68,18 @@ def test_another_model_of_that_name_is_not_run_by_it(tmp_path: Path) -> None:
     assert found.run_settings(tmp_path / "no-such" / "1") is None
 
 
-def test_another_machine_is_not_run_by_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibration_of_another_machine_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keep_calibration(tmp_path, 2, "m", found_for(write_model(tmp_path / "models")))
     other = Machine(processor="another", cores=64, onnxruntime="1")
     monkeypatch.setattr(calibration, "this_machine", lambda: other)
     assert find_calibration(tmp_path) is None
 
 
-def test_a_damaged_file_is_left_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_calibration_file_is_ignored_with_a_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = calibration_file(tmp_path)
     path.parent.mkdir()
     path.write_text("{")
@@ -84,7 +88,7 @@ def test_a_damaged_file_is_left_aside(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "run 'potoo calibrate' again" in seen.out + seen.err
 
 
-def test_the_fingerprint_follows_what_speed_depends_on() -> None:
+def test_machine_fingerprint_depends_on_cores_runtime_and_processor() -> None:
     machine = this_machine()
     assert machine.cores >= 1
     prints = {

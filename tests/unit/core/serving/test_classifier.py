@@ -45,9 +45,7 @@ def classifier(model: Model) -> Classifier:
 
 
 @pytest.mark.parametrize("name", [None, "colours"])
-async def test_the_named_or_the_default_model_answers(
-    classifier: Classifier, name: str | None
-) -> None:
+async def test_named_or_default_model_answers(classifier: Classifier, name: str | None) -> None:
     ticket = classifier.issue_ticket(name, None, ANYONE)
     ref, answer = await classifier.classify(plain(RED), ticket, top_k=1)
     assert (ref.name, ref.version) == ("colours", 1)
@@ -64,7 +62,7 @@ async def test_an_unknown_model_is_not_found(classifier: Classifier) -> None:
         classifier.resolve("other")
 
 
-async def test_a_model_that_is_not_ready_refuses_but_can_be_seen(
+async def test_unready_model_refuses_calls_but_is_listed(
     classifier: Classifier, model: Model
 ) -> None:
     model.set_ready(ready=False)
@@ -75,9 +73,7 @@ async def test_a_model_that_is_not_ready_refuses_but_can_be_seen(
     assert classifier.model("colours").ready is False
 
 
-async def test_images_that_belong_together_are_answered_in_their_order(
-    classifier: Classifier, model: Model
-) -> None:
+async def test_group_of_images_is_answered_in_order(classifier: Classifier, model: Model) -> None:
     files = [plain(RED), plain(GREEN), plain(BLUE)]
     ticket = classifier.issue_ticket("colours", None, ANYONE)
     answers = await classifier.classify_all(files, ticket, top_k=2)
@@ -87,16 +83,14 @@ async def test_images_that_belong_together_are_answered_in_their_order(
     assert model.statistics.success.count == 1
 
 
-async def test_one_bad_image_fails_all_that_belong_together(
-    classifier: Classifier, model: Model
-) -> None:
+async def test_one_bad_image_fails_the_whole_group(classifier: Classifier, model: Model) -> None:
     ticket = classifier.issue_ticket("colours", None, ANYONE)
     with pytest.raises(UnsupportedImage, match="Image 1: "):
         await classifier.classify_all([plain(), b"text", plain()], ticket, top_k=1)
     assert model.statistics.fail.count == 1
 
 
-async def test_images_that_belong_together_are_counted_before_they_are_looked_at(
+async def test_image_count_is_checked_before_decoding(
     model: Model,
 ) -> None:
     few = Classifier(
@@ -108,7 +102,7 @@ async def test_images_that_belong_together_are_counted_before_they_are_looked_at
             await few.classify_all([b"text"] * count, ticket, top_k=1)
 
 
-async def test_a_label_stands_for_a_version(model: Model) -> None:
+async def test_label_resolves_to_its_version(model: Model) -> None:
     registry = Registry({"colours": model}, "colours")
     registry.set_labels("colours", {"stable": 1})
     classifier = Classifier(registry, default_timeout=30)
@@ -118,9 +112,7 @@ async def test_a_label_stands_for_a_version(model: Model) -> None:
             classifier.labelled(name, label)
 
 
-async def test_a_callers_time_out_goes_before_the_default(
-    classifier: Classifier, model: Model
-) -> None:
+async def test_callers_timeout_overrides_the_default(classifier: Classifier, model: Model) -> None:
     hurried = Classifier(Registry({"colours": model}, "colours"), default_timeout=0)
 
     async def ask(classifier: Classifier, timeout: float | None) -> object:
@@ -139,7 +131,7 @@ async def test_the_default_model_is_marked(classifier: Classifier) -> None:
     assert classifier.model("colours").default is True
 
 
-async def test_watching_makes_a_recovered_model_ready_again(
+async def test_watch_restores_the_readiness_of_a_recovered_model(
     classifier: Classifier, model: Model
 ) -> None:
     model.set_ready(ready=False)

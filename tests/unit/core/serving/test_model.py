@@ -122,7 +122,7 @@ def make(
     return model
 
 
-async def test_an_answer_holds_labels_scores_and_facts(tmp_path: Path) -> None:
+async def test_answer_holds_labels_scores_image_and_timing(tmp_path: Path) -> None:
     async with served(write_model(tmp_path)) as model:
         answer = await model.classify(plain(GREEN, (64, 48), "BMP"), 2, soon(), ANYONE)
     best, second = answer.predictions
@@ -137,14 +137,14 @@ async def test_an_answer_holds_labels_scores_and_facts(tmp_path: Path) -> None:
     Classification.model_validate(asdict(answer))
 
 
-async def test_no_more_predictions_than_classes(tmp_path: Path) -> None:
+async def test_predictions_never_exceed_the_number_of_classes(tmp_path: Path) -> None:
     async with served(write_model(tmp_path)) as model:
         answer = await model.classify(plain(RED), 100, soon(), ANYONE)
     assert [prediction.label for prediction in answer.predictions] == ["red", "green", "blue"]
     assert sum(prediction.score for prediction in answer.predictions) == pytest.approx(1, abs=1e-5)
 
 
-async def test_indices_count_the_dropped_classes_too(tmp_path: Path) -> None:
+async def test_indices_include_dropped_classes(tmp_path: Path) -> None:
     output = {"name": "logits", "kind": "logits", "label_offset": 1}
     folder = write_model(tmp_path, labels=["green", "blue"], output=output)
     async with served(folder) as model:
@@ -153,7 +153,7 @@ async def test_indices_count_the_dropped_classes_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("threshold", "abstained"), [(0.5, False), (0.9, True), (0.0, False)])
-async def test_below_its_threshold_a_model_abstains(
+async def test_model_abstains_below_its_threshold(
     tmp_path: Path, metrics: Metrics, threshold: float, abstained: bool
 ) -> None:
     folder = write_model(tmp_path, abstain_below=threshold)
@@ -165,9 +165,7 @@ async def test_below_its_threshold_a_model_abstains(
     assert count == int(abstained)
 
 
-async def test_bad_images_are_refused_and_never_reach_the_engine(
-    model: Model, engine: FakeEngine
-) -> None:
+async def test_invalid_images_never_reach_the_engine(model: Model, engine: FakeEngine) -> None:
     engine.sizes.clear()
     with pytest.raises(UnsupportedImage):
         await model.classify(b"not an image", 1, soon(), ANYONE)
@@ -176,9 +174,7 @@ async def test_bad_images_are_refused_and_never_reach_the_engine(
     assert engine.sizes == []
 
 
-async def test_a_failing_engine_fails_the_call_and_not_the_model(
-    model: Model, engine: FakeEngine
-) -> None:
+async def test_failing_engine_fails_only_the_call(model: Model, engine: FakeEngine) -> None:
     engine.error = True
     with pytest.raises(InferenceFailed):
         await model.classify(plain(), 1, soon(), ANYONE)
@@ -186,7 +182,7 @@ async def test_a_failing_engine_fails_the_call_and_not_the_model(
     assert (await model.classify(plain(), 1, soon(), ANYONE)).predictions[0].label == "red"
 
 
-async def test_every_stage_is_observed(model: Model, metrics: Metrics) -> None:
+async def test_every_stage_is_measured(model: Model, metrics: Metrics) -> None:
     await model.classify(plain(), 1, soon(), ANYONE)
     value, labels = metrics.registry.get_sample_value, {"model": "colours"}
     for stage in ("decode", "preprocess", "queue", "inference", "postprocess"):
@@ -199,7 +195,7 @@ async def test_every_stage_is_observed(model: Model, metrics: Metrics) -> None:
     assert value("potoo_model_info", info) == 1
 
 
-async def test_a_full_queue_and_a_missed_deadline_are_counted(
+async def test_full_queue_and_missed_deadline_are_counted(
     pool: WorkerPool, engine: FakeEngine, metrics: Metrics
 ) -> None:
     model = make(pool, engine, metrics, BatchPolicy(queue_capacity=1))
@@ -219,7 +215,7 @@ async def test_a_full_queue_and_a_missed_deadline_are_counted(
     assert value("potoo_rejections_total", {"reason": "deadline"}) == 1
 
 
-async def test_a_fixed_batch_bounds_the_batches(pool: WorkerPool, metrics: Metrics) -> None:
+async def test_fixed_batch_size_limits_batches(pool: WorkerPool, metrics: Metrics) -> None:
     engine = FakeEngine(max_batch_size=2)
     model = make(pool, engine, metrics, BatchPolicy(max_batch_size=8))
     engine.sizes.clear()
@@ -229,7 +225,7 @@ async def test_a_fixed_batch_bounds_the_batches(pool: WorkerPool, metrics: Metri
     assert sum(engine.sizes) == 5
 
 
-async def test_images_that_wait_run_as_one_batch(
+async def test_waiting_images_run_as_one_batch(
     pool: WorkerPool, engine: FakeEngine, metrics: Metrics
 ) -> None:
     model = make(pool, engine, metrics, BatchPolicy(max_batch_size=8))
@@ -251,13 +247,13 @@ async def test_images_that_wait_run_as_one_batch(
     assert engine.sizes == [3]
 
 
-async def test_the_canary_passes_while_the_answer_is_the_same(model: Model) -> None:
+async def test_canary_passes_while_the_answer_is_unchanged(model: Model) -> None:
     assert await model.canary(10)
     assert model.is_ready
 
 
 @pytest.mark.parametrize(("member", "spoilt", "sound"), [("offset", 50, 0), ("error", True, False)])
-async def test_the_canary_fails_on_another_answer_and_recovers(
+async def test_canary_fails_on_a_changed_answer_and_recovers(
     model: Model, engine: FakeEngine, member: str, spoilt: float, sound: float
 ) -> None:
     with capture_logs() as log:
@@ -271,7 +267,7 @@ async def test_the_canary_fails_on_another_answer_and_recovers(
     ]
 
 
-async def test_the_canary_notices_a_stuck_pool(model: Model, engine: FakeEngine) -> None:
+async def test_canary_detects_a_blocked_pool(model: Model, engine: FakeEngine) -> None:
     engine.gate.clear()
     stuck = await model.canary(0.01), model.is_ready
     engine.gate.set()
@@ -279,13 +275,13 @@ async def test_the_canary_notices_a_stuck_pool(model: Model, engine: FakeEngine)
     assert (stuck, freed) == ((False, False), (True, True))
 
 
-async def test_the_canary_is_no_prediction(model: Model, metrics: Metrics) -> None:
+async def test_canary_is_not_counted_as_a_prediction(model: Model, metrics: Metrics) -> None:
     await model.canary(10)
     labels = {"model": "colours", "protocol": "http"}
     assert metrics.registry.get_sample_value("potoo_predictions_total", labels) == 0
 
 
-async def test_closing_answers_what_was_accepted_and_gives_the_memory_back(
+async def test_close_answers_accepted_calls_and_releases_the_engine(
     model: Model, engine: FakeEngine
 ) -> None:
     engine.gate.clear()
@@ -302,7 +298,7 @@ async def test_closing_answers_what_was_accepted_and_gives_the_memory_back(
         await model.classify(plain(), 1, soon(), ANYONE)
 
 
-async def test_what_callers_may_know_of_a_model(tmp_path: Path) -> None:
+async def test_model_info_describes_the_model_without_its_path(tmp_path: Path) -> None:
     async with served(write_model(tmp_path, description="Colours", temperature=2)) as model:
         info, summary = model.info(default=True), model.summary(default=False)
     assert (summary.name, summary.version, summary.classes, summary.ready) == (
@@ -317,7 +313,7 @@ async def test_what_callers_may_know_of_a_model(tmp_path: Path) -> None:
     assert str(tmp_path) not in info.model_dump_json()
 
 
-async def test_an_image_that_is_alone_may_have_every_core(model: Model, engine: FakeEngine) -> None:
+async def test_lone_image_may_use_every_core(model: Model, engine: FakeEngine) -> None:
     await model.classify(plain(RED), 1, soon(), ANYONE)
     assert engine.alone[-1]
     engine.gate.clear()

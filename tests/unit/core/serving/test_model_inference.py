@@ -105,7 +105,7 @@ PIXELS = {
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])
-async def test_raw_outputs_are_those_of_onnxruntime(tmp_path: Path, count: int) -> None:
+async def test_raw_outputs_equal_those_of_onnx_runtime(tmp_path: Path, count: int) -> None:
     folder = write_model(tmp_path)
     async with served(folder) as model:
         response = await infer(model, tensor(images(count)), id="an id")
@@ -118,7 +118,7 @@ async def test_raw_outputs_are_those_of_onnxruntime(tmp_path: Path, count: int) 
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 9])
-async def test_a_fixed_batch_takes_any_number(tmp_path: Path, count: int) -> None:
+async def test_fixed_batch_accepts_any_number_of_items(tmp_path: Path, count: int) -> None:
     fixed = {**dict(colour_manifest(b"")["input"]), "batch": 4}  # type: ignore[call-overload]
     folder = write_model(tmp_path, colour_graph(batch=4), input=fixed)
     async with served(folder) as model:
@@ -128,7 +128,7 @@ async def test_a_fixed_batch_takes_any_number(tmp_path: Path, count: int) -> Non
     assert runs == -(-count // 4), "rows that wait fill the batch up"
 
 
-async def test_a_uint8_model_takes_pixels_and_keeps_the_graphs_shape(tmp_path: Path) -> None:
+async def test_uint8_model_accepts_pixels_and_keeps_the_graphs_shape(tmp_path: Path) -> None:
     folder = write_model(tmp_path, pixels_graph(), **PIXELS)
     pixels = np.random.default_rng(0).integers(0, 256, (3, SIDE, SIDE, 3), np.uint8)
     async with served(folder) as model:
@@ -142,7 +142,7 @@ async def test_a_uint8_model_takes_pixels_and_keeps_the_graphs_shape(tmp_path: P
 
 
 @pytest.mark.parametrize("shape", [(3,), (3, 1)])
-async def test_encoded_images_are_decoded_as_the_manifest_says(
+async def test_encoded_images_are_decoded_by_the_manifest(
     tmp_path: Path, shape: tuple[int, ...]
 ) -> None:
     files = [plain(RED), plain(GREEN, format="JPEG"), plain(BLUE, format="BMP")]
@@ -152,7 +152,7 @@ async def test_encoded_images_are_decoded_as_the_manifest_says(
     assert np.allclose(output.array, 10 * np.eye(3), atol=0.1)
 
 
-async def test_raw_requests_are_one_item_or_one_image(tmp_path: Path) -> None:
+async def test_raw_request_is_one_item_or_one_image(tmp_path: Path) -> None:
     async with served(write_model(tmp_path)) as model:
         (item,) = (await infer(model, raw=images(1).tobytes())).outputs
         (image,) = (await infer(model, raw=memoryview(plain(GREEN)))).outputs
@@ -164,7 +164,7 @@ async def test_raw_requests_are_one_item_or_one_image(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e38])
-async def test_numbers_that_are_not_finite_go_in_and_come_out(tmp_path: Path, bad: float) -> None:
+async def test_non_finite_values_pass_through(tmp_path: Path, bad: float) -> None:
     folder = write_model(tmp_path)
     array = images(2)
     array[1, 0] = bad
@@ -175,7 +175,7 @@ async def test_numbers_that_are_not_finite_go_in_and_come_out(tmp_path: Path, ba
     assert np.array_equal(output.array, by_onnxruntime(folder, array), equal_nan=True)
 
 
-async def test_an_image_never_shares_the_fate_of_a_tensor_beside_it(tmp_path: Path) -> None:
+async def test_image_is_unaffected_by_a_bad_tensor_in_parallel(tmp_path: Path) -> None:
     async with served(write_model(tmp_path), run=RunSettings(max_batch_size=8)) as model:
         bad = tensor(np.full((3, 3, SIDE, SIDE), np.nan, np.float32))
         tensors, image = await asyncio.gather(
@@ -202,7 +202,7 @@ WRONG: dict[str, tuple[Tensor, ...]] = {
 
 
 @pytest.mark.parametrize("inputs", WRONG.values(), ids=WRONG)
-async def test_what_does_not_fit_is_refused(tmp_path: Path, inputs: Sequence[Tensor]) -> None:
+async def test_mismatched_input_tensor_is_refused(tmp_path: Path, inputs: Sequence[Tensor]) -> None:
     async with served(write_model(tmp_path)) as model:
         with pytest.raises(InvalidTensor):
             await infer(model, *inputs, most=4)
@@ -211,13 +211,13 @@ async def test_what_does_not_fit_is_refused(tmp_path: Path, inputs: Sequence[Ten
 
 
 @pytest.mark.parametrize("names", [["other"], ["logits", "logits"], ["logits"] * 65])
-async def test_outputs_that_are_not_there_are_refused(tmp_path: Path, names: list[str]) -> None:
+async def test_invalid_requested_outputs_are_refused(tmp_path: Path, names: list[str]) -> None:
     async with served(write_model(tmp_path)) as model:
         with pytest.raises(InvalidTensor):
             await infer(model, tensor(images(1)), outputs=tuple(names))
 
 
-async def test_no_more_items_than_the_queue_holds(tmp_path: Path) -> None:
+async def test_items_above_the_queue_capacity_are_refused(tmp_path: Path) -> None:
     async with served(write_model(tmp_path), run=RunSettings(queue_capacity=3)) as model:
         with pytest.raises(InvalidTensor):
             await infer(model, tensor(images(4)))
@@ -225,7 +225,7 @@ async def test_no_more_items_than_the_queue_holds(tmp_path: Path) -> None:
         assert config(model, 64).max_batch_size == 3
 
 
-async def test_a_bad_image_is_told_by_its_number_and_fails_the_request(tmp_path: Path) -> None:
+async def test_bad_image_is_named_by_position_and_fails_the_request(tmp_path: Path) -> None:
     truncated = encoded(gradient())[:200]
     async with served(write_model(tmp_path)) as model:
         with pytest.raises(UnsupportedImage) as unknown:
@@ -238,20 +238,20 @@ async def test_a_bad_image_is_told_by_its_number_and_fails_the_request(tmp_path:
     assert again.outputs[0].shape == (1, 3)
 
 
-async def test_time_that_has_run_out_is_told(tmp_path: Path) -> None:
+async def test_expired_deadline_raises_deadline_exceeded(tmp_path: Path) -> None:
     async with served(write_model(tmp_path)) as model:
         with pytest.raises(DeadlineExceeded):
             await infer(model, tensor(images(2)), deadline=time.monotonic())
 
 
-async def test_a_runtime_that_fails_fails_the_request(tmp_path: Path) -> None:
+async def test_failing_runtime_fails_the_request(tmp_path: Path) -> None:
     async with served(write_model(tmp_path)) as model:
         model._engine.close()
         with pytest.raises(InferenceFailed):
             await infer(model, tensor(images(2)))
 
 
-async def test_the_books_are_kept(tmp_path: Path) -> None:
+async def test_statistics_and_metrics_count_requests_and_failures(tmp_path: Path) -> None:
     metrics = Metrics()
     async with served(write_model(tmp_path), metrics=metrics) as model:
         began = time.time_ns() // 1_000_000
@@ -278,7 +278,7 @@ async def test_the_books_are_kept(tmp_path: Path) -> None:
         assert metrics.registry.get_sample_value(name, labels) == count
 
 
-async def test_how_a_model_is_run_in_tritons_words(tmp_path: Path) -> None:
+async def test_model_config_is_given_in_tritons_format(tmp_path: Path) -> None:
     run = RunSettings(max_batch_size=8, max_queue_delay_ms=2)
     async with served(write_model(tmp_path), run=run) as model:
         told = config(model, 64).model_dump()

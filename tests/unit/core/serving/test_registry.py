@@ -54,7 +54,7 @@ def reshaping_graph() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def test_a_good_manifest_is_read(tmp_path: Path) -> None:
+def test_valid_manifest_is_read(tmp_path: Path) -> None:
     manifest = read_manifest(write_model(tmp_path))
     assert (manifest.name, manifest.version, len(manifest.labels)) == ("colours", 1, 3)
 
@@ -98,7 +98,7 @@ def test_a_good_manifest_is_read(tmp_path: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else json.dumps(value)[:40],
 )
-async def test_a_wrong_manifest_is_refused_by_the_fields_name(
+async def test_invalid_manifest_is_refused_naming_the_field(
     tmp_path: Path, changes: dict[str, object], field: str
 ) -> None:
     message = await refused(write_model(tmp_path, None, **changes))
@@ -118,18 +118,18 @@ async def test_probabilities_declared_as_logits_are_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.anyio
-async def test_a_temperature_needs_logits(tmp_path: Path) -> None:
+async def test_temperature_requires_logits(tmp_path: Path) -> None:
     folder = write_model(tmp_path, temperature=2, output={**OUTPUT, "kind": "probabilities"})
     assert "temperature needs output.kind logits" in await refused(folder)
 
 
 @pytest.mark.anyio
-async def test_a_temperature_is_finite(tmp_path: Path) -> None:
+async def test_temperature_must_be_finite(tmp_path: Path) -> None:
     assert "temperature" in await refused(write_model(tmp_path, temperature=float("inf")))
 
 
 @pytest.mark.anyio
-async def test_a_fixed_batch_must_be_named(tmp_path: Path) -> None:
+async def test_fixed_batch_must_be_declared_in_the_manifest(tmp_path: Path) -> None:
     assert "manifest field input.batch: " in await refused(
         write_model(tmp_path, colour_graph(batch=1))
     )
@@ -140,7 +140,7 @@ async def test_a_fixed_batch_must_be_named(tmp_path: Path) -> None:
     ("lies_in", "says"),
     [(("colours", "1"), {"name": "other"}), (("colours", "1"), {"version": 2})],
 )
-def test_a_manifest_that_lies_elsewhere_is_refused(
+def test_manifest_not_matching_its_folder_is_refused(
     tmp_path: Path, lies_in: tuple[str, str], says: dict[str, object]
 ) -> None:
     folder = write_model(tmp_path)
@@ -155,14 +155,14 @@ def test_a_manifest_that_lies_elsewhere_is_refused(
     [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"name": "\\ud800"}'],
     ids=lambda content: repr(content[:8]),
 )
-def test_a_manifest_that_is_no_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_malformed_manifest_is_refused(tmp_path: Path, content: bytes) -> None:
     folder = write_model(tmp_path)
     (folder / "manifest.json").write_bytes(content)
     with pytest.raises(ModelRefused, match="manifest field"):
         read_manifest(folder)
 
 
-def test_a_huge_manifest_is_refused(tmp_path: Path) -> None:
+def test_oversized_manifest_is_refused(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     (folder / "manifest.json").write_bytes(b" " * (4 * 2**20 + 1))
     with pytest.raises(ModelRefused, match="larger than 4 MiB"):
@@ -178,7 +178,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_another_model_file_is_refused(tmp_path: Path) -> None:
+async def test_replaced_model_file_is_refused_with_its_digest(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     other = colour_graph(side=16).SerializeToString()
     (folder / "model.onnx").write_bytes(other)
@@ -188,7 +188,7 @@ async def test_another_model_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_labels_may_stand_in_a_file(tmp_path: Path) -> None:
+async def test_labels_can_be_read_from_a_file(tmp_path: Path) -> None:
     folder = write_model(tmp_path, labels="names.txt")
     (folder / "names.txt").write_bytes("röt\r\ngrün\nblau\n".encode())
     async with served(folder) as model:
@@ -196,7 +196,7 @@ async def test_labels_may_stand_in_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_byte_order_mark_is_no_part_of_a_label(tmp_path: Path) -> None:
+async def test_byte_order_mark_is_not_part_of_a_label(tmp_path: Path) -> None:
     folder = write_model(tmp_path, labels="names.txt")
     (folder / "names.txt").write_bytes("red\ngreen\nblue\n".encode("utf-8-sig"))
     async with served(folder) as model:
@@ -205,7 +205,7 @@ async def test_a_byte_order_mark_is_no_part_of_a_label(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("content", [None, b"\xff\n\xff\n\xff\n", b"one\ntwo\n"])
-async def test_an_unfit_labels_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
+async def test_invalid_labels_file_is_refused(tmp_path: Path, content: bytes | None) -> None:
     folder = write_model(tmp_path, labels="names.txt")
     if content is not None:
         (folder / "names.txt").write_bytes(content)
@@ -216,7 +216,7 @@ async def test_an_unfit_labels_file_is_refused(tmp_path: Path, content: bytes | 
     "name",
     ["../labels.txt", "/etc/hostname", "a/b", "..", ".hidden", "a\\b", "x\n", "x\0", "", "a" * 101],
 )
-def test_file_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+def test_file_names_outside_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     golden = [{"file": name, "predictions": [{"index": 0, "score": 1}]}]
     for changes, field in (({"labels": name}, "labels"), ({"golden": golden}, "golden.0.file")):
         with pytest.raises(ModelRefused, match=rf"manifest field {field}"):
@@ -230,7 +230,7 @@ def golden(folder: Path, index: int, score: float) -> dict[str, object]:
 
 
 @pytest.mark.anyio
-async def test_golden_samples_must_still_hold(tmp_path: Path) -> None:
+async def test_golden_samples_must_match(tmp_path: Path) -> None:
     folder = tmp_path / "colours" / "1"
     await load(write_model(tmp_path, golden=[golden(folder, 0, 0.9999)]))
     message = await refused(write_model(tmp_path, golden=[golden(folder, 0, 0.5)]))
@@ -244,13 +244,13 @@ async def test_golden_samples_must_still_hold(tmp_path: Path) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_model_that_cannot_run_is_refused_by_name(tmp_path: Path) -> None:
+async def test_model_that_cannot_run_is_refused(tmp_path: Path) -> None:
     small = {**INPUT, "height": 30, "width": 30}
     await refused(write_model(tmp_path, reshaping_graph(), input=small))
 
 
 @pytest.mark.anyio
-async def test_models_are_found_by_name_and_never_by_path(tmp_path: Path) -> None:
+async def test_models_are_found_by_exact_name_only(tmp_path: Path) -> None:
     async with served(write_model(tmp_path)) as model:
         registry = Registry({"colours": model}, "colours")
         assert registry.get(None) is registry.get("colours") is model

@@ -73,7 +73,7 @@ async def test_a_ticket_does_not_keep_a_replaced_model_in_memory(house: House) -
     assert ref.version == 2
 
 
-async def test_a_named_version_that_is_unloaded_during_the_upload_is_not_found(
+async def test_version_unloaded_during_the_upload_is_not_found(
     house: House,
 ) -> None:
     ticket = house.classifier.issue_ticket("colours", 1, ANYONE)

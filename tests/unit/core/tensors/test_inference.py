@@ -8,7 +8,7 @@ from schemas.errors import InvalidTensor
 from service.core.tensors.inference import check_names
 
 
-def test_names_stand_once() -> None:
+def test_duplicate_or_excessive_names_are_refused() -> None:
     check_names("input", ["a", "b"])
     with pytest.raises(InvalidTensor):
         check_names("input", ["a", "b", "a"])

@@ -51,7 +51,7 @@ def test_every_datatype_has_its_size() -> None:
 
 @thorough
 @given(st.data(), st.sampled_from(FIXED), shapes)
-def test_bytes_there_and_back(data: st.DataObject, datatype: Datatype, shape: list[int]) -> None:
+def test_raw_bytes_round_trip(data: st.DataObject, datatype: Datatype, shape: list[int]) -> None:
     array = data.draw(arrays.arrays(DTYPES[datatype], tuple(shape)))
     raw = to_raw(Tensor("x", datatype, array))
     assert len(raw) == array.size * array.itemsize
@@ -63,7 +63,7 @@ def test_bytes_there_and_back(data: st.DataObject, datatype: Datatype, shape: li
 
 @thorough
 @given(texts)
-def test_strings_there_and_back(elements: list[bytes]) -> None:
+def test_byte_strings_round_trip(elements: list[bytes]) -> None:
     tensor = of_bytes("x", elements, (len(elements),))
     raw = to_raw(tensor)
     assert len(raw) == sum(4 + len(element) for element in elements)
@@ -73,7 +73,7 @@ def test_strings_there_and_back(elements: list[bytes]) -> None:
 
 @thorough
 @given(st.data(), st.sampled_from([one for one in FIXED if one not in RAW_ONLY]), shapes)
-def test_values_flat_and_nested_are_the_same(
+def test_flat_and_nested_values_are_equal(
     data: st.DataObject, datatype: Datatype, shape: list[int]
 ) -> None:
     array = data.draw(arrays.arrays(DTYPES[datatype], tuple(shape) or (1,)))
@@ -84,7 +84,7 @@ def test_values_flat_and_nested_are_the_same(
 
 @thorough
 @given(texts)
-def test_strings_are_values_too(elements: list[bytes]) -> None:
+def test_strings_are_accepted_as_values(elements: list[bytes]) -> None:
     words = [element.hex() for element in elements]
     found = from_values("x", Datatype.BYTES, [len(words)], words)
     assert found.array.tolist() == [word.encode() for word in words]
@@ -96,7 +96,7 @@ def test_strings_are_values_too(elements: list[bytes]) -> None:
     st.lists(st.integers(-(2**70), 2**70) | st.booleans() | st.none() | st.text(), max_size=10),
     st.binary(max_size=64),
 )
-def test_whatever_comes_is_a_tensor_or_refused(
+def test_arbitrary_raw_data_is_a_tensor_or_refused(
     datatype: Datatype, shape: list[Any], data: bytes
 ) -> None:
     try:
@@ -120,7 +120,7 @@ nested: st.SearchStrategy[Any] = st.recursive(
     st.lists(st.integers(0, 4), max_size=4),
     st.lists(nested, max_size=6),
 )
-def test_whatever_json_holds_is_a_tensor_or_refused(
+def test_arbitrary_json_values_are_a_tensor_or_refused(
     datatype: Datatype, shape: list[int], values: list[Any]
 ) -> None:
     try:
@@ -135,7 +135,7 @@ def test_whatever_json_holds_is_a_tensor_or_refused(
     "shape",
     [[-1], [2**63], [1.0], [True], ["1"], [None], [[1]], [1] * 9, [-1, -1], [float("inf")]],
 )
-def test_a_shape_is_whole_numbers_from_nothing_on(shape: list[Any]) -> None:
+def test_invalid_shape_is_refused(shape: list[Any]) -> None:
     with pytest.raises(InvalidTensor):
         check_shape("x", shape)
 
@@ -153,9 +153,7 @@ def test_a_shape_is_whole_numbers_from_nothing_on(shape: list[Any]) -> None:
     ],
 )
 @pytest.mark.parametrize("datatype", [Datatype.FP32, Datatype.BYTES, Datatype.UINT8])
-def test_nothing_is_made_of_a_size_that_is_only_claimed(
-    datatype: Datatype, shape: list[int]
-) -> None:
+def test_claimed_size_allocates_no_memory(datatype: Datatype, shape: list[int]) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(InvalidTensor):
@@ -180,7 +178,7 @@ def test_nothing_is_made_of_a_size_that_is_only_claimed(
         (2**40, b"\0\0\0\0"),
     ],
 )
-def test_lengths_of_strings_that_lie(count: int, data: bytes) -> None:
+def test_wrong_string_lengths_are_refused(count: int, data: bytes) -> None:
     with pytest.raises(InvalidTensor):
         from_raw("x", Datatype.BYTES, [count], data)
 
@@ -208,12 +206,12 @@ def test_lengths_of_strings_that_lie(count: int, data: bytes) -> None:
         (Datatype.FP32, [{}]),
     ],
 )
-def test_values_that_a_type_has_not(datatype: Datatype, values: list[Any]) -> None:
+def test_values_outside_the_datatype_are_refused(datatype: Datatype, values: list[Any]) -> None:
     with pytest.raises(InvalidTensor):
         from_values("x", datatype, [1], values)
 
 
-def test_a_long_string_among_numbers_is_not_spread_over_all_of_them() -> None:
+def test_long_string_among_numbers_uses_little_memory() -> None:
     values = ["a" * 100_000, *range(10_000)]
     tracemalloc.start()
     try:
@@ -227,38 +225,38 @@ def test_a_long_string_among_numbers_is_not_spread_over_all_of_them() -> None:
 @pytest.mark.parametrize(
     "values", [[[1, 2, 3], [4, 5, 6]], [[1, 2], [3, 4]], [[1, 2], [3, 4], 5, 6], [[[1], [2]]] * 3]
 )
-def test_nesting_that_is_not_the_shape(values: list[Any]) -> None:
+def test_nesting_not_matching_the_shape_is_refused(values: list[Any]) -> None:
     with pytest.raises(InvalidTensor):
         from_values("x", Datatype.FP32, [3, 2], values)
 
 
-def test_numbers_that_are_not_finite_are_numbers() -> None:
+def test_non_finite_numbers_are_accepted() -> None:
     found = from_values("x", Datatype.FP32, [4], [math.nan, math.inf, -math.inf, 1e39])
     assert np.isnan(found.array[0])
     assert np.isinf(found.array[1:]).all()
 
 
-def test_a_tensor_that_lies_askew_in_its_body_is_put_straight() -> None:
+def test_unaligned_tensor_is_copied_to_alignment() -> None:
     body = b"{" + np.arange(4, dtype=np.float32).tobytes()
     found = from_raw("x", Datatype.FP32, [2, 2], memoryview(body)[1:])
     assert found.array.flags.aligned
     assert found.array.tolist() == [[0, 1], [2, 3]]
 
 
-def test_what_is_no_truth_value_is_refused() -> None:
+def test_invalid_boolean_byte_is_refused() -> None:
     assert from_raw("x", Datatype.BOOL, [2], b"\0\1").array.tolist() == [False, True]
     with pytest.raises(InvalidTensor):
         from_raw("x", Datatype.BOOL, [2], b"\0\2")
 
 
 @pytest.mark.parametrize("name", ["FLOAT", "fp32", "", None, 3, [], "STRING", "TYPE_FP32"])
-def test_names_of_types_are_exact(name: object) -> None:
+def test_datatype_names_are_exact(name: object) -> None:
     with pytest.raises(InvalidTensor) as caught:
         datatype_named(name)
     assert "FP32" in caught.value.detail
 
 
-def test_somebodys_name_is_cut_and_quoted_in_a_message() -> None:
+def test_tensor_name_in_a_message_is_truncated_and_escaped() -> None:
     with pytest.raises(InvalidTensor) as caught:
         check_shape("<b>\n\0é" + "x" * 1000, [-1])
     assert "'<b>\\n\\x00\\xe9xxx" in caught.value.detail

@@ -73,12 +73,12 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[a-z]{2,}", text.lower()))
 
 
-def test_thousand_labels_differ_whatever_the_case(names: ClassNames) -> None:
+def test_thousand_labels_are_unique_ignoring_case(names: ClassNames) -> None:
     assert len({label.lower() for label in names.labels}) == len(names.labels) == 1000
 
 
 @pytest.mark.parametrize("file", ["classes.csv", "groups.csv"])
-def test_cells_of_the_files_are_clean(file: str) -> None:
+def test_csv_cells_have_no_stray_whitespace_or_gaps(file: str) -> None:
     text = files("service.modeltools.imagenet").joinpath(file).read_text("utf-8")
     rows = list(csv.reader(text.splitlines()))
     parts = [part for row in rows for cell in row for part in cell.split("|")]
@@ -105,7 +105,7 @@ def test_hierarchy_accepts_the_groups(names: ClassNames) -> None:
     assert 95 <= len(basic_groups(names)) <= 130
 
 
-def test_every_label_ends_in_a_wide_group(names: ClassNames) -> None:
+def test_every_label_is_in_a_wide_group(names: ClassNames) -> None:
     depths = {label: len(path(names, label)) for label in names.labels}
     assert set(depths.values()) == {1, 2}
 
@@ -120,13 +120,13 @@ def test_every_wide_group_holds_at_least_three_labels(names: ClassNames) -> None
     assert {group for group, size in sizes.items() if size < 3} == set()
 
 
-def test_wide_group_holds_labels_or_groups_never_both(names: ClassNames) -> None:
+def test_wide_group_never_mixes_labels_and_groups(names: ClassNames) -> None:
     direct = {steps[0] for label in names.labels if len(steps := path(names, label)) == 1}
     through = {names.groups[group] for group in basic_groups(names)}
     assert direct & through == set()
 
 
-def test_synonym_means_one_label_alone(names: ClassNames) -> None:
+def test_synonym_belongs_to_one_label(names: ClassNames) -> None:
     synonyms = [name.lower() for some in names.synonyms.values() for name in some]
     taken = {name.lower() for name in (*names.groups, *names.groups.values())}
     assert [name for name, count in Counter(synonyms).items() if count > 1] == []
@@ -150,11 +150,11 @@ def test_synonym_means_one_label_alone(names: ClassNames) -> None:
         ("volcano", ["landscape"]),
     ],
 )
-def test_label_stands_in_its_groups(names: ClassNames, label: str, expected: list[str]) -> None:
+def test_label_has_its_expected_groups(names: ClassNames, label: str, expected: list[str]) -> None:
     assert path(names, label) == expected
 
 
-def test_order_agrees_with_the_usual_list(names: ClassNames) -> None:
+def test_label_order_matches_the_reference_list(names: ClassNames) -> None:
     if not LIST.exists():
         pytest.skip("the usual list of labels is not beside the checkout")
     lines = LIST.read_text("utf-8").splitlines()

@@ -75,7 +75,7 @@ def images() -> NDArray[np.float32]:
     return random.uniform(-1, 1, (2, 3, SIDE, SIDE)).astype(np.float32)
 
 
-def test_images_become_a_logit_for_each_class(
+def test_images_give_finite_logits_for_each_class(
     weights: dict[str, NDArray[np.float32]], images: NDArray[np.float32]
 ) -> None:
     logits_NK = run(weights, images)
@@ -94,7 +94,7 @@ def test_extra_classes_are_linear_in_the_features(
     np.testing.assert_allclose(logits_NK[:, CLASSES:], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_stem_pads_right_and_below_and_folds_its_norm(
+def test_stem_pads_right_and_below_and_folds_normalisation(
     weights: dict[str, NDArray[np.float32]], images: NDArray[np.float32]
 ) -> None:
     found = run(weights, images, output="_conv_stem.relu6")
@@ -114,7 +114,7 @@ def test_the_stem_pads_right_and_below_and_folds_its_norm(
         ("_bn1.bias", np.full(FEATURES, np.nan, np.float32), r"_bn1\.bias is not finite"),
     ],
 )
-def test_weights_that_do_not_fit_are_named(
+def test_mismatched_weights_are_named(
     weights: dict[str, NDArray[np.float32]],
     name: str,
     value: NDArray[np.float32] | None,

@@ -17,7 +17,7 @@ from service.modeltools.imagenet.torch_file import MAGIC, PROTOCOL, UnsafeWeight
 from tests.support.models.torch_files import Reference, ones, write
 
 
-def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
+def test_tensors_are_read_back_unchanged(tmp_path: Path) -> None:
     numbers = np.arange(24, dtype="<f4").reshape(2, 3, 4)
     tensors = OrderedDict(
         weight=Reference("1", numbers),
@@ -49,7 +49,7 @@ class Calls:
     [os.system, eval, exec, open, subprocess.check_output, getattr, print, np.frombuffer],
     ids=lambda function: function.__name__,
 )
-def test_a_name_that_is_no_tensor_is_refused_uncalled(tmp_path: Path, function: object) -> None:
+def test_pickled_function_is_refused_without_being_called(tmp_path: Path, function: object) -> None:
     mark = tmp_path / "called"
     command = f"touch {mark}"
     file = write(tmp_path / "w.pth", {"weight": Calls(function, command)}, keys=[])
@@ -59,7 +59,7 @@ def test_a_name_that_is_no_tensor_is_refused_uncalled(tmp_path: Path, function: 
 
 
 @pytest.mark.parametrize("part", ["magic", "keys"])
-def test_every_pickle_of_the_file_is_restricted(tmp_path: Path, part: str) -> None:
+def test_every_pickle_in_the_file_is_restricted(tmp_path: Path, part: str) -> None:
     mark = tmp_path / "called"
     hostile = Calls(os.system, f"touch {mark}")
     file = write(tmp_path / "w.pth", {"a": Reference("1", ones(2))}, **{part: hostile})
@@ -82,7 +82,7 @@ def test_every_pickle_of_the_file_is_restricted(tmp_path: Path, part: str) -> No
     ],
     ids=["long", "offset", "axes", "negative", "backwards", "repeated", "many axes", "empty"],
 )
-def test_a_view_outside_its_storage_is_refused(tmp_path: Path, reference: Reference) -> None:
+def test_tensor_view_outside_its_storage_is_refused(tmp_path: Path, reference: Reference) -> None:
     with pytest.raises(UnsafeWeights, match="holds a tensor"):
         read_tensors(write(tmp_path / "w.pth", {"a": reference}))
 
@@ -104,7 +104,7 @@ def good() -> OrderedDict[str, Reference]:
         ({"after": b"x"}, "goes on after its end"),
     ],
 )
-def test_a_damaged_file_is_refused_with_its_reason(
+def test_damaged_file_is_refused_with_its_reason(
     tmp_path: Path, changes: dict[str, object], reason: str
 ) -> None:
     with pytest.raises(UnsafeWeights, match=reason):
@@ -112,7 +112,7 @@ def test_a_damaged_file_is_refused_with_its_reason(
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, {1: Reference("1", ones(2))}, None])
-def test_anything_but_named_tensors_is_refused(tmp_path: Path, value: object) -> None:
+def test_content_other_than_named_tensors_is_refused(tmp_path: Path, value: object) -> None:
     with pytest.raises(UnsafeWeights, match="does not hold named tensors"):
         read_tensors(write(tmp_path / "w.pth", value))
 
@@ -126,7 +126,7 @@ def test_random_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, data
 
 
 @pytest.mark.parametrize("cut", range(0, 400, 7))
-def test_a_file_that_was_cut_is_refused(tmp_path: Path, cut: int) -> None:
+def test_truncated_file_is_refused(tmp_path: Path, cut: int) -> None:
     file = write(tmp_path / "w.pth", good())
     data = file.read_bytes()
     file.write_bytes(data[: min(cut, len(data) - 1)])

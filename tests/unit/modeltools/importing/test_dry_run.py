@@ -49,16 +49,14 @@ def test_every_preset_is_tried_on_every_photo(tmp_path: Path, labels: Path, phot
     }
 
 
-def test_the_preset_that_was_asked_for_is_marked(tmp_path: Path, labels: Path, photo: Path) -> None:
+def test_requested_preset_is_marked(tmp_path: Path, labels: Path, photo: Path) -> None:
     made = tried(tmp_path, labels, f"{photo}=red", like="0-1")
     assert [trial.preparation for trial in made.trials if trial.is_asked] == ["0-1"]
     *_, last = made.trials
     assert (last.preparation, last.best[0][0], last.is_right) == ("0-1, BGR", "blue", False)
 
 
-def test_what_is_said_otherwise_is_a_row_of_its_own(
-    tmp_path: Path, labels: Path, photo: Path
-) -> None:
+def test_overridden_pixels_add_their_own_trials(tmp_path: Path, labels: Path, photo: Path) -> None:
     made = tried(tmp_path, labels, str(photo), pixels=Overrides(scale="1/255", colour=Colour.BGR))
     *_, asked, other = made.trials
     assert (asked.preparation, asked.is_asked, asked.best[0][0]) == ("as asked", True, "blue")
@@ -66,13 +64,13 @@ def test_what_is_said_otherwise_is_a_row_of_its_own(
     assert len(made.trials) == len(PRESETS) + 2
 
 
-def test_colours_alone_hold_for_every_preset(tmp_path: Path, labels: Path, photo: Path) -> None:
+def test_colour_override_applies_to_every_preset(tmp_path: Path, labels: Path, photo: Path) -> None:
     made = tried(tmp_path, labels, str(photo), pixels=Overrides(colour=Colour.BGR))
     assert {trial.best[0][0] for trial in made.trials} == {"blue"}
     assert len(made.trials) == len(PRESETS)
 
 
-def test_pixels_as_they_are_leave_only_the_colours(
+def test_identity_pixels_vary_only_the_colour_order(
     tmp_path: Path, labels: Path, photo: Path
 ) -> None:
     (tmp_path / "some.onnx").write_bytes(turned().SerializeToString())
@@ -83,7 +81,7 @@ def test_pixels_as_they_are_leave_only_the_colours(
     ]
 
 
-def test_the_table_has_a_line_a_trial(tmp_path: Path, labels: Path, photo: Path) -> None:
+def test_table_has_one_line_per_trial(tmp_path: Path, labels: Path, photo: Path) -> None:
     lines = list(table(tried(tmp_path, labels, f"{photo}=red", like="0-1").trials))
     assert len(lines) == 1 + len(PRESETS) + 1
     assert lines[0].split() == ["photo", "preset", "best", "answers"]
@@ -104,7 +102,7 @@ def test_the_table_has_a_line_a_trial(tmp_path: Path, labels: Path, photo: Path)
         (["red.png"], {"name": "../up"}, "the manifest would be invalid: name"),
     ],
 )
-def test_what_cannot_be_tried_is_one_line(
+def test_invalid_dry_run_is_refused_with_its_reason(
     tmp_path: Path,
     labels: Path,
     photo: Path,

@@ -26,14 +26,14 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
-def test_right_answers_are_stored(tmp_path: Path, labels: Path, photos: Path) -> None:
+def test_correct_golden_answers_are_stored(tmp_path: Path, labels: Path, photos: Path) -> None:
     golden = (f"{photos}/red.png=red", f"{photos}/blue.png=BLUE")
     made = bring(tmp_path, labels, golden=golden)
     assert [sample.predictions[0].index for sample in made.manifest.golden] == [0, 2]
     assert (made.folder / "golden/2-blue.png").read_bytes() == plain(BLUE)
 
 
-def test_a_wrong_answer_adds_nothing_and_is_named(
+def test_wrong_golden_answer_is_named_and_adds_nothing(
     tmp_path: Path, labels: Path, photos: Path
 ) -> None:
     golden = (f"{photos}/red.png=red", f"{photos}/green.png=blue")
@@ -43,7 +43,9 @@ def test_a_wrong_answer_adds_nothing_and_is_named(
     assert list((tmp_path / "models").iterdir()) == []
 
 
-def test_a_wrong_preparation_is_noticed(tmp_path: Path, labels: Path, photos: Path) -> None:
+def test_wrong_preprocessing_is_detected_by_golden_photos(
+    tmp_path: Path, labels: Path, photos: Path
+) -> None:
     """As BGR the model sees a red photo blue."""
     with pytest.raises(CannotImport, match="answers 'blue'"):
         bring(
@@ -57,7 +59,7 @@ def test_a_wrong_preparation_is_noticed(tmp_path: Path, labels: Path, photos: Pa
 @pytest.mark.parametrize(
     ("expected", "is_right"), [("red", True), ("green", True), ("blue", False)]
 )
-def test_of_several_labels_the_one_expected_must_be_present(
+def test_expected_label_of_a_multi_label_photo_must_be_present(
     tmp_path: Path, labels: Path, photos: Path, expected: str, is_right: bool
 ) -> None:
     golden = (f"{photos}/yellow.png={expected}",)
@@ -68,7 +70,7 @@ def test_of_several_labels_the_one_expected_must_be_present(
             bring(tmp_path, labels, multi_label_graph(), golden=golden)
 
 
-def test_a_name_with_an_equals_sign_is_a_file(photos: Path) -> None:
+def test_file_name_with_an_equals_sign_is_recognised(photos: Path) -> None:
     for name in ("a=b.png", "red.png=odd", "=red"):
         (photos / name).write_bytes(plain(GREEN))
     found = read_photos(
@@ -80,7 +82,7 @@ def test_a_name_with_an_equals_sign_is_a_file(photos: Path) -> None:
     assert [photo.file.name for photo in found] == ["a=b.png", "red.png=odd", "a=b.png", "=red"]
 
 
-def test_labels_are_compared_in_any_case_and_spelling(photos: Path) -> None:
+def test_labels_are_compared_ignoring_case_and_punctuation(photos: Path) -> None:
     found = read_photos([f"{photos}/red.png=stop-SIGN"], ["go", "Stop_sign"], "logits")
     assert found[0].label == "Stop_sign"
 
@@ -94,12 +96,12 @@ def test_labels_are_compared_in_any_case_and_spelling(photos: Path) -> None:
         ("", r"'' is not a label of the model$"),
     ],
 )
-def test_a_label_that_is_not_known_is_named(photos: Path, label: str, says: str) -> None:
+def test_unknown_label_is_named_with_a_suggestion(photos: Path, label: str, says: str) -> None:
     with pytest.raises(CannotImport, match=says):
         read_photos([f"{photos}/red.png={label}"], LABELS, "logits")
 
 
-def test_one_photo_with_two_labels_is_refused(photos: Path) -> None:
+def test_photo_with_two_labels_is_refused(photos: Path) -> None:
     (photos / "copy.png").write_bytes(plain(RED))
     for other in ("red.png", "copy.png"):
         given = [f"{photos}/red.png=red", f"{photos}/{other}=green"]
@@ -110,12 +112,12 @@ def test_one_photo_with_two_labels_is_refused(photos: Path) -> None:
     assert len(read_photos([given[0], f"{photos}/copy.png=RED"], LABELS, "logits")) == 2
 
 
-def test_a_photo_that_is_not_there_is_named(photos: Path) -> None:
+def test_missing_photo_is_named(photos: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.png"):
         read_photos([f"{photos}/none.png=red"], LABELS, "logits")
 
 
-def test_answers_are_shown_beside_those_of_the_version_before(
+def test_changed_answers_are_compared_with_the_previous_version(
     tmp_path: Path, labels: Path, photos: Path
 ) -> None:
     golden = (f"{photos}/red.png", f"{photos}/green.png=green")

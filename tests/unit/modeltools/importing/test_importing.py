@@ -51,7 +51,7 @@ def turned() -> onnx.ModelProto:
 
 
 @pytest.mark.anyio
-async def test_a_graph_and_a_preset_make_a_manifest(tmp_path: Path, labels: Path) -> None:
+async def test_graph_and_preset_make_a_servable_manifest(tmp_path: Path, labels: Path) -> None:
     made = bring(tmp_path, labels, licence="MIT", source="drawn")
     spec = made.manifest.input
     assert (spec.name, spec.dtype, spec.layout) == ("image", Dtype.FLOAT32, Layout.NCHW)
@@ -70,7 +70,7 @@ async def test_a_graph_and_a_preset_make_a_manifest(tmp_path: Path, labels: Path
     assert answer.predictions[0].label == "green"
 
 
-def test_what_was_assumed_is_told(tmp_path: Path, labels: Path) -> None:
+def test_assumptions_are_reported(tmp_path: Path, labels: Path) -> None:
     told = " ".join(bring(tmp_path, labels).unsure)
     for about in ("RGB", "'0-1'", "logits", "licence", "source", "No golden photos"):
         assert about in told
@@ -78,18 +78,18 @@ def test_what_was_assumed_is_told(tmp_path: Path, labels: Path) -> None:
     assert "licence" not in told
 
 
-def test_versions_follow_each_other(tmp_path: Path, labels: Path) -> None:
+def test_version_numbers_increase(tmp_path: Path, labels: Path) -> None:
     numbers = [bring(tmp_path, labels, version=wish).manifest.version for wish in (None, 7, None)]
     assert numbers == [1, 7, 8]
     assert list(Repository(tmp_path / "models").versions("colours")) == [1, 7, 8]
 
 
-def test_a_softmax_at_the_end_is_noticed(tmp_path: Path, labels: Path) -> None:
+def test_final_softmax_is_detected(tmp_path: Path, labels: Path) -> None:
     made = bring(tmp_path, labels, softmaxed())
     assert (made.manifest.output.name, made.manifest.output.kind) == ("shares", "probabilities")
 
 
-def test_pixels_as_they_are_need_no_preset(tmp_path: Path, labels: Path) -> None:
+def test_pixel_input_needs_no_preset(tmp_path: Path, labels: Path) -> None:
     made = bring(tmp_path, labels, turned(), like=None, size=48)
     spec = made.manifest.input
     assert (spec.name, spec.dtype, spec.layout) == ("pixels", Dtype.UINT8, Layout.NHWC)
@@ -99,11 +99,11 @@ def test_pixels_as_they_are_need_no_preset(tmp_path: Path, labels: Path) -> None
     assert any("any size; 224 x 224 is assumed" in sentence for sentence in made.unsure)
 
 
-def test_a_fixed_batch_is_kept(tmp_path: Path, labels: Path) -> None:
+def test_fixed_batch_size_is_kept(tmp_path: Path, labels: Path) -> None:
     assert bring(tmp_path, labels, colour_graph(batch=2)).manifest.input.batch == 2
 
 
-def test_a_class_more_than_labels_is_background(tmp_path: Path, labels: Path) -> None:
+def test_extra_class_is_taken_as_background(tmp_path: Path, labels: Path) -> None:
     labels.write_text("green\nblue\n")
     made = bring(tmp_path, labels)
     assert made.manifest.output.label_offset == 1
@@ -120,7 +120,7 @@ def test_a_class_more_than_labels_is_background(tmp_path: Path, labels: Path) ->
         ("none", 1.0, (0.0,), (1.0,)),
     ],
 )
-def test_presets_are_what_their_families_do(
+def test_presets_match_their_model_families(
     tmp_path: Path,
     labels: Path,
     like: str,
@@ -136,7 +136,7 @@ def test_presets_are_what_their_families_do(
         assert spec.resize.pixels == round(SIDE * 256 / 224)
 
 
-def test_golden_photos_are_kept_with_the_answers_of_today(tmp_path: Path, labels: Path) -> None:
+def test_golden_photos_are_stored_with_current_answers(tmp_path: Path, labels: Path) -> None:
     photos = []
     for name, colour in (("a red.png", RED), ("blue.png", BLUE)):
         (tmp_path / name).write_bytes(plain(colour))

@@ -32,14 +32,14 @@ def with_external_weights(tmp_path: Path) -> Path:
     return file
 
 
-def test_weights_beside_the_model_are_put_into_it(tmp_path: Path, labels: Path) -> None:
+def test_external_weights_are_merged_into_the_model(tmp_path: Path, labels: Path) -> None:
     with_external_weights(tmp_path)
     made = bring(tmp_path, labels)
     assert {path.name for path in made.folder.iterdir()} == {"manifest.json", "model.onnx"}
     assert any("one file" in sentence for sentence in made.unsure)
 
 
-def test_weights_that_are_missing_are_named(tmp_path: Path, labels: Path) -> None:
+def test_missing_external_weights_are_named(tmp_path: Path, labels: Path) -> None:
     with_external_weights(tmp_path)
     (tmp_path / "some.onnx.data").unlink()
     with pytest.raises(CannotImport, match=r"'some\.onnx\.data', which does not lie beside it"):
@@ -47,7 +47,9 @@ def test_weights_that_are_missing_are_named(tmp_path: Path, labels: Path) -> Non
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "a/b", "link"])
-def test_weights_from_elsewhere_are_not_read(tmp_path: Path, labels: Path, location: str) -> None:
+def test_external_weights_outside_the_folder_are_refused(
+    tmp_path: Path, labels: Path, location: str
+) -> None:
     (tmp_path / "link").symlink_to("/etc/hostname")
     (tmp_path.parent / "secret").write_bytes(b"\0" * 64)
     file = with_external_weights(tmp_path)
@@ -105,7 +107,7 @@ def no_images(model: onnx.ModelProto) -> None:
         (no_images, "no batch of images|cannot load"),
     ],
 )
-def test_a_graph_that_cannot_be_served_is_refused_by_name(
+def test_unservable_graph_is_refused_with_its_reason(
     tmp_path: Path, labels: Path, change: Change, says: str
 ) -> None:
     graph = colour_graph()
@@ -125,7 +127,7 @@ def test_a_graph_that_cannot_be_served_is_refused_by_name(
         ({"name": "../up"}, "cannot be the name"),
     ],
 )
-def test_what_is_said_wrongly_is_refused(
+def test_invalid_import_option_is_refused(
     tmp_path: Path, labels: Path, wanted: dict[str, object], says: str
 ) -> None:
     with pytest.raises((CannotImport, ModelRefused), match=says):
@@ -143,7 +145,7 @@ def test_what_is_said_wrongly_is_refused(
         (b"a\nb\nc\nd\n", "4 labels, but the model 3 classes"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(
+def test_mismatched_labels_are_refused(
     tmp_path: Path, labels: Path, text: bytes, says: str
 ) -> None:
     labels.write_bytes(text)
@@ -151,19 +153,19 @@ def test_labels_that_do_not_fit_are_refused(
         bring(tmp_path, labels)
 
 
-def test_labels_may_end_in_empty_lines_and_begin_with_a_mark(tmp_path: Path, labels: Path) -> None:
+def test_labels_may_have_a_byte_order_mark_and_trailing_lines(tmp_path: Path, labels: Path) -> None:
     labels.write_bytes(b"\xef\xbb\xbfred\r\n green \r\nblue\r\n\r\n")
     assert bring(tmp_path, labels).manifest.labels == LABELS
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x01" * 100, bytes(1000)])
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path, labels: Path, content: bytes) -> None:
+def test_invalid_model_file_is_refused(tmp_path: Path, labels: Path, content: bytes) -> None:
     (tmp_path / "some.onnx").write_bytes(content)
     with pytest.raises(CannotImport):
         bring(tmp_path, labels)
 
 
-def test_a_photo_that_cannot_be_read_is_named(tmp_path: Path, labels: Path) -> None:
+def test_unreadable_or_missing_golden_photo_is_named(tmp_path: Path, labels: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"no photo")
     with pytest.raises(CannotImport, match=r"photo\.jpg: Not a JPEG"):
         bring(tmp_path, labels, golden=(tmp_path / "photo.jpg",))

@@ -37,13 +37,13 @@ SHUFFLED = {"2": "blue", "0": "red", "1": "green"}
         ("download.part", "index,label\n0,red\n1,green\n2,blue\n"),
     ],
 )
-def test_labels_are_read_in_every_form(tmp_path: Path, name: str, text: str) -> None:
+def test_labels_are_read_from_every_supported_format(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, "utf-8")
     found = read_label_file(tmp_path / name)
     assert (found.labels, found.notes) == (LABELS, ())
 
 
-def test_labels_may_have_commas(tmp_path: Path) -> None:
+def test_labels_may_contain_commas(tmp_path: Path) -> None:
     for name, text in (
         ("labels.txt", "tench, Tinca tinca\ngoldfish\n"),
         ("labels.csv", 'label\n"tench, Tinca tinca"\ngoldfish\n'),
@@ -52,7 +52,7 @@ def test_labels_may_have_commas(tmp_path: Path) -> None:
         assert read_label_file(tmp_path / name).labels == ("tench, Tinca tinca", "goldfish")
 
 
-def test_labels_that_are_there_twice_are_told(tmp_path: Path) -> None:
+def test_duplicate_labels_are_noted(tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text("crane\nmaillot\ncrane\nmaillot\nred\n")
     found = read_label_file(file)
@@ -104,7 +104,7 @@ def test_labels_that_are_there_twice_are_told(tmp_path: Path) -> None:
         ("labels.csv", b"index,label\n0,red\n\n1,blue\n", "row 2 has 0 fields"),
     ],
 )
-def test_a_faulty_file_is_one_clear_line(
+def test_faulty_label_file_is_reported_in_one_line(
     tmp_path: Path, name: str, content: bytes, says: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
@@ -115,7 +115,7 @@ def test_a_faulty_file_is_one_clear_line(
     assert len(str(caught.value)) < 300 + len(str(tmp_path))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_label_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotImport, match=r"nowhere\.txt: No such file"):
         read_label_file(tmp_path / "nowhere.txt")
     with pytest.raises(CannotImport, match="Is a directory"):
@@ -129,7 +129,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     | st.text(alphabet='[]{}":,\n\r01-a\\u\0 ', max_size=60).map(str.encode)
     | st.text(alphabet='01-,"\n\ra', max_size=40).map(lambda text: f"index,label\n{text}".encode()),
 )
-def test_any_bytes_are_labels_or_one_clear_line(
+def test_arbitrary_bytes_are_labels_or_one_line_error(
     tmp_path_factory: pytest.TempPathFactory, name: str, content: bytes
 ) -> None:
     file = tmp_path_factory.getbasetemp() / name

@@ -54,13 +54,13 @@ def clipped() -> onnx.ModelProto:
         (rows([float("nan"), 0.5], [0.1, 0.9]), "", "probabilities"),
     ],
 )
-def test_kinds_are_told_by_numbers_and_the_last_operator(
+def test_output_kind_follows_from_values_and_last_operator(
     given: list[NDArray[np.float32]], operator: str, kind: str
 ) -> None:
     assert kind_of(given, operator)[0] == kind
 
 
-def test_the_last_operator_is_found_behind_those_that_move(tmp_path: Path) -> None:
+def test_last_operator_is_found_behind_reshaping_ones(tmp_path: Path) -> None:
     graph = multi_label_graph()
     graph.graph.node.append(helper.make_node("Identity", ["scores"], ["same"]))
     graph.graph.node.append(helper.make_node("Flatten", ["same"], ["flat"]))
@@ -70,7 +70,7 @@ def test_the_last_operator_is_found_behind_those_that_move(tmp_path: Path) -> No
     assert last_operator(tmp_path / "model.onnx", "image") == ""
 
 
-def test_a_sigmoid_at_the_end_makes_a_multi_label_model(tmp_path: Path, labels: Path) -> None:
+def test_final_sigmoid_makes_a_multi_label_model(tmp_path: Path, labels: Path) -> None:
     made = bring(tmp_path, labels, multi_label_graph())
     output = made.manifest.output
     assert (output.name, output.kind, output.thresholds) == ("scores", "sigmoid", (0.5,))
@@ -82,11 +82,11 @@ def test_a_sigmoid_at_the_end_makes_a_multi_label_model(tmp_path: Path, labels: 
     assert made.manifest.output.thresholds == (0.8,)
 
 
-def test_logits_that_are_small_on_photos_are_still_logits(tmp_path: Path, labels: Path) -> None:
+def test_small_logits_are_still_logits(tmp_path: Path, labels: Path) -> None:
     assert bring(tmp_path, labels, small_logits()).manifest.output.kind == "logits"
 
 
-def test_numbers_within_0_to_1_can_be_named_logits(tmp_path: Path, labels: Path) -> None:
+def test_output_within_0_to_1_can_be_declared_logits(tmp_path: Path, labels: Path) -> None:
     made = bring(tmp_path, labels, clipped())
     assert made.manifest.output.kind == "sigmoid"
     assert "each number is 0..1, and they do not sum to 1" in " ".join(made.unsure)
@@ -96,12 +96,12 @@ def test_numbers_within_0_to_1_can_be_named_logits(tmp_path: Path, labels: Path)
 
 
 @pytest.mark.parametrize("kind", ["sigmoid", "probabilities"])
-def test_a_kind_that_cannot_be_is_refused(tmp_path: Path, labels: Path, kind: str) -> None:
+def test_impossible_output_kind_is_refused(tmp_path: Path, labels: Path, kind: str) -> None:
     with pytest.raises(ModelRefused, match=rf"output\.kind: is {kind}"):
         bring(tmp_path, labels, kind=kind)
     assert not (tmp_path / "models/colours").exists()
 
 
-def test_a_threshold_needs_a_multi_label_model(tmp_path: Path, labels: Path) -> None:
+def test_threshold_requires_a_multi_label_model(tmp_path: Path, labels: Path) -> None:
     with pytest.raises(CannotImport, match=r"--threshold is for multi-label models; .* logits"):
         bring(tmp_path, labels, threshold=0.5)

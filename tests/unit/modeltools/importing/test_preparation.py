@@ -44,7 +44,7 @@ def tensor_of(how: Preparation, colour: tuple[int, int, int]) -> list[float]:
         ("keras-0-1", [0.039, 0.078, 0.118]),
     ],
 )
-def test_presets_make_the_numbers_of_their_families(like: str, expected: list[float]) -> None:
+def test_presets_give_the_values_of_their_families(like: str, expected: list[float]) -> None:
     assert tensor_of(made(like), (10, 20, 30)) == pytest.approx(expected, abs=1e-3)
 
 
@@ -54,7 +54,7 @@ def test_keras_presets_squash_and_caffe_crops() -> None:
     assert made("caffe").resize == ShorterSide(pixels=256)
 
 
-def test_what_is_said_goes_before_the_preset() -> None:
+def test_options_override_the_preset() -> None:
     how = made("imagenet", scale="1/127.5", mean="1", std="0.5,1,2", resize="squash")
     assert (how.scale, how.mean, how.std) == (1 / 127.5, (1.0,), (0.5, 1.0, 2.0))
     assert isinstance(how.resize, Squash)
@@ -63,12 +63,12 @@ def test_what_is_said_goes_before_the_preset() -> None:
 
 
 @pytest.mark.parametrize("said", [{"scale": "1/255"}, {"mean": "104,117,123"}, {"std": "255"}])
-def test_numbers_need_no_preset(said: dict[str, object]) -> None:
+def test_numeric_options_need_no_preset(said: dict[str, object]) -> None:
     how = made(None, FACTS, **said)
     assert (how.colour, how.resize) == (Colour.RGB, ShorterSide(pixels=224))
 
 
-def test_a_presets_numbers_follow_the_order_of_colours() -> None:
+def test_preset_means_follow_the_colour_order() -> None:
     how = made("imagenet", colour=Colour.BGR)
     assert (how.mean, how.std) == ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
     assert tensor_of(how, (10, 20, 30)) == tensor_of(made("imagenet"), (10, 20, 30))[::-1]
@@ -77,7 +77,7 @@ def test_a_presets_numbers_follow_the_order_of_colours() -> None:
     assert made("imagenet", colour=Colour.BGR, mean="1,2,3").mean == (1.0, 2.0, 3.0)
 
 
-def test_turned_exchanges_red_and_blue() -> None:
+def test_turned_preprocessing_swaps_red_and_blue() -> None:
     how = made("caffe")
     assert tensor_of(how.turned, (10, 20, 30)) == tensor_of(how, (10, 20, 30))[::-1]
     assert how.turned.turned == replace(how, name=None)
@@ -86,7 +86,7 @@ def test_turned_exchanges_red_and_blue() -> None:
 @pytest.mark.parametrize(
     ("resize", "pixels"), [("crop", 224), ("crop:224", 224), ("crop:256", 256)]
 )
-def test_crops_are_given_in_pixels(resize: str, pixels: int) -> None:
+def test_crop_size_is_given_in_pixels(resize: str, pixels: int) -> None:
     assert made("tf", resize=resize).resize == ShorterSide(pixels=pixels)
 
 
@@ -117,20 +117,20 @@ def test_crops_are_given_in_pixels(resize: str, pixels: int) -> None:
         (None, PIXELS, {"scale": "1/255"}, "leave --scale, --mean and --std out"),
     ],
 )
-def test_what_does_not_do_is_named(
+def test_impossible_preprocessing_is_refused_with_its_reason(
     like: str | None, facts: InputFacts, said: dict[str, object], says: str
 ) -> None:
     with pytest.raises(CannotImport, match=says):
         made(like, facts, **said)
 
 
-def test_pixels_as_they_are_may_be_bgr_and_squashed() -> None:
+def test_identity_pixels_may_be_bgr_and_squashed() -> None:
     how = made(None, PIXELS, colour=Colour.BGR, resize="squash")
     assert (how.colour, how.resize, how.scale) == (Colour.BGR, Squash(), 1.0)
     assert made(None, PIXELS).name == "none"
 
 
-def test_presets_that_fit_depend_on_the_input() -> None:
+def test_fitting_presets_depend_on_the_input() -> None:
     assert set(fitting_presets(Overrides(), PIXELS, SIZE)) == {"none"}
     grey = fitting_presets(Overrides(), GREY, SIZE)
     assert set(grey) == {"0-1", "-1..1", "tf", "keras-0-1", "efficientnet-lite", "none"}

@@ -73,7 +73,7 @@ def everything(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*")}
 
 
-def test_a_model_that_is_too_sure_becomes_honest(version: Path, photos: Path) -> None:
+def test_overconfident_model_becomes_calibrated(version: Path, photos: Path) -> None:
     made = calibrated(version, photos)
     assert made.temperature == pytest.approx(2, rel=0.25)
     before, after = made.before, made.after
@@ -86,7 +86,7 @@ def test_a_model_that_is_too_sure_becomes_honest(version: Path, photos: Path) ->
     assert (after.precision.value or 0) > (before.precision.value or 0) + 0.1
 
 
-def test_the_new_version_says_how_it_was_calibrated(version: Path, photos: Path) -> None:
+def test_calibrated_version_records_how_it_was_calibrated(version: Path, photos: Path) -> None:
     before = (version / "manifest.json").read_bytes()
     made = calibrated(version, photos)
     assert (version / "manifest.json").read_bytes() == before
@@ -103,7 +103,7 @@ def test_the_new_version_says_how_it_was_calibrated(version: Path, photos: Path)
     assert made.after.images == made.before.images == COUNT // 2
 
 
-def test_everything_else_of_the_version_stays(tmp_path: Path, photos: Path) -> None:
+def test_calibration_keeps_everything_else_of_the_version(tmp_path: Path, photos: Path) -> None:
     card = {"dataset": "d", "split": "test", "photos": 9, "top1": 0.5}
     golden = [
         {
@@ -141,7 +141,7 @@ def test_everything_else_of_the_version_stays(tmp_path: Path, photos: Path) -> N
     assert new.model_dump(exclude=changed) == old.model_dump(exclude=changed)
 
 
-def test_a_graph_behind_a_link_is_copied(version: Path, photos: Path, tmp_path: Path) -> None:
+def test_linked_model_file_is_copied(version: Path, photos: Path, tmp_path: Path) -> None:
     shutil.move(version / "model.onnx", tmp_path / "elsewhere.onnx")
     (version / "model.onnx").symlink_to(tmp_path / "elsewhere.onnx")
     made = calibrated(version, photos)
@@ -150,7 +150,7 @@ def test_a_graph_behind_a_link_is_copied(version: Path, photos: Path, tmp_path: 
     check(made.folder)
 
 
-def test_the_halves_are_the_same_every_time(version: Path, photos: Path) -> None:
+def test_calibration_split_is_deterministic(version: Path, photos: Path) -> None:
     first = calibrated(version, photos, dry_run=True)
     assert first.folder is None
     assert first == calibrated(version, photos, dry_run=True)
@@ -179,7 +179,7 @@ def test_foreign_photos_raise_the_threshold(version: Path, photos: Path, tmp_pat
     assert "30 foreign photos got a name, which counts as wrong" in how.notes
 
 
-def test_groups_get_thresholds_of_their_own(tmp_path: Path, photos: Path) -> None:
+def test_groups_get_their_own_thresholds(tmp_path: Path, photos: Path) -> None:
     groups = {"red": "warm", "green": "cold", "blue": "cold"}
     version = write_model(tmp_path / "models", groups=groups)
     made = calibrated(version, photos)
@@ -189,7 +189,7 @@ def test_groups_get_thresholds_of_their_own(tmp_path: Path, photos: Path) -> Non
     assert len(read_manifest(made.folder).group_thresholds) == 1
 
 
-def test_a_deep_hierarchy_shares_its_last_threshold(tmp_path: Path, photos: Path) -> None:
+def test_deep_hierarchy_stores_at_most_eight_group_thresholds(tmp_path: Path, photos: Path) -> None:
     chain = {"red": "g1", "green": "g1"} | {f"g{n}": f"g{n + 1}" for n in range(1, 12)}
     version = write_model(tmp_path / "models", groups=chain)
     made = calibrated(version, photos)
@@ -198,7 +198,7 @@ def test_a_deep_hierarchy_shares_its_last_threshold(tmp_path: Path, photos: Path
     assert len(read_manifest(made.folder).group_thresholds) == 8
 
 
-def test_probabilities_get_thresholds_alone(tmp_path: Path, photos: Path) -> None:
+def test_probability_model_gets_thresholds_only(tmp_path: Path, photos: Path) -> None:
     output = {"name": "logits", "kind": "probabilities"}
     version = write_model(tmp_path / "models", shares_graph(), output=output)
     made = calibrated(version, photos, precision=0.8)
@@ -209,7 +209,7 @@ def test_probabilities_get_thresholds_alone(tmp_path: Path, photos: Path) -> Non
     assert manifest.abstain_below == made.thresholds[0] > 0.3
 
 
-def test_independent_scores_are_not_calibrated_this_way(tmp_path: Path, photos: Path) -> None:
+def test_calibrating_a_multi_label_model_is_refused(tmp_path: Path, photos: Path) -> None:
     version = write_multi_label(tmp_path / "models", {})
     refused(version, photos, CannotFit, "gives each label a score of its own")
 
@@ -227,23 +227,23 @@ def test_unreadable_photos_are_counted_and_skipped(
     assert made.after.images == COUNT // 2
 
 
-def test_one_class_is_refused(version: Path, photos: Path, tmp_path: Path) -> None:
+def test_photos_of_a_single_class_are_refused(version: Path, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos / "red", tmp_path / "one/red")
     refused(version, tmp_path / "one", CannotFit, "all images to fit on show 'red'")
 
 
-def test_a_few_photos_are_refused(version: Path, tmp_path: Path) -> None:
+def test_too_few_photos_are_refused(version: Path, tmp_path: Path) -> None:
     few = colour_pictures(tmp_path / "few", 98)
     refused(version, few, CannotFit, "49 images to fit on name a label")
 
 
-def test_photos_of_unknown_things_are_refused(version: Path, tmp_path: Path) -> None:
+def test_photos_without_known_labels_are_refused(version: Path, tmp_path: Path) -> None:
     (tmp_path / "photos/teapot").mkdir(parents=True)
     (tmp_path / "photos/teapot/a.png").write_bytes(plain(RED))
     refused(version, tmp_path / "photos", NothingToMeasure, "that the model knows")
 
 
-def test_photos_none_of_which_can_be_read_are_refused(version: Path, tmp_path: Path) -> None:
+def test_photos_that_are_all_unreadable_are_refused(version: Path, tmp_path: Path) -> None:
     (tmp_path / "photos/red").mkdir(parents=True)
     (tmp_path / "photos/red/a.png").write_bytes(b"no picture")
     refused(version, tmp_path / "photos", NothingToMeasure, "none of the images")
@@ -255,18 +255,18 @@ def test_an_empty_foreign_folder_is_refused(version: Path, photos: Path, tmp_pat
 
 
 @pytest.mark.parametrize("precision", [0, 1, 95])
-def test_a_promise_out_of_range_is_refused(version: Path, tmp_path: Path, precision: float) -> None:
+def test_precision_out_of_range_is_refused(version: Path, tmp_path: Path, precision: float) -> None:
     with pytest.raises(CannotFit, match="cannot be promised: above 0 and below 1"):
         calibrated(version, tmp_path, precision=precision)
 
 
-def test_a_promise_that_nothing_keeps_is_refused(version: Path, tmp_path: Path) -> None:
+def test_unreachable_precision_is_refused(version: Path, tmp_path: Path) -> None:
     # Whatever the model says, the folders say at random.
     photos = colour_pictures(tmp_path / "photos", 200, temperature=1000, most=8)
     refused(version, photos, CannotFit, r"a precision of 90\.0% .* give a lower --precision")
 
 
-def test_an_interrupt_leaves_nothing(version: Path, photos: Path) -> None:
+def test_interrupt_while_running_changes_nothing(version: Path, photos: Path) -> None:
     def interrupt(_what: str, done: int, _total: int) -> None:
         if done == 100:
             raise KeyboardInterrupt
@@ -277,7 +277,7 @@ def test_an_interrupt_leaves_nothing(version: Path, photos: Path) -> None:
     assert everything(version.parent.parent) == before
 
 
-def test_an_interrupt_while_it_is_written_leaves_nothing(version: Path, photos: Path) -> None:
+def test_interrupt_while_writing_changes_nothing(version: Path, photos: Path) -> None:
     def interrupt(folder: Path) -> None:
         assert (folder / "manifest.json").exists()
         raise KeyboardInterrupt
@@ -288,7 +288,7 @@ def test_an_interrupt_while_it_is_written_leaves_nothing(version: Path, photos: 
     assert everything(version.parent.parent) == before
 
 
-def test_a_version_that_cannot_be_served_is_not_published(version: Path, photos: Path) -> None:
+def test_unservable_version_is_not_published(version: Path, photos: Path) -> None:
     def refuse(folder: Path) -> None:
         raise ModelRefused(f"{folder}: no")
 
@@ -297,7 +297,7 @@ def test_a_version_that_cannot_be_served_is_not_published(version: Path, photos:
     assert list(Repository(version.parent.parent).versions("colours")) == [1]
 
 
-def test_a_full_disk_is_one_line(small_disk: Path, photos: Path) -> None:
+def test_full_disk_is_reported_and_changes_nothing(small_disk: Path, photos: Path) -> None:
     version = write_model(small_disk)
     (version / "extra.bin").write_bytes(b"\0" * 180_000)
     refused(version, photos, ModelRefused, "is full; nothing was changed")

@@ -34,7 +34,7 @@ def cell(picture: Image.Image, rows: int, columns: int, row: int, column: int) -
     return picture.getpixel((x, y))
 
 
-def test_right_answers_are_blue_and_wrong_ones_orange(tmp_path: Path) -> None:
+def test_correct_cells_are_blue_and_wrong_ones_orange(tmp_path: Path) -> None:
     names = [*["tabby, with a long enough name"] * 2, "mug"]
     labels = (names[0], "mug", "another label that makes the picture as wide as its title is")
     truths = [Truth.of((name,), labels, {}) for name in names]
@@ -47,7 +47,7 @@ def test_right_answers_are_blue_and_wrong_ones_orange(tmp_path: Path) -> None:
     assert (215, 90, 40) in colours
 
 
-def test_of_many_classes_the_most_confused_are_drawn(tmp_path: Path) -> None:
+def test_most_confused_of_many_classes_are_drawn(tmp_path: Path) -> None:
     labels = tuple(f"class {number:02}" for number in range(100))
     truths = [Truth.of((label,), labels, {}) for label in labels]
     rows = [
@@ -61,13 +61,13 @@ def test_of_many_classes_the_most_confused_are_drawn(tmp_path: Path) -> None:
     assert cell(picture, MAX_CLASSES, MAX_CLASSES + 1, 1, 2) == (215, 90, 40)
 
 
-def test_answers_that_are_no_class_have_columns_too(tmp_path: Path) -> None:
+def test_wrong_answers_outside_the_classes_get_columns(tmp_path: Path) -> None:
     found = measure(shares((0, 0, 1, 0, 0)), [truth("cat")], hedger())
     assert found.classes[0].wrong_answers == (("dog", 1),)
     assert opened(found, tmp_path).height > CELL
 
 
-def test_without_classes_there_is_nothing_to_draw(tmp_path: Path) -> None:
+def test_evaluation_without_classes_cannot_be_drawn(tmp_path: Path) -> None:
     nothing = measure(shares((1, 0, 0, 0, 0)), [Truth.of((), (), {})], hedger())
     with pytest.raises(NothingToDraw, match="cannot draw confusions"):
         draw_confusion(nothing, tmp_path / "confusion.png")

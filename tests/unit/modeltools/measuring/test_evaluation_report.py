@@ -31,7 +31,7 @@ def squeezed(lines: list[str]) -> list[str]:
     return ["|".join(part.strip() for part in line.split("  ") if part.strip()) for line in lines]
 
 
-def test_every_figure_says_how_many_images_it_rests_on(found: Evaluation) -> None:
+def test_every_figure_shows_its_number_of_images(found: Evaluation) -> None:
     assert squeezed(table(["version 1"], [found])) == [
         "version 1|images",
         "right label (top-1)|66.7%|3",
@@ -57,7 +57,7 @@ def test_every_figure_says_how_many_images_it_rests_on(found: Evaluation) -> Non
     ]
 
 
-def test_two_versions_stand_side_by_side(found: Evaluation) -> None:
+def test_two_versions_are_shown_side_by_side(found: Evaluation) -> None:
     flat = measure(SHARES[:4], TRUTHS[:4], hedger(0.5, groups={}))
     lines = squeezed(table(["a 1", "a 2"], [found, flat]))
     assert lines[0] == "a 1|a 2|difference|images"
@@ -68,12 +68,12 @@ def test_two_versions_stand_side_by_side(found: Evaluation) -> None:
     assert "foreign images answered|100.0%|-|-|1 / 0" in lines
 
 
-def test_lines_end_where_they_end(found: Evaluation) -> None:
+def test_table_lines_have_no_trailing_spaces(found: Evaluation) -> None:
     lines = [*table(["v"], [found]), *curve_table(["v"], [found]), *class_table(found)]
     assert [line for line in lines if line != line.rstrip() or len(line) > 100] == []
 
 
-def test_the_curve_is_a_line_a_point(found: Evaluation) -> None:
+def test_curve_table_has_one_line_per_point(found: Evaluation) -> None:
     assert squeezed(curve_table(["v"], [found])) == [
         "of the surest images, right|v|score at least",
         "33%|100.0%|0.875",
@@ -83,7 +83,7 @@ def test_the_curve_is_a_line_a_point(found: Evaluation) -> None:
     assert curve_table(["v"], [replace(found, curve=())]) == []
 
 
-def test_a_class_says_what_was_said_instead(found: Evaluation) -> None:
+def test_class_table_shows_the_most_frequent_wrong_answers(found: Evaluation) -> None:
     assert class_table(found) == [
         "class  images   right  most often instead",
         "tabby       2   50.0%  Egyptian cat (1)",
@@ -92,7 +92,7 @@ def test_a_class_says_what_was_said_instead(found: Evaluation) -> None:
     ]
 
 
-def test_json_has_shares_with_their_counts(found: Evaluation) -> None:
+def test_json_report_gives_shares_with_counts(found: Evaluation) -> None:
     document = as_json(found)
     assert isinstance(document, dict)
     assert document["top1"] == {"share": 0.666667, "count": 2, "of": 3}
@@ -112,6 +112,6 @@ def test_json_has_shares_with_their_counts(found: Evaluation) -> None:
     assert as_json(Share(0, 0)) == {"share": None, "count": 0, "of": 0}
 
 
-def test_what_is_no_figure_has_no_place_in_json() -> None:
+def test_unsupported_value_is_refused_in_json() -> None:
     with pytest.raises(TypeError, match="set has no place"):
         as_json({1})

@@ -31,7 +31,7 @@ def outputs(*rows: tuple[float, ...]) -> NDArray[np.float32]:
     return np.array(rows, np.float32)
 
 
-def test_the_temperature_makes_confidence_the_share_of_right_answers() -> None:
+def test_fitted_temperature_makes_confidence_equal_accuracy() -> None:
     # A logit of 4 where three of four are right: sigmoid(4 / T) = 3/4 at T = 4 / ln 3.
     output_NK = outputs(*[(4, 0)] * 40, *[(0, 4)] * 40)
     truths = [*[A] * 30, *[B] * 10, *[B] * 30, *[A] * 10]
@@ -45,7 +45,7 @@ def test_probabilities_of_several_right_labels_are_summed() -> None:
     assert fit_temperature(output_NK, truths, LOGITS) == pytest.approx(2 / math.log(2), abs=1e-3)
 
 
-def test_images_that_name_no_label_have_no_say_in_the_temperature() -> None:
+def test_images_without_a_label_do_not_affect_the_temperature() -> None:
     output_NK = outputs(*[(4, 0, 0, 0, 0)] * 30, *[(0, 4, 0, 0, 0)] * 30)
     truths = [*[truth("tabby")] * 20, *[truth("beagle")] * 10, *[truth("Egyptian cat")] * 30]
     alone = fit_temperature(output_NK, truths, LOGITS)
@@ -62,25 +62,25 @@ def test_a_background_class_is_skipped() -> None:
 
 
 @pytest.mark.parametrize(("right", "bound"), [(A, COLDEST), (B, HOTTEST)])
-def test_the_temperature_stays_within_its_bounds(right: Truth, bound: float) -> None:
+def test_temperature_is_clamped_to_its_bounds(right: Truth, bound: float) -> None:
     wrong = B if right is A else A
     output_NK = outputs(*[(1, 0)] * 40, *[(0, 1)] * 40)
     truths = [*[right] * 40, *[wrong] * 40]
     assert fit_temperature(output_NK, truths, LOGITS) == pytest.approx(bound, rel=0.01)
 
 
-def test_probabilities_keep_the_temperature_one() -> None:
+def test_probability_output_keeps_temperature_one() -> None:
     spec = OutputSpec(name="p", kind="probabilities")
     assert fit_temperature(outputs(*[(0.5, 0.5)] * 60), [A, B] * 30, spec) == 1
 
 
-def test_independent_answers_have_no_temperature() -> None:
+def test_sigmoid_output_has_no_temperature() -> None:
     spec = LOGITS.model_copy(update={"kind": "sigmoid"})
     with pytest.raises(CannotFit, match="'sigmoid' has no temperature"):
         fit_temperature(outputs(*[(0.5, 0.5)] * 60), [A, B] * 30, spec)
 
 
-def test_too_few_images_are_refused() -> None:
+def test_too_few_labelled_images_are_refused() -> None:
     truths = [*[truth("tabby")] * 25, *[truth("mug")] * 24, *[truth("cat")] * 50]
     with pytest.raises(CannotFit, match="49 images to fit on name a label"):
         fit_temperature(np.zeros((99, 5), np.float32), truths, LOGITS)
@@ -91,7 +91,7 @@ def test_a_single_class_is_refused() -> None:
         fit_temperature(np.zeros((60, 5), np.float32), [truth("tabby")] * 60, LOGITS)
 
 
-def test_the_label_threshold_is_the_lowest_that_keeps_the_promise() -> None:
+def test_label_threshold_is_the_lowest_reaching_the_precision() -> None:
     # Surest first: 18 right, 2 wrong, 10 right, 10 wrong. 28 of 30 are right at 0.7, 18 of 20 at
     # 0.8; at 0.6 it would be 28 of 40.
     scores = [*[0.9] * 18, *[0.8] * 2, *[0.7] * 10, *[0.6] * 10]
@@ -111,7 +111,7 @@ def test_thresholds_are_rounded_up_to_thousandths() -> None:
     assert fit_thresholds(shares_NK, [*[A] * 30, *[B] * 30], FLAT, 0.5) == (0.813,)
 
 
-def test_a_group_is_fitted_on_what_is_not_named_finer() -> None:
+def test_group_is_fitted_on_images_without_a_finer_answer() -> None:
     # tabby, sure and right; tabby, but another cat; beagle, but only an animal.
     rows = [
         *[(0.875, 0.125, 0, 0, 0)] * 20,
@@ -122,21 +122,21 @@ def test_a_group_is_fitted_on_what_is_not_named_finer() -> None:
     assert fit_thresholds(shares(*rows), truths, hedger(), 0.95) == (0.875, 0.75, 0.875)
 
 
-def test_named_foreign_images_count_as_wrong() -> None:
+def test_answered_foreign_images_count_as_wrong() -> None:
     shares_NK = np.array([*[(0.9, 0.1)] * 20, *[(0.7, 0.3)] * 20, *[(0.75, 0.25)] * 20])
     truths = [*[A] * 40, *[FOREIGN] * 20]
     assert fit_thresholds(shares_NK, truths, FLAT, 0.9) == (0.9,)
     assert fit_thresholds(shares_NK[:40], truths[:40], FLAT, 0.9) == (0.7,)
 
 
-def test_a_label_of_a_photo_that_names_a_group_is_wrong() -> None:
+def test_label_answer_to_a_group_image_counts_as_wrong() -> None:
     shares_NK = shares(*[(0.95, 0.05, 0, 0, 0)] * 30)
     fitted = fit_thresholds(shares_NK, [truth("cat")] * 30, hedger(), 0.9)
     # Certain cats, all of them: none is left for the wider group.
     assert fitted == (NEVER, 0.999, NEVER)
 
 
-def test_what_is_certain_and_wrong_is_not_named() -> None:
+def test_certain_but_wrong_answers_are_excluded() -> None:
     shares_NK = shares(*[(1, 0)] * 40)
     truths = [*[A] * 20, *[B] * 20]
     assert fit_thresholds(shares_NK, truths, FLAT, 0.6) == (NEVER,)
@@ -145,7 +145,7 @@ def test_what_is_certain_and_wrong_is_not_named() -> None:
 
 
 @pytest.mark.parametrize("precision", [0, 1, -0.5, 95, math.nan])
-def test_a_promise_out_of_range_is_refused(precision: float) -> None:
+def test_precision_out_of_range_is_refused(precision: float) -> None:
     with pytest.raises(CannotFit, match="cannot be promised"):
         fit_thresholds(shares(), [], hedger(), precision)
 
@@ -178,7 +178,7 @@ images = {
 
 
 @given(**images, precision=st.floats(0.01, 0.99))
-def test_every_level_keeps_the_promise_on_its_images(
+def test_every_level_reaches_the_precision_on_its_images(
     seed: int, count: int, sharpness: float, minimum: int, precision: float
 ) -> None:
     chosen = hedger()
@@ -197,7 +197,7 @@ def test_every_level_keeps_the_promise_on_its_images(
 
 
 @given(**images, promises=st.tuples(st.floats(0.01, 0.99), st.floats(0.01, 0.99)))
-def test_a_lower_promise_never_names_fewer_labels(
+def test_lower_precision_never_answers_fewer_images(
     seed: int, count: int, sharpness: float, minimum: int, promises: tuple[float, float]
 ) -> None:
     chosen = hedger(groups={})

@@ -43,7 +43,7 @@ def found() -> Evaluation:
     )
 
 
-def test_labels_are_judged_on_images_that_name_one(found: Evaluation) -> None:
+def test_label_accuracy_counts_only_labelled_images(found: Evaluation) -> None:
     assert (found.images, found.labelled) == (9, 6)
     assert found.top1 == Share(3, 6)
     assert found.top5 == Share(6, 6)
@@ -51,7 +51,7 @@ def test_labels_are_judged_on_images_that_name_one(found: Evaluation) -> None:
     assert found.mean_per_class == pytest.approx(2.5 / 5)
 
 
-def test_a_level_is_judged_on_images_that_it_has_a_name_for(found: Evaluation) -> None:
+def test_level_accuracy_counts_only_images_named_at_that_level(found: Evaluation) -> None:
     assert found.levels == (
         LevelFigures(0, Share(3, 6), Share(3, 9), Share(1, 3)),
         LevelFigures(1, Share(5, 8), Share(3, 9), Share(3, 3)),
@@ -59,7 +59,7 @@ def test_a_level_is_judged_on_images_that_it_has_a_name_for(found: Evaluation) -
     )
 
 
-def test_what_is_answered_and_how_often_right(found: Evaluation) -> None:
+def test_answered_shares_and_their_precision_are_measured(found: Evaluation) -> None:
     assert found.answered == Share(8, 9)
     assert found.precision == Share(6, 8)
     assert found.answered_below == Share(6, 9)
@@ -68,13 +68,13 @@ def test_what_is_answered_and_how_often_right(found: Evaluation) -> None:
     assert found.foreign == ForeignFigures(Share(2, 3), Share(1, 3))
 
 
-def test_the_loss_sums_over_right_labels(found: Evaluation) -> None:
+def test_log_loss_sums_over_correct_labels(found: Evaluation) -> None:
     right = [0.875, 0.25, 0.375, 0.5, 0.25, 1e-12]
     expected = -sum(map(math.log, right)) / 6
     assert found.negative_log_likelihood == pytest.approx(expected)
 
 
-def test_classes_say_what_was_likeliest_instead(found: Evaluation) -> None:
+def test_class_figures_list_the_likeliest_wrong_answers(found: Evaluation) -> None:
     assert found.classes[0] == ClassFigures(
         "tabby", is_label=True, right=Share(1, 2), wrong_answers=(("Egyptian cat", 1),)
     )
@@ -94,7 +94,7 @@ def test_classes_say_what_was_likeliest_instead(found: Evaluation) -> None:
     assert len(by_name) == 8
 
 
-def test_the_curve_begins_with_the_surest(found: Evaluation) -> None:
+def test_curve_starts_with_the_most_confident_image(found: Evaluation) -> None:
     # By score: sky as beagle, tabby, mug as sky, tabby as Egyptian cat and the pair, beagle.
     assert found.curve[0] == CurvePoint(1 / 6, 0, 0.9375)
     assert found.curve[1] == CurvePoint(2 / 6, 1 / 2, 0.875)
@@ -102,7 +102,7 @@ def test_the_curve_begins_with_the_surest(found: Evaluation) -> None:
     assert len(found.curve) == 6
 
 
-def test_a_long_curve_has_twenty_points() -> None:
+def test_long_curve_is_reduced_to_twenty_points() -> None:
     scores = np.linspace(0.5, 0.9, 100)
     rows = [(score, 1 - score, 0, 0, 0) for score in scores]
     truths = [truth("Egyptian cat")] * 50 + [truth("tabby")] * 50
@@ -112,7 +112,7 @@ def test_a_long_curve_has_twenty_points() -> None:
     assert curve[-1].precision == 0.5
 
 
-def test_calibration_error_is_the_distance_in_each_bin() -> None:
+def test_calibration_error_averages_the_gap_of_each_bin() -> None:
     # Bins (2/15, 3/15], (8/15, 9/15] and (14/15, 1].
     confidence = np.array([0.2, 0.55, 0.59, 1.0])
     right = np.array([True, False, True, True])
@@ -120,12 +120,12 @@ def test_calibration_error_is_the_distance_in_each_bin() -> None:
     assert expected_calibration_error(confidence, right) == pytest.approx(expected)
 
 
-def test_honest_probabilities_have_no_calibration_error() -> None:
+def test_calibrated_probabilities_have_no_calibration_error() -> None:
     confidence, right = np.full(100, 0.8), np.arange(100) < 80
     assert expected_calibration_error(confidence, right) == pytest.approx(0)
 
 
-def test_without_groups_every_answer_is_fine() -> None:
+def test_every_answer_is_a_label_without_groups() -> None:
     rows = [(0.9, 0.1, 0, 0, 0), (0.5, 0.5, 0, 0, 0)]
     found = measure(shares(*rows), [truth("tabby")] * 2, hedger(0.8, groups={}))
     assert found.answered == found.answered_below == Share(1, 2)
@@ -133,14 +133,14 @@ def test_without_groups_every_answer_is_fine() -> None:
     assert len(found.levels) == 1
 
 
-def test_never_named_labels_count_for_accuracy_not_for_answers() -> None:
+def test_unnamed_labels_count_for_accuracy_but_not_for_answers() -> None:
     rows = [(0.9, 0.05, 0, 0, 0.05)]
     found = measure(shares(*rows), [truth("tabby")], hedger(0.8, 0.7, 0.6, unnamed=("tabby",)))
     assert found.top1 == Share(1, 1)
     assert (found.levels[1].answered, found.precision) == (Share(1, 1), Share(1, 1))
 
 
-def test_nothing_to_measure_is_said_with_nothing() -> None:
+def test_empty_evaluation_has_no_values() -> None:
     found = measure(shares((1, 0, 0, 0, 0)), [FOREIGN], hedger(0.8))
     assert (found.images, found.top1.value, found.precision.value) == (0, None, None)
     assert found.mean_per_class is None

@@ -58,7 +58,7 @@ def look(
     )
 
 
-def test_outputs_and_truths_belong_together(version: Path, photos: Path, tmp_path: Path) -> None:
+def test_outputs_match_their_truths(version: Path, photos: Path, tmp_path: Path) -> None:
     put(photos / "red", "a.png", plain(RED))
     put(photos / "Azure", "a.png", plain(BLUE))
     put(photos / "cold", "a.png", plain(GREEN))
@@ -89,7 +89,7 @@ def test_many_images_keep_their_order(version: Path, photos: Path) -> None:
     assert evaluate(found).top1.value == 1
 
 
-def test_unreadable_images_are_named_and_left_out(version: Path, photos: Path) -> None:
+def test_unreadable_images_are_named_and_skipped(version: Path, photos: Path) -> None:
     put(photos / "red", "good.png", plain(RED))
     for number in range(7):
         put(photos / "red", f"broken{number}.jpg", b"\xff\xd8\xff no picture")
@@ -102,13 +102,13 @@ def test_unreadable_images_are_named_and_left_out(version: Path, photos: Path) -
     assert told[5] == "3 more images cannot be read; left out"
 
 
-def test_images_none_of_which_can_be_read_are_refused(version: Path, photos: Path) -> None:
+def test_images_that_are_all_unreadable_are_refused(version: Path, photos: Path) -> None:
     put(photos / "red", "a.jpg", b"no picture")
     with pytest.raises(NothingToMeasure, match=r"none of the images .* the first: .*a\.jpg: "):
         look(version, photos)
 
 
-def test_foreign_images_alone_measure_nothing(version: Path, photos: Path, tmp_path: Path) -> None:
+def test_foreign_images_alone_are_refused(version: Path, photos: Path, tmp_path: Path) -> None:
     put(photos / "red", "a.jpg", b"no picture")
     put(tmp_path / "foreign", "b.png", plain(RED))
     with pytest.raises(NothingToMeasure, match="none of the images"):
@@ -135,13 +135,13 @@ def test_an_empty_foreign_folder_is_refused(version: Path, photos: Path, tmp_pat
         look(version, photos, tmp_path / "foreign")
 
 
-def test_a_list_with_other_columns_is_refused(version: Path, tmp_path: Path) -> None:
+def test_list_with_wrong_columns_is_refused(version: Path, tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,class\na.png,red\n")
     with pytest.raises(CannotReadImages, match="must begin with the line 'file,label'"):
         look(version, tmp_path / "list.csv")
 
 
-def test_more_images_than_memory_holds_are_refused(version: Path, photos: Path) -> None:
+def test_images_above_the_maximum_are_refused(version: Path, photos: Path) -> None:
     for number in range(3):
         put(photos / "red", f"{number}.png", plain(RED))
     with pytest.raises(NothingToMeasure, match="3 images are too many: 2 at most"):
@@ -157,7 +157,7 @@ def test_more_images_than_memory_holds_are_refused(version: Path, photos: Path) 
         ({"labels": "gone.txt"}, r"cannot read gone\.txt"),
     ],
 )
-def test_a_manifest_that_contradicts_itself_is_refused(
+def test_inconsistent_manifest_is_refused(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     folder = write_model(tmp_path / "models", None, **changes)
@@ -172,7 +172,7 @@ def test_a_manifest_that_contradicts_itself_is_refused(
         ({"output": {"name": "scores", "kind": "logits"}}, "manifest field output.name"),
     ],
 )
-def test_a_manifest_that_does_not_fit_the_graph_is_refused(
+def test_manifest_not_matching_the_graph_is_refused(
     tmp_path: Path, photos: Path, changes: dict[str, object], message: str
 ) -> None:
     folder = write_model(tmp_path / "models", None, **changes)
@@ -201,7 +201,7 @@ def shares_graph() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-def test_independent_scores_are_measured_with_a_warning(tmp_path: Path, photos: Path) -> None:
+def test_multi_label_model_is_measured_with_a_warning(tmp_path: Path, photos: Path) -> None:
     put(photos / "red", "red.png", plain(RED))
     told: list[str] = []
     found = look(write_multi_label(tmp_path / "models", {}), photos, told=told)
@@ -209,7 +209,7 @@ def test_independent_scores_are_measured_with_a_warning(tmp_path: Path, photos: 
     assert told == ["its labels are not mutually exclusive: only 'right label' is meaningful"]
 
 
-def test_an_answer_that_is_not_finite_costs_one_image(tmp_path: Path, photos: Path) -> None:
+def test_non_finite_answer_skips_one_image(tmp_path: Path, photos: Path) -> None:
     output = {"name": "logits", "kind": "probabilities"}
     folder = write_model(tmp_path / "models", shares_graph(), output=output)
     put(photos / "red", "black.png", plain((0, 0, 0)))

@@ -49,23 +49,23 @@ def picture(folder: Path, name: str) -> Path:
         ("Animal", (None, "animal")),
     ],
 )
-def test_a_name_means_a_label_or_a_group(
+def test_name_resolves_to_a_label_or_group(
     names: LabelNames, text: str, meant: tuple[int | None, str]
 ) -> None:
     assert names.resolve(text) == meant
 
 
 @pytest.mark.parametrize("text", ["crane", "moggy", "dog", "x", ""])
-def test_unknown_and_ambiguous_names_mean_nothing(names: LabelNames, text: str) -> None:
+def test_unknown_and_ambiguous_names_resolve_to_none(names: LabelNames, text: str) -> None:
     assert names.resolve(text) == (None, None)
 
 
-def test_accents_are_found_however_they_are_spelled() -> None:
+def test_accents_match_in_any_unicode_normalisation() -> None:
     names = LabelNames.of(manifest(), ["caf\N{LATIN SMALL LETTER E WITH ACUTE}"])
     assert names.resolve("cafe\N{COMBINING ACUTE ACCENT}")[0] == 0
 
 
-def test_labels_are_found_by_the_names_of_folders(names: LabelNames, tmp_path: Path) -> None:
+def test_labels_are_taken_from_folder_names(names: LabelNames, tmp_path: Path) -> None:
     for folder in ("Stop_Sign", "yin-yang", "cat", "elsewhere"):
         picture(tmp_path / folder, "a.PNG")
     picture(tmp_path, "loose.jpg")
@@ -84,7 +84,7 @@ def test_labels_are_found_by_the_names_of_folders(names: LabelNames, tmp_path: P
     assert "1 images have labels that the model does not know: 'elsewhere' (1)" in found.remarks()
 
 
-def test_the_order_is_mixed_and_always_the_same(names: LabelNames, tmp_path: Path) -> None:
+def test_image_order_is_shuffled_deterministically(names: LabelNames, tmp_path: Path) -> None:
     files = [picture(tmp_path / "tabby", f"{number:02}.jpg") for number in range(30)]
     found = [image.file for image in find_images(tmp_path, names).images]
     assert found != files
@@ -92,7 +92,7 @@ def test_the_order_is_mixed_and_always_the_same(names: LabelNames, tmp_path: Pat
     assert found == [image.file for image in find_images(tmp_path, names).images]
 
 
-def test_links_are_followed_and_loops_end(names: LabelNames, tmp_path: Path) -> None:
+def test_links_are_followed_without_loops(names: LabelNames, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     picture(tmp_path / "elsewhere", "a.jpg")
     picture(folder / "tabby", "b.jpg")
@@ -109,7 +109,7 @@ def test_links_are_followed_and_loops_end(names: LabelNames, tmp_path: Path) -> 
     ]
 
 
-def test_a_list_names_files_and_labels(names: LabelNames, tmp_path: Path) -> None:
+def test_list_gives_files_and_labels(names: LabelNames, tmp_path: Path) -> None:
     for name in ("a.jpg", "b.jpg", "c.jpg", "d, e.jpg"):
         picture(tmp_path / "photos", name)
     listed = tmp_path / "photos.csv"
@@ -131,7 +131,7 @@ def test_a_list_names_files_and_labels(names: LabelNames, tmp_path: Path) -> Non
     assert found.unreadable == []
 
 
-def test_a_list_may_name_alternatives(names: LabelNames, tmp_path: Path) -> None:
+def test_list_may_give_alternative_labels(names: LabelNames, tmp_path: Path) -> None:
     texts = {
         "a.jpg": "dog|cat| Stop Sign |tabby|cat",
         "b.jpg": "dog|Animal",
@@ -152,13 +152,13 @@ def test_a_list_may_name_alternatives(names: LabelNames, tmp_path: Path) -> None
     assert found.unknown == {"dog|teapot": 1}
 
 
-def test_a_label_may_hold_the_sign_between_alternatives(tmp_path: Path) -> None:
+def test_label_may_contain_the_alternative_separator(tmp_path: Path) -> None:
     picture(tmp_path / "a|b", "x.jpg")
     found = find_images(tmp_path, LabelNames.of(manifest(), ["b", "a|b"]))
     assert [(image.label, image.names) for image in found.images] == [(1, ("a|b",))]
 
 
-def test_rows_that_name_no_image_are_told(names: LabelNames, tmp_path: Path) -> None:
+def test_unusable_rows_are_reported(names: LabelNames, tmp_path: Path) -> None:
     picture(tmp_path, "a.jpg")
     picture(tmp_path, "notes.txt")
     (tmp_path / "b.jpg").mkdir()
@@ -189,7 +189,7 @@ def test_rows_that_name_no_image_are_told(names: LabelNames, tmp_path: Path) -> 
         (b'file,label\n"a.jpg,tabby\n', "cannot be read as CSV"),
     ],
 )
-def test_what_is_no_list_is_refused(
+def test_malformed_list_is_refused(
     names: LabelNames, tmp_path: Path, content: bytes, message: str
 ) -> None:
     listed = tmp_path / "list.csv"
@@ -199,7 +199,7 @@ def test_what_is_no_list_is_refused(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_list_that_may_not_be_read_is_refused(names: LabelNames, tmp_path: Path) -> None:
+def test_unreadable_list_is_refused(names: LabelNames, tmp_path: Path) -> None:
     listed = tmp_path / "list.csv"
     listed.write_text("file,label\n")
     listed.chmod(0)

@@ -22,11 +22,11 @@ from tests.support.models.evaluation_kit import GROUPS, LABELS
         ((), set()),
     ],
 )
-def test_a_name_and_its_groups_are_right(names: tuple[str, ...], right: set[str]) -> None:
+def test_name_and_its_groups_are_right_answers(names: tuple[str, ...], right: set[str]) -> None:
     assert right_answers(names, GROUPS) == right
 
 
-def test_a_truth_knows_which_names_are_labels() -> None:
+def test_truth_distinguishes_labels_from_groups() -> None:
     truth = Truth.of(("cat", "beagle", "tabby"), LABELS, GROUPS)
     assert truth.labels == (0, 2)
     assert truth.title == "cat|beagle|tabby"

@@ -53,7 +53,7 @@ def versions(folder: Path) -> set[str]:
     return {path.name for path in folder.parent.iterdir()}
 
 
-def test_the_next_version_is_smaller_and_answers_alike(version: Path, images: Path) -> None:
+def test_optimised_version_is_smaller_and_agrees(version: Path, images: Path) -> None:
     told: list[str] = []
     made = optimise(
         version,
@@ -81,7 +81,7 @@ def test_the_next_version_is_smaller_and_answers_alike(version: Path, images: Pa
     assert set(told) == {"reading images", "calibrating", "comparing"}
 
 
-def test_its_manifest_says_what_it_is(version: Path, images: Path) -> None:
+def test_optimised_manifest_describes_the_new_version(version: Path, images: Path) -> None:
     made = optimise(
         version, images, allowed_points=5, min_agreement=90, limits=LIMITS, keep_slower=True
     )
@@ -103,7 +103,7 @@ def test_its_manifest_says_what_it_is(version: Path, images: Path) -> None:
         (100.0, 100.1, r"the same on \d+\.\d\d% of the \d+ images .* less than the 100\.1% asked"),
     ],
 )
-def test_one_that_loses_too_much_is_not_written(
+def test_version_losing_too_much_is_not_written(
     version: Path, images: Path, allowed_points: float, min_agreement: float, message: str
 ) -> None:
     told: list[tuple[str, int, int]] = []
@@ -120,7 +120,7 @@ def test_one_that_loses_too_much_is_not_written(
     assert told.count(("calibrating", 1, 20)) == 2, "weights of 7 bits, then of 8"
 
 
-def test_too_few_sure_answers_are_no_agreement(version: Path, tmp_path: Path) -> None:
+def test_too_few_confident_answers_are_refused(version: Path, tmp_path: Path) -> None:
     folder = tmp_path / "noise"
     folder.mkdir()
     for number in range(40):
@@ -130,7 +130,7 @@ def test_too_few_sure_answers_are_no_agreement(version: Path, tmp_path: Path) ->
     assert versions(version) == {"1"}
 
 
-def test_it_becomes_the_newest_of_several_versions(version: Path, images: Path) -> None:
+def test_optimised_version_becomes_the_newest(version: Path, images: Path) -> None:
     (version.parent / "7").mkdir()
     made = optimise(
         version, images, allowed_points=5, min_agreement=90, limits=LIMITS, keep_slower=True
@@ -139,7 +139,7 @@ def test_it_becomes_the_newest_of_several_versions(version: Path, images: Path) 
     assert json.loads((made.folder / REPORT_FILE).read_text())["from_version"] == 1
 
 
-def test_one_that_is_quantised_already_is_left_alone(version: Path, images: Path) -> None:
+def test_quantised_version_is_not_optimised_again(version: Path, images: Path) -> None:
     made = optimise(
         version, images, allowed_points=5, min_agreement=90, limits=LIMITS, keep_slower=True
     )
@@ -150,14 +150,14 @@ def test_one_that_is_quantised_already_is_left_alone(version: Path, images: Path
     assert versions(version) == {"1", "2"}
 
 
-def test_a_multi_label_model_is_refused_by_name(tmp_path: Path, images: Path) -> None:
+def test_multi_label_model_cannot_be_optimised(tmp_path: Path, images: Path) -> None:
     folder = write_multi_label(tmp_path / "models", {})
     with pytest.raises(NotOptimised, match="a multi-label model"):
         optimise(folder, images, allowed_points=100, min_agreement=0, limits=LIMITS)
     assert versions(folder) == {"1"}
 
 
-def test_a_few_images_are_not_enough(version: Path, tmp_path: Path) -> None:
+def test_too_few_images_are_refused(version: Path, tmp_path: Path) -> None:
     folder = tmp_path / "few"
     folder.mkdir()
     for file in GOLDEN.iterdir():

@@ -88,19 +88,19 @@ def answers(model: Path, images: list[Images]) -> NDArray[np.float32]:
     return np.concatenate([session.run(None, {"images": image})[0] for image in images])
 
 
-def test_sums_of_products_fit_on_every_processor(graph: Path, tmp_path: Path) -> None:
+def test_quantised_products_do_not_overflow(graph: Path, tmp_path: Path) -> None:
     images, target = bright_images(20), tmp_path / "int8.onnx"
     quantise(graph, target, "images", images, lambda *_: None)
     np.testing.assert_allclose(answers(target, images), answers(graph, images), rtol=0.03)
 
 
-def test_weights_keep_to_seven_bits(graph: Path, tmp_path: Path) -> None:
+def test_convolution_weights_use_seven_bits(graph: Path, tmp_path: Path) -> None:
     target = tmp_path / "int8.onnx"
     quantise(graph, target, "images", bright_images(20), lambda *_: None)
     assert np.abs(convolution_weights(target)).max() == 64
 
 
-def test_depthwise_weights_keep_eight_bits(tmp_path: Path) -> None:
+def test_depthwise_weights_use_eight_bits(tmp_path: Path) -> None:
     images, target = bright_images(20), tmp_path / "int8.onnx"
     source = write_graph(tmp_path / "deep.onnx", (3, 1, 3, 3), group=3)
     quantise(source, target, "images", images, lambda *_: None)
@@ -108,7 +108,7 @@ def test_depthwise_weights_keep_eight_bits(tmp_path: Path) -> None:
     np.testing.assert_allclose(answers(target, images), answers(source, images), rtol=0.03)
 
 
-def test_eight_bits_are_served_precisely_on_every_processor(graph: Path, tmp_path: Path) -> None:
+def test_eight_bit_weights_run_precisely_in_the_engine(graph: Path, tmp_path: Path) -> None:
     images, target = bright_images(20), tmp_path / "int8.onnx"
     quantise(graph, target, "images", images, lambda *_: None, weight_bits=8)
     assert np.abs(convolution_weights(target)).max() == 127
@@ -117,9 +117,7 @@ def test_eight_bits_are_served_precisely_on_every_processor(graph: Path, tmp_pat
     np.testing.assert_allclose(found, answers(graph, images).reshape(found.shape), rtol=0.03)
 
 
-def test_quantising_tells_its_progress_and_leaves_logging_alone(
-    graph: Path, tmp_path: Path
-) -> None:
+def test_quantising_reports_progress_and_keeps_the_log_level(graph: Path, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     level = logging.getLogger().level
     quantise(graph, tmp_path / "a", "images", bright_images(3), lambda *what: told.append(what))
@@ -128,7 +126,7 @@ def test_quantising_tells_its_progress_and_leaves_logging_alone(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "bright.onnx"]
 
 
-def test_what_is_no_graph_cannot_be_quantised(tmp_path: Path) -> None:
+def test_invalid_graph_cannot_be_quantised(tmp_path: Path) -> None:
     (tmp_path / "none.onnx").write_bytes(b"none")
     with pytest.raises(NotOptimised, match="cannot be"):
         quantise(

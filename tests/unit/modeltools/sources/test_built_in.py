@@ -40,7 +40,9 @@ def without_weights() -> Iterator[None]:
     sys.path[:] = path
 
 
-def test_a_new_repository_gets_both_and_imagenet_answers(tmp_path: Path, lines: list[str]) -> None:
+def test_new_repository_gets_both_models_with_imagenet_as_default(
+    tmp_path: Path, lines: list[str]
+) -> None:
     seed(tmp_path / "models", fine, lines.append)
     repository = Repository(tmp_path / "models")
     assert repository.names() == ["everyday", "imagenet"]
@@ -49,7 +51,7 @@ def test_a_new_repository_gets_both_and_imagenet_answers(tmp_path: Path, lines: 
     assert is_seeded(tmp_path / "models")
 
 
-def test_the_manifest_says_all_that_the_card_does(tmp_path: Path) -> None:
+def test_imagenet_manifest_holds_the_card_facts(tmp_path: Path) -> None:
     folder = put("imagenet", tmp_path, fine, print)
     manifest = read_manifest(folder)
     assert len(manifest.labels) == 1002
@@ -67,13 +69,13 @@ def test_the_manifest_says_all_that_the_card_does(tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o044 == 0o044 for path in folder.rglob("*"))
 
 
-def test_two_builds_are_the_same_file(tmp_path: Path) -> None:
+def test_model_builds_are_reproducible(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_model(building.weights_file(), tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_seeding_again_does_nothing(tmp_path: Path, lines: list[str]) -> None:
+def test_repeated_seeding_changes_nothing(tmp_path: Path, lines: list[str]) -> None:
     seed(tmp_path, fine, lambda _: None)
     shutil.rmtree(tmp_path / "everyday")
     seed(tmp_path, fine, lines.append)
@@ -81,7 +83,7 @@ def test_seeding_again_does_nothing(tmp_path: Path, lines: list[str]) -> None:
     assert lines == []
 
 
-def test_a_model_of_the_same_name_is_left_alone(tmp_path: Path) -> None:
+def test_existing_model_of_the_same_name_is_kept(tmp_path: Path) -> None:
     write_tiny_model(tmp_path, name="imagenet")
     before = (tmp_path / "imagenet/1/manifest.json").read_bytes()
     seed(tmp_path, fine, lambda _: None)
@@ -90,7 +92,7 @@ def test_a_model_of_the_same_name_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("without_weights")
-def test_without_the_package_everyday_serves_and_a_line_says_why(
+def test_missing_weights_package_is_reported_while_everyday_serves(
     tmp_path: Path, lines: list[str]
 ) -> None:
     seed(tmp_path, fine, lines.append)
@@ -116,7 +118,7 @@ def swapped(_: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("change", [damaged, cut, swapped])
-def test_weights_of_another_digest_are_refused_unread(
+def test_weights_with_a_wrong_digest_are_refused(
     tmp_path: Path, change: Callable[[bytes], bytes]
 ) -> None:
     file = tmp_path / "weights.pth"
@@ -126,7 +128,7 @@ def test_weights_of_another_digest_are_refused_unread(
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_one_that_fails_its_checks_is_not_published(tmp_path: Path, lines: list[str]) -> None:
+def test_model_failing_its_checks_is_not_published(tmp_path: Path, lines: list[str]) -> None:
     def check(folder: Path) -> None:
         if folder.parent.name == "imagenet":
             message = f"{folder}: manifest field golden[0]: differs"
@@ -137,9 +139,7 @@ def test_one_that_fails_its_checks_is_not_published(tmp_path: Path, lines: list[
     assert "golden[0]: differs" in lines[-1]
 
 
-def test_a_version_that_another_process_made_meanwhile_is_taken(
-    tmp_path: Path, lines: list[str]
-) -> None:
+def test_version_published_by_another_process_is_accepted(tmp_path: Path, lines: list[str]) -> None:
     def check(folder: Path) -> None:
         if folder.parent.name != "everyday" and not (tmp_path / "imagenet").exists():
             with drafting(tmp_path, "imagenet", 1) as other:
@@ -152,12 +152,12 @@ def test_a_version_that_another_process_made_meanwhile_is_taken(
     assert len(lines) == 1, "building alone is told"
 
 
-def test_a_name_that_is_not_in_the_box_is_refused(tmp_path: Path) -> None:
+def test_unknown_built_in_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotBuiltIn, match="there are imagenet, everyday, imagenet-int8"):
         put("resnet", tmp_path, fine, print)
 
 
-def test_the_int8_model_is_described_by_its_own_figures(tmp_path: Path) -> None:
+def test_int8_model_has_its_own_figures(tmp_path: Path) -> None:
     manifest = read_manifest(put("imagenet-int8", tmp_path, fine, print))
     card = building.read_card()
     assert manifest.name == "imagenet-int8"
@@ -165,7 +165,7 @@ def test_the_int8_model_is_described_by_its_own_figures(tmp_path: Path) -> None:
     assert (tmp_path / "imagenet-int8/1/model.onnx").stat().st_size < 6_000_000
 
 
-def test_the_card_that_ships_can_be_read() -> None:
+def test_shipped_model_card_is_valid() -> None:
     card = building.read_card()
     assert 0 < card.group_thresholds[-1] < card.group_thresholds[0] < card.abstain_below < 1
     assert {sample.file for sample in card.golden} == {

@@ -50,12 +50,12 @@ FACTS = {
 }
 
 
-def test_nine_models_are_shipped_with_their_true_digests() -> None:
+def test_nine_shipped_models_have_their_known_digests() -> None:
     assert {name: (entry.bytes, entry.sha256) for name, entry in shipped().items()} == FACTS
 
 
 @pytest.mark.parametrize("name", FACTS)
-def test_a_shipped_model_needs_nothing_but_its_name(name: str) -> None:
+def test_shipped_entry_is_complete(name: str) -> None:
     entry = shipped()[name]
     assert re.fullmatch(re.escape(FOLDER) + r"[\w./-]+\.onnx", entry.url)
     assert entry.like in PRESETS
@@ -65,13 +65,13 @@ def test_a_shipped_model_needs_nothing_but_its_name(name: str) -> None:
     assert (entry.like == "efficientnet-lite") == name.startswith("efficientnet-lite")
 
 
-def test_efficientnet_lite_takes_pixels_around_zero() -> None:
+def test_efficientnet_lite_preset_is_centred_at_zero() -> None:
     preset = PRESETS["efficientnet-lite"]
     ((mean,), (std,)) = preset.mean, preset.std
     assert [(pixel * preset.scale - mean) / std for pixel in (0, 127, 255)] == [-127 / 128, 0, 1]
 
 
-def test_an_own_entry_goes_before_a_shipped_one() -> None:
+def test_own_entry_overrides_a_shipped_one() -> None:
     own = {"mobilenetv2": SMALL}
     assert find_entry("mobilenetv2", own, None) == (SMALL, SMALL.url)
     assert find_entry("resnet18", own, None) == (shipped()["resnet18"], shipped()["resnet18"].url)
@@ -85,7 +85,7 @@ def test_an_own_entry_goes_before_a_shipped_one() -> None:
         ("xyz", ""),
     ],
 )
-def test_an_unknown_name_is_guessed_at(name: str, hint: str) -> None:
+def test_unknown_name_is_refused_with_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(CannotPull, match=rf"'{name}' is no URL and in no catalogue{hint}: see"):
         find_entry(name, {"small": SMALL}, None)
 
@@ -93,7 +93,7 @@ def test_an_unknown_name_is_guessed_at(name: str, hint: str) -> None:
 @pytest.mark.parametrize(
     "mirror", ["https://mirror.example/onnx", "https://mirror.example/onnx/", "http://127.0.0.1:9"]
 )
-def test_a_mirror_keeps_the_path(mirror: str) -> None:
+def test_mirror_keeps_the_path_and_spares_own_entries(mirror: str) -> None:
     entry, address = find_entry("mobilenetv2", {"small": SMALL}, mirror)
     assert entry == shipped()["mobilenetv2"]
     path = f"/onnx/models/raw/{COMMIT}/validated/vision/classification/mobilenet/model/"
@@ -101,7 +101,7 @@ def test_a_mirror_keeps_the_path(mirror: str) -> None:
     assert find_entry("small", {"small": SMALL}, mirror) == (SMALL, SMALL.url)
 
 
-def test_a_mirror_elsewhere_without_tls_is_refused() -> None:
+def test_remote_mirror_without_tls_is_refused() -> None:
     with pytest.raises(CannotPull, match="cannot be pulled from"):
         mirrored(SMALL.url, "http://mirror.example")
 
@@ -131,7 +131,7 @@ def test_an_own_catalogue_is_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_faulty_own_catalogue_is_refused_by_field(
+def test_faulty_own_catalogue_is_refused_naming_the_field(
     tmp_path: Path, entry: dict[str, object], message: str
 ) -> None:
     file = tmp_path / "catalogue.json"
@@ -140,7 +140,7 @@ def test_a_faulty_own_catalogue_is_refused_by_field(
         read_catalogue(file)
 
 
-def test_an_own_catalogue_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_own_catalogue_is_named(tmp_path: Path) -> None:
     with pytest.raises(CannotPull, match="there is no catalogue"):
         read_catalogue(tmp_path / "none.json")
     with pytest.raises(CannotPull, match="cannot be read"):

@@ -23,7 +23,7 @@ def files() -> Iterator[FileServer]:
         yield server
 
 
-def test_a_file_comes_whole_and_shows_its_progress(files: FileServer, tmp_path: Path) -> None:
+def test_file_is_downloaded_once_with_progress(files: FileServer, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
     url = f"{files.url}/file"
     part, digest = download(url, tmp_path, DIGEST, progress=lambda *args: told.append(args))
@@ -35,7 +35,7 @@ def test_a_file_comes_whole_and_shows_its_progress(files: FileServer, tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_download_that_broke_off_goes_on(files: FileServer, tmp_path: Path) -> None:
+def test_interrupted_download_is_resumed(files: FileServer, tmp_path: Path) -> None:
     url, files.cut_after = f"{files.url}/file", 2**20
     with pytest.raises(CannotPull, match="the next attempt resumes"):
         download(url, tmp_path, DIGEST)
@@ -45,7 +45,7 @@ def test_a_download_that_broke_off_goes_on(files: FileServer, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("etag", ['"two"', None, 'W/"one"'])
-def test_another_file_or_one_that_cannot_be_told_begins_anew(
+def test_changed_or_unidentifiable_file_is_downloaded_correctly(
     files: FileServer, tmp_path: Path, etag: str | None
 ) -> None:
     url, files.cut_after = f"{files.url}/file", 2**20
@@ -56,28 +56,28 @@ def test_another_file_or_one_that_cannot_be_told_begins_anew(
     assert download(url, tmp_path, DIGEST)[0].read_bytes() == CONTENT
 
 
-def test_a_server_without_ranges_sends_all_of_it_again(files: FileServer, tmp_path: Path) -> None:
+def test_server_without_ranges_still_completes_the_download(
+    files: FileServer, tmp_path: Path
+) -> None:
     url, files.cut_after, files.takes_ranges = f"{files.url}/file", 2**20, False
     with pytest.raises(CannotPull):
         download(url, tmp_path, DIGEST)
     assert download(url, tmp_path, DIGEST)[0].read_bytes() == CONTENT
 
 
-def test_a_wrong_file_is_removed(files: FileServer, tmp_path: Path) -> None:
+def test_file_with_a_wrong_digest_is_removed(files: FileServer, tmp_path: Path) -> None:
     files.content = CONTENT[:-1] + b"!"
     with pytest.raises(CannotPull, match=f"and not {DIGEST}; it was removed"):
         download(f"{files.url}/file", tmp_path, DIGEST)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_digest_what_comes_is_told(files: FileServer, tmp_path: Path) -> None:
+def test_download_without_a_digest_returns_the_digest(files: FileServer, tmp_path: Path) -> None:
     assert download(f"{files.url}/file", tmp_path, None)[1] == DIGEST
 
 
 @pytest.mark.parametrize("says_length", [True, False])
-def test_a_file_that_is_too_large_is_cut_off(
-    files: FileServer, tmp_path: Path, says_length: bool
-) -> None:
+def test_oversized_file_is_aborted(files: FileServer, tmp_path: Path, says_length: bool) -> None:
     files.says_length = says_length
     with pytest.raises(CannotPull, match=r"the 2000000 (bytes )?allowed"):
         download(f"{files.url}/file", tmp_path, DIGEST, max_bytes=2_000_000)
@@ -85,7 +85,7 @@ def test_a_file_that_is_too_large_is_cut_off(
 
 
 @pytest.mark.parametrize(("says_length", "exact"), [(True, 10), (False, 10), (True, 10**7)])
-def test_a_file_of_another_size_is_not_fetched(
+def test_file_of_unexpected_size_is_not_kept(
     files: FileServer, tmp_path: Path, says_length: bool, exact: int
 ) -> None:
     files.says_length = says_length
@@ -94,16 +94,14 @@ def test_a_file_of_another_size_is_not_fetched(
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 100
 
 
-def test_a_file_of_the_right_size_is_taken_even_in_two_parts(
-    files: FileServer, tmp_path: Path
-) -> None:
+def test_resumed_file_of_the_expected_size_is_accepted(files: FileServer, tmp_path: Path) -> None:
     url, files.cut_after = f"{files.url}/file", 2**20
     with pytest.raises(CannotPull, match="the next attempt resumes"):
         download(url, tmp_path, DIGEST, exact_bytes=len(CONTENT))
     assert download(url, tmp_path, DIGEST, exact_bytes=len(CONTENT))[1] == DIGEST
 
 
-def test_a_full_disk_is_one_line_and_gets_its_room_back(
+def test_full_disk_is_reported_and_partial_file_removed(
     files: FileServer, small_disk: Path
 ) -> None:
     with pytest.raises(CannotPull, match="is full; the partial download was removed"):
@@ -111,33 +109,33 @@ def test_a_full_disk_is_one_line_and_gets_its_room_back(
     assert list((small_disk / "downloads").iterdir()) == []
 
 
-def test_redirects_are_followed_on_this_machine(files: FileServer, tmp_path: Path) -> None:
+def test_local_redirect_is_followed(files: FileServer, tmp_path: Path) -> None:
     assert download(f"{files.url}/to?/file", tmp_path, DIGEST)[1] == DIGEST
 
 
 @pytest.mark.parametrize(
     "location", ["http://example.org/file", "ftp://127.0.0.1/file", "file:///etc/passwd", "//a.b/c"]
 )
-def test_redirects_to_what_is_not_https_are_refused(
+def test_redirect_to_anything_but_https_is_refused(
     files: FileServer, tmp_path: Path, location: str
 ) -> None:
     with pytest.raises(CannotPull, match=r"redirects to .*, which is not https"):
         download(f"{files.url}/to?{location}", tmp_path, DIGEST)
 
 
-def test_redirects_end(files: FileServer, tmp_path: Path) -> None:
+def test_redirect_loop_is_refused(files: FileServer, tmp_path: Path) -> None:
     with pytest.raises(CannotPull, match="redirects more than 5 times"):
         download(f"{files.url}/loop", tmp_path, DIGEST)
 
 
-def test_an_error_is_told_without_what_may_be_a_secret(files: FileServer, tmp_path: Path) -> None:
+def test_error_message_contains_no_credentials(files: FileServer, tmp_path: Path) -> None:
     url = files.url.replace("://", "://ada:hunter2@") + "/gone?token=hunter2"
     with pytest.raises(CannotPull, match="/gone answers 404 Not Found") as caught:
         download(url, tmp_path, DIGEST)
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_unreachable_server_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(CannotPull, match="cannot be fetched") as caught:
         download("http://127.0.0.1:1/file", tmp_path, DIGEST)
     assert "\n" not in str(caught.value)
@@ -159,11 +157,11 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_sources_lead_to_urls(source: str, url: str) -> None:
+def test_sources_resolve_to_urls(source: str, url: str) -> None:
     assert url_of(source, {}) == url
 
 
-def test_a_mirror_of_the_hub_may_be_named() -> None:
+def test_hub_mirror_from_the_environment_is_used() -> None:
     mirror = {"HF_ENDPOINT": "http://127.0.0.1:9/"}
     assert url_of("hf://o/r/m.onnx@v1", mirror) == "http://127.0.0.1:9/o/r/resolve/v1/m.onnx"
 
@@ -176,6 +174,6 @@ def test_a_mirror_of_the_hub_may_be_named() -> None:
         "http://127.0.0.1@evil.org/m",
     ],
 )
-def test_sources_that_lead_elsewhere_are_refused(source: str) -> None:
+def test_unsafe_sources_are_refused(source: str) -> None:
     with pytest.raises(CannotPull):
         url_of(source, {})

@@ -30,36 +30,38 @@ ALL_DOWN = Direction(300, 100, 0, 15)
         (112, 100, 10, 12),
     ],
 )
-def test_a_value_multiplies_the_replicas(
+def test_value_metric_scales_the_replicas_proportionally(
     value: float, target: float, current: int, wanted: int
 ) -> None:
     assert of_value(value, target, current, current) == wanted
 
 
-def test_a_value_multiplies_only_those_that_are_ready() -> None:
+def test_value_metric_scales_only_ready_replicas() -> None:
     assert of_value(3, 1, current=8, ready=2) == 6
 
 
 @pytest.mark.parametrize(
     ("total", "current", "wanted"), [(512, 2, 7), (160, 2, 2), (175, 2, 2), (200, 2, 3), (0, 5, 0)]
 )
-def test_an_average_value_shares_out_a_sum(total: float, current: int, wanted: int) -> None:
+def test_average_value_divides_the_sum_by_the_target(
+    total: float, current: int, wanted: int
+) -> None:
     assert of_average_value(total, 82, current) == wanted
 
 
-def test_utilisation_is_the_example_of_the_release_notes() -> None:
+def test_utilisation_matches_the_documented_example() -> None:
     # "50 replicas, a target of 75 %, and all use 90 %": 60.
     assert of_utilisation([0.9] * 50, 0.75, 50) == 60
 
 
-def test_new_pods_without_a_sample_damp_both_ways() -> None:
+def test_pods_without_samples_dampen_scaling() -> None:
     assert of_utilisation([1.0, 1.0], 0.5, 2) == 4
     assert of_utilisation([1.0, 1.0], 0.5, 4) == 4  # two more are idle already
     assert of_utilisation([0.2, 0.2], 0.5, 2) == 1
     assert of_utilisation([0.2, 0.2], 0.5, 4) == 4  # two more may turn out to be busy
 
 
-def test_up_by_four_or_by_doubling_whichever_is_more() -> None:
+def test_scale_up_takes_the_larger_of_four_pods_or_doubling() -> None:
     behaviour = Behaviour(DEFAULT_UP, ALL_DOWN, 1, 100)
     sizes = [1]
     for step in range(4):
@@ -67,7 +69,7 @@ def test_up_by_four_or_by_doubling_whichever_is_more() -> None:
     assert sizes == [1, 5, 10, 20, 40]
 
 
-def test_within_a_period_only_what_is_left_of_it() -> None:
+def test_scale_up_within_a_period_uses_only_the_remainder() -> None:
     behaviour = Behaviour(DEFAULT_UP, ALL_DOWN, 1, 100)
     assert behaviour.follow(0, 10, 15) == 15
     assert behaviour.follow(5, 15, 100) == 20
@@ -75,7 +77,7 @@ def test_within_a_period_only_what_is_left_of_it() -> None:
     assert behaviour.follow(15, 20, 100) == 30  # what came at second 5 still counts
 
 
-def test_down_by_ten_percent_or_four_pods_as_documented() -> None:
+def test_scale_down_follows_the_documented_percentage_and_pods() -> None:
     # Its example: from 80 to 10 replicas first 8 go, then 7.2 rounded up; below 40 it is 4 pods.
     behaviour = Behaviour(DEFAULT_UP, Direction(0, 10, 4, 60), 1, 100)
     sizes = [80]
@@ -88,7 +90,7 @@ def test_down_by_ten_percent_or_four_pods_as_documented() -> None:
     assert sizes[-1] == 10
 
 
-def test_down_to_the_highest_proposal_of_the_window() -> None:
+def test_scale_down_uses_the_highest_recommendation_of_the_window() -> None:
     behaviour = Behaviour(DEFAULT_UP, ALL_DOWN, 1, 100)
     assert behaviour.follow(0, 10, 9) == 9
     assert behaviour.follow(100, 9, 4) == 9
@@ -102,7 +104,7 @@ def test_down_to_the_highest_proposal_of_the_window() -> None:
     percent=st.integers(1, 100),
     pods=st.integers(0, 10),
 )
-def test_whatever_is_proposed_replicas_stay_within_bounds_and_grow_no_faster(
+def test_replicas_stay_in_bounds_and_growth_is_limited(
     proposals: list[int], percent: int, pods: int
 ) -> None:
     behaviour = Behaviour(DEFAULT_UP, Direction(60, percent, pods, 60), 2, 20)

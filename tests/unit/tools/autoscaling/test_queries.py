@@ -22,27 +22,27 @@ def scraped(*rounds: tuple[int, int, int]) -> Prometheus:
     return prometheus
 
 
-def test_nothing_scraped_is_no_answer() -> None:
+def test_query_without_samples_has_no_answer() -> None:
     prometheus = Prometheus()
     asked = {"in_flight": (), "queue_wait": (), "queue_ratio": (), "latency": ()}
     for query, arguments in (asked | {"demand": (5,), "rejections": (5,)}).items():
         assert prometheus.ask(query, *arguments) is None
 
 
-def test_nobody_waiting_is_no_quantile_and_no_ratio() -> None:
+def test_idle_queue_has_no_quantile_or_ratio() -> None:
     prometheus = scraped((0, 0, 0), (0, 0, 0))
     assert prometheus.ask("queue_wait") is None
     assert prometheus.ask("queue_ratio") is None
     assert prometheus.ask("demand", 5) == 0
 
 
-def test_work_in_flight_is_that_of_the_last_scrape_and_bounded() -> None:
+def test_in_flight_is_the_last_bounded_sample() -> None:
     prometheus = scraped((3, 0, 0), (40, 0, 0))
     assert prometheus.ask("in_flight") == 40
     assert prometheus.ask("in_flight", 10) == 10
 
 
-def test_rates_are_growth_over_the_scrapes_of_a_window() -> None:
+def test_rates_are_growth_within_the_window() -> None:
     prometheus = scraped(*[(9, 50, 25)] * 12)
     assert prometheus.ask("demand", 5) == pytest.approx(15)  # (50 + 25) / 5 s
     assert prometheus.ask("demand", 10) == pytest.approx(10)  # refused where nobody was busy
@@ -51,7 +51,7 @@ def test_rates_are_growth_over_the_scrapes_of_a_window() -> None:
     assert prometheus.ask("queue_ratio") == pytest.approx(2)
 
 
-def test_a_window_forgets() -> None:
+def test_samples_outside_the_window_are_ignored() -> None:
     prometheus = scraped((9, 0, 99), *[(9, 0, 0)] * 6)
     assert prometheus.ask("rejections", 5) == 0
 
@@ -65,11 +65,11 @@ def test_a_window_forgets() -> None:
         ([0, 0, 0, 7], 5),  # beyond the last bound
     ],
 )
-def test_a_quantile_is_read_off_the_buckets(counts: list[int], expected: float) -> None:
+def test_quantile_is_interpolated_from_buckets(counts: list[int], expected: float) -> None:
     assert quantile(0.95, (1.0, 2.0, 5.0), np.asarray(counts)) == pytest.approx(expected)
 
 
-def test_the_simulator_asks_what_the_thresholds_say() -> None:
+def test_simulated_queries_match_the_thresholds_document() -> None:
     """Who changes a query of the document changes ``prometheus.py`` with it."""
     where = study.calibrated("resnet50")
     document = where.document

@@ -62,31 +62,31 @@ def erlang_c(servers: int, load: float) -> float:
 
 
 @pytest.mark.parametrize("load", [0.5, 0.8])
-def test_one_thread_and_exponential_services_wait_as_in_m_m_1(load: float) -> None:
+def test_single_thread_waits_like_an_mm1_queue(load: float) -> None:
     books = poisson(cost(1), exponential(1), load)
     assert waited(books) == pytest.approx(load / (1 - load), rel=NEAR)
 
 
 @pytest.mark.parametrize(("threads", "load"), [(2, 0.7), (4, 0.85)])
-def test_several_threads_wait_as_erlang_says(threads: int, load: float) -> None:
+def test_several_threads_wait_like_erlang_c(threads: int, load: float) -> None:
     books = poisson(cost(threads), exponential(1), threads * load)
     expected = erlang_c(threads, threads * load) / (threads * (1 - load))
     assert waited(books) == pytest.approx(expected, rel=NEAR)
 
 
-def test_services_that_do_not_differ_halve_the_wait() -> None:
+def test_constant_service_times_halve_the_wait() -> None:
     books = poisson(cost(1), constant(), 0.8)
     assert waited(books) == pytest.approx(0.8 / (2 * (1 - 0.8)), rel=NEAR)
 
 
-def test_measured_spread_waits_as_pollaczek_and_khinchine_say() -> None:
+def test_measured_spread_waits_like_pollaczek_khinchine() -> None:
     spread = 0.5
     books = poisson(cost(1), draws(cost(1, spread), 3), 0.8)
     second_moment = math.exp(spread**2)
     assert waited(books) == pytest.approx(0.8 * second_moment / (2 * (1 - 0.8)), rel=NEAR)
 
 
-def test_a_full_queue_refuses_as_many_as_in_m_m_1_k() -> None:
+def test_full_queue_refuses_like_an_mm1k_queue() -> None:
     load, capacity = 1.2, 10
     books = poisson(cost(1), exponential(1), load, capacity)
     expected = (1 - load) * load**capacity / (1 - load ** (capacity + 1))
@@ -94,7 +94,7 @@ def test_a_full_queue_refuses_as_many_as_in_m_m_1_k() -> None:
     assert refused == pytest.approx(expected, rel=NEAR)
 
 
-def test_one_caller_who_floods_does_not_make_others_late() -> None:
+def test_flooding_caller_does_not_delay_others() -> None:
     measured = costs.measured("everyday")
     agenda, books = Agenda(), Books()
     replica = Replica(measured, draws(measured, 1), agenda, books)
@@ -144,7 +144,7 @@ def test_a_dropped_client_of_a_closed_loop_sends_again() -> None:
 
 
 @pytest.mark.parametrize("model", ["everyday", "resnet50"])
-def test_it_does_what_the_real_server_did(model: str) -> None:
+def test_simulation_matches_the_measured_server(model: str) -> None:
     beside = one_replica.beside_server(costs.measured(model))
     assert beside["closed"]
     for load in beside["closed"]:
@@ -157,7 +157,7 @@ def test_it_does_what_the_real_server_did(model: str) -> None:
         assert simulated == pytest.approx(measured, rel=0.08)
 
 
-def test_the_knee_is_where_the_objective_is_just_met() -> None:
+def test_knee_just_meets_the_objective() -> None:
     measured = costs.measured("everyday")
     knee = one_replica.knee(measured, 0.2)
     # Little: as many as are answered in that time.

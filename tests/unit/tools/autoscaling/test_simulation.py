@@ -47,7 +47,7 @@ def steps(loads: list[float], per_second: float) -> Arrivals:
     timeout=st.sampled_from([0.05, 0.2, 1.0, 10.0]),
     number=st.integers(0, 7),
 )
-def test_everyone_is_answered_or_refused_once(
+def test_every_request_is_answered_or_refused_once(
     where: Site, loads: list[float], timeout: float, number: int
 ) -> None:
     arrivals = steps(loads, where.cost.per_second)
@@ -63,7 +63,7 @@ def test_everyone_is_answered_or_refused_once(
     assert done.pod_seconds >= 2 * done.seconds
 
 
-def test_the_same_seed_gives_the_same_run(where: Site) -> None:
+def test_same_seed_gives_the_same_run(where: Site) -> None:
     arrivals = traces.draw(BY_NAME["spike"], where.cost.per_second, 1, shorten=4)
     ours = policies.shipped(where)
     first, second, other = (run(where, ours, arrivals, seed=seed) for seed in (1, 1, 2))
@@ -72,13 +72,13 @@ def test_the_same_seed_gives_the_same_run(where: Site) -> None:
     assert first.books.latency != other.books.latency
 
 
-def test_a_fixed_policy_costs_what_it_keeps(where: Site) -> None:
+def test_fixed_policy_costs_its_replicas(where: Site) -> None:
     done = run(where, Policy("fixed", fixed=3), steps([1, 1, 1], where.cost.per_second))
     assert done.pod_seconds == pytest.approx(3 * 30)
     assert {moment.size for moment in done.moments} == {3}
 
 
-def test_more_replicas_come_when_they_are_needed_and_go_when_not(where: Site) -> None:
+def test_replicas_scale_up_on_a_spike_and_down_after(where: Site) -> None:
     arrivals = traces.draw(BY_NAME["spike"], where.cost.per_second, 1)
     sizes = [moment.size for moment in run(where, policies.shipped(where), arrivals).moments]
     assert sizes[0] == 2
@@ -86,7 +86,7 @@ def test_more_replicas_come_when_they_are_needed_and_go_when_not(where: Site) ->
     assert sizes[-1] < max(sizes)
 
 
-def test_a_blind_autoscaler_removes_nothing(where: Site) -> None:
+def test_autoscaler_without_answers_removes_no_replica(where: Site) -> None:
     class Blind(Policy):
         """Its query never has an answer."""
 
@@ -96,7 +96,7 @@ def test_a_blind_autoscaler_removes_nothing(where: Site) -> None:
 
 
 @pytest.mark.parametrize("trace", traces.TRACES, ids=lambda trace: trace.name)
-def test_a_trace_is_what_it_says(trace: Trace, where: Site) -> None:
+def test_trace_matches_its_description(trace: Trace, where: Site) -> None:
     arrivals = traces.draw(trace, where.cost.per_second, seed=5)
     assert arrivals.times == sorted(arrivals.times)
     assert len(arrivals.times) == len(arrivals.owners) == len(arrivals.large)
@@ -109,14 +109,14 @@ def test_a_trace_is_what_it_says(trace: Trace, where: Site) -> None:
         assert arrivals.rates.max() == pytest.approx(8 * arrivals.rates[0])
 
 
-def test_intervals_are_students() -> None:
+def test_confidence_interval_uses_students_t() -> None:
     # By hand: mean 2, standard deviation 1, three values: 4.303 / sqrt(3).
     assert scoring.interval([1.0, 2.0, 3.0]) == pytest.approx(2.4843, rel=1e-3)
     assert scoring.interval([1.0]) is None
 
 
 @pytest.mark.process
-def test_the_whole_of_it_writes_what_it_found(
+def test_study_command_writes_results_and_plots(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command.main(

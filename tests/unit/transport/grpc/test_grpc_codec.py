@@ -59,7 +59,7 @@ def given_arrays(draw: st.DrawFn, datatypes: Sequence[Datatype]) -> tuple[Dataty
 
 
 @given(given_arrays(NUMERIC))
-def test_raw_contents_are_the_array(case: tuple[Datatype, Any]) -> None:
+def test_raw_contents_give_the_array(case: tuple[Datatype, Any]) -> None:
     datatype, array = case
     found = tensor(raw(datatype, array.shape, array.tobytes()))
     assert (found.name, found.datatype) == ("x", datatype)
@@ -67,7 +67,7 @@ def test_raw_contents_are_the_array(case: tuple[Datatype, Any]) -> None:
 
 
 @given(given_arrays(list(FIELDS)))
-def test_typed_contents_are_the_array(case: tuple[Datatype, Any]) -> None:
+def test_typed_contents_give_the_array(case: tuple[Datatype, Any]) -> None:
     datatype, array = case
     found = tensor(typed(datatype, array.shape, **{FIELDS[datatype]: array.ravel().tolist()}))
     assert found.array.dtype == DTYPES[datatype]
@@ -75,7 +75,7 @@ def test_typed_contents_are_the_array(case: tuple[Datatype, Any]) -> None:
 
 
 @given(st.lists(st.binary(max_size=10), max_size=10))
-def test_elements_of_bytes_are_kept(elements: list[bytes]) -> None:
+def test_bytes_elements_are_kept(elements: list[bytes]) -> None:
     shape = (len(elements),)
     packed = to_raw(of_bytes("x", elements, shape))
     for request in (typed("BYTES", shape, bytes_contents=elements), raw("BYTES", shape, packed)):
@@ -92,7 +92,7 @@ def test_elements_of_bytes_are_kept(elements: list[bytes]) -> None:
         ("UINT16", "uint_contents", 2**16),
     ],
 )
-def test_values_that_a_type_cannot_hold_are_refused(datatype: str, field: str, value: int) -> None:
+def test_values_out_of_range_are_refused(datatype: str, field: str, value: int) -> None:
     with pytest.raises(InvalidTensor, match="cannot hold"):
         tensor(typed(datatype, (2,), **{field: [0, value]}))
 
@@ -106,24 +106,24 @@ def test_values_in_the_wrong_field_are_refused(datatype: Datatype) -> None:
 
 
 @pytest.mark.parametrize("datatype", ["FP16", "BF16"])
-def test_half_precision_is_raw_only(datatype: str) -> None:
+def test_half_precision_is_accepted_only_as_raw(datatype: str) -> None:
     with pytest.raises(InvalidTensor, match="raw_input_contents"):
         tensor(typed(datatype, (1,), fp32_contents=[1]))
     assert tensor(raw(datatype, (1,), b"\0\0")).datatype == datatype
 
 
-def test_an_empty_holder_of_typed_contents_beside_raw_ones_is_no_mixture() -> None:
+def test_empty_typed_contents_beside_raw_ones_are_accepted() -> None:
     request = raw("INT8", (1,), b"\x05")
     request.inputs[0].contents.SetInParent()
     assert tensor(request).array.tolist() == [5]
 
 
-def test_an_empty_tensor_is_one() -> None:
+def test_empty_tensor_is_accepted() -> None:
     assert tensor(typed("FP32", (0, 3))).array.shape == (0, 3)
     assert tensor(raw("FP32", (0, 3), b"")).array.shape == (0, 3)
 
 
-def test_everything_else_of_a_request_is_kept() -> None:
+def test_request_metadata_and_outputs_are_read() -> None:
     request = raw("INT8", (1,), b"\0")
     request.model_version, request.id = "3", "é 7"
     request.parameters["priority"].uint64_param = 1
@@ -141,7 +141,7 @@ def test_everything_else_of_a_request_is_kept() -> None:
     ("microseconds", "deadline", "expected"),
     [(0, None, None), (0, 3.0, 3.0), (2_000_000, None, 2), (2_000_000, 1, 1), (500_000, 1, 0.5)],
 )
-def test_the_sooner_of_deadline_and_time_out_counts(
+def test_earlier_of_deadline_and_timeout_applies(
     microseconds: int, deadline: float | None, expected: float | None
 ) -> None:
     request = raw("INT8", (1,), b"\0")
@@ -150,14 +150,14 @@ def test_the_sooner_of_deadline_and_time_out_counts(
 
 
 @pytest.mark.parametrize("version", ["latest", "-1", "1.0", "٣", "1" * 19])
-def test_a_version_that_is_no_number_is_not_found(version: str) -> None:
+def test_non_numeric_version_is_not_found(version: str) -> None:
     request = raw("INT8", (1,), b"\0")
     request.model_version = version
     with pytest.raises(ModelNotFound):
         codec.read(request, None)
 
 
-def test_answers_are_raw_in_their_order() -> None:
+def test_outputs_are_raw_and_in_order() -> None:
     outputs = (
         Tensor("a", Datatype.FP32, np.array([[1.5]], np.float32)),
         of_bytes("b", [b"x", b"yz"], (2,)),

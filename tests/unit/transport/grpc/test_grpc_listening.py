@@ -20,7 +20,7 @@ def listener(port: int, *, shared: bool) -> socket.socket:
     return made
 
 
-def test_a_free_port_is_found_and_kept() -> None:
+def test_free_port_is_found_and_reserved() -> None:
     with reserved("127.0.0.1", 0) as port:
         assert port
         with (
@@ -32,7 +32,7 @@ def test_a_free_port_is_found_and_kept() -> None:
         assert again == port
 
 
-def test_workers_listen_on_it_together() -> None:
+def test_workers_share_the_reserved_port() -> None:
     with (
         reserved("127.0.0.1", 0) as port,
         listener(port, shared=True) as one,
@@ -44,7 +44,7 @@ def test_workers_listen_on_it_together() -> None:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_port_that_somebody_listens_on_is_refused(*, shared: bool) -> None:
+def test_port_in_use_is_refused(*, shared: bool) -> None:
     with listener(0, shared=shared) as other:
         port = other.getsockname()[1]
         with (
@@ -54,7 +54,7 @@ def test_a_port_that_somebody_listens_on_is_refused(*, shared: bool) -> None:
             pass
 
 
-def test_an_address_of_another_machine_is_refused() -> None:
+def test_foreign_address_is_refused() -> None:
     with (
         pytest.raises(SettingsError, match=r"192\.0\.2\.1 port 0 for gRPC"),
         reserved("192.0.2.1", 0),
@@ -66,7 +66,7 @@ def test_an_address_of_another_machine_is_refused() -> None:
     ("host", "written"),
     [("127.0.0.1", "127.0.0.1:8001"), ("::1", "[::1]:8001"), ("localhost", "localhost:8001")],
 )
-def test_addresses_are_written_as_usual(host: str, written: str) -> None:
+def test_address_is_formatted_with_ipv6_brackets(host: str, written: str) -> None:
     assert target(host, 8001) == written
 
 
@@ -80,5 +80,5 @@ def test_addresses_are_written_as_usual(host: str, written: str) -> None:
         ("", ""),
     ],
 )
-def test_a_peer_is_known_by_its_address(peer: str, address: str) -> None:
+def test_peer_is_reduced_to_its_address(peer: str, address: str) -> None:
     assert _address(peer) == address

@@ -55,7 +55,7 @@ REQUESTS = st.builds(
 
 
 @given(REQUESTS)
-def test_whatever_is_a_request_passes(request: pb.ModelInferRequest) -> None:
+def test_size_of_a_valid_request_is_bounded(request: pb.ModelInferRequest) -> None:
     data = request.SerializeToString()
     typed = [one.contents for one in request.inputs]
     for contents in typed:
@@ -78,7 +78,7 @@ def may_have_group(data: bytes) -> bool:
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_that_are_a_request_are_refused(data: bytes) -> None:
+def test_parsable_bytes_are_not_refused(data: bytes) -> None:
     try:
         assert estimate_parsed_bytes(data, MANY) >= len(data)
     except InvalidRequest:
@@ -86,7 +86,7 @@ def test_no_bytes_that_are_a_request_are_refused(data: bytes) -> None:
 
 
 @given(REQUESTS, st.data())
-def test_a_request_that_is_cut_is_refused_or_is_another(
+def test_truncated_request_is_refused_if_unparsable(
     request: pb.ModelInferRequest, data: st.DataObject
 ) -> None:
     whole = request.SerializeToString()
@@ -97,7 +97,7 @@ def test_a_request_that_is_cut_is_refused_or_is_another(
         assert not is_read(cut)
 
 
-def test_the_bytes_of_data_are_stepped_over() -> None:
+def test_raw_data_is_skipped_not_counted() -> None:
     request = pb.ModelInferRequest(raw_input_contents=[bytes(10_000_000)])
     request.inputs.add().contents.bytes_contents.append(bytes(10_000_000))
     data = request.SerializeToString()
@@ -112,20 +112,20 @@ def test_the_bytes_of_data_are_stepped_over() -> None:
         b"\x2a\x04\x22\x00\x22\x00" * MAX_FIELDS,
     ],
 )
-def test_many_objects_from_few_bytes_are_refused(data: bytes) -> None:
+def test_many_small_fields_are_refused(data: bytes) -> None:
     assert len(data) < 100_000
     with pytest.raises(InvalidRequest, match="fields"):
         estimate_parsed_bytes(data, MANY)
 
 
-def test_a_shape_without_end_is_refused() -> None:
+def test_shape_with_too_many_axes_is_refused() -> None:
     request = pb.ModelInferRequest()
     request.inputs.add(shape=[1] * 300)
     with pytest.raises(InvalidRequest, match="axes"):
         estimate_parsed_bytes(request.SerializeToString(), MANY)
 
 
-def test_typed_numbers_are_counted_as_what_they_become() -> None:
+def test_typed_numbers_are_counted_by_their_expanded_size() -> None:
     request = pb.ModelInferRequest()
     request.inputs.add().contents.int64_contents.extend(np.ones(1000, np.int64))
     data = request.SerializeToString()
@@ -147,6 +147,6 @@ def test_typed_numbers_are_counted_as_what_they_become() -> None:
         b"\x07",
     ],
 )
-def test_fields_that_lie_are_refused(data: bytes) -> None:
+def test_malformed_fields_are_refused(data: bytes) -> None:
     with pytest.raises(InvalidRequest):
         estimate_parsed_bytes(data, MANY)

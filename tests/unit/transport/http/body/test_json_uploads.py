@@ -46,12 +46,12 @@ def refused(data: bytes) -> tuple[str, str]:
         ("data:text/html;base64,aGk=", b"hi"),
     ],
 )
-def test_the_spellings_of_base64_in_the_wild(text: str, image: bytes) -> None:
+def test_common_base64_spellings_are_decoded(text: str, image: bytes) -> None:
     assert _from_json(body(text)) == image
 
 
 @pytest.mark.parametrize("text", ["DATA:image/png;base64,aGk=", "data:image/png;BASE64,aGk="])
-def test_the_words_of_a_data_url_have_no_case(text: str) -> None:
+def test_data_url_keywords_are_case_insensitive(text: str) -> None:
     assert _from_json(body(text)) == b"hi"
 
 
@@ -80,7 +80,7 @@ def test_the_words_of_a_data_url_have_no_case(text: str) -> None:
         ("====", "The image has no bytes"),
     ],
 )
-def test_what_is_no_image_in_base64_is_refused(text: str, detail: str) -> None:
+def test_invalid_base64_is_refused(text: str, detail: str) -> None:
     assert refused(body(text)) == ("/body/image", detail)
 
 
@@ -115,11 +115,11 @@ def test_what_is_no_image_in_base64_is_refused(text: str, detail: str) -> None:
     ],
     ids=lambda value: repr(value[:24]),
 )
-def test_other_json_is_refused_with_its_place(data: bytes, pointer: str) -> None:
+def test_other_json_is_refused_with_its_location(data: bytes, pointer: str) -> None:
     assert refused(data)[0] == pointer
 
 
-def test_values_are_not_repeated() -> None:
+def test_error_does_not_repeat_values() -> None:
     secret = "a secret, in the wrong field!"
     for data in (
         {"image": secret},
@@ -130,20 +130,20 @@ def test_values_are_not_repeated() -> None:
         assert secret not in "".join(refused(json.dumps(data).encode()))
 
 
-def test_a_thousand_faults_are_not_all_told() -> None:
+def test_only_one_of_many_violations_is_reported() -> None:
     with pytest.raises(InvalidParameter) as caught:
         _from_json(json.dumps({f"k{number}": 1 for number in range(1000)}).encode())
     assert len(caught.value.violations) == 1
 
 
-def test_a_long_name_is_not_repeated_whole() -> None:
+def test_long_member_name_is_shortened_in_the_error() -> None:
     pointers = [refused(json.dumps({"image": "aGk=", "k" * 10**6: 1}).encode())[0]]
     assert max(map(len, pointers)) < 1000
 
 
 @examples(200)
 @given(st.binary(min_size=1, max_size=300))
-def test_every_image_survives_both_alphabets(image: bytes) -> None:
+def test_every_image_round_trips_in_both_alphabets(image: bytes) -> None:
     for encode in (base64.b64encode, base64.urlsafe_b64encode, base64.encodebytes):
         text = encode(image).decode()
         assert _from_json(body(text)) == image
@@ -152,7 +152,7 @@ def test_every_image_survives_both_alphabets(image: bytes) -> None:
 
 @examples(300)
 @given(st.text(max_size=60))
-def test_any_text_is_decoded_as_the_standard_library_does_or_refused(text: str) -> None:
+def test_text_is_decoded_like_the_standard_library_or_refused(text: str) -> None:
     try:
         found = _from_json(body(text))
     except InvalidParameter:
@@ -163,7 +163,7 @@ def test_any_text_is_decoded_as_the_standard_library_does_or_refused(text: str) 
 
 
 @pytest.mark.parametrize("name", ["file", "image"])
-def test_one_file_under_one_of_two_names_is_the_image(name: str) -> None:
+def test_one_file_under_an_accepted_name_is_the_image(name: str) -> None:
     assert _only([Part(name, "a.png", b"x")]) == b"x"
 
 
@@ -179,13 +179,13 @@ def test_one_file_under_one_of_two_names_is_the_image(name: str) -> None:
         ([Part("n" * 1000, None, b"x")], "/body/" + "n" * 64),
     ],
 )
-def test_any_other_form_is_refused_with_the_fields_name(parts: list[Part], pointer: str) -> None:
+def test_other_forms_are_refused_naming_the_field(parts: list[Part], pointer: str) -> None:
     with pytest.raises(InvalidParameter) as caught:
         _only(parts)
     assert caught.value.violations[0].pointer == pointer
 
 
-def test_field_names_are_escaped_in_pointers() -> None:
+def test_field_names_are_escaped_in_json_pointers() -> None:
     with pytest.raises(InvalidParameter) as caught:
         _refuse_others([Part("a/b~c", None, b"x")], ("file",))
     assert caught.value.violations[0].pointer == "/body/a~1b~0c"

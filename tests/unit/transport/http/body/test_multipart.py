@@ -36,7 +36,7 @@ def parse(
     )
 
 
-def test_parts_come_in_order_with_their_names() -> None:
+def test_parts_are_returned_in_order_with_names() -> None:
     text = b'Content-Disposition: form-data; name="note"'
     found = parse(part(FILE, b"one") + part(text, b"") + part(FILE, b"two\r\n") + END)
     assert found == [
@@ -58,7 +58,7 @@ FINE = {
 
 
 @pytest.mark.parametrize("name", FINE)
-def test_what_clients_vary_is_taken(name: str) -> None:
+def test_client_variations_are_accepted(name: str) -> None:
     assert parse(FINE[name]) == [Part("file", "a.png", b"x")]
 
 
@@ -86,12 +86,12 @@ def test_the_boundary_is_found(content_type: str) -> None:
         (b"", ""),
     ],
 )
-def test_file_names_are_only_ever_text(raw: bytes, name: str) -> None:
+def test_file_names_are_decoded_as_text(raw: bytes, name: str) -> None:
     header = b'Content-Disposition: form-data; name="file"; filename="' + raw + b'"'
     assert parse(part(header) + END)[0].file_name == name
 
 
-def test_the_content_is_taken_as_it_is() -> None:
+def test_content_is_returned_unchanged() -> None:
     for content in (b"", b"\r\n", b"--b", b"\r\n--a\r\n--bb--", b"\0" * 100, b"--b--"):
         assert parse(part(FILE, content) + END)[0].content == content
     nested = part(FILE + b"\r\nContent-Type: multipart/mixed; boundary=c", b"--c\r\n\r\nx\r\n--c--")
@@ -100,7 +100,7 @@ def test_the_content_is_taken_as_it_is() -> None:
     assert parse(encoded + END)[0].content == b"aGk="
 
 
-def test_a_form_may_have_no_parts() -> None:
+def test_form_without_parts_is_empty() -> None:
     assert parse(END) == []
 
 
@@ -131,7 +131,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_no_form_is_refused(name: str) -> None:
+def test_malformed_form_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest):
         parse(BAD[name])
 
@@ -148,12 +148,12 @@ def test_what_is_no_form_is_refused(name: str) -> None:
         "multipart/form-data; boundary",
     ],
 )
-def test_without_the_boundary_there_is_no_form(content_type: str) -> None:
+def test_missing_or_invalid_boundary_is_refused(content_type: str) -> None:
     with pytest.raises(InvalidRequest):
         parse(part() + END, content_type)
 
 
-def test_too_many_parts_are_refused_as_soon_as_they_are_seen() -> None:
+def test_too_many_parts_are_refused_early() -> None:
     assert len(parse(part() * 8 + END)) == 8
     with pytest.raises(PayloadTooLarge, match="more than 8 parts"):
         parse(part() * 9 + END)
@@ -170,12 +170,12 @@ def test_long_file_names_are_refused() -> None:
         parse(part(header % (b"n" * 256)) + END)
 
 
-def test_the_length_of_a_file_name_is_counted_in_characters() -> None:
+def test_file_name_length_is_counted_in_characters() -> None:
     header = 'Content-Disposition: form-data; name="file"; filename="{}"'.format("ä" * 200)
     assert len(parse(part(header.encode()) + END)) == 1
 
 
-def test_a_malformed_form_writes_no_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_malformed_form_writes_no_log_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(ObservabilitySettings())
     with pytest.raises(InvalidRequest):
         parse(BAD["another boundary"])
@@ -196,7 +196,7 @@ tricky = st.lists(
 
 @examples(300)
 @given(st.lists(st.tuples(names, names, st.binary(max_size=200) | tricky), max_size=8))
-def test_what_httpx_writes_is_read_back(files: list[tuple[str, str, bytes]]) -> None:
+def test_form_written_by_httpx_is_read_back(files: list[tuple[str, str, bytes]]) -> None:
     assume(not any(BOUNDARY.encode() in content for _, _, content in files))
     request = httpx.Request(
         "POST",
@@ -217,6 +217,6 @@ def test_what_httpx_writes_is_read_back(files: list[tuple[str, str, bytes]]) -> 
         max_size=30,
     ).map(b"".join)
 )  # fmt: skip
-def test_no_body_raises_anything_else(body: bytes) -> None:
+def test_arbitrary_body_raises_only_expected_errors(body: bytes) -> None:
     with contextlib.suppress(InvalidRequest, PayloadTooLarge):
         parse(body)

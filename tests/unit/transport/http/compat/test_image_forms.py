@@ -35,7 +35,7 @@ def in_parts(*parts: tuple[str, bytes]) -> bytes:
 
 @thorough
 @given(st.binary(min_size=1), st.sampled_from(FIELDS), st.sampled_from([quote, quote_plus, str]))
-def test_base64_comes_through_a_urlencoded_form(image: bytes, field: str, escape: object) -> None:
+def test_base64_is_read_from_a_urlencoded_form(image: bytes, field: str, escape: object) -> None:
     assert callable(escape)
     for text in (base64.b64encode(image).decode(), base64.urlsafe_b64encode(image).decode()):
         pair = f"{field}={escape(text)}".encode()
@@ -45,7 +45,7 @@ def test_base64_comes_through_a_urlencoded_form(image: bytes, field: str, escape
 
 @thorough
 @given(st.binary(min_size=1))
-def test_all_that_may_stand_in_it_may_be_escaped(image: bytes) -> None:
+def test_percent_escaped_data_url_is_read(image: bytes) -> None:
     lines = base64.encodebytes(image).decode().replace("\n", "\r\n ")
     url = f"data:image/png;base64,{lines}"
     assert image_in_pairs(urlencode({"data": url}, quote_via=quote).encode(), FIELDS) == image
@@ -54,7 +54,7 @@ def test_all_that_may_stand_in_it_may_be_escaped(image: bytes) -> None:
 
 @thorough
 @given(st.binary())
-def test_whatever_comes_is_understood_or_refused(body: bytes) -> None:
+def test_arbitrary_body_is_read_or_refused(body: bytes) -> None:
     for data in (body, b"data=" + body, b"&" + body + b"&body=" + body):
         with contextlib.suppress(CallerError):
             assert isinstance(image_in_pairs(data, FIELDS), bytes)
@@ -62,7 +62,7 @@ def test_whatever_comes_is_understood_or_refused(body: bytes) -> None:
         assert isinstance(in_parts(("data", body)), bytes)
 
 
-def test_a_part_is_a_file_an_image_or_base64() -> None:
+def test_part_is_a_file_an_image_or_base64() -> None:
     image = plain()
     for name, content in (
         ('"data"; filename="a"', image),
@@ -83,28 +83,30 @@ def test_a_part_is_a_file_an_image_or_base64() -> None:
         (),
     ],
 )
-def test_exactly_one_image_is_taken_of_parts(parts: tuple[tuple[str, bytes], ...]) -> None:
+def test_form_without_exactly_one_image_part_is_refused(
+    parts: tuple[tuple[str, bytes], ...],
+) -> None:
     with pytest.raises(InvalidRequest):
         in_parts(*parts)
 
 
 @pytest.mark.parametrize("body", [b"data=aGk=&body=aGk=", b"other=aGk=", b"", b"data=a%41"])
-def test_exactly_one_image_is_taken_of_pairs(body: bytes) -> None:
+def test_urlencoded_form_without_exactly_one_image_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
         image_in_pairs(body, FIELDS)
 
 
-def test_fields_are_counted() -> None:
+def test_too_many_fields_are_refused() -> None:
     with pytest.raises(PayloadTooLarge):
         image_in_pairs(b"a=1&" * 8 + b"data=aGk=", FIELDS)
 
 
-def test_names_may_be_escaped() -> None:
+def test_escaped_field_names_are_recognised() -> None:
     assert image_in_pairs(b"d%61ta=aGk=", FIELDS) == b"hi"
 
 
 @pytest.mark.parametrize("escape", [b"%2B", b"%2f", b"%41", b"%", b"&"])
-def test_a_form_full_of_escapes_takes_a_few_times_its_size(escape: bytes) -> None:
+def test_form_of_escapes_uses_bounded_memory(escape: bytes) -> None:
     body = b"data=" + escape * 500_000
     tracemalloc.start()
     with contextlib.suppress(CallerError):
@@ -114,7 +116,7 @@ def test_a_form_full_of_escapes_takes_a_few_times_its_size(escape: bytes) -> Non
     assert peak < 4 * len(body) + 100_000
 
 
-def test_of_two_classes_with_one_label_the_better_one_counts() -> None:
+def test_duplicate_label_keeps_the_higher_score() -> None:
     predictions = [Prediction("crane", 1, 0.5), Prediction("cup", 2, 0.3)]
     predictions.append(Prediction("crane", 3, 0.2))
     answer = Classification(

@@ -65,7 +65,7 @@ def b64(data: bytes) -> dict[str, str]:
     ),
     st.sampled_from(["instances", "named instances", "inputs", "named inputs"]),
 )
-def test_tensors_keep_their_numbers_and_shape(rows: list[Any], form: str) -> None:
+def test_tensors_keep_numbers_and_shape(rows: list[Any], form: str) -> None:
     kind = form.rsplit(maxsplit=1)[-1]
     document: dict[str, Any] = {kind: rows}
     if form == "named instances":
@@ -100,7 +100,7 @@ def test_images_keep_their_bytes(files: list[bytes], name: str | None, in_column
 
 @thorough
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(["instances", "inputs", "examples"], JSON)))
-def test_whatever_json_comes_is_understood_or_refused(document: dict[str, Any]) -> None:
+def test_arbitrary_json_is_read_or_refused(document: dict[str, Any]) -> None:
     body = json.dumps(document).encode()
     for spec in (FLOATS, PIXELS):
         with contextlib.suppress(CallerError):
@@ -113,7 +113,7 @@ def test_whatever_json_comes_is_understood_or_refused(document: dict[str, Any]) 
 
 @thorough
 @given(st.binary())
-def test_whatever_bytes_come_are_understood_or_refused(body: bytes) -> None:
+def test_arbitrary_bytes_are_refused(body: bytes) -> None:
     for read in (
         lambda: read_predict(body, FLOATS, MOST, with_columns=True),
         lambda: read_examples(body, MOST),
@@ -122,14 +122,14 @@ def test_whatever_bytes_come_are_understood_or_refused(body: bytes) -> None:
             read()
 
 
-def test_rows_alone_are_taken_where_there_are_no_columns() -> None:
+def test_columns_are_refused_where_only_rows_are_supported() -> None:
     with pytest.raises(InvalidRequest, match="'instances', a list"):
         asked({"inputs": [[1]]}, with_columns=False)
     found = asked({"inputs": "ignored", "instances": [[1]]}, with_columns=False)
     assert found.tensor.shape == (1, 1)
 
 
-def test_numbers_are_those_of_the_models_type() -> None:
+def test_numbers_must_fit_the_models_datatype() -> None:
     assert asked({"instances": [[0, 255]]}, PIXELS).tensor.array.dtype == np.uint8
     for wrong in (-1, 256, 1.5, True, "1", None, 10**30):
         with pytest.raises(InvalidTensor):
@@ -138,14 +138,14 @@ def test_numbers_are_those_of_the_models_type() -> None:
         asked({"instances": [[0, "1"]]})
 
 
-def test_lists_must_be_even() -> None:
+def test_ragged_lists_are_refused() -> None:
     for rows in ([[1, 2], [3]], [[1], 2], [1, [2]], [[[1]], [2]], [[1, [2]]]):
         with pytest.raises(InvalidTensor):
             asked({"instances": rows})
 
 
 @pytest.mark.parametrize("count", [0, MOST + 1, 50])
-def test_items_are_counted_before_anything_is_made_of_them(count: int) -> None:
+def test_item_count_is_checked_before_decoding(count: int) -> None:
     unfit = {"b64": "?"}
     for document in ({"instances": [unfit] * count}, {"inputs": {"x": [unfit] * count}}):
         with pytest.raises(InvalidTensor, match=f"1 to 4 items .* not {count}"):
@@ -155,7 +155,7 @@ def test_items_are_counted_before_anything_is_made_of_them(count: int) -> None:
         read_examples(examples, MOST)
 
 
-def test_what_json_cannot_hold_is_refused() -> None:
+def test_non_finite_output_is_refused_in_json() -> None:
     found = asked({"instances": [[1]]})
     output = Tensor("y", Datatype.FP32, np.array([[1.0, np.nan]], np.float32))
     with pytest.raises(InvalidTensor, match="not finite"):
@@ -163,7 +163,7 @@ def test_what_json_cannot_hold_is_refused() -> None:
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 1, 1)])
-def test_outputs_are_nested_as_the_graph_has_them(shape: tuple[int, ...]) -> None:
+def test_outputs_keep_the_nesting_of_the_graph(shape: tuple[int, ...]) -> None:
     array = np.arange(6, dtype=np.float32).reshape(shape)
     response = InferResponse(ModelRef("m", 1), (Tensor("y", Datatype.FP32, array),))
     for document, member in (({"instances": [[1]]}, "predictions"), ({"inputs": [[1]]}, "outputs")):
@@ -171,7 +171,7 @@ def test_outputs_are_nested_as_the_graph_has_them(shape: tuple[int, ...]) -> Non
         assert written == {member: array.tolist()}
 
 
-def test_labels_and_scores_of_every_example() -> None:
+def test_examples_are_answered_with_labels_and_scores() -> None:
     predictions = [Prediction("cup", 4, 0.75), Prediction("ewer", 2, 0.25)]
     facts, timing = ImageFacts("PNG", 1, 1), Timing(0, 0, 0, 0)
     answer = Classification(

@@ -25,7 +25,7 @@ from service.transport.http.compat.torchserve import ping
         ({"a": True}, True, True, "Unhealthy", 500),
     ],
 )
-async def test_health_is_told_in_torchserves_words(
+async def test_ping_reports_health_in_torchserve_format(
     readiness: dict[str, bool], has_identity: bool, is_leaving: bool, status: str, code: int
 ) -> None:
     shutdown = Shutdown()

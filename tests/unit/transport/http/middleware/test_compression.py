@@ -45,7 +45,9 @@ def decompressed(encoding: str, data: bytes, limit: int = 2**24) -> bytes:
 @every_encoding
 @thorough
 @given(data=st.binary(max_size=3000), repeated=st.integers(0, 2000))
-def test_there_and_back(encoding: str, data: bytes, repeated: int) -> None:
+def test_body_survives_compression_and_decompression(
+    encoding: str, data: bytes, repeated: int
+) -> None:
     body = data * repeated
     packed = compress(body, encoding)
     assert decompressed(encoding, packed, 2**30) == body
@@ -56,14 +58,14 @@ def test_there_and_back(encoding: str, data: bytes, repeated: int) -> None:
 @every_encoding
 @thorough
 @given(data=st.binary(max_size=300))
-def test_whatever_comes_is_decompressed_or_refused(encoding: str, data: bytes) -> None:
+def test_arbitrary_bytes_are_refused(encoding: str, data: bytes) -> None:
     with pytest.raises(InvalidRequest):
         decompressed(encoding, data)
 
 
 @every_encoding
 @pytest.mark.parametrize("size", [0, 1, 1000, STEP_BYTES, 3 * STEP_BYTES + 1])
-def test_a_body_that_was_cut_or_goes_on_is_refused(encoding: str, size: int) -> None:
+def test_truncated_or_extended_body_is_refused(encoding: str, size: int) -> None:
     packed = compress(bytes(range(256)) * (size // 256) + bytes(size % 256), encoding)
     assert len(decompressed(encoding, packed)) == size
     for wrong in (packed[:-1], packed[: len(packed) // 2], b"", packed + b"\0", packed + packed):
@@ -71,14 +73,14 @@ def test_a_body_that_was_cut_or_goes_on_is_refused(encoding: str, size: int) -> 
             decompressed(encoding, wrong)
 
 
-def test_deflate_is_the_zlib_format_and_not_the_bare_one() -> None:
+def test_bare_deflate_without_zlib_header_is_refused() -> None:
     encoder = zlib.compressobj(wbits=-15)
     with pytest.raises(InvalidRequest):
         decompressed("deflate", encoder.compress(b"hello") + encoder.flush())
 
 
 @every_encoding
-def test_what_has_no_end_is_cut_at_the_limit(encoding: str) -> None:
+def test_decompression_bomb_is_stopped_at_the_limit(encoding: str) -> None:
     bomb = compress(bytes(2**27), encoding)
     assert len(bomb) < 2**20
     tracemalloc.start()
@@ -91,7 +93,7 @@ def test_what_has_no_end_is_cut_at_the_limit(encoding: str) -> None:
 
 
 @every_encoding
-def test_exactly_the_limit_is_allowed(encoding: str) -> None:
+def test_size_limit_is_inclusive(encoding: str) -> None:
     packed = compress(bytes(5000), encoding)
     assert len(decompressed(encoding, packed, 5000)) == 5000
     with pytest.raises(PayloadTooLarge):
@@ -124,11 +126,9 @@ def test_exactly_the_limit_is_allowed(encoding: str) -> None:
         ("zstd, *;q=0", "zstd"),
     ],
 )
-def test_an_answer_is_compressed_as_its_clients_understand(
-    header: str, encoding: str | None
-) -> None:
+def test_response_encoding_follows_accept_encoding(header: str, encoding: str | None) -> None:
     assert accepted(header) == encoding
 
 
-def test_no_answer_is_in_an_encoding_that_is_not_taken() -> None:
+def test_supported_encodings_are_the_same_in_both_directions() -> None:
     assert {accepted(name) for name in ENCODINGS} == set(ENCODINGS)

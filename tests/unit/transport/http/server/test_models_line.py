@@ -21,7 +21,7 @@ MANY = [ModelRef(f"m{number}", 1) for number in range(7)]
     ],
     ids=["one", "two", "none chosen", "many"],
 )
-def test_the_line_names_models_and_the_default(
+def test_start_line_names_models_and_the_default(
     answering: list[ModelRef], default: ModelRef | None, line: str
 ) -> None:
     assert models_line(answering, default) == line

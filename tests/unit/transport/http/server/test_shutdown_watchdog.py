@@ -58,7 +58,7 @@ def end_of(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_end_of_the_grace_ends_it(number: int) -> None:
+def test_hanging_process_ends_after_the_grace_period(number: int) -> None:
     with hanging(0.1) as process:
         process.send_signal(number)
         status, line = end_of(process)
@@ -66,13 +66,13 @@ def test_the_end_of_the_grace_ends_it(number: int) -> None:
     assert "the time to drain is over" in line
 
 
-def test_it_ends_though_nobody_reads_its_log() -> None:
+def test_process_ends_although_its_log_is_not_read() -> None:
     with hanging(0.1, WRITES) as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
 
 
-def test_a_second_signal_ends_it_at_once_but_not_one_that_came_with_the_first() -> None:
+def test_later_second_signal_ends_the_process_immediately() -> None:
     with hanging(60) as process:
         assert process.stdout
         # Both wait until it goes on, and come together then, however busy the machine is.

@@ -64,7 +64,7 @@ def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_worker_that_nobody_answers_for_is_asked_once_and_not_waited_for() -> None:
+def test_silent_worker_is_pinged_once_without_waiting() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config("none:app", log_config=None)
         worker = Worker(0, config, load_settings(), listener)
@@ -106,7 +106,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_worker_that_is_asked_before_it_is_made_answers_for_the_server_that_serves(
+def test_early_ping_is_answered_once_the_server_is_ready(
     tmp_path: Path,
 ) -> None:
     assert run(tmp_path, ASKED_EARLY).stdout == "ready: True\n"
@@ -126,7 +126,7 @@ else:
 """
 
 
-def test_workers_may_take_longer_to_start_than_to_answer(tmp_path: Path) -> None:
+def test_workers_may_start_slower_than_the_ping_timeout(tmp_path: Path) -> None:
     done = run(tmp_path, SLOW)
     assert done.stdout == "ready\n0\n"
     assert "a worker died" not in done.stderr
@@ -139,7 +139,7 @@ Server(configured(), settings, supervisor=1 if os.getppid() != 1 else 2).run()
 """
 
 
-def test_a_worker_that_hangs_ends_although_nobody_is_left_to_end_it(tmp_path: Path) -> None:
+def test_hanging_worker_without_a_supervisor_ends_itself(tmp_path: Path) -> None:
     done = run(tmp_path, ORPHAN)
     assert done.returncode == 128 + signal.SIGTERM
     assert "the supervisor has exited" in done.stderr

@@ -52,14 +52,14 @@ def tensor_of(found: ParsedInfer) -> NDArray[Any]:
     return tensor.array
 
 
-def test_json_flat_and_nested() -> None:
+def test_flat_and_nested_json_data_are_equal() -> None:
     for data in (ARRAY.tolist(), ARRAY.ravel().tolist()):
         found = asked({"inputs": [given_input(data=data)]})
         assert np.array_equal(tensor_of(found), ARRAY)
         assert (found.is_binary, found.binary) == (False, {})
 
 
-def test_everything_that_a_request_may_say() -> None:
+def test_request_options_and_outputs_are_read() -> None:
     found = asked(
         {
             "id": "my id é",
@@ -85,13 +85,13 @@ def test_everything_that_a_request_may_say() -> None:
     assert (found.is_binary, found.binary) == (True, {"a": False})
 
 
-def test_null_is_as_good_as_nothing() -> None:
+def test_null_members_are_treated_as_absent() -> None:
     nothing = {"id": None, "parameters": None, "outputs": None}
     found = asked(nothing | {"inputs": [given_input(parameters=None)]})
     assert (found.request.id, found.request.outputs) == ("", ())
 
 
-def test_binary_tensors_follow_in_order_and_json_ones_stand_between() -> None:
+def test_binary_tensors_are_read_in_order_among_json_ones() -> None:
     body, length = packed(
         {
             "inputs": [
@@ -111,37 +111,37 @@ def test_binary_tensors_follow_in_order_and_json_ones_stand_between() -> None:
     assert tensors["d"].shape == (0,)
 
 
-def test_a_header_that_counts_all_of_the_body_is_json() -> None:
+def test_header_length_equal_to_the_body_is_plain_json() -> None:
     body, length = packed({"inputs": [given_input()]})
     assert np.array_equal(tensor_of(read(body, length)), ARRAY)
 
 
-def test_a_header_of_nothing_is_a_raw_request() -> None:
+def test_zero_header_length_is_a_raw_request() -> None:
     found = read(b"\1\2\3", 0)
     assert bytes(found.request.raw or b"") == b"\1\2\3"
     assert found.is_binary
 
 
-def test_numbers_that_json_has_not_are_read_as_python_writes_them() -> None:
+def test_non_finite_numbers_in_json_are_read() -> None:
     numbers = [math.nan, math.inf, -math.inf, 1.5]
     found = tensor_of(asked({"inputs": [given_input(shape=[4], data=numbers)]}))
     assert np.array_equal(found, np.array(numbers, np.float32), equal_nan=True)
 
 
 @pytest.mark.parametrize("value", [b"-1", b"abc", b"", b"1.0", b"0x1", b"\xb2", b"1" * 19, b" 1"])
-def test_a_header_that_is_no_length_is_named(value: bytes) -> None:
+def test_invalid_header_length_is_refused(value: bytes) -> None:
     with pytest.raises(InvalidRequest, match="Inference-Header-Content-Length"):
         header_length([value])
 
 
-def test_a_header_that_is_given_twice_is_refused() -> None:
+def test_repeated_length_header_is_refused() -> None:
     assert header_length([]) is None
     assert header_length([b"0"]) == 0
     with pytest.raises(InvalidRequest):
         header_length([b"1", b"1"])
 
 
-def test_a_header_of_another_request_is_named() -> None:
+def test_header_length_beyond_the_body_is_refused() -> None:
     with pytest.raises(InvalidRequest, match="Inference-Header-Content-Length says 900"):
         read(b"{}", 900)
 
@@ -155,7 +155,7 @@ def test_a_header_of_another_request_is_named() -> None:
         b'{"inputs": [], "x": NaN, "y": ' + b"1" * 5000 + b"}",
     ],
 )
-def test_what_is_no_json_object_is_refused(body: bytes) -> None:
+def test_body_other_than_a_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):
         read(body, None)
 
@@ -202,7 +202,7 @@ WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("document", WRONG.values(), ids=WRONG)
-def test_what_the_protocol_has_not_is_refused(document: Any) -> None:
+def test_request_outside_the_protocol_is_refused(document: Any) -> None:
     with pytest.raises(InvalidRequest):
         asked(document)
 
@@ -214,7 +214,7 @@ def test_what_the_protocol_has_not_is_refused(document: Any) -> None:
         {"inputs": [given_input(parameters={"shared_memory_region": "a"})]},
     ],
 )
-def test_extensions_that_are_not_offered_are_told(where: dict[str, Any]) -> None:
+def test_unsupported_extensions_are_refused(where: dict[str, Any]) -> None:
     with pytest.raises(Unsupported):
         asked({"inputs": [given_input()]} | where)
 
@@ -235,7 +235,7 @@ def test_extensions_that_are_not_offered_are_told(where: dict[str, Any]) -> None
         (binary_input(datatype="BYTES"), ARRAY.tobytes()),
     ],
 )
-def test_lengths_that_lie_are_refused(one: dict[str, Any], blob: bytes) -> None:
+def test_wrong_binary_lengths_are_refused(one: dict[str, Any], blob: bytes) -> None:
     body, length = packed({"inputs": [one]}, blob)
     with pytest.raises(InvalidTensor):
         read(body, length)
@@ -243,7 +243,7 @@ def test_lengths_that_lie_are_refused(one: dict[str, Any], blob: bytes) -> None:
 
 @thorough
 @given(st.binary(max_size=200), st.none() | st.integers(0, 250))
-def test_bytes_at_random_are_read_or_refused(body: bytes, length: int | None) -> None:
+def test_arbitrary_bytes_are_read_or_refused(body: bytes, length: int | None) -> None:
     try:
         found = read(body, length)
     except CallerError:
@@ -285,7 +285,7 @@ scraps = st.recursive(
     ),
     st.binary(max_size=30),
 )
-def test_json_of_the_right_words_is_read_or_refused(document: Any, blob: bytes) -> None:
+def test_arbitrary_protocol_json_is_read_or_refused(document: Any, blob: bytes) -> None:
     body, length = packed(document, blob)
     try:
         found = read(body, length)
@@ -305,7 +305,7 @@ def ask(*, is_binary: bool = False, **binary: bool) -> ParsedInfer:
 OUTPUT = Tensor("y", Datatype.FP32, ARRAY)
 
 
-def test_an_answer_in_json() -> None:
+def test_json_response_has_the_protocols_members() -> None:
     body, headers = write(answer(OUTPUT, id='"\n\té'), ask())
     assert headers == {"content-type": "application/json"}
     assert json.loads(body) == {
@@ -318,7 +318,7 @@ def test_an_answer_in_json() -> None:
     }
 
 
-def test_an_answer_in_bytes() -> None:
+def test_binary_response_has_header_length_and_raw_data() -> None:
     classes = of_bytes("z", ["1.5:0:é".encode(), b""], (1, 2))
     body, headers = write(answer(OUTPUT, classes), ask(is_binary=True))
     assert headers["content-type"] == "application/octet-stream"
@@ -331,7 +331,7 @@ def test_an_answer_in_bytes() -> None:
     assert "data" not in document["outputs"][0]
 
 
-def test_every_output_has_its_own_form() -> None:
+def test_every_output_has_its_requested_form() -> None:
     other = Tensor("z", Datatype.FP32, ARRAY)
     for wanted in (ask(is_binary=True, y=False), ask(z=True)):
         body, headers = write(answer(OUTPUT, other), wanted)
@@ -342,14 +342,14 @@ def test_every_output_has_its_own_form() -> None:
         assert body[length:] == ARRAY.tobytes()
 
 
-def test_classes_in_json_are_strings() -> None:
+def test_class_outputs_in_json_are_strings() -> None:
     body, _ = write(answer(of_bytes("y", ["0.500000:1:é".encode()], (1, 1))), ask())
     assert json.loads(body)["outputs"][0]["data"] == ["0.500000:1:é"]
 
 
 @thorough
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=20))
-def test_numbers_in_json_are_the_same_numbers(numbers: list[float]) -> None:
+def test_float_outputs_round_trip_through_json(numbers: list[float]) -> None:
     array = np.array(numbers, np.float32)
     body, _ = write(answer(Tensor("y", Datatype.FP32, array)), ask())
     found = np.array(json.loads(body)["outputs"][0]["data"], np.float32)
@@ -357,7 +357,7 @@ def test_numbers_in_json_are_the_same_numbers(numbers: list[float]) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_numbers_that_json_has_not_need_bytes(bad: float) -> None:
+def test_non_finite_outputs_require_binary(bad: float) -> None:
     tensor = Tensor("y", Datatype.FP32, np.array([1, bad], np.float32))
     with pytest.raises(InvalidTensor, match="binary"):
         write(answer(tensor), ask())
@@ -365,7 +365,7 @@ def test_numbers_that_json_has_not_need_bytes(bad: float) -> None:
     assert body.endswith(tensor.array.tobytes())
 
 
-def test_a_binary_photo_is_not_copied() -> None:
+def test_binary_tensor_is_not_copied() -> None:
     array = np.zeros((1, 3, 224, 224), np.float32)
     one = binary_input(array.nbytes, shape=list(array.shape))
     head = json.dumps({"inputs": [one]}).encode()
