@@ -106,7 +106,7 @@ class PotooProtocol(HttpToolsProtocol):
             self._headers_since = time.monotonic()  # the next request of this connection
         self._raw_bytes += len(data)
         super().data_received(data)
-        if self._is_deaf or self.transport.is_closing():  # the parser may have refused it
+        if self._ignores_input or self.transport.is_closing():  # the parser may have refused it
             return
         # The parser reports a header, chunk extension or trailer only once it is complete.
         if self._headers_since is not None:
