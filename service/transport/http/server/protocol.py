@@ -100,13 +100,13 @@ class PotooProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Start the clocks of a new message and limit the bytes that the parser holds back."""
-        if self._ignores_input or self.transport.is_closing():
+        if self._has_ended():
             return
         if self._headers_since is None and self._body_since is None:
             self._headers_since = time.monotonic()  # the next request of this connection
         self._raw_bytes += len(data)
         super().data_received(data)
-        if self._ignores_input or self.transport.is_closing():  # the parser may have refused it
+        if self._has_ended():  # the parser may have refused it
             return
         # The parser reports a header, chunk extension or trailer only once it is complete.
         if self._headers_since is not None:
@@ -235,6 +235,10 @@ class PotooProtocol(HttpToolsProtocol):
         if self._header_bytes > self._context.limits.max_header_bytes:
             self._refusal = 431
             raise ValueError("headers too large")  # reaches uvicorn as a parser error
+
+    def _has_ended(self) -> bool:
+        """Return whether the rest of the input is ignored."""
+        return self._ignores_input or self.transport.is_closing()
 
     def _path(self) -> str:
         """Return the path of the request being received, as far as it arrived."""
