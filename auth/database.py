@@ -240,6 +240,8 @@ def _close_to_others(file: Path) -> None:
     log, shown = get_logger("auth"), f"{stat.S_IMODE(mode):04o}"
     try:
         file.chmod(stat.S_IMODE(mode) & 0o700)
+    except FileNotFoundError:  # another process has just removed a journal
+        pass
     except OSError as error:
         log.warning("store is open to other users", file=str(file), mode=shown, reason=str(error))
     else:

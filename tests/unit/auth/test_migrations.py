@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -57,6 +58,9 @@ async def bare(url: str) -> AsyncIterator[AsyncConnection]:
 
 async def leave_first_release(url: str) -> None:
     """What the first release made, with two accounts in it."""
+    if url.startswith("sqlite"):
+        file = store.database_url(url, Path("unused")).database or ""
+        os.close(os.open(file, os.O_CREAT, 0o600))  # as it made it; else a start would warn
     async with bare(url) as connection:
         await connection.run_sync(_first.create_all)
         rows = [
