@@ -1,4 +1,4 @@
-"""The server does what its OpenAPI document says: Schemathesis tries it out."""
+"""The server conforms to its OpenAPI document, tested by Schemathesis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One error tree, drawn as it is, and a total table for every transport."""
+"""The exception hierarchy matches its drawing, and every transport maps all of it."""
 
 from __future__ import annotations
 

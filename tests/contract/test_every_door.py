@@ -1,4 +1,4 @@
-"""One photo through every door: the same answer, in each one's words.
+"""One photo through every endpoint: equal results in each protocol's format.
 
 Doors that give raw outputs are calibrated here as the manifest says, by hand.
 """

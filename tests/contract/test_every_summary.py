@@ -1,4 +1,4 @@
-"""One photo through every door that sums its answer up: the same summary, in each one's words."""
+"""One photo through every endpoint with a summary: equal summaries in each protocol's format."""
 
 from __future__ import annotations
 

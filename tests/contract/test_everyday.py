@@ -1,4 +1,4 @@
-"""The shipped classifier is what its card says."""
+"""The model ``everyday`` has the properties stated in its card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what apps are generated from, and what the server must live up to.
+"""The OpenAPI document, from which clients are generated: agreed content and general rules.
 
 A wanted change of the contract is shown by regenerating the committed copy::
 

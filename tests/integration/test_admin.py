@@ -1,4 +1,4 @@
-"""People and clients over HTTP, for whoever has the scope ``admin``."""
+"""Administration of users and clients over HTTP, with the scope ``admin``."""
 
 from __future__ import annotations
 

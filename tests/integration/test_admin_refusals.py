@@ -1,4 +1,4 @@
-"""What is refused under ``/v1/admin``, in problems that repeat nothing of it."""
+"""Requests refused under ``/v1/admin``; problems do not repeat their content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Behind a proxy: whose address is logged, limited and slowed down, and which scheme is named."""
+"""Behind a proxy: client address in logs, rate limits and sign-in delays; scheme of URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starts that fail: one line that says what to mend, and nothing half done."""
+"""Starts that fail: one line that names the fault, and no partial changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Both services over gRPC, against a running server: right answers and what comes with them."""
+"""Both gRPC services on a running server: results and metadata."""
 
 from __future__ import annotations
 

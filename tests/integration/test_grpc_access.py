@@ -1,4 +1,4 @@
-"""Who may call what over gRPC, and what is not there to be called."""
+"""Authorisation of gRPC methods, and methods that do not exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one caller may ask of us over gRPC: bytes, time, rates, places in the queue."""
+"""Limits per gRPC caller: bytes, time, rates, places in the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ModelStreamInfer``: order, faults of single requests, and what ends a stream."""
+"""``ModelStreamInfer``: order, errors of single requests, and the end of a stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guessing passwords over HTTP: slowed down, and nobody is locked out for good."""
+"""Password guessing over HTTP is delayed, without a permanent lock-out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What probes and Prometheus see, and the id that every answer carries."""
+"""Probes, metrics, and the request id in every response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real server that trusts real issuers: accepted, rotated, revoked, down and up again, all live."""
+"""A server with trusted issuers: accepted tokens, key rotation, revocation, outages."""
 
 from __future__ import annotations
 

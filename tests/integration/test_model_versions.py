@@ -1,4 +1,4 @@
-"""Versions come, answer, fail and go while a real server is asked without a pause."""
+"""Versions are loaded, swapped and removed on a server under continuous load."""
 
 from __future__ import annotations
 

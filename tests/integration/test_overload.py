@@ -1,4 +1,4 @@
-"""More than the server can do at once: every request is answered, and it recovers."""
+"""Overload: every request gets a response, and the server recovers."""
 
 from __future__ import annotations
 

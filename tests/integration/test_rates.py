@@ -1,4 +1,4 @@
-"""Rates and quotas over HTTP: 429, and headers that say what is left."""
+"""Rate limits and quotas over HTTP: 429, and headers with the remaining quota."""
 
 from __future__ import annotations
 

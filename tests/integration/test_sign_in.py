@@ -1,4 +1,4 @@
-"""Getting a token, and what it is."""
+"""Sign-in and the content of tokens."""
 
 from __future__ import annotations
 

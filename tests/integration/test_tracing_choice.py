@@ -1,4 +1,4 @@
-"""Which requests are traced: a share of them, and what a known caller's ``traceparent`` asks for."""
+"""Sampling of traces: a share of requests, and ``traceparent`` of authenticated callers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A collector that is away, hangs or refuses harms nobody but the traces; several workers each send."""
+"""A failing collector affects only traces; each of several workers exports."""
 
 from __future__ import annotations
 

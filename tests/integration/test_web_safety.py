@@ -1,4 +1,4 @@
-"""What browsers are told: other origins, security headers, what is shown to whom."""
+"""CORS, security headers, and access to the documentation and metrics."""
 
 from __future__ import annotations
 

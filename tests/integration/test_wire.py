@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the wire: one way to read a message, or none (RFC 9112)."""
+"""HTTP/1.1 framing: unambiguous messages only (RFC 9112)."""
 
 from __future__ import annotations
 

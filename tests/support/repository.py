@@ -1,4 +1,4 @@
-"""Model repositories for tests and benchmarks, put together from manifests of ours and models beside the checkout.
+"""Model repositories for tests and benchmarks, from the test manifests and external model files.
 
 The models themselves are not part of the project; where they are missing, what needs them is skipped.
 """

@@ -1,4 +1,4 @@
-"""What the autoscaler is told, by Prometheus itself: how many replicas each trigger asks for."""
+"""The autoscaling queries in a real Prometheus: replicas requested per trigger."""
 
 from __future__ import annotations
 

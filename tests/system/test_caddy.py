@@ -1,4 +1,4 @@
-"""The shipped Caddyfile in front of a real Potoo: TLS, and all that must pass through it."""
+"""The shipped Caddyfile in front of a real Potoo: TLS, and requests that must pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What callers are told by Caddy when Potoo is slow, silent or gone, and what is logged."""
+"""Caddy's responses and logs when Potoo is slow, hanging or down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the shipped Caddyfile keeps from Potoo, and how it says so."""
+"""Requests that the shipped Caddyfile refuses, and its error responses."""
 
 from __future__ import annotations
 

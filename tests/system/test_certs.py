@@ -1,4 +1,4 @@
-"""What ``potoo certs`` makes, in real servers: Potoo's own gRPC port, and Caddy."""
+"""Certificates of ``potoo certs`` in real servers: Potoo's gRPC port, and Caddy."""
 
 from __future__ import annotations
 

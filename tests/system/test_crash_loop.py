@@ -1,4 +1,4 @@
-"""Workers that die again and again: seen, counted, and started ever more slowly."""
+"""Workers that die repeatedly: logged, counted, restarted with growing delays."""
 
 from __future__ import annotations
 

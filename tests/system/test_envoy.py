@@ -1,4 +1,4 @@
-"""The shipped Envoy in front of a real server: what is let in, how, and what is closed."""
+"""The shipped Envoy in front of a real server: forwarded and blocked requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped Envoy when replicas or requests are broken: what it sends twice, and what it says."""
+"""The shipped Envoy with failing replicas and invalid requests: retries and responses."""
 
 from __future__ import annotations
 

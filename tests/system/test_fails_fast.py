@@ -1,4 +1,4 @@
-"""Whatever is wrong with a setting ends the start with a line that names it, and nothing else."""
+"""An invalid setting ends the start with one line that names it."""
 
 from __future__ import annotations
 

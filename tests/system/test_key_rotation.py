@@ -1,4 +1,4 @@
-"""``potoo keys`` on a folder of keys that two running replicas share."""
+"""``potoo keys`` with two running replicas that share a folder of keys."""
 
 from __future__ import annotations
 

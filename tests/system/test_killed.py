@@ -1,4 +1,4 @@
-"""kill -9 at any moment: nobody is locked out, and no two refresh tokens of a session live."""
+"""SIGKILL at any moment: sessions survive, and only one refresh token per session is valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaving in steps: not ready, a delay for load balancers, drain; and for good when told twice."""
+"""Graceful shutdown: not ready, delay for load balancers, drain; forced by a second signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos and their answers on the web page, in a real browser."""
+"""Photos and results on the web page, in a real browser."""
 
 from __future__ import annotations
 

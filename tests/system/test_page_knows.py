@@ -1,4 +1,4 @@
-"""What a model knows, on the web page: its classes by group, the search in them, how sure it is."""
+"""The dialogue of a model's classes on the web page: groups, search, measured accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the web page renews its tokens by itself, in a real browser."""
+"""Automatic token renewal of the web page, in a real browser."""
 
 from __future__ import annotations
 

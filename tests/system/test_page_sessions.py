@@ -1,4 +1,4 @@
-"""How a session on the web page ends, and what it leaves behind, in a real browser."""
+"""The end of a session on the web page, and its clean-up, in a real browser."""
 
 from __future__ import annotations
 

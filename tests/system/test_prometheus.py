@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes real servers: every query of every dashboard, rule and runbook answers."""
+"""A real Prometheus scrapes real servers: every query of dashboards, rules and runbooks works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The shipped rules, by promtool: they hold, and fire when they should and not else."""
+"""The shipped rules, tested by promtool: they are valid and fire only when they should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two servers with a folder each, on one PostgreSQL and one Redis: they act as one."""
+"""Two servers with separate folders and a shared PostgreSQL and Redis act as one."""
 
 from __future__ import annotations
 

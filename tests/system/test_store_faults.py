@@ -1,4 +1,4 @@
-"""A PostgreSQL that stops or hangs, a Redis that does: 503 and never a 200, then back to work."""
+"""PostgreSQL or Redis stops or hangs: 503, never a wrong 200, then recovery."""
 
 from __future__ import annotations
 

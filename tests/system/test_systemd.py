@@ -1,4 +1,4 @@
-"""A box without containers: what systemd is told, and what it says of the units."""
+"""systemd: notifications of the server, and verification of the units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wheel, which the container image installs: whole, and able to answer away from the checkout."""
+"""The wheel is complete and works outside the checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links between the documents lead somewhere, to headings too."""
+"""Links between documents, including headings, are valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets as files: what is taken, what is refused, and that nothing of them is shown."""
+"""Secret files: accepted and refused ones, and no disclosure."""
 
 from __future__ import annotations
 

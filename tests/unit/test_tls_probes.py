@@ -1,4 +1,4 @@
-"""The probes of ``tests/support/proxies/tls.py`` find what they look for: else no finding means nothing."""
+"""The probes of ``tests/support/proxies/tls.py`` detect the faults that they look for."""
 
 from __future__ import annotations
 

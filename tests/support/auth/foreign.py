@@ -1,4 +1,4 @@
-"""Tokens of a trusted issuer, and what it is trusted with."""
+"""Tokens and settings of a trusted issuer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens made by hand, good ones and forged ones, without the library that is under test."""
+"""Valid and forged tokens, made without the library under test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything of identity over one database, as ``service/identity.py`` puts it together.
+"""The objects of identity on one database, wired like ``service/identity.py``.
 
 The clock stands still until a test moves it. Two kits on one database are two servers.
 """

@@ -1,4 +1,4 @@
-"""Trusted issuers on the bench: running, with a clock that is moved by hand."""
+"""Running trusted issuers with a manual clock."""
 
 from __future__ import annotations
 

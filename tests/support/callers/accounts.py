@@ -1,4 +1,4 @@
-"""People and devices of a server under test: made, signed in and refused over HTTP."""
+"""Users and clients of a server under test: added and signed in over HTTP."""
 
 from __future__ import annotations
 

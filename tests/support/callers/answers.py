@@ -1,4 +1,4 @@
-"""What every answer of the server must be, whatever the request was."""
+"""Checks that apply to every response of the server."""
 
 from __future__ import annotations
 

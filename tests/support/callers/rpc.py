@@ -1,4 +1,4 @@
-"""gRPC as its clients speak it, and what every answer of ours must be."""
+"""A gRPC client, and checks that apply to every response."""
 
 from __future__ import annotations
 

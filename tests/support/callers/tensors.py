@@ -1,4 +1,4 @@
-"""Requests of the Open Inference Protocol, as its clients make them, and what they are answered."""
+"""Requests and responses of the Open Inference Protocol."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A little of everything that callers do to a server, well and badly."""
+"""Mixed traffic of valid and invalid calls."""
 
 from __future__ import annotations
 

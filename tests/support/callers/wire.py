@@ -1,4 +1,4 @@
-"""What passes between a page and the server, and what the server makes of it."""
+"""Records the requests and responses of a web page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compose files as parsed YAML, and what compose makes of their variables."""
+"""The compose files as parsed YAML, with variables replaced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schemas of the custom resources that we use, as far as we use them; nothing else is let through.
+"""Strict schemas of the custom resources that the manifests use.
 
 Kubernetes' own schemas come with kubernetes-validate, those of add-ons with nothing that could be
 locked. These were written from the add-ons' reference pages: KEDA's ScaledObject

@@ -1,4 +1,4 @@
-"""The manifests in ``deploy/kubernetes``, as they are committed and as kustomize puts them together."""
+"""The manifests in ``deploy/kubernetes``, as committed and as built by kustomize."""
 
 from __future__ import annotations
 

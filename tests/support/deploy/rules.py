@@ -1,4 +1,4 @@
-"""The shipped rules of Prometheus, as its files have them."""
+"""The shipped Prometheus rules as parsed YAML."""
 
 from __future__ import annotations
 

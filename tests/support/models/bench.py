@@ -1,4 +1,4 @@
-"""A batcher on a pool and a clock that the test moves by hand."""
+"""A batcher with a manual pool and clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small hierarchy, and images of which the answers are made up by hand."""
+"""A small label hierarchy, and images with hand-made scores."""
 
 from __future__ import annotations
 

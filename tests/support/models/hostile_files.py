@@ -1,4 +1,4 @@
-"""Image files made to hurt: truncated, lying about themselves, tiny but endless to decode."""
+"""Hostile image files: truncated, with false headers, or expensive to decode."""
 
 from __future__ import annotations
 

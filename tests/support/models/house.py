@@ -1,4 +1,4 @@
-"""A repository that is served, without a network: tests change it and see what answers."""
+"""A served repository without a network; tests change it and check what is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real ONNX model of a kilobyte: tells whether a picture is mostly red, green or blue.
+"""An ONNX model of one kilobyte that classifies images as mostly red, green or blue.
 
 Its answers can be worked out by hand: the logits are ten times the mean of each channel (0..1).
 """

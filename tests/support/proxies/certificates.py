@@ -1,4 +1,4 @@
-"""Certificates that nobody signed but themselves."""
+"""Self-signed certificates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real Envoy with the configuration that is shipped, on free ports, with what ``potoo certs`` makes.
+"""A real Envoy with the shipped configuration, free ports and certificates of ``potoo certs``.
 
 Stated in ``elsewhere``: other addresses, ports and paths, and nothing else of the files is changed.
 """

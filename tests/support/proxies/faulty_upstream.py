@@ -1,4 +1,4 @@
-"""A replica that is well as far as probes see, and treats every other request as the test says."""
+"""A replica that passes health checks and handles other requests as the test defines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks at a proxy from outside, over TLS: as its clients meet it, and as attackers do."""
+"""Probes a proxy from outside over TLS, as clients and attackers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands behind a proxy in tests where Potoo itself would not show what the test is about."""
+"""Upstream servers for tests of proxies that cannot use Potoo itself."""
 
 from __future__ import annotations
 

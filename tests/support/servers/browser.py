@@ -1,4 +1,4 @@
-"""A real browser for the system tests, and an eye on what pages must never do in it."""
+"""A real browser for the system tests; records errors that pages must never cause."""
 
 from __future__ import annotations
 

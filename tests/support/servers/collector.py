@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector's stand-in: takes traces by OTLP/HTTP, well or badly, and keeps them."""
+"""A fake OpenTelemetry collector (OTLP/HTTP) that records traces and can fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis servers for tests: Debian's, on free ports, gone afterwards."""
+"""Temporary PostgreSQL and Redis servers on free ports."""
 
 from __future__ import annotations
 

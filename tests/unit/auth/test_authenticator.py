@@ -1,4 +1,4 @@
-"""A bearer token to its principal: verified once, remembered for a while, forgotten in time."""
+"""Bearer token to principal: verification, cache, expiry of the cache."""
 
 from __future__ import annotations
 

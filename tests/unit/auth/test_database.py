@@ -1,4 +1,4 @@
-"""The store's database: its URL, its file, what happens when it does not answer."""
+"""The store's database: URL, file, and failures."""
 
 from __future__ import annotations
 

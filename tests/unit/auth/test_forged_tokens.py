@@ -1,4 +1,4 @@
-"""Whatever somebody may send instead of a token is refused, in one way only."""
+"""All forged tokens are refused with the same error."""
 
 from __future__ import annotations
 

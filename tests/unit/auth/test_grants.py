@@ -1,4 +1,4 @@
-"""Credentials to tokens: the password and the client's grant, and what they refuse."""
+"""Password and client credentials grants, and their errors."""
 
 from __future__ import annotations
 

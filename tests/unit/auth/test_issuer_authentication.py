@@ -1,4 +1,4 @@
-"""A caller with the token of a trusted issuer, all the way: keys fetched, verified, remembered."""
+"""Authentication with a trusted issuer's token: keys fetched, token verified and cached."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When the keys of trusted issuers are looked at again, and how long they count."""
+"""Refresh and expiry of trusted issuers' keys."""
 
 from __future__ import annotations
 

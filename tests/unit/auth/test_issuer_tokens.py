@@ -1,4 +1,4 @@
-"""What the tokens of trusted issuers must say, and how they must be signed."""
+"""Required claims and signatures of trusted issuers' tokens."""
 
 from __future__ import annotations
 

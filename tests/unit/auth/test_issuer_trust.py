@@ -1,4 +1,4 @@
-"""What a trusted issuer is trusted with: its own people, and the scopes that the operator says."""
+"""Limits of the trust in an issuer: its own users, and the configured scopes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetching the keys of trusted issuers: from a real one over real sockets wherever that can show it."""
+"""Fetching the keys of trusted issuers, from a real issuer where possible."""
 
 from __future__ import annotations
 

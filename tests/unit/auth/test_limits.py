@@ -1,4 +1,4 @@
-"""How often one may call, counted in memory or, by several servers together, in Redis."""
+"""Rate limits, counted in memory or by several servers in Redis."""
 
 from __future__ import annotations
 

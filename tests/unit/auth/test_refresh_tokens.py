@@ -1,4 +1,4 @@
-"""Refresh tokens as text: one spelling, told by its prefix, kept as digests alone."""
+"""Refresh tokens as text: one format with a prefix, stored only as digests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was revoked, on the server that revoked it and on the others."""
+"""Revocations, on the server that made them and on others."""
 
 from __future__ import annotations
 

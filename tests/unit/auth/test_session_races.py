@@ -1,4 +1,4 @@
-"""Refresh tokens that several use at once, and servers that die at the worst moment."""
+"""Races of refresh tokens, and servers that die between two steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the compose files promise: nothing open, nothing without a limit, nothing that is not there."""
+"""Compose files: closed ports, resource limits, existing files."""
 
 from __future__ import annotations
 

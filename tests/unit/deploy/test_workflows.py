@@ -1,4 +1,4 @@
-"""The forge's definitions: they do what `.ci/run` does, with no more rights than they need."""
+"""CI workflows: they run `.ci/run` with minimal permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The security log: a line and a count for every event, and no line that anybody could flood."""
+"""The security log: a line and a count per event; events that anyone can cause are only counted."""
 
 from __future__ import annotations
 

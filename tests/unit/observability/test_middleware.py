@@ -1,4 +1,4 @@
-"""The books of every request are kept, whatever happens in it."""
+"""Metrics and access log of every request, whatever its outcome."""
 
 from __future__ import annotations
 

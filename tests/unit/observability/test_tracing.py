@@ -1,4 +1,4 @@
-"""Which requests are traced, and what is measured of them."""
+"""Sampling of requests, and the attributes of spans."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images are used, and how they get their digests."""
+"""Images in use, and pinning of their digests."""
 
 from __future__ import annotations
 

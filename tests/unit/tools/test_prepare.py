@@ -1,4 +1,4 @@
-"""What compose is given: passwords of our making, each where one service alone sees it."""
+"""Files for compose: generated passwords, each readable by one service only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured and promised, as series that alerts and dashboards compare with."""
+"""Thresholds and objectives as Prometheus series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The finest answer that is sure enough."""
+"""The most specific answer above its threshold."""
 
 from __future__ import annotations
 

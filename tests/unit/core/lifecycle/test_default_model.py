@@ -1,4 +1,4 @@
-"""Which model answers calls that name none: the setting, the stored choice, or the only one."""
+"""The default model: the setting, the stored choice, or the only model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is loaded follows the repository: gates, switches, drains."""
+"""Loaded versions follow the repository: checks, switches, drains."""
 
 from __future__ import annotations
 

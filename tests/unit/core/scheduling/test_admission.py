@@ -1,4 +1,4 @@
-"""What would be late is refused at once, by what the last items cost."""
+"""Requests that would be late are refused, by the measured throughput."""
 
 from __future__ import annotations
 

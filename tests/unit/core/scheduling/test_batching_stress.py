@@ -1,4 +1,4 @@
-"""The batcher on real threads: whatever callers do, everyone is answered once and nothing is left."""
+"""The batcher on real threads: every caller gets one result, and nothing leaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One served model: its answers, its canary, its numbers."""
+"""A served model: results, canary, statistics."""
 
 from __future__ import annotations
 

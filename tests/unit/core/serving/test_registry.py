@@ -1,4 +1,4 @@
-"""Which models are served: versions, manifests, and refusals that name the field."""
+"""The registry: versions, manifests, and errors that name the field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pixels become numbers: presets, what is said instead of them, and what cannot be."""
+"""Preprocessing options: presets, overrides, and invalid values."""
 
 from __future__ import annotations
 

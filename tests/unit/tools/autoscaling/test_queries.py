@@ -1,4 +1,4 @@
-"""The queries as Prometheus answers them, and that they are those of the thresholds."""
+"""The autoscaling queries: equal to those of the thresholds, evaluated like Prometheus."""
 
 from __future__ import annotations
 

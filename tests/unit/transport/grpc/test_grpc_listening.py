@@ -1,4 +1,4 @@
-"""The port for gRPC: kept for our own workers, refused to everybody else."""
+"""The gRPC port: shared by the server's workers, refused to other processes."""
 
 from __future__ import annotations
 
