@@ -15,7 +15,7 @@ NAMES = tuple(sorted(path.stem for path in MANIFESTS.glob("*.json")))
 
 
 def assemble(folder: Path, names: tuple[str, ...] = NAMES) -> Path:
-    """A repository in ``folder`` with the named models, linked from the shared data."""
+    """Build a repository in ``folder`` with the named models, linked from the external data."""
     for name in names:
         version = folder / name / "1"
         version.mkdir(parents=True)

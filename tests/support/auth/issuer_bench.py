@@ -16,7 +16,7 @@ DEADLINE_SECONDS = 20
 
 @dataclass
 class Bench:
-    """The issuers under test, and what they told of themselves."""
+    """The issuers under test, and their recorded events."""
 
     issuers: TrustedIssuers
     time: list[float]
@@ -41,7 +41,7 @@ def trust(issuer: str, name: str = "theirs", **changes: object) -> IssuerSetting
 
 @asynccontextmanager
 async def bench(*settings: IssuerSettings, timeout: float = 5) -> AsyncIterator[Bench]:
-    """Running, with a clock that is moved by hand."""
+    """Running issuers with a manual clock."""
     time, looks, changes = [0.0], list[tuple[str, bool]](), list[None]()
     issuers = TrustedIssuers(
         settings,
@@ -55,14 +55,14 @@ async def bench(*settings: IssuerSettings, timeout: float = 5) -> AsyncIterator[
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Lets the tasks run until it is so."""
+    """Run the event loop until the condition holds."""
     async with asyncio.timeout(DEADLINE_SECONDS):
         while not condition():  # noqa: ASYNC110 - it becomes so in another process
             await asyncio.sleep(0.005)
 
 
 async def looked(at: Bench, times: int = 1) -> None:
-    """Waits for the ends of looks; the first entry says that there was none yet."""
+    """Wait for completed fetches; the first entry means that there was none yet."""
     await until(lambda: len(at.looks) > times)
 
 

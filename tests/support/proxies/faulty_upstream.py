@@ -55,7 +55,7 @@ class Faulty:
 
 @contextmanager
 def faulty_upstream() -> Iterator[Faulty]:
-    """One that listens on a free port."""
+    """A server on a free port."""
     upstream = Faulty()
 
     class Handler(BaseHTTPRequestHandler):

@@ -56,7 +56,9 @@ def is_taken(data_dir: Path, token: str) -> bool:
 
 
 def test_the_first_key_signs_at_once(potoo: Potoo, data_dir: Path) -> None:
-    failed(potoo("keys", "list", "--data-dir", data_dir), "no keys yet: the first start creates one")
+    failed(
+        potoo("keys", "list", "--data-dir", data_dir), "no keys yet: the first start creates one"
+    )
     result = potoo("keys", "rotate", "--data-dir", data_dir)
     kid, algorithm, when = result.stdout.rstrip("\n").split("\t")
     assert (algorithm, when) == ("ES256", "signs at once")
