@@ -50,7 +50,7 @@ def everything(root: type[ServiceError] = ServiceError) -> list[type[ServiceErro
 
 
 def tree() -> list[type[ServiceError]]:
-    """The classes of the tree itself. What others derive from them tells nobody more."""
+    """The classes of the hierarchy, without subclasses defined elsewhere."""
     return [kind for kind in everything() if kind.__module__ == schemas.errors.__name__]
 
 

@@ -38,7 +38,7 @@ Shares = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One photo, and what is needed to bring it through a door."""
+    """One photo, and the clients to send it to an endpoint."""
 
     client: httpx.Client
     rpc: Client

@@ -26,7 +26,7 @@ Summed = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One photo, and what is needed to bring it through a door."""
+    """One photo, and the clients to send it to an endpoint."""
 
     client: httpx.Client
     rpc: Client
@@ -69,7 +69,7 @@ def grpc_predict(visit: Visit) -> Summed:
     }
 
 
-# A new way in that says what is sure enough belongs here.
+# Add new endpoints with a summary here.
 DOORS: tuple[Callable[[Visit], Summed], ...] = (
     *(raw_body, multipart, base64_json, batch),
     grpc_predict,
@@ -98,7 +98,7 @@ def flat(found: Summed) -> Summed:
 
 
 def about(scored: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A summary whose scores may be off by what a float of 32 bits is."""
+    """A summary with the tolerance of 32-bit floats."""
     if scored is None:
         return None
     near = scored | {"score": pytest.approx(scored["score"], abs=1e-5)}

@@ -72,6 +72,6 @@ def test_the_golden_samples_are_drawn_by_the_recipe() -> None:
 
 
 def pixels(png: bytes) -> bytes:
-    """What the file shows, however it was compressed."""
+    """Pixels of the file, independent of its compression."""
     with Image.open(io.BytesIO(png)) as image:
         return image.convert("RGB").tobytes()

@@ -22,7 +22,7 @@ def test_the_last_person_who_may_administer_stays(server: LiveServer, admin: htt
     assert refusal(admin.delete(url)) == CONFLICT
     assert refusal(admin.patch(url, json={"disabled": True})) == CONFLICT
     assert refusal(admin.patch(url, json={"scopes": ["classify"]})) == CONFLICT
-    # A client that may administer is nobody who could sign in to the page.
+    # An administrating client does not count: it cannot sign in to the page.
     add_device(server, scopes=["admin"])
     assert refusal(admin.delete(url)) == CONFLICT
     assert admin.get(USERS).status_code == 200

@@ -155,7 +155,7 @@ def guess(who: Person, address: str) -> tuple[int, str]:
 
 
 def test_who_guesses_passwords_waits_alone(behind: LiveServer) -> None:
-    """The proxy's other callers, who share its address with the guesser, sign in."""
+    """Other callers behind the same proxy as the attacker can sign in."""
     guesser, other = "198.51.100.99", "198.51.100.98"
     person = add_person(behind)
     headers = {"x-forwarded-for": other}

@@ -38,7 +38,7 @@ def refused(folder: Path, *arguments: str, **environment: str) -> tuple[int, str
     run = start(folder, *arguments, **environment)
     assert "ready" not in run.stdout
     assert "Traceback" not in run.stderr
-    # That the first account was made stands in the security log, whatever happens then.
+    # The security log has the first account, even if the start fails later.
     lines = [line for line in run.stderr.splitlines() if '"logger":"audit"' not in line]
     return run.returncode, "\n".join(lines)
 

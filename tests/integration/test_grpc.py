@@ -116,7 +116,7 @@ def test_one_photo_is_answered_alike_through_every_door(rpc: Client, client: htt
         assert shares[one["index"]] == pytest.approx(one["score"], abs=1e-5)
 
 
-# What is told
+# Messages
 
 
 def test_health_needs_no_token(server: LiveServer) -> None:

@@ -141,7 +141,7 @@ def test_a_caller_keeps_to_the_models_it_may_use(server: LiveServer) -> None:
         assert told.error_message == "This account may not use that model."
 
 
-# What there is not
+# Methods that do not exist
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,7 @@ def test_a_deadline_that_cannot_be_kept_is_told_at_once(server: LiveServer) -> N
 
 
 def test_the_callers_deadline_is_the_cores(server: LiveServer) -> None:
-    """What is late is dropped, not worked on to its end for nobody."""
+    """Late requests are dropped instead of being completed."""
     picture = files(*[encoded(noise((1200, 1200)))] * 4)
     with connected(server) as client:
 

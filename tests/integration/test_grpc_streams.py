@@ -27,7 +27,7 @@ def rpc(server: LiveServer) -> Iterator[Client]:
 
 
 def numbered(count: int) -> list[pb.ModelInferRequest]:
-    """Requests whose answers can be told apart."""
+    """Requests with distinguishable results."""
     return [
         tensor(np.full((1, 3, SIDE, SIDE), number / count, np.float32), id=str(number))
         for number in range(count)

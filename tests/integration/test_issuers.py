@@ -34,7 +34,7 @@ def trusting(name: str, issuer: Issuer, **changes: object) -> dict[str, object]:
 
 
 def models(server: LiveServer, token: str) -> httpx.Response:
-    """What somebody with a token is answered."""
+    """Response of /v1/models to a token."""
     headers = {"authorization": f"Bearer {token}"}
     return httpx.get(f"{server.url}/v1/models", headers=headers, timeout=30)
 
@@ -73,7 +73,7 @@ def trusting_server(
 ) -> Iterator[LiveServer]:
     settings = [
         trusting("shop", sso),
-        # It is looked at once: what happens afterwards happens because somebody asks.
+        # Keys are fetched once: later fetches are caused by requests.
         trusting("absent", absent, refresh_seconds=86_400),
     ]
     with serve(

@@ -113,7 +113,7 @@ def test_every_worker_takes_a_promotion_up(tmp_path: Path) -> None:
 
 
 def answers(shop: Shop) -> int:
-    """The version that answers on a connection of its own: with several workers, of any of them."""
+    """The default version seen on a new connection, of any worker."""
     answer = httpx.post(
         f"{shop.server.url}/v1/classify",
         content=plain(RED),

@@ -142,7 +142,7 @@ def test_a_noisy_caller_does_not_starve_another(server: LiveServer) -> None:
 def test_what_would_be_late_is_refused_with_the_wait(server: LiveServer) -> None:
     picture = encoded(gradient((2400, 1800)))
 
-    # One client: making many takes longer than the server takes for their requests.
+    # Use one client: creating many takes longer than their requests.
     with server.client() as client, ThreadPoolExecutor(CROWD) as crowd:
         answers = list(
             crowd.map(

@@ -50,7 +50,7 @@ def test_a_principal_has_its_rate_and_its_quota(tmp_path: Path, colours: Path) -
         problem = problem_of(answers[3])
         assert problem["code"] == "rate_limited"
         assert int(answers[3].headers["retry-after"]) <= 120
-        # What was refused did not use up the day's quota.
+        # Refused requests did not count for the day's quota.
         assert (
             left(answers[3])["principal-86400"] == left(classify(server, token))["principal-86400"]
         )

@@ -235,7 +235,7 @@ def test_a_form_that_is_none_is_refused(
     assert_tells_nothing(answer)
 
 
-# What the token is
+# Content of the token
 
 
 def test_the_published_key_verifies_the_token(server: LiveServer) -> None:

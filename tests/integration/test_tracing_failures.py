@@ -23,7 +23,7 @@ SHORT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
 
 
 def told(live: Traced) -> list[dict[str, Any]]:
-    """What the log says about sending."""
+    """Log events about the export."""
     lines = [json.loads(line) for line in live.server.events().splitlines()]
     return [line for line in lines if line["logger"] == "tracing"]
 

@@ -157,7 +157,7 @@ def test_pages_run_nothing_from_elsewhere(server: LiveServer, path: str) -> None
     assert rules["frame-ancestors"] == rules["base-uri"] == "'none'"
 
 
-# What is shown to whom
+# Access to documentation and metrics
 
 
 @pytest.mark.parametrize("setting", ["open", "token", "off"])

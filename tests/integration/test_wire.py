@@ -9,7 +9,7 @@ from tests.support.servers.server import LiveServer
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: a\r\n"
-# What an attacker hides in a body: answered, it shows as an answer with this id.
+# A request smuggled in a body: if it is processed, a response has this id.
 HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Request-ID: smuggled\r\nConnection: close\r\n\r\n"
 EMPTY_CHUNKED = b"0\r\n\r\n" + HIDDEN
 

@@ -33,7 +33,7 @@ def growing(by: float) -> str:
 
 
 def pod(name: str, held: int, *, is_ready: bool = True, namespace: str = "potoo") -> Series:
-    """A replica that holds so many images all the time."""
+    """A replica with a constant number of images in flight."""
     labels = f'namespace="{namespace}",pod="{name}",{MODEL}'
     return {
         f"potoo_queue_depth{{{labels}}}": steady(held),

@@ -255,7 +255,7 @@ def _pin(front: Caddy) -> str:
 
 
 def _all(config: Any, name: str) -> Iterator[Any]:
-    """What stands under a name, wherever that is."""
+    """All values of a key, at any depth."""
     if isinstance(config, dict):
         if name in config:
             yield config[name]

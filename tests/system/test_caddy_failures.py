@@ -76,7 +76,7 @@ def test_a_server_that_does_not_answer_is_given_up(impatient: Caddy, behind: Rec
 
 @pytest.fixture(params=programs())
 def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Caddy]:
-    """Caddy before nobody."""
+    """Caddy without an upstream."""
     with caddy(tmp_path, request.param) as running:
         yield running
 

@@ -210,7 +210,7 @@ def test_a_stream_of_events_outlives_every_time_out(front: Caddy, behind: Record
             pytest.fail("the stream was cut")
 
     def is_noticed() -> bool:
-        behind.more.release()  # writing is how it sees that nobody reads
+        behind.more.release()  # Caddy notices the disconnect when it writes
         return behind.stream_ended.is_set()
 
     assert wait_until(is_noticed)

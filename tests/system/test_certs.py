@@ -16,7 +16,7 @@ from tests.support.servers.server import serve
 
 
 def certs(folder: Path, *options: str) -> str:
-    """Runs the command; what it said."""
+    """Run the command and return its output."""
     done = CliRunner().invoke(app, ["certs", "--output", str(folder), *options])
     assert done.exit_code == 0, done.output
     return done.stdout

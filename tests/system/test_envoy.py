@@ -37,7 +37,7 @@ def proxy(server: LiveServer) -> Iterator[Envoy]:
 
 @pytest.fixture(scope="module")
 def bearer(server: LiveServer) -> dict[str, str]:
-    """Of somebody who may do everything: what is closed is closed for the edge's sake."""
+    """A token with all scopes: refusals come only from the proxy."""
     return {"authorization": f"Bearer {server.token(SCOPES)}"}
 
 
@@ -93,7 +93,7 @@ def test_a_renewed_certificate_is_taken_up_without_a_restart(proxy: Envoy) -> No
         before.get("/healthz").raise_for_status()
 
 
-# What is let in
+# Forwarded requests
 
 
 def test_pictures_are_classified(proxy: Envoy, bearer: dict[str, str]) -> None:
@@ -133,7 +133,7 @@ def test_refusals_of_the_server_pass_as_they_are(proxy: Envoy, rpc: Client) -> N
     assert rpc.ask("ModelReady", request).ready
 
 
-# What is closed
+# Blocked requests
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_calls_that_change_models_or_describe_the_server_are_closed_to_grpc(rpc:
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-# What the server is told
+# Headers that reach the server
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +311,7 @@ def test_the_access_log_holds_no_token_and_no_query(proxy: Envoy, bearer: dict[s
     assert token not in text
 
 
-# What is for the operator
+# Logs and statistics
 
 
 def test_prometheus_learns_when_the_certificate_expires_and_nothing_else(proxy: Envoy) -> None:

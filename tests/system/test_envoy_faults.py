@@ -73,7 +73,7 @@ def until_all_serve(three: Three) -> None:
             client.get("/whose-turn")
 
 
-# What is sent twice
+# Retries
 
 
 @pytest.mark.parametrize("path", PURE)
@@ -133,15 +133,15 @@ def test_replicas_that_are_busy_are_not_taken_for_broken(three: Three) -> None:
 
 
 def test_without_a_token_nothing_is_kept(three: Three) -> None:
-    """What comes so far is passed on, so that the server can refuse it."""
-    path = "/v1/classify?unkept"  # its own: the request may end after the test
+    """The proxy forwards the body at once, so that the server can refuse it."""
+    path = "/v1/classify?unkept"  # a separate one: the request may end after the test
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n".encode()
     with three.proxy.edge.raw() as connection:
         connection.send(head)
         assert wait_until(lambda: sum(one.heads[path] for one in three.replicas) == 1)
 
 
-# What is too large, and what is no answer
+# Too large requests, and invalid responses
 
 
 def chunks(total: int) -> Iterator[bytes]:

@@ -97,7 +97,7 @@ def always(name: str, value: str) -> Spoil:
 RATE_STORE, DATABASE = "POTOO_AUTH__RATE_STORE", "POTOO_DATABASE_URL"
 KEYS = "POTOO_AUTH__SIGNING_KEY_FILE"
 FAULTS: dict[str, tuple[str, Spoil]] = {
-    # What is said, and what is wrong.
+    # Expected message, and the fault.
     "a database that is not there": (
         "database_url",
         always(DATABASE, f"postgresql://a:{SECRET}@127.0.0.1:1/potoo"),
@@ -192,7 +192,7 @@ def test_what_does_not_do_ends_the_start_with_one_line_that_names_the_setting(
     assert named in line
 
 
-# Values that nobody could mean. Where any text will do, what is wrong with it shows above.
+# Invalid values per type; settings of free text are covered above.
 ANY_TEXT = {
     *("host", "models", "default_model", "data_dir", "database_url"),
     *("grpc_tls_key", "auth.signing_key", "auth.signing_key_file"),

@@ -154,7 +154,7 @@ def test_an_upload_beyond_the_limit_is_told_why(page: Visit, tmp_path: Path) -> 
 )
 def test_photos_can_be_dropped_and_pasted(page: Visit, event: str, where: str) -> None:
     goes_on = page.page.evaluate(DROP, [where, event, "red.png", list(plain(RED))])
-    assert goes_on is (event == "paste")  # the browser must not open what is dropped
+    assert goes_on is (event == "paste")  # the browser must not open the dropped file
     expect(page.card("red.png").locator(".bars .label").first).to_have_text("red")
 
 

@@ -19,7 +19,7 @@ from tests.support.servers.server import LiveServer
 
 @pytest.fixture
 def page(browser: Browser, person: Person, wire: Wire) -> Iterator[Visit]:
-    """Signed in, with this device alone."""
+    """A signed-in page with only this device."""
     with signed_in(browser, person, wire) as visited:
         yield visited
 

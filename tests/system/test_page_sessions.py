@@ -24,7 +24,7 @@ ALL_THAT_IS_KEPT = """async () => JSON.stringify([
 
 @pytest.fixture
 def page(browser: Browser, person: Person, wire: Wire) -> Iterator[Visit]:
-    """Signed in, with this device alone."""
+    """A signed-in page with only this device."""
     with signed_in(browser, person, wire) as visited:
         yield visited
 

@@ -128,7 +128,7 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def publish(models: Path, version: int, content: bytes | None = None) -> Path:
-    """Adds a version, with other ``content`` maybe; at once, so that nobody sees a part of it."""
+    """Add a version atomically, optionally with other ``content``."""
     made = write_model(models.parent / "spare", version=version)
     if content is not None:
         (made / "model.onnx").write_bytes(content)

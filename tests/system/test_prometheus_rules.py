@@ -18,7 +18,7 @@ FIRING = re.compile(r'ALERTS\{alertname="(\w+)",alertstate="firing",(.*)\}')
 
 
 def promtool(*arguments: object) -> str:
-    """What it said; a failure if it found a fault."""
+    """Run promtool; return its output, or fail if it found a fault."""
     program = shutil.which("promtool")
     if program is None:
         missing("promtool")

@@ -119,7 +119,7 @@ def test_a_client_added_at_one_signs_in_at_the_other(pair: Pair) -> None:
 
 
 def dies(call: Callable[[], httpx.Response]) -> bool:
-    """Whether what was answered is refused soon."""
+    """Whether accepted requests are refused soon."""
     return wait_until(lambda: call().status_code == 401, patience=REVOKED_WITHIN)
 
 

@@ -46,7 +46,7 @@ class Store:
         mine = psutil.Process().children()
         (postmaster,) = (one for one in mine if str(self.folder / "data") in one.cmdline())
         stopped: list[psutil.Process] = []
-        # It comes first: from then on nobody is born.
+        # Do this first: no new processes start afterwards.
         while found := [p for p in (postmaster, *postmaster.children()) if p not in stopped]:
             for process in found:
                 with suppress(psutil.NoSuchProcess):
@@ -126,7 +126,7 @@ def test_it_goes_on_by_itself_when_the_store_is_back(shop: Shop, store: Store) -
     assert is_refused_for_now(shop.app.revoke(tokens["access_token"]))
     store.start()
     assert wait_until(lambda: shop.ready().status_code == 200)
-    # What was refused was not done by halves.
+    # Refused changes left no partial state.
     assert shop.app.call("GET", "/v1/models", tokens["access_token"]).status_code == 200
     tokens = shop.app.refresh(tokens["refresh_token"]).raise_for_status().json()
     assert shop.app.revoke(tokens["refresh_token"]).status_code == 200

@@ -31,7 +31,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(unpacked: Path, *arguments: str) -> str:
-    """What ``potoo`` prints when it is run from the wheel's files alone."""
+    """Output of ``potoo`` run only from the wheel's files."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "service", *arguments],
         cwd=unpacked.parent,

@@ -66,7 +66,7 @@ def test_a_link_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> No
     """It would be passed over in silence."""
     (tmp_path / "elsewhere").write_text(SECRET)
     (folder / "potoo_admin_password").symlink_to(tmp_path / "elsewhere")
-    (folder / "keys.pem").symlink_to(tmp_path / "elsewhere")  # which is none of ours
+    (folder / "keys.pem").symlink_to(tmp_path / "elsewhere")  # which is not a setting of Potoo
     file = folder / "potoo_admin_password"
     assert refused() == f"the secret {file} is a link out of its folder: put the file itself there"
 

@@ -39,7 +39,7 @@ class CountingVerifier(Verifier):
 
 
 class OneIssuer(TrustedIssuers):
-    """Trusts one issuer and fetches nothing: a look finds what was put there."""
+    """Trusts one issuer without fetching: tests set its keys."""
 
     def __init__(self) -> None:
         super().__init__((ISSUER,))

@@ -236,7 +236,7 @@ async def test_a_server_that_went_away_is_not_ready_and_may_come_back(
 
 @asynccontextmanager
 async def elsewhere(server: AbstractContextManager[str]) -> AsyncIterator[str]:
-    """Starts and stops a server in another thread: it runs an event loop of its own to look."""
+    """Start and stop a server in another thread, which needs its own event loop."""
     yield await asyncio.to_thread(server.__enter__)
     await asyncio.to_thread(server.__exit__, None, None, None)
 

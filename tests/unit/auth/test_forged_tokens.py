@@ -229,7 +229,7 @@ ID_TOKEN: dict[str, object] = {**CLAIMS, "aud": "the app", "nonce": "n", "email"
 
 @pytest.mark.parametrize("typ", ["JWT", "id+jwt", "at+jwt"])
 def test_an_id_token_is_no_access_token(typ: str) -> None:
-    """It is for the app that signed somebody in, not for us (RFC 8725, section 3.12)."""
+    """ID tokens are for the app that signed the user in (RFC 8725, section 3.12)."""
     refused(token({**HEADER, "typ": typ}, ID_TOKEN))
     refused(token({**HEADER, "typ": typ}, without(without(ID_TOKEN, "jti"), "client_id")))
 

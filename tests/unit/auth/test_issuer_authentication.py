@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 async def door(
     issuer: Issuer, folder: Path
 ) -> AsyncIterator[tuple[Authenticator, Bench, Revocations]]:
-    """What every call goes through. Nothing is looked at unless somebody asks, for a day."""
+    """The authenticator; keys are fetched only on demand during a day."""
     now, looks = [0.0], list[tuple[str, bool]]()
 
     def forget() -> None:
@@ -90,7 +90,7 @@ async def test_a_token_that_was_remembered_is_refused_once_its_key_was_withdrawn
         await authenticator.authenticate(token)
         issuer.rotate(keep=False)
         bench.later(UNKNOWN_KEY_SECONDS)
-        await authenticator.authenticate(token)  # nobody has looked since
+        await authenticator.authenticate(token)  # there was no fetch since
         await authenticator.authenticate(issuer.token())  # which made us look
         with pytest.raises(Unauthenticated):
             await authenticator.authenticate(token)
@@ -116,7 +116,7 @@ async def test_tokens_and_people_of_theirs_can_be_revoked(issuer: Issuer, tmp_pa
         for token in (first, second):
             await authenticator.authenticate(token)
         await revocations.add([(Kind.TOKEN, "first"), (Kind.ACCOUNT, "anna")])
-        await authenticator.authenticate(first)  # those are names of ours
+        await authenticator.authenticate(first)  # these are Potoo's own names
         await revocations.add([(Kind.TOKEN, "theirs|first")])
         with pytest.raises(Unauthenticated, match="revoked"):
             await authenticator.authenticate(first)

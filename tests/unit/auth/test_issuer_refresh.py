@@ -163,7 +163,7 @@ async def test_many_who_ask_at_once_share_one_look(issuer: Issuer) -> None:
 
 
 class SlowTransport(httpx.AsyncBaseTransport):
-    """Answers a request when it is told to, or takes all the time that a clock gives it."""
+    """A transport that responds on command, or uses up the clock's time."""
 
     def __init__(self, time: list[float]) -> None:
         self.time, self.asked = time, 0
@@ -207,7 +207,7 @@ async def test_whoever_gives_up_waiting_leaves_it_to_the_next() -> None:
     assert issuers.faults() == {"theirs": "it answered 500"}
 
 
-# What the operator is told
+# Log events and metrics
 
 
 async def test_the_log_names_issuers_as_the_operator_does_and_only_changes(

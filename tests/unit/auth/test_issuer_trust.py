@@ -38,13 +38,13 @@ from tests.support.servers.issuer import published_key, signed
 
 
 def test_an_issuer_cannot_speak_as_us() -> None:
-    """Its key, our name: our keys alone are asked."""
+    """A token with Potoo's issuer is verified only with Potoo's keys."""
     refused(token(header=HEADER | {"kid": "theirs"}, private=STRANGER))
     refused(token(private=STRANGER))
 
 
 def test_we_do_not_speak_as_an_issuer() -> None:
-    """Nor does a token of ours hold under its name: our keys are none of its keys."""
+    """A token with the issuer's name is not verified with Potoo's keys."""
     with pytest.raises(UnknownKey):
         accepted(token(claims=CLAIMS | {"iss": ISSUER}))
     refused(token(HEADER | {"kid": "theirs"}, CLAIMS | {"iss": ISSUER}))

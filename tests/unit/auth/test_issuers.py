@@ -22,7 +22,7 @@ from tests.support.servers.issuer import DISCOVERY, KEYS, Issuer, published_key
 pytestmark = pytest.mark.anyio
 
 
-# What is fetched
+# Fetched documents
 
 
 async def test_keys_are_found_by_discovery(issuer: Issuer) -> None:

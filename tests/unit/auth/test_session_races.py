@@ -21,7 +21,7 @@ async def opened_session(kit: Kit) -> str:
 
 
 async def use(kit: Kit, token: str) -> str | ServiceError:
-    """The next token, or what it was refused with."""
+    """The next token, or the error."""
     try:
         return (await kit.sessions.rotate(token))[1]
     except ServiceError as error:

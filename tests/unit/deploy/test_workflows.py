@@ -32,7 +32,7 @@ def test_the_tests_are_those_of_ci_run_on_both_ends_of_what_is_supported() -> No
     oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
     assert oldest
     assert pythons[0] == oldest[1]
-    # What the image runs on is tested too.
+    # The Python version of the image is tested too.
     assert f"python:{pythons[-1]}-slim" in (ROOT / "Dockerfile").read_text()
 
 

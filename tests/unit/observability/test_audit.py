@@ -25,7 +25,7 @@ def audit(metrics: Metrics) -> Audit:
 
 
 def lines(captured: pytest.CaptureFixture[str], record: Callable[[], None]) -> list[dict[str, Any]]:
-    """What is logged meanwhile."""
+    """Events logged meanwhile."""
     configure_logging(ObservabilitySettings(log_format="json"))
     record()
     out, err = captured.readouterr()

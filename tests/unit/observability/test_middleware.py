@@ -57,7 +57,7 @@ async def fails_while_it_answers(scope: Scope, receive: Receive, send: Send) -> 
 
 @dataclass
 class Exchange:
-    """One request through the middleware, and what was sent."""
+    """One request through the middleware, and the sent messages."""
 
     app: Step
     metrics: Metrics = field(default_factory=Metrics)

@@ -28,7 +28,7 @@ def test_a_digest_that_is_out_of_date_is_replaced() -> None:
 
 
 def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """A program of that name, which does what the script says, is the only one that is found."""
+    """A fake ``docker`` on PATH that runs the given script."""
     program = folder / "docker"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)

@@ -18,7 +18,7 @@ def prepare(folder: Path, *arguments: str) -> None:
 
 
 def chosen(folder: Path) -> dict[str, str]:
-    """What ``.env`` says."""
+    """Settings in ``.env``."""
     lines = (folder / ".env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
 

@@ -43,7 +43,7 @@ async def two(tmp_path: Path) -> AsyncIterator[House]:
 
 
 def answers(house: House) -> str:
-    """The model that answers when none is named; or what callers are told."""
+    """The default model, or the error code of calls without a model."""
     try:
         return house.classifier.resolve(None).name
     except ModelNotChosen as error:

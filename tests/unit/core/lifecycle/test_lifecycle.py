@@ -191,7 +191,7 @@ async def test_files_that_were_changed_in_place_are_loaded_again_or_not_at_all(
     await until(lambda: house.released == 1)
 
 
-# What was begun
+# Requests in progress
 
 
 async def test_what_was_begun_finishes_on_its_version(house: House) -> None:

@@ -99,7 +99,7 @@ async def test_while_others_wait_nothing_is_begun_that_would_be_late() -> None:
     late = asyncio.create_task(bench.batcher.submit("late", bench.now + 20))
     await breathe()
     (other,) = await bench.submit("other")
-    bench.now += 19  # somebody else had the processor
+    bench.now += 19  # another process used the CPU
     bench.pool.drain()
     assert await answers(good, other) == ["GOOD", "OTHER"]
     with pytest.raises(DeadlineExceeded):

@@ -58,7 +58,7 @@ policies = st.builds(
 
 
 class Stage:
-    """What the threads do, and what was seen of it."""
+    """Behaviour of the threads, and a record of it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

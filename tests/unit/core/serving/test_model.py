@@ -51,7 +51,7 @@ def soon() -> float:
 
 
 class FakeEngine:
-    """Answers with the mean of each channel, until told otherwise.
+    """Returns the mean of each channel, unless configured otherwise.
 
     ``sizes`` of the batches it saw, and whether each was ``alone``.
     """

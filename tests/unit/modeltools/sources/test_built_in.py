@@ -25,7 +25,7 @@ def fine(_: Path) -> None:
 
 @pytest.fixture
 def lines() -> list[str]:
-    """What the operator is told."""
+    """Messages to the operator."""
     return []
 
 

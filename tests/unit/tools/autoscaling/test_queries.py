@@ -45,7 +45,7 @@ def test_work_in_flight_is_that_of_the_last_scrape_and_bounded() -> None:
 def test_rates_are_growth_over_the_scrapes_of_a_window() -> None:
     prometheus = scraped(*[(9, 50, 25)] * 12)
     assert prometheus.ask("demand", 5) == pytest.approx(15)  # (50 + 25) / 5 s
-    assert prometheus.ask("demand", 10) == pytest.approx(10)  # refused where nobody was busy
+    assert prometheus.ask("demand", 10) == pytest.approx(10)  # refused although no replica was busy
     assert prometheus.ask("rejections", 5) == pytest.approx(150)  # 5 a second for 30 s
     assert prometheus.ask("rejections", 10) == 0
     assert prometheus.ask("queue_ratio") == pytest.approx(2)

@@ -39,7 +39,7 @@ def test_workers_listen_on_it_together() -> None:
         listener(port, shared=True) as other,
     ):
         assert one.getsockname() == other.getsockname()
-        for _ in range(20):  # none of them ends up where nobody listens
+        for _ in range(20):  # no connection reaches a port without a listener
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 
