@@ -1,4 +1,4 @@
-"""Fixtures that several kinds of tests share."""
+"""Fixtures shared by several kinds of tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KServe's gRPC client: every call that it has and we offer."""
+"""KServe's gRPC client: every call that Potoo supports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""KServe's REST client: every call that it has and we offer."""
+"""KServe's REST client: every call that Potoo supports."""
 
 from __future__ import annotations
 

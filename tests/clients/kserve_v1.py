@@ -1,4 +1,4 @@
-"""KServe's REST client with its V1 protocol: every call that it has and we offer."""
+"""KServe's REST client with its V1 protocol: every call that Potoo supports."""
 
 from __future__ import annotations
 

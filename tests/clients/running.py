@@ -1,4 +1,4 @@
-"""Runs one of the programs beside this file with the environment that has the clients."""
+"""Runs a script of this folder in the environment that has the clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tritonclient over gRPC, synchronous and asyncio: every call that it has and we offer."""
+"""tritonclient over gRPC, synchronous and asyncio: every call that Potoo supports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tritonclient over HTTP, synchronous and asyncio: every call that it has and we offer."""
+"""tritonclient over HTTP, synchronous and asyncio: every call that Potoo supports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tritonclient's own descriptors say: every message, enumeration and method."""
+"""Prints tritonclient's protobuf descriptors: every message, enumeration and method."""
 
 from __future__ import annotations
 

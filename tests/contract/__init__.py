@@ -1,1 +1,1 @@
-"""What must agree with something else: an oracle, a table, the other side of a wire."""
+"""Contract tests: agreement with a reference, a schema or a protocol definition."""

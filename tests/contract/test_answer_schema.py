@@ -1,4 +1,4 @@
-"""The core's plain answers have the fields that ``schemas.classify`` documents, no more, no less."""
+"""The core's results have exactly the fields that ``schemas.classify`` documents."""
 
 from __future__ import annotations
 

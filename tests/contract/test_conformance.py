@@ -1,4 +1,4 @@
-"""The server does what its OpenAPI document says: Schemathesis tries it out."""
+"""The server conforms to its OpenAPI document, tested by Schemathesis."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ enabled = false
 
 @pytest.fixture(scope="module")
 def subject(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server of its own: accounts and promotions come and go, and passwords are guessed."""
+    """A separate server: the test changes accounts and promotions, and guesses passwords."""
     folder = tmp_path_factory.mktemp("conformance")
     models = shutil.copytree(colours, folder / "models")
     with serve(folder, models=models, POTOO_AUTH__FAILURES_FREE="0") as live:

@@ -1,4 +1,4 @@
-"""One error tree, drawn as it is, and a total table for every transport."""
+"""The exception hierarchy matches its drawing, and every transport maps all of it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def everything(root: type[ServiceError] = ServiceError) -> list[type[ServiceErro
 
 
 def tree() -> list[type[ServiceError]]:
-    """The classes of the tree itself. What others derive from them tells nobody more."""
+    """The classes of the hierarchy, without subclasses defined elsewhere."""
     return [kind for kind in everything() if kind.__module__ == schemas.errors.__name__]
 
 

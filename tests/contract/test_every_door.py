@@ -1,4 +1,4 @@
-"""One photo through every door: the same answer, in each one's words.
+"""One photo through every endpoint: equal results in each protocol's format.
 
 Doors that give raw outputs are calibrated here as the manifest says, by hand.
 """
@@ -40,7 +40,7 @@ Shares = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One photo, and what is needed to bring it through a door."""
+    """One photo, and the clients to send it to an endpoint."""
 
     client: httpx.Client
     rpc: Client

@@ -1,4 +1,4 @@
-"""One photo through every door that sums its answer up: the same summary, in each one's words."""
+"""One photo through every endpoint with a summary: equal summaries in each protocol's format."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Summed = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One photo, and what is needed to bring it through a door."""
+    """One photo, and the clients to send it to an endpoint."""
 
     client: httpx.Client
     rpc: Client
@@ -71,7 +71,7 @@ def grpc_predict(visit: Visit) -> Summed:
     }
 
 
-# A new way in that says what is sure enough belongs here.
+# Add new endpoints with a summary here.
 DOORS: tuple[Callable[[Visit], Summed], ...] = (
     *(raw_body, multipart, base64_json, batch),
     grpc_predict,
@@ -100,7 +100,7 @@ def flat(found: Summed) -> Summed:
 
 
 def about(scored: dict[str, Any] | None) -> dict[str, Any] | None:
-    """A summary whose scores may be off by what a float of 32 bits is."""
+    """A summary with the tolerance of 32-bit floats."""
     if scored is None:
         return None
     near = scored | {"score": pytest.approx(scored["score"], abs=1e-5)}

@@ -1,4 +1,4 @@
-"""The shipped classifier is what its card says."""
+"""The model ``everyday`` has the properties stated in its card."""
 
 from __future__ import annotations
 
@@ -72,6 +72,6 @@ def test_golden_samples_match_the_training_recipe() -> None:
 
 
 def pixels(png: bytes) -> bytes:
-    """What the file shows, however it was compressed."""
+    """Pixels of the file, independent of its compression."""
     with Image.open(io.BytesIO(png)) as image:
         return image.convert("RGB").tobytes()

@@ -1,4 +1,4 @@
-"""The default model is what its card says, and right about what people try first."""
+"""The default model has the properties stated in its card, and classifies common photos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what apps are generated from, and what the server must live up to.
+"""The OpenAPI document, from which clients are generated: agreed content and general rules.
 
 A wanted change of the contract is shown by regenerating the committed copy::
 
@@ -294,7 +294,7 @@ def infer(server: LiveServer) -> httpx.Response:
 
 
 def answers_of_identity(server: LiveServer) -> dict[str, httpx.Response]:
-    """What the OAuth and admin routes answer, by the schema that is declared for it."""
+    """Responses of the OAuth and admin routes match their declared schemas."""
     person, device = add_person(server), add_device(server, introspect=True)
     url, headers = server.url, bearer(server.token("admin"))
     issued = httpx.post(f"{url}/v1/auth/token", data=person.form())

@@ -1,4 +1,4 @@
-"""The OpenAPI document while drop-in endpoints are switched on; the agreed one has them off."""
+"""The OpenAPI document with drop-in endpoints enabled; the agreed one has them disabled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real networks on real photos answer as a reference that shares no code with the server."""
+"""Real models give the same results as a reference that shares no code with the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training sees photos as serving does: the same crop, the same pixels."""
+"""Training and serving preprocess photos alike: same crop, same pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The committed code is what the compiler makes of the .proto files, and these are Triton's."""
+"""Generated code matches the .proto files, and these match Triton's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors through real networks: what ONNX Runtime gives for the same file, in the graph's shape."""
+"""Raw inference equals ONNX Runtime's output for the same model and input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who calls the server under test."""
+"""Fixtures: accounts that call the server under test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Model repositories for tests and benchmarks, put together from manifests of ours and models beside the checkout.
+"""Model repositories for tests and benchmarks, from the test manifests and external model files.
 
 The models themselves are not part of the project; where they are missing, what needs them is skipped.
 """
@@ -15,7 +15,7 @@ NAMES = tuple(sorted(path.stem for path in MANIFESTS.glob("*.json")))
 
 
 def assemble(folder: Path, names: tuple[str, ...] = NAMES) -> Path:
-    """A repository in ``folder`` with the named models, linked from the shared data."""
+    """Build a repository in ``folder`` with the named models, linked from the external data."""
     for name in names:
         version = folder / name / "1"
         version.mkdir(parents=True)

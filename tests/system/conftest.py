@@ -1,4 +1,4 @@
-"""What the system tests share."""
+"""Fixtures of the system tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.servers.server import LiveServer
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for a file of tests; every visit has a profile of its own.
+    """One Chromium per test file; every visit has its own profile.
 
     No longer than that: while Playwright is open, no other test can run an event loop.
     """

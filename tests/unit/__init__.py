@@ -1,1 +1,1 @@
-"""One module of the source at a time, without a network."""
+"""Unit tests: one module at a time, without a network."""

@@ -27,7 +27,7 @@ def no_settings_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
-    """What is configured in a test would follow all other tests."""
+    """Restore the logging configuration after the test."""
     handlers = logging.root.handlers
     levels = {name: logging.getLogger(name).level for name in TOUCHED}
     yield

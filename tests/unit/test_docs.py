@@ -1,4 +1,4 @@
-"""Links in the documents lead somewhere; what they name exists: files, verbs, settings, metrics."""
+"""Links in the documents are valid; the files, make targets, settings and metrics they name exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first start makes, and that the second one leaves it alone."""
+"""The first start creates accounts, and the second one changes nothing."""
 
 from __future__ import annotations
 

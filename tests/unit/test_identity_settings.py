@@ -1,4 +1,4 @@
-"""Settings of identity and of what the web may see: what is taken, and what is refused in time."""
+"""Settings of identity and web access: accepted and refused values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets as files: what is taken, what is refused, and that nothing of them is shown."""
+"""Secret files: accepted and refused ones, and no disclosure."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_symlink_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> N
     """It would be passed over in silence."""
     (tmp_path / "elsewhere").write_text(SECRET)
     (folder / "potoo_admin_password").symlink_to(tmp_path / "elsewhere")
-    (folder / "keys.pem").symlink_to(tmp_path / "elsewhere")  # which is none of ours
+    (folder / "keys.pem").symlink_to(tmp_path / "elsewhere")  # which is not a setting of Potoo
     file = folder / "potoo_admin_password"
     assert refused() == f"the secret {file} is a link out of its folder: put the file itself there"
 

@@ -1,4 +1,4 @@
-"""Where settings come from, which one wins, and how unfit ones are refused."""
+"""Sources and precedence of settings, and errors of invalid ones."""
 
 from __future__ import annotations
 

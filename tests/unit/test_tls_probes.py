@@ -1,4 +1,4 @@
-"""The probes of ``tests/support/proxies/tls.py`` find what they look for: else no finding means nothing."""
+"""The probes of ``tests/support/proxies/tls.py`` detect the faults that they look for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.proxies.tls import EVERYTHING, GOOD, OLD, Edge, is_modern
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate of its own making for localhost."""
+    """A self-signed key and certificate for localhost."""
     folder = tmp_path_factory.mktemp("probe")
     certificate = self_signed(folder, "localhost")
     file = folder / "both.pem"
@@ -28,7 +28,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def listening(pem: Path, lowest: ssl.TLSVersion, ciphers: str) -> Iterator[Edge]:
-    """A server that shakes hands as carelessly as it is told to, and says nothing more."""
+    """A server that only performs TLS handshakes, with the given weaknesses."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     context.set_ciphers(ciphers)

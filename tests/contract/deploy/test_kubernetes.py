@@ -1,4 +1,4 @@
-"""The manifests fit the schemas, and those that are made are what is made from the documents."""
+"""The Kubernetes manifests match their schemas, and generated ones are up to date."""
 
 from __future__ import annotations
 

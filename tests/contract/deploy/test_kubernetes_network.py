@@ -1,4 +1,4 @@
-"""Who reaches the pods and whom they reach: ports, policies, routes of the gateway."""
+"""Network access of the pods: ports, network policies, routes of the gateway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the manifests promise of pods: restricted, an orderly end, settings that there are."""
+"""Pods in the manifests: restricted security, graceful shutdown, known settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People and clients over HTTP, for whoever has the scope ``admin``."""
+"""Administration of users and clients over HTTP, with the scope ``admin``."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_disabled_account_is_refused_at_once(
         assert not holds(server, issued["access_token"])
         if "refresh_token" in issued:
             assert refreshed(server, issued["refresh_token"]).status_code == 400
-    # As if the password were wrong: that the account is there is nobody's business.
+    # Same response as for a wrong password: do not disclose that the account exists.
     assert refused_sign_in(person) == (400, "invalid_grant")
     assert refused_sign_in(device) == (401, "invalid_client")
     for who, path in ((person, USERS), (device, CLIENTS)):

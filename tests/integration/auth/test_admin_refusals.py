@@ -1,4 +1,4 @@
-"""What is refused under ``/v1/admin``, in problems that repeat nothing of it."""
+"""Requests refused under ``/v1/admin``; problems do not repeat their content."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_last_administrator_cannot_be_removed_disabled_or_demoted(
     assert refusal(admin.delete(url)) == CONFLICT
     assert refusal(admin.patch(url, json={"disabled": True})) == CONFLICT
     assert refusal(admin.patch(url, json={"scopes": ["classify"]})) == CONFLICT
-    # A client that may administer is nobody who could sign in to the page.
+    # An administrating client does not count: it cannot sign in to the page.
     add_device(server, scopes=["admin"])
     assert refusal(admin.delete(url)) == CONFLICT
     assert admin.get(USERS).status_code == 200

@@ -1,4 +1,4 @@
-"""Guessing passwords over HTTP: slowed down, and nobody is locked out for good."""
+"""Password guessing over HTTP is delayed, without a permanent lock-out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LONGEST = 2
 
 @pytest.fixture
 def watchful(tmp_path: Path, colours: Path) -> Iterator[LiveServer]:
-    """A server of its own, whose waits are short enough to be waited for."""
+    """A separate server with short sign-in delays."""
     with serve(
         tmp_path,
         models=colours,

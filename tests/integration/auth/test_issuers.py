@@ -1,4 +1,4 @@
-"""A real server that trusts real issuers: accepted, rotated, revoked, down and up again, all live."""
+"""A server with trusted issuers: accepted tokens, key rotation, revocation, outages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def trusting(name: str, issuer: Issuer, **changes: object) -> dict[str, object]:
 
 
 def models(server: LiveServer, token: str) -> httpx.Response:
-    """What somebody with a token is answered."""
+    """Response of /v1/models to a token."""
     headers = {"authorization": f"Bearer {token}"}
     return httpx.get(f"{server.url}/v1/models", headers=headers, timeout=30)
 
@@ -70,7 +70,7 @@ def trusting_server(
 ) -> Iterator[LiveServer]:
     settings = [
         trusting("shop", sso),
-        # It is looked at once: what happens afterwards happens because somebody asks.
+        # Keys are fetched once: later fetches are caused by requests.
         trusting("absent", absent, refresh_seconds=86_400),
     ]
     with serve(

@@ -1,4 +1,4 @@
-"""Rates and quotas over HTTP: 429, and headers that say what is left."""
+"""Rate limits and quotas over HTTP: 429, and headers with the remaining quota."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_principal_has_a_rate_and_a_quota(tmp_path: Path, colours: Path) -> None
         problem = problem_of(answers[3])
         assert problem["code"] == "rate_limited"
         assert int(answers[3].headers["retry-after"]) <= 120
-        # What was refused did not use up the day's quota.
+        # Refused requests did not count for the day's quota.
         assert (
             left(answers[3])["principal-86400"] == left(classify(server, token))["principal-86400"]
         )

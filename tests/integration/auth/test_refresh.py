@@ -80,11 +80,11 @@ def test_lost_refresh_answer_can_be_requested_again(server: LiveServer, person: 
         return again[-1].status_code == 200
 
     assert wait_until(is_answered)
-    # Whoever repeats it at once is told when.
+    # An immediate repetition gets Retry-After.
     assert {oauth_error(answer) for answer in again[:-1]} <= {(429, "slow_down")}
     fresh = again[-1].json()["refresh_token"]
     assert refreshed(server, fresh).status_code == 200
-    # The token that was lost, should somebody have found it, is worth nothing and ends it all.
+    # Using the lost token now ends the session.
     assert oauth_error(refreshed(server, lost["refresh_token"])) == INVALID
     assert oauth_error(refreshed(server, fresh)) == INVALID
 

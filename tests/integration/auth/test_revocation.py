@@ -1,4 +1,4 @@
-"""Signing out and asking about tokens: revocation (RFC 7009) and introspection (RFC 7662)."""
+"""Revocation (RFC 7009) and introspection (RFC 7662) of tokens."""
 
 from __future__ import annotations
 

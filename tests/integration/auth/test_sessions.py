@@ -1,4 +1,4 @@
-"""The devices of a person: listed, signed out one by one or all at once."""
+"""Sessions of a user: listed, ended one by one or all at once."""
 
 from __future__ import annotations
 

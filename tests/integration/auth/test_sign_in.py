@@ -1,4 +1,4 @@
-"""Getting a token, and what it is."""
+"""Sign-in and the content of tokens."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_malformed_form_is_refused(stranger: httpx.Client, content_type: str, bo
     assert_tells_nothing(answer)
 
 
-# What the token is
+# Content of the token
 
 
 def test_published_key_verifies_a_token(server: LiveServer) -> None:

@@ -1,4 +1,4 @@
-"""Presenting a token, as clients and attackers do over HTTP."""
+"""Bearer tokens over HTTP, valid and forged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad and hostile calls of the drop-in endpoints: the imitated server's error, nobody harmed."""
+"""Invalid and hostile calls of the drop-in endpoints: errors in the original server's format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""tritonclient over gRPC against a running server: what it reads is what ONNX Runtime computes."""
+"""tritonclient over gRPC against a running server: results equal ONNX Runtime's."""
 
 from __future__ import annotations
 

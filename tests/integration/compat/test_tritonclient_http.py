@@ -1,4 +1,4 @@
-"""tritonclient itself against a running server: what it reads is what ONNX Runtime computes."""
+"""tritonclient over HTTP against a running server: results equal ONNX Runtime's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad and hostile requests below /v2: the protocol's own error, nothing kept, nobody harmed."""
+"""Invalid and hostile requests below /v2: the protocol's error format, no side effects."""
 
 from __future__ import annotations
 

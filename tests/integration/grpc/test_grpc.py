@@ -1,4 +1,4 @@
-"""Both services over gRPC, against a running server: right answers and what comes with them."""
+"""Both gRPC services on a running server: results and metadata."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_predict_accepts_model_and_top_k(rpc: Client) -> None:
     assert list(rpc.ask("Predict", request).class_names) == ["blue"]
 
 
-# What is told
+# Messages
 
 
 def test_health_needs_no_token(server: LiveServer) -> None:

@@ -1,4 +1,4 @@
-"""Who may call what over gRPC, and what is not there to be called."""
+"""Authorisation of gRPC methods, and methods that do not exist."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_caller_is_limited_to_its_models(server: LiveServer) -> None:
         assert told.error_message == "This account may not use that model."
 
 
-# What there is not
+# Methods that do not exist
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Bytes that are no message: the caller's fault, told so, and cheap."""
+"""Invalid protobuf messages are refused cheaply, as errors of the caller."""
 
 from __future__ import annotations
 

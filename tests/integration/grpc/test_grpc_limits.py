@@ -1,4 +1,4 @@
-"""What one caller may ask of us over gRPC: bytes, time, rates, places in the queue."""
+"""Limits per gRPC caller: bytes, time, rates, places in the queue."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_unreachable_timeout_raises_deadline_exceeded(server: LiveServer) -> Non
 
 
 def test_late_calls_are_dropped_from_the_queue(server: LiveServer) -> None:
-    """What is late is dropped, not worked on to its end for nobody."""
+    """Late requests are dropped instead of being completed."""
     picture = files(*[encoded(noise((1200, 1200)))] * 4)
     with connected(server) as client:
 

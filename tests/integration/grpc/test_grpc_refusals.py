@@ -1,4 +1,4 @@
-"""Requests over gRPC that do not do: the caller's fault, told so, with nothing of our insides."""
+"""Invalid gRPC requests: errors of the caller, without internal details."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ModelStreamInfer``: order, faults of single requests, and what ends a stream."""
+"""``ModelStreamInfer``: order, errors of single requests, and the end of a stream."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rpc(server: LiveServer) -> Iterator[Client]:
 
 
 def numbered(count: int) -> list[pb.ModelInferRequest]:
-    """Requests whose answers can be told apart."""
+    """Requests with distinguishable results."""
     return [
         tensor(np.full((1, 3, SIDE, SIDE), number / count, np.float32), id=str(number))
         for number in range(count)

@@ -1,4 +1,4 @@
-"""Many images at once: every file gets its own answer, in the order of the upload."""
+"""Batches: every file gets its own result, in upload order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Behind a proxy: whose address is logged, limited and slowed down, and which scheme is named."""
+"""Behind a proxy: client address in logs, rate limits and sign-in delays; scheme of URLs."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def guess(who: Person, address: str) -> tuple[int, str]:
 
 
 def test_password_guessing_slows_only_the_guessers_address(behind: LiveServer) -> None:
-    """The proxy's other callers, who share its address with the guesser, sign in."""
+    """Other callers behind the same proxy as the attacker can sign in."""
     guesser, other = "198.51.100.99", "198.51.100.98"
     person = add_person(behind)
     headers = {"x-forwarded-for": other}

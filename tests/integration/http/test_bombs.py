@@ -1,4 +1,4 @@
-"""Requests that are small to send and would be large or long to work on."""
+"""Decompression bombs and other small requests that are expensive to process."""
 
 from __future__ import annotations
 

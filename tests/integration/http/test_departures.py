@@ -1,4 +1,4 @@
-"""Clients that leave before their answer: nothing is run for them any more."""
+"""Clients that disconnect early: their work is cancelled."""
 
 from __future__ import annotations
 

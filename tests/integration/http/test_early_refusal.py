@@ -1,4 +1,4 @@
-"""Whoever would be refused hears it before the image is sent."""
+"""Requests are refused before the image is sent."""
 
 from __future__ import annotations
 

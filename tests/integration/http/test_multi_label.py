@@ -1,4 +1,4 @@
-"""A multi-label model over HTTP: all labels that are present, however few predictions are asked."""
+"""A multi-label model over HTTP: all labels present, independent of ``top_k``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters, names and JSON that are refused; methods and media types that are not ours."""
+"""Invalid parameters, names and JSON; unsupported methods and media types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that are slow, silent or gone: every state they can leave us in ends."""
+"""Slow, silent and disconnected clients: every connection state has a timeout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files and forms that are refused: a typed problem each, and the next caller is served."""
+"""Invalid files and forms: a typed problem each, and the next request succeeds."""
 
 from __future__ import annotations
 

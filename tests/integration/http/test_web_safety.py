@@ -1,4 +1,4 @@
-"""What browsers are told: other origins, security headers, what is shown to whom."""
+"""CORS, security headers, and access to the documentation and metrics."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_content_security_policy_allows_only_own_scripts(server: LiveServer, pat
     assert rules["frame-ancestors"] == rules["base-uri"] == "'none'"
 
 
-# What is shown to whom
+# Access to documentation and metrics
 
 
 @pytest.mark.parametrize("setting", ["open", "token", "off"])

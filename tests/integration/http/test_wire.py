@@ -1,4 +1,4 @@
-"""HTTP/1.1 on the wire: one way to read a message, or none (RFC 9112)."""
+"""HTTP/1.1 framing: unambiguous messages only (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _nothing_fails_inside(server: LiveServer) -> Iterator[None]:
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST /v1/classify HTTP/1.1\r\nHost: a\r\n"
-# What an attacker hides in a body: answered, it shows as an answer with this id.
+# A request smuggled in a body: if it is processed, a response has this id.
 HIDDEN = b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Request-ID: smuggled\r\nConnection: close\r\n\r\n"
 EMPTY_CHUNKED = b"0\r\n\r\n" + HIDDEN
 

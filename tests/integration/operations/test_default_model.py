@@ -1,4 +1,4 @@
-"""Which model answers calls that name none: the same on every server of a repository."""
+"""The default model is the same on every server of a repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What probes and Prometheus see, and the id that every answer carries."""
+"""Probes, metrics, and the request id in every response."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server that nobody else asks, so that counts can be exact."""
+    """A separate server, so that counts are exact."""
     with serve(tmp_path_factory.mktemp("metrics"), models=colours) as live:
         yield live
 

@@ -1,4 +1,4 @@
-"""The load generator that calibrating uses, against a real server."""
+"""The load generator of ``potoo calibrate`` against a real server."""
 
 from __future__ import annotations
 

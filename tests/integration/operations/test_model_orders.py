@@ -1,4 +1,4 @@
-"""Orders about models over HTTP: who may give them, and what is refused."""
+"""Model control over HTTP: authorisation and refusals."""
 
 from __future__ import annotations
 

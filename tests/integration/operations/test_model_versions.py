@@ -1,4 +1,4 @@
-"""Versions come, answer, fail and go while a real server is asked without a pause."""
+"""Versions are loaded, swapped and removed on a server under continuous load."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_every_worker_follows_a_promotion(tmp_path: Path) -> None:
 
 
 def answers(shop: Shop) -> int:
-    """The version that answers on a connection of its own: with several workers, of any of them."""
+    """The default version seen on a new connection, of any worker."""
     answer = httpx.post(
         f"{shop.server.url}/v1/classify",
         content=plain(RED),

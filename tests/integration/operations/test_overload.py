@@ -1,4 +1,4 @@
-"""More than the server can do at once: every request is answered, and it recovers."""
+"""Overload: every request gets a response, and the server recovers."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_busy_caller_does_not_starve_another(server: LiveServer) -> None:
 def test_late_requests_are_refused_with_the_expected_wait(server: LiveServer) -> None:
     picture = encoded(gradient((2400, 1800)))
 
-    # One client: making many takes longer than the server takes for their requests.
+    # Use one client: creating many takes longer than their requests.
     with server.client() as client, ThreadPoolExecutor(CROWD) as crowd:
         answers = list(
             crowd.map(

@@ -1,4 +1,4 @@
-"""Which requests are traced: a share of them, and what a known caller's ``traceparent`` asks for."""
+"""Sampling of traces: a share of requests, and ``traceparent`` of authenticated callers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.servers.traced import NOT_SAMPLED, SAMPLED, SPAN_ID, TRACE_ID
 
 @pytest.fixture(scope="module")
 def of_none(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[Traced]:
-    """Traces nothing but what it is asked to."""
+    """A server that traces only requests with a sampled parent."""
     with traced(
         tmp_path_factory.mktemp("of-none"),
         colours,
@@ -127,7 +127,7 @@ def test_requested_traces_are_rate_limited(tmp_path: Path, colours: Path) -> Non
         for number in range(5):
             live.classify(f"asks-{number}", traceparent=SAMPLED)
         live.trace_of("asks-0")
-    # What was left was sent at the stop.
+    # The remaining spans were sent at the stop.
     assert [live.collector.knows(f"asks-{number}") for number in range(5)] == [True] + 4 * [False]
 
 

@@ -1,4 +1,4 @@
-"""A collector that is away, hangs or refuses harms nobody but the traces; several workers each send."""
+"""A failing collector affects only traces; each of several workers exports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHORT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
 
 
 def told(live: Traced) -> list[dict[str, Any]]:
-    """What the log says about sending."""
+    """Log events about the export."""
     lines = [json.loads(line) for line in live.server.events().splitlines()]
     return [line for line in lines if line["logger"] == "tracing"]
 

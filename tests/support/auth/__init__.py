@@ -1,1 +1,1 @@
-"""Tokens, issuers and accounts, made by hand."""
+"""Tokens, issuers and accounts for tests."""

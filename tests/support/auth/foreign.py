@@ -1,4 +1,4 @@
-"""Tokens of a trusted issuer, and what it is trusted with."""
+"""Tokens and settings of a trusted issuer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ THEIR_CLAIMS: dict[str, object] = {
 
 
 def trust(**changes: object) -> IssuerSettings:
-    """An issuer whose ``pictures`` is our ``classify``."""
+    """An issuer whose scope ``pictures`` grants ``classify``."""
     return IssuerSettings.model_validate(
         {
             "name": "shop",
@@ -45,7 +45,7 @@ def trust(**changes: object) -> IssuerSettings:
 
 
 def known(*trusted: IssuerSettings, **keys: Private) -> Issuers:
-    """The issuers, all with the same keys; by default one of each kind."""
+    """Issuers that share keys; by default one of each kind."""
     published = keys or {"theirs": STRANGER, "their_rsa": RSA_PRIVATE}
     parsed = {
         kid: verification_key(published_key(key, kid), "RS256" if key is RSA_PRIVATE else "ES256")
@@ -59,7 +59,7 @@ def theirs(
     header: dict[str, object] | None = None,
     private: Private = STRANGER,
 ) -> str:
-    """A token of theirs; ``claims`` and ``header`` are changes."""
+    """A token of the issuer; ``claims`` and ``header`` are changes."""
     return signed(THEIR_HEADER | (header or {}), THEIR_CLAIMS | (claims or {}), private)
 
 

@@ -1,4 +1,4 @@
-"""Tokens made by hand, good ones and forged ones, without the library that is under test."""
+"""Valid and forged tokens, made without the library under test."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pem(
 
 
 def as_key(private: PrivateKeyTypes | str, made: float = 0.0) -> SigningKey:
-    """As the server reads it; a text is a secret for HS256."""
+    """Convert a key to the server's form; a string is a secret for HS256."""
     text = private if isinstance(private, str) else pem(private)
     (key,) = read_keys(text, "a test", made)
     return key
@@ -62,7 +62,7 @@ CLAIMS: dict[str, object] = {
 
 @dataclass
 class Clock:
-    """Seconds since the epoch, moved by hand."""
+    """A manual clock: seconds since the epoch."""
 
     now: float = NOW
 
@@ -72,7 +72,7 @@ class Clock:
 
 @dataclass
 class Issuers:
-    """The keys of trusted issuers, by issuer; none unless told."""
+    """Keys of trusted issuers, by issuer; empty by default."""
 
     known: dict[str, tuple[IssuerSettings, dict[str, VerificationKey]]] = field(
         default_factory=dict
@@ -91,7 +91,7 @@ def verifier(
     settings: AuthSettings = SETTINGS,
     issuers: Issuers | None = None,
 ) -> Verifier:
-    """With our one key, unless others are given."""
+    """A verifier with the server's key, unless others are given."""
     return Verifier(
         KeySet(list(keys) or [KEY]), issuers or Issuers(), settings, clock=clock or Clock()
     )
@@ -100,7 +100,7 @@ def verifier(
 def signer(
     *keys: SigningKey, clock: Clock | None = None, settings: AuthSettings = SETTINGS
 ) -> TokenSigner:
-    """The same, for the other direction."""
+    """A signer with the server's key, unless others are given."""
     return TokenSigner(KeySet(list(keys) or [KEY]), settings, clock=clock or Clock())
 
 
@@ -117,7 +117,7 @@ def dumped(value: object) -> bytes:
 
 
 def members(token: str) -> tuple[dict[str, object], dict[str, object]]:
-    """Header and claims of a token, read without checking anything."""
+    """Header and claims of a token, without verification."""
     header, claims, _ = map(unb64, token.split("."))
     return json.loads(header), json.loads(claims)
 
@@ -139,14 +139,14 @@ def token(
 
 
 def rsa_token(kid: str, alg: str = "RS256", private: rsa.RSAPrivateKey = RSA_PRIVATE) -> str:
-    """Signed as RS256 asks for, whatever the header says."""
+    """A token signed with RS256, whatever its header."""
     signed = f"{b64(dumped({**HEADER, 'alg': alg, 'kid': kid}))}.{b64(dumped(CLAIMS))}"
     made = private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
     return f"{signed}.{b64(made)}"
 
 
 def hmac_token(secret: bytes, alg: str = "HS256", kid: str = KEY.kid) -> str:
-    """Signed with a secret, such as our public key, which everybody knows."""
+    """A token signed with a secret, such as the public key as text."""
     signed = f"{b64(dumped({**HEADER, 'alg': alg, 'kid': kid}))}.{b64(dumped(CLAIMS))}"
     return f"{signed}.{b64(hmac.new(secret, signed.encode(), hashlib.sha256).digest())}"
 

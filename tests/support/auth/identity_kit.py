@@ -1,6 +1,6 @@
-"""Everything of identity over one database, as ``service/identity.py`` puts it together.
+"""The objects of identity on one database, wired like ``service/identity.py``.
 
-The clock stands still until a test moves it. Two kits on one database are two servers.
+The clock is manual. Two kits on one database represent two servers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Log = list[MutableMapping[str, Any]]
 
 
 class Clock:
-    """Seconds, for whoever asks since when."""
+    """A manual clock in seconds."""
 
     def __init__(self, now: float = START) -> None:
         self.now = now
@@ -69,7 +69,7 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """One server's identity."""
+    """The identity objects of one server."""
 
     clock: Clock
     database: Database
@@ -109,7 +109,7 @@ class Kit:
         return account
 
     def grants_with(self, credentials: Credentials) -> Grants:
-        """The grants over the same stores, with something else at that place."""
+        """Grants on the same stores, with some dependencies replaced."""
         return Grants(
             self.accounts,
             self.sessions,
@@ -122,17 +122,17 @@ class Kit:
         )
 
     async def count(self, table: type[Table]) -> int:
-        """How many rows a table has."""
+        """Number of rows of a table."""
         async with self.database.read() as session:
             return (await session.scalar(select(func.count()).select_from(table))) or 0
 
     async def dump(self, table: type[Table]) -> str:
-        """All that a table holds."""
+        """All rows of a table, as text."""
         async with self.database.read() as session:
             return repr([tuple(row) for row in await session.execute(select(table.__table__))])
 
     async def is_accepted(self, token: str) -> bool:
-        """Whether a token of this kit's makes a principal; fails if it cannot be told."""
+        """Whether a token is accepted; raises if that cannot be decided."""
         self.revocations.require_fresh()
         try:
             await self.authenticator.authenticate(token)
@@ -150,7 +150,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
 @asynccontextmanager
 async def open_kit(url: str, clock: Clock, **settings: object) -> AsyncIterator[Kit]:
-    """A server's identity on the database of that URL; ``settings``: of group ``[auth]``."""
+    """Identity objects on the database of the URL; ``settings``: group ``[auth]``."""
     auth, metrics = AuthSettings.model_validate(settings), Metrics()
     async with opened(url) as database:
         keys, audit = KeySet([KEY]), Audit(metrics)
@@ -215,10 +215,10 @@ async def sign_in(
     *,
     scopes: frozenset[Scope] | None = None,
 ) -> IssuedToken:
-    """A person, with an app on the phone."""
+    """Sign a user in, with an app on a phone."""
     return await kit.grants.password(name, secret, scopes, PHONE, APP)
 
 
 async def call(kit: Kit, name: str, secret: str) -> IssuedToken:
-    """A client, which comes with its secret."""
+    """Sign a client in with its secret."""
     return await kit.grants.client_credentials(name, secret, None, PHONE)

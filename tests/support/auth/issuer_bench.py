@@ -1,4 +1,4 @@
-"""Trusted issuers on the bench: running, with a clock that is moved by hand."""
+"""Running trusted issuers with a manual clock."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 @dataclass
 class Bench:
-    """The issuers under test, and what they told of themselves."""
+    """The issuers under test, and their recorded events."""
 
     issuers: TrustedIssuers
     time: list[float]
@@ -39,7 +39,7 @@ def trust(issuer: str, name: str = "theirs", **changes: object) -> IssuerSetting
 
 @asynccontextmanager
 async def bench(*settings: IssuerSettings, timeout: float = 5) -> AsyncIterator[Bench]:
-    """Running, with a clock that is moved by hand."""
+    """Running issuers with a manual clock."""
     time, looks, changes = [0.0], list[tuple[str, bool]](), list[None]()
     issuers = TrustedIssuers(
         settings,

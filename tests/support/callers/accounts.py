@@ -1,4 +1,4 @@
-"""People and devices of a server under test: made, signed in and refused over HTTP."""
+"""Users and clients of a server under test: added and signed in over HTTP."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ SCOPES = ("classify", "models:read")
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody with a password, as made by ``add_person``."""
+    """A user with a password, created by ``add_person``."""
 
     server: LiveServer
     name: str
     password: str = "a password of somebody"
 
     def form(self, **more: str) -> dict[str, str]:
-        """A request for a token."""
+        """Fields of a token request."""
         return {"grant_type": "password", "username": self.name, "password": self.password} | more
 
     def sign_in(self, **more: str) -> dict[str, Any]:
-        """The answer to it, which must be good."""
+        """Response to the token request, which must succeed."""
         return got(self.server, self.form(**more))
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A client with a secret, as made by ``add_device``."""
+    """A client with a secret, created by ``add_device``."""
 
     server: LiveServer
     name: str
@@ -44,20 +44,20 @@ class Device:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """As fields of a form."""
+        """Credentials as form fields."""
         return {"client_id": self.name, "client_secret": self.secret}
 
     def form(self, **more: str) -> dict[str, str]:
-        """A request for a token."""
+        """Fields of a token request."""
         return {"grant_type": "client_credentials"} | self.credentials | more
 
     def sign_in(self, **more: str) -> dict[str, Any]:
-        """The answer to it, which must be good."""
+        """Response to the token request, which must succeed."""
         return got(self.server, self.form(**more))
 
 
 def add_person(server: LiveServer, **members: Any) -> Person:
-    """Adds somebody with a name of their own; ``members`` of the request's body."""
+    """Add a user with a unique name; ``members``: of the request's body."""
     person = Person(server, f"person-{uuid.uuid4().hex[:12]}")
     body = {"name": person.name, "password": person.password, "scopes": SCOPES} | members
     post(server, "/v1/admin/users", body)
@@ -65,33 +65,33 @@ def add_person(server: LiveServer, **members: Any) -> Person:
 
 
 def add_device(server: LiveServer, **members: Any) -> Device:
-    """Adds a client with a name of its own."""
+    """Add a client with a unique name."""
     name = f"device-{uuid.uuid4().hex[:12]}"
     answer = post(server, "/v1/admin/clients", {"name": name, "scopes": SCOPES} | members)
     return Device(server, name, answer["secret"])
 
 
 def post(server: LiveServer, path: str, body: object) -> dict[str, Any]:
-    """What the administrator's request is answered with, which must be good."""
+    """Response to the administrator's request, which must succeed."""
     answer = httpx.post(server.url + path, json=body, headers=bearer(server.token("admin")))
     created: dict[str, Any] = answer.raise_for_status().json()
     return created
 
 
 def got(server: LiveServer, form: dict[str, str]) -> dict[str, Any]:
-    """What a token request is answered with, which must be good."""
+    """Response to a token request, which must succeed."""
     answer: dict[str, Any] = httpx.post(server.url + TOKEN_URL, data=form).raise_for_status().json()
     return answer
 
 
 def refreshed(server: LiveServer, token: str, **more: str) -> httpx.Response:
-    """The answer to the use of a refresh token."""
+    """Response to a refresh."""
     form = {"grant_type": "refresh_token", "refresh_token": token} | more
     return httpx.post(server.url + TOKEN_URL, data=form)
 
 
 def holds(server: LiveServer, token: str) -> bool:
-    """Whether an access token is taken."""
+    """Whether an access token is accepted."""
     status = httpx.get(f"{server.url}/v1/auth/sessions", headers=bearer(token)).status_code
     assert status in {200, 401}
     return status == 200
@@ -109,7 +109,7 @@ def basic(name: str, secret: str) -> dict[str, str]:
 
 
 def oauth_error(answer: httpx.Response) -> tuple[int, str]:
-    """Status and error of a refusal by an OAuth endpoint (RFC 6749, section 5.2)."""
+    """Status and error code of an OAuth error response (RFC 6749, section 5.2)."""
     body = answer.json()
     assert set(body) == {"error", "error_description"}, answer.text
     assert answer.headers["content-type"] == "application/json"

@@ -1,4 +1,4 @@
-"""What every answer of the server must be, whatever the request was."""
+"""Checks that apply to every response of the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import httpx
 from tests.support.repository import ROOT
 
 PROBLEM_TYPE = "application/problem+json"
-# Traces, source files, addresses, and the names of what we are built from.
+# Stack traces, source files, addresses, and names of libraries.
 INSIDES = re.compile(
     r"traceback|\.pyc?\b|site-packages|0x[0-9a-f]{6}|"
     r"\b(?:pillow|pil|pydantic|starlette|fastapi|uvicorn|httptools|onnx\w*|numpy|sqlalchemy|sqlite\w*|"
@@ -25,7 +25,7 @@ _PRODUCTS = {"server", "via", "x-powered-by", "x-aspnet-version", "x-runtime"}
 
 
 def assert_tells_nothing(answer: httpx.Response) -> None:
-    """No trace, path, library or product in headers or body."""
+    """Check that headers and body disclose no stack trace, path, library or product."""
     assert not _PRODUCTS & set(answer.headers)
     for text in (answer.text, *answer.headers.values()):
         assert not INSIDES.search(text), text
@@ -34,7 +34,7 @@ def assert_tells_nothing(answer: httpx.Response) -> None:
 
 
 def problem_of(answer: httpx.Response) -> dict[str, Any]:
-    """The problem document of a refusal; checks all that every one of them promises."""
+    """The problem document of an error response, with all general checks."""
     assert answer.headers["content-type"] == PROBLEM_TYPE, answer.text
     problem: dict[str, Any] = answer.json()
     assert problem["status"] == answer.status_code
@@ -53,5 +53,5 @@ def problem_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
-    """Status and code of a refusal, which is checked as a whole."""
+    """Status and code of an error response, with all general checks."""
     return answer.status_code, problem_of(answer)["code"]

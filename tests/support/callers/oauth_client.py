@@ -12,37 +12,37 @@ PATIENCE = 60
 
 
 class App:
-    """One person's app, or the operator's. What it is answered is the test's to judge."""
+    """An app of a user or operator; tests check the responses."""
 
     def __init__(self, url: str, name: str = "admin", password: str = PASSWORD) -> None:
         self.url, self.name, self.password = url, name, password
 
     def sign_in(self, scope: str = "") -> httpx.Response:
-        """With the name and the password."""
+        """Sign in with name and password."""
         return self.ask_token(
             grant_type="password", username=self.name, password=self.password, scope=scope
         )
 
     def refresh(self, token: str) -> httpx.Response:
-        """Trades a refresh token for the next one."""
+        """Exchange a refresh token."""
         return self.ask_token(grant_type="refresh_token", refresh_token=token)
 
     def revoke(self, token: str) -> httpx.Response:
-        """Signs out, or revokes an access token."""
+        """Sign out, or revoke an access token."""
         return self._post("revoke", token=token)
 
     def ask_token(self, **form: str) -> httpx.Response:
-        """A request of the token endpoint."""
+        """Send a request to the token endpoint."""
         return self._post("token", **form)
 
     def introspect(self, token: str, client: tuple[str, str]) -> httpx.Response:
-        """What ``token`` stands for; ``client`` is the name and the secret of who may ask."""
+        """Introspect ``token``; ``client``: name and secret of a client with this permission."""
         return httpx.post(
             f"{self.url}/v1/auth/introspect", data={"token": token}, auth=client, timeout=PATIENCE
         )
 
     def call(self, method: str, path: str, token: str, **arguments: Any) -> httpx.Response:
-        """Any other request, with an access token."""
+        """Send another request with an access token."""
         return httpx.request(
             method,
             self.url + path,

@@ -16,7 +16,7 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One response as it came over the wire; header names in lower case."""
+    """One response as received; header names in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -24,7 +24,7 @@ class Answer:
 
     @property
     def problem(self) -> dict[str, Any]:
-        """The body, which must be a problem document with the id of the header."""
+        """The body, which must be a problem document with the request id of the header."""
         assert self.headers["content-type"] == "application/problem+json"
         problem: dict[str, Any] = json.loads(self.body)
         assert problem["status"] == self.status
@@ -37,7 +37,7 @@ class Connection:
     """A TCP connection to the server."""
 
     def __init__(self, address: tuple[str, int], *, receive_buffer: int = 0) -> None:
-        """``receive_buffer``: bytes that the kernel may hold for us; 0 for its default."""
+        """``receive_buffer``: size of the kernel's receive buffer in bytes; 0 for its default."""
         self.opened = time.monotonic()
         self.socket = socket.socket()
         if receive_buffer:
@@ -57,18 +57,18 @@ class Connection:
         self.socket.close()
 
     def send(self, data: bytes) -> None:
-        """Sends as much as the server takes: it may close before it has read all."""
+        """Send as much as the server accepts: it may close before it has read all."""
         with contextlib.suppress(ConnectionError):
             self.socket.sendall(data)
 
     def reset(self) -> None:
-        """Vanishes: the server gets RST, not FIN."""
+        """Close with RST instead of FIN."""
         linger = b"\x01\0\0\0\0\0\0\0"
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.socket.close()
 
     def answer(self) -> Answer:
-        """The next response; fails if the connection ends before it is complete."""
+        """Read the next response; fail if the connection ends before it is complete."""
         head = self._until(lambda: b"\r\n\r\n" in self._received)
         assert head, f"the connection ended after {self._received!r}"
         top, _, self._received = self._received.partition(b"\r\n\r\n")
@@ -80,7 +80,7 @@ class Connection:
         return Answer(int(first.split(" ")[1]), headers, body)
 
     def answers(self) -> list[Answer]:
-        """Every response up to the end of the connection, which the server must close."""
+        """Read all responses until the server closes the connection."""
         self._until(lambda: False)
         found = []
         while self._received:
@@ -88,13 +88,13 @@ class Connection:
         return found
 
     def seconds_to_end(self) -> float:
-        """Reads until the server closes; how long that took."""
+        """Read until the server closes; return the seconds."""
         began = time.monotonic()
         self._until(lambda: False)
         return time.monotonic() - began
 
     def _until(self, is_enough: Callable[[], bool]) -> bool:
-        """Receives until there is enough; False if the connection ended first."""
+        """Receive until the condition holds; False if the connection ended first."""
         while not is_enough():
             try:
                 data = self.socket.recv(2**16)
@@ -112,14 +112,14 @@ def _header(line: str) -> tuple[str, str]:
 
 
 def exchange(address: tuple[str, int], data: bytes) -> list[Answer]:
-    """Sends ``data`` on a new connection; everything that comes back until the server closes it."""
+    """Send ``data`` on a new connection; return all data until the server closes it."""
     with Connection(address) as connection:
         connection.send(data)
         return connection.answers()
 
 
 def get(address: tuple[str, int], path: str = "/healthz", **headers: str) -> Answer:
-    """One plain request on a connection of its own; much cheaper than a client library's."""
+    """Send a simple request on a new connection; cheaper than a client library."""
     lines = (f"{name.replace('_', '-')}: {value}" for name, value in headers.items())
     head = (f"GET {path} HTTP/1.1", "Host: a", "Connection: close", *lines, "", "")
     (answer,) = exchange(address, "\r\n".join(head).encode())
@@ -128,6 +128,6 @@ def get(address: tuple[str, int], path: str = "/healthz", **headers: str) -> Ans
 
 @contextlib.contextmanager
 def many(address: tuple[str, int], count: int) -> Iterator[list[Connection]]:
-    """So many open connections."""
+    """Open a number of connections."""
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(Connection(address)) for _ in range(count)]

@@ -1,4 +1,4 @@
-"""gRPC as its clients speak it, and what every answer of ours must be."""
+"""A gRPC client, and checks that apply to every response."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A good answer, and what came behind it."""
+    """A successful response, with trailing metadata."""
 
     message: Any
     trailers: dict[str, str]
@@ -43,7 +43,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Calls methods by their short names."""
+    """A client that calls methods by their short names."""
 
     channel: grpc.Channel
     token: str | None = None
@@ -51,22 +51,22 @@ class Client:
     def call(
         self, name: str, request: Message | bytes, *, timeout: float = PATIENCE, **metadata: str
     ) -> Answer:
-        """One message, one answer."""
+        """Make a unary call; return message and metadata."""
         message, call = self._unary(name).with_call(
             request, timeout=timeout, metadata=self.metadata(metadata)
         )
         return Answer(message, dict(call.trailing_metadata()))
 
     def ask(self, name: str, request: Message | bytes, **options: Any) -> Any:
-        """The same, the message alone."""
+        """Make a unary call; return only the message."""
         return self.call(name, request, **options).message
 
     def begin(self, name: str, request: Message, **options: Any) -> Any:
-        """A call that is under way."""
+        """Start a call and return it while it runs."""
         return self._unary(name).future(request, metadata=self.metadata({}), **options)
 
     def stream(self, name: str, requests: Iterable[Any], timeout: float = PATIENCE) -> Any:
-        """The answers to many messages, one by one."""
+        """Yield the responses to a stream of messages."""
         path, method = METHODS[name]
         multi = self.channel.stream_stream(
             path, _serialized, GetMessageClass(method.output_type).FromString
@@ -74,15 +74,15 @@ class Client:
         return multi(iter(requests), timeout=timeout, metadata=self.metadata({}))
 
     def unary(self, path: str) -> Any:
-        """For bytes, one way and back."""
+        """A unary method on raw bytes."""
         return self.channel.unary_unary(path)
 
     def upload(self, path: str) -> Any:
-        """For many bytes, or none, and one answer."""
+        """A client-streaming method on raw bytes."""
         return self.channel.stream_unary(path)
 
     def both_ways(self, path: str) -> Any:
-        """For many bytes both ways."""
+        """A bidirectional streaming method on raw bytes."""
         return self.channel.stream_stream(path)
 
     def metadata(self, more: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -98,7 +98,7 @@ class Client:
 
 @contextmanager
 def connected(server: LiveServer, scope: str | None = SCOPES, **options: int) -> Iterator[Client]:
-    """A client with a connection of its own.
+    """A client with its own connection.
 
     Args:
         scope: of its token; None for no token.
@@ -113,7 +113,7 @@ def connected(server: LiveServer, scope: str | None = SCOPES, **options: int) ->
 
 
 def tensor(array: NDArray[np.float32], **members: Any) -> pb.ModelInferRequest:
-    """A request of one FP32 tensor in raw contents."""
+    """A request with one FP32 tensor as raw contents."""
     request = pb.ModelInferRequest(model_name="colours", **members)
     request.inputs.add(name="image", datatype="FP32", shape=array.shape)
     request.raw_input_contents.append(array.tobytes())
@@ -121,7 +121,7 @@ def tensor(array: NDArray[np.float32], **members: Any) -> pb.ModelInferRequest:
 
 
 def files(*given: bytes, **members: Any) -> pb.ModelInferRequest:
-    """A request of encoded images in typed contents."""
+    """A request with encoded images as typed contents."""
     request = pb.ModelInferRequest(model_name="colours", **members)
     one = request.inputs.add(name="image", datatype="BYTES", shape=[len(given)])
     one.contents.bytes_contents.extend(given)
@@ -129,7 +129,7 @@ def files(*given: bytes, **members: Any) -> pb.ModelInferRequest:
 
 
 def output_of(answer: pb.ModelInferResponse) -> NDArray[np.float32]:
-    """The only output of an answer, which must be raw."""
+    """The only output of a response, which must be raw."""
     (one,), (raw,) = answer.outputs, answer.raw_output_contents
     assert one.datatype == "FP32"
     assert not one.contents.ListFields()
@@ -137,14 +137,14 @@ def output_of(answer: pb.ModelInferResponse) -> NDArray[np.float32]:
 
 
 def refusal(call: Callable[[], Any]) -> tuple[str, str]:
-    """The same of a call that must be refused."""
+    """The error of a call that must be refused."""
     with pytest.raises(grpc.RpcError) as caught:
         call()
     return refused(caught.value)
 
 
 def check_unharmed(rpc: Client, server: LiveServer) -> None:
-    """Others are still answered, and nothing that was refused is called our fault in the log."""
+    """Check that other calls work, and that no refusal was logged as a server fault."""
     picture = potoo_pb2.PredictRequest(image_data=plain(RED))
     assert rpc.ask("Predict", picture).class_names[0] == "red"
     assert refusal(lambda: rpc.ask("Predict", b"\xff"))[0] == "INVALID_ARGUMENT"
@@ -153,7 +153,7 @@ def check_unharmed(rpc: Client, server: LiveServer) -> None:
 
 
 def refused(error: Any) -> tuple[str, str]:
-    """Name of the status and our code of a refusal; checks all that every one of them promises."""
+    """Status name and error code of a refusal, with all general checks."""
     trailers = dict(error.trailing_metadata())
     status, words = error.code(), error.details()
     assert trailers["x-request-id"]
@@ -165,9 +165,9 @@ def refused(error: Any) -> tuple[str, str]:
 
 
 def told_to_go(error: Any) -> str:
-    """The status of a call at the end of a server, which must be one that may be sent again.
+    """The status of a call during a server's shutdown, which must be retryable.
 
-    In our words, or in those of a channel that found nobody any more.
+    Either from the server, or from a channel that could not connect any more.
     """
     if dict(error.trailing_metadata() or ()):
         assert refused(error) == ("UNAVAILABLE", "not_ready")

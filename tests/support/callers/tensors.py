@@ -1,4 +1,4 @@
-"""Requests of the Open Inference Protocol, as its clients make them, and what they are answered."""
+"""Requests and responses of the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SCOPES = "infer models:read"
 
 
 def images(count: int, seed: int = 0) -> NDArray[np.float32]:
-    """So many inputs of the colour model."""
+    """A batch of inputs for the colour model."""
     return np.random.default_rng(seed).random((count, 3, SIDE, SIDE), np.float32)
 
 
 def by_onnxruntime(file: object, array: NDArray[Any]) -> NDArray[np.float32]:
-    """What ONNX Runtime itself makes of an array with a model's file."""
+    """Output of ONNX Runtime for an array and a model file."""
     session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     (taken,) = session.get_inputs()
     output: NDArray[np.float32] = session.run(None, {taken.name: array})[0]
@@ -32,7 +32,7 @@ def by_onnxruntime(file: object, array: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def in_json(array: NDArray[Any], **members: Any) -> dict[str, Any]:
-    """A body for one FP32 tensor."""
+    """JSON body with one FP32 tensor."""
     one = {"name": "image", "shape": list(array.shape), "datatype": "FP32"}
     return {"inputs": [one | {"data": array.ravel().tolist()}]} | members
 
@@ -40,7 +40,7 @@ def in_json(array: NDArray[Any], **members: Any) -> dict[str, Any]:
 def in_bytes(
     data: bytes, shape: list[int], datatype: str = "FP32", **members: Any
 ) -> tuple[bytes, dict[str, str]]:
-    """Body and header for one binary tensor."""
+    """Body and headers with one binary tensor."""
     one: dict[str, Any] = {"name": "image", "shape": shape, "datatype": datatype}
     one["parameters"] = {"binary_data_size": len(data)}
     head = json.dumps({"inputs": [one]} | members).encode()
@@ -48,13 +48,13 @@ def in_bytes(
 
 
 def files_in_bytes(*files: bytes, **members: Any) -> tuple[bytes, dict[str, str]]:
-    """Body and header for encoded images."""
+    """Body and headers with encoded images."""
     data = b"".join(len(file).to_bytes(4, "little") + file for file in files)
     return in_bytes(data, [len(files)], "BYTES", **members)
 
 
 def output_of(answer: httpx.Response) -> NDArray[np.float32]:
-    """The only output of a good answer, in either form."""
+    """The only output of a successful response, JSON or binary."""
     assert answer.status_code == 200, answer.text
     if LENGTH not in answer.headers:
         assert answer.headers["content-type"] == "application/json"
@@ -69,7 +69,7 @@ def output_of(answer: httpx.Response) -> NDArray[np.float32]:
 
 
 def refused(answer: httpx.Response) -> tuple[int, str]:
-    """Status and words of a refusal; checks all that clients rely on."""
+    """Status and message of a refusal, with the checks that clients rely on."""
     assert answer.status_code >= 400, answer.text
     assert answer.headers["content-type"] == "application/json", "to the letter"
     assert "content-encoding" not in answer.headers

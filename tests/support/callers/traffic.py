@@ -1,4 +1,4 @@
-"""A little of everything that callers do to a server, well and badly."""
+"""Mixed traffic of valid and invalid calls."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tests.support.servers.server import LiveServer
 
 @dataclass(frozen=True)
 class Callers:
-    """Whoever calls ``server``, which serves gRPC with the certificate ``trusted``."""
+    """Callers of ``server``, which serves gRPC with the certificate ``trusted``."""
 
     server: LiveServer
     trusted: bytes
 
     def once(self) -> None:
-        """Everything once."""
+        """Make each kind of call once."""
         self._pictures()
         self._sign_ins()
         self._rpcs()
 
     @contextmanager
     def all_the_time(self) -> Iterator[None]:
-        """Again and again in the background, until the end of the block."""
+        """Repeat all calls in the background until the block ends."""
         enough = threading.Event()
         faults: list[Exception] = []
 

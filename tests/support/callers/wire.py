@@ -1,4 +1,4 @@
-"""What passes between a page and the server, and what the server makes of it."""
+"""Records the requests and responses of a web page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.servers.server import LiveServer
 
 @dataclass
 class Wire:
-    """What a page sends and gets: all of it, and the tokens in it."""
+    """Recorded requests and responses of a page, and the tokens in them."""
 
     requests: list[Request] = field(default_factory=list)
     issued: list[Response] = field(default_factory=list)
@@ -37,13 +37,13 @@ class Wire:
 
     @property
     def tokens(self) -> dict[str, Any]:
-        """The answer that came last to a request for tokens."""
+        """The last response to a token request."""
         answer: dict[str, Any] = self.issued[-1].json()
         return answer
 
     @property
     def refreshes(self) -> list[str]:
-        """The refresh tokens that were used."""
+        """Refresh tokens sent by the page."""
         forms = [
             parse_qs(request.post_data or "")
             for request in self.requests
@@ -56,7 +56,7 @@ class Wire:
 def signed_in(
     browser: Browser, person: Person, wire: Wire | None = None, **profile: Any
 ) -> Iterator[Visit]:
-    """A page on which somebody signed in, the wire tapped.
+    """A signed-in page with recorded traffic.
 
     Args:
         profile: what ``Browser.new_context`` takes, such as ``user_agent``.
@@ -71,7 +71,7 @@ def signed_in(
 
 
 def devices_of(person: Person) -> int:
-    """How many devices are signed in as that person, besides the one that asks here."""
+    """Number of the user's sessions, without that of this request."""
     issued = person.sign_in()
     url, headers = f"{person.server.url}/v1/auth/sessions", bearer(issued["access_token"])
     listed = httpx.get(url, headers=headers).raise_for_status().json()["sessions"]
@@ -80,12 +80,12 @@ def devices_of(person: Person) -> int:
 
 
 def revoke(server: LiveServer, token: str) -> None:
-    """As anybody may who holds it."""
+    """Revoke a token, which needs no other credentials."""
     httpx.post(f"{server.url}/v1/auth/revoke", data={"token": token}).raise_for_status()
 
 
 def show_and_see(page: Visit, *names: str) -> None:
-    """Chooses red photos of those names, which are answered without anybody doing anything."""
+    """Choose red photos with these names, and wait for their results."""
     page.show(*(photo(name, plain(RED)) for name in names))
     for name in names:
         expect(page.card(name).locator(".label").first).to_have_text("red")

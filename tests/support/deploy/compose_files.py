@@ -1,4 +1,4 @@
-"""The compose files as parsed YAML, and what compose makes of their variables."""
+"""The compose files as parsed YAML, with variables replaced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def text_of(name: str = "compose.yaml") -> str:
 
 
 def parsed(name: str = "compose.yaml") -> dict[str, Any]:
-    """As it stands, variables and all."""
+    """The file as committed, with variables."""
     document: dict[str, Any] = yaml.safe_load(text_of(name))
     return document
 
@@ -29,7 +29,7 @@ def services(name: str = "compose.yaml") -> dict[str, dict[str, Any]]:
 
 
 def filled_in(value: str, **given: str) -> str:
-    """A value with its variables replaced: by what is given, else by the default that stands there."""
+    """A value with its variables replaced by the given values, else by their defaults."""
 
     def replace(found: re.Match[str]) -> str:
         default = found["rest"] if found["kind"] == ":-" else f"<{found['name']}>"

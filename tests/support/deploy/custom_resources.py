@@ -1,4 +1,4 @@
-"""Schemas of the custom resources that we use, as far as we use them; nothing else is let through.
+"""Strict schemas of the custom resources that the manifests use.
 
 Kubernetes' own schemas come with kubernetes-validate, those of add-ons with nothing that could be
 locked. These were written from the add-ons' reference pages: KEDA's ScaledObject
@@ -31,7 +31,7 @@ def many(items: Schema, most: int, least: int = 1) -> Schema:
 
 
 def these(needed: dict[str, Schema], /, **optional: Schema) -> Schema:
-    """An object with these keys and no others."""
+    """A JSON schema of an object with exactly these keys."""
     return {
         "type": "object",
         "properties": needed | optional,
@@ -63,7 +63,7 @@ def _scaled_object() -> Schema:
         selectPolicy=one_of("Max", "Min", "Disabled"),
     )
     behaviour = these({}, scaleUp=direction, scaleDown=direction)
-    # Values of metadata are text, whatever they say.
+    # Values of metadata are always text.
     prometheus = these(
         {
             "type": one_of("prometheus"),

@@ -1,4 +1,4 @@
-"""The manifests in ``deploy/kubernetes``, as they are committed and as kustomize puts them together."""
+"""The manifests in ``deploy/kubernetes``, as committed and as built by kustomize."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Object = dict[str, Any]
 
 
 def committed() -> dict[str, list[Object]]:
-    """The objects in every file by its path, as they stand; patches and kustomizations apart."""
+    """The objects of every file by path, as committed; without patches and kustomizations."""
     apart = PATCHES | VALUES
     return {
         str(path.relative_to(ROOT)): objects(path.read_text())
@@ -52,9 +52,9 @@ def only(kind: str, of: list[Object], name: str | None = None) -> Object:
 
 
 def kustomized(folder: Path) -> list[Object]:
-    """What ``kubectl apply -k`` would send, or a visible skip where nothing can build it.
+    """The output of ``kubectl kustomize``; skips the test if no program can build it.
 
-    Not a failure in CI, which has no kubectl: the committed files are checked there.
+    It does not fail in CI, which has no kubectl: the committed files are checked there.
     """
     programs = {"kustomize": ["kustomize", "build"], "kubectl": ["kubectl", "kustomize"]}
     command = next((words for name, words in programs.items() if shutil.which(name)), None)

@@ -1,4 +1,4 @@
-"""The shipped rules of Prometheus, as its files have them."""
+"""The shipped Prometheus rules as parsed YAML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RUNBOOKS = ROOT / "docs" / "runbooks"
 
 
 def rules(path: Path) -> list[dict[str, Any]]:
-    """All rules of a file, whatever their group."""
+    """All rules of a file, in all groups."""
     return [rule for group in yaml.safe_load(path.read_text())["groups"] for rule in group["rules"]]
 
 

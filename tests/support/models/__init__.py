@@ -1,1 +1,1 @@
-"""Models, pictures and repositories that tests make."""
+"""Models, images and repositories for tests."""

@@ -1,4 +1,4 @@
-"""A batcher on a pool and a clock that the test moves by hand."""
+"""A batcher with a manual pool and clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Call = asyncio.Task[Outcome[str]]
 
 
 class ManualPool(WorkerPool):
-    """Runs nothing until ``step`` is called, and then on the caller's thread.
+    """A pool that runs a job only when ``step`` is called, on the caller's thread.
 
     ``has_jobs`` is set when something is queued.
     """
@@ -52,7 +52,7 @@ class ManualPool(WorkerPool):
 
 
 class Bench:
-    """A batcher that turns strings to capitals, and everything it did.
+    """A batcher that converts strings to upper case, and a record of its work.
 
     "bad image" and "bug" fail while they are prepared, "bad input" while it runs; what begins
     with "slow" belongs on the slow lane. ``during_run``
@@ -78,7 +78,7 @@ class Bench:
         )
 
     async def submit(self, *items: str, deadline: float = LATER) -> list[Call]:
-        """Submits items one after the other and returns when all of them are in the queue."""
+        """Submit items one after the other; return when all of them are queued."""
         tasks = [asyncio.create_task(self.batcher.submit(item, deadline, ANYONE)) for item in items]
         await breathe()
         return tasks
@@ -106,11 +106,11 @@ class Bench:
 
 
 async def breathe() -> None:
-    """Lets the event loop run what is due."""
+    """Let the event loop run pending callbacks."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 async def answers(*calls: Call) -> list[str]:
-    """What was answered; raises what was raised."""
+    """The results; raises an item's exception."""
     return [outcome.answer for outcome in await asyncio.wait_for(asyncio.gather(*calls), 5)]

@@ -1,4 +1,4 @@
-"""A small hierarchy, and images of which the answers are made up by hand."""
+"""A small label hierarchy, and images with hand-made scores."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hedger(
     groups: Mapping[str, str] = GROUPS,
     unnamed: tuple[str, ...] = (),
 ) -> Hedger:
-    """With the thresholds of labels, groups, wider groups."""
+    """A hedger with thresholds of labels, groups and wider groups."""
     manifest = ModelManifest.model_validate(
         colour_manifest(b"")
         | {
@@ -48,7 +48,7 @@ def hedger(
 
 
 def truth(*names: str) -> Truth:
-    """Of an image with one of the names in it."""
+    """The truth of an image with one of these names."""
     return Truth.of(names, LABELS, GROUPS)
 
 
@@ -58,7 +58,7 @@ def shares(*rows: Sequence[float]) -> NDArray[np.float32]:
 
 
 def colour_pictures(folder: Path, count: int, temperature: float = 2, most: float = 9) -> Path:
-    """Pictures for the colour model, in folders called like its labels.
+    """Images for the colour model, in folders named after its labels.
 
     One colour is stronger than the others, by a logit of 0 to ``most``. It is what the folder says
     as often as the model ought to be sure at the given temperature.

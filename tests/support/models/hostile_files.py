@@ -1,4 +1,4 @@
-"""Image files made to hurt: truncated, lying about themselves, tiny but endless to decode."""
+"""Hostile image files: truncated, with false headers, or expensive to decode."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def chunk(kind: bytes, data: bytes = b"") -> bytes:
 
 
 def deflated_zeros(count: int) -> bytes:
-    """So many zeros, a thousandth of the size."""
+    """Compressed zeros, a thousandth of their size."""
     compressor = zlib.compressobj(9)
     parts = [
         compressor.compress(bytes(min(MEGABYTE, count - at))) for at in range(0, count, MEGABYTE)
@@ -30,13 +30,13 @@ def deflated_zeros(count: int) -> bytes:
 
 
 def png(width: int, height: int, pixels: bytes, *, extra: bytes = b"") -> bytes:
-    """An RGB PNG of any announced size around any data; ``extra`` chunks come before it."""
+    """An RGB PNG with any announced size and data; ``extra`` chunks come before it."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return PNG_SIGNATURE + chunk(b"IHDR", header) + extra + chunk(b"IDAT", pixels) + chunk(b"IEND")
 
 
 def black_png(side: int, *, extra: bytes = b"") -> bytes:
-    """A square PNG that is as good as its header says, and very small as a file."""
+    """A valid square black PNG, very small as a file."""
     return png(side, side, deflated_zeros(side * (side * 3 + 1)), extra=extra)
 
 
@@ -54,12 +54,12 @@ def webp(width: int, height: int) -> bytes:
 
 
 def animated_png(frames: int) -> bytes:
-    """Announces so many frames."""
+    """An animated PNG that announces a number of frames."""
     return black_png(8, extra=chunk(b"acTL", struct.pack(">II", frames, 0)))
 
 
 def animation(kind: str, frames: int) -> bytes:
-    """So many different frames, really there."""
+    """An animation with a number of different frames."""
     first, *rest = (Image.new("L", (8, 8), 255 * (number % 2)) for number in range(frames))
     buffer = io.BytesIO()
     first.save(buffer, kind, save_all=True, append_images=rest)
@@ -89,14 +89,14 @@ def wide_gif_frame(width: int, height: int) -> bytes:
 
 
 def many_scans(scans: int, size: tuple[int, int] = (64, 48)) -> bytes:
-    """A progressive JPEG that refines its pixels over and over, at some 20 bytes a time."""
+    """A progressive JPEG with many scans of about 20 bytes each."""
     data = encoded(Image.new("L", size), "JPEG", progressive=True)
     last = data.rfind(b"\xff\xda")
     return data[:last] + data[last:-2] * scans + data[-2:]
 
 
 def many_segments(marker: int, payload: bytes, count: int) -> bytes:
-    """A JPEG with so many application segments or comments in front."""
+    """A JPEG with many application segments or comments before the image."""
     data = encoded(Image.new("RGB", (8, 8)), "JPEG")
     segment = bytes((0xFF, marker)) + struct.pack(">H", len(payload) + 2) + payload
     return data[:2] + segment * count + data[2:]

@@ -1,4 +1,4 @@
-"""A repository that is served, without a network: tests change it and see what answers."""
+"""A served repository without a network; tests change it and check what is served."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.models.tiny_model import image_limits, write_model
 
 
 class House:
-    """A repository, what is served of it, and what happened."""
+    """A served repository, and its recorded events."""
 
     def __init__(self, root: Path, pool: WorkerPool) -> None:
         self.root, self.metrics, self.released = root, Metrics(), 0
@@ -43,7 +43,7 @@ class House:
         self.classifier = Classifier(self.registry, default_timeout=10)
 
     def add(self, version: int, **changes: object) -> Path:
-        """A version whose labels say which one it is."""
+        """Add a version with labels that contain its number."""
         labels = [f"{colour} {version}" for colour in ("red", "green", "blue")]
         return write_model(self.root, None, **{"version": version, "labels": labels, **changes})
 
@@ -51,11 +51,11 @@ class House:
         (self.root / name / POLICY_FILE).write_text(text)
 
     def choose(self, text: str) -> None:
-        """Write the policy of the repository as a whole."""
+        """Write the repository's policy (``repository.json``)."""
         (self.root / REPOSITORY_FILE).write_text(text)
 
     async def refresh(self) -> None:
-        """Twice: what is new is taken when it has not changed between two looks."""
+        """Poll twice: changes are applied when a folder is unchanged between two polls."""
         await self.lifecycle.refresh()
         await self.lifecycle.refresh()
 

@@ -28,7 +28,7 @@ def check(folder: Path) -> None:
 def bring(
     tmp_path: Path, labels: Path, graph: onnx.ModelProto | None = None, **wanted: object
 ) -> Imported:
-    """Adds the colour model, or another graph, to ``tmp_path / "models"``."""
+    """Import the colour model, or another graph, into ``tmp_path / "models"``."""
     file = tmp_path / "some.onnx"
     if graph is not None or not file.exists():
         file.write_bytes((graph or colour_graph()).SerializeToString())

@@ -23,18 +23,18 @@ def plain(
     size: tuple[int, int] = (64, 48),
     format: str = "PNG",  # noqa: A002
 ) -> bytes:
-    """One colour all over, as a file of the format."""
+    """An image of one colour, as a file of the format."""
     return encoded(Image.new("RGB", size, colour), format)
 
 
 def gradient(size: tuple[int, int] = (640, 480)) -> Image.Image:
-    """Smooth and different everywhere, so that a wrong crop, turn or channel order shows."""
+    """A gradient without symmetry, which shows a wrong crop, orientation or channel order."""
     across, down = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
     return Image.fromarray(np.stack([across, down, 255 - across], 2).astype(np.uint8))
 
 
 def blobs(size: tuple[int, int], seed: int = 0) -> Image.Image:
-    """Soft coloured spots in strong contrast, as busy as a photo but without its noise."""
+    """Blurred coloured spots with strong contrast: detailed like a photo, but without noise."""
     width, height = size
     grid = (max(2, height // 12), max(2, width // 12), 3)
     spots = np.random.default_rng(seed).integers(0, 256, grid, np.uint8)
@@ -42,13 +42,13 @@ def blobs(size: tuple[int, int], seed: int = 0) -> Image.Image:
 
 
 def noise(size: tuple[int, int], seed: int = 0) -> Image.Image:
-    """Every pixel at random: the hardest thing to resample."""
+    """Random pixels: the hardest case for resampling."""
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     return Image.fromarray(pixels)
 
 
 def oriented(upright: Image.Image, orientation: int, format: str, **options: object) -> bytes:  # noqa: A002
-    """A file whose pixels are turned so that the EXIF orientation (1 to 8) turns them upright."""
+    """A file with rotated pixels, which its EXIF orientation (1 to 8) turns upright."""
     undo = (
         *(None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180),
         *(Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_90),
@@ -66,7 +66,7 @@ def textbook(
     crop: tuple[int, int],
     mode: str = "RGB",
 ) -> NDArray[np.uint8]:
-    """What every tutorial does: convert, scale all of it (shorter side to ``pixels``), crop.
+    """Textbook preprocessing: convert, scale the shorter side to ``pixels``, crop.
 
     Args:
         crop: width and height.

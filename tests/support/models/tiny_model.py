@@ -1,6 +1,6 @@
-"""A real ONNX model of a kilobyte: tells whether a picture is mostly red, green or blue.
+"""An ONNX model of one kilobyte that classifies images as mostly red, green or blue.
 
-Its answers can be worked out by hand: the logits are ten times the mean of each channel (0..1).
+Its results can be computed by hand: logits are ten times the mean of each channel (0..1).
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def colour_graph(*, side: int = SIDE, batch: str | int = "batch") -> onnx.ModelP
 
 
 def multi_label_graph() -> onnx.ModelProto:
-    """The same, but each colour on its own: output ``scores``, sigmoid(10 * mean - 5)."""
+    """Multi-label variant of ``colour_graph``: output ``scores``, sigmoid(10 * mean - 5)."""
     model = colour_graph()
     model.graph.node.extend(
         [
@@ -80,7 +80,7 @@ def multi_label_graph() -> onnx.ModelProto:
 
 
 def colour_manifest(model: bytes, **changes: object) -> dict[str, object]:
-    """The manifest that fits ``colour_graph``, with some members changed."""
+    """The manifest of ``colour_graph``, with some members changed."""
     manifest: dict[str, object] = {
         "name": "colours",
         "version": 1,
@@ -106,7 +106,7 @@ def colour_manifest(model: bytes, **changes: object) -> dict[str, object]:
 
 
 def input_spec(**changes: object) -> InputSpec:
-    """Pixels as they are, 32 x 32 RGB in rows, with some members changed."""
+    """Input spec: unscaled pixels, 32 x 32 RGB, NHWC, with some members changed."""
     spec: dict[str, object] = {
         "name": "image",
         "dtype": "uint8",
@@ -120,7 +120,7 @@ def input_spec(**changes: object) -> InputSpec:
 
 
 def write_model(repository: Path, graph: onnx.ModelProto | None = None, **changes: object) -> Path:
-    """Writes a version of the colour model into a repository; returns the version's folder."""
+    """Write a version of the colour model into a repository; return the version's folder."""
     model = (graph or colour_graph()).SerializeToString()
     manifest = colour_manifest(model, **changes)
     folder = repository / str(manifest["name"]) / str(manifest["version"])
@@ -131,12 +131,12 @@ def write_model(repository: Path, graph: onnx.ModelProto | None = None, **change
 
 
 def image_limits(max_pixels: int = 50_000_000, max_frames: int = 10) -> ImageLimits:
-    """What tests let an image have."""
+    """Image limits for tests."""
     return ImageLimits(max_pixels, max_frames, max_decode_bytes=2**30)
 
 
 def write_multi_label(repository: Path, output: dict[str, object], **changes: object) -> Path:
-    """The same for ``multi_label_graph``; ``output``: members of that part of the manifest."""
+    """Write a version of ``multi_label_graph``; ``output``: changes of that part of the manifest."""
     spec = {"name": "scores", "kind": "sigmoid", **output}
     return write_model(
         repository, multi_label_graph(), **{"output": spec, "abstain_below": 0, **changes}
@@ -147,7 +147,7 @@ def write_multi_label(repository: Path, output: dict[str, object], **changes: ob
 async def served(
     folder: Path, *, metrics: Metrics | None = None, run: RunSettings | None = None
 ) -> AsyncIterator[Model]:
-    """The version in ``folder``, loaded and warm, on a worker of its own."""
+    """Load and warm up the version in ``folder``, with its own worker."""
     pool = WorkerPool("tiny", 1)
     options = ModelOptions(image_limits(), run or RunSettings(threads_alone=1))
     try:

@@ -1,6 +1,6 @@
 """Writes files in PyTorch's old format, as ``torch.save`` did before 1.6, good ones and hostile ones.
 
-A stand-in for the module ``torch`` gives pickles the names that such files hold.
+A fake module ``torch`` provides the names that such pickles contain.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _pickled(value: object) -> bytes:
 
 @contextmanager
 def _torch() -> Iterator[None]:
-    """Puts modules ``torch`` and ``torch._utils`` where the pickler looks for names."""
+    """Install fake modules ``torch`` and ``torch._utils`` for the pickler."""
     torch, utils = types.ModuleType("torch"), types.ModuleType("torch._utils")
     kinds = (FloatStorage, DoubleStorage, LongStorage)
     for kind in kinds:

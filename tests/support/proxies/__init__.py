@@ -1,1 +1,1 @@
-"""Caddy and Envoy with the shipped configuration, what stands behind them, and TLS."""
+"""Caddy and Envoy with the shipped configuration, upstream servers, and TLS."""

@@ -27,14 +27,14 @@ NOWHERE = "127.0.0.1:1"
 
 
 def programs() -> list[str]:
-    """Every Caddy at hand: Debian's, and a newer one where it was put beside Python."""
+    """All installed Caddy programs: Debian's, and a newer one beside Python."""
     beside = Path(sys.executable).parent / "caddy"
     return [path for path in (shutil.which("caddy"), shutil.which(beside)) if path] or [""]
 
 
 @dataclass(frozen=True, slots=True)
 class Caddy:
-    """A running one.
+    """A running Caddy.
 
     Attributes:
         edge: its port for TLS.
@@ -55,11 +55,11 @@ class Caddy:
 
     @property
     def log(self) -> Path:
-        """What it says about itself, and the errors that it met."""
+        """Caddy's own log, with errors."""
         return self.folder / "caddy.log"
 
     def logged(self, path: str) -> dict[str, Any]:
-        """The access log's line about a path, once it is there."""
+        """Wait for the access log's line of a path."""
         deadline = time.monotonic() + PATIENCE
         while True:
             if self.access_log.exists():
@@ -81,7 +81,7 @@ def caddy(
     ca: Path | None = None,
     **environment: str,
 ) -> Iterator[Caddy]:
-    """Runs the shipped file.
+    """Run Caddy with the shipped file.
 
     Args:
         folder: an empty one for all that it writes.
@@ -115,13 +115,13 @@ def caddy(
         _until_it_shakes_hands(edge, process, log)
         yield Caddy(program, edge, port, metrics, folder, process)
     finally:
-        # Not politely: streams that a test left open are not waited for.
+        # Kill it: a graceful stop would wait for streams that a test left open.
         process.kill()
         process.wait(PATIENCE)
 
 
 def check_problem(answer: Answer, status: int, code: str) -> None:
-    """As one of Potoo's own, with all that answers of the edge promise."""
+    """Check a problem of the proxy like Potoo's own, with the proxy's headers."""
     assert (answer.status, answer.problem["code"]) == (status, code)
     assert answer.problem["type"] == "about:blank"
     assert answer.problem["title"]
@@ -131,7 +131,7 @@ def check_problem(answer: Answer, status: int, code: str) -> None:
 
 
 def adapted(program: str, **environment: str) -> dict[str, Any]:
-    """The shipped file as Caddy understands it."""
+    """The shipped file as JSON adapted by Caddy."""
     if not program:
         missing("caddy")
     command = [program, "adapt", "--config", str(CADDYFILE), "--adapter", "caddyfile"]

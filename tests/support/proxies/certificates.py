@@ -1,4 +1,4 @@
-"""Certificates that nobody signed but themselves."""
+"""Self-signed certificates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def self_signed(folder: Path, name: str, days: int = 1) -> bytes:
-    """Writes a self-signed pair for localhost; returns the certificate."""
+    """Write a self-signed pair for localhost; return the certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)

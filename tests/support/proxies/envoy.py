@@ -1,6 +1,6 @@
-"""The real Envoy with the configuration that is shipped, on free ports, with what ``potoo certs`` makes.
+"""A real Envoy with the shipped configuration, free ports and certificates of ``potoo certs``.
 
-Stated in ``elsewhere``: other addresses, ports and paths, and nothing else of the files is changed.
+Only addresses, ports and paths of the files are changed, in ``elsewhere``.
 """
 
 from __future__ import annotations
@@ -45,34 +45,34 @@ class Envoy:
 
     @property
     def url(self) -> str:
-        """Where HTTPS is."""
+        """URL of the HTTPS port."""
         return f"https://127.0.0.1:{self.ports['https']}"
 
     @property
     def edge(self) -> Edge:
-        """To look at it from outside."""
+        """A probe of the TLS port."""
         return Edge(("127.0.0.1", self.ports["https"]), self.authority)
 
     @property
     def target(self) -> str:
-        """Where gRPC is, over TLS."""
+        """gRPC target with TLS."""
         return f"127.0.0.1:{self.ports['https']}"
 
     def access_log(self) -> list[dict[str, Any]]:
-        """The events so far."""
+        """Events of the access log so far."""
         return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
 
     def log(self) -> str:
-        """What it says of itself."""
+        """Envoy's own log."""
         return (self.folder / "envoy.log").read_text()
 
     def statistics(self) -> str:
-        """As Prometheus gets them."""
+        """Statistics as exported for Prometheus."""
         url = f"http://127.0.0.1:{self.ports['stats']}/stats/prometheus"
         return httpx.get(url, timeout=START_SECONDS).raise_for_status().text
 
     def healthy(self, cluster: str) -> int:
-        """How many replicas it would send a request to, as its health checks say."""
+        """Number of replicas that Envoy's health checks consider healthy."""
         name = f'envoy_cluster_membership_healthy{{envoy_cluster_name="{cluster}"}} '
         lines = self.statistics().splitlines()
         return int(next((line.split()[-1] for line in lines if line.startswith(name)), "0"))
@@ -86,7 +86,7 @@ def envoy(
     wait: bool = True,
     patient: bool = False,
 ) -> Iterator[Envoy]:
-    """Starts it in front of the replicas with those addresses.
+    """Start Envoy in front of the replicas with these addresses.
 
     Args:
         wait: until all of them are healthy; otherwise until it listens.
@@ -94,7 +94,7 @@ def envoy(
     """
     if not PROGRAM.exists():
         missing("envoy")
-    # Not one of pytest's folders: a socket's path has to be short.
+    # Not a folder of pytest: the path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="potoo-envoy-") as name:
         folder, ports = Path(name), {role: free_port() for role in PORTS.values()}
         (folder / "certs").mkdir()
@@ -121,7 +121,7 @@ def envoy(
 def elsewhere(
     given: Any, folder: Path, ports: dict[str, int], replicas: dict[int, Sequence[Address]]
 ) -> Any:
-    """A configuration with its listeners, replicas and files elsewhere, and the rest as it is."""
+    """A configuration with other listeners, replicas and file paths, otherwise unchanged."""
     if isinstance(given, list):
         return [elsewhere(one, folder, ports, replicas) for one in given]
     if isinstance(given, str):
@@ -142,7 +142,7 @@ def _probe_patiently(changed: Any) -> None:
 
 
 def _endpoints(given: Any, folder: Path, replicas: dict[int, Sequence[Address]]) -> Any:
-    """One name stands for all replicas; here each has an address of its own."""
+    """Replace the DNS name of all replicas by their addresses."""
     (endpoint,) = given
     address = endpoint["endpoint"]["address"]
     if "pipe" in address:
@@ -161,7 +161,7 @@ def _path(given: str, folder: Path) -> str:
 
 
 def certify(folder: Path) -> Path:
-    """As ``potoo certs`` does it, with a renewed certificate each time; the authority's file."""
+    """Create a certificate like ``potoo certs``, renewed at each call; return the CA file."""
     names, now, days = ["localhost", "127.0.0.1"], dt.datetime.now(dt.UTC), 2
     certificates = CertificateFolder(folder)
     certificates.bring_up_to_date(names, now, days=days, renew_before=dt.timedelta(days=days))

@@ -1,4 +1,4 @@
-"""A replica that is well as far as probes see, and treats every other request as the test says."""
+"""A replica that passes health checks and handles other requests as the test defines."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Faulty:
 
 @contextmanager
 def faulty_upstream() -> Iterator[Faulty]:
-    """One that listens on a free port."""
+    """A server on a free port."""
     upstream = Faulty()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Looks at a proxy from outside, over TLS: as its clients meet it, and as attackers do."""
+"""Probes a proxy from outside over TLS, as clients and attackers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DRIP_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Where a proxy listens for TLS, and what its certificate must say.
+    """The TLS address of a proxy, and the expected name in its certificate.
 
     Attributes:
         ca: PEM; nobody else is trusted.
@@ -53,14 +53,14 @@ class Edge:
         return f"https://{self.name}:{self.address[1]}"
 
     def context(self, *alpn: str) -> ssl.SSLContext:
-        """As a careful client has it: the chain and the name are checked."""
+        """A TLS context that verifies chain and name."""
         context = ssl.create_default_context(cafile=str(self.ca))
         if alpn:
             context.set_alpn_protocols(alpn)
         return context
 
     def connect(self, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
-        """A connection whose handshake is done.
+        """Connect and complete the handshake.
 
         Raises:
             ssl.SSLError, ConnectionError: it was refused, by either side.
@@ -73,13 +73,13 @@ class Edge:
             raise
 
     def versions(self) -> set[str]:
-        """Names of the protocols that are accepted, of ``VERSIONS``."""
+        """Names of accepted TLS versions, of ``VERSIONS``."""
         return {name for name in VERSIONS if self._accepts(_anything(VERSIONS[name]))}
 
     def ciphers(self) -> set[str]:
-        """OpenSSL's names of all ciphers that are accepted with TLS 1.2.
+        """OpenSSL names of all accepted TLS 1.2 ciphers.
 
-        The proxy picks one; offered all but that, it picks another, until none is left.
+        The proxy picks one; it is removed from the offer, until the proxy refuses.
         """
         found: set[str] = set()
         while True:
@@ -94,45 +94,45 @@ class Edge:
             found.add(cipher[0])
 
     def alpn(self, *offered: str) -> str | None:
-        """What the proxy picks: ``h2``, ``http/1.1`` or nothing."""
+        """The protocol that the proxy picks: ``h2``, ``http/1.1`` or none."""
         with self.connect(self.context(*offered)) as connection:
             return connection.selected_alpn_protocol()
 
     def certificate(self) -> bytes:
-        """The proxy's own one (DER), once chain and name were found good."""
+        """The proxy's certificate (DER), after verification of chain and name."""
         with self.connect() as connection:
             certificate = connection.getpeercert(binary_form=True)
         assert certificate
         return certificate
 
     def client(self, **options: Any) -> httpx.Client:
-        """For HTTP/1.1; ``options`` of ``httpx.Client``."""
+        """A client for HTTP/1.1; ``options`` of ``httpx.Client``."""
         options.setdefault("timeout", PATIENCE)
-        # Not through a proxy that this machine's environment may name.
+        # Ignore proxies in the environment of this machine.
         return httpx.Client(base_url=self.url, verify=self.context(), trust_env=False, **options)
 
     def channel(self) -> grpc.Channel:
-        """For gRPC, over a connection of its own."""
+        """A gRPC channel with its own connection."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
         credentials = grpc.ssl_channel_credentials(self.ca.read_bytes())
         return grpc.secure_channel(f"{self.name}:{self.address[1]}", credentials, options)
 
     def rpc(self, channel: grpc.Channel, token: str | None = None) -> Client:
-        """Calls our methods by their short names."""
+        """A client of Potoo's methods by their short names."""
         return Client(channel, token)
 
     def raw(self) -> Connection:
-        """For HTTP/1.1 by hand."""
+        """A raw HTTP/1.1 connection."""
         return TlsConnection(self)
 
     def exchange(self, data: bytes) -> list[Answer]:
-        """Sends ``data`` on a new connection; every answer until the proxy closes it."""
+        """Send ``data`` on a new connection; return all responses until the proxy closes it."""
         with self.raw() as connection:
             connection.send(data)
             return connection.answers()
 
     def get(self, path: str, *headers: str, host: str | None = None) -> Answer:
-        """A GET whose path and headers are sent to the letter."""
+        """Send a GET with exactly this path and these headers."""
         lines = (f"GET {path} HTTP/1.1", f"Host: {host or self.name}", "Connection: close")
         (answer,) = self.exchange("\r\n".join((*lines, *headers, "", "")).encode())
         return answer
@@ -154,7 +154,7 @@ class Edge:
 
 
 class TlsConnection(Connection):
-    """The same over TLS."""
+    """A raw connection over TLS."""
 
     def __init__(self, edge: Edge) -> None:
         super().__init__(edge.address)
@@ -168,12 +168,12 @@ class TlsConnection(Connection):
 
 
 def is_modern(cipher: str) -> bool:
-    """Whether a cipher of TLS 1.2 has forward secrecy, and authenticates what it encrypts."""
+    """Whether a TLS 1.2 cipher has forward secrecy and authenticated encryption."""
     return cipher.startswith(FORWARD_SECRET) and cipher.endswith(AUTHENTICATED)
 
 
 def check_echo(socket: ClientConnection) -> None:
-    """Text, bytes and pings go both ways, also when they are long; the end is a proper one."""
+    """Check that text, bytes and pings of any length pass both ways, and a clean close."""
     with socket:
         for message in ("what is in this picture?", b"\x00\xff" * 2**15):
             socket.send(message)
@@ -183,7 +183,7 @@ def check_echo(socket: ClientConnection) -> None:
 
 
 def drip(connection: Connection, beginning: bytes, drop: bytes = b"a") -> tuple[float, bytes]:
-    """Begins a request and goes on with a drop every tenth of a second, until the proxy ends it.
+    """Start a request and send a few bytes every 0.1 s until the proxy ends it.
 
     Returns:
         Seconds from the beginning, and what the proxy said; fails if it has all our patience.
@@ -206,13 +206,13 @@ def drip(connection: Connection, beginning: bytes, drop: bytes = b"a") -> tuple[
 
 
 def _anything(version: ssl.TLSVersion, *, without: Collection[str] = ()) -> ssl.SSLContext:
-    """Of a client that takes whatever it gets, of that protocol alone."""
+    """A TLS context without verification, for only this protocol version."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_ciphers(":".join([EVERYTHING, *(f"!{cipher}" for cipher in sorted(without))]))
     with warnings.catch_warnings():
-        # Python finds the old protocols worth a warning, as we do.
+        # Python warns about old protocol versions.
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = context.maximum_version = version
     return context

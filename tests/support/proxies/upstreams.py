@@ -1,4 +1,4 @@
-"""What stands behind a proxy in tests where Potoo itself would not show what the test is about."""
+"""Upstream servers for tests of proxies that cannot use Potoo itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EVENT = b"data: %d\n\n"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request as it arrived; header names as they were spelled."""
+    """One request as received; header names unchanged."""
 
     method: str
     path: str
@@ -26,13 +26,13 @@ class Received:
     body: bytes
 
     def values(self, name: str) -> list[str]:
-        """Of all headers of that name, whatever its case."""
+        """Values of all headers with this name, in any case."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
 
 @dataclass
 class Recorder:
-    """A server that remembers what reaches it, and answers ``200``.
+    """A server that records requests and returns ``200``.
 
     ``/events`` is a stream of server-sent events, the next one whenever ``more`` is released;
     ``/wait`` answers once ``waited`` is set; ``/hang-up`` ends the connection without an answer.
@@ -88,7 +88,7 @@ class Recorder:
 
 @contextmanager
 def recorder() -> Iterator[Recorder]:
-    """One that listens on a free port."""
+    """A server on a free port."""
     recording = Recorder()
 
     class Handler(BaseHTTPRequestHandler):
@@ -97,7 +97,7 @@ def recorder() -> Iterator[Recorder]:
         def handle_one_request(self) -> None:
             try:
                 super().handle_one_request()
-            except ConnectionError:  # a proxy gives up connections as it likes
+            except ConnectionError:  # proxies may drop connections at any time
                 self.close_connection = True
 
         def __getattr__(self, name: str) -> object:
@@ -113,7 +113,7 @@ def recorder() -> Iterator[Recorder]:
 
 @contextmanager
 def echo_server() -> Iterator[str]:
-    """A WebSocket server that says back what it hears, at every path; its address."""
+    """An echo WebSocket server at every path; yields its address."""
 
     def echo(connection: ServerConnection) -> None:
         for message in connection:
@@ -130,7 +130,7 @@ def echo_server() -> Iterator[str]:
 
 
 def _body(request: BaseHTTPRequestHandler) -> bytes:
-    """By its length or in chunks, as the proxy likes it; trailers are left on the connection."""
+    """Read a body by length or in chunks; trailers stay on the connection."""
     if request.headers.get("transfer-encoding") != "chunked":
         return request.rfile.read(int(request.headers.get("content-length", 0)))
     body = b""

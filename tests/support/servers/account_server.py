@@ -1,4 +1,4 @@
-"""A server with everything that needs its store, and how it refuses while there is none."""
+"""A server with all parts that need the store, and its errors while the store is down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real browser for the system tests, and an eye on what pages must never do in it."""
+"""A real browser for the system tests; records errors that pages must never cause."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ARGUMENTS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 PATIENCE_MS = 30_000
-# Its own line for every answer of 400 and above, and for a request that was cut off.
+# Chromium logs a line for every response of 400 and above, and for aborted requests.
 CHROMIUMS_OWN = "Failed to load resource: "
 
 expect.set_options(timeout=PATIENCE_MS)
@@ -38,7 +38,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 @contextmanager
 def open_browser(arguments: Sequence[str] = ARGUMENTS) -> Iterator[Browser]:
-    """Chromium; a visible skip where there is none, a failure where there must be one."""
+    """Open Chromium; without it skip the test, or fail if it is required."""
     if not CHROMIUM.exists():
         message = f"there is no {CHROMIUM}"
         if os.environ.get("REQUIRE_SYSTEM_TESTS"):
@@ -51,25 +51,25 @@ def open_browser(arguments: Sequence[str] = ARGUMENTS) -> Iterator[Browser]:
 
 
 class RpcHandler:
-    """Requests on their way to the server, until they are let through."""
+    """Holds a page's requests until they are released."""
 
     def __init__(self) -> None:
         self.waiting: list[Route] = []
         self._is_open = False
 
     def arrive(self, route: Route) -> None:
-        """A request comes."""
+        """Add a request."""
         if self._is_open:
             route.continue_()
         else:
             self.waiting.append(route)
 
     def let_one_through(self) -> None:
-        """The one that came first."""
+        """Release the first request."""
         self.waiting.pop(0).continue_()
 
     def open(self) -> None:
-        """Lets all through, those to come as well."""
+        """Release all present and future requests."""
         self._is_open = True
         while self.waiting:
             self.let_one_through()
@@ -77,7 +77,7 @@ class RpcHandler:
 
 @dataclass
 class Visit:
-    """One page, open in a fresh profile. Collects whatever a well-behaved page never causes."""
+    """One page in a fresh profile. Records errors that a correct page never causes."""
 
     page: Page
     url: str
@@ -94,7 +94,7 @@ class Visit:
         self.page.on("filechooser", lambda _: None)
 
     def _on_console(self, kind: str, text: str) -> None:
-        """Violations of the Content-Security-Policy are among the errors."""
+        """Record errors, including violations of the Content-Security-Policy."""
         if kind in {"error", "warning"} and not text.startswith(CHROMIUMS_OWN):
             self.faults.append(f"console: {text}")
 
@@ -108,30 +108,30 @@ class Visit:
             self.faults.append(f"{response.status} for {path}")
 
     def hold(self, pattern: str = "**/v1/classify*") -> RpcHandler:
-        """From now on, requests of that address wait at the gate before they are sent."""
+        """Hold requests to this URL from now on."""
         gate = RpcHandler()
         self.page.route(pattern, gate.arrive)
         return gate
 
     def sign_in(self, name: str = "admin", password: str = PASSWORD) -> None:
-        """As a person does, by the form."""
+        """Sign in with the form."""
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
 
     def show(self, *photos: FilePayload) -> None:
-        """Chooses photos."""
+        """Choose photos."""
         self.page.locator("#files").set_input_files(photos)
 
     def card(self, name: str) -> Locator:
-        """The card of the photo of that name."""
+        """The card of the photo with this name."""
         name_shown = self.page.get_by_role("heading", name=name, exact=True)
         return self.page.locator(".card").filter(has=name_shown)
 
 
 @contextmanager
 def visit(browser: Browser, url: str, **profile: Any) -> Iterator[Visit]:
-    """A visit to the server at ``url``, which must end without a fault.
+    """Open the page at ``url``; fail if it caused errors.
 
     Args:
         profile: what ``Browser.new_context`` takes, such as ``viewport``.
@@ -147,5 +147,5 @@ def visit(browser: Browser, url: str, **profile: Any) -> Iterator[Visit]:
 
 
 def photo(name: str, content: bytes, media_type: str = "image/png") -> FilePayload:
-    """A file to be chosen on a page."""
+    """A file to choose on a page."""
     return {"name": name, "mimeType": media_type, "buffer": content}

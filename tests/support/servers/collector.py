@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector's stand-in: takes traces by OTLP/HTTP, well or badly, and keeps them."""
+"""A fake OpenTelemetry collector (OTLP/HTTP) that records traces and can fail."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Span:
-    """One span as it arrived."""
+    """One span as received."""
 
     trace_id: str
     span_id: str
@@ -43,17 +43,17 @@ class Tree:
 
     @property
     def root(self) -> Span:
-        """That of the server: the only one of its kind."""
+        """The root span: the only one of kind server."""
         (root,) = [span for span in self.spans if span.kind == WireSpan.SPAN_KIND_SERVER]
         return root
 
     def below(self, parent: Span) -> list[Span]:
-        """In the order in which they began."""
+        """Child spans in the order of their start."""
         found = [span for span in self.spans if span.parent_id == parent.span_id]
         return sorted(found, key=lambda span: (span.begin, span.end))
 
     def names(self, parent: Span | None = None) -> list[str]:
-        """Of those below a span; of waits, which depend on what else runs, none."""
+        """Names of a span's children, without waits, which depend on other load."""
         return [span.name for span in self.below(parent or self.root) if span.name != "batching"]
 
     def only(self, name: str) -> Span:
@@ -81,7 +81,7 @@ class Collector:
             self.headers.append({name.lower(): value for name, value in request.headers.items()})
             self._changed.notify_all()
         self.goes_on.wait(PATIENCE)
-        with suppress(OSError):  # who waited is gone
+        with suppress(OSError):  # the waiting client has disconnected
             request.send_response(self.status)
             request.send_header("content-length", "0")
             request.end_headers()
@@ -92,13 +92,13 @@ class Collector:
                 self._changed.notify_all()
 
     def until(self, is_so: Callable[[Collector], bool]) -> None:
-        """Waits for what it is sent."""
+        """Wait until a condition on the received spans holds."""
         with self._changed:
             came = self._changed.wait_for(lambda: is_so(self), PATIENCE)
             assert came, [(span.trace_id[:4], span.name) for span in self.spans[-50:]]
 
     def trace_of(self, request_id: str) -> Tree:
-        """The trace of a request, once it came: a batch holds all of it, or the one after."""
+        """Wait for the trace of a request, which may be spread over two exports."""
 
         def root() -> Span | None:
             wanted = [s for s in self.spans if s.facts.get("potoo.request_id") == request_id]
@@ -116,7 +116,7 @@ class Collector:
 
 @contextmanager
 def collector() -> Iterator[Collector]:
-    """Listens on a free port until it is left."""
+    """Run a collector on a free port."""
     made = Collector()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Real PostgreSQL and Redis servers for tests: Debian's, on free ports, gone afterwards."""
+"""Temporary PostgreSQL and Redis servers on free ports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ACCOUNT = "postgres"
 
 
 def missing(program: str) -> None:
-    """A visible skip, or a failure where the program must be there."""
+    """Skip the test, or fail if the program is required."""
     message = f"there is no {program} on this machine"
     if os.environ.get("REQUIRE_SYSTEM_TESTS"):
         pytest.fail(message)
@@ -41,7 +41,7 @@ def missing(program: str) -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, and that is given to nobody who asks for any port.
+    """A free port outside the range of ephemeral ports.
 
     From below those that the kernel takes by itself: a connection, or a server on port 0, could
     have one of them before whoever it is meant for, or while that one is down.
@@ -60,7 +60,7 @@ def _lowest_of_the_kernel() -> int:
 
 @contextmanager
 def postgres_folder() -> Iterator[Path]:
-    """An empty folder for PostgreSQL.
+    """Create an empty folder for PostgreSQL.
 
     Not one of pytest's: every run of pytest closes those to other accounts, also for the runs that
     are under way.
@@ -83,7 +83,7 @@ def postgres_server(folder: Path, port: int | None = None) -> Iterator[str]:
     data = folder / "data"
     if not data.exists():
         command = [str(programs / "initdb"), "-D", str(data), "-U", ACCOUNT, "--auth=trust"]
-        # As a server would be set up, whatever the language of this machine.
+        # Use a fixed locale, independent of this machine's language.
         command += ["--encoding=UTF8", "--locale=C", "--no-sync"]
         subprocess.run(command, check=True, capture_output=True, **account)
     options = ["-c", "fsync=off", "-c", f"unix_socket_directories={folder}", "-p", str(port)]
@@ -111,7 +111,7 @@ def postgres_server(folder: Path, port: int | None = None) -> Iterator[str]:
 
 @contextmanager
 def fresh_database(server_url: str) -> Iterator[str]:
-    """An empty database on a PostgreSQL server; its URL."""
+    """Create an empty database on a PostgreSQL server; return its URL."""
     name = f"potoo_{uuid.uuid4().hex}"
     asyncio.run(_execute(server_url, f"CREATE DATABASE {name}"))
     try:
@@ -121,12 +121,12 @@ def fresh_database(server_url: str) -> Iterator[str]:
 
 
 def migrated(url: str) -> None:
-    """Makes the tables in an empty database."""
+    """Create the tables in an empty database."""
     asyncio.run(_migrate(url))
 
 
 def emptied(url: str) -> None:
-    """Forgets every row on PostgreSQL, which takes less time than a database of its own."""
+    """Delete all rows on PostgreSQL, which is faster than a new database."""
     names = ", ".join(Table.metadata.tables)
     try:
         asyncio.run(_execute(url, f"TRUNCATE {names} RESTART IDENTITY CASCADE"))

@@ -1,4 +1,4 @@
-"""A server on which every drop-in endpoint is switched on, and the refusals of those it imitates."""
+"""A server with all drop-in endpoints enabled, and checks of their errors."""
 
 from __future__ import annotations
 

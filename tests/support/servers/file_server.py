@@ -1,4 +1,4 @@
-"""A web server on this machine that hands out one file, well or badly, and remembers its requests."""
+"""A local web server that serves one file, can fail, and records its requests."""
 
 from __future__ import annotations
 

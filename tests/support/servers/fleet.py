@@ -1,4 +1,4 @@
-"""Several real replicas on one PostgreSQL, one Redis and one trusted issuer; each may be lost."""
+"""Several replicas with PostgreSQL, Redis and a trusted issuer; each component can fail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small OIDC issuer, as a second process with keys of its own.
+"""A small OIDC issuer in a separate process.
 
 It serves a discovery document and a key set on a free port, and does what the test says over a
 pipe: rotate, withdraw, go down, hang, answer anything else. Its private keys never leave it: tokens

@@ -1,4 +1,4 @@
-"""How much memory a server's process takes, looked at from outside."""
+"""Memory of a server process, measured from outside."""
 
 from __future__ import annotations
 

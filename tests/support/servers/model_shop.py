@@ -1,4 +1,4 @@
-"""A real server on a repository that may be changed, and a crowd that asks it."""
+"""A server on a changeable repository, and concurrent callers."""
 
 from __future__ import annotations
 

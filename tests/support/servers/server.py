@@ -1,4 +1,4 @@
-"""Starts the real server as a user would: a process of its own, on a free port."""
+"""Starts a real server as a process on a free port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs a handler of HTTP requests on a free port, in threads: what tests put in others' place."""
+"""Runs an HTTP request handler on a free port, in threads, as a fake server."""
 
 from __future__ import annotations
 

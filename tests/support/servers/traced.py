@@ -1,4 +1,4 @@
-"""A server that sends its traces to a collector's stand-in."""
+"""A server that exports its traces to a fake collector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the autoscaler is told, by Prometheus itself: how many replicas each trigger asks for."""
+"""The autoscaling queries in a real Prometheus: replicas requested per trigger."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def growing(by: float) -> str:
 
 
 def pod(name: str, held: int, *, is_ready: bool = True, namespace: str = "potoo") -> Series:
-    """A replica that holds so many images all the time."""
+    """A replica with a constant number of images in flight."""
     labels = f'namespace="{namespace}",pod="{name}",{MODEL}'
     return {
         f"potoo_queue_depth{{{labels}}}": steady(held),

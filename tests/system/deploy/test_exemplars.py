@@ -1,4 +1,4 @@
-"""A real Prometheus takes the trace ids beside our histograms, so that Grafana can show them."""
+"""A real Prometheus stores the exemplars of the histograms."""
 
 from __future__ import annotations
 

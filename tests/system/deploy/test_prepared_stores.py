@@ -1,4 +1,4 @@
-"""What `make prepare` writes for Redis, with a real one, and how compose asks for its health."""
+"""Redis with the configuration that `make prepare` writes, and its compose health check."""
 
 from __future__ import annotations
 

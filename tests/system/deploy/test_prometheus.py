@@ -1,4 +1,4 @@
-"""A real Prometheus scrapes real servers: every query of every dashboard, rule and runbook answers."""
+"""A real Prometheus scrapes real servers: every query of dashboards, rules and runbooks works."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
 
 
 def publish(models: Path, version: int, content: bytes | None = None) -> Path:
-    """Adds a version, with other ``content`` maybe; at once, so that nobody sees a part of it."""
+    """Add a version atomically, optionally with other ``content``."""
     made = write_model(models.parent / "spare", version=version)
     if content is not None:
         (made / "model.onnx").write_bytes(content)

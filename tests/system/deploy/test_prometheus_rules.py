@@ -1,4 +1,4 @@
-"""The shipped rules, by promtool: they hold, and fire when they should and not else."""
+"""The shipped rules, tested by promtool: they are valid and fire only when they should."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIRING = re.compile(r'ALERTS\{alertname="(\w+)",alertstate="firing",(.*)\}')
 
 
 def promtool(*arguments: object) -> str:
-    """What it said; a failure if it found a fault."""
+    """Run promtool; return its output, or fail if it found a fault."""
     program = shutil.which("promtool")
     if program is None:
         missing("promtool")

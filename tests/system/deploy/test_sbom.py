@@ -1,4 +1,4 @@
-"""The list of parts: made by the real tool, of everything that is locked."""
+"""The SBOM, created by the real tool, lists all locked packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A box without containers: what systemd is told, and what it says of the units."""
+"""systemd: notifications of the server, and verification of the units."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ SETTINGS = {variable for _, variable, _, _ in describe_settings(Settings.model_c
 
 
 def values(key: str) -> list[str]:
-    """What the service's unit says, once for each line with that key."""
+    """Values of all lines with this key in the service's unit."""
     return re.findall(rf"^{key}=(.+)$", (UNITS / "potoo.service").read_text(), re.MULTILINE)
 
 
 def analysed(tmp_path: Path, *verb: str, units: str = "potoo*") -> str:
-    """What systemd-analyze says of the units, with this environment's potoo in place of /opt's."""
+    """Output of systemd-analyze for the units, with the tested potoo in place of /opt's."""
     if not shutil.which("systemd-analyze"):
         missing("systemd-analyze")
     for file in UNITS.iterdir():

@@ -1,4 +1,4 @@
-"""The wheel, which the container image installs: whole, and able to answer away from the checkout."""
+"""The wheel is complete and works outside the checkout."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(unpacked: Path, *arguments: str) -> str:
-    """What ``potoo`` prints when it is run from the wheel's files alone."""
+    """Output of ``potoo`` run only from the wheel's files."""
     done = subprocess.run(
         [sys.executable, "-P", "-m", "service", *arguments],
         cwd=unpacked.parent,

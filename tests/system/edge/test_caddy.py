@@ -1,4 +1,4 @@
-"""The shipped Caddyfile in front of a real Potoo: TLS, and all that must pass through it."""
+"""The shipped Caddyfile in front of a real Potoo: TLS, and requests that must pass."""
 
 from __future__ import annotations
 
@@ -258,7 +258,7 @@ def _pin(front: Caddy) -> str:
 
 
 def _all(config: Any, name: str) -> Iterator[Any]:
-    """What stands under a name, wherever that is."""
+    """All values of a key, at any depth."""
     if isinstance(config, dict):
         if name in config:
             yield config[name]

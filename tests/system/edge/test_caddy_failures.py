@@ -1,4 +1,4 @@
-"""What callers are told by Caddy when Potoo is slow, silent or gone, and what is logged."""
+"""Caddy's responses and logs when Potoo is slow, hanging or down."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_silent_server_causes_a_gateway_timeout(impatient: Caddy, behind: Record
 
 @pytest.fixture(params=programs())
 def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Caddy]:
-    """Caddy before nobody."""
+    """Caddy without an upstream."""
     with caddy(tmp_path, request.param) as running:
         yield running
 

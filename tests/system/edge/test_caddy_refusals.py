@@ -1,4 +1,4 @@
-"""What the shipped Caddyfile keeps from Potoo, and how it says so."""
+"""Requests that the shipped Caddyfile refuses, and its error responses."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_event_stream_outlasts_every_timeout(front: Caddy, behind: Recorder) -> 
             pytest.fail("the stream was cut")
 
     def is_noticed() -> bool:
-        behind.more.release()  # writing is how it sees that nobody reads
+        behind.more.release()  # Caddy notices the disconnect when it writes
         return behind.stream_ended.is_set()
 
     assert wait_until(is_noticed)

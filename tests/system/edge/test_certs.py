@@ -1,4 +1,4 @@
-"""What ``potoo certs`` makes, in real servers: Potoo's own gRPC port, and Caddy."""
+"""Certificates of ``potoo certs`` in real servers: Potoo's gRPC port, and Caddy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 
 
 def certs(folder: Path, *options: str) -> str:
-    """Runs the command; what it said."""
+    """Run the command and return its output."""
     done = CliRunner().invoke(app, ["certs", "--output", str(folder), *options])
     assert done.exit_code == 0, done.output
     return done.stdout

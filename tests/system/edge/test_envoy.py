@@ -1,4 +1,4 @@
-"""The shipped Envoy in front of a real server: what is let in, how, and what is closed."""
+"""The shipped Envoy in front of a real server: forwarded and blocked requests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def proxy(server: LiveServer) -> Iterator[Envoy]:
 
 @pytest.fixture(scope="module")
 def bearer(server: LiveServer) -> dict[str, str]:
-    """Of somebody who may do everything: what is closed is closed for the edge's sake."""
+    """A token with all scopes: refusals come only from the proxy."""
     return {"authorization": f"Bearer {server.token(SCOPES)}"}
 
 
@@ -94,7 +94,7 @@ def test_renewed_certificate_is_loaded_without_a_restart(proxy: Envoy) -> None:
         before.get("/healthz").raise_for_status()
 
 
-# What is let in
+# Forwarded requests
 
 
 def test_pictures_are_classified(proxy: Envoy, bearer: dict[str, str]) -> None:
@@ -134,7 +134,7 @@ def test_server_refusals_are_forwarded_unchanged(proxy: Envoy, rpc: Client) -> N
     assert rpc.ask("ModelReady", request).ready
 
 
-# What is closed
+# Blocked requests
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_grpc_model_control_and_reflection_are_closed(rpc: Client) -> None:
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-# What the server is told
+# Headers that reach the server
 
 
 @pytest.fixture(scope="module")
@@ -314,7 +314,7 @@ def test_access_log_holds_no_token_or_query(proxy: Envoy, bearer: dict[str, str]
     assert token not in text
 
 
-# What is for the operator
+# Logs and statistics
 
 
 def test_only_certificate_expiry_statistics_are_exposed(proxy: Envoy) -> None:

@@ -1,4 +1,4 @@
-"""The shipped Envoy when replicas or requests are broken: what it sends twice, and what it says."""
+"""The shipped Envoy with failing replicas and invalid requests: retries and responses."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def until_all_serve(three: Three) -> None:
             client.get("/whose-turn")
 
 
-# What is sent twice
+# Retries
 
 
 @pytest.mark.parametrize("path", PURE)
@@ -137,7 +137,7 @@ def test_busy_replicas_are_not_ejected(three: Three) -> None:
 
 
 def test_unauthenticated_upload_is_not_buffered(three: Three) -> None:
-    """What comes so far is passed on, so that the server can refuse it."""
+    """The proxy forwards the body at once, so that the server can refuse it."""
     path = "/v1/classify?unkept"  # its own: the request may end after the test
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n".encode()
     with three.proxy.edge.raw() as connection:
@@ -145,7 +145,7 @@ def test_unauthenticated_upload_is_not_buffered(three: Three) -> None:
         assert wait_until(lambda: sum(one.heads[path] for one in three.replicas) == 1)
 
 
-# What is too large, and what is no answer
+# Too large requests, and invalid responses
 
 
 def chunks(total: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The shipped Envoy cuts who is slow, and neither cuts nor holds back streams.
+"""The shipped Envoy disconnects slow clients, but neither ends nor buffers streams.
 
 All of it happens at the same time, since each takes its time.
 """

@@ -1,4 +1,4 @@
-"""gRPC clients that balance themselves, as docs/load-balancing.md shows it: nobody in between."""
+"""gRPC clients with client-side load balancing, as in docs/load-balancing.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that die again and again: seen, counted, and started ever more slowly."""
+"""Workers that die repeatedly: logged, counted, restarted with growing delays."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_crash_loop_is_logged_counted_and_slowed(pair: LiveServer) -> None:
         died = events(pair, "a worker died")[-1]
         assert (died["pid"], died["status"]) == (victim, -signal.SIGKILL)
         assert died["restart_in_seconds"] == delay
-        # Whoever is left goes on meanwhile.
+        # The remaining workers serve meanwhile.
         assert get(pair.address, "/readyz").status == 200
         assert wait_until(lambda: len(pair.workers()) == 2)
         assert wait_until(lambda: value(pair, "potoo_worker_restarts_total") == number + 1)  # noqa: B023 - the same

@@ -52,7 +52,7 @@ def under_load(edge: tuple[Fleet, Envoy], act: Act) -> FailureFigures:
 
 
 def check_nobody_noticed(measured: FailureFigures) -> None:
-    """Every picture was asked about once, and answered rightly."""
+    """Check that every image was sent once and classified correctly."""
     for protocol in (HTTP, GRPC):
         tally = measured.tallies[protocol]
         assert tally.requests > 20

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: nobody is locked out, and no two refresh tokens of a session live."""
+"""SIGKILL at any moment: sessions survive, and only one refresh token per session is valid."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def refresh_until_killed(app: App, token: str, process: int, delay: float) -> li
 
 
 def refresh(app: App, token: str) -> httpx.Response:
-    """As an app does: it waits when it is told that its token was used a moment ago."""
+    """Refresh like an app: wait and repeat on slow_down."""
     for _ in range(3):
         answer = app.refresh(token)
         if answer.status_code != 429:

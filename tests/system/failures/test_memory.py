@@ -1,4 +1,4 @@
-"""Unloading a model gives its memory back to the system."""
+"""Unloading a model returns its memory to the system."""
 
 from __future__ import annotations
 

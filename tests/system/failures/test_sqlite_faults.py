@@ -1,4 +1,4 @@
-"""An embedded store that is locked, full or damaged: 503 and never a 200, then back to work."""
+"""A locked, full or damaged SQLite store: 503, never a wrong 200, then recovery."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL that stops or hangs, a Redis that does: 503 and never a 200, then back to work."""
+"""PostgreSQL or Redis stops or hangs: 503, never a wrong 200, then recovery."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Store:
         mine = psutil.Process().children()
         (postmaster,) = (one for one in mine if str(self.folder / "data") in one.cmdline())
         stopped: list[psutil.Process] = []
-        # It comes first: from then on nobody is born.
+        # Do this first: no new processes start afterwards.
         while found := [p for p in (postmaster, *postmaster.children()) if p not in stopped]:
             for process in found:
                 with suppress(psutil.NoSuchProcess):
@@ -133,7 +133,7 @@ def test_requests_succeed_again_after_the_store_returns(shop: AccountServer, sto
     assert is_refused_for_now(shop.app.revoke(tokens["access_token"]))
     store.start()
     assert wait_until(lambda: shop.ready().status_code == 200)
-    # What was refused was not done by halves.
+    # Refused changes left no partial state.
     assert shop.app.call("GET", "/v1/models", tokens["access_token"]).status_code == 200
     tokens = shop.app.refresh(tokens["refresh_token"]).raise_for_status().json()
     assert shop.app.revoke(tokens["refresh_token"]).status_code == 200

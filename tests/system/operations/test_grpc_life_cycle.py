@@ -1,4 +1,4 @@
-"""Starting and stopping with gRPC: ports, worker processes, certificates, and what is under way."""
+"""Life cycle with gRPC: ports, worker processes, certificates, calls in progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``potoo keys`` on a folder of keys that two running replicas share."""
+"""``potoo keys`` with two running replicas that share a folder of keys."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def keys_command(data_dir: Path, *arguments: str) -> str:
 
 
 def published(server: LiveServer) -> list[str]:
-    """The ids of the keys that a server says are its own."""
+    """Ids of the keys that a server publishes."""
     return [key["kid"] for key in httpx.get(f"{server.url}/.well-known/jwks.json").json()["keys"]]
 
 

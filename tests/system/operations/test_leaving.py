@@ -1,4 +1,4 @@
-"""Leaving in steps: not ready, a delay for load balancers, drain; and for good when told twice."""
+"""Graceful shutdown: not ready, delay for load balancers, drain; forced by a second signal."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def are_gone(all_of_it: list[psutil.Process]) -> bool:
 
 
 def are_told_to_go(server: LiveServer, arguments: tuple[str, ...]) -> bool:
-    """Whether all that serve know. Asking could miss one: whoever is quicker answers."""
+    """Whether all processes drain; a request would reach only one of them."""
     return server.events().count('"event":"stopping"') == serving(arguments)
 
 
@@ -104,7 +104,7 @@ def test_stopping_server_is_not_ready_but_answers(
         server.process.terminate()
         assert next(watch).status == NOT_SERVING
         assert wait_until(lambda: are_told_to_go(server, arguments))
-        # Probes are told, and whoever asks whether it lives.
+        # Readiness fails, liveness does not.
         assert {get(server.address, "/readyz").status for _ in range(8)} == {503}
         assert get(server.address, "/v2/health/ready").status == 503
         assert get(server.address, "/ping").status == 500
@@ -112,7 +112,7 @@ def test_stopping_server_is_not_ready_but_answers(
         assert get(server.address, "/v2/health/live").status == 200
         assert not rpc.ask("ServerReady", pb.ServerReadyRequest()).ready
         assert rpc.ask("ServerLive", pb.ServerLiveRequest()).live
-        # What is asked is answered, on connections old and new, which are told to go.
+        # Requests on old and new connections succeed, with Connection: close.
         kept.send(GET)
         assert kept.answer().headers["connection"] == "close"
         with Connection(server.address) as fresh:
@@ -141,7 +141,7 @@ def test_server_drains_and_ends_after_the_delay(tmp_path: Path, colours: Path) -
 
 @dataclass
 class Crowd:
-    """Clients of both kinds who ask until they are told to go; counts their answers."""
+    """HTTP and gRPC clients that call until the server drains; counts responses."""
 
     server: LiveServer
     stop: Callable[[], None]
@@ -198,7 +198,7 @@ class Crowd:
 def test_accepted_requests_are_answered_during_shutdown(
     tmp_path: Path, colours: Path, arguments: tuple[str, ...], delay: str
 ) -> None:
-    """Every process is sent the signal, not the first alone: as systemd and a terminal do it."""
+    """All processes get the signal, as from systemd and a terminal."""
     with started(tmp_path, colours, arguments, delay=delay, drain="25") as server:
         everything = processes(server)
 

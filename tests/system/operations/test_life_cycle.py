@@ -1,4 +1,4 @@
-"""From the first start to the last answer: what an operator sees of the process."""
+"""Life cycle of the server process, as seen by an operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two servers with a folder each, on one PostgreSQL and one Redis: they act as one."""
+"""Two servers with separate folders and a shared PostgreSQL and Redis act as one."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_client_added_on_one_replica_signs_in_on_another(pair: Pair) -> None:
 
 
 def dies(call: Callable[[], httpx.Response]) -> bool:
-    """Whether what was answered is refused soon."""
+    """Whether accepted requests are refused soon."""
     return wait_until(lambda: call().status_code == 401, patience=REVOKED_WITHIN)
 
 

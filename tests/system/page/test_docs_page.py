@@ -1,4 +1,4 @@
-"""``/docs``: Swagger UI from the machine itself, under its Content-Security-Policy."""
+"""``/docs``: Swagger UI without external resources, under its Content-Security-Policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photos and their answers on the web page, in a real browser."""
+"""Photos and results on the web page, in a real browser."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_oversized_upload_is_explained(page: Visit, tmp_path: Path) -> None:
 )
 def test_photos_can_be_dropped_and_pasted(page: Visit, event: str, where: str) -> None:
     goes_on = page.page.evaluate(DROP, [where, event, "red.png", list(plain(RED))])
-    assert goes_on is (event == "paste")  # the browser must not open what is dropped
+    assert goes_on is (event == "paste")  # the browser must not open the dropped file
     expect(page.card("red.png").locator(".bars .label").first).to_have_text("red")
 
 

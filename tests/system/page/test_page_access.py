@@ -1,4 +1,4 @@
-"""The web page for everybody: keyboard, phone, both colour schemes, little motion."""
+"""Accessibility of the web page: keyboard, phone, colour schemes, reduced motion."""
 
 from __future__ import annotations
 

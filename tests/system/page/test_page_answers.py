@@ -1,4 +1,4 @@
-"""What a card on the web page says first: the summary, "not sure", or all labels that are present."""
+"""The verdict on a card of the web page: summary, "not sure", or all labels present."""
 
 from __future__ import annotations
 

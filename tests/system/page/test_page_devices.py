@@ -48,7 +48,7 @@ def sign_in_from(person: Person, device: str) -> dict[str, str]:
 
 
 def opened(page: Visit, count: int) -> Locator:
-    """The dialogue, with so many devices in it."""
+    """The dialogue, with a number of devices."""
     page.page.get_by_role("button", name="Your devices").click()
     expect(page.page.locator(".device")).to_have_count(count)
     return page.page.get_by_role("dialog", name="Your devices")

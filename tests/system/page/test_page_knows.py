@@ -1,4 +1,4 @@
-"""What a model knows, on the web page: its classes by group, the search in them, how sure it is."""
+"""The dialogue of a model's classes on the web page: groups, search, measured accuracy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACCURACY = {"dataset": "drawn colours", "split": "test", "photos": 1200, "top1":
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A measured model with two levels of groups, one that nobody measured, a hostile one."""
+    """A calibrated model with two levels of groups, an uncalibrated one, a hostile one."""
     repository = tmp_path_factory.mktemp("models")
     write_model(repository, None, **{**GROUPED, **MEASURED, **TREE, "accuracy": [ACCURACY]})
     write_model(repository, name="plain", unnamed=["green"])

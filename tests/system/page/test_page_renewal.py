@@ -1,4 +1,4 @@
-"""How the web page renews its tokens by itself, in a real browser."""
+"""Automatic token renewal of the web page, in a real browser."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.servers.server import LiveServer
 
 @pytest.fixture
 def page(browser: Browser, person: Person, wire: Wire) -> Iterator[Visit]:
-    """Signed in, with this device alone."""
+    """A signed-in page with only this device."""
     with signed_in(browser, person, wire) as visited:
         yield visited
 

@@ -1,4 +1,4 @@
-"""Which model answers, what is saved, and hostile names and labels, in a real browser."""
+"""Choice of the model, exported files, hostile names and labels, in a real browser."""
 
 from __future__ import annotations
 

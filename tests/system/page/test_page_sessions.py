@@ -1,4 +1,4 @@
-"""How a session on the web page ends, and what it leaves behind, in a real browser."""
+"""The end of a session on the web page, and its clean-up, in a real browser."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALL_THAT_IS_KEPT = """async () => JSON.stringify([
 
 @pytest.fixture
 def page(browser: Browser, person: Person, wire: Wire) -> Iterator[Visit]:
-    """Signed in, with this device alone."""
+    """A signed-in page with only this device."""
     with signed_in(browser, person, wire) as visited:
         yield visited
 

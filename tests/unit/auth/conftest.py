@@ -70,6 +70,6 @@ async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
 
 @pytest.fixture
 def log() -> Iterator[Log]:
-    """What is logged during the test."""
+    """Events logged during the test."""
     with capture_logs() as lines:
         yield lines

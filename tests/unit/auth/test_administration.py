@@ -1,4 +1,4 @@
-"""Changes to people and clients, and what follows from them for sessions and tokens."""
+"""Changes to users and clients, and their effects on sessions and tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a change to an account does to those who are signed in with it."""
+"""Effects of account changes on existing sessions."""
 
 from __future__ import annotations
 

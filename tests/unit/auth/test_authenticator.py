@@ -1,4 +1,4 @@
-"""A bearer token to its principal: verified once, remembered for a while, forgotten in time."""
+"""Bearer token to principal: verification, cache, expiry of the cache."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CountingVerifier(Verifier):
 
 
 class OneIssuer(TrustedIssuers):
-    """Trusts one issuer and fetches nothing: a look finds what was put there."""
+    """Trusts one issuer without fetching: tests set its keys."""
 
     def __init__(self) -> None:
         super().__init__((ISSUER,))

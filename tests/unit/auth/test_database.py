@@ -1,4 +1,4 @@
-"""The store's database: its URL, its file, what happens when it does not answer."""
+"""The store's database: URL, file, and failures."""
 
 from __future__ import annotations
 
@@ -295,7 +295,7 @@ async def test_stopped_server_raises_not_ready_until_it_returns(
 
 @asynccontextmanager
 async def elsewhere(server: AbstractContextManager[str]) -> AsyncIterator[str]:
-    """Starts and stops a server in another thread: it runs an event loop of its own to look."""
+    """Start and stop a server in another thread, which needs its own event loop."""
     yield await asyncio.to_thread(server.__enter__)
     await asyncio.to_thread(server.__exit__, None, None, None)
 

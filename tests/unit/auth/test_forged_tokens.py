@@ -1,4 +1,4 @@
-"""Whatever somebody may send instead of a token is refused, in one way only."""
+"""All forged tokens are refused with the same error."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ ID_TOKEN: dict[str, object] = {**CLAIMS, "aud": "the app", "nonce": "n", "email"
 
 @pytest.mark.parametrize("typ", ["JWT", "id+jwt", "at+jwt"])
 def test_id_token_is_refused_as_access_token(typ: str) -> None:
-    """It is for the app that signed somebody in, not for us (RFC 8725, section 3.12)."""
+    """ID tokens are for the app that signed the user in (RFC 8725, section 3.12)."""
     refused(token({**HEADER, "typ": typ}, ID_TOKEN))
     refused(token({**HEADER, "typ": typ}, without(without(ID_TOKEN, "jti"), "client_id")))
 

@@ -1,4 +1,4 @@
-"""Credentials to tokens: the password and the client's grant, and what they refuse."""
+"""Password and client credentials grants, and their errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
-    """With a person, a device and somebody who may not sign in any more."""
+    """A kit with a user, a client and a disabled user."""
     async with open_kit(tables_url, clock) as kit:
         await kit.add("anna")
         await kit.add("camera", Kind.CLIENT, models=frozenset({"cats"}))

@@ -1,4 +1,4 @@
-"""Refreshing, revoking, introspecting: what becomes of tokens once they are issued."""
+"""Refresh, revocation and introspection of issued tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What backends that may ask are told of tokens (RFC 7662)."""
+"""Introspection of tokens (RFC 7662)."""
 
 from __future__ import annotations
 

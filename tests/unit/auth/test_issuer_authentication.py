@@ -1,4 +1,4 @@
-"""A caller with the token of a trusted issuer, all the way: keys fetched, verified, remembered."""
+"""Authentication with a trusted issuer's token: keys fetched, token verified and cached."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.anyio
 async def door(
     issuer: Issuer, folder: Path
 ) -> AsyncIterator[tuple[Authenticator, Bench, Revocations]]:
-    """What every call goes through. Nothing is looked at unless somebody asks, for a day."""
+    """The authenticator; keys are fetched only on demand during a day."""
     now, looks = [0.0], list[tuple[str, bool]]()
 
     def forget() -> None:
@@ -90,7 +90,7 @@ async def test_cached_token_is_refused_after_its_key_is_withdrawn(
         await authenticator.authenticate(token)
         issuer.rotate(keep=False)
         bench.later(UNKNOWN_KEY_SECONDS)
-        await authenticator.authenticate(token)  # nobody has looked since
+        await authenticator.authenticate(token)  # there was no fetch since
         await authenticator.authenticate(issuer.token())  # which made us look
         with pytest.raises(Unauthenticated):
             await authenticator.authenticate(token)
@@ -116,7 +116,7 @@ async def test_issuer_tokens_and_subjects_can_be_revoked(issuer: Issuer, tmp_pat
         for token in (first, second):
             await authenticator.authenticate(token)
         await revocations.add([(Kind.TOKEN, "first"), (Kind.ACCOUNT, "anna")])
-        await authenticator.authenticate(first)  # those are names of ours
+        await authenticator.authenticate(first)  # these are Potoo's own names
         await revocations.add([(Kind.TOKEN, "theirs|first")])
         with pytest.raises(Unauthenticated, match="revoked"):
             await authenticator.authenticate(first)

@@ -1,4 +1,4 @@
-"""When the keys of trusted issuers are looked at again, and how long they count."""
+"""Refresh and expiry of trusted issuers' keys."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ async def test_concurrent_refresh_requests_share_one_fetch(issuer: Issuer) -> No
 
 
 class SlowTransport(httpx.AsyncBaseTransport):
-    """Answers a request when it is told to, or takes all the time that a clock gives it."""
+    """A transport that responds on command, or uses up the clock's time."""
 
     def __init__(self, time: list[float]) -> None:
         self.time, self.asked = time, 0
@@ -209,7 +209,7 @@ async def test_cancelled_refresh_is_repeated_by_the_next_caller() -> None:
     assert issuers.faults() == {"theirs": "it answered 500"}
 
 
-# What the operator is told
+# Log events and metrics
 
 
 async def test_issuer_log_names_the_configured_issuer_and_only_changes(

@@ -1,4 +1,4 @@
-"""What the tokens of trusted issuers must say, and how they must be signed."""
+"""Required claims and signatures of trusted issuers' tokens."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_principal_is_named_by_issuer_and_subject() -> None:
 
 
 def test_optional_claims_may_be_missing() -> None:
-    """Neither jti nor nbf nor client_id: a token without an id is named by what was signed."""
+    """jti, nbf and client_id may be missing: the signature's input then identifies the token."""
     first, second = accepted(theirs()), accepted(theirs({"more": 1}))
     assert first.client_id == "shop|anna"
     assert first.token_id != second.token_id

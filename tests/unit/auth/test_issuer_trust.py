@@ -1,4 +1,4 @@
-"""What a trusted issuer is trusted with: its own people, and the scopes that the operator says."""
+"""Limits of the trust in an issuer: its own users, and the configured scopes."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from tests.support.servers.issuer import published_key, signed
 
 
 def test_issuer_key_cannot_sign_local_tokens() -> None:
-    """Its key, our name: our keys alone are asked."""
+    """A token with Potoo's issuer is verified only with Potoo's keys."""
     refused(token(header=HEADER | {"kid": "theirs"}, private=STRANGER))
     refused(token(private=STRANGER))
 
 
 def test_local_key_cannot_sign_issuer_tokens() -> None:
-    """Nor does a token of ours hold under its name: our keys are none of its keys."""
+    """A token with the issuer's name is not verified with Potoo's keys."""
     with pytest.raises(UnknownKey):
         accepted(token(claims=CLAIMS | {"iss": ISSUER}))
     refused(token(HEADER | {"kid": "theirs"}, CLAIMS | {"iss": ISSUER}))

@@ -1,4 +1,4 @@
-"""Fetching the keys of trusted issuers: from a real one over real sockets wherever that can show it."""
+"""Fetching the keys of trusted issuers, from a real issuer where possible."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.servers.issuer import DISCOVERY, KEYS, Issuer, published_key
 pytestmark = pytest.mark.anyio
 
 
-# What is fetched
+# Fetched documents
 
 
 async def test_keys_are_found_by_discovery(issuer: Issuer) -> None:

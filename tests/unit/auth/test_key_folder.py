@@ -1,4 +1,4 @@
-"""Where private keys are: who may read them, how they are added and taken away."""
+"""The folder of private keys: permissions, adding and removing keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing keys: which are taken, which one signs, what is published of them."""
+"""Signing keys: accepted formats, choice of the signing key, published keys."""
 
 from __future__ import annotations
 

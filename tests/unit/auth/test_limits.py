@@ -1,4 +1,4 @@
-"""How often one may call, counted in memory or, by several servers together, in Redis."""
+"""Rate limits, counted in memory or by several servers in Redis."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def store(request: pytest.FixtureRequest) -> str | None:
 
 @pytest.fixture
 def somebody(request: pytest.FixtureRequest) -> str:
-    """A name that no other test calls as."""
+    """A unique name of a caller."""
     name: str = request.node.name
     return name
 

@@ -1,4 +1,4 @@
-"""Failed sign-ins cost time, more with each; nobody is locked out for good."""
+"""Growing delays after failed sign-ins, without a permanent lock-out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables, brought up to date: from nothing, from the first release, by several at once."""
+"""Migrations: from an empty database, from the first release, started concurrently."""
 
 from __future__ import annotations
 

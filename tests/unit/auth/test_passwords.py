@@ -1,4 +1,4 @@
-"""Password hashes and the small things of ``principal``."""
+"""Password hashes and the functions of ``principal``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refresh tokens as text: one spelling, told by its prefix, kept as digests alone."""
+"""Refresh tokens as text: one format with a prefix, stored only as digests."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def altered(token: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", altered(PREFIX + "A" * 64))
 async def test_altered_refresh_token_is_refused(kit: Kit, name: str) -> None:
     token = await sign_in(kit)
-    # Only a right handle with a wrong secret tells of a thief: of somebody who saw an old token.
+    # A right handle with a wrong secret means that an old token was copied.
     wrong = altered(token)[name]
     with pytest.raises(InvalidCredentials) as caught:
         await kit.sessions.rotate(wrong)

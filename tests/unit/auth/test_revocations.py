@@ -1,4 +1,4 @@
-"""What was revoked, on the server that revoked it and on the others."""
+"""Revocations, on the server that made them and on others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEVICE = Principal("camera", SCOPES, "t2", START + 900, int(START))
 
 @pytest.fixture
 async def other(kit: Kit, tables_url: str) -> AsyncIterator[Kit]:
-    """A second server on the same database, with a clock of its own."""
+    """A second server on the same database, with its own clock."""
     async with open_kit(tables_url, Clock(kit.clock.now)) as second:
         yield second
 

@@ -1,4 +1,4 @@
-"""Refresh tokens that several use at once, and servers that die at the worst moment."""
+"""Races of refresh tokens, and servers that die between two steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def opened_session(kit: Kit) -> str:
 
 
 async def use(kit: Kit, token: str) -> str | ServiceError:
-    """The next token, or what it was refused with."""
+    """The next token, or the error."""
     try:
         return (await kit.sessions.rotate(token))[1]
     except ServiceError as error:

@@ -1,4 +1,4 @@
-"""Any text, any changed character, any claim: refused like the rest, and never with another error."""
+"""Fuzzing of tokens: all invalid tokens are refused with the same error."""
 
 from __future__ import annotations
 

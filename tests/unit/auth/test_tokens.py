@@ -1,4 +1,4 @@
-"""Access tokens as text: what is signed, what is taken apart, whose signature holds."""
+"""Access tokens as text: signing, parsing, verification."""
 
 from __future__ import annotations
 

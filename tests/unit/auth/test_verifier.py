@@ -1,4 +1,4 @@
-"""What our own tokens must say, and at what time, before they are believed."""
+"""Required claims and times of Potoo's own tokens."""
 
 from __future__ import annotations
 

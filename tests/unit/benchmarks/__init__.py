@@ -1,1 +1,1 @@
-"""The parts of the benchmarks that can be right or wrong without measuring anything."""
+"""The parts of the benchmarks that can be tested without measuring."""

@@ -1,4 +1,4 @@
-"""What is counted as a failure that clients notice, and how it is told."""
+"""Counting and reporting of failures that clients notice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of samples, and what people and files are told of it."""
+"""Statistics of samples, and their output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting and ending what is measured: Potoo of another revision, peers, what refuses to end."""
+"""Starting and stopping measured servers: other revisions, peers, hanging processes."""
 
 from __future__ import annotations
 

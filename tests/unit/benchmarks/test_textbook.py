@@ -1,4 +1,4 @@
-"""The textbook work and the server's give the same answer: only then can their costs be compared."""
+"""The textbook implementation and the server give equal results, so costs are comparable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The thresholds are YAML that says what was measured."""
+"""The thresholds file is YAML with the measured values."""
 
 from __future__ import annotations
 

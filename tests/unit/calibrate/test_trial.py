@@ -1,4 +1,4 @@
-"""A trial server reaches nothing but this machine, and nothing of the server that it is made for."""
+"""A trial server is isolated from the network and from the real server's data."""
 
 from __future__ import annotations
 

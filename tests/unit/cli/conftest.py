@@ -27,7 +27,7 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def potoo() -> Potoo:
-    """``potoo(*arguments, stdin="")``; what a command raises, the test raises."""
+    """``potoo(*arguments, stdin="")``; exceptions of the command propagate."""
 
     def call(*arguments: str | Path, stdin: str | bytes = "") -> Result:
         return CliRunner().invoke(

@@ -1,4 +1,4 @@
-"""``potoo certs``: files that OpenSSL and real clients take, renewed without losing any."""
+"""``potoo certs``: files that OpenSSL and real clients accept, and renewals."""
 
 from __future__ import annotations
 

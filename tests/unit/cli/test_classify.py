@@ -1,4 +1,4 @@
-"""``potoo classify``: what one reads about a photo."""
+"""``potoo classify``: the output per photo."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probabilities as people read them."""
+"""Formatting of probabilities."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Starts of ``potoo serve`` that fail: one line that names what to mend, and nothing half done.
+"""An invalid setting ends the start with one line that names it.
 
-In this process; ``tests/system/failures/test_fails_fast.py`` starts real ones, one of each kind.
+In this process; ``tests/system/failures/test_fails_fast.py`` starts a real one of each kind.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def always(name: str, value: str) -> Spoil:
 RATE_STORE, DATABASE = "POTOO_AUTH__RATE_STORE", "POTOO_DATABASE_URL"
 KEYS = "POTOO_AUTH__SIGNING_KEY_FILE"
 FAULTS: dict[str, tuple[str, Spoil]] = {
-    # What is said, and what is wrong.
+    # Expected message, and the fault.
     "a database that is not there": (
         "database_url",
         always(DATABASE, f"postgresql://a:{SECRET}@127.0.0.1:1/potoo"),
@@ -205,7 +205,7 @@ def test_invalid_setting_ends_the_start_naming_it(
     assert named in line
 
 
-# Values that nobody could mean. Where any text will do, what is wrong with it shows above.
+# Invalid values per type; settings of free text are covered above.
 ANY_TEXT = {
     *("host", "models", "default_model", "data_dir", "database_url"),
     *("grpc_tls_key", "auth.signing_key", "auth.signing_key_file"),

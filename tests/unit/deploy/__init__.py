@@ -1,1 +1,1 @@
-"""Tests of the configuration in ``deploy/``, and of what is written about it."""
+"""Tests of the configuration in ``deploy/`` and its documentation."""

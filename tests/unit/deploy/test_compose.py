@@ -1,4 +1,4 @@
-"""What the compose files promise: nothing open, nothing without a limit, nothing that is not there."""
+"""Compose files: closed ports, resource limits, existing files."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_prepared_secrets_are_exactly_those_mounted(tmp_path: Path) -> None:
         if "secrets" in mount["source"]
     }
     assert made == mounted.keys() == MADE_BY_PREPARE
-    # Each sees its own alone, and finds what it is told to look for.
+    # Each service sees only its own secrets, and these exist.
     for source, (name, target) in mounted.items():
         assert source == f"./secrets/{name}"
         told = json.dumps([SERVICES[name].get(key) for key in ("environment", "command")])

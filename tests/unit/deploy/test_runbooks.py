@@ -1,4 +1,4 @@
-"""Every alert has a page for whoever is woken by it, and what the page says exists."""
+"""Every alert has a runbook, and everything that the runbook refers to exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forge's definitions: they do what `.ci/run` does, with no more rights than they need."""
+"""CI workflows: they run `.ci/run` with minimal permissions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_tests_run_on_the_oldest_and_newest_supported_python() -> None:
     oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
     assert oldest
     assert pythons[0] == oldest[1]
-    # What the image runs on is tested too.
+    # The Python version of the image is tested too.
     assert f"python:{pythons[-1]}-slim" in (ROOT / "Dockerfile").read_text()
 
 

@@ -1,4 +1,4 @@
-"""What tests of the model tools share."""
+"""Fixtures of the model tools' tests."""
 
 from __future__ import annotations
 

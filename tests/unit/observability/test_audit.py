@@ -1,4 +1,4 @@
-"""The security log: a line and a count for every event, and no line that anybody could flood."""
+"""The security log: a line and a count per event; events that anyone can cause are only counted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def audit(metrics: Metrics) -> Audit:
 
 
 def lines(captured: pytest.CaptureFixture[str], record: Callable[[], None]) -> list[dict[str, Any]]:
-    """What is logged meanwhile."""
+    """Events logged meanwhile."""
     configure_logging(ObservabilitySettings(log_format="json"))
     record()
     out, err = captured.readouterr()

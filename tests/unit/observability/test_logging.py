@@ -1,4 +1,4 @@
-"""One event a line, for people or for machines, ours and the libraries' alike."""
+"""Log format: one event per line, text or JSON, also for libraries' events."""
 
 from __future__ import annotations
 

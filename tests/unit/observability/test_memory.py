@@ -1,4 +1,4 @@
-"""The memory that a process may use, as control groups say it."""
+"""Memory limit of the process, read from control groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every metric once, named as Prometheus wants it, with labels that nobody can multiply."""
+"""Metrics: unique, named by Prometheus' conventions, with bounded labels."""
 
 from __future__ import annotations
 

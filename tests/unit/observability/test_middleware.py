@@ -1,4 +1,4 @@
-"""The books of every request are kept, whatever happens in it."""
+"""Metrics and access log of every request, whatever its outcome."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def fails_while_it_answers(scope: Scope, receive: Receive, send: Send) -> 
 
 @dataclass
 class Exchange:
-    """One request through the middleware, and what was sent."""
+    """One request through the middleware, and the sent messages."""
 
     app: Step
     metrics: Metrics = field(default_factory=Metrics)

@@ -1,4 +1,4 @@
-"""Traces as OpenTelemetry sends them, to a collector's stand-in; and a collector that fails."""
+"""Export of traces to a fake collector, and failures of the collector."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which requests are traced, and what is measured of them."""
+"""Sampling of requests, and the attributes of spans."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PARENT = Parent(7, 8, is_sampled=True)
 
 @dataclass
 class KeptTraces:
-    """A sender that keeps what it is given."""
+    """A fake exporter that stores spans."""
 
     says: Parent | None = PARENT
     traces: list[Trace] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Names for certificates: taken, refused, and vouched for."""
+"""Names in certificates: accepted, refused, and permitted by the CA."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What crosses a wire or a process."""
+"""Tests of ``schemas``."""

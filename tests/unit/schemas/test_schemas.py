@@ -1,4 +1,4 @@
-"""Options, manifests and problems: what is taken, what is refused, what survives the wire."""
+"""Options, manifests and problems: accepted, refused, serialised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of pip-audit's report: holes, none, or that nothing is known."""
+"""Evaluation of pip-audit's report: vulnerabilities, none, or unknown packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The committed dashboards are what the code makes, fit Grafana's grid, and link to runbooks."""
+"""The committed dashboards are up to date, fit Grafana's grid, and link to runbooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images are used, and how they get their digests."""
+"""Images in use, and pinning of their digests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_outdated_digest_is_replaced() -> None:
 
 
 def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    """A program of that name, which does what the script says, is the only one that is found."""
+    """A fake ``docker`` on PATH that runs the given script."""
     program = folder / "docker"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What compose is given: passwords of our making, each where one service alone sees it."""
+"""Files for compose: generated passwords, each readable by one service only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def prepare(folder: Path, *arguments: str) -> None:
 
 
 def chosen(folder: Path) -> dict[str, str]:
-    """What ``.env`` says."""
+    """Settings in ``.env``."""
     lines = (folder / ".env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
 

@@ -1,4 +1,4 @@
-"""What was measured and promised, as series that alerts and dashboards compare with."""
+"""Thresholds and objectives as Prometheus series."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PROMISED = Objectives(availability=0.99, latency_share=0.9)
 
 
 def measured(objective_ms: float = 300, in_flight: int = 20) -> Thresholds:
-    """What is read of the document that ``potoo calibrate`` writes."""
+    """Values read from the document that ``potoo calibrate`` writes."""
     knee = Knee(in_flight=in_flight, images_per_second=100, p95_ms=objective_ms)
     found = Calibrated(
         version=1, sha256="ab" * 32, objective_p95_ms=objective_ms, knee=knee, run=RunSettings()

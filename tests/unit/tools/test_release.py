@@ -1,4 +1,4 @@
-"""A release is cut, signed with a throw-away key, and refused when anything in it changes."""
+"""A release is signed with a temporary key, and refused if any file changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A document of thresholds is read, or refused in one clear line."""
+"""Reading of a thresholds document, and one-line errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifests say what the document says, whatever that is."""
+"""The generated manifests match the thresholds document."""
 
 from __future__ import annotations
 

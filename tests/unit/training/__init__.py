@@ -1,1 +1,1 @@
-"""Training without PyTorch: what measures and publishes a model."""
+"""The parts of training that measure and publish a model, without PyTorch."""

@@ -1,1 +1,1 @@
-"""What the transports read and write, without sockets."""
+"""Transports without sockets."""

@@ -1,4 +1,4 @@
-"""What the parameters of a request mean: priority, time, classes, and what is not offered."""
+"""Parameters of a request: priority, timeout, classes, unsupported ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose address counts behind proxies: theirs who asked, never the one they would like to have."""
+"""Client addresses behind proxies: correct, and not forgeable."""
 
 from __future__ import annotations
 

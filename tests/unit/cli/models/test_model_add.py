@@ -1,4 +1,4 @@
-"""``potoo models add``: what is refused, tried out, held back, and told."""
+"""``potoo models add``: refusals, dry runs, ``--no-promote``, and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``potoo models default``, and commands that need to know which model answers."""
+"""``potoo models default``, and commands that need the default model."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def files() -> Iterator[FileServer]:
 
 @pytest.fixture
 def models(tmp_path: Path, files: FileServer) -> Path:
-    """An empty repository with a catalogue of its own."""
+    """An empty repository with its own catalogue."""
     (tmp_path / "models").mkdir()
     return catalogue(tmp_path / "models", files)
 

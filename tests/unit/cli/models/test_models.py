@@ -14,7 +14,7 @@ COUNT = 60
 
 
 def repository(folder: Path) -> Path:
-    """The bundled model in a repository of its own, and pictures beside it."""
+    """The bundled model in a separate repository, and images."""
     shutil.copytree(BUNDLED_MODELS / "everyday", folder / "models/everyday")
     (folder / "pictures").mkdir()
     for number in range(COUNT):

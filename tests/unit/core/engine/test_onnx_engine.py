@@ -1,4 +1,4 @@
-"""ONNX Runtime as an engine: batches, faults, and whether a manifest fits its graph."""
+"""ONNX Runtime as an engine: batches, errors, and checks of the manifest against the graph."""
 
 from __future__ import annotations
 

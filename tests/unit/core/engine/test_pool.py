@@ -1,4 +1,4 @@
-"""The worker pool: order, faults, and how many cores there are."""
+"""The worker pool: order, exceptions, number of cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Providers: what is not there is said, with what is."""
+"""Execution providers: a missing one is reported with the installed ones."""
 
 from __future__ import annotations
 

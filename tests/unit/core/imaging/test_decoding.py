@@ -1,4 +1,4 @@
-"""Which bytes are opened, how far, and which way up."""
+"""Decoding of images: formats, limits, orientation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small files that would cost much are refused, and large honest ones are not."""
+"""Small files that are expensive to decode are refused; large valid ones are not."""
 
 from __future__ import annotations
 

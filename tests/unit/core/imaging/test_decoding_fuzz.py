@@ -1,4 +1,4 @@
-"""Damaged files of every kind: they give a tensor or a caller's error, and nothing else."""
+"""Fuzzing with damaged files: the result is a tensor or a caller's error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The finest answer that is sure enough."""
+"""The most specific answer above its threshold."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def shares(*numbers: float) -> NDArray[np.float32]:
         ((0.5, 0.4, 0.1, 0, 0), Summary("cat", 0.9, 1, Named("tabby", 0.5))),
         ((0.3, 0.2, 0.4, 0.1, 0), Summary("animal", 0.9, 2, Named("beagle", 0.4))),
         ((0.2, 0.1, 0.2, 0.25, 0.25), None),
-        # A label without a group stands for itself at every level.
+        # A label without a group counts as its own group at every level.
         ((0.1, 0.1, 0.05, 0, 0.75), Summary("sky", 0.75, 0, None)),
         ((0.1, 0.1, 0, 0.75, 0.05), Summary("tableware", 0.75, 1, Named("mug", 0.75))),
     ],

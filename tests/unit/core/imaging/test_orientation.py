@@ -1,4 +1,4 @@
-"""Photos that were stored turned or mirrored are seen upright."""
+"""EXIF orientation: rotated and mirrored photos are turned upright."""
 
 from __future__ import annotations
 

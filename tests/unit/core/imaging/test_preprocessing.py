@@ -1,4 +1,4 @@
-"""The tensor is that of the textbook: scale all of the image, crop the centre, normalise."""
+"""Preprocessing equals the textbook method: scale, crop the centre, normalise."""
 
 from __future__ import annotations
 

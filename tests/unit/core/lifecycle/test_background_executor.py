@@ -1,4 +1,4 @@
-"""The thread that loads models stands back, and what it starts does not."""
+"""The background thread has low priority, and threads that it starts do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which model answers calls that name none: the setting, the stored choice, or the only one."""
+"""The default model: the setting, the stored choice, or the only model."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def two(tmp_path: Path) -> AsyncIterator[House]:
 
 
 def answers(house: House) -> str:
-    """The model that answers when none is named; or what callers are told."""
+    """The default model, or the error code of calls without a model."""
     try:
         return house.classifier.resolve(None).name
     except ModelNotChosen as error:

@@ -1,4 +1,4 @@
-"""What is loaded follows the repository: gates, switches, drains."""
+"""Loaded versions follow the repository: checks, switches, drains."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ async def test_files_changed_in_place_are_reloaded_only_if_valid(
     await eventually(lambda: house.released == 1)
 
 
-# What was begun
+# Requests in progress
 
 
 async def test_running_requests_finish_on_their_version(house: House) -> None:

@@ -1,4 +1,4 @@
-"""Starts, and orders that people give while models are served."""
+"""Starts, and model control while models are served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions come and go whole: whoever looks, whatever fails, whoever is killed."""
+"""Publishing and removing versions is atomic, also on failures and kills."""
 
 from __future__ import annotations
 

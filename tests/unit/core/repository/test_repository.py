@@ -1,4 +1,4 @@
-"""The repository on disk: what is found in it, and policies that are replaced whole."""
+"""The repository on disk: its content, and atomic changes of policies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which versions a policy asks for, and what promotions and rollbacks make of it."""
+"""Versions that a policy loads; promotions and rollbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would be late is refused at once, by what the last items cost."""
+"""Requests that would be late are refused, by the measured throughput."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def test_late_item_is_dropped_while_others_wait() -> None:
     late = asyncio.create_task(bench.batcher.submit("late", bench.now + 20, ANYONE))
     await breathe()
     (other,) = await bench.submit("other")
-    bench.now += 19  # somebody else had the processor
+    bench.now += 19  # another process used the CPU
     bench.pool.drain()
     assert await answers(good, other) == ["GOOD", "OTHER"]
     with pytest.raises(DeadlineExceeded):

@@ -1,4 +1,4 @@
-"""The batcher's six invariants, each on a pool and a clock that the test moves by hand."""
+"""The batcher's six invariants, tested with a manual pool and clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How batches are formed: of what waits, no larger than allowed, no more at a time than allowed."""
+"""Forming of batches: waiting items, maximum size, maximum concurrency."""
 
 from __future__ import annotations
 

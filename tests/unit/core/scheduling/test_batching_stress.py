@@ -1,4 +1,4 @@
-"""The batcher on real threads: whatever callers do, everyone is answered once and nothing is left."""
+"""The batcher on real threads: every caller gets one result, and nothing leaks."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ policies = st.builds(
 
 
 class Stage:
-    """What the threads do, and what was seen of it."""
+    """Behaviour of the threads, and a record of it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

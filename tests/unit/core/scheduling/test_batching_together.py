@@ -1,4 +1,4 @@
-"""Items that belong together: all of them are accepted or none, and they end together."""
+"""Items of one request are accepted or refused together, and end together."""
 
 from __future__ import annotations
 

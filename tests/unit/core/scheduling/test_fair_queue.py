@@ -1,4 +1,4 @@
-"""Callers take turns, priorities share, nothing is lost and nobody starves."""
+"""Fair queue: turns of callers, shares of priorities, no losses, no starvation."""
 
 from __future__ import annotations
 

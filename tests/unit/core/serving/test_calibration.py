@@ -1,4 +1,4 @@
-"""What was found for a machine is found again on it, and only for the model it was found for."""
+"""Stored calibrations apply only to the same machine and model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The use case: models by name, deadlines, readiness."""
+"""The classifier: models by name, deadlines, readiness."""
 
 from __future__ import annotations
 

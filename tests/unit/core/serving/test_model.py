@@ -1,4 +1,4 @@
-"""One served model: its answers, its canary, its numbers."""
+"""A served model: results, canary, statistics."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def soon() -> float:
 
 
 class FakeEngine:
-    """Answers with the mean of each channel, until told otherwise.
+    """Returns the mean of each channel, unless configured otherwise.
 
     ``sizes`` of the batches it saw, and whether each was ``alone``.
     """

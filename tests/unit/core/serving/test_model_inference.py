@@ -1,4 +1,4 @@
-"""Tensors through a real model: what ONNX Runtime gives, whatever way they came."""
+"""Raw inference on a real model equals ONNX Runtime's output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which models are served: versions, manifests, and refusals that name the field."""
+"""The registry: versions, manifests, and errors that name the field."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def load(folder: Path) -> None:
 
 
 async def refused(folder: Path) -> str:
-    """What a version is refused with; the message must name the folder."""
+    """The error of a refused version; the message must name the folder."""
     with pytest.raises(ModelRefused) as caught:
         await load(folder)
     assert str(caught.value).startswith(f"{folder}: ")

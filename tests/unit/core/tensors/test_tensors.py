@@ -1,4 +1,4 @@
-"""Tensors to bytes and back, values to tensors, and everything that does not belong together."""
+"""Conversion of tensors to bytes and values and back, and inconsistent input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of the ImageNet classes: complete, in order, unambiguous, and grouped."""
+"""Names of the ImageNet classes: complete, ordered, unambiguous, grouped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dry run: what each preset makes of photos, and nothing left behind."""
+"""A dry run: results of each preset, and no changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden photos prove something: a wrong answer to one of them, and nothing is added."""
+"""Golden photos: a model with a wrong result for one is not added."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an ONNX file to a version: what the graph says, what is assumed and told."""
+"""Import of an ONNX file: facts of the graph, assumptions and their notes."""
 
 from __future__ import annotations
 

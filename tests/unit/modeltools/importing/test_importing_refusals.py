@@ -1,4 +1,4 @@
-"""What cannot be served is not added: weights from elsewhere, odd graphs, labels that do not fit."""
+"""Imports that are refused: external paths, unsupported graphs, labels that do not match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labels in the forms in which people have them, and what is wrong with those that are not."""
+"""Label files in all supported formats, and errors of others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's numbers are taken for: logits, probabilities, or a score for each label alone."""
+"""Detection of the output kind: logits, probabilities or independent scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How pixels become numbers: presets, what is said instead of them, and what cannot be."""
+"""Preprocessing options: presets, overrides, and invalid values."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_preset_means_follow_the_colour_order() -> None:
     assert (how.mean, how.std) == ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
     assert tensor_of(how, (10, 20, 30)) == tensor_of(made("imagenet"), (10, 20, 30))[::-1]
     assert made("caffe", colour=Colour.RGB).mean == (123.0, 117.0, 104.0)
-    # What is said is in the order that is said with it.
+    # Values are in the order of the given colours.
     assert made("imagenet", colour=Colour.BGR, mean="1,2,3").mean == (1.0, 2.0, 3.0)
 
 

@@ -1,4 +1,4 @@
-"""A calibrated version: as sure as it ought to be, whole, or not there at all."""
+"""A calibrated version: right thresholds, published atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of what is taken for what."""
+"""The picture of confusions."""
 
 from __future__ import annotations
 

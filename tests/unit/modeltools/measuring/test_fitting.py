@@ -1,4 +1,4 @@
-"""Temperature and thresholds: known by hand, and kept promises for any images."""
+"""Fitting of temperature and thresholds: hand-made cases, and the precision for any images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every figure, worked out by hand on a few images."""
+"""Every metric, computed by hand on a few images."""
 
 from __future__ import annotations
 

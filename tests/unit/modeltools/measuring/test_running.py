@@ -1,4 +1,4 @@
-"""A version runs over images: all that can be used, and a line for what cannot."""
+"""Running a version on images: usable ones, and a note for each of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images with labels: from folders and from lists, told by every name that a label has."""
+"""Labelled images from folders and lists, by all names of a label."""
 
 from __future__ import annotations
 

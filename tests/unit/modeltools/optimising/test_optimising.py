@@ -1,4 +1,4 @@
-"""A faster version of a model: as good as it says, whole, or not there at all."""
+"""An optimised version: as accurate as reported, published atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""INT8 graphs answer as the original does, on every processor."""
+"""INT8 graphs agree with the original, on every processor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Built-in models get into a repository once each, whole or not at all."""
+"""Built-in models are installed once each, atomically."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def fine(_: Path) -> None:
 
 @pytest.fixture
 def lines() -> list[str]:
-    """What the operator is told."""
+    """Messages to the operator."""
     return []
 
 

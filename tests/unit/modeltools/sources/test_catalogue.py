@@ -1,4 +1,4 @@
-"""The catalogue that is shipped, the operator's own, and mirrors."""
+"""The shipped catalogue, the operator's catalogue, and mirrors."""
 
 from __future__ import annotations
 

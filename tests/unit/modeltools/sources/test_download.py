@@ -1,4 +1,4 @@
-"""A model is fetched once, goes on where it stopped, and is given only if it is the right one."""
+"""Downloads: once, resumed after interruptions, checked by digest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The autoscaler's arithmetic against what Kubernetes documents."""
+"""The autoscaler's arithmetic compared with Kubernetes' documentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queries as Prometheus answers them, and that they are those of the thresholds."""
+"""The autoscaling queries: equal to those of the thresholds, evaluated like Prometheus."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_in_flight_is_the_last_bounded_sample() -> None:
 def test_rates_are_growth_within_the_window() -> None:
     prometheus = scraped(*[(9, 50, 25)] * 12)
     assert prometheus.ask("demand", 5) == pytest.approx(15)  # (50 + 25) / 5 s
-    assert prometheus.ask("demand", 10) == pytest.approx(10)  # refused where nobody was busy
+    assert prometheus.ask("demand", 10) == pytest.approx(10)  # refused although no replica was busy
     assert prometheus.ask("rejections", 5) == pytest.approx(150)  # 5 a second for 30 s
     assert prometheus.ask("rejections", 10) == 0
     assert prometheus.ask("queue_ratio") == pytest.approx(2)

@@ -1,4 +1,4 @@
-"""Whole runs: nobody is lost, nothing goes below zero, the same seed gives the same."""
+"""Whole simulations: no lost requests, no negative values, deterministic by seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of the Open Inference Protocol to the core's words and back."""
+"""Conversion of Open Inference Protocol messages to the core's types and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The port for gRPC: kept for our own workers, refused to everybody else."""
+"""The gRPC port: shared by the server's workers, refused to other processes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_workers_share_the_reserved_port() -> None:
         listener(port, shared=True) as other,
     ):
         assert one.getsockname() == other.getsockname()
-        for _ in range(20):  # none of them ends up where nobody listens
+        for _ in range(20):  # no connection reaches a port without a listener
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
 
 

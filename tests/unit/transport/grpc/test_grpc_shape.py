@@ -1,4 +1,4 @@
-"""What a message will take, told from its bytes; nothing that real clients send is refused."""
+"""Estimate of a message's memory from its bytes; messages of real clients are accepted."""
 
 from __future__ import annotations
 

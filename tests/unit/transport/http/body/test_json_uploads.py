@@ -21,7 +21,7 @@ def body(image: object) -> bytes:
 
 
 def refused(data: bytes) -> tuple[str, str]:
-    """Where the first fault lies, and what it is."""
+    """Pointer and message of the first violation."""
     with pytest.raises(InvalidParameter) as caught:
         _from_json(data)
     assert 1 <= len(caught.value.violations) <= 20

@@ -1,4 +1,4 @@
-"""Forms as clients write them, and as attackers do."""
+"""Multipart forms of clients and attackers."""
 
 from __future__ import annotations
 

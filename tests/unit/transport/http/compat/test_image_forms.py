@@ -1,4 +1,4 @@
-"""One image out of a form, as clients write it and as attackers do."""
+"""An image in a form, from clients and attackers."""
 
 from __future__ import annotations
 

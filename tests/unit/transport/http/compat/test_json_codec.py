@@ -1,4 +1,4 @@
-"""Rows, columns and examples in JSON: what is made of them, whatever comes."""
+"""Rows, columns and examples in JSON, valid and invalid."""
 
 from __future__ import annotations
 

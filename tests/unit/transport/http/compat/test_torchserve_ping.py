@@ -1,4 +1,4 @@
-"""What /ping says while models come and go."""
+"""The response of /ping while models are loaded and unloaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compressed bodies: there and back, damaged, endless; which encoding an answer gets."""
+"""Compressed bodies: round trips, damaged and endless ones; encoding of responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line of the start that names the models."""
+"""The start's line with the models."""
 
 from __future__ import annotations
 

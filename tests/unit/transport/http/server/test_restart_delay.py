@@ -1,4 +1,4 @@
-"""Workers that die one after the other are started ever more slowly."""
+"""Growing restart delays of workers that die."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ends a process that does not end: in processes of its own, since it ends them."""
+"""The shutdown watchdog, tested in subprocesses, because it ends them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker and what looks after it, where that goes wrong; in processes of their own."""
+"""Workers and their supervisor in case of failures, in subprocesses."""
 
 from __future__ import annotations
 

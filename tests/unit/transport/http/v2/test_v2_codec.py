@@ -1,4 +1,4 @@
-"""Bodies of infer: what clients send, what hostile ones send, and what they are answered."""
+"""Bodies of infer: requests of clients and attackers, and responses."""
 
 from __future__ import annotations
 
