@@ -132,7 +132,7 @@ def test_a_pinned_model_goes_on_answering(potoo: Potoo, models: Path, photos: Pa
     result = potoo("models", "calibrate", "colours", "--images", photos, "--models", models)
     assert result.stdout.splitlines()[-1] == (
         f"written to {models}/colours/3; version 1 stays the default; 'potoo models promote "
-        "colours 3' makes the new one answer"
+        "colours 3' makes the new one the default"
     )
 
 
