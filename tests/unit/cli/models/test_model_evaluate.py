@@ -136,7 +136,7 @@ def test_calibration_keeps_a_pinned_default_version(
     result = potoo("models", "calibrate", "colours", "--images", photos, "--models", models)
     assert result.stdout.splitlines()[-1] == (
         f"written to {models}/colours/3; version 1 stays the default; 'potoo models promote "
-        "colours 3' makes the new one answer"
+        "colours 3' makes the new one the default"
     )
 
 
