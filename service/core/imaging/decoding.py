@@ -133,6 +133,8 @@ def _opened(source: Source, name: str) -> ImageFile.ImageFile:
     Raises:
         UnsupportedImage: it is sound, but Pillow does not know this kind of image.
     """
+    if name == "JPEG":  # as Image.open does, which takes longer to get there
+        return JpegImagePlugin.JpegImageFile(io.BytesIO(source.data))
     try:
         return Image.open(io.BytesIO(source.data), formats=(heif.PLUGINS.get(name, name),))
     except UnidentifiedImageError as error:

@@ -20,6 +20,7 @@ PROGRESSIVE_FRAMES = {0xC2, 0xCA}
 FRAMES = {0xC0, 0xC1, 0xC3, 0xC9} | PROGRESSIVE_FRAMES
 # Hierarchical frames, and lossless ones with arithmetic coding.
 UNSUPPORTED_FRAMES = {0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF, 0xDE, 0xF7}
+ALL_FRAMES = FRAMES | UNSUPPORTED_FRAMES
 APPLICATION = range(0xE0, 0xF0)
 STANDALONE = {0x01, *range(0xD0, 0xD9)}
 MAX_TABLE_BYTES = 2**17
@@ -35,25 +36,28 @@ def prepare(data: bytes) -> Source:
         InvalidImage: the segments are damaged, or very many.
         UnsupportedImage: a coding that libjpeg does not decode.
     """
-    kept: list[bytes | memoryview] = [b"\xff\xd8"]
+    kept: list[tuple[int, int]] = []
     exif, pixel_bytes, table_bytes = b"", 0, 0
     whole_until = 2
     for marker, start, end in _segments(data):
         if marker in APPLICATION or marker == COMMENT:
             if marker == EXIF and not exif and data.startswith(b"Exif\0\0", start + 4):
                 exif = data[start + 10 : end]
-            if not _is_needed(marker, data[start + 4 : end]):
+            if not _is_needed(marker, data[start + 4 : min(end, start + 18)]):
                 continue
-        elif marker in FRAMES | UNSUPPORTED_FRAMES:
+        elif marker in ALL_FRAMES:
             _check_frame(marker, data[start + 4 : end])
             pixel_bytes = PROGRESSIVE_BYTES if marker in PROGRESSIVE_FRAMES else 0
         if marker != SCAN:
             table_bytes += end - start
         if table_bytes > MAX_TABLE_BYTES:
             raise InvalidImage("The image file has too many tables.")
-        kept.append(memoryview(data)[start:end])
+        kept.append((start, end))
         whole_until = end if start == whole_until else 0
-    clean = data if whole_until else b"".join(kept)
+    if whole_until:
+        return Source(data, exif, pixel_bytes=pixel_bytes)
+    view = memoryview(data)
+    clean = b"".join((b"\xff\xd8", *(view[start:end] for start, end in kept)))
     return Source(clean, exif, pixel_bytes=pixel_bytes)
 
 
@@ -65,20 +69,25 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     Raises:
         InvalidImage: there is no scan, or there are very many segments.
     """
-    position = 2
+    position, size = 2, len(data)
     for _ in range(MAX_STEPS):
-        match = MARKER.search(data, position)
-        if match is None:
+        if position + 4 > size:
             raise InvalidImage
-        marker, start, position = match[1][0], match.start(), match.end()
+        fill, marker = data[position : position + 2]
+        if fill != 0xFF or marker in {0x00, 0xFF}:
+            match = MARKER.search(data, position)
+            if match is None:
+                raise InvalidImage
+            position, marker = match.start(), match[1][0]
         if marker == SCAN:
-            yield marker, start, len(data)
+            yield marker, position, size
             return
         if marker in STANDALONE:
+            position += 2
             continue
-        size = int.from_bytes(data[position : position + 2])
-        position += size
-        if marker == END or size < 2 or position > len(data):
+        start, length = position, int.from_bytes(data[position + 2 : position + 4])
+        position += 2 + length
+        if marker == END or length < 2 or position > size:
             raise InvalidImage
         yield marker, start, position
     raise InvalidImage("The image file has too many segments.")

@@ -15,12 +15,11 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from schemas.errors import InvalidImage, UnsupportedImage
 from service.core.imaging.formats.jpeg import (
+    ALL_FRAMES,
     END,
-    FRAMES,
     MARKER,
     SCAN,
     STANDALONE,
-    UNSUPPORTED_FRAMES,
 )
 from service.core.imaging.formats.source import MAX_STEPS, Convert, Source
 from service.core.imaging.formats.tiff_directory import Fields, Tag, read_fields, written
@@ -174,7 +173,7 @@ def _check_jpeg(fields: Fields, data: bytes) -> None:
                 raise InvalidImage("The image file has too many segments.")
             if marker in {0xC0, 0xC1, SCAN, END}:
                 break
-            if marker in FRAMES | UNSUPPORTED_FRAMES:
+            if marker in ALL_FRAMES:
                 raise UnsupportedImage("Progressive JPEG inside TIFF is not supported.")
             size = (
                 0 if marker in STANDALONE else int.from_bytes(data[match.end() : match.end() + 2])
