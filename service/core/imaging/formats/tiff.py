@@ -36,6 +36,7 @@ COMPRESSIONS = LOSSLESS | {2, 3, 4, OLD_JPEG, JPEG, 34925, 50000, 50001}
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, YCBCR = 0, 1, 2, 5, 6
 PLANAR_COLOURS = {RGB, CMYK, YCBCR}
 """Whose samples Pillow takes from separate planes; grey ones as long as it ignores the others."""
+MAX_SAMPLES = TiffImagePlugin.MAX_SAMPLESPERPIXEL
 SEPARATE_PLANES, CMYK_INKS = 2, 1
 UNSIGNED, UNDEFINED = 1, 4
 STRIPS = (Tag.STRIP_OFFSETS, Tag.STRIP_BYTE_COUNTS)
@@ -100,6 +101,8 @@ def _layout(fields: Fields) -> Layout:
     if compression == OLD_JPEG:
         return Layout(8, 3, 0, compression)
     samples = fields.number(Tag.SAMPLES_PER_PIXEL, 1)
+    if samples > MAX_SAMPLES:
+        raise UnsupportedImage(f"TIFF of {samples} samples a pixel is not supported.")
     all_bits = fields.numbers(Tag.BITS_PER_SAMPLE)[: max(1, samples)] or (1,)
     bits = all_bits[0]
     formats = set(fields.numbers(Tag.SAMPLE_FORMAT))
@@ -119,6 +122,8 @@ def _layout(fields: Fields) -> Layout:
     photometric = fields.number(Tag.PHOTOMETRIC, WHITE_IS_ZERO)
     if photometric == CMYK and fields.number(Tag.INK_SET, CMYK_INKS) != CMYK_INKS:
         raise UnsupportedImage("TIFF of other inks than CMYK is not supported.")
+    if fields.number(Tag.PLANAR_CONFIGURATION, 1) not in {1, SEPARATE_PLANES}:
+        raise InvalidImage
     is_planar = samples > 1 and fields.number(Tag.PLANAR_CONFIGURATION, 1) == SEPARATE_PLANES
     is_grey = photometric in {WHITE_IS_ZERO, BLACK_IS_ZERO}
     if is_planar and not (
@@ -155,8 +160,11 @@ def _check_pieces(fields: Fields, width: int, height: int, planes: int, size: in
         if values is not None:
             fields.set(tag, values[:needed] if needed else values)
     # Strips may share bytes, such as those of empty tiles, but that must not multiply the work.
-    if counts is not None and int(counts[:needed].sum(dtype=np.float64)) > 2 * size:
-        raise InvalidImage
+    if counts is not None and offsets is not None and needed:
+        lengths = counts[:needed].astype(np.float64)
+        ends = offsets[: lengths.size] + lengths
+        if lengths.sum() > 2 * size or ends.max(initial=0) > size:
+            raise InvalidImage
     return across * down
 
 

@@ -58,8 +58,18 @@ class Tag(IntEnum):
     REFERENCE_BLACK_WHITE = 532
 
 
-MAX_COUNT = 64
 MAX_COUNTS = {
+    Tag.BITS_PER_SAMPLE: 8,
+    Tag.EXTRA_SAMPLES: 8,
+    Tag.SAMPLE_FORMAT: 8,
+    Tag.JPEG_LOSSLESS_PREDICTORS: 8,
+    Tag.JPEG_POINT_TRANSFORMS: 8,
+    Tag.JPEG_Q_TABLES: 8,
+    Tag.JPEG_DC_TABLES: 8,
+    Tag.JPEG_AC_TABLES: 8,
+    Tag.YCBCR_COEFFICIENTS: 3,
+    Tag.YCBCR_SUBSAMPLING: 2,
+    Tag.REFERENCE_BLACK_WHITE: 6,
     Tag.STRIP_OFFSETS: 2**20,
     Tag.STRIP_BYTE_COUNTS: 2**20,
     Tag.TILE_OFFSETS: 2**20,
@@ -67,7 +77,7 @@ MAX_COUNTS = {
     Tag.COLOR_MAP: 3 * 2**16,
     Tag.JPEG_TABLES: 2**16,
 }
-"""Values of a field; more are ignored. A rational number counts as two."""
+"""Values of a field, 1 for all others; more are ignored."""
 _KINDS = dict(zip(range(1, 9), ("u1", "u1", "u2", "u4", "u4", "i1", "u1", "i2"), strict=True))
 _KINDS |= {9: "i4", 10: "i4", 11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 """NumPy's types by those of fields."""
@@ -124,7 +134,7 @@ def read_fields(data: bytes) -> Fields:
         for place in known[np.unique(tags[known], return_index=True)[1]].tolist():
             at = first + place * entry.itemsize
             tag, kind, count = struct.unpack_from(f"{order}HH{word}", data, at)
-            if kind not in _KINDS:
+            if kind not in _KINDS or not count:
                 continue
             number = np.dtype(order + _KINDS[kind])
             parts = 2 if kind in _RATIONALS else 1
@@ -132,7 +142,7 @@ def read_fields(data: bytes) -> Fields:
             at += 4 + word_bytes
             if size > word_bytes:
                 (at,) = struct.unpack_from(order + word, data, at)
-            wanted = min(count, MAX_COUNTS.get(tag, MAX_COUNT)) * parts
+            wanted = min(count, MAX_COUNTS.get(tag, 1)) * parts
             values = np.frombuffer(data, number, wanted, at)
             fields.values[tag] = values.astype(number.newbyteorder("="))
             fields.kinds[tag] = kind
