@@ -82,7 +82,7 @@ _KINDS = dict(zip(range(1, 9), ("u1", "u1", "u2", "u4", "u4", "i1", "u1", "i2"),
 _KINDS |= {9: "i4", 10: "i4", 11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 """NumPy's types by those of fields."""
 _RATIONALS = {5, 10}
-_LONG, _LONG8, _IFD8 = 4, 16, 18
+_SHORT, _LONG, _LONG8, _IFD8 = 3, 4, 16, 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +106,9 @@ class Fields:
         return next(iter(self.numbers(tag)), default)
 
     def set(self, tag: Tag, values: Values) -> None:
-        """Change the values of a field, whose type stays."""
+        """Change the values of a field, whose type stays; it is SHORT if the field is new."""
         self.values[tag] = values
+        self.kinds.setdefault(tag, _SHORT)
 
     def drop(self, *tags: Tag) -> None:
         """Remove fields."""

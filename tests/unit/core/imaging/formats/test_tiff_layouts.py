@@ -177,6 +177,12 @@ def test_a_largest_value_that_is_no_depth_does_not_change_pixels() -> None:
     assert read(tiff_of(fields, [values])).max() == 3000 >> 8
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+def test_grey_without_its_interpretation_is_white_at_zero_at_every_depth(bits: int) -> None:
+    fields = {256: SIDE, 257: SIDE, 258: bits, 277: 1, 278: SIDE}
+    assert read(tiff_of(fields, [bytes(SIDE * SIDE * bits // 8)])).min() == 255
+
+
 def test_a_palette_of_8_bits_is_scaled() -> None:
     ramp = np.arange(256)
     fields: dict[int, Any] = {256: SIDE, 257: SIDE, 258: 8, 262: 3, 277: 1, 278: SIDE}
