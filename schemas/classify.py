@@ -136,6 +136,10 @@ class ImageFacts(BaseModel):
     format: str = Field(examples=["JPEG"])
     width: int = Field(description="Pixels, as seen upright (EXIF orientation applied).", ge=1)
     height: int = Field(description="Pixels, as seen upright (EXIF orientation applied).", ge=1)
+    truncated: bool = Field(
+        default=False,
+        description="True if the end of the file was missing, and with it hardly a pixel.",
+    )
 
 
 class Timing(BaseModel):

@@ -50,11 +50,15 @@ class Summary:
 
 @dataclass(slots=True)
 class ImageFacts:
-    """The format and size of an image; width and height in pixels, as seen upright."""
+    """The format and size of an image; width and height in pixels, as seen upright.
+
+    truncated: whether the end of the file was missing.
+    """
 
     format: str
     width: int
     height: int
+    truncated: bool = False
 
 
 @dataclass(slots=True)

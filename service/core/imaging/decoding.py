@@ -1,44 +1,46 @@
-"""Decoding of images in six formats, with limits that are checked on the header.
+"""Decoding of images, with limits that are checked on the header.
 
 Pillow's plugins are named one by one, so that a file can never reach EPS, PSD, FITS or any other
-plugin. The first frame of an animation and the first page of a TIFF are decoded. Embedded ICC
-profiles are ignored: classifiers are trained on pixels as they are stored.
+plugin, and get a file without what its pixels do not need (``formats``). The first frame of an
+animation and the first page of a TIFF are decoded. Embedded ICC profiles are ignored: classifiers
+are trained on pixels as they are stored.
 """
 
 from __future__ import annotations
 
+import io
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin, WebPImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, UnidentifiedImageError, WebPImagePlugin
 
 from schemas.errors import CallerError, InvalidImage, UnsupportedImage
 from service.core.engine.pool import SlowWork
-from service.core.imaging.image_limits import ImageLimits, bounded_reader, is_large
-
-Box = tuple[float, float, float, float]
-"""Left, upper, right, lower, in pixels."""
+from service.core.imaging.formats import bmp, gif, heif, jpeg, jpeg_cut, png, tiff
+from service.core.imaging.formats.signatures import sniff
+from service.core.imaging.formats.source import Convert, Source
+from service.core.imaging.image_limits import ImageLimits, is_large
+from service.core.imaging.orientation import Box, exif_orientation, stored_box
 
 # Imported for their side effect: Image.open would otherwise import every plugin to find them.
-_ = (TiffImagePlugin, WebPImagePlugin)
+_ = WebPImagePlugin
 # We check our own limit; Pillow would warn about sizes that it may allow.
 Image.MAX_IMAGE_PIXELS = None
 
-SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"II+\x00", "TIFF"),
-    (b"MM\x00+", "TIFF"),
-)
-EXIF_ORIENTATION = 0x0112
+PREPARE: dict[str, Callable[[bytes], Source]] = {
+    "JPEG": jpeg.prepare,
+    "PNG": png.prepare,
+    "GIF": gif.prepare,
+    "BMP": bmp.prepare,
+}
+# libwebp's animation decoder needs three copies of the image.
+WEBP_BYTES = 16
+CUT_PIXELS = 2**22
+"""Larger JPEGs belong on the slow lane if their end is missing."""
 STRIP_PIXELS = 2**20
 # From this shrink factor on, blocks of pixels are averaged first; Pillow's documentation calls 3
 # "visually indistinguishable from fair resampling". It makes large images several times cheaper.
@@ -52,66 +54,24 @@ _WITH_ALPHA = {"LA", "La", "PA", "RGBA", "RGBa"}
 
 @dataclass(slots=True)
 class OpenImage:
-    """An image whose header was read. ``width`` and ``height`` are as seen upright."""
+    """An image whose header was read. ``width`` and ``height`` are as seen upright.
+
+    is_truncated: whether the end of the file was missing; known once the pixels are decoded.
+    """
 
     file: ImageFile.ImageFile
     format: str
     orientation: int
     width: int
     height: int
+    source: Source
+    may_be_slow: bool
+    is_truncated: bool = False
 
     @property
     def is_turned(self) -> bool:
         """Whether the stored rows are the upright image's columns (EXIF 5 to 8)."""
         return self.orientation >= 5
-
-    def stored_box(self, upright: Box) -> Box:  # noqa: PLR0911 - a table of eight
-        """Convert a box of the upright image to stored pixels (TIFF 6.0, tag 274)."""
-        left, upper, right, lower = upright
-        width, height = self.width, self.height
-        match self.orientation:
-            case 2:
-                return width - right, upper, width - left, lower
-            case 3:
-                return width - right, height - lower, width - left, height - upper
-            case 4:
-                return left, height - lower, right, height - upper
-            case 5:
-                return upper, left, lower, right
-            case 6:
-                return upper, width - right, lower, width - left
-            case 7:
-                return height - lower, width - right, height - upper, width - left
-            case 8:
-                return height - lower, left, height - upper, right
-            case _:
-                return upright
-
-
-# The operation that turns stored pixels upright, by EXIF orientation.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def sniff(data: bytes) -> str:
-    """Return the image format by its signature, the first bytes.
-
-    Raises:
-        UnsupportedImage: if it is not one of the six; file names are not considered.
-    """
-    for signature, name in SIGNATURES:
-        if data.startswith(signature):
-            return name
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WEBP"
-    raise UnsupportedImage
 
 
 @contextmanager
@@ -121,27 +81,71 @@ def open_image(
     """Read the header of an encoded image; ``region`` decodes the pixels.
 
     Raises:
-        UnsupportedImage: the format is not supported.
+        UnsupportedImage: the format, or this kind of it, is not supported.
         InvalidImage: damaged or truncated; also raised while the image is in use.
         ImageTooLarge: more pixels or frames than allowed.
         SlowWork: the image is large and ``may_be_slow`` is false.
     """
     name = sniff(data)
     try:
-        with Image.open(bounded_reader(data), formats=(name,)) as file:
-            limits.check(file, name, data)
-            if not may_be_slow and is_large(file, name):
+        source = _prepared(data, name, limits)
+        with _opened(source, name) as file:
+            limits.check_size(*file.size, source.pixel_bytes)
+            # GIF and TIFF have their frame count only at the end; only the first frame is read.
+            counted = getattr(file, "n_frames", 1) if name in {"WEBP", "AVIF"} else source.frames
+            limits.check_frames(counted)
+            if name == "JPEG":
+                limits.check_scans(source.data, *file.size)
+            is_slow = source.is_slow or is_large(*file.size, source.pixel_bytes)
+            if is_slow and not may_be_slow:
                 raise SlowWork
-            if name == "PNG" and b"eXIf" in data:
-                file.load()  # the EXIF chunk may follow the pixels
-            orientation = _orientation(file)
+            orientation = _orientation(source, file, name)
             width, height = file.size[::-1] if orientation >= 5 else file.size
-            yield OpenImage(file, name, orientation, width, height)
+            yield OpenImage(file, name, orientation, width, height, source, may_be_slow)
     except (CallerError, SlowWork):
         raise
     except Exception as error:
         # Pillow's decoders may raise any exception on damaged input.
         raise InvalidImage from error
+
+
+def _orientation(source: Source, file: ImageFile.ImageFile, name: str) -> int:
+    """Return the EXIF orientation, unless the decoder turns the image upright."""
+    if name in {"TIFF", "HEIC"}:
+        return 1
+    return exif_orientation(source.exif or file.info.get("exif") or b"")
+
+
+def _prepared(data: bytes, name: str, limits: ImageLimits) -> Source:
+    """Return what the parser of the format gets to see."""
+    if name == "TIFF":
+        return tiff.prepare(data, limits)
+    if name == "WEBP":
+        return Source(data, pixel_bytes=WEBP_BYTES)
+    if name in heif.NAMES:
+        return heif.prepare(data, name)
+    return PREPARE[name](data)
+
+
+def _opened(source: Source, name: str) -> ImageFile.ImageFile:
+    """Parse the header.
+
+    Raises:
+        UnsupportedImage: it is sound, but Pillow does not know this kind of image.
+    """
+    if name == "JPEG":  # as Image.open does, which takes longer to get there
+        return JpegImagePlugin.JpegImageFile(io.BytesIO(source.data))
+    try:
+        return Image.open(io.BytesIO(source.data), formats=(heif.PLUGINS.get(name, name),))
+    except UnidentifiedImageError as error:
+        if name == "TIFF":  # the directory was checked
+            message = "TIFF with samples of this kind is not supported."
+            raise UnsupportedImage(message) from error
+        raise
+    except OSError as error:
+        if name == "BMP":  # Pillow says so of compressions and depths that it does not know
+            raise UnsupportedImage("BMP of this kind is not supported.") from error
+        raise
 
 
 def region(image: OpenImage, box: Box, mode: str, scaled_to: tuple[float, float]) -> Region:
@@ -156,19 +160,29 @@ def region(image: OpenImage, box: Box, mode: str, scaled_to: tuple[float, float]
     Returns:
         An image in ``mode``, as stored (not turned upright), and the position of the box in it.
     """
-    file, stored = image.file, image.stored_box(box)
+    file = image.file
+    stored = stored_box(box, image.width, image.height, image.orientation)
     width, height = file.size
     across, down = scaled_to[::-1] if image.is_turned else scaled_to
     # Decoded smaller, the pixels would be a few grey levels off: measured on photos, the mean error
     # is 2.5 levels at the target size and 0.13 at twice that size.
     if image.format == "JPEG":
-        drafted = file.draft(mode, (math.ceil(2 * across), math.ceil(2 * down)))
+        wanted = math.ceil(2 * across), math.ceil(2 * down)
+        drafted = file.draft(mode, wanted)
         if drafted:
             _, _, scaled_width, scaled_height = drafted[1]
             sx, sy = scaled_width / width, scaled_height / height
             stored = (stored[0] * sx, stored[1] * sy, stored[2] * sx, stored[3] * sy)
-    file.load()
-    if file.mode == mode and "transparency" not in file.info:
+        try:
+            file.load()
+            image.is_truncated = not jpeg_cut.has_end(image.source.data)
+        except OSError:
+            file = _completed(image, mode, wanted)
+    else:
+        bmp.expand_runs(file, image.source.data)
+        file.load()
+    convert = image.source.after_load(file) if image.source.after_load else None
+    if convert is None and file.mode == mode and "transparency" not in file.info:
         return Region(file, stored)
     # Convert only the needed pixels, with a margin for the resampling filter.
     shrink = max(file.width / across, file.height / down, 1)
@@ -181,7 +195,25 @@ def region(image: OpenImage, box: Box, mode: str, scaled_to: tuple[float, float]
         (stored[2] - left) / factor,
         (stored[3] - upper) / factor,
     )
-    return Region(_converted(file, outer, mode, factor), inner)
+    return Region(_converted(file, outer, mode, factor, convert), inner)
+
+
+def _completed(image: OpenImage, mode: str, wanted: tuple[int, int]) -> ImageFile.ImageFile:
+    """Decode a JPEG whose end is missing.
+
+    Raises:
+        InvalidImage: more is missing.
+        SlowWork: the image is large, and must be decoded several times.
+    """
+    broken = cast("JpegImagePlugin.JpegImageFile", image.file)
+    if not image.may_be_slow and image.width * image.height > CUT_PIXELS:
+        raise SlowWork
+    data = jpeg_cut.completed(image.source.data, broken.layer)
+    file = Image.open(io.BytesIO(data), formats=("JPEG",))
+    file.draft(mode, wanted)
+    file.load()
+    image.is_truncated = True
+    return file
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +235,11 @@ def _outer(box: Box, size: tuple[int, int], margin: float) -> tuple[int, int, in
 
 
 def _converted(
-    image: Image.Image, outer: tuple[int, int, int, int], mode: str, factor: int
+    image: Image.Image,
+    outer: tuple[int, int, int, int],
+    mode: str,
+    factor: int,
+    convert: Convert | None,
 ) -> Image.Image:
     """Return a part of an image as RGB or grey, averaged down by ``factor``.
 
@@ -215,6 +251,8 @@ def _converted(
     for top in range(upper, lower, rows):
         strip = image.crop((left, top, right, min(top + rows, lower)))
         strip.info = image.info
+        if convert is not None:
+            strip = convert(strip, (left, top))
         strip = _in_mode(strip, mode)
         whole.paste(strip.reduce(factor) if factor > 1 else strip, (0, (top - upper) // factor))
     return whole
@@ -234,14 +272,3 @@ def _in_mode(strip: Image.Image, mode: str) -> Image.Image:
     if strip.mode not in {"1", "L", "P", "RGB", "RGBA"}:
         strip = strip.convert("RGB")  # Pillow cannot convert LAB to grey directly
     return strip if strip.mode == mode else strip.convert(mode)
-
-
-def _orientation(file: ImageFile.ImageFile) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 if it is missing or damaged."""
-    if file.format == "TIFF" or "exif" not in file.info:
-        return 1  # Pillow turns TIFF pages upright by itself.
-    try:
-        value = file.getexif().get(EXIF_ORIENTATION, 1)
-    except Exception:  # noqa: BLE001 - damaged metadata is ignored if the pixels are good
-        return 1
-    return value if value in UPRIGHT else 1

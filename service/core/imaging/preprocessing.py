@@ -17,8 +17,9 @@ from PIL import Image
 
 from schemas.models import Colour, Dtype, InputSpec, Interpolation, Layout, Squash
 from service.core.engine.engine import Images
-from service.core.imaging.decoding import REDUCING_GAP, UPRIGHT, Box, open_image, region
+from service.core.imaging.decoding import REDUCING_GAP, open_image, region
 from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.orientation import UPRIGHT, Box
 
 FILTERS = {
     Interpolation.NEAREST: Image.Resampling.NEAREST,
@@ -33,6 +34,7 @@ class PreparedImage:
     """A tensor ready for the engine, the image's format and size, and durations in seconds.
 
     tensor: [C, H, W] or [H, W, C] of the manifest's dtype, C-contiguous, owned by the caller.
+    is_truncated: whether the end of the file was missing; hardly a pixel is.
     """
 
     tensor: Images
@@ -41,6 +43,7 @@ class PreparedImage:
     height: int
     decode_seconds: float
     preprocess_seconds: float
+    is_truncated: bool = False
 
 
 class Preprocessor:
@@ -85,6 +88,7 @@ class Preprocessor:
             image.height,
             decoded - began,
             time.perf_counter() - decoded,
+            image.is_truncated,
         )
 
     def _tensor(self, pixels: NDArray[np.uint8]) -> Images:

@@ -33,7 +33,7 @@ def to_classification(
         None if scored.present is None else [labels[index] for index in scored.present],
         scored.summary is None and not scored.present,
         manifest.calibration is not None,
-        ImageFacts(image.format, image.width, image.height),
+        ImageFacts(image.format, image.width, image.height, image.is_truncated),
         Timing(
             _ms(image.decode_seconds + image.preprocess_seconds),
             _ms(outcome.queue_seconds),

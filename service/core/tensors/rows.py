@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schemas.errors import InvalidTensor, UnsupportedImage
+from schemas.errors import InvalidTensor
 from schemas.inference import Datatype
 from schemas.model_output import OutputSpec
 from schemas.models import Dtype, InputSpec
 from service.core.engine.engine import Images
-from service.core.imaging.decoding import sniff
+from service.core.imaging.formats.signatures import recognise
 from service.core.tensors.inference import InferRequest, check_names
 from service.core.tensors.tensors import DTYPES, Tensor, from_raw, shown
 
@@ -85,12 +85,10 @@ def _raw_row(raw: bytes | memoryview, spec: InputSpec) -> Row:
         row: Images = from_raw(spec.name, datatype, spec.shape, raw).array
         return row
     data = bytes(raw)
-    try:
-        sniff(data)
-    except UnsupportedImage:
+    if recognise(data) is None:
         message = (
             f"A raw binary request to this model is {size} bytes ({datatype} of shape "
             f"{[1, *spec.shape]}) or an encoded image; this one has {len(raw)} bytes."
         )
-        raise InvalidTensor(message) from None
+        raise InvalidTensor(message)
     return data

@@ -26,6 +26,7 @@ from tests.support.models.hostile_files import (
     webp,
 )
 from tests.support.models.pictures import encoded, noise, plain
+from tests.support.models.tiff_files import tiff_of
 from tests.support.servers.memory import Watch
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
@@ -43,9 +44,25 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 # Files that are valid, and that a decoder works on for minutes once there is enough of this.
 ENDLESS: dict[str, Callable[[], bytes]] = {
     "a JPEG of 1,000 scans": lambda: many_scans(1000),
+    "a JPEG of 300,000 comments": lambda: many_segments(0xFE, b"", 300_000),
+    "a PNG of 300,000 chunks": lambda: black_png(8, extra=chunk(b"teSt") * 300_000),
+    "strips that share their bytes": lambda: tiff_of(
+        {256: 8, 257: 4000, 258: 8, 259: 8, 262: 1, 277: 1, 278: 1}
+        | {273: [8] * 4000, 279: [MEGABYTE] * 4000},
+        [bytes(MEGABYTE)],
+    ),
+}
+# Metadata that is skipped unread, however much there is.
+SKIPPED: dict[str, Callable[[], bytes]] = {
     "a JPEG of 20,000 Exif segments": lambda: many_segments(0xE1, b"Exif\0\0" + bytes(14), 20_000),
     "a JPEG of 100,000 comments": lambda: many_segments(0xFE, b"", 100_000),
     "a PNG of 100,000 chunks": lambda: black_png(8, extra=chunk(b"teSt") * 100_000),
+    "a PNG with ten bombs of text": lambda: black_png(
+        8, extra=chunk(b"zTXt", b"a\0\0" + deflated_zeros(64 * MEGABYTE)) * 10
+    ),
+    "a PNG with a bomb of a profile": lambda: black_png(
+        8, extra=chunk(b"iCCP", b"a\0\0" + deflated_zeros(64 * MEGABYTE))
+    ),
 }
 STRUCTURES: dict[str, Callable[[], bytes]] = {
     "members": lambda: b"{" + b",".join(b'"%d":1' % number for number in range(300_000)) + b"}",
@@ -106,6 +123,17 @@ def test_sixteen_concurrent_bombs_are_refused(own: LiveServer) -> None:
 def test_file_with_endless_decoding_is_refused(own: LiveServer, make: Callable[[], bytes]) -> None:
     with own.client() as client:
         assert refusal(raw(client, make()))[0] in {413, 422}
+
+
+@pytest.mark.parametrize("make", SKIPPED.values(), ids=SKIPPED)
+def test_metadata_is_skipped_and_takes_no_memory(
+    own: LiveServer, make: Callable[[], bytes]
+) -> None:
+    file, watch = make(), Watch(own)
+    with own.client() as client:
+        peak = watch.peak_during(lambda: raw(client, file))
+        assert raw(client, file).status_code == 200
+    assert peak < 32
 
 
 @pytest.mark.parametrize("make", STRUCTURES.values(), ids=STRUCTURES)

@@ -26,7 +26,8 @@ def test_a_raw_body_is_classified(
     assert body["predictions"][0]["score"] > 0.99
     assert len(body["predictions"]) == 3
     assert body["abstained"] is False
-    assert body["image"] == {"format": "PNG", "width": 64, "height": 48}
+    facts = {"format": "PNG", "width": 64, "height": 48, "truncated": False}
+    assert body["image"] == facts
     assert set(body["timing"]) == {"decode_ms", "queue_ms", "inference_ms", "total_ms"}
     assert body["request_id"] == answer.headers["x-request-id"]
     assert "inference;dur=" in answer.headers["server-timing"]

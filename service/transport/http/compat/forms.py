@@ -14,11 +14,10 @@ from starlette.requests import Request
 from schemas.errors import (
     InvalidRequest,
     PayloadTooLarge,
-    UnsupportedImage,
     UnsupportedMediaType,
     Violation,
 )
-from service.core.imaging.decoding import sniff
+from service.core.imaging.formats.signatures import recognise
 from service.transport.budget import Reservation
 from service.transport.http.body.base64_text import decoded
 from service.transport.http.body.multipart import parse_form
@@ -128,11 +127,7 @@ def _place(names: Sequence[str], fields: Sequence[str]) -> int:
 
 
 def _is_image(data: bytes) -> bool:
-    try:
-        sniff(data)
-    except UnsupportedImage:
-        return False
-    return True
+    return recognise(data) is not None
 
 
 def _from_base64(data: bytes, field: str) -> bytes:

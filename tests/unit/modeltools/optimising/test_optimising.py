@@ -157,7 +157,7 @@ def test_multi_label_model_cannot_be_optimised(tmp_path: Path, images: Path) -> 
     assert versions(folder) == {"1"}
 
 
-def test_too_few_images_are_refused(version: Path, tmp_path: Path) -> None:
+def test_too_few_labelled_images_are_refused(version: Path, tmp_path: Path) -> None:
     folder = tmp_path / "few"
     folder.mkdir()
     for file in GOLDEN.iterdir():

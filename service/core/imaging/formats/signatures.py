@@ -1,0 +1,55 @@
+"""Recognition of image formats by their first bytes; file names are not considered."""
+
+from __future__ import annotations
+
+from schemas.errors import UnsupportedImage
+from service.core.imaging.formats import heif
+
+SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+)
+# Formats that are named in the refusal, so that a caller knows what to convert.
+REFUSED: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"8BPS", "PSD"),
+    (b"%PDF-", "PDF"),
+)
+
+
+def recognise(data: bytes) -> str | None:
+    """Return the name of the image format, whether it is taken or not; None if it is unknown."""
+    for signature, name in SIGNATURES:
+        if data.startswith(signature):
+            return name
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    for signature, name in REFUSED:
+        if data.startswith(signature):
+            return name
+    return heif.recognise(data)
+
+
+def sniff(data: bytes) -> str:
+    """Return the name of the image format.
+
+    Raises:
+        UnsupportedImage: it is none that is taken; the message names it if it is known.
+    """
+    name = recognise(data)
+    if name is None:
+        raise UnsupportedImage
+    if name in heif.NAMES:
+        heif.check_installed(name)
+    elif any(name == refused for _, refused in REFUSED):
+        raise UnsupportedImage(f"This is {name}; send JPEG.")
+    return name
