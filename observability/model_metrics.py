@@ -68,7 +68,7 @@ class ModelMetrics:
         )
         self._ready = Gauge(
             "potoo_model_ready",
-            "1 while the version that answers by default is warm and its canary passes.",
+            "1 while the default version is warm and its canary passes.",
             ["model"],
             multiprocess_mode="livemin",
             registry=registry,

@@ -306,7 +306,7 @@ class ModelInfo(ModelSummary):
     abstain_below: float
     group_thresholds: tuple[float, ...]
     calibration: Calibration | None = Field(
-        description="How the thresholds were found; null: nobody measured them."
+        description="How the thresholds were found; null: they were not measured."
     )
     licence: str
     source: str

@@ -170,7 +170,7 @@ class Settings(BaseSettings):
     )
     default_model: str | None = Field(
         default=None,
-        description="answers when a request names none; goes before 'potoo models default'",
+        description="serves requests that name no model; overrides 'potoo models default'",
     )
     data_dir: Path = Field(
         default=Path("potoo-data"), description="the embedded store, the signing keys, the models"

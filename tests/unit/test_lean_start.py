@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.repository import ROOT
 
+pytestmark = pytest.mark.process
 START = """
 import sys
 from pathlib import Path

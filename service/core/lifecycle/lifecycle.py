@@ -146,7 +146,7 @@ class Lifecycle:
 
     @property
     def default_model(self) -> str | None:
-        """The model that answers when none is named; None if there is none."""
+        """The default model; None if there is none."""
         return self.registry.default
 
     @contextlib.asynccontextmanager
@@ -157,7 +157,7 @@ class Lifecycle:
                 yield
 
     async def default_version(self, name: str) -> int | None:
-        """Return the version that answers when none is named; None if none is loaded."""
+        """Return the default version; None if none is loaded."""
         model = self.registry.default_version(name)
         return model.ref.version if model is not None else None
 

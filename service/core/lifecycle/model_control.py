@@ -133,7 +133,7 @@ class ModelControl:
             if version is not None:
                 await self._require_unused(name, version)
             elif name == self._host.default_model:
-                raise Conflict("This model answers when no model is named, so it stays loaded.")
+                raise Conflict("This is the default model, so it stays loaded.")
             await self._change(name, change)
         self._audit.record(AuditEvent.MODEL_UNLOADED, account=by, model=name, version=version)
 

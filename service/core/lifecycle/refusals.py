@@ -26,7 +26,7 @@ def as_service_errors() -> Iterator[None]:
         raise ModelNotFound("There is no such version of this model.") from error
     except VersionInUse as error:
         if error.label is None:
-            message = "This version answers when none is named: promote another one first."
+            message = "This is the default version: promote another one first."
             raise Conflict(message) from error
         message = f"This version is labelled '{error.label}': move the label first."
         raise Conflict(message) from error

@@ -23,7 +23,7 @@ class VersionInUse(OperatorError):
     def __init__(self, name: str, version: int, label: str | None) -> None:
         self.label = label
         use = (
-            "answers by default: promote another first"
+            "is the default: promote another one first"
             if label is None
             else f"is labelled '{label}': move the label first"
         )

@@ -210,6 +210,7 @@ def test_invalid_names_create_no_files(potoo: Potoo, folder: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.process
 def test_interrupted_run_is_completed_by_the_next(folder: Path) -> None:
     def run(certificates: CertificateFolder) -> list[Path]:
         margin = timedelta(days=30)

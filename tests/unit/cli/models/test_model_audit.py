@@ -62,7 +62,7 @@ def test_every_change_is_recorded_with_the_user(potoo: Potoo, models: Path) -> N
 
 def test_what_is_refused_or_only_read_is_not_recorded(potoo: Potoo, models: Path) -> None:
     failed(potoo("models", "promote", "colours", "3", "--models", models), "no version 3")
-    failed(potoo("models", "remove", "colours", "2", "--models", models), "answers by default")
+    failed(potoo("models", "remove", "colours", "2", "--models", models), "is the default")
     failed(potoo("models", "default", "gone", "--models", models), "no model 'gone'")
     for verb in ("list", "verify", "default"):
         assert potoo("models", verb, "--models", models).exit_code == 0

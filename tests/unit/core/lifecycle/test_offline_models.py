@@ -107,7 +107,7 @@ async def test_unknown_models_and_versions_are_named(desk: Desk) -> None:
 async def test_a_version_in_use_is_neither_unloaded_nor_removed(desk: Desk, root: Path) -> None:
     (root / "colours" / POLICY_FILE).write_text('{"labels": {"old": 1}}')
     for change in (desk.control.unload, desk.control.remove):
-        with pytest.raises(VersionInUse, match="version 3 of 'colours' answers by default"):
+        with pytest.raises(VersionInUse, match="version 3 of 'colours' is the default"):
             await change("colours", 3, by="cli:anna")
         with pytest.raises(VersionInUse, match="is labelled 'old'"):
             await change("colours", 1, by="cli:anna")

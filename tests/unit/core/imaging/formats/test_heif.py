@@ -122,6 +122,7 @@ def test_each_belongs_on_the_slow_lane_and_has_limits_of_its_own(name: str) -> N
     [(lambda: plain(format="JPEG"), False), (lambda: saved(PHOTO, "HEIC"), True)],
     ids=["JPEG", "HEIC"],
 )
+@pytest.mark.process
 def test_the_decoder_is_imported_only_if_it_is_needed(
     make: Callable[[], bytes], *, imports: bool
 ) -> None:
