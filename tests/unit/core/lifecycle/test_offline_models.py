@@ -88,7 +88,7 @@ async def test_a_version_is_loaded_and_unloaded_by_policy(desk: Desk) -> None:
     assert (desk.repository.policy("colours").load, desk.checked[-1]) == ((1,), "1")
     await desk.control.unload("colours", 1, by="cli:anna")
     assert desk.repository.policy("colours").load == ()
-    with pytest.raises(Conflict, match="when no model is named"):
+    with pytest.raises(Conflict, match="is the default model"):
         await desk.control.unload("colours", by="cli:anna")
 
 
