@@ -11,7 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from auth.accounts import (
+from auth.credentials import Credentials
+from auth.grants import Grants
+from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, is_text, make_secret
+from auth.principal import DEFAULT_SCOPES, Scope
+from auth.store.accounts import (
     Account,
     AccountExists,
     AccountStore,
@@ -20,11 +24,7 @@ from auth.accounts import (
     LastAdmin,
     is_name,
 )
-from auth.credentials import Credentials
-from auth.grants import Grants
-from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, is_text, make_secret
-from auth.principal import DEFAULT_SCOPES, Scope
-from auth.tables import MAX_NAME_CHARS
+from auth.store.tables import MAX_NAME_CHARS
 from observability.audit import Audit, AuditEvent
 from schemas.errors import Conflict, InvalidParameter, NotFound, Violation
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from auth.issuers import TrustedIssuers
 from auth.principal import Principal
-from auth.revocations import Revocations
-from auth.verifier import UnknownKey, Verifier
+from auth.signing.verifier import UnknownKey, Verifier
+from auth.store.revocations import Revocations
 
 
 class Authenticator:

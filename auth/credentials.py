@@ -7,8 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from auth.accounts import Account, AccountStore, Kind, is_name
-from auth.lockout import Lockout, SignInBlocked
+from auth.limiting.lockout import Lockout, SignInBlocked
 from auth.passwords import (
     MAX_PASSWORD_CHARS,
     NOBODY,
@@ -17,6 +16,7 @@ from auth.passwords import (
     verify_password,
 )
 from auth.principal import Origin
+from auth.store.accounts import Account, AccountStore, Kind, is_name
 from observability.audit import Audit, AuditEvent
 from schemas.errors import InvalidCredentials, RateLimited
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 
-from auth import revocations
-from auth.accounts import Account, AccountStore, Kind
 from auth.credentials import Credentials
 from auth.principal import Origin, Scope
-from auth.revocations import Revocations
-from auth.sessions import RefreshReused, SessionStore, is_refresh_token
 from auth.settings import AuthSettings
-from auth.tokens import TokenSigner
-from auth.verifier import Verifier
+from auth.signing.tokens import TokenSigner
+from auth.signing.verifier import Verifier
+from auth.store import revocations
+from auth.store.accounts import Account, AccountStore, Kind
+from auth.store.revocations import Revocations
+from auth.store.sessions import RefreshReused, SessionStore, is_refresh_token
 from observability.audit import Audit, AuditEvent
 from schemas.errors import InsufficientScope, InvalidCredentials, Unauthenticated
 

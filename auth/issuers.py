@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from auth.issuer_settings import IssuerSettings, SafeUrl
 from auth.keys import MAX_RSA_BITS, MIN_RSA_BITS
-from auth.tokens import VerificationKey, verification_key
+from auth.signing.tokens import VerificationKey, verification_key
 from observability.logging import get_logger
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class _Issuer:
 
 
 class TrustedIssuers:
-    """Keys by issuer and key id; see ``auth.verifier.IssuerKeys``."""
+    """Keys by issuer and key id; see ``auth.signing.verifier.IssuerKeys``."""
 
     def __init__(
         self,

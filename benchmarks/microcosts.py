@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import orjson
 
-from auth.limits import Allowance
+from auth.limiting.limits import Allowance
 from auth.principal import ALL_SCOPES
 from auth.settings import AuthSettings
 from benchmarks import photo

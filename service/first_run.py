@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auth.administration import NewAccount
-from auth.database import reason
 from auth.passwords import make_password
 from auth.principal import ALL_SCOPES
+from auth.store.database import reason
 from observability.audit import Audit
 from observability.metrics import Metrics
 from schemas.errors import Conflict, NotReady

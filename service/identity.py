@@ -14,21 +14,21 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from auth.accounts import AccountStore
 from auth.administration import Administration
 from auth.authenticator import Authenticator
 from auth.credentials import Credentials
-from auth.database import BadDatabaseUrl, database_url, open_database, reason
 from auth.grants import Grants
 from auth.issuers import TrustedIssuers
-from auth.key_folder import KeyFolder
 from auth.keys import KeySet, UnsafeKey
-from auth.limits import RateLimiter
-from auth.lockout import Lockout, LockoutPolicy
-from auth.revocations import Revocations
-from auth.sessions import Policy, SessionStore
-from auth.tokens import TokenSigner
-from auth.verifier import Verifier
+from auth.limiting.limits import RateLimiter
+from auth.limiting.lockout import Lockout, LockoutPolicy
+from auth.signing.key_folder import KeyFolder
+from auth.signing.tokens import TokenSigner
+from auth.signing.verifier import Verifier
+from auth.store.accounts import AccountStore
+from auth.store.database import BadDatabaseUrl, database_url, open_database, reason
+from auth.store.revocations import Revocations
+from auth.store.sessions import Policy, SessionStore
 from observability.audit import Audit, AuditEvent
 from observability.logging import get_logger
 from observability.metrics import Metrics

@@ -13,8 +13,8 @@ import typer
 from service.cli.shared_options import acting_user, fail
 
 if TYPE_CHECKING:
-    from auth.accounts import Kind
     from auth.principal import Scope
+    from auth.store.accounts import Kind
     from service.identity import Identity
     from service.settings import Settings
 

@@ -54,7 +54,7 @@ def add(
 def list_clients(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """List clients: name, scopes, state, creation time."""
     with plain_errors():
-        from auth.accounts import Kind
+        from auth.store.accounts import Kind
         from service.settings import load_settings
 
         list_accounts(load_settings(config, data_dir=data_dir), Kind.CLIENT)
@@ -79,7 +79,7 @@ def rotate_secret(
 def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Remove a client and revoke its tokens."""
     with plain_errors():
-        from auth.accounts import Kind
+        from auth.store.accounts import Kind
         from service.settings import load_settings
 
         remove_account(load_settings(config, data_dir=data_dir), name, Kind.CLIENT)

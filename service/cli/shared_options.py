@@ -90,7 +90,7 @@ def plain_errors() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except NotReady as error:
-        from auth.database import reason
+        from auth.store.database import reason
 
         fail(f"{error} {reason(error)}" if error.__cause__ else str(error))
     except ServiceError as error:

@@ -59,7 +59,7 @@ def add(
 def list_people(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """List users: name, scopes, state, creation time."""
     with plain_errors():
-        from auth.accounts import Kind
+        from auth.store.accounts import Kind
         from service.settings import load_settings
 
         list_accounts(load_settings(config, data_dir=data_dir), Kind.PERSON)
@@ -94,7 +94,7 @@ def disable(
 ) -> None:
     """Disable a user's account and revoke its sessions and tokens."""
     with plain_errors():
-        from auth.accounts import Kind
+        from auth.store.accounts import Kind
         from service.settings import load_settings
 
         settings = load_settings(config, data_dir=data_dir)
@@ -111,7 +111,7 @@ def disable(
 def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Remove a user and revoke the user's sessions and tokens."""
     with plain_errors():
-        from auth.accounts import Kind
+        from auth.store.accounts import Kind
         from service.settings import load_settings
 
         remove_account(load_settings(config, data_dir=data_dir), name, Kind.PERSON)

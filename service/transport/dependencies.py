@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 
 from auth.administration import Administration
 from auth.grants import Grants
-from auth.limits import Allowance
+from auth.limiting.limits import Allowance
 from auth.principal import Origin, Principal, Scope
 from observability.audit import AuditEvent
 from observability.metrics import Metrics

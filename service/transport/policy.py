@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from auth.limits import Allowance
+from auth.limiting.limits import Allowance
 from auth.principal import Principal, Scope
 from observability.audit import AuditEvent
 from observability.request import start_span

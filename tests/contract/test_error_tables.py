@@ -9,9 +9,9 @@ import pytest
 from grpc import StatusCode
 
 import schemas.errors
-from auth.lockout import SignInBlocked
-from auth.sessions import RefreshReused
-from auth.verifier import UnknownKey
+from auth.limiting.lockout import SignInBlocked
+from auth.signing.verifier import UnknownKey
+from auth.store.sessions import RefreshReused
 from observability.metrics import Metrics
 from schemas.errors import (
     CallerError,

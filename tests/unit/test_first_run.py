@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from auth.accounts import Account
 from auth.passwords import MAX_PASSWORD_CHARS, verify_password
 from auth.principal import ALL_SCOPES, Principal
+from auth.store.accounts import Account
 from observability.metrics import Metrics
 from service.first_run import FIRST_ACCOUNT, prepare
 from service.identity import open_identity

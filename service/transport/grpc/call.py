@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from google.protobuf.message import Message
 
-from auth.limits import Allowance
+from auth.limiting.limits import Allowance
 from auth.principal import Principal
 from observability.middleware import request_id
 from schemas.errors import Unauthenticated

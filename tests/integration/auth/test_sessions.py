@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from auth.tables import MAX_DEVICE_CHARS
+from auth.store.tables import MAX_DEVICE_CHARS
 from tests.support.callers.accounts import (
     Device,
     Person,

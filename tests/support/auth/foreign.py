@@ -6,7 +6,7 @@ import pytest
 
 from auth.issuer_settings import IssuerSettings
 from auth.principal import Principal
-from auth.tokens import verification_key
+from auth.signing.tokens import verification_key
 from schemas.errors import Unauthenticated
 from tests.support.auth.forge import (
     NOW,

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from auth.issuer_settings import IssuerSettings
 from auth.keys import KeySet, SigningKey, read_keys
 from auth.settings import AuthSettings
-from auth.tokens import TokenSigner, VerificationKey
-from auth.verifier import Verifier
+from auth.signing.tokens import TokenSigner, VerificationKey
+from auth.signing.verifier import Verifier
 
 NOW = 1_800_000_000
 SETTINGS = AuthSettings()

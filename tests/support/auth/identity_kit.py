@@ -13,23 +13,23 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from auth.accounts import Account, AccountStore, Kind
 from auth.administration import Administration
 from auth.authenticator import Authenticator
 from auth.credentials import Credentials
-from auth.database import Database, database_url, open_database
 from auth.grants import Grants, IssuedToken
 from auth.issuers import TrustedIssuers
 from auth.keys import KeySet
-from auth.lockout import Lockout, LockoutPolicy
+from auth.limiting.lockout import Lockout, LockoutPolicy
 from auth.passwords import hash_password
 from auth.principal import Origin, Scope
-from auth.revocations import Revocations
-from auth.sessions import Policy, SessionStore
 from auth.settings import AuthSettings
-from auth.tables import Table
-from auth.tokens import TokenSigner
-from auth.verifier import Verifier
+from auth.signing.tokens import TokenSigner
+from auth.signing.verifier import Verifier
+from auth.store.accounts import Account, AccountStore, Kind
+from auth.store.database import Database, database_url, open_database
+from auth.store.revocations import Revocations
+from auth.store.sessions import Policy, SessionStore
+from auth.store.tables import Table
 from observability.audit import Audit
 from observability.metrics import Metrics
 from schemas.errors import Unauthenticated

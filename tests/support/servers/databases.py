@@ -23,8 +23,8 @@ import pytest
 import redis
 from sqlalchemy import make_url
 
-from auth.database import database_url, open_database
-from auth.tables import Table
+from auth.store.database import database_url, open_database
+from auth.store.tables import Table
 
 START_SECONDS = 60
 LOWEST_PORT = 10000

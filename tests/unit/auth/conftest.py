@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from auth.database import Database
+from auth.store.database import Database
 from tests.support.auth.identity_kit import Clock, Kit, Log, open_kit, opened
 from tests.support.servers.databases import emptied, fresh_database, migrated
 

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from auth.accounts import Kind
 from auth.administration import MAX_MODELS_CHARS, NewAccount
 from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS
 from auth.principal import DEFAULT_SCOPES, Scope
+from auth.store.accounts import Kind
 from schemas.errors import Conflict, InvalidCredentials, InvalidParameter, NotFound
 from tests.support.auth.identity_kit import (
     ADMIN,

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from auth.accounts import Kind
 from auth.administration import NewAccount
 from auth.grants import IssuedToken
 from auth.principal import ALL_SCOPES
-from auth.tables import SessionRow
+from auth.store.accounts import Kind
+from auth.store.tables import SessionRow
 from schemas.errors import InvalidCredentials
 from tests.support.auth.identity_kit import (
     ADMIN,

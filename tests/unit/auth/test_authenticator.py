@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from auth.authenticator import Authenticator
-from auth.database import Database
 from auth.issuer_settings import IssuerSettings
 from auth.issuers import TrustedIssuers
 from auth.keys import KeySet
 from auth.principal import Principal
-from auth.revocations import Kind, Revocations
 from auth.settings import AuthSettings
-from auth.tokens import VerificationKey, verification_key
-from auth.verifier import Verifier
+from auth.signing.tokens import VerificationKey, verification_key
+from auth.signing.verifier import Verifier
+from auth.store.database import Database
+from auth.store.revocations import Kind, Revocations
 from schemas.errors import NotReady, Unauthenticated
 from tests.support.auth.forge import CLAIMS, HEADER, KEY, NOW, STRANGER, Clock, as_key, token
 from tests.support.auth.identity_kit import opened

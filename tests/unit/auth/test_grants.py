@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
-from auth.accounts import Account, Change, Kind
 from auth.credentials import Credentials
 from auth.grants import IssuedToken
-from auth.lockout import SignInBlocked
+from auth.limiting.lockout import SignInBlocked
 from auth.passwords import MAX_PASSWORD_CHARS, hash_password
 from auth.principal import Origin, Scope
-from auth.tables import MAX_NAME_CHARS, SessionRow, SignInRow
+from auth.store.accounts import Account, Change, Kind
+from auth.store.tables import MAX_NAME_CHARS, SessionRow, SignInRow
 from observability.audit import Audit
 from schemas.errors import InsufficientScope, InvalidCredentials, NotReady, RateLimited
 from tests.support.auth.identity_kit import (

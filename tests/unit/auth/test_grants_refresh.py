@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from auth.accounts import Change, Kind
 from auth.grants import IssuedToken
 from auth.principal import ALL_SCOPES, Scope
-from auth.sessions import RefreshReused
-from auth.tables import RevocationRow, SessionRow
+from auth.store.accounts import Change, Kind
+from auth.store.sessions import RefreshReused
+from auth.store.tables import RevocationRow, SessionRow
 from schemas.errors import InsufficientScope, InvalidCredentials, NotReady, RateLimited
 from tests.support.auth.identity_kit import (
     APP,

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from auth.accounts import Kind
 from auth.grants import IssuedToken
 from auth.principal import Origin
+from auth.store.accounts import Kind
 from schemas.errors import InvalidCredentials
 from tests.support.auth.identity_kit import (
     APP,

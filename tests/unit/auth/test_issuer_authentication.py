@@ -12,9 +12,9 @@ import pytest
 from auth.authenticator import Authenticator
 from auth.issuers import UNKNOWN_KEY_SECONDS, TrustedIssuers
 from auth.keys import KeySet
-from auth.revocations import Kind, Revocations
 from auth.settings import AuthSettings
-from auth.verifier import Verifier
+from auth.signing.verifier import Verifier
+from auth.store.revocations import Kind, Revocations
 from schemas.errors import Unauthenticated
 from tests.support.auth.forge import KEY
 from tests.support.auth.identity_kit import DAY, opened

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from auth.principal import Principal, Scope
-from auth.verifier import UnknownKey
+from auth.signing.verifier import UnknownKey
 from tests.support.auth.foreign import (
     ISSUER,
     SKEW,

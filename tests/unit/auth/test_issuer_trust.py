@@ -10,8 +10,8 @@ import pytest
 from auth.issuer_settings import IssuerSettings
 from auth.principal import Principal, Scope
 from auth.settings import AuthSettings
-from auth.tokens import verification_key
-from auth.verifier import UnknownKey
+from auth.signing.tokens import verification_key
+from auth.signing.verifier import UnknownKey
 from schemas.errors import Unauthenticated
 from tests.support.auth.foreign import (
     ISSUER,

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 from typer.testing import CliRunner, Result
 
-from auth.accounts import Account
+from auth.store.accounts import Account
 from service.cli import app
 from service.cli.accounts import with_identity
 from service.identity import Identity

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from auth.accounts import Kind
 from auth.passwords import verify_password
 from auth.principal import Origin, Scope
+from auth.store.accounts import Kind
 from schemas.errors import InvalidCredentials, Unauthenticated
 from service.identity import Identity
 from tests.unit.cli.conftest import Potoo, account, add, failed, inside

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from auth.accounts import Account, Kind
 from auth.administration import NewAccount
 from auth.principal import DEFAULT_SCOPES, Scope
+from auth.store.accounts import Account, Kind
 from schemas.auth import (
     AccountChange,
     AccountInfo,

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from auth.accounts import is_name
 from auth.grants import ActiveToken, IssuedToken
 from auth.principal import Scope, format_scopes, parse_scopes
+from auth.store.accounts import is_name
 from schemas.auth import Introspection, OAuthError, SessionInfo, SessionList, TokenResponse
 from schemas.errors import NotFound, ServiceError
 from service.transport.dependencies import (

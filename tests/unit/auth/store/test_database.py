@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
-from auth.database import (
+from auth.store.database import (
     BadDatabaseUrl,
     Database,
     _close_to_others,
@@ -20,7 +20,7 @@ from auth.database import (
     open_database,
     reason,
 )
-from auth.tables import AccountRow, SessionRow
+from auth.store.tables import AccountRow, SessionRow
 from observability.logging import configure_logging
 from observability.settings import ObservabilitySettings
 from schemas.errors import NotReady
@@ -303,8 +303,8 @@ async def elsewhere(server: AbstractContextManager[str]) -> AsyncIterator[str]:
 async def test_exhausted_connection_pool_raises_not_ready(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("auth.database.WAIT_SECONDS", 0.5)
-    monkeypatch.setattr("auth.database.CONNECTIONS", 1)
+    monkeypatch.setattr("auth.store.database.WAIT_SECONDS", 0.5)
+    monkeypatch.setattr("auth.store.database.CONNECTIONS", 1)
     async with opened(database_url) as database, database.read() as session:
         await session.execute(text("SELECT 1"))
         with pytest.raises(NotReady):

@@ -1,10 +1,10 @@
-"""Alembic environment, run on a connection that ``auth/database.py`` opened."""
+"""Alembic environment, run on a connection that ``auth/store/database.py`` opened."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from auth.tables import Table
+from auth.store.tables import Table
 
 context.configure(
     connection=context.config.attributes["connection"],

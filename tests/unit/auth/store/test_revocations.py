@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import insert, text
 
 from auth.principal import Principal
-from auth.revocations import OVERLAP, Kind, Revocations
-from auth.tables import RevocationRow
+from auth.store.revocations import OVERLAP, Kind, Revocations
+from auth.store.tables import RevocationRow
 from schemas.errors import NotReady, Unauthenticated
 from tests.support.auth.identity_kit import (
     DAY,

@@ -11,8 +11,8 @@ import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
 
-from auth import rate_windows
-from auth.limits import Allowance, RateLimiter
+from auth.limiting import rate_windows
+from auth.limiting.limits import Allowance, RateLimiter
 from auth.settings import AuthSettings
 from schemas.errors import RateLimited
 from tests.support.servers.databases import free_port, redis_server

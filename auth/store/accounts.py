@@ -10,9 +10,9 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.database import Database
 from auth.principal import Scope, format_scopes, known_scopes
-from auth.tables import MAX_NAME_CHARS, AccountRow
+from auth.store.database import Database
+from auth.store.tables import MAX_NAME_CHARS, AccountRow
 
 
 class AccountExists(Exception):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from auth.sessions import PREFIX, RefreshReused, is_refresh_token
-from auth.tables import SessionRow
+from auth.store.sessions import PREFIX, RefreshReused, is_refresh_token
+from auth.store.tables import SessionRow
 from schemas.errors import InvalidCredentials
 from tests.support.auth.identity_kit import PHONE, SCOPES, Clock, Kit
 

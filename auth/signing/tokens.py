@@ -3,7 +3,7 @@
 The only file that imports jose. The library is used for signatures only, always with the one
 algorithm of the given key: on its own it accepts tokens without exp, sub or aud and unknown
 ``crit`` headers, and raises undeclared exceptions on hostile tokens. Claims are checked in
-``auth/verifier.py``.
+``auth/signing/verifier.py``.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.database import Database
-from auth.tables import SignInRow
+from auth.store.database import Database
+from auth.store.tables import SignInRow
 from schemas.errors import RateLimited
 
 FORGET_SECONDS = 24 * 3600.0

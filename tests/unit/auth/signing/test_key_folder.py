@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from auth.key_folder import KeyFolder
 from auth.keys import ACTIVATION_SECONDS, Algorithm, UnsafeKey
 from auth.settings import AuthSettings
+from auth.signing.key_folder import KeyFolder
 from tests.support.auth.forge import (
     KEY,
     NOW,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from auth.lockout import network_of
+from auth.limiting.lockout import network_of
 from auth.settings import AuthSettings
 from observability.logging import get_logger
 from schemas.errors import RateLimited
@@ -20,7 +20,7 @@ from schemas.errors import RateLimited
 if TYPE_CHECKING:
     from limits import RateLimitItem
 
-    from auth.rate_windows import RateWindows
+    from auth.limiting.rate_windows import RateWindows
 
 OUTAGE_SECONDS = 5.0
 """Pause after a failure of the counter store."""
@@ -56,7 +56,7 @@ class RateLimiter:
         self._windows: RateWindows | None = None
         self._out_until = float("-inf")
         if settings.rate_per_principal or settings.rate_per_address:
-            from auth.rate_windows import RateWindows, parsed
+            from auth.limiting.rate_windows import RateWindows, parsed
 
             self._of_principal = parsed(settings.rate_per_principal)
             self._of_address = parsed(settings.rate_per_address)

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from sqlalchemy import text, update
 
-from auth.accounts import Account, AccountExists, Change, Kind, LastAdmin, is_name
 from auth.principal import ALL_SCOPES, Scope
-from auth.tables import MAX_NAME_CHARS, AccountRow, SessionRow
+from auth.store.accounts import Account, AccountExists, Change, Kind, LastAdmin, is_name
+from auth.store.tables import MAX_NAME_CHARS, AccountRow, SessionRow
 from schemas.errors import NotReady
 from tests.support.auth.identity_kit import HASH, PHONE, SCOPES, START, Kit
 

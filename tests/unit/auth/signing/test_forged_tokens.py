@@ -9,8 +9,8 @@ import zlib
 import pytest
 
 from auth.issuer_settings import IssuerSettings
-from auth.sessions import is_refresh_token
-from auth.tokens import MAX_TOKEN_CHARS, verification_key
+from auth.signing.tokens import MAX_TOKEN_CHARS, verification_key
+from auth.store.sessions import is_refresh_token
 from schemas.errors import Unauthenticated
 from tests.support.auth.forge import (
     CLAIMS,

@@ -14,7 +14,7 @@ from auth.issuer_settings import IssuerSettings
 from auth.keys import KeySet
 from auth.principal import Principal, Scope, known_scopes
 from auth.settings import AuthSettings
-from auth.tokens import (
+from auth.signing.tokens import (
     TOKEN_TYPE,
     Claims,
     UnverifiedToken,

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select, text, update
 
 from auth.principal import Origin, Scope
-from auth.sessions import RefreshReused, device_name
-from auth.tables import MAX_DEVICE_CHARS, RevocationRow, SessionRow
+from auth.store.sessions import RefreshReused, device_name
+from auth.store.tables import MAX_DEVICE_CHARS, RevocationRow, SessionRow
 from schemas.errors import InvalidCredentials, NotReady, RateLimited
 from tests.support.auth.identity_kit import DAY, PHONE, SCOPES, START, Clock, Kit, open_kit
 

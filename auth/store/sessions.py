@@ -25,10 +25,10 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.database import Database
 from auth.principal import Origin, Scope, format_scopes, known_scopes
-from auth.revocations import Kind, Revocations, Revoked
-from auth.tables import MAX_DEVICE_CHARS, SessionRow
+from auth.store.database import Database
+from auth.store.revocations import Kind, Revocations, Revoked
+from auth.store.tables import MAX_DEVICE_CHARS, SessionRow
 from schemas.errors import InvalidCredentials, RateLimited
 
 PREFIX = "prt_"

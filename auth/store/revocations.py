@@ -15,9 +15,9 @@ from typing import NamedTuple
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from auth.database import Database
 from auth.principal import Principal
-from auth.tables import RevocationRow
+from auth.store.database import Database
+from auth.store.tables import RevocationRow
 from schemas.errors import NotReady, Unauthenticated
 
 OVERLAP = 30.0

@@ -8,9 +8,15 @@ import contextlib
 import pytest
 from sqlalchemy import select
 
-from auth.database import Database
-from auth.lockout import FORGET_SECONDS, REMEMBER_SECONDS, Lockout, LockoutPolicy, SignInBlocked
-from auth.tables import SignInRow
+from auth.limiting.lockout import (
+    FORGET_SECONDS,
+    REMEMBER_SECONDS,
+    Lockout,
+    LockoutPolicy,
+    SignInBlocked,
+)
+from auth.store.database import Database
+from auth.store.tables import SignInRow
 from schemas.errors import RateLimited
 from tests.support.auth.identity_kit import START, Clock, Kit, opened
 

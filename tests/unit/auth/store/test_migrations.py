@@ -19,12 +19,12 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
-from auth import database as store
-from auth.accounts import AccountStore, Kind
-from auth.database import HEAD, Database, reason
 from auth.passwords import verify_password
 from auth.principal import Scope
-from auth.tables import Table
+from auth.store import database as store
+from auth.store.accounts import AccountStore, Kind
+from auth.store.database import HEAD, Database, reason
+from auth.store.tables import Table
 from schemas.errors import NotReady
 from tests.support.auth.identity_kit import HASH, PHONE, SECRET, Clock, open_kit, opened
 from tests.support.repository import ROOT
@@ -149,8 +149,8 @@ async def test_concurrent_servers_migrate_without_error(
     program = """
 import asyncio, sys
 from pathlib import Path
-from auth.accounts import AccountStore
-from auth.database import database_url, open_database
+from auth.store.accounts import AccountStore
+from auth.store.database import database_url, open_database
 
 async def main():
     import alembic.command
@@ -187,7 +187,7 @@ asyncio.run(main())
 
 def test_declared_head_is_the_newest_migration() -> None:
     config = Config()
-    config.set_main_option("script_location", str(ROOT / "auth" / "migrations"))
+    config.set_main_option("script_location", str(ROOT / "auth/store/migrations"))
     config.set_main_option("path_separator", "os")
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_heads() == [HEAD]

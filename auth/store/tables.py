@@ -1,6 +1,6 @@
 """The tables of the store. Times are seconds since the epoch, UTC.
 
-A change here needs a migration in ``auth/migrations/versions``; a test compares the two.
+A change here needs a migration in ``auth/store/migrations/versions``; a test compares the two.
 """
 
 from __future__ import annotations

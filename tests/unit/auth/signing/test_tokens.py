@@ -9,7 +9,7 @@ import pytest
 from auth.keys import KeySet, SigningKey
 from auth.principal import ALL_SCOPES, Scope
 from auth.settings import AuthSettings
-from auth.tokens import (
+from auth.signing.tokens import (
     MAX_TOKEN_CHARS,
     UnverifiedToken,
     check_signature,

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from auth.sessions import RefreshReused
-from auth.tables import SessionRow
+from auth.store.sessions import RefreshReused
+from auth.store.tables import SessionRow
 from schemas.errors import InvalidCredentials, RateLimited, ServiceError
 from tests.support.auth.identity_kit import PHONE, SCOPES, Clock, Kit, open_kit
 

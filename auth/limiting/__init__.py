@@ -1,0 +1,1 @@
+"""Rate limits, and lock-out after failed sign-ins."""

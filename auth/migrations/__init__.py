@@ -1,1 +1,0 @@
-"""Alembic's migrations of the store; ``auth/database.py`` applies them when a server starts."""

@@ -1,0 +1,1 @@
+"""Keys on disk, and tokens: signed and verified."""

@@ -1,0 +1,1 @@
+"""Alembic migrations of the store; ``auth/store/database.py`` applies them at a start."""
