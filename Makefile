@@ -71,7 +71,7 @@ proto: $(VENV)/.tested ## generate the gRPC code from the .proto files
 	$(BIN)/python -m grpc_tools.protoc --proto_path=. --python_out=. --pyi_out=. $(PROTOS)
 
 bench: $(VENV)/.tested ## throughput of the server relative to plain inference (needs wrk)
-	$(BIN)/python -m benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks.http $(ARGS)
 
 bench-built-in: $(VENV)/.tested ## start time, memory and latency of each built-in model (needs wrk)
 	$(BIN)/python -m benchmarks.built_in $(ARGS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import load, models, plots, results
+from benchmarks import load, models, results
+from benchmarks.http import plots
 from benchmarks.peers import environments, servers
 from benchmarks.peers.comparison import Plan, compare
 from benchmarks.peers.tables import table

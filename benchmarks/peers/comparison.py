@@ -17,12 +17,13 @@ from pathlib import Path
 import httpx
 import psutil
 
-from benchmarks import bare_loop, models, photo, subject
+from benchmarks import models, photo, subject
+from benchmarks.http import bare_loop
+from benchmarks.http.rounds import loop_title
 from benchmarks.measuring import Samples, ratio, rounded, under_load, warm_up
 from benchmarks.peers import environments, servers
 from benchmarks.peers.environments import NotInstalled
 from benchmarks.peers.servers import Peer, Variant
-from benchmarks.rounds import loop_title
 from benchmarks.subject import DoesNotStart, Subject
 from service.core.engine.pool import usable_cores
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from fastapi import Body, FastAPI
 
+from benchmarks.http.textbook import Best
 from benchmarks.peers.work import Classifier, job
-from benchmarks.textbook import Best
 
 app = FastAPI()
 classifier = Classifier(job())

@@ -7,8 +7,8 @@ from typing import Annotated
 import litserve  # type: ignore[import-not-found]
 from fastapi import Body
 
+from benchmarks.http.textbook import Best, Images
 from benchmarks.peers.work import Classifier, job
-from benchmarks.textbook import Best, Images
 
 WAIT_SECONDS = 0.01
 Photo = Annotated[bytes, Body(media_type="image/jpeg")]

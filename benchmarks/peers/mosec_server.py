@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from mosec import Server, Worker  # type: ignore[import-not-found]
 
+from benchmarks.http.textbook import Best
 from benchmarks.peers.work import Classifier, job
-from benchmarks.textbook import Best
 
 JOB = job()
 WAIT_MS = 10

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from benchmarks.http.tables import COLUMNS, failures, row, times
 from benchmarks.peers.comparison import POTOO, Compared
-from benchmarks.tables import COLUMNS, failures, row, times
 
 TITLE_WIDTH = 48
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks.textbook import Best, Images, Prepare, read_manifest, textbook, top_five
+from benchmarks.http.textbook import Best, Images, Prepare, read_manifest, textbook, top_five
 
 PREFIX = "BENCH_PEER_"
 

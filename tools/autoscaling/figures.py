@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.plots import (
+from benchmarks.http.plots import (
     BLUE,
     DASHED,
     FAINT,

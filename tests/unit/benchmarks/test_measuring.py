@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks import photo, plots, results
+from benchmarks import photo, results
+from benchmarks.http import plots
+from benchmarks.http.rounds import RoundFigures
+from benchmarks.http.tables import COLUMNS, TITLE_WIDTH, row, table
 from benchmarks.measuring import Samples, ratio
 from benchmarks.peers import tables as peer_tables
 from benchmarks.peers.comparison import POTOO, Compared, best_of
 from benchmarks.peers.servers import Variant
-from benchmarks.rounds import RoundFigures
-from benchmarks.tables import COLUMNS, TITLE_WIDTH, row, table
 
 RATES = st.lists(st.floats(1, 1e4), min_size=1, max_size=9)
 

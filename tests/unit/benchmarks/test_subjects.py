@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks import bare_loop, models, results, revisions, subject
+from benchmarks import models, results, revisions, subject
+from benchmarks.http import bare_loop
 from benchmarks.peers import environments, servers, work
 from benchmarks.peers.comparison import best_class
 from benchmarks.subject import ROOT, DoesNotStart, Subject

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from benchmarks import models, photo
-from benchmarks.bare_loop import better
-from benchmarks.textbook import textbook, top_five
+from benchmarks.http.bare_loop import better
+from benchmarks.http.textbook import textbook, top_five
 from schemas.model_output import OutputSpec
 from service.core.imaging.postprocessing import probabilities, top_k
 from service.modeltools.sources.built_in import BUNDLED_MODELS

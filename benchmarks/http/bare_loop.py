@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import photo
-from benchmarks.textbook import Prepare, textbook
+from benchmarks.http.textbook import Prepare, textbook
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import usable_cores
 from service.core.imaging.image_limits import ImageLimits
@@ -66,7 +66,7 @@ def loop(folder: Path, kind: str, data: bytes, *, seconds: float, threads: int) 
 
 def run(folder: Path, kind: str, seconds: float, *, is_large: bool = False) -> dict[str, float]:
     """Run the loop in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.bare_loop", str(folder), kind]
+    command = [sys.executable, "-m", "benchmarks.http.bare_loop", str(folder), kind]
     command += ["--seconds", str(seconds), *(["--large"] if is_large else [])]
     result: dict[str, float] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout

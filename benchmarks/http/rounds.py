@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import bare_loop, models, photo, subject
+from benchmarks import models, photo, subject
+from benchmarks.http import bare_loop
 from benchmarks.measuring import Samples, ratio, rounded, under_load, warm_up
 from benchmarks.subject import DoesNotStart, Subject
 

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 from matplotlib.figure import Figure
 
 from benchmarks import photo
+from benchmarks.http.rounds import RoundFigures
 from benchmarks.measuring import Samples, median
 from benchmarks.peers.comparison import LARGE_CLIENTS, POTOO, Compared
-from benchmarks.rounds import RoundFigures
 
 Axes: TypeAlias = Any
 """Untyped, since matplotlib comes without types."""

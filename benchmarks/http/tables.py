@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from benchmarks import photo
+from benchmarks.http.rounds import FORM_CLIENTS, RATIOS, RoundFigures
 from benchmarks.measuring import Samples, median
-from benchmarks.rounds import FORM_CLIENTS, RATIOS, RoundFigures
 
 TITLE_WIDTH = 36
 COLUMNS = (

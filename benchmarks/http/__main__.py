@@ -10,9 +10,10 @@ import argparse
 import sys
 from contextlib import ExitStack
 
-from benchmarks import load, microcosts, models, plots, results, revisions
-from benchmarks.rounds import Plan, measure
-from benchmarks.tables import table
+from benchmarks import load, models, results, revisions
+from benchmarks.http import microcosts, plots
+from benchmarks.http.rounds import Plan, measure
+from benchmarks.http.tables import table
 from service.core.engine.pool import usable_cores
 
 
