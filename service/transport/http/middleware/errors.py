@@ -65,7 +65,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
     ErrorCode.UNSUPPORTED_IMAGE: 415,
     ErrorCode.INVALID_IMAGE: 422,
-    ErrorCode.UNSUPPORTED: 501,
+    ErrorCode.UNSUPPORTED: 400,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.OVERLOADED: 503,
     ErrorCode.NOT_READY: 503,

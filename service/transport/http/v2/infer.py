@@ -97,7 +97,7 @@ def add_infer_routes(app: FastAPI) -> None:
             response_model=InferResponseBody,
             responses={
                 200: _BINARY_ANSWER,
-                **errors(400, 401, 403, 404, 408, 413, 415, 429, 500, 501, 503, 504),
+                **errors(400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504),
             },
             openapi_extra=_EXTRA,
             route_class_override=LeanRoute,

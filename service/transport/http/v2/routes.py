@@ -55,7 +55,7 @@ management = APIRouter(
     prefix="/v2/repository/models/{name}",
     tags=[TAG],
     dependencies=[requires(Scope.MODELS_WRITE)],
-    responses=_READ | _BODY | errors(409, 501),
+    responses=_READ | _BODY | errors(409),
 )
 
 
