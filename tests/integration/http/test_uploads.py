@@ -119,6 +119,21 @@ def test_unusable_file_is_refused(
     assert refusal(answer) == expected
 
 
+@pytest.mark.parametrize("preamble", [b"", b"This is a multi-part message in MIME format.\r\n"])
+@pytest.mark.parametrize("padding", [b"", b" \t"])
+def test_form_of_a_mime_library_is_accepted(
+    client: httpx.Client, preamble: bytes, padding: bytes
+) -> None:
+    form = preamble + part("file", plain(RED)).replace(b"--x\r\n", b"--x" + padding + b"\r\n") + END
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post("/v1/classify", content=form, headers=headers)
+    assert answer.json()["predictions"][0]["label"] == "red"
+    batch = client.post(
+        "/v1/classify/batch", content=form.replace(b'"file"', b'"files"'), headers=headers
+    )
+    assert batch.json()["results"][0]["result"]["predictions"][0]["label"] == "red"
+
+
 @pytest.mark.parametrize("empty_first", [True, False])
 def test_empty_form_field_is_ignored(client: httpx.Client, *, empty_first: bool) -> None:
     parts = [part("image", file_name=""), part("file", plain(RED))]
