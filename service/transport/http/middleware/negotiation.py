@@ -11,20 +11,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.errors import NotAcceptable
-from service.transport.http.middleware.media_type import parse_preferences
+from service.transport.http.middleware.media_type import list_of, parse_preferences
 
 _JSON_RANGES = {"*/*", "application/*", "application/json", "application/problem+json"}
 
 
 def require_json(connection: HTTPConnection) -> None:
     """Raise ``NotAcceptable`` if the Accept header rules JSON out."""
-    for name, value in connection.scope["headers"]:
-        if (
-            name == b"accept"
-            and value not in (b"", b"*/*")
-            and not _takes_json(value.decode("latin-1"))
-        ):
-            raise NotAcceptable
+    accept = list_of(connection, b"accept")
+    if accept not in {"", "*/*"} and not _takes_json(accept):
+        raise NotAcceptable
 
 
 def never_stored(response: Response) -> None:
