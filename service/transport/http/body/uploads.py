@@ -24,6 +24,7 @@ from service.transport.budget import Reservation
 from service.transport.dependencies import runtime_of
 from service.transport.http.body.base64_text import decoded
 from service.transport.http.body.body import BodyReader
+from service.transport.http.body.json_text import without_mark
 from service.transport.http.body.multipart import Part, parse_form
 from service.transport.http.middleware.errors import escaped, violations_of
 from service.transport.http.middleware.media_type import MediaType, parse_media_type
@@ -170,6 +171,7 @@ def _within(image: bytes, limit: int) -> bytes:
 
 def _from_json(body: bytes) -> bytes:
     """Return the image of ``{"image": "<base64 or data URL>"}``."""
+    body = without_mark(body)
     # A million members would be parsed into gigabytes, and each would have its own error.
     if len(body.translate(None, _BASE64_IN_JSON)) > MAX_OTHER_CHARS:
         fault = Violation("/body", 'The body must be {"image": "<base64>"} and nothing else')
