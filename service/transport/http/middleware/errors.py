@@ -53,6 +53,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_CREDENTIALS: 401,
     ErrorCode.INSUFFICIENT_SCOPE: 403,
     ErrorCode.MODEL_FORBIDDEN: 403,
+    ErrorCode.CROSS_ORIGIN_REFUSED: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.MODEL_NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
