@@ -127,14 +127,14 @@ def client_credentials(request: Request, client_id: str, secret: str) -> tuple[s
     """Read a client's name and secret from HTTP Basic, or else from the form.
 
     Raises:
-        Refused: there are none, or both are given.
+        Refused: there are none (``invalid_client``; RFC 6749, section 5.2), or both are given.
     """
     basic = _basic(request)
     if basic and (secret or client_id not in {"", basic[0]}):
         raise Refused("invalid_request", "Credentials are given in two places.")
     name, secret = basic or (client_id, secret)
     if not name or not secret:
-        raise Refused("invalid_request", "The name or the secret is missing.")
+        raise Refused("invalid_client", "The client's name or secret is missing.", 401)
     return name, secret
 
 
