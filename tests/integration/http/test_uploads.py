@@ -39,7 +39,7 @@ def beginning(kind: str, count: int = 0) -> bytes:
 
 
 FILES: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
-    "nothing": (lambda: b"", INVALID),
+    "nothing": (lambda: b"", DAMAGED),
     "one byte": (lambda: b"\0", NOT_OURS),
     "text": (lambda: b"no picture at all", NOT_OURS),
     "HTML": (lambda: b"<!doctype html><script>alert(1)</script>", NOT_OURS),
@@ -78,7 +78,7 @@ def part(name: str, content: bytes = b"", *, file_name: str | None = "a.png") ->
 END = b"--x--\r\n"
 FORMS: dict[str, tuple[bytes, tuple[int, str]]] = {
     "no parts": (END, INVALID),
-    "an empty file": (part("file") + END, INVALID),
+    "an empty file": (part("file") + END, DAMAGED),
     "another field": (part("photo", plain()) + END, INVALID),
     "a field beside it": (part("file", plain()) + part("top_k", b"1", file_name=None) + END, INVALID),
     "the field twice": (part("file", plain()) * 2 + END, INVALID),

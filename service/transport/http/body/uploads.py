@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from schemas.classify import EncodedImage
 from schemas.errors import (
+    InvalidImage,
     InvalidParameter,
     InvalidRequest,
     PayloadTooLarge,
@@ -57,6 +58,7 @@ class Uploads:
         Raises:
             UnsupportedMediaType: the body has none of the three forms.
             InvalidRequest, InvalidParameter: no image, several, or other fields beside it.
+            InvalidImage: the image has no bytes.
             PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
         """
         limit = self.limits.max_body_bytes
@@ -158,7 +160,8 @@ def _missing(field: str) -> NoReturn:
 
 def _not_empty(image: bytes, pointer: str) -> bytes:
     if not image:
-        raise InvalidParameter(violations=(Violation(pointer, "The image has no bytes"),))
+        message = "The image has no bytes."
+        raise InvalidImage(message, violations=(Violation(pointer, message),))
     return image
 
 

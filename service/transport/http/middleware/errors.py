@@ -99,7 +99,7 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
     problem = Problem(
         title=TITLES[status],
         status=status,
-        detail=error.detail,
+        detail=_detail(error),
         code=error.code,
         request_id=request_id,
         expected_wait_ms=None if error.expected_wait is None else round(error.expected_wait * 1000),
@@ -111,6 +111,16 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         headers=_headers(error, status),
         media_type=PROBLEM_TYPE,
     )
+
+
+def _detail(error: ServiceError) -> str:
+    """Return the explanation: of the only invalid field, if there is one."""
+    if len(error.violations) != 1 or error.detail != error.default_detail:
+        return error.detail
+    (fault,) = error.violations
+    _, _, place = fault.pointer.lstrip("/").partition("/")
+    sentence = fault.detail.rstrip(".") + "."
+    return f"{place}: {sentence}" if place else sentence
 
 
 def formatted_response(error: ServiceError, error_format: ErrorFormat) -> Response:
