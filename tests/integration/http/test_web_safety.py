@@ -218,7 +218,7 @@ def test_docs_and_metrics_follow_their_exposure_setting(
             scope: httpx.get(f"{server.url}/metrics", headers=bearer(server.token(scope)))
             for scope in ("metrics", "admin")
         }
-        document = httpx.get(f"{server.url}/openapi.json", headers=bearer(server.token("jobs")))
+        document = httpx.get(f"{server.url}/openapi.json", headers=bearer(server.token("infer")))
         assert httpx.get(f"{server.url}/").status_code == 200
         assert httpx.get(f"{server.url}/readyz").status_code == 200
     statuses = {path: answer.status_code for path, answer in strangers.items()}
