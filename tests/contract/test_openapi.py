@@ -261,6 +261,35 @@ def test_secrets_are_declared_as_passwords(document: Document) -> None:
             assert (schema.get("format") == "password") is is_secret, (name, member)
 
 
+def test_constraints_are_those_of_json_schema(document: Document) -> None:
+    others = {"ge", "le", "gt", "lt", "min_length", "max_length"}
+    found = [pointer for pointer, part in parts(document) if others & set(part)]
+    assert found == []
+    parameters = document["paths"]["/v1/classify"]["post"]["parameters"]
+    limits = {
+        parameter["name"]: (part["minimum"], part["maximum"])
+        for parameter in parameters
+        for _, part in parts(parameter["schema"])
+        if "minimum" in part
+    }
+    assert limits == {"version": (1, 2**31 - 1), "top_k": (1, 100), "timeout_ms": (1, 600_000)}
+
+
+def test_optional_form_fields_have_no_empty_default(document: Document) -> None:
+    for name in ("TokenForm", "AskedToken"):
+        schema = document["components"]["schemas"][name]
+        assert all("default" not in member for member in schema["properties"].values())
+    asked = document["components"]["schemas"]["AskedToken"]
+    assert (asked["required"], asked["properties"]["token"]["minLength"]) == (["token"], 1)
+
+
+@pytest.mark.parametrize("name", ["NewUser", "NewClient", "AccountChange"])
+def test_scopes_of_accounts_are_an_enumeration(document: Document, name: str) -> None:
+    schema = document["components"]["schemas"][name]["properties"]["scopes"]
+    (items,) = [part["items"] for _, part in parts(schema) if "items" in part]
+    assert items == {"type": "string", "enum": sorted(ALL_SCOPES)}
+
+
 def test_token_urls_are_paths_of_the_document(document: Document) -> None:
     (scheme,) = document["components"]["securitySchemes"].values()
     assert set(scheme["flows"]) == {"password", "clientCredentials"}
