@@ -20,8 +20,10 @@ import pytest
 import schemathesis
 
 from auth.principal import ALL_SCOPES
+from schemas.problem import Problem
 from service.app import create_app
 from service.settings import Settings
+from service.transport.http.middleware.errors import PROBLEM_TYPE
 from service.transport.http.routes.oauth_forms import GRANTS
 from tests.support.callers.accounts import add_device, add_person, bearer
 from tests.support.models.pictures import plain
@@ -145,7 +147,9 @@ def test_the_document_is_valid_openapi(document: Document) -> None:
 def test_references_and_schemas_match_exactly(document: Document) -> None:
     references = {part["$ref"] for _, part in parts(document) if isinstance(part.get("$ref"), str)}
     assert references == {
-        f"#/components/schemas/{name}" for name in document["components"]["schemas"]
+        f"#/components/{kind}/{name}"
+        for kind in ("schemas", "examples")
+        for name in document["components"][kind]
     }
 
 
@@ -182,7 +186,8 @@ def test_every_refusal_is_declared_as_a_problem(document: Document) -> None:
                 reference = {"$ref": "#/components/schemas/OAuthError"}
                 assert content == {"application/json": {"schema": reference}}
             else:
-                assert content == {PROBLEM: {"schema": PROBLEM_REF}}, (path, status)
+                assert set(content) == {PROBLEM}, (path, status)
+                assert content[PROBLEM]["schema"] == PROBLEM_REF, (path, status)
 
 
 def test_authenticated_operations_declare_their_refusals(document: Document) -> None:
@@ -259,6 +264,24 @@ def test_secrets_are_declared_as_passwords(document: Document) -> None:
         for member, schema in schemas[name]["properties"].items():
             is_secret = member in {"password", "client_secret", "refresh_token", "token"}
             assert (schema.get("format") == "password") is is_secret, (name, member)
+
+
+def test_every_problem_shows_examples_of_its_status(document: Document) -> None:
+    examples = document["components"]["examples"]
+    shown = set()
+    for pointer, part in parts(document["paths"]):
+        if PROBLEM_TYPE not in part:
+            continue
+        status = int(pointer.split("/")[-2])
+        names = set(part[PROBLEM_TYPE]["examples"])
+        assert names, pointer
+        assert {examples[name]["value"]["status"] for name in names} == {status}, pointer
+        shown |= names
+    for name, example in examples.items():
+        assert Problem.model_validate(example["value"]).code == name
+    assert shown <= set(examples)
+    details = [example["value"]["detail"] for example in examples.values()]
+    assert len(set(details)) == len(details)
 
 
 def test_constraints_are_those_of_json_schema(document: Document) -> None:
