@@ -20,7 +20,10 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-ALL_SCOPES = frozenset(Scope)
+RESERVED_SCOPES = frozenset({Scope.STREAM, Scope.JOBS, Scope.TRAIN})
+"""Nothing needs them yet: accounts may have them, but they are not offered."""
+ALL_SCOPES = frozenset(Scope) - RESERVED_SCOPES
+"""Scopes that allow something."""
 DEFAULT_SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
 """Scopes of a new account unless others are given."""
 
@@ -70,7 +73,8 @@ def parse_scopes(text: str) -> frozenset[Scope]:
 
 def known_scopes(text: str) -> frozenset[Scope]:
     """Parse scope names and ignore those unknown to this version: they grant nothing."""
-    return frozenset(Scope(name) for name in text.split() if name in ALL_SCOPES)
+    known = set(Scope)
+    return frozenset(Scope(name) for name in text.split() if name in known)
 
 
 def format_scopes(scopes: frozenset[Scope]) -> str:

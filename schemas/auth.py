@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, WithJsonSchema
 
 from schemas.models import ModelName
 
@@ -148,7 +148,11 @@ class _Body(BaseModel):
 
 
 ModelNames = Annotated[list[ModelName], Field(max_length=100)]
-ScopeNames = Annotated[list[str], Field(max_length=32)]
+SCOPES = ("admin", "classify", "infer", "metrics", "models:read", "models:write")
+"""Scopes that are offered."""
+# Names reserved for later versions are taken too, but not shown.
+ScopeName = Annotated[str, WithJsonSchema({"type": "string", "enum": [*SCOPES]})]
+ScopeNames = Annotated[list[ScopeName], Field(max_length=32)]
 
 
 class NewUser(_Body):

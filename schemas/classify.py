@@ -25,7 +25,11 @@ def _plain(value: object) -> object:
     return value
 
 
-WholeNumber = Annotated[int, BeforeValidator(_plain)]
+# The limits belong to the number, not to the field: of a field that may be null too, Pydantic
+# would write them into the schema as "ge" and "le", which JSON Schema does not know.
+VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_plain)]
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(_plain)]
+Milliseconds = Annotated[int, Field(ge=1, le=600_000), BeforeValidator(_plain)]
 
 
 class ClassifyOptions(BaseModel):
@@ -39,22 +43,16 @@ class ClassifyOptions(BaseModel):
         description="Model name. If absent: the server's default model, or 409 if there is none.",
         examples=["everyday"],
     )
-    version: WholeNumber | None = Field(
+    version: VersionNumber | None = Field(
         default=None,
-        ge=1,
-        le=2**31 - 1,
         description="Model version. If absent: the model's default version.",
     )
-    top_k: WholeNumber = Field(
+    top_k: TopK = Field(
         default=DEFAULT_TOP_K,
-        ge=1,
-        le=MAX_TOP_K,
         description="Number of predictions, best first; at most the number of classes.",
     )
-    timeout_ms: WholeNumber | None = Field(
+    timeout_ms: Milliseconds | None = Field(
         default=None,
-        ge=1,
-        le=600_000,
         description="Time limit in milliseconds, counted from the complete upload; then 504.",
     )
     priority: Literal["interactive", "normal", "bulk"] = Field(

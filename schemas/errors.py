@@ -11,6 +11,7 @@
     │   │   └── InvalidCredentials  invalid_credentials
     │   ├── InsufficientScope       insufficient_scope
     │   ├── ModelForbidden          model_forbidden
+    │   ├── CrossOriginRefused      cross_origin_refused
     │   ├── NotFound                not_found
     │   │   └── ModelNotFound       model_not_found
     │   ├── MethodNotAllowed        method_not_allowed
@@ -52,6 +53,7 @@ class ErrorCode(StrEnum):
     INVALID_CREDENTIALS = "invalid_credentials"
     INSUFFICIENT_SCOPE = "insufficient_scope"
     MODEL_FORBIDDEN = "model_forbidden"
+    CROSS_ORIGIN_REFUSED = "cross_origin_refused"
     NOT_FOUND = "not_found"
     MODEL_NOT_FOUND = "model_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -161,6 +163,13 @@ class ModelForbidden(CallerError):
 
     code = ErrorCode.MODEL_FORBIDDEN
     default_detail = "This account may not use that model."
+
+
+class CrossOriginRefused(CallerError):
+    """A browser asks for a call of a web page of another origin that is not allowed."""
+
+    code = ErrorCode.CROSS_ORIGIN_REFUSED
+    default_detail = "Pages of other origins may not call."
 
 
 class NotFound(CallerError):

@@ -30,7 +30,7 @@ class Problem(BaseModel):
                     "type": "about:blank",
                     "title": "Unprocessable Content",
                     "status": 422,
-                    "detail": "Some values of the request are not valid.",
+                    "detail": "top_k: Input should be less than or equal to 100.",
                     "code": "invalid_parameter",
                     "request_id": "5f0c6d1e8f1b4c55a4a34b1df4bd3f7a",
                     "errors": [

@@ -26,6 +26,7 @@ from service.settings import Settings
 from service.transport.http.body.body import BodyReader
 from service.transport.http.body.uploads import HttpState, Uploads
 from service.transport.http.compat import registration as compat
+from service.transport.http.middleware.cross_origin import cross_origin
 from service.transport.http.middleware.error_formats import V2, ErrorFormat
 from service.transport.http.middleware.errors import (
     ErrorBoundary,
@@ -34,7 +35,7 @@ from service.transport.http.middleware.errors import (
 )
 from service.transport.http.middleware.forwarded_headers import ForwardedHeaders
 from service.transport.http.middleware.lean_route import ShortCut
-from service.transport.http.middleware.negotiation import HeadAsGet, cross_origin
+from service.transport.http.middleware.negotiation import HeadAsGet
 from service.transport.http.middleware.openapi import add_openapi, operation_id
 from service.transport.http.routes import admin, auth, health, models, well_known
 from service.transport.http.routes.classify import add_classify_routes
@@ -153,7 +154,7 @@ def _layers(
     answer: ErrorResponder,
 ) -> list[Middleware]:
     """Return our middleware, outermost first. FastAPI's own, with its router, follows the last."""
-    proxies, origins = settings.trusted_proxies, settings.cors_origins
+    proxies = settings.trusted_proxies
     forwarded = [Middleware(ForwardedHeaders, TrustedProxies(proxies))] if proxies else []
     return [
         # First, because the layers below log and limit the client's address.
@@ -168,7 +169,7 @@ def _layers(
             tracing=tracing,
         ),
         # Around the error boundary, so that web pages can read errors too.
-        *([cross_origin(origins)] if origins else []),
+        cross_origin(settings.cors_origins, answer),
         # Turns exceptions of the layers below into responses.
         Middleware(ErrorBoundary, answer),
         # Runs lean routes, which bypass the layers below.

@@ -74,12 +74,12 @@ def remove_account(settings: Settings, name: str, kind: Kind) -> None:
 
 def chosen_scopes(names: list[str] | None) -> frozenset[Scope]:
     """Parse scope names; default: the scopes of a new account. Exit with a message if invalid."""
-    from auth.principal import DEFAULT_SCOPES, Scope, parse_scopes
+    from auth.principal import ALL_SCOPES, DEFAULT_SCOPES, parse_scopes
 
     try:
         return parse_scopes(" ".join(names)) if names else DEFAULT_SCOPES
     except ValueError as error:
-        fail(f"{error}; scopes are {', '.join(sorted(Scope))}")
+        fail(f"{error}; scopes are {', '.join(sorted(ALL_SCOPES))}")
 
 
 def read_password(*, stdin: bool) -> str:

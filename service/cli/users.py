@@ -38,7 +38,7 @@ def add(
 ) -> None:
     """Add a user.
 
-    Scopes: classify, infer, stream, models:read, models:write, jobs, train, metrics, admin.
+    Scopes: classify, infer, models:read, models:write, metrics, admin.
     """
     with plain_errors():
         from auth.administration import NewAccount

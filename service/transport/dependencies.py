@@ -31,11 +31,8 @@ TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI res
 SCOPE_DESCRIPTIONS = {
     Scope.CLASSIFY: "classify images",
     Scope.INFER: "run models on tensors",
-    Scope.STREAM: "send streams of frames or sensor data",
     Scope.MODELS_READ: "see the models",
     Scope.MODELS_WRITE: "load and remove models",
-    Scope.JOBS: "run batch jobs",
-    Scope.TRAIN: "train models",
     Scope.METRICS: "read the metrics",
     Scope.ADMIN: "manage accounts",
 }

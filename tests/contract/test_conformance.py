@@ -33,10 +33,6 @@ CONFIGURATION = """
 expected-statuses = ["2xx", "3xx", "4xx", "504"]
 [checks.positive_data_acceptance]
 enabled = false
-[[operations]]
-include-operation-id-regex = "^(load|unload)Model$"
-[operations.checks.not_a_server_error]
-expected-statuses = ["2xx", "4xx", "501"]
 [checks.ensure_resource_availability]
 enabled = false
 [[operations]]

@@ -25,7 +25,6 @@ from schemas.errors import (
     ServerFault,
     ServiceError,
     Unauthenticated,
-    Unsupported,
     Violation,
 )
 from schemas.problem import Problem
@@ -118,7 +117,9 @@ def test_every_code_has_an_http_status() -> None:
 def test_http_status_matches_the_error_family(kind: type[ServiceError]) -> None:
     status = STATUS[kind.code]
     if issubclass(kind, CallerError):
-        assert 400 <= status < 500 or (kind is Unsupported and status == 501)
+        # Never 5xx: a mistake of the caller does not count against the availability.
+        assert 400 <= status < 500
+        assert 400 <= OTHERS_STATUS[kind.code] < 500
     elif issubclass(kind, CapacityError):
         assert status in {429, 503, 504}
     else:

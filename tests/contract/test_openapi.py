@@ -19,9 +19,11 @@ import jsonschema_rs
 import pytest
 import schemathesis
 
-from auth.principal import Scope
+from auth.principal import ALL_SCOPES
+from schemas.problem import Problem
 from service.app import create_app
 from service.settings import Settings
+from service.transport.http.middleware.errors import PROBLEM_TYPE
 from service.transport.http.routes.oauth_forms import GRANTS
 from tests.support.callers.accounts import add_device, add_person, bearer
 from tests.support.models.pictures import plain
@@ -145,7 +147,9 @@ def test_the_document_is_valid_openapi(document: Document) -> None:
 def test_references_and_schemas_match_exactly(document: Document) -> None:
     references = {part["$ref"] for _, part in parts(document) if isinstance(part.get("$ref"), str)}
     assert references == {
-        f"#/components/schemas/{name}" for name in document["components"]["schemas"]
+        f"#/components/{kind}/{name}"
+        for kind in ("schemas", "examples")
+        for name in document["components"][kind]
     }
 
 
@@ -182,7 +186,8 @@ def test_every_refusal_is_declared_as_a_problem(document: Document) -> None:
                 reference = {"$ref": "#/components/schemas/OAuthError"}
                 assert content == {"application/json": {"schema": reference}}
             else:
-                assert content == {PROBLEM: {"schema": PROBLEM_REF}}, (path, status)
+                assert set(content) == {PROBLEM}, (path, status)
+                assert content[PROBLEM]["schema"] == PROBLEM_REF, (path, status)
 
 
 def test_authenticated_operations_declare_their_refusals(document: Document) -> None:
@@ -261,12 +266,59 @@ def test_secrets_are_declared_as_passwords(document: Document) -> None:
             assert (schema.get("format") == "password") is is_secret, (name, member)
 
 
+def test_every_problem_shows_examples_of_its_status(document: Document) -> None:
+    examples = document["components"]["examples"]
+    shown = set()
+    for pointer, part in parts(document["paths"]):
+        if PROBLEM_TYPE not in part:
+            continue
+        status = int(pointer.split("/")[-2])
+        names = set(part[PROBLEM_TYPE]["examples"])
+        assert names, pointer
+        assert {examples[name]["value"]["status"] for name in names} == {status}, pointer
+        shown |= names
+    for name, example in examples.items():
+        assert Problem.model_validate(example["value"]).code == name
+    assert shown <= set(examples)
+    details = [example["value"]["detail"] for example in examples.values()]
+    assert len(set(details)) == len(details)
+
+
+def test_constraints_are_those_of_json_schema(document: Document) -> None:
+    others = {"ge", "le", "gt", "lt", "min_length", "max_length"}
+    found = [pointer for pointer, part in parts(document) if others & set(part)]
+    assert found == []
+    parameters = document["paths"]["/v1/classify"]["post"]["parameters"]
+    limits = {
+        parameter["name"]: (part["minimum"], part["maximum"])
+        for parameter in parameters
+        for _, part in parts(parameter["schema"])
+        if "minimum" in part
+    }
+    assert limits == {"version": (1, 2**31 - 1), "top_k": (1, 100), "timeout_ms": (1, 600_000)}
+
+
+def test_optional_form_fields_have_no_empty_default(document: Document) -> None:
+    for name in ("TokenForm", "AskedToken"):
+        schema = document["components"]["schemas"][name]
+        assert all("default" not in member for member in schema["properties"].values())
+    asked = document["components"]["schemas"]["AskedToken"]
+    assert (asked["required"], asked["properties"]["token"]["minLength"]) == (["token"], 1)
+
+
+@pytest.mark.parametrize("name", ["NewUser", "NewClient", "AccountChange"])
+def test_scopes_of_accounts_are_an_enumeration(document: Document, name: str) -> None:
+    schema = document["components"]["schemas"][name]["properties"]["scopes"]
+    (items,) = [part["items"] for _, part in parts(schema) if "items" in part]
+    assert items == {"type": "string", "enum": sorted(ALL_SCOPES)}
+
+
 def test_token_urls_are_paths_of_the_document(document: Document) -> None:
     (scheme,) = document["components"]["securitySchemes"].values()
     assert set(scheme["flows"]) == {"password", "clientCredentials"}
     for flow in scheme["flows"].values():
         assert f"/{flow['tokenUrl']}" in document["paths"]
-        assert set(flow["scopes"]) == set(Scope)
+        assert set(flow["scopes"]) == ALL_SCOPES
 
 
 def test_examples_match_their_schemas(document: Document) -> None:

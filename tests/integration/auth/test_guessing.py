@@ -90,6 +90,21 @@ def test_unknown_name_is_slowed_like_a_known_one(watchful: LiveServer) -> None:
     assert answers[known.name] == answers[unknown.name] == [WRONG] * 6 + [SLOW_DOWN]
 
 
+def test_delayed_address_tells_only_who_signed_in_from_it(watchful: LiveServer) -> None:
+    """What can be told apart, as docs/operator.md says: a known pair, never a known name."""
+    neighbour, elsewhere = add_person(watchful), add_person(watchful)
+    neighbour.sign_in()
+    while not any(
+        oauth_error(guess(Person(watchful, f"name {number}"), number)) == SLOW_DOWN
+        for number in range(8)
+    ):
+        pass
+    # The delay may pass meanwhile; a failure after it brings the next one.
+    for who in (Person(watchful, "nobody"), elsewhere):
+        assert SLOW_DOWN in {oauth_error(guess(who, number)) for number in range(3)}
+    assert oauth_error(guess(neighbour, 1)) == WRONG
+
+
 def test_client_secrets_are_protected_against_guessing(watchful: LiveServer) -> None:
     device = add_device(watchful, introspect=True)
     url, wrong = f"{watchful.url}/v1/auth/introspect", device.credentials | {"client_secret": "x"}

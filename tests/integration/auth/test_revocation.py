@@ -130,9 +130,10 @@ def test_revoking_an_invalid_token_gets_the_same_answer(
     "body", [b"", b"token=", b"token=a&token=b", b"tokens=a", b"\xff", b"token_type_hint=x"]
 )
 def test_form_without_exactly_one_token_is_refused(
-    server: LiveServer, path: str, body: bytes
+    server: LiveServer, inspector: Device, path: str, body: bytes
 ) -> None:
     form = {"content-type": "application/x-www-form-urlencoded"}
+    form |= basic(inspector.name, inspector.secret)
     answer = httpx.post(server.url + path, content=body, headers=form)
     assert oauth_error(answer) == (400, "invalid_request")
     answer = httpx.post(server.url + path, json={"token": "x"})
@@ -216,6 +217,8 @@ def test_introspection_requires_a_permitted_client(
     assert oauth_error(answer) == (401, "invalid_client")
     for headers in ({}, bearer(token), bearer(server.token("admin"))):
         answer = httpx.post(url, data={"token": token}, headers=headers)
-        assert oauth_error(answer) == (400, "invalid_request")
+        assert oauth_error(answer) == (401, "invalid_client")
+    answer = httpx.post(url, data=inspector.credentials)
+    assert oauth_error(answer) == (400, "invalid_request")
     answer = httpx.post(url, data={"token": token}, headers=basic(inspector.name, inspector.secret))
     assert answer.json()["active"] is True

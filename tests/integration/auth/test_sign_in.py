@@ -140,7 +140,8 @@ REFUSED: dict[str, tuple[bytes, tuple[int, str]]] = {
     "a grant in capitals": (b"grant_type=PASSWORD", (400, "unsupported_grant_type")),
     "no name": (b"grant_type=password&password=x", (400, "invalid_request")),
     "no password": (b"grant_type=password&username=admin", (400, "invalid_request")),
-    "no secret": (b"grant_type=client_credentials&client_id=admin", (400, "invalid_request")),
+    "no secret": (b"grant_type=client_credentials&client_id=admin", (401, "invalid_client")),
+    "no client": (b"grant_type=client_credentials", (401, "invalid_client")),
     "a name twice": (b"grant_type=password&username=a&username=a&password=x", (400, "invalid_request")),
     "a grant twice": (b"grant_type=password&grant_type=password&username=a&password=x", (400, "invalid_request")),
     "a wrong password": (b"grant_type=password&username=admin&password=wrong", (400, "invalid_grant")),
@@ -168,6 +169,18 @@ def test_invalid_token_request_gets_an_oauth_error(
     stranger: httpx.Client, body: bytes, expected: tuple[int, str]
 ) -> None:
     assert oauth_error(stranger.post(URL, content=body, headers=FORM)) == expected
+
+
+@pytest.mark.parametrize("header", [{}, {"authorization": "Bearer a.b.c"}, basic("", "")])
+@pytest.mark.parametrize("path", [URL, "/v1/auth/introspect"])
+@pytest.mark.parametrize("secret", [{}, {"client_id": "camera"}, {"client_secret": "pcs_x"}])
+def test_missing_client_authentication_is_challenged(
+    stranger: httpx.Client, path: str, header: dict[str, str], secret: dict[str, str]
+) -> None:
+    form = {"grant_type": "client_credentials", "token": "a"}
+    answer = stranger.post(path, data=form | secret, headers=FORM | header)
+    assert oauth_error(answer) == (401, "invalid_client")
+    assert answer.headers["www-authenticate"] == 'Basic realm="potoo"'
 
 
 @pytest.mark.parametrize("scope", ["everything", "classify nope", "CLASSIFY", "classify\0", "*"])

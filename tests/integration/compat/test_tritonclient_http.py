@@ -104,8 +104,8 @@ STATUSES = {
     "not finite": ("400", "binary data"),
     "no token": ("401", "A valid access token is needed."),
     "too late": ("504", "The time allowed"),
-    "a sequence": ("501", "Sequences"),
-    "load": ("501", "The parameter 'config' is not supported."),
+    "a sequence": ("400", "Sequences"),
+    "load": ("400", "The parameter 'config' is not supported."),
     "metadata": ("404", "No model of that name is served."),
 }
 

@@ -174,7 +174,7 @@ def test_other_faults_have_their_grpc_status(rpc: Client, case: str) -> None:
 @pytest.mark.parametrize(
     ("members", "expected"),
     [
-        ({"image_data": b""}, ("INVALID_ARGUMENT", "unsupported_image")),
+        ({"image_data": b""}, ("INVALID_ARGUMENT", "invalid_image")),
         ({"image_data": b"text"}, ("INVALID_ARGUMENT", "unsupported_image")),
         ({"image_data": plain()[:60]}, ("INVALID_ARGUMENT", "invalid_image")),
         ({"image_data": plain(), "top_k": 0}, ("INVALID_ARGUMENT", "invalid_parameter")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def request(server: LiveServer, path: str, picture: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("path", ["/v1/classify", "/v2/models/colours/infer"])
+@pytest.mark.parametrize("leave", [Connection.reset, Connection.close], ids=["RST", "FIN"])
 def test_disconnected_clients_requests_are_dropped(
-    colours: Path, tmp_path: Path, path: str
+    colours: Path, tmp_path: Path, path: str, leave: Callable[[Connection], None]
 ) -> None:
     # One thread, and a picture that is sent fast and takes it a while.
     with serve(tmp_path, models=colours, POTOO_INFERENCE__WORKERS="1") as live:
@@ -47,7 +49,7 @@ def test_disconnected_clients_requests_are_dropped(
                 one.send(message)
             assert wait_until(lambda: counted(live, "potoo_queue_depth") >= CROWD - FEW)
             for one in crowd:
-                one.reset()
+                leave(one)
         assert wait_until(lambda: counted(live, "potoo_queue_depth") == 0)
         assert counted(live, "potoo_predictions_total") <= CROWD / 2
         assert wait_until(lambda: live.events().count('"status":499') >= CROWD / 2)

@@ -82,7 +82,7 @@ def test_errors_are_problem_documents(door: httpx.Client) -> None:
         (door.post("/predict", json={"image": TEXT}), (415, "unsupported_media_type")),
         (door.post("/predict", files={"photo": FILE}), (400, "invalid_request")),
         (door.post("/predict", data={"image": "a.b"}), (400, "invalid_request")),
-        (door.post("/predict", data={"image": ""}), (400, "invalid_request")),
+        (door.post("/predict", data={"image": ""}), (422, "invalid_image")),
         (door.post("/predict", data={"image": ["aGk=", "aGk="]}), (400, "invalid_request")),
         (door.post("/predict", files={"image": b"text"}), (415, "unsupported_image")),
         (door.post("/predict", data={"image": "aGk="}), (415, "unsupported_image")),

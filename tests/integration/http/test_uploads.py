@@ -39,7 +39,7 @@ def beginning(kind: str, count: int = 0) -> bytes:
 
 
 FILES: dict[str, tuple[Callable[[], bytes], tuple[int, str]]] = {
-    "nothing": (lambda: b"", INVALID),
+    "nothing": (lambda: b"", DAMAGED),
     "one byte": (lambda: b"\0", NOT_OURS),
     "text": (lambda: b"no picture at all", NOT_OURS),
     "HTML": (lambda: b"<!doctype html><script>alert(1)</script>", NOT_OURS),
@@ -78,7 +78,7 @@ def part(name: str, content: bytes = b"", *, file_name: str | None = "a.png") ->
 END = b"--x--\r\n"
 FORMS: dict[str, tuple[bytes, tuple[int, str]]] = {
     "no parts": (END, INVALID),
-    "an empty file": (part("file") + END, INVALID),
+    "an empty file": (part("file") + END, DAMAGED),
     "another field": (part("photo", plain()) + END, INVALID),
     "a field beside it": (part("file", plain()) + part("top_k", b"1", file_name=None) + END, INVALID),
     "the field twice": (part("file", plain()) * 2 + END, INVALID),
@@ -117,6 +117,21 @@ def test_unusable_file_is_refused(
         "/v1/classify", content=make(), headers={"content-type": "application/octet-stream"}
     )
     assert refusal(answer) == expected
+
+
+@pytest.mark.parametrize("preamble", [b"", b"This is a multi-part message in MIME format.\r\n"])
+@pytest.mark.parametrize("padding", [b"", b" \t"])
+def test_form_of_a_mime_library_is_accepted(
+    client: httpx.Client, preamble: bytes, padding: bytes
+) -> None:
+    form = preamble + part("file", plain(RED)).replace(b"--x\r\n", b"--x" + padding + b"\r\n") + END
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = client.post("/v1/classify", content=form, headers=headers)
+    assert answer.json()["predictions"][0]["label"] == "red"
+    batch = client.post(
+        "/v1/classify/batch", content=form.replace(b'"file"', b'"files"'), headers=headers
+    )
+    assert batch.json()["results"][0]["result"]["predictions"][0]["label"] == "red"
 
 
 @pytest.mark.parametrize("empty_first", [True, False])

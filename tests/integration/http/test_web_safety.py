@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from service.transport.http.middleware.cross_origin import EXPOSED_HEADERS, READ_HEADERS
 from tests.support.callers.accounts import add_person, bearer
 from tests.support.callers.answers import assert_tells_nothing, refusal
 from tests.support.callers.raw_http import exchange
@@ -16,7 +18,8 @@ from tests.support.models.pictures import plain
 from tests.support.servers.server import PASSWORD, LiveServer, serve
 
 APP, DEV = "https://app.example", "http://localhost:5173"
-ORIGIN = "access-control-allow-origin"
+ORIGIN, ASKED_HEADERS = "access-control-allow-origin", "access-control-request-headers"
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,10 @@ def cors(answer: httpx.Response) -> set[str]:
 
 def test_other_origins_are_refused_by_default(server: LiveServer) -> None:
     for origin in (APP, "null", server.url, "http://localhost"):
-        assert cors(preflight(server, origin)) == set()
+        answer = preflight(server, origin)
+        assert cors(answer) == set()
+        assert refusal(answer) == (403, "cross_origin_refused")
+        assert "cors_origins" in answer.json()["detail"]
         for path in ("/v1/models", "/healthz", "/", "/.well-known/jwks.json", "/nope"):
             answer = httpx.get(f"{server.url}{path}", headers={"origin": origin})
             assert cors(answer) == set()
@@ -75,7 +81,8 @@ def test_configured_origin_is_allowed(shared: LiveServer, origin: str) -> None:
 )  # fmt: skip
 def test_origin_is_matched_exactly(shared: LiveServer, origin: str) -> None:
     answer = preflight(shared, origin)
-    assert answer.status_code == 400
+    assert refusal(answer) == (403, "cross_origin_refused")
+    assert "cors_origins" in answer.json()["detail"]
     assert ORIGIN not in answer.headers
     answer = httpx.get(f"{shared.url}/healthz", headers={"origin": origin})
     assert answer.status_code == 200  # the browser keeps it from the page
@@ -83,9 +90,48 @@ def test_origin_is_matched_exactly(shared: LiveServer, origin: str) -> None:
 
 
 def test_preflight_for_other_headers_or_methods_is_refused(shared: LiveServer) -> None:
-    more = {"access-control-request-headers": "x-anything"}
-    assert preflight(shared, APP, **more).status_code == 400
-    assert preflight(shared, APP, "TRACE").status_code == 400
+    refused = [
+        preflight(shared, APP, **{ASKED_HEADERS: "x-anything"}),
+        preflight(shared, APP, **{ASKED_HEADERS: "authorization, cookie"}),
+        preflight(shared, APP, "TRACE"),
+    ]
+    for answer in refused:
+        assert refusal(answer) == (403, "cross_origin_refused")
+        assert "'cors_origins' may" in answer.json()["detail"]
+        assert answer.headers[ORIGIN] == APP
+
+
+@pytest.mark.parametrize("name", READ_HEADERS)
+def test_every_header_that_is_read_may_be_asked_for(shared: LiveServer, name: str) -> None:
+    answer = preflight(shared, APP, **{ASKED_HEADERS: f"authorization,{name.lower()}"})
+    assert (answer.status_code, answer.headers[ORIGIN]) == (200, APP)
+    allowed = answer.headers["access-control-allow-headers"].lower().split(", ")
+    assert name.lower() in allowed
+
+
+def test_lines_of_asked_headers_are_one_list(shared: LiveServer) -> None:
+    asks = ["authorization, content-type,", "traceparent,tracestate"]
+    for last, status in (("x-request-id", 200), ("x-anything", 403)):
+        lines = [(ASKED_HEADERS, line) for line in (*asks, last)]
+        headers = [("origin", APP), ("access-control-request-method", "POST"), *lines]
+        answer = httpx.options(f"{shared.url}/v2/models/colours/infer", headers=headers)
+        assert answer.status_code == status
+
+
+def test_options_without_a_preflight_is_no_method(shared: LiveServer, server: LiveServer) -> None:
+    for one in (shared, server):
+        answer = httpx.options(f"{one.url}/v1/classify", headers={"origin": APP})
+        assert refusal(answer) == (405, "method_not_allowed")
+
+
+def test_documented_headers_are_those_allowed() -> None:
+    text = (ROOT / "docs" / "api.md").read_text()
+    section = text.partition("## Web pages of other origins")[2].partition("## Errors")[0]
+    sent, read = section.partition("may send these\nheaders:")[2].split("They can read", 1)
+    assert set(re.findall(r"`([\w-]+)`", sent)) == set(READ_HEADERS)
+    assert set(re.findall(r"`([\w-]+)`", read.partition(" of responses")[0])) == set(
+        EXPOSED_HEADERS
+    )
 
 
 def test_refusals_are_readable_by_the_configured_origin(shared: LiveServer) -> None:
@@ -172,7 +218,7 @@ def test_docs_and_metrics_follow_their_exposure_setting(
             scope: httpx.get(f"{server.url}/metrics", headers=bearer(server.token(scope)))
             for scope in ("metrics", "admin")
         }
-        document = httpx.get(f"{server.url}/openapi.json", headers=bearer(server.token("jobs")))
+        document = httpx.get(f"{server.url}/openapi.json", headers=bearer(server.token("infer")))
         assert httpx.get(f"{server.url}/").status_code == 200
         assert httpx.get(f"{server.url}/readyz").status_code == 200
     statuses = {path: answer.status_code for path, answer in strangers.items()}

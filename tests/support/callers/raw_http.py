@@ -54,6 +54,10 @@ class Connection:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close both halves: with FIN, unless received bytes were not read."""
         self.socket.close()
 
     def send(self, data: bytes) -> None:
@@ -66,6 +70,10 @@ class Connection:
         linger = b"\x01\0\0\0\0\0\0\0"
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.socket.close()
+
+    def half_close(self) -> None:
+        """Send FIN: nothing more is sent, but the answer is still read."""
+        self.socket.shutdown(socket.SHUT_WR)
 
     def answer(self) -> Answer:
         """Read the next response; fail if the connection ends before it is complete."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.errors import UnsupportedImage
+from schemas.errors import InvalidImage, UnsupportedImage
 from service.core.imaging.formats import heif
 
 SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -43,8 +43,11 @@ def sniff(data: bytes) -> str:
     """Return the name of the image format.
 
     Raises:
+        InvalidImage: there are no bytes.
         UnsupportedImage: it is none that is taken; the message names it if it is known.
     """
+    if not data:
+        raise InvalidImage("The image has no bytes.")
     name = recognise(data)
     if name is None:
         raise UnsupportedImage

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from schemas.errors import InvalidParameter, UnsupportedMediaType
+from service.transport.http.body.json_text import without_mark
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.errors import violations_of
 from service.transport.http.middleware.media_type import content_type_of
@@ -40,7 +41,7 @@ class JsonBody(Generic[Body]):
         with uploads.hold as hold:
             body = await uploads.reader.read(request, hold, MAX_JSON_BYTES)
         try:
-            return self._model.model_validate_json(body)
+            return self._model.model_validate_json(without_mark(body))
         except ValidationError as error:
             raise InvalidParameter(violations=violations_of(error, "/body")) from None
 

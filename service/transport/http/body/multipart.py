@@ -5,6 +5,7 @@ python-multipart does the parsing; files are slices of the body, so nothing is s
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from python_multipart import MultipartParser
@@ -96,7 +97,8 @@ def parse_form(
     callbacks = {f"on_{name}": getattr(collector, f"on_{name}") for name in (*names, "end")}
     try:
         parser = MultipartParser(boundary.encode("latin-1"), callbacks)  # type: ignore[arg-type]
-        parser.write(body)
+        for piece in _without_preamble(boundary.encode("latin-1"), body):
+            parser.write(piece)
         parser.finalize()
     except FormParserError as error:
         message = "The multipart form is malformed."
@@ -105,6 +107,23 @@ def parse_form(
         message = "The multipart form is cut short."
         raise InvalidRequest(message)
     return collector.parts
+
+
+def _without_preamble(boundary: bytes, body: bytes) -> tuple[bytes, ...]:
+    """Return the body from its first delimiter on, in pieces for the parser.
+
+    The parser knows neither the preamble, which is ignored, nor the spaces that transports may add
+    to the first delimiter (RFC 2046, section 5.1.1: "transport-padding").
+    """
+    delimiter = b"--" + boundary
+    if body.startswith(delimiter + b"\r\n"):
+        return (body,)
+    line = re.escape(delimiter) + rb"[ \t]*+\r\n"
+    # The literal in front lets the search skip a long preamble fast.
+    found = re.match(line, body) or re.search(rb"\r\n" + line, body)
+    if found is None:
+        return (body,)
+    return delimiter + b"\r\n", body[found.end() :]
 
 
 def _text(raw: bytes) -> str:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from schemas.classify import EncodedImage
 from schemas.errors import (
+    InvalidImage,
     InvalidParameter,
     InvalidRequest,
     PayloadTooLarge,
@@ -24,6 +25,7 @@ from service.transport.budget import Reservation
 from service.transport.dependencies import runtime_of
 from service.transport.http.body.base64_text import decoded
 from service.transport.http.body.body import BodyReader
+from service.transport.http.body.json_text import without_mark
 from service.transport.http.body.multipart import Part, parse_form
 from service.transport.http.middleware.errors import escaped, violations_of
 from service.transport.http.middleware.media_type import MediaType, parse_media_type
@@ -56,6 +58,7 @@ class Uploads:
         Raises:
             UnsupportedMediaType: the body has none of the three forms.
             InvalidRequest, InvalidParameter: no image, several, or other fields beside it.
+            InvalidImage: the image has no bytes.
             PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
         """
         limit = self.limits.max_body_bytes
@@ -157,7 +160,8 @@ def _missing(field: str) -> NoReturn:
 
 def _not_empty(image: bytes, pointer: str) -> bytes:
     if not image:
-        raise InvalidParameter(violations=(Violation(pointer, "The image has no bytes"),))
+        message = "The image has no bytes."
+        raise InvalidImage(message, violations=(Violation(pointer, message),))
     return image
 
 
@@ -170,6 +174,7 @@ def _within(image: bytes, limit: int) -> bytes:
 
 def _from_json(body: bytes) -> bytes:
     """Return the image of ``{"image": "<base64 or data URL>"}``."""
+    body = without_mark(body)
     # A million members would be parsed into gigabytes, and each would have its own error.
     if len(body.translate(None, _BASE64_IN_JSON)) > MAX_OTHER_CHARS:
         fault = Violation("/body", 'The body must be {"image": "<base64>"} and nothing else')

@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 from starlette.requests import Request
 
 from schemas.errors import (
+    InvalidImage,
     InvalidRequest,
     PayloadTooLarge,
     UnsupportedMediaType,
@@ -48,6 +49,7 @@ async def image_of_form(request: Request, hold: Reservation, fields: Sequence[st
     Raises:
         UnsupportedMediaType: the body is not a form.
         InvalidRequest: the field is missing, repeated or not base64.
+        InvalidImage: the image has no bytes.
         PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
     """
     if not is_form(request):
@@ -68,7 +70,7 @@ async def image_of_form(request: Request, hold: Reservation, fields: Sequence[st
         ),
     )
     if not image:
-        raise InvalidRequest("The image has no bytes.")
+        raise InvalidImage("The image has no bytes.")
     if len(image) > limit:
         message = f"The image is larger than the {limit / 2**20:.3g} MiB that are taken."
         raise PayloadTooLarge(message)

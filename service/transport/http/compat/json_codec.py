@@ -19,6 +19,7 @@ from service.core.imaging.answer import Classification
 from service.core.tensors.inference import InferResponse
 from service.core.tensors.tensors import MAX_RANK, Tensor, from_values, of_bytes, shown
 from service.transport.http.body.base64_text import decoded
+from service.transport.http.body.json_text import without_mark
 
 Body = bytes | bytearray
 B64 = "b64"
@@ -93,7 +94,7 @@ def write_examples(answers: Iterable[Classification]) -> bytes:
 
 def _document(body: Body) -> dict[str, Any]:
     try:
-        document = orjson.loads(body)
+        document = orjson.loads(without_mark(body))
     except orjson.JSONDecodeError:
         raise InvalidRequest("The body is not JSON.") from None
     if not isinstance(document, dict):

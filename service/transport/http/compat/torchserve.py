@@ -40,6 +40,7 @@ TYPES: dict[ErrorCode, str] = {
     ErrorCode.INVALID_CREDENTIALS: "InvalidKeyException",
     ErrorCode.INSUFFICIENT_SCOPE: "InvalidKeyException",
     ErrorCode.MODEL_FORBIDDEN: "InvalidKeyException",
+    ErrorCode.CROSS_ORIGIN_REFUSED: "InvalidKeyException",
     ErrorCode.NOT_FOUND: "ResourceNotFoundException",
     ErrorCode.MODEL_NOT_FOUND: "ModelNotFoundException",
     ErrorCode.METHOD_NOT_ALLOWED: "MethodNotAllowedException",

@@ -53,6 +53,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.INVALID_CREDENTIALS: 401,
     ErrorCode.INSUFFICIENT_SCOPE: 403,
     ErrorCode.MODEL_FORBIDDEN: 403,
+    ErrorCode.CROSS_ORIGIN_REFUSED: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.MODEL_NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
@@ -65,7 +66,7 @@ STATUS: dict[ErrorCode, int] = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
     ErrorCode.UNSUPPORTED_IMAGE: 415,
     ErrorCode.INVALID_IMAGE: 422,
-    ErrorCode.UNSUPPORTED: 501,
+    ErrorCode.UNSUPPORTED: 400,
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.OVERLOADED: 503,
     ErrorCode.NOT_READY: 503,
@@ -98,7 +99,7 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
     problem = Problem(
         title=TITLES[status],
         status=status,
-        detail=error.detail,
+        detail=_detail(error),
         code=error.code,
         request_id=request_id,
         expected_wait_ms=None if error.expected_wait is None else round(error.expected_wait * 1000),
@@ -110,6 +111,16 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         headers=_headers(error, status),
         media_type=PROBLEM_TYPE,
     )
+
+
+def _detail(error: ServiceError) -> str:
+    """Return the explanation: of the only invalid field, if there is one."""
+    if len(error.violations) != 1 or error.detail != error.default_detail:
+        return error.detail
+    (fault,) = error.violations
+    _, _, place = fault.pointer.lstrip("/").partition("/")
+    sentence = fault.detail.rstrip(".") + "."
+    return f"{place}: {sentence}" if place else sentence
 
 
 def formatted_response(error: ServiceError, error_format: ErrorFormat) -> Response:

@@ -10,6 +10,8 @@ from starlette.requests import HTTPConnection
 
 # A parameter ends at a semicolon outside quotes; quotes that are never closed reach to the end.
 _PARAMETER = re.compile(r';((?:[^;"]++|"(?:[^"\\]++|\\.)*+"?)*+)', re.DOTALL)
+# An element ends at a comma outside quotes; quotes that are never closed reach to the end.
+_ELEMENT = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ZERO = re.compile(r"0(\.0*)?")
 _SPACE = " \t"
@@ -47,18 +49,32 @@ def content_type_of(connection: HTTPConnection) -> MediaType:
     return parse_media_type(connection.headers.get("content-type", ""))
 
 
+def list_of(connection: HTTPConnection, name: bytes) -> str:
+    """Return a header that holds a list: the lines of that name joined by commas.
+
+    Several lines are one list (RFC 9110, section 5.3). ``name`` is in lower case.
+    """
+    lines = [value for key, value in connection.scope["headers"] if key == name]
+    return b",".join(lines).decode("latin-1")
+
+
 def parse_preferences(header: str) -> list[tuple[str, bool]]:
     """Parse Accept, Accept-Encoding and the like: names, and whether each is acceptable.
 
     A name is unacceptable if its weight is zero; other weights, also malformed ones, accept it.
     Names are in lower case and in the order of the header.
     """
-    entries = [parse_media_type(entry) for entry in header.split(",")]
+    entries = [parse_media_type(entry) for entry in elements_of(header)]
     return [
         (entry.name, not _ZERO.fullmatch(entry.parameters.get("q", "1")))
         for entry in entries
         if entry.name
     ]
+
+
+def elements_of(header: str) -> list[str]:
+    """Return the elements of a list in their order; a comma in quotes separates none."""
+    return [element.strip(_SPACE) for element in _ELEMENT.findall(header)]
 
 
 def _unquoted(text: str) -> str:

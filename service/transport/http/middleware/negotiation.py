@@ -1,30 +1,22 @@
-"""HTTP rules for every resource: content negotiation, HEAD (RFC 9110), other origins."""
+"""HTTP rules for every resource: content negotiation and HEAD (RFC 9110)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from schemas.errors import NotAcceptable
-from service.transport.http.middleware.media_type import parse_preferences
+from service.transport.http.middleware.media_type import list_of, parse_preferences
 
 _JSON_RANGES = {"*/*", "application/*", "application/json", "application/problem+json"}
 
 
 def require_json(connection: HTTPConnection) -> None:
     """Raise ``NotAcceptable`` if the Accept header rules JSON out."""
-    for name, value in connection.scope["headers"]:
-        if (
-            name == b"accept"
-            and value not in (b"", b"*/*")
-            and not _takes_json(value.decode("latin-1"))
-        ):
-            raise NotAcceptable
+    accept = list_of(connection, b"accept")
+    if accept not in {"", "*/*"} and not _takes_json(accept):
+        raise NotAcceptable
 
 
 def never_stored(response: Response) -> None:
@@ -48,24 +40,6 @@ class HeadAsGet:
             await self._app(inner, receive, send)
         finally:
             scope["route"] = inner.get("route")  # for the metrics
-
-
-def cross_origin(origins: Sequence[str]) -> Middleware:
-    """Allow web pages of exactly these origins to call, without cookies (the CORS protocol)."""
-    return Middleware(
-        CORSMiddleware,
-        allow_origins=origins,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=[
-            *("Authorization", "Content-Type", "Content-Encoding", "X-Request-ID"),
-            "Inference-Header-Content-Length",
-        ],
-        expose_headers=[
-            *("X-Request-ID", "Server-Timing", "Retry-After"),
-            *("RateLimit", "RateLimit-Policy", "WWW-Authenticate"),
-            "Inference-Header-Content-Length",
-        ],
-    )
 
 
 def _takes_json(accept: str) -> bool:

@@ -15,11 +15,12 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from schemas.errors import ErrorCode, ServiceError
 from schemas.problem import Problem
 from service import __version__
 from service.settings import Exposure
 from service.transport.dependencies import requires
-from service.transport.http.middleware.errors import PROBLEM_TYPE, TITLES
+from service.transport.http.middleware.errors import PROBLEM_TYPE, STATUS, TITLES
 
 OPENAPI_PATH = "/openapi.json"
 DESCRIPTION = """\
@@ -54,12 +55,54 @@ def problems(*statuses: int, model: type[BaseModel] = Problem) -> dict[int | str
     By reference to the schema: FastAPI would build a validator of the model for every status of
     every route, 200 ms of a start. The application hands the model to ``add_openapi``.
     """
-    media_type = PROBLEM_TYPE if model is Problem else "application/json"
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    if model is not Problem:
+        content = {"application/json": {"schema": schema}}
+        return {status: {"description": _title(status), "content": content} for status in statuses}
     return {
-        status: {"description": _title(status), "content": {media_type: {"schema": schema}}}
+        status: {
+            "description": _title(status),
+            "content": {PROBLEM_TYPE: {"schema": schema, "examples": _examples_of(status)}},
+        }
         for status in statuses
     }
+
+
+def _examples_of(status: int) -> dict[str, dict[str, str]]:
+    """Refer to an example for each error code of a status."""
+    return {
+        code.value: {"$ref": f"#/components/examples/{code.value}"}
+        for code, its_status in STATUS.items()
+        if its_status == status and code not in _OTHER_FORMATS
+    }
+
+
+_OTHER_FORMATS = {ErrorCode.INVALID_CREDENTIALS, ErrorCode.INVALID_TENSOR, ErrorCode.UNSUPPORTED}
+"""Error codes of OAuth and the Open Inference Protocol, whose errors are no problems."""
+
+
+def _problem_examples() -> dict[str, Any]:
+    """Return an example of a problem by error code."""
+    return {
+        kind.code.value: {
+            "value": {
+                "type": "about:blank",
+                "title": TITLES[STATUS[kind.code]],
+                "status": STATUS[kind.code],
+                "detail": kind.default_detail,
+                "code": kind.code.value,
+                "request_id": "5f0c6d1e8f1b4c55a4a34b1df4bd3f7a",
+            }
+        }
+        for kind in _kinds(ServiceError)
+        if kind.code not in _OTHER_FORMATS
+    }
+
+
+def _kinds(root: type[ServiceError]) -> list[type[ServiceError]]:
+    """Return the error classes of ``schemas.errors``; of a code the most specific one is last."""
+    below = (child for child in root.__subclasses__() if child.__module__ == root.__module__)
+    return [root, *(kind for child in below for kind in _kinds(child))]
 
 
 def operation_id(route: APIRoute) -> str:
@@ -104,6 +147,16 @@ def _document(app: FastAPI, extra_schemas: Sequence[type[BaseModel]]) -> dict[st
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     _add_schemas(document, extra_schemas)
+    used = {
+        name
+        for path in document["paths"].values()
+        for operation in path.values()
+        for response in operation["responses"].values()
+        for name in response.get("content", {}).get(PROBLEM_TYPE, {}).get("examples", {})
+    }
+    document["components"]["examples"] = {
+        name: example for name, example in _problem_examples().items() if name in used
+    }
     tags = set()
     for path in document["paths"].values():
         for operation in path.values():

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from auth.administration import NewAccount
-from auth.principal import DEFAULT_SCOPES, Scope
+from auth.principal import ALL_SCOPES, DEFAULT_SCOPES, Scope
 from auth.store.accounts import Account, Kind
 from schemas.auth import (
     AccountChange,
@@ -163,7 +163,7 @@ def _scopes(names: list[str] | None) -> frozenset[Scope]:
     try:
         return frozenset(map(Scope, names))
     except ValueError:
-        known = ", ".join(sorted(Scope))
+        known = ", ".join(sorted(ALL_SCOPES))
         fault = Violation("/body/scopes", f"There are {known}")
         raise InvalidParameter(violations=(fault,)) from None
 

@@ -120,7 +120,7 @@ async def revoke_token(request: Request, grants: GrantsDep) -> Response:
     """
 
     async def call() -> Response:
-        form = await _asked(request)
+        form = _asked(await read_form(request))
         await grants.revoke(form.token, origin_of(request))
         return Response(headers=_NO_STORE)
 
@@ -146,8 +146,11 @@ async def introspect_token(request: Request, grants: GrantsDep) -> Response:
     issuer = settings_of(request).auth.issuer
 
     async def call() -> Response:
-        form = await _asked(request)
-        name, secret = client_credentials(request, form.client_id, form.client_secret)
+        fields = await read_form(request)
+        name, secret = client_credentials(
+            request, fields.get("client_id", ""), fields.get("client_secret", "")
+        )
+        form = _asked(fields)
         try:
             active = await grants.introspect(name, secret, form.token, origin_of(request))
         except ServiceError as error:
@@ -227,8 +230,7 @@ def _scopes(text: str) -> frozenset[Scope] | None:
         raise Refused("invalid_scope", "There is no such scope.") from None
 
 
-async def _asked(request: Request) -> AskedToken:
-    fields = await read_form(request)
+def _asked(fields: dict[str, str]) -> AskedToken:
     if not fields.get("token"):
         raise Refused("invalid_request", "The token is missing.")
     try:

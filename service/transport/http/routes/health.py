@@ -8,6 +8,7 @@ from auth.principal import Scope
 from schemas.health import Liveness, Readiness
 from service.settings import Exposure
 from service.transport.dependencies import RuntimeDep, metrics_of, requires
+from service.transport.http.middleware.media_type import list_of
 from service.transport.http.middleware.openapi import problems
 
 router = APIRouter(tags=["health"])
@@ -47,7 +48,7 @@ def metrics_router(exposure: Exposure) -> APIRouter:
     )
     async def get_metrics(request: Request) -> Response:
         """Prometheus metrics; OpenMetrics if the Accept header asks for it."""
-        accept = request.headers.get("accept", "")
+        accept = list_of(request, b"accept")
         body, content_type = metrics_of(request).exposition(accept)
         return Response(body, headers={"content-type": content_type})
 

@@ -26,25 +26,46 @@ MAX_FORM_BYTES = 16 * 1024
 _PASSWORD: JsonDict = {"format": "password"}
 
 
+def _optional(schema: JsonDict) -> None:
+    """Drop the empty default: generated clients would send it."""
+    del schema["default"]
+
+
+def _optional_secret(schema: JsonDict) -> None:
+    """Declare an optional password."""
+    schema.update(_PASSWORD)
+    _optional(schema)
+
+
 class TokenForm(BaseModel):
     """Fields of a token request (RFC 6749, sections 4.3.2, 4.4.2 and 6)."""
 
     grant_type: Literal["password", "client_credentials", "refresh_token"]
-    username: str = ""
-    password: str = Field(default="", json_schema_extra=_PASSWORD)
-    refresh_token: str = Field(default="", json_schema_extra=_PASSWORD)
-    scope: str = Field(default="", description="Space-separated; empty for all scopes.")
-    client_id: str = ""
-    client_secret: str = Field(default="", json_schema_extra=_PASSWORD)
+    username: str = Field(default="", json_schema_extra=_optional)
+    password: str = Field(default="", json_schema_extra=_optional_secret)
+    refresh_token: str = Field(default="", json_schema_extra=_optional_secret)
+    scope: str = Field(
+        default="",
+        description="Space-separated; all scopes of the account if absent or empty.",
+        json_schema_extra=_optional,
+    )
+    client_id: str = Field(default="", json_schema_extra=_optional)
+    client_secret: str = Field(default="", json_schema_extra=_optional_secret)
 
 
 class AskedToken(BaseModel):
     """Fields of a revocation (RFC 7009) or an introspection (RFC 7662)."""
 
-    token: str = Field(description="Access or refresh token.", json_schema_extra=_PASSWORD)
-    token_type_hint: str = Field(default="", description="Ignored: the server recognises the type.")
-    client_id: str = ""
-    client_secret: str = Field(default="", json_schema_extra=_PASSWORD)
+    token: str = Field(
+        min_length=1, description="Access or refresh token.", json_schema_extra=_PASSWORD
+    )
+    token_type_hint: str = Field(
+        default="",
+        description="Ignored: the server recognises the type.",
+        json_schema_extra=_optional,
+    )
+    client_id: str = Field(default="", json_schema_extra=_optional)
+    client_secret: str = Field(default="", json_schema_extra=_optional_secret)
 
 
 class Refused(Exception):
@@ -127,14 +148,14 @@ def client_credentials(request: Request, client_id: str, secret: str) -> tuple[s
     """Read a client's name and secret from HTTP Basic, or else from the form.
 
     Raises:
-        Refused: there are none, or both are given.
+        Refused: there are none (``invalid_client``; RFC 6749, section 5.2), or both are given.
     """
     basic = _basic(request)
     if basic and (secret or client_id not in {"", basic[0]}):
         raise Refused("invalid_request", "Credentials are given in two places.")
     name, secret = basic or (client_id, secret)
     if not name or not secret:
-        raise Refused("invalid_request", "The name or the secret is missing.")
+        raise Refused("invalid_client", "The client's name or secret is missing.", 401)
     return name, secret
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request, Response
 
 from schemas.errors import NotFound
+from service.transport.http.middleware.media_type import elements_of, list_of
 
 WEB_FOLDER = Path(__file__).parents[3] / "web"
 PAGE_POLICY = (
@@ -43,7 +44,9 @@ class WebFile:
             "cache-control": "no-cache",
             "content-security-policy": policy,
         }
-        if request.headers.get("if-none-match") == self.etag:
+        # A list, compared weakly (RFC 9110, section 13.1.2): proxies that compress weaken the tag.
+        known = elements_of(list_of(request, b"if-none-match"))
+        if {self.etag, f"W/{self.etag}", "*"} & set(known):
             return Response(status_code=304, headers=headers)
         return Response(self.body, headers=headers, media_type=self.media_type)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from auth.principal import Scope
+from auth.principal import ALL_SCOPES
 from schemas.auth import JsonWebKeySet, ServerMetadata
 from service.transport.dependencies import RuntimeDep, settings_of
 from service.transport.http.routes.oauth_forms import GRANTS
@@ -34,7 +34,7 @@ async def get_oauth_metadata(request: Request, response: Response) -> ServerMeta
         revocation_endpoint=f"{base}/v1/auth/revoke",
         introspection_endpoint=f"{base}/v1/auth/introspect",
         jwks_uri=f"{base}/.well-known/jwks.json",
-        scopes_supported=sorted(Scope),
+        scopes_supported=sorted(ALL_SCOPES),
         grant_types_supported=list(GRANTS),
         token_endpoint_auth_methods_supported=[*CLIENT_METHODS, "none"],
         introspection_endpoint_auth_methods_supported=CLIENT_METHODS,

@@ -8,6 +8,7 @@ neither headers nor connections are bounded. Here no state of a connection lasts
 * a body that comes too slowly ends in 408, sent by ``body.py`` while it reads, else from here;
 * a body that is no longer read is drained for a while, so that the client sees the response;
 * a response that the client does not take is dropped;
+* a client that closes its sending half is answered, and checked for whether it is still there;
 * connections over ``max_connections`` in a process are refused (503).
 """
 
@@ -40,6 +41,10 @@ DRAIN_SECONDS = 10.0
 LINGER_SECONDS = 1.0
 """Delay before closing an idle connection at shutdown, as a request may be under way already, and
 a refused one: closing while bytes come in would reset it before the response is read."""
+PROBE_SECONDS = 1.0
+"""Delay before a client that closed its sending half is checked; most are answered before."""
+_PROBE = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""Interim response that every client ignores (RFC 9110, section 15.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class PotooProtocol(HttpToolsProtocol):
         self._body_since: float | None = None
         self._stuck_since: float | None = None
         self._ends_at: float | None = None
+        self._half_closed_since: float | None = None
         # Bytes of the message being received: in all, of its headers, of its body.
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
         self._unsent_bytes = 0
@@ -115,6 +121,19 @@ class PotooProtocol(HttpToolsProtocol):
                 self.send_400_response("")
         elif self._raw_bytes - self._header_bytes > self._most_raw_bytes():
             self.send_400_response("")
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Return whether to stay open for the answers to all requests that arrived whole.
+
+        A client may send FIN after its request and still read (RFC 9293, section 3.6).
+        """
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        is_cut_off = self._body_since is not None
+        if cycle is None or cycle.response_complete or is_cut_off or self._has_ended():
+            return False
+        cycle.keep_alive = False  # the last request of the connection
+        self._half_closed_since = self._half_closed_since or time.monotonic()
+        return True
 
     # Called by the parser.
 
@@ -189,6 +208,8 @@ class PotooProtocol(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """End a state that has lasted too long; called about once a second."""
+        if self._half_closed_since is not None and now - self._half_closed_since > PROBE_SECONDS:
+            self._probe()
         if self._is_stuck(now):
             self.transport.abort()
         elif self._ends_at is not None:
@@ -203,6 +224,16 @@ class PotooProtocol(HttpToolsProtocol):
                     self.transport.close()
         elif self._body_since is not None:
             self._sweep_body(now - self._body_since)
+
+    def _probe(self) -> None:
+        """Write to a client that closed its sending half, which may have closed the other too.
+
+        Both look the same until the system refuses what is written: then ``connection_lost``
+        cancels the work. It takes two probes, because the first one's refusal is not read.
+        """
+        cycle = self._answering
+        if cycle is not None and not cycle.response_started and _knows_interim(cycle):
+            self.transport.write(_PROBE)
 
     def _sweep_body(self, seconds: float) -> None:
         if self.cycle.response_complete:
@@ -262,3 +293,8 @@ class PotooProtocol(HttpToolsProtocol):
         self.transport.write(refusal(status, self._path(), self._context.error_formats))
         cast("CoalescingTransport", self.transport).write_eof()
         self._ends_at = time.monotonic() + LINGER_SECONDS
+
+
+def _knows_interim(cycle: RequestResponseCycle) -> bool:
+    """Return whether the client takes interim responses: not with HTTP/1.0."""
+    return cycle.scope["http_version"] == "1.1"

@@ -31,6 +31,7 @@ from service.core.tensors.tensors import (
     shown,
     to_raw,
 )
+from service.transport.http.body.json_text import without_mark
 from service.transport.inference_parameters import (
     Parameters,
     RequestedOutput,
@@ -145,6 +146,7 @@ def write(response: InferResponse, asked: ParsedInfer) -> tuple[bytes, dict[str,
 
 
 def _json(data: memoryview) -> dict[str, Any]:
+    data = without_mark(data)
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:

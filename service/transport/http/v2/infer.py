@@ -15,6 +15,7 @@ from service.transport.dependencies import admit, call_context, requires, runtim
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.compression import ENCODINGS, MIN_BYTES, accepted, compress
 from service.transport.http.middleware.lean_route import LeanRoute
+from service.transport.http.middleware.media_type import list_of
 from service.transport.http.middleware.openapi import BINARY
 from service.transport.http.v2 import codec
 from service.transport.http.v2.bodies import read_infer
@@ -97,7 +98,7 @@ def add_infer_routes(app: FastAPI) -> None:
             response_model=InferResponseBody,
             responses={
                 200: _BINARY_ANSWER,
-                **errors(400, 401, 403, 404, 408, 413, 415, 429, 500, 501, 503, 504),
+                **errors(400, 401, 403, 404, 408, 413, 415, 429, 500, 503, 504),
             },
             openapi_extra=_EXTRA,
             route_class_override=LeanRoute,
@@ -107,8 +108,7 @@ def add_infer_routes(app: FastAPI) -> None:
 def _compressed(request: Request, body: bytes, headers: dict[str, str]) -> Response:
     """Compress the response if the client accepts it and it is large enough."""
     headers["cache-control"] = "no-store"
-    wanted = ",".join(request.headers.getlist("accept-encoding"))
-    if len(body) >= MIN_BYTES and (encoding := accepted(wanted)):
+    if len(body) >= MIN_BYTES and (encoding := accepted(list_of(request, b"accept-encoding"))):
         body = compress(body, encoding)
         headers |= {"content-encoding": encoding, "vary": "Accept-Encoding"}
     return Response(body, headers=headers)

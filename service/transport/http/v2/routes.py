@@ -35,6 +35,7 @@ from service.transport.dependencies import (
     requires,
 )
 from service.transport.http.body.json_body import MAX_JSON_BYTES
+from service.transport.http.body.json_text import without_mark
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.openapi import problems
 from service.transport.inference_parameters import EXTENSIONS, SERVER, refuse_upload, version_named
@@ -55,7 +56,7 @@ management = APIRouter(
     prefix="/v2/repository/models/{name}",
     tags=[TAG],
     dependencies=[requires(Scope.MODELS_WRITE)],
-    responses=_READ | _BODY | errors(409, 501),
+    responses=_READ | _BODY | errors(409),
 )
 
 
@@ -263,7 +264,8 @@ async def _body_of(request: Request, kind: type[Asked]) -> Asked:
     with uploads.hold as hold:
         body = await uploads.reader.read(request, hold, MAX_JSON_BYTES)
     try:
-        return kind.model_validate(orjson.loads(body) if body.strip() else {})
+        text = without_mark(body)
+        return kind.model_validate(orjson.loads(text) if text.strip() else {})
     except (orjson.JSONDecodeError, ValidationError):
         message = f"The body must be empty or JSON as {kind.__name__} of /openapi.json says."
         raise InvalidRequest(message) from None

@@ -50,6 +50,13 @@ FINE = {
     "no line end after the last boundary": part() + b"--b--",
     "epilogue": part() + END + b"whatever follows is not ours",
     "empty line first": b"\r\n" + part() + END,
+    "preamble": b"This is a multi-part message in MIME format.\r\n" + part() + END,
+    "preamble of many lines": b"-- \r\n\r\n--bb\r\n-b\r\n--b.\r\n\r\n" + part() + END,
+    "preamble with the boundary": b"x--b\r\n --b\r\n--b\n--b x\r\n" + part() + END,
+    "long preamble": b"- \r\n" * 100_000 + part() + END,
+    "padding after the first boundary": part().replace(b"--b\r\n", b"--b \t \r\n") + END,
+    "padding after the last boundary": part() + b"--b-- \t\r\n",
+    "padding and preamble": b"x\r\n" + part().replace(b"--b\r\n", b"--b \r\n") + b"--b--  ",
     "further headers": part(b"Content-Type: image/png\r\n" + FILE + b"\r\nX-Y: z") + END,
     "other case": part(b'CONTENT-DISPOSITION: Form-Data; NAME="file"; FileName="a.png"') + END,
     "no quotes": part(b"Content-Disposition: form-data; name=file; filename=a.png") + END,
@@ -100,14 +107,25 @@ def test_content_is_returned_unchanged() -> None:
     assert parse(encoded + END)[0].content == b"aGk="
 
 
+@pytest.mark.parametrize("padding", [b" ", b"\t", b" \t  "])
+def test_padding_between_parts_is_ignored(padding: bytes) -> None:
+    body = part(content=b"one") + part(content=b"two") + END
+    padded = body.replace(b"--b\r\n", b"--b" + padding + b"\r\n")
+    assert padded.count(padding + b"\r\n") == 2
+    assert [one.content for one in parse(padded)] == [b"one", b"two"]
+
+
 def test_form_without_parts_is_empty() -> None:
-    assert parse(END) == []
+    for preamble in (b"", b"\r\n"):
+        assert parse(preamble + END) == []
 
 
 BAD = {
     "empty": b"",
     "line ends of Unix": (part() + END).replace(b"\r\n", b"\n"),
-    "preamble": b"This is a message with multiple parts in MIME format.\r\n" + part() + END,
+    "preamble of Unix": b"This is a message with multiple parts in MIME format.\n" + part() + END,
+    "preamble without parts": b"This is a message with multiple parts in MIME format.\r\n" + END,
+    "preamble alone": b"This is a message with multiple parts in MIME format.\r\n",
     "no end": part(),
     "cut in the last boundary": (part() + END)[:-6],
     "cut before the last dash": (part() + END)[:-3],

@@ -10,6 +10,8 @@ from starlette.requests import HTTPConnection
 from service.transport.http.middleware.media_type import (
     MediaType,
     content_type_of,
+    elements_of,
+    list_of,
     parse_media_type,
     parse_preferences,
 )
@@ -44,6 +46,27 @@ def test_a_media_type_has_a_name_and_parameters(
     value: str, name: str, parameters: dict[str, str]
 ) -> None:
     assert parse_media_type(value) == MediaType(name, parameters)
+
+
+def test_lines_of_one_name_are_one_list() -> None:
+    headers = [(b"accept", b"a/b"), (b"accept-encoding", b"gzip"), (b"accept", b"c/d;q=0")]
+    connection = HTTPConnection({"type": "http", "headers": headers})
+    assert list_of(connection, b"accept") == "a/b,c/d;q=0"
+    assert list_of(connection, b"if-none-match") == ""
+
+
+@pytest.mark.parametrize(
+    ("header", "elements"),
+    [
+        ("", []),
+        (" a ,\tb,,c", ["a", "b", "c"]),
+        ('"a, b", W/"c"', ['"a, b"', 'W/"c"']),
+        (r'"a\", b", c', [r'"a\", b"', "c"]),
+        ('a, "b, c', ["a", '"b, c']),
+    ],
+)
+def test_commas_in_quotes_separate_no_elements(header: str, elements: list[str]) -> None:
+    assert elements_of(header) == elements
 
 
 @thorough
