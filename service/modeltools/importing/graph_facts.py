@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import onnxruntime as ort
-
+from observability.onnx_runtime import ort
 from schemas.models import Dtype, Layout
 from schemas.operator_error import OperatorError
 from service.core.engine.onnx_engine import ONNX_TYPES
@@ -85,7 +84,6 @@ def open_graph(model: Path) -> ort.InferenceSession:
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     try:
         return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:
