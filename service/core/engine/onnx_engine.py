@@ -102,6 +102,9 @@ class OnnxEngine:
         except Exception as error:
             raise InferenceFailed from error
         output = cast("NDArray[np.float32]", outputs[0])
+        if len(output) != len(images):
+            message = f"the graph gives {len(output)} rows for {len(images)} images"
+            raise InferenceFailed from ValueError(message)
         self.output_shape = output.shape[1:]
         return output.reshape(len(output), -1)[:count]
 
