@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from observability.onnx_runtime import ort
@@ -135,7 +135,7 @@ def _refuse_custom_operators(model: onnx.ModelProto) -> None:
 
 
 def _external_files(model: onnx.ModelProto) -> set[str]:
-    """Return the names of the external weight files in the graph."""
+    """Return the names of the external weight files in the graph; './x' is 'x'."""
     tensors: list[onnx.TensorProto] = []
     for graph in _graphs(model):
         tensors += getattr(graph, "initializer", ())  # functions have none
@@ -143,7 +143,7 @@ def _external_files(model: onnx.ModelProto) -> set[str]:
             for attribute in node.attribute:
                 tensors += [attribute.t, *attribute.tensors]
     return {
-        entry.value
+        str(PurePosixPath(entry.value))  # keeps '..'
         for tensor in tensors
         for entry in tensor.external_data
         if entry.key == "location"
