@@ -41,6 +41,9 @@ class IssuerSettings(BaseModel):
     )
     issuer: SafeUrl = Field(description="the `iss` of its tokens, exactly")
     audience: tuple[str, ...] = Field(min_length=1, description="values of `aud` that mean us")
+    audience_claim: str = Field(
+        default="aud", description="in place of `aud`, such as client_id; dots lead inside"
+    )
     jwks_url: SafeUrl | None = Field(
         default=None, description="its keys; else <issuer>/.well-known/openid-configuration tells"
     )
@@ -53,8 +56,8 @@ class IssuerSettings(BaseModel):
     required_claims: dict[str, str | bool | int] = Field(
         default_factory=dict, description="claims that must be exactly so; dots lead inside"
     )
-    scope_claim: str = Field(
-        default="scope", description="where it says what they may do; dots lead inside"
+    scope_claim: str | tuple[str, ...] = Field(
+        default="scope", description="where it says what they may do, or a list; dots lead inside"
     )
     scopes: dict[str, tuple[Scope, ...]] = Field(
         default_factory=dict, description="what each value of that claim grants here"

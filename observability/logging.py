@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import warnings
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -70,6 +71,7 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     for name in QUIET_LIBRARIES:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     # Malformed requests are counted in the metrics: a line each would let callers fill the disk.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     for name in ("uvicorn.error", "python_multipart"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from torch import nn
 
+from observability.onnx_runtime import ort
 from training.distillation import MEAN, STD
 from training.networks import Student
 

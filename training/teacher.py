@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
+
+from observability.onnx_runtime import ort
 
 SIDE = 224
 """Pixels a side of the teacher's input."""

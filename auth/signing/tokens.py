@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 import time
 import uuid
@@ -19,7 +20,7 @@ from typing import Annotated, Any, NoReturn
 
 from jose import jwk, jws
 from jose.backends.base import Key
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from auth.keys import KeySet
 from auth.principal import Scope, format_scopes
@@ -29,7 +30,7 @@ from schemas.errors import Unauthenticated
 MAX_TOKEN_CHARS = 8192
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068, not a secret
 _SEGMENTS = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
-_SHORT = Annotated[
+ShortText = Annotated[
     str,
     StringConstraints(min_length=1, max_length=255, pattern=r"^\P{Cc}+$"),  # for logs and stores
 ]
@@ -43,26 +44,43 @@ class Header(BaseModel):
 
     alg: str
     typ: str = ""
-    kid: _SHORT
+    kid: ShortText
     x5t: str | None = None
     """A fingerprint that some issuers add; ignored."""
 
 
+def _whole(seconds: object) -> object:
+    """Drop the fraction of a NumericDate, which may have one (RFC 7519, section 2)."""
+    return math.floor(seconds) if isinstance(seconds, float) else seconds
+
+
+_Seconds = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=_FAR_FUTURE)]
+
+
 class Claims(BaseModel):
-    """Token claims, strictly typed; other claims are kept unchanged."""
+    """The claims with the same meaning for every issuer, strictly typed; others are kept unjudged.
+
+    Times are whole seconds since the epoch, fractions dropped.
+    """
 
     model_config = ConfigDict(strict=True, extra="allow")
 
-    iss: _SHORT
-    sub: _SHORT
+    iss: ShortText
+    sub: ShortText
+    exp: _Seconds
+    iat: _Seconds
+    nbf: _Seconds | None = None
+
+
+class OwnClaims(Claims):
+    """The claims of our own tokens."""
+
     aud: str | list[str]
-    exp: int = Field(ge=0, le=_FAR_FUTURE)
-    iat: int = Field(ge=0, le=_FAR_FUTURE)
-    nbf: int | None = Field(default=None, ge=0, le=_FAR_FUTURE)
-    jti: _SHORT | None = None
-    client_id: _SHORT | None = None
-    scope: str | list[str] = ""
-    sid: _SHORT | None = None
+    nbf: _Seconds
+    jti: ShortText
+    client_id: ShortText
+    scope: str = ""
+    sid: ShortText | None = None
     models: list[str] | None = None
 
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from pydantic import TypeAdapter, ValidationError
+
 from auth.issuer_settings import IssuerSettings
 from auth.keys import KeySet
 from auth.principal import Principal, Scope, known_scopes
@@ -17,6 +19,8 @@ from auth.settings import AuthSettings
 from auth.signing.tokens import (
     TOKEN_TYPE,
     Claims,
+    OwnClaims,
+    ShortText,
     UnverifiedToken,
     VerificationKey,
     check_signature,
@@ -28,6 +32,7 @@ from schemas.errors import Unauthenticated
 
 MAX_TOKEN_ID_CHARS = 128
 """Longest token id of another issuer; longer ones are hashed to fit the store."""
+_SHORT_TEXT: TypeAdapter[str] = TypeAdapter(ShortText)
 
 
 class UnknownKey(Unauthenticated):
@@ -85,19 +90,16 @@ class Verifier:
         return self._verify_theirs(parts, issuer)
 
     def _verify_ours(self, token: UnverifiedToken) -> Principal:
-        claims, key = token.claims, self._keys.get(token.header.kid)
+        key = self._keys.get(token.header.kid)
         if key is None or not _is_type(token.header.typ, (TOKEN_TYPE,)):
             refuse()
         check_signature(token, key)
-        if (
-            claims.jti is None
-            or claims.nbf is None
-            or claims.client_id is None
-            or not isinstance(claims.scope, str)
-        ):
+        try:
+            claims = OwnClaims.model_validate(dict(token.claims))
+        except ValidationError:
             refuse()
         expires_at = self._check_times(claims)
-        _check_audience(claims, (self._settings.audience,))
+        _check_audience(claims.aud, (self._settings.audience,))
         return Principal(
             claims.sub,
             known_scopes(claims.scope),
@@ -118,14 +120,14 @@ class Verifier:
             raise UnknownKey(issuer.issuer)
         check_signature(token, key)
         expires_at = self._check_times(claims)
-        _check_audience(claims, issuer.audience)
         said = dict(claims)
+        _check_audience(_claim(said, issuer.audience_claim), issuer.audience)
         for name, value in issuer.required_claims.items():
             found = _claim(said, name)
             if type(found) is not type(value) or found != value:  # True is not 1
                 refuse()
         # Without an id, or with a long one, a token is identified by a hash of its signed part.
-        token_id = claims.jti
+        token_id = _short_text(said.get("jti"))
         if token_id is None or len(token_id) > MAX_TOKEN_ID_CHARS:
             token_id = hashlib.sha256(token.signed.encode()).hexdigest()
         name = f"{issuer.name}|{claims.sub}"
@@ -135,7 +137,7 @@ class Verifier:
             f"{issuer.name}|{token_id}",
             expires_at,
             claims.iat,
-            client_id=claims.client_id or name,
+            client_id=_short_text(said.get("client_id")) or name,
         )
 
     def _check_times(self, claims: Claims) -> float:
@@ -148,10 +150,18 @@ class Verifier:
         return claims.exp + skew
 
 
-def _check_audience(claims: Claims, accepted: tuple[str, ...]) -> None:
-    audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
-    if not set(audiences) & set(accepted):
+def _check_audience(found: object, accepted: tuple[str, ...]) -> None:
+    audiences = found if isinstance(found, list) else [found]
+    if not any(isinstance(one, str) and one in accepted for one in audiences):
         refuse("The access token was not made for this server.")
+
+
+def _short_text(value: object) -> str | None:
+    """Return a claim that may be logged and stored; None if it is something else."""
+    try:
+        return _SHORT_TEXT.validate_python(value, strict=True)
+    except ValidationError:
+        return None
 
 
 def _is_type(given: str, accepted: tuple[str, ...]) -> bool:
@@ -171,10 +181,12 @@ def _claim(said: dict[str, object], name: str) -> object:
 
 
 def _granted(said: dict[str, object], issuer: IssuerSettings) -> frozenset[Scope]:
-    """Return the scopes that the issuer's claim grants; unmapped values grant nothing."""
-    value = _claim(said, issuer.scope_claim)
-    words = value.split() if isinstance(value, str) else value if isinstance(value, list) else []
-    mapped = (
-        scope for word in words if isinstance(word, str) for scope in issuer.scopes.get(word, ())
-    )
-    return frozenset(issuer.default_scopes).union(mapped)
+    """Return the scopes that the issuer's claims grant; unmapped values grant nothing."""
+    names = (issuer.scope_claim,) if isinstance(issuer.scope_claim, str) else issuer.scope_claim
+    granted = set(issuer.default_scopes)
+    for name in names:
+        value = _claim(said, name)
+        words = value.split() if isinstance(value, str) else value
+        for word in words if isinstance(words, list) else ():
+            granted.update(issuer.scopes.get(word, ()) if isinstance(word, str) else ())
+    return frozenset(granted)

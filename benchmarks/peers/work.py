@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 
 from benchmarks.http.textbook import Best, Images, Prepare, read_manifest, textbook, top_five
+from observability.onnx_runtime import ort
 
 PREFIX = "BENCH_PEER_"
 

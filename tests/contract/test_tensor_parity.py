@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
+from observability.onnx_runtime import ort
 from schemas.inference import Datatype
 from service.core.serving.description import metadata
 from service.core.tensors.inference import InferRequest

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import os
 
+SET_BY_POTOO = "ORT_DISABLE_TELEMETRY"
+
 
 def clean_environment(**settings: str) -> dict[str, str]:
-    """Returns this process's variables without Potoo's settings, plus ``settings``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("POTOO_")}
+    """Returns this process's variables without those of Potoo, plus ``settings``."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("POTOO_") and name != SET_BY_POTOO
+    }
     return kept | settings

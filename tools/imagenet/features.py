@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from observability.onnx_runtime import ort
 from service.core.engine.pool import usable_cores
 from service.core.imaging.preprocessing import Preprocessor
 from service.modeltools.imagenet.building import INPUT_SPEC, weights_file

@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import cast
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from observability.logging import get_logger
+from observability.onnx_runtime import errors_that_are_only_logged, ort
 from schemas.errors import InferenceFailed
 from schemas.models import Dtype, Layout, ModelManifest
 from service.core.engine.engine import Images
@@ -63,7 +64,13 @@ class OnnxEngine:
             ProviderMissing: if the provider is not installed or does not start.
         """
         where = chain(provider, provider_options, threads)
-        self._session = _session(model, threads, where)
+        if provider is Provider.CPU:
+            self._session = _session(model, threads, where)
+        else:
+            with errors_that_are_only_logged() as errors:
+                self._session = _session(model, threads, where)
+            for error in errors:
+                get_logger("models").warning("provider failed", provider=provider, reason=error)
         check_in_use(self._session, provider)
         self._lone_session = self._session
         self._check_input(manifest)
@@ -95,6 +102,9 @@ class OnnxEngine:
         except Exception as error:
             raise InferenceFailed from error
         output = cast("NDArray[np.float32]", outputs[0])
+        if len(output) != len(images):
+            message = f"the graph gives {len(output)} rows for {len(images)} images"
+            raise InferenceFailed from ValueError(message)
         self.output_shape = output.shape[1:]
         return output.reshape(len(output), -1)[:count]
 
@@ -175,7 +185,6 @@ def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSessio
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # On x86 without VNNI, INT8 weights that need more than 7 bits would silently clip sums.
     options.add_session_config_entry("session.x64quantprecision", "1")
-    options.log_severity_level = 3  # errors only; they are raised as exceptions too
     try:
         return ort.InferenceSession(str(model), options, providers=providers)
     except Exception as error:

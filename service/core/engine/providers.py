@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from schemas.operator_error import OperatorError
 
 if TYPE_CHECKING:
-    import onnxruntime as ort
+    from observability.onnx_runtime import ort
 
 
 class Provider(StrEnum):
@@ -47,7 +47,8 @@ class ProviderMissing(OperatorError):
 
 def installed() -> list[Provider]:
     """Return the providers of the installed ONNX Runtime."""
-    import onnxruntime as ort  # settings are also read by commands that run no model
+    # Settings are also read by commands that run no model.
+    from observability.onnx_runtime import ort
 
     names = ort.get_available_providers()
     return [provider for provider in Provider if provider.onnx_name in names]

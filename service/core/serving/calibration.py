@@ -12,10 +12,10 @@ import platform
 from functools import cache
 from pathlib import Path
 
-import onnxruntime as ort
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from observability.logging import get_logger
+from observability.onnx_runtime import ort
 from schemas.models import MANIFEST_FILE, ModelManifest, ModelName, Sha256
 from service.core.engine.pool import usable_cores
 from service.core.repository.atomic_files import replace_file

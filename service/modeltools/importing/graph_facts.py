@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-import onnxruntime as ort
-
+from observability.onnx_runtime import ort
 from schemas.models import Dtype, Layout
 from schemas.operator_error import OperatorError
 from service.core.engine.onnx_engine import ONNX_TYPES
@@ -85,7 +84,6 @@ def open_graph(model: Path) -> ort.InferenceSession:
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 4
     try:
         return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -137,7 +135,7 @@ def _refuse_custom_operators(model: onnx.ModelProto) -> None:
 
 
 def _external_files(model: onnx.ModelProto) -> set[str]:
-    """Return the names of the external weight files in the graph."""
+    """Return the names of the external weight files in the graph; './x' is 'x'."""
     tensors: list[onnx.TensorProto] = []
     for graph in _graphs(model):
         tensors += getattr(graph, "initializer", ())  # functions have none
@@ -145,7 +143,7 @@ def _external_files(model: onnx.ModelProto) -> set[str]:
             for attribute in node.attribute:
                 tensors += [attribute.t, *attribute.tensors]
     return {
-        entry.value
+        str(PurePosixPath(entry.value))  # keeps '..'
         for tensor in tensors
         for entry in tensor.external_data
         if entry.key == "location"

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import onnxruntime as ort
 from pydantic import ValidationError
 
+from observability.onnx_runtime import ort
 from schemas.model_output import DEFAULT_THRESHOLD, OutputKind, OutputSpec
 from schemas.models import MANIFEST_FILE, MODEL_FILE, Colour, ModelManifest
 from schemas.operator_error import first_fault

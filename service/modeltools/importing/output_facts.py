@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from observability.onnx_runtime import ort
 from schemas.model_output import OutputKind
 from schemas.models import Dtype, Layout
 from service.modeltools.importing.graph_facts import CannotImport, InputFacts

@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import onnxruntime as ort
-
+from observability.onnx_runtime import ort
 from schemas.models import MANIFEST_FILE, MODEL_FILE
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.image_limits import ImageLimits

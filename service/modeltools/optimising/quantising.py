@@ -49,8 +49,10 @@ def quantise(
         NotOptimised: the graph is quantised already, or cannot be quantised.
     """
     import onnx
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    from observability.onnx_runtime import part
+
+    tools, preparing = part("quantization"), part("quantization.shape_inference")
 
     prepared = target.with_suffix(".prepared")
     log = logging.getLogger()
@@ -61,19 +63,19 @@ def quantise(
         if _QUANTISED & {node.op_type for node in graph.node}:
             message = "the model is quantised already"
             raise NotOptimised(message)
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
+        preparing.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        tools.quantize_static(
             str(prepared),
             str(target),
             _Reader(input_name, calibration, progress),
-            quant_format=QuantFormat.QDQ,
+            quant_format=tools.QuantFormat.QDQ,
             per_channel=True,
             reduce_range=weight_bits == 7,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            activation_type=tools.QuantType.QUInt8,
+            weight_type=tools.QuantType.QInt8,
             extra_options={
                 "TensorQuantOverrides": {
-                    name: [{"axis": 0, "quant_type": QuantType.QInt8, "reduce_range": False}]
+                    name: [{"axis": 0, "quant_type": tools.QuantType.QInt8, "reduce_range": False}]
                     for name in _depthwise_weights(prepared)
                 }
             },

@@ -30,9 +30,9 @@ STREAMS_PER_CONNECTION = 100
 IDLE_MS = 300_000
 """Time after which a connection without any RPC is closed."""
 PING_MS = 60_000
-"""Interval of keepalive pings to a silent peer."""
+"""Interval of keepalive pings to a silent peer, with calls or without."""
 MIN_PING_MS = 20_000
-"""Peers that ping more often are disconnected."""
+"""Peers that ping more often are disconnected, with calls or without."""
 LONGEST_MS = 2**31 - 1
 """Longest time-out that gRPC accepts."""
 LINGER_SECONDS = 0.5
@@ -101,14 +101,15 @@ def _build(
     gate.alias(REFLECTION.format("v1alpha"), REFLECTION.format("v1"))
     server = grpc.aio.server(
         handlers=[gate],
-        options=_options(limits),
+        options=server_options(limits),
         # An idle stream costs what an idle connection does, so both have one limit.
         maximum_concurrent_rpcs=limits.max_connections,
     )
     return _Parts(server, gate, health)
 
 
-def _options(limits: LimitSettings) -> list[tuple[str, int]]:
+def server_options(limits: LimitSettings) -> list[tuple[str, int]]:
+    """Return the channel arguments of the server."""
     handshake_ms = round(min(limits.header_timeout_seconds * 1000, LONGEST_MS))
     return [
         # ``listening`` reserves the port, so only our own workers share it.
@@ -123,6 +124,8 @@ def _options(limits: LimitSettings) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", PING_MS),
         ("grpc.keepalive_timeout_ms", handshake_ms),
         ("grpc.http2.min_ping_interval_without_data_ms", MIN_PING_MS),
+        # Otherwise pings of a connection without calls are allowed every two hours only.
+        ("grpc.keepalive_permit_without_calls", 1),
     ]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from observability.onnx_runtime import ort
 from tests.support.callers.answers import assert_tells_nothing
 from tests.support.models.tiny_model import SIDE
 

@@ -94,7 +94,7 @@ class Issuer:
     def token(
         self, *, header: Mapping[str, object] | None = None, kid: str = "", **changes: object
     ) -> str:
-        """An access token, signed with its newest key or that of ``kid``; None leaves a claim out."""
+        """An access token, signed with its newest key or that of ``kid``; None leaves a member out."""
         return str(self._tell("token", dict(header or {}), kid, changes))
 
     def _tell(self, command: str, *arguments: object) -> Any:
@@ -273,11 +273,12 @@ class _Process:
             "scope": "pictures",
             **changes,
         }
-        return signed(
-            {"alg": algorithm, "typ": "at+jwt", "kid": kid, **header},
-            {name: value for name, value in claims.items() if value is not None},
-            self._keys[kid],
+        head = {"alg": algorithm, "typ": "at+jwt", "kid": kid, **header}
+        head, claims = (
+            {name: value for name, value in part.items() if value is not None}
+            for part in (head, claims)
         )
+        return signed(head, claims, self._keys[kid])
 
 
 def main() -> None:

@@ -101,17 +101,24 @@ class LiveServer:
 
 @contextmanager
 def serve(
-    folder: Path, *, models: Path, arguments: tuple[str, ...] = (), **environment: str
+    folder: Path,
+    python: tuple[str, ...] = (sys.executable,),
+    /,
+    *,
+    models: Path,
+    arguments: tuple[str, ...] = (),
+    **environment: str,
 ) -> Iterator[LiveServer]:
     """Starts ``potoo serve`` on a free port and stops it with SIGTERM.
 
     Args:
         folder: for its data and its log.
+        python: command that runs Python.
         environment: settings such as ``POTOO_LIMITS__MAX_PIXELS="1000"``.
     """
     log, data_dir = folder / "server.log", folder / "data"
     command = [
-        *(sys.executable, "-m", "service", "serve", "--port", "0"),
+        *(*python, "-m", "service", "serve", "--port", "0"),
         *("--models", str(models), "--data-dir", str(data_dir), *arguments),
     ]
     with log.open("w") as stderr:

@@ -163,6 +163,15 @@ FIREBASE: dict[str, object] = {
     "email_verified": True, "picture": "https://lh3.example/a/x=s96-c", "name": "Anna",
     "firebase": {"identities": {"google.com": ["1"], "email": ["a@shop.example"]}, "sign_in_provider": "google.com"},
 }  # fmt: skip
+COGNITO: dict[str, object] = {
+    "iss": "https://cognito-idp.REGION.amazonaws.com/POOL", "sub": "aaaa-bbbb", "client_id": "APP-CLIENT",
+    "token_use": "access", "scope": "openid potoo/classify", "auth_time": NOW - 5, "iat": NOW - 5,
+    "exp": NOW + 3595, "jti": "3b1c", "origin_jti": "9d2e", "event_id": "7f", "version": 2, "username": "anna",
+}  # fmt: skip
+ENTRA: dict[str, object] = {
+    "iss": "https://sts.windows.net/TENANT/", "aud": "api://potoo", "sub": "AAAAAA_x", "appid": "CALLING-APP",
+    "scp": "classify", "iat": NOW - 5, "nbf": NOW - 5, "exp": NOW + 4000, "uti": "f-q", "ver": "1.0",
+}  # fmt: skip
 CLASSIFY = {Scope.CLASSIFY, Scope.MODELS_READ}
 
 
@@ -173,7 +182,7 @@ def documented(name: str, claims: dict[str, object], typ: str) -> Principal:
 
 
 def test_documented_issuers_are_complete() -> None:
-    assert set(DOCUMENTED) == {"sso", "keycloak", "auth0", "firebase"}
+    assert set(DOCUMENTED) == {"sso", "keycloak", "auth0", "firebase", "cognito", "entra"}
 
 
 @pytest.mark.parametrize(
@@ -183,6 +192,9 @@ def test_documented_issuers_are_complete() -> None:
         ("auth0", AUTH0, "at+jwt", CLASSIFY),
         ("firebase", FIREBASE, "JWT", {Scope.CLASSIFY}),
         ("firebase", FIREBASE | {"potoo": ["admin"]}, "JWT", {Scope.CLASSIFY, Scope.ADMIN}),
+        ("cognito", COGNITO, "", CLASSIFY),
+        ("entra", ENTRA, "JWT", CLASSIFY),
+        ("entra", ENTRA | {"roles": ["Camera"], "scp": None}, "JWT", {Scope.CLASSIFY}),
     ],
 )
 def test_documented_settings_accept_their_issuers_tokens(

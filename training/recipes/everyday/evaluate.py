@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from observability.onnx_runtime import ort
 from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from training.calibration import reliability, softmax
 from training.photos import Photo, class_names, read_split

@@ -6,12 +6,14 @@ libtiff meets profiles, thumbnails, further pages or loops of directories.
 
 from __future__ import annotations
 
+import ctypes
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, ImageFile, TiffImagePlugin, _imaging
 
 from schemas.errors import InvalidImage, UnsupportedImage
 from service.core.imaging.formats.jpeg import (
@@ -27,6 +29,10 @@ from service.core.imaging.image_limits import ImageLimits
 
 # Otherwise Pillow decodes uncompressed strips in Python, one by one, and planes of 16 bits wrongly.
 TiffImagePlugin.READ_LIBTIFF = True
+# libtiff would print a line for every damaged file; Pillow raises the errors that matter.
+for _name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+    with suppress(AttributeError):  # Pillow without libtiff, or with hidden symbols
+        getattr(ctypes.CDLL(_imaging.__file__), _name)(None)
 
 UNCOMPRESSED, OLD_JPEG, JPEG = 1, 6, 7
 LOSSLESS = {UNCOMPRESSED, 5, 8, 32773, 32946}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnxruntime as ort
 import pytest
 
+from observability.onnx_runtime import ort
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.providers import Provider, ProviderMissing, chain, check_in_use, installed
 from service.core.repository.repository import ModelRefused

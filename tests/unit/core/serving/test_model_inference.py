@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from observability.metrics import Metrics
+from observability.onnx_runtime import ort
 from schemas.errors import (
     DeadlineExceeded,
     InferenceFailed,

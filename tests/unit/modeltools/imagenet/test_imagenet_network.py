@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
+from observability.onnx_runtime import ort
 from service.modeltools.imagenet.network import (
     CLASSES,
     FEATURES,

@@ -19,6 +19,13 @@ from tests.support.models.tiny_model import LABELS, colour_graph
 Change = Callable[[onnx.ModelProto], object]
 
 
+def point_at(model: onnx.ModelProto, location: str) -> onnx.ModelProto:
+    """Make the weights lie there."""
+    for tensor in model.graph.initializer:
+        next(entry for entry in tensor.external_data if entry.key == "location").value = location
+    return model
+
+
 def with_external_weights(tmp_path: Path) -> Path:
     """``some.onnx`` whose weights lie in ``some.onnx.data`` beside it."""
     file = tmp_path / "some.onnx"
@@ -39,6 +46,19 @@ def test_external_weights_are_merged_into_the_model(tmp_path: Path, labels: Path
     assert any("one file" in sentence for sentence in made.unsure)
 
 
+@pytest.mark.parametrize(
+    "location", ["./some.onnx.data", ".//some.onnx.data", "././some.onnx.data"]
+)
+def test_external_weights_may_be_named_relative_to_the_folder(
+    tmp_path: Path, labels: Path, location: str
+) -> None:
+    file = with_external_weights(tmp_path)
+    model = point_at(onnx.load(str(file), load_external_data=False), location)
+    made = bring(tmp_path, labels, model)
+    weights = onnx.load(str(made.folder / "model.onnx")).graph.initializer
+    assert [numpy_helper.to_array(one).tolist() for one in weights] == [[2, 3], [10.0]]
+
+
 def test_missing_external_weights_are_named(tmp_path: Path, labels: Path) -> None:
     with_external_weights(tmp_path)
     (tmp_path / "some.onnx.data").unlink()
@@ -46,16 +66,28 @@ def test_missing_external_weights_are_named(tmp_path: Path, labels: Path) -> Non
         bring(tmp_path, labels)
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "a/b", "link"])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "../secret",
+        "/etc/hostname",
+        "a/b",
+        "link",
+        "./../secret",
+        "./a/b",
+        "./link",
+        "a/../some.onnx.data",
+        "..",
+        ".",
+    ],
+)
 def test_external_weights_outside_the_folder_are_refused(
     tmp_path: Path, labels: Path, location: str
 ) -> None:
     (tmp_path / "link").symlink_to("/etc/hostname")
     (tmp_path.parent / "secret").write_bytes(b"\0" * 64)
     file = with_external_weights(tmp_path)
-    model = onnx.load(str(file), load_external_data=False)
-    for tensor in model.graph.initializer:
-        next(entry for entry in tensor.external_data if entry.key == "location").value = location
+    model = point_at(onnx.load(str(file), load_external_data=False), location)
     with pytest.raises(CannotImport, match="which does not lie beside it"):
         bring(tmp_path, labels, model)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from observability.onnx_runtime import ort
 from schemas.models import ModelManifest
 from service.core.engine.onnx_engine import OnnxEngine
 from service.modeltools.optimising.quantising import NotOptimised, quantise
