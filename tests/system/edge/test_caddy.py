@@ -213,7 +213,7 @@ def test_timeouts_apply_to_every_listener(program: str) -> None:
     assert len(servers) == 3  # HTTPS, HTTP and Caddy's own metrics
     for server in servers:
         assert server["read_header_timeout"] == 10 * 10**9
-        assert server["idle_timeout"] == 60 * 10**9
+        assert server["idle_timeout"] == 75 * 10**9
         assert server["max_header_bytes"] == LimitSettings().max_header_bytes
         # These would cut streams.
         assert "read_timeout" not in server

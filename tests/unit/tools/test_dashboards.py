@@ -89,6 +89,7 @@ def test_every_alert_has_a_panel() -> None:
     assert set(ALERTS) - linked == UNSHOWN
 
 
+@pytest.mark.process
 def test_failed_version_counts_once_however_many_replicas_have_it(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
