@@ -221,6 +221,16 @@ def test_timeouts_apply_to_every_listener(program: str) -> None:
 
 
 @pytest.mark.parametrize("program", programs())
+def test_requests_wait_for_a_restart_where_they_shall(program: str) -> None:
+    waiting = list(_all(adapted(program, POTOO_TRY_DURATION="15s"), "load_balancing"))
+    assert len(waiting) == 3  # gRPC, batches, and the rest
+    for one in waiting:
+        assert one == {"try_duration": 15 * 10**9, "try_interval": 10**8}
+    for one in _all(adapted(program), "load_balancing"):
+        assert not one.get("try_duration")
+
+
+@pytest.mark.parametrize("program", programs())
 def test_body_limits_equal_those_of_the_server(program: str) -> None:
     limits = LimitSettings()
     sizes = set(_all(adapted(program), "max_size"))
