@@ -172,7 +172,9 @@ def test_prepared_secrets_are_exactly_those_mounted(tmp_path: Path) -> None:
 
 def test_prepared_files_are_ignored_by_git() -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
-    assert {"/deploy/.env", "/deploy/secrets/", "/deploy/certs/"} <= set(ignored)
+    assert {"/deploy/.env", "/deploy/secrets/", "/deploy/certs/", "/deploy/authority/"} <= set(
+        ignored
+    )
 
 
 def test_grafana_allows_no_anonymous_access() -> None:
