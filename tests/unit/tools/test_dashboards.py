@@ -108,7 +108,7 @@ def test_failed_version_counts_once_however_many_replicas_have_it(tmp_path: Path
     file = tmp_path / "failed.yaml"
     file.write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}))
     done = subprocess.run(
-        [promtool, "test", "rules", file], capture_output=True, text=True, check=False
+        [str(promtool), "test", "rules", str(file)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
