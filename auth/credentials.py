@@ -49,7 +49,13 @@ class Credentials:
             try:
                 was_known = await self._lockout.charge(name, origin.address)
             except SignInBlocked:
-                self._audit.record(AuditEvent.SIGN_IN_BLOCKED, address=origin.address)
+                blocked = await self._accounts.get(name) if is_name(name) else None
+                self._audit.record(
+                    AuditEvent.SIGN_IN_BLOCKED,
+                    # An unknown name may be a password in the wrong field.
+                    account=blocked.name if blocked else None,
+                    address=origin.address,
+                )
                 raise
             possible = is_name(name) and len(secret) <= MAX_PASSWORD_CHARS and is_text(secret)
             account = await self._accounts.get(name) if possible else None

@@ -28,7 +28,7 @@ class AuthSettings(BaseModel):
         default="potoo",
         min_length=1,
         max_length=255,
-        description="the `iss` of our tokens; our public URL where others read our metadata",
+        description="the `iss` of our tokens; public_url if that is set",
     )
     audience: str = Field(
         default="potoo",

@@ -47,6 +47,8 @@ REJECTIONS = (
     *("body_budget", "connections", "slow_client", "bad_http"),
 )
 
+STORES = ("accounts", "rates")
+
 
 class HttpSeries(NamedTuple):
     """The series of one route, looked up once."""
@@ -152,6 +154,12 @@ class Metrics:
             multiprocess_mode="livemin",
             registry=self.registry,
         )
+        self.store_failures = Counter(
+            "potoo_store_failures",
+            "Uses of a store that failed.",
+            ["store"],
+            registry=self.registry,
+        )
         self.token_requests = Counter(
             "potoo_token_requests",
             "Token requests, by outcome.",
@@ -180,6 +188,8 @@ class Metrics:
         )
         for reason in REJECTIONS:
             self.rejections.labels(reason)
+        for store in STORES:
+            self.store_failures.labels(store)
         for reason in ("queue_full", "not_sent"):
             self.spans_dropped.labels(reason)
         self._memory_limit.set(memory_limit())

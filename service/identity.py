@@ -26,12 +26,13 @@ from auth.signing.key_folder import KeyFolder
 from auth.signing.tokens import TokenSigner
 from auth.signing.verifier import Verifier
 from auth.store.accounts import AccountStore
-from auth.store.database import BadDatabaseUrl, database_url, open_database, reason
+from auth.store.database import BadDatabaseUrl, Database, database_url, open_database
 from auth.store.revocations import Revocations
 from auth.store.sessions import Policy, SessionStore
 from observability.audit import Audit, AuditEvent
 from observability.logging import get_logger
 from observability.metrics import Metrics
+from observability.store_watch import StoreWatch
 from schemas.errors import NotReady
 from service.settings import Settings, SettingsError
 
@@ -48,6 +49,7 @@ LONGEST_TOKEN_SECONDS = 24 * 3600
 class Identity:
     """Identity objects of routes and command line. ``keys`` is replaced when keys change."""
 
+    database: Database
     accounts: AccountStore
     sessions: SessionStore
     authenticator: Authenticator
@@ -150,10 +152,19 @@ async def open_identity(settings: Settings, metrics: Metrics) -> AsyncIterator[I
             verifier, revocations, issuers, cache_size=auth.token_cache_size
         )
         grants = Grants(accounts, sessions, credentials, revocations, signer, verifier, auth, audit)
-        limiter = RateLimiter(auth)
+        limiter = RateLimiter(
+            auth,
+            StoreWatch(
+                metrics,
+                "rates",
+                fails="rate limits are not counted",
+                works="rate limits are counted again",
+            ),
+        )
         stack.push_async_callback(limiter.close)
         await revocations.refresh()
         yield Identity(
+            database=database,
             accounts=accounts,
             sessions=sessions,
             authenticator=authenticator,
@@ -172,8 +183,19 @@ async def open_identity(settings: Settings, metrics: Metrics) -> AsyncIterator[I
 
 
 @asynccontextmanager
-async def keep_fresh(identity: Identity, settings: Settings) -> AsyncIterator[None]:
-    """Poll revocations and keys, and prune expired rows, until the ``with`` block ends."""
+async def keep_fresh(
+    identity: Identity, settings: Settings, metrics: Metrics
+) -> AsyncIterator[None]:
+    """Poll revocations and keys, and prune expired rows, until the ``with`` block ends.
+
+    Failures of the database are counted and logged from now on; a command shows them instead.
+    """
+    identity.database.reading = StoreWatch(
+        metrics, "accounts", fails="store does not answer", works="store answers"
+    )
+    identity.database.writing = StoreWatch(
+        metrics, "accounts", fails="store cannot be written", works="store can be written again"
+    )
     async with identity.issuers.running():
         tasks = [
             asyncio.create_task(_poll_store(identity, settings.auth.store_poll_seconds)),
@@ -189,19 +211,10 @@ async def keep_fresh(identity: Identity, settings: Settings) -> AsyncIterator[No
 
 
 async def _poll_store(identity: Identity, seconds: float) -> None:
-    log, answers = get_logger("auth"), True
     while True:
         await asyncio.sleep(seconds)
-        try:
+        with contextlib.suppress(NotReady):  # the database logs it
             await identity.revocations.refresh()
-        except NotReady as error:
-            if answers:
-                log.error("store does not answer", reason=reason(error))  # noqa: TRY400
-            answers = False
-        else:
-            if not answers:
-                log.info("store answers")
-            answers = True
 
 
 async def _watch_keys(identity: Identity) -> None:

@@ -69,7 +69,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
     metrics.preset_errors(ErrorCode)
     async with AsyncExitStack() as stack:
         identity = await stack.enter_async_context(open_identity(settings, metrics))
-        await stack.enter_async_context(keep_fresh(identity, settings))
+        await stack.enter_async_context(keep_fresh(identity, settings, metrics))
         pool = stack.enter_context(open_pool(settings))
         lifecycle = await stack.enter_async_context(open_models(settings, pool, metrics))
         lifecycle.log_failures()

@@ -179,6 +179,11 @@ class Settings(BaseSettings):
         default_factory=own_models,
         description="model repository: <name>/<version>/model.onnx; else models in data_dir",
     )
+    public_url: Origin | None = Field(
+        default=None,
+        description="under which clients call, such as https://potoo.example: the issuer of our "
+        "tokens (unless auth.issuer is set), our metadata, links",
+    )
     admin_password: SecretStr | None = Field(
         default=None, description="of the first account, made on the first run"
     )
@@ -289,8 +294,19 @@ def load_settings(config: Path | None = None, **given: object) -> Settings:
         raise SettingsError(f"{config}: {error}") from error
     except PydanticSettingsError as error:
         raise SettingsError(f"{error}: write lists as JSON, such as '[\"a\"]'") from error
+    values = dict(settings) | {"auth": _with_issuer(settings.auth, settings.public_url)}
     # Worker processes get their settings by pickle, which a local class does not survive.
-    return Settings.model_construct(**dict(settings))
+    return Settings.model_construct(**values)
+
+
+def _with_issuer(auth: AuthSettings, public_url: str | None) -> AuthSettings:
+    """Return the settings with the public URL as issuer, unless another one is set."""
+    if public_url is None or "issuer" in auth.model_fields_set:
+        return auth
+    if any(one.issuer == public_url for one in auth.issuers):
+        message = "public_url: an issuer of auth.issuers has the same URL"
+        raise SettingsError(message)
+    return auth.model_copy(update={"issuer": public_url})
 
 
 def describe_settings(settings: Settings) -> Iterator[tuple[str, str, object, str]]:

@@ -71,13 +71,19 @@ def dotenv(given: argparse.Namespace) -> str:
         f"POTOO_SITE={given.site}",
         f"POTOO_TLS={given.email or 'internal'}",
         f"POTOO_REPLICAS={given.replicas}",
-        f"POTOO_CPUS={(os.cpu_count() or 1) / given.replicas:.2g}",
+        f"POTOO_CPUS={cpus(os.cpu_count() or 1, given.replicas)}",
     ]
     if _is_address(given.site):  # clients that call an IP address send no host name
         lines.append(f"POTOO_DEFAULT_SNI={given.site}")
     if given.small:
         lines.append("COMPOSE_FILE=compose.yaml:compose.edge.yaml")
     return "\n".join(lines) + "\n"
+
+
+def cpus(cores: int, replicas: int) -> str:
+    """Return the cores of one replica with two digits, rounded down: Docker refuses more."""
+    hundredths = max(1, 100 * cores // replicas)
+    return f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
 
 
 def _of_stores(postgres: str, redis: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from auth.limiting.lockout import network_of
 from auth.settings import AuthSettings
-from observability.logging import get_logger
+from observability.store_watch import StoreWatch
 from schemas.errors import RateLimited
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ class Allowance:
 class RateLimiter:
     """Counter of calls against the limits. Unset limits cost nothing."""
 
-    def __init__(self, settings: AuthSettings) -> None:
+    def __init__(self, settings: AuthSettings, watch: StoreWatch) -> None:
+        """``watch``: of failures of the counter store."""
+        self._watch = watch
         self._of_principal: tuple[RateLimitItem, ...] = ()
         self._of_address: tuple[RateLimitItem, ...] = ()
         self._windows: RateWindows | None = None
@@ -102,9 +104,10 @@ class RateLimiter:
                 exceeded = exceeded if fits else max(exceeded, seconds)
         except OSError as error:
             self._out_until = time.monotonic() + OUTAGE_SECONDS
-            reason = type(error.__cause__ or error).__name__
-            get_logger("auth").warning("rate limits are not counted", reason=reason)
+            cause = error.__cause__ or error
+            self._watch.failed(" ".join(f"{type(cause).__name__}: {cause}".split()))
             return
+        self._watch.worked()
         if exceeded:
             message = "Too many requests; the RateLimit header says when there are more."
             raise RateLimited(message, retry_after=exceeded)

@@ -29,6 +29,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from observability.logging import get_logger
+from observability.store_watch import StoreWatch
 from schemas.errors import NotReady
 
 if TYPE_CHECKING:
@@ -58,7 +59,15 @@ class BadDatabaseUrl(Exception):
 
 
 class Database:
-    """Short transactions. Every use raises ``NotReady`` if the database does not answer."""
+    """Short transactions. Every use raises ``NotReady`` if the database does not answer.
+
+    Attributes:
+        reading: of failures to read; None where the caller shows them.
+        writing: of failures to write. A database may be readable on a full disk.
+    """
+
+    reading: StoreWatch | None = None
+    writing: StoreWatch | None = None
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -68,7 +77,10 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
         """Open a read-only transaction."""
-        async with _available(), AsyncSession(self._engine, expire_on_commit=False) as session:
+        async with (
+            _available(self.reading),
+            AsyncSession(self._engine, expire_on_commit=False) as session,
+        ):
             yield session
 
     @asynccontextmanager
@@ -79,7 +91,7 @@ class Database:
             IntegrityError: if a constraint is violated, such as a taken name.
         """
         async with (
-            _available(),
+            _available(self.writing),
             AsyncSession(self._writing, expire_on_commit=False) as session,
             session.begin(),
         ):
@@ -181,7 +193,10 @@ def database_url(given: str | None, file: Path) -> URL:
 
 def reason(error: NotReady) -> str:
     """Return why the database did not answer: one line for the operator, no statement."""
-    cause = error.__cause__
+    return _line(error.__cause__)
+
+
+def _line(cause: BaseException | None) -> str:
     if isinstance(cause, DBAPIError) and cause.orig is not None:
         cause = cause.orig
     return " ".join(str(cause).split()) or type(cause).__name__
@@ -271,11 +286,15 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def _available() -> AsyncIterator[None]:
+async def _available(watch: StoreWatch | None = None) -> AsyncIterator[None]:
     try:
         yield
     except IntegrityError:
         raise
     except (SQLAlchemyError, OSError, TimeoutError) as error:
+        if watch is not None:
+            watch.failed(_line(error))
         message = "The account store does not answer."
         raise NotReady(message, retry_after=5) from error
+    if watch is not None:
+        watch.worked()

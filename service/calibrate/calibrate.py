@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from observability.memory import memory_available
+from schemas.operator_error import OperatorError
 from service.calibrate import load, search, trial
 from service.core.engine.providers import Provider
 from service.core.repository import serving_policy
@@ -23,7 +25,18 @@ DELAY_MS = 2.0
 MEASURE_SHARE = 0.5
 """Duration of a comparing measurement, as a share of one for the knee."""
 
+SERVERS = 2
+"""Servers that run at once while settings are compared."""
+SERVER_BYTES = 300 * 2**20
+"""Memory of a loaded server without its model."""
+MODEL_FACTOR = 3
+"""Memory of a loaded model, as a multiple of its files: weights, packed weights, activations."""
+
 Say = Callable[[str], None]
+
+
+class NotEnoughMemory(OperatorError):
+    """The trial servers do not fit into the memory that is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +75,10 @@ def calibrate(job: CalibrationPlan, say: Say) -> tuple[int, Calibrated]:
     Settings that the user has set are kept; only the others are tried.
 
     Raises:
-        TrialFailed, TooSlow, ModelRefused: with a message for the user.
+        TrialFailed, TooSlow, ModelRefused, NotEnoughMemory: with a message for the user.
     """
     folder = _folder(job)
+    require_memory(folder, memory_available())
     manifest = read_manifest(folder)
     best = _best(job, say)
     say(f"{best}: looking for the knee")
@@ -95,6 +109,26 @@ def calibrate(job: CalibrationPlan, say: Say) -> tuple[int, Calibrated]:
         knee=knee,
         run=_found(job, best),
     )
+
+
+def require_memory(folder: Path, available: int) -> None:
+    """Refuse to calibrate where the kernel would have to kill something.
+
+    Args:
+        folder: of the model's version.
+        available: bytes left in the control group and the machine.
+
+    Raises:
+        NotEnoughMemory: the message names what is needed and what is left.
+    """
+    model = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    needed = SERVERS * (SERVER_BYTES + MODEL_FACTOR * model)
+    if available < needed:
+        message = (
+            f"calibrating takes about {needed >> 20} MiB of memory, and {available >> 20} MiB are "
+            "left here: stop the server that runs beside it, or raise the memory limit"
+        )
+        raise NotEnoughMemory(message)
 
 
 def _found(job: CalibrationPlan, best: Choice) -> RunSettings:
@@ -140,10 +174,13 @@ def _try(job: CalibrationPlan, known: Choice, new: Choice, say: Say) -> Choice:
             measured()
             return measured
 
-        is_better, ratio = search.is_better(throughput(known), throughput(new))
-    verdict = "taken" if is_better else "not worth it"
-    say(f"{new}: {ratio - 1:+.0%} against {known}: {verdict}")
-    return new if is_better else known
+        found = search.compare(throughput(known), throughput(new))
+    if found.is_noisy:
+        verdict = "too noisy to decide, so not taken; stop other work and calibrate again"
+    else:
+        verdict = "taken" if found.is_better else "not worth it"
+    say(f"{new}: {found.ratio - 1:+.0%} (±{found.noise:.0%}) against {known}: {verdict}")
+    return new if found.is_better else known
 
 
 def _settings(job: CalibrationPlan, choice: Choice) -> Settings:

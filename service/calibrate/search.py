@@ -9,12 +9,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.operator_error import OperatorError
 
 WORTH = 1.03
 """Throughput ratio from which a setting replaces the one before."""
 ROUNDS = 3
+NOISY = 0.2
+"""Spread of equal measurements from which a machine is too noisy to compare settings."""
 TOLERATED_FAILURES = 0.01
 PRECISION = 0.1
 """Relative precision of the number of images in flight at the knee."""
@@ -42,16 +45,35 @@ class TooSlow(OperatorError):
     """One image at a time misses the objective already. The message is for the user."""
 
 
-def is_better(
-    measure_known: Callable[[], float], measure_new: Callable[[], float]
-) -> tuple[bool, float]:
-    """Return whether the new throughput is worth the change, and its ratio to the known one."""
-    ratios = []
+class Comparison(NamedTuple):
+    """Two settings compared.
+
+    Attributes:
+        ratio: throughput of the new one divided by that of the known one.
+        noise: half the spread of that ratio over the rounds.
+        is_noisy: whether the machine is too noisy to decide.
+    """
+
+    ratio: float
+    noise: float
+    is_noisy: bool
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the gain is worth the change, and larger than the noise."""
+        return not self.is_noisy and self.ratio >= WORTH and self.ratio - 1 > self.noise
+
+
+def compare(measure_known: Callable[[], float], measure_new: Callable[[], float]) -> Comparison:
+    """Compare two throughputs, measured in turns."""
+    knowns, ratios = [], []
     for _ in range(ROUNDS):
         known = measure_known()
+        knowns.append(known)
         ratios.append(measure_new() / known)
-    ratio = statistics.median(ratios)
-    return ratio >= WORTH, ratio
+    noise = (max(ratios) - min(ratios)) / 2
+    spread = (max(knowns) - min(knowns)) / statistics.median(knowns)
+    return Comparison(statistics.median(ratios), noise, max(spread, 2 * noise) > NOISY)
 
 
 def find_knee(

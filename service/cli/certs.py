@@ -19,6 +19,14 @@ NamesOption = Annotated[
     ),
 ]
 OutputOption = Annotated[Path, typer.Option("--output", "-o", help="Folder for the files.")]
+AuthorityOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--authority",
+        help="Folder for the authority's key, where no server reads it.",
+        show_default="the same as --output",
+    ),
+]
 DaysOption = Annotated[
     int,
     typer.Option("--days", min=1, max=397, help="Validity of the server's certificate in days."),
@@ -52,6 +60,7 @@ renewals need it."""
 def certs(
     names: NamesOption = None,
     output: OutputOption = Path("certs"),
+    authority: AuthorityOption = None,
     days: DaysOption = 397,
     renew_before: RenewOption = 30,
     check: CheckOption = False,
@@ -73,7 +82,7 @@ def certs(
         from service.pki.issuing import fingerprint, names_in
         from service.pki.names import shown
 
-        folder, now = CertificateFolder(output), datetime.now(UTC)
+        folder, now = CertificateFolder(output, authority), datetime.now(UTC)
         given, margin = names or [], timedelta(days=min(renew_before, days - 1))
         if check:
             found = folder.check(given, now, renew_before=margin)

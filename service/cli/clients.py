@@ -37,9 +37,9 @@ def add(
     """Add a client and print its secret, which cannot be shown again."""
     with plain_errors():
         from auth.administration import NewAccount
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
-        settings = load_settings(config, data_dir=data_dir)
+        settings = account_settings(config, data_dir)
         models = None if model is None else frozenset(model)
         new = NewAccount(name, chosen_scopes(scope), models, introspect)
         _, secret = with_identity(
@@ -55,9 +55,9 @@ def list_clients(data_dir: DataDirOption = None, config: ConfigOption = None) ->
     """List clients: name, scopes, state, creation time."""
     with plain_errors():
         from auth.store.accounts import Kind
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
-        list_accounts(load_settings(config, data_dir=data_dir), Kind.CLIENT)
+        list_accounts(account_settings(config, data_dir), Kind.CLIENT)
 
 
 @app.command("rotate-secret")
@@ -66,9 +66,9 @@ def rotate_secret(
 ) -> None:
     """Replace a client's secret and print the new one. Revokes the old one and its tokens."""
     with plain_errors():
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
-        settings = load_settings(config, data_dir=data_dir)
+        settings = account_settings(config, data_dir)
         secret = with_identity(
             settings, lambda identity: identity.administration.rotate_secret(name, by=acting_user())
         )
@@ -80,6 +80,6 @@ def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOpt
     """Remove a client and revoke its tokens."""
     with plain_errors():
         from auth.store.accounts import Kind
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
-        remove_account(load_settings(config, data_dir=data_dir), name, Kind.CLIENT)
+        remove_account(account_settings(config, data_dir), name, Kind.CLIENT)

@@ -21,10 +21,10 @@ def list_keys(data_dir: DataDirOption = None, config: ConfigOption = None) -> No
     """List keys: id, algorithm, state (signing, next, verifying), creation time."""
     with plain_errors():
         from auth.keys import KeySet
+        from service.cli.service_settings import account_settings
         from service.identity import key_folder
-        from service.settings import load_settings
 
-        keys = key_folder(load_settings(config, data_dir=data_dir)).read()
+        keys = key_folder(account_settings(config, data_dir)).read()
         if not keys:
             fail("there are no keys yet: the first start creates one")
         current = KeySet(keys, time.time())
@@ -47,10 +47,10 @@ def rotate(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """
     with plain_errors():
         from auth.keys import ACTIVATION_SECONDS
+        from service.cli.service_settings import account_settings
         from service.identity import key_folder
-        from service.settings import load_settings
 
-        folder = key_folder(load_settings(config, data_dir=data_dir))
+        folder = key_folder(account_settings(config, data_dir))
         is_first = not folder.read()
         key = folder.add()
         when = "at once" if is_first else f"in {ACTIVATION_SECONDS:.0f} seconds"
@@ -70,10 +70,10 @@ def retire(
     """Remove a key. Tokens that it signed become invalid within seconds."""
     with plain_errors():
         from auth.keys import ACTIVATION_SECONDS, KeySet
+        from service.cli.service_settings import account_settings
         from service.identity import key_folder
-        from service.settings import load_settings
 
-        settings = load_settings(config, data_dir=data_dir)
+        settings = account_settings(config, data_dir)
         folder, now = key_folder(settings), time.time()
         keys = {key.kid: key for key in folder.read()}
         if kid not in keys:

@@ -80,13 +80,14 @@ def serve(
 
         def on_ready(url: str, models_line: str) -> None:
             tell_systemd("READY=1")
-            lines = [f"\nPotoo is ready:  {url}", f"  API docs:      {url}/docs"]
+            public = settings.public_url or url
+            lines = [f"\nPotoo is ready:  {url}", f"  API docs:      {public}/docs"]
             lines.append(f"  model:         {models_line}")
             if address:
                 lines.append(f"  gRPC:          {address}")
             if welcome.password:  # a password from the settings needs no link
                 lines += [
-                    f"  sign in now:   {url}/#token={welcome.token}",
+                    f"  sign in now:   {public}/#token={welcome.token}",
                     f"                 (this link works for {welcome.token_minutes} minutes)",
                 ]
             with suppress(BrokenPipeError):  # the reader closed it: `potoo serve | head -1`

@@ -34,7 +34,7 @@ def token(
     """
     with plain_errors():
         from service.cli.accounts import chosen_scopes, with_identity
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
         seconds = parse_duration(ttl)
         scopes = chosen_scopes(scope) if scope else None
@@ -48,7 +48,7 @@ def token(
                 fail(f"{user} does not have the scope {min(missing)}")
             return identity.signer.issue(user, granted, seconds, models=account.models)
 
-        typer.echo(with_identity(load_settings(config, data_dir=data_dir), issue))
+        typer.echo(with_identity(account_settings(config, data_dir), issue))
 
 
 def parse_duration(text: str) -> int:

@@ -42,9 +42,9 @@ def add(
     """
     with plain_errors():
         from auth.administration import NewAccount
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
-        settings = load_settings(config, data_dir=data_dir)
+        settings = account_settings(config, data_dir)
         new = NewAccount(name, chosen_scopes(scope), None if model is None else frozenset(model))
         password = read_password(stdin=password_stdin)
         with_identity(
@@ -60,9 +60,9 @@ def list_people(data_dir: DataDirOption = None, config: ConfigOption = None) -> 
     """List users: name, scopes, state, creation time."""
     with plain_errors():
         from auth.store.accounts import Kind
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
-        list_accounts(load_settings(config, data_dir=data_dir), Kind.PERSON)
+        list_accounts(account_settings(config, data_dir), Kind.PERSON)
 
 
 @app.command()
@@ -74,9 +74,9 @@ def password(
 ) -> None:
     """Change a user's password and sign out all of the user's devices."""
     with plain_errors():
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
-        settings = load_settings(config, data_dir=data_dir)
+        settings = account_settings(config, data_dir)
         new = read_password(stdin=password_stdin)
         with_identity(
             settings,
@@ -95,9 +95,9 @@ def disable(
     """Disable a user's account and revoke its sessions and tokens."""
     with plain_errors():
         from auth.store.accounts import Kind
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
-        settings = load_settings(config, data_dir=data_dir)
+        settings = account_settings(config, data_dir)
         with_identity(
             settings,
             lambda identity: identity.administration.change(
@@ -112,6 +112,6 @@ def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOpt
     """Remove a user and revoke the user's sessions and tokens."""
     with plain_errors():
         from auth.store.accounts import Kind
-        from service.settings import load_settings
+        from service.cli.service_settings import account_settings
 
-        remove_account(load_settings(config, data_dir=data_dir), name, Kind.PERSON)
+        remove_account(account_settings(config, data_dir), name, Kind.PERSON)

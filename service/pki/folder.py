@@ -49,11 +49,12 @@ class Found:
 
 
 class CertificateFolder:
-    """Folder with ``ca.pem``, ``ca-key.pem``, ``cert.pem`` and ``key.pem``."""
+    """Folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; ``ca-key.pem`` may be elsewhere."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ca, self.ca_key = folder / "ca.pem", folder / "ca-key.pem"
+    def __init__(self, folder: Path, authority: Path | None = None) -> None:
+        """``authority``: folder of ``ca-key.pem``; None for the same one."""
+        self.folder, self.authority = folder, authority or folder
+        self.ca, self.ca_key = folder / "ca.pem", self.authority / "ca-key.pem"
         self.cert, self.key = folder / "cert.pem", folder / "key.pem"
 
     def bring_up_to_date(
@@ -110,6 +111,9 @@ class CertificateFolder:
         self,
     ) -> tuple[x509.Certificate | None, x509.Certificate | None, ec.EllipticCurvePrivateKey | None]:
         """Read the authority, the certificate and its key; None for missing ones."""
+        misplaced = self.folder / self.ca_key.name
+        if misplaced != self.ca_key and misplaced.exists():
+            raise BadCertificates(f"move {misplaced} to {self.ca_key}: it is no file of a server")
         authority, old = _certificate(self.ca), _certificate(self.cert)
         if authority is None and self.ca_key.exists():
             raise BadCertificates(
@@ -127,6 +131,7 @@ class CertificateFolder:
         key = make_key()
         authority = make_authority(key, names, now)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.authority.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write(self.ca_key, private_pem(key), SECRET)
         try:
             _write(self.ca, public_pem(authority), PUBLIC)

@@ -30,7 +30,14 @@ PACKAGES = ("auth", "observability", "schemas", "service")
 FOLDERS = (*PACKAGES, "benchmarks", "deploy", "docs", "models", "tests", "tools", "training")
 SOURCE = re.compile(r"(?<![\w/.*-])[\w/-]+\.(?:py|proto)\b")
 PLACE = re.compile(rf"(?<![\w./~$-])(?:{'|'.join(FOLDERS)})/[\w./*-]*")
-MADE = ("deploy/.env", "deploy/certs", "deploy/secrets", "models/.downloads", "deploy/potoo")
+MADE = (
+    "deploy/.env",
+    "deploy/authority",
+    "deploy/certs",
+    "deploy/secrets",
+    "models/.downloads",
+    "deploy/potoo",
+)
 """What ``make prepare`` and ``potoo models pull`` make; to kubectl the last is a Deployment."""
 COMMAND = re.compile(
     r"(?:^|exec potoo |sudo -u potoo \S+/)potoo (?P<rest>[^|;&#`\n]*)", re.MULTILINE

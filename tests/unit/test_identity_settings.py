@@ -249,3 +249,29 @@ def test_identity_secrets_are_masked_and_settings_can_be_pickled(toml: Path) -> 
         assert SECRET not in text
     assert len(settings.auth.issuers) == 2
     assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301 - our own
+
+
+# The public URL
+
+
+def test_public_url_is_the_issuer_unless_another_one_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POTOO_PUBLIC_URL", "https://potoo.example")
+    assert load_settings().auth.issuer == "https://potoo.example"
+    monkeypatch.setenv("POTOO_AUTH__ISSUER", "potoo")
+    assert load_settings().auth.issuer == "potoo"
+
+
+@pytest.mark.parametrize("url", ["potoo.example", "https://potoo.example/", "ftp://potoo.example"])
+def test_public_url_that_is_no_origin_is_refused(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POTOO_PUBLIC_URL", url)
+    with pytest.raises(SettingsError, match="public_url: "):
+        load_settings()
+
+
+def test_public_url_of_a_trusted_issuer_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POTOO_PUBLIC_URL", str(ISSUER["issuer"]))
+    monkeypatch.setenv("POTOO_AUTH__ISSUERS", json.dumps([ISSUER]))
+    with pytest.raises(SettingsError, match="public_url: "):
+        load_settings()

@@ -50,6 +50,18 @@ groups:
         expr: >-
           sum by (namespace, job) (rate(potoo_http_request_duration_seconds_bucket{{
           route="/v1/classify",status_class="2xx",le="{bucket}"}}[5m]))
+      - record: job:potoo_classify_late:rate5m
+        expr: job:potoo_classify_answers:rate5m - job:potoo_classify_in_time:rate5m
+      - record: job:potoo_classify_answers:rate1h
+        expr: >-
+          sum by (namespace, job) (rate(potoo_http_request_duration_seconds_count{{
+          route="/v1/classify",status_class="2xx"}}[1h]))
+      - record: job:potoo_classify_in_time:rate1h
+        expr: >-
+          sum by (namespace, job) (rate(potoo_http_request_duration_seconds_bucket{{
+          route="/v1/classify",status_class="2xx",le="{bucket}"}}[1h]))
+      - record: job:potoo_classify_late:rate1h
+        expr: job:potoo_classify_answers:rate1h - job:potoo_classify_in_time:rate1h
 """
 
 

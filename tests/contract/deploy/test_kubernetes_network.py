@@ -93,6 +93,36 @@ def test_gateway_routes_only_non_administrative_operations() -> None:
         assert is_routed("GET", path)
 
 
+def is_open_on_one_node(path: str) -> bool:
+    (ingress,) = FILES["overlays/single/ingress.yaml"]
+    (rule,) = ingress["spec"]["rules"]
+    return any(
+        path == one["path"]
+        or (one["pathType"] == "Prefix" and path.startswith(one["path"].removesuffix("/") + "/"))
+        for one in rule["http"]["paths"]
+    )
+
+
+def test_ingress_of_one_node_routes_only_non_administrative_paths() -> None:
+    document = json.loads((ROOT.parents[1] / "tests/contract/openapi.json").read_text())
+    for path, methods in document["paths"].items():
+        real = re.sub(r"\{\w+\}", "imagenet", path)
+        scopes = {
+            scope
+            for operation in methods.values()
+            for one in operation.get("security", [])
+            for of in one.values()
+            for scope in of
+        }
+        closed = bool(scopes & {"admin", "models:write", "metrics"}) or path == "/metrics"
+        # Versions of a model stand below its name, as what changes it does.
+        if closed or not path.startswith("/v1/models/"):
+            assert is_open_on_one_node(real) is not closed, path
+    for path in ("/", "/static/app.js", "/docs", "/openapi.json", "/v1/models/imagenet"):
+        assert is_open_on_one_node(path)
+    assert not is_open_on_one_node("/anything")
+
+
 def test_gateway_routes_no_grpc_model_control() -> None:
     (route,) = FILES["components/gateway/grpc-route.yaml"]
     named = [match["method"] for rule in route["spec"]["rules"] for match in rule["matches"]]

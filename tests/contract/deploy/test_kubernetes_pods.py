@@ -166,7 +166,7 @@ def test_production_overlay_combines_all_components() -> None:
     assert only("HTTPRoute", built, "potoo")["spec"]["hostnames"] == [site["HOST"]]
     assert only("HTTPRoute", built, "potoo")["spec"]["rules"][0]["retry"]["attempts"] == 2
     settings = only("ConfigMap", built)["data"]
-    assert settings["POTOO_AUTH__ISSUER"] == f"https://{site['HOST']}"
+    assert settings["POTOO_PUBLIC_URL"] == f"https://{site['HOST']}"
     assert settings["POTOO_DRAIN_SECONDS"] == "25"
     assert {one["metadata"].get("namespace", "potoo") for one in built} == {"potoo"}
     assert only("ScaledObject", built)
@@ -180,6 +180,12 @@ def test_single_overlay_keeps_its_own_store() -> None:
     assert deployment["strategy"] == {"type": "Recreate"}
     pod = deployment["template"]["spec"]
     assert named_by(pod).keys() == {"POTOO_ADMIN_PASSWORD"}
+    site = env_file("overlays/single/site.env")
+    assert only("ConfigMap", built)["data"]["POTOO_PUBLIC_URL"] == f"https://{site['HOST']}"
+    ingress = only("Ingress", built)["spec"]
+    assert ingress["tls"] == [{"hosts": [site["HOST"]], "secretName": "potoo-tls"}]
+    (rule,) = ingress["rules"]
+    assert rule["host"] == site["HOST"]
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     claim = volumes["data"]["persistentVolumeClaim"]["claimName"]
     assert claim == only("PersistentVolumeClaim", built)["metadata"]["name"]

@@ -275,6 +275,15 @@ def test_metadata_use_the_configured_issuer(tmp_path: Path, colours: Path) -> No
     assert claims
 
 
+def test_public_url_is_issuer_and_base_of_the_metadata(tmp_path: Path, colours: Path) -> None:
+    public = "https://potoo.example"
+    with serve(tmp_path, models=colours, POTOO_PUBLIC_URL=public) as server:
+        found = httpx.get(f"{server.url}/.well-known/oauth-authorization-server").json()
+    assert found["issuer"] == public
+    assert found["token_endpoint"] == f"{public}/v1/auth/token"
+    assert found["service_documentation"] == f"{public}/docs"
+
+
 def test_headers_do_not_influence_the_metadata(server: LiveServer) -> None:
     path = "/.well-known/oauth-authorization-server"
     lines = ["Host: evil.example", "X-Forwarded-Host: evil.example", "Forwarded: host=evil.example"]

@@ -205,6 +205,7 @@ def _backend_traffic() -> Schema:
     return these(
         {"targetRefs": _targets("HTTPRoute", "GRPCRoute")},
         loadBalancer=these({"type": one_of("LeastRequest", "RoundRobin")}),
+        timeout=these({}, http=these({}, connectionIdleTimeout=DURATION)),
         healthCheck=health,
     )
 

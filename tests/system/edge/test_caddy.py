@@ -213,11 +213,21 @@ def test_timeouts_apply_to_every_listener(program: str) -> None:
     assert len(servers) == 3  # HTTPS, HTTP and Caddy's own metrics
     for server in servers:
         assert server["read_header_timeout"] == 10 * 10**9
-        assert server["idle_timeout"] == 60 * 10**9
+        assert server["idle_timeout"] == 75 * 10**9
         assert server["max_header_bytes"] == LimitSettings().max_header_bytes
         # These would cut streams.
         assert "read_timeout" not in server
         assert "write_timeout" not in server
+
+
+@pytest.mark.parametrize("program", programs())
+def test_requests_wait_for_a_restart_where_they_shall(program: str) -> None:
+    waiting = list(_all(adapted(program, POTOO_TRY_DURATION="15s"), "load_balancing"))
+    assert len(waiting) == 3  # gRPC, batches, and the rest
+    for one in waiting:
+        assert one == {"try_duration": 15 * 10**9, "try_interval": 10**8}
+    for one in _all(adapted(program), "load_balancing"):
+        assert not one.get("try_duration")
 
 
 @pytest.mark.parametrize("program", programs())

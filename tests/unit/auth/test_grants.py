@@ -146,9 +146,19 @@ async def test_repeated_failures_block_sign_in_until_the_wait_ends(
     with pytest.raises(SignInBlocked) as caught:
         await password(kit)
     assert log[-1]["event"] == "sign_in_blocked"
+    assert log[-1]["account"] == "anna"
     clock.advance(caught.value.retry_after or 0)
     assert (await password(kit)).refresh_token
     assert [line["event"] for line in log].count("sign_in_failed") == 11
+
+
+async def test_blocked_sign_in_with_an_unknown_name_logs_no_name(kit: Kit, log: Log) -> None:
+    for _ in range(11):
+        with pytest.raises(InvalidCredentials):
+            await password(kit, "correct horse battery", "anna")
+    with pytest.raises(SignInBlocked):
+        await password(kit, "correct horse battery", "anna")
+    assert (log[-1]["event"], log[-1]["account"]) == ("sign_in_blocked", None)
 
 
 async def test_successful_sign_in_counts_no_failure(kit: Kit) -> None:

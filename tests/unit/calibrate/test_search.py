@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.calibrate.search import PRECISION, LoadPoint, TooSlow, find_knee, is_better
+from service.calibrate.search import PRECISION, LoadPoint, TooSlow, compare, find_knee
 
 
 def queueing(rate: float, alone: float, capacity: int = 10**9) -> Callable[[int], LoadPoint]:
@@ -60,12 +60,30 @@ def series(*values: float) -> Callable[[], float]:
 
 
 def test_clearly_faster_setting_is_taken() -> None:
-    taken, ratio = is_better(series(100), series(110))
-    assert taken
-    assert ratio == pytest.approx(1.1)
+    found = compare(series(100), series(110))
+    assert found.is_better
+    assert found.ratio == pytest.approx(1.1)
 
 
 def test_noise_is_not_taken_as_an_improvement() -> None:
-    taken, ratio = is_better(series(100), series(95, 140, 101))
-    assert not taken
-    assert ratio == pytest.approx(1.01)
+    found = compare(series(100), series(95, 140, 101))
+    assert not found.is_better
+    assert found.ratio == pytest.approx(1.01)
+
+
+def test_gain_inside_the_noise_is_not_taken() -> None:
+    found = compare(series(100), series(104, 96, 112))
+    assert found.ratio == pytest.approx(1.04)
+    assert not found.is_noisy
+    assert not found.is_better
+
+
+@pytest.mark.parametrize(
+    ("known", "new"), [((100, 70, 100), (200, 140, 200)), ((100,), (100, 150, 130))]
+)
+def test_machine_with_unequal_measurements_is_too_noisy_to_decide(
+    known: tuple[float, ...], new: tuple[float, ...]
+) -> None:
+    found = compare(series(*known), series(*new))
+    assert found.is_noisy
+    assert not found.is_better

@@ -236,3 +236,26 @@ def test_unwritable_folder_leaves_no_partial_files(potoo: Potoo, tmp_path: Path)
     (folder / "ca.pem").mkdir(parents=True)
     failed(potoo("certs", *NAMES, "--output", folder), "")
     assert [path.name for path in folder.iterdir()] == ["ca.pem"]
+
+
+def test_key_of_the_authority_may_lie_where_no_server_reads_it(
+    potoo: Potoo, tmp_path: Path
+) -> None:
+    folder, authority = tmp_path / "certs", tmp_path / "authority"
+    arguments = ("certs", "--output", folder, "--authority", authority, "--name", "potoo.lan")
+    assert potoo(*arguments).exit_code == 0
+    assert set(contents(folder)) == set(FILES) - {"ca-key.pem"}
+    assert set(contents(authority)) == {"ca-key.pem"}
+    assert stat.S_IMODE(authority.stat().st_mode) == 0o700
+    before = contents(folder)
+    assert potoo(*arguments, "--name", "more.potoo.lan").exit_code == 0
+    after = contents(folder)
+    assert after["ca.pem"] == before["ca.pem"]
+    assert after["cert.pem"] != before["cert.pem"]
+
+
+def test_key_of_the_authority_beside_the_certificate_is_not_overlooked(
+    potoo: Potoo, made: Path, tmp_path: Path
+) -> None:
+    moved = potoo("certs", "--output", made, "--authority", tmp_path / "authority")
+    failed(moved, f"move {made / 'ca-key.pem'} to {tmp_path / 'authority' / 'ca-key.pem'}")

@@ -147,7 +147,7 @@ def test_image_comes_from_the_lock_file(name: str) -> None:
 def test_secrets_are_given_as_files_only() -> None:
     for service in SERVICES.values():
         for variable, value in service.get("environment", {}).items():
-            if re.search("PASSWORD|SECRET|TOKEN|KEY|URL", variable):
+            if re.search("PASSWORD|SECRET|TOKEN|KEY|(?<!PUBLIC_)URL", variable):
                 assert variable.endswith(("_FILE", "__FILE", "_DIR")), variable
                 assert str(value).startswith("/run/secrets"), variable
 
@@ -172,7 +172,9 @@ def test_prepared_secrets_are_exactly_those_mounted(tmp_path: Path) -> None:
 
 def test_prepared_files_are_ignored_by_git() -> None:
     ignored = (ROOT / ".gitignore").read_text().splitlines()
-    assert {"/deploy/.env", "/deploy/secrets/", "/deploy/certs/"} <= set(ignored)
+    assert {"/deploy/.env", "/deploy/secrets/", "/deploy/certs/", "/deploy/authority/"} <= set(
+        ignored
+    )
 
 
 def test_grafana_allows_no_anonymous_access() -> None:
@@ -207,7 +209,7 @@ def test_every_potoo_setting_exists_and_is_valid(
     known = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
     assert environment.keys() - {"POTOO_SECRETS_DIR"} <= known
     for variable, value in environment.items():
-        monkeypatch.setenv(variable, filled_in(value))
+        monkeypatch.setenv(variable, filled_in(value, POTOO_SITE="cam.example"))
     monkeypatch.setenv("POTOO_SECRETS_DIR", str(tmp_path))
     taken = {variable: value for _, variable, value, _ in describe_settings(load_settings())}
     for variable in environment.keys() - {"POTOO_SECRETS_DIR"}:

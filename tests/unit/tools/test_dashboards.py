@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import yaml
 
 from tests.support.deploy.rules import ALERTS, RULES
 from tests.support.repository import ROOT
+from tests.support.servers.databases import missing
 from tools.grafana import __main__ as writing
 from tools.grafana.building import as_json
 from tools.grafana.dashboards import DASHBOARDS
@@ -84,6 +87,35 @@ def test_every_alert_has_a_panel() -> None:
     linked = {alert for board in DASHBOARDS for panel in board.panels() for alert in panel.alerts}
     assert linked <= set(ALERTS)
     assert set(ALERTS) - linked == UNSHOWN
+
+
+@pytest.mark.process
+def test_failed_version_counts_once_however_many_replicas_have_it(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        missing("promtool")
+    (query,) = [
+        panel.queries[0].expr
+        for board in DASHBOARDS
+        for panel in board.panels()
+        if panel.title == "Versions failed"
+    ]
+    failed = 'potoo_model_version_state{job="potoo",model="m",version="2",state="FAILED",instance='
+    series = [{"series": f'{failed}"{instance}"}}', "values": "1x5"} for instance in "abc"]
+    expected = [{"labels": "{}", "value": 1}]
+    sample = {"eval_time": "2m", "expr": shown(query), "exp_samples": expected}
+    case = {"interval": "1m", "input_series": series, "promql_expr_test": [sample]}
+    file = tmp_path / "failed.yaml"
+    file.write_text(yaml.safe_dump({"rule_files": [], "tests": [case]}))
+    done = subprocess.run(
+        [str(promtool), "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def shown(query: str) -> str:
+    """The query as Grafana asks it, with every replica and model chosen."""
+    return re.sub(r"\$\w+", ".*", query)
 
 
 def test_inference_routes_are_the_same_in_rules_and_dashboards() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from service.settings import load_settings
 from tests.support.repository import ROOT
-from tools.prepare import main
+from tools.prepare import cpus, main
 
 
 def prepare(folder: Path, *arguments: str) -> None:
@@ -40,8 +41,16 @@ def test_single_box_has_two_passwords_and_no_store(tmp_path: Path) -> None:
         "POTOO_SITE": "cam.example.org",
         "POTOO_TLS": "internal",
         "POTOO_REPLICAS": "1",
-        "POTOO_CPUS": f"{os.cpu_count() or 1:.2g}",
+        "POTOO_CPUS": str(os.cpu_count() or 1),
     }
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3, 7])
+@pytest.mark.parametrize("cores", range(1, 257))
+def test_cpus_are_a_plain_number_that_fits_the_machine(cores: int, replicas: int) -> None:
+    text = cpus(cores, replicas)
+    assert re.fullmatch(r"\d+(\.\d{1,2})?", text), "Docker takes no exponent"
+    assert cores / replicas - 0.01 < float(text) <= cores / replicas
 
 
 def test_replicas_share_stores_with_matching_passwords(

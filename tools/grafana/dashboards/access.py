@@ -138,6 +138,24 @@ _INSIDE = Row(
     ),
 )
 
+_STORES = Row(
+    "Stores",
+    (
+        Panel(
+            "Failures of stores",
+            "accounts: the database; the log has the reason. rates: Redis; limits do not apply.",
+            (
+                Query(
+                    f"sum by (store) (increase(potoo_store_failures_total{{{INSTANCE}}}[5m]))",
+                    "{{store}}",
+                ),
+            ),
+            width=24,
+            alerts=("PotooStoreFails", "PotooRateStoreFails"),
+        ),
+    ),
+)
+
 _ADMIN = Row(
     "Administration",
     (
@@ -169,5 +187,5 @@ ACCESS = Dashboard(
     "access",
     "Potoo: sign-in and abuse",
     "Sign-ins, refusals and abuse.",
-    (_NOW, _DOOR, _INSIDE, _ADMIN),
+    (_NOW, _DOOR, _INSIDE, _STORES, _ADMIN),
 )

@@ -40,8 +40,9 @@ _NOW = Row(
         ),
         number(
             "Versions failed",
-            "Versions that failed a check.",
-            f'sum(potoo_model_version_state{{{MODEL},state="FAILED"}})',
+            "Versions that failed a check on any replica, each counted once.",
+            "count(count by (job, model, version) "
+            f'(potoo_model_version_state{{{MODEL},state="FAILED"}} == 1)) or vector(0)',
             base="green",
             steps=(Step(1, "orange"),),
             alerts=("PotooModelLoadFailed",),

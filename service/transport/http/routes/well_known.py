@@ -22,11 +22,12 @@ async def get_jwks(runtime: RuntimeDep, response: Response) -> JsonWebKeySet:
 
 @router.get("/oauth-authorization-server", response_model_exclude_none=True)
 async def get_oauth_metadata(request: Request, response: Response) -> ServerMetadata:
-    """Return the server metadata (RFC 8414); URLs are reliable if `auth.issuer` is set."""
-    issuer = settings_of(request).auth.issuer
+    """Return the server metadata (RFC 8414); URLs are reliable if `public_url` is set."""
+    settings = settings_of(request)
+    issuer = settings.auth.issuer
     if not issuer.startswith(("https://", "http://")):
-        issuer = _base(request)
-    base = issuer.rstrip("/")
+        issuer = settings.public_url or _base(request)
+    base = settings.public_url or issuer.rstrip("/")
     response.headers["cache-control"] = "no-store"
     return ServerMetadata(
         issuer=issuer,
