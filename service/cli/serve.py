@@ -49,7 +49,7 @@ def serve(
 
     'potoo config' shows every setting.
     """
-    with plain_errors():
+    with plain_errors("cannot start: "):
         from observability.audit import Audit
         from observability.logging import configure_logging
         from observability.metrics import Metrics
