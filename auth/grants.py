@@ -20,11 +20,12 @@ from schemas.errors import InsufficientScope, InvalidCredentials, Unauthenticate
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A new access token and its scopes. ``expires_in``: seconds."""
+    """A new access token, its account and scopes. ``expires_in``: seconds."""
 
     access_token: str
     expires_in: int
     scopes: frozenset[Scope]
+    account: str
     refresh_token: str | None = None
 
 
@@ -262,7 +263,7 @@ class Grants:
             session_id=session_id,
             models=account.models,
         )
-        return IssuedToken(token, seconds, granted, refresh_token)
+        return IssuedToken(token, seconds, granted, account.name, refresh_token)
 
 
 def _granted(account: Account, scopes: frozenset[Scope] | None) -> frozenset[Scope]:

@@ -37,7 +37,7 @@ from service.transport.http.middleware.forwarded_headers import ForwardedHeaders
 from service.transport.http.middleware.lean_route import ShortCut
 from service.transport.http.middleware.negotiation import HeadAsGet, cross_origin
 from service.transport.http.middleware.openapi import add_openapi, operation_id
-from service.transport.http.routes import admin, auth, health, models, well_known
+from service.transport.http.routes import admin, auth, health, models, page_session, well_known
 from service.transport.http.routes.classify import add_classify_routes
 from service.transport.http.routes.health import metrics_router
 from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
@@ -138,6 +138,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
             models.readers,
             models.writers,
             auth.router,
+            page_session.router,
             well_known.router,
             admin.router,
         ),

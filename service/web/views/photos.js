@@ -12,6 +12,7 @@ export class Photos {
   #cards = [];
   #queue = new Queue((card, signal) => this.#send(card, signal), () => this.#showProgress());
   #isBusy = false;
+  #isUnsaved = false;
 
   /** @param call (use) => Promise; gives an access token to `use`, throws a Problem. */
   constructor(call) {
@@ -43,6 +44,7 @@ export class Photos {
   clear() {
     this.#queue.clear();
     this.#cards = [];
+    this.#isUnsaved = false;
     $("cards").replaceChildren();
     this.#showProgress();
   }
@@ -75,7 +77,9 @@ export class Photos {
   async #send(card, signal) {
     try {
       const { model } = this;
-      return await this.#call((token) => classify(token, card.file, { model, signal }));
+      const result = await this.#call((token) => classify(token, card.file, { model, signal }));
+      this.#isUnsaved = true;
+      return result;
     } catch (problem) {
       if (problem.status === 0 && !(await isReadable(card.file))) {
         throw new Problem(400, "The file cannot be read: it is a folder, or it was moved or changed.");
@@ -140,9 +144,11 @@ export class Photos {
     });
     $("save-csv").addEventListener("click", () => {
       save("potoo.csv", toCsv(this.#cards), "text/csv");
+      this.#isUnsaved = false;
     });
     $("save-json").addEventListener("click", () => {
       save("potoo.json", toJson(this.#cards), "application/json");
+      this.#isUnsaved = false;
     });
   }
 
@@ -162,6 +168,10 @@ export class Photos {
       event.preventDefault();
       $("drop-zone").classList.remove("eager");
       if (!$("workspace").hidden) this.#add(event.dataTransfer.files);
+    });
+    // A reload keeps the session, but not what is on the page.
+    addEventListener("beforeunload", (event) => {
+      if (this.#isUnsaved || this.#queue.size > 0) event.preventDefault();
     });
     addEventListener("paste", (event) => {
       if (!$("workspace").hidden) this.#add(event.clipboardData.files);

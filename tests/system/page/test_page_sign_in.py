@@ -41,9 +41,11 @@ def test_correct_password_opens_the_page_and_is_not_stored(page: Visit) -> None:
     page.show(photo("red.png", plain(RED)))
     expect(page.card("red.png")).to_have_attribute("data-state", "done")
     assert stored(page) == [0, 0, "", 0]
-    assert page.page.context.cookies() == []
     page.page.reload()
-    expect(page.page.locator("#sign-in")).to_be_visible()
+    expect(page.page.locator("#workspace")).to_be_visible()
+    expect(page.page.locator("#user-name")).to_have_text("admin")
+    expect(page.page.locator("#sign-in")).to_be_hidden()
+    assert stored(page) == [0, 0, "", 0]
 
 
 def test_wrong_password_is_refused_with_a_message(page: Visit) -> None:
@@ -61,7 +63,7 @@ def test_blocked_sign_in_shows_the_wait(page: Visit, *, seconds: str, shown: str
     body = {"error": "slow_down", "error_description": "Too many failed sign-ins."}
     headers = {"retry-after": seconds, "content-type": "application/json"}
     page.page.route(
-        "**/v1/auth/token",
+        "**/v1/auth/page/sign-in",
         lambda route: route.fulfill(status=429, headers=headers, body=json.dumps(body)),
     )
     page.sign_in()
@@ -71,7 +73,7 @@ def test_blocked_sign_in_shows_the_wait(page: Visit, *, seconds: str, shown: str
 
 
 def test_page_requests_only_the_needed_scopes(page: Visit) -> None:
-    with page.page.expect_response("**/v1/auth/token") as answered:
+    with page.page.expect_response("**/v1/auth/page/sign-in") as answered:
         page.sign_in()
     assert answered.value.json()["scope"] == "classify models:read"
 

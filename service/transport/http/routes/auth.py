@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from auth.accounts import is_name
 from auth.grants import ActiveToken, IssuedToken
-from auth.principal import Scope, format_scopes, parse_scopes
+from auth.principal import format_scopes
 from schemas.auth import Introspection, OAuthError, SessionInfo, SessionList, TokenResponse
 from schemas.errors import NotFound, ServiceError
 from service.transport.dependencies import (
@@ -35,6 +35,7 @@ from service.transport.http.routes.oauth_forms import (
     client_credentials,
     in_oauth_words,
     read_form,
+    requested_scopes,
 )
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"])
@@ -196,7 +197,7 @@ async def end_session(session_id: str, principal: PrincipalDep, grants: GrantsDe
 
 
 async def _issue(request: Request, grants: GrantsDep, form: TokenForm) -> IssuedToken:
-    scopes, origin = _scopes(form.scope), origin_of(request)
+    scopes, origin = requested_scopes(form.scope), origin_of(request)
     if form.client_id and not is_name(form.client_id):
         raise Refused("invalid_request", "The client_id is malformed.")
     try:
@@ -218,13 +219,6 @@ async def _issue(request: Request, grants: GrantsDep, form: TokenForm) -> Issued
     except ServiceError as error:
         client = form.grant_type == "client_credentials"
         raise in_oauth_words(error, client=client) from None
-
-
-def _scopes(text: str) -> frozenset[Scope] | None:
-    try:
-        return parse_scopes(text) if text.strip() else None
-    except ValueError:
-        raise Refused("invalid_scope", "There is no such scope.") from None
 
 
 async def _asked(request: Request) -> AskedToken:
