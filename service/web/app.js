@@ -7,9 +7,9 @@ import { Photos } from "./views/photos.js";
 import { SignIn } from "./views/sign-in.js";
 
 const call = (use) => signIn.call(use);
-const photos = new Photos(call);
-const devices = new Devices(call, signOut);
 const knows = new Knows(call);
+const photos = new Photos(call, (model) => knows.open(model));
+const devices = new Devices(call, signOut);
 const signIn = new SignIn({ onEnter: enter, onLeave: leave });
 
 function enter(models, name) {

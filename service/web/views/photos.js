@@ -2,6 +2,7 @@
 
 import { Problem, classify } from "../calls/api.js";
 import { Queue } from "../calls/queue.js";
+import { shrink } from "../calls/shrink.js";
 import { $, announce } from "../page.js";
 import { outcome } from "../parts/answer.js";
 import { Card } from "../parts/card.js";
@@ -14,9 +15,15 @@ export class Photos {
   #isBusy = false;
   #isUnsaved = false;
 
-  /** @param call (use) => Promise; gives an access token to `use`, throws a Problem. */
-  constructor(call) {
+  #openModel;
+
+  /**
+   * @param call (use) => Promise; gives an access token to `use`, throws a Problem.
+   * @param openModel shows what the model with a name knows.
+   */
+  constructor(call, openModel) {
     this.#call = call;
+    this.#openModel = openModel;
     this.#wireButtons();
     this.#wireWindow();
   }
@@ -66,20 +73,32 @@ export class Photos {
 
   #add(files) {
     if (files.length === 0) return;
-    const added = Array.from(files, (file) => new Card(file, (card) => this.#retry(card)));
+    const added = Array.from(files, (file) => this.#card(file));
     this.#cards.push(...added);
     $("cards").prepend(...added.map((card) => card.element));
     announce(added.length === 1 ? "One photo added." : `${added.length} photos added.`);
     this.#queue.put(added);
   }
 
+  #card(file) {
+    const onModel = this.model ? this.#openModel : null; // else this account may not see models
+    return new Card(file, (card) => this.#retry(card), onModel);
+  }
+
+  /** The cards whose answer another model gave than the one that is chosen. */
+  get #others() {
+    const isOther = ({ state, result }) => state === "done" && result.model.name !== this.model;
+    return this.model ? this.#cards.filter(isOther) : [];
+  }
+
   /** Asks the server about one photo; called by the queue. */
   async #send(card, signal) {
     try {
       const { model } = this;
-      const result = await this.#call((token) => classify(token, card.file, { model, signal }));
+      const { body, original } = await shrink(card.file, signal);
+      const result = await this.#call((token) => classify(token, body, { model, signal }));
       this.#isUnsaved = true;
-      return result;
+      return original ? { ...result, original } : result;
     } catch (problem) {
       if (problem.status === 0 && !(await isReadable(card.file))) {
         throw new Problem(400, "The file cannot be read: it is a folder, or it was moved or changed.");
@@ -118,6 +137,8 @@ export class Photos {
     $("actions").hidden = total === 0;
     $("retry-all").hidden = retryable < 2 || left > 0;
     $("retry-all").textContent = `Try ${retryable} again`;
+    $("ask-again").hidden = this.#others.length === 0 || left > 0;
+    $("ask-again").textContent = `Ask ${this.model} instead`;
     if (this.#isBusy && left === 0 && total > 0) announce(`Done: ${$("summary").textContent}.`);
     this.#isBusy = left > 0;
   }
@@ -137,6 +158,9 @@ export class Photos {
     $("retry-all").addEventListener("click", () => {
       this.#retry(...this.#cards.filter((card) => card.canBeRetried));
     });
+    $("ask-again").addEventListener("click", () => this.#retry(...this.#others));
+    $("model").addEventListener("change", () => this.#showProgress());
+    $("only-model").addEventListener("click", () => this.#openModel(this.model));
     $("clear").addEventListener("click", () => {
       this.clear();
       $("choose").focus();
