@@ -54,6 +54,12 @@ export async function enter(username, password, [scope, ...less] = SCOPES) {
   }
 }
 
+/** Signs in with the code of a one-time link; otherwise as `enter`. */
+export function enterByLink(code) {
+  const body = new URLSearchParams({ code });
+  return request("v1/auth/page/sign-in", { method: "POST", body });
+}
+
 /** The next access token of this browser's session, as from `enter`; null if it has none. */
 export function renew() {
   return request("v1/auth/page/refresh", { method: "POST", signal: AbortSignal.timeout(REFRESH_SECONDS * 1000) });

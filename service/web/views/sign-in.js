@@ -1,6 +1,6 @@
 // The sign-in form, and the session that calls to the API are made in.
 
-import { Problem, enter, listModels } from "../calls/api.js";
+import { Problem, enter, enterByLink, listModels } from "../calls/api.js";
 import { Session } from "../calls/session.js";
 import { $, announce } from "../page.js";
 
@@ -27,18 +27,22 @@ export class SignIn {
 
   /** Signs in by the link that opened the page, or by this browser's session, or shows the form. */
   async start() {
-    const linked = takeTokenFromLink();
+    const [kind, linked] = takeLink();
     this.#starts += 1;
-    if (linked === null) {
+    if (kind === null) {
       if (!this.#session) await this.#resume(this.#starts);
       return;
     }
     try {
+      if (kind === "link") {
+        await this.#enter(new Session(await enterByLink(linked)));
+        return;
+      }
       if (!JWT.test(linked)) throw new Problem(401, "not a token");
       // Without a refresh token: the session lasts until the token expires.
       await this.#enter(new Session({ access_token: linked, name: subjectOf(linked) }));
     } catch (problem) {
-      this.#show(problem.status === 401 ? STALE_LINK : problem.message);
+      this.#show([400, 401].includes(problem.status) ? STALE_LINK : problem.message);
     }
   }
 
@@ -113,12 +117,15 @@ export class SignIn {
   }
 }
 
-/** A link `/#token=...` signs in. The token leaves the address bar and the history at once. */
-function takeTokenFromLink() {
-  const [name, value] = location.hash.split("=");
-  if (name !== "#token") return null;
+/**
+ * `/#link=...` signs in once, `/#token=...` for as long as the token lives. Returns the kind and
+ * the secret, which leaves the address bar and the history at once; the kind is null without one.
+ */
+function takeLink() {
+  const [name, value] = location.hash.slice(1).split("=");
+  if (name !== "link" && name !== "token") return [null, ""];
   history.replaceState(null, "", location.pathname + location.search);
-  return value ?? "";
+  return [name, value ?? ""];
 }
 
 /** The subject of a token, to be shown only: the server alone verifies tokens. */

@@ -35,11 +35,21 @@ _NO_STORE = {"cache-control": "no-store"}
 
 @router.post("/sign-in")
 async def sign_in(request: Request, grants: GrantsDep) -> Response:
-    """Sign in with ``username``, ``password`` and ``scope``, in place of this browser's session."""
+    """Sign in, in place of this browser's session.
+
+    The form has ``username``, ``password`` and ``scope``, or the ``code`` of a link.
+    """
 
     async def call() -> Response:
         _refuse_other_pages(request)
         fields = await read_form(request)
+        if code := fields.get("code"):
+            try:
+                issued = await grants.redeem(code, origin_of(request))
+            except ServiceError as error:
+                raise in_oauth_words(error, client=False) from None
+            await _end(request, grants)
+            return _signed_in(request, issued)
         name, password = fields.get("username"), fields.get("password")
         if not name or not password:
             raise Refused("invalid_request", "The name or the secret is missing.")
