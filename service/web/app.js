@@ -3,6 +3,7 @@
 import { $, announce } from "./page.js";
 import { Devices } from "./views/devices.js";
 import { Knows } from "./views/knows.js";
+import { Phone } from "./views/phone.js";
 import { Photos } from "./views/photos.js";
 import { SignIn } from "./views/sign-in.js";
 
@@ -39,4 +40,5 @@ $("sign-out").addEventListener("click", signOut);
 $("who").addEventListener("click", () => devices.open());
 $("what-it-knows").addEventListener("click", () => knows.open(photos.model));
 
+new Phone();
 signIn.start();
