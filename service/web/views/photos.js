@@ -6,6 +6,7 @@ import { shrink } from "../calls/shrink.js";
 import { $, announce } from "../page.js";
 import { outcome } from "../parts/answer.js";
 import { Card } from "../parts/card.js";
+import { exampleFiles } from "../parts/examples.js";
 import { save, toCsv, toJson } from "../parts/exports.js";
 
 export class Photos {
@@ -80,6 +81,15 @@ export class Photos {
     this.#queue.put(added);
   }
 
+  async #tryExamples() {
+    $("choose").focus(); // the button that was pressed disappears
+    try {
+      this.#add(await exampleFiles());
+    } catch {
+      announce("The examples cannot be loaded.");
+    }
+  }
+
   #card(file) {
     const onModel = this.model ? this.#openModel : null; // else this account may not see models
     return new Card(file, (card) => this.#retry(card), onModel);
@@ -135,6 +145,7 @@ export class Photos {
     $("drop-zone").classList.toggle("compact", total > 0);
     $("drop-zone").classList.toggle("looking", left > 0);
     $("actions").hidden = total === 0;
+    $("examples").hidden = total > 0;
     $("retry-all").hidden = retryable < 2 || left > 0;
     $("retry-all").textContent = `Try ${retryable} again`;
     $("ask-again").hidden = this.#others.length === 0 || left > 0;
@@ -146,6 +157,7 @@ export class Photos {
   #wireButtons() {
     $("choose").addEventListener("click", () => $("files").click());
     $("take").addEventListener("click", () => $("camera").click());
+    $("examples").addEventListener("click", () => this.#tryExamples());
     for (const input of [$("files"), $("camera")]) {
       input.addEventListener("change", () => {
         this.#add(input.files);

@@ -205,6 +205,18 @@ def test_clear_cancels_uploads_and_keeps_the_page_usable(page: Visit) -> None:
     assert len(ended) == 4
 
 
+def test_examples_are_for_people_without_a_photo(page: Visit) -> None:
+    page.page.get_by_role("button", name="Try examples").click()
+    for name in ("umbrella.png", "traffic-light.png", "balloon.png"):
+        expect(page.card(name)).to_have_attribute("data-state", "done")
+        expect(page.card(name).locator(".facts")).to_contain_text("PNG · 640")
+        expect(page.card(name).locator("canvas")).to_be_visible()
+    expect(page.page.locator("#examples")).to_be_hidden()
+    expect(page.page.locator("#choose")).to_be_focused()
+    page.page.get_by_role("button", name="Clear").click()
+    expect(page.page.locator("#examples")).to_be_visible()
+
+
 def test_same_photo_can_be_chosen_again(page: Visit, tmp_path: Path) -> None:
     again = tmp_path / "again.png"
     again.write_bytes(plain(RED))
