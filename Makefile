@@ -34,7 +34,8 @@ $(VENV)/.tested: requirements-dev.txt $(VENV)/.served
 setup: $(VENV)/.served ## create the virtual environment and install the locked requirements
 
 serve: $(VENV)/.served ## start the server on 127.0.0.1:8000 (ARGS="--port 9000" for more)
-	@exec $(BIN)/potoo serve $(ARGS)
+	@# Ctrl-C (status 130) is how it is meant to end: make would report it as an error.
+	@trap : INT; $(BIN)/potoo serve $(ARGS) || test $$? -eq 130
 
 # What the markers mean: pyproject.toml. How long each takes: tests/durations.md.
 unit: $(VENV)/.tested ## unit and contract tests that start no process (ARGS="-k batching" for some)

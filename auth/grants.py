@@ -17,14 +17,18 @@ from auth.store.sessions import RefreshReused, SessionStore, is_refresh_token
 from observability.audit import Audit, AuditEvent
 from schemas.errors import InsufficientScope, InvalidCredentials, Unauthenticated
 
+LINK_DEVICE = "Sign-in link, not used yet"
+"""Name of the session that a link stands for, in the list of devices."""
+
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A new access token and its scopes. ``expires_in``: seconds."""
+    """A new access token, its account and scopes. ``expires_in``: seconds."""
 
     access_token: str
     expires_in: int
     scopes: frozenset[Scope]
+    account: str
     refresh_token: str | None = None
 
 
@@ -88,6 +92,49 @@ class Grants:
         except InvalidCredentials:
             await self.sign_out(account.name, session.id)
             raise
+        self._audit.record(
+            AuditEvent.SIGN_IN, account=account.name, address=origin.address, session=session.id
+        )
+        return self._issue(account, granted, session.client_id, session.id, refresh_token)
+
+    async def make_link(self, account: Account, scopes: frozenset[Scope], seconds: float) -> str:
+        """Return a code that signs the account in once, within ``seconds``: see ``redeem``.
+
+        It is the refresh token of a session that exists for this alone. Earlier codes of the
+        account no longer hold.
+        """
+        for one in await self._sessions.of_account(account.name):
+            if one.device == LINK_DEVICE:
+                await self._sessions.end(account.name, one.id)
+        origin = Origin("", LINK_DEVICE)
+        granted = account.scopes & scopes
+        _, code = await self._sessions.open(
+            account.name, account.name, granted, origin, lifetime=seconds
+        )
+        return code
+
+    async def redeem(self, code: str, origin: Origin) -> IssuedToken:
+        """Exchange the code of a link for the tokens of a new session; each code holds once.
+
+        Raises:
+            InvalidCredentials: it is no such code, was used or is too old, or its account may no
+                longer sign in.
+        """
+        link = await self._sessions.find(code)
+        # Of two concurrent callers one ends it.
+        if (
+            link is None
+            or link.device != LINK_DEVICE
+            or not (await self._sessions.end(link.account, link.id))
+        ):
+            raise InvalidCredentials("This link no longer works.")
+        account = await self._accounts.get(link.account)
+        if account is None or account.is_disabled:
+            raise InvalidCredentials("This link no longer works.")
+        granted = link.scopes & account.scopes
+        session, refresh_token = await self._sessions.open(
+            account.name, account.name, granted, origin
+        )
         self._audit.record(
             AuditEvent.SIGN_IN, account=account.name, address=origin.address, session=session.id
         )
@@ -262,7 +309,7 @@ class Grants:
             session_id=session_id,
             models=account.models,
         )
-        return IssuedToken(token, seconds, granted, refresh_token)
+        return IssuedToken(token, seconds, granted, account.name, refresh_token)
 
 
 def _granted(account: Account, scopes: frozenset[Scope] | None) -> frozenset[Scope]:

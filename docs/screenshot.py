@@ -39,7 +39,7 @@ PHOTOS = (
 )
 SIZES = {"desktop": (1200, 1000), "phone": (390, 844)}
 CHROMIUM = "/usr/bin/chromium"
-SIGN_IN_LINK = re.compile(r"http://\S+/#token=\S+")
+SIGN_IN_LINK = re.compile(r"http://\S+/#link=\S+")
 PATIENCE_MS = 120_000
 
 

@@ -10,15 +10,18 @@ import json
 import logging
 import sys
 import warnings
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import UTC, datetime
+from enum import Enum
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
 
 from observability.request import current
 from observability.structlog_alone import structlog
+from observability.terminal import takes_colour
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
@@ -50,8 +53,10 @@ def configure_logging(settings: ObservabilitySettings) -> None:
         ours: Processor = structlog.processors.JSONRenderer(serializer=_json_bytes)
         factory = structlog.BytesLoggerFactory(cast("Any", _Forgiving(sys.stderr.buffer)))
     else:
-        shared.append(_show_timestamp)
-        ours = renderer = structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=24)
+        shared += [_show_timestamp, _show_plainly]
+        ours = renderer = structlog.dev.ConsoleRenderer(
+            colors=takes_colour(sys.stderr), pad_event_to=24
+        )
         factory = structlog.WriteLoggerFactory(cast("Any", _Forgiving(sys.stderr)))
     structlog.configure(
         processors=[*shared, ours],
@@ -79,6 +84,15 @@ def configure_logging(settings: ObservabilitySettings) -> None:
 def silence_uvicorn() -> None:
     """Silence uvicorn after a failed start, which it would log again with a long traceback."""
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+
+
+def log_failed_start(reason: str) -> None:
+    """Report why a server cannot start: in the words of the command line at a terminal."""
+    if sys.stderr.isatty():
+        line = f"potoo: cannot start: {reason}"
+        sys.stderr.write(f"\x1b[31m{line}\x1b[0m\n" if takes_colour(sys.stderr) else f"{line}\n")
+    else:
+        get_logger("server").error("cannot start", reason=reason)
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
@@ -121,6 +135,28 @@ def _show_timestamp(
 ) -> MutableMapping[str, Any]:
     event["timestamp"] = event["timestamp"].isoformat(timespec="milliseconds")
     return event
+
+
+def _show_plainly(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write values as people do, not as Python does: "admin, classify" for a list of scopes."""
+    for name, value in event.items():
+        if not name.startswith("_") and name not in {"exc_info", "stack_info"}:
+            event[name] = _plain(value)
+    return event
+
+
+def _plain(value: object) -> object:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_plain(key)}: {_plain(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple | AbstractSet):
+        return ", ".join(str(_plain(one)) for one in value)
+    return value if isinstance(value, int | float) else str(value)
 
 
 def _json(event: dict[str, object], **_: object) -> str:

@@ -40,11 +40,14 @@ class ObservabilityMiddleware:
         *,
         metrics: Metrics,
         access_log: bool,
+        unlogged: Iterable[str] = (),
         routes: Iterable[tuple[str, str]] = (),
         headers: tuple[tuple[bytes, bytes], ...] = (),
         tracing: Tracing | None = None,
     ) -> None:
         """``headers`` are added to every answer.
+
+        ``unlogged``: path templates whose successes get no access log line.
 
         ``routes``: method and path template; their series exist before the first request.
         """
@@ -52,6 +55,7 @@ class ObservabilityMiddleware:
         self._metrics = metrics
         self._headers, self._tracing = headers, tracing
         self._log = get_logger("access").info if access_log else None
+        self._unlogged = frozenset(unlogged)
         self._series: dict[str, HttpSeries] = {UNMATCHED: metrics.http(UNMATCHED)}
         for method, path in routes:
             self._series[path] = metrics.http(path)
@@ -106,7 +110,7 @@ class ObservabilityMiddleware:
             series.request_bytes.inc(received)
             series.response_bytes.inc(sent)
             client = scope.get("client")
-            if self._log:
+            if self._log and not (route in self._unlogged and status < 400):
                 self._log(
                     "request",
                     method=scope["method"],

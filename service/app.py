@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
-from observability.logging import get_logger, silence_uvicorn
+from observability.logging import get_logger, log_failed_start, silence_uvicorn
 from observability.metrics import Metrics
 from observability.middleware import ObservabilityMiddleware
 from observability.tracing import Tracing
@@ -37,11 +38,11 @@ from service.transport.http.middleware.forwarded_headers import ForwardedHeaders
 from service.transport.http.middleware.lean_route import ShortCut
 from service.transport.http.middleware.negotiation import HeadAsGet
 from service.transport.http.middleware.openapi import add_openapi, operation_id
-from service.transport.http.routes import admin, auth, health, models, well_known
+from service.transport.http.routes import admin, auth, health, models, page_session, well_known
 from service.transport.http.routes.classify import add_classify_routes
 from service.transport.http.routes.health import metrics_router
 from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
-from service.transport.http.routes.page import web_router
+from service.transport.http.routes.page import STATIC_PATH, web_router
 from service.transport.http.server.models_line import models_line
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY
@@ -114,7 +115,7 @@ def _lifespan(
                             MODELS_KEY: models_line(answering, default),
                         }
         except (OperatorError, ServiceError, OSError) as error:
-            log.error("cannot start", reason=str(error))  # noqa: TRY400 - for the operator to fix
+            log_failed_start(str(error))
             silence_uvicorn()
             raise
         except Exception:
@@ -134,7 +135,14 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     routers = (
         *(health.router, metrics_router(settings.metrics)),
         *(v2.health, v2.router, v2.management),
-        *(models.readers, models.writers, auth.router, well_known.router, admin.router),
+        *(
+            models.readers,
+            models.writers,
+            auth.router,
+            page_session.router,
+            well_known.router,
+            admin.router,
+        ),
         web_router(has_docs=settings.docs != "off"),
     )
     for router in routers:
@@ -164,6 +172,8 @@ def _layers(
             ObservabilityMiddleware,
             metrics=metrics,
             access_log=settings.observability.access_log,
+            # A visit to the page fetches a dozen: noise to a person who watches.
+            unlogged=(STATIC_PATH,) if sys.stderr.isatty() else (),
             routes=_operations(app),
             headers=SECURITY_HEADERS,
             tracing=tracing,

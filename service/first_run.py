@@ -9,7 +9,8 @@ from pathlib import Path
 
 from auth.administration import NewAccount
 from auth.passwords import make_password
-from auth.principal import ALL_SCOPES
+from auth.principal import ALL_SCOPES, Scope
+from auth.store.accounts import Kind
 from auth.store.database import reason
 from observability.audit import Audit
 from observability.metrics import Metrics
@@ -23,16 +24,24 @@ from service.settings import Settings, SettingsError, own_models
 FIRST_ACCOUNT = "admin"
 FIRST_RUN = "first run"
 """The acting account, in the security log."""
+PAGE_SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
+LINK_MINUTES = 15
 
 
 @dataclass(frozen=True, slots=True)
 class BootstrapResult:
-    """First-run message. ``password`` only if it was generated; ``token`` on a first run."""
+    """First-run message. ``password`` only if it was generated."""
 
     name: str = FIRST_ACCOUNT
     password: str | None = None
-    token: str | None = None
-    token_minutes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SignInLink:
+    """A link that signs in on the web page once: its code, and the account it is for."""
+
+    name: str
+    code: str
 
 
 def prepare(settings: Settings) -> BootstrapResult:
@@ -62,11 +71,34 @@ async def _prepare(settings: Settings) -> BootstrapResult:
             await identity.administration.add_person(new, password, by=FIRST_RUN)
         except Conflict:  # another process started at the same moment
             return BootstrapResult()
-        seconds = settings.auth.access_token_seconds
-        token = identity.signer.issue(FIRST_ACCOUNT, ALL_SCOPES, seconds)
-    return BootstrapResult(
-        password=None if given else password, token=token, token_minutes=seconds // 60
-    )
+    return BootstrapResult(password=None if given else password)
+
+
+def make_link(settings: Settings) -> SignInLink | None:
+    """Return a link for an administrator, or else for any person; None if there is none.
+
+    It is for the page alone: its scopes are those that the page asks for at sign-in.
+
+    Raises:
+        SettingsError: the store cannot be used.
+    """
+    try:
+        return asyncio.run(_make_link(settings))
+    except NotReady as error:
+        message = f"cannot use the accounts in {_store(settings)}: {reason(error)}"
+        raise SettingsError(message) from error
+
+
+async def _make_link(settings: Settings) -> SignInLink | None:
+    async with open_identity(settings, Metrics()) as identity:
+        people = await identity.accounts.all(Kind.PERSON)
+        able = [one for one in people if not one.is_disabled and Scope.CLASSIFY in one.scopes]
+        # The first account first, else an administrator, else in order of their names.
+        able.sort(key=lambda one: (one.name != FIRST_ACCOUNT, Scope.ADMIN not in one.scopes))
+        if not able:
+            return None
+        code = await identity.grants.make_link(able[0], PAGE_SCOPES, LINK_MINUTES * 60)
+        return SignInLink(able[0].name, code)
 
 
 def prepare_models(settings: Settings, tell: Callable[[str], None], audit: Audit) -> None:

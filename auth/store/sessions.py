@@ -85,9 +85,18 @@ class SessionStore:
         self._policy, self._clock = policy, clock
 
     async def open(
-        self, account: str, client_id: str, scopes: frozenset[Scope], origin: Origin
+        self,
+        account: str,
+        client_id: str,
+        scopes: frozenset[Scope],
+        origin: Origin,
+        *,
+        lifetime: float | None = None,
     ) -> tuple[Session, str]:
         """Open a session with its first refresh token; end the least recent beyond the limit.
+
+        Args:
+            lifetime: seconds without a refresh; None for that of the policy.
 
         Raises:
             InvalidCredentials: if the account was removed meanwhile.
@@ -101,7 +110,7 @@ class SessionStore:
             scopes=format_scopes(scopes),
             created=now,
             last_seen=now,
-            expires=now + self._policy.lifetime,
+            expires=now + (self._policy.lifetime if lifetime is None else lifetime),
             handle=_digest(handle),
             current=_digest(secret),
             previous=None,

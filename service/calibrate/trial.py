@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import tempfile
@@ -13,12 +14,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from auth.principal import ALL_SCOPES
 from auth.settings import AuthSettings
 from observability.logging import configure_logging
+from observability.metrics import Metrics
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service.app import create_app
-from service.first_run import prepare
+from service.first_run import FIRST_ACCOUNT, prepare
+from service.identity import open_identity
 from service.settings import Settings
 from service.transport.http.server.running import run
 
@@ -96,11 +100,19 @@ def _serve(settings: Settings, connection: Connection, log: Path) -> None:
     """Run the trial process: write logs to a file, send URL and token to ``connection``."""
     os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT, 0o600), 2)
     configure_logging(settings.observability)
-    welcome = prepare(settings)
+    prepare(settings)
+    token = asyncio.run(_token(settings))
     try:
-        run(create_app, settings, lambda url, _: connection.send((url, welcome.token)))
+        run(create_app, settings, lambda url, _: connection.send((url, token)))
     finally:
         connection.close()
+
+
+async def _token(settings: Settings) -> str:
+    """Return a token of the trial's own account, for the length of the trial."""
+    async with open_identity(settings, Metrics()) as identity:
+        seconds = settings.auth.access_token_seconds
+        return identity.signer.issue(FIRST_ACCOUNT, ALL_SCOPES, seconds)
 
 
 def _end_of(log: Path) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 PROTOCOL = "command_line"
+STDIN = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,13 @@ class _Wish:
 
 
 def classify(
-    files: Annotated[list[Path], typer.Argument(help="Image files.", metavar="FILE...")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Image files, folders of them at any depth, or '-' for standard input.",
+            metavar="FILE...",
+        ),
+    ],
     model: Annotated[
         str | None, typer.Option(help="Name of the model.", show_default="the default model")
     ] = None,
@@ -85,6 +94,7 @@ async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> b
             ticket = classifier.issue_ticket(wish.model, None, CallContext("", PROTOCOL))
             # Read a few files at a time: enough to use every core without holding all in memory.
             turn = asyncio.Semaphore(2 * pool.size)
+            files = list(_listed(files))
             tasks = [
                 asyncio.create_task(_classify_one(classifier, turn, file, ticket)) for file in files
             ]
@@ -98,6 +108,29 @@ async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> b
     return succeeded
 
 
+def _listed(given: list[Path]) -> Iterator[Path]:
+    """Yield the files, and in place of each folder the images below it, in order of their path.
+
+    A folder without images is itself yielded. Hidden files and folders are left out, as are files
+    with another ending than those of images. Standard input is taken once.
+    """
+    from service.modeltools.measuring.sample_images import SUFFIXES
+
+    given = [one for place, one in enumerate(given) if one != STDIN or STDIN not in given[:place]]
+    for one in given:
+        if not one.is_dir():
+            yield one
+            continue
+        found = [
+            Path(folder, name)
+            for folder, _, names in os.walk(one)
+            for name in names
+            if not any(part.startswith(".") for part in Path(folder, name).relative_to(one).parts)
+            if Path(name).suffix.lower() in SUFFIXES
+        ]
+        yield from sorted(found) or [one]
+
+
 async def _classify_one(
     classifier: Classifier, turn: asyncio.Semaphore, file: Path, ticket: Ticket
 ) -> _Seen:
@@ -106,7 +139,9 @@ async def _classify_one(
 
     async with turn:
         try:
-            data = file.read_bytes()  # noqa: ASYNC240 - no other task waits for this one
+            if file.is_dir():  # noqa: ASYNC240 - no other task waits for this one
+                return _Seen(file, problem="no images in this folder")
+            data = sys.stdin.buffer.read() if file == STDIN else file.read_bytes()  # noqa: ASYNC240
             ref, answer = await classifier.classify(data, ticket, top_k=MAX_TOP_K)
         except OSError as error:
             return _Seen(file, problem=error.strerror or "cannot be read")

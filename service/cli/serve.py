@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
@@ -49,11 +51,11 @@ def serve(
 
     'potoo config' shows every setting.
     """
-    with plain_errors():
+    with plain_errors("cannot start: "):
         from observability.audit import Audit
         from observability.logging import configure_logging
         from observability.metrics import Metrics
-        from service.first_run import prepare, prepare_models
+        from service.first_run import LINK_MINUTES, make_link, prepare, prepare_models
         from service.process import tell_systemd
         from service.settings import load_settings
         from service.transport.http.server.running import run
@@ -85,16 +87,27 @@ def serve(
             lines.append(f"  model:         {models_line}")
             if address:
                 lines.append(f"  gRPC:          {address}")
-            if welcome.password:  # a password from the settings needs no link
+            if link:
                 lines += [
-                    f"  sign in now:   {public}/#token={welcome.token}",
-                    f"                 (this link works for {welcome.token_minutes} minutes)",
+                    f"  sign in now:   {public}/#link={link.code}",
+                    f"                 (as {link.name}; works once, for {LINK_MINUTES} minutes)",
                 ]
             with suppress(BrokenPipeError):  # the reader closed it: `potoo serve | head -1`
                 typer.echo("\n".join([*lines, ""]))
 
+        # A password from the settings needs no link, nor does a log that others read.
+        is_watched = sys.stdout.isatty() and _is_loopback(settings.host)
+        link = make_link(settings) if welcome.password or is_watched else None
+
         with _grpc_port(settings) as (settings, address):
             run(_make_app, settings, on_ready)
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches the server."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
 
 
 @contextmanager

@@ -78,8 +78,12 @@ def tell(line: str) -> None:
 
 
 @contextmanager
-def plain_errors() -> Iterator[None]:
-    """Report errors that the operator can fix as one line on standard error, exit status 1."""
+def plain_errors(what: str = "") -> Iterator[None]:
+    """Report errors that the operator can fix as one line on standard error, exit status 1.
+
+    Args:
+        what: what failed, for the begin of the line, such as "cannot start: ".
+    """
     from schemas.errors import NotReady, ServiceError
     from schemas.operator_error import OperatorError
 
@@ -92,14 +96,17 @@ def plain_errors() -> Iterator[None]:
     except NotReady as error:
         from auth.store.database import reason
 
-        fail(f"{error} {reason(error)}" if error.__cause__ else str(error))
+        fail(what + (f"{error} {reason(error)}" if error.__cause__ else str(error)))
     except ServiceError as error:
-        fail("; ".join(detail for _, detail in error.violations) or str(error))
+        fail(what + ("; ".join(detail for _, detail in error.violations) or str(error)))
     except (OperatorError, OSError) as error:
-        fail(str(error))
+        fail(f"{what}{error}")
 
 
 def fail(message: str) -> NoReturn:
     """Print an error on standard error and exit with status 1."""
-    typer.secho(f"potoo: {message}", fg="red" if sys.stderr.isatty() else None, err=True)
+    from observability.terminal import takes_colour
+
+    colour = "red" if takes_colour(sys.stderr) else None
+    typer.secho(f"potoo: {message}", fg=colour, err=True)
     raise typer.Exit(1)

@@ -3,13 +3,14 @@
 import { $, announce } from "./page.js";
 import { Devices } from "./views/devices.js";
 import { Knows } from "./views/knows.js";
+import { Phone } from "./views/phone.js";
 import { Photos } from "./views/photos.js";
 import { SignIn } from "./views/sign-in.js";
 
 const call = (use) => signIn.call(use);
-const photos = new Photos(call);
-const devices = new Devices(call, signOut);
 const knows = new Knows(call);
+const photos = new Photos(call, (model) => knows.open(model));
+const devices = new Devices(call, signOut);
 const signIn = new SignIn({ onEnter: enter, onLeave: leave });
 
 function enter(models, name) {
@@ -39,4 +40,5 @@ $("sign-out").addEventListener("click", signOut);
 $("who").addEventListener("click", () => devices.open());
 $("what-it-knows").addEventListener("click", () => knows.open(photos.model));
 
+new Phone();
 signIn.start();

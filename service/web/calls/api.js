@@ -36,14 +36,38 @@ export async function signIn(username, password, [scope, ...less] = SCOPES) {
   }
 }
 
-/** Trades a refresh token for the next access and refresh token (RFC 6749, section 6). */
-export function refresh(refreshToken) {
-  const fields = { grant_type: "refresh_token", refresh_token: refreshToken };
-  return requestTokens(fields, AbortSignal.timeout(REFRESH_SECONDS * 1000));
+function requestTokens(fields) {
+  return request("v1/auth/token", { method: "POST", body: new URLSearchParams(fields) });
 }
 
-function requestTokens(fields, signal) {
-  return request("v1/auth/token", { method: "POST", body: new URLSearchParams(fields), signal });
+/**
+ * Signs this browser in. The refresh token is in a cookie that no script can read, so that a reload
+ * or another tab keeps the session. Resolves to `{ access_token, expires_in, name, ... }`.
+ */
+export async function enter(username, password, [scope, ...less] = SCOPES) {
+  try {
+    const body = new URLSearchParams({ username, password, scope });
+    return await request("v1/auth/page/sign-in", { method: "POST", body });
+  } catch (problem) {
+    if (problem.code !== "invalid_scope" || less.length === 0) throw problem;
+    return await enter(username, password, less);
+  }
+}
+
+/** Signs in with the code of a one-time link; otherwise as `enter`. */
+export function enterByLink(code) {
+  const body = new URLSearchParams({ code });
+  return request("v1/auth/page/sign-in", { method: "POST", body });
+}
+
+/** The next access token of this browser's session, as from `enter`; null if it has none. */
+export function renew() {
+  return request("v1/auth/page/refresh", { method: "POST", signal: AbortSignal.timeout(REFRESH_SECONDS * 1000) });
+}
+
+/** Ends this browser's session, even if the page is left meanwhile. */
+export function leave() {
+  return request("v1/auth/page/sign-out", { method: "POST", keepalive: true });
 }
 
 /** Ends the session of a refresh token (RFC 7009), even if the page is left; nobody waits for it. */

@@ -1,21 +1,40 @@
-// A signed-in session. Both tokens are only in memory: a reload of the page loses them.
+// A signed-in session. The access token is only in memory; the refresh token is in a cookie that
+// only the server reads, and that all tabs share.
 
-import { Problem, refresh, revoke } from "./api.js";
+import { Problem, leave, renew } from "./api.js";
 
 const EARLY_SECONDS = 60; // time before expiry at which the access token is renewed
 const ATTEMPTS = 3;
 const PAUSE_SECONDS = 1.5; // a refresh may be repeated if its response was lost, but not within a second
+const SIGNED_OUT = "signed out";
 const LONGEST_PAUSE_SECONDS = 10;
 
 export class Session {
   #accessToken;
-  #refreshToken;
+  #canRenew;
   #staleFrom; // milliseconds since the epoch
   #renewal = null;
 
-  /** @param issued what `v1/auth/token` answered, or `{ access_token }` alone. */
+  /** @param issued what `enter` or `renew` resolved to, or `{ access_token, name }` of a link. */
   constructor(issued) {
+    this.name = issued.name;
     this.#take(issued);
+    if (this.#canRenew) markSignedOut(false);
+  }
+
+  /** Whether a reload and other tabs keep it. */
+  get isKept() {
+    return this.#canRenew;
+  }
+
+  /** The session that this browser has, begun in another tab or before a reload; null if none. */
+  static async resume() {
+    if (isSignedOut()) {
+      signOut(); // the server did not hear of it
+      return null;
+    }
+    const issued = await exclusively(() => persistently(renew)).catch(() => null);
+    return issued && new Session(issued);
   }
 
   /**
@@ -23,7 +42,7 @@ export class Session {
    * Throws a Problem with status 401 if the session is over.
    */
   async call(use) {
-    if (this.#refreshToken && Date.now() >= this.#staleFrom) {
+    if (this.#canRenew && Date.now() >= this.#staleFrom) {
       await this.#renew().catch((problem) => {
         if (problem.status === 401) throw problem; // else the present token may still be valid
       });
@@ -32,17 +51,22 @@ export class Session {
     try {
       return await use(token);
     } catch (problem) {
-      if (problem.status !== 401 || !this.#refreshToken) throw problem;
+      if (problem.status !== 401 || !this.#canRenew) throw problem;
     }
     // Several calls may need it at once; they share one renewal.
     if (token === this.#accessToken) await this.#renew();
     return await use(this.#accessToken);
   }
 
-  /** Signs this device out at the server, as far as that can be reached; waits for nothing. */
+  /** Signs this browser out at the server, as far as that can be reached; waits for nothing. */
   end() {
-    if (this.#refreshToken) revoke(this.#refreshToken);
-    this.#refreshToken = null;
+    if (this.#canRenew) signOut();
+    this.abandon();
+  }
+
+  /** Forgets it here; the browser's session goes on or has another owner. */
+  abandon() {
+    this.#canRenew = false;
   }
 
   /** Each refresh token holds once, so there is one renewal at a time. */
@@ -54,22 +78,51 @@ export class Session {
   }
 
   async #rotate() {
-    const refreshToken = this.#refreshToken;
     try {
-      const issued = await persistently(() => refresh(refreshToken));
-      if (this.#refreshToken === refreshToken) this.#take(issued); // else ended meanwhile
+      const issued = await exclusively(() => persistently(renew));
+      // Signed out in another tab, or in again as somebody else.
+      if (issued?.name !== this.name) throw new Problem(401, "The session is over.");
+      if (this.#canRenew) this.#take(issued); // else ended meanwhile
     } catch (problem) {
       if (problem.status !== 400 && problem.status !== 401) throw problem;
-      this.#refreshToken = null;
+      this.abandon();
       throw new Problem(401, "The session is over.");
     }
   }
 
-  #take({ access_token: accessToken, refresh_token: refreshToken, expires_in: seconds }) {
+  #take({ access_token: accessToken, expires_in: seconds }) {
     this.#accessToken = accessToken;
-    this.#refreshToken = refreshToken;
+    this.#canRenew = seconds !== undefined;
     this.#staleFrom = Date.now() + (seconds - Math.min(EARLY_SECONDS, seconds / 4)) * 1000;
   }
+}
+
+/** Remembers it until the server has answered: only that can delete the cookie. */
+function signOut() {
+  markSignedOut(true);
+  leave().then(() => markSignedOut(false), () => {});
+}
+
+function isSignedOut() {
+  try {
+    return localStorage.getItem(SIGNED_OUT) !== null;
+  } catch {
+    return false; // the browser keeps nothing for this page, and no cookie either
+  }
+}
+
+function markSignedOut(isOut) {
+  try {
+    if (isOut) localStorage.setItem(SIGNED_OUT, "");
+    else localStorage.removeItem(SIGNED_OUT);
+  } catch {
+    // as above
+  }
+}
+
+/** One tab at a time, as each cookie holds once. Without TLS browsers have no locks: see PAUSE_SECONDS. */
+function exclusively(use) {
+  return navigator.locks ? navigator.locks.request("potoo-session", use) : use();
 }
 
 /** Repeats a request that failed for a while only. */

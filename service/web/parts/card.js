@@ -15,9 +15,15 @@ export class Card {
   result = null;
   problem = null;
 
-  /** @param onRetry called with the card when its button is pressed. */
-  constructor(file, onRetry) {
+  #onModel;
+
+  /**
+   * @param onRetry called with the card when its button is pressed.
+   * @param onModel called with the name of the model when that is pressed; null if it opens nothing.
+   */
+  constructor(file, onRetry, onModel) {
     this.file = file;
+    this.#onModel = onModel;
     this.element = document.getElementById("card").content.cloneNode(true).firstElementChild;
     this.#find(".file-name bdi").textContent = file.name;
     this.#find(".file-name").title = file.name;
@@ -38,9 +44,9 @@ export class Card {
     this.#show("looking", "Looking…");
   }
 
-  /** @param result a ClassifyResponse of the API. */
+  /** @param result a ClassifyResponse of the API, with `original` if the photo was made smaller. */
   succeed(result) {
-    const { predictions, abstained, calibrated, image, timing, model } = result;
+    const { predictions, abstained, calibrated, image, timing, model, original } = result;
     this.result = result;
     this.#show("done", "", abstained ? "It looks most like:" : "");
     this.#sum(result);
@@ -50,11 +56,24 @@ export class Card {
     this.#find(".bars").hidden = false;
     this.#find(".facts").textContent = [
       image.format,
-      `${image.width} × ${image.height}`,
+      original
+        ? `${original.width} × ${original.height}, sent as ${image.width} × ${image.height}`
+        : `${image.width} × ${image.height}`,
       `${timing.total_ms.toFixed(timing.total_ms < 10 ? 1 : 0)} ms`,
-      model.name,
+      "",
     ].join(" · ");
+    this.#find(".facts").append(this.#modelButton(model));
     if (!calibrated) this.#find(".facts").append(" · ", hint("not calibrated", NOT_CALIBRATED));
+  }
+
+  /** "everyday 1": which model gave the answer; opens what it knows. */
+  #modelButton({ name, version }) {
+    if (!this.#onModel) return `${name} ${version}`;
+    const button = element("button", "model-name", `${name} ${version}`);
+    Object.assign(button, { type: "button", title: `What ${name} knows` });
+    button.setAttribute("aria-haspopup", "dialog");
+    button.addEventListener("click", () => this.#onModel(name));
+    return button;
   }
 
   fail(problem) {

@@ -2,9 +2,11 @@
 
 import { Problem, classify } from "../calls/api.js";
 import { Queue } from "../calls/queue.js";
+import { shrink } from "../calls/shrink.js";
 import { $, announce } from "../page.js";
 import { outcome } from "../parts/answer.js";
 import { Card } from "../parts/card.js";
+import { exampleFiles } from "../parts/examples.js";
 import { save, toCsv, toJson } from "../parts/exports.js";
 
 export class Photos {
@@ -12,10 +14,17 @@ export class Photos {
   #cards = [];
   #queue = new Queue((card, signal) => this.#send(card, signal), () => this.#showProgress());
   #isBusy = false;
+  #isUnsaved = false;
 
-  /** @param call (use) => Promise; gives an access token to `use`, throws a Problem. */
-  constructor(call) {
+  #openModel;
+
+  /**
+   * @param call (use) => Promise; gives an access token to `use`, throws a Problem.
+   * @param openModel shows what the model with a name knows.
+   */
+  constructor(call, openModel) {
     this.#call = call;
+    this.#openModel = openModel;
     this.#wireButtons();
     this.#wireWindow();
   }
@@ -43,6 +52,7 @@ export class Photos {
   clear() {
     this.#queue.clear();
     this.#cards = [];
+    this.#isUnsaved = false;
     $("cards").replaceChildren();
     this.#showProgress();
   }
@@ -64,18 +74,41 @@ export class Photos {
 
   #add(files) {
     if (files.length === 0) return;
-    const added = Array.from(files, (file) => new Card(file, (card) => this.#retry(card)));
+    const added = Array.from(files, (file) => this.#card(file));
     this.#cards.push(...added);
     $("cards").prepend(...added.map((card) => card.element));
     announce(added.length === 1 ? "One photo added." : `${added.length} photos added.`);
     this.#queue.put(added);
   }
 
+  async #tryExamples() {
+    $("choose").focus(); // the button that was pressed disappears
+    try {
+      this.#add(await exampleFiles());
+    } catch {
+      announce("The examples cannot be loaded.");
+    }
+  }
+
+  #card(file) {
+    const onModel = this.model ? this.#openModel : null; // else this account may not see models
+    return new Card(file, (card) => this.#retry(card), onModel);
+  }
+
+  /** The cards whose answer another model gave than the one that is chosen. */
+  get #others() {
+    const isOther = ({ state, result }) => state === "done" && result.model.name !== this.model;
+    return this.model ? this.#cards.filter(isOther) : [];
+  }
+
   /** Asks the server about one photo; called by the queue. */
   async #send(card, signal) {
     try {
       const { model } = this;
-      return await this.#call((token) => classify(token, card.file, { model, signal }));
+      const { body, original } = await shrink(card.file, signal);
+      const result = await this.#call((token) => classify(token, body, { model, signal }));
+      this.#isUnsaved = true;
+      return original ? { ...result, original } : result;
     } catch (problem) {
       if (problem.status === 0 && !(await isReadable(card.file))) {
         throw new Problem(400, "The file cannot be read: it is a folder, or it was moved or changed.");
@@ -112,8 +145,11 @@ export class Photos {
     $("drop-zone").classList.toggle("compact", total > 0);
     $("drop-zone").classList.toggle("looking", left > 0);
     $("actions").hidden = total === 0;
+    $("examples").hidden = total > 0;
     $("retry-all").hidden = retryable < 2 || left > 0;
     $("retry-all").textContent = `Try ${retryable} again`;
+    $("ask-again").hidden = this.#others.length === 0 || left > 0;
+    $("ask-again").textContent = `Ask ${this.model} instead`;
     if (this.#isBusy && left === 0 && total > 0) announce(`Done: ${$("summary").textContent}.`);
     this.#isBusy = left > 0;
   }
@@ -121,6 +157,7 @@ export class Photos {
   #wireButtons() {
     $("choose").addEventListener("click", () => $("files").click());
     $("take").addEventListener("click", () => $("camera").click());
+    $("examples").addEventListener("click", () => this.#tryExamples());
     for (const input of [$("files"), $("camera")]) {
       input.addEventListener("change", () => {
         this.#add(input.files);
@@ -133,6 +170,9 @@ export class Photos {
     $("retry-all").addEventListener("click", () => {
       this.#retry(...this.#cards.filter((card) => card.canBeRetried));
     });
+    $("ask-again").addEventListener("click", () => this.#retry(...this.#others));
+    $("model").addEventListener("change", () => this.#showProgress());
+    $("only-model").addEventListener("click", () => this.#openModel(this.model));
     $("clear").addEventListener("click", () => {
       this.clear();
       $("choose").focus();
@@ -140,9 +180,11 @@ export class Photos {
     });
     $("save-csv").addEventListener("click", () => {
       save("potoo.csv", toCsv(this.#cards), "text/csv");
+      this.#isUnsaved = false;
     });
     $("save-json").addEventListener("click", () => {
       save("potoo.json", toJson(this.#cards), "application/json");
+      this.#isUnsaved = false;
     });
   }
 
@@ -162,6 +204,10 @@ export class Photos {
       event.preventDefault();
       $("drop-zone").classList.remove("eager");
       if (!$("workspace").hidden) this.#add(event.dataTransfer.files);
+    });
+    // A reload keeps the session, but not what is on the page.
+    addEventListener("beforeunload", (event) => {
+      if (this.#isUnsaved || this.#queue.size > 0) event.preventDefault();
     });
     addEventListener("paste", (event) => {
       if (!$("workspace").hidden) this.#add(event.clipboardData.files);

@@ -1,6 +1,6 @@
 // The sign-in form, and the session that calls to the API are made in.
 
-import { Problem, listModels, signIn } from "../calls/api.js";
+import { Problem, enter, enterByLink, listModels } from "../calls/api.js";
 import { Session } from "../calls/session.js";
 import { $, announce } from "../page.js";
 
@@ -10,6 +10,7 @@ const STALE_LINK = "This link no longer works. Sign in with name and password.";
 
 export class SignIn {
   #session = null;
+  #starts = 0;
   #onEnter;
   #onLeave;
 
@@ -22,24 +23,26 @@ export class SignIn {
     this.#onLeave = onLeave;
     $("sign-in-form").addEventListener("submit", (event) => this.#submit(event));
     addEventListener("hashchange", () => this.start());
-    addEventListener("pagehide", (event) => {
-      if (!event.persisted) this.#session?.end(); // these tokens are not used again
-    });
   }
 
-  /** Signs in by the link that opened the page, or shows the form. */
+  /** Signs in by the link that opened the page, or by this browser's session, or shows the form. */
   async start() {
-    const linked = takeTokenFromLink();
-    if (linked === null) {
-      if (!this.#session) this.#show();
+    const [kind, linked] = takeLink();
+    this.#starts += 1;
+    if (kind === null) {
+      if (!this.#session) await this.#resume(this.#starts);
       return;
     }
     try {
+      if (kind === "link") {
+        await this.#enter(new Session(await enterByLink(linked)));
+        return;
+      }
       if (!JWT.test(linked)) throw new Problem(401, "not a token");
       // Without a refresh token: the session lasts until the token expires.
-      await this.#enter(new Session({ access_token: linked }), subjectOf(linked));
+      await this.#enter(new Session({ access_token: linked, name: subjectOf(linked) }));
     } catch (problem) {
-      this.#show(problem.status === 401 ? STALE_LINK : problem.message);
+      this.#show([400, 401].includes(problem.status) ? STALE_LINK : problem.message);
     }
   }
 
@@ -55,8 +58,20 @@ export class SignIn {
     }
   }
 
+  async #resume(start) {
+    const session = await Session.resume();
+    if (start !== this.#starts) return; // a link was opened meanwhile
+    try {
+      if (session) await this.#enter(session);
+      else this.#show();
+    } catch (problem) {
+      this.#show(problem.message);
+    }
+  }
+
   /** Ends the session and shows an empty form. */
   signOut() {
+    this.#session?.end();
     $("name").value = "";
     this.#show();
   }
@@ -67,7 +82,7 @@ export class SignIn {
     $("sign-in-button").disabled = true;
     $("sign-in-notice").hidden = true;
     try {
-      await this.#enter(new Session(await signIn(name, $("password").value)), name);
+      await this.#enter(new Session(await enter(name, $("password").value)));
     } catch (problem) {
       this.#show(problem.message);
       $("password").select();
@@ -77,15 +92,11 @@ export class SignIn {
   }
 
   /** Replaces the session. Throws a Problem if the server refuses the token. */
-  async #enter(session, name) {
-    let models;
-    try {
-      models = await session.call(listModels);
-    } catch (problem) {
-      session.end();
-      throw problem;
-    }
-    this.#session?.end();
+  async #enter(session) {
+    const { name } = session;
+    const models = await session.call(listModels);
+    if (session.isKept) this.#session?.abandon(); // the server has put it in the other's place
+    else this.#session?.end();
     this.#session = session;
     $("password").value = "";
     $("name").value = name; // for the next time
@@ -96,7 +107,7 @@ export class SignIn {
   }
 
   #show(notice = "") {
-    this.#session?.end();
+    this.#session?.abandon();
     this.#session = null;
     this.#onLeave();
     $("sign-in").hidden = false;
@@ -106,12 +117,15 @@ export class SignIn {
   }
 }
 
-/** A link `/#token=...` signs in. The token leaves the address bar and the history at once. */
-function takeTokenFromLink() {
-  const [name, value] = location.hash.split("=");
-  if (name !== "#token") return null;
+/**
+ * `/#link=...` signs in once, `/#token=...` for as long as the token lives. Returns the kind and
+ * the secret, which leaves the address bar and the history at once; the kind is null without one.
+ */
+function takeLink() {
+  const [name, value] = location.hash.slice(1).split("=");
+  if (name !== "link" && name !== "token") return [null, ""];
   history.replaceState(null, "", location.pathname + location.search);
-  return value ?? "";
+  return [name, value ?? ""];
 }
 
 /** The subject of a token, to be shown only: the server alone verifies tokens. */

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
 
 import httpx
 from playwright.sync_api import Browser, Request, Response, expect
@@ -30,26 +30,32 @@ class Wire:
         self.requests.append(request)
 
     def on_response(self, response: Response) -> None:
-        if response.url.endswith("/v1/auth/token") and response.ok:
+        if response.url.endswith(("/page/sign-in", "/page/refresh")) and response.status == 200:
             self.issued.append(response)
         if "/v1/classify" in response.url and response.status == 401:
             self.refused.append(response)
 
     @property
     def tokens(self) -> dict[str, Any]:
-        """The last response to a token request."""
+        """The last response to a token request, and the refresh token of its cookie."""
         answer: dict[str, Any] = self.issued[-1].json()
-        return answer
+        return answer | {
+            "refresh_token": refresh_token_of(self.issued[-1].header_value("set-cookie"))
+        }
 
     @property
     def refreshes(self) -> list[str]:
-        """Refresh tokens sent by the page."""
-        forms = [
-            parse_qs(request.post_data or "")
-            for request in self.requests
-            if request.url.endswith("/v1/auth/token")
-        ]
-        return [form["refresh_token"][0] for form in forms if "refresh_token" in form]
+        """Refresh tokens that the browser sent for the page."""
+        sent = [one for one in self.requests if one.url.endswith("/v1/auth/page/refresh")]
+        cookies = [request.header_value("cookie") for request in sent]
+        return [refresh_token_of(cookie) for cookie in cookies if cookie]
+
+
+def refresh_token_of(cookie: str | None) -> str:
+    """The refresh token in a ``Cookie`` or ``Set-Cookie`` header."""
+    found = re.search(r"potoo_session\w*=(prt_[\w-]+)", cookie or "")
+    assert found, "no refresh token"
+    return found[1]
 
 
 @contextmanager

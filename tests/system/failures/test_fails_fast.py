@@ -36,8 +36,12 @@ def test_port_in_use_is_reported_in_one_line(tmp_path: Path, colours: Path) -> N
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         (line,) = refusal_of_start(tmp_path, "--port", str(port), "--models", str(colours))
-    assert str(port) in line
+    assert line.startswith(f"potoo: cannot start: port: cannot listen on 127.0.0.1 port {port}: ")
     assert "in use" in line
+    way_out = re.search(r"; try --port (\d+)$", line)
+    assert way_out
+    with socket.create_server(("127.0.0.1", int(way_out[1]))):
+        assert int(way_out[1]) > port
 
 
 def break_labels(model: Path) -> None:

@@ -150,6 +150,37 @@ def test_oversized_upload_is_explained(page: Visit, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("size", "least_bytes", "sent"),
+    [((12_000, 9_000), 2**20, (2048, 1536)), ((4_000, 1_500), 21 * 2**20, (2731, 1024))],
+    ids=["108 megapixels", "21 MB"],
+)
+def test_large_photo_is_made_smaller_before_it_is_sent(
+    page: Visit, tmp_path: Path, *, size: tuple[int, int], least_bytes: int, sent: tuple[int, int]
+) -> None:
+    large = tmp_path / "large.jpg"
+    Image.new("RGB", size, RED).save(large, quality=95)
+    with large.open("ab") as file:  # browsers ignore what follows the end
+        file.write(bytes(max(0, least_bytes - large.stat().st_size)))
+    with page.page.expect_request("**/v1/classify*") as asked:
+        page.page.locator("#files").set_input_files(large)
+    expect(page.card("large.jpg").locator(".bars .label").first).to_have_text("red")
+    times = "\N{MULTIPLICATION SIGN}"
+    expect(page.card("large.jpg").locator(".facts")).to_contain_text(
+        f"JPEG · {size[0]} {times} {size[1]}, sent as {sent[0]} {times} {sent[1]}"
+    )
+    assert asked.value.headers["content-type"] == "image/jpeg"
+
+
+def test_small_or_narrow_photo_is_sent_as_it_is(page: Visit, tmp_path: Path) -> None:
+    narrow = tmp_path / "narrow.png"
+    Image.new("RGB", (9000, 100), RED).save(narrow)
+    with narrow.open("ab") as file:
+        file.write(bytes(2**20))
+    page.page.locator("#files").set_input_files(narrow)
+    expect(page.card("narrow.png").locator(".facts")).to_contain_text("PNG · 9000")
+
+
+@pytest.mark.parametrize(
     ("event", "where"), [("drop", "#drop-zone"), ("drop", "footer"), ("paste", "body")]
 )
 def test_photos_can_be_dropped_and_pasted(page: Visit, event: str, where: str) -> None:
@@ -172,6 +203,18 @@ def test_clear_cancels_uploads_and_keeps_the_page_usable(page: Visit) -> None:
     expect(page.card("next.png").locator(".bars .label").first).to_have_text("blue")
     expect(page.page.locator("#summary")).to_have_text("1 photo")
     assert len(ended) == 4
+
+
+def test_examples_are_for_people_without_a_photo(page: Visit) -> None:
+    page.page.get_by_role("button", name="Try examples").click()
+    for name in ("umbrella.png", "traffic-light.png", "balloon.png"):
+        expect(page.card(name)).to_have_attribute("data-state", "done")
+        expect(page.card(name).locator(".facts")).to_contain_text("PNG · 640")
+        expect(page.card(name).locator("canvas")).to_be_visible()
+    expect(page.page.locator("#examples")).to_be_hidden()
+    expect(page.page.locator("#choose")).to_be_focused()
+    page.page.get_by_role("button", name="Clear").click()
+    expect(page.page.locator("#examples")).to_be_visible()
 
 
 def test_same_photo_can_be_chosen_again(page: Visit, tmp_path: Path) -> None:

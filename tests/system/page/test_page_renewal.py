@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from tests.support.callers.accounts import Person, holds
-from tests.support.callers.wire import Wire, revoke, show_and_see, signed_in
+from tests.support.callers.wire import Wire, refresh_token_of, revoke, show_and_see, signed_in
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.servers.browser import Visit, photo
 from tests.support.servers.server import LiveServer
@@ -34,7 +34,7 @@ def test_photos_in_progress_wait_for_a_single_renewal(
 ) -> None:
     first = wire.tokens
     revoke(server, first["access_token"])
-    gate = page.hold("**/v1/auth/token")
+    gate = page.hold("**/v1/auth/page/refresh")
     colours = {f"{place}.png": plain([RED, GREEN, BLUE][place % 3]) for place in range(9)}
     with page.page.expect_event("response", lambda _: len(wire.refused) == 4):
         page.show(*(photo(name, content) for name, content in colours.items()))
@@ -94,7 +94,7 @@ def test_rate_limited_renewal_is_retried_after_a_short_delay_only(
 
     first = wire.tokens
     revoke(server, first["access_token"])
-    page.page.route("**/v1/auth/token", slow_down, times=1)
+    page.page.route("**/v1/auth/page/refresh", slow_down, times=1)
     if repeats:
         show_and_see(page, "a.png", "b.png")
         assert wire.refreshes == [first["refresh_token"]] * 2
@@ -109,21 +109,23 @@ def test_renewal_with_a_lost_answer_is_repeated(
     page: Visit, wire: Wire, server: LiveServer
 ) -> None:
     """The server has rotated the token already, and takes the old one for the sake of this."""
-    lost: list[dict[str, Any]] = []
+    lost: list[str] = []
 
     def lose(route: Route) -> None:
         if lost:
             route.continue_()
             return
-        lost.append(route.fetch().json())
+        # Not `route.fetch`, which would keep the cookie of the answer.
+        answer = httpx.post(route.request.url, headers=route.request.all_headers())
+        lost.append(refresh_token_of(answer.headers["set-cookie"]))
         route.abort("connectionreset")
 
     first = wire.tokens
     revoke(server, first["access_token"])
-    page.page.route("**/v1/auth/token", lose)
+    page.page.route("**/v1/auth/page/refresh", lose)
     show_and_see(page, "a.png", "b.png")
     assert wire.refreshes == [first["refresh_token"]] * 2
-    assert wire.tokens["refresh_token"] not in {first["refresh_token"], lost[0]["refresh_token"]}
+    assert wire.tokens["refresh_token"] not in {first["refresh_token"], lost[0]}
     revoke(server, wire.tokens["access_token"])
     show_and_see(page, "c.png")
 
@@ -132,7 +134,7 @@ def test_unreachable_server_during_renewal_does_not_sign_out(
     page: Visit, wire: Wire, server: LiveServer
 ) -> None:
     revoke(server, wire.tokens["access_token"])
-    page.page.route("**/v1/auth/token", lambda route: route.abort())
+    page.page.route("**/v1/auth/page/refresh", lambda route: route.abort())
     page.show(photo("a.png", plain(RED)))
     expect(page.card("a.png").locator(".remark")).to_have_text("The server cannot be reached.")
     expect(page.page.locator("#sign-in")).to_be_hidden()

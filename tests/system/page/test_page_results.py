@@ -83,6 +83,26 @@ def test_chosen_model_answers(page: Visit) -> None:
     assert names == ["b.png", "a.png"]  # the newest photos come first
 
 
+def test_another_model_is_asked_about_the_same_photos(page: Visit) -> None:
+    again = page.page.locator("#ask-again")
+    page.show(photo("a.png", plain(BLUE)), photo("b.png", plain(RED)))
+    expect(page.page.locator(".card[data-state=done]")).to_have_count(2)
+    expect(again).to_be_hidden()
+    page.page.get_by_label("Model").select_option("hostile")
+    expect(again).to_have_text("Ask hostile instead")
+    again.click()
+    expect(page.card("a.png").locator(".facts")).to_contain_text("hostile 1")
+    expect(page.card("b.png").locator(".facts")).to_contain_text("hostile 1")
+    expect(again).to_be_hidden()
+    assert {entry["result"]["model"]["name"] for entry in saved_json(page)} == {"hostile"}
+
+
+def test_name_of_the_model_opens_what_it_knows(page: Visit) -> None:
+    page.show(photo("a.png", plain(BLUE)))
+    page.card("a.png").get_by_role("button", name="colours 1").click()
+    expect(page.page.locator("#knows-title")).to_have_text("What colours knows")
+
+
 def test_hostile_names_and_labels_are_shown_as_text(page: Visit) -> None:
     page.page.get_by_label("Model").select_option("hostile")
     page.show(*(photo(name, plain(RED)) for name in HOSTILE_NAMES))

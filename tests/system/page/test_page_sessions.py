@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Dialog, expect
 
 from tests.support.callers.accounts import Person, holds, refreshed
 from tests.support.callers.wire import Wire, devices_of, revoke, show_and_see, signed_in
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.servers.browser import Visit, photo
-from tests.support.servers.server import LiveServer
+from tests.support.servers.server import PASSWORD, LiveServer
 from tests.support.waiting import wait_until
 
 ALL_THAT_IS_KEPT = """async () => JSON.stringify([
@@ -79,18 +79,22 @@ def test_tokens_are_neither_stored_nor_shown(page: Visit, wire: Wire, server: Li
     for issued in tokens:
         assert issued["access_token"] not in kept
         assert issued["refresh_token"] not in kept
-    assert page.page.context.cookies() == []
+    (cookie,) = page.page.context.cookies(f"{server.url}/v1/auth/page/refresh")
+    assert (cookie.get("httpOnly"), cookie.get("sameSite")) == (True, "Strict")
+    assert cookie.get("path") == "/v1/auth/page"
+    assert page.page.context.cookies(f"{server.url}/v1/auth/token") == []
     for request in wire.requests:
-        assert "prt_" not in request.url + json.dumps(request.headers)
-        if "prt_" in (request.post_data or ""):
-            assert request.url.endswith(("/v1/auth/token", "/v1/auth/revoke"))
+        sent = json.dumps(request.all_headers()) + (request.post_data or "")
+        assert "prt_" not in request.url
+        assert "prt_" not in sent or "/v1/auth/page/" in request.url
 
 
 def test_sign_out_ends_the_server_session(page: Visit, wire: Wire, server: LiveServer) -> None:
     tokens = wire.tokens
-    with page.page.expect_response("**/v1/auth/revoke") as answered:
+    with page.page.expect_response("**/v1/auth/page/sign-out") as answered:
         page.page.get_by_role("button", name="Sign out").click()
-    assert answered.value.status == 200
+    assert answered.value.status == 204
+    assert page.page.context.cookies() == []
     assert not holds(server, tokens["access_token"])
     assert refreshed(server, tokens["refresh_token"]).status_code == 400
 
@@ -106,11 +110,11 @@ def test_sign_out_during_a_renewal_is_final(
     page: Visit, wire: Wire, server: LiveServer, person: Person
 ) -> None:
     revoke(server, wire.tokens["access_token"])
-    gate = page.hold("**/v1/auth/token")
-    with page.page.expect_request("**/v1/auth/token"):
+    gate = page.hold("**/v1/auth/page/refresh")
+    with page.page.expect_request("**/v1/auth/page/refresh"):
         page.show(photo("a.png", plain(RED)))
     page.page.get_by_role("button", name="Sign out").click()
-    with page.page.expect_response("**/v1/auth/token") as answered:
+    with page.page.expect_response("**/v1/auth/page/refresh") as answered:
         gate.open()
     # Whichever the server hears of first: the whole session ends.
     assert answered.value.status in {200, 400}
@@ -120,8 +124,81 @@ def test_sign_out_during_a_renewal_is_final(
     assert wait_until(lambda: devices_of(person) == 0)
 
 
-def test_leaving_the_page_ends_the_session(page: Visit, person: Person) -> None:
-    assert devices_of(person) == 1
+def test_offline_sign_out_is_completed_by_the_next_visit(page: Visit, person: Person) -> None:
+    page.page.context.set_offline(True)
+    page.page.get_by_role("button", name="Sign out").click()
+    expect(page.page.locator("#sign-in")).to_be_visible()
+    page.page.context.set_offline(False)
     page.page.reload()
     expect(page.page.locator("#sign-in")).to_be_visible()
+    expect(page.page.locator("#workspace")).to_be_hidden()
     assert wait_until(lambda: devices_of(person) == 0)
+    assert wait_until(lambda: page.page.context.cookies() == [])
+
+
+def test_reload_and_second_tab_keep_one_session(page: Visit, person: Person) -> None:
+    page.page.reload()
+    expect(page.page.locator("#user-name")).to_have_text(person.name)
+    show_and_see(page, "a.png")
+    second = page.page.context.new_page()
+    second.goto(page.url)
+    expect(second.locator("#workspace")).to_be_visible()
+    assert devices_of(person) == 1
+    second.get_by_role("button", name="Sign out").click()
+    expect(second.locator("#sign-in")).to_be_visible()
+    assert wait_until(lambda: devices_of(person) == 0)
+    page.show(photo("b.png", plain(GREEN)))
+    expect(page.page.locator("#sign-in-notice")).to_contain_text("Your session has expired.")
+
+
+def test_another_sign_in_of_a_browser_replaces_its_session(
+    page: Visit, wire: Wire, server: LiveServer, person: Person
+) -> None:
+    second = page.page.context.new_page()
+    second.route("**/v1/auth/page/refresh", lambda route: route.fulfill(status=204))
+    second.goto(page.url)
+    second.get_by_label("Name").fill(person.name)
+    second.get_by_label("Password").fill(person.password)
+    second.get_by_role("button", name="Sign in").click()
+    expect(second.locator("#workspace")).to_be_visible()
+    assert devices_of(person) == 1
+    assert not holds(server, wire.tokens["access_token"])
+
+
+def test_tab_of_another_account_is_not_continued_as_the_new_one(page: Visit) -> None:
+    second = page.page.context.new_page()
+    second.goto(page.url)
+    expect(second.locator("#workspace")).to_be_visible()
+    second.get_by_role("button", name="Sign out").click()
+    second.get_by_label("Name").fill("admin")
+    second.get_by_label("Password").fill(PASSWORD)
+    second.get_by_role("button", name="Sign in").click()
+    expect(second.locator("#user-name")).to_have_text("admin")
+    page.show(photo("mine.png", plain(GREEN)))
+    expect(page.page.locator("#sign-in-notice")).to_contain_text("Your session has expired.")
+    expect(page.card("mine.png")).to_have_attribute("data-state", "waiting")
+
+
+def test_leaving_asks_while_results_are_unsaved(page: Visit) -> None:
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.page.on("dialog", stay)
+    page.page.get_by_role("button", name="Choose photos").click()  # browsers want a gesture
+    page.page.reload()
+    assert asked == []
+    expect(page.page.locator("#workspace")).to_be_visible()
+    page.page.get_by_role("button", name="Choose photos").click()
+    show_and_see(page, "a.png")
+    page.page.reload()
+    assert asked == ["beforeunload"]
+    expect(page.page.locator("#workspace")).to_be_visible()
+    page.page.get_by_role("button", name="Choose photos").click()
+    show_and_see(page, "a.png")
+    with page.page.expect_download():
+        page.page.get_by_role("button", name="Save CSV").click()
+    page.page.reload()
+    assert asked == ["beforeunload"]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from playwright.sync_api import Browser, expect
 
+from service.first_run import make_link
+from service.settings import load_settings
 from tests.support.models.pictures import RED, plain
 from tests.support.servers.browser import Visit, photo, visit
 from tests.support.servers.server import LiveServer
@@ -41,9 +44,11 @@ def test_correct_password_opens_the_page_and_is_not_stored(page: Visit) -> None:
     page.show(photo("red.png", plain(RED)))
     expect(page.card("red.png")).to_have_attribute("data-state", "done")
     assert stored(page) == [0, 0, "", 0]
-    assert page.page.context.cookies() == []
     page.page.reload()
-    expect(page.page.locator("#sign-in")).to_be_visible()
+    expect(page.page.locator("#workspace")).to_be_visible()
+    expect(page.page.locator("#user-name")).to_have_text("admin")
+    expect(page.page.locator("#sign-in")).to_be_hidden()
+    assert stored(page) == [0, 0, "", 0]
 
 
 def test_wrong_password_is_refused_with_a_message(page: Visit) -> None:
@@ -61,7 +66,7 @@ def test_blocked_sign_in_shows_the_wait(page: Visit, *, seconds: str, shown: str
     body = {"error": "slow_down", "error_description": "Too many failed sign-ins."}
     headers = {"retry-after": seconds, "content-type": "application/json"}
     page.page.route(
-        "**/v1/auth/token",
+        "**/v1/auth/page/sign-in",
         lambda route: route.fulfill(status=429, headers=headers, body=json.dumps(body)),
     )
     page.sign_in()
@@ -71,7 +76,7 @@ def test_blocked_sign_in_shows_the_wait(page: Visit, *, seconds: str, shown: str
 
 
 def test_page_requests_only_the_needed_scopes(page: Visit) -> None:
-    with page.page.expect_response("**/v1/auth/token") as answered:
+    with page.page.expect_response("**/v1/auth/page/sign-in") as answered:
         page.sign_in()
     assert answered.value.json()["scope"] == "classify models:read"
 
@@ -88,6 +93,22 @@ def test_sign_in_link_works_and_is_removed_from_the_address(
     page.page.goto(f"{server.url}/docs")
     page.page.go_back()
     assert token not in page.page.url
+
+
+def test_one_time_link_signs_in_and_keeps_the_session(page: Visit, server: LiveServer) -> None:
+    settings = load_settings(data_dir=server.data_dir)
+    with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one
+        link = thread.submit(make_link, settings).result()
+    assert link is not None
+    page.page.goto(f"{server.url}/#link={link.code}")
+    expect(page.page.locator("#workspace")).to_be_visible()
+    expect(page.page.locator("#user-name")).to_have_text("admin")
+    assert page.page.url == f"{server.url}/"
+    page.page.reload()
+    expect(page.page.locator("#workspace")).to_be_visible()
+    page.page.get_by_role("button", name="Sign out").click()
+    page.page.goto(f"{server.url}/#link={link.code}")
+    expect(page.page.locator("#sign-in-notice")).to_contain_text("This link no longer works.")
 
 
 @pytest.mark.parametrize("token", [NO_TOKEN, "nonsense", ""])

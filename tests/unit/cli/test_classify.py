@@ -128,3 +128,36 @@ def test_multi_label_model_shows_present_labels(potoo: Potoo, tmp_path: Path) ->
         f"{photos[0]}: red 99.3%, green 99.3%",
         f"{photos[1]}: none of its labels",
     ]
+
+
+def test_folders_are_searched_at_any_depth(
+    potoo: Potoo, tmp_path: Path, photos: list[Path]
+) -> None:
+    write_model(tmp_path / "models", None, **MEASURED)
+    deep = tmp_path / "all" / "b" / "deep"
+    deep.mkdir(parents=True)
+    (tmp_path / "empty").mkdir()
+    photos[0].rename(deep / "RED.PNG")
+    photos[1].rename(tmp_path / "all" / "a.png")
+    (tmp_path / "all" / "notes.txt").write_text("no image")
+    (tmp_path / "all" / ".hidden").mkdir()
+    photos[2].rename(tmp_path / "all" / ".hidden" / "grey.png")
+    folders = (tmp_path / "all", tmp_path / "empty")
+    result = potoo("classify", *folders, "--models", tmp_path / "models")
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith(f"{tmp_path}/all/a.png: green ")
+    assert lines[1:] == [
+        f"{tmp_path}/all/b/deep/RED.PNG: red 100.0%",
+        f"{tmp_path}/empty: no images in this folder",
+    ]
+    assert result.exit_code == 1
+
+
+def test_dash_reads_one_image_from_standard_input(
+    potoo: Potoo, tmp_path: Path, photos: list[Path]
+) -> None:
+    write_model(tmp_path / "models", None, **MEASURED)
+    command = ("classify", "-", photos[0], "-", "--models", tmp_path / "models")
+    result = potoo(*command, stdin=plain(RED))
+    assert result.stdout.splitlines() == ["-: red 100.0%", f"{photos[0]}: red 100.0%"]
+    assert (result.exit_code, result.stderr) == (0, "")

@@ -237,7 +237,7 @@ def test_every_invalid_setting_is_reported_once(refused: Refused) -> None:
         if name not in ANY_TEXT
     }
     lines = refused(**dict(wrong.values()))
-    told = [re.split(r"[: ]", line.removeprefix("potoo: "))[0] for line in lines]
+    told = [re.split(r"[: ]", line.removeprefix("potoo: cannot start: "))[0] for line in lines]
     for name in wrong:
         expected = TOLD_OF.get(name, name)
         assert any(one == expected or one.startswith(f"{expected}.") for one in told), name

@@ -8,12 +8,13 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from observability.logging import configure_logging, get_logger, silence_uvicorn
+from observability.logging import configure_logging, get_logger, log_failed_start, silence_uvicorn
 from observability.settings import ObservabilitySettings
 
 
@@ -119,7 +120,7 @@ def test_console_format_writes_one_line_of_text(capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
-    for part in ("[info     ] ready", "[server]", "models=['everyday']", "two\\nlines"):
+    for part in ("[info     ] ready", "[server]", "models=everyday", "two\\nlines"):
         assert part in err
     assert "\x1b[" not in err, "colours are for terminals"
 
@@ -153,6 +154,58 @@ def test_default_format_is_text_for_terminals_and_json_otherwise(
     assert "ready" in terminal.getvalue()
     assert "\x1b[" in terminal.getvalue()
     assert not terminal.getvalue().startswith("{")
+
+
+def test_no_color_leaves_the_terminal_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    configure()
+    get_logger("server").info("ready")
+    assert "ready" in terminal.getvalue()
+    assert "\x1b[" not in terminal.getvalue()
+
+
+def test_failed_start_is_a_plain_line_at_a_terminal_and_an_event_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure()
+    log_failed_start("models: there is none")
+    (event,) = events(capsys)
+    assert (event["event"], event["reason"]) == ("cannot start", "models: there is none")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    configure()
+    log_failed_start("models: there is none")
+    assert terminal.getvalue() == "potoo: cannot start: models: there is none\n"
+
+
+class Colour(StrEnum):
+    """An enumeration, such as scopes."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ([Colour.RED, Colour.BLUE], "x='red, blue'"),
+        (frozenset({Colour.RED}), "x=red"),
+        (None, "x=-"),
+        (True, "x=yes"),
+        (Path("/a/b"), "x=/a/b"),
+        ({"one": Colour.RED}, "x='one: red'"),
+        (0.5, "x=0.5"),
+        ([], "x="),
+    ],
+)
+def test_console_format_shows_no_python_objects(
+    capsys: pytest.CaptureFixture[str], value: object, shown: str
+) -> None:
+    configure(log_format="console")
+    get_logger("server").info("event", x=value)
+    assert capsys.readouterr().err.rstrip("\n").endswith(shown)
 
 
 class Disk(io.RawIOBase):

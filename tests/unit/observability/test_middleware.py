@@ -44,6 +44,13 @@ async def is_not_found(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
+async def fails_after_it_routes(scope: Scope, receive: Receive, send: Send) -> None:
+    del receive
+    scope["route"] = Route("/things/{name}")
+    await send({"type": "http.response.start", "status": 404, "headers": []})
+    await send({"type": "http.response.body"})
+
+
 async def fails_before_it_answers(scope: Scope, receive: Receive, send: Send) -> None:
     del scope, receive, send
     raise ZeroDivisionError
@@ -63,6 +70,7 @@ class Exchange:
     metrics: Metrics = field(default_factory=Metrics)
     body: tuple[bytes, ...] = (b"abc", b"defg")
     access_log: bool = False
+    unlogged: tuple[str, ...] = ()
     sent: list[Message] = field(default_factory=list)
     scope: dict[str, Any] = field(default_factory=dict)
 
@@ -76,6 +84,7 @@ class Exchange:
             self.app,
             metrics=self.metrics,
             access_log=self.access_log,
+            unlogged=self.unlogged,
             routes=[("GET", "/things/{name}")],
             headers=((b"x-frame-options", b"DENY"),),
         )
@@ -290,3 +299,13 @@ async def test_access_log_can_be_disabled(capsys: pytest.CaptureFixture[str]) ->
     configure_logging(ObservabilitySettings(log_format="json"))
     await Exchange(answers, access_log=False).run()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("app", "lines"), [(answers, 0), (fails_after_it_routes, 1)])
+async def test_unlogged_routes_log_failures_alone(
+    capsys: pytest.CaptureFixture[str], app: Step, lines: int
+) -> None:
+    configure_logging(ObservabilitySettings(log_format="json"))
+    exchange = Exchange(app, access_log=True, unlogged=("/things/{name}",))
+    await exchange.run()
+    assert capsys.readouterr().err.count('"event":"request"') == lines

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from auth.grants import ActiveToken, IssuedToken
-from auth.principal import Scope, format_scopes, parse_scopes
+from auth.principal import format_scopes
 from auth.store.accounts import is_name
 from schemas.auth import Introspection, OAuthError, SessionInfo, SessionList, TokenResponse
 from schemas.errors import NotFound, ServiceError
@@ -35,6 +35,7 @@ from service.transport.http.routes.oauth_forms import (
     client_credentials,
     in_oauth_words,
     read_form,
+    requested_scopes,
 )
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"])
@@ -199,7 +200,7 @@ async def end_session(session_id: str, principal: PrincipalDep, grants: GrantsDe
 
 
 async def _issue(request: Request, grants: GrantsDep, form: TokenForm) -> IssuedToken:
-    scopes, origin = _scopes(form.scope), origin_of(request)
+    scopes, origin = requested_scopes(form.scope), origin_of(request)
     if form.client_id and not is_name(form.client_id):
         raise Refused("invalid_request", "The client_id is malformed.")
     try:
@@ -221,13 +222,6 @@ async def _issue(request: Request, grants: GrantsDep, form: TokenForm) -> Issued
     except ServiceError as error:
         client = form.grant_type == "client_credentials"
         raise in_oauth_words(error, client=client) from None
-
-
-def _scopes(text: str) -> frozenset[Scope] | None:
-    try:
-        return parse_scopes(text) if text.strip() else None
-    except ValueError:
-        raise Refused("invalid_scope", "There is no such scope.") from None
 
 
 def _asked(fields: dict[str, str]) -> AskedToken:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from pydantic.config import JsonDict
 from starlette.responses import Response
 
+from auth.principal import Scope, parse_scopes
 from schemas.auth import OAuthError, OAuthErrorName
 from schemas.errors import InsufficientScope, InvalidCredentials, RateLimited
 from service.transport.dependencies import limit_address
@@ -142,6 +143,18 @@ async def read_form(request: Request) -> dict[str, str]:
     if len(fields) != len(pairs):  # RFC 6749, section 3.2
         raise Refused("invalid_request", "A parameter is given more than once.")
     return fields
+
+
+def requested_scopes(text: str) -> frozenset[Scope] | None:
+    """Parse the field ``scope``; None if it is empty, which asks for all.
+
+    Raises:
+        Refused: there is no such scope.
+    """
+    try:
+        return parse_scopes(text) if text.strip() else None
+    except ValueError:
+        raise Refused("invalid_scope", "There is no such scope.") from None
 
 
 def client_credentials(request: Request, client_id: str, secret: str) -> tuple[str, str]:

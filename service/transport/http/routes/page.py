@@ -23,8 +23,7 @@ PAGE_POLICY = (
 DOCS_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(
     "img-src 'self'", "img-src 'self' data:"
 )
-
-
+STATIC_PATH = "/static/{name:path}"
 DOCS = ("docs.", "swagger/")
 """What only ``/docs`` needs."""
 
@@ -70,7 +69,7 @@ def web_router(folder: Path = WEB_FOLDER, *, has_docs: bool = True) -> APIRouter
     if has_docs:
         router.get("/docs")(docs)
 
-    @router.get("/static/{name:path}")
+    @router.get(STATIC_PATH)
     async def static(name: str, request: Request) -> Response:
         file = files.get(name)
         if file is None:
