@@ -165,7 +165,7 @@ def test_another_sign_in_of_a_browser_replaces_its_session(
     assert not holds(server, wire.tokens["access_token"])
 
 
-def test_tab_of_another_account_is_not_continued_as_the_new_one(page: Visit) -> None:
+def test_tab_of_another_account_does_not_continue(page: Visit) -> None:
     second = page.page.context.new_page()
     second.goto(page.url)
     expect(second.locator("#workspace")).to_be_visible()

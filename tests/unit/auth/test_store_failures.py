@@ -47,7 +47,7 @@ async def test_full_disk_is_counted_and_logged_with_its_reason(tmp_path: Path) -
         assert failures(metrics) == 1
 
 
-async def test_readable_store_on_a_full_disk_is_not_reported_as_writable(tmp_path: Path) -> None:
+async def test_store_on_a_full_disk_is_not_writable(tmp_path: Path) -> None:
     async with opened(f"sqlite:///{tmp_path / 'potoo.db'}") as database:
         database.reading, database.writing = watch_on(Metrics()), watch_on(Metrics())
         with capture_logs() as log:
@@ -72,7 +72,7 @@ async def test_refusal_inside_a_transaction_is_no_failure_of_the_store(tmp_path:
         assert failures(metrics) == 0
 
 
-def test_every_failure_counts_and_equal_reasons_are_logged_once_a_minute(clock: Clock) -> None:
+def test_failures_are_counted_and_logged_once_a_minute(clock: Clock) -> None:
     metrics = Metrics()
     watch = watch_on(metrics, clock)
     with capture_logs() as log:

@@ -238,9 +238,7 @@ def test_unwritable_folder_leaves_no_partial_files(potoo: Potoo, tmp_path: Path)
     assert [path.name for path in folder.iterdir()] == ["ca.pem"]
 
 
-def test_key_of_the_authority_may_lie_where_no_server_reads_it(
-    potoo: Potoo, tmp_path: Path
-) -> None:
+def test_authority_key_has_its_own_folder(potoo: Potoo, tmp_path: Path) -> None:
     folder, authority = tmp_path / "certs", tmp_path / "authority"
     arguments = ("certs", "--output", folder, "--authority", authority, "--name", "potoo.lan")
     assert potoo(*arguments).exit_code == 0

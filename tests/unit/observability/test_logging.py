@@ -166,7 +166,7 @@ def test_no_color_leaves_the_terminal_without_colours(monkeypatch: pytest.Monkey
     assert "\x1b[" not in terminal.getvalue()
 
 
-def test_failed_start_is_a_plain_line_at_a_terminal_and_an_event_elsewhere(
+def test_failed_start_is_a_plain_line_at_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure()

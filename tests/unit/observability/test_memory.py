@@ -58,7 +58,7 @@ def test_available_memory_is_what_the_control_group_has_left(tmp_path: Path) -> 
     assert available(tmp_path) == 400_000
 
 
-def test_available_memory_is_bounded_by_groups_above_and_by_the_machine(tmp_path: Path) -> None:
+def test_available_memory_is_bounded_by_control_groups_and_machine(tmp_path: Path) -> None:
     group(tmp_path / "fs/a/b", "max", used=700_000)
     group(tmp_path / "fs/a", "1000000", used=900_000)
     assert available(tmp_path) == 100_000

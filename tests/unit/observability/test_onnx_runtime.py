@@ -58,7 +58,7 @@ def test_captures_of_threads_do_not_mix(capfd: pytest.CaptureFixture[str]) -> No
     assert capfd.readouterr().err == ""
 
 
-def test_errors_of_a_run_are_raised_with_the_reason_and_not_printed(
+def test_run_errors_are_raised_and_not_printed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_model(tmp_path)

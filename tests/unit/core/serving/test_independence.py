@@ -67,7 +67,7 @@ def fixed(batch: int) -> dict[str, object]:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("kind", DEPENDENT)
-async def test_model_with_dependent_rows_runs_one_by_one_and_says_so_once(
+async def test_dependent_rows_run_one_by_one_with_a_warning(
     tmp_path: Path, kind: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_model(tmp_path, DEPENDENT[kind]())

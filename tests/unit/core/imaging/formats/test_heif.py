@@ -105,7 +105,7 @@ def test_part_of_a_file_is_damaged(name: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("name", heif.NAMES)
-def test_each_belongs_on_the_slow_lane_and_has_limits_of_its_own(name: str) -> None:
+def test_heif_takes_the_slow_lane_with_own_limits(name: str) -> None:
     data = saved(PHOTO, name)
     with pytest.raises(SlowWork), open_image(data, image_limits(), may_be_slow=False):
         pass

@@ -80,7 +80,7 @@ def test_a_grey_key_is_clear_and_its_neighbour_is_opaque(
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize("channel", [0, 1, 2])
 @pytest.mark.parametrize(("depth", "clear"), [(8, (10, 20, 30)), (16, (0x1234, 0x56FE, 0))])
-def test_so_is_a_colour_key_and_its_neighbour_in_each_channel(
+def test_neighbour_of_a_colour_key_stays_opaque(
     depth: int, clear: Colour, channel: int, *, interlaced: bool
 ) -> None:
     other = tuple(value + (place == channel) for place, value in enumerate(clear))

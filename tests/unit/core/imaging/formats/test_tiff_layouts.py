@@ -161,9 +161,7 @@ def test_ycbcr_is_read_with_and_without_jpeg(planes: str) -> None:
 
 @pytest.mark.parametrize("top", [511, 1023, 4095, 16_383, 32_767])
 @pytest.mark.parametrize("photometric", [0, 1])
-def test_a_sensor_of_fewer_bits_in_16_is_scaled_by_its_largest_value(
-    photometric: int, top: int
-) -> None:
+def test_fewer_bits_in_16_are_scaled_by_max_sample_value(photometric: int, top: int) -> None:
     values = np.linspace(0, top, SIDE).astype("<u2")
     fields = {256: SIDE, 257: SIDE, 258: 16, 262: photometric, 277: 1, 278: SIDE, 281: top}
     found = read(tiff_of(fields, [np.tile(values, SIDE).tobytes()]))
@@ -171,14 +169,14 @@ def test_a_sensor_of_fewer_bits_in_16_is_scaled_by_its_largest_value(
     assert np.abs(found[0, :, 0] - (ramp if photometric else 255 - ramp)).max() <= 1
 
 
-def test_a_largest_value_that_is_no_depth_does_not_change_pixels() -> None:
+def test_max_sample_value_that_is_no_depth_is_ignored() -> None:
     values = np.full((SIDE, SIDE), 3000, "<u2").tobytes()
     fields = {256: SIDE, 257: SIDE, 258: 16, 262: 1, 277: 1, 278: SIDE, 281: 3000}
     assert read(tiff_of(fields, [values])).max() == 3000 >> 8
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_grey_without_its_interpretation_is_white_at_zero_at_every_depth(bits: int) -> None:
+def test_grey_without_interpretation_is_white_at_zero(bits: int) -> None:
     fields = {256: SIDE, 257: SIDE, 258: bits, 277: 1, 278: SIDE}
     assert read(tiff_of(fields, [bytes(SIDE * SIDE * bits // 8)])).min() == 255
 
