@@ -10,7 +10,7 @@ import sys
 
 _IS_ABSENT = "rich" not in sys.modules
 if _IS_ABSENT:
-    # None makes its import fail.
+    # A value of None makes the import fail.
     sys.modules["rich"] = None  # type: ignore[assignment]
 try:
     import structlog

@@ -1,4 +1,4 @@
-"""What a stream's reader is: a person at a terminal, or a program."""
+"""Reader of a stream: a person at a terminal, or a program."""
 
 from __future__ import annotations
 

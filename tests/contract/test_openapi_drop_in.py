@@ -27,7 +27,7 @@ ERRORS = {"/predict": "Problem", "/predictions": "TorchServeError", "/v1/models"
 
 
 def made(**switched: bool) -> Document:
-    """What a server shows that has those switched on; made once, since that takes a second."""
+    """Return the document of a server with these endpoints; built once, since that takes a second."""
     return _made(frozenset(name for name, is_on in switched.items() if is_on))
 
 

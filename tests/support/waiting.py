@@ -32,7 +32,7 @@ def wait_until(
 
 
 async def eventually(is_so: Callable[[], bool], *, patience: float = PATIENCE) -> None:
-    """Lets the tasks of the event loop run until a condition holds.
+    """Run the tasks of the event loop until a condition holds.
 
     Raises:
         TimeoutError: it did not hold in time.

@@ -38,12 +38,12 @@ MADE = (
     "models/.downloads",
     "deploy/potoo",
 )
-"""What ``make prepare`` and ``potoo models pull`` make; to kubectl the last is a Deployment."""
+"""Files that ``make prepare`` and ``potoo models pull`` write."""
 COMMAND = re.compile(
     r"(?:^|exec potoo |sudo -u potoo \S+/)potoo (?P<rest>[^|;&#`\n]*)", re.MULTILINE
 )
 FOREIGN_VARIABLES = {"POTOO_SERVICE_HOST"}
-"""What others set: Kubernetes, for a service named potoo."""
+"""Variables that Kubernetes sets for a service named potoo."""
 FOREIGN_SERIES = {"potoo_pb"}
 """Words that look like a metric: a Python module."""
 

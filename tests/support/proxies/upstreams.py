@@ -47,7 +47,7 @@ class Recorder:
     is_over: bool = False
 
     def end(self) -> None:
-        """Lets every request go on that waits for something."""
+        """Release every waiting request."""
         self.is_over = True
         self.waited.set()
         self.more.release()

@@ -115,7 +115,7 @@ class RunDecoder:
             if value == 1:
                 is_code[place:] = False
                 return is_code, True
-            # What follows: the distance of a move, or literals of 8 or 4 bits, in pairs of bytes.
+            # Next: the distance of a move, or literals of 8 or 4 bits, in pairs of bytes.
             pairs = 1 if value == 2 else (value + 3) // 4 if self._is_rle4 else (value + 1) // 2
             is_code[place + 1 : place + 1 + pairs] = False
             self._skipped = start + place + 1 + pairs

@@ -41,7 +41,7 @@ COMPRESSIONS = LOSSLESS | {2, 3, 4, OLD_JPEG, JPEG, 34925, 50000, 50001}
 """And CCITT fax, LZMA, Zstandard, WebP."""
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, YCBCR = 0, 1, 2, 5, 6
 PLANAR_COLOURS = {RGB, CMYK, YCBCR}
-"""Whose samples Pillow takes from separate planes; grey ones as long as it ignores the others."""
+"""Interpretations whose separate planes Pillow reads; of grey ones it ignores the others."""
 MAX_SAMPLES = TiffImagePlugin.MAX_SAMPLESPERPIXEL
 SEPARATE_PLANES, CMYK_INKS = 2, 1
 UNSIGNED, UNDEFINED = 1, 4

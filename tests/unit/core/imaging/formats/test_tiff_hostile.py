@@ -143,7 +143,7 @@ def test_orientation_is_applied_and_no_other_metadata_is_kept() -> None:
 
 
 def test_any_field_may_be_any_number() -> None:
-    """Whatever a field says, the answer is a tensor or an error that is the caller's."""
+    """Any value of a field gives a tensor or a caller error."""
     rng = np.random.default_rng(0)
     tags = [256, 257, 258, 259, 262, 266, 274, 277, 278, 284, 317, 320, 322, 323, 338, 339, 530]
     for _ in range(2000):

@@ -53,7 +53,7 @@ def tiff(bits: int, samples: int, **options: Any) -> bytes:
 
 
 def read(data: bytes) -> Pixels:
-    """What the server makes of it: [SIDE, SIDE, 3]."""
+    """Return the server's pixels: [SIDE, SIDE, 3]."""
     spec = input_spec(resize={"policy": "shorter_side", "pixels": SIDE})
     pixels: Pixels = Preprocessor(spec, image_limits())(data).tensor
     return pixels
