@@ -31,6 +31,7 @@ from tests.support.models.tiny_model import image_limits, input_spec, write_mode
 from tests.support.servers.drop_in import ALL_ON
 from tests.support.servers.server import serve
 
+pytestmark = pytest.mark.process
 SCOPES = "classify infer models:read"
 UNSUPPORTED, DAMAGED = "unsupported_image", "invalid_image"
 STATUS = {UNSUPPORTED: 415, DAMAGED: 422}

@@ -215,7 +215,7 @@ def test_broken_version_fires_an_alert_naming_the_model(scene: Scene) -> None:
     assert wait_until(lambda: "PotooModelLoadFailed" in firing(scene.prometheus))
     alert = firing(scene.prometheus)["PotooModelLoadFailed"]
     assert alert["labels"]["model"] == "colours"
-    assert "version of colours did not pass" in alert["annotations"]["description"]
+    assert "version of colours failed its checks" in alert["annotations"]["description"]
     shutil.rmtree(folder)
 
 

@@ -75,7 +75,7 @@ def add(root, number):
 async def main(root):
     add(root, 1)
     resident = []
-    settings = load_settings(models=root)
+    settings, call = load_settings(models=root), CallContext("", "test")
     photo = next((source / "golden").iterdir()).read_bytes()
     with open_pool(settings) as pool:
         async with open_models(settings, pool, Metrics()) as models:

@@ -52,5 +52,6 @@ def test_full_disk_refuses_writes_until_space_returns(tmp_path: Path, colours: P
 def test_invalid_database_file_is_reported_in_one_line(tmp_path: Path, colours: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o700)
     (tmp_path / "data" / "potoo.db").write_bytes(b"something else altogether " * 1000)
+    (tmp_path / "data" / "potoo.db").chmod(0o600)
     line = refused_start(tmp_path, colours)
     assert line.endswith("file is not a database")

@@ -167,7 +167,9 @@ def test_hanging_store_is_given_up_quickly(shop: AccountServer, store: Store) ->
 def test_unreachable_store_at_start_is_reported_in_one_line(tmp_path: Path, colours: Path) -> None:
     url = f"postgresql://potoo:hidden@127.0.0.1:{free_port()}/potoo"
     line = refused_start(tmp_path, colours, POTOO_DATABASE_URL=url)
-    assert line.startswith("potoo: cannot use the accounts in the database of database_url: ")
+    assert line.startswith(
+        "potoo: cannot start: cannot use the accounts in the database of database_url: "
+    )
     assert "127.0.0.1" in line
     assert "hidden" not in line
 

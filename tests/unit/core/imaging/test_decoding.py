@@ -87,7 +87,6 @@ def test_each_supported_format_is_decoded(name: str) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
         b"\0",
         b"\xff\xd8",
         b"just text, and no picture at all",
@@ -119,6 +118,11 @@ def test_unknown_format_is_refused_by_its_first_bytes(data: bytes) -> None:
         sniff(data)
     with pytest.raises(UnsupportedImage):
         prepare(data)
+
+
+def test_empty_file_is_an_invalid_image() -> None:
+    with pytest.raises(InvalidImage, match="no bytes"):
+        prepare(b"")
 
 
 @pytest.mark.parametrize("name", ["PPM", "ICO", "TGA", "JPEG2000", "PCX", "SGI", "EPS"])
