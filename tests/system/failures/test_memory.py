@@ -84,8 +84,8 @@ async def main(root):
                 resident.append(memory().rss / 2**20)
                 add(root, number)
                 shutil.rmtree(root / "everyday" / str(number - 1))
-                await models.look()
-                await models.look()
+                await models.refresh()
+                await models.refresh()
                 while len(list(models.registry)) > 1 or len(models.registry.versions("everyday")) > 1:
                     await asyncio.sleep(0.001)
                 assert models.registry.get(None).ref.version == number
