@@ -17,7 +17,6 @@ from tests.support.waiting import wait_until
 
 CROWD = 24
 FEW = 8
-PATIENT = {"POTOO_INFERENCE__DEFAULT_TIMEOUT_MS": "50000"}
 SIDE = 3500
 SLOW_SIDE = 4500
 """A half-closed connection may still await its answer, so seconds pass before it counts as gone."""
@@ -53,7 +52,12 @@ def test_disconnected_clients_requests_are_dropped(
     dropped: float,
 ) -> None:
     # One thread, and a picture that is sent fast and takes it a while.
-    with serve(tmp_path, models=colours, POTOO_INFERENCE__WORKERS="1", **PATIENT) as live:
+    with serve(
+        tmp_path,
+        models=colours,
+        POTOO_INFERENCE__WORKERS="1",
+        POTOO_INFERENCE__DEFAULT_TIMEOUT_MS="50000",
+    ) as live:
         message = request(live, path, black_png(side))
         with ExitStack() as stack:
             crowd = [stack.enter_context(Connection(live.address)) for _ in range(CROWD)]
