@@ -84,8 +84,8 @@ def test_silent_worker_is_pinged_once_without_waiting() -> None:
 
 ASKED_EARLY = """
 class Slow(type(settings)):
-    # Whoever makes a server reads it. Meanwhile others may do what they like; a server that is made
-    # beside that of the main thread is done later, and would take its place.
+    # Every new server reads it. The delays let other threads run: a server that another thread makes
+    # beside that of the main thread finishes later, and would replace it.
     @property
     def drain_seconds(self):
         time.sleep(0.2 if threading.current_thread() is threading.main_thread() else 0.4)
