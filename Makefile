@@ -8,6 +8,9 @@ ARGS   ?=
 # One worker a core, each with servers and databases of its own, and no more of those than fit.
 PYTEST := -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
+# Keep compiled modules: else each of the many processes of the tests compiles them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 

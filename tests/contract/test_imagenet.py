@@ -91,6 +91,7 @@ def _is_judged(photo: Photo) -> bool:
     return photo.collection == PUBLIC or bool(photo.names)
 
 
+@pytest.mark.slow
 def test_card_matches_the_figures_measured_on_caltech(judge: Judge, files: list[Photo]) -> None:
     found = judge(photo for photo in files if photo.collection == "caltech96" and photo.names)
     assert found.precision.value is not None

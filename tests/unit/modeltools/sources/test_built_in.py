@@ -157,6 +157,7 @@ def test_unknown_built_in_name_is_refused(tmp_path: Path) -> None:
         put("resnet", tmp_path, fine, print)
 
 
+@pytest.mark.slow
 def test_int8_model_has_its_own_figures(tmp_path: Path) -> None:
     manifest = read_manifest(put("imagenet-int8", tmp_path, fine, print))
     card = building.read_card()

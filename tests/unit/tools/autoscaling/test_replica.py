@@ -61,12 +61,14 @@ def erlang_c(servers: int, load: float) -> float:
     return last / (sum(terms) + last)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", [0.5, 0.8])
 def test_single_thread_waits_like_an_mm1_queue(load: float) -> None:
     books = poisson(cost(1), exponential(1), load)
     assert waited(books) == pytest.approx(load / (1 - load), rel=NEAR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("threads", "load"), [(2, 0.7), (4, 0.85)])
 def test_several_threads_wait_like_erlang_c(threads: int, load: float) -> None:
     books = poisson(cost(threads), exponential(1), threads * load)
@@ -74,11 +76,13 @@ def test_several_threads_wait_like_erlang_c(threads: int, load: float) -> None:
     assert waited(books) == pytest.approx(expected, rel=NEAR)
 
 
+@pytest.mark.slow
 def test_constant_service_times_halve_the_wait() -> None:
     books = poisson(cost(1), constant(), 0.8)
     assert waited(books) == pytest.approx(0.8 / (2 * (1 - 0.8)), rel=NEAR)
 
 
+@pytest.mark.slow
 def test_measured_spread_waits_like_pollaczek_khinchine() -> None:
     spread = 0.5
     books = poisson(cost(1), draws(cost(1, spread), 3), 0.8)
@@ -143,6 +147,7 @@ def test_a_dropped_client_of_a_closed_loop_sends_again() -> None:
     assert min(sent) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["everyday", "resnet50"])
 def test_simulation_matches_the_measured_server(model: str) -> None:
     beside = one_replica.beside_server(costs.measured(model))
@@ -157,6 +162,7 @@ def test_simulation_matches_the_measured_server(model: str) -> None:
         assert simulated == pytest.approx(measured, rel=0.08)
 
 
+@pytest.mark.slow
 def test_knee_just_meets_the_objective() -> None:
     measured = costs.measured("everyday")
     knee = one_replica.knee(measured, 0.2)
