@@ -16,7 +16,7 @@ def issue_ticket(
     runtime: Runtime,
     principal: Principal,
     model: str | None,
-    version: int | None,
+    version: int | str | None,
     call: CallContext,
 ) -> Ticket:
     """Return the ticket of a call for the named model, or for the default one.
@@ -38,7 +38,7 @@ def admit(
     runtime: Runtime,
     principal: Principal,
     model: str | None,
-    version: int | None,
+    version: int | str | None,
     call: CallContext,
 ) -> Ticket:
     """Return a ticket as ``issue_ticket`` does, unless the call would be refused at once.

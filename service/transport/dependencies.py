@@ -156,7 +156,7 @@ def call_context(
 
 
 def issue_ticket(
-    connection: HTTPConnection, model: str | None, version: int | None, call: CallContext
+    connection: HTTPConnection, model: str | None, version: int | str | None, call: CallContext
 ) -> Ticket:
     """Return the ticket of a call that brings many items, each of which is admitted by itself.
 
@@ -168,7 +168,7 @@ def issue_ticket(
 
 
 def admit(
-    connection: HTTPConnection, model: str | None, version: int | None, call: CallContext
+    connection: HTTPConnection, model: str | None, version: int | str | None, call: CallContext
 ) -> Ticket:
     """Return the ticket of a call, or refuse the call before its body is sent.
 

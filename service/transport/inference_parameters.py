@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from schemas.classify import LABEL_PATTERN
 from schemas.errors import InvalidRequest, InvalidTensor, ModelNotFound, Unsupported
 from service.core.scheduling.fair_queue import Priority
 from service.core.tensors.tensors import shown
@@ -64,7 +66,18 @@ def requested_output(name: str, parameters: Parameters) -> RequestedOutput:
     return RequestedOutput(name, _whole("classification", parameters))
 
 
-def version_named(text: str) -> int:
+def version_named(text: str) -> int | str:
+    """Parse a version, a number or a label, that a caller sent as a string.
+
+    Raises:
+        ModelNotFound: it is neither, so no such version exists.
+    """
+    if re.fullmatch(LABEL_PATTERN, text):
+        return text
+    return version_number(text)
+
+
+def version_number(text: str) -> int:
     """Parse a version number that a caller sent as a string.
 
     Raises:

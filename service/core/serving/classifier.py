@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from schemas.errors import ModelNotChosen, ModelNotFound
+from schemas.errors import ModelNotChosen
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList, ModelSummary
 from schemas.serving import ModelVersion
@@ -37,7 +37,7 @@ class Classifier:
     def issue_ticket(
         self,
         model: str | None,
-        version: int | None,
+        version: int | str | None,
         call: CallContext,
         *,
         may_use: Callable[[str], bool] = lambda _: True,
@@ -48,7 +48,7 @@ class Classifier:
         if it is there before the input is complete.
 
         Args:
-            version: of a named model; None for the default version.
+            version: of a named model, a number or a label; None for the default version.
             may_use: whether a model's name may be shown to the caller in ``ModelNotChosen``.
 
         Raises:
@@ -119,7 +119,9 @@ class Classifier:
         with self._registry.lease(model):
             yield replace(ticket, model=model, revision=None)
 
-    def _get(self, name: str | None, version: int | None, may_use: Callable[[str], bool]) -> Model:
+    def _get(
+        self, name: str | None, version: int | str | None, may_use: Callable[[str], bool]
+    ) -> Model:
         try:
             return self._registry.get(name, version)
         except ModelNotChosen:
@@ -132,7 +134,7 @@ class Classifier:
             return model
         return registry.get(model.ref.name, ticket.version)
 
-    def resolve(self, model: str | None, version: int | None = None) -> ModelRef:
+    def resolve(self, model: str | None, version: int | str | None = None) -> ModelRef:
         """Return the name and version of the model that would answer.
 
         Raises:
@@ -153,11 +155,7 @@ class Classifier:
         Raises:
             ModelNotFound: no such model, or no such label of it.
         """
-        version = self._registry.labels(name).get(label)
-        if version is None:
-            message = "No version of that model has that label."
-            raise ModelNotFound(message)
-        return version
+        return self._registry.number_of(name, label)
 
     def models(self) -> ModelList:
         """List all known models, including those that failed to load."""
@@ -192,7 +190,7 @@ class Classifier:
             for number, version in reversed(versions.items())
         ]
 
-    def metadata(self, name: str, version: int | None = None) -> ModelMetadata:
+    def metadata(self, name: str, version: int | str | None = None) -> ModelMetadata:
         """Describe a model's input and output tensors.
 
         Raises:
@@ -202,7 +200,7 @@ class Classifier:
         there = self._registry.versions(name).items()
         return description.metadata(model, (number for number, one in there if one.model))
 
-    def config(self, name: str, version: int | None = None) -> ModelConfig:
+    def config(self, name: str, version: int | str | None = None) -> ModelConfig:
         """Return a model's tensors and batching as a Triton model configuration.
 
         Raises:
@@ -212,7 +210,7 @@ class Classifier:
         return description.config(model, self._max_tensor_batch)
 
     def statistics(
-        self, name: str | None = None, version: int | None = None
+        self, name: str | None = None, version: int | str | None = None
     ) -> list[ModelStatistics]:
         """Return request counts and durations of a model; of all loaded versions without a name.
 

@@ -26,7 +26,8 @@ class Ticket:
 
     Attributes:
         model: resolved when the ticket was issued.
-        version: of the model, if the call names one; None for the default version.
+        version: of the model, if the call names one, a number or a label; None for the default
+            version.
         timeout: seconds from the moment that the input is complete.
         revision: of the registry when ``model`` was resolved. If it has changed by the time that
             the input is complete, the model is resolved again. None for a leased model, which
@@ -34,7 +35,7 @@ class Ticket:
     """
 
     model: Model
-    version: int | None
+    version: int | str | None
     call: CallContext
     timeout: float
     revision: int | None

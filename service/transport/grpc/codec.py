@@ -60,7 +60,7 @@ class ParsedInfer:
     """
 
     model: str
-    version: int | None
+    version: int | str | None
     request: InferRequest
     priority: Priority
     timeout: float | None

@@ -160,5 +160,5 @@ class InferenceService:
         check_model(self._runtime.identity, call.principal, name)
 
 
-def _version(text: str) -> int | None:
+def _version(text: str) -> int | str | None:
     return version_named(text) if text else None

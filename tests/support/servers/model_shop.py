@@ -55,7 +55,7 @@ class Shop:
     def publish(self, version: int, **changes: object) -> None:
         publish(self.models, self.spare, version, **changes)
 
-    def ask(self, **query: int) -> int:
+    def ask(self, **query: int | str) -> int:
         """The version that answers; its labels must be its own."""
         answer = self.client.post("/v1/classify", params=query, content=plain(RED), headers=PNG)
         body = answer.raise_for_status().json()

@@ -153,7 +153,7 @@ def add_routes(app: FastAPI) -> None:
     app.include_router(router)
 
 
-async def _predict(request: Request, name: str, version: int | None) -> Response:
+async def _predict(request: Request, name: str, version: int | str | None) -> Response:
     call = call_context(request, PROTOCOL)
     answer = await classify(request, _image, name, version, call, top_k=DEFAULT_TOP_K)
     return json_response(orjson.dumps(shares(answer)))

@@ -32,7 +32,7 @@ class CountingRegistry(Registry):
 
     lookups = 0
 
-    def get(self, name: str | None, version: int | None = None) -> Model:
+    def get(self, name: str | None, version: int | str | None = None) -> Model:
         self.lookups += 1
         return super().get(name, version)
 
