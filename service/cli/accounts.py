@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from service.cli.shared_options import acting_user, fail
+from service.cli.shared_options import AUDIT_FILE, acting_user, fail
 
 if TYPE_CHECKING:
     from auth.principal import Scope
@@ -36,7 +36,11 @@ def with_identity(
     *,
     must_exist: bool = True,
 ) -> Result:
-    """Open the store and the keys, run ``use``, close them; exit with a message without a store."""
+    """Open the store and the keys, run ``use``, close them; exit with a message without a store.
+
+    Changes are recorded in a file in the data folder.
+    """
+    from observability.audit import AuditFile
     from observability.logging import configure_logging
     from observability.metrics import Metrics
     from service.identity import STORE_FILE, open_identity
@@ -47,8 +51,10 @@ def with_identity(
     # Log only errors: the command reports its outcome itself.
     configure_logging(settings.observability.model_copy(update={"log_level": "error"}))
 
+    sink = AuditFile(settings.data_dir / AUDIT_FILE)
+
     async def call() -> Result:
-        async with open_identity(settings, Metrics()) as identity:
+        async with open_identity(settings, Metrics(), sink) as identity:
             return await use(identity)
 
     return asyncio.run(call())

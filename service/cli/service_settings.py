@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.operator_error import OperatorError
+from service.cli.shared_options import acting_user
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -91,6 +92,7 @@ def _become_owner(folder: Path) -> None:
         return
     owner = folder.stat()
     if owner.st_uid != 0:
+        acting_user()  # for the security log, before the user changes
         os.setgroups([owner.st_gid])
         os.setgid(owner.st_gid)
         os.setuid(owner.st_uid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 import sys
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 AUDIT_FILE = ".audit.log"
-"""File of a model repository; the dot keeps servers from taking it for a model."""
+"""File of a model repository or data folder; the dot keeps servers from taking it for a model."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -63,8 +64,12 @@ def models_audit(settings: Settings) -> Audit:
     return Audit(Metrics(), AuditFile(settings.models / AUDIT_FILE))
 
 
+@functools.cache
 def acting_user() -> str:
-    """Return the user of this process as the security log names it, such as ``cli:anna``."""
+    """Return the user of this process as the security log names it, such as ``cli:anna``.
+
+    It is the user at the first call, also if the process becomes another user later.
+    """
     user = os.getuid()  # not the environment, which the user may set
     try:
         return f"cli:{pwd.getpwuid(user).pw_name}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pwd
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -206,3 +209,18 @@ def test_unreachable_database_is_reported_with_its_reason(
     failed(potoo("users", "list", "--data-dir", data_dir), "The account store does not answer. ")
     monkeypatch.setenv("POTOO_DATABASE_URL", f"mysql://potoo:{PASSWORD}@127.0.0.1/potoo")
     failed(potoo("users", "list", "--data-dir", data_dir), "database_url: the database URL must be")
+
+
+def test_changes_are_recorded_in_the_data_folder(potoo: Potoo, data_dir: Path) -> None:
+    add(potoo, data_dir, "anna")
+    for verb in (("disable", "anna"), ("list",), ("remove", "anna"), ("remove", "anna")):
+        potoo("users", *verb, "--data-dir", data_dir)
+    lines = (data_dir / ".audit.log").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    me = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    assert [(event["event"], event["account"], event["by"]) for event in events] == [
+        ("account_added", "anna", me),
+        ("account_changed", "anna", me),
+        ("account_removed", "anna", me),
+    ]
+    assert PASSWORD not in "".join(lines)
