@@ -113,6 +113,10 @@ def test_invalid_parameter_is_refused_and_named(
     ("query", "detail"),
     [
         ("top_k=101", "top_k: Input should be less than or equal to 100."),
+        (
+            "version=Stable",
+            "version: Input should be a version number of 1 or more, or a label such as 'stable'.",
+        ),
         ("top_k=2&top_k=3", "top_k: Given more than once."),
         ("tops=1", "tops: Extra inputs are not permitted."),
         ("top_k=0&tops=1", "Some values of the request are not valid."),

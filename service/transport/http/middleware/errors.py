@@ -160,7 +160,10 @@ def violations_of(
 ) -> tuple[Violation, ...]:
     """Return up to 20 Pydantic errors with JSON pointers, without the offending values."""
     return tuple(
-        Violation(prefix + "".join(f"/{escaped(part)}" for part in fault["loc"]), str(fault["msg"]))
+        Violation(
+            prefix + "".join(f"/{escaped(part)}" for part in fault["loc"]),
+            fault["msg"].removeprefix("Value error, "),
+        )
         for fault in _faults(error)[:20]
     )
 
