@@ -20,7 +20,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-RESERVED_SCOPES = frozenset({Scope.STREAM, Scope.JOBS, Scope.TRAIN})
+RESERVED_SCOPES = frozenset({Scope.JOBS, Scope.TRAIN})
 """Nothing needs them yet: accounts may have them, but they are not offered."""
 ALL_SCOPES = frozenset(Scope) - RESERVED_SCOPES
 """Scopes that allow something."""

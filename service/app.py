@@ -46,6 +46,7 @@ from service.transport.http.routes.page import STATIC_PATH, web_router
 from service.transport.http.server.models_line import models_line
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY
+from service.transport.http.stream.route import add_stream_route
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
 from service.transport.proxies import TrustedProxies
@@ -110,7 +111,11 @@ def _lifespan(
                         )
                         yield {
                             STATE_KEY: ConnectionContext(
-                                limits, metrics, error_formats, runtime.shutdown
+                                limits,
+                                metrics,
+                                error_formats,
+                                runtime.shutdown,
+                                runtime.budget,
                             ),
                             MODELS_KEY: models_line(answering, default),
                         }
@@ -131,6 +136,7 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     """Add all routes, and the OpenAPI document of them."""
     add_classify_routes(app)
     add_infer_routes(app)
+    add_stream_route(app)
     compat.add_routes(app, settings.compatibility)
     routers = (
         *(health.router, metrics_router(settings.metrics)),

@@ -112,6 +112,12 @@ class LimitSettings(_Group):
     keep_alive_seconds: float = Field(
         default=15, gt=0, description="an idle connection is kept between requests"
     )
+    stream_idle_seconds: float = Field(
+        default=120, gt=0, description="a WebSocket stream is kept without a message of its client"
+    )
+    stream_frames_per_second: int = Field(
+        default=0, ge=0, description="of all streams of a principal in a process; 0: no limit"
+    )
 
     @property
     def max_message_bytes(self) -> int:

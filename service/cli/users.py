@@ -38,7 +38,7 @@ def add(
 ) -> None:
     """Add a user.
 
-    Scopes: classify, infer, models:read, models:write, metrics, admin.
+    Scopes: classify, infer, models:read, models:write, stream, metrics, admin.
     """
     with plain_errors():
         from auth.administration import NewAccount

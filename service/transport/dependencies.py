@@ -31,6 +31,7 @@ TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI res
 SCOPE_DESCRIPTIONS = {
     Scope.CLASSIFY: "classify images",
     Scope.INFER: "run models on tensors",
+    Scope.STREAM: "stream frames over a WebSocket",
     Scope.MODELS_READ: "see the models",
     Scope.MODELS_WRITE: "load and remove models",
     Scope.METRICS: "read the metrics",

@@ -32,6 +32,7 @@ OPTIONAL = (
     *("opentelemetry.sdk", "psutil", "redis", "requests", "rich"),
     *("sqlalchemy.dialects.postgresql", "service.modeltools.imagenet.building"),
     *("service.transport.grpc.server", DROP_IN, "service.transport.http.compat.torchserve"),
+    *("websockets", "service.transport.http.stream.session.session"),
 )
 
 

@@ -93,10 +93,12 @@ def test_an_unknown_scope_is_refused(text: str) -> None:
 
 
 def test_scopes_round_trip_through_text() -> None:
-    assert format_scopes(ALL_SCOPES) == "admin classify infer metrics models:read models:write"
+    assert (
+        format_scopes(ALL_SCOPES) == "admin classify infer metrics models:read models:write stream"
+    )
     assert parse_scopes(format_scopes(ALL_SCOPES)) == ALL_SCOPES
     # Accounts of earlier versions have them.
-    assert known_scopes("jobs train stream other") == RESERVED_SCOPES
+    assert known_scopes("jobs train other") == RESERVED_SCOPES
 
 
 @pytest.mark.parametrize(

@@ -93,10 +93,21 @@ TITLES = {
 def problem_response(error: ServiceError, request_id: str) -> Response:
     """Build the problem response for ``error``."""
     status = STATUS[error.code]
+    return Response(
+        problem_of(error, request_id).model_dump_json(exclude_none=True),
+        status,
+        headers=_headers(error, status),
+        media_type=PROBLEM_TYPE,
+    )
+
+
+def problem_of(error: ServiceError, request_id: str) -> Problem:
+    """Build the problem for ``error``."""
+    status = STATUS[error.code]
     violations: Sequence[Violation] = error.violations
     if status == 422 and not violations:
         violations = (Violation("/body", error.detail),)
-    problem = Problem(
+    return Problem(
         title=TITLES[status],
         status=status,
         detail=_detail(error),
@@ -104,12 +115,6 @@ def problem_response(error: ServiceError, request_id: str) -> Response:
         request_id=request_id,
         expected_wait_ms=None if error.expected_wait is None else round(error.expected_wait * 1000),
         errors=[ProblemViolation(pointer=v.pointer, detail=v.detail) for v in violations] or None,
-    )
-    return Response(
-        problem.model_dump_json(exclude_none=True),
-        status,
-        headers=_headers(error, status),
-        media_type=PROBLEM_TYPE,
     )
 
 

@@ -15,7 +15,7 @@ class CoalescingTransport:
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
+        self._transport = self.wrapped = transport
         self._head = b""
         self.get_extra_info = transport.get_extra_info
         self.get_write_buffer_size = transport.get_write_buffer_size

@@ -28,13 +28,17 @@ from uvicorn.server import ServerState
 from observability.metrics import Metrics
 from service.settings import LimitSettings
 from service.shutdown import Shutdown
+from service.transport.budget import BodyBudget
 from service.transport.http.body.body import BYTES_PER_SECOND
 from service.transport.http.middleware.disconnect import LEFT
 from service.transport.http.middleware.error_formats import ErrorFormat
 from service.transport.http.server.coalescing_transport import CoalescingTransport
 from service.transport.http.server.framing import is_ambiguous
 from service.transport.http.server.refusals import refusal
+from service.transport.http.server.swept import SweptConnection
 
+STREAM_PATH = "/v1/stream"
+"""The only path where a request for a WebSocket is one; elsewhere the header is ignored."""
 STATE_KEY = "potoo.wire"
 DRAIN_SECONDS = 10.0
 """Limit for the rest of an answered request, and for a client that takes no response bytes."""
@@ -55,9 +59,10 @@ class ConnectionContext:
     metrics: Metrics
     error_formats: tuple[ErrorFormat, ...]
     shutdown: Shutdown
+    budget: BodyBudget
 
 
-class PotooProtocol(HttpToolsProtocol):
+class PotooProtocol(HttpToolsProtocol, SweptConnection):
     """Protocol of one connection."""
 
     def __init__(
@@ -80,6 +85,7 @@ class PotooProtocol(HttpToolsProtocol):
         self._unsent_bytes = 0
         self._refusal = 400
         self._ignores_input = False
+        self._upgrades = False
         self._answering: RequestResponseCycle | None = None
 
     # Called by asyncio.
@@ -153,10 +159,14 @@ class PotooProtocol(HttpToolsProtocol):
         if is_ambiguous(self.headers, self.parser.get_http_version()):
             raise ValueError("ambiguous framing")  # reaches uvicorn as a parser error
         self._headers_since = None
+        self._upgrades = self._is_for_websocket()
+        if self._upgrades:
+            super().on_headers_complete()
+            return
         self._body_since = time.monotonic()
         super().on_headers_complete()
         if self._context.shutdown.is_announced or self.parser.should_upgrade():
-            # Upgrades are not supported; the bytes that follow are not a request.
+            # Other upgrades are not supported; the bytes that follow are not a request.
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -171,6 +181,19 @@ class PotooProtocol(HttpToolsProtocol):
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
 
     # Called by uvicorn.
+
+    def _should_upgrade(self) -> bool:
+        return self._upgrades
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over; this protocol receives nothing more."""
+        # Takes 50 ms once: only where WebSockets are used.
+        from service.transport.http.server.websocket import StreamProtocol
+
+        self._ignores_input = True
+        self.ws_protocol_class = StreamProtocol
+        self.transport = cast("CoalescingTransport", self.transport).wrapped
+        super().handle_websocket_upgrade()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
@@ -224,6 +247,22 @@ class PotooProtocol(HttpToolsProtocol):
                     self.transport.close()
         elif self._body_since is not None:
             self._sweep_body(now - self._body_since)
+
+    def _is_for_websocket(self) -> bool:
+        """Return whether a request without a body asks for a WebSocket at its path.
+
+        Not while an earlier request is answered: the answer would end up in the stream.
+        """
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        bodies = {b"content-length", b"transfer-encoding"}
+        return (
+            self.parser.should_upgrade()
+            and self._get_upgrade() == b"websocket"
+            and (self.parser.get_method(), self._path()) == (b"GET", STREAM_PATH)
+            and self.parser.get_http_version() == "1.1"
+            and (cycle is None or cycle.response_complete)
+            and not any(name in bodies for name, _ in self.headers)
+        )
 
     def _probe(self) -> None:
         """Write to a client that closed its sending half, which may have closed the other too.

@@ -16,6 +16,8 @@ from service.transport.http.server.workers import run_workers
 from service.transport.listening import listening
 
 BACKLOG = 2048
+PING_SECONDS = 20.0
+"""Between the pings of a WebSocket, and to answer one."""
 
 
 def run(
@@ -41,7 +43,10 @@ def run(
         host=settings.host,
         workers=settings.workers,
         http=PotooProtocol,
-        ws="none",
+        ws="none",  # imported by the protocol when it is first needed
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,  # images are compressed already
         lifespan="on",
         loop="auto",
         log_config=None,

@@ -15,8 +15,9 @@ import uvicorn
 from observability.logging import get_logger
 from service.process import freeze_gc, tune
 from service.settings import Settings
-from service.transport.http.server.protocol import STATE_KEY, ConnectionContext, PotooProtocol
+from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS, ShutdownWatchdog
+from service.transport.http.server.swept import SweptConnection
 
 TICKS_PER_SECOND = 10
 MODELS_KEY = "potoo.models"
@@ -119,9 +120,9 @@ class Server(uvicorn.Server):
         context: ConnectionContext = self.lifespan.state[STATE_KEY]
         return context
 
-    def _connections(self) -> Iterator[PotooProtocol]:
+    def _connections(self) -> Iterator[SweptConnection]:
         for connection in list(self.server_state.connections):
-            if isinstance(connection, PotooProtocol):
+            if isinstance(connection, SweptConnection):
                 yield connection
 
 

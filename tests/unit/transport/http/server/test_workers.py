@@ -25,16 +25,19 @@ from observability.logging import configure_logging
 from observability.metrics import Metrics
 from service.settings import load_settings
 from service.shutdown import Shutdown
+from service.transport.budget import BodyBudget
 from service.transport.http.server import workers
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import Server
 
-settings = load_settings(drain_seconds=0, workers=2)
+settings, metrics = load_settings(drain_seconds=0, workers=2), Metrics()
 hangs = False
 
 async def app(scope, receive, send):
     await receive()
-    scope["state"][STATE_KEY] = ConnectionContext(settings.limits, Metrics(), (), Shutdown())
+    scope["state"][STATE_KEY] = ConnectionContext(
+        settings.limits, metrics, (), Shutdown(), BodyBudget(2**20, metrics)
+    )
     await send({"type": "lifespan.startup.complete"})
     await receive()
     if hangs:

@@ -1,0 +1,1 @@
+"""The stream protocol without I/O: messages and times in, actions out."""

@@ -1,0 +1,1 @@
+"""Streams of frames without sockets."""
