@@ -69,6 +69,7 @@ class StreamConnection:
         self._unsent: deque[dict[str, Any]] = deque()
         self._has_unsent, self._has_room = asyncio.Event(), asyncio.Event()
         self._has_room.set()
+        self._is_writable = True
         self._frames: set[asyncio.Task[None]] = set()
         self._code: int | None = None
 
@@ -124,6 +125,7 @@ class StreamConnection:
         except (OSError, RuntimeError):
             pass  # the client, or the wire protocol, has ended the stream: the reader sees it
         finally:
+            self._is_writable = False
             self._has_room.set()
 
     async def _keep_time(self) -> None:
@@ -287,6 +289,8 @@ class StreamConnection:
         self._append({"type": "websocket.close", "code": code, "reason": reason})
 
     def _append(self, message: dict[str, Any]) -> None:
+        if not self._is_writable:
+            return
         self._unsent.append(message)
         self._has_unsent.set()
         if len(self._unsent) >= MOST_UNSENT:
