@@ -74,7 +74,7 @@ def test_unfinished_messages_are_charged_to_the_budget(strict: LiveServer) -> No
         for websocket in sockets:
             websocket.socket.sendall(half_a_frame(LIMIT))
         assert wait_until(lambda: any(one.close_code for one in sockets))
-        assert [one.close_code for one in sockets if one.close_code] == [1013]
+        assert {one.close_code for one in sockets if one.close_code} == {1013}
     assert wait_until(lambda: streams_open(strict) == 0)
     with opened(strict) as stream:
         stream.send_frame(1, plain())
@@ -154,9 +154,33 @@ def test_reader_that_does_not_read_is_dropped(server: LiveServer) -> None:
     assert wait_until(lambda: streams_open(server) == 0)
 
 
-@pytest.mark.parametrize("count", [100])
-def test_many_idle_streams_cost_little(server: LiveServer, count: int) -> None:
+@pytest.mark.slow
+def test_pings_without_a_reader_do_not_fill_the_memory(server: LiveServer) -> None:
     watch = Watch(server)
+    ping = b"\x89\xfd" + bytes(4) + bytes(125)
+    with connected(server, server.token("stream"), max_queue=1) as stream:
+        stream.hello()
+        for _ in range(100):
+            stream.say("ping", id="a" * 30_000)  # what comes back fills the buffers between
+
+        def flood() -> None:
+            with suppress(OSError):
+                while True:
+                    stream.websocket.socket.sendall(ping * 1000)
+
+        assert watch.peak_during(flood) < 100
+
+
+@pytest.mark.parametrize("frame", [b"\x81\x80", b"\x82\x80"], ids=["text", "binary"])
+def test_burst_of_empty_messages_ends_the_stream(server: LiveServer, frame: bytes) -> None:
+    with opened(server) as stream:
+        with suppress(OSError):
+            stream.websocket.socket.sendall((frame + bytes(4)) * 20_000)
+        assert stream.closed()[0] in {1008, 4420}
+
+
+def test_many_idle_streams_cost_little(server: LiveServer) -> None:
+    watch, count = Watch(server), 100
     with ExitStack() as stack:
         streams = [stack.enter_context(opened(server)) for _ in range(count)]
         assert streams_open(server) >= count

@@ -36,9 +36,8 @@ from service.transport.http.server.coalescing_transport import CoalescingTranspo
 from service.transport.http.server.framing import is_ambiguous
 from service.transport.http.server.refusals import refusal
 from service.transport.http.server.swept import SweptConnection
+from service.transport.http.server.upgrading import is_for_stream
 
-STREAM_PATH = "/v1/stream"
-"""The only path where a request for a WebSocket is one; elsewhere the header is ignored."""
 STATE_KEY = "potoo.wire"
 DRAIN_SECONDS = 10.0
 """Limit for the rest of an answered request, and for a client that takes no response bytes."""
@@ -249,19 +248,19 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
             self._sweep_body(now - self._body_since)
 
     def _is_for_websocket(self) -> bool:
-        """Return whether a request without a body asks for a WebSocket at its path.
+        """Return whether a request becomes a stream.
 
         Not while an earlier request is answered: the answer would end up in the stream.
         """
         cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
-        bodies = {b"content-length", b"transfer-encoding"}
+        parser = self.parser
         return (
-            self.parser.should_upgrade()
+            parser.should_upgrade()
             and self._get_upgrade() == b"websocket"
-            and (self.parser.get_method(), self._path()) == (b"GET", STREAM_PATH)
-            and self.parser.get_http_version() == "1.1"
             and (cycle is None or cycle.response_complete)
-            and not any(name in bodies for name, _ in self.headers)
+            and is_for_stream(
+                parser.get_method(), self._path(), parser.get_http_version(), self.headers
+            )
         )
 
     def _probe(self) -> None:

@@ -3,7 +3,8 @@
 Here too no state of a connection lasts for ever:
 
 * messages are small until the client is known;
-* unfinished messages are charged to the budget of all uploads;
+* unfinished messages are charged to the budget of all uploads, and their fragments counted;
+* messages of no size cannot pile up, nor answers to pings;
 * a client that takes no bytes is dropped: a close waits for a full buffer for ever;
 * at shutdown the stream finishes what it has accepted, and closes the connection itself.
 """
@@ -32,6 +33,8 @@ DRAIN_MESSAGE = "potoo.drain"
 FIRST_MESSAGE_BYTES = 64 * 2**10
 """Limit of a message before the client is known: a hello with its token."""
 MOST_FRAGMENTS = 1024
+MOST_QUEUED = 256
+"""Messages of one read that wait for the stream; a client has fewer credits by far."""
 _TRY_AGAIN, _POLICY = 1013, 1008
 """Close codes "try again later" and "policy violation" (the IANA registry of RFC 6455)."""
 
@@ -95,7 +98,15 @@ class StreamProtocol(WebSocketsSansIOProtocol, SweptConnection):
     def send_receive_event_to_app(self) -> None:
         """Give the bytes of a message back, which is whole now; the stream charges its own."""
         self._release()
+        if self.queue.qsize() >= MOST_QUEUED:
+            self._fail(_POLICY, "too many messages")
         super().send_receive_event_to_app()
+
+    def handle_ping(self) -> None:
+        """Answer a ping, unless the client does not take what was written before."""
+        output = self.conn.data_to_send()
+        if self.writable.is_set():
+            self.transport.write(b"".join(output))
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send; note that a refused handshake is complete, which uvicorn logs as an error else."""
@@ -131,6 +142,8 @@ class StreamProtocol(WebSocketsSansIOProtocol, SweptConnection):
             self.transport.abort()
 
     def _fail(self, code: int, reason: str) -> None:
+        if self.close_sent:
+            return
         self.conn.fail(code, reason)
         self.handle_parser_exception()
 

@@ -135,7 +135,7 @@ class StreamConnection:
             try:
                 await self._access.check()
             except Unauthenticated as error:
-                self._perform(self._session.refuse(error))
+                self._refuse(error)
             except NotReady:
                 pass  # the next frame is refused
 
@@ -237,7 +237,7 @@ class StreamConnection:
             classifier.admit(ticket)
             outcome = await classifier.classify(frame.image, ticket, top_k=options.top_k)
         except (Unauthenticated, InsufficientScope) as error:
-            self._perform(self._session.refuse(error))
+            self._refuse(error)
             return
         except ServiceError as error:
             outcome = error
@@ -246,6 +246,11 @@ class StreamConnection:
             outcome = ServerFault()
             outcome.__cause__ = error
         self._perform(self._session.answered(frame, outcome, time.monotonic()))
+
+    def _refuse(self, error: ServiceError) -> None:
+        """End the stream because of its token, which may also just have expired."""
+        self._perform(self._session.tick(time.monotonic()))
+        self._perform(self._session.refuse(error))
 
     # Output.
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.transport.http.server.protocol import STREAM_PATH
+from service.transport.http.server.upgrading import STREAM_PATH
 
 
 class LazyEndpoint:
