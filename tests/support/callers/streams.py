@@ -12,6 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.support.callers.accounts import bearer
+from tests.support.proxies.tls import Edge
 from tests.support.servers.server import LiveServer
 
 PATH = "/v1/stream"
@@ -79,4 +80,14 @@ def opened(server: LiveServer, **options: object) -> Iterator[Stream]:
     """A stream with its welcome; ``options`` of the hello."""
     with connected(server, server.token("stream")) as stream:
         stream.hello(options=options)
+        yield stream
+
+
+@contextmanager
+def through(edge: Edge, server: LiveServer) -> Iterator[Stream]:
+    """A stream through a proxy, as a page behind it would open it, with its welcome."""
+    headers = {"Origin": f"https://{edge.name}:{edge.address[1]}"}
+    with edge.websocket(PATH, subprotocols=[SUBPROTOCOL], additional_headers=headers) as websocket:
+        stream = Stream(websocket)
+        stream.hello(token=server.token("stream"))
         yield stream

@@ -26,6 +26,7 @@ from service.settings import LimitSettings
 from service.transport.http.body.uploads import BASE64_SHARE
 from tests.support.callers.raw_http import PATIENCE
 from tests.support.callers.rpc import SCOPES, files
+from tests.support.callers.streams import through
 from tests.support.models.pictures import RED, plain
 from tests.support.proxies.caddy import CADDYFILE, LITTLE_PATIENCE, Caddy, adapted, caddy, programs
 from tests.support.proxies.tls import GOOD, check_echo, is_modern
@@ -199,6 +200,12 @@ def test_grpc_reflection_is_closed_from_outside(front: Caddy, channel: grpc.Chan
             front.edge.rpc(channel).unary(path)(b"", timeout=PATIENCE)
         error: Any = caught.value
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_frames_are_streamed(front: Caddy, server: LiveServer) -> None:
+    with through(front.edge, server) as stream:
+        stream.send_frame(1, plain(RED))
+        assert stream.hear("result")["summary"]["label"] == "red"
 
 
 @pytest.mark.parametrize("program", programs())

@@ -17,6 +17,7 @@ from schemas.pb import open_inference_pb2 as pb
 from schemas.pb import potoo_pb2
 from tests.support.callers.raw_http import Answer
 from tests.support.callers.rpc import Client, files, output_of, refusal
+from tests.support.callers.streams import through
 from tests.support.models.pictures import RED, plain
 from tests.support.proxies.envoy import HSTS, Envoy, certify, envoy
 from tests.support.proxies.tls import GOOD, is_modern
@@ -54,6 +55,12 @@ def get(proxy: Envoy, path: str, *headers: str) -> Answer:
     with proxy.edge.raw() as connection:
         connection.send("\r\n".join(lines).encode())
         return connection.answer()
+
+
+def test_frames_are_streamed(proxy: Envoy, server: LiveServer) -> None:
+    with through(proxy.edge, server) as stream:
+        stream.send_frame(1, plain(RED))
+        assert stream.hear("result")["summary"]["label"] == "red"
 
 
 # TLS
