@@ -3,7 +3,7 @@
 Here too no state of a connection lasts for ever:
 
 * messages are small until the client is known;
-* unfinished messages are charged to the budget of all uploads, and their fragments counted;
+* messages are charged to the budget of all uploads as they come in, and their fragments counted;
 * messages of no size cannot pile up, nor answers to pings;
 * a client that takes no bytes is dropped: a close waits for a full buffer for ever;
 * at shutdown the stream finishes what it has accepted, and closes the connection itself.
@@ -15,7 +15,7 @@ import asyncio
 import logging
 from typing import Any, cast
 
-from uvicorn._types import ASGISendEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
@@ -58,22 +58,24 @@ class StreamProtocol(WebSocketsSansIOProtocol, SweptConnection):
         self.logger = _log
         self.conn.max_message_size = FIRST_MESSAGE_BYTES
         self._hold = self._context.budget.hold()
+        self._queued_bytes = 0
         self._unsent_bytes = 0
         self._stuck_since: float | None = None
 
     # Called by asyncio and by uvicorn.
 
     def data_received(self, data: bytes) -> None:
-        """Charge the bytes of an unfinished message to the budget."""
+        """Charge the bytes of messages that the stream has not received to the budget."""
         super().data_received(data)
         if not self.handshake_complete or self.close_sent or self.transport.is_closing():
             return
         unfinished = len(self.conn.reader.buffer) + sum(map(len, self.frames))
-        if not unfinished:
+        held = self._queued_bytes + unfinished
+        if not held:
             self._release()
             return
         try:
-            self._hold.reserve(unfinished)
+            self._hold.reserve(held)
         except Overloaded:
             self._fail(_TRY_AGAIN, "too many uploads")
 
@@ -96,8 +98,8 @@ class StreamProtocol(WebSocketsSansIOProtocol, SweptConnection):
             super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
-        """Give the bytes of a message back, which is whole now; the stream charges its own."""
-        self._release()
+        """Bound the messages that wait for the stream."""
+        self._queued_bytes += sum(map(len, self.frames))
         if self.queue.qsize() >= MOST_QUEUED:
             self._fail(_POLICY, "too many messages")
         super().send_receive_event_to_app()
@@ -107,6 +109,14 @@ class StreamProtocol(WebSocketsSansIOProtocol, SweptConnection):
         output = self.conn.data_to_send()
         if self.writable.is_set():
             self.transport.write(b"".join(output))
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Hand a message over; the stream charges its frames itself."""
+        message = await super().receive()
+        if self.queue.empty():
+            self._queued_bytes = 0
+            self._release()
+        return message
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send; note that a refused handshake is complete, which uvicorn logs as an error else."""
