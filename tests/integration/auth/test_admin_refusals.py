@@ -129,7 +129,7 @@ def test_invalid_body_is_refused_without_repeating_it(
 )
 def test_every_body_is_validated(admin: httpx.Client, method: str, path: str, body: object) -> None:
     answer = admin.request(method, path, json=body)
-    if answer.status_code == 201:  # a hundred times the same is one
+    if answer.status_code == 201:  # a hundred equal entries count once
         assert admin.delete(f"{CLIENTS}/a").status_code == 204
     else:
         assert refusal(answer) == (422, "invalid_parameter")

@@ -1,4 +1,4 @@
-"""The web page's session in a cookie: who may use it (CSRF), and that it opens nothing else."""
+"""The web page's session in a cookie: protected against CSRF, and valid for no other route."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ REVOKE, INTROSPECT = "/v1/auth/revoke", "/v1/auth/introspect"
 
 @pytest.fixture(scope="module")
 def inspector(server: LiveServer) -> Device:
-    """A backend that may ask about tokens."""
+    """A backend that may introspect tokens."""
     return add_device(server, introspect=True)
 
 
@@ -71,7 +71,7 @@ def test_used_refresh_token_can_still_sign_out_the_device(
 
 def test_access_token_revocation_keeps_the_session(server: LiveServer, person: Person) -> None:
     issued = person.sign_in()
-    assert holds(server, issued["access_token"])  # it is remembered now
+    assert holds(server, issued["access_token"])  # it is cached now
     assert revoke(server, issued["access_token"]).status_code == 200
     assert not holds(server, issued["access_token"])
     fresh = refreshed(server, issued["refresh_token"]).json()

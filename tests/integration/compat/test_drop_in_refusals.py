@@ -57,7 +57,7 @@ DOORS: dict[str, tuple[str, str, Callable[[httpx.Response], int]]] = {
     "/predictions/colours/1": ("POST", "classify", by_torchserve),
     "/predict": ("POST", "classify", by_problem),
 }
-"""Method, scope and manner of each."""
+"""Method, scope and error format of each."""
 CALLS = [path for path, (method, _, _) in DOORS.items() if method != "GET"]
 
 
@@ -226,7 +226,7 @@ def test_body_of_a_hundred_megabytes_is_refused(drop_in: LiveServer, door: httpx
         for path in CALLS:
             method, _, manner = DOORS[path]
             headers = {"content-type": "application/x-www-form-urlencoded"}
-            with contextlib.suppress(httpx.WriteError):  # cut off while it was still sending
+            with contextlib.suppress(httpx.WriteError):  # refused during the upload
                 answer = door.request(method, path, content=numbers(), headers=headers)
                 assert manner(answer) == 413
 

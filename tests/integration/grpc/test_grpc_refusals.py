@@ -36,7 +36,7 @@ def rpc(server: LiveServer) -> Iterator[Client]:
 
 
 def request(**changes: Any) -> pb.ModelInferRequest:
-    """A good one with something changed: members of the input, ``raw``, members of the request."""
+    """A valid request with changes: members of the input, ``raw``, members of the request."""
     raw = changes.pop("raw", [images(1).tobytes()])
     of_input = {"name": "image", "datatype": "FP32", "shape": SHAPE}
     of_input |= {key: changes.pop(key) for key in tuple(of_input) if key in changes}

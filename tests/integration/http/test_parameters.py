@@ -86,14 +86,14 @@ IMAGES = {
 
 
 def post(client: httpx.Client, query: str = "", **headers: str) -> httpx.Response:
-    """Classifies a good picture."""
+    """Classify a valid picture."""
     headers = {"content-type": "image/png", **headers}
     return client.post(f"/v1/classify?{query}", content=plain(), headers=headers)
 
 
 @pytest.fixture(autouse=True)
 def _serves_on(client: httpx.Client) -> Iterator[None]:
-    """After every test, the next caller is served."""
+    """Check after every test that the next caller is served."""
     yield
     assert post(client).status_code == 200
 
@@ -139,7 +139,7 @@ def test_an_unknown_model_is_not_found(client: httpx.Client, name: str) -> None:
 @pytest.mark.parametrize("name", QUERIES["model"])
 def test_model_path_as_a_name_is_not_found(client: httpx.Client, name: str) -> None:
     answer = client.get(f"/v1/models/{name}")
-    if name in {"", "."}:  # a client's own normalising makes it the list
+    if name in {"", "."}:  # clients normalise the path to that of the list
         assert answer.status_code in {200, 404}
         assert_tells_nothing(answer)
     else:

@@ -33,7 +33,7 @@ OVERFULL = (413, "payload_too_large")
 
 
 def beginning(kind: str, count: int = 0) -> bytes:
-    """The first bytes of a picture, or the first half of them."""
+    """The first bytes of a picture, or the first half."""
     whole = plain(format=kind)
     return whole[: count or len(whole) // 2]
 
@@ -103,7 +103,7 @@ FORMS: dict[str, tuple[bytes, tuple[int, str]]] = {
 
 @pytest.fixture(autouse=True)
 def _serves_on(client: httpx.Client) -> Iterator[None]:
-    """After every test, the next caller is served."""
+    """Check after every test that the next caller is served."""
     yield
     answer = client.post("/v1/classify", files={"file": plain(RED)})
     assert answer.json()["predictions"][0]["label"] == "red"

@@ -12,7 +12,7 @@ from tests.support.servers.server import LiveServer
 
 @pytest.fixture(scope="module", autouse=True)
 def _nothing_fails_inside(server: LiveServer) -> Iterator[None]:
-    """After all of them: no line of the log is about a fault of the server's own."""
+    """Check after all tests that the log has no server fault."""
     before = len(server.events())
     yield
     assert "Traceback" not in server.events()[before:]
@@ -119,7 +119,7 @@ TOO_LARGE = {
 
 @pytest.fixture(autouse=True)
 def _serves_on(server: LiveServer) -> object:
-    """After every test: the process lives and answers the next client."""
+    """Check after every test that the process lives and answers the next client."""
     yield
     assert server.process.poll() is None
     assert get(server.address).status == 200
