@@ -196,7 +196,7 @@ async def test_cancelled_or_failed_sign_in_frees_its_slot(tables_url: str, clock
 
 
 class Slow(Credentials):
-    """Something happens to the account while its secret is looked at."""
+    """Change the account while its secret is verified."""
 
     change: Change
 

@@ -113,7 +113,7 @@ async def test_private_key_members_are_ignored(issuer: Issuer) -> None:
         assert key.key.to_dict().keys() == {"alg", "kty", "crv", "x", "y"}
 
 
-# What may go wrong
+# Failures
 
 ELSEWHERE = "http://192.0.2.1/keys"
 WRONG: dict[str, tuple[str, bytes, int, dict[str, str], str]] = {

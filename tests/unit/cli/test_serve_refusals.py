@@ -1,6 +1,7 @@
 """An invalid setting ends the start with one line that names it.
 
-In this process; ``tests/system/failures/test_fails_fast.py`` starts a real one of each kind.
+Starts run in this process; ``tests/system/failures/test_fails_fast.py`` runs one real start of each
+kind.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ from service.settings import describe_settings, load_settings
 from tests.support.servers.server import PASSWORD
 from tests.unit.cli.conftest import Potoo
 
-# A process that ends gives its port back; this one goes on.
+# A process releases its port when it ends; this one continues.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 SECRET = "hunter2"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _ports_are_given_back() -> Iterator[None]:
-    """Here, where an unclosed port is no fault."""
+    """Run in this process, where an unclosed port is no fault."""
     yield
     gc.collect()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server is to start: everything is right until a test spoils it."""
+    """A folder in which a server can start, until a test adds a fault."""
 
     folder: Path
     models: Path
     taken: int
-    """A port that somebody listens on, who says nothing."""
+    """A port with a silent listener."""
 
     def file(self, name: str, content: bytes = b"nothing of use\xff") -> str:
         path = self.folder / name
@@ -93,7 +94,7 @@ Spoil = Callable[[Place], dict[str, str]]
 
 
 def tls(name: str) -> Spoil:
-    """With a file of that name for both."""
+    """Use a file of that name for both."""
 
     def spoil(place: Place) -> dict[str, str]:
         place.file("garbage.pem")
@@ -180,7 +181,7 @@ FAULTS: dict[str, tuple[str, Spoil]] = {
         lambda place: {"POTOO_DATA_DIR": place.file("file") + "/data"},
     ),
     "a file for a data folder": ("data_dir: ", lambda place: {"POTOO_DATA_DIR": place.file("a")}),
-    # Nobody can write there, not even root.
+    # Not writable, even for root.
     "a data folder that cannot be written": ("data_dir: ", always("POTOO_DATA_DIR", "/proc/potoo")),
     "a database file that is none": (
         "data_dir ",
@@ -227,7 +228,7 @@ WRONG = {
 
 
 TOLD_OF = {"grpc_tls_cert": "grpc_tls_key"}
-"""One is missing where the other is given."""
+"""Only one of the two is set."""
 
 
 def test_every_invalid_setting_is_reported_once(refused: Refused) -> None:

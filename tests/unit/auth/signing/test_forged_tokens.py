@@ -57,7 +57,7 @@ def uncanonical(segment: str) -> str:
 
 
 def zipped(claims: bytes) -> str:
-    """Signed as RFC 7516 compresses, though nothing says that a signed token may be."""
+    """Signed with the compression of RFC 7516, which signed tokens may not have."""
     signed = f"{b64(dumped({**HEADER, 'zip': 'DEF'}))}.{b64(claims)}"
     return f"{signed}.{b64(signature(signed))}"
 
@@ -66,7 +66,7 @@ def twice(members: dict[str, object], name: str) -> bytes:
     return json.dumps(members)[:-1].encode() + f', "{name}": {json.dumps(members[name])}}}'.encode()
 
 
-# A thousandfold: 4 MiB of spaces, which still fit into a token.
+# Expands a thousandfold: 4 MiB of spaces, which still fit into a token.
 BOMB = zlib.compress(b" " * 2**22, 9, wbits=-15)
 
 HEADERS: dict[str, object] = {
@@ -254,7 +254,7 @@ def test_id_token_of_a_trusted_issuer_is_refused() -> None:
 
 
 def test_non_canonical_base64_segment_is_refused() -> None:
-    """Even where it was signed like that: it would be a second name of one token in the cache."""
+    """Even if it was signed so: it would be a second spelling of one token in the cache."""
     for padding in range(3):
         body = b64(dumped({**CLAIMS, "x": "x" * padding}))
         if len(body) % 4:

@@ -1,4 +1,4 @@
-"""GIF: blocks in front of the first frame do not matter; what it does not cover is clear."""
+"""GIF: blocks before the first frame are ignored; pixels outside the frame are transparent."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_a_parser_gets_nothing_that_pixels_do_not_need() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
 def test_how_colours_are_coded_is_still_known(mode: str) -> None:
-    """Without Adobe's segment, CMYK is taken for inverted or not by guess, and RGB for YCbCr."""
+    """Without Adobe's segment, decoders guess whether CMYK is inverted, and read RGB as YCbCr."""
     options: dict[str, object] = {"keep_rgb": True} if mode == "RGB" else {}
     data = encoded(PHOTO.convert(mode), "JPEG", quality=95, **options)
     noisy = data[:2] + METADATA["a cut resource of Photoshop"] + data[2:]

@@ -1,4 +1,4 @@
-"""PNG: key colours count at the file's own depth, and damaged metadata does not."""
+"""PNG: key colours apply at the file's own depth, and damaged metadata is ignored."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prepare(data: bytes, limits: ImageLimits | None = None) -> PreparedImage:
 def halves(
     depth: int, kind: int, left: Colour, right: Colour, *between: bytes, interlaced: bool = False
 ) -> bytes:
-    """A PNG of two colours side by side, with chunks in front of its pixels."""
+    """A PNG of two colours side by side, with chunks before its pixels."""
     header = struct.pack(">IIBBBBB", SIDE, SIDE, depth, kind, 0, 0, int(interlaced))
     pixels = [left] * (SIDE // 2) + [right] * (SIDE // 2)
 

@@ -1,4 +1,4 @@
-"""TIFFs that lie or repeat themselves: work stays bounded by the file, pixels stay right."""
+"""TIFFs with false or repeated fields: work is bounded by the file, pixels are correct."""
 
 from __future__ import annotations
 
