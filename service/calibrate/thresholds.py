@@ -3,8 +3,8 @@
 Two signals add up over replicas, so their sums give the number needed: images in flight and
 waiting, aimed at 70 % of a replica's number at its knee, and images requested per second, aimed at
 70 % of its throughput there. The first detects images that cost more than before, the second a
-burst's whole size though most of it is refused. CPU utilisation lags and saturates, so it never
-stands alone.
+burst's whole size though most of it is refused. CPU utilisation lags and saturates, so it is never
+the only trigger.
 
 Queue wait is no trigger: it does not fall in proportion to replicas and covers a minute, which in
 ``tools/autoscaling`` cost a tenth to a third more replicas without benefit. It is an alert.
@@ -19,8 +19,11 @@ from service.core.serving.calibration import Calibrated, Machine
 TARGET_SHARE = 0.7
 QUEUE_SHARE = 0.25
 MOST_TARGETS = 2
-"""Limit of one replica's ``in_flight`` signal, in targets. A queue of hopeless work needs fewer
-replicas than its length suggests: each asks for one more at most, and demand covers the rest."""
+"""Limit of one replica's ``in_flight`` signal, in targets.
+
+A queue of late work needs fewer replicas than its length suggests: each replica requests one more at
+most, and demand covers the rest.
+"""
 BUSY_SHARE = 0.5
 """Share of the target. Rejections below it come from deadlines shorter than the objective: more
 replicas would not help, and one such camera would hold their number at its maximum."""
