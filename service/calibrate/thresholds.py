@@ -21,8 +21,8 @@ QUEUE_SHARE = 0.25
 MOST_TARGETS = 2
 """Limit of one replica's ``in_flight`` signal, in targets.
 
-A queue of late work needs fewer replicas than its length suggests: each replica requests one more at
-most, and demand covers the rest.
+A queue of late work needs fewer replicas than its length suggests: each replica requests one more
+at most, and demand covers the rest.
 """
 BUSY_SHARE = 0.5
 """Share of the target. Rejections below it come from deadlines shorter than the objective: more
