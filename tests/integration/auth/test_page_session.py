@@ -16,7 +16,7 @@ OTHER_PAGES = {
     "another site": {"sec-fetch-site": "cross-site"},
     "another subdomain": {"sec-fetch-site": "same-site"},
     "typed, or not from a page": {"sec-fetch-site": "none"},
-    "another site, lying origin": {"sec-fetch-site": "cross-site", "origin": "{url}"},
+    "another site, forged origin": {"sec-fetch-site": "cross-site", "origin": "{url}"},
     "no browser": {},
     "another origin": {"origin": "http://attacker.example"},
     "another port": {"origin": "http://127.0.0.1:9"},

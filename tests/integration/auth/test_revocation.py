@@ -79,14 +79,14 @@ def test_access_token_revocation_keeps_the_session(server: LiveServer, person: P
 
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
-    "as it was": lambda token: token,
+    "unchanged": lambda token: token,
     "padded": lambda token: token + "=",
     "another last character": lambda token: token[:-1] + chr(ord(token[-1]) + 1),
     "a line end": lambda token: token + "\n",
     "another alphabet": lambda token: token.replace("-", "+").replace("_", "/"),
     "a blank before": lambda token: " " + token,
     "percent": lambda token: token.replace("A", "%41"),
-    "a signature more": lambda token: f"{token}.{token.rpartition('.')[2]}",
+    "an additional signature": lambda token: f"{token}.{token.rpartition('.')[2]}",
 }
 
 

@@ -50,8 +50,8 @@ def waiting(hasty: LiveServer) -> Iterator[dict[str, Connection]]:
         "half a form": [TOKEN + b"Content-Length: 100\r\n\r\ngrant_type=pass"],
         "never reads": [LARGE],
         "pipelines and never reads": [LARGE * 10],
-        "goes on asking and never reads": [LARGE] * 4,
-        "owes a body that nobody wants": [
+        "sends requests and never reads": [LARGE] * 4,
+        "announces a body that is not read": [
             GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\n")
         ],
     }
@@ -192,7 +192,7 @@ def test_connections_above_the_limit_are_refused_with_retry_after(hasty: LiveSer
 
 def test_vanished_clients_leak_no_connections_or_requests(hasty: LiveServer) -> None:
     leavers = {
-        "without a word": b"",
+        "silent": b"",
         "in the headers": GET[:20],
         "in the body": upload(hasty, "Content-Length: 100000") + b"a",
         "before the answer": upload(hasty, f"Content-Length: {len(plain())}") + plain(),
@@ -226,8 +226,8 @@ def test_vanished_clients_cause_no_error_log(hasty: LiveServer) -> None:
     [
         "never reads",
         "pipelines and never reads",
-        "goes on asking and never reads",
-        "owes a body that nobody wants",
+        "sends requests and never reads",
+        "announces a body that is not read",
     ],
 )
 def test_stuck_client_is_disconnected(

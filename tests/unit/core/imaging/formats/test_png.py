@@ -129,7 +129,7 @@ def test_a_deep_key_costs_memory_that_is_counted() -> None:
 NOISE = np.random.default_rng(0).bytes(1_500_000)
 METADATA: dict[str, Callable[[], bytes]] = {
     "a profile of 1.5 MB": lambda: chunk(b"iCCP", b"a\0\0" + zlib.compress(NOISE)),
-    "a profile that is no deflate": lambda: chunk(b"iCCP", b"a\0\0garbage"),
+    "a profile that is not deflate": lambda: chunk(b"iCCP", b"a\0\0garbage"),
     "a profile of another method": lambda: chunk(b"iCCP", b"a\0\7garbage"),
     "a profile without a name": lambda: chunk(b"iCCP"),
     "text of 1.5 MB": lambda: chunk(b"zTXt", b"a\0\0" + zlib.compress(NOISE)),
