@@ -21,9 +21,9 @@ class Scope(StrEnum):
 
 
 RESERVED_SCOPES = frozenset({Scope.STREAM, Scope.JOBS, Scope.TRAIN})
-"""Nothing needs them yet: accounts may have them, but they are not offered."""
+"""Unused scopes: accounts may have them, but they are not offered."""
 ALL_SCOPES = frozenset(Scope) - RESERVED_SCOPES
-"""Scopes that allow something."""
+"""Scopes in use."""
 DEFAULT_SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
 """Scopes of a new account unless others are given."""
 

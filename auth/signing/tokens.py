@@ -58,7 +58,7 @@ _Seconds = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=_FAR_FUTURE)]
 
 
 class Claims(BaseModel):
-    """The claims with the same meaning for every issuer, strictly typed; others are kept unjudged.
+    """The claims with the same meaning for every issuer, strictly typed; others are kept unchecked.
 
     Times are whole seconds since the epoch, fractions dropped.
     """
@@ -208,7 +208,7 @@ class TokenSigner:
 
 
 def refuse(detail: str = "The access token is not valid.") -> NoReturn:
-    """Refuse a token; the detail says no more than the owner of a stale token needs.
+    """Refuse a token; the detail contains only what the owner of an expired token needs.
 
     Raises:
         Unauthenticated: always.

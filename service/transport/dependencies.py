@@ -132,7 +132,7 @@ def principal_of(connection: HTTPConnection) -> Principal:
 
 
 def require_model(connection: HTTPConnection, name: str) -> None:
-    """Check that the caller may use a model: some may use only certain ones.
+    """Check that the caller may use a model; some callers may use only certain ones.
 
     Raises:
         ModelForbidden: the caller may not use the model of that name.
@@ -158,7 +158,7 @@ def call_context(
 def issue_ticket(
     connection: HTTPConnection, model: str | None, version: int | str | None, call: CallContext
 ) -> Ticket:
-    """Return the ticket of a call that brings many items, each of which is admitted by itself.
+    """Return the ticket of a call with many items, each of which is admitted separately.
 
     Raises:
         ModelForbidden, ModelNotChosen, ModelNotFound, NotReady: see ``admission.issue_ticket``.
@@ -211,7 +211,7 @@ PrincipalDep = Annotated[Principal, Depends(principal_of)]
 
 
 def _allowance(connection: HTTPConnection) -> Allowance:
-    """Create the record of the rates; the response headers report what is left of them."""
+    """Create the record of the rates; the response headers report the remaining quota."""
     allowance = Allowance()
     if runtime_of(connection).identity.limiter.is_on:
         connection.scope["state"]["answer_headers"] = allowance.headers

@@ -1,6 +1,6 @@
 """Convert ``ModelInferRequest`` to the core's request, and its answer to ``ModelInferResponse``.
 
-Requests may have raw or typed contents. Answers have raw ones: clients read nothing else.
+Requests may have raw or typed contents. Responses have raw ones: clients read only these.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def read(message: pb.ModelInferRequest, timeout: float | None) -> ParsedInfer:
         InvalidRequest: the message breaks the protocol.
         ModelNotFound: the version cannot exist.
         InvalidTensor: tensors and their contents do not match.
-        Unsupported: the request needs an extension that is not offered.
+        Unsupported: the request needs an unsupported extension.
     """
     refuse_long_id(message.id)
     if max(len(message.inputs), len(message.outputs)) > MAX_TENSORS:

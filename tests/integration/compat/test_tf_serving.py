@@ -21,7 +21,7 @@ MODEL = "/v1/models/colours"
 PREDICT, CLASSIFY = f"{MODEL}:predict", f"{MODEL}:classify"
 RED_LOGITS, GREEN_LOGITS = [10.0, 0.0, 0.0], [0.0, 10.0, 0.0]
 VERSIONS = {"": 2, "/versions/1": 1, "/versions/2": 2, "/labels/stable": 1}
-"""Which version answers where."""
+"""The version that serves each path."""
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def tf(drop_in: LiveServer) -> Iterator[httpx.Client]:
 
 
 def got(answer: httpx.Response, member: str) -> Any:
-    """The one member of a good answer."""
+    """The only member of a successful response."""
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "application/json"
     body: dict[str, Any] = answer.json()

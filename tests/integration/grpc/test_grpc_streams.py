@@ -89,7 +89,7 @@ def test_stream_can_be_used_repeatedly(rpc: Client) -> None:
 
 
 def test_endless_stream_is_answered_in_order_until_cancelled(server: LiveServer) -> None:
-    """A client that takes no answers is not read from for ever."""
+    """The server stops reading from a client that does not read responses."""
     sent = 0
 
     def endless() -> Iterator[pb.ModelInferRequest]:

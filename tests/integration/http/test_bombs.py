@@ -41,7 +41,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "a TIFF of 100,000 x 100,000": lambda: resized_header(plain(format="TIFF"), 100_000, 100_000),
     "an APNG of 10,000 frames": lambda: animated_png(10_000),
 }
-# Files that are valid, and that a decoder works on for minutes once there is enough of this.
+# Valid files that would take a decoder minutes with enough repetitions.
 ENDLESS: dict[str, Callable[[], bytes]] = {
     "a JPEG of 1,000 scans": lambda: many_scans(1000),
     "a JPEG of 300,000 comments": lambda: many_segments(0xFE, b"", 300_000),
@@ -52,7 +52,7 @@ ENDLESS: dict[str, Callable[[], bytes]] = {
         [bytes(MEGABYTE)],
     ),
 }
-# Metadata that is skipped unread, however much there is.
+# Metadata of any size that is skipped unparsed.
 SKIPPED: dict[str, Callable[[], bytes]] = {
     "a JPEG of 20,000 Exif segments": lambda: many_segments(0xE1, b"Exif\0\0" + bytes(14), 20_000),
     "a JPEG of 100,000 comments": lambda: many_segments(0xFE, b"", 100_000),
@@ -73,7 +73,7 @@ STRUCTURES: dict[str, Callable[[], bytes]] = {
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server whose memory only these tests use, warmed up."""
+    """A warmed-up server for these tests alone, since they measure its memory."""
     with serve(tmp_path_factory.mktemp("bombs"), models=colours) as live:
         with live.client() as client:
             for _ in range(20):
@@ -83,7 +83,7 @@ def own(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[Liv
 
 @pytest.fixture(autouse=True)
 def _serves_on(own: LiveServer) -> Iterator[None]:
-    """After every test: the process lives and answers the next client."""
+    """Check after every test that the process lives and answers the next client."""
     yield
     assert own.process.poll() is None
     with own.client() as client:

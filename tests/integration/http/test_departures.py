@@ -49,7 +49,7 @@ def test_disconnected_clients_requests_are_dropped(
     side: int,
     dropped: float,
 ) -> None:
-    # One thread, and a picture that is sent fast and takes it a while.
+    # One thread, and a small file that takes long to process.
     with serve(
         tmp_path,
         models=colours,

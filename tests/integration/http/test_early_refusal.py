@@ -55,7 +55,7 @@ def test_versions_have_separate_queues(tmp_path: Path) -> None:
 
 @contextmanager
 def _kept_busy(live: LiveServer) -> Iterator[None]:
-    """One picture after the other that takes the default model a while."""
+    """Send pictures that take the default model long, one after the other."""
     is_over = threading.Event()
     slow = black_png(SIDE)
 
@@ -81,7 +81,7 @@ def _head(path: str, token: str) -> bytes:
 
 
 def _refused(address: tuple[str, int], head: bytes) -> Answer:
-    """The answer to a request of which only the head is sent, once there is one."""
+    """The response to a request of which only the headers are sent, once there is one."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         with Connection(address) as connection:
@@ -90,7 +90,7 @@ def _refused(address: tuple[str, int], head: bytes) -> Answer:
             try:
                 return connection.answer()
             except TimeoutError:
-                continue  # it was let in between two of the others, and waits for the image
+                continue  # it was admitted between two of the others, and waits for the image
     pytest.fail("nobody was refused")
 
 

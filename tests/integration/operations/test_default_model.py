@@ -75,7 +75,7 @@ def test_every_worker_follows_a_changed_choice(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def undecided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server that started with two models, of which none is chosen."""
+    """A server that started with two models and no choice of a default."""
     folder = tmp_path_factory.mktemp("undecided")
     for name in ("colours", "other"):
         write_model(folder / "models", None, name=name)

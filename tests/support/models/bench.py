@@ -55,8 +55,7 @@ class Bench:
     """A batcher that converts strings to upper case, and a record of its work.
 
     "bad image" and "bug" fail while they are prepared, "bad input" while it runs; what begins
-    with "slow" belongs on the slow lane. ``during_run``
-    is what other threads do while a batch runs.
+    with "slow" belongs on the slow lane. ``during_run`` simulates other threads while a batch runs.
     """
 
     def __init__(self, **policy: object) -> None:

@@ -31,7 +31,7 @@ START_SECONDS = 60
 Address = tuple[str, int]
 HSTS = "strict-transport-security"
 PORTS = {8080: "redirect", 8443: "https", 9902: "stats"}
-"""What the shipped file listens on."""
+"""Addresses on which the shipped file listens."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +90,11 @@ def envoy(
 
     Args:
         wait: until all of them are healthy; otherwise until it listens.
-        patient: with probes that wait long, for replicas that are threads of a busy test.
+        patient: with long time-outs of probes, for replicas that are threads of a busy test.
     """
     if not PROGRAM.exists():
         missing("envoy")
-    # Not a folder of pytest: the path of a socket must be short.
+    # Not in pytest's folder: the path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="potoo-envoy-") as name:
         folder, ports = Path(name), {role: free_port() for role in PORTS.values()}
         (folder / "certs").mkdir()

@@ -63,7 +63,7 @@ class FileServer:
 
 @contextmanager
 def file_server(content: bytes) -> Iterator[FileServer]:
-    """Serves on a free port until it is left."""
+    """Serve on a free port until the block ends."""
     files = FileServer(content)
 
     class Handler(BaseHTTPRequestHandler):

@@ -26,7 +26,7 @@ def calibrate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_calibration_is_written_and_the_server_still_starts(colours: Path, tmp_path: Path) -> None:
     data, output = tmp_path / "data", tmp_path / "deploy/autoscaling.yaml"
-    # An objective so wide that any machine meets it, up to a queue so short that it is reached.
+    # Any machine meets this objective, and load reaches this short queue.
     result = calibrate(
         *("--models", colours, "--data-dir", data, "--output", output),
         *("--slo-p95-ms", "60000", "--seconds", "0.5"),

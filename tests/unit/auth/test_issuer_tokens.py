@@ -30,7 +30,7 @@ from tests.support.auth.forge import (
 )
 from tests.support.servers.issuer import b64, published_key, signed
 
-# Who it is
+# Identity
 
 
 def test_principal_is_named_by_issuer_and_subject() -> None:
@@ -69,7 +69,7 @@ def test_unusual_subjects_are_accepted(sub: str) -> None:
     assert accepted(theirs({"sub": sub})).name == f"shop|{sub}"
 
 
-# What it must say
+# Required claims
 
 
 @pytest.mark.parametrize("name", ["iss", "sub", "iat", "exp"])
@@ -199,7 +199,7 @@ def test_deeply_nested_claims_are_accepted() -> None:
     assert accepted(theirs({"deep": deep})).name == "shop|anna"
 
 
-# How it must be signed
+# Signature
 
 
 @pytest.mark.parametrize("typ", ["JWT", "id+jwt", "", "at"])

@@ -1,4 +1,4 @@
-"""ResNet-50 from the onnx package, with the manifest that it comes without."""
+"""ResNet-50 from the onnx package, with a generated manifest."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SECRET = re.compile(r"pcs_[A-Za-z0-9_-]{43}\n")
 
 
 def made(potoo: Potoo, data_dir: Path, *arguments: str) -> str:
-    """Adds the client ``camera``; its secret."""
+    """Add the client ``camera``; return its secret."""
     result = potoo("clients", "add", "camera", *arguments, "--data-dir", data_dir)
     assert result.exit_code == 0
     assert SECRET.fullmatch(result.stdout), "the secret, for scripts, and nothing else"
@@ -27,7 +27,7 @@ def made(potoo: Potoo, data_dir: Path, *arguments: str) -> str:
 
 
 def token(data_dir: Path, secret: str) -> str:
-    """Signs in as the camera would."""
+    """Sign in as the camera."""
 
     async def sign_in(identity: Identity) -> str:
         issued = await identity.grants.client_credentials("camera", secret, None, CAMERA)
@@ -38,7 +38,7 @@ def token(data_dir: Path, secret: str) -> str:
 
 
 def is_dead(data_dir: Path, given: str) -> bool:
-    """Whether an access token holds no longer."""
+    """Whether an access token is revoked."""
 
     async def tried(identity: Identity) -> bool:
         with pytest.raises(Unauthenticated):

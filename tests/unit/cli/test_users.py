@@ -22,7 +22,7 @@ PHONE = Origin("192.0.2.1", "Anna's phone")
 
 
 def tokens(data_dir: Path, name: str = "anna") -> tuple[str, str]:
-    """Signs in on a phone: access and refresh token."""
+    """Sign in on a phone; return access and refresh token."""
 
     async def sign_in(identity: Identity) -> tuple[str, str]:
         issued = await identity.grants.password(name, PASSWORD, None, PHONE)
@@ -32,7 +32,7 @@ def tokens(data_dir: Path, name: str = "anna") -> tuple[str, str]:
 
 
 def are_dead(data_dir: Path, given: tuple[str, str]) -> bool:
-    """Whether neither of them is good for anything any more."""
+    """Whether both tokens are invalid."""
 
     async def tried(identity: Identity) -> bool:
         with pytest.raises(Unauthenticated):

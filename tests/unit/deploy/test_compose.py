@@ -118,7 +118,7 @@ def test_mounted_sources_exist(name: str) -> None:
         if mount["type"] == "volume":
             assert source in parsed()["volumes"]
         elif source in MADE_BY_PREPARE | {"./certs"}:
-            # Docker would make a missing folder, empty and root's; compose is to say so instead.
+            # Docker would create a missing folder, owned by root; compose must report it instead.
             assert mount["bind"] == {"create_host_path": False}
         else:
             assert (FOLDER / source).exists(), source
@@ -230,7 +230,7 @@ def test_only_the_edge_shares_the_trusted_network() -> None:
     assert trusted == [str(ip_network(filled_in(subnet["subnet"])))]
     there = {name for name, service in SERVICES.items() if "inside" in service["networks"]}
     assert there == EDGES | {"potoo"}
-    # On a second network in common the edge might come from an address that is not trusted.
+    # On a second common network the edge might use an address that is not trusted.
     for edge in EDGES:
         assert set(SERVICES[edge]["networks"]) & set(SERVICES["potoo"]["networks"]) == {"inside"}
 
@@ -271,7 +271,7 @@ def test_prometheus_targets_are_services_on_a_shared_network() -> None:
         assert len(shared) == 1, name
 
 
-# Compose's own opinion
+# Validation by compose
 
 
 @pytest.mark.process

@@ -34,7 +34,7 @@ UNITS = (
     "_in_flight",
     "_state",
 )
-"""What a name ends with; failures are counted, so theirs is ``_total``."""
+"""Suffixes of metric names; failures are counters, so theirs is ``_total``."""
 
 
 @pytest.fixture(autouse=True)

@@ -78,7 +78,7 @@ def test_small_box_is_not_monitored(tmp_path: Path) -> None:
 
 
 def test_address_site_is_the_default_server_name(tmp_path: Path) -> None:
-    # They name no host, and in a container Caddy does not know the machine's address.
+    # They send no host name, and in a container Caddy does not know the machine's address.
     main(["--site", "192.168.1.20", "--folder", str(tmp_path)])
     assert chosen(tmp_path)["POTOO_DEFAULT_SNI"] == "192.168.1.20"
     handed_on = "POTOO_DEFAULT_SNI: ${POTOO_DEFAULT_SNI:-localhost}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 
 LARGE = 64 * 2**10
-"""Bodies of at least this many bytes are written apart: joining would copy them."""
+"""Bodies of at least this many bytes are written separately: joining would copy them."""
 
 
 class CoalescingTransport:
     """Wrapper of the transport methods that uvicorn uses.
 
-    uvicorn writes head and body apart, which costs a system call and wakes the client too early.
+    uvicorn writes headers and body separately, which costs a system call and wakes the client too
+    early.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:

@@ -118,7 +118,7 @@ def test_removed_key_is_not_loaded_again(tmp_path: Path, algorithm: str) -> None
 
 
 def test_concurrent_reader_sees_only_complete_keys(tmp_path: Path) -> None:
-    """Whoever looks while keys are added finds none that is unfit."""
+    """Concurrent readers find only valid keys while keys are added."""
     folder, done = key_folder(tmp_path, algorithm="HS256"), threading.Event()
 
     def looks() -> list[int]:

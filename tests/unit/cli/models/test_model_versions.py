@@ -23,7 +23,7 @@ DIGEST = hashlib.sha256(MODEL).hexdigest()
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A repository with two good versions and a newest one that is broken."""
+    """A repository with two valid versions and a broken newest one."""
     for version in (1, 2):
         write_model(tmp_path / "models", None, version=version)
     write_model(tmp_path / "models", None, version=3, sha256="0" * 64)
@@ -106,7 +106,7 @@ def test_version_is_promoted_and_rolled_back(potoo: Potoo, models: Path) -> None
     policy = Repository(models).policy("colours")
     assert (policy.default, policy.labels) == ("stable", {"stable": 1})
     told = potoo("models", "rollback", "colours", "--models", models)
-    # It was the latest that can be served, and the newest cannot.
+    # It was the latest valid version; the newest one is broken.
     assert told.stdout == "colours: version 2 is the default\n"
     told = potoo("models", "promote", "colours", "latest", "--models", models)
     assert Repository(models).policy("colours").default == "latest"

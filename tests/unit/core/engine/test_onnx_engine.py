@@ -17,7 +17,7 @@ from tests.support.models.tiny_model import SIDE, colour_graph, colour_manifest
 
 
 def manifest(**changes: object) -> ModelManifest:
-    """The colour model's manifest; ``input`` and ``output`` are merged with what it has."""
+    """The colour model's manifest, with ``input`` and ``output`` merged into it."""
     fitting = colour_manifest(b"")
     for group in ("input", "output"):
         changes[group] = {**dict(fitting[group]), **dict(changes.get(group, {}))}  # type: ignore[call-overload]

@@ -28,7 +28,7 @@ def prepare(data: bytes, limits: ImageLimits | None = None) -> PreparedImage:
 
 
 def with_scans(count: int) -> bytes:
-    """A progressive JPEG whose last scan is repeated until there are so many."""
+    """A progressive JPEG whose last scan is repeated up to a number of scans."""
     last = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
     missing = count - PROGRESSIVE.count(b"\xff\xda")
     return PROGRESSIVE[:-2] + last * missing + END

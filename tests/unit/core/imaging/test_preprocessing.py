@@ -32,7 +32,7 @@ def geometry(pixels: int, width: int, height: int) -> dict[str, object]:
 
 
 def off(data: bytes, pixels: int, width: int, height: int) -> NDArray[np.int64]:
-    """How many grey levels each value is off the textbook's."""
+    """Difference to the textbook of each value, in grey levels."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         expected = textbook(image, pixels, (width, height)).astype(np.int64)
@@ -51,11 +51,11 @@ def test_any_size_matches_the_textbook_within_rounding(
 ) -> None:
     width, height, border = target
     pixels = max(width, height) + border
-    assume(min(size) < 5.5 * pixels)  # near 6 Pillow begins to average blocks: see below
+    assume(min(size) < 5.5 * pixels)  # from about 6 Pillow averages blocks: see below
     assume(max(size) * pixels < 20_000 * min(size))  # the textbook would need a gigabyte
     image = noise(size) if is_noisy else blobs(size)
     difference = off(encoded(image, name), pixels, width, height)
-    # Two rounded passes, across and down: in one image of 200 both fall apart somewhere.
+    # Two rounded passes, across and down: in one image of 200 both differ somewhere.
     assert difference.max() <= 2
     assert difference.size < 100 or np.percentile(difference, 99) <= 1
 

@@ -79,7 +79,7 @@ async def test_failing_other_model_is_listed_while_the_default_serves(
             house.classifier.model("other")
 
 
-# Orders
+# Changes by callers
 
 
 async def test_promotion_switches_the_version_and_rollback_restores_it(house: House) -> None:

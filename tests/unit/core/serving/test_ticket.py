@@ -1,4 +1,4 @@
-"""A ticket carries a call from the head of its request to its answer, whatever happens between."""
+"""A ticket carries a call from its headers to its answer, despite changes meanwhile."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def convolution_weights(model: Path) -> NDArray[np.int32]:
 
 
 def manifest() -> ModelManifest:
-    """What the engine must know of the graph."""
+    """The manifest members that the engine needs."""
     described = colour_manifest(b"")
     described["input"] = {
         "name": "images",

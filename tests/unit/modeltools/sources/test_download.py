@@ -141,7 +141,7 @@ def test_unreachable_server_is_reported_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-# Where from
+# Sources
 
 
 @pytest.mark.parametrize(
