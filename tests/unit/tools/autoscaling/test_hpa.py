@@ -104,14 +104,18 @@ def test_scale_down_uses_the_highest_recommendation_of_the_window() -> None:
     percent=st.integers(1, 100),
     pods=st.integers(0, 10),
 )
-def test_replicas_stay_in_bounds_and_growth_is_limited(
+def test_replicas_stay_in_bounds_and_their_change_is_limited(
     proposals: list[int], percent: int, pods: int
 ) -> None:
     behaviour = Behaviour(DEFAULT_UP, Direction(60, percent, pods, 60), 2, 20)
-    size, at = 2, 0.0
-    for proposal in proposals:
-        at += 15
-        new = behaviour.follow(at, size, proposal)
+    sizes = [2]
+    for number, proposal in enumerate(proposals, 1):
+        size = sizes[-1]
+        new = behaviour.follow(15.0 * number, size, proposal)
         assert 2 <= new <= 20
         assert new <= max(2 * size, size + 4)
-        size = new
+        if new < size:
+            before = sizes[-4:][0]  # at the start of the last 60 s
+            assert new >= min(before - pods, int(before * (1 - percent / 100)))
+            assert new >= min(size, *proposals[max(0, number - 5) : number])
+        sizes.append(new)
