@@ -130,7 +130,7 @@ def test_memory_consuming_numbers_are_refused_before_parsing(
         (server, ("INVALID_ARGUMENT", "invalid_request")),
     ):
         with connected(live) as client:
-            assert refusal(lambda: client.ask("ModelInfer", data)) == expected  # noqa: B023 - used at once
+            assert refusal(lambda: client.ask("ModelInfer", data)) == expected
 
 
 def test_unauthenticated_stream_is_refused_before_it_is_read(small: LiveServer) -> None:

@@ -159,7 +159,7 @@ def test_lone_run_uses_a_session_with_more_threads(
 ) -> None:
     threads: list[int] = []
 
-    class Recording(ort.InferenceSession):
+    class Recording(ort.InferenceSession):  # type: ignore[misc]
         """Notes the number of threads of each run."""
 
         def run(self, *arguments: Any) -> Any:

@@ -56,7 +56,7 @@ def test_provider_options_reach_every_session(
 ) -> None:
     given: list[Chain] = []
 
-    class Recording(ort.InferenceSession):
+    class Recording(ort.InferenceSession):  # type: ignore[misc]
         """Notes its providers: those of the CPU's options that exist cannot be read back."""
 
         def __init__(self, *arguments: Any, providers: Chain) -> None:
