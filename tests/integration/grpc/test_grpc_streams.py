@@ -143,7 +143,7 @@ def counted(server: LiveServer, metric: str) -> float:
     return sum(map(float, re.findall(rf"^{metric}(?:{{.*}})? (\S+)$", text, re.MULTILINE)))
 
 
-def test_cancelled_stream_takes_its_work_along(rpc: Client, server: LiveServer) -> None:
+def test_cancelled_stream_drops_its_queued_work(rpc: Client, server: LiveServer) -> None:
     rows = 24
     slow = files(*[black_png(1200)] * rows)
     before = counted(server, "potoo_predictions_total")

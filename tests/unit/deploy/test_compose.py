@@ -183,12 +183,12 @@ def test_prepared_files_are_ignored_by_git(tmp_path: Path) -> None:
         (folder / other).parent.mkdir(exist_ok=True)
         (folder / other).touch()
     shutil.copy(ROOT / ".gitignore", tmp_path)
-    nobody = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    no_config = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
     for command in (["init", "--quiet"], ["status", "--porcelain", "--untracked-files=all"]):
         done = subprocess.run(
             ["git", *command],
             cwd=tmp_path,
-            env={**os.environ, **nobody},
+            env={**os.environ, **no_config},
             capture_output=True,
             text=True,
             check=True,

@@ -160,7 +160,7 @@ def test_lone_run_uses_a_session_with_more_threads(
     threads: list[int] = []
 
     class Recording(ort.InferenceSession):  # type: ignore[misc]
-        """Notes the number of threads of each run."""
+        """Records the number of threads of each run."""
 
         def run(self, *arguments: Any) -> Any:
             threads.append(self.get_session_options().intra_op_num_threads)

@@ -57,7 +57,7 @@ def test_provider_options_reach_every_session(
     given: list[Chain] = []
 
     class Recording(ort.InferenceSession):  # type: ignore[misc]
-        """Notes its providers: those of the CPU's options that exist cannot be read back."""
+        """Records its providers, because the CPU provider's options cannot be read back."""
 
         def __init__(self, *arguments: Any, providers: Chain) -> None:
             given.append(providers)
