@@ -30,6 +30,15 @@ def tf(drop_in: LiveServer) -> Iterator[httpx.Client]:
         yield client
 
 
+def shape(value: Any) -> Any:
+    """The members of an answer at every depth, with the types of their values."""
+    if isinstance(value, dict):
+        return {name: shape(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [shape(member) for member in value[:1]]
+    return type(value)
+
+
 def got(answer: httpx.Response, member: str) -> Any:
     """The only member of a successful response."""
     assert answer.status_code == 200, answer.text
@@ -159,7 +168,7 @@ def test_model_metadata_describes_the_signature(tf: httpx.Client, place: str, ve
 def test_own_model_endpoints_keep_their_members(tf: httpx.Client, client: httpx.Client) -> None:
     for path in ("/v1/models", MODEL):
         with_it, without = tf.get(path).json(), client.get(path).json()
-        assert set(with_it) == set(without)
+        assert shape(with_it) == shape(without)
 
 
 def test_compressed_body_is_accepted(tf: httpx.Client) -> None:

@@ -150,8 +150,15 @@ def test_unknown_path_is_not_found(v2: httpx.Client, path: str) -> None:
         "/v2/models/{name}/infer",
     ],
 )
-def test_unknown_model_is_refused_before_its_body(v2: httpx.Client, path: str) -> None:
-    assert refused(v2.post(path, content=b"x"))[0] == 404
+def test_unknown_model_is_refused_before_its_body(server: LiveServer, path: str) -> None:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n"
+        f"Authorization: Bearer {server.token(SCOPES)}\r\n\r\n"
+    )
+    with Connection(server.address) as connection:
+        connection.send(head.encode())
+        answer = connection.answer()
+    assert (answer.status, list(json.loads(answer.body))) == (404, ["error"])
 
 
 @pytest.mark.parametrize(

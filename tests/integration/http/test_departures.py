@@ -18,6 +18,7 @@ from tests.support.waiting import wait_until
 CROWD = 24
 FEW = 8
 SIDE = 3500
+"""Pixels: slow to decode, but below the limit of the slow lane, which would hold only 8 pictures."""
 
 
 def counted(server: LiveServer, metric: str) -> float:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.callers.raw_http import PATIENCE, Answer, Connection
@@ -94,8 +93,9 @@ def _refused(address: tuple[str, int], head: bytes) -> Answer:
     pytest.fail("nobody was refused")
 
 
-def test_connection_is_usable_after_an_early_refusal(colours: Path, tmp_path: Path) -> None:
-    with serve(tmp_path, models=colours) as live, live.client() as client:
-        answer = client.post("/v1/classify?model=no-such", content=bytes(50_000))
-        assert answer.status_code == 404
-        assert client.get("/v1/models").status_code == httpx.codes.OK
+def test_connection_is_usable_after_an_early_refusal(server: LiveServer) -> None:
+    with Connection(server.address) as connection:
+        connection.send(_head("/v1/classify?model=no-such", server.token()))
+        assert connection.answer().status == 404, "before the image"
+        connection.send(bytes(50_000) + b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.answer().status == 200, "on the same connection"

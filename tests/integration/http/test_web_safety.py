@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from service.transport.http.middleware.cross_origin import EXPOSED_HEADERS, READ_HEADERS
+from tests.support.auth.forge import members
 from tests.support.callers.accounts import add_person, bearer
 from tests.support.callers.answers import assert_tells_nothing, refusal
 from tests.support.callers.raw_http import exchange
@@ -269,10 +270,10 @@ def test_metadata_use_the_configured_issuer(tmp_path: Path, colours: Path) -> No
     issuer = "https://potoo.example/id"
     with serve(tmp_path, models=colours, POTOO_AUTH__ISSUER=issuer) as server:
         found = httpx.get(f"{server.url}/.well-known/oauth-authorization-server").json()
-        claims = server.token().split(".")[1]
+        _, claims = members(server.token())
     assert found["issuer"] == issuer
     assert found["token_endpoint"] == f"{issuer}/v1/auth/token"
-    assert claims
+    assert claims["iss"] == issuer
 
 
 def test_public_url_is_issuer_and_base_of_the_metadata(tmp_path: Path, colours: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import os
 import secrets
 import signal
@@ -16,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from auth.store.sessions import HANDLE_BYTES, PREFIX
 from tests.support.callers.oauth_client import App
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
@@ -91,18 +94,30 @@ def test_server_killed_during_refresh_leaves_one_valid_token(
                 assert server.process.wait(30) == -signal.SIGKILL
 
 
-def test_lost_answer_without_grace_leaves_sign_in_possible(tmp_path: Path, colours: Path) -> None:
+def is_current(database: Path, token: str) -> bool:
+    """Whether a stopped server's database has this refresh token as a session's live one."""
+    data = base64.urlsafe_b64decode(token.removeprefix(PREFIX))
+    digest = hashlib.sha256(data[HANDLE_BYTES:]).hexdigest()
+    with contextlib.closing(sqlite3.connect(database)) as opened:
+        found = opened.execute("SELECT count(*) FROM sessions WHERE current = ?", (digest,))
+        return bool(found.fetchone()[0])
+
+
+def test_lost_answer_without_grace_is_refused_unless_never_used(
+    tmp_path: Path, colours: Path
+) -> None:
     environment = {"POTOO_AUTH__REFRESH_GRACE_SECONDS": "0"}
     with serve(tmp_path, models=colours, arguments=(), **environment) as server:
         app = App(server.url)
         held = refresh_until_killed(
             app, app.sign_in().json()["refresh_token"], server.process.pid, 0.005
         )
+        assert server.process.wait(30) == -signal.SIGKILL
+        never_used = is_current(server.data_dir / "potoo.db", held[-1])
     with serve(tmp_path, models=colours, arguments=(), **environment) as server:
         app = App(server.url)
         refreshed = refresh(app, held[-1])
-        # 200 if it had not been rotated yet.
-        assert refreshed.status_code in {200, 400}
+        assert refreshed.status_code == (200 if never_used else 400)
         assert "Traceback" not in server.events()
         assert app.sign_in().status_code == 200
 

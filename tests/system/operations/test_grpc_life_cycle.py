@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import httpx
 import numpy as np
+import psutil
 import pytest
 from cryptography import x509
 from grpc_health.v1 import health_pb2
@@ -65,6 +66,9 @@ def test_grpc_is_off_without_a_port(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as server:
         assert "gRPC" not in server.banner
         assert "grpc ready" not in server.events()
+        sockets = psutil.Process(server.process.pid).net_connections("inet")
+        listening = {one.laddr[:2] for one in sockets if one.status == psutil.CONN_LISTEN}
+        assert listening == {server.address}
 
 
 def test_grpc_port_is_set_on_the_command_line(tmp_path: Path, colours: Path) -> None:

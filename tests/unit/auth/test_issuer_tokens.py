@@ -26,6 +26,7 @@ from tests.support.auth.forge import (
     STRANGER,
     signature,
     token,
+    uncanonical,
     without,
 )
 from tests.support.servers.issuer import b64, published_key, signed
@@ -292,4 +293,12 @@ def test_repeated_claim_in_an_issuer_token_is_refused() -> None:
     head = b64(json.dumps(THEIR_HEADER).encode())
     body = json.dumps(THEIR_CLAIMS)[:-1] + ', "sub": "root"}'
     text = f"{head}.{b64(body.encode())}"
+    refused(f"{text}.{b64(signature(text, STRANGER))}")
+
+
+def test_non_canonical_base64_in_an_issuer_token_is_refused() -> None:
+    head, body, tail = theirs({"jti": "1"}).split(".")  # of a length that leaves bits unused
+    accepted(f"{head}.{body}.{tail}")
+    refused(f"{head}.{body}.{uncanonical(tail)}")
+    text = f"{head}.{uncanonical(body)}"
     refused(f"{text}.{b64(signature(text, STRANGER))}")

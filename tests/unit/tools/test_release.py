@@ -143,12 +143,12 @@ def test_signature_for_another_namespace_is_refused(release: Path, keys: Path) -
 
 def test_missing_signature_is_refused(release: Path, keys: Path) -> None:
     (release / SIGNATURE).unlink()
-    with pytest.raises(ReleaseError):
+    with pytest.raises(ReleaseError, match=r"find-principals: .*No such file"):
         verify(release, keys / "signers")
 
 
 def test_signer_outside_the_repositorys_list_is_refused(release: Path) -> None:
-    with pytest.raises(ReleaseError):
+    with pytest.raises(ReleaseError, match="find-principals: No principal matched"):
         verify(release)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import zlib
 
@@ -31,6 +30,7 @@ from tests.support.auth.forge import (
     rsa_token,
     signature,
     token,
+    uncanonical,
     verifier,
     without,
 )
@@ -45,15 +45,6 @@ VERIFIER = verifier(KEY, RSA_KEY, SECRET_KEY)
 def raw(text: str) -> bytes:
     """Claims as JSON text, with ``text`` in place of the expiry."""
     return json.dumps(without(CLAIMS, "exp"))[:-1].encode() + f', "exp": {text}}}'.encode()
-
-
-def uncanonical(segment: str) -> str:
-    """Another spelling of the same bytes: the unused bits of the last character are set."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    other = segment[:-1] + alphabet[alphabet.index(segment[-1]) ^ 1]
-    pad = "=" * (-len(segment) % 4)
-    assert base64.urlsafe_b64decode(other + pad) == base64.urlsafe_b64decode(segment + pad)
-    return other
 
 
 def zipped(claims: bytes) -> str:

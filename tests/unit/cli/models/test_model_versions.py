@@ -70,6 +70,7 @@ def test_add_without_a_preset_is_reported_in_one_line(
     (tmp_path / "some.onnx").write_bytes(MODEL)
     arguments = ("models", "add", tmp_path / "some.onnx", "--name", "mine", "--labels", labels)
     failed(potoo(*arguments, "--models", tmp_path / "new"), "give --like")
+    assert not list(tmp_path.glob("new/mine/*")), "a version was added"
 
 
 def test_versions_are_listed_with_their_states(potoo: Potoo, models: Path) -> None:
@@ -270,3 +271,4 @@ def test_hugging_face_url_with_revision_is_pulled(
     assert result.exit_code == 0, result.output
     manifest = json.loads((tmp_path / "new/mine/1/manifest.json").read_text())
     assert manifest["source"] == "hf://org/repo/file@v1"
+    assert files.paths == ["/org/repo/resolve/v1/file"]

@@ -15,7 +15,15 @@ from PIL import Image
 from schemas.errors import UnsupportedImage
 from service.core.imaging.preprocessing import Preprocessor, crop_box
 from tests.support.examples import examples
-from tests.support.models.pictures import blobs, encoded, gradient, noise, plain, textbook
+from tests.support.models.pictures import (
+    blobs,
+    encoded,
+    gradient,
+    noise,
+    oriented,
+    plain,
+    textbook,
+)
 from tests.support.models.tiny_model import image_limits, input_spec
 
 LIMITS = image_limits()
@@ -174,7 +182,10 @@ def test_thirty_two_bit_samples_are_refused() -> None:
 
 
 def test_lab_tiff_is_converted_for_a_grey_model() -> None:
-    assert tensor(encoded(PHOTO.convert("LAB"), "TIFF"), colour="grey").std() > 0
+    found = tensor(encoded(PHOTO.convert("LAB"), "TIFF"), colour="grey").squeeze()
+    difference = np.abs(found - textbook(PHOTO, 36, (32, 32), "L").astype(np.int64))
+    assert difference.mean() <= 1
+    assert difference.max() <= 8, "LAB has whole steps of lightness and of colour"
 
 
 def test_values_are_scaled_shifted_and_divided_per_channel() -> None:
@@ -239,6 +250,14 @@ def test_squash_accepts_palette_images() -> None:
     found = tensor(encoded(PALETTE), resize=squash)
     expected = np.asarray(PALETTE.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
     assert np.abs(found - expected.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_squash_turns_rotated_photos_upright(orientation: int) -> None:
+    data = oriented(PHOTO, orientation, "PNG")
+    found = tensor(data, width=40, height=24, resize={"policy": "squash"})
+    expected = np.asarray(PHOTO.resize((40, 24), Image.Resampling.BILINEAR), np.int64)
+    assert np.abs(found - expected).max() <= 1
 
 
 @thorough
