@@ -77,6 +77,8 @@ def dotenv(given: argparse.Namespace) -> str:
         lines.append(f"POTOO_DEFAULT_SNI={given.site}")
     if given.small:
         lines.append("COMPOSE_FILE=compose.yaml:compose.edge.yaml")
+    elif given.replicas > 1 and given.email:  # Envoy speaks no ACME
+        lines.append("COMPOSE_FILE=compose.yaml:compose.acme.yaml")
     return "\n".join(lines) + "\n"
 
 

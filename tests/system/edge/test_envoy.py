@@ -85,6 +85,11 @@ def test_plain_http_is_redirected_to_https(proxy: Envoy) -> None:
     assert answer.headers["location"] == "https://potoo.example/v1/models?a=b"
 
 
+def test_acme_challenges_are_not_found_without_a_client(proxy: Envoy) -> None:
+    url = f"http://127.0.0.1:{proxy.ports['redirect']}/.well-known/acme-challenge/a"
+    assert httpx.get(url).status_code == 404
+
+
 def test_renewed_certificate_is_loaded_without_a_restart(proxy: Envoy) -> None:
     with proxy.edge.client() as before:
         before.get("/healthz").raise_for_status()

@@ -76,6 +76,16 @@ def test_replicas_share_stores_with_matching_passwords(
     assert found["redis/redis.conf"].startswith(f"requirepass {found['redis/password']}\n")
 
 
+def test_replicas_with_an_email_address_get_an_acme_client(tmp_path: Path) -> None:
+    prepare(tmp_path, "--replicas", "2", "--email", "me@example.org")
+    found = chosen(tmp_path)
+    assert found["COMPOSE_FILE"] == "compose.yaml:compose.acme.yaml"
+    assert found["POTOO_TLS"] == "me@example.org"
+    (tmp_path / ".env").unlink()
+    prepare(tmp_path, "--replicas", "2")
+    assert "COMPOSE_FILE" not in chosen(tmp_path)
+
+
 def test_small_box_is_not_monitored(tmp_path: Path) -> None:
     prepare(tmp_path, "--small", "--email", "me@example.org")
     found = chosen(tmp_path)
