@@ -18,7 +18,7 @@ from observability.metrics import Metrics
 from schemas.errors import RateLimited
 from service.core.lifecycle.model_control import ModelControl
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
 from service.runtime import Runtime

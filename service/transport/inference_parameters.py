@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from schemas.errors import InvalidRequest, InvalidTensor, ModelNotFound, Unsupported
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.tensors import shown
 
 Parameter = bool | int | float | str
