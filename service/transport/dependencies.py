@@ -152,7 +152,8 @@ def call_context(
     Args:
         timeout: seconds from the moment that the body is complete; None for the default.
     """
-    return CallContext(principal_of(connection).name, protocol, priority, timeout)
+    principal = principal_of(connection)
+    return CallContext(principal.name, protocol, priority, timeout, principal.weight)
 
 
 def issue_ticket(

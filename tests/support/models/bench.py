@@ -70,8 +70,8 @@ class Bench:
 
     def __init__(self, beside: Bench | None = None, **policy: object) -> None:
         """``beside``: another model on the same pool and clock."""
-        self.clock = beside.clock if beside else Clock()
-        self.pool = beside.pool if beside else ManualPool(self.clock)
+        self.clock: Clock = beside.clock if beside else Clock()
+        self.pool: ManualPool = beside.pool if beside else ManualPool(self.clock)
         self.prepared: list[str] = []
         self.batches: list[list[str]] = []
         self.depths: list[int] = []
