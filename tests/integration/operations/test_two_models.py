@@ -12,15 +12,15 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from tests.support.models.pictures import GREEN, RED, plain
-from tests.support.models.tiny_model import colour_graph, write_model
+from tests.support.models.pictures import RED, plain
+from tests.support.models.tiny_model import SIDE, colour_graph, write_model
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
 CHANNELS = 256
-REQUESTS, IMAGES = 4, 32
+REQUESTS, ROWS = 3, 64
 
 
 def slow_graph() -> onnx.ModelProto:
@@ -76,22 +76,25 @@ def depth(server: LiveServer, model: str) -> float:
 
 
 def test_flooded_model_does_not_hold_up_another(both: LiveServer) -> None:
-    files = [("files", plain(GREEN)) for _ in range(IMAGES)]
+    images = {
+        "name": "image",
+        "shape": [ROWS, 3, SIDE, SIDE],
+        "datatype": "FP32",
+        "data": [0] * (ROWS * 3 * SIDE * SIDE),
+    }
 
-    def flood(_: int) -> list[str]:
-        with both.client() as client:
-            answer = client.post("/v1/classify/batch", params={"model": "slow"}, files=files)
-        return [
-            result["result"]["predictions"][0]["label"]
-            for result in answer.raise_for_status().json()["results"]
-        ]
+    def flood(_: int) -> list[int]:
+        with both.client("infer") as client:
+            answer = client.post("/v2/models/slow/infer", json={"inputs": [images]}, timeout=120)
+        shape: list[int] = answer.raise_for_status().json()["outputs"][0]["shape"]
+        return shape
 
     with both.client() as client, ThreadPoolExecutor(REQUESTS) as crowd:
         floods = [crowd.submit(flood, number) for number in range(REQUESTS)]
-        assert wait_until(lambda: depth(both, "slow") > (REQUESTS - 1) * IMAGES)
+        assert wait_until(lambda: depth(both, "slow") > (REQUESTS - 1) * ROWS)
         answer = client.post("/v1/classify", files={"file": plain(RED)})
         # In order of arrival it would have been answered behind all of them.
         assert depth(both, "slow") > 0
         assert answer.raise_for_status().json()["predictions"][0]["label"] == "red"
-        assert {label for done in floods for label in done.result()} == {"green"}
+        assert [done.result() for done in floods] == [[ROWS, 3]] * REQUESTS
     assert depth(both, "slow") == 0
