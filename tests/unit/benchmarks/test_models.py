@@ -23,7 +23,7 @@ def test_resnet_stand_in_loads_and_gives_uniform_scores() -> None:
     assert scores == pytest.approx(1 / len(scores), rel=1e-4)
 
 
-@pytest.mark.parametrize("name", models.ALL)
+@pytest.mark.parametrize("name", [*models.ALL, models.SMALL])
 def test_available_model_is_assembled_into_a_repository(name: str) -> None:
     if why := models.missing(name):
         pytest.skip(f"{name}: {why}")
