@@ -74,9 +74,10 @@ class Compared:
         return ratio(samples, self.bare[loop_title(kind, form)], "per_second")
 
     def potoo_over(self, title: str, load: str) -> float | None:
-        """Return Potoo's requests a second over another server's."""
+        """Return Potoo's requests a second over another server's; None if Potoo was left out."""
         other = self.servers[title][load]
-        return ratio(self.servers[POTOO][load], other, "per_second")
+        potoo = self.servers.get(POTOO)
+        return ratio(potoo[load], other, "per_second") if potoo else None
 
     def faults(self) -> list[str]:
         """Return a line for each server that was left out, and for each load with errors.
@@ -92,7 +93,6 @@ class Compared:
 
     def as_json(self) -> dict[str, object]:
         """Convert every sample and the ratios for the results file."""
-        complete = POTOO in self.servers
         return {
             "bare_loop": self.bare,
             "servers": self.servers,
@@ -106,7 +106,7 @@ class Compared:
             "potoo_over": {
                 title: {load: rounded(self.potoo_over(title, load)) for load in loads}
                 for title, loads in self.servers.items()
-                if complete and title != POTOO
+                if title != POTOO
             },
         }
 

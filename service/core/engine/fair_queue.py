@@ -234,6 +234,7 @@ class FairQueue(Generic[Item]):
 
     def _begin_busy_period(self) -> None:
         """Start all lanes and models alike: what they had before an idle time does not count."""
+        self._running_seconds = 0.0  # free of rounding errors
         for lane in self._lanes.values():
             self._now = max(self._now, lane.start)
             lane.now = lane.latest
