@@ -153,7 +153,7 @@ def call_context(
         timeout: seconds from the moment that the body is complete; None for the default.
     """
     principal = principal_of(connection)
-    return CallContext(principal.name, protocol, priority, timeout, principal.weight)
+    return CallContext(principal.name, principal.weight, protocol, priority, timeout)
 
 
 def issue_ticket(

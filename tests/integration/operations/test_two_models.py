@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +14,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from tests.support.callers.accounts import Device, bearer
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import SIDE, colour_graph, write_model
 from tests.support.servers.server import LiveServer, serve
@@ -75,22 +78,28 @@ def depth(server: LiveServer, model: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def test_flooded_model_does_not_hold_up_another(both: LiveServer) -> None:
-    images = {
+def flood(both: LiveServer, token: str) -> list[int]:
+    """Have the slow model run tensors, all in one request; the shape of the answer."""
+    tensor = {
         "name": "image",
         "shape": [ROWS, 3, SIDE, SIDE],
         "datatype": "FP32",
         "data": [0] * (ROWS * 3 * SIDE * SIDE),
     }
+    answer = httpx.post(
+        f"{both.url}/v2/models/slow/infer",
+        json={"inputs": [tensor]},
+        headers=bearer(token),
+        timeout=120,
+    )
+    shape: list[int] = answer.raise_for_status().json()["outputs"][0]["shape"]
+    return shape
 
-    def flood(_: int) -> list[int]:
-        with both.client("infer") as client:
-            answer = client.post("/v2/models/slow/infer", json={"inputs": [images]}, timeout=120)
-        shape: list[int] = answer.raise_for_status().json()["outputs"][0]["shape"]
-        return shape
 
+def test_flooded_model_does_not_hold_up_another(both: LiveServer) -> None:
+    token = both.token("infer")
     with both.client() as client, ThreadPoolExecutor(REQUESTS) as crowd:
-        floods = [crowd.submit(flood, number) for number in range(REQUESTS)]
+        floods = [crowd.submit(flood, both, token) for _ in range(REQUESTS)]
         # Unpacking a body of this size takes a turn of the threads too.
         assert wait_until(lambda: depth(both, "slow") > ROWS)
         answer = client.post("/v1/classify", files={"file": plain(RED)})
@@ -99,3 +108,20 @@ def test_flooded_model_does_not_hold_up_another(both: LiveServer) -> None:
         assert answer.raise_for_status().json()["predictions"][0]["label"] == "red"
         assert [done.result() for done in floods] == [[ROWS, 3]] * REQUESTS
     assert depth(both, "slow") == 0
+
+
+def test_account_of_more_weight_is_served_first(both: LiveServer) -> None:
+    tokens = []
+    for name, weight in (("light", "1"), ("heavy", "100")):
+        command = [sys.executable, "-m", "service", "clients", "add", name, "--weight", weight]
+        command += ["--scope", "infer", "--data-dir", str(both.data_dir)]
+        made = subprocess.run(command, capture_output=True, text=True, check=True)
+        tokens.append(Device(both, name, made.stdout.strip()).sign_in()["access_token"])
+    light, heavy = tokens
+    with ThreadPoolExecutor(3) as crowd:
+        first = [crowd.submit(flood, both, light) for _ in range(2)]
+        assert wait_until(lambda: depth(both, "slow") > ROWS)
+        assert crowd.submit(flood, both, heavy).result() == [ROWS, 3]
+        # In turns of equal weight, the first of these would have been done before it.
+        assert not any(done.done() for done in first)
+        assert [done.result() for done in first] == [[ROWS, 3]] * 2
