@@ -31,7 +31,9 @@ ModelOption = Annotated[
 
 WeightOption = Annotated[
     int,
-    typer.Option(help="Images in a round of turns, for one of an account of weight 1; 1 to 100."),
+    typer.Option(
+        help="Share of the turns: images a round, 1 to 100, where other accounts get one."
+    ),
 ]
 NewScopeOption = Annotated[
     list[str] | None,
