@@ -31,9 +31,7 @@ ModelOption = Annotated[
 
 WeightOption = Annotated[
     int,
-    typer.Option(
-        help="Share of the turns: images a round, 1 to 100, where other accounts get one."
-    ),
+    typer.Option(help="Share of the turns: images a round, 1 to 100, where others get one."),
 ]
 NewScopeOption = Annotated[
     list[str] | None,
