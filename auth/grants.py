@@ -308,6 +308,7 @@ class Grants:
             client_id=client_id,
             session_id=session_id,
             models=account.models,
+            weight=account.weight,
         )
         return IssuedToken(token, seconds, granted, account.name, refresh_token)
 

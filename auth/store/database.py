@@ -35,7 +35,7 @@ from schemas.errors import NotReady
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration: knowing it saves importing Alembic at every start."""
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 PARAMETERS: dict[str, set[str]] = {

@@ -18,7 +18,7 @@ from observability.metrics import Metrics
 from schemas.errors import RateLimited
 from service.core.lifecycle.model_control import ModelControl
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
 from service.runtime import Runtime
@@ -152,7 +152,8 @@ def call_context(
     Args:
         timeout: seconds from the moment that the body is complete; None for the default.
     """
-    return CallContext(principal_of(connection).name, protocol, priority, timeout)
+    principal = principal_of(connection)
+    return CallContext(principal.name, principal.weight, protocol, priority, timeout)
 
 
 def issue_ticket(

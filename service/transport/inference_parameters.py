@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from schemas.classify import LABEL_PATTERN
 from schemas.errors import InvalidRequest, InvalidTensor, ModelNotFound, Unsupported
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.tensors import shown
 
 Parameter = bool | int | float | str

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, replace
 
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.model import Model
 
 

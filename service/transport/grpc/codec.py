@@ -13,7 +13,7 @@ import numpy as np
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import MAX_TENSORS, InferRequest, InferResponse
 from service.core.tensors.tensors import (
     DTYPES,

@@ -39,7 +39,7 @@ def test_missing_model_is_reported_with_its_reason(
     ]
 
 
-@pytest.mark.parametrize("name", models.ALL)
+@pytest.mark.parametrize("name", [*models.ALL, models.SMALL])
 def test_available_model_is_assembled_into_a_repository(name: str) -> None:
     if why := models.missing(name):
         pytest.skip(f"{name}: {why}")

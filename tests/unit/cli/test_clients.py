@@ -48,6 +48,19 @@ def is_dead(data_dir: Path, given: str) -> bool:
     return inside(data_dir, tried)
 
 
+def test_weight_of_a_client_is_in_its_next_token(potoo: Potoo, data_dir: Path) -> None:
+    secret = made(potoo, data_dir, "--weight", "3")
+    first = token(data_dir, secret)
+    potoo("clients", "change", "camera", "--weight", "9", "--data-dir", data_dir)
+    second = token(data_dir, secret)
+
+    async def weights(identity: Identity) -> list[int]:
+        found = [await identity.authenticator.authenticate(given) for given in (first, second)]
+        return [principal.weight for principal in found]
+
+    assert inside(data_dir, weights) == [3, 9]
+
+
 def test_added_client_secret_is_shown_once_and_stored_hashed(potoo: Potoo, data_dir: Path) -> None:
     secret = made(potoo, data_dir)
     added = account(data_dir, "camera")

@@ -19,7 +19,7 @@ from schemas.classify import (
 from schemas.errors import ServiceError
 from service.core.imaging.answer import Timing
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.ticket import Ticket
 from service.transport.dependencies import (
     admit,

@@ -17,7 +17,7 @@ import orjson
 
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import (
     MAX_TENSORS,
     InferRequest,

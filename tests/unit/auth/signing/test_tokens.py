@@ -67,6 +67,9 @@ def test_issued_token_names_client_session_and_models() -> None:
     _, claims = members(issued)
     assert (claims["sub"], claims["client_id"]) == ("bert", "camera")
     assert (claims["sid"], claims["models"]) == ("the session", ["everyday", "plants"])
+    assert "weight" not in claims
+    _, claims = members(signer().issue("bert", ALL_SCOPES, 60, weight=7))
+    assert claims["weight"] == 7
 
 
 def test_empty_model_list_stays_empty_in_the_token() -> None:

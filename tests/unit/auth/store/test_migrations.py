@@ -106,7 +106,7 @@ async def test_accounts_of_the_first_release_are_migrated(database_url: str, clo
         assert (anna.name, anna.kind, anna.is_disabled) == ("anna", Kind.PERSON, False)
         assert anna.scopes == {Scope.ADMIN, Scope.CLASSIFY}
         assert anna.created == CREATED.timestamp()
-        assert (anna.models, anna.may_introspect) == (None, False)
+        assert (anna.models, anna.may_introspect, anna.weight) == (None, False, 1)
         assert verify_password(anna.secret_hash, SECRET)
         assert (other.name, other.is_disabled, other.scopes) == ("ünï'", True, frozenset())
         assert await differences(kit.database) == []

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from schemas.errors import CallerError, InvalidRequest, InvalidTensor, Unsupported
 from schemas.inference import Datatype
 from service.core.imaging.answer import ModelRef
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.tensors import Tensor, of_bytes, to_raw
 from service.transport.http.v2.codec import ParsedInfer, header_length, read, write
