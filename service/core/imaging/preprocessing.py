@@ -13,20 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from schemas.models import Colour, Dtype, InputSpec, Interpolation, Layout, Squash
+from schemas.models import Colour, Dtype, InputSpec, Layout, Squash
 from service.core.engine.engine import Images
-from service.core.imaging.decoding import REDUCING_GAP, open_image, region
+from service.core.imaging.decoding import open_image, region
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.orientation import UPRIGHT, Box
-
-FILTERS = {
-    Interpolation.NEAREST: Image.Resampling.NEAREST,
-    Interpolation.BILINEAR: Image.Resampling.BILINEAR,
-    Interpolation.BICUBIC: Image.Resampling.BICUBIC,
-    Interpolation.LANCZOS: Image.Resampling.LANCZOS,
-}
+from service.core.imaging.resizers import Resizer, best_resizer
+from service.core.imaging.resizing import resize_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +43,18 @@ class PreparedImage:
 class Preprocessor:
     """A converter of bytes to tensors for one model. Pure and lock-free: any thread may call it."""
 
-    def __init__(self, spec: InputSpec, limits: ImageLimits) -> None:
+    def __init__(
+        self, spec: InputSpec, limits: ImageLimits, resizer: Resizer | None = None
+    ) -> None:
+        """``resizer``: the fastest one here, if not given.
+
+        Raises:
+            ResizerMissing: the resizer cannot be used here.
+        """
         self._spec = spec
         self._limits = limits
         self._mode = "L" if spec.colour is Colour.GREY else "RGB"
-        self._filter = FILTERS[spec.resize.interpolation]
+        self._resize = resize_with(resizer or best_resizer(), spec.resize.interpolation)
         channels = spec.colour.channels
         # (pixel * scale - mean) / std as one multiplication and one addition per channel.
         std = np.broadcast_to(np.asarray(spec.std, np.float64), channels)
@@ -74,9 +75,7 @@ class Preprocessor:
             source = region(image, box, self._mode, whole)
             decoded = time.perf_counter()
             size = (spec.height, spec.width) if image.is_turned else (spec.width, spec.height)
-            pixels = source.pixels.resize(
-                size, self._filter, box=source.box, reducing_gap=REDUCING_GAP
-            )
+            pixels = self._resize(source.pixels, size, source.box)
             turn = UPRIGHT.get(image.orientation)
             if turn is not None:
                 pixels = pixels.transpose(turn)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from observability.logging import get_logger
@@ -15,6 +15,7 @@ from service.core.engine.pool import WorkerPool
 from service.core.engine.providers import ProviderMissing
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor
+from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_labels, read_manifest
 from service.core.scheduling.batch_policy import BatchPolicy
@@ -25,10 +26,11 @@ from service.core.settings import RunSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """Run settings of a model, and limits on its images."""
+    """Run settings of a model, limits on its images, and their resizer."""
 
     limits: ImageLimits
     run: RunSettings
+    resizer: Resizer = field(default_factory=best_resizer)
 
 
 def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: Metrics) -> Model:
@@ -53,7 +55,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             folder,
             manifest,
             labels,
-            Preprocessor(manifest.input, options.limits),
+            Preprocessor(manifest.input, options.limits, options.resizer),
             engine,
             pool,
             _fitting_policy(engine, manifest, options.run.batch_policy),
