@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from schemas.models import Colour, Dtype, InputSpec, Layout, Squash
 from service.core.engine.engine import Images
+from service.core.engine.normalisation import gain_and_bias
 from service.core.imaging.decoding import open_image, region
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.orientation import UPRIGHT, Box
@@ -53,14 +54,9 @@ class Preprocessor:
         """
         self._spec = spec
         self._limits = limits
+        self._to_tensor = TensorConverter(spec)
         self._mode = "L" if spec.colour is Colour.GREY else "RGB"
         self._resize = resize_with(resizer or best_resizer(), spec.resize.interpolation)
-        channels = spec.colour.channels
-        # (pixel * scale - mean) / std as one multiplication and one addition per channel.
-        std = np.broadcast_to(np.asarray(spec.std, np.float64), channels)
-        mean = np.broadcast_to(np.asarray(spec.mean, np.float64), channels)
-        self._gain = (spec.scale / std).astype(np.float32)
-        self._bias = (-mean / std).astype(np.float32)
 
     def __call__(self, data: bytes, *, may_be_slow: bool = True) -> PreparedImage:
         """Decode, scale, crop and normalise an image.
@@ -79,7 +75,7 @@ class Preprocessor:
             turn = UPRIGHT.get(image.orientation)
             if turn is not None:
                 pixels = pixels.transpose(turn)
-            tensor = self._tensor(np.asarray(pixels))
+            tensor = self._to_tensor(np.asarray(pixels))
         return PreparedImage(
             tensor,
             image.format,
@@ -90,8 +86,16 @@ class Preprocessor:
             image.is_truncated,
         )
 
-    def _tensor(self, pixels: NDArray[np.uint8]) -> Images:
-        """Convert pixels [H, W] or [H, W, 3] to the input's order, type and range."""
+
+class TensorConverter:
+    """A converter of pixels to the input of a graph: its order, type and range."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._spec = spec
+        self._gain, self._bias = gain_and_bias(spec)
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Images:
+        """Convert pixels [H, W] or [H, W, 3] of RGB."""
         spec = self._spec
         pixels_HWC = pixels.reshape(spec.height, spec.width, spec.colour.channels)
         if spec.colour is Colour.BGR:
@@ -109,6 +113,13 @@ class Preprocessor:
             np.multiply(ordered, self._gain, out=tensor)
             tensor += self._bias
         return tensor
+
+
+def pixel_spec(spec: InputSpec) -> InputSpec:
+    """Return the preprocessing for an engine that takes pixels: see ``engine.Images``."""
+    colour = Colour.GREY if spec.colour is Colour.GREY else Colour.RGB
+    plain = {"dtype": Dtype.UINT8, "layout": Layout.NHWC, "colour": colour}
+    return spec.model_copy(update={**plain, "scale": 1.0, "mean": (0.0,), "std": (1.0,)})
 
 
 def crop_box(width: int, height: int, spec: InputSpec) -> tuple[Box, tuple[float, float]]:
