@@ -23,7 +23,7 @@ import numpy as np
 
 from schemas.models import Colour, Dtype, InputSpec, Layout
 from service.core.engine import onnx_wire as wire
-from service.core.engine.normalisation import gain_and_bias
+from service.core.engine.normalisation import Numbers, gain_and_bias
 from service.core.engine.onnx_wire import GraphField, ModelField, Node, Value
 
 PIXELS, TENSORS = "potoo.pixels", "potoo.tensors"
@@ -101,12 +101,12 @@ def _written(model: memoryview, spec: InputSpec) -> PixelModel:
     ]
     quantiser = _exact_quantiser(edge, spec)
     if quantiser is None:
-        front += [*_planes(spec, "potoo.p"), *_normalised(spec)]
+        front += _normalised(spec)
         front.append(_joined("potoo.n", TENSORS, spec.name))
     else:
         node, whole = quantiser
         edge.kept.remove(whole)
-        front += _planes(spec, "potoo.p")
+        front += _ordered(spec)
         front.append(wire.node_bytes(node.operator, (TENSORS, *node.inputs[1:]), "potoo.q"))
         front.append(_joined("potoo.p", "potoo.q", node.outputs[0]))
     parts: list[bytes | memoryview] = [*front, *edge.kept]
@@ -162,33 +162,60 @@ def _exact_quantiser(edge: _Edge, spec: InputSpec) -> tuple[Node, memoryview] | 
     return node, whole
 
 
-def _planes(spec: InputSpec, output: str) -> Iterator[bytes]:
+def _ordered(spec: InputSpec) -> Iterator[bytes]:
     """Yield nodes that bring pixels into the order of the graph's axes and colours."""
-    name = PIXELS
+    source, axes = PIXELS, (0, 3, 1, 2)
     if spec.colour is Colour.BGR:
-        yield wire.constant("potoo.order", np.array([2, 1, 0], np.int64))
-    if spec.layout is Layout.NCHW:
-        yield wire.node_bytes("Transpose", (name,), "potoo.t", wire.integers("perm", (0, 3, 1, 2)))
-        name = "potoo.t"
-    if spec.colour is Colour.BGR:
-        axis = spec.layout.index("C")
-        yield wire.node_bytes(
-            "Gather", (name, "potoo.order"), "potoo.r", wire.integer("axis", axis)
-        )
-        name = "potoo.r"
-    yield wire.node_bytes("Identity", (name,), output)
+        yield from _reversed_planes()
+        source, axes = "potoo.r", (0, 2, 3, 1)
+    if (spec.colour is Colour.BGR) == (spec.layout is Layout.NCHW):
+        yield wire.node_bytes("Identity", (source,), "potoo.p")
+    else:
+        yield _transposed(source, axes, "potoo.p")
 
 
 def _normalised(spec: InputSpec) -> Iterator[bytes]:
-    gain, bias = (
-        each.reshape((-1, 1, 1) if spec.layout is Layout.NCHW else (-1,))
-        for each in gain_and_bias(spec)
-    )
+    """Yield nodes that normalise pixels, and bring them into the order of the graph.
+
+    ONNX Runtime repeats short constants slowly: three numbers along the last axis take eight times
+    as long as a row of all pixels. It may move a Transpose behind the multiplication. So pixels are
+    normalised in rows, unless BGR needs planes; and Gather works on planes alone, for its speed.
+    """
+    gain, bias = gain_and_bias(spec)
+    if spec.colour is Colour.BGR and spec.layout is Layout.NCHW:
+        yield from _reversed_planes()
+        yield from _scaled("potoo.r", gain.reshape(-1, 1, 1), bias.reshape(-1, 1, 1), "potoo.n")
+        return
+    source = PIXELS
+    if spec.colour is Colour.BGR:
+        yield from _reversed_planes()
+        yield _transposed("potoo.r", (0, 2, 3, 1), "potoo.p")
+        source = "potoo.p"
+    gain, bias = (np.tile(each, (spec.width, 1)) for each in (gain, bias))
+    if spec.layout is Layout.NHWC:
+        yield from _scaled(source, gain, bias, "potoo.n")
+    else:
+        yield from _scaled(source, gain, bias, "potoo.s")
+        yield _transposed("potoo.s", (0, 3, 1, 2), "potoo.n")
+
+
+def _reversed_planes() -> Iterator[bytes]:
+    """Yield nodes that turn RGB pixels [N, H, W, 3] into planes [N, 3, H, W] of BGR."""
+    yield wire.constant("potoo.order", np.array([2, 1, 0], np.int64))
+    yield _transposed(PIXELS, (0, 3, 1, 2), "potoo.t")
+    yield wire.node_bytes("Gather", ("potoo.t", "potoo.order"), "potoo.r", wire.integer("axis", 1))
+
+
+def _scaled(source: str, gain: Numbers, bias: Numbers, output: str) -> Iterator[bytes]:
     yield wire.constant("potoo.gain", gain)
     yield wire.constant("potoo.bias", bias)
-    yield wire.node_bytes("Cast", ("potoo.p",), "potoo.f", wire.integer("to", _FLOAT))
+    yield wire.node_bytes("Cast", (source,), "potoo.f", wire.integer("to", _FLOAT))
     yield wire.node_bytes("Mul", ("potoo.f", "potoo.gain"), "potoo.m")
-    yield wire.node_bytes("Add", ("potoo.m", "potoo.bias"), "potoo.n")
+    yield wire.node_bytes("Add", ("potoo.m", "potoo.bias"), output)
+
+
+def _transposed(source: str, axes: tuple[int, ...], output: str) -> bytes:
+    return wire.node_bytes("Transpose", (source,), output, wire.integers("perm", axes))
 
 
 def _joined(pixels: str, tensors: str, output: str) -> bytes:

@@ -152,10 +152,11 @@ def test_varying_sizes_are_extended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize("colour", ["RGB", "BGR", "grey"])
 def test_pixels_that_are_quantised_to_themselves_are_never_float(
-    tmp_path: Path, layout: str
+    tmp_path: Path, layout: str, colour: str
 ) -> None:
-    spec = spec_of(layout=layout, **UNIT)
+    spec = spec_of(layout=layout, colour=colour, **UNIT)
     engine = opened(tmp_path, quantised_graph(spec, 1 / 255, np.uint8(0)), spec)
     assert_both_entries_are_equal(engine, spec)
     made = with_pixels(tmp_path / "model.onnx", spec)
