@@ -1,6 +1,6 @@
 """ONNX messages as bytes: enough to read a graph's edge and to write nodes in front of it.
 
-The ``onnx`` package would take 40 MB of memory, and parse every weight. Field numbers are those of
+The ``onnx`` package would take memory, and parse every weight. Field numbers are those of
 ``onnx.proto``; the encoding is that of protocol buffers.
 """
 
