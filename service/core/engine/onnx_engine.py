@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from observability.logging import get_logger
 from observability.onnx_runtime import errors_that_are_only_logged, ort
 from schemas.errors import InferenceFailed
-from schemas.models import Dtype, Layout, ModelManifest
+from schemas.models import Dtype, InputSpec, Layout, ModelManifest
 from service.core.engine.engine import Images
+from service.core.engine.onnx_wire import Value
+from service.core.engine.pixel_prefix import PIXELS, TENSORS, NoPixels, PixelModel, with_pixels
 from service.core.engine.providers import Chain, Provider, chain, check_in_use
 
 ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
+
+_EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
 WORTH_SHARING_SECONDS = 0.003
 """A shorter run gains nothing from several threads: waking them takes as long."""
@@ -50,10 +54,13 @@ class OnnxEngine:
         provider: Provider = Provider.CPU,
         provider_options: Mapping[str, str] = MappingProxyType({}),
         worth_seconds: float = WORTH_SHARING_SECONDS,
+        pixels: bool = False,
     ) -> None:
         """Load the model.
 
         Args:
+            pixels: normalise in the graph if that is possible, so that ``run`` takes pixels too;
+                on CPUs only. Else ``no_pixels_reason`` says why not.
             threads: cores that one run may use.
             lone_threads: cores that a lone run may use; on CPUs only.
             provider: execution provider; ``provider_options`` are passed to it.
@@ -64,13 +71,19 @@ class OnnxEngine:
             ProviderMissing: if the provider is not installed or does not start.
         """
         where = chain(provider, provider_options, threads)
-        if provider is Provider.CPU:
-            self._session = _session(model, threads, where)
-        else:
-            with errors_that_are_only_logged() as errors:
-                self._session = _session(model, threads, where)
-            for error in errors:
-                get_logger("models").warning("provider failed", provider=provider, reason=error)
+        self.no_pixels_reason: str | None = None
+        self._given: Value | None = None
+        """The graph's input, if pixels may enter beside it."""
+        source: Path | bytes = model
+        if pixels and (found := self._pixel_model(model, manifest.input, provider)):
+            source, self._given = found.data, found.given
+        try:
+            self._session = _first_session(source, model.parent, threads, provider, where)
+        except ManifestMismatch as error:
+            if self._given is None:
+                raise
+            self.no_pixels_reason, self._given, source = str(error), None, model
+            self._session = _first_session(model, model.parent, threads, provider, where)
         check_in_use(self._session, provider)
         self._lone_session = self._session
         self._check_input(manifest)
@@ -79,10 +92,18 @@ class OnnxEngine:
         self._outputs = [manifest.output.name]
         batch = manifest.input.batch
         self._batch = None if batch == "dynamic" else batch
+        shape = manifest.input.shape
+        self._no_tensors = np.empty((0, *shape), np.float32)
+        self._no_pixels = np.empty((0, *_pixel_shape(manifest.input)), np.uint8)
         self.output_shape: tuple[int, ...] = ()
         may_share = provider is Provider.CPU and lone_threads > threads
         if may_share and self._run_seconds(manifest) >= worth_seconds:
-            self._lone_session = _session(model, lone_threads, where)
+            self._lone_session = _session(source, model.parent, lone_threads, where)
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether ``run`` takes pixels too: see ``pixel_prefix``."""
+        return self._given is not None
 
     @property
     def max_batch_size(self) -> int | None:
@@ -98,7 +119,7 @@ class OnnxEngine:
             images = filled
         try:
             session = self._lone_session if alone else self._session
-            outputs = session.run(self._outputs, {self._input: images})
+            outputs = session.run(self._outputs, self._feeds(images))
         except Exception as error:
             raise InferenceFailed from error
         output = cast("NDArray[np.float32]", outputs[0])
@@ -107,6 +128,26 @@ class OnnxEngine:
             raise InferenceFailed from ValueError(message)
         self.output_shape = output.shape[1:]
         return output.reshape(len(output), -1)[:count]
+
+    def _feeds(self, images: Images) -> dict[str, Images]:
+        if self._given is None:
+            return {self._input: images}
+        if images.dtype == np.uint8:
+            return {PIXELS: images, TENSORS: self._no_tensors}
+        return {PIXELS: self._no_pixels, TENSORS: images}
+
+    def _pixel_model(self, model: Path, spec: InputSpec, provider: Provider) -> PixelModel | None:
+        """Write the pixels' input in front of the model; note the reason if that fails."""
+        if provider is not Provider.CPU:
+            self.no_pixels_reason = f"inference.provider is {provider}"
+            return None
+        try:
+            return with_pixels(model, spec)
+        except NoPixels as error:
+            self.no_pixels_reason = str(error)
+        except OSError as error:  # the session says it better
+            self.no_pixels_reason = f"the model cannot be read: {error}"
+        return None
 
     @property
     def shares_cores(self) -> bool:
@@ -132,21 +173,31 @@ class OnnxEngine:
             seconds.append(time.thread_time() - began)
         return min(seconds)
 
+    def _inputs(self) -> dict[str, _Input]:
+        """Return the inputs of the graph as it is in the file."""
+        found = {node.name: _Input(node.type, node.shape) for node in self._session.get_inputs()}
+        if self._given is not None:
+            del found[PIXELS]
+            found[self._given.name] = _Input(found.pop(TENSORS).kind, self._given.shape)
+        return found
+
     def _check_input(self, manifest: ModelManifest) -> None:
         spec = manifest.input
-        inputs = {node.name: node for node in self._session.get_inputs()}
+        inputs = self._inputs()
         if set(inputs) != {spec.name}:
             raise ManifestMismatch(
                 "input.name", f"is '{spec.name}', but the graph takes {_listed(inputs)}"
             )
         node = inputs[spec.name]
-        if node.type != ONNX_TYPES[spec.dtype]:
+        if node.kind != ONNX_TYPES[spec.dtype]:
             raise ManifestMismatch(
-                "input.dtype", f"is {spec.dtype}, but the graph takes {node.type}"
+                "input.dtype", f"is {spec.dtype}, but the graph takes {node.kind}"
             )
         batch, *item = node.shape
         if len(item) != len(spec.shape):
-            raise ManifestMismatch("input.layout", f"has 4 axes, but the graph takes {node.shape}")
+            raise ManifestMismatch(
+                "input.layout", f"has 4 axes, but the graph takes {list(node.shape)}"
+            )
         turned = [item[2], *item[:2]] if spec.layout is Layout.NCHW else [*item[1:], item[0]]
         if not _fits(item, spec.shape) and _fits(turned, spec.shape):
             raise ManifestMismatch("input.layout", f"is {spec.layout}, but the graph takes {item}")
@@ -176,7 +227,34 @@ class OnnxEngine:
             )
 
 
-def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSession:
+class _Input(NamedTuple):
+    """An input of a graph: its type as ONNX Runtime writes it, and its shape."""
+
+    kind: str
+    shape: Sequence[int | str | None]
+
+
+def _pixel_shape(spec: InputSpec) -> tuple[int, int, int]:
+    return spec.height, spec.width, spec.colour.channels
+
+
+def _first_session(
+    model: Path | bytes, folder: Path, threads: int, provider: Provider, providers: Chain
+) -> ort.InferenceSession:
+    """Open a session; log why the provider fails to start, if it does."""
+    if provider is Provider.CPU:
+        return _session(model, folder, threads, providers)
+    with errors_that_are_only_logged() as errors:
+        session = _session(model, folder, threads, providers)
+    for error in errors:
+        get_logger("models").warning("provider failed", provider=provider, reason=error)
+    return session
+
+
+def _session(
+    model: Path | bytes, folder: Path, threads: int, providers: Chain
+) -> ort.InferenceSession:
+    """Open a session on a file, or on a model in memory whose external data is in ``folder``."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -185,18 +263,24 @@ def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSessio
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # On x86 without VNNI, INT8 weights that need more than 7 bits would silently clip sums.
     options.add_session_config_entry("session.x64quantprecision", "1")
+    if isinstance(model, bytes):
+        options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(folder))
+    source = model if isinstance(model, bytes) else str(model)
     try:
-        return ort.InferenceSession(str(model), options, providers=providers)
+        session = ort.InferenceSession(source, options, providers=providers)
     except Exception as error:
         message = f"ONNX Runtime cannot load the file: {error}"
         raise ManifestMismatch("sha256", message) from error
+    # It would keep the whole model, to start again if another provider than the CPU's failed.
+    vars(session).pop("_model_bytes", None)
+    return session
 
 
-def _fits(sizes: Sequence[int | str], wanted: Sequence[int]) -> bool:
+def _fits(sizes: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
     """Return whether the fixed sizes are as wanted; names stand for sizes that may vary."""
     pairs = zip(sizes, wanted, strict=True)
     return all(size == want for size, want in pairs if isinstance(size, int))
 
 
-def _listed(names: dict[str, object]) -> str:
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "nothing"

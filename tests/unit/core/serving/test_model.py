@@ -59,6 +59,7 @@ class FakeEngine:
 
     def __init__(self, max_batch_size: int | None = None) -> None:
         self.max_batch_size = max_batch_size
+        self.takes_pixels = False
         self.output_shape = (3,)
         self.sizes: list[int] = []
         self.alone: list[bool] = []
