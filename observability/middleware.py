@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from observability.conventions import describe_http
-from observability.logging import get_logger
+from observability.logging import event_logger
 from observability.metrics import METHODS, HttpSeries, Metrics, bounded_method
 from observability.request import enter, leave
 from observability.tracing import Tracing
@@ -54,7 +54,7 @@ class ObservabilityMiddleware:
         self._app = app
         self._metrics = metrics
         self._headers, self._tracing = headers, tracing
-        self._log = get_logger("access").info if access_log else None
+        self._log = event_logger("access", "request") if access_log else None
         self._unlogged = frozenset(unlogged)
         self._series: dict[str, HttpSeries] = {UNMATCHED: metrics.http(UNMATCHED)}
         for method, path in routes:
@@ -112,7 +112,6 @@ class ObservabilityMiddleware:
             client = scope.get("client")
             if self._log and not (route in self._unlogged and status < 400):
                 self._log(
-                    "request",
                     method=scope["method"],
                     route=route,
                     status=status,
