@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -67,9 +67,9 @@ class ObservabilityMiddleware:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        identifier = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = identifier
-        extra = ((REQUEST_ID_HEADER, identifier.encode()), *self._headers)
+        identifier = _request_id(scope["headers"])
+        state = scope.setdefault("state", {})
+        state["request_id"] = identifier
         status, received, sent = CLIENT_CLOSED, 0, 0
         trace = self._tracing.begin(_traceparent(scope)) if self._tracing else None
         token = enter(identifier, trace)
@@ -84,11 +84,12 @@ class ObservabilityMiddleware:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-                scope["state"]["response_started"] = True
-                more = scope["state"].get("answer_headers")
+                state["response_started"] = True
+                more = state.get("answer_headers")
                 message["headers"] = [
                     *message.get("headers", ()),
-                    *extra,
+                    (REQUEST_ID_HEADER, identifier.encode()),
+                    *self._headers,
                     *(more() if more else ()),
                 ]
             else:
@@ -119,7 +120,7 @@ class ObservabilityMiddleware:
                     received=received,
                     sent=sent,
                     client=client[0] if client else None,
-                    principal=scope["state"].get("principal_name"),
+                    principal=state.get("principal_name"),
                     request_id=identifier,
                 )
             leave(token)
@@ -137,8 +138,8 @@ class ObservabilityMiddleware:
                 self._tracing.end(trace)
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
         if name == REQUEST_ID_HEADER:
             return request_id(value)
     return request_id(b"")
@@ -152,4 +153,7 @@ def _traceparent(scope: Scope) -> str:
 
 def request_id(given: bytes) -> str:
     """Return the given id if it is safe to log and echo, else a new one."""
-    return str(given, "ascii") if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    if given and _REQUEST_ID.fullmatch(given):
+        return str(given, "ascii")
+    # Unique, not secret: the system's source gives the interpreter's lock up.
+    return f"{random.getrandbits(128):032x}"

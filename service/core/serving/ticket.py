@@ -16,7 +16,7 @@ from service.core.scheduling.fair_queue import Priority
 from service.core.serving.model import Model
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ticket:
     """One call on its way from the head of its request to its answer.
 

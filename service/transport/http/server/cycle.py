@@ -128,8 +128,8 @@ class Cycle(RequestResponseCycle):
         status = message["status"]
         lines = [STATUS_LINE[status]]
         closes = False
-        for name, value in (*self.default_headers, *message.get("headers", ())):
-            name = name.lower()
+        for given, value in (*self.default_headers, *message.get("headers", ())):
+            name = given.lower()
             lines.append(b"%b: %b\r\n" % (name, value))
             if name == b"content-length" and self.chunked_encoding is None:
                 self.expected_content_length = int(value)
@@ -143,11 +143,10 @@ class Cycle(RequestResponseCycle):
             self.keep_alive = False
         elif not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        if self.chunked_encoding is None:
-            # Neither a length nor a coding was given.
-            if self.scope["method"] != "HEAD" and status not in _BODILESS:
-                self.chunked_encoding = True
-                lines.append(b"transfer-encoding: chunked\r\n")
+        has_length = self.chunked_encoding is not None
+        if not has_length and self.scope["method"] != "HEAD" and status not in _BODILESS:
+            self.chunked_encoding = True
+            lines.append(b"transfer-encoding: chunked\r\n")
         lines.append(b"\r\n")
         head = b"".join(lines)
         if (
