@@ -51,8 +51,9 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     if wants_json:
         renderer = structlog.processors.JSONRenderer(serializer=_json)
         # One write of bytes costs half as much as text, whose line end is written separately.
-        ours: Processor = _render_json
-        factory = structlog.BytesLoggerFactory(cast("Any", _Forgiving(sys.stderr.buffer)))
+        stream = _Forgiving(sys.stderr.buffer)
+        ours: Processor = _JsonRenderer(stream)
+        factory = structlog.BytesLoggerFactory(cast("Any", stream))
     else:
         shared += [_show_timestamp, _show_plainly]
         ours = renderer = structlog.dev.ConsoleRenderer(
@@ -108,11 +109,11 @@ def event_logger(name: str, event: str) -> Callable[..., object]:
     without structlog's chain of processors: for events that every request has.
     """
     logger, render = get_logger(name), structlog.get_config()["processors"][-1]
-    if render is not _render_json:
+    if not isinstance(render, _JsonRenderer):
         return partial(logger.info, event)
     if not logger.is_enabled_for(logging.INFO):
         return _drop
-    write = structlog.get_config()["logger_factory"]().msg
+    write = render.stream.write_line
     first = {"level": "info", "logger": name, "event": event}
 
     def log(**fields: object) -> None:
@@ -139,6 +140,14 @@ class _Forgiving:
     def flush(self) -> None:
         with suppress(OSError):
             self._stream.flush()
+
+    def write_line(self, line: bytes) -> None:
+        """Write a line and flush. The stream's own lock keeps lines of several threads apart."""
+        try:
+            self._stream.write(line + b"\n")
+            self._stream.flush()
+        except OSError:
+            pass
 
 
 def _add_timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -189,8 +198,14 @@ def _json(event: dict[str, object], **_: object) -> str:
     return _json_bytes(event).decode()
 
 
-def _render_json(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
-    return _json_bytes(event)
+class _JsonRenderer:
+    """The last processor of events that are written to ``stream`` as JSON."""
+
+    def __init__(self, stream: _Forgiving) -> None:
+        self.stream = stream
+
+    def __call__(self, _: object, __: str, event: MutableMapping[str, Any]) -> bytes:
+        return _json_bytes(event)
 
 
 def _json_bytes(event: MutableMapping[str, Any]) -> bytes:

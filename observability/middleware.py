@@ -80,7 +80,7 @@ class ObservabilityMiddleware:
             received += len(message.get("body", b""))
             return message
 
-        async def counted_send(message: Message) -> None:
+        def counted_send(message: Message) -> Awaitable[None]:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -94,7 +94,7 @@ class ObservabilityMiddleware:
                 ]
             else:
                 sent += len(message.get("body", b""))
-            await send(message)
+            return send(message)
 
         self._metrics.in_flight.inc()
         try:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from observability.tallies import TalliedCounter, TalliedHistogram
+from observability.tallies import LatestGauge, TalliedCounter, TalliedHistogram
 
 STAGE_BUCKETS = (
     *(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125),
@@ -61,7 +61,7 @@ class ModelMetrics:
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=registry,
         )
-        self._queue_depth = Gauge(
+        self._queue_depth = LatestGauge(
             "potoo_queue_depth",
             "Images accepted and not yet answered.",
             ["model"],

@@ -106,6 +106,28 @@ class TalliedGauge(Gauge):
         return super()._child_samples()
 
 
+class LatestGauge(Gauge):
+    """A gauge that is only set, by one thread: the last value counts."""
+
+    _latest: float | None = None
+
+    def _metric_init(self) -> None:
+        super()._metric_init()
+        self._is_shared: bool = self._value._multiprocess  # noqa: SLF001 - no other way
+
+    def set(self, value: float) -> None:
+        """Set the gauge."""
+        if self._is_shared:
+            super().set(value)
+        else:
+            self._latest = value
+
+    def _child_samples(self) -> Iterable[Sample]:
+        if self._latest is not None:
+            super().set(self._latest)
+        return super()._child_samples()
+
+
 class TalliedHistogram(Histogram):
     """A histogram; ``observe`` takes no lock unless it has an exemplar."""
 

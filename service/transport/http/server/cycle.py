@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -58,7 +58,7 @@ class Cycle(RequestResponseCycle):
     ) -> None:
         super().__init__(
             scope,
-            cast("asyncio.Transport", transport),
+            transport,  # type: ignore[arg-type]
             flow,
             logger,
             logger,

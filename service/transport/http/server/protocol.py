@@ -18,7 +18,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 from urllib.parse import unquote
 
 import httptools
@@ -67,6 +67,7 @@ class PotooProtocol(HttpToolsProtocol):
     """
 
     cycle: Cycle
+    transport: CoalescingTransport  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -134,7 +135,8 @@ class PotooProtocol(HttpToolsProtocol):
             if self._raw_bytes > self._max_header_bytes:
                 self._refusal = 431
                 self.send_400_response("")
-        elif self._raw_bytes - self._header_bytes > self._most_raw_bytes():
+        elif self._raw_bytes - self._header_bytes > 8 * self._body_bytes + self._max_header_bytes:
+            # A body takes at most six bytes for each of its own, in chunks of one, and headers.
             self.send_400_response("")
         elif self.cycle.more_body and self.cycle.waiting > MAX_WAITING:
             self.flow.pause_reading()
@@ -157,7 +159,9 @@ class PotooProtocol(HttpToolsProtocol):
     def on_url(self, url: bytes) -> None:
         """Count the URL as header bytes."""
         self.url += url
-        self._count_header(len(url))
+        self._header_bytes += len(url)
+        if self._header_bytes > self._max_header_bytes:
+            self._refuse_header()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header or trailer; drop trailers, which are not headers (RFC 9110, 6.5.1)."""
@@ -166,7 +170,9 @@ class PotooProtocol(HttpToolsProtocol):
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
             self.headers.append((name, value))
-        self._count_header(len(name) + len(value) + 4)
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > self._max_header_bytes:
+            self._refuse_header()
 
     def on_headers_complete(self) -> None:
         """Start the work of a request, or queue it behind an earlier one of the connection.
@@ -184,7 +190,7 @@ class PotooProtocol(HttpToolsProtocol):
         earlier = cast("Cycle | None", self.cycle)  # None before the first request
         cycle = self.cycle = Cycle(
             self.scope,
-            cast("CoalescingTransport", self.transport),
+            self.transport,
             self.flow,
             self.logger,
             self.server_state.default_headers,
@@ -235,7 +241,7 @@ class PotooProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Write a head that was held back, and begin the next request of the connection."""
-        transport = cast("CoalescingTransport", self.transport)
+        transport = self.transport
         transport.flush()
         self.server_state.total_requests += 1
         if transport.is_closing():
@@ -324,15 +330,9 @@ class PotooProtocol(HttpToolsProtocol):
         self._unsent_bytes = unsent
         return self._stuck_since is not None and now - self._stuck_since > DRAIN_SECONDS
 
-    def _most_raw_bytes(self) -> int:
-        """Return the bytes a body may take on the wire: six per one-byte chunk, plus headers."""
-        return 8 * self._body_bytes + self._max_header_bytes
-
-    def _count_header(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > self._max_header_bytes:
-            self._refusal = 431
-            raise ValueError("headers too large")  # reaches ``data_received`` as a parser error
+    def _refuse_header(self) -> NoReturn:
+        self._refusal = 431
+        raise ValueError("headers too large")  # reaches ``data_received`` as a parser error
 
     def _has_ended(self) -> bool:
         """Return whether the rest of the input is ignored."""
@@ -358,7 +358,7 @@ class PotooProtocol(HttpToolsProtocol):
                 self.transport.close()
                 return
         self.transport.write(refusal(status, self._path(), self._context.error_formats))
-        cast("CoalescingTransport", self.transport).write_eof()
+        self.transport.write_eof()
         self._ends_at = time.monotonic() + LINGER_SECONDS
 
 
