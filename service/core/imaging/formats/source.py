@@ -23,6 +23,7 @@ class Source:
     exif: the payload of the EXIF metadata; empty if there is none.
     frames: the frame count that the header announces.
     pixel_bytes: memory that decoding takes, in bytes a pixel; 0 where it does not count.
+    has_one_scan: whether a JPEG is complete after its first scan, so that a decoder reads no other.
     is_slow: whether decoding belongs on the slow lane, whatever memory it takes.
     after_load: called with the decoded image; returns how to read its pixels where Pillow's own
         conversion would be wrong, else None.
@@ -32,5 +33,6 @@ class Source:
     exif: bytes = b""
     frames: int = 1
     pixel_bytes: int = 4
+    has_one_scan: bool = False
     is_slow: bool = False
     after_load: Callable[[ImageFile.ImageFile], Convert | None] | None = None

@@ -38,11 +38,7 @@ _FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Cycle(RequestResponseCycle):
-    """One request and its response.
-
-    Attributes:
-        waiting: bytes of the body that arrived and were not read yet.
-    """
+    """One request and its response."""
 
     def __init__(
         self,
@@ -71,11 +67,17 @@ class Cycle(RequestResponseCycle):
         )
         self._held = transport
         self._pieces: list[bytes | bytearray] = []
-        self.waiting = 0
+        self._waiting = 0
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether the application should read what arrived before more is taken."""
+        is_read = not self.response_complete  # the rest of an answered request is dropped
+        return self._waiting > MAX_WAITING and is_read and self.more_body
 
     def take(self, piece: bytes) -> None:
         """Take a piece of the body from the parser."""
-        self.waiting += len(piece)
+        self._waiting += len(piece)
         if len(piece) >= SMALL_PIECE or not self._pieces:
             self._pieces.append(piece)
         elif isinstance(last := self._pieces[-1], bytearray):
@@ -101,7 +103,7 @@ class Cycle(RequestResponseCycle):
         # A single piece is not copied.
         body = b"".join(pieces)
         if pieces:
-            self._pieces, self.waiting = [], 0
+            self._pieces, self._waiting = [], 0
             self.flow.resume_reading()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 

@@ -33,7 +33,7 @@ from service.transport.http.body.body import BYTES_PER_SECOND
 from service.transport.http.middleware.disconnect import LEFT
 from service.transport.http.middleware.error_formats import ErrorFormat
 from service.transport.http.server.coalescing_transport import CoalescingTransport
-from service.transport.http.server.cycle import MAX_WAITING, Cycle
+from service.transport.http.server.cycle import Cycle
 from service.transport.http.server.framing import is_ambiguous
 from service.transport.http.server.refusals import refusal
 
@@ -138,7 +138,7 @@ class PotooProtocol(HttpToolsProtocol):
         elif self._raw_bytes - self._header_bytes > 8 * self._body_bytes + self._max_header_bytes:
             # A body takes at most six bytes for each of its own, in chunks of one, and headers.
             self.send_400_response("")
-        elif self.cycle.more_body and self.cycle.waiting > MAX_WAITING:
+        elif self.cycle.is_flooded:
             self.flow.pause_reading()
 
     def eof_received(self) -> bool:  # type: ignore[override]
