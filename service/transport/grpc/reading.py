@@ -50,9 +50,7 @@ class Reader:
             if call.name is None:
                 data = await _read(call, ANONYMOUS_SECONDS)
             else:
-                data = await self._read_in_turn(
-                    call, self._timeout + max_bytes / BYTES_PER_SECOND
-                )
+                data = await self._read_in_turn(call, self._timeout + max_bytes / BYTES_PER_SECOND)
         if data is None:
             raise InvalidRequest("The call has no message.")
         take(data, hold, max_bytes, check)
