@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import load, models, photo, results, revisions, subject
-from benchmarks.event_loop import grpc_load
+from benchmarks.event_loop import grpc_load, memory
 from benchmarks.event_loop.threads import times_of
 from benchmarks.measuring import Samples, ratio
 from benchmarks.subject import ROOT, Subject
@@ -24,6 +24,9 @@ from tests.support.servers.databases import free_port
 
 SQUEEZENET = "squeezenet1.0-fp32"
 KINDS = ("photo", "12 megapixels", "gRPC")
+LOOP_ALONE = "loop alone"
+"""Title of the measurement in which worker threads answer from memory."""
+CACHED = ("-m", "service"), (str(ROOT / "benchmarks" / "event_loop" / "cached_work.py"),)
 GRPC_CLIENTS = 16
 
 
@@ -58,8 +61,15 @@ class Side:
         return seen.requests, int(seen.errors)
 
 
-def measure(name: str, trees: dict[str, Path], arguments: argparse.Namespace) -> dict[str, Side]:
-    """Start a server of each tree with the model, and measure them in turn."""
+def measure(
+    name: str, trees: dict[str, Path], arguments: argparse.Namespace, *, is_alone: bool = False
+) -> dict[str, Side]:
+    """Start a server of each tree with the model, and measure them in turn.
+
+    Args:
+        is_alone: whether the work of the worker threads is answered from memory.
+    """
+    kinds = ("photo", "gRPC") if is_alone else KINDS
     with ExitStack() as stack:
         if name == SQUEEZENET:
             folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -69,14 +79,16 @@ def measure(name: str, trees: dict[str, Path], arguments: argparse.Namespace) ->
         sides = {}
         for title, tree in trees.items():
             port = free_port()
-            running = subject.running(folder, "--grpc-port", str(port), tree=tree)
+            running = subject.running(
+                folder, "--grpc-port", str(port), tree=tree, program=CACHED[is_alone]
+            )
             server = stack.enter_context(running)
             sides[title] = Side(server, f"127.0.0.1:{port}", server.memory_mib())
         for number in range(arguments.rounds + 1):
             print(f"{name}: round {number} of {arguments.rounds}", file=sys.stderr)
             turns = list(sides.values())
             for side in turns if number % 2 else reversed(turns):
-                for kind in KINDS:
+                for kind in kinds:
                     side.measure(kind, arguments.clients, arguments.seconds)
             if not number:  # to warm up
                 for side in turns:
@@ -117,17 +129,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--models", nargs="+", default=[models.DEFAULT, SQUEEZENET])
+    parser.add_argument("--models", nargs="*", default=[models.DEFAULT, SQUEEZENET])
     parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
     arguments = parser.parse_args()
     commit = revisions.commit_of(arguments.against)
     with revisions.checked_out(commit) as earlier:
         trees = {"now": ROOT, "before": earlier}
-        measured = {name: figures(measure(name, trees, arguments)) for name in arguments.models}
+        alone = measure(models.DEFAULT, trees, arguments, is_alone=True)
+        measured = {LOOP_ALONE: figures(alone)}
+        for name in arguments.models:
+            measured[name] = figures(measure(name, trees, arguments))
     for name, found in measured.items():
         print(name, found["ratios"])
     if arguments.write:
-        print(results.write("event-loop", {"against": commit, "models": measured}))
+        with TemporaryDirectory() as folder:
+            repository.assemble(Path(folder), (SQUEEZENET,))
+            steps = memory.by_step(Path(folder) / SQUEEZENET / "1")
+        facts = {"against": commit, "memory_mib_by_step": steps, "measured": measured}
+        print(results.write("event-loop", facts))
 
 
 if __name__ == "__main__":
