@@ -80,6 +80,9 @@ bench: $(VENV)/.tested ## throughput of the server relative to plain inference (
 bench-built-in: $(VENV)/.tested ## start time, memory and latency of each built-in model (needs wrk)
 	$(BIN)/python -m benchmarks.built_in $(ARGS)
 
+bench-event-loop: $(VENV)/.tested ## CPU time of the event loop a request (ARGS="--against REV", needs wrk)
+	$(BIN)/python -m benchmarks.event_loop $(ARGS)
+
 bench-failures: $(VENV)/.tested ## errors that clients see when a replica or a store fails
 	$(BIN)/python -m benchmarks.failures $(ARGS)
 

@@ -71,8 +71,12 @@ class Requires:
             RateLimited: too many requests; the response headers say when more are allowed.
             NotReady: the revocation of the token cannot be checked.
         """
-        identity, state = runtime_of(connection).identity, connection.scope["state"]
-        client = connection.scope.get("client")
+        scope = connection.scope
+        identity, state = runtime_of(connection).identity, scope["state"]
+        client, allowance = scope.get("client"), Allowance()
+        if identity.limiter.is_on:
+            # The response headers report what is left of the rates.
+            state["answer_headers"] = allowance.headers
 
         def note(principal: Principal) -> None:
             state["principal_name"] = principal.name
@@ -81,8 +85,12 @@ class Requires:
             identity,
             self.scope,
             address=client[0] if client else "",
-            authorization=_authorization(connection),
-            allowance=_allowance(connection),
+            authorization=[
+                value.decode("latin-1")
+                for name, value in scope["headers"]
+                if name == b"authorization"
+            ],
+            allowance=allowance,
             on_known=note,
         )
         state["principal"] = principal
@@ -102,10 +110,10 @@ async def limit_address(connection: HTTPConnection) -> None:
     """
     identity = runtime_of(connection).identity
     if identity.limiter.is_on:
+        allowance = Allowance()
+        connection.scope["state"]["answer_headers"] = allowance.headers
         try:
-            await identity.limiter.count_address(
-                origin_of(connection).address, _allowance(connection)
-            )
+            await identity.limiter.count_address(origin_of(connection).address, allowance)
         except RateLimited:
             identity.audit.record(AuditEvent.RATE_LIMITED)
             raise
@@ -209,19 +217,3 @@ ModelsDep = Annotated[ModelControl, Depends(_models)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]
-
-
-def _allowance(connection: HTTPConnection) -> Allowance:
-    """Create the record of the rates; the response headers report the remaining quota."""
-    allowance = Allowance()
-    if runtime_of(connection).identity.limiter.is_on:
-        connection.scope["state"]["answer_headers"] = allowance.headers
-    return allowance
-
-
-def _authorization(connection: HTTPConnection) -> list[str]:
-    return [
-        value.decode("latin-1")
-        for name, value in connection.scope["headers"]
-        if name == b"authorization"
-    ]

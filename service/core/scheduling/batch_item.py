@@ -13,7 +13,7 @@ Ready = TypeVar("Ready")
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome(Generic[Answer]):
     """An item's answer, its time in the queue, and the run time of its batch."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.core.scheduling.priority import Priority
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallContext:
     """Caller and schedule of one call. Built once, by the transport, and passed down as it is.
 

@@ -29,7 +29,7 @@ SHOWN_WAIT = 0.0001
 """Seconds between preparation and run above which a ``batching`` span is recorded."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RowTask:
     """One row, and the number of best classes requested; 0 for only the raw output.
 
@@ -49,7 +49,7 @@ def row_tasks(rows: Sequence[Row], top_k: int, span: Span | None) -> list[RowTas
     return [RowTask(row, top_k, number, spans[number]) for number, row in enumerate(rows)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
     """A row ready to run; ``image``: set if the row was an encoded image."""
 

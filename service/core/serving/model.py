@@ -271,7 +271,7 @@ class Model:
         for outcome in outcomes:
             series.stages["queue"].observe(outcome.queue_seconds, exemplar)
         series.predictions(protocol).inc(count)
-        slowest = max(outcomes, key=_seconds_of)
+        slowest = outcomes[0] if count == 1 else max(outcomes, key=_seconds_of)
         reading = slowest.answer.reading_seconds
         self.statistics.succeeded(
             RequestDurations(

@@ -16,7 +16,7 @@ from service.core.scheduling.priority import Priority
 from service.core.serving.model import Model
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ticket:
     """An admitted call, from the headers of its request to its answer.
 

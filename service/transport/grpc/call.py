@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -23,6 +24,7 @@ REQUEST_ID_KEY = "x-request-id"
 FORWARDED_KEY = "x-forwarded-for"
 """If it occurs several times, gRPC returns the last one, which the nearest proxy wrote."""
 TRACEPARENT_KEY = "traceparent"
+PEERS_KEPT = 256
 
 
 class Call:
@@ -97,6 +99,7 @@ class Call:
         return ((REQUEST_ID_KEY, self.request_id), *rates)
 
 
+@lru_cache(PEERS_KEPT)
 def _address(peer: str) -> str:
     """Return the address in gRPC's ``ipv4:127.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000``."""
     kind, _, rest = unquote(peer).partition(":")

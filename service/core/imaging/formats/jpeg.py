@@ -32,12 +32,15 @@ PROGRESSIVE_BYTES = 6
 def prepare(data: bytes) -> Source:
     """Return a JPEG with only the segments that pixels need before the first scan.
 
+    libjpeg reads further scans of a sequential frame only if the first lacks a component.
+
     Raises:
         InvalidImage: the segments are damaged, or too many.
         UnsupportedImage: a coding that libjpeg does not decode.
     """
     kept: list[tuple[int, int]] = []
     exif, pixel_bytes, table_bytes = b"", 0, 0
+    components, has_one_scan = 0, False
     whole_until = 2
     for marker, start, end in _segments(data):
         if marker in APPLICATION or marker == COMMENT:
@@ -48,17 +51,20 @@ def prepare(data: bytes) -> Source:
         elif marker in ALL_FRAMES:
             _check_frame(marker, data[start + 4 : end])
             pixel_bytes = PROGRESSIVE_BYTES if marker in PROGRESSIVE_FRAMES else 0
-        if marker != SCAN:
+            components = data[start + 9]
+        if marker == SCAN:
+            has_one_scan = not pixel_bytes and data[start + 4 : start + 5] == bytes((components,))
+        else:
             table_bytes += end - start
         if table_bytes > MAX_TABLE_BYTES:
             raise InvalidImage("The image file has too many tables.")
         kept.append((start, end))
         whole_until = end if start == whole_until else 0
     if whole_until:
-        return Source(data, exif, pixel_bytes=pixel_bytes)
+        return Source(data, exif, pixel_bytes=pixel_bytes, has_one_scan=has_one_scan)
     view = memoryview(data)
     clean = b"".join((b"\xff\xd8", *(view[start:end] for start, end in kept)))
-    return Source(clean, exif, pixel_bytes=pixel_bytes)
+    return Source(clean, exif, pixel_bytes=pixel_bytes, has_one_scan=has_one_scan)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 
 from observability.logging import get_logger
-from service.process import freeze_gc, tune
+from service.process import freeze_gc, give_memory_back, tune
 from service.settings import Settings
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext, PotooProtocol
 from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS, ShutdownWatchdog
@@ -56,6 +56,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             freeze_gc()
+            give_memory_back()  # what the start needed
             if self._on_ready:
                 self._on_ready(self.lifespan.state.get(MODELS_KEY, ""))
 

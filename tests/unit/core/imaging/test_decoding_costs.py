@@ -35,6 +35,21 @@ def with_scans(count: int) -> bytes:
     return PROGRESSIVE[:-2] + last * missing + END
 
 
+def test_scans_are_counted_only_where_a_decoder_reads_more_than_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[int] = []
+
+    def check_scans(_: ImageLimits, data: bytes, *__: int) -> None:
+        counted.append(len(data))
+
+    monkeypatch.setattr(ImageLimits, "check_scans", check_scans)
+    prepare(encoded(PHOTO, "JPEG"))
+    assert counted == []
+    prepare(PROGRESSIVE)
+    assert counted == [len(PROGRESSIVE)]
+
+
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
