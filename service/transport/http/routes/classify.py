@@ -185,7 +185,8 @@ def add_classify_routes(app: FastAPI) -> None:
 def _call(request: Request, options: ClassifyOptions) -> CallContext:
     timeout = None if options.timeout_ms is None else options.timeout_ms / 1000
     priority = _PRIORITIES[options.priority]
-    return CallContext(principal_of(request).name, PROTOCOL, priority, timeout)
+    principal = principal_of(request)
+    return CallContext(principal.name, principal.weight, PROTOCOL, priority, timeout)
 
 
 class JsonResponse(Response):
