@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Images = NDArray[np.float32] | NDArray[np.uint8]
 """A batch in the manifest's layout and dtype: [N, C, H, W] or [N, H, W, C]."""
 
+WORTH_SHARING_SECONDS = 0.003
+"""A shorter run gains nothing from several threads: waking them takes as long."""
+
 
 class Engine(Protocol):
     """An engine for one model. ``run`` may be called from several threads at once."""

@@ -1,9 +1,9 @@
-"""The ONNX Runtime engine, and the check that a manifest fits its graph."""
+"""The ONNX Runtime engine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import cast
@@ -14,22 +14,10 @@ from numpy.typing import NDArray
 from observability.logging import get_logger
 from observability.onnx_runtime import errors_that_are_only_logged, ort
 from schemas.errors import InferenceFailed
-from schemas.models import Dtype, Layout, ModelManifest
-from service.core.engine.engine import Images
+from schemas.models import ModelManifest
+from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
+from service.core.engine.graph_check import ManifestMismatch, check_input, check_output
 from service.core.engine.providers import Chain, Provider, chain, check_in_use
-
-ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
-
-WORTH_SHARING_SECONDS = 0.003
-"""A shorter run gains nothing from several threads: waking them takes as long."""
-
-
-class ManifestMismatch(Exception):
-    """The manifest does not describe this graph; the message names the field."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        self.field = field
-        super().__init__(f"manifest field {field}: {reason}")
 
 
 class OnnxEngine:
@@ -63,7 +51,7 @@ class OnnxEngine:
             ManifestMismatch: if the file is not a model, or the manifest does not describe it.
             ProviderMissing: if the provider is not installed or does not start.
         """
-        where = chain(provider, provider_options, threads)
+        where = chain(provider, provider_options)
         if provider is Provider.CPU:
             self._session = _session(model, threads, where)
         else:
@@ -73,8 +61,8 @@ class OnnxEngine:
                 get_logger("models").warning("provider failed", provider=provider, reason=error)
         check_in_use(self._session, provider)
         self._lone_session = self._session
-        self._check_input(manifest)
-        self._check_output(manifest)
+        check_input(self._session.get_inputs(), manifest)
+        check_output(self._session.get_outputs(), manifest)
         self._input = manifest.input.name
         self._outputs = [manifest.output.name]
         batch = manifest.input.batch
@@ -132,49 +120,6 @@ class OnnxEngine:
             seconds.append(time.thread_time() - began)
         return min(seconds)
 
-    def _check_input(self, manifest: ModelManifest) -> None:
-        spec = manifest.input
-        inputs = {node.name: node for node in self._session.get_inputs()}
-        if set(inputs) != {spec.name}:
-            raise ManifestMismatch(
-                "input.name", f"is '{spec.name}', but the graph takes {_listed(inputs)}"
-            )
-        node = inputs[spec.name]
-        if node.type != ONNX_TYPES[spec.dtype]:
-            raise ManifestMismatch(
-                "input.dtype", f"is {spec.dtype}, but the graph takes {node.type}"
-            )
-        batch, *item = node.shape
-        if len(item) != len(spec.shape):
-            raise ManifestMismatch("input.layout", f"has 4 axes, but the graph takes {node.shape}")
-        turned = [item[2], *item[:2]] if spec.layout is Layout.NCHW else [*item[1:], item[0]]
-        if not _fits(item, spec.shape) and _fits(turned, spec.shape):
-            raise ManifestMismatch("input.layout", f"is {spec.layout}, but the graph takes {item}")
-        for axis, size, wanted in zip(spec.layout[1:], item, spec.shape, strict=True):
-            if isinstance(size, int) and size != wanted:
-                field = {"C": "colour", "H": "height", "W": "width"}[axis]
-                raise ManifestMismatch(
-                    f"input.{field}",
-                    f"{spec.layout} makes {list(spec.shape)} of it, but the graph takes {item}",
-                )
-        if isinstance(batch, int) and batch != spec.batch:
-            raise ManifestMismatch("input.batch", f"is {spec.batch}, but the graph's is {batch}")
-
-    def _check_output(self, manifest: ModelManifest) -> None:
-        spec = manifest.output
-        outputs = {node.name: node for node in self._session.get_outputs()}
-        if spec.name not in outputs:
-            raise ManifestMismatch(
-                "output.name", f"is '{spec.name}', but the graph gives {_listed(outputs)}"
-            )
-        node = outputs[spec.name]
-        if node.type != "tensor(float)":
-            raise ManifestMismatch("output.name", f"is {node.type}; only float32 outputs are read")
-        if node.shape and len(node.shape) != spec.rank:
-            raise ManifestMismatch(
-                "output.rank", f"is {spec.rank}, but the graph gives {list(node.shape)}"
-            )
-
 
 def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSession:
     options = ort.SessionOptions()
@@ -190,13 +135,3 @@ def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSessio
     except Exception as error:
         message = f"ONNX Runtime cannot load the file: {error}"
         raise ManifestMismatch("sha256", message) from error
-
-
-def _fits(sizes: Sequence[int | str], wanted: Sequence[int]) -> bool:
-    """Return whether the fixed sizes are as wanted; names stand for sizes that may vary."""
-    pairs = zip(sizes, wanted, strict=True)
-    return all(size == want for size, want in pairs if isinstance(size, int))
-
-
-def _listed(names: dict[str, object]) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "nothing"

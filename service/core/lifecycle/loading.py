@@ -10,9 +10,10 @@ from observability.metrics import Metrics
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, ModelManifest
 from service.core.engine.engine import Engine
-from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.engine.graph_check import ManifestMismatch
+from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import WorkerPool
-from service.core.engine.providers import ProviderMissing
+from service.core.engine.providers import Precision, Provider, ProviderMissing, check_installed
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.repository import ModelRefused
@@ -41,14 +42,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     manifest = read_manifest(folder)
     try:
         labels = read_labels(folder, manifest)
-        engine = OnnxEngine(
-            folder / MODEL_FILE,
-            manifest,
-            threads=options.run.threads_per_run,
-            lone_threads=options.run.threads_alone or pool.size,
-            provider=options.run.provider,
-            provider_options=options.run.provider_options,
-        )
+        engine = _open_engine(folder, manifest, options.run, pool.size)
         model = Model(
             folder,
             manifest,
@@ -66,6 +60,43 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
         reason = error.__cause__ or "its output is not finite"
         raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
     return model
+
+
+def _open_engine(folder: Path, manifest: ModelManifest, run: RunSettings, workers: int) -> Engine:
+    """Load the graph into the engine that the settings name.
+
+    Raises:
+        ManifestMismatch: the manifest does not fit the graph.
+        ProviderMissing: the engine is not installed, or lacks what the settings ask for.
+    """
+    lone_threads = run.threads_alone or workers
+    if run.provider is Provider.OPENVINO:
+        check_installed(run.provider)
+        from service.core.engine.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(
+            folder / MODEL_FILE,
+            manifest,
+            streams=workers,
+            threads=run.threads_per_run,
+            lone_threads=lone_threads,
+            precision=run.precision,
+            options=run.provider_options,
+            one_by_one=run.batch_policy.max_batch_size == 1,
+        )
+    if run.precision is not Precision.F32:
+        raise ProviderMissing(
+            f"inference.precision: {run.precision} needs inference.provider openvino, "
+            f"not {run.provider}"
+        )
+    return OnnxEngine(
+        folder / MODEL_FILE,
+        manifest,
+        threads=run.threads_per_run,
+        lone_threads=lone_threads,
+        provider=run.provider,
+        provider_options=run.provider_options,
+    )
 
 
 def _fitting_policy(engine: Engine, manifest: ModelManifest, policy: BatchPolicy) -> BatchPolicy:
