@@ -51,7 +51,13 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             engine,
             pool,
             _fitting_policy(engine, manifest, options.run.batch_policy),
-            metrics.models.version(manifest.name, manifest.version, manifest.sha256),
+            metrics.models.version(
+                manifest.name,
+                manifest.version,
+                manifest.sha256,
+                provider=options.run.provider,
+                precision=options.run.precision,
+            ),
         )
         model.warm_up()
     except (ManifestMismatch, ProviderMissing) as error:

@@ -132,7 +132,8 @@ def test_metric_labels_are_the_documented_ones(metrics: Metrics) -> None:
     assert labels["potoo_errors"] == {"code"}
     assert labels["potoo_rejections"] == {"reason"}
     assert labels["potoo_stage_duration_seconds"] == {"model", "stage"}
-    assert labels["potoo_model_info"] == {"model", "version", "sha256"}
+    run_by = {"provider", "precision"}
+    assert labels["potoo_model_info"] == {"model", "version", "sha256"} | run_by
     assert labels["potoo_model_version_state"] == {"model", "version", "state"}
     assert labels["potoo_model_ready"] == labels["potoo_model_load_failures"] == {"model"}
     assert labels["potoo_model_load_duration_seconds"] == {"model"}
