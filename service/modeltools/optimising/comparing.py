@@ -22,7 +22,7 @@ from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.measuring.sample_images import SampleImage
-from service.modeltools.optimising.quantising import NotOptimised, Progress
+from service.modeltools.optimising.progress import NotOptimised, Progress
 
 MIN_JUDGING_IMAGES = 20
 CONFIDENT = 0.5

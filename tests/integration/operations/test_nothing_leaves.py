@@ -27,7 +27,8 @@ IMPORTS = (
 )
 QUANTISE = """
 from pathlib import Path
-from service.modeltools.optimising.quantising import NotOptimised, quantise
+from service.modeltools.optimising.progress import NotOptimised
+from service.modeltools.optimising.quantising import quantise
 try:
     quantise(Path("nowhere"), Path("out"), "x", [], print)
 except NotOptimised:

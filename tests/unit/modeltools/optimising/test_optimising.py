@@ -13,7 +13,7 @@ from PIL import Image
 from schemas.models import ModelManifest
 from service.core.imaging.image_limits import ImageLimits
 from service.modeltools.optimising.optimising import REPORT_FILE, optimise
-from service.modeltools.optimising.quantising import NotOptimised
+from service.modeltools.optimising.progress import NotOptimised
 from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.support.models.pictures import blobs
 from tests.support.models.tiny_model import write_multi_label

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from observability.onnx_runtime import ort
 from schemas.models import ModelManifest
 from service.core.engine.onnx_engine import OnnxEngine
-from service.modeltools.optimising.quantising import NotOptimised, quantise
+from service.modeltools.optimising.progress import NotOptimised
+from service.modeltools.optimising.quantising import quantise
 from tests.support.models.tiny_model import colour_manifest
 
 SIDE, FILTERS = 16, 8
