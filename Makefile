@@ -81,6 +81,9 @@ bench: $(VENV)/.tested ## throughput of the server relative to plain inference (
 bench-built-in: $(VENV)/.tested ## start time, memory and latency of each built-in model (needs wrk)
 	$(BIN)/python -m benchmarks.built_in $(ARGS)
 
+bench-engines: $(VENV)/.tested ## CPU time of a run with ONNX Runtime and with OpenVINO
+	$(BIN)/python -m benchmarks.engines $(ARGS)
+
 bench-failures: $(VENV)/.tested ## errors that clients see when a replica or a store fails
 	$(BIN)/python -m benchmarks.failures $(ARGS)
 

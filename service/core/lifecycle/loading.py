@@ -42,7 +42,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     manifest = read_manifest(folder)
     try:
         labels = read_labels(folder, manifest)
-        engine = _open_engine(folder, manifest, options.run, pool.size)
+        engine = open_engine(folder, manifest, options.run, pool.size)
         model = Model(
             folder,
             manifest,
@@ -68,7 +68,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     return model
 
 
-def _open_engine(folder: Path, manifest: ModelManifest, run: RunSettings, workers: int) -> Engine:
+def open_engine(folder: Path, manifest: ModelManifest, run: RunSettings, workers: int) -> Engine:
     """Load the graph into the engine that the settings name.
 
     Raises:

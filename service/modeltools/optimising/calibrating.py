@@ -25,7 +25,7 @@ LEVELS = 128
 """Levels that a quantised magnitude has: INT8 without its sign."""
 _STEP = 8
 
-Range = tuple[np.float32, np.float32]
+Range = tuple[float, float]
 Ranges = Mapping[str, Range]
 """The least and greatest value to be represented, by tensor."""
 
@@ -85,7 +85,7 @@ class Histogram:
     def range_by(self, method: Calibration) -> Range:
         """Return the range that a method chooses; (0, 0) without values."""
         if self.low > self.high:
-            return np.float32(0), np.float32(0)
+            return 0.0, 0.0
         low, high = float(self.low), float(self.high)
         if self.reach and method is Calibration.PERCENTILE:
             below, above = self._percentiles()
@@ -93,7 +93,7 @@ class Histogram:
         elif self.reach and method is Calibration.ENTROPY:
             limit = self._entropy_limit()
             low, high = max(low, -limit), min(high, limit)
-        return np.float32(low), np.float32(high)
+        return low, high
 
     def _double(self) -> None:
         pairs = self.counts.reshape(-1, 2).sum(axis=1)

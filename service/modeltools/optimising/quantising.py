@@ -104,7 +104,7 @@ def write_quantised(
 
     tools, calibrate = part("quantization"), part("quantization.calibrate")
     model = onnx.load(str(graph))
-    as_arrays = {name: tuple(np.array(end) for end in ends) for name, ends in ranges.items()}
+    as_arrays = {name: tuple(np.array(ends, np.float32)) for name, ends in ranges.items()}
     data = calibrate.TensorsData(tools.CalibrationMethod.MinMax, as_arrays)
     file = target.with_suffix(".ranges")
     calibrate.save_tensors_data(data, file)
