@@ -220,5 +220,5 @@ def _sizes(shape: ov.PartialShape) -> list[int | str | None]:
 
 def _last_line(error: Exception) -> str:
     """Return the end of a message, which says most; OpenVINO begins with the lines of its code."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip(" -") for line in str(error).splitlines() if line.strip(" -")]
     return lines[-1] if lines else type(error).__name__

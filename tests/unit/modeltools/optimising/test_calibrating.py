@@ -106,7 +106,7 @@ def test_collected_tensors_are_input_and_activations(tmp_path: Path) -> None:
     assert {"images", "logits"} <= set(found)
     assert "weights" not in found
     low, high = found["images"].range_by(Calibration.MINMAX)
-    assert (low, high) == (np.min(images), np.max(images))
+    assert (low, high) == (float(np.min(images)), float(np.max(images)))
     assert told == [("calibrating", number, 4) for number in (1, 2, 3, 4)]
     assert [path.name for path in tmp_path.iterdir()] == ["bright.onnx"]
 
