@@ -16,6 +16,7 @@ from schemas.errors import InferenceFailed
 from schemas.models import ModelManifest
 from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
 from service.core.engine.graph_check import ManifestMismatch, check_input, check_output
+from service.core.engine.processor import multiplies_int8_exactly
 from service.core.engine.providers import Precision, Provider, ProviderMissing
 
 _ONNX_TYPES = {"f32": "tensor(float)", "u8": "tensor(uint8)"}
@@ -41,6 +42,7 @@ class OpenVinoEngine:
         precision: Precision = Precision.F32,
         options: Mapping[str, str] = MappingProxyType({}),
         one_by_one: bool = False,
+        exact_int8: bool | None = None,
         worth_seconds: float = WORTH_SHARING_SECONDS,
     ) -> None:
         """Load the model.
@@ -52,17 +54,27 @@ class OpenVinoEngine:
             options: further properties of OpenVINO's CPU plugin; they override ours.
             one_by_one: fix a dynamic batch at one image, which is faster; ``run`` then runs the
                 images of a batch one after another.
+            exact_int8: see ``multiplies_int8_exactly``; None: find out.
             worth_seconds: duration of a run from which a second model is compiled.
 
         Raises:
             ManifestMismatch: if the file is not a model, or the manifest does not describe it.
-            ProviderMissing: if the processor lacks the precision, or OpenVINO an option.
+            ProviderMissing: if the processor lacks the precision, OpenVINO an option, or INT8
+                weights would overflow.
         """
+        if exact_int8 is None:
+            exact_int8 = multiplies_int8_exactly()
         core = ov.Core()
         check_precision(precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         network = _read(model)
         check_input(_tensors(network.inputs), manifest)
         check_output(_tensors(network.outputs), manifest)
+        if not exact_int8 and _may_overflow(network):
+            raise ProviderMissing(
+                f"inference.provider: {Provider.OPENVINO} would overflow on this processor, which "
+                "lacks VNNI: the model has INT8 weights of more than 7 bits. Use provider cpu, or "
+                "optimise the model with potoo models optimise"
+            )
         batch = manifest.input.batch
         self._batch = None if batch == "dynamic" else batch
         self._one_by_one = one_by_one and self._batch is None
@@ -191,6 +203,21 @@ def _reshape(network: ov.Model, manifest: ModelManifest) -> None:
     except Exception as error:
         message = f"OpenVINO cannot set a batch of 1: {_last_line(error)}"
         raise ManifestMismatch("input.batch", message) from error
+
+
+def _may_overflow(network: ov.Model) -> bool:
+    """Return whether INT8 weights have more than 7 bits, beyond those of depthwise convolutions.
+
+    Depthwise kernels add in 32 bits. ONNX Runtime has a setting for exact sums, OpenVINO has none.
+    """
+    for node in network.get_ops():
+        if node.get_type_name() != "Constant" or node.get_element_type().get_type_name() != "i8":
+            continue
+        weights = node.data
+        is_depthwise = weights.ndim == 4 and weights.shape[0] > 1 and weights.shape[1] == 1
+        if weights.ndim > 1 and not is_depthwise and np.abs(weights.astype(np.int16)).max() > 64:
+            return True
+    return False
 
 
 def _compile(core: ov.Core, network: ov.Model, properties: dict[str, str]) -> ov.CompiledModel:

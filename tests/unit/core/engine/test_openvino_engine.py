@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -20,11 +20,14 @@ from schemas.errors import InferenceFailed
 from schemas.models import ModelManifest
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.engine.onnx_engine import OnnxEngine
+from service.core.engine.processor import multiplies_int8_exactly
 from service.core.engine.providers import Precision, Provider, ProviderMissing, installed
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_manifest
 from service.core.settings import RunSettings
+from service.modeltools.optimising.quantising import quantise
 from service.modeltools.sources.built_in import BUNDLED_MODELS
+from tests.support.models.one_convolution import bright_images, graph_manifest, write_graph
 from tests.support.models.pictures import plain
 from tests.support.models.tiny_model import SIDE, colour_graph, colour_manifest, served, write_model
 
@@ -65,7 +68,7 @@ def images(count: int, seed: int = 0) -> NDArray[np.float32]:
 
 
 def expected(batch: NDArray[np.float32]) -> NDArray[np.float32]:
-    return batch.mean(axis=(2, 3)) * 10
+    return np.asarray(batch.mean(axis=(2, 3)) * 10)
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
@@ -306,3 +309,38 @@ def test_import_loads_no_telemetry_even_where_it_is_installed(tmp_path: Path) ->
     )
     path = os.pathsep.join([str(tmp_path), *sys.path])
     subprocess.run([sys.executable, "-c", program], check=True, env={"PYTHONPATH": path})
+
+
+@pytest.mark.parametrize("shape", [(8, 3, 3, 3), (3, 1, 3, 3)], ids=["full", "depthwise"])
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("bits", [7, 8])
+def test_int8_weights_that_would_overflow_are_refused(
+    tmp_path: Path, shape: tuple[int, ...], bits: Literal[7, 8], exact: bool
+) -> None:
+    groups = 3 if shape[1] == 1 else 1
+    source, target = write_graph(tmp_path / "bright.onnx", shape, groups), tmp_path / "int8.onnx"
+    batch = bright_images(4)
+    quantise(source, target, "images", batch, lambda *_: None, weight_bits=bits)
+    described = graph_manifest()
+    if bits == 8 and groups == 1 and not exact:
+        with pytest.raises(ProviderMissing, match=r"more than 7 bits\. Use provider cpu, or"):
+            OpenVinoEngine(target, described, exact_int8=exact)
+        return
+    found = OpenVinoEngine(target, described, exact_int8=exact).run(batch[0])
+    if bits == 7 or multiplies_int8_exactly():
+        wanted = OnnxEngine(source, described).run(batch[0])
+        np.testing.assert_allclose(found, wanted, rtol=0.03)
+
+
+def test_graph_that_openvino_cannot_convert_is_refused_in_one_line(
+    engine: Callable[..., OpenVinoEngine],
+) -> None:
+    graph = colour_graph()
+    graph.opset_import.append(helper.make_opsetid("example.org", 1))
+    graph.graph.node.append(
+        helper.make_node("Strange", ["logits"], ["other"], domain="example.org")
+    )
+    graph.graph.output[0].name = "other"
+    with pytest.raises(ManifestMismatch, match=r"cannot load the file: .*Strange") as caught:
+        engine(graph, manifest(output={"name": "other"}))
+    assert len(str(caught.value).splitlines()) == 1
