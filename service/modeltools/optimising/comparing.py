@@ -93,7 +93,7 @@ def compare(
     calibration_images: int,
     progress: Progress,
 ) -> Comparison:
-    """Run both on the same images, alternating; times are those of the thread, as if it were alone."""
+    """Run both on the same images, alternating; times are those of the thread, without waits."""
     engines = (original, optimised)
     best: tuple[list[int], list[int]] = ([], [])
     times: tuple[list[float], list[float]] = ([], [])
