@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from schemas.models import ModelName
 from service.core.engine.pool import usable_cores
-from service.core.engine.providers import Provider
+from service.core.engine.providers import Precision, Provider
 from service.core.imaging.resizers import Resizer, ResizerMissing, best_resizer, check_resizer
 from service.core.scheduling.batch_policy import BatchPolicy
 
@@ -23,6 +23,9 @@ class RunSettings(BaseModel):
 
     provider: Provider = Field(
         default=Provider.CPU, description="what runs models: cpu, openvino, cuda, tensorrt"
+    )
+    precision: Precision = Field(
+        default=Precision.F32, description="numbers that OpenVINO computes in: f32, bf16"
     )
     provider_options: dict[str, str] = Field(
         default={}, description='handed to the provider, such as { device_id = "1" }'
@@ -52,7 +55,7 @@ class RunSettings(BaseModel):
     @property
     def batch_policy(self) -> BatchPolicy:
         """These settings as the policy of a batcher; delays in seconds."""
-        automatic = 1 if self.provider is Provider.CPU else ACCELERATOR_BATCH
+        automatic = 1 if self.provider.runs_on_cpu else ACCELERATOR_BATCH
         return BatchPolicy(
             max_batch_size=self.max_batch_size or automatic,
             preferred_batch_sizes=self.preferred_batch_sizes,

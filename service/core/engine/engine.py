@@ -14,6 +14,9 @@ Or, where the manifest's dtype is float32 and ``Engine.takes_pixels``, a batch o
 [N, H, W, C], RGB or grey, 0..255, before any normalising.
 """
 
+WORTH_SHARING_SECONDS = 0.003
+"""A shorter run gains nothing from several threads: waking them takes as long."""
+
 
 class Engine(Protocol):
     """An engine for one model. ``run`` may be called from several threads at once."""

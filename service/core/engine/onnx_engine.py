@@ -1,9 +1,9 @@
-"""The ONNX Runtime engine, and the check that a manifest fits its graph."""
+"""The ONNX Runtime engine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, cast
@@ -14,26 +14,14 @@ from numpy.typing import NDArray
 from observability.logging import get_logger
 from observability.onnx_runtime import errors_that_are_only_logged, ort
 from schemas.errors import InferenceFailed
-from schemas.models import Dtype, InputSpec, Layout, ModelManifest
-from service.core.engine.engine import Images
+from schemas.models import InputSpec, ModelManifest
+from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
+from service.core.engine.graph_check import ManifestMismatch, check_input, check_output
 from service.core.engine.onnx_wire import Value
 from service.core.engine.pixel_prefix import PIXELS, TENSORS, NoPixels, PixelModel, with_pixels
 from service.core.engine.providers import Chain, Provider, chain, check_in_use
 
-ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
-
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
-
-WORTH_SHARING_SECONDS = 0.003
-"""A shorter run gains nothing from several threads: waking them takes as long."""
-
-
-class ManifestMismatch(Exception):
-    """The manifest does not describe this graph; the message names the field."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        self.field = field
-        super().__init__(f"manifest field {field}: {reason}")
 
 
 class OnnxEngine:
@@ -70,7 +58,7 @@ class OnnxEngine:
             ManifestMismatch: if the file is not a model, or the manifest does not describe it.
             ProviderMissing: if the provider is not installed or does not start.
         """
-        where = chain(provider, provider_options, threads)
+        where = chain(provider, provider_options)
         self.no_pixels_reason: str | None = None
         self._given: Value | None = None
         """The graph's input, if pixels may enter beside it."""
@@ -86,8 +74,8 @@ class OnnxEngine:
             self._session = _first_session(model, model.parent, threads, provider, where)
         check_in_use(self._session, provider)
         self._lone_session = self._session
-        self._check_input(manifest)
-        self._check_output(manifest)
+        check_input(self._inputs(), manifest)
+        check_output(self._session.get_outputs(), manifest)
         self._input = manifest.input.name
         self._outputs = [manifest.output.name]
         batch = manifest.input.batch
@@ -173,64 +161,24 @@ class OnnxEngine:
             seconds.append(time.thread_time() - began)
         return min(seconds)
 
-    def _inputs(self) -> dict[str, _Input]:
+    def _inputs(self) -> list[_Input]:
         """Return the inputs of the graph as it is in the file."""
-        found = {node.name: _Input(node.type, node.shape) for node in self._session.get_inputs()}
-        if self._given is not None:
-            del found[PIXELS]
-            found[self._given.name] = _Input(found.pop(TENSORS).kind, self._given.shape)
-        return found
-
-    def _check_input(self, manifest: ModelManifest) -> None:
-        spec = manifest.input
-        inputs = self._inputs()
-        if set(inputs) != {spec.name}:
-            raise ManifestMismatch(
-                "input.name", f"is '{spec.name}', but the graph takes {_listed(inputs)}"
-            )
-        node = inputs[spec.name]
-        if node.kind != ONNX_TYPES[spec.dtype]:
-            raise ManifestMismatch(
-                "input.dtype", f"is {spec.dtype}, but the graph takes {node.kind}"
-            )
-        batch, *item = node.shape
-        if len(item) != len(spec.shape):
-            raise ManifestMismatch(
-                "input.layout", f"has 4 axes, but the graph takes {list(node.shape)}"
-            )
-        turned = [item[2], *item[:2]] if spec.layout is Layout.NCHW else [*item[1:], item[0]]
-        if not _fits(item, spec.shape) and _fits(turned, spec.shape):
-            raise ManifestMismatch("input.layout", f"is {spec.layout}, but the graph takes {item}")
-        for axis, size, wanted in zip(spec.layout[1:], item, spec.shape, strict=True):
-            if isinstance(size, int) and size != wanted:
-                field = {"C": "colour", "H": "height", "W": "width"}[axis]
-                raise ManifestMismatch(
-                    f"input.{field}",
-                    f"{spec.layout} makes {list(spec.shape)} of it, but the graph takes {item}",
-                )
-        if isinstance(batch, int) and batch != spec.batch:
-            raise ManifestMismatch("input.batch", f"is {spec.batch}, but the graph's is {batch}")
-
-    def _check_output(self, manifest: ModelManifest) -> None:
-        spec = manifest.output
-        outputs = {node.name: node for node in self._session.get_outputs()}
-        if spec.name not in outputs:
-            raise ManifestMismatch(
-                "output.name", f"is '{spec.name}', but the graph gives {_listed(outputs)}"
-            )
-        node = outputs[spec.name]
-        if node.type != "tensor(float)":
-            raise ManifestMismatch("output.name", f"is {node.type}; only float32 outputs are read")
-        if node.shape and len(node.shape) != spec.rank:
-            raise ManifestMismatch(
-                "output.rank", f"is {spec.rank}, but the graph gives {list(node.shape)}"
-            )
+        nodes = [_Input(node.name, node.type, node.shape) for node in self._session.get_inputs()]
+        if self._given is None:
+            return nodes
+        given = self._given
+        return [
+            _Input(given.name, node.type, given.shape) if node.name == TENSORS else node
+            for node in nodes
+            if node.name != PIXELS
+        ]
 
 
 class _Input(NamedTuple):
-    """An input of a graph: its type as ONNX Runtime writes it, and its shape."""
+    """An input of a graph; see ``GraphTensor``."""
 
-    kind: str
+    name: str
+    type: str
     shape: Sequence[int | str | None]
 
 
@@ -274,13 +222,3 @@ def _session(
     # It would keep the whole model, to start again if another provider than the CPU's failed.
     vars(session).pop("_model_bytes", None)
     return session
-
-
-def _fits(sizes: Sequence[int | str | None], wanted: Sequence[int]) -> bool:
-    """Return whether the fixed sizes are as wanted; names stand for sizes that may vary."""
-    pairs = zip(sizes, wanted, strict=True)
-    return all(size == want for size, want in pairs if isinstance(size, int))
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "nothing"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.models import ModelManifest
-from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.answer import Named, Summary
 
 NEVER = 1.0

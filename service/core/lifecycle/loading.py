@@ -10,9 +10,10 @@ from observability.metrics import Metrics
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, Dtype, ModelManifest
 from service.core.engine.engine import Engine
-from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.engine.graph_check import ManifestMismatch
+from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import WorkerPool
-from service.core.engine.providers import ProviderMissing
+from service.core.engine.providers import Precision, Provider, ProviderMissing, check_installed
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor, pixel_spec
 from service.core.imaging.resizers import Resizer, best_resizer
@@ -44,7 +45,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     manifest = read_manifest(folder)
     try:
         labels = read_labels(folder, manifest)
-        engine = _opened(folder, manifest, options, pool.size)
+        engine = open_engine(folder, manifest, options.run, pool.size)
         images = pixel_spec(manifest.input) if engine.takes_pixels else manifest.input
         model = Model(
             folder,
@@ -54,7 +55,13 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             engine,
             pool,
             _fitting_policy(engine, manifest, options.run.batch_policy),
-            metrics.models.version(manifest.name, manifest.version, manifest.sha256),
+            metrics.models.version(
+                manifest.name,
+                manifest.version,
+                manifest.sha256,
+                provider=options.run.provider,
+                precision=options.run.precision,
+            ),
         )
         model.warm_up()
     except (ManifestMismatch, ProviderMissing) as error:
@@ -65,20 +72,51 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     return model
 
 
-def _opened(folder: Path, manifest: ModelManifest, options: ModelOptions, cores: int) -> OnnxEngine:
+def open_engine(folder: Path, manifest: ModelManifest, run: RunSettings, workers: int) -> Engine:
+    """Load the graph into the engine that the settings name.
+
+    Raises:
+        ManifestMismatch: the manifest does not fit the graph.
+        ProviderMissing: the engine is not installed, or lacks what the settings ask for.
+    """
+    lone_threads = run.threads_alone or workers
+    if run.provider is Provider.OPENVINO:
+        check_installed(run.provider)
+        from service.core.engine.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(
+            folder / MODEL_FILE,
+            manifest,
+            streams=workers,
+            threads=run.threads_per_run,
+            lone_threads=lone_threads,
+            precision=run.precision,
+            options=run.provider_options,
+            one_by_one=run.batch_policy.max_batch_size == 1,
+        )
+    if run.precision is not Precision.F32:
+        raise ProviderMissing(
+            f"inference.precision: {run.precision} needs inference.provider openvino, "
+            f"not {run.provider}"
+        )
+    return _onnx_engine(folder, manifest, run, lone_threads)
+
+
+def _onnx_engine(
+    folder: Path, manifest: ModelManifest, run: RunSettings, lone_threads: int
+) -> OnnxEngine:
     """Open the engine; it normalises pixels itself if its answers are those to tensors.
 
     Raises:
         ManifestMismatch, ProviderMissing: see ``OnnxEngine``.
     """
-    run = options.run
 
     def opened(*, pixels: bool) -> OnnxEngine:
         return OnnxEngine(
             folder / MODEL_FILE,
             manifest,
             threads=run.threads_per_run,
-            lone_threads=run.threads_alone or cores,
+            lone_threads=lone_threads,
             provider=run.provider,
             provider_options=run.provider_options,
             pixels=pixels,

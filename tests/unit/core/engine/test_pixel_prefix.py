@@ -19,7 +19,8 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 from schemas.model_output import OutputSpec
 from schemas.models import InputSpec, ModelManifest
 from service.core.engine import pixel_prefix
-from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.engine.graph_check import ManifestMismatch
+from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pixel_prefix import NoPixels, with_pixels
 from service.core.engine.providers import Provider
 from service.core.imaging.preprocessing import TensorConverter, pixel_spec
