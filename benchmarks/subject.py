@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,11 @@ class Start:
 
 @contextmanager
 def running(
-    models: Path | None, *arguments: str, tree: Path = ROOT, data_dir: Path | None = None
+    models: Path | None,
+    *arguments: str,
+    tree: Path = ROOT,
+    data_dir: Path | None = None,
+    program: Sequence[str] = ("-m", "service"),
 ) -> Iterator[Subject]:
     """Run ``potoo serve`` over a model repository, on a free port.
 
@@ -81,6 +85,7 @@ def running(
         arguments: additional arguments of ``potoo serve``.
         tree: the source tree to run; this one by default.
         data_dir: the data folder; a new one by default.
+        program: what Python runs as the server.
 
     Raises:
         DoesNotStart: the server ends before it is ready.
@@ -90,7 +95,11 @@ def running(
         place = ["--data-dir", str(data_dir or f"{name}/data")]
         repository = ["--models", str(models)] if models else []
         with started(
-            [*potoo, "serve", "--port", "0", *repository, *place, *arguments], tree
+            [
+                *(sys.executable, *program, "serve", "--port", "0"),
+                *(*repository, *place, *arguments),
+            ],
+            tree,
         ) as start:
             token = subprocess.run(
                 [*potoo, "token", "--user", "admin", "--ttl", "8h", *place],

@@ -15,6 +15,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
@@ -50,8 +51,9 @@ def configure_logging(settings: ObservabilitySettings) -> None:
     if wants_json:
         renderer = structlog.processors.JSONRenderer(serializer=_json)
         # One write of bytes costs half as much as text, whose line end is written separately.
-        ours: Processor = structlog.processors.JSONRenderer(serializer=_json_bytes)
-        factory = structlog.BytesLoggerFactory(cast("Any", _Forgiving(sys.stderr.buffer)))
+        stream = _Forgiving(sys.stderr.buffer)
+        ours: Processor = _JsonRenderer(stream)
+        factory = structlog.BytesLoggerFactory(cast("Any", stream))
     else:
         shared += [_show_timestamp, _show_plainly]
         ours = renderer = structlog.dev.ConsoleRenderer(
@@ -87,7 +89,7 @@ def silence_uvicorn() -> None:
 
 
 def log_failed_start(reason: str) -> None:
-    """Report why a server cannot start: in the words of the command line at a terminal."""
+    """Report why a server cannot start: in the format of the command line at a terminal."""
     if sys.stderr.isatty():
         line = f"potoo: cannot start: {reason}"
         sys.stderr.write(f"\x1b[31m{line}\x1b[0m\n" if takes_colour(sys.stderr) else f"{line}\n")
@@ -100,8 +102,33 @@ def get_logger(name: str) -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger().bind(logger=name))
 
 
+def event_logger(name: str, event: str) -> Callable[..., object]:
+    """Return a function that logs ``event`` with its arguments as fields, at level info.
+
+    The line is that of ``get_logger(name).info(event, ...)``. Where lines are JSON it is written
+    without structlog's chain of processors: for events that every request has.
+    """
+    logger, render = get_logger(name), structlog.get_config()["processors"][-1]
+    if not isinstance(render, _JsonRenderer):
+        return partial(logger.info, event)
+    if not logger.is_enabled_for(logging.INFO):
+        return _drop
+    write = render.stream.write_line
+    first = {"level": "info", "logger": name, "event": event}
+
+    def log(**fields: object) -> None:
+        line = {"timestamp": datetime.now(UTC), **first, **fields}
+        write(_dumped(_add_request(None, "", line)))
+
+    return log
+
+
+def _drop(**_: object) -> None:
+    """Log nothing."""
+
+
 class _Forgiving:
-    """A stream that ignores failed writes: a full disk costs log lines, not answers."""
+    """A stream that ignores failed writes: a full disk loses log lines, not responses."""
 
     def __init__(self, stream: IO[Any]) -> None:
         self._stream = stream
@@ -113,6 +140,14 @@ class _Forgiving:
     def flush(self) -> None:
         with suppress(OSError):
             self._stream.flush()
+
+    def write_line(self, line: bytes) -> None:
+        """Write a line and flush. The stream's own lock keeps lines of several threads apart."""
+        try:
+            self._stream.write(line + b"\n")
+            self._stream.flush()
+        except OSError:
+            pass
 
 
 def _add_timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -138,7 +173,7 @@ def _show_timestamp(
 
 
 def _show_plainly(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Write values as people do, not as Python does: "admin, classify" for a list of scopes."""
+    """Format values for people, not as Python does: "admin, classify" for a list of scopes."""
     for name, value in event.items():
         if not name.startswith("_") and name not in {"exc_info", "stack_info"}:
             event[name] = _plain(value)
@@ -163,9 +198,23 @@ def _json(event: dict[str, object], **_: object) -> str:
     return _json_bytes(event).decode()
 
 
-def _json_bytes(event: dict[str, object], **_: object) -> bytes:
+class _JsonRenderer:
+    """The last processor of events that are written to ``stream`` as JSON."""
+
+    def __init__(self, stream: _Forgiving) -> None:
+        self.stream = stream
+
+    def __call__(self, _: object, __: str, event: MutableMapping[str, Any]) -> bytes:
+        return _json_bytes(event)
+
+
+def _json_bytes(event: MutableMapping[str, Any]) -> bytes:
     first = {name: event.pop(name, None) for name in ("timestamp", "level", "logger", "event")}
+    return _dumped({**first, **event})
+
+
+def _dumped(line: Mapping[str, object]) -> bytes:
     try:
-        return orjson.dumps({**first, **event}, default=str)
+        return orjson.dumps(line, default=str)
     except TypeError:  # a lone surrogate, an integer over 64 bits
-        return json.dumps({**first, **event}, default=str).encode()
+        return json.dumps(line, default=str).encode()

@@ -28,6 +28,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from observability.memory import memory_limit
 from observability.model_metrics import ModelMetrics
 from observability.stream_metrics import StreamMetrics
+from observability.tallies import TalliedCounter, TalliedGauge, TalliedHistogram
 from observability.worker_metrics import MULTIPROCESS_FOLDER, RESTARTS, RESTARTS_HELP
 
 LATENCY_BUCKETS = (
@@ -71,53 +72,53 @@ class Metrics:
     """The metrics of one process, registered in ``registry``."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        # The ``_created`` series would double the number of series for no use.
+        # The ``_created`` series would double the number of series without benefit.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry or CollectorRegistry()
         # HTTP
-        self._requests = Counter(
+        self._requests = TalliedCounter(
             "potoo_http_requests",
             "Requests answered.",
             ["method", "route", "status"],
             registry=self.registry,
         )
-        self._duration = Histogram(
+        self._duration = TalliedHistogram(
             "potoo_http_request_duration_seconds",
             "From the request's headers to the end of the answer.",
             ["route", "status_class"],
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
-        self._request_bytes = Counter(
+        self._request_bytes = TalliedCounter(
             "potoo_http_request_body_bytes",
             "Body bytes received.",
             ["route"],
             registry=self.registry,
         )
-        self._response_bytes = Counter(
+        self._response_bytes = TalliedCounter(
             "potoo_http_response_body_bytes", "Body bytes sent.", ["route"], registry=self.registry
         )
-        self.in_flight = Gauge(
+        self.in_flight = TalliedGauge(
             "potoo_http_requests_in_flight",
             "Requests being worked on.",
             multiprocess_mode="livesum",
             registry=self.registry,
         )
         # gRPC
-        self._rpcs = Counter(
+        self._rpcs = TalliedCounter(
             "potoo_grpc_requests",
             "RPCs ended.",
             ["method", "code"],
             registry=self.registry,
         )
-        self._rpc_duration = Histogram(
+        self._rpc_duration = TalliedHistogram(
             "potoo_grpc_request_duration_seconds",
             "From the RPC's start to its end; of a stream, as long as it was open.",
             ["method"],
             buckets=LATENCY_BUCKETS,
             registry=self.registry,
         )
-        self.rpcs_in_flight = Gauge(
+        self.rpcs_in_flight = TalliedGauge(
             "potoo_grpc_requests_in_flight",
             "RPCs being worked on, open streams among them.",
             multiprocess_mode="livesum",
@@ -183,8 +184,8 @@ class Metrics:
         )
         self.build_info = Gauge(
             "potoo_build_info",
-            "1, with the version as label.",
-            ["version"],
+            "1; version, and the package that resizes images, as label.",
+            ["version", "resizer"],
             multiprocess_mode="livemax",
             registry=self.registry,
         )

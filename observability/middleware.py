@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from observability.conventions import describe_http
-from observability.logging import get_logger
+from observability.logging import event_logger
 from observability.metrics import METHODS, HttpSeries, Metrics, bounded_method
 from observability.request import enter, leave
 from observability.tracing import Tracing
@@ -54,7 +54,7 @@ class ObservabilityMiddleware:
         self._app = app
         self._metrics = metrics
         self._headers, self._tracing = headers, tracing
-        self._log = get_logger("access").info if access_log else None
+        self._log = event_logger("access", "request") if access_log else None
         self._unlogged = frozenset(unlogged)
         self._series: dict[str, HttpSeries] = {UNMATCHED: metrics.http(UNMATCHED)}
         for method, path in routes:
@@ -67,9 +67,9 @@ class ObservabilityMiddleware:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        identifier = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = identifier
-        extra = ((REQUEST_ID_HEADER, identifier.encode()), *self._headers)
+        identifier = _request_id(scope["headers"])
+        state = scope.setdefault("state", {})
+        state["request_id"] = identifier
         status, received, sent = CLIENT_CLOSED, 0, 0
         trace = self._tracing.begin(_traceparent(scope)) if self._tracing else None
         token = enter(identifier, trace)
@@ -80,20 +80,21 @@ class ObservabilityMiddleware:
             received += len(message.get("body", b""))
             return message
 
-        async def counted_send(message: Message) -> None:
+        def counted_send(message: Message) -> Awaitable[None]:
             nonlocal status, sent
             if message["type"] == "http.response.start":
                 status = message["status"]
-                scope["state"]["response_started"] = True
-                more = scope["state"].get("answer_headers")
+                state["response_started"] = True
+                more = state.get("answer_headers")
                 message["headers"] = [
                     *message.get("headers", ()),
-                    *extra,
+                    (REQUEST_ID_HEADER, identifier.encode()),
+                    *self._headers,
                     *(more() if more else ()),
                 ]
             else:
                 sent += len(message.get("body", b""))
-            await send(message)
+            return send(message)
 
         self._metrics.in_flight.inc()
         try:
@@ -112,7 +113,6 @@ class ObservabilityMiddleware:
             client = scope.get("client")
             if self._log and not (route in self._unlogged and status < 400):
                 self._log(
-                    "request",
                     method=scope["method"],
                     route=route,
                     status=status,
@@ -120,7 +120,7 @@ class ObservabilityMiddleware:
                     received=received,
                     sent=sent,
                     client=client[0] if client else None,
-                    principal=scope["state"].get("principal_name"),
+                    principal=state.get("principal_name"),
                     request_id=identifier,
                 )
             leave(token)
@@ -138,8 +138,8 @@ class ObservabilityMiddleware:
                 self._tracing.end(trace)
 
 
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    for name, value in headers:
         if name == REQUEST_ID_HEADER:
             return request_id(value)
     return request_id(b"")
@@ -153,4 +153,7 @@ def _traceparent(scope: Scope) -> str:
 
 def request_id(given: bytes) -> str:
     """Return the given id if it is safe to log and echo, else a new one."""
-    return str(given, "ascii") if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    if given and _REQUEST_ID.fullmatch(given):
+        return str(given, "ascii")
+    # Unique, not secret: the system's source gives the interpreter's lock up.
+    return f"{random.getrandbits(128):032x}"

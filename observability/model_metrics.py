@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from observability.tallies import LatestGauge, TalliedCounter, TalliedHistogram
+
 STAGE_BUCKETS = (
     *(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125),
     *(0.25, 0.5, 1.0, 2.5, 10.0),
@@ -45,21 +47,21 @@ class ModelMetrics:
     def __init__(self, registry: CollectorRegistry, reject: Callable[[str], None]) -> None:
         """``reject``: counts refused work by reason."""
         self._reject = reject
-        self._stage = Histogram(
+        self._stage = TalliedHistogram(
             "potoo_stage_duration_seconds",
             "Time of one image in one stage.",
             ["model", "stage"],
             buckets=STAGE_BUCKETS,
             registry=registry,
         )
-        self._batch_size = Histogram(
+        self._batch_size = TalliedHistogram(
             "potoo_batch_size",
             "Images run together.",
             ["model"],
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=registry,
         )
-        self._queue_depth = Gauge(
+        self._queue_depth = LatestGauge(
             "potoo_queue_depth",
             "Images accepted and not yet answered.",
             ["model"],
@@ -76,7 +78,7 @@ class ModelMetrics:
         self._info = Gauge(
             "potoo_model_info",
             "1 for every model loaded.",
-            ["model", "version", "sha256"],
+            ["model", "version", "sha256", "provider", "precision"],
             multiprocess_mode="livemax",
             registry=registry,
         )
@@ -100,20 +102,22 @@ class ModelMetrics:
             ["model"],
             registry=registry,
         )
-        self._predictions = Counter(
+        self._predictions = TalliedCounter(
             "potoo_predictions",
             "Images classified, and items of tensors run.",
             ["model", "protocol"],
             registry=registry,
         )
-        self._abstentions = Counter(
+        self._abstentions = TalliedCounter(
             "potoo_abstentions",
             "Images whose best score was below the threshold.",
             ["model"],
             registry=registry,
         )
 
-    def version(self, name: str, version: int, sha256: str) -> ModelSeries:
+    def version(
+        self, name: str, version: int, sha256: str, *, provider: str = "cpu", precision: str = "f32"
+    ) -> ModelSeries:
         """Return the series of a served version; ``info`` is set once it is loaded."""
 
         @functools.cache
@@ -126,7 +130,7 @@ class ModelMetrics:
             {stage: self._stage.labels(name, stage) for stage in STAGES},
             self._batch_size.labels(name),
             self._queue_depth.labels(name),
-            self._info.labels(name, str(version), sha256),
+            self._info.labels(name, str(version), sha256, provider, precision),
             predictions,
             self._abstentions.labels(name),
             self._reject,

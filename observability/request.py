@@ -6,6 +6,7 @@ A context variable: every request runs in its own task. Worker threads do not re
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from types import TracebackType
 
@@ -22,6 +23,7 @@ class Current:
         self.request_id, self.trace = request_id, trace
 
 
+_NO_SPAN: AbstractContextManager[None] = nullcontext()
 _CURRENT: ContextVar[Current | None] = ContextVar("potoo_request", default=None)
 
 
@@ -48,18 +50,16 @@ def note_error(code: str) -> None:
 
 
 class _SpanContext:
-    """Context manager that measures its block as a span; yields None if nothing is traced."""
+    """Context manager that measures its block as a span; yields None if the trace has too many."""
 
-    __slots__ = ("_attributes", "_name", "_span")
+    __slots__ = ("_attributes", "_name", "_span", "_trace")
 
-    def __init__(self, name: str, attributes: Attributes = NO_ATTRIBUTES) -> None:
-        self._name, self._attributes = name, attributes
+    def __init__(self, trace: Trace, name: str, attributes: Attributes) -> None:
+        self._trace, self._name, self._attributes = trace, name, attributes
         self._span: Span | None = None
 
     def __enter__(self) -> Span | None:
-        request = _CURRENT.get()
-        if request is not None and request.trace is not None:
-            self._span = request.trace.branch(self._name, self._attributes)
+        self._span = self._trace.branch(self._name, self._attributes)
         return self._span
 
     def __exit__(
@@ -76,9 +76,14 @@ class _SpanContext:
                 self._span.error = error.code if isinstance(error, ServiceError) else name
 
 
-def start_span(name: str, attributes: Attributes = NO_ATTRIBUTES) -> _SpanContext:
+def start_span(
+    name: str, attributes: Attributes = NO_ATTRIBUTES
+) -> AbstractContextManager[Span | None]:
     """Return a context that records its block as a span; it yields None if nothing is traced."""
-    return _SpanContext(name, attributes)
+    request = _CURRENT.get()
+    if request is None or request.trace is None:
+        return _NO_SPAN
+    return _SpanContext(request.trace, name, attributes)
 
 
 def items_of(span: Span | None, count: int) -> list[Span | None]:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel
 from starlette.middleware import Middleware
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from observability.logging import get_logger, log_failed_start, silence_uvicorn
 from observability.metrics import Metrics
@@ -178,7 +178,7 @@ def _layers(
             ObservabilityMiddleware,
             metrics=metrics,
             access_log=settings.observability.access_log,
-            # A visit to the page fetches a dozen: noise to a person who watches.
+            # A visit to the page requests a dozen files, which would clutter the log.
             unlogged=(STATIC_PATH,) if sys.stderr.isatty() else (),
             routes=_operations(app),
             headers=SECURITY_HEADERS,
@@ -222,6 +222,14 @@ class _Application(FastAPI):
     """
 
     layers: Sequence[Middleware] = ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run one request, or the lifespan; FastAPI's telemetry, which is off, is passed by."""
+        if scope["type"] != "http" or self.middleware_stack is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Wrap FastAPI's stack in our layers; Starlette calls this once."""

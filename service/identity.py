@@ -1,6 +1,6 @@
 """Build the identity objects, and keep them fresh while the server runs.
 
-Part of the composition in ``runtime.py``; commands on accounts open this part alone.
+Part of the composition in ``runtime.py``; commands on accounts open only this part.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ KEYS_SECONDS = 5.0
 """Interval of checks of the key folder."""
 PRUNE_SECONDS = 3600.0
 LONGEST_TOKEN_SECONDS = 24 * 3600
-"""Longest lifetime of tokens made by ``potoo token``, and of access tokens."""
+"""Maximum lifetime of tokens of ``potoo token``, and of access tokens."""
 
 
 @dataclass(slots=True)

@@ -65,7 +65,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         ModelRefused, UnsafeKey, SettingsError: with a message for the operator.
         NotReady: if the store does not answer.
     """
-    metrics.build_info.labels(__version__).set(1)
+    metrics.build_info.labels(__version__, settings.inference.resizer).set(1)
     metrics.preset_errors(ErrorCode)
     async with AsyncExitStack() as stack:
         identity = await stack.enter_async_context(open_identity(settings, metrics))
@@ -96,7 +96,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
 async def open_classifier(
     settings: Settings, pool: WorkerPool, metrics: Metrics
 ) -> AsyncIterator[Classifier]:
-    """Open the core alone, without accounts, for classifying on the command line.
+    """Open only the core, without accounts, to classify on the command line.
 
     Raises:
         ModelRefused: with a message for the operator.
@@ -109,7 +109,7 @@ async def open_classifier(
 async def open_models(
     settings: Settings, pool: WorkerPool, metrics: Metrics
 ) -> AsyncIterator[Lifecycle]:
-    """Load the models as their policies ask; drain and free them on exit.
+    """Load the models that their policies request; drain and free them on exit.
 
     Raises:
         ModelRefused: with a message for the operator.
@@ -133,7 +133,8 @@ def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Call
     def load(folder: Path) -> Model:
         calibrated = found.run_settings(folder) if found else None
         run = inference.of(folder.parent.name, calibrated)
-        return load_model(folder, pool, ModelOptions(settings.limits.of_images, run), metrics)
+        options = ModelOptions(settings.limits.of_images, run, inference.resizer)
+        return load_model(folder, pool, options, metrics)
 
     return load
 

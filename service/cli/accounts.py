@@ -29,6 +29,19 @@ ModelOption = Annotated[
     typer.Option("--model", help="Model that it may use; repeatable.", show_default="all"),
 ]
 
+WeightOption = Annotated[
+    int,
+    typer.Option(help="Share of the turns: images a round, 1 to 100, where others get one."),
+]
+NewScopeOption = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help="New scopes of the account; repeatable.", show_default="as now"),
+]
+NewWeightOption = Annotated[
+    int | None,
+    typer.Option("--weight", help="New weight, 1 to 100; see add.", show_default="as now"),
+]
+
 
 def with_identity(
     settings: Settings,
@@ -67,7 +80,24 @@ def list_accounts(settings: Settings, kind: Kind) -> None:
     for account in with_identity(settings, lambda identity: identity.administration.all(kind)):
         state = "disabled" if account.is_disabled else "active"
         made = datetime.fromtimestamp(account.created, UTC).isoformat(timespec="seconds")
-        typer.echo(f"{account.name}\t{format_scopes(account.scopes)}\t{state}\t{made}")
+        scopes = format_scopes(account.scopes)
+        typer.echo(f"{account.name}\t{scopes}\t{state}\t{made}\tweight {account.weight}")
+
+
+def change_account(
+    settings: Settings, name: str, kind: Kind, scope: list[str] | None, weight: int | None
+) -> None:
+    """Change scopes, weight or both of an account, or exit with a message."""
+    if not scope and weight is None:
+        fail("nothing to change: give --scope or --weight")
+    scopes = chosen_scopes(scope) if scope else None
+    account = with_identity(
+        settings,
+        lambda identity: identity.administration.change(
+            name, kind, scopes=scopes, weight=weight, by=acting_user()
+        ),
+    )
+    typer.echo(f"changed {name}: {' '.join(sorted(account.scopes))}, weight {account.weight}")
 
 
 def remove_account(settings: Settings, name: str, kind: Kind) -> None:

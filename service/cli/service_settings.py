@@ -23,7 +23,7 @@ SECRETS = Path("/etc/potoo/secrets")
 STATE = Path("/var/lib/potoo")
 """As in the unit: ``EnvironmentFile``, ``LoadCredential`` and ``StateDirectory``."""
 CHOSEN = ("POTOO_CONFIG", "POTOO_DATA_DIR", "POTOO_DATABASE_URL", "POTOO_SECRETS_DIR")
-"""Variables that say which store is meant."""
+"""Variables that select the store."""
 LOCAL_STORE = Path("potoo-data/potoo.db")
 
 
@@ -32,11 +32,11 @@ class ServiceUnreadable(OperatorError):
 
 
 def account_settings(config: Path | None, data_dir: Path | None) -> Settings:
-    """Load the settings of the store that is meant.
+    """Load the settings of the selected store.
 
-    It is the one that options or the environment name, else one in the present folder, else that of
-    the installed service. As root, the process becomes the owner of that service's data folder, so
-    that the service can write what the command wrote.
+    It is that of the options or the environment, else one in the current folder, else that of the
+    installed service. As root, the process becomes the owner of that service's data folder, so that
+    the service can write what the command wrote.
 
     Raises:
         ServiceUnreadable: there is a service, and its settings cannot be read.

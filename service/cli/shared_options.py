@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 AUDIT_FILE = ".audit.log"
-"""File of a model repository or data folder; the dot keeps servers from taking it for a model."""
+"""File of a model repository or data folder; the dot tells servers that it is no model."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -43,7 +43,7 @@ DataDirOption = Annotated[
 
 
 def settings_with_models(config: Path | None, **given: object) -> Settings:
-    """Loads the settings, and puts the built-in models into the data folder's own repository.
+    """Load the settings, and add the built-in models to the data folder's own repository.
 
     Raises:
         OperatorError, OSError: see ``load_settings`` and ``prepare_models``.
@@ -87,7 +87,7 @@ def plain_errors(what: str = "") -> Iterator[None]:
     """Report errors that the operator can fix as one line on standard error, exit status 1.
 
     Args:
-        what: what failed, for the begin of the line, such as "cannot start: ".
+        what: what failed, for the beginning of the line, such as "cannot start: ".
     """
     from schemas.errors import NotReady, ServiceError
     from schemas.operator_error import OperatorError

@@ -1,6 +1,6 @@
-"""Admission of a call, before its body is received: which model, for whom, with what schedule.
+"""Admission of a call before its body is received: authorisation, model and schedule.
 
-Every transport comes here with the head of a request. What is refused here costs no upload.
+All transports pass the headers of a request. A request refused here costs no upload.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def issue_ticket(
 ) -> Ticket:
     """Return the ticket of a call for the named model, or for the default one.
 
-    The queue is not looked at: for calls whose input is here already, or is many items.
+    Does not check the queue: for calls whose input has been received, or has many items.
 
     Raises:
         ModelForbidden: the caller may not use this model.

@@ -18,7 +18,7 @@ from observability.metrics import Metrics
 from schemas.errors import RateLimited
 from service.core.lifecycle.model_control import ModelControl
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
 from service.runtime import Runtime
@@ -72,8 +72,12 @@ class Requires:
             RateLimited: too many requests; the response headers say when more are allowed.
             NotReady: the revocation of the token cannot be checked.
         """
-        identity, state = runtime_of(connection).identity, connection.scope["state"]
-        client = connection.scope.get("client")
+        scope = connection.scope
+        identity, state = runtime_of(connection).identity, scope["state"]
+        client, allowance = scope.get("client"), Allowance()
+        if identity.limiter.is_on:
+            # The response headers report what is left of the rates.
+            state["answer_headers"] = allowance.headers
 
         def note(principal: Principal) -> None:
             state["principal_name"] = principal.name
@@ -82,8 +86,12 @@ class Requires:
             identity,
             self.scope,
             address=client[0] if client else "",
-            authorization=_authorization(connection),
-            allowance=_allowance(connection),
+            authorization=[
+                value.decode("latin-1")
+                for name, value in scope["headers"]
+                if name == b"authorization"
+            ],
+            allowance=allowance,
             on_known=note,
         )
         state["principal"] = principal
@@ -103,10 +111,10 @@ async def limit_address(connection: HTTPConnection) -> None:
     """
     identity = runtime_of(connection).identity
     if identity.limiter.is_on:
+        allowance = Allowance()
+        connection.scope["state"]["answer_headers"] = allowance.headers
         try:
-            await identity.limiter.count_address(
-                origin_of(connection).address, _allowance(connection)
-            )
+            await identity.limiter.count_address(origin_of(connection).address, allowance)
         except RateLimited:
             identity.audit.record(AuditEvent.RATE_LIMITED)
             raise
@@ -133,7 +141,7 @@ def principal_of(connection: HTTPConnection) -> Principal:
 
 
 def require_model(connection: HTTPConnection, name: str) -> None:
-    """Check that the caller may use a model: some may use only certain ones.
+    """Check that the caller may use a model; some callers may use only certain ones.
 
     Raises:
         ModelForbidden: the caller may not use the model of that name.
@@ -153,13 +161,14 @@ def call_context(
     Args:
         timeout: seconds from the moment that the body is complete; None for the default.
     """
-    return CallContext(principal_of(connection).name, protocol, priority, timeout)
+    principal = principal_of(connection)
+    return CallContext(principal.name, principal.weight, protocol, priority, timeout)
 
 
 def issue_ticket(
     connection: HTTPConnection, model: str | None, version: int | str | None, call: CallContext
 ) -> Ticket:
-    """Return the ticket of a call that brings many items, each of which is admitted by itself.
+    """Return the ticket of a call with many items, each of which is admitted separately.
 
     Raises:
         ModelForbidden, ModelNotChosen, ModelNotFound, NotReady: see ``admission.issue_ticket``.
@@ -209,19 +218,3 @@ ModelsDep = Annotated[ModelControl, Depends(_models)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]
-
-
-def _allowance(connection: HTTPConnection) -> Allowance:
-    """Create the record of the rates; the response headers report what is left of them."""
-    allowance = Allowance()
-    if runtime_of(connection).identity.limiter.is_on:
-        connection.scope["state"]["answer_headers"] = allowance.headers
-    return allowance
-
-
-def _authorization(connection: HTTPConnection) -> list[str]:
-    return [
-        value.decode("latin-1")
-        for name, value in connection.scope["headers"]
-        if name == b"authorization"
-    ]

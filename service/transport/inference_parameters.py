@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from schemas.classify import LABEL_PATTERN
 from schemas.errors import InvalidRequest, InvalidTensor, ModelNotFound, Unsupported
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.tensors import shown
 
 Parameter = bool | int | float | str
@@ -20,9 +20,9 @@ EXTENSIONS = (
     *("binary_tensor_data", "classification", "model_configuration"),
     *("model_repository", "parameters", "schedule_policy", "statistics"),
 )
-"""The protocol extensions that are offered."""
+"""The supported protocol extensions."""
 MAX_TIMEOUT = 600.0
-"""Seconds; longer time-outs are cut to it."""
+"""Seconds; longer time-outs are reduced to it."""
 MAX_ID_CHARS = 4096
 _SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 _SHARED_MEMORY = "shared_memory_region"

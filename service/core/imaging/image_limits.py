@@ -19,10 +19,9 @@ MAX_SCANS = 100
 SCANNED_SHARE = 20
 """Largest scans x pixels, in units of ``max_pixels``; progressive JPEGs have about ten scans."""
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-# Markers between scans, without stuffed zeros, restarts and fill bytes. There is no repetition in
-# it, so that a search takes linear time.
+# Markers between scans, without stuffed zeros, restarts and fill bytes. The pattern has no
+# repetition, so that a search takes linear time.
 SCAN_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
-_SCAN_MARK = np.frombuffer(bytes((0xFF, _START_OF_SCAN)), np.uint16)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class ImageLimits:
         """Check the size of an image whose header was read.
 
         Args:
-            pixel_bytes: memory that decoding takes, in bytes a pixel; 0 if it does not count.
+            pixel_bytes: memory that decoding takes, in bytes per pixel; 0 if it is not limited.
 
         Raises:
             ImageTooLarge: more pixels than allowed, or more memory.
@@ -74,14 +73,12 @@ def is_large(width: int, height: int, pixel_bytes: int) -> bool:
 
 
 def count_scan_marks(data: bytes) -> int:
-    """Count the start-of-scan markers of a JPEG in ``data``, which has at least 3 bytes.
+    """Count the start-of-scan markers of a JPEG in ``data``.
 
-    Equal to ``data.count``, in an eighth of its time and without holding the interpreter's lock.
+    Equal to ``data.count``, in a fifth of its time and without holding the interpreter's lock.
     """
-    return sum(
-        int(np.count_nonzero(np.frombuffer(data, np.uint16, size // 2, offset) == _SCAN_MARK))
-        for offset, size in ((0, len(data)), (1, len(data) - 1))
-    )
+    found = np.frombuffer(data, np.uint8)
+    return int(np.count_nonzero(found[1:][found[:-1] == 0xFF] == _START_OF_SCAN))
 
 
 def _has_more_scans(data: bytes, most: int) -> bool:

@@ -6,12 +6,14 @@ import asyncio
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from service.core.engine.fair_queue import Turn
+
 Raw = TypeVar("Raw")
 Ready = TypeVar("Ready")
 Answer = TypeVar("Answer")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome(Generic[Answer]):
     """An item's answer, its time in the queue, and the run time of its batch."""
 
@@ -24,6 +26,7 @@ class Outcome(Generic[Answer]):
 class Item(Generic[Raw, Ready, Answer]):
     """An item on its way from raw to answered; the caller waits for ``future``."""
 
+    turn: Turn
     raw: Raw | None
     future: asyncio.Future[Outcome[Answer]]
     deadline: float

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallContext:
     """Caller and schedule of one call. Built once, by the transport, and passed down as it is.
 
     Attributes:
         owner: name of the caller; owners take turns in the queue.
+        weight: of the owner, at least 1: its share of the turns beside those of other owners.
         protocol: label of the call in the metrics; the core does not interpret it.
         timeout: seconds from the moment that the input is complete; None for the default.
     """
 
     owner: str
+    weight: int
     protocol: str
     priority: Priority = Priority.NORMAL
     timeout: float | None = None

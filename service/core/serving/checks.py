@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from schemas.errors import ServiceError
 from schemas.models import GoldenSample, ModelManifest
 from service.core.engine.engine import Engine
-from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 
@@ -84,7 +84,7 @@ class Checks:
                 )
 
     def passes_canary(self) -> bool:
-        """Return whether the model still gives the answer it gave at warm-up."""
+        """Return whether the model still gives the same answer as at warm-up."""
         manifest = self._manifest
         try:
             output_NK = self._engine.run(self._canary_input)

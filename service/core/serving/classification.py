@@ -34,14 +34,11 @@ def to_classification(
         scored.summary is None and not scored.present,
         manifest.calibration is not None,
         ImageFacts(image.format, image.width, image.height, image.is_truncated),
+        # In milliseconds, to the microsecond.
         Timing(
-            _ms(image.decode_seconds + image.preprocess_seconds),
-            _ms(outcome.queue_seconds),
-            _ms(outcome.run_seconds),
-            _ms(time.monotonic() - began),
+            round((image.decode_seconds + image.preprocess_seconds) * 1000, 3),
+            round(outcome.queue_seconds * 1000, 3),
+            round(outcome.run_seconds * 1000, 3),
+            round((time.monotonic() - began) * 1000, 3),
         ),
     )
-
-
-def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)

@@ -44,8 +44,8 @@ class Classifier:
     ) -> Ticket:
         """Resolve the model that a call means, once for all steps of the call.
 
-        A new default model is for later calls only. A new default version of this model answers,
-        if it is there before the input is complete.
+        A new default model only applies to later calls. A new default version of this model answers
+        if it is loaded before the input is complete.
 
         Args:
             version: of a named model, a number or a label; None for the default version.
@@ -60,7 +60,7 @@ class Classifier:
         return Ticket(found, version, call, timeout, self._registry.revision)
 
     def admit(self, ticket: Ticket) -> None:
-        """Check that the call would not be refused at once; for use before its body is received.
+        """Check that the call would not be refused at once; call this before receiving its body.
 
         Raises:
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.admit``.
@@ -91,7 +91,7 @@ class Classifier:
         """Classify all images of one request, or fail as a whole.
 
         Raises:
-            InvalidRequest: there are no images, or more than one request may have.
+            InvalidRequest: there are no images, or too many for one request.
             ModelNotFound, NotReady, and the errors of ``classify``, with an image's number.
         """
         model, most = self._model_of(ticket), self._max_tensor_batch
@@ -110,7 +110,7 @@ class Classifier:
 
     @contextmanager
     def lease(self, ticket: Ticket) -> Iterator[Ticket]:
-        """Return a ticket whose model answers until the block ends, even if it is replaced.
+        """Return a ticket whose model stays loaded until the block ends, even if it is replaced.
 
         Raises:
             ModelNotFound, NotReady: the model was unloaded since the ticket was issued.

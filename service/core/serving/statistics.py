@@ -8,19 +8,25 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(slots=True)
 class Duration:
-    """A number of observations and their total duration in nanoseconds."""
+    """A number of observations and their total duration."""
 
     count: int = 0
-    ns: int = 0
+    seconds: float = 0.0
+
+    @property
+    def ns(self) -> int:
+        """The total duration in nanoseconds."""
+        return round(self.seconds * 1e9)
 
     def add(self, seconds: float) -> None:
         """Add one observation."""
         self.count += 1
-        self.ns += round(seconds * 1e9)
+        self.seconds += seconds
 
 
 @dataclass(slots=True)
@@ -32,8 +38,7 @@ class BatchDurations:
     compute_output: Duration = field(default_factory=Duration)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestDurations:
+class RequestDurations(NamedTuple):
     """Durations of a request's stages, in seconds.
 
     The stages are those of its slowest row: rows run in parallel, and the sum is within ``total``.
@@ -54,6 +59,11 @@ class StatisticsCollector:
         self.success, self.fail, self.queue = Duration(), Duration(), Duration()
         self.compute_input, self.compute_infer = Duration(), Duration()
         self.compute_output = Duration()
+        # In the order of ``RequestDurations``.
+        self._parts = (
+            *(self.success, self.queue),
+            *(self.compute_input, self.compute_infer, self.compute_output),
+        )
         self.inference_count = 0
         """Number of items answered: images, or rows of tensors."""
         self.execution_count = 0
@@ -65,11 +75,9 @@ class StatisticsCollector:
     def succeeded(self, course: RequestDurations, *, items: int) -> None:
         """Count an answered request."""
         with self._lock:
-            self.success.add(course.total)
-            self.queue.add(course.queue)
-            self.compute_input.add(course.compute_input)
-            self.compute_infer.add(course.compute_infer)
-            self.compute_output.add(course.compute_output)
+            for part, seconds in zip(self._parts, course, strict=True):
+                part.count += 1
+                part.seconds += seconds
             self.inference_count += items
             self.last_inference_ms = time.time_ns() // 1_000_000
 
@@ -82,7 +90,9 @@ class StatisticsCollector:
         """Count a run of ``size`` items, with the seconds to stack, run and postprocess it."""
         with self._lock:
             self.execution_count += 1
-            batch = self.batches.setdefault(size, BatchDurations())
+            batch = self.batches.get(size)
+            if batch is None:
+                batch = self.batches[size] = BatchDurations()
             batch.compute_input.add(put)
             batch.compute_infer.add(ran)
             batch.compute_output.add(got)

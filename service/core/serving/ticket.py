@@ -1,4 +1,4 @@
-"""The ticket of one call: the model that it resolved to, and its schedule.
+"""The ticket of one call: its resolved model and its schedule.
 
 ::
 
@@ -12,17 +12,17 @@ import time
 from dataclasses import dataclass, replace
 
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.model import Model
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ticket:
-    """One call on its way from the head of its request to its answer.
+    """An admitted call, from the headers of its request to its answer.
 
     A ticket reserves no place in the queue: an upload may take as long as its time limit, and a
     place reserved for it would be idle meanwhile. The batcher checks its limits again, in the step
-    that queues the items. So a dropped ticket has nothing to give back.
+    that queues the items. So a dropped ticket has nothing to release.
 
     Attributes:
         model: resolved when the ticket was issued.
@@ -45,7 +45,7 @@ class Ticket:
         return time.monotonic() + self.timeout
 
     def rescheduled(self, priority: Priority, timeout: float | None) -> Ticket:
-        """Return the ticket with the schedule that the body of its request asks for.
+        """Return the ticket with the schedule that the body of its request specifies.
 
         Args:
             timeout: seconds; None to keep that of the ticket.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 
 REQUEST_ID_KEY = "x-request-id"
 FORWARDED_KEY = "x-forwarded-for"
-"""Where it occurs several times, gRPC gives the last, which the nearest proxy wrote."""
+"""If it occurs several times, gRPC returns the last one, which the nearest proxy wrote."""
 TRACEPARENT_KEY = "traceparent"
+PEERS_KEPT = 256
 
 
 class Call:
@@ -64,7 +66,7 @@ class Call:
 
     @property
     def name(self) -> str | None:
-        """The caller's name, if it is known."""
+        """The caller's name; None until it is known."""
         return self._principal.name if self._principal else None
 
     def note(self, principal: Principal) -> None:
@@ -97,6 +99,7 @@ class Call:
         return ((REQUEST_ID_KEY, self.request_id), *rates)
 
 
+@lru_cache(PEERS_KEPT)
 def _address(peer: str) -> str:
     """Return the address in gRPC's ``ipv4:127.0.0.1:5000`` or ``ipv6:%5B::1%5D:5000``."""
     kind, _, rest = unquote(peer).partition(":")

@@ -21,7 +21,7 @@ from grpc.aio import ServicerContext
 
 from auth.principal import Scope
 from observability.conventions import describe_rpc
-from observability.logging import get_logger
+from observability.logging import event_logger
 from observability.metrics import GrpcSeries, Metrics
 from observability.request import enter, leave, note_error
 from observability.span import Trace
@@ -64,7 +64,7 @@ class RpcHandler(grpc.GenericRpcHandler):
         self._anonymous = self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._log = get_logger("access").info if access_log else None
+        self._log = event_logger("access", "rpc") if access_log else None
         self._handlers = {
             path: self._handler(path, method, kind)
             for service in services
@@ -190,7 +190,6 @@ class RpcHandler(grpc.GenericRpcHandler):
         series.duration.observe(seconds, trace.exemplar if trace else None)
         if self._log:
             self._log(
-                "rpc",
                 rpc=path,
                 code=code.name,
                 ms=round(seconds * 1000, 2),

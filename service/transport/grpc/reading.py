@@ -1,20 +1,16 @@
 """Read messages within limits: bytes, time, and the memory budget of all callers.
 
 A message is read once the caller is known, so that no caller sends megabytes without a token. gRPC
-collects a whole message before we see a byte. So the number of messages collected from one
+collects a whole message before Potoo sees a byte. So the number of messages collected from one
 connection at a time is bounded; messages without a token are bounded by time.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    asynccontextmanager,
-    contextmanager,
-    nullcontext,
-)
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from observability.request import start_span
 from schemas.errors import InvalidRequest, NotReady, PayloadTooLarge, UploadTimeout
@@ -38,7 +34,7 @@ class Reader:
         self.budget, self.stopping = budget, stopping
         self._timeout = limits.body_timeout_seconds
         self._at_a_time = max(1, limits.max_body_bytes_in_flight // limits.max_message_bytes)
-        self._turns: dict[str, tuple[asyncio.Semaphore, int]] = {}
+        self._queues: dict[str, _Queue] = {}
 
     async def only(
         self, call: Call, hold: Reservation, max_bytes: int, check: Callable[[bytes], int]
@@ -50,35 +46,50 @@ class Reader:
             PayloadTooLarge, Overloaded: it exceeds the limit, or the budget of all messages.
             UploadTimeout: it arrives too slowly.
         """
-        patience = ANONYMOUS_SECONDS
-        turn: AbstractAsyncContextManager[None] = nullcontext()
-        if call.name is not None:
-            patience = self._timeout + max_bytes / BYTES_PER_SECOND
-            turn = self._turn(call.peer)
         with start_span("receive"):
-            async with turn:
-                try:
-                    data = await asyncio.wait_for(call.read(), patience)
-                except TimeoutError:
-                    raise UploadTimeout from None
+            if call.name is None:
+                data = await _read(call, ANONYMOUS_SECONDS)
+            else:
+                data = await self._read_in_turn(call, self._timeout + max_bytes / BYTES_PER_SECOND)
         if data is None:
             raise InvalidRequest("The call has no message.")
         take(data, hold, max_bytes, check)
         return data
 
-    @asynccontextmanager
-    async def _turn(self, peer: str) -> AsyncIterator[None]:
-        """Wait until fewer than the allowed messages of a connection are being read."""
-        turns, users = self._turns.get(peer, (None, 0))
-        turns = turns or asyncio.Semaphore(self._at_a_time)
-        self._turns[peer] = turns, users + 1
+    async def _read_in_turn(self, call: Call, patience: float) -> bytes | None:
+        """Read once fewer than the allowed messages of the connection are being read."""
+        queue = self._queues.get(call.peer)
+        if queue is None:
+            queue = self._queues[call.peer] = _Queue(asyncio.Semaphore(self._at_a_time))
+        queue.users += 1
         try:
-            async with turns:
-                yield
+            async with queue.turns:
+                return await _read(call, patience)
         finally:
-            turns, users = self._turns.pop(peer)
-            if users > 1:
-                self._turns[peer] = turns, users - 1
+            queue.users -= 1
+            if not queue.users:
+                del self._queues[call.peer]
+
+
+@dataclass(slots=True)
+class _Queue:
+    """The messages of one connection that are being read or wait for it."""
+
+    turns: asyncio.Semaphore
+    users: int = 0
+
+
+async def _read(call: Call, patience: float) -> bytes | None:
+    """Read a message within ``patience`` seconds, without a task of its own.
+
+    Raises:
+        UploadTimeout: it takes longer.
+    """
+    try:
+        async with asyncio.timeout(patience):
+            return await call.read()
+    except TimeoutError:
+        raise UploadTimeout from None
 
 
 class Messages:
@@ -92,7 +103,7 @@ class Messages:
         check: Callable[[bytes], int],
         reauthorize: Callable[[], Awaitable[None]],
     ) -> None:
-        """``reauthorize``: checks the caller again; raises if it may not go on."""
+        """``reauthorize``: checks the caller again; raises if its access has ended."""
         self._call, self._reader = call, reader
         self._max_bytes, self._check, self._reauthorize = max_bytes, check, reauthorize
 
@@ -102,7 +113,7 @@ class Messages:
         Raises:
             NotReady: the server is being stopped.
             UploadTimeout: a caller without a token sent nothing for too long.
-            Unauthenticated, InsufficientScope, RateLimited: the caller may not go on.
+            Unauthenticated, InsufficientScope, RateLimited: the caller's access has ended.
         """
         reading = asyncio.ensure_future(self._call.read())
         stopping = asyncio.ensure_future(self._reader.stopping.wait())

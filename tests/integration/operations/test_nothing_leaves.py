@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from service.core.engine.providers import Provider, installed
 from tests.support.environment import clean_environment
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
@@ -27,7 +28,8 @@ IMPORTS = (
 )
 QUANTISE = """
 from pathlib import Path
-from service.modeltools.optimising.quantising import NotOptimised, quantise
+from service.modeltools.optimising.progress import NotOptimised
+from service.modeltools.optimising.quantising import quantise
 try:
     quantise(Path("nowhere"), Path("out"), "x", [], print)
 except NotOptimised:
@@ -43,13 +45,13 @@ def home(tmp_path: Path) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """With an empty home folder, and without variables that name another one for caches."""
+    """Environment with an empty home folder and without variables for cache folders."""
     kept = clean_environment(HOME=str(home), PYTHONPATH=str(ROOT), POTOO_ADMIN_PASSWORD=PASSWORD)
     return {name: value for name, value in kept.items() if not name.startswith("XDG_")}
 
 
 def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python without look-ups, in the folder above ``home``."""
+    """Run Python without name look-ups, in the folder above ``home``."""
     return subprocess.run(
         [*FILTERED, *arguments],
         cwd=home.parent,
@@ -66,7 +68,7 @@ def written(home: Path) -> list[Path]:
 
 
 def test_onnx_runtime_imported_directly_writes_into_the_home_folder(home: Path) -> None:
-    """The other tests here would see it. If this one fails, its telemetry has changed: look."""
+    """Check that the other tests can detect telemetry; on failure its mechanism has changed."""
     assert run(home, "-c", WITH_TELEMETRY).returncode == 0
     assert written(home)
 
@@ -98,6 +100,25 @@ def test_commands_write_into_the_data_folder_alone(home: Path) -> None:
         found = run(home, *POTOO, *verb)
         assert found.returncode == 0, found.stderr
         assert "onnxruntime" not in found.stderr
+    assert not written(home)
+
+
+def test_openvino_leaves_the_home_folder_alone_even_with_its_telemetry(home: Path) -> None:
+    if Provider.OPENVINO not in installed():
+        pytest.skip("the package openvino is not installed")
+    (home.parent / "openvino_telemetry.py").write_text("raise SystemExit('it was imported')")
+    write_model(home.parent / "models")
+    program = (
+        "import sys; from service.__main__ import main; sys.argv[0] = 'potoo'\n"
+        "try: main()\n"
+        "finally: print('openvino' in sys.modules)\n"
+    )
+    config = home.parent / "potoo.toml"
+    config.write_text('[inference]\nprovider = "openvino"\n')
+    where = ("--models", "models", "--config", "potoo.toml")
+    found = run(home, "-c", program, "models", "verify", "colours", *where)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.splitlines()[-1] == "True", "the command runs what the settings name"
     assert not written(home)
 
 

@@ -1,4 +1,4 @@
-"""Commands on accounts use the store of the installed service, and make no other one beside it."""
+"""Commands on accounts use the store of the installed service, and do not create another one."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ print(os.getresuid(), os.getresgid(), os.getgroups(), shared_options.acting_user
 
 @pytest.fixture
 def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """``/etc/potoo`` of a machine with the service; the present folder is another one."""
-    for name in VARIABLES:  # so that they are restored
+    """``/etc/potoo`` of a machine with the service; the current folder is another one."""
+    for name in VARIABLES:  # restored after the test
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     folder = tmp_path / "etc"

@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -14,7 +15,14 @@ from typing import Any
 
 import pytest
 
-from observability.logging import configure_logging, get_logger, log_failed_start, silence_uvicorn
+from observability.logging import (
+    configure_logging,
+    event_logger,
+    get_logger,
+    log_failed_start,
+    silence_uvicorn,
+)
+from observability.request import enter, leave
 from observability.settings import ObservabilitySettings
 
 
@@ -50,6 +58,23 @@ def test_time_level_logger_and_event_come_first(capsys: pytest.CaptureFixture[st
     get_logger("access").info("request", aaa=1)
     (event,) = events(capsys)
     assert list(event) == ["timestamp", "level", "logger", "event", "aaa"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"log_format": "console"}, {"log_level": "warning"}])
+def test_event_of_every_request_has_the_line_of_a_usual_one(
+    capsys: pytest.CaptureFixture[str], settings: dict[str, str]
+) -> None:
+    configure(**{"log_format": "json", **settings})
+    fields: dict[str, Any] = {"status": 200, "number": 2**70, "client": None}
+    token = enter("an-id", None)
+    get_logger("access").info("request", **fields)
+    event_logger("access", "request")(**fields)
+    leave(token)
+    lines = [
+        re.sub(r"[0-9T:.+-]{20,}Z?", "", line) for line in capsys.readouterr().err.splitlines()
+    ]
+    assert len(lines) == (0 if "log_level" in settings else 2)
+    assert len(set(lines)) <= 1
 
 
 def test_exception_is_logged_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,25 +55,26 @@ class BodyReader:
             return await self._received(request, hold, limit)
 
     async def _received(self, request: Request, hold: Reservation, limit: int) -> bytes:
-        began, received, chunks = time.monotonic(), 0, []
-        has_more = True
-        while has_more:
-            event: Message = await request.receive()
+        began, received = time.monotonic(), 0
+        chunks: list[bytes] = []
+        receive = request.receive
+        while True:
+            event: Message = await receive()
             if event["type"] == "http.disconnect":
                 raise ClientDisconnect
-            chunk = event.get("body", b"")
-            has_more = event.get("more_body", False)
-            chunks.append(chunk)
-            received += len(chunk)
-            if received > limit:
-                raise _too_large(limit)
-            hold.reserve(received)
+            if chunk := event.get("body", b""):
+                chunks.append(chunk)
+                received += len(chunk)
+                if received > limit:
+                    raise _too_large(limit)
+                hold.reserve(received)
+            if not event.get("more_body", False):
+                # The only copy of the body, and none of one that arrived in one piece.
+                return b"".join(chunks)
             # The protocol's sweep wakes us about once a second while nothing arrives.
-            patience = self.timeout + received / BYTES_PER_SECOND
-            if has_more and time.monotonic() - began > patience:
+            if time.monotonic() - began > self.timeout + received / BYTES_PER_SECOND:
                 self.metrics.reject("slow_client")
                 raise UploadTimeout
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def content_encoding(request: Request) -> str:

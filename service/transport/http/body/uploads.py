@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NoReturn, TypeVar, cast
 
 from pydantic import ValidationError
@@ -38,6 +39,8 @@ INLINE_BYTES = 256 * 2**10
 BASE64_SHARE = 4 / 3
 MAX_OTHER_CHARS = 256
 """Limit of braces, quotes, commas and the like in a JSON upload, which needs about twenty."""
+MAX_KEPT_CHARS, TYPES_KEPT = 64, 64
+_NO_TYPE = parse_media_type("")
 _BASE64_IN_JSON = (string.ascii_letters + string.digits + "+/=-_\\ \t\r\n").encode()
 
 
@@ -56,7 +59,7 @@ class Uploads:
         """Read the one image of a request, still encoded.
 
         Raises:
-            UnsupportedMediaType: the body has none of the three forms.
+            UnsupportedMediaType: the body is not in one of the three forms.
             InvalidRequest, InvalidParameter: no image, several, or other fields beside it.
             InvalidImage: the image has no bytes.
             PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
@@ -122,17 +125,29 @@ def uploads_of(request: Request) -> Uploads:
 
 
 async def offload_if_large(request: Request, size: int, work: Callable[[], Found]) -> Found:
-    """Run ``work``; on another thread if ``size`` is large, so that others are not held up."""
+    """Run ``work``; on another thread if ``size`` is large, so that it does not delay others."""
     return work() if size <= INLINE_BYTES else await runtime_of(request).pool.run(work)
 
 
 def _content_type(request: Request) -> MediaType:
     """Return the declared media type; several declarations contradict each other."""
-    values = [value for name, value in request.scope["headers"] if name == b"content-type"]
-    if len(values) > 1:
-        message = "More than one Content-Type header."
-        raise InvalidRequest(message)
-    return parse_media_type(values[0].decode("latin-1") if values else "")
+    found: bytes | None = None
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            if found is not None:
+                message = "More than one Content-Type header."
+                raise InvalidRequest(message)
+            found = value
+    if not found:
+        return _NO_TYPE
+    is_bare = len(found) <= MAX_KEPT_CHARS and b";" not in found
+    return _bare_type(found) if is_bare else parse_media_type(found.decode("latin-1"))
+
+
+@lru_cache(TYPES_KEPT)
+def _bare_type(value: bytes) -> MediaType:
+    """Parse a media type without parameters: a caller sends the same with every image."""
+    return parse_media_type(value.decode("latin-1"))
 
 
 def _only(parts: list[Part]) -> bytes:

@@ -61,7 +61,7 @@ TYPES: dict[ErrorCode, str] = {
     ErrorCode.INFERENCE_FAILED: "InternalServerException",
     ErrorCode.INTERNAL_ERROR: "InternalServerException",
 }
-"""Its own class names. Total over ``ErrorCode``; a test walks it."""
+"""TorchServe's class names. Covers all of ``ErrorCode``, as a test checks."""
 
 
 def _error(status: int, code: ErrorCode, detail: str) -> dict[str, object]:

@@ -2,8 +2,8 @@
 
 Paths of other protocols have their own error format: see ``error_formats.py``.
 
-FastAPI has four sources of errors (ours, its validation, the router's, everything else); all four
-end here. Nothing internal is shown: no trace, no path, no message of a library.
+FastAPI has four sources of errors (ours, its validation, the router, all others); this module
+handles all four. Responses contain no internals: no traceback, no path, no message of a library.
 """
 
 from __future__ import annotations

@@ -14,8 +14,13 @@ _JSON_RANGES = {"*/*", "application/*", "application/json", "application/problem
 
 def require_json(connection: HTTPConnection) -> None:
     """Raise ``NotAcceptable`` if the Accept header rules JSON out."""
+    for name, value in connection.scope["headers"]:
+        if name == b"accept" and value != b"*/*":
+            break
+    else:
+        return
     accept = list_of(connection, b"accept")
-    if accept not in {"", "*/*"} and not _takes_json(accept):
+    if accept and not _takes_json(accept):
         raise NotAcceptable
 
 

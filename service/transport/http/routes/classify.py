@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import orjson
 from fastapi import FastAPI, Query
@@ -19,18 +19,19 @@ from schemas.classify import (
 from schemas.errors import ServiceError
 from service.core.imaging.answer import Timing
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.ticket import Ticket
+from service.transport.admission import admit
+from service.transport.app_state import state_of
 from service.transport.dependencies import (
-    admit,
-    call_context,
     issue_ticket,
     metrics_of,
+    principal_of,
     requires,
     runtime_of,
 )
 from service.transport.http.body.multipart import Part
-from service.transport.http.body.uploads import uploads_of
+from service.transport.http.body.uploads import HttpState, uploads_of
 from service.transport.http.middleware.errors import STATUS
 from service.transport.http.middleware.lean_route import LeanRoute
 from service.transport.http.middleware.openapi import BINARY, problems
@@ -76,6 +77,7 @@ _IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 5
 PROTOCOL = "http"
 # A batch takes part of the queue at a time, so that other callers get their turn.
 BATCH_CONCURRENCY = 8
+_PRIORITIES = {priority.value: priority for priority in Priority}
 
 
 async def classify(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
@@ -83,12 +85,15 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
 
     Send one image as raw bytes (`image/*`), as the multipart field `file`, or as JSON with base64.
     """
-    ticket = admit(request, options.model, options.version, _call(request, options))
-    classifier, uploads = runtime_of(request).classifier, uploads_of(request)
+    state = cast("HttpState", state_of(request))
+    runtime, uploads = state.runtime, state.uploads
+    ticket = admit(
+        runtime, principal_of(request), options.model, options.version, _call(request, options)
+    )
     with uploads.hold as hold:
         image = await uploads.image(request, hold)
-        ref, answer = await classifier.classify(image, ticket, top_k=options.top_k)
-    return _json(
+        ref, answer = await runtime.classifier.classify(image, ticket, top_k=options.top_k)
+    return JsonResponse(
         {
             "model": ref,
             "summary": answer.summary,
@@ -100,7 +105,7 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
             "timing": answer.timing,
             "request_id": request.scope["state"]["request_id"],
         },
-        {"server-timing": _server_timing(answer.timing)},
+        (b"server-timing", _server_timing(answer.timing)),
     )
 
 
@@ -123,13 +128,12 @@ async def classify_batch(
         results = await asyncio.gather(
             *(_item(request, options.top_k, leased, part, turn, deadline) for part in parts)
         )
-    return _json(
+    return JsonResponse(
         {
             "model": leased.model.ref,
             "results": results,
             "request_id": request.scope["state"]["request_id"],
-        },
-        {},
+        }
     )
 
 
@@ -180,20 +184,27 @@ def add_classify_routes(app: FastAPI) -> None:
 
 def _call(request: Request, options: ClassifyOptions) -> CallContext:
     timeout = None if options.timeout_ms is None else options.timeout_ms / 1000
-    return call_context(request, PROTOCOL, priority=Priority(options.priority), timeout=timeout)
+    priority = _PRIORITIES[options.priority]
+    principal = principal_of(request)
+    return CallContext(principal.name, principal.weight, PROTOCOL, priority, timeout)
 
 
-def _json(body: dict[str, object], headers: dict[str, str]) -> Response:
-    return Response(
-        orjson.dumps(body),
-        headers={"cache-control": "no-store", **headers},
-        media_type="application/json",
-    )
+class JsonResponse(Response):
+    """A successful answer that no cache may store; its headers are built once."""
+
+    _HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"))
+
+    def __init__(self, body: dict[str, object], *headers: tuple[bytes, bytes]) -> None:
+        """``headers`` are added to the usual ones."""
+        self.status_code, self.background = 200, None
+        self.body = orjson.dumps(body)
+        length = b"%d" % len(self.body)
+        self.raw_headers = [*self._HEADERS, *headers, (b"content-length", length)]
 
 
-def _server_timing(timing: Timing) -> str:
+def _server_timing(timing: Timing) -> bytes:
     """Format the timing as a Server-Timing header (W3C Server Timing)."""
     return (
         f"decode;dur={timing.decode_ms}, queue;dur={timing.queue_ms}, "
         f"inference;dur={timing.inference_ms}, total;dur={timing.total_ms}"
-    )
+    ).encode()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 
 LARGE = 64 * 2**10
-"""Bodies of at least this many bytes are written apart: joining would copy them."""
+"""Bodies of at least this many bytes are written separately: joining would copy them."""
 
 
 class CoalescingTransport:
-    """Wrapper of the transport methods that uvicorn uses.
+    """Wrapper of the transport methods that uvicorn and our protocol use.
 
-    uvicorn writes head and body apart, which costs a system call and wakes the client too early.
+    Writing head and body separately costs a system call and wakes the client too early.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = self.wrapped = transport
         self._head = b""
+        self._write = transport.write
         self.get_extra_info = transport.get_extra_info
         self.get_write_buffer_size = transport.get_write_buffer_size
         self.is_closing = transport.is_closing
@@ -25,22 +26,25 @@ class CoalescingTransport:
         self.resume_reading = transport.resume_reading
         self.write_eof = transport.write_eof
 
+    def hold(self, head: bytes) -> None:
+        """Hold the head of a response back until ``flush`` or the next write."""
+        self._head = head
+
     def write(self, data: bytes) -> None:
-        """Write data; hold a final response's head back until ``flush`` or the next write."""
-        is_head = data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n")
-        if is_head and not data.startswith(b"HTTP/1.1 1") and not self._head:
-            self._head = data
-            return
-        if self._head and len(data) < LARGE:
-            data = self._head + data
+        """Write data, behind the head that is held."""
+        head = self._head
+        if head:
             self._head = b""
-        self.flush()
-        self._transport.write(data)
+            if len(data) < LARGE:
+                data = head + data
+            else:
+                self._write(head)
+        self._write(data)
 
     def flush(self) -> None:
         """Write a held head whose body is empty or has not begun."""
         if self._head:
-            self._transport.write(self._head)
+            self._write(self._head)
             self._head = b""
 
     def close(self) -> None:

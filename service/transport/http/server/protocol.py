@@ -1,14 +1,14 @@
 """uvicorn's HTTP/1.1 protocol with the deadlines and limits it lacks.
 
 uvicorn alone never times out a slow request: its keep-alive timer is reset by every byte, and
-neither headers nor connections are bounded. Here no state of a connection lasts for ever:
+neither headers nor connections are bounded. Here every state of a connection has a limit:
 
 * a connection that sends no complete headers within ``header_timeout_seconds`` is closed (408);
 * headers over ``max_header_bytes`` are refused (431), ambiguous framing too (400);
 * a body that comes too slowly ends in 408, sent by ``body.py`` while it reads, else from here;
 * a body that is no longer read is drained for a while, so that the client sees the response;
 * a response that the client does not take is dropped;
-* a client that closes its sending half is answered, and checked for whether it is still there;
+* a client that closes its sending half is answered, and checked periodically for a disconnect;
 * connections over ``max_connections`` in a process are refused (503).
 """
 
@@ -18,11 +18,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NoReturn, cast
+from urllib.parse import unquote
 
-from uvicorn._types import ASGI3Application
+import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from observability.metrics import Metrics
@@ -33,6 +34,7 @@ from service.transport.http.body.body import BYTES_PER_SECOND
 from service.transport.http.middleware.disconnect import LEFT
 from service.transport.http.middleware.error_formats import ErrorFormat
 from service.transport.http.server.coalescing_transport import CoalescingTransport
+from service.transport.http.server.cycle import Cycle
 from service.transport.http.server.framing import is_ambiguous
 from service.transport.http.server.refusals import refusal
 from service.transport.http.server.swept import SweptConnection
@@ -40,7 +42,7 @@ from service.transport.http.server.upgrading import is_for_stream
 
 STATE_KEY = "potoo.wire"
 DRAIN_SECONDS = 10.0
-"""Limit for the rest of an answered request, and for a client that takes no response bytes."""
+"""Limit for the rest of an answered request, and for a client that reads no response bytes."""
 LINGER_SECONDS = 1.0
 """Delay before closing an idle connection at shutdown, as a request may be under way already, and
 a refused one: closing while bytes come in would reset it before the response is read."""
@@ -62,7 +64,14 @@ class ConnectionContext:
 
 
 class PotooProtocol(HttpToolsProtocol, SweptConnection):
-    """Protocol of one connection."""
+    """Protocol of one connection.
+
+    The parser's callbacks are written out here: uvicorn's take twice as long, with features that
+    are off (WebSockets at any path, a limit of tasks, a timer for each idle connection).
+    """
+
+    cycle: Cycle
+    transport: CoalescingTransport  # type: ignore[assignment]
 
     def __init__(
         self,
@@ -72,6 +81,7 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._context = cast("ConnectionContext", app_state[STATE_KEY])
+        self._max_header_bytes = self._context.limits.max_header_bytes
         super().__init__(config, server_state, app_state, _loop)
         # When the connection entered each state, and when it is to close; None outside the state.
         self._headers_since: float | None = None
@@ -79,13 +89,14 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
         self._stuck_since: float | None = None
         self._ends_at: float | None = None
         self._half_closed_since: float | None = None
+        self._idle_since: float | None = None
         # Bytes of the message being received: in all, of its headers, of its body.
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
         self._unsent_bytes = 0
         self._refusal = 400
         self._ignores_input = False
         self._upgrades = False
-        self._answering: RequestResponseCycle | None = None
+        self._answering: Cycle | None = None
 
     # Called by asyncio.
 
@@ -111,28 +122,36 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
 
     def data_received(self, data: bytes) -> None:
         """Start the clocks of a new message and limit the bytes that the parser holds back."""
-        if self._has_ended():
+        if self._ignores_input or self.transport.is_closing():
             return
         if self._headers_since is None and self._body_since is None:
             self._headers_since = time.monotonic()  # the next request of this connection
         self._raw_bytes += len(data)
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("")
+        except httptools.HttpParserUpgrade:
+            self._upgrade()
         if self._has_ended():  # the parser may have refused it
             return
         # The parser reports a header, chunk extension or trailer only once it is complete.
         if self._headers_since is not None:
-            if self._raw_bytes > self._context.limits.max_header_bytes:
+            if self._raw_bytes > self._max_header_bytes:
                 self._refusal = 431
                 self.send_400_response("")
-        elif self._raw_bytes - self._header_bytes > self._most_raw_bytes():
+        elif self._raw_bytes - self._header_bytes > 8 * self._body_bytes + self._max_header_bytes:
+            # A body takes at most six bytes for each of its own, in chunks of one, and headers.
             self.send_400_response("")
+        elif self.cycle.is_flooded:
+            self.flow.pause_reading()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Return whether to stay open for the answers to all requests that arrived whole.
 
         A client may send FIN after its request and still read (RFC 9293, section 3.6).
         """
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        cycle = cast("Cycle | None", self.cycle)  # None before the first request
         is_cut_off = self._body_since is not None
         if cycle is None or cycle.response_complete or is_cut_off or self._has_ended():
             return False
@@ -144,45 +163,93 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
 
     def on_url(self, url: bytes) -> None:
         """Count the URL as header bytes."""
-        super().on_url(url)
-        self._count_header(len(url))
+        self.url += url
+        self._header_bytes += len(url)
+        if self._header_bytes > self._max_header_bytes:
+            self._refuse_header()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header or trailer; drop trailers, which are not headers (RFC 9110, 6.5.1)."""
         if self._body_since is None:
-            super().on_header(name, value)
-        self._count_header(len(name) + len(value) + 4)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
+        self._header_bytes += len(name) + len(value) + 4
+        if self._header_bytes > self._max_header_bytes:
+            self._refuse_header()
 
     def on_headers_complete(self) -> None:
-        """Refuse ambiguous framing before the application receives the request."""
-        if is_ambiguous(self.headers, self.parser.get_http_version()):
-            raise ValueError("ambiguous framing")  # reaches uvicorn as a parser error
+        """Start the work of a request, or queue it behind an earlier one of the connection.
+
+        Ambiguous framing is refused before the application receives the request.
+        """
+        parser, version = self.parser, self.parser.get_http_version()
+        if is_ambiguous(self.headers, version):
+            raise ValueError("ambiguous framing")  # reaches ``data_received`` as a parser error
         self._headers_since = None
-        self._upgrades = self._is_for_websocket()
+        upgrades = parser.should_upgrade()
+        self._upgrades = upgrades and self._is_for_websocket()
         if self._upgrades:
-            super().on_headers_complete()
+            self.scope["method"] = "GET"  # for the hand-over
             return
         self._body_since = time.monotonic()
-        super().on_headers_complete()
-        if self._context.shutdown.is_announced or self.parser.should_upgrade():
-            # Other upgrades are not supported; the bytes that follow are not a request.
-            self.cycle.keep_alive = False
+        self._complete_scope(version)
+        # Other upgrades are not supported; the bytes that follow are not a request.
+        is_last = self._context.shutdown.is_announced or upgrades
+        earlier = cast("Cycle | None", self.cycle)  # None before the first request
+        cycle = self.cycle = Cycle(
+            self.scope,
+            self.transport,
+            self.flow,
+            self.logger,
+            self.server_state.default_headers,
+            expects_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and not is_last and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if earlier is None or earlier.response_complete:
+            self._start(cycle)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
-        """Count body bytes."""
+        """Count body bytes, and pass them on unless the request is answered already."""
         self._body_bytes += len(body)
-        super().on_body(body)
+        if not self.cycle.response_complete:
+            self.cycle.take(body)
 
     def on_message_complete(self) -> None:
         """Stop the clocks and reset the counts."""
-        super().on_message_complete()
+        if self._upgrades:
+            return
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
         self._body_since = None
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
 
-    # Called by uvicorn.
+    def _complete_scope(self, version: str) -> None:
+        """Add what the request line says to the scope (ASGI's ``http`` connection scope)."""
+        scope, url = self.scope, httptools.parse_url(self.url)
+        scope["method"] = self.parser.get_method().decode("ascii")
+        if version != "1.1":
+            scope["http_version"] = version
+        path = url.path.decode("ascii")
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"] = url.path
+        scope["query_string"] = url.query or b""
 
-    def _should_upgrade(self) -> bool:
-        return self._upgrades
+    def _start(self, cycle: Cycle) -> None:
+        """Run the application for a request."""
+        self._answering, self._idle_since = cycle, None
+        task = self.loop.create_task(cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    # Called by uvicorn.
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over; this protocol receives nothing more."""
@@ -191,17 +258,21 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
 
         self._ignores_input = True
         self.ws_protocol_class = StreamProtocol
-        self.transport = cast("CoalescingTransport", self.transport).wrapped
+        self.transport = self.transport.wrapped  # type: ignore[assignment]
         super().handle_websocket_upgrade()
 
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._answering = cycle
-        super()._start_asgi_task(cycle, app)
-
     def on_response_complete(self) -> None:
-        """Write a head that was held back."""
-        cast("CoalescingTransport", self.transport).flush()
-        super().on_response_complete()
+        """Write a head that was held back, and begin the next request of the connection."""
+        transport = self.transport
+        transport.flush()
+        self.server_state.total_requests += 1
+        if transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start(self.pipeline.pop()[0])  # type: ignore[arg-type]
+        else:
+            self._idle_since = time.monotonic()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse a message that fails the parser or a limit."""
@@ -212,17 +283,17 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
     # Called by the server.
 
     def close_after_response(self) -> None:
-        """Make the response under way, if there is one, the last of the connection.
+        """Make the current response, if there is one, the last of the connection.
 
-        If it has begun it cannot say so any more: the next one will.
+        A response that has begun cannot announce it; then the next one does.
         """
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        cycle = cast("Cycle | None", self.cycle)  # None before the first request
         if cycle is not None and not cycle.response_started:
             cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Close after the request under way, if there is one, has arrived and been answered."""
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        """Close once the current request, if there is one, has been received and answered."""
+        cycle = cast("Cycle | None", self.cycle)  # None before the first request
         if cycle is None or cycle.response_started:
             self.loop.call_later(LINGER_SECONDS, super().shutdown)
         else:
@@ -246,17 +317,23 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
                     self.transport.close()
         elif self._body_since is not None:
             self._sweep_body(now - self._body_since)
+        elif self._idle_since is not None and now - self._idle_since > self.timeout_keep_alive:
+            self.transport.close()
+
+    def _upgrade(self) -> None:
+        """Become a stream, or ignore the header: what follows is then not a request."""
+        if self._upgrades:
+            self.handle_websocket_upgrade()
 
     def _is_for_websocket(self) -> bool:
-        """Return whether a request becomes a stream.
+        """Return whether a request for an upgrade becomes a stream.
 
         Not while an earlier request is answered: the answer would end up in the stream.
         """
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        cycle = cast("Cycle | None", self.cycle)  # None before the first request
         parser = self.parser
         return (
-            parser.should_upgrade()
-            and self._get_upgrade() == b"websocket"
+            self._get_upgrade() == b"websocket"
             and (cycle is None or cycle.response_complete)
             and is_for_stream(
                 parser.get_method(), self._path(), parser.get_http_version(), self.headers
@@ -279,14 +356,14 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
                 self.transport.close()
             return
         patience = self._context.limits.body_timeout_seconds + self._body_bytes / BYTES_PER_SECOND
-        if seconds > patience + 2:  # no reader of the body refused it
+        if seconds > patience + 2:  # no reader of the body has refused it
             self._context.metrics.reject("slow_client")
             self._refuse(408)
         else:
             self.cycle.message_event.set()  # the reader of the body checks the time
 
     def _is_stuck(self, now: float) -> bool:
-        """Return whether unsent bytes have waited too long with none of them taken."""
+        """Return whether unsent bytes have waited too long without progress."""
         unsent = self.transport.get_write_buffer_size()
         if not unsent or unsent < self._unsent_bytes:
             self._stuck_since = None
@@ -295,15 +372,9 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
         self._unsent_bytes = unsent
         return self._stuck_since is not None and now - self._stuck_since > DRAIN_SECONDS
 
-    def _most_raw_bytes(self) -> int:
-        """Return the bytes a body may take on the wire: six per one-byte chunk, plus headers."""
-        return 8 * self._body_bytes + self._context.limits.max_header_bytes
-
-    def _count_header(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > self._context.limits.max_header_bytes:
-            self._refusal = 431
-            raise ValueError("headers too large")  # reaches uvicorn as a parser error
+    def _refuse_header(self) -> NoReturn:
+        self._refusal = 431
+        raise ValueError("headers too large")  # reaches ``data_received`` as a parser error
 
     def _has_ended(self) -> bool:
         """Return whether the rest of the input is ignored."""
@@ -317,7 +388,7 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
     def _refuse(self, status: int) -> None:
         """Respond instead of the application; read nothing more."""
         self._ignores_input = True
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        cycle = cast("Cycle | None", self.cycle)  # None before the first request
         if cycle is not None and not cycle.response_complete:
             if self._body_since is None:
                 # Earlier requests are still to be answered; the connection ends after them.
@@ -329,10 +400,10 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
                 self.transport.close()
                 return
         self.transport.write(refusal(status, self._path(), self._context.error_formats))
-        cast("CoalescingTransport", self.transport).write_eof()
+        self.transport.write_eof()
         self._ends_at = time.monotonic() + LINGER_SECONDS
 
 
-def _knows_interim(cycle: RequestResponseCycle) -> bool:
-    """Return whether the client takes interim responses: not with HTTP/1.0."""
+def _knows_interim(cycle: Cycle) -> bool:
+    """Return whether the client supports interim responses: not with HTTP/1.0."""
     return cycle.scope["http_version"] == "1.1"

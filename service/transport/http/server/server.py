@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 
 from observability.logging import get_logger
-from service.process import freeze_gc, tune
+from service.process import freeze_gc, give_memory_back, tune
 from service.settings import Settings
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS, ShutdownWatchdog
@@ -27,8 +27,8 @@ MODELS_KEY = "potoo.models"
 class Server(uvicorn.Server):
     """uvicorn's server, which also sweeps slow connections, and stops in steps.
 
-    On a stop signal it reports not ready, goes on for a while so that load balancers notice, stops
-    listening and answers what it has accepted. On a second signal it ends at once.
+    On a stop signal it reports not ready, keeps serving until load balancers notice, stops
+    listening and answers the accepted requests. On a second signal it ends at once.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             freeze_gc()
+            give_memory_back()  # what the start needed
             if self._on_ready:
                 self._on_ready(self.lifespan.state.get(MODELS_KEY, ""))
 
@@ -79,7 +80,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for load balancers to notice, then answer what was accepted.
+        """Wait for load balancers to notice, then answer the accepted requests.
 
         Takes at most the grace time; slow clients are still cut off.
         """

@@ -27,7 +27,7 @@ from schemas.errors import (
     Unauthenticated,
 )
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.ticket import Ticket
 from service.transport import admission
 from service.transport.app_state import AppState
@@ -220,6 +220,7 @@ class StreamConnection:
         assert principal is not None  # noqa: S101 - the hello was accepted
         call = CallContext(
             principal.name,
+            principal.weight,
             PROTOCOL,
             Priority(options.priority),
             None if options.timeout_ms is None else options.timeout_ms / 1000,

@@ -15,7 +15,7 @@ from schemas.errors import InvalidTensor, ModelNotFound
 from schemas.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
 from service.core.imaging.answer import ModelRef
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import InferResponse
 from service.core.tensors.tensors import DTYPES, Tensor, of_bytes, to_raw
 from service.transport.grpc import codec

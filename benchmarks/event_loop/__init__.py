@@ -1,0 +1,1 @@
+"""CPU time of the server's threads for each request, beside an earlier revision."""
