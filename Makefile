@@ -89,6 +89,9 @@ bench-failures: $(VENV)/.tested ## errors that clients see when a replica or a s
 bench-autoscaling: $(VENV)/.tested ## simulate autoscaling policies on load traces
 	$(BIN)/python -m tools.autoscaling $(ARGS)
 
+bench-image-sizes: $(VENV)/.tested ## the cost and the answer of a photo by its size
+	$(BIN)/python -m benchmarks.image_sizes $(ARGS)
+
 bench-overload: $(VENV)/.tested ## goodput as a function of offered load, beyond capacity
 	$(BIN)/python -m benchmarks.overload $(ARGS)
 

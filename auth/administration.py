@@ -14,7 +14,7 @@ from typing import NoReturn
 from auth.credentials import Credentials
 from auth.grants import Grants
 from auth.passwords import MAX_PASSWORD_CHARS, MIN_PASSWORD_CHARS, is_text, make_secret
-from auth.principal import DEFAULT_SCOPES, Scope
+from auth.principal import DEFAULT_SCOPES, MAX_WEIGHT, Scope
 from auth.store.accounts import (
     Account,
     AccountExists,
@@ -33,12 +33,16 @@ MAX_MODELS_CHARS = 4000
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """Properties of a new account. ``models``: names of the permitted models; None for all."""
+    """Properties of a new account.
+
+    ``models``: names of the permitted models; None for all. ``weight``: 1 to ``MAX_WEIGHT``.
+    """
 
     name: str
     scopes: frozenset[Scope] = DEFAULT_SCOPES
     models: frozenset[str] | None = None
     may_introspect: bool = False
+    weight: int = 1
 
 
 class Administration:
@@ -79,7 +83,7 @@ class Administration:
         """Add a person.
 
         Raises:
-            InvalidParameter: if the name, the models or the password are invalid.
+            InvalidParameter: if the name, the models, the weight or the password are invalid.
             Conflict: if the name is taken.
         """
         _require_password(password)
@@ -121,21 +125,31 @@ class Administration:
         *,
         is_disabled: bool | None = None,
         scopes: frozenset[Scope] | None = None,
+        weight: int | None = None,
         by: str,
     ) -> Account:
-        """Enable or disable an account or set its scopes; revoke its tokens if it loses rights.
+        """Enable or disable an account, set its scopes or its weight; None leaves it as it is.
+
+        Its tokens are revoked if it loses rights. A weight is part of a token: a new one holds from
+        the next token on.
 
         Raises:
+            InvalidParameter: if the weight is invalid.
             NotFound: if no account has that name and kind.
             Conflict: if the change removes the last administrator.
         """
+        if weight is not None:
+            _require_weight(weight)
         account = await self.get(name, kind)
         changed = replace(
             account,
             is_disabled=account.is_disabled if is_disabled is None else is_disabled,
             scopes=account.scopes if scopes is None else scopes,
+            weight=account.weight if weight is None else weight,
         )
-        await self._change(name, kind, Change(is_disabled=is_disabled, scopes=scopes))
+        await self._change(
+            name, kind, Change(is_disabled=is_disabled, scopes=scopes, weight=weight)
+        )
         if changed.is_disabled or account.scopes - changed.scopes:
             await self._sign_out(account)
         self._audit.record(
@@ -144,6 +158,7 @@ class Administration:
             by=by,
             is_disabled=changed.is_disabled,
             scopes=sorted(changed.scopes),
+            weight=changed.weight,
         )
         return changed
 
@@ -169,6 +184,7 @@ class Administration:
             raise InvalidParameter(violations=(Violation("/body/name", detail),))
         if new.models is not None and len(" ".join(new.models)) > MAX_MODELS_CHARS:
             raise InvalidParameter(violations=(Violation("/body/models", "Too many models"),))
+        _require_weight(new.weight)
         account = Account(
             name=new.name,
             kind=kind,
@@ -178,6 +194,7 @@ class Administration:
             may_introspect=new.may_introspect,
             is_disabled=False,
             created=self._clock(),
+            weight=new.weight,
         )
         try:
             await self._accounts.add(account)
@@ -215,6 +232,12 @@ def _require_password(password: str) -> None:
     if not MIN_PASSWORD_CHARS <= len(password) <= MAX_PASSWORD_CHARS or not is_text(password):
         detail = f"A password has {MIN_PASSWORD_CHARS} to {MAX_PASSWORD_CHARS} characters"
         raise InvalidParameter(violations=(Violation("/body/password", detail),))
+
+
+def _require_weight(weight: int) -> None:
+    if not 1 <= weight <= MAX_WEIGHT:
+        detail = f"A weight is a number from 1 to {MAX_WEIGHT}"
+        raise InvalidParameter(violations=(Violation("/body/weight", detail),))
 
 
 def _missing() -> NoReturn:

@@ -27,7 +27,7 @@ class Credentials:
     def __init__(
         self, accounts: AccountStore, lockout: Lockout, audit: Audit, *, max_waiting: int
     ) -> None:
-        """``max_waiting``: most sign-ins that may wait for the password hash."""
+        """``max_waiting``: maximum number of sign-ins that wait for the password hash."""
         self._accounts, self._lockout, self._audit = accounts, lockout, audit
         self._max_waiting, self._waiting = max_waiting, 0
         # One thread: hashing takes 19 MiB and a core, and must not crowd out inference.
@@ -42,7 +42,7 @@ class Credentials:
 
         Raises:
             InvalidCredentials: unknown, of another kind, wrong or disabled.
-            RateLimited, SignInBlocked: if too many tries are waiting, or too many failed.
+            RateLimited, SignInBlocked: if too many attempts are waiting, or too many failed.
             NotReady: if the store does not answer.
         """
         with self._turn():

@@ -18,7 +18,7 @@ from observability.audit import Audit, AuditEvent
 from schemas.errors import InsufficientScope, InvalidCredentials, Unauthenticated
 
 LINK_DEVICE = "Sign-in link, not used yet"
-"""Name of the session that a link stands for, in the list of devices."""
+"""Name in the list of devices of the session that a link represents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +100,8 @@ class Grants:
     async def make_link(self, account: Account, scopes: frozenset[Scope], seconds: float) -> str:
         """Return a code that signs the account in once, within ``seconds``: see ``redeem``.
 
-        It is the refresh token of a session that exists for this alone. Earlier codes of the
-        account no longer hold.
+        It is the refresh token of a session that exists only for this. Earlier codes of the account
+        become invalid.
         """
         for one in await self._sessions.of_account(account.name):
             if one.device == LINK_DEVICE:
@@ -114,7 +114,7 @@ class Grants:
         return code
 
     async def redeem(self, code: str, origin: Origin) -> IssuedToken:
-        """Exchange the code of a link for the tokens of a new session; each code holds once.
+        """Exchange the code of a link for the tokens of a new session; each code is valid once.
 
         Raises:
             InvalidCredentials: it is no such code, was used or is too old, or its account may no
@@ -308,6 +308,7 @@ class Grants:
             client_id=client_id,
             session_id=session_id,
             models=account.models,
+            weight=account.weight,
         )
         return IssuedToken(token, seconds, granted, account.name, refresh_token)
 

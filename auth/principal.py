@@ -21,11 +21,13 @@ class Scope(StrEnum):
 
 
 RESERVED_SCOPES = frozenset({Scope.STREAM, Scope.JOBS, Scope.TRAIN})
-"""Nothing needs them yet: accounts may have them, but they are not offered."""
+"""Unused scopes: accounts may have them, but they are not offered."""
 ALL_SCOPES = frozenset(Scope) - RESERVED_SCOPES
-"""Scopes that allow something."""
+"""Scopes in use."""
 DEFAULT_SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
 """Scopes of a new account unless others are given."""
+MAX_WEIGHT = 100
+"""Largest share of the turns that an account may have, relative to a new account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Principal:
     ``name``: the account, or ``issuer|subject`` for a token of another issuer. ``token_id`` and
     ``session_id`` can be revoked. ``models``: names of the permitted models, None for all.
     ``issued_at`` and ``expires_at``: seconds since the epoch; the latter includes tolerated skew.
+    ``weight``: share of the turns beside other callers, 1 to ``MAX_WEIGHT``.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Principal:
     session_id: str | None = None
     models: frozenset[str] | None = None
     client_id: str = ""
+    weight: int = 1
 
     def may_use(self, model: str) -> bool:
         """Return whether the principal may use the model."""

@@ -125,7 +125,7 @@ class AuthSettings(BaseModel):
 
 
 def _is_redis_url(text: str) -> bool:
-    """Return whether the URL is valid; reject also what the library ignores (database number)."""
+    """Return whether the URL is valid; refuse parts that the library ignores (database number)."""
     from redis import ConnectionPool, RedisError  # takes 100 ms; most have no Redis
 
     url = urlsplit(text)

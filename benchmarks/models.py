@@ -1,6 +1,7 @@
 """The measured models, each as a model repository of its own.
 
 ``everyday`` comes with the project, ``mobilenetv2-fp32`` with the shared data where present.
+``imagenet``, of the size of SqueezeNet, and ``imagenet-int8`` are built from the installed weights.
 ResNet-50 comes with the ``onnx`` package: its structure, every weight 0.02. Its answers are
 meaningless, its cost is real: on one core of an EPYC with ONNX Runtime 1.31, a run takes 39 to 41
 ms, as with random weights (39 to 40 ms), so no weights are folded away or denormal.
@@ -9,6 +10,7 @@ ms, as with random weights (39 to 40 ms), so no weights are folded away or denor
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -26,10 +28,12 @@ from schemas.models import (
     ModelManifest,
     ShorterSide,
 )
-from service.modeltools.sources.built_in import BUNDLED_MODELS
+from service.modeltools.imagenet.building import WeightsMissing, weights_file
+from service.modeltools.sources.built_in import BUNDLED_MODELS, put
 from tests.support import repository
 
 DEFAULT, SHARED, RESNET = "everyday", "mobilenetv2-fp32", "resnet50"
+SMALL, INT8 = "imagenet", "imagenet-int8"
 ALL = (DEFAULT, SHARED, RESNET)
 _RESNET_FILE = "backend/test/data/light/light_resnet50.onnx"
 
@@ -38,6 +42,11 @@ def missing(name: str) -> str | None:
     """Return why a model cannot be measured here, or None."""
     if name == DEFAULT and not (BUNDLED_MODELS / name).is_dir():
         return "it is not in the package"
+    if name in {SMALL, INT8}:
+        try:
+            weights_file()
+        except WeightsMissing as error:
+            return str(error)
     if name == SHARED and not (repository.SHARED / "models" / name).is_dir():
         return "it is not on this machine"
     if name == RESNET and not _resnet_file().is_file():
@@ -51,6 +60,8 @@ def assembled(name: str) -> Iterator[Path]:
     with TemporaryDirectory() as folder:
         if name == DEFAULT:
             (Path(folder) / name).symlink_to(BUNDLED_MODELS / name)
+        elif name in {SMALL, INT8}:
+            put(name, Path(folder), lambda _: None, lambda line: print(line, file=sys.stderr))
         elif name == RESNET:
             add_resnet(Path(folder))
         else:

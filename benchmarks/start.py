@@ -23,7 +23,7 @@ FAMILIES = (
     *("alembic", "asyncpg", "grpc", "httpx", "limits", "matplotlib", "onnx", "opentelemetry.sdk"),
     *("redis", "rich", "sqlalchemy.dialects.postgresql", "typer"),
 )
-"""Packages that some shapes of the server need and others do not."""
+"""Packages that only some configurations of the server need."""
 SHAPES: Mapping[str, tuple[str, ...]] = {"plain": (), "with gRPC": ("--grpc-port", "0")}
 FIGURES = ("ready_seconds", "cpu_seconds", "rss_mib", "pss_mib", "modules")
 PATIENCE_SECONDS = 10.0

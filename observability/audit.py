@@ -1,8 +1,8 @@
 """The security log: sign-ins, failures, refusals and changes. Never a secret.
 
-A counter per event, and one structured line under the logger ``audit`` but for ``FREQUENT`` ones.
-A server writes the lines with its other logs. A command, whose output is not collected, appends
-them to a file.
+A counter per event, and one structured line under the logger ``audit``, except for ``FREQUENT``
+ones. A server writes the lines with its other logs. A command, whose output is not collected,
+appends them to a file.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}
 
 
 class AuditSink(Protocol):
-    """A place for the lines of the security log."""
+    """A sink for the lines of the security log."""
 
     def write(self, event: AuditEvent, facts: Mapping[str, object]) -> None:
         """Write one line."""

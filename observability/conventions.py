@@ -1,6 +1,6 @@
 """Attributes of a request's span, by OpenTelemetry's semantic conventions.
 
-Bounded and harmless: the route, never the path; no query, header, body or name of a caller.
+Bounded, without personal data: the route, never the path; no query, header, body or caller.
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/, .../rpc/grpc/
 """
 

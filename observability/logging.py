@@ -89,7 +89,7 @@ def silence_uvicorn() -> None:
 
 
 def log_failed_start(reason: str) -> None:
-    """Report why a server cannot start: in the words of the command line at a terminal."""
+    """Report why a server cannot start: in the format of the command line at a terminal."""
     if sys.stderr.isatty():
         line = f"potoo: cannot start: {reason}"
         sys.stderr.write(f"\x1b[31m{line}\x1b[0m\n" if takes_colour(sys.stderr) else f"{line}\n")
@@ -128,7 +128,7 @@ def _drop(**_: object) -> None:
 
 
 class _Forgiving:
-    """A stream that ignores failed writes: a full disk costs log lines, not answers."""
+    """A stream that ignores failed writes: a full disk loses log lines, not responses."""
 
     def __init__(self, stream: IO[Any]) -> None:
         self._stream = stream
@@ -173,7 +173,7 @@ def _show_timestamp(
 
 
 def _show_plainly(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Write values as people do, not as Python does: "admin, classify" for a list of scopes."""
+    """Format values for people, not as Python does: "admin, classify" for a list of scopes."""
     for name, value in event.items():
         if not name.startswith("_") and name not in {"exc_info", "stack_info"}:
             event[name] = _plain(value)

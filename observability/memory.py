@@ -1,4 +1,4 @@
-"""Memory of this process: the limit of its control group or machine, and what is left of it."""
+"""Memory of this process: the limit of its control group or machine, and the free part."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def memory_limit(root: Path = ROOT, membership: Path = MEMBERSHIP) -> int:
 def memory_available(
     root: Path = ROOT, membership: Path = MEMBERSHIP, meminfo: Path = MEMINFO
 ) -> int:
-    """Return the bytes that can be taken before the control group or the machine is full.
+    """Return the bytes that are free in the control group and the machine.
 
-    Caches of files count as available. Every group above the own one limits it too.
+    Caches of files count as available. Parent groups limit it too.
     """
     found = [_of_machine(meminfo)]
     try:

@@ -71,7 +71,7 @@ class Metrics:
     """The metrics of one process, registered in ``registry``."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        # The ``_created`` series would double the number of series for no use.
+        # The ``_created`` series would double the number of series without benefit.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry or CollectorRegistry()
         # HTTP

@@ -1,10 +1,10 @@
-"""ONNX Runtime without telemetry and without a log of its own. Import it from here alone.
+"""ONNX Runtime without telemetry and without its own log. Import it only from here.
 
 The official builds store a device id and a database of events in the user's cache folder and send
 the events to the vendor. An environment variable turns this off; it is read once, during import.
 
-ONNX Runtime logs to standard error and nowhere else. Errors that it raises contain the same text,
-so its log is off. Where it only logs them, and during import, the text is captured for our records.
+ONNX Runtime logs only to standard error. Its log is off, because the errors that it raises contain
+the same text. Errors that it only logs, also during import, are captured for our log.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _captured() -> Iterator[list[str]]:
     with _lock, _memory_file() as file:
         try:
             stderr = os.dup(_STDERR)
-        except OSError:  # it is closed
+        except OSError:  # standard error is closed
             yield messages
             return
         os.dup2(file.fileno(), _STDERR)
@@ -58,7 +58,7 @@ def _captured() -> Iterator[list[str]]:
 
 
 def _memory_file() -> BinaryIO:
-    """Create a file that needs no writable folder, where the system has such files."""
+    """Create a file without a writable folder, if the system supports such files."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("stderr"), "w+b")
     return tempfile.TemporaryFile()

@@ -43,7 +43,7 @@ from schemas.operator_error import OperatorError
 
 PATH = "/v1/traces"
 QUEUE_SPANS = 4096
-"""Most spans waiting to be sent; a trace that does not fit is dropped whole."""
+"""Maximum number of spans waiting to be sent; a trace that does not fit is dropped whole."""
 BATCH_SPANS = 512
 FLUSH_SECONDS = 1.5
 """Longest wait at a stop; the store and the models need part of the grace period too."""
@@ -118,7 +118,7 @@ class OtlpSender:
             attributes["potoo.spans_left_out"] = trace.left_out
         if span.error:
             attributes["error.type"] = span.error
-        if trace.is_failure and (span.error or span is trace):  # not the caller's errors
+        if trace.is_failure and (span.error or span is trace):  # ignore errors of the caller
             status = FAILED
         self._given += 1
         self._batches.on_end(

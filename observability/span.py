@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 Attributes = Mapping[str, str | int | float | bool]
 NO_ATTRIBUTES: Attributes = {}
 MAX_BRANCHES = 24
-"""Most spans with children in one trace: images of a batch, messages of a stream."""
+"""Maximum number of spans with children in one trace: images of a batch, messages of a stream."""
 
 
 class Span:
-    """A piece of work: begin and end, facts, error, and child spans."""
+    """A piece of work: begin and end, attributes, error, and child spans."""
 
     __slots__ = ("attributes", "began", "children", "ended", "error", "exemplar", "name")
 
@@ -37,7 +37,7 @@ class Span:
 
     @property
     def last(self) -> float:
-        """When the last span ended: this one or any below it."""
+        """End of the last span: this one or any below it."""
         return max([self.ended or self.began, *(child.last for child in self.children)])
 
     def add(

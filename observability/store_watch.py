@@ -1,6 +1,6 @@
 """Failures of a store (accounts, rates): counted, and logged with the reason.
 
-A store that fails, fails on every request, so equal reasons are logged once a minute.
+A failing store fails on every request, so equal reasons are logged once a minute.
 """
 
 from __future__ import annotations

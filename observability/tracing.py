@@ -1,9 +1,9 @@
 """Sampling of requests, and the delivery of their traces once they have ended.
 
 A share of all requests is drawn here: sampling by the caller's trace id would let callers choose to
-be sampled. A caller's ``traceparent`` counts once a token has identified the caller, and then both
-ways: a trace not sampled there is not sampled here; a sampled one is sampled here too, up to a
-limit per second. Until then a request has a trace of its own.
+be sampled. A caller's ``traceparent`` is obeyed once a token has identified the caller: a trace not
+sampled there is not sampled here; a sampled one is sampled here too, up to a limit per second.
+Until then a request has a trace of its own.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _open_otlp(settings: ObservabilitySettings, version: str, metrics: Metrics) 
 
 
 class Tracing:
-    """Tracing of one process. Made only where it is on; does nothing outside ``running``."""
+    """Tracing of one process. Created only if it is on; does nothing outside ``running``."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""Metrics over several worker processes: shared files, one set per worker place.
+"""Metrics of several worker processes: shared files, one set per worker slot.
 
 prometheus-client names the files by process id, so every replaced worker would leave its files
-behind. With files named by place, a new worker continues the counts of the dead one.
+behind. With files named by slot, a new worker continues the counts of the dead one.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _SUPERVISOR = "supervisor"
 
 
 def count_as(place: int) -> None:
-    """Count this process under a worker's place. Call before any metric is made."""
-    # prometheus-client makes its values with this class.
+    """Count this process under a worker's slot. Call before any metric is created."""
+    # prometheus-client creates its values with this class.
     values.ValueClass = MultiProcessValue(lambda: place)  # type: ignore[no-untyped-call]
 
 

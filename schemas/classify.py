@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+)
 
 from schemas.errors import ErrorCode
 
@@ -16,6 +23,8 @@ TINY_PNG = (
     "WjR9awAAAABJRU5ErkJggg=="
 )
 MODEL_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+LABEL_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
+MAX_VERSION = 2**31 - 1
 
 
 def _plain(value: object) -> object:
@@ -25,9 +34,34 @@ def _plain(value: object) -> object:
     return value
 
 
+def _version(value: object) -> int | str:
+    """Read a version number or a label; one message for both kinds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str):
+        if re.fullmatch(r"[0-9]{1,10}", value) and 1 <= int(value) <= MAX_VERSION:
+            return int(value)
+        if re.fullmatch(LABEL_PATTERN, value):
+            return value
+    message = "Input should be a version number of 1 or more, or a label such as 'stable'"
+    raise ValueError(message)
+
+
+Version = Annotated[
+    int | str,
+    PlainValidator(_version),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": MAX_VERSION},
+                {"type": "string", "pattern": LABEL_PATTERN},
+            ]
+        }
+    ),
+]
+"""The number of a version, or a label that stands for one."""
 # The limits belong to the number, not to the field: of a field that may be null too, Pydantic
 # would write them into the schema as "ge" and "le", which JSON Schema does not know.
-VersionNumber = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_plain)]
 TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K), BeforeValidator(_plain)]
 Milliseconds = Annotated[int, Field(ge=1, le=600_000), BeforeValidator(_plain)]
 
@@ -43,9 +77,10 @@ class ClassifyOptions(BaseModel):
         description="Model name. If absent: the server's default model, or 409 if there is none.",
         examples=["everyday"],
     )
-    version: VersionNumber | None = Field(
+    version: Version | None = Field(
         default=None,
-        description="Model version. If absent: the model's default version.",
+        description="Model version: a number, or a label. If absent: the default version.",
+        examples=[1, "stable"],
     )
     top_k: TopK = Field(
         default=DEFAULT_TOP_K,

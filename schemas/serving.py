@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.classify import MODEL_NAME_PATTERN
+from schemas.classify import LABEL_PATTERN, MODEL_NAME_PATTERN
 
 POLICY_FILE = "serving.json"
 REPOSITORY_FILE = "repository.json"
@@ -34,9 +34,7 @@ def _free_label(label: str) -> str:
     return label
 
 
-Label = Annotated[
-    str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$"), AfterValidator(_free_label)
-]
+Label = Annotated[str, StringConstraints(pattern=LABEL_PATTERN), AfterValidator(_free_label)]
 """A name that is moved from version to version, such as ``stable``."""
 
 DefaultVersion = Literal["latest"] | PositiveInt | Label

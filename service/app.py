@@ -172,7 +172,7 @@ def _layers(
             ObservabilityMiddleware,
             metrics=metrics,
             access_log=settings.observability.access_log,
-            # A visit to the page fetches a dozen: noise to a person who watches.
+            # A visit to the page requests a dozen files, which would clutter the log.
             unlogged=(STATIC_PATH,) if sys.stderr.isatty() else (),
             routes=_operations(app),
             headers=SECURITY_HEADERS,

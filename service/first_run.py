@@ -45,7 +45,7 @@ class SignInLink:
 
 
 def prepare(settings: Settings) -> BootstrapResult:
-    """Make the signing key, the tables and, if there is no account, the first one.
+    """Create the signing key, the tables and, if there is no account, the first one.
 
     Raises:
         SettingsError, UnsafeKey: if the data folder or the store cannot be used.
@@ -77,7 +77,7 @@ async def _prepare(settings: Settings) -> BootstrapResult:
 def make_link(settings: Settings) -> SignInLink | None:
     """Return a link for an administrator, or else for any person; None if there is none.
 
-    It is for the page alone: its scopes are those that the page asks for at sign-in.
+    It is only for the page, with the scopes that the page requests at sign-in.
 
     Raises:
         SettingsError: the store cannot be used.

@@ -1,6 +1,6 @@
 """Build the identity objects, and keep them fresh while the server runs.
 
-Part of the composition in ``runtime.py``; commands on accounts open this part alone.
+Part of the composition in ``runtime.py``; commands on accounts open only this part.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from auth.store.accounts import AccountStore
 from auth.store.database import BadDatabaseUrl, Database, database_url, open_database
 from auth.store.revocations import Revocations
 from auth.store.sessions import Policy, SessionStore
-from observability.audit import Audit, AuditEvent
+from observability.audit import Audit, AuditEvent, AuditSink
 from observability.logging import get_logger
 from observability.metrics import Metrics
 from observability.store_watch import StoreWatch
@@ -42,7 +42,7 @@ KEYS_SECONDS = 5.0
 """Interval of checks of the key folder."""
 PRUNE_SECONDS = 3600.0
 LONGEST_TOKEN_SECONDS = 24 * 3600
-"""Longest lifetime of tokens made by ``potoo token``, and of access tokens."""
+"""Maximum lifetime of tokens of ``potoo token``, and of access tokens."""
 
 
 @dataclass(slots=True)
@@ -105,8 +105,13 @@ def key_folder(settings: Settings) -> KeyFolder:
 
 
 @asynccontextmanager
-async def open_identity(settings: Settings, metrics: Metrics) -> AsyncIterator[Identity]:
+async def open_identity(
+    settings: Settings, metrics: Metrics, sink: AuditSink | None = None
+) -> AsyncIterator[Identity]:
     """Open the store and load the keys; ``keep_fresh`` updates them.
+
+    Args:
+        sink: of the security log; None for the logger ``audit``.
 
     Raises:
         UnsafeKey, SettingsError: with a message for the operator.
@@ -117,7 +122,7 @@ async def open_identity(settings: Settings, metrics: Metrics) -> AsyncIterator[I
         folder = key_folder(settings)
         keys = folder.load()
         database = await stack.enter_async_context(open_database(store_url(settings)))
-        audit = Audit(metrics)
+        audit = Audit(metrics, sink)
         accounts = AccountStore(database)
 
         def forget() -> None:

@@ -96,7 +96,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
 async def open_classifier(
     settings: Settings, pool: WorkerPool, metrics: Metrics
 ) -> AsyncIterator[Classifier]:
-    """Open the core alone, without accounts, for classifying on the command line.
+    """Open only the core, without accounts, to classify on the command line.
 
     Raises:
         ModelRefused: with a message for the operator.
@@ -109,7 +109,7 @@ async def open_classifier(
 async def open_models(
     settings: Settings, pool: WorkerPool, metrics: Metrics
 ) -> AsyncIterator[Lifecycle]:
-    """Load the models as their policies ask; drain and free them on exit.
+    """Load the models that their policies request; drain and free them on exit.
 
     Raises:
         ModelRefused: with a message for the operator.

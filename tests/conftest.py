@@ -30,7 +30,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model repository that holds the colour model."""
+    """A model repository with the colour model."""
     repository = tmp_path_factory.mktemp("models")
     write_model(repository)
     return repository
@@ -38,8 +38,8 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A real server with the colour model, for tests that leave it as they found it."""
-    # Tests guess passwords and sign in as often as they like.
+    """A real server with the colour model, for tests that do not change it."""
+    # Tests guess passwords and sign in without limits.
     with serve(
         tmp_path_factory.mktemp("server"),
         models=colours,
@@ -52,14 +52,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[
 
 @pytest.fixture(scope="session")
 def client(server: LiveServer) -> Iterator[httpx.Client]:
-    """Signed in at that server, allowed to classify and to see the models."""
+    """A signed-in client that may classify and list models."""
     with server.client() as signed_in:
         yield signed_in
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URL of a PostgreSQL server; ``fresh_database`` makes a database on it."""
+    """The URL of a PostgreSQL server; ``fresh_database`` creates a database on it."""
     with postgres_folder() as folder, postgres_server(folder) as url:
         yield url
 
@@ -73,7 +73,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database, once of each kind."""
+    """An empty database of each kind."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'potoo.db'}"
     else:
@@ -89,7 +89,7 @@ def issuer_of_all() -> Iterator[Issuer]:
 
 @pytest.fixture
 def issuer(issuer_of_all: Issuer) -> Iterator[Issuer]:
-    """A trusted issuer, which tests may treat as they like; with one fresh key."""
+    """A trusted issuer with one new key, which tests may change."""
     issuer_of_all.rotate(keep=False)
     yield issuer_of_all
     issuer_of_all.behave()

@@ -1,7 +1,7 @@
 """``make audit``: checks the locked packages for known vulnerabilities, by pip-audit.
 
 pip-audit reports "no known vulnerabilities" and success even if the database knew none of the
-packages, as behind an index that mirrors files alone. Here that is a failure.
+packages, as behind an index that only mirrors files. Here that is a failure.
 """
 
 from __future__ import annotations

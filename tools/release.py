@@ -23,7 +23,7 @@ SIGNERS = DEPLOY / "allowed_signers"
 
 
 class ReleaseError(Exception):
-    """A release cannot be made or verified. The message is for people."""
+    """A release cannot be created or verified. The message is for people."""
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Recipes that make the models Potoo ships; its own environment, never imported by the server."""
+"""Training recipes of the shipped models; its own environment, never imported by the server."""

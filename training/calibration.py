@@ -1,4 +1,4 @@
-"""How far a classifier's scores can be trusted: temperature scaling and calibration error."""
+"""Calibration of a classifier's scores: temperature scaling and calibration error."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def reliability(shares_NK: NDArray[np.float64], labels_N: NDArray[np.int64]) -> 
 def abstention_threshold(
     shares_NK: NDArray[np.float64], labels_N: NDArray[np.int64], accuracy: float
 ) -> float:
-    """The lowest best score from which on answers are right at least ``accuracy`` of the time."""
+    """The lowest score above which at least the share ``accuracy`` of answers is right."""
     confidence = shares_NK.max(1)
     right = shares_NK.argmax(1) == labels_N
     order = np.argsort(-confidence)

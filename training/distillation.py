@@ -24,7 +24,7 @@ from training.schedule import Epoch, Schedule
 
 MEAN = 127.5
 STD = 64.0
-"""Pixels reach the network as ``(pixel - MEAN) / STD``; the exported graph does it itself."""
+"""The network's input is ``(pixel - MEAN) / STD``; the exported graph includes this."""
 
 
 def train(
@@ -38,15 +38,15 @@ def train(
     checkpoint: Path,
     report: Callable[[Epoch], None],
 ) -> tuple[nn.Module, list[Epoch]]:
-    """Trains ``student`` and returns the average of its weights with the history.
+    """Train ``student``; return the average of its weights and the history.
 
     Args:
         head: the teacher's linear head on standardised features, None without a teacher.
-        score: top-1 of a model on the validation split, 0 to 1, for the history alone.
-        checkpoint: written after every epoch; a run that finds it goes on from there.
+        score: top-1 of a model on the validation split, 0 to 1, only for the history.
+        checkpoint: written after every epoch; an existing one is resumed.
 
     Raises:
-        ValueError: if ``checkpoint`` belongs to a run of other settings.
+        ValueError: if ``checkpoint`` belongs to a run with other settings.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(schedule.seed)
@@ -114,7 +114,7 @@ class Batch:
 
 
 class Batches:
-    """Draws one view of each photo an epoch, augments and mixes."""
+    """Batches of one random view per photo and epoch, augmented and mixed."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class Batches:
 
 
 def normalised(pixels_NCHW: torch.Tensor) -> torch.Tensor:
-    """Pixels 0..255 as the network takes them, in the memory order that its layers like."""
+    """Convert pixels 0..255 to the network's input, in the fastest memory order."""
     return ((pixels_NCHW - MEAN) / STD).contiguous(memory_format=torch.channels_last)
 
 
@@ -193,9 +193,9 @@ def distillation_loss(student: nn.Module, batch: Batch, schedule: Schedule) -> t
 
 
 def augment(images_NCHW: torch.Tensor, schedule: Schedule) -> torch.Tensor:
-    """Mirrors half of the images, jitters brightness, contrast and saturation, erases a square.
+    """Mirror half of the images, jitter brightness, contrast and saturation, erase a square.
 
-    Pixels stay in 0..255.
+    Pixels stay within 0..255.
     """
     count, _, height, width = images_NCHW.shape
     device = images_NCHW.device

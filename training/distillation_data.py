@@ -1,7 +1,7 @@
 """The training set as arrays on disk: several views of each photo with the teacher's features.
 
-Making it costs minutes of teacher time once; the training loop then reads uint8 views at the
-speed of memory. The folder is named after everything that shaped it, so a change makes a new one.
+Building it takes minutes of the teacher once; the training loop then reads uint8 views from mapped
+memory. The folder's name depends on all settings, so a change builds a new one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from training.teacher import SIDE, Teacher
 from training.views import Geometry, centre_box, random_box, view
 
 CHUNK = 32
-"""Photos handled at a time: the unit of progress and of resuming."""
+"""Photos per step: the unit of progress and of resumption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def prepare(
     cache: Path,
     seed: int,
 ) -> Views:
-    """Makes the views, or maps those that an earlier run of the same settings left in ``cache``."""
+    """Build the views, or map those of an earlier run with the same settings in ``cache``."""
     folder = cache / _fingerprint(photos, geometry, crops, area, teacher_path, seed)
     folder.mkdir(parents=True, exist_ok=True)
     views, side = crops + 1, geometry.crop

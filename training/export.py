@@ -1,4 +1,4 @@
-"""A trained network as ONNX that takes pixels as they are: uint8 [N, H, W, 3] -> logits [N, K]."""
+"""Export of a trained network as ONNX: uint8 pixels [N, H, W, 3] -> logits [N, K]."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INPUT, OUTPUT = "images", "logits"
 
 
 class Deployed(nn.Module):
-    """The network with its normalisation inside: the server then has nothing left to compute."""
+    """The network with its normalisation, so that the server does not normalise."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
@@ -35,10 +35,10 @@ class Deployed(nn.Module):
 
 
 def export_onnx(student: Student, side: int, path: Path) -> None:
-    """Writes the model file and checks that it answers as the network does.
+    """Write the model file, and check that its outputs equal the network's.
 
     Raises:
-        ValueError: if it does not, to ``TOLERANCE``.
+        ValueError: if they differ by more than ``TOLERANCE``.
     """
     deployed = Deployed(student).eval()
     example = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8)
@@ -55,7 +55,7 @@ def export_onnx(student: Student, side: int, path: Path) -> None:
     program.save(path, external_data=False)
     model = onnx.load(str(path))
     del model.metadata_props[:]
-    for node in model.graph.node:  # stack traces with file names of the machine that trained it
+    for node in model.graph.node:  # stack traces with file names of the training machine
         del node.metadata_props[:]
         node.doc_string = ""
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):

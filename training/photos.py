@@ -1,4 +1,4 @@
-"""Labelled photos out of one tar file per split (``<split>/<class>/<file>``)."""
+"""Labelled photos from one tar file per split (``<split>/<class>/<file>``)."""
 
 from __future__ import annotations
 

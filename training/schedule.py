@@ -1,4 +1,4 @@
-"""What a training run is made of, and what it reports: plain data, without PyTorch."""
+"""Settings and history of a training run: plain data, without PyTorch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What a run is made of; a checkpoint of other settings is refused."""
+    """Settings of a run; a checkpoint of other settings is refused."""
 
     epochs: int
     batch: int = 64

@@ -19,9 +19,9 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 class Teacher:
-    """An ImageNet classifier cut open before its last layer.
+    """An ImageNet classifier without its last layer.
 
-    The features are what goes into the last ``Gemm``, ``MatMul`` or ``Conv`` of the graph.
+    The features are the input of the last ``Gemm``, ``MatMul`` or ``Conv`` of the graph.
     """
 
     def __init__(self, path: Path, threads: int) -> None:

@@ -25,7 +25,7 @@ class Geometry:
 
 
 def centre_box(width: int, height: int, geometry: Geometry) -> Box:
-    """The part of the source that "shorter side to ``resize``, centre crop" keeps.
+    """The part of the source that remains after "shorter side to ``resize``, centre crop".
 
     The longer side is scaled to ``int(resize * long / short)``, and the crop starts at a whole
     pixel of the scaled image (torchvision's rounding), so both axes may scale a little differently.
@@ -64,5 +64,5 @@ def view(image: Image.Image, box: Box, size: int) -> NDArray[np.uint8]:
 
 
 def centre_view(image: Image.Image, geometry: Geometry) -> NDArray[np.uint8]:
-    """The view that serving takes of an RGB image: uint8 HWC, ``crop`` x ``crop`` x 3."""
+    """The view of an RGB image that serving uses: uint8 HWC, ``crop`` x ``crop`` x 3."""
     return view(image, centre_box(image.width, image.height, geometry), geometry.crop)

@@ -1,13 +1,13 @@
 """Increasing waits after failed sign-ins, without permanent lockout.
 
 Failures are counted for the account and address together, for the address, and for the account.
-Beyond the free ones each further failure doubles the wait for the next try, up to a maximum. A try
-that comes too early is refused unchecked: it neither counts nor prolongs the wait. A caller who
-signed in to the account from the same address before is exempt from waits that others cause, and
-further failures count for the account and address together only.
+Beyond the free ones each further failure doubles the wait for the next attempt, up to a maximum. An
+attempt that comes too early is refused unchecked: it neither counts nor prolongs the wait. A caller
+who signed in to the account from the same address before is exempt from waits that others cause,
+and further failures count for the account and address together only.
 
-A try is charged before the password is checked and refunded if it was right, so that concurrent
-tries get no more attempts than sequential ones.
+An attempt is charged before the password is checked and refunded if it was right, so that
+concurrency allows no more attempts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FORGET_SECONDS = 24 * 3600.0
 REMEMBER_SECONDS = 90 * 24 * 3600.0
 """How long an address with a successful sign-in stays known."""
 ADDRESS_FACTOR = 2.5
-"""More free tries for an address (shared by an office) and an account (mistyped by its owner)."""
+"""More free attempts for an address (a shared office) and an account (typing errors)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class LockoutPolicy:
 
 
 class SignInBlocked(RateLimited):
-    """Too many failures; ``retry_after``: seconds until the next try is checked."""
+    """Too many failures; ``retry_after``: seconds until the next attempt is checked."""
 
 
 class Lockout:
@@ -55,13 +55,13 @@ class Lockout:
         self._database, self._policy, self._clock = database, policy, clock
 
     async def charge(self, account: str, address: str) -> bool:
-        """Count a try as failed until ``refund`` reverts it.
+        """Count an attempt as failed until ``refund`` reverts it.
 
         Returns:
             Whether the account was signed in to from the address before; pass it to ``refund``.
 
         Raises:
-            SignInBlocked: if the try has to wait; it is not counted then.
+            SignInBlocked: if the attempt has to wait; it is not counted then.
         """
         if not self._policy.free:
             return False
@@ -86,9 +86,9 @@ class Lockout:
         return was_known
 
     async def refund(self, account: str, address: str, *, was_known: bool = False) -> None:
-        """Refund a successful try: return its charges and clear the waits.
+        """Refund a successful attempt: return its charges and clear the waits.
 
-        ``was_known``: the result of ``charge``; of several first tries each refunds its own.
+        ``was_known``: the result of ``charge``; of several first attempts each refunds its own.
         """
         if not self._policy.free:
             return
@@ -102,7 +102,7 @@ class Lockout:
             pair.failures, pair.blocked_until, pair.last_success = 0, 0.0, now
 
     async def prune(self) -> None:
-        """Delete rows that no longer count."""
+        """Delete expired rows."""
         now = self._clock()
         is_over = (
             (SignInRow.last_failure < now - FORGET_SECONDS)
@@ -115,7 +115,7 @@ class Lockout:
             await session.execute(delete(SignInRow).where(SignInRow.key.in_(keys)))
 
     async def _locked(self, session: AsyncSession, keys: list[str], now: float) -> list[SignInRow]:
-        """Lock and return the rows; insert missing ones, so that the first try locks a row too.
+        """Lock and return the rows; insert missing ones, so that the first attempt locks a row too.
 
         Rows are locked in sorted order to avoid deadlocks.
         """

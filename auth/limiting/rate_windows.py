@@ -1,6 +1,6 @@
 """Sliding windows that count calls, by the library ``limits``: in memory, or in Redis.
 
-Imported only where a limit is set: the library takes 50 modules and 60 ms of a start.
+Imported only if a limit is set: the library takes 50 modules and 60 ms of a start.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class RateWindows:
     async def count(
         self, limits: Iterable[RateLimitItem], kind: str, identity: str
     ) -> AsyncIterator[Count]:
-        """Count a call against each limit; once one is exceeded, only look at the others.
+        """Count a call against each limit; once one is exceeded, only read the others.
 
         Raises:
             OSError: if the store does not answer.

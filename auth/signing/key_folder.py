@@ -1,7 +1,7 @@
 """Sources of private keys: our folder with one file per key, or a secret of the operator.
 
-Only the owner may read files in the folder (mode 0600). A secret that the operator mounts or puts
-into the environment is theirs to protect; it may hold several keys, of which the first signs.
+Only the owner may read files in the folder (mode 0600). The operator protects a secret that is
+mounted or in the environment; it may hold several keys, of which the first signs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class KeyFolder:
         return bool(self._settings.signing_key or self._settings.signing_key_file)
 
     def load(self) -> KeySet:
-        """Load the keys; make the first one if there is none.
+        """Load the keys; create the first one if there is none.
 
         Raises:
             UnsafeKey: if others may read a file, or it holds no supported key.
@@ -60,7 +60,7 @@ class KeyFolder:
         return [key for path in files for key in _read_ours(path)]
 
     def add(self) -> SigningKey:
-        """Make a key of the configured algorithm; it signs after ``ACTIVATION_SECONDS``.
+        """Create a key of the configured algorithm; it signs after ``ACTIVATION_SECONDS``.
 
         Raises:
             UnsafeKey: if the operator supplies the keys.

@@ -23,7 +23,7 @@ from jose.backends.base import Key
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from auth.keys import KeySet
-from auth.principal import Scope, format_scopes
+from auth.principal import MAX_WEIGHT, Scope, format_scopes
 from auth.settings import AuthSettings
 from schemas.errors import Unauthenticated
 
@@ -58,7 +58,7 @@ _Seconds = Annotated[int, BeforeValidator(_whole), Field(ge=0, le=_FAR_FUTURE)]
 
 
 class Claims(BaseModel):
-    """The claims with the same meaning for every issuer, strictly typed; others are kept unjudged.
+    """The claims with the same meaning for every issuer, strictly typed; others are kept unchecked.
 
     Times are whole seconds since the epoch, fractions dropped.
     """
@@ -82,6 +82,7 @@ class OwnClaims(Claims):
     scope: str = ""
     sid: ShortText | None = None
     models: list[str] | None = None
+    weight: int = Field(default=1, ge=1, le=MAX_WEIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +180,14 @@ class TokenSigner:
         client_id: str | None = None,
         session_id: str | None = None,
         models: frozenset[str] | None = None,
+        weight: int = 1,
     ) -> str:
         """Issue a token for ``subject`` that expires in ``seconds``.
 
         Args:
             session_id: the session of the device; ending it revokes the token.
             models: names of the permitted models; None for all.
+            weight: of the account; the claim is left out if it is that of a new account.
         """
         now = int(self._clock())
         claims: dict[str, Any] = {
@@ -202,13 +205,15 @@ class TokenSigner:
             claims["sid"] = session_id
         if models is not None:
             claims["models"] = sorted(models)
+        if weight != 1:
+            claims["weight"] = weight
         header = {"typ": TOKEN_TYPE, "kid": self._kid}
         token: str = jws.sign(claims, self._private, headers=header, algorithm=self._algorithm)
         return token
 
 
 def refuse(detail: str = "The access token is not valid.") -> NoReturn:
-    """Refuse a token; the detail says no more than the owner of a stale token needs.
+    """Refuse a token; the detail contains only what the owner of an expired token needs.
 
     Raises:
         Unauthenticated: always.

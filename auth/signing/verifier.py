@@ -109,6 +109,7 @@ class Verifier:
             claims.sid,
             None if claims.models is None else frozenset(claims.models),
             claims.client_id,
+            claims.weight,
         )
 
     def _verify_theirs(self, token: UnverifiedToken, issuer: IssuerSettings) -> Principal:

@@ -34,7 +34,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One stored account. ``created``: seconds since the epoch; ``models``: None for all."""
+    """One stored account.
+
+    ``created``: seconds since the epoch; ``models``: None for all; ``weight``: 1 to ``MAX_WEIGHT``.
+    """
 
     name: str
     kind: Kind
@@ -44,6 +47,7 @@ class Account:
     may_introspect: bool
     is_disabled: bool
     created: float
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,7 @@ class Change:
     secret_hash: str | None = None
     scopes: frozenset[Scope] | None = None
     is_disabled: bool | None = None
+    weight: int | None = None
 
 
 def is_name(text: str) -> bool:
@@ -98,6 +103,7 @@ class AccountStore:
             may_introspect=account.may_introspect,
             is_disabled=account.is_disabled,
             created=account.created,
+            weight=account.weight,
         )
         try:
             async with self._database.write() as session:
@@ -118,6 +124,8 @@ class AccountStore:
             values["scopes"] = format_scopes(change.scopes)
         if change.is_disabled is not None:
             values["is_disabled"] = change.is_disabled
+        if change.weight is not None:
+            values["weight"] = change.weight
         if not values:
             account = await self.get(name)
             return account is not None and kind in {None, account.kind}
@@ -168,4 +176,5 @@ def _account(row: AccountRow) -> Account:
         row.may_introspect,
         row.is_disabled,
         row.created,
+        row.weight,
     )

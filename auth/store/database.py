@@ -1,4 +1,4 @@
-"""The store's database: SQLite by default, PostgreSQL where replicas share it.
+"""The store's database: SQLite by default, PostgreSQL if replicas share it.
 
 Opening it migrates its tables, also when several servers start at the same moment.
 """
@@ -35,7 +35,7 @@ from schemas.errors import NotReady
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration: knowing it saves importing Alembic at every start."""
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 PARAMETERS: dict[str, set[str]] = {
@@ -62,7 +62,7 @@ class Database:
     """Short transactions. Every use raises ``NotReady`` if the database does not answer.
 
     Attributes:
-        reading: of failures to read; None where the caller shows them.
+        reading: of failures to read; None if the caller shows them.
         writing: of failures to write. A database may be readable on a full disk.
     """
 
@@ -101,7 +101,7 @@ class Database:
         """Build an ``INSERT`` that has ``on_conflict_do_update`` on both databases."""
         if self.dialect == "sqlite":
             return sqlite.insert(into)
-        from sqlalchemy.dialects import postgresql  # with its drivers: only where it is used
+        from sqlalchemy.dialects import postgresql  # imports its drivers: only if it is used
 
         return postgresql.insert(into)
 
@@ -192,7 +192,7 @@ def database_url(given: str | None, file: Path) -> URL:
 
 
 def reason(error: NotReady) -> str:
-    """Return why the database did not answer: one line for the operator, no statement."""
+    """Return why the database did not respond: one line for the operator, without the statement."""
     return _line(error.__cause__)
 
 
@@ -210,7 +210,7 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _upgrade(connection: Connection) -> None:
-    # The migration steps are of no interest to an operator.
+    # Hide the migration steps from the operator.
     logging.getLogger("alembic").setLevel(logging.WARNING)
     from alembic.command import upgrade
     from alembic.config import Config
@@ -241,9 +241,9 @@ def _prepare_file(file: Path) -> None:
 
 
 def _close_to_others(file: Path) -> None:
-    """Take the permissions of group and others from a file, or warn that it cannot be done.
+    """Remove the permissions of group and others from a file, or log a warning.
 
-    An older file may have come with them from a copy or a backup. SQLite gives the files that it
+    A file may have them after a copy or a restored backup. SQLite gives the files that it
     makes beside a database the mode of the database.
     """
     try:

@@ -41,6 +41,8 @@ class AccountRow(Table):
     may_introspect: Mapped[bool]
     is_disabled: Mapped[bool]
     created: Mapped[float] = mapped_column(Double)
+    weight: Mapped[int] = mapped_column(Integer, server_default="1")
+    """Share of the turns beside other accounts."""
 
 
 class SessionRow(Table):

@@ -1,4 +1,4 @@
-"""Failure scenarios. Each ends with all parts back and ready."""
+"""Failure scenarios. At the end of each all components are ready again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scenario:
 
 
 def quiet(fleet: Fleet, edge: Envoy) -> None:
-    """Lose nothing, for comparison."""
+    """Run without a failure, for comparison."""
     del fleet, edge
     time.sleep(10)
 

@@ -28,19 +28,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def textbook(folder: Path) -> Prepare:
-    """Return preprocessing of the whole image at every step, in NumPy without float64."""
+    """Return preprocessing of the whole image at every step, in NumPy without float64.
+
+    It has the model's interpolation, without which it would be less work.
+    """
     spec = read_manifest(folder)["input"]
     assert spec["resize"]["policy"] == "shorter_side"
     pixels, width, height = spec["resize"]["pixels"], spec["width"], spec["height"]
     mean = np.array(spec.get("mean", [0.0]), np.float32)
     std = np.array(spec.get("std", [1.0]), np.float32)
     scale = np.float32(spec.get("scale", 1.0))
+    interpolation = Image.Resampling[spec["resize"].get("interpolation", "bilinear").upper()]
 
     def prepare(data: bytes) -> Images:
         image = Image.open(io.BytesIO(data)).convert("RGB")
         ratio = pixels / min(image.size)
         whole = (max(pixels, int(image.width * ratio)), max(pixels, int(image.height * ratio)))
-        image = image.resize(whole, Image.Resampling.BILINEAR)
+        image = image.resize(whole, interpolation)
         left, upper = (whole[0] - width) // 2, (whole[1] - height) // 2
         image = image.crop((left, upper, left + width, upper + height))
         array = np.asarray(image)

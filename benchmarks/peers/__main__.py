@@ -8,19 +8,21 @@ import sys
 from benchmarks import load, models, results
 from benchmarks.http import plots
 from benchmarks.peers import environments, servers
-from benchmarks.peers.comparison import Plan, compare
+from benchmarks.peers.comparison import SMOKE, Plan, compare
 from benchmarks.peers.tables import table
 from service.core.engine.pool import usable_cores
 
-MODELS = (models.DEFAULT, models.SHARED)
+MODELS = (models.DEFAULT, models.SMALL, models.SHARED, models.INT8)
 
 
 def main() -> None:
     """Compare the servers for the options given; print and write the results."""
     arguments = _arguments()
-    plan = Plan(
-        arguments.seconds, arguments.rounds, tuple(arguments.clients), arguments.trial_seconds
-    )
+    plan = SMOKE
+    if not arguments.smoke:
+        plan = Plan(
+            arguments.seconds, arguments.rounds, tuple(arguments.clients), arguments.trial_seconds
+        )
     compared = {}
     for name in arguments.models:
         if why := models.missing(name):
@@ -31,6 +33,9 @@ def main() -> None:
         except load.NoLoadGenerator as error:
             sys.exit(str(error))
         print(table(name, compared[name], usable_cores()), flush=True)
+    if arguments.smoke:
+        faults = [f"{name}: {fault}" for name, one in compared.items() for fault in one.faults()]
+        sys.exit("\n".join(faults) or 0)
     if arguments.write:
         facts: dict[str, object] = {
             "peers": {peer.title: environments.version_of(peer.package) for peer in servers.PEERS},
@@ -49,6 +54,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument(
         "--trial-seconds", type=float, default=2, help="of each way to run a peer, at the start"
+    )
+    parser.add_argument(
+        "--smoke",
+        action="store_true",
+        help="only whether every server answers under every load: fails if not, writes nothing",
     )
     parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
     return parser.parse_args()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +32,7 @@ TRIAL_CLIENTS = 32
 LARGE_CLIENTS = 8
 WARM_SECONDS = 2
 """The second process of a peer may still be loading when the first has answered."""
+ANSWER_SECONDS = 60
 WORTH_BATCHING = 1.05
 """Least gain for choosing batches, since they delay a lone client."""
 Start = Callable[[], AbstractContextManager[Subject]]
@@ -39,12 +40,20 @@ Start = Callable[[], AbstractContextManager[Subject]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Durations, rounds and numbers of clients."""
+    """Durations in seconds, rounds and numbers of clients.
+
+    ``trial_seconds``: of each way to run a peer; 0 for no trials: one worker a core, no batches.
+    """
 
     seconds: float
     rounds: int
     clients: tuple[int, ...]
     trial_seconds: float
+    warm_seconds: float = WARM_SECONDS
+
+
+SMOKE = Plan(seconds=1, rounds=1, clients=(1, 8, 32), trial_seconds=0, warm_seconds=0)
+"""Every cell once, too short to compare: whether each can be measured."""
 
 
 @dataclass(slots=True)
@@ -65,13 +74,25 @@ class Compared:
         return ratio(samples, self.bare[loop_title(kind, form)], "per_second")
 
     def potoo_over(self, title: str, load: str) -> float | None:
-        """Return Potoo's requests a second over another server's."""
+        """Return Potoo's requests a second over another server's; None if Potoo was left out."""
         other = self.servers[title][load]
-        return ratio(self.servers[POTOO][load], other, "per_second")
+        potoo = self.servers.get(POTOO)
+        return ratio(potoo[load], other, "per_second") if potoo else None
+
+    def faults(self) -> list[str]:
+        """Return a line for each server that was left out, and for each load with errors.
+
+        No answer is no fault: a short measurement may end before the first one.
+        """
+        found = [f"{title}: {why.strip().splitlines()[-1]}" for title, why in self.failed.items()]
+        for title, loads in self.servers.items():
+            for load, samples in loads.items():
+                if errors := sum(sample["errors"] for sample in samples):
+                    found.append(f"{title}, {load}: {errors:.0f} errors")
+        return found
 
     def as_json(self) -> dict[str, object]:
         """Convert every sample and the ratios for the results file."""
-        complete = POTOO in self.servers
         return {
             "bare_loop": self.bare,
             "servers": self.servers,
@@ -85,22 +106,40 @@ class Compared:
             "potoo_over": {
                 title: {load: rounded(self.potoo_over(title, load)) for load in loads}
                 for title, loads in self.servers.items()
-                if complete and title != POTOO
+                if title != POTOO
             },
         }
 
 
-def compare(name: str, plan: Plan) -> Compared:
-    """Measure all servers on one model."""
+def compare(
+    name: str,
+    plan: Plan,
+    peers: Sequence[Peer] = servers.PEERS,
+    install: Callable[[str], Path] = environments.install,
+) -> Compared:
+    """Measure all servers on one model.
+
+    Args:
+        install: returns the Python of a peer's environment, or raises ``NotInstalled``.
+    """
     compared = Compared()
     with models.assembled(name) as folder:
         version = folder / name / "1"
-        starts = _starts(folder, version, plan, compared)
+        starts: dict[str, Start] = {POTOO: partial(subject.running, folder)}
+        with starts[POTOO]() as potoo:
+            expected = best_class(potoo)
+        for peer in peers:
+            try:
+                python = install(peer.package)
+            except NotInstalled as error:
+                compared.failed[peer.title] = f"does not install: {error}"
+            else:
+                starts |= _starts(peer, python, version, plan, compared)
         for number in range(plan.rounds):
             progress = f"{name}: round {number + 1} of {plan.rounds}"
             turns = [partial(_bare_loops, version, plan, compared, progress)]
             turns += [
-                partial(_measure, title, start, plan, compared, progress)
+                partial(_measure, title, start, expected, plan, compared, progress)
                 for title, start in starts.items()
                 if title not in compared.failed
             ]
@@ -118,21 +157,34 @@ def _bare_loops(version: Path, plan: Plan, compared: Compared, progress: str) ->
             compared.bare.setdefault(title, []).append(sample)
 
 
-def _measure(title: str, start: Start, plan: Plan, compared: Compared, progress: str) -> None:
-    """Measure one server under every load; leave it out from then on if it fails."""
+def _measure(
+    title: str, start: Start, expected: int, plan: Plan, compared: Compared, progress: str
+) -> None:
+    """Measure one server under every load; leave it out from then on if it fails.
+
+    So does one that gives another class than Potoo, which would not be comparable.
+    """
     print(f"{progress}, {title}", file=sys.stderr)
     small, large = photo.jpeg(), photo.large_jpeg()
     loads = {f"{clients} clients": (small, clients) for clients in plan.clients}
     loads[f"{LARGE_CLIENTS} clients, {photo.LARGE_TITLE}"] = (large, LARGE_CLIENTS)
     try:
         with start() as server:
-            warm_up(server, small, WARM_SECONDS)
+            if (found := best_class(server)) != expected:
+                _leave_out(title, f"answers class {found}, Potoo {expected}", compared)
+                return
+            best_class(server, large)
+            if plan.warm_seconds:
+                warm_up(server, small, plan.warm_seconds)
             seen = {
                 load: under_load(server, body, clients, plan.seconds)
                 for load, (body, clients) in loads.items()
             }
     except DoesNotStart as error:
         _leave_out(title, f"does not start: {error}", compared)
+        return
+    except httpx.HTTPError as error:
+        _leave_out(title, f"does not answer: {error!r}", compared)
         return
     except (subprocess.CalledProcessError, psutil.NoSuchProcess) as error:
         _leave_out(title, f"ended under load: {error}", compared)
@@ -147,38 +199,30 @@ def _leave_out(title: str, why: str, compared: Compared) -> None:
     compared.servers.pop(title, None)
 
 
-def _starts(folder: Path, version: Path, plan: Plan, compared: Compared) -> dict[str, Start]:
-    """Return the start functions of the servers that run here and give Potoo's answer."""
-    starts: dict[str, Start] = {POTOO: partial(subject.running, folder)}
-    with starts[POTOO]() as potoo:
-        expected = best_class(potoo)
-    for peer in servers.PEERS:
-        try:
-            python = environments.install(peer.package)
-        except NotInstalled as error:
-            compared.failed[peer.title] = f"does not install: {error}"
-            continue
-        variant = _best_variant(peer, python, version, plan, compared)
-        if variant is None:
-            continue
-        compared.chosen[peer.title] = str(variant)
-        for kind in bare_loop.KINDS:
-            title = f"{peer.title}, {kind}"
-            start = partial(servers.running, peer, python, version, kind, variant)
-            if why := _disagreement(start, expected):
-                compared.failed[title] = why
-            else:
-                starts[title] = start
-    return starts
+def _starts(
+    peer: Peer, python: Path, version: Path, plan: Plan, compared: Compared
+) -> dict[str, Start]:
+    """Return the start functions of a peer with each preprocessing; none if it does not run."""
+    variant = _best_variant(peer, python, version, plan, compared)
+    if variant is None:
+        return {}
+    compared.chosen[peer.title] = str(variant)
+    return {
+        f"{peer.title}, {kind}": partial(servers.running, peer, python, version, kind, variant)
+        for kind in bare_loop.KINDS
+    }
 
 
 def _best_variant(
     peer: Peer, python: Path, version: Path, plan: Plan, compared: Compared
 ) -> Variant | None:
     """Choose the variant of a peer with the most requests a second, by a short trial of each."""
+    variants = peer.variants(usable_cores())
+    if not plan.trial_seconds:
+        return max((one for one in variants if one.batch == 1), key=lambda one: one.workers)
     tried: dict[Variant, float] = {}
     failures = []
-    for variant in peer.variants(usable_cores()):
+    for variant in variants:
         print(f"trial of {peer.title}, {variant}", file=sys.stderr)
         try:
             with servers.running(peer, python, version, "textbook", variant) as server:
@@ -203,22 +247,22 @@ def best_of(tried: Mapping[Variant, float]) -> Variant:
     return max(tried, key=merit)
 
 
-def _disagreement(start: Start, expected: int) -> str | None:
-    """Return why a server is not comparable, or None if it gives the same class as Potoo."""
-    try:
-        with start() as server:
-            found = best_class(server)
-    except DoesNotStart as error:
-        return f"does not start: {error}"
-    return None if found == expected else f"answers class {found}, Potoo {expected}"
+def best_class(server: Subject, body: bytes | None = None) -> int:
+    """Return the index of the best class of a photo, the small one by default.
 
-
-def best_class(server: Subject) -> int:
-    """Return the index of the best class of the photo."""
+    Raises:
+        httpx.HTTPError: the server refuses it, or has not answered within a minute.
+    """
     headers = {"content-type": "image/jpeg"}
     if server.token:
         headers["authorization"] = f"Bearer {server.token}"
-    answer = httpx.post(server.endpoint, content=photo.jpeg(), headers=headers, trust_env=False)
+    answer = httpx.post(
+        server.endpoint,
+        content=body or photo.jpeg(),
+        headers=headers,
+        timeout=ANSWER_SECONDS,
+        trust_env=False,
+    )
     found = answer.raise_for_status().json()
     predictions = found["predictions"] if isinstance(found, dict) else found
     index: int = predictions[0]["index"]

@@ -1,1 +1,1 @@
-"""What gRPC speaks: the ``.proto`` files, and beside them what ``make proto`` makes of them."""
+"""The ``.proto`` files of gRPC, and the code that ``make proto`` generates from them."""

@@ -36,7 +36,7 @@ Say = Callable[[str], None]
 
 
 class NotEnoughMemory(OperatorError):
-    """The trial servers do not fit into the memory that is left."""
+    """The trial servers do not fit into the free memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def calibrate(job: CalibrationPlan, say: Say) -> tuple[int, Calibrated]:
 
 
 def require_memory(folder: Path, available: int) -> None:
-    """Refuse to calibrate where the kernel would have to kill something.
+    """Refuse to calibrate if memory is too small.
 
     Args:
         folder: of the model's version.

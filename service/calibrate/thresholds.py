@@ -3,8 +3,8 @@
 Two signals add up over replicas, so their sums give the number needed: images in flight and
 waiting, aimed at 70 % of a replica's number at its knee, and images requested per second, aimed at
 70 % of its throughput there. The first detects images that cost more than before, the second a
-burst's whole size though most of it is refused. CPU utilisation lags and saturates, so it never
-stands alone.
+burst's whole size though most of it is refused. CPU utilisation lags and saturates, so it is never
+the only trigger.
 
 Queue wait is no trigger: it does not fall in proportion to replicas and covers a minute, which in
 ``tools/autoscaling`` cost a tenth to a third more replicas without benefit. It is an alert.
@@ -19,15 +19,18 @@ from service.core.serving.calibration import Calibrated, Machine
 TARGET_SHARE = 0.7
 QUEUE_SHARE = 0.25
 MOST_TARGETS = 2
-"""Limit of one replica's ``in_flight`` signal, in targets. A queue of hopeless work needs fewer
-replicas than its length suggests: each asks for one more at most, and demand covers the rest."""
+"""Limit of one replica's ``in_flight`` signal, in targets.
+
+A queue of late work needs fewer replicas than its length suggests: each replica requests one more
+at most, and demand covers the rest.
+"""
 BUSY_SHARE = 0.5
 """Share of the target. Rejections below it come from deadlines shorter than the objective: more
 replicas would not help, and one such camera would hold their number at its maximum."""
 
 _TEMPLATE = """\
-# Autoscaling thresholds for replicas of one kind of machine, made by `potoo calibrate`.
-# Measured, not guessed: run it again after a change of model, machine or settings.
+# Autoscaling thresholds for replicas of one type of machine, measured by `potoo calibrate`.
+# Run it again after a change of model, machine or settings.
 model: {model}
 version: {version}
 objective:
@@ -36,41 +39,41 @@ measured_on:
   processor: {processor}
   cores: {cores}
   onnxruntime: {onnxruntime}
-replica:  # as it ran; what follows holds for replicas with as many cores and these settings
+replica:  # as measured; thresholds apply to replicas with these settings and cores
   threads: {threads}
   settings: {settings}
-capacity:  # of one replica at its knee, the last load at which the objective was met
-  in_flight: {capacity}  # images being worked on or waiting: C
+capacity:  # of one replica at its knee, the highest load that meets the objective
+  in_flight: {capacity}  # images in flight and waiting: C
   images_per_second: {per_second:.1f}
   p95_seconds: {p95:.4f}
 triggers:
-  # Scale on the first two: sum / target is the number of replicas. Rejections may add some, a step
-  # at a time (behaviour.step_percent). The highest number counts.
+  # Scale on the first two: sum / target is the number of replicas. Rejections add replicas in steps
+  # (behaviour.step_percent). The highest number applies.
   in_flight:
-    target: {target}  # 70 % of C, for each replica, which counts for two of them at most
+    target: {target}  # 70 % of C per replica; each counts as two targets at most
     query: sum(clamp_max(potoo_queue_depth{{model="{model}"}}, {most}))
   demand:
-    target_per_second: {demand:.4g}  # 70 % of what a replica does at its knee
-    # Asked for: answered, or refused where a replica was at least half busy.
+    target_per_second: {demand:.4g}  # 70 % of a replica's throughput at its knee
+    # Demand: answered requests, and refused ones if a replica was at least half busy.
     query: >-
       sum(rate(potoo_predictions_total{{model="{model}"}}[20s])) +
       sum(rate(potoo_rejections_total{{reason=~"queue_full|would_be_late"}}[20s])) *
       (max(max_over_time(potoo_queue_depth{{model="{model}"}}[30s])) >= bool {busy:g})
   rejections:
-    threshold: 0  # any within 30 s, where a replica was at least half busy
+    threshold: 0  # any within 30 s, if a replica was at least half busy
     query: >-
       sum(increase(potoo_rejections_total{{reason=~"queue_full|would_be_late"}}[30s])) and
       max(max_over_time(potoo_queue_depth{{model="{model}"}}[30s])) >= {busy:g}
   cpu:
-    utilisation_percent: 60  # of the request; never alone: it lags, and saturates below 100
+    utilisation_percent: 60  # of the request; not alone: it lags, and saturates below 100
 alerts:
   latency:
-    p95_seconds: {objective:g}  # no trigger: replicas do not lower it in proportion
+    p95_seconds: {objective:g}  # no trigger: it does not fall in proportion to replicas
     for: 5m
     query: >-
       histogram_quantile(0.95, sum by (le)
       (rate(potoo_http_request_duration_seconds_bucket{{route="/v1/classify",status_class="2xx"}}[5m])))
-  # Too few replicas for long, whatever the triggers say.
+  # Too few replicas for a long time, independent of the triggers.
   queue_wait:
     threshold_seconds: {queue_wait:g}  # a quarter of the objective
     for: 5m
@@ -78,7 +81,7 @@ alerts:
       histogram_quantile(0.95, sum by (le)
       (rate(potoo_stage_duration_seconds_bucket{{model="{model}",stage="queue"}}[1m])))
   queue_ratio:
-    threshold: 1.0  # waits as long as it is worked on
+    threshold: 1.0  # wait equals processing time
     for: 5m
     query: >-
       sum(rate(potoo_stage_duration_seconds_sum{{model="{model}",stage="queue"}}[1m])) /
@@ -86,8 +89,8 @@ alerts:
 behaviour:
   min_replicas: 2
   scrape_interval_seconds: 5
-  step_percent: 25  # what rejections ask for; above the tolerance of 10 %
-  # Whichever adds more pods: the percentage or the number.
+  step_percent: 25  # step of rejections; above the autoscaler's tolerance of 10 %
+  # The greater of percentage and number of pods.
   scale_up: {{stabilisation_seconds: 0, percent: 100, pods: 4, period_seconds: 15}}
   scale_down: {{stabilisation_seconds: 300, percent: 25, period_seconds: 60}}
 """

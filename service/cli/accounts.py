@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from service.cli.shared_options import acting_user, fail
+from service.cli.shared_options import AUDIT_FILE, acting_user, fail
 
 if TYPE_CHECKING:
     from auth.principal import Scope
@@ -29,6 +29,19 @@ ModelOption = Annotated[
     typer.Option("--model", help="Model that it may use; repeatable.", show_default="all"),
 ]
 
+WeightOption = Annotated[
+    int,
+    typer.Option(help="Share of the turns: images a round, 1 to 100, where others get one."),
+]
+NewScopeOption = Annotated[
+    list[str] | None,
+    typer.Option("--scope", help="New scopes of the account; repeatable.", show_default="as now"),
+]
+NewWeightOption = Annotated[
+    int | None,
+    typer.Option("--weight", help="New weight, 1 to 100; see add.", show_default="as now"),
+]
+
 
 def with_identity(
     settings: Settings,
@@ -36,7 +49,11 @@ def with_identity(
     *,
     must_exist: bool = True,
 ) -> Result:
-    """Open the store and the keys, run ``use``, close them; exit with a message without a store."""
+    """Open the store and the keys, run ``use``, close them; exit with a message without a store.
+
+    Changes are recorded in a file in the data folder.
+    """
+    from observability.audit import AuditFile
     from observability.logging import configure_logging
     from observability.metrics import Metrics
     from service.identity import STORE_FILE, open_identity
@@ -47,8 +64,10 @@ def with_identity(
     # Log only errors: the command reports its outcome itself.
     configure_logging(settings.observability.model_copy(update={"log_level": "error"}))
 
+    sink = AuditFile(settings.data_dir / AUDIT_FILE)
+
     async def call() -> Result:
-        async with open_identity(settings, Metrics()) as identity:
+        async with open_identity(settings, Metrics(), sink) as identity:
             return await use(identity)
 
     return asyncio.run(call())
@@ -61,7 +80,24 @@ def list_accounts(settings: Settings, kind: Kind) -> None:
     for account in with_identity(settings, lambda identity: identity.administration.all(kind)):
         state = "disabled" if account.is_disabled else "active"
         made = datetime.fromtimestamp(account.created, UTC).isoformat(timespec="seconds")
-        typer.echo(f"{account.name}\t{format_scopes(account.scopes)}\t{state}\t{made}")
+        scopes = format_scopes(account.scopes)
+        typer.echo(f"{account.name}\t{scopes}\t{state}\t{made}\tweight {account.weight}")
+
+
+def change_account(
+    settings: Settings, name: str, kind: Kind, scope: list[str] | None, weight: int | None
+) -> None:
+    """Change scopes, weight or both of an account, or exit with a message."""
+    if not scope and weight is None:
+        fail("nothing to change: give --scope or --weight")
+    scopes = chosen_scopes(scope) if scope else None
+    account = with_identity(
+        settings,
+        lambda identity: identity.administration.change(
+            name, kind, scopes=scopes, weight=weight, by=acting_user()
+        ),
+    )
+    typer.echo(f"changed {name}: {' '.join(sorted(account.scopes))}, weight {account.weight}")
 
 
 def remove_account(settings: Settings, name: str, kind: Kind) -> None:

@@ -91,7 +91,7 @@ async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> b
     succeeded, is_noted = True, wish.as_json
     with open_pool(settings) as pool:
         async with open_classifier(settings, pool, Metrics()) as classifier:
-            ticket = classifier.issue_ticket(wish.model, None, CallContext("", PROTOCOL))
+            ticket = classifier.issue_ticket(wish.model, None, CallContext("", 1, PROTOCOL))
             # Read a few files at a time: enough to use every core without holding all in memory.
             turn = asyncio.Semaphore(2 * pool.size)
             files = list(_listed(files))

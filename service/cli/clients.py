@@ -9,7 +9,11 @@ import typer
 from service.cli.accounts import (
     ModelOption,
     NameArgument,
+    NewScopeOption,
+    NewWeightOption,
     ScopeOption,
+    WeightOption,
+    change_account,
     chosen_scopes,
     list_accounts,
     remove_account,
@@ -18,7 +22,7 @@ from service.cli.accounts import (
 from service.cli.shared_options import ConfigOption, DataDirOption, acting_user, plain_errors
 
 app = typer.Typer(
-    help="Add, list and remove clients: devices and backends that sign in with a secret.",
+    help="Add, list, change and remove clients: devices and backends that sign in with a secret.",
     no_args_is_help=True,
 )
 
@@ -28,6 +32,7 @@ def add(
     name: NameArgument,
     scope: ScopeOption = None,
     model: ModelOption = None,
+    weight: WeightOption = 1,
     introspect: Annotated[
         bool, typer.Option("--introspect", help="Allow it to introspect tokens (RFC 7662).")
     ] = False,
@@ -41,7 +46,7 @@ def add(
 
         settings = account_settings(config, data_dir)
         models = None if model is None else frozenset(model)
-        new = NewAccount(name, chosen_scopes(scope), models, introspect)
+        new = NewAccount(name, chosen_scopes(scope), models, introspect, weight)
         _, secret = with_identity(
             settings,
             lambda identity: identity.administration.add_client(new, by=acting_user()),
@@ -52,12 +57,31 @@ def add(
 
 @app.command("list")
 def list_clients(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """List clients: name, scopes, state, creation time."""
+    """List clients: name, scopes, state, creation time, weight."""
     with plain_errors():
         from auth.store.accounts import Kind
         from service.cli.service_settings import account_settings
 
         list_accounts(account_settings(config, data_dir), Kind.CLIENT)
+
+
+@app.command()
+def change(
+    name: NameArgument,
+    scope: NewScopeOption = None,
+    weight: NewWeightOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Change the scopes or the weight of a client.
+
+    Losing a scope revokes its tokens. A new weight holds from its next token on.
+    """
+    with plain_errors():
+        from auth.store.accounts import Kind
+        from service.cli.service_settings import account_settings
+
+        change_account(account_settings(config, data_dir), name, Kind.CLIENT, scope, weight)
 
 
 @app.command("rotate-secret")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from schemas.operator_error import OperatorError
+from service.cli.shared_options import acting_user
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -22,7 +23,7 @@ SECRETS = Path("/etc/potoo/secrets")
 STATE = Path("/var/lib/potoo")
 """As in the unit: ``EnvironmentFile``, ``LoadCredential`` and ``StateDirectory``."""
 CHOSEN = ("POTOO_CONFIG", "POTOO_DATA_DIR", "POTOO_DATABASE_URL", "POTOO_SECRETS_DIR")
-"""Variables that say which store is meant."""
+"""Variables that select the store."""
 LOCAL_STORE = Path("potoo-data/potoo.db")
 
 
@@ -31,11 +32,11 @@ class ServiceUnreadable(OperatorError):
 
 
 def account_settings(config: Path | None, data_dir: Path | None) -> Settings:
-    """Load the settings of the store that is meant.
+    """Load the settings of the selected store.
 
-    It is the one that options or the environment name, else one in the present folder, else that of
-    the installed service. As root, the process becomes the owner of that service's data folder, so
-    that the service can write what the command wrote.
+    It is that of the options or the environment, else one in the current folder, else that of the
+    installed service. As root, the process becomes the owner of that service's data folder, so that
+    the service can write what the command wrote.
 
     Raises:
         ServiceUnreadable: there is a service, and its settings cannot be read.
@@ -91,6 +92,7 @@ def _become_owner(folder: Path) -> None:
         return
     owner = folder.stat()
     if owner.st_uid != 0:
+        acting_user()  # for the security log, before the user changes
         os.setgroups([owner.st_gid])
         os.setgid(owner.st_gid)
         os.setuid(owner.st_uid)

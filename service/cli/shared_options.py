@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pwd
 import sys
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 AUDIT_FILE = ".audit.log"
-"""File of a model repository; the dot keeps servers from taking it for a model."""
+"""File of a model repository or data folder; the dot tells servers that it is no model."""
 
 ConfigOption = Annotated[
     Path | None,
@@ -42,7 +43,7 @@ DataDirOption = Annotated[
 
 
 def settings_with_models(config: Path | None, **given: object) -> Settings:
-    """Loads the settings, and puts the built-in models into the data folder's own repository.
+    """Load the settings, and add the built-in models to the data folder's own repository.
 
     Raises:
         OperatorError, OSError: see ``load_settings`` and ``prepare_models``.
@@ -63,8 +64,12 @@ def models_audit(settings: Settings) -> Audit:
     return Audit(Metrics(), AuditFile(settings.models / AUDIT_FILE))
 
 
+@functools.cache
 def acting_user() -> str:
-    """Return the user of this process as the security log names it, such as ``cli:anna``."""
+    """Return the user of this process as the security log names it, such as ``cli:anna``.
+
+    It is the user at the first call, also if the process becomes another user later.
+    """
     user = os.getuid()  # not the environment, which the user may set
     try:
         return f"cli:{pwd.getpwuid(user).pw_name}"
@@ -82,7 +87,7 @@ def plain_errors(what: str = "") -> Iterator[None]:
     """Report errors that the operator can fix as one line on standard error, exit status 1.
 
     Args:
-        what: what failed, for the begin of the line, such as "cannot start: ".
+        what: what failed, for the beginning of the line, such as "cannot start: ".
     """
     from schemas.errors import NotReady, ServiceError
     from schemas.operator_error import OperatorError

@@ -46,7 +46,9 @@ def token(
             granted = account.scopes if scopes is None else scopes
             if missing := granted - account.scopes:
                 fail(f"{user} does not have the scope {min(missing)}")
-            return identity.signer.issue(user, granted, seconds, models=account.models)
+            return identity.signer.issue(
+                user, granted, seconds, models=account.models, weight=account.weight
+            )
 
         typer.echo(with_identity(account_settings(config, data_dir), issue))
 

@@ -9,7 +9,11 @@ import typer
 from service.cli.accounts import (
     ModelOption,
     NameArgument,
+    NewScopeOption,
+    NewWeightOption,
     ScopeOption,
+    WeightOption,
+    change_account,
     chosen_scopes,
     list_accounts,
     read_password,
@@ -32,6 +36,7 @@ def add(
     name: NameArgument,
     scope: ScopeOption = None,
     model: ModelOption = None,
+    weight: WeightOption = 1,
     password_stdin: PasswordOption = False,
     data_dir: DataDirOption = None,
     config: ConfigOption = None,
@@ -45,7 +50,8 @@ def add(
         from service.cli.service_settings import account_settings
 
         settings = account_settings(config, data_dir)
-        new = NewAccount(name, chosen_scopes(scope), None if model is None else frozenset(model))
+        models = None if model is None else frozenset(model)
+        new = NewAccount(name, chosen_scopes(scope), models, weight=weight)
         password = read_password(stdin=password_stdin)
         with_identity(
             settings,
@@ -57,12 +63,31 @@ def add(
 
 @app.command("list")
 def list_people(data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
-    """List users: name, scopes, state, creation time."""
+    """List users: name, scopes, state, creation time, weight."""
     with plain_errors():
         from auth.store.accounts import Kind
         from service.cli.service_settings import account_settings
 
         list_accounts(account_settings(config, data_dir), Kind.PERSON)
+
+
+@app.command()
+def change(
+    name: NameArgument,
+    scope: NewScopeOption = None,
+    weight: NewWeightOption = None,
+    data_dir: DataDirOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Change the scopes or the weight of a user.
+
+    Losing a scope revokes its tokens. A new weight holds from its next token on.
+    """
+    with plain_errors():
+        from auth.store.accounts import Kind
+        from service.cli.service_settings import account_settings
+
+        change_account(account_settings(config, data_dir), name, Kind.PERSON, scope, weight)
 
 
 @app.command()

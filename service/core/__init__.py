@@ -1,1 +1,1 @@
-"""The model server without a network. Knows no FastAPI, no gRPC, no account."""
+"""The model server without a network: independent of FastAPI, gRPC and accounts."""

@@ -1,4 +1,4 @@
-"""Certificate folder: make missing files, renew certificates, never overwrite an authority."""
+"""Certificate folder: create missing files, renew certificates, never overwrite an authority."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class CertificateFolder:
     def bring_up_to_date(
         self, given: Sequence[str], now: datetime, *, days: int, renew_before: timedelta
     ) -> Found:
-        """Make missing files; replace a certificate that ends soon or has another key or names.
+        """Create missing files; replace a certificate that expires soon or has other names or key.
 
         The key stays, so that one file is replaced, in one step: no server ever reads a certificate
         and a key that do not match.
@@ -71,7 +71,7 @@ class CertificateFolder:
         Raises:
             BadName, BadCertificates: nothing was changed.
             OSError: files may have been written, a new authority first; the next call with the same
-                names goes on with them.
+            names uses them.
         """
         authority, old, key = self._read()
         names = names_of(given) if given or old is None else names_in(old)

@@ -1,4 +1,4 @@
-"""Make keys, authorities and server certificates (RFC 5280); ECDSA with P-256 throughout."""
+"""Create keys, authorities and server certificates (RFC 5280); always ECDSA with P-256."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def make_key() -> ec.EllipticCurvePrivateKey:
 def make_authority(
     key: ec.EllipticCurvePrivateKey, names: Sequence[x509.GeneralName], now: datetime
 ) -> x509.Certificate:
-    """Make a self-signed authority for these names and those of private networks."""
+    """Create a self-signed authority for these names and those of private networks."""
     serial = x509.random_serial_number()
-    # A phone may list several authorities: the serial number tells them apart.
+    # A phone may list several authorities: the serial number distinguishes them.
     name = _called(f"Potoo authority {serial:040x}"[:24])
     builder = (
         _builder(name, name, key, now, now + timedelta(days=AUTHORITY_DAYS), serial)
@@ -49,7 +49,7 @@ def make_certificate(
     now: datetime,
     days: int = MAX_SERVER_DAYS,
 ) -> x509.Certificate:
-    """Make a server certificate, valid for ``days``, but no longer than the authority's."""
+    """Create a server certificate, valid for ``days``, but no longer than the authority's."""
     end = min(now + timedelta(days=days) - BACKDATED, authority.not_valid_after_utc)
     builder = (
         _builder(_called("Potoo"), authority.subject, key, now, end, x509.random_serial_number())

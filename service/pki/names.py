@@ -1,4 +1,4 @@
-"""Names that our certificates may have, and name constraints of our authorities."""
+"""Permitted names of certificates, and name constraints of authorities."""
 
 from __future__ import annotations
 

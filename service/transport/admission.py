@@ -1,6 +1,6 @@
-"""Admission of a call, before its body is received: which model, for whom, with what schedule.
+"""Admission of a call before its body is received: authorisation, model and schedule.
 
-Every transport comes here with the head of a request. What is refused here costs no upload.
+All transports pass the headers of a request. A request refused here costs no upload.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ def issue_ticket(
     runtime: Runtime,
     principal: Principal,
     model: str | None,
-    version: int | None,
+    version: int | str | None,
     call: CallContext,
 ) -> Ticket:
     """Return the ticket of a call for the named model, or for the default one.
 
-    The queue is not looked at: for calls whose input is here already, or is many items.
+    Does not check the queue: for calls whose input has been received, or has many items.
 
     Raises:
         ModelForbidden: the caller may not use this model.
@@ -38,7 +38,7 @@ def admit(
     runtime: Runtime,
     principal: Principal,
     model: str | None,
-    version: int | None,
+    version: int | str | None,
     call: CallContext,
 ) -> Ticket:
     """Return a ticket as ``issue_ticket`` does, unless the call would be refused at once.

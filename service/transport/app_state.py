@@ -17,7 +17,7 @@ from service.settings import Settings
 class AppState:
     """Objects of one running application; set when its lifespan starts.
 
-    ``HttpState`` adds the parts that only HTTP's own modules know.
+    ``HttpState`` adds objects that only the HTTP modules use.
     """
 
     settings: Settings

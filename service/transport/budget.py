@@ -17,7 +17,7 @@ class BodyBudget:
         self._metrics = metrics
 
     def hold(self) -> Reservation:
-        """Return a share of the budget, given back when its ``with`` block ends."""
+        """Return a share of the budget, released when its ``with`` block ends."""
         return Reservation(self)
 
     def take(self, count: int) -> None:
@@ -29,7 +29,7 @@ class BodyBudget:
         self._free -= count
 
     def give_back(self, count: int) -> None:
-        """Give back ``count`` bytes that ``take`` took."""
+        """Release ``count`` bytes that ``take`` reserved."""
         self._free += count
 
 
@@ -52,7 +52,7 @@ class Reservation:
         self._budget.give_back(self._held)
 
     def reserve(self, count: int) -> None:
-        """Hold at least ``count`` bytes from now on; raise ``Overloaded`` as ``take`` does."""
+        """Reserve at least ``count`` bytes in all; raise ``Overloaded`` as ``take`` does."""
         if count > self._held:
             self._budget.take(count - self._held)
             self._held = count

@@ -18,7 +18,7 @@ from observability.metrics import Metrics
 from schemas.errors import RateLimited
 from service.core.lifecycle.model_control import ModelControl
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
 from service.runtime import Runtime
@@ -140,7 +140,7 @@ def principal_of(connection: HTTPConnection) -> Principal:
 
 
 def require_model(connection: HTTPConnection, name: str) -> None:
-    """Check that the caller may use a model: some may use only certain ones.
+    """Check that the caller may use a model; some callers may use only certain ones.
 
     Raises:
         ModelForbidden: the caller may not use the model of that name.
@@ -160,13 +160,14 @@ def call_context(
     Args:
         timeout: seconds from the moment that the body is complete; None for the default.
     """
-    return CallContext(principal_of(connection).name, protocol, priority, timeout)
+    principal = principal_of(connection)
+    return CallContext(principal.name, principal.weight, protocol, priority, timeout)
 
 
 def issue_ticket(
-    connection: HTTPConnection, model: str | None, version: int | None, call: CallContext
+    connection: HTTPConnection, model: str | None, version: int | str | None, call: CallContext
 ) -> Ticket:
-    """Return the ticket of a call that brings many items, each of which is admitted by itself.
+    """Return the ticket of a call with many items, each of which is admitted separately.
 
     Raises:
         ModelForbidden, ModelNotChosen, ModelNotFound, NotReady: see ``admission.issue_ticket``.
@@ -176,7 +177,7 @@ def issue_ticket(
 
 
 def admit(
-    connection: HTTPConnection, model: str | None, version: int | None, call: CallContext
+    connection: HTTPConnection, model: str | None, version: int | str | None, call: CallContext
 ) -> Ticket:
     """Return the ticket of a call, or refuse the call before its body is sent.
 

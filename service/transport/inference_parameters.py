@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from schemas.classify import LABEL_PATTERN
 from schemas.errors import InvalidRequest, InvalidTensor, ModelNotFound, Unsupported
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.tensors import shown
 
 Parameter = bool | int | float | str
@@ -18,9 +20,9 @@ EXTENSIONS = (
     *("binary_tensor_data", "classification", "model_configuration"),
     *("model_repository", "parameters", "schedule_policy", "statistics"),
 )
-"""The protocol extensions that are offered."""
+"""The supported protocol extensions."""
 MAX_TIMEOUT = 600.0
-"""Seconds; longer time-outs are cut to it."""
+"""Seconds; longer time-outs are reduced to it."""
 MAX_ID_CHARS = 4096
 _SEQUENCE = ("sequence_id", "sequence_start", "sequence_end")
 _SHARED_MEMORY = "shared_memory_region"
@@ -64,7 +66,18 @@ def requested_output(name: str, parameters: Parameters) -> RequestedOutput:
     return RequestedOutput(name, _whole("classification", parameters))
 
 
-def version_named(text: str) -> int:
+def version_named(text: str) -> int | str:
+    """Parse a version, a number or a label, that a caller sent as a string.
+
+    Raises:
+        ModelNotFound: it is neither, so no such version exists.
+    """
+    if re.fullmatch(LABEL_PATTERN, text):
+        return text
+    return version_number(text)
+
+
+def version_number(text: str) -> int:
     """Parse a version number that a caller sent as a string.
 
     Raises:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from service.settings import SettingsError
 
 NEIGHBOURS = 20
-"""Ports above one in use, of which the message names the first that is free."""
+"""Number of ports above one in use that are tried for the suggestion in the message."""
 FIRST_PLAIN_PORT = 1024
 """First port that needs no privilege."""
 

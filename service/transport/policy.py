@@ -28,7 +28,7 @@ async def authorize(
         scope: None if any token will do.
         address: of the connection, or from a trusted proxy; never one that the caller claims.
         authorization: all values under that name; there must be exactly one.
-        allowance: filled with what is left of the rates, also if the call is refused.
+        allowance: filled with the remaining quota, also if the call is refused.
         on_known: called with the caller as soon as it is known, for the access log.
 
     Raises:
@@ -60,7 +60,7 @@ async def authorize(
 
 
 def check_model(identity: Identity, principal: Principal, name: str) -> None:
-    """Check that the caller may use a model: some may use only certain ones.
+    """Check that the caller may use a model; some callers may use only certain ones.
 
     Raises:
         ModelForbidden: the caller may not use the model of that name.

@@ -1,9 +1,9 @@
 """Caller behind trusted proxies: ``X-Forwarded-For``, as far as it can be trusted.
 
-Every proxy appends the address of its client, so the list is true from the right end up to the
-first address that is no trusted proxy; entries left of it are the caller's and may be false.
-No other header is used: not ``Forwarded``, ``X-Real-IP`` or ``X-Forwarded-Host``, which a proxy
-that sets one of them often passes through as the caller wrote it.
+Every proxy appends the address of its client, so the list is reliable from the right end up to the
+first address that is no trusted proxy; entries left of it come from the caller and may be false. No
+other header is used: not ``Forwarded``, ``X-Real-IP`` or ``X-Forwarded-Host``, which many proxies
+pass through as the caller wrote them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ MAX_HOPS = 32
 """Proxies in a row; longer chains are truncated."""
 ANSWERS_KEPT = 1024
 LONGEST_KEPT = 256
-"""Characters; longer lists are not cached, so that they cannot fill the memory."""
+"""Limit in characters; longer lists are not cached, so that they cannot fill the memory."""
 
 _WITH_PORT = re.compile(r"\[(?P<v6>[0-9A-Fa-f:.]+)\](:[0-9]{1,5})?|(?P<v4>[0-9.]+):[0-9]{1,5}")
-"""Address with a port, as some proxies write it; IPv6 needs brackets for that."""
+"""Address with a port, as some proxies write it; with brackets for IPv6."""
 
 
 class TrustedProxies:
-    """Proxies that may name the caller. Caches the last results, as callers return."""
+    """Trusted proxies. Caches the last results, since callers send many requests."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         trusted = tuple(networks)

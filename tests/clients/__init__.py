@@ -1,5 +1,5 @@
 """Scripts that use third-party clients; tests run them against a live server.
 
-They need packages that cannot be installed beside ours (``tritonclient`` and ``kserve`` ask for older
-ones), so they have an environment of their own: ``make clients`` makes it.
+They need packages that conflict with ours (``tritonclient`` and ``kserve`` require older versions),
+so ``make clients`` creates a separate environment for them.
 """

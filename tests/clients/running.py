@@ -1,4 +1,4 @@
-"""Runs a script of this folder in the environment that has the clients."""
+"""Run a script of this folder in the environment of the clients."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.support.repository import ROOT
 from tests.support.servers.databases import missing
 
 VARIABLE = "TEST_CLIENTS_PYTHON"
-"""The interpreter, if it is not the one that ``make clients`` makes."""
+"""Path of the interpreter, instead of that of ``make clients``."""
 PATIENCE = 120.0
 
 
 def facts(program: str, **given: object) -> dict[str, Any]:
-    """What a program found out, which it prints as JSON; ``given`` is what it reads.
+    """Run a program; return the JSON that it prints. ``given``: its input.
 
-    Skips visibly where its package is not installed.
+    Skips the test if the package is not installed.
     """
     python = Path(os.environ.get(VARIABLE, ROOT / ".venv-clients" / "bin" / "python"))
     package = "kserve" if program.startswith("kserve") else "tritonclient"

@@ -28,7 +28,7 @@ async def result(call: Any) -> Any:
 
 
 async def told(call: Callable[[], Any]) -> tuple[str | None, str]:
-    """Status and words of a refusal."""
+    """Status and message of a refused call."""
     try:
         await result(call())
     except InferenceServerException as error:
@@ -43,7 +43,7 @@ def tensor(array: Any, datatype: str, name: str = "image") -> Any:
 
 
 async def every_form(client: Any) -> list[dict[str, Any]]:
-    """With and without outputs and versions, compressed or not."""
+    """Call with and without outputs and versions, compressed or not."""
     found = []
     for outputs in (None, [sync_grpc.InferRequestedOutput("logits")]):
         for packed in (None, "gzip", "deflate"):
@@ -127,7 +127,7 @@ async def everything(client: Any) -> dict[str, Any]:
 
 
 def streamed(client: Any) -> list[list[str]]:
-    """Ids or words of what comes back of a stream with a bad request in it."""
+    """Ids or error messages of the responses of a stream with a bad request."""
     answers: queue.Queue[Any] = queue.Queue()
     client.start_stream(
         callback=lambda result, error: answers.put((result, error)), headers=HEADERS

@@ -27,7 +27,7 @@ async def result(call: Any) -> Any:
 
 
 async def told(call: Callable[[], Any]) -> tuple[str | None, str]:
-    """Status and words of a refusal."""
+    """Status and message of a refused call."""
     try:
         await result(call())
     except InferenceServerException as error:
@@ -42,12 +42,12 @@ def tensor(http: Any, array: Any, datatype: str, *, binary: bool) -> Any:
 
 
 def headers() -> dict[str, str]:
-    """A fresh one for every call: the client writes into it."""
+    """A new one for every call, since the client modifies it."""
     return dict(HEADERS)
 
 
 async def every_form(http: Any, client: Any) -> list[dict[str, Any]]:
-    """Binary or JSON in and out, compressed or not, with and without outputs and versions."""
+    """Call with binary or JSON, compressed or not, with and without outputs and versions."""
     found = []
     for binary_in, wanted, packed, answer_packed, version in itertools.product(
         (True, False),
@@ -83,7 +83,7 @@ async def every_form(http: Any, client: Any) -> list[dict[str, Any]]:
 
 
 async def long_answers(http: Any, client: Any) -> list[dict[str, Any]]:
-    """Answers that are worth compressing."""
+    """Responses large enough to be compressed."""
     red = np.zeros((64, *ARRAY.shape[1:]), np.float32)
     red[:, 0] = 1
     found = []

@@ -20,10 +20,9 @@ from tests.support.servers.server import LiveServer, serve
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-# Random bytes are no pictures, and a deadline of a millisecond may well be missed. In a form every
-# value is bytes: a file of the four letters "true" breaks no schema. Nobody guesses a password. Every
-# path names "colours" and version 1, whatever else was made before or was to be put there. And GET
-# /v1/models/{name} takes a name with a colon for one that is not there.
+# Random bytes are no images, a deadline of a millisecond may be missed, and passwords are not
+# guessed. In a form every value is bytes: a file with the text "true" breaks no schema. Every path
+# is set to "colours" and version 1. GET /v1/models/{name} reports a name with a colon as unknown.
 CONFIGURATION = """
 [parameters]
 "path.name" = "colours"
@@ -56,7 +55,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator
 
 
 def run(server: LiveServer, folder: Path, *arguments: str) -> int:
-    """Tries everything out; how many cases there were, all of which must pass."""
+    """Run all cases, which must pass; return their number."""
     (folder / "schemathesis.toml").write_text(CONFIGURATION)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
@@ -71,7 +70,7 @@ def run(server: LiveServer, folder: Path, *arguments: str) -> int:
 
 
 def successes(server: LiveServer) -> set[tuple[str, str]]:
-    """Method and route of all that was answered with 2xx."""
+    """Method and route of all 2xx responses."""
     text = httpx.get(f"{server.url}/metrics").text
     return {
         (sample.labels["method"], sample.labels["route"])

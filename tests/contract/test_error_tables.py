@@ -44,7 +44,7 @@ from service.transport.http.middleware.errors import (
 
 
 def everything(root: type[ServiceError] = ServiceError) -> list[type[ServiceError]]:
-    """The class and everything below it."""
+    """The class and all its subclasses."""
     return [root, *(found for child in root.__subclasses__() for found in everything(child))]
 
 
@@ -54,7 +54,7 @@ def tree() -> list[type[ServiceError]]:
 
 
 GROUPS = {ServiceError, CallerError, CapacityError, ServerFault}
-"""They sort the others and are rarely raised themselves."""
+"""Base classes, which are rarely raised themselves."""
 LEAVES = [kind for kind in tree() if kind not in GROUPS]
 DRAWN = re.compile(r"^ {4}(?P<depth>[│ ]*)(?:├── |└── )(?P<name>\w+) *(?P<note>.*)$", re.MULTILINE)
 
@@ -117,7 +117,7 @@ def test_every_code_has_an_http_status() -> None:
 def test_http_status_matches_the_error_family(kind: type[ServiceError]) -> None:
     status = STATUS[kind.code]
     if issubclass(kind, CallerError):
-        # Never 5xx: a mistake of the caller does not count against the availability.
+        # Never 5xx: errors of the caller do not count against availability.
         assert 400 <= status < 500
         assert 400 <= OTHERS_STATUS[kind.code] < 500
     elif issubclass(kind, CapacityError):
@@ -193,7 +193,7 @@ PATHS = {
     "/v2x": None,
     "/pinged": None,
 }
-"""What the words of a refusal are called there; None: it is a problem."""
+"""Name of the message member in that protocol; None for problem details."""
 
 
 @pytest.mark.parametrize(("path", "member"), PATHS.items())

@@ -1,6 +1,6 @@
 """One photo through every endpoint: equal results in each protocol's format.
 
-Doors that give raw outputs are calibrated here as the manifest says, by hand.
+Raw outputs are calibrated here by hand, according to the manifest.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SCOPES = "classify infer models:read"
 MODELS = ("colours", "everyday")
 LENGTH = "inference-header-content-length"
 Shares = dict[str, float]
-"""Probabilities by label, best first; perhaps of the best classes alone."""
+"""Probabilities by label, best first; possibly only of the best classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Visit:
 
     @property
     def tensor(self) -> NDArray[Any]:
-        """As a caller would make it who follows the manifest."""
+        """The tensor of a caller that follows the manifest."""
         tensor: NDArray[Any] = Preprocessor(self.manifest.input, image_limits())(self.photo).tensor
         return tensor
 
@@ -68,7 +68,7 @@ class Visit:
         return answer.json()
 
     def calibrated(self, logits: Any) -> Shares:
-        """The graph's raw output as the manifest says what it means."""
+        """Interpret the graph's raw output according to the manifest."""
         scaled = np.array(logits, np.float64).ravel() / self.manifest.temperature
         raised = np.exp(scaled - scaled.max())
         shares = dict(zip(self.labels, raised / raised.sum(), strict=True))
@@ -214,7 +214,7 @@ def grpc_tensor(visit: Visit) -> Shares:
     return visit.calibrated(output_of(visit.rpc.ask("ModelInfer", request)))
 
 
-# A new way in belongs here: a function from a visit to probabilities. One that gives a summary is in
+# Add new endpoints here: a function from a visit to probabilities. Add those with a summary to
 # test_every_summary.py too.
 DOORS: tuple[Callable[[Visit], Shares], ...] = (
     *(raw_body, multipart, base64_json, batch),

@@ -23,7 +23,7 @@ SCOPES = "classify"
 MEMBERS = ("summary", "labels_present", "abstained", "calibrated")
 PNG = {"content-type": "image/png"}
 Summed = dict[str, Any]
-"""The members of an answer that sum it up, as ``/v1/classify`` has them."""
+"""The summary members of an answer, named as in ``/v1/classify``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +83,17 @@ CASES: dict[str, tuple[str, tuple[int, int, int], Summed]] = {
     "two labels": ("many", (255, 255, 0), {"labels_present": ["red", "green"]}),
     "no label": ("many", (0, 0, 0), {"labels_present": [], "abstained": True}),
 }
-"""Model, colour of the photo, and what the answer must say at least."""
+"""Model, colour of the photo, and required members of the answer."""
 
 
 def summed(answer: dict[str, Any]) -> Summed:
-    """The members that sum an answer up; the list as gRPC can say it."""
+    """The summary members of an answer; the list as gRPC represents it."""
     found = {name: answer[name] for name in MEMBERS}
     return found | {"labels_present": found["labels_present"] or []}
 
 
 def flat(found: Summed) -> Summed:
-    """With the summary's members beside the others, for a look at some of them."""
+    """Merge the summary's members with the others, to compare some of them."""
     summary = found["summary"] or {}
     perhaps = summary.get("perhaps")
     return found | summary | ({"perhaps": perhaps["label"]} if perhaps else {})

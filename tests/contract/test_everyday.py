@@ -44,7 +44,7 @@ def test_manifest_card_matches_the_measured_figures(
 ) -> None:
     (card,) = manifest.accuracy
     assert card.photos == report.photos
-    # Another processor rounds differently: a photo or two of a thousand may change sides.
+    # Another processor rounds differently: the result of a photo or two of a thousand may change.
     assert card.top1 == pytest.approx(report.top1, abs=0.003)
     assert card.top5 == pytest.approx(report.top5, abs=0.003)
     assert card.mean_per_class == pytest.approx(report.mean_per_class, abs=0.004)

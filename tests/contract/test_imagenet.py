@@ -28,7 +28,7 @@ Judge = Callable[[Iterable[Photo]], Evaluation]
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """The model as it was built."""
+    """The built model."""
 
     manifest: ModelManifest
     engine: OnnxEngine
@@ -99,7 +99,7 @@ def test_card_matches_the_figures_measured_on_caltech(judge: Judge, files: list[
     assert found.precision.value >= 0.95
     assert found.answered.value >= 0.85
     card = building.read_card()
-    # Another processor rounds differently: a photo or two may change sides.
+    # Another processor rounds differently: the result of a photo or two may change.
     assert card.accuracy[0].top1 == pytest.approx(found.top1.value, abs=0.005)
     assert card.calibration.answered == pytest.approx(found.answered.value, abs=0.005)
     assert card.calibration.right == pytest.approx(found.precision.value, abs=0.005)

@@ -34,7 +34,7 @@ SNAPSHOT = Path(__file__).with_name("openapi.json")
 PROBLEM = "application/problem+json"
 PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
 OAUTH = {"/v1/auth/token", "/v1/auth/revoke", "/v1/auth/introspect"}
-"""These refuse as RFC 6749 has it."""
+"""Routes with the error format of RFC 6749."""
 OPERATIONS = {
     "classify": ("post", "/v1/classify", ["classify"]),
     "classifyBatch": ("post", "/v1/classify/batch", ["classify"]),
@@ -94,7 +94,7 @@ Document = dict[str, Any]
 
 
 def make_document() -> Document:
-    """What the server shows, without the version, which every release changes."""
+    """The served document without the version, which every release changes."""
     document: Document = create_app(Settings()).openapi()
     document["info"]["version"] = ""
     return document
@@ -112,7 +112,7 @@ def operations(document: Document) -> Iterator[tuple[str, str, Document]]:
 
 
 def parts(node: object, pointer: str = "") -> Iterator[tuple[str, Document]]:
-    """Every object in the document and where it stands."""
+    """Every object in the document and its path."""
     if isinstance(node, dict):
         yield pointer, node
         for name, inner in node.items():
@@ -137,7 +137,7 @@ def test_a_running_server_shows_the_same_document(server: LiveServer, document: 
 
 def test_the_document_is_valid_openapi(document: Document) -> None:
     assert document["openapi"].startswith("3.1.")
-    # Relative to wherever the server is, as FastAPI does it; the published schema wants a full one.
+    # FastAPI's URL is relative to the server; the published schema requires an absolute one.
     absolute = re.sub(r'"(\w+Url)": "', r'"\1": "https://example.org/', json.dumps(document))
     schemathesis.openapi.from_dict(json.loads(absolute)).validate()
     for schema in document["components"]["schemas"].values():
@@ -337,7 +337,7 @@ def test_upload_example_is_a_classifiable_image(client: httpx.Client, document: 
 
 
 def infer(server: LiveServer) -> httpx.Response:
-    """The answer to a tensor of zeros, which names everything that an answer may."""
+    """The response to a tensor of zeros, which has all optional members."""
     shape = [1, 3, SIDE, SIDE]
     given = {"name": "image", "shape": shape, "datatype": "FP32", "data": [0] * math.prod(shape)}
     body = {"id": "mine", "inputs": [given]}

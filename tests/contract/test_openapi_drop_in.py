@@ -41,7 +41,7 @@ def _made(on: frozenset[str]) -> Document:
 
 
 def added(document: Document) -> Iterator[tuple[str, str, Document]]:
-    """What the switches add."""
+    """Return the paths that the settings add."""
     off = made()["paths"]
     for method, path, operation in operations(document):
         if method not in off.get(path, {}):

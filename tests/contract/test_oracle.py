@@ -27,7 +27,7 @@ PHOTOS = {"public": SHARED / "photos" / "public", "open": SHARED / "photos" / "o
 
 @dataclass(frozen=True)
 class Oracle:
-    """Reference answers for a set of photos, and how far from them the server may be.
+    """Reference answers for a set of photos, and tolerances of the server's.
 
     top1: least share of photos with the same best class. median, p95: how far the probability of
     the reference's best class may be off. Another filter is off by 0.1 in 5 % of the photos, a
@@ -96,7 +96,8 @@ def test_answers_match_the_reference_network(repository: Path, oracle: Oracle) -
     for photo, wanted in expected.items():
         scores = {prediction.index: prediction.score for prediction in answers[photo]}
         best = answers[photo][0]
-        # A quantised network has exact ties: any class as likely as the reference's best will do.
+        # A quantised network has exact ties: any class as likely as the reference's best is
+        # accepted.
         tied = {
             index
             for index, share in zip(wanted["top5"], wanted["prob"], strict=True)

@@ -34,7 +34,7 @@ def test_makefile_compiles_every_proto() -> None:
 
 
 def shape_of(field: FieldDescriptor) -> list[object]:
-    """What two sides must have in common to understand each other."""
+    """The parts of a descriptor that affect compatibility on the wire."""
     return [field.number, field.type, field.is_repeated]
 
 

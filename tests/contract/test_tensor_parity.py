@@ -26,9 +26,9 @@ pytestmark = pytest.mark.skipif(
 
 
 def row_by_row(folder: Path, array: NDArray[Any]) -> NDArray[np.float32]:
-    """One item at a time, as a graph of batch 1 has to be asked."""
+    """Run one item at a time, as a graph of batch 1 requires."""
     options = ort.SessionOptions()
-    # As our engine does: by default INT8 sums are clipped on x86 without VNNI.
+    # Same option as the engine: by default INT8 sums saturate on x86 without VNNI.
     options.add_session_config_entry("session.x64quantprecision", "1")
     session = ort.InferenceSession(
         str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]

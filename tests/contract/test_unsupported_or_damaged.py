@@ -1,6 +1,6 @@
-"""Files that are refused, through every door: unsupported and damaged are told apart everywhere.
+"""Refused files at every endpoint: unsupported and damaged files get different errors.
 
-Protocols of others answer 400 to both, so that only the words differ there.
+Other protocols answer both with 400, so that only the messages differ there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SCOPES = "classify infer models:read"
 UNSUPPORTED, DAMAGED = "unsupported_image", "invalid_image"
 STATUS = {UNSUPPORTED: 415, DAMAGED: 422}
 Refusal = tuple[int, str, str]
-"""HTTP status (0 if there is none), code (empty where the protocol has none of ours), and words."""
+"""HTTP status (0 if absent), our error code (empty if the protocol has none), and message."""
 
 
 def jpeg_of_12_bits() -> bytes:
@@ -79,7 +79,7 @@ FILES: dict[str, tuple[Callable[[], bytes], str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A file, and what is needed to bring it through a door."""
+    """A file, and the clients to send it to an endpoint."""
 
     client: httpx.Client
     rpc: Client
@@ -199,7 +199,7 @@ DOORS: tuple[Callable[[Visit], Refusal], ...] = (
     *(grpc_predict, grpc_image, preprocessor),
 )
 SLOW_DOORS = {"a JPEG of 12 bits": (command_line,), "half a JPEG": (command_line,)}
-"""Doors that start a program, which only some files go through."""
+"""Endpoints that start a program, tested with only some files."""
 
 
 @pytest.fixture(scope="module")

@@ -16,20 +16,20 @@ from tests.support.servers.server import LiveServer
 
 @pytest.fixture(scope="module")
 def admin(server: LiveServer) -> Iterator[httpx.Client]:
-    """Signed in, allowed to administer."""
+    """A signed-in client with the scope ``admin``."""
     with server.client("admin") as client:
         yield client
 
 
 @pytest.fixture
 def person(server: LiveServer) -> Person:
-    """Somebody who is signed in nowhere yet."""
+    """A user without a session."""
     return add_person(server)
 
 
 @pytest.fixture
 def device(server: LiveServer) -> Device:
-    """A client that has no token yet."""
+    """A client without a token."""
     return add_device(server)
 
 
@@ -41,6 +41,6 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.fixture(scope="session")
 def drop_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server with every drop-in endpoint, for tests that leave it as they found it."""
+    """A server with every drop-in endpoint, for tests that do not change it."""
     with drop_in_server(tmp_path_factory.mktemp("drop-in")) as live:
         yield live

@@ -19,12 +19,12 @@ CI_VARIABLES = {
     "TF_BUILD",
     "TRAVIS",
 }
-"""ONNX Runtime sends no telemetry where one of these is set: tests would find none anywhere."""
+"""Variables that disable telemetry of ONNX Runtime, which tests want to detect."""
 DROPPED = {SET_BY_POTOO, *CI_VARIABLES}
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
-    """Returns this process's variables without those of Potoo and of CI, plus ``settings``."""
+    """Return this process's variables without those of Potoo and of CI, plus ``settings``."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -1,6 +1,6 @@
-"""How many examples Hypothesis tries, and whether they are new ones each time.
+"""Number of Hypothesis examples, and whether they are random.
 
-Locally few and always the same, so that a change alone changes the outcome. In CI many, by a seed
+Locally few and always the same, so that results depend only on the code. In CI many, with a seed
 that ``.ci/run`` prints: ``make test-all ARGS=--hypothesis-seed=N`` repeats them.
 """
 
@@ -16,8 +16,8 @@ FEWEST = 20
 
 
 def load_profiles() -> None:
-    """Registers both profiles and loads the one that ``HYPOTHESIS_PROFILE`` names."""
-    # A busy machine may take its time.
+    """Register both profiles and load the one that ``HYPOTHESIS_PROFILE`` names."""
+    # no deadline, for busy machines
     patient = settings(
         deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
     )
@@ -29,7 +29,7 @@ def load_profiles() -> None:
 
 
 def examples(count: int) -> settings:
-    """Returns a decorator that tries so many examples in CI, and a fifth of them locally."""
+    """Return a decorator that runs this number of examples in CI, and a fifth of them locally."""
     return settings(max_examples=_scaled(count, PROFILE))
 
 

@@ -1,7 +1,7 @@
-"""Runs a program that ends at its first name look-up: ``python -m tests.support.no_lookups ...``.
+"""Run a program that ends at its first name look-up: ``python -m tests.support.no_lookups ...``.
 
 Look-ups need a datagram socket of IPv4 or IPv6. A seccomp filter ends the process that creates one,
-with the signal SIGSYS, also if native code does. Needs no privileges; Linux alone.
+with the signal SIGSYS, also from native code. Needs no privileges; only on Linux.
 """
 
 from __future__ import annotations

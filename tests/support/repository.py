@@ -1,6 +1,6 @@
 """Model repositories for tests and benchmarks, from the test manifests and external model files.
 
-The models themselves are not part of the project; where they are missing, what needs them is skipped.
+The models themselves are not part of the project; tests that need them are skipped without them.
 """
 
 from __future__ import annotations

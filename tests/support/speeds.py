@@ -1,8 +1,8 @@
 """Which tests ``make unit``, ``make test`` and ``make test-all`` run, and which run alone.
 
-``pyproject.toml`` says what the markers mean; this module sets those that follow from a test's
-folder and fixtures, keeps tests that are not marked ``process`` from starting one, and lets a test
-that is marked ``alone`` wait until no other worker runs anything.
+``pyproject.toml`` defines the markers. This module sets those that follow from a test's folder and
+fixtures, prevents tests without the marker ``process`` from starting one, and lets a test with the
+marker ``alone`` wait until no other worker runs a test.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from pathlib import Path
 import pytest
 
 PROCESSES = {"postgres", "redis_url", "server", "issuer_of_all", "browser", "small_disk"}
-"""Fixtures that start one."""
+"""Fixtures that start a process."""
 ROOMS = ("system", "integration", "contract", "unit")
-"""In the order in which they run: the long files first, so that no worker is left with one."""
+"""Folders in the order of execution: long files first, so that no worker ends with one."""
 ROOMS_OF_PROCESSES = {"system", "integration"}
 STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"}
-"""Audit events of a start."""
+"""Audit events of starting a process."""
 DATABASES = ("database_url", "tables_url")
 """Fixtures that run a test once on each kind of database."""
 
 
 def room_of(item: pytest.Item) -> str:
-    """Returns the folder below ``tests/`` that a test is in."""
+    """Return the folder below ``tests/`` that contains a test."""
     return item.path.relative_to(item.config.rootpath / "tests").parts[0]
 
 
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def on_postgresql(item: pytest.Item) -> bool:
-    """Returns whether this is the run of a test on PostgreSQL that has one on SQLite too."""
+    """Return whether this is the PostgreSQL run of a test that also runs on SQLite."""
     params = getattr(getattr(item, "callspec", None), "params", {})
     return any(params.get(name) == "postgresql" for name in DATABASES)
 
@@ -64,7 +64,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 class _Guard:
-    """Refuses processes while a test runs that is not marked as starting one."""
+    """Refuse to start processes during tests without the marker ``process``."""
 
     refuses = False
 
@@ -81,10 +81,10 @@ sys.addaudithook(_Guard.on_event)
 
 @contextmanager
 def _turn(item: pytest.Item, *, alone: bool) -> Iterator[None]:
-    """Waits until this test may run beside those of the other workers.
+    """Wait until this test may run beside those of the other workers.
 
-    A lock that many may share, behind one that each takes in passing: who wants to be alone keeps
-    that one, so that those who share cannot go on for ever.
+    A shared lock, behind a second lock that each test takes briefly: a test that runs alone holds
+    the second one, so that tests that share the first cannot starve it.
     """
     assert item.config.cache is not None
     folder = item.config.cache.mkdir("alone")

@@ -1,4 +1,4 @@
-"""Waits for a condition by polling, up to a limit that a busy machine never reaches."""
+"""Wait for a condition by polling, up to a limit that a busy machine never reaches."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PATIENCE = 90.0
 def wait_until(
     is_so: Callable[[], object], *, patience: float = PATIENCE, pause: float = 0.02
 ) -> bool:
-    """Polls until a condition holds.
+    """Poll until a condition holds.
 
     Args:
         is_so: the condition.
         patience: seconds after which waiting ends.
-        pause: seconds between two looks.
+        pause: seconds between two polls.
 
     Returns:
         False if it did not hold in time.

@@ -17,7 +17,7 @@ from tests.support.servers.server import LiveServer
 def browser() -> Iterator[Browser]:
     """One Chromium per test file; every visit has its own profile.
 
-    No longer than that: while Playwright is open, no other test can run an event loop.
+    Not per session: while Playwright is open, no other test can run an event loop.
     """
     with open_browser() as chromium:
         yield chromium
@@ -25,11 +25,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def person(server: LiveServer) -> Person:
-    """Somebody who is signed in nowhere yet."""
+    """A user without a session."""
     return add_person(server)
 
 
 @pytest.fixture
 def wire() -> Wire:
-    """For ``signed_in`` to tap."""
+    """A recorder for ``signed_in``."""
     return Wire()

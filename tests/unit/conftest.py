@@ -1,5 +1,4 @@
-"""Settings come from the environment, and logging is configured for a whole process: tests begin
-without the one and put back the other. A small disk is for whoever wants to fill one."""
+"""Fixtures of the unit tests: clean environment and logging configuration, and a small disk."""
 
 from __future__ import annotations
 

@@ -66,13 +66,13 @@ def sources() -> list[str]:
 
 
 def code_of(document: Path) -> list[str]:
-    """The pieces of code in a document, without the marks around them, long lines joined."""
+    """The pieces of code in a document, without delimiters, with continued lines joined."""
     pieces = CODE.findall(document.read_text())
     return [re.sub(r"\\\n\s*", " ", piece.strip("`")) for piece in pieces]
 
 
 def anchors(document: Path) -> set[str]:
-    """The names of its headings, as forges make them."""
+    """The anchors of its headings, as forges generate them."""
     found = HEADING.findall(document.read_text())
     return {re.sub(r"[^\w\- ]", "", text).lower().replace(" ", "-") for text in found}
 
@@ -115,7 +115,7 @@ def test_every_command_and_option_exists(document: Path) -> None:
 
 
 def options_of(words: list[str]) -> set[str]:
-    """The options of the command that the first words name, which exists."""
+    """The options of the command that the first words name; fails if it does not exist."""
     command = typer.main.get_command(app)
     for word in words:
         commands: dict[str, TyperCommand] = getattr(command, "commands", {})
@@ -140,7 +140,7 @@ def test_every_setting_exists(document: Path) -> None:
 
 
 def of_deploy() -> Iterator[str]:
-    """The variables of what stands around the server, such as Caddy."""
+    """The variables of the configuration around the server, such as Caddy's."""
     for file in (ROOT / "deploy").rglob("*"):
         if file.is_file() and file.suffix not in {".md", ".json", ".png"}:
             yield from re.findall(r"\bPOTOO_[A-Z_]+", file.read_text())

@@ -39,7 +39,7 @@ def redeemed(settings: Settings, code: str) -> Principal:
 
 
 def linked(settings: Settings) -> Principal:
-    """Who signs in with a new link."""
+    """The account that signs in with a new link."""
     link = make_link(settings)
     assert link is not None
     return redeemed(settings, link.code)

@@ -14,7 +14,7 @@ SECRET = "a secret nobody may see"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty one that the settings name."""
+    """An empty folder that the settings name."""
     folder = tmp_path / "secrets"
     folder.mkdir()
     monkeypatch.setenv("POTOO_SECRETS_DIR", str(folder))
@@ -63,7 +63,7 @@ def test_kubernetes_symlinks_are_followed(folder: Path) -> None:
 
 
 def test_symlink_out_of_the_folder_is_refused(folder: Path, tmp_path: Path) -> None:
-    """It would be passed over in silence."""
+    """It would be ignored without a message."""
     (tmp_path / "elsewhere").write_text(SECRET)
     (folder / "potoo_admin_password").symlink_to(tmp_path / "elsewhere")
     (folder / "keys.pem").symlink_to(tmp_path / "elsewhere")  # which is not a setting of Potoo

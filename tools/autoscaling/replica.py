@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from schemas.errors import Overloaded
+from service.core.engine.fair_queue import Charge, FairQueue, Flow, Turn
 from service.core.scheduling.admission import Admission, ThroughputEstimator
-from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import FairQueue, Priority
+from service.core.scheduling.priority import SHARES, Priority
 from service.core.settings import InferenceSettings
 from tools.autoscaling.agenda import Agenda
 from tools.autoscaling.books import Books
@@ -47,9 +47,9 @@ class Replica:
         """Create an idle replica; ``services``: service time of each next image, in seconds."""
         self._cost, self._services, self._agenda, self._books = cost, services, agenda, books
         self._waiting: FairQueue[Request] = FairQueue()
+        self._flow = Flow()
         self._pace = ThroughputEstimator(cost.threads)
-        self._admission = Admission(self._waiting, queue_capacity, self._pace, lambda _: None)
-        self._busy = self._queued = 0
+        self._admission = Admission(self._expected_wait, queue_capacity, self._pace, lambda _: None)
         self._owed = 0.0
         """Thread seconds of refusals, not yet added to the service of an image."""
         self._refusing_until = 0.0
@@ -60,15 +60,17 @@ class Replica:
 
     def offer(self, now: float, request: Request) -> None:
         """Accept or refuse a request."""
-        if self._busy < self._cost.threads:
+        turn = Turn(self._flow, request.owner, weight=1, share=SHARES[Priority.NORMAL])
+        if self._waiting.running < self._cost.threads:
             # With a free thread nothing waits, so admission always accepts.
             self.depth += 1
-            self._start(now, request)
+            self._waiting.push(request, turn)
+            self._start(now, *self._waiting.pop())
             return
         try:
             allowed = request.deadline - now
-            call = CallContext(request.owner, "simulated")
-            self._admission.check(self.depth, allowed, call)
+            waiting = len(self._waiting)
+            self._admission.check(self.depth, allowed, turn, waiting=waiting)
         except Overloaded:
             self._owed += self._cost.refusal
             self.cpu += self._cost.refusal
@@ -77,26 +79,29 @@ class Replica:
             self._end(self._refusing_until, request)
             return
         self.depth += 1
-        self._queued += 1
-        self._waiting.push(request, request.owner, Priority.NORMAL)
+        self._waiting.push(request, turn)
 
-    def _start(self, now: float, request: Request) -> None:
-        self._busy += 1
+    def _expected_wait(self, turn: Turn, count: int, held: int) -> float:
+        return self._waiting.expected_wait(turn, count, self._cost.threads, held)
+
+    def _start(self, now: float, request: Request, charge: Charge[Request]) -> None:
         seconds = next(self._services) * request.factor + self._owed
         self._owed = 0.0
-        self._agenda.add(now + seconds, self._finish, request, now, seconds)
+        self._agenda.add(now + seconds, self._finish, request, charge, now, seconds)
 
-    def _finish(self, now: float, request: Request, began: float, seconds: float) -> None:
-        self._busy -= 1
+    def _finish(
+        self, now: float, request: Request, charge: Charge[Request], began: float, seconds: float
+    ) -> None:
+        self._waiting.settle(charge, seconds)
         self.cpu += seconds * self._cost.cpu
         self._pace.ran(1, seconds)
-        self._settle(now)
+        self.depth -= 1
         if now <= request.deadline:
             waited = began - request.arrived
             self._books.answered(request.arrived, now, waited, seconds, request.owner)
         else:
             self._books.late(request.arrived, request.owner)
-        while self._queued and self._busy < self._cost.threads:
+        while self._waiting and self._waiting.running < self._cost.threads:
             self._next(now)
         if request.on_end is not None:
             request.on_end(now)
@@ -105,13 +110,13 @@ class Replica:
 
     def _next(self, now: float) -> None:
         """Start the next request, or drop it as ``Batcher`` does: if late while others wait."""
-        request = self._waiting.pop()
-        self._queued -= 1
-        needed = self._pace.own if self._queued else 0.0
+        request, charge = self._waiting.pop()
+        needed = self._pace.own if self._waiting else 0.0
         if now + needed < request.deadline:
-            self._start(now, request)
+            self._start(now, request, charge)
         else:
-            self._settle(now)
+            self._waiting.settle(charge, 0.0)
+            self.depth -= 1
             self._books.late(request.arrived, request.owner)
             self._end(now, request)
 
@@ -119,7 +124,3 @@ class Replica:
         """Schedule ``on_end``; the client sends again, once the queue is settled."""
         if request.on_end is not None:
             self._agenda.add(at, request.on_end)
-
-    def _settle(self, now: float) -> None:
-        self.depth -= 1
-        self._pace.left(now, do_others_wait=self._queued > 0)

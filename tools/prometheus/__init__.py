@@ -1,1 +1,1 @@
-"""Prometheus' rules, made from measurements, and Prometheus for tests and pictures."""
+"""Prometheus' rules, generated from measurements, and Prometheus for tests and pictures."""

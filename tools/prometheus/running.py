@@ -3,7 +3,7 @@
 ``moved`` makes the only changes to ``prometheus.yml``.
 """
 
-# ruff: noqa: ANN401 - JSON is what it is
+# ruff: noqa: ANN401 - JSON has any type
 
 from __future__ import annotations
 

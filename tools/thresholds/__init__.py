@@ -1,1 +1,1 @@
-"""Autoscaling manifests, made from the measurements of ``potoo calibrate``."""
+"""Autoscaling manifests, generated from the measurements of ``potoo calibrate``."""

@@ -1,1 +1,1 @@
-"""One folder a shipped model: how it was trained, evaluated and exported."""
+"""One folder per shipped model: its training, evaluation and export."""

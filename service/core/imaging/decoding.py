@@ -1,7 +1,7 @@
 """Decoding of images, with limits that are checked on the header.
 
 Pillow's plugins are named one by one, so that a file can never reach EPS, PSD, FITS or any other
-plugin, and get a file without what its pixels do not need (``formats``). The first frame of an
+plugin, and ``formats`` removes data that the pixels do not need. The first frame of an
 animation and the first page of a TIFF are decoded. Embedded ICC profiles are ignored: classifiers
 are trained on pixels as they are stored.
 """
@@ -40,7 +40,7 @@ PREPARE: dict[str, Callable[[bytes], Source]] = {
 # libwebp's animation decoder needs three copies of the image.
 WEBP_BYTES = 16
 CUT_PIXELS = 2**22
-"""Larger JPEGs belong on the slow lane if their end is missing."""
+"""Truncated JPEGs with more pixels belong on the slow lane."""
 STRIP_PIXELS = 2**20
 # From this shrink factor on, blocks of pixels are averaged first; Pillow's documentation calls 3
 # "visually indistinguishable from fair resampling". It makes large images several times cheaper.
@@ -117,7 +117,7 @@ def _orientation(source: Source, file: ImageFile.ImageFile, name: str) -> int:
 
 
 def _prepared(data: bytes, name: str, limits: ImageLimits) -> Source:
-    """Return what the parser of the format gets to see."""
+    """Return the bytes and metadata that Pillow's parser gets."""
     if name == "TIFF":
         return tiff.prepare(data, limits)
     if name == "WEBP":
@@ -131,7 +131,7 @@ def _opened(source: Source, name: str) -> ImageFile.ImageFile:
     """Parse the header.
 
     Raises:
-        UnsupportedImage: it is sound, but Pillow does not know this kind of image.
+        UnsupportedImage: a valid image of a kind that Pillow does not support.
     """
     if name == "JPEG":  # as Image.open does, which takes longer to get there
         file = JpegImagePlugin.JpegImageFile(io.BytesIO(source.data))
@@ -146,7 +146,7 @@ def _opened(source: Source, name: str) -> ImageFile.ImageFile:
             raise UnsupportedImage(message) from error
         raise
     except OSError as error:
-        if name == "BMP":  # Pillow says so of compressions and depths that it does not know
+        if name == "BMP":  # Pillow's error for unsupported compressions and depths
             raise UnsupportedImage("BMP of this kind is not supported.") from error
         raise
 
@@ -202,10 +202,10 @@ def region(image: OpenImage, box: Box, mode: str, scaled_to: tuple[float, float]
 
 
 def _completed(image: OpenImage, mode: str, wanted: tuple[int, int]) -> ImageFile.ImageFile:
-    """Decode a JPEG whose end is missing.
+    """Decode a truncated JPEG.
 
     Raises:
-        InvalidImage: more is missing.
+        InvalidImage: too much is missing.
         SlowWork: the image is large, and must be decoded several times.
     """
     broken = cast("JpegImagePlugin.JpegImageFile", image.file)

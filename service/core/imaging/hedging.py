@@ -1,4 +1,4 @@
-"""Choice of the finest sure answer: "Egyptian cat", else "cat", else "animal", else none.
+"""Choice of the most specific certain answer: "Egyptian cat", "cat", "animal", or none.
 
 A hierarchy sums the probabilities of a group's labels, and a threshold for each level decides which
 level is answered: Deng et al., "Hedging your bets", CVPR 2012.

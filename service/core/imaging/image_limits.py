@@ -19,8 +19,8 @@ MAX_SCANS = 100
 SCANNED_SHARE = 20
 """Largest scans x pixels, in units of ``max_pixels``; progressive JPEGs have about ten scans."""
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
-# Markers between scans, without stuffed zeros, restarts and fill bytes. There is no repetition in
-# it, so that a search takes linear time.
+# Markers between scans, without stuffed zeros, restarts and fill bytes. The pattern has no
+# repetition, so that a search takes linear time.
 SCAN_MARKER = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")
 
 
@@ -36,7 +36,7 @@ class ImageLimits:
         """Check the size of an image whose header was read.
 
         Args:
-            pixel_bytes: memory that decoding takes, in bytes a pixel; 0 if it does not count.
+            pixel_bytes: memory that decoding takes, in bytes per pixel; 0 if it is not limited.
 
         Raises:
             ImageTooLarge: more pixels than allowed, or more memory.

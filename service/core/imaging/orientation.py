@@ -1,6 +1,6 @@
-"""Which way up an image is: the EXIF orientation, and what it does to boxes and pixels.
+"""The EXIF orientation of an image, and its effect on boxes and pixels.
 
-XMP has an orientation too; browsers ignore it, and programs that turn pixels leave it behind.
+XMP has an orientation too; browsers ignore it, and programs that rotate pixels do not update it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _FORMATS = {1: "B", 3: "H", 4: "I"}
 def exif_orientation(exif: bytes) -> int:
     """Return the orientation, 1 to 8, that EXIF metadata has in its first directory.
 
-    1 if it is missing or damaged: that does not spoil good pixels.
+    1 if it is missing or damaged: the pixels may still be valid.
 
     Args:
-        exif: a TIFF header and what follows (TIFF 6.0), perhaps behind ``Exif`` and two zeros.
+        exif: a TIFF header and its data (TIFF 6.0), optionally after ``Exif`` and two zeros.
     """
     if exif.startswith(b"Exif\0\0"):
         exif = exif[6:]

@@ -41,7 +41,7 @@ def top_k(probabilities_K: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     if k >= count:
         candidates = np.arange(count)
     else:
-        # Everything not below the k-th best, so that ties at the edge are decided by index too.
+        # All values not below the k-th best, so that ties at the limit are ordered by index too.
         edge = np.partition(probabilities_K, count - k)[count - k]
         candidates = np.flatnonzero(probabilities_K >= edge)
     order = np.argsort(-probabilities_K[candidates], kind="stable")

@@ -34,7 +34,7 @@ class PreparedImage:
     """A tensor ready for the engine, the image's format and size, and durations in seconds.
 
     tensor: [C, H, W] or [H, W, C] of the manifest's dtype, C-contiguous, owned by the caller.
-    is_truncated: whether the end of the file was missing; hardly a pixel is.
+    is_truncated: whether the end of the file, and thus very few pixels, was missing.
     """
 
     tensor: Images

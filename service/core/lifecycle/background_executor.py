@@ -26,7 +26,7 @@ class Executor(Protocol):
 
 
 class InlineExecutor:
-    """A executor on the event loop's own thread, for the start, when there is no traffic."""
+    """An executor on the event loop's own thread, for the start, when there is no traffic."""
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Run ``work``; the event loop is blocked meanwhile."""
@@ -34,10 +34,10 @@ class InlineExecutor:
 
 
 class BackgroundExecutor:
-    """A executor on one low-priority thread, one job at a time.
+    """An executor on one low-priority thread, one job at a time.
 
-    ONNX Runtime releases the GIL while it builds a session, so the event loop and the workers go on
-    meanwhile.
+    ONNX Runtime releases the GIL while it builds a session, so the event loop and the workers
+    continue meanwhile.
     """
 
     def __init__(self, name: str = "potoo-loader") -> None:

@@ -20,7 +20,7 @@ they pass.
 
 A version is loaded, optimised, checked and warmed up on a thread of low priority. Only then, in one
 step on the event loop, does it replace the previous default version, which answers the requests it
-accepted and frees its memory. If it fails, the previous version goes on.
+accepted and frees its memory. If it fails, the previous version continues.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Lifecycle:
         )
 
     async def start(self, default: str | None) -> None:
-        """Load the requested versions at full speed: there is no traffic yet.
+        """Load the requested versions at normal priority: there is no traffic yet.
 
         Args:
             default: the setting ``default_model``.

@@ -69,7 +69,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
 
 
 def _fitting_policy(engine: Engine, manifest: ModelManifest, policy: BatchPolicy) -> BatchPolicy:
-    """Return the policy for this graph: one by one if its rows depend on each other.
+    """Return the policy for this graph: single rows if they depend on each other.
 
     Raises:
         ManifestMismatch: they do and the batch is fixed, or answers depend on earlier images.

@@ -1,6 +1,6 @@
 """Changes to models, for HTTP, gRPC and the command line; all are recorded in the security log.
 
-A change is stored in the repository, so that every server of it, and every start, follows it.
+A change is stored in the repository, so that all its servers apply it, also after a restart.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ ChangePolicy = Callable[[ServingPolicy, Collection[int], int | None], ServingPol
 
 
 class ModelHost(Protocol):
-    """Where versions are checked and served: ``Lifecycle`` in a server, ``OfflineModels`` else.
+    """Where versions are checked and served: ``Lifecycle`` in a server, else ``OfflineModels``.
 
     Attributes:
         repository: the models and their policies.
-        executor: runs what blocks for the disk.
+        executor: runs blocking disk access.
     """
 
     repository: Repository
@@ -60,13 +60,13 @@ class ModelHost(Protocol):
         """Exclude other changes for the block, and translate errors for the host's callers."""
 
     async def default_version(self, name: str) -> int | None:
-        """Return the current default version of a model; None if no version can be it."""
+        """Return the current default version of a model; None if there is none."""
 
     async def require_servable(self, name: str, number: int, *, retry: bool) -> None:
         """Require that a version passes its checks; a server loads it.
 
         Args:
-            retry: check a version again whose present files failed before.
+            retry: check a version again even if its current files failed before.
 
         Raises:
             Conflict, ModelRefused: it cannot be served.
@@ -83,17 +83,17 @@ class ModelHost(Protocol):
         """Load and unload versions of a model to match its stored policy."""
 
     async def follow_default(self, name: str | None) -> None:
-        """Follow the stored choice of the default model."""
+        """Apply the stored choice of the default model."""
 
 
 class ModelControl:
     """Changes to models.
 
-    Every method raises, as the host's callers read it:
+    Errors of every method depend on the host:
 
     - ``ModelNotFound`` or ``NoSuchModel``, ``NoSuchVersion``: there is no such model, or version;
     - ``Conflict`` or ``ModelRefused``, ``PolicyRefused``, ``VersionInUse``, ``OSError``: a version
-      cannot be served or is in use, or the policy cannot be changed or written.
+    cannot be served or is in use, or the policy cannot be changed or written.
 
     ``by``: the account, or the user of the command line, for the security log.
     """
@@ -149,7 +149,7 @@ class ModelControl:
         """Make a version the default, once it is loaded and passed its checks.
 
         Args:
-            version: None for the newest that passes its checks, from now on.
+            version: None to follow the newest that passes its checks.
             label: see ``serving_policy.promoted``; ``keep_default`` too.
         """
 
@@ -214,13 +214,13 @@ class ModelControl:
     async def _change(
         self, name: str, change: ChangePolicy, *, version: int | None = None, check: bool = True
     ) -> int | None:
-        """Store a changed policy, and follow it; return its target.
+        """Store a changed policy, and apply it; return its target.
 
         The versions that it newly requests are checked before, so that no stored policy requests
         a version that cannot be served.
 
         Args:
-            version: must exist, and is tried again even if it failed before.
+            version: must exist; checked again even if it failed before.
         """
         host, run = self._host, self._host.executor.run
         entry, old = await self._read(name)

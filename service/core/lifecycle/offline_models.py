@@ -1,4 +1,4 @@
-"""Models of a repository that no server serves in this process: versions are loaded to be checked.
+"""Models of a repository without a server in this process: versions are loaded to check them.
 
 Running servers of the repository follow the stored policies by themselves.
 """
@@ -15,7 +15,7 @@ from service.core.repository.repository import ModelRefused, Repository
 from service.core.repository.serving_policy import candidates
 
 Check = Callable[[Path], object]
-"""Load the version in a folder as a server would, and free it; raise ``ModelRefused`` else."""
+"""Load the version in a folder as a server would, and free it; may raise ``ModelRefused``."""
 
 
 class OfflineModels:

@@ -1,8 +1,8 @@
 """Atomic publishing and removal of model versions.
 
 A version is written to a draft folder beside the models, whose name begins with a dot and which all
-readers ignore; checked, synced to the disk, and put in place by one ``rename``. A process that dies
-in the middle leaves its draft folder behind; the next publication removes it.
+readers ignore; checked, synced to the disk, and put in place by one ``rename``. The next
+publication removes draft folders of processes that died.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Draft:
     def publish(self, change: PolicyChange | None = None) -> Path:
         """Check the version and move it into place atomically; return its folder.
 
-        A model that is the default because it is the only one is chosen first, so that it stays so.
+        A model that is the default because it is the only one is chosen first, so that it stays the
+        default.
 
         Args:
             change: applied to the model's policy before the version becomes visible.

@@ -7,7 +7,7 @@
     models/<name>/<version>/{model.onnx, manifest.json, golden/, labels.txt}
 
 Names that callers send are looked up among the folders and never joined to a path. Names that begin
-with a dot are ignored: they are foreign, or unfinished (see ``publishing``).
+with a dot are ignored: foreign files, or drafts (see ``publishing``).
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Repository:
             return rewrite_policy(folder, change)
 
     def chosen_model(self) -> str | None:
-        """Return the stored choice of the default model, whether it exists or not.
+        """Return the stored choice of the default model, which may not exist.
 
         Raises:
             ModelRefused: the repository's policy cannot be read; the message names the field.

@@ -15,7 +15,7 @@ class PolicyRefused(OperatorError):
 
 
 class VersionInUse(OperatorError):
-    """Error for a version that is the default one or labelled, and so is not taken away.
+    """Error for a version that is the default one or labelled, and so cannot be removed.
 
     ``label``: one of its labels; None if it is the default version.
     """
@@ -42,8 +42,8 @@ def target(policy: ServingPolicy, available: Collection[int]) -> int | None:
 def candidates(policy: ServingPolicy, available: Collection[int]) -> list[int]:
     """Return the versions that may become the default, in the order in which they are tried.
 
-    First the target. Then, should it fail, the earlier defaults, newest first, and then the lower
-    versions, highest first: a server that restarts goes on with the version that served before.
+    First the target; if it fails, the earlier defaults, newest first, and then the lower
+    versions, highest first: a restarted server continues with the version that served before.
     """
     wanted = target(policy, available)
     if wanted is None:

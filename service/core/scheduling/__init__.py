@@ -1,1 +1,1 @@
-"""Scheduling of items: admission, a fair queue, and the batcher."""
+"""Scheduling of items: admission, priorities, and the batcher."""

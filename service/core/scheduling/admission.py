@@ -1,21 +1,15 @@
-"""Admission control by queue depth and by the recent speed of a model."""
+"""Admission control by queue depth and by the recent speed of the models."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
 
 from schemas.errors import DeadlineExceeded, Overloaded
-from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import FairQueue
+from service.core.engine.fair_queue import Turn, smoothed
 
-Item = TypeVar("Item")
 MARGIN = 0.6
 """Largest expected share of the time allowed: times vary around the mean, and an admitted item
 must be in time."""
-
-SMOOTHING = 0.05
-"""Weight of the newest item in a running mean."""
 
 
 class ThroughputEstimator:
@@ -24,8 +18,6 @@ class ThroughputEstimator:
     def __init__(self, threads: int) -> None:
         self._threads = max(1, threads)
         self._prepare = self.run = 0.0
-        self._interval = 0.0
-        self._last_left: float | None = None
 
     @property
     def own(self) -> float:
@@ -36,56 +28,41 @@ class ThroughputEstimator:
         """Return the time for ``count`` items, as many at a time as there are threads."""
         return self.own * max(1.0, count / self._threads)
 
-    @property
-    def interval(self) -> float:
-        """The time between two settled items while others wait.
-
-        It includes everything else that takes time: an event loop busy with refusing requests,
-        other models, other processes. Until it is measured, ``own`` divided by the threads.
-        """
-        return self._interval or self.own / self._threads
-
     def prepared(self, seconds: float) -> None:
         """Record the time it took to prepare an item."""
-        self._prepare = _smoothed(self._prepare, seconds)
+        self._prepare = smoothed(self._prepare, seconds)
 
     def ran(self, count: int, seconds: float) -> None:
         """Record the time of a batch of ``count`` items."""
-        self.run = _smoothed(self.run, seconds / count)
-
-    def left(self, now: float, *, do_others_wait: bool) -> None:
-        """Record that an item is settled: answered, refused or dropped; each delays others."""
-        if self._last_left is not None:
-            self._interval = _smoothed(self._interval, now - self._last_left)
-        # Idle time is not part of the interval.
-        self._last_left = now if do_others_wait else None
+        self.run = smoothed(self.run, seconds / count)
 
 
-def _smoothed(mean: float, value: float) -> float:
-    """Return the exponential moving average; the first value is taken as it is."""
-    return mean + (value - mean) * SMOOTHING if mean else value
-
-
-class Admission(Generic[Item]):
-    """Early refusal of items that would be late. Not locked: used under the batcher's lock."""
+class Admission:
+    """Early refusal of items that would be late."""
 
     def __init__(
         self,
-        waiting: FairQueue[Item],
+        expected_wait: Callable[[Turn, int, int], float],
         capacity: int,
         estimator: ThroughputEstimator,
         on_reject: Callable[[str], None],
     ) -> None:
-        """Keep the limits; ``capacity`` counts items that wait or are being processed."""
-        self._waiting, self._capacity = waiting, capacity
+        """Keep the limits; ``capacity`` counts items that wait or are being processed.
+
+        ``expected_wait``: see ``WorkerPool.expected_wait``.
+        """
+        self._expected_wait, self._capacity = expected_wait, capacity
         self._estimator, self._on_reject = estimator, on_reject
 
-    def check(self, depth: int, allowed: float, call: CallContext, count: int = 1) -> None:
+    def check(
+        self, depth: int, allowed: float, turn: Turn, count: int = 1, *, waiting: int = 0
+    ) -> None:
         """Check that ``count`` more items may be admitted, all of them.
 
         Args:
             depth: items held now.
             allowed: seconds until their deadline.
+            waiting: how many of the held items no thread has taken yet.
 
         Raises:
             Overloaded: if there would be too many, or if those ahead would make them late.
@@ -99,17 +76,10 @@ class Admission(Generic[Item]):
             raise DeadlineExceeded
         own = self._estimator.own_of(count)
         # Items that would be late on an idle server too are not late because of others.
-        if not depth or own > allowed:
+        if own > allowed:
             return
-        wait = self._expected_wait(depth, call, count)
-        if wait + own > MARGIN * allowed:
+        wait = self._expected_wait(turn, count, depth - waiting)
+        if wait and wait + own > MARGIN * allowed:
             self._on_reject("would_be_late")
             message = "Too many requests are waiting to answer in time."
             raise Overloaded(message, retry_after=wait, expected_wait=wait)
-
-    def _expected_wait(self, depth: int, call: CallContext, count: int) -> float:
-        """Estimate the seconds that the last of ``count`` new items would wait for others."""
-        # Items being processed are half done on average.
-        busy = max(0, depth - len(self._waiting))
-        ahead = self._waiting.ahead_of(call.owner, call.priority, count)
-        return (ahead + busy / 2) * self._estimator.interval

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from service.core.engine.fair_queue import Turn
+
 Raw = TypeVar("Raw")
 Ready = TypeVar("Ready")
 Answer = TypeVar("Answer")
@@ -24,6 +26,7 @@ class Outcome(Generic[Answer]):
 class Item(Generic[Raw, Ready, Answer]):
     """An item on its way from raw to answered; the caller waits for ``future``."""
 
+    turn: Turn
     raw: Raw | None
     future: asyncio.Future[Outcome[Answer]]
     deadline: float

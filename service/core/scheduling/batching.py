@@ -4,8 +4,8 @@ Invariants, each a test:
 
 1. every accepted item is answered exactly once, with an answer or an error;
 2. an item that is cancelled, late or failing never harms its batch-mates;
-3. callers take turns (``FairQueue``), and each caller's items keep their order of arrival; slow
-   items wait for each other only;
+3. models and callers take turns (``FairQueue``, in the pool), and each caller's items keep their
+   order of arrival; slow items wait for each other only;
 4. at most ``queue_capacity`` items are held, cancelled ones included, so memory is bounded;
 5. an item whose deadline has passed is neither prepared nor run, and one that would wait past its
    deadline is refused at once; time is monotonic;
@@ -24,16 +24,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Generic
 
 from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overloaded, ServiceError
+from service.core.engine.fair_queue import Flow, Turn
 from service.core.engine.pool import SlowWork, WorkerPool
 from service.core.scheduling.admission import Admission, ThroughputEstimator
 from service.core.scheduling.batch_item import Answer, Item, Outcome, Raw, Ready
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import FairQueue
+from service.core.scheduling.priority import SHARES
 
 SLOW_CAPACITY = 8
 """Largest number of slow items per model; more are refused."""
@@ -66,13 +68,14 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._prepare, self._run = prepare, run
         self._on_depth, self._on_reject = on_depth, on_reject
         self._clock = clock
-        self._waiting: FairQueue[Item[Raw, Ready, Answer]] = FairQueue()
+        self._flow, self._slow_flow = Flow(), Flow()
         self._throughput = ThroughputEstimator(pool.size)
         self._admission = Admission(
-            self._waiting, policy.queue_capacity, self._throughput, on_reject
+            pool.expected_wait, policy.queue_capacity, self._throughput, on_reject
         )
         self._ready: deque[Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()
+        self._waiting = 0
         self._mates = 0
         self._running = 0
         self._slow = 0
@@ -114,8 +117,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
             NotReady: while closing.
         """
         self._check_open()
-        with self._lock:
-            self._admission.check(self._depth, allowed, call)
+        self._check(allowed, self._turn(call))
 
     async def submit_all(
         self, raws: Sequence[Raw], deadline: float, call: CallContext
@@ -146,23 +148,28 @@ class Batcher(Generic[Raw, Ready, Answer]):
             message = "The model is being stopped."
             raise NotReady(message, retry_after=5)
 
+    def _check(self, allowed: float, turn: Turn, count: int = 1) -> None:
+        self._admission.check(self._depth, allowed, turn, count, waiting=self._waiting)
+
+    def _turn(self, call: CallContext) -> Turn:
+        return Turn(self._flow, call.owner, call.weight, SHARES[call.priority])
+
     def _accept(
         self, raws: Sequence[Raw], deadline: float, call: CallContext
     ) -> list[Item[Raw, Ready, Answer]]:
         """Check the limits and queue all items in one step, or raise."""
         self._check_open()
         now = self._clock()
+        turn = self._turn(call)
+        self._check(deadline - now, turn, len(raws))
         self._loop = asyncio.get_running_loop()
         items: list[Item[Raw, Ready, Answer]] = [
-            Item(raw, self._loop.create_future(), deadline, now) for raw in raws
+            Item(turn, raw, self._loop.create_future(), deadline, now) for raw in raws
         ]
         with self._lock:
-            self._admission.check(self._depth, deadline - now, call, len(items))
-            for item in items:
-                self._waiting.push(item, call.owner, call.priority)
+            self._waiting += len(items)
         self._count(len(items))
-        for _ in items:
-            self._pool.submit(self._step)
+        self._pool.submit_all([partial(self._step, item) for item in items], turn)
         return items
 
     def _count(self, change: int) -> None:
@@ -180,10 +187,10 @@ class Batcher(Generic[Raw, Ready, Answer]):
 
     # On the pool's threads from here on.
 
-    def _step(self) -> None:
-        """Prepare the item whose turn it is, then run the batches that are due. Once per item."""
+    def _step(self, item: Item[Raw, Ready, Answer]) -> None:
+        """Prepare the item, whose turn it is, then run the batches that are due."""
         with self._lock:
-            item = self._waiting.pop()
+            self._waiting -= 1
             self._mates -= 1
         self._prepare_one(item, may_be_slow=False)
         self._run_due()
@@ -212,7 +219,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
                 if not may_be_slow:
                     self._throughput.prepared(seconds)
                 if not self._ready:
-                    self._mates = len(self._waiting)
+                    self._mates = self._waiting
                 self._ready.append(item)
 
     def _put_off(self, item: Item[Raw, Ready, Answer]) -> None:
@@ -221,7 +228,8 @@ class Batcher(Generic[Raw, Ready, Answer]):
             has_room = self._slow < SLOW_CAPACITY
             self._slow += has_room
         if has_room:
-            self._pool.submit_slowly(partial(self._slow_step, item))
+            turn = replace(item.turn, flow=self._slow_flow)
+            self._pool.submit_slowly(partial(self._slow_step, item), turn)
         else:
             self._loop.call_soon_threadsafe(self._on_reject, "queue_full")
             self._settle(item, Overloaded("Too many large images wait.", retry_after=2))
@@ -248,16 +256,17 @@ class Batcher(Generic[Raw, Ready, Answer]):
                 preferred = policy.preferred(count)
                 patience = self._ready[0].prepared + policy.max_queue_delay - self._clock()
                 if not preferred and patience > 0:
-                    self._loop.call_soon_threadsafe(self._look_again_in, patience)
+                    turn = self._ready[0].turn
+                    self._loop.call_soon_threadsafe(self._look_again_in, patience, turn)
                     return []
                 count = preferred or count
             self._running += 1
             batch = [self._ready.popleft() for _ in range(count)]
-            self._mates = len(self._waiting)
+            self._mates = self._waiting
             return batch
 
-    def _look_again_in(self, seconds: float) -> None:
-        self._loop.call_later(seconds, self._pool.submit, self._run_due)
+    def _look_again_in(self, seconds: float, turn: Turn) -> None:
+        self._loop.call_later(seconds, self._pool.submit, self._run_due, turn)
 
     def _run_batch(self, items: list[Item[Raw, Ready, Answer]]) -> None:
         began = self._clock()
@@ -284,11 +293,12 @@ class Batcher(Generic[Raw, Ready, Answer]):
     def _is_worth_it(self, item: Item[Raw, Ready, Answer]) -> bool:
         """Return whether the item should be processed; if not, settle it.
 
-        Cancelled and late items should not. While others wait, an item that would be late is not
-        begun either: otherwise each item of an overloaded queue would be answered just too late.
+        Cancelled and late items should not. While others wait, of any model, an item that would be
+        late is not begun either: otherwise each item of an overloaded queue would be answered just
+        too late.
         """
         needed = 0.0
-        if self._waiting:
+        if self._pool.has_waiting_jobs:
             needed = self._throughput.own if item.ready is None else self._throughput.run
         if item.future.done() or self._clock() + needed >= item.deadline:
             self._settle(item, DeadlineExceeded())
@@ -297,8 +307,6 @@ class Batcher(Generic[Raw, Ready, Answer]):
 
     def _settle(self, item: Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
         item.raw = item.ready = None
-        with self._lock:
-            self._throughput.left(self._clock(), do_others_wait=bool(self._waiting))
         self._loop.call_soon_threadsafe(self._answer, item, result)
 
     # On the event loop again.

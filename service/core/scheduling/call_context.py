@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 
 
 @dataclass(slots=True)
@@ -13,11 +13,13 @@ class CallContext:
 
     Attributes:
         owner: name of the caller; owners take turns in the queue.
+        weight: of the owner, at least 1: its share of the turns beside those of other owners.
         protocol: label of the call in the metrics; the core does not interpret it.
         timeout: seconds from the moment that the input is complete; None for the default.
     """
 
     owner: str
+    weight: int
     protocol: str
     priority: Priority = Priority.NORMAL
     timeout: float | None = None

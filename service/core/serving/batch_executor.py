@@ -31,7 +31,7 @@ SHOWN_WAIT = 0.0001
 
 @dataclass(slots=True)
 class RowTask:
-    """One row, and the number of best classes requested; 0 for the raw output alone.
+    """One row, and the number of best classes requested; 0 for only the raw output.
 
     ``number``: index of the row in its request, for messages. ``span``: records its stages if the
     request is traced.

@@ -1,6 +1,6 @@
 """Results of ``potoo calibrate``, stored for the next start.
 
-One file a machine in ``<data_dir>/calibration/``: a data folder may be shared by several kinds of
+One file per machine in ``<data_dir>/calibration/``: a data folder may be shared by several kinds of
 machine, or move to another one, and the best settings differ between machines.
 """
 
@@ -29,7 +29,7 @@ class _Document(BaseModel):
 
 
 class Machine(_Document):
-    """The properties of a machine that speed depends on."""
+    """The properties of a machine that affect speed."""
 
     processor: str
     cores: PositiveInt

@@ -84,7 +84,7 @@ class Checks:
                 )
 
     def passes_canary(self) -> bool:
-        """Return whether the model still gives the answer it gave at warm-up."""
+        """Return whether the model still gives the same answer as at warm-up."""
         manifest = self._manifest
         try:
             output_NK = self._engine.run(self._canary_input)

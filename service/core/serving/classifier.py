@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from schemas.errors import ModelNotChosen, ModelNotFound
+from schemas.errors import ModelNotChosen
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList, ModelSummary
 from schemas.serving import ModelVersion
@@ -37,18 +37,18 @@ class Classifier:
     def issue_ticket(
         self,
         model: str | None,
-        version: int | None,
+        version: int | str | None,
         call: CallContext,
         *,
         may_use: Callable[[str], bool] = lambda _: True,
     ) -> Ticket:
         """Resolve the model that a call means, once for all steps of the call.
 
-        A new default model is for later calls only. A new default version of this model answers,
-        if it is there before the input is complete.
+        A new default model only applies to later calls. A new default version of this model answers
+        if it is loaded before the input is complete.
 
         Args:
-            version: of a named model; None for the default version.
+            version: of a named model, a number or a label; None for the default version.
             may_use: whether a model's name may be shown to the caller in ``ModelNotChosen``.
 
         Raises:
@@ -60,7 +60,7 @@ class Classifier:
         return Ticket(found, version, call, timeout, self._registry.revision)
 
     def admit(self, ticket: Ticket) -> None:
-        """Check that the call would not be refused at once; for use before its body is received.
+        """Check that the call would not be refused at once; call this before receiving its body.
 
         Raises:
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.admit``.
@@ -91,7 +91,7 @@ class Classifier:
         """Classify all images of one request, or fail as a whole.
 
         Raises:
-            InvalidRequest: there are no images, or more than one request may have.
+            InvalidRequest: there are no images, or too many for one request.
             ModelNotFound, NotReady, and the errors of ``classify``, with an image's number.
         """
         model, most = self._model_of(ticket), self._max_tensor_batch
@@ -110,7 +110,7 @@ class Classifier:
 
     @contextmanager
     def lease(self, ticket: Ticket) -> Iterator[Ticket]:
-        """Return a ticket whose model answers until the block ends, even if it is replaced.
+        """Return a ticket whose model stays loaded until the block ends, even if it is replaced.
 
         Raises:
             ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
@@ -119,7 +119,9 @@ class Classifier:
         with self._registry.lease(model):
             yield replace(ticket, model=model, revision=None)
 
-    def _get(self, name: str | None, version: int | None, may_use: Callable[[str], bool]) -> Model:
+    def _get(
+        self, name: str | None, version: int | str | None, may_use: Callable[[str], bool]
+    ) -> Model:
         try:
             return self._registry.get(name, version)
         except ModelNotChosen:
@@ -132,7 +134,7 @@ class Classifier:
             return model
         return registry.get(model.ref.name, ticket.version)
 
-    def resolve(self, model: str | None, version: int | None = None) -> ModelRef:
+    def resolve(self, model: str | None, version: int | str | None = None) -> ModelRef:
         """Return the name and version of the model that would answer.
 
         Raises:
@@ -153,11 +155,7 @@ class Classifier:
         Raises:
             ModelNotFound: no such model, or no such label of it.
         """
-        version = self._registry.labels(name).get(label)
-        if version is None:
-            message = "No version of that model has that label."
-            raise ModelNotFound(message)
-        return version
+        return self._registry.number_of(name, label)
 
     def models(self) -> ModelList:
         """List all known models, including those that failed to load."""
@@ -192,7 +190,7 @@ class Classifier:
             for number, version in reversed(versions.items())
         ]
 
-    def metadata(self, name: str, version: int | None = None) -> ModelMetadata:
+    def metadata(self, name: str, version: int | str | None = None) -> ModelMetadata:
         """Describe a model's input and output tensors.
 
         Raises:
@@ -202,7 +200,7 @@ class Classifier:
         there = self._registry.versions(name).items()
         return description.metadata(model, (number for number, one in there if one.model))
 
-    def config(self, name: str, version: int | None = None) -> ModelConfig:
+    def config(self, name: str, version: int | str | None = None) -> ModelConfig:
         """Return a model's tensors and batching as a Triton model configuration.
 
         Raises:
@@ -212,7 +210,7 @@ class Classifier:
         return description.config(model, self._max_tensor_batch)
 
     def statistics(
-        self, name: str | None = None, version: int | None = None
+        self, name: str | None = None, version: int | str | None = None
     ) -> list[ModelStatistics]:
         """Return request counts and durations of a model; of all loaded versions without a name.
 

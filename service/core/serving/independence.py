@@ -1,8 +1,8 @@
-"""Whether an image's answer depends on other images, in its batch or before it; found by runs.
+"""Tests whether an image's answer depends on other images, in its batch or before it.
 
 Graphs that were exported in training mode normalise by the statistics of the batch, drop values at
 random, or update their own weights; graphs with a batch size of 1 baked into a ``Reshape`` fail on
-other sizes. A caller must not get another answer because of other callers' images.
+other sizes. An answer must not depend on other callers' images.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from service.core.engine.engine import Engine, Images
 TRAINING_MODE = "was it exported in training mode?"
 MAX_TRIED_BATCH = 16
 TOLERANCE = 0.05
-"""Share of the largest output. Kernels for other batch sizes and INT8 rounding stay below it."""
+"""Tolerance as a share of the largest output, above differences of kernels and INT8 rounding."""
 REPEAT_TOLERANCE = 0.001
-"""The same for a repeated run, whose kernels are the same; GPUs may add in another order."""
+"""Tolerance for a repeated run with the same kernels; GPUs may sum in another order."""
 
 
 def is_repeatable(engine: Engine, spec: InputSpec) -> bool:
-    """Return whether the graph gives an image the same answer again, after another one. Blocks.
+    """Return whether the graph repeats its answer for an image after another image. Blocks.
 
     Raises:
         InferenceFailed: the graph does not run.
@@ -58,13 +58,13 @@ def row_dependence(engine: Engine, spec: InputSpec, batch_limit: int) -> str | N
 def _are_close(
     found_NK: NDArray[np.float32], expected_NK: NDArray[np.float32], share: float
 ) -> bool:
-    """Compare within a share of the largest expected number; what is not finite must be equal."""
+    """Compare within a share of the largest expected value; non-finite values must be equal."""
     largest = np.abs(expected_NK).max(initial=0, where=np.isfinite(expected_NK))
     return np.allclose(found_NK, expected_NK, rtol=0, atol=share * largest, equal_nan=True)
 
 
 def _images(spec: InputSpec) -> Images:
-    """Return noise, a bright, a dark and a faint image, prepared: statistics that differ."""
+    """Return tensors of noise, a bright, a dark and a faint image, with different statistics."""
     noise = np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
     pixels = np.stack([noise, noise // 8 + 220, noise // 8, noise // 4 + 96])
     if spec.dtype is Dtype.UINT8:

@@ -76,7 +76,7 @@ class Model:
         judge = Presence(manifest.output, labels) if is_multi_label else Hedger(manifest, labels)
         runner = BatchExecutor(manifest, preprocessor, engine, pool, series, self.statistics, judge)
         limit = engine.max_batch_size
-        # A fixed batch costs the same however many images are in it.
+        # The cost of a fixed batch does not depend on the number of images in it.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)
         self._batcher: Batcher[RowTask, Prepared, RowResult] = Batcher(
             pool,
@@ -192,8 +192,8 @@ class Model:
     async def canary(self, timeout: float) -> bool:
         """Run the canary within ``timeout`` seconds, set readiness, and return whether it passed.
 
-        It passes if the answer is that of warm-up. It runs on the worker pool, so a stuck pool is
-        noticed too. Changes are logged.
+        It passes if the answer is the same as at warm-up. It runs on the worker pool, so a stuck
+        pool is noticed too. Changes are logged.
         """
         reason = "its output differs from that at warm-up"
         try:
@@ -242,7 +242,7 @@ class Model:
         )
 
     def info(self, *, default: bool) -> ModelInfo:
-        """Describe the model in full, as far as callers may know it."""
+        """Describe the model in full, as callers may see it."""
         manifest = self.manifest
         return ModelInfo(
             **self.summary(default=default).model_dump(),

@@ -81,12 +81,15 @@ class Registry:
         versions = [one for entry in self._entries.values() for one in entry.versions.values()]
         return iter([version.model for version in versions if version.model])
 
-    def get(self, name: str | None, version: int | None = None) -> Model:
+    def get(self, name: str | None, version: int | str | None = None) -> Model:
         """Return the named or default version of the named or default model.
+
+        Args:
+            version: a number or a label.
 
         Raises:
             ModelNotChosen: no model is named, and there is no default model.
-            ModelNotFound: no such model, or that version of it is not served.
+            ModelNotFound: no such model, no such label, or that version of it is not served.
             NotReady: it is loading, failed to load, or does not pass its canary at present.
         """
         model = self.find(name, version)
@@ -95,7 +98,7 @@ class Registry:
             raise NotReady(message, retry_after=5)
         return model
 
-    def find(self, name: str | None, version: int | None = None) -> Model:
+    def find(self, name: str | None, version: int | str | None = None) -> Model:
         """Return the model as ``get`` does, whether its canary passes or not.
 
         Raises:
@@ -112,6 +115,8 @@ class Registry:
                 message = f"No version of the model '{name}' is ready."
                 raise NotReady(message, retry_after=5)
             return entry.default
+        if isinstance(version, str):
+            version = self.number_of(name, version)
         found = entry.versions.get(version)
         if found is None or found.state in _OUT_OF_SERVICE:
             message = "That version of the model is not served."
@@ -120,6 +125,18 @@ class Registry:
             message = f"Version {version} of the model '{name}' is not ready."
             raise NotReady(message, retry_after=5)
         return found.model
+
+    def number_of(self, name: str, label: str) -> int:
+        """Return the version of a model that has a label.
+
+        Raises:
+            ModelNotFound: no such model, or no such label of it.
+        """
+        number = self.labels(name).get(label)
+        if number is None:
+            message = "No version of that model has that label."
+            raise ModelNotFound(message)
+        return number
 
     @contextmanager
     def lease(self, model: Model) -> Iterator[None]:
@@ -207,6 +224,7 @@ class Registry:
         """Replace the labels of a model, if it is known."""
         if name in self._entries:
             self._entries[name].labels = dict(labels)
+            self.revision += 1
 
     def begin_unloading(self, name: str, number: int) -> Model | None:
         """Remove a version's model and return it to be closed; the version is UNLOADING."""

@@ -1,4 +1,4 @@
-"""The ticket of one call: the model that it resolved to, and its schedule.
+"""The ticket of one call: its resolved model and its schedule.
 
 ::
 
@@ -12,21 +12,22 @@ import time
 from dataclasses import dataclass, replace
 
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.model import Model
 
 
 @dataclass(slots=True)
 class Ticket:
-    """One call on its way from the head of its request to its answer.
+    """An admitted call, from the headers of its request to its answer.
 
     A ticket reserves no place in the queue: an upload may take as long as its time limit, and a
     place reserved for it would be idle meanwhile. The batcher checks its limits again, in the step
-    that queues the items. So a dropped ticket has nothing to give back.
+    that queues the items. So a dropped ticket has nothing to release.
 
     Attributes:
         model: resolved when the ticket was issued.
-        version: of the model, if the call names one; None for the default version.
+        version: of the model, if the call names one, a number or a label; None for the default
+            version.
         timeout: seconds from the moment that the input is complete.
         revision: of the registry when ``model`` was resolved. If it has changed by the time that
             the input is complete, the model is resolved again. None for a leased model, which
@@ -34,7 +35,7 @@ class Ticket:
     """
 
     model: Model
-    version: int | None
+    version: int | str | None
     call: CallContext
     timeout: float
     revision: int | None
@@ -44,7 +45,7 @@ class Ticket:
         return time.monotonic() + self.timeout
 
     def rescheduled(self, priority: Priority, timeout: float | None) -> Ticket:
-        """Return the ticket with the schedule that the body of its request asks for.
+        """Return the ticket with the schedule that the body of its request specifies.
 
         Args:
             timeout: seconds; None to keep that of the ticket.

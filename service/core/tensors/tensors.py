@@ -37,7 +37,7 @@ DTYPES: dict[Datatype, np.dtype[Any]] = {
     Datatype.FP16: np.dtype("<f2"),
     Datatype.FP32: np.dtype("<f4"),
     Datatype.FP64: np.dtype("<f8"),
-    # NumPy has no bfloat16, and no model here takes it: the array holds the bits.
+    # NumPy has no bfloat16, and no model here uses it: the array holds the bits.
     Datatype.BF16: np.dtype("<u2"),
     Datatype.BYTES: np.dtype(object),
 }
@@ -154,7 +154,7 @@ def from_values(
             return Tensor(name, datatype, _filled(encoded, axes))
         if datatype is Datatype.BOOL and not set(flat) <= {0, 1}:
             raise OverflowError
-        with np.errstate(over="ignore"):  # to infinity, as in a float32 of the caller's
+        with np.errstate(over="ignore"):  # overflows to infinity, as a float32 of the caller would
             array = np.array(flat, DTYPES[datatype])
     except (OverflowError, UnicodeEncodeError):
         message = f"The tensor {shown(name)} has values that {datatype} cannot hold."
@@ -163,7 +163,7 @@ def from_values(
 
 
 def of_bytes(name: str, elements: Sequence[bytes], shape: tuple[int, ...]) -> Tensor:
-    """Build a BYTES tensor from elements of the server's own."""
+    """Build a BYTES tensor from the server's own elements."""
     return Tensor(name, Datatype.BYTES, _filled(elements, shape))
 
 
@@ -189,7 +189,7 @@ def _product(axes: Sequence[int]) -> int:
 
 
 def _flat(name: str, values: list[Any], axes: tuple[int, ...]) -> list[Any]:
-    """Flatten a list that is flat already, or nested exactly as ``axes``."""
+    """Flatten a list that is flat, or nested exactly as ``axes``."""
     if not values or type(values[0]) is not list:
         return values
     level = [values]

@@ -1,6 +1,6 @@
 """Answers of a model to some photos under each preset, before it is published.
 
-A missing /255, or BGR taken for RGB, gives confident nonsense; a comparison of presets shows it.
+A missing /255, or BGR read as RGB, gives confident wrong answers; a comparison shows this.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _preparations(wanted: ImportOptions, subject: Subject) -> list[tuple[str, Pr
     facts, size = subject.facts, subject.size
     said, like = wanted.pixels, wanted.like
     is_asked = like is not None or said.has_numbers or facts.dtype is Dtype.UINT8
-    # Options on colour and size alone apply to every preset.
+    # Only options on colour and size apply to every preset.
     beside = NOTHING_SAID if is_asked else said
     asked = preparation(like, said, facts, size) if is_asked else None
     rows = [(name, how, how == asked) for name, how in fitting_presets(beside, facts, size).items()]

@@ -1,6 +1,6 @@
 """Import of an ONNX file as a version in the repository, for ``potoo models add``.
 
-The graph gives much of what a manifest needs, a preset most of the rest. Every remaining
+The graph and a preset determine most of a manifest. Every remaining
 assumption is reported, so that the operator can correct it.
 """
 
@@ -47,7 +47,7 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """Options of an import; None and empty where the operator gave none.
+    """Options of an import; None or empty if not given.
 
     ``names``: labels with groups and synonyms; ``labels`` then only states their source.
     ``golden``: photos, each optionally with ``=label``. ``no_promote``: keep the current version.

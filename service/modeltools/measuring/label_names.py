@@ -1,4 +1,4 @@
-"""Resolves a name, as people write it, to a label or a group."""
+"""Resolves a name written by a person to a label or a group."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class LabelNames:
         return cls({name: meaning for name, meaning in known.items() if meaning is not None})
 
     def resolve(self, text: str) -> tuple[int | None, str | None]:
-        """Return the index of the label, and the name of the label or group; None where unknown.
+        """Return the index of the label, and the name of the label or group; None if unknown.
 
         Case, ``_`` and ``-`` for spaces, and surrounding spaces are ignored.
         """

@@ -33,7 +33,7 @@ REPORT_FILE = "optimisation.json"
 CALIBRATION_IMAGES, MIN_CALIBRATION_IMAGES = 200, 10
 MAX_JUDGING_IMAGES = 2000
 WEIGHT_BITS: tuple[Literal[7, 8], ...] = (7, 8)
-"""Bits of weights, in the order of trial: the first with an acceptable loss is taken."""
+"""Bits of weights, in the order of trial: the first with an acceptable loss is used."""
 
 
 @dataclass(frozen=True, slots=True)

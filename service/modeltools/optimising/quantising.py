@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class NotOptimised(OperatorError):
-    """No acceptable faster version could be made. The message is for people."""
+    """No acceptable faster version could be created. The message is for people."""
 
 
 def quantise(
@@ -57,7 +57,7 @@ def quantise(
     prepared = target.with_suffix(".prepared")
     log = logging.getLogger()
     level = log.level
-    log.setLevel(logging.ERROR)  # it recommends the pre-processing that is done here
+    log.setLevel(logging.ERROR)  # it recommends pre-processing, which is already done here
     try:
         graph = onnx.load(str(source), load_external_data=False).graph
         if _QUANTISED & {node.op_type for node in graph.node}:

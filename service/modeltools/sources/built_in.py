@@ -1,6 +1,6 @@
 """Built-in models, each added to a repository once and atomically.
 
-Every start asks whether that was done; what builds a model is imported only where one is built.
+Every start checks whether this was done; builders are imported only if a model is built.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEEDED_FILE = ".built-in"
 
 IMAGENET, INT8, EVERYDAY, VERSION = "imagenet", "imagenet-int8", "everyday", 1
 SEEDS = (IMAGENET, EVERYDAY)
-"""Order of seeding: the first becomes the default model, since it is alone at first."""
+"""Order of seeding: the first becomes the default model, since it is the only one then."""
 GOLDEN = BUNDLED_MODELS / EVERYDAY / "1/golden"
 """Pictures drawn for ``everyday``, usable with any classifier."""
 

@@ -2,6 +2,6 @@
 
 import os
 
-# Read when grpc is loaded. gRPC's own lines on standard error do not have our log format, and any
-# client can cause one per connection.
+# gRPC reads this when it is imported. Its own lines on standard error do not have our log format,
+# and any client can cause one per connection.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 REQUEST_ID_KEY = "x-request-id"
 FORWARDED_KEY = "x-forwarded-for"
-"""Where it occurs several times, gRPC gives the last, which the nearest proxy wrote."""
+"""If it occurs several times, gRPC returns the last one, which the nearest proxy wrote."""
 TRACEPARENT_KEY = "traceparent"
 PEERS_KEPT = 256
 
@@ -66,7 +66,7 @@ class Call:
 
     @property
     def name(self) -> str | None:
-        """The caller's name, if it is known."""
+        """The caller's name; None until it is known."""
         return self._principal.name if self._principal else None
 
     def note(self, principal: Principal) -> None:

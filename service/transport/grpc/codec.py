@@ -1,6 +1,6 @@
 """Convert ``ModelInferRequest`` to the core's request, and its answer to ``ModelInferResponse``.
 
-Requests may have raw or typed contents. Answers have raw ones: clients read nothing else.
+Requests may have raw or typed contents. Responses have raw ones: clients read only these.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import MAX_TENSORS, InferRequest, InferResponse
 from service.core.tensors.tensors import (
     DTYPES,
@@ -60,7 +60,7 @@ class ParsedInfer:
     """
 
     model: str
-    version: int | None
+    version: int | str | None
     request: InferRequest
     priority: Priority
     timeout: float | None
@@ -77,7 +77,7 @@ def read(message: pb.ModelInferRequest, timeout: float | None) -> ParsedInfer:
         InvalidRequest: the message breaks the protocol.
         ModelNotFound: the version cannot exist.
         InvalidTensor: tensors and their contents do not match.
-        Unsupported: the request needs an extension that is not offered.
+        Unsupported: the request needs an unsupported extension.
     """
     refuse_long_id(message.id)
     if max(len(message.inputs), len(message.outputs)) > MAX_TENSORS:

@@ -43,7 +43,7 @@ STATUS: dict[ErrorCode, StatusCode] = {
     ErrorCode.INFERENCE_FAILED: StatusCode.INTERNAL,
     ErrorCode.INTERNAL_ERROR: StatusCode.INTERNAL,
 }
-"""Total over ``ErrorCode``; a test walks it.
+"""Covers all of ``ErrorCode``, as a test checks.
 
 Clients retry ``UNAVAILABLE`` on their own, so a full queue is ``RESOURCE_EXHAUSTED``.
 """

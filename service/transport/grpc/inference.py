@@ -147,7 +147,7 @@ class InferenceService:
         asked = codec.read(message, call.timeout)
         del message
         caller = call.principal
-        context = CallContext(caller.name, PROTOCOL, asked.priority, asked.timeout)
+        context = CallContext(caller.name, caller.weight, PROTOCOL, asked.priority, asked.timeout)
         ticket = issue_ticket(self._runtime, caller, asked.model, asked.version, context)
         answer = await self._classifier.infer(asked.request, ticket)
         return codec.write(with_classes(answer, asked.outputs))
@@ -160,5 +160,5 @@ class InferenceService:
         check_model(self._runtime.identity, call.principal, name)
 
 
-def _version(text: str) -> int | None:
+def _version(text: str) -> int | str | None:
     return version_named(text) if text else None

@@ -41,7 +41,7 @@ class ModelService:
         timeout = call.timeout
         if timeout is not None:
             timeout = min(timeout, MAX_TIMEOUT)
-        context = CallContext(caller.name, PROTOCOL, timeout=timeout)
+        context = CallContext(caller.name, caller.weight, PROTOCOL, timeout=timeout)
         ticket = issue_ticket(self._runtime, caller, request.model or None, None, context)
         ref, answer = await classifier.classify(request.image_data, ticket, top_k=top_k)
         return pb.PredictResponse(

@@ -1,7 +1,7 @@
 """Read messages within limits: bytes, time, and the memory budget of all callers.
 
 A message is read once the caller is known, so that no caller sends megabytes without a token. gRPC
-collects a whole message before we see a byte. So the number of messages collected from one
+collects a whole message before Potoo sees a byte. So the number of messages collected from one
 connection at a time is bounded; messages without a token are bounded by time.
 """
 
@@ -103,7 +103,7 @@ class Messages:
         check: Callable[[bytes], int],
         reauthorize: Callable[[], Awaitable[None]],
     ) -> None:
-        """``reauthorize``: checks the caller again; raises if it may not go on."""
+        """``reauthorize``: checks the caller again; raises if its access has ended."""
         self._call, self._reader = call, reader
         self._max_bytes, self._check, self._reauthorize = max_bytes, check, reauthorize
 
@@ -113,7 +113,7 @@ class Messages:
         Raises:
             NotReady: the server is being stopped.
             UploadTimeout: a caller without a token sent nothing for too long.
-            Unauthenticated, InsufficientScope, RateLimited: the caller may not go on.
+            Unauthenticated, InsufficientScope, RateLimited: the caller's access has ended.
         """
         reading = asyncio.ensure_future(self._call.read())
         stopping = asyncio.ensure_future(self._reader.stopping.wait())

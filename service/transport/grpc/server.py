@@ -102,7 +102,7 @@ def _build(
     server = grpc.aio.server(
         handlers=[gate],
         options=server_options(limits),
-        # An idle stream costs what an idle connection does, so both have one limit.
+        # An idle stream costs as much as an idle connection, so both have one limit.
         maximum_concurrent_rpcs=limits.max_connections,
     )
     return _Parts(server, gate, health)
@@ -136,7 +136,7 @@ def _listen(server: grpc.aio.Server, settings: Settings, metrics: Metrics) -> in
         if secrets is None:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, secrets)
-    except RuntimeError:  # gRPC's message names its source files
+    except RuntimeError:  # gRPC's own message contains paths of its source files
         raise OSError(f"cannot listen on {address} for gRPC") from None
 
 
@@ -146,7 +146,7 @@ async def _drain(
     """Set health to not serving once announced; when draining begins, finish and stop the server.
 
     gRPC's own stop cancels calls that arrive before clients read its notice: ``CANCELLED``, which
-    clients do not retry. So new calls first get ``UNAVAILABLE``, which they do.
+    clients do not retry. So new calls first get ``UNAVAILABLE``, which clients do retry.
     """
     await shutdown.announced.wait()
     following.cancel()

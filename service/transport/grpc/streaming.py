@@ -1,7 +1,7 @@
 """``ModelStreamInfer``: many requests over one stream, answered in their order.
 
-An error in one request is sent as its answer, and the stream goes on. The stream ends when the
-caller may not go on, or the server stops; requests already read are answered first.
+An error in one request is sent as its answer, and the stream continues. The stream ends when the
+caller's access has ended, or the server stops; requests already read are answered first.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class InferStream:
                 slots.release()
             await reading
         finally:
-            # If the caller is gone, the remaining answers are not needed.
+            # If the caller has disconnected, the remaining answers are not needed.
             reading.cancel()
             while not answers.empty():
                 if (left := answers.get_nowait()) is not None:

@@ -33,7 +33,7 @@ def credentials(settings: Settings, metrics: Metrics) -> grpc.ServerCredentials 
         is_no_pair = isinstance(error, ssl.SSLError)  # which is an OSError too
         reason = "they are no certificate and its key" if is_no_pair else error.strerror
         raise SettingsError(f"grpc_tls_cert, grpc_tls_key: {reason}") from error
-    # gRPC takes None for "unchanged", which its types leave out.
+    # gRPC accepts None for "unchanged", but its types do not.
     fetch: Callable[[], Any] = pair.fetch
     return grpc.dynamic_ssl_server_credentials(first, fetch, require_client_authentication=False)
 
@@ -57,7 +57,7 @@ class _Pair:
         # The earliest of the chain: clients refuse it all once one has expired.
         try:
             ends = [one.not_valid_after_utc for one in x509.load_pem_x509_certificates(chain)]
-        except ValueError as error:  # OpenSSL takes more than the standards allow
+        except ValueError as error:  # OpenSSL accepts certificates that break the standards
             raise ssl.SSLError(str(error)) from error
         self._expiry.set(min(ends).timestamp())
         return grpc.ssl_server_certificate_configuration([(self._key.read_bytes(), chain)])

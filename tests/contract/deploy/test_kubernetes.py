@@ -18,13 +18,13 @@ from tools.prometheus import prometheus_rule
 from tools.thresholds.__main__ import main
 
 OLDEST = "1.31"
-"""Where a disruption budget lets broken pods go and preStop can sleep, without a feature gate."""
+"""The oldest version with all used fields of disruption budgets and preStop."""
 FILES = committed()
 OVERLAYS = ("base", "overlays/production", "overlays/single", "calibrate")
 
 
 def check(one: Object) -> None:
-    """Raises ValidationError; a key that is not known is an error too."""
+    """Validate an object; raise ValidationError, for unknown keys too."""
     if one["kind"] in SCHEMAS:
         jsonschema.Draft202012Validator(SCHEMAS[one["kind"]]).validate(one)
     else:

@@ -36,7 +36,7 @@ def test_egress_is_limited_to_named_destinations() -> None:
     for rule in out:
         for peer in rule["to"]:
             if peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0":
-                # Not the cloud's metadata, nor anybody inside.
+                # Neither the cloud's metadata nor private networks.
                 assert {"169.254.0.0/16", "10.0.0.0/8"} <= set(peer["ipBlock"]["except"])
 
 
@@ -115,7 +115,7 @@ def test_ingress_of_one_node_routes_only_non_administrative_paths() -> None:
             for scope in of
         }
         closed = bool(scopes & {"admin", "models:write", "metrics"}) or path == "/metrics"
-        # Versions of a model stand below its name, as what changes it does.
+        # Paths of versions begin with the model's name, as paths that change it.
         if closed or not path.startswith("/v1/models/"):
             assert is_open_on_one_node(real) is not closed, path
     for path in ("/", "/static/app.js", "/docs", "/openapi.json", "/v1/models/imagenet"):

@@ -43,7 +43,7 @@ def test_pod_meets_the_restricted_security_standard(pod: Object) -> None:
     }
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
     assert pod["automountServiceAccountToken"] is False
-    # Kubernetes would make variables of the Service that look like settings.
+    # Kubernetes would set variables of the Service that look like settings.
     assert pod["enableServiceLinks"] is False
     for volume in pod["volumes"]:
         assert volume.keys() - {"name"} <= {"emptyDir", "secret"}
@@ -66,7 +66,7 @@ def test_pod_declares_its_resources() -> None:
     resources = container()["resources"]
     assert {"cpu", "memory"} <= resources["requests"].keys()
     assert resources["limits"].keys() == {"memory"}
-    # The thresholds hold for as many cores as were measured.
+    # The thresholds apply to the measured number of cores.
     measured = yaml.safe_load((ROOT.parent / "autoscaling.yaml").read_text())["measured_on"]
     assert container(JOB_POD)["resources"]["limits"]["cpu"] == str(measured["cores"])
 
@@ -82,7 +82,7 @@ def test_probes_wait_for_model_loading() -> None:
     assert startup["periodSeconds"] * startup["failureThreshold"] >= 120
     assert alive["httpGet"]["path"] == "/healthz"
     assert alive["periodSeconds"] * alive["failureThreshold"] >= 60
-    # Gone from the balancer long before it is killed.
+    # Removed from the balancer long before it is killed.
     assert ready["periodSeconds"] * ready["failureThreshold"] <= 15
 
 
@@ -94,7 +94,7 @@ def test_termination_grace_covers_the_drain() -> None:
     # Until every proxy has seen /readyz fail.
     ready = container()["readinessProbe"]
     assert delay >= ready["periodSeconds"] * ready["failureThreshold"]
-    # Every request that names no deadline is answered.
+    # Every request without a deadline is answered.
     defaults = Settings.model_construct()
     assert drain >= defaults.inference.default_timeout_ms / 1000
 
@@ -153,7 +153,7 @@ def test_secrets_come_from_kubernetes_secrets_without_defaults() -> None:
     assert keys.startswith(mount["mountPath"])
 
 
-# Put together, where kustomize is
+# Built with kustomize, if it is installed
 
 
 @pytest.mark.process

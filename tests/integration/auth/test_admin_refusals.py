@@ -65,12 +65,12 @@ def test_people_and_clients_are_separate(
 
 WRONG: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "/body"),
-    "no JSON": (b"{", "/body"),
+    "not JSON": (b"{", "/body"),
     "null": (b"null", "/body"),
     "a list": (b"[]", "/body"),
     "deep": (b'{"name":' * 5000, "/body"),
     "deep lists": (b"[" * 60_000, "/body"),
-    "no UTF-8": (b'{"name":"\xff","password":"hunter2 hunter2"}', "/body"),
+    "not UTF-8": (b'{"name":"\xff","password":"hunter2 hunter2"}', "/body"),
     "a lone surrogate": (b'{"name":"\\ud800","password":"hunter2 hunter2"}', "/body"),
     "a surrogate password": (b'{"name":"a","password":"hunter2 \\udfff"}', "/body"),
     "a huge number": (b'{"name":1' + b"0" * 5000 + b"}", "/body"),
@@ -129,7 +129,7 @@ def test_invalid_body_is_refused_without_repeating_it(
 )
 def test_every_body_is_validated(admin: httpx.Client, method: str, path: str, body: object) -> None:
     answer = admin.request(method, path, json=body)
-    if answer.status_code == 201:  # a hundred times the same is one
+    if answer.status_code == 201:  # a hundred equal entries count once
         assert admin.delete(f"{CLIENTS}/a").status_code == 204
     else:
         assert refusal(answer) == (422, "invalid_parameter")

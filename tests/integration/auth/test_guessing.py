@@ -30,7 +30,7 @@ def watchful(tmp_path: Path, colours: Path) -> Iterator[LiveServer]:
 
 
 def guess(who: Person, number: int) -> httpx.Response:
-    """One wrong password, from ever another address if a proxy's header is believed."""
+    """Send a wrong password with a new forged address each time."""
     headers = {
         "x-forwarded-for": f"192.0.2.{number}",
         "x-real-ip": f"192.0.2.{number}",
@@ -52,7 +52,7 @@ def test_two_hundred_wrong_passwords_cause_a_bounded_wait(watchful: LiveServer) 
         answers = list(crowd.map(lambda number: guess(person, number), range(200)))
     errors = [oauth_error(answer) for answer in answers]
     assert set(errors) == {WRONG, SLOW_DOWN}
-    # A few are free, then about one a wait; the rest were not even looked at.
+    # A few attempts are free, then about one per wait; the others were refused unchecked.
     assert errors.count(WRONG) < 100
     waits = [int(one.headers["retry-after"]) for one in answers if one.status_code == 429]
     assert max(waits) <= LONGEST
@@ -69,7 +69,7 @@ def test_known_address_does_not_wait_for_failures_of_others(
     while oauth_error(guess(victim, 1)) != SLOW_DOWN:
         pass
     assert can_sign_in(known)
-    # Not even when it is the address that has to wait, for all the names that were tried from it.
+    # Nor if the address has to wait because of all the names tried from it.
     newcomer = add_person(watchful)
     while not any(
         oauth_error(guess(Person(watchful, f"name {number}"), number)) == SLOW_DOWN
@@ -99,7 +99,7 @@ def test_delayed_address_tells_only_who_signed_in_from_it(watchful: LiveServer) 
         for number in range(8)
     ):
         pass
-    # The delay may pass meanwhile; a failure after it brings the next one.
+    # The delay may end meanwhile; another failure starts the next one.
     for who in (Person(watchful, "nobody"), elsewhere):
         assert SLOW_DOWN in {oauth_error(guess(who, number)) for number in range(3)}
     assert oauth_error(guess(neighbour, 1)) == WRONG

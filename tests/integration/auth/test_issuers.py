@@ -22,7 +22,7 @@ SCOPES = {"pictures": ["classify", "models:read"], "numbers": ["metrics"]}
 
 
 def trusting(name: str, issuer: Issuer, **changes: object) -> dict[str, object]:
-    """Settings of an issuer that is looked at every second."""
+    """Settings of an issuer whose keys are fetched every second."""
     return {
         "name": name,
         "issuer": issuer.url,
@@ -159,7 +159,7 @@ def test_issuer_down_at_start_is_accepted_once_available(
     assert wait_until(lambda: is_up(trusting_server, "absent") == "0.0")
     token = absent.token(sub="bert")
     assert refusal(models(trusting_server, token)) == UNAUTHENTICATED
-    # Neither our own people nor the other issuer's notice.
+    # Our own users and those of the other issuer are not affected.
     assert models(trusting_server, trusting_server.token()).status_code == 200
     assert wait_until(lambda: models(trusting_server, sso.token()).status_code == 200)
     assert httpx.get(f"{trusting_server.url}/readyz").status_code == 200

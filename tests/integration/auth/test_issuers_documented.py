@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 
 def documented(title: str, issuer: Issuer) -> dict[str, Any]:
-    """The settings below that heading, with the address of the stand-in."""
+    """The settings of that section, with the address of the stand-in."""
     text = (ROOT / "docs" / "issuers.md").read_text().split(f"\n## {title}\n")[1]
     found = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
     assert found

@@ -1,4 +1,4 @@
-"""The web page's session in a cookie: who may use it (CSRF), and that it opens nothing else."""
+"""The web page's session in a cookie: protected against CSRF, and valid for no other route."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OTHER_PAGES = {
     "another site": {"sec-fetch-site": "cross-site"},
     "another subdomain": {"sec-fetch-site": "same-site"},
     "typed, or not from a page": {"sec-fetch-site": "none"},
-    "another site, lying origin": {"sec-fetch-site": "cross-site", "origin": "{url}"},
+    "another site, forged origin": {"sec-fetch-site": "cross-site", "origin": "{url}"},
     "no browser": {},
     "another origin": {"origin": "http://attacker.example"},
     "another port": {"origin": "http://127.0.0.1:9"},

@@ -19,7 +19,7 @@ STATE = re.compile(r'"([a-z0-9-]+)";r=(\d+);t=(\d+)')
 
 
 def left(answer: httpx.Response) -> dict[str, int]:
-    """Requests that are left, by policy."""
+    """Remaining requests by policy."""
     states = answer.headers["ratelimit"].split(", ")
     found = [STATE.fullmatch(state) for state in states]
     assert all(found), states
@@ -50,7 +50,7 @@ def test_principal_has_a_rate_and_a_quota(tmp_path: Path, colours: Path) -> None
         problem = problem_of(answers[3])
         assert problem["code"] == "rate_limited"
         assert int(answers[3].headers["retry-after"]) <= 120
-        # Refused requests did not count for the day's quota.
+        # Refused requests did not count against the daily quota.
         assert (
             left(answers[3])["principal-86400"] == left(classify(server, token))["principal-86400"]
         )
@@ -75,7 +75,7 @@ def test_address_rate_applies_to_every_caller(tmp_path: Path, colours: Path) -> 
             assert refusal(answer) == RATE_LIMITED
             assert int(answer.headers["retry-after"]) <= 2 * 3600
         assert refusal(classify(server, tokens[0])) == RATE_LIMITED
-        # Signing in, refreshing and signing out are calls of the address too.
+        # Sign-in, refresh and sign-out count against the address too.
         for path in ("token", "revoke", "introspect"):
             answer = httpx.post(f"{server.url}/v1/auth/{path}", data={"token": "x"})
             assert oauth_error(answer) == (429, "slow_down")

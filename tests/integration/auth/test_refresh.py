@@ -29,7 +29,7 @@ INVALID = (400, "invalid_grant")
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server where a refresh token may not be repeated, not even by a phone out of luck."""
+    """A server without a grace period for repeated refresh tokens."""
     folder = tmp_path_factory.mktemp("strict")
     with serve(folder, models=colours, POTOO_AUTH__REFRESH_GRACE_SECONDS="0") as live:
         yield live
@@ -64,7 +64,7 @@ def test_reused_refresh_token_ends_its_session(strict: LiveServer) -> None:
     issued = [one["access_token"] for one in (first, second, third)]
     assert wait_until(lambda: not any(holds(strict, token) for token in issued))
     assert refusal(httpx.get(f"{strict.url}/v1/models", headers=bearer(issued[2])))[0] == 401
-    # Another device of the same person is none of this.
+    # Another device of the same user is not affected.
     assert holds(strict, other["access_token"])
     assert refreshed(strict, other["refresh_token"]).status_code == 200
     assert '"event":"refresh_reused"' in strict.events()
@@ -105,7 +105,7 @@ def test_refresh_can_narrow_but_not_widen_scopes(server: LiveServer, person: Per
     for more in ("admin", "models:read", "classify models:read"):
         assert oauth_error(refreshed(server, token, scope=more)) == (400, "invalid_scope")
     assert oauth_error(refreshed(server, token, scope="nonsense")) == (400, "invalid_scope")
-    answer = refreshed(server, token, scope="classify")  # it was not used up by that
+    answer = refreshed(server, token, scope="classify")  # the failed call did not use up the token
     assert (answer.status_code, answer.json()["scope"]) == (200, "classify")
 
 

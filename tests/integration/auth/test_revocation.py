@@ -28,7 +28,7 @@ REVOKE, INTROSPECT = "/v1/auth/revoke", "/v1/auth/introspect"
 
 @pytest.fixture(scope="module")
 def inspector(server: LiveServer) -> Device:
-    """A backend that may ask about tokens."""
+    """A backend that may introspect tokens."""
     return add_device(server, introspect=True)
 
 
@@ -71,7 +71,7 @@ def test_used_refresh_token_can_still_sign_out_the_device(
 
 def test_access_token_revocation_keeps_the_session(server: LiveServer, person: Person) -> None:
     issued = person.sign_in()
-    assert holds(server, issued["access_token"])  # it is remembered now
+    assert holds(server, issued["access_token"])  # it is cached now
     assert revoke(server, issued["access_token"]).status_code == 200
     assert not holds(server, issued["access_token"])
     fresh = refreshed(server, issued["refresh_token"]).json()
@@ -79,14 +79,14 @@ def test_access_token_revocation_keeps_the_session(server: LiveServer, person: P
 
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
-    "as it was": lambda token: token,
+    "unchanged": lambda token: token,
     "padded": lambda token: token + "=",
     "another last character": lambda token: token[:-1] + chr(ord(token[-1]) + 1),
     "a line end": lambda token: token + "\n",
     "another alphabet": lambda token: token.replace("-", "+").replace("_", "/"),
     "a blank before": lambda token: " " + token,
     "percent": lambda token: token.replace("A", "%41"),
-    "a signature more": lambda token: f"{token}.{token.rpartition('.')[2]}",
+    "an additional signature": lambda token: f"{token}.{token.rpartition('.')[2]}",
 }
 
 

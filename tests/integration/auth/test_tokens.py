@@ -25,11 +25,11 @@ def stranger(server: LiveServer) -> Iterator[httpx.Client]:
 
 
 OPEN = {"/v1/auth/token", "/v1/auth/revoke", "/v1/auth/introspect"}
-"""What proves itself by what is in the form."""
+"""Routes whose form contains the credentials."""
 
 
 def filled(path: str) -> str:
-    """A path with something for each of its parameters."""
+    """A path with a value for each of its parameters."""
     for name, value in (("name", "colours"), ("session_id", "x"), ("version", "1")):
         path = path.replace(f"{{{name}}}", value)
     return path

@@ -1,4 +1,4 @@
-"""JSON that begins with a byte order mark is read at every door (RFC 8259, section 8.1)."""
+"""JSON that begins with a byte order mark is accepted at every endpoint (RFC 8259, section 8.1)."""
 
 from __future__ import annotations
 

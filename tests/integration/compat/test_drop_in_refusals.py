@@ -57,7 +57,7 @@ DOORS: dict[str, tuple[str, str, Callable[[httpx.Response], int]]] = {
     "/predictions/colours/1": ("POST", "classify", by_torchserve),
     "/predict": ("POST", "classify", by_problem),
 }
-"""Method, scope and manner of each."""
+"""Method, scope and error format of each."""
 CALLS = [path for path, (method, _, _) in DOORS.items() if method != "GET"]
 
 
@@ -96,13 +96,13 @@ ANY: dict[str, Any] = {
     "nulls": {"instances": [None], "examples": [None]},
     "booleans": {"instances": [True], "examples": [False]},
     "texts": {"instances": ["aGk="], "examples": ["aGk="]},
-    "65 of them": {"instances": [FILE] * 65, "examples": [{"image": FILE}] * 65},
-    "objects of nothing": {"instances": [{}], "examples": [{}]},
-    "b64 that is no text": {"instances": [{"b64": 1}], "examples": [{"x": {"b64": 1}}]},
-    "b64 that is none": {"instances": [{"b64": "a.b"}], "examples": [{"x": {"b64": "a.b"}}]},
-    "b64 of nothing": {"instances": [{"b64": ""}], "examples": [{"x": {"b64": ""}}]},
+    "65 items": {"instances": [FILE] * 65, "examples": [{"image": FILE}] * 65},
+    "empty objects": {"instances": [{}], "examples": [{}]},
+    "b64 that is not a string": {"instances": [{"b64": 1}], "examples": [{"x": {"b64": 1}}]},
+    "invalid b64": {"instances": [{"b64": "a.b"}], "examples": [{"x": {"b64": "a.b"}}]},
+    "empty b64": {"instances": [{"b64": ""}], "examples": [{"x": {"b64": ""}}]},
     "b64 of text": {"instances": [{"b64": "aGk="}], "examples": [{"x": {"b64": "aGk="}}]},
-    "b64 and more": {
+    "b64 with another member": {
         "instances": [{"b64": "aGk=", "x": 1}],
         "examples": [{"x": {"b64": "aGk=", "y": 1}}],
     },
@@ -110,7 +110,7 @@ ANY: dict[str, Any] = {
         "instances": [{"a": FILE, "b": FILE}],
         "examples": [{"a": FILE, "b": FILE}],
     },
-    "a good and a bad image": {
+    "a valid and an invalid image": {
         "instances": [FILE, b64(b"text")],
         "examples": [{"x": FILE}, {"x": b64(plain()[:60])}],
     },
@@ -131,23 +131,23 @@ TENSORS: dict[str, Any] = {
     "another shape": {"instances": [[[1.0]]]},
     "one axis less": {"instances": ROW},
     "ragged lists": {"instances": [ROW, ROW[:2]]},
-    "one number deeper": {"instances": [[*ROW[:2], [[1.0]]]]},
+    "one level deeper": {"instances": [[*ROW[:2], [[1.0]]]]},
     "a flat row": {"instances": [images(1).ravel().tolist()]},
-    "texts for numbers": {"instances": [[[["a"] * 32] * 32] * 3]},
-    "truths for numbers": {"instances": [[[[True] * 32] * 32] * 3]},
+    "strings for numbers": {"instances": [[[["a"] * 32] * 32] * 3]},
+    "booleans for numbers": {"instances": [[[[True] * 32] * 32] * 3]},
     "an unknown input": {"instances": [{"pixels": ROW}]},
     "two inputs": {"instances": [{"image": ROW, "mask": ROW}]},
     "a hostile name": {"instances": [{"../../etc/passwd\x00<script>": ROW}]},
     "tensors and images": {"instances": [ROW, FILE]},
     "images and tensors": {"instances": [{"x": FILE}, {"image": ROW}]},
     "rows and columns": {"instances": [ROW], "inputs": [ROW]},
-    "columns of nothing": {"inputs": {}},
+    "empty columns": {"inputs": {}},
     "a column of another name": {"inputs": {"pixels": [ROW]}},
     "65 in a column": {"inputs": [FILE] * 65},
     "a column that is a number": {"inputs": 1},
     "a column that is null": {"inputs": None},
     "a deep column": {"inputs": [[[[[[[[[[[1]]]]]]]]]]]},
-    "lists in lists of nothing": {"instances": [[[]]]},
+    "nested empty lists": {"instances": [[[]]]},
     "a number that is too large": {"instances": [[[[10**400] * 32] * 32] * 3]},
 }
 
@@ -226,7 +226,7 @@ def test_body_of_a_hundred_megabytes_is_refused(drop_in: LiveServer, door: httpx
         for path in CALLS:
             method, _, manner = DOORS[path]
             headers = {"content-type": "application/x-www-form-urlencoded"}
-            with contextlib.suppress(httpx.WriteError):  # cut off while it was still sending
+            with contextlib.suppress(httpx.WriteError):  # refused during the upload
                 answer = door.request(method, path, content=numbers(), headers=headers)
                 assert manner(answer) == 413
 

@@ -20,7 +20,7 @@ PREDICT = "/v1/models/colours:predict"
 
 @pytest.fixture(scope="module")
 def kserve(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server where nothing else is switched on."""
+    """A server with only this protocol enabled."""
     folder = tmp_path_factory.mktemp("kserve")
     with serve(folder, models=colours, POTOO_COMPATIBILITY__KSERVE_V1="true") as live:
         yield live

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 SHAPE = [3, 3, SIDE, SIDE]
 FORMS = 2 * 3 * 2
-"""Of asking: with outputs or not, three compressions, with a version or not."""
+"""Number of variants: with outputs or not, three compressions, with a version or not."""
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 SHAPE = [3, 3, SIDE, SIDE]
 FORMS = 2 * 3 * 3 * 3 * 2
-"""Of asking: binary or JSON in, three ways out, three compressions each way, with a version or not."""
+"""Variants: binary or JSON in, three outputs, three compressions each way, two versions."""
 
 
 @pytest.fixture(scope="module")

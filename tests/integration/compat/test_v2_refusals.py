@@ -56,7 +56,7 @@ BAD: dict[str, Any] = {
     "a negative axis": one(shape=[-1, 3, SIDE, SIDE]),
     "an axis that overflows": one(shape=[2**63, 3, SIDE, SIDE]),
     "axes that overflow": one(shape=[2**32, 2**32, 3, 3]),
-    "an axis that is no whole number": one(shape=[1.0, 3, SIDE, SIDE]),
+    "an axis that is not an integer": one(shape=[1.0, 3, SIDE, SIDE]),
     "nine axes": one(shape=[1, 1, 1, 1, 1, 1, 3, SIDE, SIDE]),
     "another datatype": one(datatype="FP64"),
     "an unknown datatype": one(datatype="TF32"),
@@ -64,7 +64,7 @@ BAD: dict[str, Any] = {
     "too few values": one(data=[0.0]),
     "no values": one(data=...),
     "an unknown input": one(name="pixels"),
-    "an input too many": {"inputs": in_json(images(1))["inputs"] * 2},
+    "an additional input": {"inputs": in_json(images(1))["inputs"] * 2},
     "no inputs": {"inputs": []},
     "nothing": {},
     "an unknown output": in_json(images(1), outputs=[{"name": "other"}]),
@@ -150,8 +150,15 @@ def test_unknown_path_is_not_found(v2: httpx.Client, path: str) -> None:
         "/v2/models/{name}/infer",
     ],
 )
-def test_unknown_model_is_refused_before_its_body(v2: httpx.Client, path: str) -> None:
-    assert refused(v2.post(path, content=b"x"))[0] == 404
+def test_unknown_model_is_refused_before_its_body(server: LiveServer, path: str) -> None:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n"
+        f"Authorization: Bearer {server.token(SCOPES)}\r\n\r\n"
+    )
+    with Connection(server.address) as connection:
+        connection.send(head.encode())
+        answer = connection.answer()
+    assert (answer.status, list(json.loads(answer.body))) == (404, ["error"])
 
 
 @pytest.mark.parametrize(
@@ -211,7 +218,7 @@ def test_a_hundred_megabytes_of_numbers_are_refused(server: LiveServer, v2: http
 
     def send() -> None:
         assert refused(v2.post(INFER, content=b"0," * (50 * MIB)))[0] == 413
-        with contextlib.suppress(httpx.WriteError):  # cut off while it was still sending
+        with contextlib.suppress(httpx.WriteError):  # refused during the upload
             assert refused(v2.post(INFER, content=numbers()))[0] == 413
 
     assert Watch(server).peak_during(send) < 160

@@ -87,7 +87,7 @@ def test_non_finite_values_are_returned(rpc: Client) -> None:
     assert np.isnan(output_of(answer)).all()
 
 
-# The short way
+# ModelService.Predict
 
 
 def test_predict_classifies_an_image(rpc: Client) -> None:
@@ -158,7 +158,7 @@ def test_statistics_count_inferences(rpc: Client) -> None:
     assert stats.success.ns >= sum(part.ns for part in parts)
 
 
-# What comes with an answer
+# Metadata of responses
 
 
 @pytest.mark.parametrize("given", ["mine", "a-b_c.9"])

@@ -49,7 +49,7 @@ def rpc(server: LiveServer) -> Iterator[Client]:
 
 
 def anything(name: str) -> Message:
-    """An empty message of the method's."""
+    """An empty message of the method's type."""
     return GetMessageClass(METHODS[name][1].input_type)()
 
 
@@ -59,7 +59,7 @@ def try_it(client: Client, name: str) -> Any:
     return client.ask(name, anything(name))
 
 
-# Who may call
+# Authorisation
 
 
 def test_every_method_has_a_required_scope_or_is_open() -> None:

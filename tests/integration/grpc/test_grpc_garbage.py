@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
+from service.transport.grpc.shape import MAX_FIELDS
 from tests.support.callers.rpc import (
     METHODS,
     SCOPES,
@@ -13,6 +15,7 @@ from tests.support.callers.rpc import (
     check_unharmed,
     connected,
     refusal,
+    refused,
 )
 from tests.support.servers.server import LiveServer
 
@@ -59,7 +62,11 @@ def test_call_without_a_message_is_an_invalid_request(rpc: Client, name: str) ->
     ],
 )
 def test_small_message_of_many_objects_is_refused(rpc: Client, data: bytes) -> None:
-    assert refusal(lambda: rpc.ask("ModelInfer", data)) == ("INVALID_ARGUMENT", "invalid_request")
+    with pytest.raises(grpc.RpcError) as caught:
+        rpc.ask("ModelInfer", data)
+    assert refused(caught.value) == ("INVALID_ARGUMENT", "invalid_request")
+    # The fields are counted before any object is made.
+    assert caught.value.details() == f"The message has more than {MAX_FIELDS} fields."
 
 
 def test_garbage_leaves_the_server_unharmed(rpc: Client, server: LiveServer) -> None:

@@ -36,7 +36,7 @@ def rpc(server: LiveServer) -> Iterator[Client]:
 
 
 def request(**changes: Any) -> pb.ModelInferRequest:
-    """A good one with something changed: members of the input, ``raw``, members of the request."""
+    """A valid request with changes: members of the input, ``raw``, members of the request."""
     raw = changes.pop("raw", [images(1).tobytes()])
     of_input = {"name": "image", "datatype": "FP32", "shape": SHAPE}
     of_input |= {key: changes.pop(key) for key in tuple(of_input) if key in changes}
@@ -89,18 +89,18 @@ BAD_TENSORS: dict[str, Callable[[], pb.ModelInferRequest]] = {
     "no contents": lambda: request(raw=[]),
     "values of another type": lambda: typed("FP32", SHAPE, fp64_contents=[1.0]),
     "too few values": lambda: typed("FP32", SHAPE, fp32_contents=[1.0]),
-    "values that do not fit": lambda: typed("UINT8", [2], uint_contents=[1, 256]),
-    "negative values that do not fit": lambda: typed("INT8", [1], int_contents=[-129]),
+    "values out of range": lambda: typed("UINT8", [2], uint_contents=[1, 256]),
+    "negative values out of range": lambda: typed("INT8", [1], int_contents=[-129]),
     "typed half precision": lambda: typed("FP16", [1], fp32_contents=[1.0]),
-    "a length that lies": lambda: request(datatype="BYTES", shape=[1], raw=[b"\xff\xff\xff\xffab"]),
-    "elements that lie": lambda: request(datatype="BYTES", shape=[2**40], raw=[b"\0\0\0\0"]),
-    "none of a batch": lambda: request(shape=[0, 3, SIDE, SIDE], raw=[b""]),
+    "a wrong length": lambda: request(datatype="BYTES", shape=[1], raw=[b"\xff\xff\xff\xffab"]),
+    "wrong element lengths": lambda: request(datatype="BYTES", shape=[2**40], raw=[b"\0\0\0\0"]),
+    "an empty batch": lambda: request(shape=[0, 3, SIDE, SIDE], raw=[b""]),
     "a negative priority": lambda: with_parameter("int64_param", "priority", -1),
-    "a priority in words": lambda: with_parameter("string_param", "priority", "high"),
+    "a priority as text": lambda: with_parameter("string_param", "priority", "high"),
     "a negative time-out": lambda: with_parameter("int64_param", "timeout", -1),
-    "a time-out that is no number": lambda: with_parameter("bool_param", "timeout", value=True),
+    "a time-out as a boolean": lambda: with_parameter("bool_param", "timeout", value=True),
     "negative classes": lambda: with_parameter("int64_param", "classification", -1, "output"),
-    "classes in words": lambda: with_parameter("string_param", "classification", "5", "output"),
+    "classes as text": lambda: with_parameter("string_param", "classification", "5", "output"),
 }
 
 
@@ -136,7 +136,7 @@ OTHERS: dict[str, tuple[Callable[[], pb.ModelInferRequest], tuple[str, str]]] = 
         lambda: request(model_version="2"),
         ("NOT_FOUND", "model_not_found"),
     ),
-    "a version in words": (
+    "a version as text": (
         lambda: request(model_version="latest"),
         ("NOT_FOUND", "model_not_found"),
     ),

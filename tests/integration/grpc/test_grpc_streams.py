@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -13,11 +14,14 @@ import pytest
 from schemas.pb import open_inference_pb2 as pb
 from service.transport.grpc.streaming import IN_FLIGHT
 from tests.support.callers.accounts import add_device, bearer
+from tests.support.callers.raw_http import get
 from tests.support.callers.rpc import Client, connected, files, output_of, refused, tensor
 from tests.support.callers.tensors import images
+from tests.support.models.hostile_files import black_png
 from tests.support.models.pictures import plain
 from tests.support.models.tiny_model import SIDE
 from tests.support.servers.server import LiveServer
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -88,24 +92,37 @@ def test_stream_can_be_used_repeatedly(rpc: Client) -> None:
     assert seen == ["0", "1", "2", "3"]
 
 
-def test_endless_stream_is_answered_in_order_until_cancelled(server: LiveServer) -> None:
-    """A client that takes no answers is not read from for ever."""
+def test_stream_is_read_only_while_its_answers_are_taken(rpc: Client, server: LiveServer) -> None:
+    """The server stops reading from a client that does not read responses."""
     sent = 0
+    one = tensor(images(1))
 
     def endless() -> Iterator[pb.ModelInferRequest]:
         nonlocal sent
         while not is_over.is_set():
             sent += 1
-            yield tensor(images(32), id=str(sent))
+            one.id = f"{sent:04000}"  # returned, so that few answers fill the client's window
+            yield one
+
+    def is_at_rest() -> bool:
+        """Whether nothing is read while other calls are answered."""
+        before = sent
+        for _ in range(50):
+            rpc.ask("ModelInfer", tensor(images(1)))
+        return sent == before
 
     is_over = threading.Event()
-    with connected(server, "infer") as client:
+    window = {"http2.bdp_probe": 0, "http2.lookahead_bytes": 2**16}
+    with connected(server, "infer", **window) as client:
         call = client.stream("ModelStreamInfer", endless())
-        first = [next(call).infer_response.id for _ in range(3)]
+        taken = [int(next(call).infer_response.id) for _ in range(3)]
+        assert wait_until(is_at_rest)
+        stopped_at = sent
+        while sent == stopped_at:
+            taken.append(int(next(call).infer_response.id))
         call.cancel()
         is_over.set()
-    assert first == ["1", "2", "3"]
-    assert client.token
+    assert taken == list(range(1, len(taken) + 1))
 
 
 def test_final_response_is_marked_on_request(rpc: Client) -> None:
@@ -121,10 +138,20 @@ def test_stream_without_requests_ends_normally(rpc: Client) -> None:
     assert not list(rpc.stream("ModelStreamInfer", []))
 
 
-def test_cancelled_stream_leaves_the_server_usable(rpc: Client, server: LiveServer) -> None:
-    call = rpc.stream("ModelStreamInfer", [tensor(images(64)) for _ in range(20)])
-    next(call)
+def counted(server: LiveServer, metric: str) -> float:
+    text = get(server.address, "/metrics").body.decode()
+    return sum(map(float, re.findall(rf"^{metric}(?:{{.*}})? (\S+)$", text, re.MULTILINE)))
+
+
+def test_cancelled_stream_drops_its_queued_work(rpc: Client, server: LiveServer) -> None:
+    rows = 24
+    slow = files(*[black_png(1200)] * rows)
+    before = counted(server, "potoo_predictions_total")
+    call = rpc.stream("ModelStreamInfer", [slow] * IN_FLIGHT)
+    assert wait_until(lambda: counted(server, "potoo_queue_depth") > rows * IN_FLIGHT * 3 / 4)
     call.cancel()
+    assert wait_until(lambda: counted(server, "potoo_queue_depth") == 0)
+    assert counted(server, "potoo_predictions_total") - before < rows * IN_FLIGHT / 2
     assert len(list(rpc.stream("ModelStreamInfer", numbered(2)))) == 2
     assert "unexpected error" not in server.events()
 

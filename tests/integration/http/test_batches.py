@@ -33,7 +33,7 @@ def send(client: httpx.Client, *files: bytes, query: str = "") -> httpx.Response
 
 
 def form(*parts: bytes) -> bytes:
-    """A form with the boundary ``x`` of whole parts."""
+    """A form with the boundary ``x`` and complete parts."""
     return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + b"--x--\r\n"
 
 
@@ -46,7 +46,7 @@ def _serves_on(client: httpx.Client) -> Iterator[None]:
 
 def test_answers_keep_the_upload_order(client: httpx.Client) -> None:
     labels = [*COLOURS, *reversed(COLOURS)] * 5
-    # Large pictures between small ones, so that they would overtake each other.
+    # Large pictures between small ones, so that small ones would finish first.
     files = [
         plain(COLOURS[label], size=(1500, 1000) if number % 3 else (8, 8))
         for number, label in enumerate(labels)

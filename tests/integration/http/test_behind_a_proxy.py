@@ -34,7 +34,7 @@ NEVER_BELIEVED = {
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server whose proxy this machine is, and another one at 10.0.0.0/8."""
+    """A server that trusts this machine and 10.0.0.0/8 as proxies."""
     with serve(
         tmp_path_factory.mktemp("behind"),
         models=colours,
@@ -49,7 +49,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server to which this machine is a stranger."""
+    """A server that does not trust this machine as a proxy."""
     with serve(
         tmp_path_factory.mktemp("before"),
         models=colours,
@@ -65,7 +65,7 @@ def logged(server: LiveServer, logger: str) -> list[dict[str, Any]]:
 
 
 def logged_client(server: LiveServer, request_id: str) -> str | None:
-    """The address that the access log has for a request; it may be written after the answer."""
+    """Wait for the address of a request in the access log, which may follow the response."""
     found = list[dict[str, Any]]()
 
     def is_logged() -> bool:
@@ -79,7 +79,7 @@ def logged_client(server: LiveServer, request_id: str) -> str | None:
 
 
 def seen_as(server: LiveServer, **headers: str) -> str | None:
-    """The address that the access log has for a request."""
+    """The address of a request in the access log."""
     number = uuid.uuid4().hex
     assert get(server.address, x_request_id=number, **headers).status == 200
     return logged_client(server, number)
@@ -150,7 +150,7 @@ def sign_in(server: LiveServer, form: dict[str, str], headers: dict[str, str]) -
 
 
 def guess(who: Person, address: str) -> tuple[int, str]:
-    """A wrong password by way of the proxy."""
+    """Send a wrong password through the proxy."""
     form, headers = who.form(password="wrong"), {"x-forwarded-for": f"{EVE}, {address}"}
     return oauth_error(sign_in(who.server, form, headers))
 
@@ -162,7 +162,7 @@ def test_password_guessing_slows_only_the_guessers_address(behind: LiveServer) -
     headers = {"x-forwarded-for": other}
     assert sign_in(behind, person.form(), headers).is_success
     assert [guess(person, guesser) for _ in range(4)] == [WRONG] * 4
-    # The first wait is a second, which may be over here; each one after it is twice as long.
+    # The first wait of a second may be over here; each further one is twice as long.
     assert wait_until(lambda: guess(person, guesser) == SLOW_DOWN)
     assert sign_in(behind, person.form(), headers).is_success
     failed = {one["address"] for one in logged(behind, "audit") if one["event"] == "sign_in_failed"}
@@ -178,7 +178,7 @@ def test_rate_is_counted_per_forwarded_address(behind: LiveServer) -> None:
         assert httpx.get(url, headers=busy).status_code == 401
     assert refusal(httpx.get(url, headers=busy)) == (429, "rate_limited")
     assert refusal(httpx.get(url, headers=quiet)) == (401, "unauthenticated")
-    # Over gRPC they are the same callers.
+    # gRPC attributes calls to the same callers.
     with connected(behind, None) as rpc:
         request = pb.ServerMetadataRequest()
         refused = [
@@ -198,7 +198,7 @@ def test_rate_is_counted_per_forwarded_address(behind: LiveServer) -> None:
 
 
 def test_last_grpc_forwarded_entry_applies(behind: LiveServer) -> None:
-    """gRPC itself drops all but the last; the others may be the caller's own."""
+    """gRPC drops all but the last; the caller may have written the others."""
     with connected(behind, None) as rpc:
         path = "/inference.GRPCInferenceService/ServerLive"
         hops = [("x-forwarded-for", address) for address in (EVE, ANNA)]

@@ -18,6 +18,7 @@ from tests.support.waiting import wait_until
 CROWD = 24
 FEW = 8
 SIDE = 3500
+"""Pixels: slow to decode, but below the limit of the slow lane, which would hold only 8 pictures."""
 
 
 def counted(server: LiveServer, metric: str) -> float:
@@ -49,7 +50,7 @@ def test_disconnected_clients_requests_are_dropped(
     side: int,
     dropped: float,
 ) -> None:
-    # One thread, and a picture that is sent fast and takes it a while.
+    # One thread, and a small file that takes long to process.
     with serve(
         tmp_path,
         models=colours,

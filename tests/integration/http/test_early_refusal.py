@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 from tests.support.callers.raw_http import PATIENCE, Answer, Connection
@@ -55,7 +54,7 @@ def test_versions_have_separate_queues(tmp_path: Path) -> None:
 
 @contextmanager
 def _kept_busy(live: LiveServer) -> Iterator[None]:
-    """One picture after the other that takes the default model a while."""
+    """Send pictures that take the default model long, one after the other."""
     is_over = threading.Event()
     slow = black_png(SIDE)
 
@@ -81,7 +80,7 @@ def _head(path: str, token: str) -> bytes:
 
 
 def _refused(address: tuple[str, int], head: bytes) -> Answer:
-    """The answer to a request of which only the head is sent, once there is one."""
+    """The response to a request of which only the headers are sent, once there is one."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         with Connection(address) as connection:
@@ -90,12 +89,13 @@ def _refused(address: tuple[str, int], head: bytes) -> Answer:
             try:
                 return connection.answer()
             except TimeoutError:
-                continue  # it was let in between two of the others, and waits for the image
+                continue  # it was admitted between two of the others, and waits for the image
     pytest.fail("nobody was refused")
 
 
-def test_connection_is_usable_after_an_early_refusal(colours: Path, tmp_path: Path) -> None:
-    with serve(tmp_path, models=colours) as live, live.client() as client:
-        answer = client.post("/v1/classify?model=no-such", content=bytes(50_000))
-        assert answer.status_code == 404
-        assert client.get("/v1/models").status_code == httpx.codes.OK
+def test_connection_is_usable_after_an_early_refusal(server: LiveServer) -> None:
+    with Connection(server.address) as connection:
+        connection.send(_head("/v1/classify?model=no-such", server.token()))
+        assert connection.answer().status == 404, "before the image"
+        connection.send(bytes(50_000) + b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.answer().status == 200, "on the same connection"

@@ -17,7 +17,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n"
 
 @pytest.fixture(autouse=True)
 def _serves_on(server: LiveServer) -> Iterator[None]:
-    """After every test: the next client is answered, and no fault was logged."""
+    """Check after every test that the next client is answered and no fault was logged."""
     yield
     assert get(server.address).status == 200
     assert '"level":"error"' not in server.events()
@@ -52,7 +52,7 @@ def test_half_closed_client_is_answered(server: LiveServer) -> None:
         (GET + b"\r\n", [200]),
         (GET.replace(b"1.1", b"1.0") + b"\r\n", [200]),
         ((GET + b"\r\n") * 5, [200] * 5),
-        # The rest of a request never comes: what came whole is answered.
+        # The rest of a request never arrives; complete requests are answered.
         (GET + b"\r\n" + GET, [200]),
         (GET + b"\r\n" + b"GE", [200]),
         (GET, []),

@@ -1,4 +1,4 @@
-"""Several lines of one header are one list (RFC 9110, section 5.3), for every list that is read."""
+"""Several lines of one header are one list (RFC 9110, section 5.3), for every list header."""
 
 from __future__ import annotations
 

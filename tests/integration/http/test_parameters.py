@@ -28,7 +28,7 @@ BAD_QUERIES = {
     "a parameter twice, with other values": "top_k=1&model=colours&top_k=2",
     "a semicolon between": "top_k=1;model=colours",
     "an unknown parameter": "topk=1",
-    "other letters' case": "Top_K=1",
+    "another case": "Top_K=1",
     "an array": "top_k[]=1",
     "no name": "=1",
     "NUL in a name": "top_k%00=1",
@@ -44,7 +44,7 @@ BODIES = {
     "a number": b"1",
     "no members": b"{}",
     "another member": b'{"photo":"aGVsbG8="}',
-    "a member beside it": json.dumps({"image": PICTURE, "top_k": 1}).encode(),
+    "an additional member": json.dumps({"image": PICTURE, "top_k": 1}).encode(),
     "null as image": b'{"image":null}',
     "a number as image": b'{"image":1}',
     "a list as image": b'{"image":["aGVsbG8="]}',
@@ -62,13 +62,13 @@ BODIES = {
     "a raw line break": b'{"image":"a\nb"}',
     "raw bytes": b'{"image":"\xff\xfe"}',
     "UTF-16": json.dumps({"image": PICTURE}).encode("utf-16"),
-    "something behind it": b'{"image":"aGVsbG8="} {}',
+    "data after it": b'{"image":"aGVsbG8="} {}',
     "cut short": b'{"image":"aGVs',
     "comments": b'{"image":/* a */"aGVsbG8="}',
     "1,000 more members": json.dumps({f"k{number}": 1 for number in range(1000)}).encode(),
 }
 IMAGES = {
-    "no base64": "!!!!",
+    "not base64": "!!!!",
     "one letter": "A",
     "padding inside": "AA==AAAA",
     "other letters": "aGVsbG8\N{FULLWIDTH EQUALS SIGN}",
@@ -80,20 +80,20 @@ IMAGES = {
     "a path": "../../etc/passwd",
     "a share": "\\\\localhost\\share\\a.png",
     "another scheme": "gopher://localhost/",
-    "a URL of no scheme": "//localhost/a.png",
+    "a URL without a scheme": "//localhost/a.png",
     "a URL in percent signs": "http%3A%2F%2Flocalhost%2F",
 }
 
 
 def post(client: httpx.Client, query: str = "", **headers: str) -> httpx.Response:
-    """Classifies a good picture."""
+    """Classify a valid picture."""
     headers = {"content-type": "image/png", **headers}
     return client.post(f"/v1/classify?{query}", content=plain(), headers=headers)
 
 
 @pytest.fixture(autouse=True)
 def _serves_on(client: httpx.Client) -> Iterator[None]:
-    """After every test, the next caller is served."""
+    """Check after every test that the next caller is served."""
     yield
     assert post(client).status_code == 200
 
@@ -113,6 +113,10 @@ def test_invalid_parameter_is_refused_and_named(
     ("query", "detail"),
     [
         ("top_k=101", "top_k: Input should be less than or equal to 100."),
+        (
+            "version=Stable",
+            "version: Input should be a version number of 1 or more, or a label such as 'stable'.",
+        ),
         ("top_k=2&top_k=3", "top_k: Given more than once."),
         ("tops=1", "tops: Extra inputs are not permitted."),
         ("top_k=0&tops=1", "Some values of the request are not valid."),
@@ -139,8 +143,8 @@ def test_an_unknown_model_is_not_found(client: httpx.Client, name: str) -> None:
 @pytest.mark.parametrize("name", QUERIES["model"])
 def test_model_path_as_a_name_is_not_found(client: httpx.Client, name: str) -> None:
     answer = client.get(f"/v1/models/{name}")
-    if name in {"", "."}:  # a client's own normalising makes it the list
-        assert answer.status_code in {200, 404}
+    if name in {"", "."}:  # clients normalise the path to that of the list
+        assert answer.status_code == (200 if name else 404)
         assert_tells_nothing(answer)
     else:
         assert refusal(answer)[0] == 404

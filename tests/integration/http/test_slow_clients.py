@@ -25,7 +25,7 @@ TOKEN = b"POST /v1/auth/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server with little patience."""
+    """A server with short time-outs."""
     with serve(
         tmp_path_factory.mktemp("hasty"),
         models=colours,
@@ -40,7 +40,7 @@ def hasty(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[L
 
 @pytest.fixture(scope="module", autouse=True)
 def waiting(hasty: LiveServer) -> Iterator[dict[str, Connection]]:
-    """Connections that would last for ever, all opened at once; the tests below see them end."""
+    """Idle connections of all kinds, opened together; the tests below check how they end."""
     half = b"64\r\nhalf of it"
     beginnings = {
         "a method": [b"GET"],
@@ -50,8 +50,8 @@ def waiting(hasty: LiveServer) -> Iterator[dict[str, Connection]]:
         "half a form": [TOKEN + b"Content-Length: 100\r\n\r\ngrant_type=pass"],
         "never reads": [LARGE],
         "pipelines and never reads": [LARGE * 10],
-        "goes on asking and never reads": [LARGE] * 4,
-        "owes a body that nobody wants": [
+        "sends requests and never reads": [LARGE] * 4,
+        "announces a body that is not read": [
             GET.replace(b"\r\n\r\n", b"\r\nContent-Length: 9\r\n\r\n")
         ],
     }
@@ -63,14 +63,14 @@ def waiting(hasty: LiveServer) -> Iterator[dict[str, Connection]]:
         for name, requests in beginnings.items():
             for request in requests:
                 connections[name].send(request)
-                # Another client's answer shows that the server has looked at it.
+                # Another client's response shows that the server has processed it.
                 get(hasty.address)
         yield connections
 
 
 @pytest.fixture(autouse=True)
 def _serves_on(hasty: LiveServer) -> Iterator[None]:
-    """After every test: the process lives and answers the next client."""
+    """Check after every test that the process lives and answers the next client."""
     yield
     assert hasty.process.poll() is None
     assert get(hasty.address).status == 200
@@ -192,7 +192,7 @@ def test_connections_above_the_limit_are_refused_with_retry_after(hasty: LiveSer
 
 def test_vanished_clients_leak_no_connections_or_requests(hasty: LiveServer) -> None:
     leavers = {
-        "without a word": b"",
+        "silent": b"",
         "in the headers": GET[:20],
         "in the body": upload(hasty, "Content-Length: 100000") + b"a",
         "before the answer": upload(hasty, f"Content-Length: {len(plain())}") + plain(),
@@ -226,8 +226,8 @@ def test_vanished_clients_cause_no_error_log(hasty: LiveServer) -> None:
     [
         "never reads",
         "pipelines and never reads",
-        "goes on asking and never reads",
-        "owes a body that nobody wants",
+        "sends requests and never reads",
+        "announces a body that is not read",
     ],
 )
 def test_stuck_client_is_disconnected(

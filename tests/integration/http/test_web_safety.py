@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from service.transport.http.middleware.cross_origin import EXPOSED_HEADERS, READ_HEADERS
+from tests.support.auth.forge import members
 from tests.support.callers.accounts import add_person, bearer
 from tests.support.callers.answers import assert_tells_nothing, refusal
 from tests.support.callers.raw_http import exchange
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server that pages of two other origins may call."""
+    """A server that allows calls from pages of two other origins."""
     origins = json.dumps([APP, DEV])
     folder = tmp_path_factory.mktemp("shared")
     with serve(folder, models=colours, POTOO_CORS_ORIGINS=origins) as live:
@@ -62,7 +63,7 @@ def test_configured_origin_is_allowed(shared: LiveServer, origin: str) -> None:
         assert (answer.status_code, answer.headers[ORIGIN]) == (200, origin)
         assert method in answer.headers["access-control-allow-methods"]
         assert "Origin" in answer.headers["vary"].split(", ")
-        # Tokens travel in a header: cookies have no part in it.
+        # Tokens are sent in a header, not in cookies.
         assert "access-control-allow-credentials" not in answer.headers
     headers = {"origin": origin, "content-type": "image/png"} | bearer(shared.token())
     answer = httpx.post(f"{shared.url}/v1/classify", content=plain(), headers=headers)
@@ -85,7 +86,7 @@ def test_origin_is_matched_exactly(shared: LiveServer, origin: str) -> None:
     assert "cors_origins" in answer.json()["detail"]
     assert ORIGIN not in answer.headers
     answer = httpx.get(f"{shared.url}/healthz", headers={"origin": origin})
-    assert answer.status_code == 200  # the browser keeps it from the page
+    assert answer.status_code == 200  # the browser hides it from the page
     assert ORIGIN not in answer.headers
 
 
@@ -226,7 +227,7 @@ def test_docs_and_metrics_follow_their_exposure_setting(
         assert set(statuses.values()) == {200}
         assert "security" not in document.json()["paths"]["/metrics"]["get"]
     elif setting == "token":
-        # The page itself asks for the document with the token that was typed in.
+        # The page requests the document with the token that the user entered.
         assert statuses == {"/docs": 200, "/openapi.json": 401, "/metrics": 401}
         assert refusal(strangers["/metrics"]) == (401, "unauthenticated")
         assert signed_in["metrics"].status_code == 200
@@ -243,7 +244,7 @@ def test_docs_and_metrics_follow_their_exposure_setting(
             assert_tells_nothing(answer)
 
 
-# What others look for
+# Well-known files
 
 
 def test_metadata_endpoints_exist(server: LiveServer) -> None:
@@ -269,10 +270,10 @@ def test_metadata_use_the_configured_issuer(tmp_path: Path, colours: Path) -> No
     issuer = "https://potoo.example/id"
     with serve(tmp_path, models=colours, POTOO_AUTH__ISSUER=issuer) as server:
         found = httpx.get(f"{server.url}/.well-known/oauth-authorization-server").json()
-        claims = server.token().split(".")[1]
+        _, claims = members(server.token())
     assert found["issuer"] == issuer
     assert found["token_endpoint"] == f"{issuer}/v1/auth/token"
-    assert claims
+    assert claims["iss"] == issuer
 
 
 def test_public_url_is_issuer_and_base_of_the_metadata(tmp_path: Path, colours: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 
@@ -14,7 +15,7 @@ from schemas.pb import potoo_pb2
 from schemas.serving import REPOSITORY_FILE
 from service.core.repository.repository import Repository
 from tests.support.callers.accounts import add_device
-from tests.support.callers.rpc import Client, connected, refusal
+from tests.support.callers.rpc import Client, connected, refusal, refused
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
 from tests.support.servers.model_shop import (
@@ -75,7 +76,7 @@ def test_every_worker_follows_a_changed_choice(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def undecided(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """A server that started with two models, of which none is chosen."""
+    """A server that started with two models and no choice of a default."""
     folder = tmp_path_factory.mktemp("undecided")
     for name in ("colours", "other"):
         write_model(folder / "models", None, name=name)
@@ -118,8 +119,10 @@ def test_unnamed_calls_are_refused_listing_the_models(undecided: LiveServer) -> 
 def test_unnamed_calls_over_grpc_are_refused(undecided: LiveServer) -> None:
     request = potoo_pb2.PredictRequest(image_data=plain(RED))
     with connected(undecided) as client:
-        refused = refusal(lambda: client.ask("Predict", request))
-        assert refused == ("FAILED_PRECONDITION", "model_not_chosen")
+        assert refusal(lambda: client.ask("Predict", request)) == (
+            "FAILED_PRECONDITION",
+            "model_not_chosen",
+        )
         request.model = "other"
         assert client.ask("Predict", request).model_name == "other"
 
@@ -136,10 +139,10 @@ def test_restricted_account_sees_only_its_own_models(undecided: LiveServer) -> N
     request = potoo_pb2.PredictRequest(image_data=plain(RED))
     with connected(undecided, None) as nobody:
         client = Client(nobody.channel, token)
-        assert refusal(lambda: client.ask("Predict", request)) == (
-            "FAILED_PRECONDITION",
-            "model_not_chosen",
-        )
+        with pytest.raises(grpc.RpcError) as caught:
+            client.ask("Predict", request)
+    assert refused(caught.value) == ("FAILED_PRECONDITION", "model_not_chosen")
+    assert caught.value.details() == NAME_ONE.replace("colours, other", "other")
 
 
 def test_account_without_models_sees_no_model_names(undecided: LiveServer) -> None:

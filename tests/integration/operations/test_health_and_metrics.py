@@ -56,7 +56,7 @@ def value(found: Series, name: str, **labels: str) -> float:
 
 
 def requests(found: Series, method: str, route: str, status: int) -> float:
-    """Requests answered, 0 where there were none."""
+    """Number of answered requests."""
     labels = {"method": method, "route": route, "status": str(status)}
     return found.get(("potoo_http_requests_total", frozenset(labels.items())), 0)
 
@@ -161,7 +161,7 @@ def test_requests_in_flight_are_counted_exactly(own: LiveServer) -> None:
     with many(own.address, 3) as connections:
         for connection in connections:
             connection.send(head.encode())
-        assert wait_until(lambda: value(series(own), IN_FLIGHT) == 4)  # /metrics itself is one
+        assert wait_until(lambda: value(series(own), IN_FLIGHT) == 4)  # with /metrics
         connections[0].send(b"123456789")
         assert connections[0].answer().status == 415
         assert wait_until(lambda: value(series(own), IN_FLIGHT) == 3)
@@ -184,7 +184,7 @@ def test_request_contents_create_no_series(own: LiveServer) -> None:
     ]
     headers = {"user-agent": word(), "x-request-id": word(), "host": f"{word()}.example"}
     with own.client() as client:
-        for method, path in asks[::15]:  # one of a kind, whose series is counted in
+        for method, path in asks[::15]:  # a new series, which is counted too
             client.request(method, path, headers=headers)
         before = set(series(own))
         for method, path in asks:
@@ -299,7 +299,7 @@ def test_request_id_is_in_the_log(server: LiveServer) -> None:
 
 @pytest.mark.parametrize("path", ["/metrics", "/healthz", "/v1/models", "/v2/models/colours"])
 def test_path_ending_with_a_newline_is_not_found(own: LiveServer, path: str) -> None:
-    """Else ``/metrics%0a`` would pass a proxy that closes ``/metrics``."""
+    """Otherwise ``/metrics%0a`` would pass a proxy that closes ``/metrics``."""
     with own.client() as client:
         assert client.get(path).status_code == 200
         answer = client.get(f"{path}%0A")

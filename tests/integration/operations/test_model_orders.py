@@ -109,7 +109,7 @@ def test_unwritable_repository_refuses_orders(
     tmp_path: Path,
 ) -> None:
     with opened(tmp_path) as shop:
-        # A folder where the policy would be written stops root too.
+        # A folder in place of the policy file prevents the write for root too.
         (shop.models / "colours" / POLICY_FILE).mkdir()
         (shop.models / REPOSITORY_FILE).mkdir()
         for refused in (shop.post("colours/versions/1/promote"), shop.put("colours/default")):

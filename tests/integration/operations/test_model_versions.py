@@ -94,6 +94,25 @@ def test_versions_are_requested_by_number(shop: Shop) -> None:
     assert wait_until(lambda: shop.states() == {1: "UNLOADED", 2: "READY"})
 
 
+def test_versions_are_requested_by_label(shop: Shop) -> None:
+    shop.publish(2)
+    shop.post("colours/versions/1/promote", label="stable", keep_default="true")
+    assert [shop.ask(), shop.ask(version="stable"), shop.ask(version=2)] == [2, 1, 2]
+    one = shop.client.get("/v2/models/colours/versions/stable/ready")
+    assert (one.status_code, one.json()) == (200, {"name": "colours", "ready": True})
+    batch = shop.client.post("/v1/classify/batch?version=stable", files={"files": plain(RED)})
+    assert batch.json()["model"] == {"name": "colours", "version": 1}
+    shop.post("colours/versions/2/promote", label="stable", keep_default="true")
+    assert shop.ask(version="stable") == 2
+    metadata = "/v2/models/colours/versions/canary"
+    for answer in (
+        shop.client.post("/v1/classify?version=canary", content=plain(RED), headers=PNG),
+        shop.client.get(metadata),
+    ):
+        assert answer.status_code == 404
+        assert "No version of that model has that label." in answer.text
+
+
 def test_promotion_by_another_process_takes_effect(shop: Shop) -> None:
     repository = Repository(shop.models)
     repository.change_policy("colours", lambda policy: promoted(policy, 1, 1))

@@ -43,13 +43,13 @@ def home(tmp_path: Path) -> Path:
 
 
 def environment(home: Path) -> dict[str, str]:
-    """With an empty home folder, and without variables that name another one for caches."""
+    """Environment with an empty home folder and without variables for cache folders."""
     kept = clean_environment(HOME=str(home), PYTHONPATH=str(ROOT), POTOO_ADMIN_PASSWORD=PASSWORD)
     return {name: value for name, value in kept.items() if not name.startswith("XDG_")}
 
 
 def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python without look-ups, in the folder above ``home``."""
+    """Run Python without name look-ups, in the folder above ``home``."""
     return subprocess.run(
         [*FILTERED, *arguments],
         cwd=home.parent,
@@ -66,7 +66,7 @@ def written(home: Path) -> list[Path]:
 
 
 def test_onnx_runtime_imported_directly_writes_into_the_home_folder(home: Path) -> None:
-    """The other tests here would see it. If this one fails, its telemetry has changed: look."""
+    """Check that the other tests can detect telemetry; on failure its mechanism has changed."""
     assert run(home, "-c", WITH_TELEMETRY).returncode == 0
     assert written(home)
 

@@ -26,7 +26,7 @@ CROWD = 48
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server that holds little."""
+    """A server with small limits."""
     with serve(
         tmp_path_factory.mktemp("small"),
         models=colours,
@@ -34,7 +34,7 @@ def small(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[L
         POTOO_LIMITS__MAX_BODY_BYTES_IN_FLIGHT=str(2**21),
         POTOO_LIMITS__MAX_BODY_BYTES=str(2**21),
     ) as live:
-        live.token()  # once, before the crowd asks for it
+        live.token()  # once, before many clients need it
         yield live
 
 
@@ -108,12 +108,12 @@ def test_announced_upload_reserves_no_memory(small: LiveServer) -> None:
     )
     with Connection(small.address) as idle, small.client() as client:
         idle.send(head.encode())
-        client.get("/v1/models")  # its answer shows that the server has seen the head
+        client.get("/v1/models")  # its response shows that the server has received the headers
         assert client.post("/v1/classify", files={"file": plain()}).status_code == 200
 
 
 def test_busy_caller_does_not_starve_another(server: LiveServer) -> None:
-    """A person with one photo at a time, beside a camera that always has thirty waiting."""
+    """A caller with one photo at a time, beside a camera with thirty waiting ones."""
     camera, person = add_device(server).sign_in(), add_person(server).sign_in()
     picture = encoded(gradient((1600, 1200)))
     is_over = threading.Event()
@@ -137,7 +137,7 @@ def test_busy_caller_does_not_starve_another(server: LiveServer) -> None:
     assert shots > 0
     with as_caller(server, camera) as client:
         took = client.post("/v1/classify", files={"file": picture}).json()["timing"]["total_ms"]
-    # In order of arrival it would have waited for the thirty before it.
+    # In order of arrival it would wait for the thirty before it.
     assert sorted(waits)[15] < 10 * took
 
 

@@ -46,7 +46,7 @@ def rpc(live: Traced) -> Iterator[Client]:
 
 
 def check_times(tree: Tree) -> None:
-    """Whatever is within another span happened within its time, to a tenth of a millisecond."""
+    """Check that child spans lie within their parent's time, to a tenth of a millisecond."""
     spans = {span.span_id: span for span in tree.spans}
     for span in tree.spans:
         assert span.begin <= span.end, span
@@ -226,7 +226,7 @@ def test_request_has_exactly_one_server_span(live: Traced, http: httpx.Client) -
     assert tree.root.name == "GET /v1/models"
 
 
-# Beside traces: logs and histograms
+# Logs and histograms
 
 
 def test_log_lines_of_a_traced_request_name_the_trace(live: Traced) -> None:

@@ -29,7 +29,7 @@ def of_none(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator
 
 @pytest.fixture(scope="module")
 def of_all(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[Traced]:
-    """Traces everything, unless it is asked not to."""
+    """A server that traces all requests unless the caller's trace is not sampled."""
     with traced(tmp_path_factory.mktemp("of-all"), colours) as both:
         yield both
 
@@ -40,7 +40,7 @@ def check_continued(tree: Tree) -> None:
 
 
 def check_untraced(live: Traced, request_id: str) -> None:
-    """Of requests that were answered before one that is traced."""
+    """Check that a request was not traced, once a later one was."""
     live.classify(f"after-{request_id}", traceparent=SAMPLED)
     live.trace_of(f"after-{request_id}")
     assert not live.collector.knows(request_id)
@@ -136,5 +136,5 @@ def test_configured_share_of_requests_is_traced(tmp_path: Path, colours: Path) -
         names = [f"one-of-{number}" for number in range(60)]
         for name in names:
             httpx.get(f"{live.server.url}/healthz", headers={"x-request-id": name})
-    # 60 tosses of a coin: outside of this once in a million runs.
+    # 60 random draws: outside of this range once in a million runs.
     assert 11 <= sum(map(live.collector.knows, names)) <= 49

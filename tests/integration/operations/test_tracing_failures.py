@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 SHORT = {"OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
-"""For which one who cannot be reached is tried."""
+"""Limits the time of an export, retries included."""
 
 
 def told(live: Traced) -> list[dict[str, Any]]:
@@ -73,7 +73,7 @@ def test_hanging_collector_delays_neither_requests_nor_stop(tmp_path: Path, colo
     with traced(tmp_path, colours, OTEL_EXPORTER_OTLP_TIMEOUT="60") as live:
         live.collector.goes_on.clear()
         with live.server.client("infer") as client:
-            # The queue fills, whole traces are dropped, and everybody is answered.
+            # The queue fills, whole traces are dropped, and all requests are answered.
             for _ in range(100):
                 assert client.post(INFER, json=in_json(images(30))).status_code == 200
         assert dropped(live, "queue_full") > 1000
@@ -164,7 +164,7 @@ def test_disabled_tracing_loads_no_opentelemetry(tmp_path: Path, colours: Path) 
 
 
 def test_instrumentation_modules_import_no_opentelemetry() -> None:
-    """FastAPI imports OpenTelemetry's interface where it finds it; our own code does not."""
+    """FastAPI imports OpenTelemetry's API if it is installed; our own code does not."""
     modules = "observability.middleware, observability.tracing, service.core.serving.model"
     script = f"import sys, {modules}; print([m for m in sys.modules if 'opentelemetry' in m])"
     found = subprocess.run(

@@ -112,6 +112,14 @@ def unb64(segment: str) -> bytes:
     return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
+def uncanonical(segment: str) -> str:
+    """Another spelling of the same bytes: the unused bits of the last character are set."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    other = segment[:-1] + alphabet[alphabet.index(segment[-1]) ^ 1]
+    assert unb64(other) == unb64(segment)
+    return other
+
+
 def dumped(value: object) -> bytes:
     return value if isinstance(value, bytes) else json.dumps(value).encode()
 

@@ -36,10 +36,10 @@ from schemas.errors import Unauthenticated
 from tests.support.auth.forge import KEY
 
 START = 1_800_000_000.99
-"""Late in a second: what has to wait for the next one does not wait for long."""
+"""Late in a second, so that waits for the next second are short."""
 SECRET = "correct horse"
 HASH = hash_password(SECRET)
-"""Made once: hashing is slow on purpose."""
+"""Created once, since hashing is slow."""
 PHONE = Origin("192.0.2.1", "Anna's phone")
 APP = "phone-app"
 SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ})
@@ -47,7 +47,7 @@ CLASSIFY = frozenset({Scope.CLASSIFY})
 ADMIN = frozenset({Scope.ADMIN, Scope.CLASSIFY})
 NEW_SECRET = "battery staple"
 GARBAGE = ["", "prt_", "prt_" + "A" * 64, "a.b.c", "e30.e30.e30", "\0", "\ud800", "x" * 100_000]
-"""What is no token, or none of ours."""
+"""Texts that are not tokens of this server."""
 DAY = 86_400.0
 OUTAGE_SECONDS = 60.0
 

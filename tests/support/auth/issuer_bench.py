@@ -53,7 +53,7 @@ async def bench(*settings: IssuerSettings, timeout: float = 5) -> AsyncIterator[
 
 
 async def looked(at: Bench, times: int = 1) -> None:
-    """Waits for the ends of looks; the first entry says that there was none yet."""
+    """Wait for the ends of fetches; the first entry means that there was none yet."""
     await eventually(lambda: len(at.looks) > times)
 
 

@@ -30,7 +30,7 @@ METHODS = {
     for service in file.services_by_name.values()
     for method in service.methods
 }
-"""Path and descriptor of every method that we serve, but for reflection."""
+"""Path and descriptor of every served method except reflection."""
 
 
 @dataclass(frozen=True, slots=True)

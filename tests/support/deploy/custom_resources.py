@@ -1,10 +1,11 @@
 """Strict schemas of the custom resources that the manifests use.
 
-Kubernetes' own schemas come with kubernetes-validate, those of add-ons with nothing that could be
-locked. These were written from the add-ons' reference pages: KEDA's ScaledObject
+kubernetes-validate contains Kubernetes' own schemas; no package that could be locked contains those
+of add-ons. These were written from the add-ons' reference pages: KEDA's ScaledObject
 (keda.sh/docs/latest/reference/scaledobject-spec, .../scalers/prometheus), the Gateway API
-(gateway-api.sigs.k8s.io/reference/spec), Envoy Gateway (gateway.envoyproxy.io/docs/api/extension_types),
-cert-manager (cert-manager.io/docs/reference/api-docs) and the Prometheus operator
+(gateway-api.sigs.k8s.io/reference/spec), Envoy Gateway
+(gateway.envoyproxy.io/docs/api/extension_types), cert-manager
+(cert-manager.io/docs/reference/api-docs) and the Prometheus operator
 (prometheus-operator.dev/docs/api-reference/api).
 """
 
@@ -140,7 +141,7 @@ def _http_route() -> Schema:
         }
     )
     rule = these(
-        # Eight matches and sixteen rules are what the oldest version takes.
+        # The oldest version accepts eight matches and sixteen rules.
         {"matches": many(these({"path": path}, method=methods), 8)},
         filters=many({"oneOf": [*HEADER_FILTERS, redirect]}, 16),
         timeouts=these({}, request=DURATION, backendRequest=DURATION),

@@ -19,7 +19,7 @@ PATCHES = frozenset(
         "overlays/single/one-replica.yaml",
     }
 )
-"""Parts of objects, which are whole only once they are put together."""
+"""Patches, which are incomplete objects until they are applied."""
 VALUES = frozenset({"components/hpa/prometheus-adapter-values.yaml"})
 """For Helm, not for Kubernetes."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from schemas.errors import InvalidImage
-from service.core.engine.pool import Job, SlowWork, WorkerPool
+from service.core.engine.fair_queue import Turn
+from service.core.engine.pool import Job, Lane, SlowWork, WorkerPool
 from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
@@ -22,45 +22,55 @@ Call = asyncio.Task[Outcome[str]]
 class ManualPool(WorkerPool):
     """A pool that runs a job only when ``step`` is called, on the caller's thread.
 
-    ``has_jobs`` is set when something is queued.
+    ``has_jobs`` is set when something is queued. ``clock``: seconds, to measure jobs with.
     """
 
-    def __init__(self) -> None:
-        super().__init__("manual", 0)
-        self.jobs: deque[Job] = deque()
-        self.slow_jobs: deque[Job] = deque()
+    def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
+        super().__init__("manual", 0, clock=clock)
         self.has_jobs = asyncio.Event()
+        self.slow_lane = Lane(1, clock)  # beside the one that has a thread
 
-    def submit(self, job: Job) -> None:
-        self.jobs.append(job)
+    def submit_all(self, jobs: Sequence[Job], turn: Turn) -> None:
+        super().submit_all(jobs, turn)
         self.has_jobs.set()
 
-    def submit_slowly(self, job: Job) -> None:
-        self.slow_jobs.append(job)
+    def submit_slowly(self, job: Job, turn: Turn | None = None) -> None:
+        self.slow_lane.submit((job,), turn or self._own)
 
     def slow_step(self) -> None:
-        self.slow_jobs.popleft()()
+        self.slow_lane.run_next()
 
     def step(self, count: int = 1) -> None:
         for _ in range(count):
-            self.jobs.popleft()()
+            self._lane.run_next()
         self.has_jobs.clear()
 
     def drain(self) -> None:
-        while self.jobs:
+        while self.has_waiting_jobs:
             self.step()
+
+
+class Clock:
+    """A clock that tests set, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Bench:
     """A batcher that converts strings to upper case, and a record of its work.
 
     "bad image" and "bug" fail while they are prepared, "bad input" while it runs; what begins
-    with "slow" belongs on the slow lane. ``during_run``
-    is what other threads do while a batch runs.
+    with "slow" belongs on the slow lane. ``during_run`` simulates other threads while a batch runs.
     """
 
-    def __init__(self, **policy: object) -> None:
-        self.pool, self.now = ManualPool(), 0.0
+    def __init__(self, beside: Bench | None = None, **policy: object) -> None:
+        """``beside``: another model on the same pool and clock."""
+        self.clock: Clock = beside.clock if beside else Clock()
+        self.pool: ManualPool = beside.pool if beside else ManualPool(self.clock)
         self.prepared: list[str] = []
         self.batches: list[list[str]] = []
         self.depths: list[int] = []
@@ -74,8 +84,17 @@ class Bench:
             self._run,
             on_depth=self.depths.append,
             on_reject=self.rejections.append,
-            clock=lambda: self.now,
+            clock=self.clock,
         )
+
+    @property
+    def now(self) -> float:
+        """The time on the clock, in seconds."""
+        return self.clock.now
+
+    @now.setter
+    def now(self, seconds: float) -> None:
+        self.clock.now = seconds
 
     async def submit(self, *items: str, deadline: float = LATER) -> list[Call]:
         """Submit items one after the other; return when all of them are queued."""

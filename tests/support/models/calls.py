@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from service.core.scheduling.call_context import CallContext
 
-ANYONE = CallContext("", "test")
+ANYONE = CallContext("", 1, "test")

@@ -72,7 +72,7 @@ def reshaped_to_one_row() -> onnx.ModelProto:
 
 
 def summed_over_rows() -> onnx.ModelProto:
-    """Answers with one row, whatever the batch."""
+    """Returns one row for any batch."""
     return _graph(
         [
             helper.make_node("GlobalAveragePool", ["image"], ["pooled"]),
@@ -83,7 +83,7 @@ def summed_over_rows() -> onnx.ModelProto:
 
 
 def with_dropout() -> onnx.ModelProto:
-    """Dropout in training mode: another answer each time."""
+    """Dropout in training mode: a different result each time."""
     return _graph(
         [
             helper.make_node("Dropout", ["image", "ratio", "training"], ["some"]),

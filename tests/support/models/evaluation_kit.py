@@ -60,8 +60,8 @@ def shares(*rows: Sequence[float]) -> NDArray[np.float32]:
 def colour_pictures(folder: Path, count: int, temperature: float = 2, most: float = 9) -> Path:
     """Images for the colour model, in folders named after its labels.
 
-    One colour is stronger than the others, by a logit of 0 to ``most``. It is what the folder says
-    as often as the model ought to be sure at the given temperature.
+    One colour is stronger than the others, by a logit of 0 to ``most``. It matches the folder as
+    often as the model's probability at the given temperature.
     """
     dice = np.random.default_rng(1)
     for number in range(count):

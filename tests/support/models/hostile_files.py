@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 
 from PIL import Image
 
@@ -58,9 +59,14 @@ def animated_png(frames: int) -> bytes:
     return black_png(8, extra=chunk(b"acTL", struct.pack(">II", frames, 0)))
 
 
-def animation(kind: str, frames: int) -> bytes:
-    """An animation with a number of different frames."""
-    first, *rest = (Image.new("L", (8, 8), 255 * (number % 2)) for number in range(frames))
+def animation(
+    kind: str,
+    frames: int,
+    colours: Sequence[tuple[int, int, int]] = ((0, 0, 0), (255, 255, 255)),
+) -> bytes:
+    """An animation of 8 x 8 pixels, whose frames have these colours in turn."""
+    plain = [Image.new("RGB", (8, 8), colour) for colour in colours]
+    first, *rest = (plain[number % len(plain)] for number in range(frames))
     buffer = io.BytesIO()
     first.save(buffer, kind, save_all=True, append_images=rest)
     return buffer.getvalue()

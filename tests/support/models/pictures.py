@@ -1,4 +1,4 @@
-"""Pictures that the tests draw themselves."""
+"""Generated pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TIFF files field by field, so that tests may write what no program writes."""
+"""TIFF files written field by field, including invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes files in PyTorch's old format, as ``torch.save`` did before 1.6, good ones and hostile ones.
+"""Writes valid and hostile files in PyTorch's old format, as ``torch.save`` did before 1.6.
 
 A fake module ``torch`` provides the names that such pickles contain.
 """

@@ -21,9 +21,9 @@ from tests.support.servers.databases import free_port, missing
 
 CADDYFILE = Path(__file__).parents[3] / "deploy/caddy/Caddyfile"
 LITTLE_PATIENCE = 3
-"""Seconds, in place of the shipped ones, for tests of time-outs."""
+"""Seconds that replace the shipped time-outs in tests."""
 NOWHERE = "127.0.0.1:1"
-"""Where nobody listens."""
+"""An address without a listener."""
 
 
 def programs() -> list[str]:
@@ -84,9 +84,9 @@ def caddy(
     """Run Caddy with the shipped file.
 
     Args:
-        folder: an empty one for all that it writes.
-        upstream, grpc: host and port of what stands behind it.
-        ca: whom its certificate is from; None for an authority of Caddy's own.
+        folder: an empty one for its files.
+        upstream, grpc: host and port of the servers behind it.
+        ca: issuer of its certificate; None for Caddy's own authority.
         environment: more variables that the file reads.
     """
     if not program:
@@ -115,7 +115,7 @@ def caddy(
         _until_it_shakes_hands(edge, process, log)
         yield Caddy(program, edge, port, metrics, folder, process)
     finally:
-        # Kill it: a graceful stop would wait for streams that a test left open.
+        # Kill it: a graceful stop would wait for open streams of a test.
         process.kill()
         process.wait(PATIENCE)
 

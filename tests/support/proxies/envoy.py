@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import httpx
 import yaml
 
 from service.pki.folder import CertificateFolder
+from tests.support.deploy.compose_files import services
 from tests.support.proxies.tls import Edge
 from tests.support.repository import ROOT
 from tests.support.servers.databases import free_port, missing
@@ -31,7 +32,7 @@ START_SECONDS = 60
 Address = tuple[str, int]
 HSTS = "strict-transport-security"
 PORTS = {8080: "redirect", 8443: "https", 9902: "stats"}
-"""What the shipped file listens on."""
+"""Addresses on which the shipped file listens."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,23 @@ class Envoy:
         return int(next((line.split()[-1] for line in lines if line.startswith(name)), "0"))
 
 
+@dataclass(frozen=True)
+class Acme:
+    """Surroundings of an Envoy whose certificate an ACME client gets.
+
+    Attributes:
+        client: where it answers challenges.
+        certs: folder where it puts certificates.
+        authority: file of the certificate to trust.
+        ports: of ``PORTS``, where free ones will not do.
+    """
+
+    client: Address
+    certs: Path
+    authority: Path
+    ports: dict[str, int] = field(default_factory=dict)
+
+
 @contextmanager
 def envoy(
     http: Sequence[Address],
@@ -85,20 +103,30 @@ def envoy(
     *,
     wait: bool = True,
     patient: bool = False,
+    acme: Acme | None = None,
 ) -> Iterator[Envoy]:
     """Start Envoy in front of the replicas with these addresses.
 
     Args:
         wait: until all of them are healthy; otherwise until it listens.
-        patient: with probes that wait long, for replicas that are threads of a busy test.
+        patient: with long time-outs of probes, for replicas that are threads of a busy test.
+        acme: start it as ``compose.acme.yaml`` does, without a certificate.
     """
     if not PROGRAM.exists():
         missing("envoy")
-    # Not a folder of pytest: the path of a socket must be short.
+    # Not in pytest's folder: the path of a socket must be short.
     with tempfile.TemporaryDirectory(prefix="potoo-envoy-") as name:
         folder, ports = Path(name), {role: free_port() for role in PORTS.values()}
-        (folder / "certs").mkdir()
-        authority = certify(folder / "certs")
+        options = []
+        if acme:
+            (folder / "certs").symlink_to(acme.certs)
+            ports, authority = ports | acme.ports, acme.authority
+            added = yaml.safe_load(services("compose.acme.yaml")["envoy"]["command"][-1])
+            changed = elsewhere(added, folder, ports, {8080: [acme.client]})
+            options = ["--config-yaml", json.dumps(changed)]
+        else:
+            (folder / "certs").mkdir()
+            authority = certify(folder / "certs")
         for file in ("envoy.yaml", "certificate.yaml"):
             shipped = yaml.safe_load((SHIPPED / file).read_text())
             changed = elsewhere(shipped, folder, ports, {8000: http, 8001: grpc})
@@ -106,7 +134,7 @@ def envoy(
                 _probe_patiently(changed)
             (folder / file).write_text(json.dumps(changed))
         command = [str(PROGRAM), "-c", str(folder / "envoy.yaml"), "--concurrency", "1"]
-        command += ["--disable-hot-restart", "--log-level", "warning"]
+        command += ["--disable-hot-restart", "--log-level", "warning", *options]
         with (folder / "envoy.log").open("w") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)
         running = Envoy(folder, ports, process, authority)

@@ -20,9 +20,9 @@ STATUSES = {"answer": 200, "busy": 503, "limited": 429}
 
 @dataclass
 class Faulty:
-    """``requests`` by path, without those of probes; ``heads`` also those whose body is to come.
+    """``requests`` by path, without probes; ``heads`` includes those whose body has not arrived.
 
-    ``over`` ends those that are silent.
+    ``over`` ends silent ones.
     """
 
     address: tuple[str, int] = ("", 0)

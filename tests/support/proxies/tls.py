@@ -28,7 +28,7 @@ VERSIONS = {
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
 EVERYTHING = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
-"""OpenSSL offers the old protocols and the weak ciphers only when asked like this."""
+"""OpenSSL setting that also offers old protocols and weak ciphers."""
 FORWARD_SECRET = "ECDHE-"
 AUTHENTICATED = ("-GCM-SHA256", "-GCM-SHA384", "-CHACHA20-POLY1305")
 DRIP_SECONDS = 0.1
@@ -39,8 +39,8 @@ class Edge:
     """The TLS address of a proxy, and the expected name in its certificate.
 
     Attributes:
-        ca: PEM; nobody else is trusted.
-        name: asked for (SNI) and looked for in the certificate; it must resolve to the proxy where
+        ca: PEM; the only trusted authority.
+        name: sent as SNI and expected in the certificate; it must resolve to the proxy if
             ``client``, ``channel`` or ``websocket`` are used.
     """
 
@@ -79,7 +79,7 @@ class Edge:
     def ciphers(self) -> set[str]:
         """OpenSSL names of all accepted TLS 1.2 ciphers.
 
-        The proxy picks one; it is removed from the offer, until the proxy refuses.
+        Each cipher that the proxy picks is removed from the offer, until the proxy refuses.
         """
         found: set[str] = set()
         while True:
@@ -94,7 +94,7 @@ class Edge:
             found.add(cipher[0])
 
     def alpn(self, *offered: str) -> str | None:
-        """The protocol that the proxy picks: ``h2``, ``http/1.1`` or none."""
+        """The protocol that the proxy picks: ``h2``, ``http/1.1`` or None."""
         with self.connect(self.context(*offered)) as connection:
             return connection.selected_alpn_protocol()
 
@@ -186,7 +186,7 @@ def drip(connection: Connection, beginning: bytes, drop: bytes = b"a") -> tuple[
     """Start a request and send a few bytes every 0.1 s until the proxy ends it.
 
     Returns:
-        Seconds from the beginning, and what the proxy said; fails if it has all our patience.
+        Seconds from the beginning, and the proxy's response; fails at a time-out.
     """
     began, said = time.monotonic(), b""
     connection.send(beginning)
@@ -200,7 +200,7 @@ def drip(connection: Connection, beginning: bytes, drop: bytes = b"a") -> tuple[
             if not data:
                 return time.monotonic() - began, said
             said += data
-        with contextlib.suppress(OSError):  # the next look tells
+        with contextlib.suppress(OSError):  # the next read detects it
             connection.socket.sendall(drop)
     raise AssertionError(f"nobody put an end to it; said so far: {said!r}")
 

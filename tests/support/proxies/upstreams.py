@@ -43,7 +43,7 @@ class Recorder:
     more: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     waited: threading.Event = field(default_factory=threading.Event)
     stream_ended: threading.Event = field(default_factory=threading.Event)
-    """Set once the reader of the events is gone."""
+    """Set once the reader of the events has disconnected."""
     is_over: bool = False
 
     def end(self) -> None:

@@ -27,7 +27,7 @@ class AccountServer:
     server: LiveServer
 
     def requests(self) -> dict[str, Callable[[], httpx.Response]]:
-        """Everything that needs the store."""
+        """Calls that need the store."""
         access, refresh = self.tokens["access_token"], self.tokens["refresh_token"]
         name, secret = self.client
         admin = "/v1/admin/users"
@@ -75,7 +75,7 @@ def open_account_server(folder: Path, models: Path, **environment: str) -> Itera
 
 
 def is_refused_for_now(answer: httpx.Response) -> bool:
-    """Neither OAuth's errors nor anybody's fault: 503, as RFC 7009 has it (section 2.2.1)."""
+    """Check for 503 instead of an OAuth error (RFC 7009, section 2.2.1)."""
     return (
         answer.status_code == 503
         and answer.headers["content-type"] == PROBLEM
@@ -86,7 +86,7 @@ def is_refused_for_now(answer: httpx.Response) -> bool:
 
 
 def refused_start(folder: Path, models: Path, **environment: str) -> str:
-    """What a server that must not start prints: one line."""
+    """Start a server that must fail; return the line that it prints."""
     run = failed_start(folder, "--port", "0", "--models", str(models), **environment)
     assert run.stdout == ""
     (line,) = run.stderr.splitlines()

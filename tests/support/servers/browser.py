@@ -89,8 +89,8 @@ class Visit:
         self.page.on("console", lambda line: self._on_console(line.type, line.text))
         self.page.on("request", self._on_request)
         self.page.on("response", self._on_response)
-        # Playwright catches file choosers while somebody listens; were this to begin with a test's
-        # own listening, a key press could overtake it.
+        # Playwright intercepts file choosers only with a listener. If a test added the first one, a
+        # key press could come before it.
         self.page.on("filechooser", lambda _: None)
 
     def _on_console(self, kind: str, text: str) -> None:

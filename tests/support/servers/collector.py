@@ -62,7 +62,7 @@ class Tree:
 
 
 class Collector:
-    """``status``: what it answers. It answers nothing while ``goes_on`` is not set."""
+    """``status``: of its responses. It does not respond while ``goes_on`` is not set."""
 
     def __init__(self) -> None:
         self.url, self.status = "", 200

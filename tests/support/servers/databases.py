@@ -29,7 +29,7 @@ from auth.store.tables import Table
 START_SECONDS = 60
 LOWEST_PORT = 10000
 ACCOUNT = "postgres"
-"""PostgreSQL refuses to run as root; Debian's package makes this account."""
+"""PostgreSQL refuses to run as root; Debian's package creates this account."""
 
 
 def missing(program: str) -> None:
@@ -43,8 +43,8 @@ def missing(program: str) -> None:
 def free_port() -> int:
     """A free port outside the range of ephemeral ports.
 
-    From below those that the kernel takes by itself: a connection, or a server on port 0, could
-    have one of them before whoever it is meant for, or while that one is down.
+    The kernel assigns ephemeral ports to connections and to servers on port 0, possibly before the
+    intended server starts, or while it is down.
     """
     while True:
         port = random.randrange(LOWEST_PORT, _lowest_of_the_kernel())  # noqa: S311 - no secret
@@ -62,8 +62,8 @@ def _lowest_of_the_kernel() -> int:
 def postgres_folder() -> Iterator[Path]:
     """Create an empty folder for PostgreSQL.
 
-    Not one of pytest's: every run of pytest closes those to other accounts, also for the runs that
-    are under way.
+    Not in pytest's folder: every run of pytest closes that to other accounts, also for concurrent
+    runs.
     """
     with tempfile.TemporaryDirectory(prefix="potoo-postgres-") as folder:
         yield Path(folder)
@@ -71,7 +71,7 @@ def postgres_folder() -> Iterator[Path]:
 
 @contextmanager
 def postgres_server(folder: Path, port: int | None = None) -> Iterator[str]:
-    """A PostgreSQL server in an empty folder, or over what an earlier one left there; its URL."""
+    """Run a PostgreSQL server on an empty folder or on existing data; yield its URL."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not found:
         missing("PostgreSQL")
@@ -99,8 +99,8 @@ def postgres_server(folder: Path, port: int | None = None) -> Iterator[str]:
         _until(lambda: asyncio.run(_execute(url, "SELECT 1")), process, folder / "postgres.log")
         yield url
     finally:
-        # Not politely: whoever is connected still is not waited for. By a signal, since pg_ctl
-        # would be a fork of this process, which gRPC's threads do not stand well.
+        # Do not wait for connected clients. Use a signal: pg_ctl would need a fork of this process,
+        # which gRPC's threads do not support well.
         process.send_signal(signal.SIGQUIT)
         try:
             process.wait(START_SECONDS)
@@ -130,7 +130,7 @@ def emptied(url: str) -> None:
     names = ", ".join(Table.metadata.tables)
     try:
         asyncio.run(_execute(url, f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
-    except asyncpg.UndefinedTableError:  # a test was about tables that are missing
+    except asyncpg.UndefinedTableError:  # a test removed the tables
         asyncio.run(_execute(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public"))
         migrated(url)
 
@@ -142,7 +142,7 @@ async def _migrate(url: str) -> None:
 
 @contextmanager
 def redis_server(folder: Path, port: int | None = None) -> Iterator[str]:
-    """A Redis server that keeps nothing; its URL."""
+    """Run a Redis server without persistence; yield its URL."""
     program = shutil.which("redis-server")
     if program is None:
         missing("redis-server")
@@ -174,7 +174,7 @@ async def _execute(url: str, statement: str) -> None:
 
 
 def _until(attempt: object, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Tries until it works, for as long as the process lives."""
+    """Retry until it works, as long as the process lives."""
     assert callable(attempt)
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -187,7 +187,7 @@ def _until(attempt: object, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 def _open_up(folder: Path) -> None:
-    """Gives the folder to the account that PostgreSQL runs as, and lets it reach it."""
+    """Give the folder to PostgreSQL's account, and make it reachable."""
     account = pwd.getpwnam(ACCOUNT)
     os.chown(folder, account.pw_uid, account.pw_gid)
     for parent in folder.parents:

@@ -22,7 +22,7 @@ ALL_ON = {
     for name in ("KSERVE_V1", "TF_SERVING", "TORCHSERVE", "PREDICT")
 }
 TEMPERATURES = {1: 1.0, 2: 2.0}
-"""By version, so that an answer tells who gave it. Version 2 is the default, 1 is ``stable``."""
+"""Temperatures by version, which identify an answer's. 2 is the default, 1 is ``stable``."""
 SCOPES = "classify infer models:read"
 _TORCHSERVE = re.compile(r"^[A-Z][A-Za-z]+Exception$")
 
@@ -40,19 +40,19 @@ def opened(folder: Path, **environment: str) -> Iterator[LiveServer]:
 
 
 def b64(file: bytes) -> dict[str, str]:
-    """An image in JSON, as all of them have it."""
+    """An image in JSON, the same in all protocols."""
     return {"b64": base64.b64encode(file).decode()}
 
 
 def share(logits: list[float], temperature: float) -> list[float]:
-    """Calibrated probabilities, worked out by hand."""
+    """Calibrated probabilities, computed by hand."""
     raised = np.exp(np.array(logits, np.float64) / temperature)
     shares: list[float] = (raised / raised.sum()).tolist()
     return shares
 
 
 def refused_by_torchserve(answer: httpx.Response) -> tuple[int, str, str]:
-    """Status, type and message of a refusal; checks that it is one of TorchServe's."""
+    """Status, type and message of a refusal; checks that it has TorchServe's format."""
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["cache-control"] == "no-store"
     body: dict[str, Any] = answer.json()
@@ -61,7 +61,7 @@ def refused_by_torchserve(answer: httpx.Response) -> tuple[int, str, str]:
     assert _TORCHSERVE.match(body["type"])
     if answer.status_code == 401:
         assert answer.headers["www-authenticate"].startswith('Bearer realm="')
-    # Its own class names are what its clients look for.
+    # Without the type: a class name, which its clients compare.
     shown = json.dumps(body | {"type": ""}).encode()
     assert_tells_nothing(httpx.Response(answer.status_code, headers=[], content=shown))
     return answer.status_code, body["type"], body["message"]

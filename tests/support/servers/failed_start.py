@@ -14,7 +14,7 @@ PATIENCE = 120
 def failed_start(
     folder: Path, *arguments: str, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs ``potoo serve`` to its end, which comes by itself, with status 1 and no traceback.
+    """Run ``potoo serve``, which must exit with status 1 and without a traceback.
 
     Args:
         folder: for its data.

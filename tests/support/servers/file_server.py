@@ -13,6 +13,7 @@ class FileServer:
     """``/file`` is the content; ``/to?<location>`` redirects; ``/loop`` for ever; else 404.
 
     ``cut_after``: bytes after which the connection ends, once. ``etag``: None for none.
+    ``paths``, ``ranges`` and ``begins`` record the requests for it: path, range and first byte sent.
     """
 
     def __init__(self, content: bytes) -> None:
@@ -21,7 +22,9 @@ class FileServer:
         self.cut_after: int | None = None
         self.takes_ranges = True
         self.says_length = True
+        self.paths: list[str] = []
         self.ranges: list[str | None] = []
+        self.begins: list[int] = []
         self.url = ""
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
@@ -32,6 +35,7 @@ class FileServer:
             request.send_header("content-length", "0")
             request.end_headers()
         elif path.endswith("/file"):
+            self.paths.append(path)
             self._send(request)
         else:
             request.send_error(404)
@@ -46,6 +50,7 @@ class FileServer:
         if begin >= total:
             request.send_error(416)
             return
+        self.begins.append(begin)
         request.send_response(206 if begin else 200)
         if begin:
             request.send_header("content-range", f"bytes {begin}-{total - 1}/{total}")
@@ -63,7 +68,7 @@ class FileServer:
 
 @contextmanager
 def file_server(content: bytes) -> Iterator[FileServer]:
-    """Serves on a free port until it is left."""
+    """Serve on a free port until the block ends."""
     files = FileServer(content)
 
     class Handler(BaseHTTPRequestHandler):

@@ -29,16 +29,16 @@ from tests.support.servers.server import LiveServer, serve
 
 REPLICAS = 3
 DRAIN_DELAY_SECONDS = 3
-"""For whoever balances to see that a replica is about to stop; Envoy looks every second."""
+"""Time for the balancer to detect a stopping replica; Envoy checks every second."""
 READY_SECONDS = 120
 SCOPES = "classify infer models:read"
 MANY = "1000000/hour"
-"""Counted in Redis, and never reached."""
+"""A limit counted in Redis that is never reached."""
 
 
 @dataclass
 class Part:
-    """Something that can be stopped and started again. ``open`` runs it."""
+    """A component that can be stopped and restarted. ``open`` runs it."""
 
     open: Callable[[], AbstractContextManager[object]]
     running: ExitStack = field(default_factory=ExitStack)
@@ -52,7 +52,7 @@ class Part:
 
 @dataclass
 class Replica:
-    """One server, with ports and a folder that stay the same over its lives."""
+    """One server, whose ports and folder stay the same after restarts."""
 
     folder: Path
     models: Path
@@ -64,12 +64,12 @@ class Replica:
 
     @property
     def server(self) -> LiveServer:
-        """The life that runs."""
+        """The running process."""
         assert self.live, "it does not run"
         return self.live
 
     def start(self) -> None:
-        """Returns once it is ready."""
+        """Wait until it is ready."""
         ports = {"POTOO_GRPC_PORT": str(self.grpc[1])}
         server = serve(
             self.folder,
@@ -81,18 +81,18 @@ class Replica:
         self.live = self.lives.enter_context(server)
 
     def stop(self) -> None:
-        """SIGTERM, which it obeys when all it accepted is answered."""
+        """Send SIGTERM; it ends once accepted requests are answered."""
         self.lives.close()
 
     def kill(self) -> None:
-        """SIGKILL: it says goodbye to nobody."""
+        """Send SIGKILL; connections are not closed first."""
         self.server.process.kill()
         self.server.process.wait()
         self.lives.close()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """It accepts connections and answers nothing, as a machine that swaps."""
+        """Let it accept connections but not respond, like a machine that swaps."""
         self.server.process.send_signal(signal.SIGSTOP)
         try:
             yield
@@ -101,9 +101,9 @@ class Replica:
 
     @contextmanager
     def without_disk(self) -> Iterator[None]:
-        """Every write to a file fails, its log's too: no file may be longer than nothing.
+        """Let every write to a file fail, also to its log: set the limit of file sizes to 0.
 
-        A full file system can be made by root alone; this limit by anybody.
+        Unlike a full file system, this limit does not need root.
         """
         pid = self.server.process.pid
         soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -114,7 +114,7 @@ class Replica:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, hard))
 
     def is_ready(self) -> bool:
-        """Whether it wants to be sent requests."""
+        """Whether it reports ready."""
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.server.url}/readyz", timeout=5).is_success
         return False
@@ -130,17 +130,17 @@ class Fleet:
     issuer: Issuer
 
     def token(self) -> str:
-        """An access token that every replica takes."""
+        """An access token that every replica accepts."""
         answer = App(self.replicas[0].server.url).sign_in(SCOPES)
         token: str = answer.raise_for_status().json()["access_token"]
         return token
 
     def foreign_token(self) -> str:
-        """The same from the trusted issuer."""
+        """An access token of the trusted issuer."""
         return self.issuer.token()
 
     def until_ready(self) -> None:
-        """Waits until all of them are."""
+        """Wait until all replicas are ready."""
         deadline = time.monotonic() + READY_SECONDS
         while not all(replica.is_ready() for replica in self.replicas):
             assert time.monotonic() < deadline, "a replica does not get ready"
@@ -149,7 +149,7 @@ class Fleet:
 
 @contextmanager
 def fleet(models: Path, **environment: str) -> Iterator[Fleet]:
-    """Starts everything; three replicas at the same moment.
+    """Start all components; three replicas at the same time.
 
     Args:
         environment: settings of all replicas.
@@ -184,7 +184,7 @@ def fleet(models: Path, **environment: str) -> Iterator[Fleet]:
 
 @contextmanager
 def balanced(models: Path, **environment: str) -> Iterator[tuple[Fleet, Envoy]]:
-    """The same with Envoy in front."""
+    """A fleet with Envoy in front."""
     with fleet(models, **environment) as behind:
         http = [replica.http for replica in behind.replicas]
         grpc = [replica.grpc for replica in behind.replicas]
@@ -193,7 +193,7 @@ def balanced(models: Path, **environment: str) -> Iterator[tuple[Fleet, Envoy]]:
 
 
 def _all(act: Callable[[Replica], None], replicas: list[Replica]) -> None:
-    """At the same moment."""
+    """Start them at the same time."""
     with ThreadPoolExecutor(len(replicas)) as threads:
         list(threads.map(act, replicas))
 

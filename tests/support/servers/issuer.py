@@ -1,8 +1,8 @@
 """A small OIDC issuer in a separate process.
 
-It serves a discovery document and a key set on a free port, and does what the test says over a
-pipe: rotate, withdraw, go down, hang, answer anything else. Its private keys never leave it: tokens
-are signed there too.
+It serves a discovery document and a key set on a free port. The test controls it over a pipe:
+rotate or withdraw keys, stop, hang, send other responses. It also signs tokens, so that its private
+keys stay inside.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ Private = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class Issuer:
-    """What tests hold of it. ``url`` is its ``iss``."""
+    """Control of the issuer by tests. ``url`` is its ``iss``."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.url = str(self._read())
 
     def rotate(self, algorithm: str = "ES256", *, keep: bool = True) -> str:
-        """Publishes a new key and signs with it; returns its id. ``keep``: beside the old ones."""
+        """Publish a new key and sign with it; return its id. ``keep``: keep the old ones."""
         return str(self._tell("rotate", algorithm, keep))
 
     def replace(self) -> str:
-        """Publishes another key under the id of the last one."""
+        """Publish another key under the id of the last one."""
         return str(self._tell("replace"))
 
     def withdraw(self, *kids: str) -> None:
-        """Publishes those keys no longer; all of them if none is named. They still sign."""
+        """Stop publishing these keys, or all keys by default. They still sign."""
         self._tell("withdraw", list(kids))
 
     def add(self, *published: Mapping[str, object]) -> None:
-        """Publishes further JSON Web Keys, which may be anything."""
+        """Publish further JSON Web Keys, which may be invalid."""
         self._tell("add", list(published))
 
     def published(self) -> list[dict[str, str]]:
-        """The JSON Web Keys of its own that it shows at this moment."""
+        """Return its currently published JSON Web Keys."""
         shown: list[dict[str, str]] = self._tell("published")
         return shown
 
@@ -67,28 +67,28 @@ class Issuer:
         status: int = 200,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """From now on answers a path with that."""
+        """Answer a path with this from now on."""
         raw = body if isinstance(body, bytes) else body.encode()
         self._tell("answer", path, status, dict(headers or {}), base64.b64encode(raw).decode())
 
     def misbehave(self, path: str, how: str) -> None:
-        """``hang`` before the answer, ``drip`` a byte now and then, or be ``endless``."""
+        """Set the fault: ``hang`` before the response, ``drip`` single bytes, or be ``endless``."""
         self._tell("misbehave", path, how)
 
     def behave(self) -> None:
-        """Answers every path as it should again, with keys of its own alone."""
+        """Answer every path correctly again, with only its own keys."""
         self._tell("behave")
 
     def down(self) -> None:
-        """Nobody listens on its port."""
+        """Stop listening on its port."""
         self._tell("down")
 
     def up(self) -> None:
-        """It listens again, on the same port."""
+        """Listen again on the same port."""
         self._tell("up")
 
     def requests(self, path: str) -> int:
-        """How often a path was asked for."""
+        """Return the number of requests of a path."""
         return int(self._tell("requests", path))
 
     def token(
@@ -112,7 +112,7 @@ class Issuer:
 
 @contextmanager
 def issuer_process() -> Iterator[Issuer]:
-    """Starts one with an ES256 key, and ends it."""
+    """Run an issuer with an ES256 key."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.support.servers.issuer"],
         cwd=ROOT,
@@ -148,7 +148,7 @@ def published_key(private: Private, kid: str) -> dict[str, str]:
 
 
 def signed(header: Mapping[str, object], claims: Mapping[str, object], private: Private) -> str:
-    """A token in the algorithm of its key, made without the library that is under test."""
+    """A token in the algorithm of its key, created without the library under test."""
     text = f"{b64(json.dumps(header).encode())}.{b64(json.dumps(claims).encode())}"
     if isinstance(private, rsa.RSAPrivateKey):
         return f"{text}.{b64(private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
@@ -161,7 +161,7 @@ class _Server(ThreadingHTTPServer):
     issuer: _Process
 
     def handle_error(self, *_: object) -> None:
-        """Whoever asked has gone: that is what the tests want."""
+        """Ignore disconnected clients, which tests expect."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Process:
-    """The issuer itself: the methods without an underscore in front are its commands."""
+    """The issuer itself: its public methods are the commands."""
 
     def __init__(self) -> None:
         self._keys: dict[str, Private] = {}
@@ -282,7 +282,7 @@ class _Process:
 
 
 def main() -> None:
-    """Obeys until the test goes away."""
+    """Run commands until the test closes the pipe."""
     issuer = _Process()
     print(json.dumps(issuer.url), flush=True)  # noqa: T201 - the answer to the test
     for line in sys.stdin:

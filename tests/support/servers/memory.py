@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 
 
 class Watch:
-    """How much more memory a server's process takes than at first, in MiB."""
+    """Memory growth of a server's process since the start of the measurement, in MiB."""
 
     def __init__(self, server: LiveServer) -> None:
         self._process = psutil.Process(server.process.pid)
@@ -27,7 +27,7 @@ class Watch:
         return self._resident() - self._before
 
     def peak_during(self, work: Callable[[], object]) -> float:
-        """Looks all the time while ``work`` is done."""
+        """Measure repeatedly while ``work`` runs."""
         peak = 0.0
         with ThreadPoolExecutor(1) as thread:
             done = thread.submit(work)

@@ -19,8 +19,11 @@ from tests.support.servers.server import LiveServer, serve
 ALL = "classify models:read models:write"
 POLL = "0.1"
 TIMEOUT_MS = "50000"
-"""Less than the clients wait. With the ten seconds of the default, one item that a busy machine held
-up makes the server expect the next ones to be late, and refuse them."""
+"""A time-out below that of the clients.
+
+With the default of ten seconds, one slow item on a busy machine makes the server expect that the
+next ones are late, and refuse them.
+"""
 
 
 def labels_of(version: int) -> list[str]:
@@ -28,25 +31,25 @@ def labels_of(version: int) -> list[str]:
 
 
 def publish(models: Path, spare: Path, version: int, **changes: object) -> None:
-    """A version whose labels say which one it is, put in place as one step."""
+    """Add a version atomically, with labels that contain its number."""
     members = {"version": version, "labels": labels_of(version), **changes}
     with drafting(models, "colours", version) as draft:
         shutil.copytree(write_model(spare, None, **members), draft.folder, dirs_exist_ok=True)
-        if changes.get("sha256"):  # no tool of ours would publish that
+        if changes.get("sha256"):  # our tools would not publish that
             shutil.copytree(draft.folder, models / "colours" / str(version))
         else:
             draft.publish()
 
 
 def add_beside(models: Path, spare: Path, name: str = "other") -> None:
-    """Another model, published as our tools do it."""
+    """Publish another model as our tools do."""
     with drafting(models, name) as draft:
         shutil.copytree(write_model(spare, None, name=name), draft.folder, dirs_exist_ok=True)
         draft.publish()
 
 
 class Shop:
-    """A server on a repository that may be changed."""
+    """A server on a repository that tests change."""
 
     def __init__(self, server: LiveServer, models: Path, spare: Path) -> None:
         self.server, self.models, self.spare = server, models, spare
@@ -55,8 +58,8 @@ class Shop:
     def publish(self, version: int, **changes: object) -> None:
         publish(self.models, self.spare, version, **changes)
 
-    def ask(self, **query: int) -> int:
-        """The version that answers; its labels must be its own."""
+    def ask(self, **query: int | str) -> int:
+        """The version that answers; its labels must match."""
         answer = self.client.post("/v1/classify", params=query, content=plain(RED), headers=PNG)
         body = answer.raise_for_status().json()
         version: int = body["model"]["version"]
@@ -92,7 +95,7 @@ def opened(folder: Path, *arguments: str, **environment: str) -> Iterator[Shop]:
 
 @contextmanager
 def branch(folder: Path, models: Path, *arguments: str, **environment: str) -> Iterator[LiveServer]:
-    """A server on a repository that others may serve as well; its accounts are its own."""
+    """A server with its own accounts on a repository that other servers may share."""
     folder.mkdir(exist_ok=True)
     environment = {
         "POTOO_MODELS_POLL_SECONDS": POLL,
@@ -103,9 +106,9 @@ def branch(folder: Path, models: Path, *arguments: str, **environment: str) -> I
 
 
 def unnamed(server: LiveServer, token: str | None = None) -> str:
-    """The model that answers a call which names none; or what the caller is told instead.
+    """The model that answers a call without a model name, or the error code.
 
-    On a connection of its own: with several workers, of any of them.
+    Uses a new connection, so that any worker may answer.
     """
     answer = httpx.post(
         f"{server.url}/v1/classify",
@@ -117,7 +120,7 @@ def unnamed(server: LiveServer, token: str | None = None) -> str:
 
 
 class Crowd:
-    """Clients that ask without a pause, until they are told to stop."""
+    """Clients that send requests without a pause until they are stopped."""
 
     def __init__(self, server: LiveServer, size: int = 4) -> None:
         self.versions: list[int] = []

@@ -1,4 +1,4 @@
-"""Starts a real server as a process on a free port."""
+"""Start a real server as a process on a free port."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ START_SECONDS = 120
 PATIENCE = 60
 """Seconds for an answer."""
 STOP_SECONDS = 60
-"""More than a server takes, drain and all, on a busy machine."""
+"""Seconds for a stop with drain, also on a busy machine."""
 PASSWORD = "a password for tests"
 
 
@@ -48,7 +48,7 @@ class LiveServer:
 
     @property
     def grpc(self) -> str:
-        """Host and port for gRPC, where it is on."""
+        """Host and port for gRPC, if it is enabled."""
         found = GRPC.search(self.banner)
         assert found, self.banner
         return found[1]
@@ -72,12 +72,12 @@ class LiveServer:
         return self.tokens[scope][0]
 
     def client(self, scope: str = "classify models:read") -> httpx.Client:
-        """An HTTP client that is signed in."""
+        """A signed-in HTTP client."""
         headers = {"authorization": f"Bearer {self.token(scope)}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=PATIENCE)
 
     def listens(self) -> bool:
-        """Whether new connections are taken."""
+        """Whether new connections are accepted."""
         try:
             socket.create_connection(self.address, START_SECONDS).close()
         except ConnectionError:
@@ -88,13 +88,13 @@ class LiveServer:
         """The worker processes that are alive."""
         alive = set()
         for child in psutil.Process(self.process.pid).children():
-            with suppress(psutil.NoSuchProcess):  # a zombie is one too
+            with suppress(psutil.NoSuchProcess):  # raised for zombies too
                 if "spawn_main" in " ".join(child.cmdline()):
                     alive.add(child.pid)
         return alive
 
     def events(self) -> str:
-        """What the server logged so far, in whole lines: one may just be under way."""
+        """The complete lines of the log so far."""
         text = self.log.read_text()
         return text[: text.rfind("\n") + 1]
 
@@ -109,7 +109,7 @@ def serve(
     arguments: tuple[str, ...] = (),
     **environment: str,
 ) -> Iterator[LiveServer]:
-    """Starts ``potoo serve`` on a free port and stops it with SIGTERM.
+    """Start ``potoo serve`` on a free port and stop it with SIGTERM.
 
     Args:
         folder: for its data and its log.
@@ -131,7 +131,7 @@ def serve(
         )
     assert process.stdout is not None
     banner = ""
-    # A server that hangs is killed, which ends the reading below.
+    # Kill a hung server, which ends the reading below.
     patience = threading.Timer(START_SECONDS, process.kill)
     patience.start()
     try:
@@ -156,7 +156,7 @@ def serve(
 def serve_together(
     stack: ExitStack, folders: list[Path], *, models: Path, **environment: str
 ) -> list[LiveServer]:
-    """Starts a server in each folder, all at the same moment."""
+    """Start a server in each folder, all at the same time."""
 
     def start(folder: Path) -> LiveServer:
         server = serve(folder, models=models, arguments=(), **environment)

@@ -1,4 +1,4 @@
-"""Runs an HTTP request handler on a free port, in threads, as a fake server."""
+"""Run an HTTP request handler on a free port, in threads, as a fake server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing of callers who have given up, which is what some tests want."""
+        """Do not report disconnected callers, which some tests cause."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
@@ -31,8 +31,8 @@ def stand_in(
     """Its address.
 
     Args:
-        at_end: lets requests go on that wait for something.
-        leaves_callers: whether the end waits for nobody whose connection is still open.
+        at_end: releases waiting requests.
+        leaves_callers: whether the end does not wait for open connections.
     """
     with _Server(("127.0.0.1", 0), _silent(handler)) as server:
         server.daemon_threads = leaves_callers

@@ -21,13 +21,13 @@ STAGES = ["queue", "decode", "preprocess", "inference", "postprocess"]
 
 @dataclass(frozen=True)
 class Traced:
-    """Both of them."""
+    """The server and its collector."""
 
     server: LiveServer
     collector: Collector
 
     def classify(self, request_id: str, *, token: bool = True, **headers: str) -> httpx.Response:
-        """One picture over HTTP."""
+        """Classify a picture over HTTP."""
         scope = {"authorization": f"Bearer {self.server.token()}"} if token else {}
         return httpx.post(
             f"{self.server.url}/v1/classify",
@@ -40,13 +40,13 @@ class Traced:
         return self.collector.trace_of(request_id)
 
     def lines_of(self, request_id: str) -> list[str]:
-        """What was logged in a request."""
+        """Log lines of a request."""
         return [line for line in self.server.events().splitlines() if f'"{request_id}"' in line]
 
 
 @contextmanager
 def traced(folder: Path, models: Path, **environment: str) -> Iterator[Traced]:
-    """Traces all requests and sends them at once, unless ``environment`` says otherwise."""
+    """Trace all requests and send them at once, unless ``environment`` changes that."""
     with collector() as taking:
         given = {
             "POTOO_OBSERVABILITY__OTLP_ENDPOINT": taking.url,

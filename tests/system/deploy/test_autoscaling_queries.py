@@ -22,7 +22,7 @@ MODEL = f'model="{THRESHOLDS.model}"'
 TARGET = THRESHOLDS.triggers.in_flight.target
 QUESTIONS = {trigger.name: trigger for trigger in triggers(THRESHOLDS, "potoo")}
 SCRAPES = 60
-"""Five minutes of them."""
+"""Samples of five minutes."""
 
 Series = dict[str, str]
 
@@ -55,7 +55,7 @@ def refusals(reason: str, a_second: float = 0.2) -> Series:
 
 
 class Case(NamedTuple):
-    """``told``: answer / target is a number of replicas; None is no answer. Others may be anything."""
+    """``told``: answer / target is the number of replicas; None if there is no answer."""
 
     name: str
     series: Series

@@ -23,7 +23,7 @@ ALL_HISTOGRAMS = '{__name__=~"potoo_.+_duration_seconds_bucket"}'
 
 @contextmanager
 def prometheus(folder: Path, live: Traced) -> Iterator[Prometheus]:
-    """Scrapes a server every second."""
+    """A Prometheus that scrapes a server every second."""
     if shutil.which("prometheus") is None:
         missing("prometheus")
     host, port = live.server.address

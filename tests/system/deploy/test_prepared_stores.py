@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def port(folder: Path) -> Iterator[int]:
-    """Of a Redis as compose starts it, but on this port of 127.0.0.1."""
+    """The port on 127.0.0.1 of a Redis that runs as in compose."""
     if not shutil.which("redis-server"):
         missing("redis-server")
     port = free_port()
@@ -42,7 +42,7 @@ def port(folder: Path) -> Iterator[int]:
 
 
 def is_healthy(port: int) -> bool:
-    """By compose's own check, at that port."""
+    """Run compose's health check at that port."""
     (_, check) = services()["redis"]["healthcheck"]["test"]
     command = check.replace("redis-cli", f"redis-cli -p {port}")
     return subprocess.run(["sh", "-c", command], check=False).returncode == 0

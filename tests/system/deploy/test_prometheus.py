@@ -37,13 +37,13 @@ ELSEWHERE = {
     ("capacity", "Retries by Envoy", "retries"),
     ("capacity", "Retries by Envoy", "left out"),
 }
-"""Questions about what does not run here: Envoy, and a public name."""
+"""Queries about components that do not run here: Envoy, and a public name."""
 OF_A_SLOW_MACHINE = {"PotooLatencyBurnsFast", "PotooSaturated"}
-"""Alerts that may be right while much else runs beside the tests."""
+"""Alerts that may fire correctly on a busy machine."""
 
 
 class Question(NamedTuple):
-    """A panel's query, in the dashboard as Grafana reads it."""
+    """A panel's query in the JSON that Grafana reads."""
 
     board: str
     panel: str
@@ -69,7 +69,7 @@ QUESTIONS = list(questions())
 
 @dataclass(frozen=True)
 class Scene:
-    """Prometheus, two replicas, and callers who do everything."""
+    """Prometheus, two replicas, and callers of every kind."""
 
     prometheus: Prometheus
     servers: tuple[LiveServer, LiveServer]
@@ -148,7 +148,7 @@ def test_every_dashboard_query_has_data(scene: Scene) -> None:
 
 
 def is_answered(prometheus: Prometheus, expr: str) -> bool:
-    """There are series, and numbers among them."""
+    """Check that the result has series with numbers."""
     return any(series["value"][1] != "NaN" for series in prometheus.value(expr))
 
 
@@ -181,7 +181,7 @@ def test_dashboard_variables_have_values(scene: Scene) -> None:
         return found == wanted
 
     try:
-        assert wait_until(all_are_found)  # one look may be that after a late scrape
+        assert wait_until(all_are_found)  # one evaluation may follow a late scrape
     finally:
         assert found == wanted
 
@@ -202,13 +202,13 @@ def test_runbook_queries_are_valid(scene: Scene) -> None:
     for page in RUNBOOKS.glob("*.md"):
         for block in re.findall(r"```promql\n(.*?)```", page.read_text(), re.DOTALL):
             for query in block.strip().splitlines():
-                scene.prometheus.value(query)  # raises if it does not hold
+                scene.prometheus.value(query)  # raises if the query is invalid
                 asked += 1
     assert asked > 10
 
 
 def test_broken_version_fires_an_alert_naming_the_model(scene: Scene) -> None:
-    # Healthy servers fire the one alert that always fires, however many faults callers make.
+    # Healthy servers fire only the alert that always fires, however many invalid calls arrive.
     assert wait_until(lambda: "Watchdog" in firing(scene.prometheus))
     assert set(firing(scene.prometheus)) - OF_A_SLOW_MACHINE == {"Watchdog"}
     folder = publish(scene.models, 3, b"no model")
@@ -231,7 +231,7 @@ def test_all_targets_are_scraped_without_complaints(scene: Scene) -> None:
         return found == well
 
     try:
-        assert wait_until(all_are_well)  # one look may be that after a late scrape
+        assert wait_until(all_are_well)  # one evaluation may follow a late scrape
     finally:
         assert found == well
     for kind in ("out_of_order", "duplicate_timestamp", "out_of_bounds"):

@@ -29,7 +29,7 @@ def promtool(*arguments: object) -> str:
 
 
 def firing() -> dict[str, list[set[str]]]:
-    """The names of an alert's labels, for each time that a case has it fire."""
+    """The names of an alert's labels, for each expected firing in a case."""
     found: dict[str, list[set[str]]] = {}
     for path in CASES:
         for case in yaml.safe_load(path.read_text())["tests"]:
@@ -59,7 +59,7 @@ def test_every_alert_fires_in_some_case() -> None:
 def test_alert_descriptions_use_existing_labels() -> None:
     for name, times in firing().items():
         used = set(re.findall(r"\$labels\.(\w+)", ALERTS[name]["annotations"]["description"]))
-        # One that is missing would be an empty word in the night.
+        # A missing label would be an empty word in the notification.
         assert all(used <= labels for labels in times), name
 
 

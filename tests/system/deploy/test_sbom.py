@@ -21,7 +21,7 @@ PROGRAM = ROOT / ".venv-supply" / "bin" / "cyclonedx-py"
 
 @pytest.fixture(scope="module")
 def sbom(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """As `make sbom` writes it, but elsewhere."""
+    """The SBOM of `make sbom`, written to another folder."""
     if not PROGRAM.exists():
         missing("cyclonedx-py (make supply)")
     dry = ["make", "--dry-run", "sbom", "PYTHON=python3"]

@@ -82,7 +82,7 @@ def test_systemd_accepts_the_units(tmp_path: Path) -> None:
 
 
 def test_services_have_a_low_systemd_exposure(tmp_path: Path) -> None:
-    # Of 10, the worst; systemd calls up to 2 "ok". More than 1.5 means that a line was lost.
+    # 10 is the worst; systemd calls up to 2 "ok". More than 1.5 means that a line is missing.
     services = "potoo*.service"
     said = analysed(tmp_path, "security", "--offline=yes", "--threshold=15", units=services)
     assert "Overall exposure level for potoo.service" in said

@@ -39,9 +39,9 @@ from tests.support.waiting import wait_until
 def front(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, server: LiveServer
 ) -> Iterator[Caddy]:
-    """Caddy before a real server, with little patience: streams must stand that.
+    """Caddy before a real server, with short time-outs, which must not end streams.
 
-    Not too little: a handshake has to be done within it, on a busy machine too.
+    They must still allow a handshake on a busy machine.
     """
     with caddy(
         tmp_path_factory.mktemp("caddy"),
@@ -105,7 +105,7 @@ def test_plain_http_is_redirected_to_https(front: Caddy) -> None:
         answer = httpx.request(method, plain_url + path)
         assert (answer.status_code, answer.headers["location"]) == (308, front.edge.url + path)
         assert answer.content == b""
-        # Browsers must not take it from a page that anybody could have written (RFC 6797).
+        # Browsers must ignore it over plain HTTP, where anybody could add it (RFC 6797).
         assert "strict-transport-security" not in answer.headers
 
 
@@ -174,7 +174,7 @@ def test_grpc_stream_outlasts_every_timeout(
         assert server.process.poll() is None
         go_on.release()
     stream.cancel()
-    # Whoever leaves is not computed for: the server hears of it.
+    # The server learns of a disconnected client, and cancels its work.
     assert wait_until(lambda: " 0.0" in _line(server, "potoo_grpc_requests_in_flight "))
 
 
@@ -193,8 +193,8 @@ def test_grpc_model_control_is_closed_from_outside(
 def test_grpc_reflection_is_closed_from_outside(front: Caddy, channel: grpc.Channel) -> None:
     for version in ("v1", "v1alpha"):
         path = f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
-        # One message, which leaves with the end of the request: Caddy resets a stream that it answers
-        # while more is to come (RST_STREAM), and the client may see that before the status.
+        # One message, sent with the end of the request: Caddy resets a stream that it answers
+        # before its end (RST_STREAM), and the client may see that before the status.
         with pytest.raises(grpc.RpcError) as caught:
             front.edge.rpc(channel).unary(path)(b"", timeout=PATIENCE)
         error: Any = caught.value
@@ -237,7 +237,7 @@ def test_body_limits_equal_those_of_the_server(program: str) -> None:
     base64_bytes = int(limits.max_body_bytes * BASE64_SHARE) + 4096
     assert sizes == {base64_bytes, limits.max_batch_bytes}
     (idle,) = {one["idle_timeout"] for one in _all(adapted(program), "keep_alive")}
-    # Else a request may meet a connection that is just being closed.
+    # Otherwise a request may be sent on a connection that is being closed.
     assert idle / 10**9 < limits.keep_alive_seconds
 
 
@@ -261,7 +261,7 @@ def _line(server: LiveServer, name: str) -> str:
 
 
 def _pin(front: Caddy) -> str:
-    """The certificate's key, as Chromium wants it named."""
+    """The hash of the certificate's key, in Chromium's format."""
     key = x509.load_der_x509_certificate(front.edge.certificate()).public_key()
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return base64.b64encode(hashlib.sha256(spki).digest()).decode()

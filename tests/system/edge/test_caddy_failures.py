@@ -35,7 +35,7 @@ def behind() -> Iterator[Recorder]:
 
 @pytest.fixture(params=programs())
 def impatient(request: pytest.FixtureRequest, tmp_path: Path, behind: Recorder) -> Iterator[Caddy]:
-    """Caddy that does not wait long for an answer."""
+    """Caddy with a short time-out for responses."""
     upstream = behind.address
     with caddy(
         tmp_path, request.param, upstream=upstream, POTOO_ANSWER_TIMEOUT=f"{LITTLE_PATIENCE}s"

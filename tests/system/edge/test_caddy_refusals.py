@@ -76,7 +76,7 @@ def behind() -> Iterator[Recorder]:
 def front(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, behind: Recorder
 ) -> Iterator[Caddy]:
-    """Caddy before a server that shows what arrives; small limits, little patience."""
+    """Caddy before a server that records requests; small limits, short time-outs."""
     with caddy(
         tmp_path_factory.mktemp("caddy"),
         request.param,
@@ -94,7 +94,7 @@ def test_spoofed_forwarding_headers_are_removed(
     front: Caddy, behind: Recorder, header: str
 ) -> None:
     name = header.partition(":")[0]
-    # A hop-by-hop header is removed by proxies: no way to have Caddy's own removed.
+    # Proxies remove hop-by-hop headers: a caller must not have Caddy's own header removed.
     for more in ((), (f"Connection: close, {name}",)):
         front.edge.get("/spoofed", header, *more)
         arrived = behind.received[-1]
@@ -179,7 +179,7 @@ def test_body_length_limit_is_inclusive(
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {limit + 1}\r\n\r\n"
     with front.edge.raw() as connection:
         connection.send(head.encode())
-        # Before any of it is sent.
+        # before the body is sent
         check_problem(connection.answer(), 413, "payload_too_large")
     chunk = b"10000\r\n" + bytes(2**16) + b"\r\n"
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"

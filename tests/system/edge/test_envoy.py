@@ -49,7 +49,7 @@ def rpc(proxy: Envoy, server: LiveServer) -> Iterator[Client]:
 
 
 def get(proxy: Envoy, path: str, *headers: str) -> Answer:
-    """A GET to the letter, whose answer is read at once: Envoy lingers before it hangs up."""
+    """Send a GET verbatim and read its response at once: Envoy delays closing the connection."""
     lines = (f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", "")
     with proxy.edge.raw() as connection:
         connection.send("\r\n".join(lines).encode())
@@ -83,6 +83,11 @@ def test_plain_http_is_redirected_to_https(proxy: Envoy) -> None:
     answer = httpx.get(url, headers={"host": "potoo.example"})
     assert answer.status_code == 308
     assert answer.headers["location"] == "https://potoo.example/v1/models?a=b"
+
+
+def test_acme_challenges_are_not_found_without_a_client(proxy: Envoy) -> None:
+    url = f"http://127.0.0.1:{proxy.ports['redirect']}/.well-known/acme-challenge/a"
+    assert httpx.get(url).status_code == 404
 
 
 def test_renewed_certificate_is_loaded_without_a_restart(proxy: Envoy) -> None:
@@ -281,7 +286,7 @@ def test_spoofed_forwarding_headers_are_removed(
     received = next(one for one in upstream.received if one.path == "/v1/models")
     assert "203.0.113.7" not in str(received.headers)
     (address,) = received.values("x-forwarded-for")
-    # Of this machine: Envoy does not call it by its loopback address.
+    # An address of this machine: Envoy does not connect by its loopback address.
     assert "," not in address
     assert received.values("x-forwarded-proto") == ["https"]
     assert received.values("x-forwarded-host") == received.values("x-forwarded-port") == []

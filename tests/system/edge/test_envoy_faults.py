@@ -33,7 +33,7 @@ ONCE = ("/v1/auth/token", "/v1/auth/revoke", "/v1/auth/introspect", "/anything")
 
 @dataclass
 class Three:
-    """Envoy in front of three replicas that may misbehave."""
+    """Envoy in front of three replicas with settable faults."""
 
     proxy: Envoy
     replicas: list[Faulty]
@@ -45,7 +45,7 @@ class Three:
             replica.heads.clear()
 
     def requests(self, path: str) -> list[int]:
-        """How often each was asked."""
+        """Number of requests per replica."""
         return [replica.requests[path] for replica in self.replicas]
 
 
@@ -59,7 +59,7 @@ def shared() -> Iterator[Three]:
 
 @pytest.fixture
 def three(shared: Three) -> Iterator[Three]:
-    """In good mood, and none of them ejected."""
+    """Reset all faults, and wait until no replica is ejected."""
     shared.set("answer")
     yield shared
     shared.set("answer")
@@ -67,7 +67,7 @@ def three(shared: Three) -> Iterator[Three]:
 
 
 def until_all_serve(three: Three) -> None:
-    """Waits until those that were ejected for their faults are asked again."""
+    """Wait until ejected replicas get requests again."""
     deadline = time.monotonic() + 60
     with three.proxy.edge.client(headers=TOKEN) as client:
         while not all(three.requests("/whose-turn")):
@@ -138,7 +138,7 @@ def test_busy_replicas_are_not_ejected(three: Three) -> None:
 
 def test_unauthenticated_upload_is_not_buffered(three: Three) -> None:
     """The proxy forwards the body at once, so that the server can refuse it."""
-    path = "/v1/classify?unkept"  # its own: the request may end after the test
+    path = "/v1/classify?unkept"  # a separate one: the request may end after the test
     head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n".encode()
     with three.proxy.edge.raw() as connection:
         connection.send(head)

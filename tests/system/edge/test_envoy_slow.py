@@ -1,6 +1,6 @@
 """The shipped Envoy disconnects slow clients, but neither ends nor buffers streams.
 
-All of it happens at the same time, since each takes its time.
+All cases run at the same time, since each takes long.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.support.servers.server import LiveServer
 pytestmark = pytest.mark.slow
 
 IDLE_SECONDS = 20
-"""``stream_idle_timeout``: the longest silence that is borne where no stream is."""
+"""``stream_idle_timeout``: the longest silence of requests that are no streams."""
 PATIENCE = 3 * IDLE_SECONDS
 HEADERS = b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: a"
 BODY = (
@@ -38,12 +38,12 @@ BODY = (
     b"Content-Length: 1000\r\n\r\nthe beginning"
 )
 Cut = tuple[float, bytes]
-"""Seconds from the beginning, and what Envoy said."""
+"""Seconds from the beginning, and Envoy's response."""
 
 
 @dataclass
 class Slow:
-    """What became of everybody."""
+    """The outcome of every case."""
 
     headers: Future[Cut]
     body: Future[Cut]
@@ -67,7 +67,7 @@ def slow(server: LiveServer) -> Iterator[Slow]:
             envoy([(of_events[0], int(of_events[1]))], patient=True)
         )
         threads = stack.enter_context(ThreadPoolExecutor(7))
-        # Streams are silent until a sender that is as silent was cut, and go on then.
+        # Streams are silent until an equally silent sender was disconnected, and then continue.
         body = threads.submit(cut, potoo, BODY, silence)
         token = server.token("infer")
         yield Slow(
@@ -88,7 +88,7 @@ def cut(proxy: Envoy, beginning: bytes, go_on: Callable[[Connection, bytes], Cut
 
 
 def silence(connection: Connection, beginning: bytes) -> Cut:
-    """Sends a beginning and then nothing."""
+    """Send the beginning of a request and then nothing."""
     began = time.monotonic()
     connection.socket.settimeout(PATIENCE)
     connection.send(beginning)
@@ -146,7 +146,7 @@ def talk(proxy: Envoy, until: Future[Cut]) -> list[str | bytes]:
 
 
 class Echo(ExitStack):
-    """A WebSocket server that is well, as probes see, and says back what it hears."""
+    """A WebSocket echo server that passes health checks."""
 
     def __enter__(self) -> tuple[str, int]:  # type: ignore[override]
         super().__enter__()

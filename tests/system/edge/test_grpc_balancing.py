@@ -26,9 +26,9 @@ pytestmark = pytest.mark.slow
 PREDICT = METHODS["Predict"][0].lstrip("/")
 CALLS_A_SECOND = 10
 SHIPPED_TIMEOUT, TIMEOUT = '"timeout": "10s"', '"timeout": "60s"'
-"""The machine may be so busy that nothing but time is lost."""
+"""A time-out for busy machines."""
 LARGE = encoded(noise((800, 600)))
-"""A megabyte: more than gRPC keeps to send it again, unless it is told to."""
+"""A megabyte: more than gRPC buffers for retries by default."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def replicas(colours: Any) -> Iterator[Fleet]:
 
 @pytest.fixture
 def client(replicas: Fleet) -> Iterator[Client]:
-    """With the channel of the documentation, connected to all."""
+    """A client with the documented channel, connected to all replicas."""
     (example,) = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "load-balancing.md").read_text(), flags=re.DOTALL
     )
@@ -68,7 +68,7 @@ def picture() -> potoo_pb2.PredictRequest:
 
 
 def answered(replica: Replica) -> float:
-    """How many predictions it has answered."""
+    """Number of predictions by a replica."""
     text = httpx.get(f"{replica.server.url}/metrics", timeout=60).text
     series = re.escape(f'potoo_grpc_requests_total{{code="OK",method="{PREDICT}"}}')
     found = re.search(rf"^{series} (\S+)$", text, re.MULTILINE)
@@ -77,7 +77,7 @@ def answered(replica: Replica) -> float:
 
 @dataclass
 class Calls:
-    """What became of calls at a steady rate."""
+    """Outcomes of calls at a constant rate."""
 
     begun: int = 0
     ended: int = 0
@@ -94,7 +94,7 @@ class Calls:
 
 @contextmanager
 def under_load(client: Client) -> Iterator[Calls]:
-    """Calls while the block runs; all of them have ended after it."""
+    """Send calls while the block runs; wait for all of them at its end."""
     over, calls = Event(), Calls()
 
     def send(threads: ThreadPoolExecutor) -> None:
@@ -141,6 +141,6 @@ def test_lost_replica_loses_no_call(
             lambda: all(answered(one) > count for one, count in zip(others, counts, strict=True))
         )
         victim.start()
-        # gRPC tries ever more rarely to reach who is away.
+        # gRPC reconnects at growing intervals.
         assert wait_until(lambda: answered(victim) > 0, patience=120)
     assert not calls.failed, calls.failed

@@ -25,7 +25,7 @@ START_TIME = "process_start_time_seconds"
 
 @pytest.fixture
 def models(tmp_path: Path, colours: Path) -> Path:
-    """A repository of one's own."""
+    """A separate repository."""
     copy = tmp_path / "models"
     shutil.copytree(colours, copy)
     return copy
@@ -33,7 +33,7 @@ def models(tmp_path: Path, colours: Path) -> Path:
 
 @pytest.fixture
 def pair(tmp_path: Path, models: Path) -> Iterator[LiveServer]:
-    """Two workers that do not look for changed models."""
+    """Two workers that do not poll for changed models."""
     with serve(
         tmp_path, models=models, arguments=("--workers", "2"), POTOO_MODELS_POLL_SECONDS="0"
     ) as live:
@@ -68,7 +68,7 @@ def test_crash_loop_is_logged_counted_and_slowed(pair: LiveServer) -> None:
 
 
 def test_failed_replacement_worker_is_started_again(pair: LiveServer, models: Path) -> None:
-    """Be it that the database is away: the others are not to be ended for that."""
+    """For example if the database is down: the other workers must keep running."""
     manifest = models / "colours" / "1" / "manifest.json"
     good = manifest.read_text()
     manifest.write_text("{}")

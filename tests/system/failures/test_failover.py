@@ -1,4 +1,4 @@
-"""Three replicas behind Envoy, under load: what is lost behind it, its clients do not notice.
+"""Three replicas behind Envoy, under load: clients do not notice lost components.
 
 The same scenarios at full length, with a real model, are ``make bench-failures``.
 """
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 RATES = Rates(http=10, grpc=10, sign_in=2)
 PATIENCE = 60.0
-"""Of the clients, in place of ten seconds: a busy machine may hold up the clients themselves."""
+"""Time-out of the clients instead of ten seconds, since a busy machine may delay them."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def edge(colours: Path) -> Iterator[tuple[Fleet, Envoy]]:
 
 
 def under_load(edge: tuple[Fleet, Envoy], act: Act) -> FailureFigures:
-    """What clients notice of ``act``."""
+    """Failures that clients notice during ``act``."""
     pictures = [plain(RED, format="JPEG"), plain(GREEN, format="JPEG")]
     return asyncio.run(measure(Scenario("", act), *edge, pictures, "colours", RATES))
 
@@ -79,7 +79,7 @@ def test_replicas_see_the_real_client_address(edge: tuple[Fleet, Envoy], protoco
 
     assert wait_until(lambda: bool(seen()))
     (address,) = seen()
-    # Envoy does not call this machine by its loopback address, if it has another one.
+    # Envoy does not connect to this machine by its loopback address if it has another one.
     own = {one.address for found in psutil.net_if_addrs().values() for one in found}
     assert address in own
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import os
 import secrets
 import signal
@@ -16,6 +18,7 @@ import httpx
 import psutil
 import pytest
 
+from auth.store.sessions import HANDLE_BYTES, PREFIX
 from tests.support.callers.oauth_client import App
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
@@ -27,10 +30,10 @@ REVOKED_WITHIN = 2.0
 
 
 def refresh_until_killed(app: App, token: str, process: int, delay: float) -> list[str]:
-    """Refreshes in a loop; the server is killed ``delay`` after the third answer.
+    """Refresh in a loop; kill the server ``delay`` seconds after the third response.
 
     Returns:
-        The refresh tokens that the client was given, the last one being what it holds.
+        The refresh tokens that the client received; it holds the last one.
     """
     held = [token]
     with httpx.Client(base_url=app.url) as client, contextlib.suppress(httpx.TransportError):
@@ -54,14 +57,14 @@ def refresh(app: App, token: str) -> httpx.Response:
 
 
 def live(app: App, tokens: list[str], client: tuple[str, str]) -> list[str]:
-    """Those that hold, as the server itself says; which does not use them up."""
+    """Return the valid ones by introspection, which does not use them up."""
     return [token for token in tokens if app.introspect(token, client).json()["active"]]
 
 
 def test_server_killed_during_refresh_leaves_one_valid_token(
     tmp_path: Path, colours: Path, database_url: str
 ) -> None:
-    # A longer grace than a slow machine takes to start.
+    # A grace period longer than a start on a slow machine.
     environment = {"POTOO_DATABASE_URL": database_url, "POTOO_AUTH__REFRESH_GRACE_SECONDS": "300"}
     held, client = list[str](), ("", "")
     for number in range(ROUNDS + 1):
@@ -77,12 +80,12 @@ def test_server_killed_during_refresh_leaves_one_valid_token(
             else:
                 before = held[-2:]
                 assert len(live(app, before, client)) <= 1
-                # Whether it was rotated and the answer lost, or not yet: the grace covers both.
+                # The grace period covers both a lost response and a token that was not rotated yet.
                 refreshed = refresh(app, held[-1])
                 assert refreshed.status_code == 200, refreshed.text
                 successor = refreshed.json()["refresh_token"]
                 assert live(app, [*before, successor], client) == [successor]
-                # One from before that is the mark of a thief, and ends it all.
+                # An older one indicates theft, and ends the session.
                 assert app.refresh(held[-2]).status_code == 400
                 assert app.refresh(successor).status_code == 400
             if number < ROUNDS:
@@ -91,18 +94,30 @@ def test_server_killed_during_refresh_leaves_one_valid_token(
                 assert server.process.wait(30) == -signal.SIGKILL
 
 
-def test_lost_answer_without_grace_leaves_sign_in_possible(tmp_path: Path, colours: Path) -> None:
+def is_current(database: Path, token: str) -> bool:
+    """Whether a stopped server's database has this refresh token as a session's live one."""
+    data = base64.urlsafe_b64decode(token.removeprefix(PREFIX))
+    digest = hashlib.sha256(data[HANDLE_BYTES:]).hexdigest()
+    with contextlib.closing(sqlite3.connect(database)) as opened:
+        found = opened.execute("SELECT count(*) FROM sessions WHERE current = ?", (digest,))
+        return bool(found.fetchone()[0])
+
+
+def test_lost_answer_without_grace_is_refused_unless_never_used(
+    tmp_path: Path, colours: Path
+) -> None:
     environment = {"POTOO_AUTH__REFRESH_GRACE_SECONDS": "0"}
     with serve(tmp_path, models=colours, arguments=(), **environment) as server:
         app = App(server.url)
         held = refresh_until_killed(
             app, app.sign_in().json()["refresh_token"], server.process.pid, 0.005
         )
+        assert server.process.wait(30) == -signal.SIGKILL
+        never_used = is_current(server.data_dir / "potoo.db", held[-1])
     with serve(tmp_path, models=colours, arguments=(), **environment) as server:
         app = App(server.url)
         refreshed = refresh(app, held[-1])
-        # 200 if it had not been rotated yet.
-        assert refreshed.status_code in {200, 400}
+        assert refreshed.status_code == (200 if never_used else 400)
         assert "Traceback" not in server.events()
         assert app.sign_in().status_code == 200
 
@@ -111,14 +126,14 @@ def test_lost_answer_without_grace_leaves_sign_in_possible(tmp_path: Path, colou
 
 
 def start_and_kill_at(folder: Path, models: Path, moment: str, environment: dict[str, str]) -> None:
-    """Kills a first start as soon as ``moment`` is there."""
+    """Kill a first start as soon as ``moment`` holds."""
     ended = threading.Event()
 
     def kill_in_time() -> None:
         while not ended.is_set():
             if any(folder.glob(moment)):
                 for child in psutil.Process().children():
-                    # A server of another test may end while it is looked at.
+                    # A server of another test may end meanwhile.
                     with contextlib.suppress(psutil.Error):
                         if str(folder) in " ".join(child.cmdline()):
                             child.kill()
@@ -174,7 +189,7 @@ def workers(tmp_path: Path, colours: Path) -> Iterator[LiveServer]:
 
 
 def worker_of(server: LiveServer, client: httpx.Client) -> int:
-    """The process that a client's connection leads to."""
+    """The worker that serves a client's connection."""
     (stream,) = (response.extensions["network_stream"] for response in [client.get("/healthz")])
     _, port = stream.get_extra_info("client_addr")
     for worker in psutil.Process(server.process.pid).children():

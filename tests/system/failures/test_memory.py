@@ -26,7 +26,7 @@ from service.runtime import open_models, open_pool
 from service.settings import load_settings
 
 CYCLES = int(sys.argv[2])
-call = CallContext("", "test")
+call = CallContext("", 1, "test")
 settings = load_settings(models=Path(sys.argv[1]))
 photo = next(Path(sys.argv[1]).glob("everyday/1/golden/*")).read_bytes()
 memory = psutil.Process().memory_info
@@ -75,7 +75,7 @@ def add(root, number):
 async def main(root):
     add(root, 1)
     resident = []
-    settings, call = load_settings(models=root), CallContext("", "test")
+    settings, call = load_settings(models=root), CallContext("", 1, "test")
     photo = next((source / "golden").iterdir()).read_bytes()
     with open_pool(settings) as pool:
         async with open_models(settings, pool, Metrics()) as models:

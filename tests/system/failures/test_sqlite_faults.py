@@ -22,7 +22,7 @@ def test_locked_database_file_is_refused_after_waiting(tmp_path: Path, colours: 
         with ThreadPoolExecutor(len(names)) as threads:
             answers = list(threads.map(lambda name: shop.requests()[name](), names))
         assert all(map(is_refused_for_now, answers))
-        # Whoever only reads is not in anybody's way.
+        # A reader blocks no other connection.
         assert shop.requests()["sessions"]().status_code == 200
         assert shop.classify() == 200
         assert shop.ready().status_code == 200

@@ -29,7 +29,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 OUTAGE_SECONDS = 5
-"""After so long without the store no token is believed."""
+"""Tokens are refused after this time without the store."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Store:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """It listens and does not answer."""
+        """Let it listen but not respond."""
         mine = psutil.Process().children()
         (postmaster,) = (one for one in mine if str(self.folder / "data") in one.cmdline())
         stopped: list[psutil.Process] = []
@@ -91,14 +91,14 @@ def shop_with_store(
 
 @pytest.fixture
 def shop(shop_with_store: AccountServer, store: Store) -> Iterator[AccountServer]:
-    """With the store running, before and after."""
+    """A server whose store runs before and after each test."""
     assert wait_until(lambda: shop_with_store.ready().is_success)
     yield shop_with_store
     store.stop()
     store.start()
 
 
-# PostgreSQL goes away
+# PostgreSQL stops
 
 
 def test_unavailable_store_grants_nothing(shop: AccountServer, store: Store) -> None:
@@ -141,7 +141,7 @@ def test_requests_succeed_again_after_the_store_returns(shop: AccountServer, sto
 
 
 def test_restarted_store_causes_no_failed_request(shop: AccountServer, store: Store) -> None:
-    with ThreadPoolExecutor(4) as threads:  # so that several connections are open
+    with ThreadPoolExecutor(4) as threads:  # to open several connections
         list(threads.map(lambda _: shop.app.sign_in(), range(4)))
     store.stop()
     store.start()

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from service.core.serving.calibration import find_calibration
+from service.core.serving.calibration import find_calibration, keep_calibration
+from service.core.settings import RunSettings
+from tests.support.callers.tensors import INFER, images, in_json, refused
 from tests.support.environment import clean_environment
 from tests.support.models.tiny_model import write_model
 from tests.support.servers.server import serve
@@ -24,9 +26,9 @@ def calibrate(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_calibration_is_written_and_the_server_still_starts(colours: Path, tmp_path: Path) -> None:
+def test_calibration_is_written_and_used_by_the_next_start(colours: Path, tmp_path: Path) -> None:
     data, output = tmp_path / "data", tmp_path / "deploy/autoscaling.yaml"
-    # An objective so wide that any machine meets it, up to a queue so short that it is reached.
+    # Any machine meets this objective, and load reaches this short queue.
     result = calibrate(
         *("--models", colours, "--data-dir", data, "--output", output),
         *("--slo-p95-ms", "60000", "--seconds", "0.5"),
@@ -42,8 +44,13 @@ def test_calibration_is_written_and_the_server_still_starts(colours: Path, tmp_p
     assert found is not None
     assert found.models["colours"].knee.in_flight == 256
     assert [path.name for path in data.iterdir()] == ["calibration"], "accounts were touched"
-    with serve(data, models=colours) as live, live.client() as client:
-        assert client.get("/v1/models").is_success
+    # Only a limit on the queue shows from outside: one that no machine would find.
+    kept = found.models["colours"].model_copy(update={"run": RunSettings(queue_capacity=2)})
+    keep_calibration(data, found.workers, "colours", kept)
+    with serve(tmp_path, models=colours) as live, live.client("infer") as client:
+        assert live.data_dir == data
+        assert client.post(INFER, json=in_json(images(2))).status_code == 200
+        assert refused(client.post(INFER, json=in_json(images(3))))[0] == 400
 
 
 def test_unservable_model_is_reported(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import httpx
 import numpy as np
+import psutil
 import pytest
 from cryptography import x509
 from grpc_health.v1 import health_pb2
@@ -46,13 +47,13 @@ def live(tmp_path: Path, colours: Path) -> Iterator[LiveServer]:
 
 
 def stops_well(server: LiveServer) -> None:
-    """Ends it, and looks at how it ends."""
+    """Stop the server, and check its exit."""
     server.process.terminate()
     stopped(server)
 
 
 def stopped(server: LiveServer) -> None:
-    """Waits for the end, which must be a good one."""
+    """Wait for the end; check the exit status."""
     assert server.process.wait(60) in {0, 143, -15}
     assert "Traceback" not in server.events()
     assert all(line.startswith("{") for line in server.events().splitlines()), "only our own words"
@@ -65,6 +66,9 @@ def test_grpc_is_off_without_a_port(tmp_path: Path, colours: Path) -> None:
     with serve(tmp_path, models=colours) as server:
         assert "gRPC" not in server.banner
         assert "grpc ready" not in server.events()
+        sockets = psutil.Process(server.process.pid).net_connections("inet")
+        listening = {one.laddr[:2] for one in sockets if one.status == psutil.CONN_LISTEN}
+        assert listening == {server.address}
 
 
 def test_grpc_port_is_set_on_the_command_line(tmp_path: Path, colours: Path) -> None:
@@ -115,7 +119,7 @@ def test_accepted_calls_are_answered_during_shutdown(live: LiveServer) -> None:
 
 
 def test_calls_in_progress_are_answered_during_shutdown(live: LiveServer) -> None:
-    """Also those whose message is still to come."""
+    """Includes calls whose message has not arrived."""
     go_on = threading.Event()
 
     def late() -> Iterator[bytes]:
@@ -215,7 +219,7 @@ def test_stuck_call_does_not_outlast_the_grace_period(tmp_path: Path, colours: P
 
 
 def test_grpc_health_follows_readiness(tmp_path: Path, colours: Path) -> None:
-    """Here the store goes away, so that tokens cannot be checked any more."""
+    """The store stops, so that tokens cannot be checked."""
     with (
         postgres_folder() as folder,
         ExitStack() as store,
@@ -254,7 +258,7 @@ def test_workers_share_the_port_and_the_counters(tmp_path: Path, colours: Path) 
         assert wait_until(lambda: server.events().count('"event":"grpc ready"') == 2)
         ports = set(re.findall(r'"event":"grpc ready","port":(\d+)', server.events()))
         assert ports == {server.grpc.rpartition(":")[2]}
-        for _ in range(20):  # a connection each, so that both of them are asked
+        for _ in range(20):  # one connection each, so that both serve requests
             with connected(server) as client:
                 answer = client.ask("ModelInfer", tensor(np.zeros((1, 3, SIDE, SIDE), np.float32)))
                 assert answer.model_name == "colours"

@@ -23,7 +23,7 @@ KEYS_SEEN_WITHIN = 20.0
 
 
 def keys_command(data_dir: Path, *arguments: str) -> str:
-    """Runs ``potoo keys``; the id of the key that it names first."""
+    """Run ``potoo keys``; return the id of the first key in the output."""
     command = [sys.executable, "-m", "service", "keys", *arguments, "--data-dir", str(data_dir)]
     run = subprocess.run(
         command, env=clean_environment(), capture_output=True, text=True, check=True
@@ -52,7 +52,7 @@ def test_replicas_rotate_keys_of_a_shared_folder(
         assert [published(server) for server in servers] == [[old], [old]]
 
         new = keys_command(folders[0] / "data", "rotate")
-        # As if it had been made a while ago: it is used at once, and not by both at once.
+        # Set an older creation time: replicas use it at once, though not at the same time.
         ripe = time.time() - ACTIVATION_SECONDS - 1
         (key_file,) = shared.glob(f"{new}.*")
         os.utime(key_file, (ripe, ripe))

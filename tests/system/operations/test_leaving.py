@@ -31,7 +31,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 ONE, TWO = (), ("--workers", "2")
 LONG = "600"
-"""Seconds, so that nothing ends by itself while a test runs."""
+"""Seconds; longer than a test, so that the drain does not end by itself."""
 LONGEST = 2 * PATIENCE
 
 
@@ -55,7 +55,7 @@ def started(
 
 
 def classify(server: LiveServer) -> bytes:
-    """A whole request."""
+    """A complete request."""
     picture = plain()
     lines = (
         *("POST /v1/classify HTTP/1.1", "Host: a", "Content-Type: image/png"),
@@ -65,7 +65,7 @@ def classify(server: LiveServer) -> bytes:
 
 
 def processes(server: LiveServer) -> list[psutil.Process]:
-    """The server's own and its workers'."""
+    """The server process and its workers."""
     alone = psutil.Process(server.process.pid)
     return [alone, *(one for one in alone.children() if "spawn_main" in " ".join(one.cmdline()))]
 
@@ -80,7 +80,7 @@ def are_told_to_go(server: LiveServer, arguments: tuple[str, ...]) -> bool:
 
 
 def serving(arguments: tuple[str, ...]) -> int:
-    """How many processes serve."""
+    """Number of serving processes."""
     return int(arguments[-1]) if arguments else 1
 
 
@@ -136,7 +136,7 @@ def test_server_drains_and_ends_after_the_delay(tmp_path: Path, colours: Path) -
     assert '"event":"stopped"' in server.events()
 
 
-# Nothing is lost
+# No lost requests
 
 
 @dataclass
@@ -145,7 +145,7 @@ class Crowd:
 
     server: LiveServer
     stop: Callable[[], None]
-    """Called once, when both kinds have been answered often."""
+    """Called once, when both kinds have had many responses."""
     is_told: threading.Event = field(default_factory=threading.Event)
     counted: Counter[object] = field(default_factory=Counter)
     counting: threading.Lock = field(default_factory=threading.Lock)
@@ -216,7 +216,7 @@ def test_accepted_requests_are_answered_during_shutdown(
     assert "Traceback" not in server.events()
 
 
-# For good
+# Forced end
 
 
 @pytest.mark.parametrize("arguments", [ONE, TWO], ids=["one process", "two workers"])
@@ -239,14 +239,14 @@ def test_second_signal_ends_a_long_drain(
 
 
 def tell_again(server: LiveServer, number: int) -> None:
-    """Until it is heard: signals that come together are one."""
+    """Repeat the signal until it is handled: simultaneous signals count as one."""
 
     def has_ended() -> bool:
         server.process.send_signal(number)
         return server.process.poll() is not None
 
     assert wait_until(has_ended)
-    # A third one may find the interpreter at its end, which has no handler any more.
+    # A third one may reach the interpreter during its exit, without a handler.
     assert server.process.returncode in {128 + signal.SIGTERM, -number}
 
 

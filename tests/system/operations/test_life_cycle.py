@@ -25,7 +25,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def classify(server: LiveServer, *headers: str) -> bytes:
-    """A whole request."""
+    """A complete request."""
     picture = plain()
     lines = (
         *("POST /v1/classify HTTP/1.1", "Host: a", "Content-Type: image/png", *headers),
@@ -35,7 +35,7 @@ def classify(server: LiveServer, *headers: str) -> bytes:
 
 
 def all_output(server: LiveServer) -> str:
-    """Stops the server; everything it printed on standard output."""
+    """Stop the server; return its standard output."""
     server.process.terminate()
     server.process.wait(40)
     assert server.process.stdout
@@ -43,7 +43,7 @@ def all_output(server: LiveServer) -> str:
 
 
 def stopped(server: LiveServer) -> int:
-    """Waits for the end; the exit status."""
+    """Wait for the end; return the exit status."""
     return server.process.wait(40)
 
 
@@ -70,7 +70,7 @@ def test_first_start_creates_an_account_and_shows_its_password_once(
         assert password[1] not in first.events()
         assert link[2] not in first.events()
     with serve(tmp_path, models=colours, POTOO_ADMIN_PASSWORD=NOT_SET) as second:
-        # The keys are the same, so tokens outlive a restart.
+        # The keys are the same, so tokens stay valid after a restart.
         assert httpx.get(f"{second.url}/v1/models", headers=bearer).status_code == 200
         assert httpx.post(f"{second.url}/v1/auth/token", data=form).status_code == 200
         shown = all_output(second)
@@ -154,7 +154,7 @@ def test_partially_sent_requests_are_answered_during_shutdown(
         request = classify(server)
         for cut, connection in zip((20, -40, -1), connections, strict=True):
             connection.send(request[:cut])
-        # Another client's answer shows that the server has seen them.
+        # Another client's response shows that the server has received them.
         get(server.address)
         server.process.terminate()
         for cut, connection in zip((20, -40, -1), connections, strict=True):
@@ -199,7 +199,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Any:
 
 
 def times_ready(server: LiveServer) -> int:
-    """How often a worker has said that it is ready."""
+    """Number of log lines of ready workers."""
     return sum(json.loads(line)["event"] == "ready" for line in server.events().splitlines())
 
 
@@ -228,7 +228,7 @@ def test_killed_worker_is_replaced(pair: LiveServer) -> None:
     assert other in pair.workers()
     assert len(pair.workers()) == 2
     for _ in range(10):
-        # A connection each, so that both of them are asked.
+        # One connection each, so that both serve requests.
         answer = httpx.post(
             f"{pair.url}/v1/classify",
             files={"file": plain()},

@@ -37,13 +37,13 @@ class Pair:
     password: str
 
     def token(self) -> str:
-        """An access token of the administrator, whom nothing here limits."""
+        """An access token of the administrator, who has no rate limit."""
         answer = App(self.one.url, password=self.password).sign_in()
         token: str = answer.raise_for_status().json()["access_token"]
         return token
 
     def add_person(self) -> tuple[App, App]:
-        """Somebody new, added at the one: the same app at the one and at the other."""
+        """Add a user at the first replica; return the user's app at each replica."""
         name, password = f"person-{uuid.uuid4().hex[:8]}", uuid.uuid4().hex
         operator = App(self.one.url)
         added = operator.call(
@@ -115,7 +115,7 @@ def test_client_added_on_one_replica_signs_in_on_another(pair: Pair) -> None:
     assert dies(lambda: App(pair.other.url).call("GET", "/v1/models", token))
 
 
-# The end of a token
+# Revocation
 
 
 def dies(call: Callable[[], httpx.Response]) -> bool:
@@ -141,7 +141,7 @@ def end_session(pair: Pair, person: App, tokens: dict[str, str]) -> httpx.Respon
 
 
 def administer(method: str, path: str = "", body: Any = None) -> Callable[..., httpx.Response]:
-    """Something that the administrator does to a person."""
+    """Change a user as administrator."""
 
     def act(pair: Pair, person: App, tokens: dict[str, str]) -> httpx.Response:
         del tokens
@@ -175,7 +175,7 @@ def test_revocation_on_one_replica_reaches_another(pair: Pair, end: str) -> None
     assert there.refresh(tokens["refresh_token"]).status_code == (400 if ends_session else 200)
 
 
-# Refreshing at both
+# Refreshing at both replicas
 
 
 def test_reused_refresh_token_is_detected_on_another_replica(pair: Pair) -> None:

@@ -26,7 +26,7 @@ OWN_PAGE = {"sec-fetch-site": "same-origin"}
 
 
 class Terminal:
-    """A process at a terminal of its own, and what it has shown."""
+    """A process at its own terminal, and its output."""
 
     def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
         self.process, self._master = process, master

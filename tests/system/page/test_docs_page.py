@@ -29,7 +29,7 @@ def docs(browser: Browser, server: LiveServer) -> Iterator[Visit]:
 
 
 def authorize(docs: Visit, password: str = PASSWORD) -> Locator:
-    """Signs in with the button of that name; the dialogue stays open."""
+    """Sign in with the button of that name; the dialogue stays open."""
     docs.page.get_by_role("button", name="Authorize").click()
     dialogue = docs.page.locator(".dialog-ux")
     dialogue.locator("#oauth_username").fill("admin")
@@ -86,18 +86,18 @@ def test_a_wrong_password_does_not_authorize(docs: Visit) -> None:
 
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[LiveServer]:
-    """A server whose docs are for people with an account."""
+    """A server whose docs need a token."""
     with serve(tmp_path_factory.mktemp("guarded"), models=colours, POTOO_DOCS="token") as live:
         yield live
 
 
 @pytest.fixture
 def gate(browser: Browser, guarded: LiveServer) -> Iterator[Visit]:
-    """The docs of that server, before anybody signed in."""
+    """The docs of that server, without a sign-in."""
     with visit(browser, guarded.url) as visited:
         visited.page.goto(f"{guarded.url}/docs")
         expect(visited.page.get_by_label("Name")).to_be_focused()
-        assert visited.faults == ["401 for /openapi.json"]  # how the page learns of it
+        assert visited.faults == ["401 for /openapi.json"]  # the page detects it by this status
         visited.faults.clear()
         yield visited
 
@@ -171,7 +171,7 @@ def test_guarded_docs_form_looks_like_the_page(
         assert visited.page.evaluate("document.documentElement.scrollWidth") == width
         visited.sign_in()
         expect(visited.page.locator(".opblock").first).to_be_visible()
-        assert visited.page.evaluate("document.styleSheets.length") == 1  # Swagger UI's alone
+        assert visited.page.evaluate("document.styleSheets.length") == 1  # only Swagger UI's
         visited.faults.clear()
 
 

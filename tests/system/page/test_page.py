@@ -27,7 +27,7 @@ DROP = """([zone, event, name, bytes]) => {
 
 @pytest.fixture
 def page(browser: Browser, server: LiveServer) -> Iterator[Visit]:
-    """Signed in."""
+    """A signed-in page."""
     with visit(browser, server.url) as visited:
         visited.sign_in()
         expect(visited.page.locator("#workspace")).to_be_visible()

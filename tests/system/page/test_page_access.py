@@ -58,7 +58,7 @@ def page(browser: Browser, server: LiveServer) -> Iterator[Visit]:
 
 
 def tab_to(page: Page, what: str) -> None:
-    """Presses Tab until the named control has the focus, which must be seen at every stop."""
+    """Press Tab until the named control has the focus, which must be visible at every stop."""
     for _ in range(20):
         page.keyboard.press("Tab")
         name, is_visible = page.evaluate(FOCUSED)

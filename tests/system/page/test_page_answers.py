@@ -23,7 +23,7 @@ AS_THE_PAGE_SAYS = """async (scores) => {
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """The colour model with a group and a calibration, and its multi-label sister."""
+    """The colour model with a group and a calibration, and a multi-label one."""
     repository = tmp_path_factory.mktemp("models")
     write_model(repository, None, **GROUPED, **MEASURED)
     write_multi_label(repository, {"thresholds": [0.5, 0.5, 0.9]}, name="many")
@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 @pytest.fixture
 def page(browser: Browser, server: LiveServer) -> Iterator[Visit]:
-    """Signed in."""
+    """A signed-in page."""
     with visit(browser, server.url) as visited:
         visited.sign_in()
         expect(visited.page.locator("#workspace")).to_be_visible()

@@ -58,7 +58,7 @@ def test_devices_are_listed_by_name_with_the_current_first(page: Visit, person: 
     for device in KNOWN.values():
         sign_in_from(person, device)
     dialogue = opened(page, len(KNOWN) + 1)
-    names = ["Chrome on Linux", *reversed(KNOWN)]  # else the one seen last comes first
+    names = ["Chrome on Linux", *reversed(KNOWN)]  # otherwise the most recently seen one is first
     assert dialogue.locator(".device-name bdi").all_text_contents() == names
     expect(dialogue.locator(".this-one:visible")).to_have_count(1)
     expect(dialogue.locator(".device").first.locator(".this-one")).to_be_visible()

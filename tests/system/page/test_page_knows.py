@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 @pytest.fixture
 def page(browser: Browser, server: LiveServer) -> Iterator[Visit]:
-    """Signed in."""
+    """A signed-in page."""
     with visit(browser, server.url) as visited:
         visited.sign_in()
         expect(visited.page.locator("#workspace")).to_be_visible()
@@ -52,7 +52,7 @@ def opened(page: Visit, model: str = "colours") -> Locator:
 
 
 def labels(dialogue: Locator) -> Locator:
-    """The labels that can be seen."""
+    """The visible labels."""
     return dialogue.locator(".labels li:visible")
 
 

@@ -47,7 +47,7 @@ DRAWN = """async (text) => {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium in whose network the server has a name, as a machine in a LAN has."""
+    """Chromium that resolves a name to the server, like a machine in a LAN."""
     with open_browser([*ARGUMENTS, "--host-resolver-rules=MAP potoo.test 127.0.0.1"]) as chromium:
         yield chromium
 

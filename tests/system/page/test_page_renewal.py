@@ -76,7 +76,7 @@ def test_each_refresh_token_is_used_once(page: Visit, wire: Wire, server: LiveSe
 def test_large_photo_is_sent_again_after_renewal(
     page: Visit, wire: Wire, server: LiveServer
 ) -> None:
-    """The server refuses it by its headers, before all of its bytes are there."""
+    """The server refuses it by its headers, before all bytes arrived."""
     revoke(server, wire.tokens["access_token"])
     page.show(photo("large.bmp", plain(RED, (1600, 1600), "BMP"), "image/bmp"))
     expect(page.card("large.bmp").locator(".label").first).to_have_text("red")
@@ -108,7 +108,7 @@ def test_rate_limited_renewal_is_retried_after_a_short_delay_only(
 def test_renewal_with_a_lost_answer_is_repeated(
     page: Visit, wire: Wire, server: LiveServer
 ) -> None:
-    """The server has rotated the token already, and takes the old one for the sake of this."""
+    """The server has already rotated the token, and accepts the old one for this case."""
     lost: list[str] = []
 
     def lose(route: Route) -> None:

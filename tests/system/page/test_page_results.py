@@ -34,7 +34,7 @@ HOSTILE_NAMES = (
 
 @pytest.fixture(scope="module")
 def two_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    """The colour model, and one beside it whose labels are hostile."""
+    """The colour model, and a second one with hostile labels."""
     repository = tmp_path_factory.mktemp("models")
     write_model(repository)
     write_model(repository, name="hostile", labels=[MARKUP, FORMULA, LONG])
@@ -44,7 +44,7 @@ def two_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]
 
 @pytest.fixture
 def page(browser: Browser, two_models: LiveServer) -> Iterator[Visit]:
-    """Signed in."""
+    """A signed-in page."""
     with visit(browser, two_models.url) as visited:
         visited.sign_in()
         expect(visited.page.locator("#workspace")).to_be_visible()
@@ -112,7 +112,7 @@ def test_hostile_names_and_labels_are_shown_as_text(page: Visit) -> None:
         expect(card.locator(".bars .label")).to_have_text([MARKUP, FORMULA, LONG])
     assert page.page.locator(".card :is(img, script, [onload])").count() == 0
     expect(page.page).to_have_title("Potoo")
-    # A mark that turns the direction round ends with the name that holds it.
+    # A mark that reverses the direction of text must end with the name that contains it.
     assert page.page.locator(".file-name bdi").first.evaluate(
         "(name) => getComputedStyle(name).unicodeBidi"
     ) in {"isolate", "plaintext"}

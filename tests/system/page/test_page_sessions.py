@@ -116,7 +116,7 @@ def test_sign_out_during_a_renewal_is_final(
     page.page.get_by_role("button", name="Sign out").click()
     with page.page.expect_response("**/v1/auth/page/refresh") as answered:
         gate.open()
-    # Whichever the server hears of first: the whole session ends.
+    # Whichever reaches the server first: the whole session ends.
     assert answered.value.status in {200, 400}
     expect(page.page.locator("#sign-in")).to_be_visible()
     expect(page.page.locator("#sign-in-notice")).to_be_hidden()
@@ -187,7 +187,7 @@ def test_leaving_asks_while_results_are_unsaved(page: Visit) -> None:
         dialog.accept()
 
     page.page.on("dialog", stay)
-    page.page.get_by_role("button", name="Choose photos").click()  # browsers want a gesture
+    page.page.get_by_role("button", name="Choose photos").click()  # browsers require a user gesture
     page.page.reload()
     assert asked == []
     expect(page.page.locator("#workspace")).to_be_visible()

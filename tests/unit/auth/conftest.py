@@ -37,7 +37,7 @@ def postgres_tables(postgres: str) -> Iterator[str]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
 def tables_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database with its tables, empty; of each kind."""
+    """An empty database with tables, of each kind."""
     if request.param == "postgresql":
         url: str = request.getfixturevalue("postgres_tables")
         emptied(url)
@@ -49,7 +49,7 @@ def tables_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 async def database(tables_url: str) -> AsyncIterator[Database]:
-    """The same, opened."""
+    """The opened database."""
     async with opened(tables_url) as database:
         yield database
 
@@ -63,7 +63,7 @@ def postgres_url(postgres: str) -> Iterator[str]:
 
 @pytest.fixture
 async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
-    """A server's identity, set as it is by default."""
+    """A server's identity objects with default settings."""
     async with open_kit(tables_url, clock) as kit:
         yield kit
 

@@ -111,8 +111,8 @@ WRONG = {
     "right password and more": ("anna", SECRET + " " * MAX_PASSWORD_CHARS),
     "zero byte in the password": ("anna", SECRET + "\0"),
     "zero byte in the name": ("anna\0", SECRET),
-    "no unicode": ("anna", "\ud800"),
-    "name that is no unicode": ("\ud800", SECRET),
+    "not Unicode": ("anna", "\ud800"),
+    "name that is not Unicode": ("\ud800", SECRET),
     "SQL": ("' OR '1'='1", SECRET),
 }
 
@@ -196,7 +196,7 @@ async def test_cancelled_or_failed_sign_in_frees_its_slot(tables_url: str, clock
 
 
 class Slow(Credentials):
-    """Something happens to the account while its secret is looked at."""
+    """Change the account while its secret is verified."""
 
     change: Change
 

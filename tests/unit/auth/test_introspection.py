@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
-    """With a person and with a backend that may ask about tokens."""
+    """A kit with a user and a backend that may introspect tokens."""
     async with open_kit(tables_url, clock) as kit:
         await kit.add("anna")
         await kit.add("backend", Kind.CLIENT, may_introspect=True)

@@ -91,7 +91,7 @@ async def test_cached_token_is_refused_after_its_key_is_withdrawn(
         issuer.rotate(keep=False)
         bench.later(UNKNOWN_KEY_SECONDS)
         await authenticator.authenticate(token)  # there was no fetch since
-        await authenticator.authenticate(issuer.token())  # which made us look
+        await authenticator.authenticate(issuer.token())  # which caused a fetch
         with pytest.raises(Unauthenticated):
             await authenticator.authenticate(token)
 

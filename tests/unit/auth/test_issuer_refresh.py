@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def look(at: Bench, issuer: Issuer) -> None:
-    """Looks again, once that is allowed."""
+    """Fetch again, once that is allowed."""
     at.later(UNKNOWN_KEY_SECONDS)
     await at.issuers.look_again(issuer.url)
 
@@ -107,7 +107,7 @@ async def test_hanging_issuer_does_not_delay_others(issuer: Issuer) -> None:
             await eventually(lambda: ("up", True) in running.looks)
             assert running.issuers.key(issuer.url, kid_of(issuer))
             assert running.issuers.faults() == {"hangs": "not asked yet"}
-        # Leaving did not wait for it either: that look never came to an end.
+        # The exit did not wait for it either: that fetch never ended.
         assert running.looks.count(("hangs", False)) == 1
 
 
@@ -138,7 +138,7 @@ async def test_recovered_issuer_is_found_by_periodic_refresh() -> None:
             await eventually(lambda: running.looks[-1] == ("theirs", True))
 
 
-# Key ids that anybody can make up
+# Invented key ids
 
 
 async def test_unknown_key_ids_trigger_rate_limited_refreshes(issuer: Issuer) -> None:

@@ -26,11 +26,12 @@ from tests.support.auth.forge import (
     STRANGER,
     signature,
     token,
+    uncanonical,
     without,
 )
 from tests.support.servers.issuer import b64, published_key, signed
 
-# Who it is
+# Identity
 
 
 def test_principal_is_named_by_issuer_and_subject() -> None:
@@ -69,7 +70,7 @@ def test_unusual_subjects_are_accepted(sub: str) -> None:
     assert accepted(theirs({"sub": sub})).name == f"shop|{sub}"
 
 
-# What it must say
+# Required claims
 
 
 @pytest.mark.parametrize("name", ["iss", "sub", "iat", "exp"])
@@ -199,7 +200,7 @@ def test_deeply_nested_claims_are_accepted() -> None:
     assert accepted(theirs({"deep": deep})).name == "shop|anna"
 
 
-# How it must be signed
+# Signature
 
 
 @pytest.mark.parametrize("typ", ["JWT", "id+jwt", "", "at"])
@@ -292,4 +293,12 @@ def test_repeated_claim_in_an_issuer_token_is_refused() -> None:
     head = b64(json.dumps(THEIR_HEADER).encode())
     body = json.dumps(THEIR_CLAIMS)[:-1] + ', "sub": "root"}'
     text = f"{head}.{b64(body.encode())}"
+    refused(f"{text}.{b64(signature(text, STRANGER))}")
+
+
+def test_non_canonical_base64_in_an_issuer_token_is_refused() -> None:
+    head, body, tail = theirs({"jti": "1"}).split(".")  # of a length that leaves bits unused
+    accepted(f"{head}.{body}.{tail}")
+    refused(f"{head}.{body}.{uncanonical(tail)}")
+    text = f"{head}.{uncanonical(body)}"
     refused(f"{text}.{b64(signature(text, STRANGER))}")

@@ -34,7 +34,7 @@ from tests.support.auth.forge import (
 from tests.support.repository import ROOT
 from tests.support.servers.issuer import published_key, signed
 
-# Nobody speaks for another
+# Issuers are separate
 
 
 def test_issuer_key_cannot_sign_local_tokens() -> None:
@@ -81,12 +81,12 @@ def test_duplicate_issuer_name_or_url_is_refused(issuers: list[IssuerSettings]) 
 
 
 def test_issuer_name_with_a_bar_is_refused() -> None:
-    """Else a subject could be read as part of another issuer's name."""
+    """Otherwise a subject could be read as part of another issuer's name."""
     with pytest.raises(ValueError, match="pattern"):
         trust(name="shop|anna")
 
 
-# What it grants
+# Granted scopes
 
 NAMESPACED = "https://shop.example/claims/roles"
 
@@ -136,7 +136,7 @@ def test_unknown_scope_cannot_be_configured() -> None:
         trust(scopes={"pictures": ["everything"]})
 
 
-# As the documentation says, with tokens as the well-known ones make them
+# Documented settings, with tokens of well-known issuers
 
 DOCUMENTED = {
     issuer.name: issuer

@@ -66,12 +66,12 @@ ODD: dict[str, dict[str, object]] = {
     "of another algorithm": {"alg": "ES384"},
     "of another kind": {"alg": "RS256"},
     "of another curve": {"crv": "P-384"},
-    "of no kind": {"kty": "oct", "k": "c2VjcmV0"},
+    "a secret": {"kty": "oct", "k": "c2VjcmV0"},
     "without an id": {"kid": None},
     "with an empty id": {"kid": ""},
     "with a long id": {"kid": "k" * 256},
     "with a number for an id": {"kid": 7},
-    "beside the curve": {"x": "AA", "y": "AA"},
+    "a point off the curve": {"x": "AA", "y": "AA"},
     "not base64": {"x": "?"},
     "without coordinates": {"x": None},
 }
@@ -113,13 +113,13 @@ async def test_private_key_members_are_ignored(issuer: Issuer) -> None:
         assert key.key.to_dict().keys() == {"alg", "kty", "crv", "x", "y"}
 
 
-# What may go wrong
+# Failures
 
 ELSEWHERE = "http://192.0.2.1/keys"
 WRONG: dict[str, tuple[str, bytes, int, dict[str, str], str]] = {
     "an error": (KEYS, b"{}", 500, {}, "it answered 500"),
-    "nothing there": (DISCOVERY, b"{}", 404, {}, "it answered 404"),
-    "nothing said": (DISCOVERY, b"", 200, {}, "not what it should be"),
+    "not found": (DISCOVERY, b"{}", 404, {}, "it answered 404"),
+    "an empty response": (DISCOVERY, b"", 200, {}, "not what it should be"),
     "a page": (DISCOVERY, b"<html>", 200, {}, "not what it should be"),
     "bytes": (KEYS, b"\xff\x00\xfe", 200, {}, "not what it should be"),
     "a list": (DISCOVERY, b"[]", 200, {}, "not what it should be"),
@@ -136,7 +136,7 @@ WRONG: dict[str, tuple[str, bytes, int, dict[str, str], str]] = {
     "keys by http elsewhere": (DISCOVERY, json.dumps({"issuer": "ISSUER", "jwks_uri": ELSEWHERE}).encode(), 200, {}, "not what it should be"),
     "keys in a file": (DISCOVERY, b'{"issuer": "ISSUER", "jwks_uri": "file:///etc/passwd"}', 200, {}, "not what it should be"),
     "keys behind a password": (DISCOVERY, b'{"issuer": "ISSUER", "jwks_uri": "https://a:b@c.example"}', 200, {}, "not what it should be"),
-    "keys nowhere": (DISCOVERY, b'{"issuer": "ISSUER"}', 200, {}, "not what it should be"),
+    "no key set URL": (DISCOVERY, b'{"issuer": "ISSUER"}', 200, {}, "not what it should be"),
 }  # fmt: skip
 
 

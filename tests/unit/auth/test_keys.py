@@ -210,7 +210,7 @@ def test_a_key_given_twice_counts_once() -> None:
 
 
 def test_parsed_key_is_cached() -> None:
-    """The folder is looked at every few seconds, on the event loop; an RSA key takes 0.1 s."""
+    """The folder is polled every few seconds, on the event loop; an RSA key takes 0.1 s."""
     text = pem(RSA_PRIVATE)
     (first,), (second,) = read_keys(text, "a file"), read_keys(text, "a file")
     assert first is second

@@ -30,7 +30,7 @@ def failures(metrics: Metrics) -> float | None:
 async def overfill(database: Database) -> None:
     """Write into a database that cannot grow: as on a full disk."""
     async with database.write() as session:
-        await session.execute(text("PRAGMA max_page_count = 1"))  # as many as there are
+        await session.execute(text("PRAGMA max_page_count = 1"))  # raised to the current number
         await session.execute(text("CREATE TABLE big (x)"))
         await session.execute(text("INSERT INTO big VALUES (zeroblob(10000000))"))
 

@@ -20,7 +20,7 @@ ENOUGH = 20
 
 
 class Server:
-    """Answers every picture with itself, and what the test says after the first ``well``."""
+    """Answers the first ``well`` pictures with themselves, and others with ``fault``."""
 
     def __init__(self, fault: Exception | object, well: int) -> None:
         self._fault, self._well, self._asked = fault, well, 0
@@ -42,7 +42,7 @@ class Server:
 
 
 def tally(server: Server) -> Tally:
-    """Of some requests over HTTP."""
+    """Outcomes of some requests over HTTP."""
     load = Load(server.asking(), [b"one", b"other"])
 
     async def run() -> None:

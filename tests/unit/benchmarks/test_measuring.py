@@ -93,6 +93,18 @@ def test_peer_table_shows_the_ratio_to_potoo() -> None:
     assert "LitServe: does not install: no such version" in lines
 
 
+def test_peer_table_is_shown_without_potoo() -> None:
+    found = compared()
+    found.failed[POTOO] = "does not start: no luck"
+    del found.servers[POTOO]
+    lines = peer_tables.table("everyday", found, 2).splitlines()
+    (peer,) = (line for line in lines if line.startswith("mosec, textbook, 32 clients"))
+    assert peer.endswith("-")
+    assert found.as_json()["potoo_over"] == {
+        "mosec, textbook": {"32 clients": None, "8 clients, 12 megapixels": None}
+    }
+
+
 def test_measurements_round_trip_through_json() -> None:
     found = json.loads(json.dumps(measured().as_json(), allow_nan=False))
     assert found["share_of_bare_loop"]["32"] == pytest.approx(0.77, abs=0.01)

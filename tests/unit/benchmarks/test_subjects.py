@@ -31,7 +31,7 @@ def everyday() -> Iterator[Path]:
 
 @pytest.mark.parametrize("kind", bare_loop.KINDS)
 def test_peer_classifies_the_photo_correctly(kind: str, everyday: Path) -> None:
-    # FastAPI is here anyway; the others have environments of their own.
+    # FastAPI is installed anyway; the others have environments of their own.
     with servers.running(FASTAPI, Path(sys.executable), everyday, kind, ALONE) as peer:
         index = best_class(peer)
         assert peer.cpu_seconds() > 0
@@ -69,7 +69,7 @@ def test_idle_process_settles_at_once() -> None:
 
 
 def _waiting(first: str) -> subprocess.Popen[str]:
-    """A process that has run a statement and waits from then on."""
+    """A process that has run a statement and then waits."""
     program = f"import signal; {first}; print(flush=True); signal.pause()"
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Calibrating is refused where its servers do not fit into memory."""
+"""Calibration is refused if its servers do not fit into memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search for the knee and for settings, on servers made of arithmetic."""
+"""The search for the knee and for settings, on computed servers."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_thresholds_name_threads_and_settings_of_the_replica() -> None:
 
 def test_scaling_queries_require_several_concurrent_callers() -> None:
     document = yaml.safe_load(as_yaml("everyday", FOUND, MACHINE))
-    # Refused while every replica held less than half of its target: they are not too few.
+    # Refused while every replica held less than half of its target: no more are needed.
     assert document["triggers"]["rejections"]["query"].endswith(">= 41")
     assert document["triggers"]["demand"]["query"].endswith(">= bool 41)")
 

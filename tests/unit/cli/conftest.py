@@ -45,7 +45,7 @@ def add(potoo: Potoo, data_dir: Path, *arguments: str, stdin: str = f"{PASSWORD}
 
 
 def inside(data_dir: Path, use: Callable[[Identity], Awaitable[Found]]) -> Found:
-    """What a server on that folder would see."""
+    """Run ``use`` on the identity of a server with that folder."""
     return with_identity(load_settings(data_dir=data_dir), use)
 
 
@@ -56,7 +56,7 @@ def account(data_dir: Path, name: str = "anna") -> Account:
 
 
 def failed(result: Result, message: str) -> None:
-    """One line on standard error, and no secret in it."""
+    """One line on standard error without secrets."""
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("potoo: ")
     assert result.stderr.count("\n") == 1

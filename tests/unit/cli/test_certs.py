@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def made(potoo: Potoo, folder: Path) -> Path:
-    """What the first run makes."""
+    """The files of the first run."""
     assert potoo("certs", *NAMES, "--output", folder).exit_code == 0
     return folder
 
@@ -45,7 +45,7 @@ def certificate(folder: Path, name: str = "cert.pem") -> x509.Certificate:
 
 
 def verified(ca: Path, cert: Path, *options: str) -> bool:
-    """By OpenSSL, as strictly as it can."""
+    """Verify with OpenSSL's strictest options."""
     if not shutil.which("openssl"):
         missing("openssl")
     command = ["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", str(ca)]
@@ -125,7 +125,7 @@ def test_second_run_changes_nothing(potoo: Potoo, made: Path) -> None:
 @pytest.mark.process
 def test_only_the_expiring_certificate_is_renewed(potoo: Potoo, made: Path) -> None:
     before = contents(made)
-    # The certificate is good for 397 days yet.
+    # The certificate is valid for 397 more days.
     assert potoo("certs", "--output", made, "--renew-before", "396").exit_code == 0
     assert contents(made) == before
     later = CertificateFolder(made).bring_up_to_date(

@@ -29,7 +29,7 @@ def answer(
     *scored: tuple[str, float],
     present: list[str] | None = None,
 ) -> Classification:
-    """What a model might say; ``scored``: its predictions."""
+    """A possible classification; ``scored``: its predictions."""
     return Classification(
         summary,
         [Prediction(label, index, score) for index, (label, score) in enumerate(scored)],
@@ -64,7 +64,7 @@ def test_summary_line_shows_the_most_useful_result(line: str) -> None:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> list[Path]:
-    """A red, a teal and a grey one."""
+    """A red, a teal and a grey image."""
     files = [tmp_path / f"{name}.png" for name in ("red", "teal", "grey")]
     for file, colour in zip(files, (RED, TEAL, GREY), strict=True):
         file.write_bytes(plain(colour))

@@ -19,7 +19,7 @@ SECRET = re.compile(r"pcs_[A-Za-z0-9_-]{43}\n")
 
 
 def made(potoo: Potoo, data_dir: Path, *arguments: str) -> str:
-    """Adds the client ``camera``; its secret."""
+    """Add the client ``camera``; return its secret."""
     result = potoo("clients", "add", "camera", *arguments, "--data-dir", data_dir)
     assert result.exit_code == 0
     assert SECRET.fullmatch(result.stdout), "the secret, for scripts, and nothing else"
@@ -27,7 +27,7 @@ def made(potoo: Potoo, data_dir: Path, *arguments: str) -> str:
 
 
 def token(data_dir: Path, secret: str) -> str:
-    """Signs in as the camera would."""
+    """Sign in as the camera."""
 
     async def sign_in(identity: Identity) -> str:
         issued = await identity.grants.client_credentials("camera", secret, None, CAMERA)
@@ -38,7 +38,7 @@ def token(data_dir: Path, secret: str) -> str:
 
 
 def is_dead(data_dir: Path, given: str) -> bool:
-    """Whether an access token holds no longer."""
+    """Whether an access token is revoked."""
 
     async def tried(identity: Identity) -> bool:
         with pytest.raises(Unauthenticated):
@@ -46,6 +46,19 @@ def is_dead(data_dir: Path, given: str) -> bool:
         return True
 
     return inside(data_dir, tried)
+
+
+def test_weight_of_a_client_is_in_its_next_token(potoo: Potoo, data_dir: Path) -> None:
+    secret = made(potoo, data_dir, "--weight", "3")
+    first = token(data_dir, secret)
+    potoo("clients", "change", "camera", "--weight", "9", "--data-dir", data_dir)
+    second = token(data_dir, secret)
+
+    async def weights(identity: Identity) -> list[int]:
+        found = [await identity.authenticator.authenticate(given) for given in (first, second)]
+        return [principal.weight for principal in found]
+
+    assert inside(data_dir, weights) == [3, 9]
 
 
 def test_added_client_secret_is_shown_once_and_stored_hashed(potoo: Potoo, data_dir: Path) -> None:

@@ -18,21 +18,21 @@ from tests.unit.cli.conftest import Potoo, add, failed, inside
 
 
 def rotate(potoo: Potoo, data_dir: Path) -> str:
-    """A new key; its id."""
+    """Add a key; return its id."""
     result = potoo("keys", "rotate", "--data-dir", data_dir)
     assert result.exit_code == 0
     return str(result.stdout.split("\t")[0])
 
 
 def age(data_dir: Path, kid: str, seconds: float) -> None:
-    """As if the key had been made so long ago."""
+    """Set the age of the key."""
     (file,) = (data_dir / "keys").glob(f"{kid}.*")
     then = time.time() - seconds
     os.utime(file, (then, then))
 
 
 def states(potoo: Potoo, data_dir: Path) -> dict[str, str]:
-    """Of every key, newest first."""
+    """State of every key, newest first."""
     lines = potoo("keys", "list", "--data-dir", data_dir).stdout.splitlines()
     return {line.split("\t")[0]: line.split("\t")[2] for line in lines}
 

@@ -1,6 +1,7 @@
 """An invalid setting ends the start with one line that names it.
 
-In this process; ``tests/system/failures/test_fails_fast.py`` starts a real one of each kind.
+Starts run in this process; ``tests/system/failures/test_fails_fast.py`` runs one real start of each
+kind.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ from service.settings import describe_settings, load_settings
 from tests.support.servers.server import PASSWORD
 from tests.unit.cli.conftest import Potoo
 
-# A process that ends gives its port back; this one goes on.
+# A process releases its port when it ends; this one continues.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 SECRET = "hunter2"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _ports_are_given_back() -> Iterator[None]:
-    """Here, where an unclosed port is no fault."""
+    """Run in this process, where an unclosed port is no fault."""
     yield
     gc.collect()
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a server is to start: everything is right until a test spoils it."""
+    """A folder in which a server can start, until a test adds a fault."""
 
     folder: Path
     models: Path
     taken: int
-    """A port that somebody listens on, who says nothing."""
+    """A port with a silent listener."""
 
     def file(self, name: str, content: bytes = b"nothing of use\xff") -> str:
         path = self.folder / name
@@ -93,7 +94,7 @@ Spoil = Callable[[Place], dict[str, str]]
 
 
 def tls(name: str) -> Spoil:
-    """With a file of that name for both."""
+    """Use a file of that name for both."""
 
     def spoil(place: Place) -> dict[str, str]:
         place.file("garbage.pem")
@@ -115,28 +116,28 @@ RATE_STORE, DATABASE = "POTOO_AUTH__RATE_STORE", "POTOO_DATABASE_URL"
 KEYS = "POTOO_AUTH__SIGNING_KEY_FILE"
 FAULTS: dict[str, tuple[str, Spoil]] = {
     # Expected message, and the fault.
-    "a database that is not there": (
+    "an unreachable database": (
         "database_url",
         always(DATABASE, f"postgresql://a:{SECRET}@127.0.0.1:1/potoo"),
     ),
-    "a database on a host that is not there": (
+    "a database on an unknown host": (
         "database_url",
         always(DATABASE, f"postgresql://a:{SECRET}@nowhere.invalid/potoo"),
     ),
-    "a database that says nothing": (
+    "a silent database": (
         "database_url",
         lambda place: {DATABASE: f"postgresql://a:{SECRET}@127.0.0.1:{place.taken}/potoo"},
     ),
     "a store of another kind": ("auth.rate_store", always(RATE_STORE, f"memcached://{SECRET}:1")),
-    "a store's number that is none": (
+    "an invalid number in a store's URL": (
         "auth.rate_store",
         always(RATE_STORE, f"redis://:{SECRET}@127.0.0.1:6379/first"),
     ),
-    "a store's option that does not do": (
+    "an unsupported store option": (
         "auth.rate_store",
         always(RATE_STORE, f"redis://:{SECRET}@127.0.0.1:6379/0?socket_timeout=long"),
     ),
-    "a store's certificates by another word": (
+    "a misspelt certificate option of a store": (
         "auth.rate_store",
         always(RATE_STORE, f"rediss://:{SECRET}@127.0.0.1:6379/0?ssl_cert_reqs=perhaps"),
     ),
@@ -146,7 +147,7 @@ FAULTS: dict[str, tuple[str, Spoil]] = {
         "models: ",
         lambda place: {"POTOO_MODELS": place.file("models.zip")},
     ),
-    "a model that is not there": ("default_model: ", always("POTOO_DEFAULT_MODEL", "birds")),
+    "an unknown model": ("default_model: ", always("POTOO_DEFAULT_MODEL", "birds")),
     "no key file": (
         "auth.signing_key_file: ",
         lambda place: {KEYS: f"{place.folder}/none.pem"},
@@ -163,8 +164,8 @@ FAULTS: dict[str, tuple[str, Spoil]] = {
         "auth.signing_key_file ",
         lambda place: {KEYS: place.file("keys.pem", SECRET.encode())},
     ),
-    "a port that is taken": ("port: ", lambda place: {"POTOO_PORT": str(place.taken)}),
-    "a port for gRPC that is taken": (
+    "a used port": ("port: ", lambda place: {"POTOO_PORT": str(place.taken)}),
+    "a used gRPC port": (
         "grpc_port: ",
         lambda place: {"POTOO_GRPC_PORT": str(place.taken)},
     ),
@@ -172,28 +173,28 @@ FAULTS: dict[str, tuple[str, Spoil]] = {
         "grpc_port: ",
         lambda place: {"POTOO_PORT": str(place.taken), "POTOO_GRPC_PORT": str(place.taken)},
     ),
-    "another machine's address": ("host: ", always("POTOO_HOST", "192.0.2.1")),
-    "a host that is not there": ("host: ", always("POTOO_HOST", "nowhere.invalid")),
-    "a host that is none": ("host: ", always("POTOO_HOST", "\u00e4..b")),
+    "an address of another machine": ("host: ", always("POTOO_HOST", "192.0.2.1")),
+    "an unknown host": ("host: ", always("POTOO_HOST", "nowhere.invalid")),
+    "an invalid host": ("host: ", always("POTOO_HOST", "\u00e4..b")),
     "a data folder below a file": (
         "data_dir: ",
         lambda place: {"POTOO_DATA_DIR": place.file("file") + "/data"},
     ),
     "a file for a data folder": ("data_dir: ", lambda place: {"POTOO_DATA_DIR": place.file("a")}),
-    # Nobody can write there, not even root.
-    "a data folder that cannot be written": ("data_dir: ", always("POTOO_DATA_DIR", "/proc/potoo")),
-    "a database file that is none": (
+    # Not writable, even for root.
+    "a read-only data folder": ("data_dir: ", always("POTOO_DATA_DIR", "/proc/potoo")),
+    "an invalid database file": (
         "data_dir ",
         lambda place: {"POTOO_DATA_DIR": str(Path(place.file("data/potoo.db")).parent)},
     ),
     "no certificate": ("grpc_tls_cert", tls("none.pem")),
-    "a certificate that is none": ("grpc_tls_cert", tls("garbage.pem")),
+    "an invalid certificate": ("grpc_tls_cert", tls("garbage.pem")),
     "no configuration file": ("none.toml", lambda place: {"POTOO_CONFIG": f"{place.folder}/none.toml"}),
-    "a configuration file that is none": (
+    "an invalid configuration file": (
         "none.toml",
         lambda place: {"POTOO_CONFIG": place.file("none.toml")},
     ),
-    "a list that is none": ("trusted_proxies", always("POTOO_TRUSTED_PROXIES", "10.0.0.0/8")),
+    "an invalid list": ("trusted_proxies", always("POTOO_TRUSTED_PROXIES", "10.0.0.0/8")),
 }  # fmt: skip
 
 
@@ -227,7 +228,7 @@ WRONG = {
 
 
 TOLD_OF = {"grpc_tls_cert": "grpc_tls_key"}
-"""One is missing where the other is given."""
+"""Only one of the two is set."""
 
 
 def test_every_invalid_setting_is_reported_once(refused: Refused) -> None:

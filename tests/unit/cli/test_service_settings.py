@@ -1,25 +1,43 @@
-"""Commands on accounts use the store of the installed service, and make no other one beside it."""
+"""Commands on accounts use the store of the installed service, and do not create another one."""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from service.cli import service_settings
 from service.cli.service_settings import ServiceUnreadable, account_settings
+from tests.support.environment import clean_environment
 from tests.support.repository import ROOT
 from tests.unit.cli.conftest import PASSWORD, Potoo, account
 
 VARIABLES = ("POTOO_DATA_DIR", "POTOO_AUTH__AUDIENCE", "POTOO_ADMIN_PASSWORD", "POTOO_PUBLIC_URL")
 
+OWNER = 12345
+AS_ROOT = """
+import os, sys
+from pathlib import Path
+from service.cli import service_settings, shared_options
+etc, service_settings.STATE = map(Path, sys.argv[1:])
+service_settings.UNIT = service_settings.ENVIRONMENT_FILE = etc / "potoo.env"
+service_settings.SECRETS = etc / "secrets"
+folder = service_settings.account_settings(None, None).data_dir
+(folder / "potoo.db").touch()
+print(os.getresuid(), os.getresgid(), os.getgroups(), shared_options.acting_user())
+"""
+
 
 @pytest.fixture
 def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """``/etc/potoo`` of a machine with the service; the present folder is another one."""
-    for name in VARIABLES:  # so that they are restored
+    """``/etc/potoo`` of a machine with the service; the current folder is another one."""
+    for name in VARIABLES:  # restored after the test
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     folder = tmp_path / "etc"
@@ -32,6 +50,14 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "elsewhere")
     (tmp_path / "unit").touch()
     return folder
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's are private."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 def test_user_is_added_to_the_store_of_the_service(potoo: Potoo, etc: Path, tmp_path: Path) -> None:
@@ -81,6 +107,28 @@ def test_unreadable_settings_are_not_guessed(etc: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Path, "read_text", refuse)
     with pytest.raises(ServiceUnreadable, match=r"potoo\.env, which you may not read: use sudo"):
         account_settings(None, None)
+
+
+@pytest.mark.process
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_root_becomes_the_owner_of_the_data_folder(open_folder: Path) -> None:
+    etc, state = open_folder / "etc", open_folder / "state"
+    for folder in (etc, state):
+        folder.mkdir()
+    (etc / "potoo.env").touch()
+    os.chown(state, OWNER, OWNER)
+    done = subprocess.run(
+        [sys.executable, "-c", AS_ROOT, str(etc), str(state)],
+        cwd=open_folder,
+        env=clean_environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    three = (OWNER,) * 3
+    assert done.stdout == f"{three} {three} {[OWNER]} cli:root\n"
+    assert (state / "potoo.db").stat().st_uid == OWNER
 
 
 def test_paths_are_those_of_the_shipped_unit() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pwd
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +22,7 @@ PHONE = Origin("192.0.2.1", "Anna's phone")
 
 
 def tokens(data_dir: Path, name: str = "anna") -> tuple[str, str]:
-    """Signs in on a phone: access and refresh token."""
+    """Sign in on a phone; return access and refresh token."""
 
     async def sign_in(identity: Identity) -> tuple[str, str]:
         issued = await identity.grants.password(name, PASSWORD, None, PHONE)
@@ -29,7 +32,7 @@ def tokens(data_dir: Path, name: str = "anna") -> tuple[str, str]:
 
 
 def are_dead(data_dir: Path, given: tuple[str, str]) -> bool:
-    """Whether neither of them is good for anything any more."""
+    """Whether both tokens are invalid."""
 
     async def tried(identity: Identity) -> bool:
         with pytest.raises(Unauthenticated):
@@ -84,6 +87,41 @@ def test_scopes_and_models_can_be_chosen(potoo: Potoo, data_dir: Path) -> None:
     assert add(potoo, data_dir, "anna", *chosen).stdout == "added anna: admin models:write\n"
     assert account(data_dir).scopes == {Scope.ADMIN, Scope.MODELS_WRITE}
     assert account(data_dir).models == frozenset({"plants", "birds"})
+
+
+def test_weight_is_stored_listed_and_changed(potoo: Potoo, data_dir: Path) -> None:
+    assert add(potoo, data_dir, "anna", "--weight", "3").exit_code == 0
+    assert account(data_dir).weight == 3
+    changed = potoo("users", "change", "anna", "--weight", "5", "--data-dir", data_dir)
+    assert changed.stdout == "changed anna: classify models:read, weight 5\n"
+    assert account(data_dir).weight == 5
+    listed = potoo("users", "list", "--data-dir", data_dir).stdout
+    assert listed.rstrip("\n").split("\t")[-1] == "weight 5"
+
+
+def test_scopes_can_be_changed(potoo: Potoo, data_dir: Path) -> None:
+    add(potoo, data_dir, "anna", "--weight", "3")
+    changed = potoo("users", "change", "anna", "--scope", "infer", "--data-dir", data_dir)
+    assert changed.stdout == "changed anna: infer, weight 3\n"
+    assert account(data_dir).scopes == {Scope.INFER}
+
+
+@pytest.mark.parametrize("weight", ["0", "101", "-1"])
+def test_invalid_weight_is_refused(potoo: Potoo, data_dir: Path, weight: str) -> None:
+    failed(add(potoo, data_dir, "anna", "--weight", weight), "A weight is a number from 1 to 100")
+    add(potoo, data_dir, "anna")
+    changed = potoo("users", "change", "anna", "--weight", weight, "--data-dir", data_dir)
+    failed(changed, "A weight is a number from 1 to 100")
+    assert account(data_dir).weight == 1
+
+
+def test_change_without_anything_to_change_is_refused(potoo: Potoo, data_dir: Path) -> None:
+    add(potoo, data_dir, "anna")
+    failed(potoo("users", "change", "anna", "--data-dir", data_dir), "give --scope or --weight")
+    failed(
+        potoo("clients", "change", "anna", "--weight", "2", "--data-dir", data_dir),
+        "There is no account with this name",
+    )
 
 
 def test_invalid_accounts_are_refused(potoo: Potoo, data_dir: Path) -> None:
@@ -206,3 +244,18 @@ def test_unreachable_database_is_reported_with_its_reason(
     failed(potoo("users", "list", "--data-dir", data_dir), "The account store does not answer. ")
     monkeypatch.setenv("POTOO_DATABASE_URL", f"mysql://potoo:{PASSWORD}@127.0.0.1/potoo")
     failed(potoo("users", "list", "--data-dir", data_dir), "database_url: the database URL must be")
+
+
+def test_changes_are_recorded_in_the_data_folder(potoo: Potoo, data_dir: Path) -> None:
+    add(potoo, data_dir, "anna")
+    for verb in (("disable", "anna"), ("list",), ("remove", "anna"), ("remove", "anna")):
+        potoo("users", *verb, "--data-dir", data_dir)
+    lines = (data_dir / ".audit.log").read_text().splitlines()
+    events = [json.loads(line) for line in lines]
+    me = f"cli:{pwd.getpwuid(os.getuid()).pw_name}"
+    assert [(event["event"], event["account"], event["by"]) for event in events] == [
+        ("account_added", "anna", me),
+        ("account_changed", "anna", me),
+        ("account_removed", "anna", me),
+    ]
+    assert PASSWORD not in "".join(lines)

@@ -12,6 +12,6 @@ from tests.support.models.house import House, opened
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    """One version, served."""
+    """A served version."""
     async with opened(tmp_path / "models", lambda house: house.add(1)) as started:
         yield started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from service.settings import Settings, describe_settings, load_settings
 from tests.support.deploy.compose_files import (
@@ -23,11 +25,14 @@ from tests.support.deploy.compose_files import (
     text_of,
 )
 from tests.support.repository import ROOT
+from tests.support.servers.databases import missing
 from tools.pin_images import LINE, LOCK
 from tools.prepare import main as prepare
 
-FILES = ["compose.yaml", "compose.edge.yaml"]
-SERVICES = services()
+FILES = ["compose.yaml", "compose.edge.yaml", "compose.acme.yaml"]
+ACME = services("compose.acme.yaml")
+SERVICES = services() | {"acme": ACME["acme"]}
+VOLUMES = parsed()["volumes"] | parsed("compose.acme.yaml")["volumes"]
 EDGES = {"caddy", "envoy"}
 MADE_BY_PREPARE = {"./secrets/potoo", "./secrets/grafana", "./secrets/postgres", "./secrets/redis"}
 each_service = pytest.mark.parametrize("name", SERVICES)
@@ -64,7 +69,8 @@ def test_service_has_no_extra_capabilities(name: str) -> None:
     service = SERVICES[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
-    assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "caddy" else [])
+    is_caddy = name in {"caddy", "acme"}
+    assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if is_caddy else [])
     assert not service.keys() & {"privileged", "network_mode", "pid", "ipc", "devices"}
 
 
@@ -116,9 +122,9 @@ def test_mounted_sources_exist(name: str) -> None:
     for mount in mounts(SERVICES[name]):
         source = mount["source"]
         if mount["type"] == "volume":
-            assert source in parsed()["volumes"]
+            assert source in VOLUMES
         elif source in MADE_BY_PREPARE | {"./certs"}:
-            # Docker would make a missing folder, empty and root's; compose is to say so instead.
+            # Docker would create a missing folder, owned by root; compose must report it instead.
             assert mount["bind"] == {"create_host_path": False}
         else:
             assert (FOLDER / source).exists(), source
@@ -170,11 +176,28 @@ def test_prepared_secrets_are_exactly_those_mounted(tmp_path: Path) -> None:
             assert (tmp_path / source / file).is_file(), file
 
 
-def test_prepared_files_are_ignored_by_git() -> None:
-    ignored = (ROOT / ".gitignore").read_text().splitlines()
-    assert {"/deploy/.env", "/deploy/secrets/", "/deploy/certs/", "/deploy/authority/"} <= set(
-        ignored
-    )
+@pytest.mark.process
+def test_prepared_files_are_ignored_by_git(tmp_path: Path) -> None:
+    if not shutil.which("git"):
+        missing("git")
+    folder = tmp_path / "deploy"
+    folder.mkdir()
+    prepare(["--site", "a.example", "--replicas", "2", "--folder", str(folder)])
+    for other in ("certs/tls.crt", "authority/ca.key"):  # `potoo certs` writes them
+        (folder / other).parent.mkdir(exist_ok=True)
+        (folder / other).touch()
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    no_config = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    for command in (["init", "--quiet"], ["status", "--porcelain", "--untracked-files=all"]):
+        done = subprocess.run(
+            ["git", *command],
+            cwd=tmp_path,
+            env={**os.environ, **no_config},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout == "?? .gitignore\n"
 
 
 def test_grafana_allows_no_anonymous_access() -> None:
@@ -201,7 +224,7 @@ def test_every_variable_has_a_default_or_an_error_message(file: str, tmp_path: P
             assert variable["name"] in names, "make prepare or the lock says it"
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", FILES[:2])
 def test_every_potoo_setting_exists_and_is_valid(
     file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -221,6 +244,42 @@ def test_edge_file_services_are_a_subset_of_the_main_file() -> None:
     assert services("compose.edge.yaml").keys() < SERVICES.keys()
 
 
+# Certificates by ACME
+
+
+def test_acme_file_changes_envoy_and_adds_one_service() -> None:
+    assert ACME.keys() == {"acme", "envoy"}
+    changed = ACME["envoy"]
+    assert changed.keys() == {"command", "volumes", "depends_on"}
+    # Envoy finds the client's name when it starts.
+    assert changed["depends_on"] == {"acme": {"condition": "service_started"}}
+    assert ACME["acme"]["profiles"] == SERVICES["envoy"]["profiles"]
+
+
+def test_certificates_are_shared_with_envoy_and_the_account_is_not() -> None:
+    (of_envoy,) = mounts(ACME["envoy"])
+    (before,) = (one for one in mounts(SERVICES["envoy"]) if one["source"] == "./certs")
+    assert of_envoy["target"] == before["target"], "it takes the place of the folder"
+    assert of_envoy["read_only"] is True
+    written = {one["target"]: one["source"] for one in mounts(ACME["acme"]) if not one["read_only"]}
+    assert written == {"/certs": of_envoy["source"], "/data": "acme-data"}
+    # Of its user and group alone: run.sh.
+    (_, group) = ACME["acme"]["user"].split(":")
+    assert group == SERVICES["envoy"]["user"].split(":")[1]
+
+
+def test_acme_client_is_reachable_by_envoy_and_publishes_no_port() -> None:
+    assert set(ACME["acme"]["networks"]) == {"edge"} <= set(SERVICES["envoy"]["networks"])
+    assert "ports" not in ACME["acme"]
+    added = yaml.safe_load(ACME["envoy"]["command"][-1])
+    (cluster,) = added["static_resources"]["clusters"]
+    (endpoint,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    address = endpoint["endpoint"]["address"]["socket_address"]
+    caddyfile = (FOLDER / "acme" / "Caddyfile").read_text()
+    assert address["address"] == "acme"
+    assert f"http_port {{$POTOO_HTTP_PORT:{address['port_value']}}}" in caddyfile
+
+
 # Networks and profiles
 
 
@@ -230,7 +289,7 @@ def test_only_the_edge_shares_the_trusted_network() -> None:
     assert trusted == [str(ip_network(filled_in(subnet["subnet"])))]
     there = {name for name, service in SERVICES.items() if "inside" in service["networks"]}
     assert there == EDGES | {"potoo"}
-    # On a second network in common the edge might come from an address that is not trusted.
+    # On a second common network the edge might use an address that is not trusted.
     for edge in EDGES:
         assert set(SERVICES[edge]["networks"]) & set(SERVICES["potoo"]["networks"]) == {"inside"}
 
@@ -271,7 +330,7 @@ def test_prometheus_targets_are_services_on_a_shared_network() -> None:
         assert len(shared) == 1, name
 
 
-# Compose's own opinion
+# Validation by compose
 
 
 @pytest.mark.process
@@ -283,7 +342,7 @@ def test_docker_compose_accepts_the_files(tmp_path: Path) -> None:
         pytest.skip("there is no docker compose on this machine")
     prepare(["--site", "a.example", "--replicas", "2", "--folder", str(tmp_path)])
     variables = [f"--env-file={file}" for file in (LOCK, tmp_path / ".env")]
-    for names in FILES[:1], FILES:
+    for names in FILES[:1], FILES[:2], [FILES[0], FILES[2]]:
         files = [f"--file={FOLDER / name}" for name in names]
         command = ["docker", "compose", *variables, *files, "config", "--quiet"]
         done = subprocess.run(command, capture_output=True, check=False, text=True)

@@ -80,7 +80,7 @@ def test_actions_are_pinned_and_persist_no_credentials(file: Any) -> None:
 
 @each_file
 def test_run_steps_contain_no_expressions(file: Any) -> None:
-    # A branch's name may hold anything; the environment hands it over without running it.
+    # A branch's name may contain shell code; an environment variable does not run it.
     for step in steps(file.name):
         assert "${{" not in step.get("run", "")
 

@@ -27,7 +27,7 @@ def audit(metrics: Metrics) -> Audit:
 
 
 def lines(captured: pytest.CaptureFixture[str], record: Callable[[], None]) -> list[dict[str, Any]]:
-    """Events logged meanwhile."""
+    """Events logged by ``record``."""
     configure_logging(ObservabilitySettings(log_format="json"))
     record()
     out, err = captured.readouterr()

@@ -27,7 +27,7 @@ class Route:
 
 
 async def answers(scope: Scope, receive: Receive, send: Send) -> None:
-    """Reads the body and answers it, on the route that its path names."""
+    """An application that echoes the body, on the route that its path names."""
     scope["route"] = Route("/things/{name}")
     has_more = True
     while has_more:
@@ -119,7 +119,7 @@ async def test_response_has_a_request_id_and_extra_headers() -> None:
 
 
 async def test_headers_known_late_are_added_to_the_response() -> None:
-    """Such as what is left of a rate limit, which is counted on the way in."""
+    """Such as the remaining quota of a rate limit, which is counted before the endpoint."""
     left = [b"2"]
 
     async def counts(scope: Scope, receive: Receive, send: Send) -> None:

@@ -112,7 +112,7 @@ def test_opentelemetry_variables_override_settings(monkeypatch: pytest.MonkeyPat
 
 
 def test_trace_flush_time_fits_within_the_stop_grace() -> None:
-    """Else every stop that drained for as long as it may would end by force."""
+    """Otherwise every stop with a full drain time would be forced."""
     assert LINGER_SECONDS + FLUSH_SECONDS <= GRACE_SECONDS - 1
 
 
@@ -130,7 +130,7 @@ def test_rpc_server_faults_are_span_errors() -> None:
 
 @dataclass
 class Wavering(SpanExporter):
-    """An exporter that works or does not, as is wished."""
+    """An exporter that succeeds or fails as the test sets it."""
 
     works: bool = True
     batches: list[int] = field(default_factory=list)
@@ -161,7 +161,7 @@ def test_export_failures_are_logged_once_a_minute_and_always_counted(
     assert after(works=False) == failing
     assert after(works=False) == []
     assert after(works=True) == again
-    for _ in range(5):  # it comes and goes
+    for _ in range(5):  # it recovers and fails again
         assert after(works=False) == []
         assert after(works=True) == []
     now[0] = QUIET_SECONDS

@@ -41,7 +41,7 @@ class KeptTraces:
 
 @dataclass
 class Bench:
-    """Tracing with a coin that falls as is wished, and a clock that stands still."""
+    """Tracing with given random draws and a stopped clock."""
 
     sender: KeptTraces = field(default_factory=KeptTraces)
     drawn: float = 0.0

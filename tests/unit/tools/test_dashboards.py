@@ -22,7 +22,7 @@ from tools.grafana.panels import COLUMNS, INFERENCE_METHODS, INFERENCE_ROUTES, D
 
 GRAFANA = ROOT / "deploy" / "grafana"
 UNSHOWN = {"PotooCertificateExpiresNow", "PotooMonitoringFails", "PotooPublicNameDown"}
-"""What these tell of has no panel: the first has another one's, the others are no service of ours."""
+"""Alerts without a panel: the first shares one, the others are about external services."""
 every_dashboard = pytest.mark.parametrize("board", DASHBOARDS, ids=lambda board: board.name)
 
 
@@ -54,7 +54,7 @@ def test_panels_fit_the_grid_without_overlap(board: Dashboard) -> None:
         }
         assert not taken & cells, panel["title"]
         taken |= cells
-    # No more than six figures or three graphs in a row can be taken in at a glance.
+    # At most six figures or three graphs in a row are readable at a glance.
     assert all(panel.width >= (4 if panel.kind is Kind.NUMBER else 8) for panel in board.panels())
 
 
@@ -114,7 +114,7 @@ def test_failed_version_counts_once_however_many_replicas_have_it(tmp_path: Path
 
 
 def shown(query: str) -> str:
-    """The query as Grafana asks it, with every replica and model chosen."""
+    """The query as Grafana sends it, with every replica and model selected."""
     return re.sub(r"\$\w+", ".*", query)
 
 

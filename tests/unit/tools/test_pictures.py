@@ -1,6 +1,6 @@
 """Dashboards as images: every panel is drawn, with data and without."""
 
-# ruff: noqa: ARG002 - fakes take what the real one takes
+# ruff: noqa: ARG002 - fakes have the parameters of the real one
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LABELS = {"instance": "127.0.0.1:1", "model": "birds", "method": "potoo.v1.Model
 
 
 class Nothing:
-    """A Prometheus that has just begun."""
+    """A Prometheus without data."""
 
     def value_at(self, query: str, at: float) -> list[dict[str, Any]]:
         return []
@@ -33,7 +33,7 @@ class Nothing:
 
 
 class Something:
-    """One that gives every query two series: one with gaps, and one without a number."""
+    """A Prometheus with two series for every query: one with gaps, and one without a number."""
 
     def __init__(self) -> None:
         self.asked = set[str]()
@@ -51,7 +51,7 @@ class Something:
 
 
 def words(board: Dashboard, seen: Rehearsed) -> list[str]:
-    """All that stands in the image."""
+    """All text in the image."""
     figure = pictures.draw(board, seen)
     figure.savefig(io.BytesIO(), dpi=20)
     texts = [*figure.texts]

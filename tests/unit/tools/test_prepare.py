@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import load_settings
+from tests.support.deploy.compose_files import filled_in, services
 from tests.support.repository import ROOT
 from tools.prepare import cpus, main
 
@@ -22,6 +23,12 @@ def chosen(folder: Path) -> dict[str, str]:
     """Settings in ``.env``."""
     lines = (folder / ".env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+
+def megabytes(amount: str) -> float:
+    """An amount of memory as Docker takes it, such as ``${POTOO_MEMORY:-2g}``."""
+    text = filled_in(amount)
+    return float(text[:-1]) * {"m": 1, "g": 1024}[text[-1]]
 
 
 def secrets(folder: Path) -> dict[str, str]:
@@ -69,6 +76,16 @@ def test_replicas_share_stores_with_matching_passwords(
     assert found["redis/redis.conf"].startswith(f"requirepass {found['redis/password']}\n")
 
 
+def test_replicas_with_an_email_address_get_an_acme_client(tmp_path: Path) -> None:
+    prepare(tmp_path, "--replicas", "2", "--email", "me@example.org")
+    found = chosen(tmp_path)
+    assert found["COMPOSE_FILE"] == "compose.yaml:compose.acme.yaml"
+    assert found["POTOO_TLS"] == "me@example.org"
+    (tmp_path / ".env").unlink()
+    prepare(tmp_path, "--replicas", "2")
+    assert "COMPOSE_FILE" not in chosen(tmp_path)
+
+
 def test_small_box_is_not_monitored(tmp_path: Path) -> None:
     prepare(tmp_path, "--small", "--email", "me@example.org")
     found = chosen(tmp_path)
@@ -77,8 +94,31 @@ def test_small_box_is_not_monitored(tmp_path: Path) -> None:
     assert found["POTOO_TLS"] == "me@example.org"
 
 
+def test_small_box_has_lower_limits_than_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, small = services(), services("compose.edge.yaml")
+    for name, service in small.items():
+        limits, lower = (one["deploy"]["resources"]["limits"] for one in (usual[name], service))
+        assert megabytes(lower["memory"]) < megabytes(limits["memory"])
+        assert lower["pids"] < limits["pids"]
+    before = load_settings()
+    for variable, value in small["potoo"]["environment"].items():
+        monkeypatch.setenv(variable, value)
+    after = load_settings()
+    lowered = {
+        name
+        for name, limit in after.limits
+        if isinstance(limit, int) and limit < getattr(before.limits, name)
+    }
+    assert lowered == {
+        variable.removeprefix("POTOO_LIMITS__").lower()
+        for variable in small["potoo"]["environment"]
+        if variable.startswith("POTOO_LIMITS__")
+    }
+    assert after.inference.queue_capacity < before.inference.queue_capacity
+
+
 def test_address_site_is_the_default_server_name(tmp_path: Path) -> None:
-    # They name no host, and in a container Caddy does not know the machine's address.
+    # They send no host name, and in a container Caddy does not know the machine's address.
     main(["--site", "192.168.1.20", "--folder", str(tmp_path)])
     assert chosen(tmp_path)["POTOO_DEFAULT_SNI"] == "192.168.1.20"
     handed_on = "POTOO_DEFAULT_SNI: ${POTOO_DEFAULT_SNI:-localhost}"

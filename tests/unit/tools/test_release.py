@@ -67,7 +67,7 @@ def test_unreleased_version_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a maintainer's key, a stranger's, and the file that knows the maintainer."""
+    """A folder with a maintainer's key, another key, and the file of permitted signers."""
     if not shutil.which("ssh-keygen"):
         missing("ssh-keygen")
     folder = tmp_path_factory.mktemp("keys")
@@ -81,7 +81,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def release(tmp_path: Path, keys: Path) -> Path:
-    """A signed one."""
+    """A signed release."""
     (tmp_path / "potoo-1.2.0-py3-none-any.whl").write_bytes(b"\x00wheel")
     (tmp_path / NOTES).write_text(notes(CHANGELOG, "1.2.0"))
     sign(tmp_path, keys / "maintainer")
@@ -143,12 +143,12 @@ def test_signature_for_another_namespace_is_refused(release: Path, keys: Path) -
 
 def test_missing_signature_is_refused(release: Path, keys: Path) -> None:
     (release / SIGNATURE).unlink()
-    with pytest.raises(ReleaseError):
+    with pytest.raises(ReleaseError, match=r"find-principals: .*No such file"):
         verify(release, keys / "signers")
 
 
 def test_signer_outside_the_repositorys_list_is_refused(release: Path) -> None:
-    with pytest.raises(ReleaseError):
+    with pytest.raises(ReleaseError, match="find-principals: No principal matched"):
         verify(release)
 
 

@@ -36,7 +36,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def changed(folder: Path, where: str, value: object) -> Path:
-    """The document with another value at a dotted place; ``...`` leaves it out."""
+    """The document with another value at a dotted path; ``...`` removes it."""
     document: Any = yaml.safe_load(MADE)
     part, (*parents, last) = document, where.split(".")
     for parent in parents:

@@ -19,7 +19,7 @@ SITE = Site(prometheus="http://prometheus:9090", usual_peak=4, max_replicas=10)
 
 
 def made(thresholds: Thresholds, site: Site = SITE) -> dict[str, Any]:
-    """Every manifest by its path, as it is read back from its text."""
+    """Every manifest by its path, parsed from its text."""
     return {
         manifest.path: yaml.safe_load(manifest.text("deploy/autoscaling.yaml"))
         for manifest in manifests(thresholds, site)
@@ -52,9 +52,9 @@ def test_autoscaler_falls_back_when_metrics_are_missing() -> None:
     assert scaled["fallback"]["replicas"] == SITE.usual_peak
     *asked, _ = scaled["triggers"]
     assert {trigger["metadata"]["ignoreNullValues"] for trigger in asked} == {"false"}
-    # The one kind that a fallback knows in all versions of KEDA.
+    # The only metric type with fallback in all versions of KEDA.
     assert {trigger["metricType"] for trigger in asked} == {"AverageValue"}
-    # Another constant would be an answer where there is none.
+    # Another constant would be an answer without data.
     assert not any("vector(" in trigger["metadata"]["query"] for trigger in asked)
 
 

@@ -1,4 +1,4 @@
-"""Temperature, calibration error and the abstention threshold, on numbers that can be worked out."""
+"""Temperature, calibration error and abstention threshold, computed by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a split: order, labels, and the classes that are left out."""
+"""Reading a split: order, labels, and omitted classes."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.errors import InvalidTensor, Unsupported
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.transport.inference_parameters import (
     Parameters,
     RequestedOutput,

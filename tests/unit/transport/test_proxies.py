@@ -50,7 +50,7 @@ def client(peer: str, forwarded_for: str) -> str:
         ("[2001:db9::1]:443", "2001:db9::1"),
         ("[2001:db9::1]", "2001:db9::1"),
         ("2001:db9::1:443", "2001:db9::1:443"),
-        # IPv4 is IPv4 however it is written.
+        # IPv4 and IPv4-mapped IPv6 are equal.
         ("::ffff:198.51.100.7", CLIENT),
         (f"{CLIENT}, ::ffff:10.0.0.9", CLIENT),
         ("[::ffff:198.51.100.7]:80", CLIENT),
@@ -96,7 +96,7 @@ def test_overlong_forwarded_list_is_read_only_from_the_right() -> None:
     assert client(PROXY, ",".join([CLIENT, *proxies[: MAX_HOPS - 1]])) == CLIENT
 
 
-# Whatever anybody sends
+# Arbitrary input
 
 
 @given(st.text(), strangers, st.lists(proxies, max_size=MAX_HOPS - 1))

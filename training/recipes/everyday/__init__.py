@@ -1,4 +1,4 @@
-"""The classifier that Potoo ships: 95 everyday classes, a millisecond on one core.
+"""The shipped classifier of 95 everyday classes: a millisecond on one core.
 
 ``make everyday ARGS="--data DIR --teacher FILE"`` trains, calibrates, exports and evaluates it.
 """

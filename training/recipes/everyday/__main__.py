@@ -24,7 +24,7 @@ from training.teacher import fit_head
 
 
 def main() -> None:
-    """Reads the command line and trains."""
+    """Parse the command line and train."""
     parser = argparse.ArgumentParser(
         prog="make everyday",
         description="Train, calibrate, export and evaluate the everyday classifier. "
@@ -78,7 +78,7 @@ def main() -> None:
 
 
 def make_views(arguments: argparse.Namespace, photos: list[Photo], crops: int) -> Views:
-    """Views of one split, from the cache if it has them."""
+    """Return the views of one split, cached ones if available."""
     return prepare(
         photos,
         geometry=recipe.GEOMETRY,
@@ -103,7 +103,7 @@ def teach_head(
 
 
 def validation_top1(model: torch.nn.Module, views: Views) -> float:
-    """Share of the centre views that the model gets right."""
+    """Share of the centre views that are classified correctly."""
     device = next(model.parameters()).device
     right = 0
     for start in range(0, len(views.labels_P), 128):
@@ -117,7 +117,7 @@ def validation_top1(model: torch.nn.Module, views: Views) -> float:
 
 
 def print_epoch(line: Epoch, total: int) -> None:
-    """One line an epoch, with the time left at this pace."""
+    """Format a line per epoch, with the estimated remaining time."""
     left = (total - line.epoch) * line.seconds / 60
     print(
         f"epoch {line.epoch:3d} of {total}  loss {line.loss:.3f}  validation {line.top1:.1%}  "

@@ -1,4 +1,4 @@
-"""The model card for people: the words of ``card.md``, the numbers that were measured."""
+"""The model card: the text of ``card.md`` with the measured numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prints how good the exported model is: every number of the model card comes from here.
+"""Evaluates the exported model: source of every number in the model card.
 
 Needs ONNX Runtime, NumPy and Pillow, not PyTorch.
 """
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def evaluate(data: Path, folder: Path, split: str = "test") -> Report:
-    """Measures the model in ``folder`` on a split that training never touched."""
+    """Measure the model in ``folder`` on a split that training never used."""
     manifest = ModelManifest.model_validate_json((folder / MANIFEST_FILE).read_bytes())
     photos = read_split(data / f"{split}.tar", classes(data))
     session = open_session(folder / MODEL_FILE)

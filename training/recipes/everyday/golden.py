@@ -1,4 +1,4 @@
-"""Golden samples: pictures drawn by this file, so that they may be shipped with the model."""
+"""Golden samples: pictures drawn by this file, which may be shipped with the model."""
 
 from __future__ import annotations
 

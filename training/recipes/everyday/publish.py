@@ -1,4 +1,4 @@
-"""Makes a version folder out of an exported model: manifest, golden samples, card, plots."""
+"""Builds a version folder from an exported model: manifest, golden samples, card, plots."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def publish(
     names: list[str],
     history: list[Epoch],
 ) -> None:
-    """Calibrates on the validation photos, measures on the test split, writes what goes with it."""
+    """Calibrate on the validation photos, measure on the test split, write all files."""
     session = open_session(folder / MODEL_FILE)
     labels = labels_of(checks)
     logits = run_photos(session, checks)
@@ -115,7 +115,7 @@ def _write(folder: Path, manifest: ModelManifest) -> None:
 
 
 def _write_golden(folder: Path, temperature: float) -> tuple[GoldenSample, ...]:
-    """Draws the golden pictures and stores the best three answers to each."""
+    """Draw the golden pictures, and store the best three answers to each."""
     session = open_session(folder / MODEL_FILE)
     (folder / "golden").mkdir(exist_ok=True)
     samples = []

@@ -1,4 +1,4 @@
-"""What the everyday classifier is made of; its layers are in ``network.py``."""
+"""Settings of the everyday classifier; its layers are in ``network.py``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ NAME, VERSION = "everyday", 1
 LEFT_OUT = frozenset({"Faces"})  # portraits of people
 GEOMETRY = Geometry(resize=128, crop=112)
 CROPS = 20
-"""Random crops of each photo beside the centre view, each seen by the teacher once."""
+"""Number of random crops of each photo, besides the centre view; the teacher runs once on each."""
 CROP_AREA = (0.35, 1.0)
 SCHEDULE = Schedule(epochs=300)
 ANSWERED_ACCURACY = 0.9
-"""The abstention threshold is set so that answers above it are right this often (validation)."""
+"""Share of right answers above the abstention threshold (validation)."""
 
 _SPELLING = {
     "Leopards": "leopard",
@@ -31,5 +31,5 @@ _SPELLING = {
 
 
 def label(class_name: str) -> str:
-    """A class folder's name as people write it."""
+    """Return a class folder's name in plain spelling."""
     return _SPELLING.get(class_name, class_name.replace("_", " "))

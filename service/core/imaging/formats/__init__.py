@@ -1,1 +1,1 @@
-"""Image formats: what is recognised, what a parser gets to see, and what its pixels mean."""
+"""Image formats: recognition, removal of unneeded data, and interpretation of pixels."""

@@ -1,4 +1,4 @@
-"""BMP: run-length coded pixels, and alpha channels that mean nothing."""
+"""BMP: run-length coded pixels, and unused alpha channels."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Numbers = NDArray[np.signedinteger]
 
 
 def prepare(data: bytes) -> Source:
-    """Return a BMP as it is: its header is short, and nothing else is in front of the pixels.
+    """Return a BMP unchanged: it has only a short header before its pixels.
 
     Raises:
-        InvalidImage: the header is cut.
+        InvalidImage: the header is truncated.
     """
     if len(data) < 18 or len(data) < 14 + int.from_bytes(data[14:18], "little"):
         raise InvalidImage
@@ -33,7 +33,7 @@ def prepare(data: bytes) -> Source:
 
 
 def _opaque_if_all_clear(file: ImageFile.ImageFile) -> Convert | None:
-    """Many programs leave the fourth byte 0; viewers take such an image for opaque."""
+    """Many programs set the fourth byte to 0; viewers show such an image as opaque."""
     if file.mode != "RGBA" or file.getchannel("A").getextrema() != (0, 0):
         return None
     return lambda strip, _: Image.merge("RGB", strip.split()[:3])
@@ -60,7 +60,7 @@ class RunDecoder:
     """A decoder of BI_RLE8 and BI_RLE4, which decodes many codes in one step.
 
     Every code has two bytes, since literal pixels are padded to an even number: (count, value) is
-    a run, (0, 0) ends the row, (0, 1) the image, (0, 2) moves on, (0, n) precedes n literals.
+    a run, (0, 0) ends the row, (0, 1) the image, (0, 2) skips pixels, (0, n) precedes n literals.
     Codes never go back, so the pixels of a block follow each other, with gaps between them.
     """
 
@@ -93,7 +93,7 @@ class RunDecoder:
         lengths = np.where(counts > 0, counts, np.where(moves | ends_row, 0, values))
         across, down = codes[places + 1].astype(np.int32).T
         steps = np.where(moves, across, lengths).cumsum()
-        # The column is what was drawn since the last end of a row.
+        # The column is the number of pixels drawn since the last end of a row.
         origins = np.maximum.accumulate(np.where(ends_row, steps, -self._column))
         before = np.concatenate(([-self._column], origins[:-1]))
         columns = np.concatenate(([0], steps[:-1])) - before
@@ -128,7 +128,7 @@ class RunDecoder:
         codes: NDArray[np.uint8],
         places: Numbers,
     ) -> None:
-        """Draw runs and literals that begin at the pixels ``firsts``, in ascending order."""
+        """Draw runs and literals starting at the pixels ``firsts``, in ascending order."""
         if not firsts.size:
             return
         ends = firsts + lengths
@@ -139,7 +139,7 @@ class RunDecoder:
         if self._is_rle4:
             target[:] = _repeated(values >> 4, counts)
             low = _repeated(values & 15, counts)
-            # Every other pixel of a run is the low nibble: that at an odd distance from its first.
+            # The low nibble is for pixels at an odd distance from the first of the run.
             is_odd = _repeated((firsts & 1).astype(np.uint8), counts)
             is_odd[(self._end + 1) % 2 :: 2] ^= 1
             np.copyto(target, low, where=is_odd.astype(np.bool_))

@@ -1,7 +1,7 @@
 """GIF: the first frame, without comments and other blocks in front of it. GIF89a.
 
-Where that frame does not cover the canvas, the canvas is transparent, as in every browser. By the
-specification it would have the background colour, which programs set to what they like.
+Parts of the canvas outside that frame are transparent, as in every browser. The specification says
+background colour, which programs set arbitrarily.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _HEADER_BYTES = 13
 
 
 def prepare(data: bytes) -> Source:
-    """Return a GIF whose first frame follows its header.
+    """Return a GIF whose header is followed by its first frame.
 
     Raises:
-        InvalidImage: there is no frame, or very many blocks in front of it.
+        InvalidImage: there is no frame, or too many blocks before it.
     """
     try:
         start = _HEADER_BYTES + _palette_bytes(data[10])

@@ -1,6 +1,6 @@
-"""HEIC and AVIF, which are decoded where the extra ``potoo[heif]`` is installed.
+"""HEIC and AVIF, decoded if the extra ``potoo[heif]`` is installed.
 
-Their decoders are large and written in C++, so nothing imports them before such a file comes.
+Their decoders are large and written in C++, so they are imported when the first such file arrives.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def check_installed(name: str) -> None:
 
 
 def prepare(data: bytes, name: str) -> Source:
-    """Register the decoder of the format. Rotation is not EXIF's: the decoder sees to it."""
+    """Register the decoder of the format. The decoder applies rotation, not EXIF."""
     with _registration:
         _register(name)
     return Source(data, pixel_bytes=PIXEL_BYTES, is_slow=True)

@@ -1,7 +1,7 @@
-"""JPEG: the segments that pixels need, in front of the first scan. ITU T.81, annex B.
+"""JPEG: the segments before the first scan that pixels need. ITU T.81, annex B.
 
-Profiles, thumbnails, comments and the resources of photo editors are dropped unread. They may be
-damaged, and Pillow parses each of them in Python.
+Profiles, thumbnails, comments and data of photo editors are dropped unparsed. They may be damaged,
+and Pillow parses each of them in Python.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from schemas.errors import InvalidImage, UnsupportedImage
 from service.core.imaging.formats.source import MAX_STEPS, Source
 
-# Fill bytes, stuffed zeros and junk between segments are skipped, as libjpeg does. There is no
-# repetition in it, so that a search takes linear time.
+# Fill bytes, stuffed zeros and junk between segments are skipped, as libjpeg does. The pattern has
+# no repetition, so that a search takes linear time.
 MARKER = re.compile(rb"\xff([^\x00\xff])")
 SCAN, END, EXIF, COMMENT = 0xDA, 0xD9, 0xE1, 0xFE
 PROGRESSIVE_FRAMES = {0xC2, 0xCA}
@@ -24,18 +24,18 @@ ALL_FRAMES = FRAMES | UNSUPPORTED_FRAMES
 APPLICATION = range(0xE0, 0xF0)
 STANDALONE = {0x01, *range(0xD0, 0xD9)}
 MAX_TABLE_BYTES = 2**17
-"""Of all tables before the first scan; those of an ordinary file have a kilobyte."""
+"""Maximum size of all tables before the first scan; in usual files they have a kilobyte."""
 # libjpeg holds the coefficients of all scans.
 PROGRESSIVE_BYTES = 6
 
 
 def prepare(data: bytes) -> Source:
-    """Return a JPEG with nothing but its pixels in front of the first scan.
+    """Return a JPEG with only the segments that pixels need before the first scan.
 
     libjpeg reads further scans of a sequential frame only if the first lacks a component.
 
     Raises:
-        InvalidImage: the segments are damaged, or very many.
+        InvalidImage: the segments are damaged, or too many.
         UnsupportedImage: a coding that libjpeg does not decode.
     """
     kept: list[tuple[int, int]] = []
@@ -68,12 +68,12 @@ def prepare(data: bytes) -> Source:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Find segments: the marker, where it stands, and where the next one does.
+    """Find segments: marker, its position, and the position of the next one.
 
-    The last one is the first scan and all that follows.
+    The last one is the first scan with the rest of the file.
 
     Raises:
-        InvalidImage: there is no scan, or there are very many segments.
+        InvalidImage: there is no scan, or there are too many segments.
     """
     position, size = 2, len(data)
     for _ in range(MAX_STEPS):
@@ -100,7 +100,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _is_needed(marker: int, content: bytes) -> bool:
-    """Return whether libjpeg learns from an application segment how colours are coded."""
+    """Return whether libjpeg reads the colour coding from an application segment."""
     if len(content) < 12:  # libjpeg ignores short ones
         return False
     return (marker == 0xE0 and content.startswith(b"JFIF\0") and len(content) >= 14) or (
@@ -109,7 +109,7 @@ def _is_needed(marker: int, content: bytes) -> bool:
 
 
 def _check_frame(marker: int, content: bytes) -> None:
-    """Refuse a frame header that libjpeg, or Pillow, does not take."""
+    """Refuse a frame header that libjpeg or Pillow does not support."""
     if marker in UNSUPPORTED_FRAMES:
         raise UnsupportedImage("JPEG of this coding is not supported; send baseline JPEG.")
     if len(content) < 6:

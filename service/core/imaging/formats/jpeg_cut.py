@@ -1,4 +1,4 @@
-"""JPEGs whose end is missing, which every browser shows: how much of one is there."""
+"""Truncated JPEGs, which every browser shows: measure the missing share."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from service.core.imaging.formats.jpeg import END, SCAN
 from service.core.imaging.image_limits import SCAN_MARKER
 
 LEAST_SHARE = 0.99
-"""Of the pixels, in the order of the file, that must be there."""
+"""Minimum share of pixels that must be present, in the order of the file."""
 _END = b"\xff\xd9"
 _ALL_COEFFICIENTS = (1 << 64) - 1
 _MAX_SEGMENTS = 1000
-# Decoded where data is missing, so that the first pixel that it changes is the first missing one.
+# Decoded in place of missing data: the first pixel that it changes is the first missing one.
 _PROBE = bytes((7 + 37 * number * number) % 251 for number in range(256))
 _FRAME_MARKERS = (b"\xff\xc0", b"\xff\xc1", b"\xff\xc2")
 
 
 def has_end(data: bytes) -> bool:
-    """Return whether the end of a JPEG is there; other data may follow it.
+    """Return whether a JPEG has its end; other data may follow it.
 
-    libjpeg notices only if it needed more bytes for the last pixels.
+    libjpeg reports a missing end only if the last pixels need more bytes.
     """
     return data.endswith(_END) or _END in data
 
 
 def completed(data: bytes, layers: list[tuple[int, int, int, int]]) -> bytes:
-    """Return a JPEG whose end is missing with an end, if it lacks hardly a pixel.
+    """Append an end to a truncated JPEG that lacks very few pixels.
 
     Args:
-        data: a JPEG that libjpeg ran out of.
+        data: a JPEG that ended too early for libjpeg.
         layers: identity, vertical and horizontal sampling, and table of each component.
 
     Raises:
-        InvalidImage: the end is there, or more than that is missing.
+        InvalidImage: it has its end, or more pixels are missing.
     """
     has_luma = _check_scans(data, [layer[0] for layer in layers])
     body = data.rstrip(b"\xff")
@@ -63,7 +63,7 @@ def _check_scans(data: bytes, components: list[int]) -> bool:
     """Check that the last of all scans has begun; return whether it has the first component.
 
     Raises:
-        InvalidImage: a component lacks coefficients, or the end is there.
+        InvalidImage: a component lacks coefficients, or the JPEG has its end.
     """
     position = data.index(bytes((0xFF, SCAN)))
     known: dict[int, int] = defaultdict(int)

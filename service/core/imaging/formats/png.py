@@ -1,7 +1,7 @@
-"""PNG: the chunks that pixels need, and colours that are transparent, at the file's own depth.
+"""PNG: the chunks that pixels need, and transparent colours at the file's own depth.
 
-What else is in a file - text, colour profiles, resolutions - is dropped unread, be it damaged, huge
-or a bomb. W3C PNG, third edition.
+Other chunks (text, colour profiles, resolutions) are dropped unparsed; they may be damaged, huge or
+a decompression bomb. W3C PNG, third edition.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _END = b"\0\0\0\0IEND\xaeB`\x82"
 
 
 def prepare(data: bytes) -> Source:
-    """Return a PNG of one frame with nothing but its pixels, palette and transparency.
+    """Return a PNG of one frame with only pixels, palette and transparency.
 
     Raises:
-        InvalidImage: there are no pixels, or very many chunks.
-        UnsupportedImage: it is Apple's variant of PNG, which only iOS can read.
+        InvalidImage: there are no pixels, or too many chunks.
+        UnsupportedImage: Apple's variant of PNG, which only iOS can read.
     """
     view, is_before = memoryview(data), True
     found: dict[bytes, bytes] = {}
@@ -54,7 +54,7 @@ def prepare(data: bytes) -> Source:
     key, animation = _content(found, b"tRNS"), _content(found, b"acTL")
     clear, deep_key = _transparency(depth, colour, key, (len(palette) - 12) // 3)
     idat = struct.pack(">I4s", sum(map(len, pixels)), b"IDAT")
-    # Pillow does not look at the checksum of pixels, since deflate has its own.
+    # Pillow does not verify the CRC of pixel data, since deflate has its own checksum.
     parts = (SIGNATURE, header, palette, clear, idat, *pixels, bytes(4), _END)
     source = Source(b"".join(parts), _content(found, b"eXIf"))
     if len(animation) >= 4:
@@ -68,10 +68,10 @@ def prepare(data: bytes) -> Source:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Find chunks: the type, where its length stands, and where the next one does.
+    """Find chunks: type, position of its length, and position of the next chunk.
 
     Raises:
-        InvalidImage: there are very many.
+        InvalidImage: there are too many.
     """
     position = len(SIGNATURE)
     for _ in range(MAX_STEPS):
@@ -86,7 +86,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _content(found: Mapping[bytes, bytes], kind: bytes) -> bytes:
-    """Return a chunk's content; nothing if it is missing or damaged, as libpng ignores it then."""
+    """Return a chunk's content; empty if it is missing or damaged, as libpng ignores it."""
     chunk = found.get(kind, b"")
     if len(chunk) < 12 or zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:]):
         return b""

@@ -16,7 +16,7 @@ SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"II+\x00", "TIFF"),
     (b"MM\x00+", "TIFF"),
 )
-# Formats that are named in the refusal, so that a caller knows what to convert.
+# Unsupported formats that the error message names.
 REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
@@ -27,7 +27,7 @@ REFUSED: tuple[tuple[bytes, str], ...] = (
 
 
 def recognise(data: bytes) -> str | None:
-    """Return the name of the image format, whether it is taken or not; None if it is unknown."""
+    """Return the name of the image format, supported or not; None if it is unknown."""
     for signature, name in SIGNATURES:
         if data.startswith(signature):
             return name
@@ -44,7 +44,7 @@ def sniff(data: bytes) -> str:
 
     Raises:
         InvalidImage: there are no bytes.
-        UnsupportedImage: it is none that is taken; the message names it if it is known.
+        UnsupportedImage: the format is not supported; the message names it if it is known.
     """
     if not data:
         raise InvalidImage("The image has no bytes.")

@@ -1,4 +1,4 @@
-"""An encoded image as Pillow's parser gets to see it: without what its pixels do not need."""
+"""An encoded image as passed to Pillow's parser, without data that its pixels do not need."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ Convert = Callable[[Image.Image, tuple[int, int]], Image.Image]
 of 8 bits a sample whose alpha channel, if any, is the strip's transparency."""
 
 MAX_STEPS = 2**18
-"""Blocks of a file that are walked over in Python: some 0.1 s. A block of GIF has up to 255 bytes,
-those of other formats have kilobytes, so that a file needs more only if it was made to."""
+"""Maximum number of blocks of a file that are skipped in Python, in about 0.1 s.
+
+A block of GIF has up to 255 bytes, those of other formats have kilobytes, so that only crafted
+files have more.
+"""
 
 
 @dataclass(slots=True)
 class Source:
-    """The bytes to decode, and what was read from the rest of the file.
+    """The bytes to decode, and metadata from the rest of the file.
 
     exif: the payload of the EXIF metadata; empty if there is none.
     frames: the frame count that the header announces.
-    pixel_bytes: memory that decoding takes, in bytes a pixel; 0 where it does not count.
+    pixel_bytes: memory that decoding takes, in bytes per pixel; 0 if it is not limited.
     has_one_scan: whether a JPEG is complete after its first scan, so that a decoder reads no other.
-    is_slow: whether decoding belongs on the slow lane, whatever memory it takes.
-    after_load: called with the decoded image; returns how to read its pixels where Pillow's own
-        conversion would be wrong, else None.
+    is_slow: whether decoding belongs on the slow lane regardless of its memory.
+    after_load: called with the decoded image; returns a function that reads its pixels if Pillow's
+    own conversion is wrong, else None.
     """
 
     data: bytes

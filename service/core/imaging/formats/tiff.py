@@ -1,7 +1,7 @@
 """TIFF: the fields that pixels need, and the layouts that Pillow would misread. TIFF 6.0, BigTIFF.
 
-A file is given a new directory of one image and those fields alone, so that neither Pillow nor
-libtiff meets profiles, thumbnails, further pages or loops of directories.
+A file gets a new directory with one image and only these fields, so that Pillow and libtiff do not
+parse profiles, thumbnails, further pages or loops of directories.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ UNCOMPRESSED, OLD_JPEG, JPEG = 1, 6, 7
 LOSSLESS = {UNCOMPRESSED, 5, 8, 32773, 32946}
 """None, LZW, Deflate, PackBits, Deflate under its old number."""
 COMPRESSIONS = LOSSLESS | {2, 3, 4, OLD_JPEG, JPEG, 34925, 50000, 50001}
-"""And CCITT fax, LZMA, Zstandard, WebP."""
+"""In addition: CCITT fax, LZMA, Zstandard, WebP."""
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CMYK, YCBCR = 0, 1, 2, 5, 6
 PLANAR_COLOURS = {RGB, CMYK, YCBCR}
-"""Interpretations whose separate planes Pillow reads; of grey ones it ignores the others."""
+"""Interpretations of which Pillow reads separate planes; of grey images it only reads the first."""
 MAX_SAMPLES = TiffImagePlugin.MAX_SAMPLESPERPIXEL
 SEPARATE_PLANES, CMYK_INKS = 2, 1
 UNSIGNED, UNDEFINED = 1, 4
@@ -50,10 +50,10 @@ TILES = (Tag.TILE_OFFSETS, Tag.TILE_BYTE_COUNTS)
 
 
 def prepare(data: bytes, limits: ImageLimits) -> Source:
-    """Return a TIFF of the first page with nothing but its pixels.
+    """Return a TIFF with only the pixels of the first page.
 
     Raises:
-        InvalidImage: the directory, or what it says of the pixels, is damaged.
+        InvalidImage: the directory, or its description of the pixels, is damaged.
         UnsupportedImage: a layout or compression that is not decoded.
         ImageTooLarge: see ``ImageLimits.check_size``.
     """
@@ -76,7 +76,7 @@ def prepare(data: bytes, limits: ImageLimits) -> Source:
             source.after_load = partial(_grey, top, is_inverted)
     fields.drop(Tag.SAMPLE_FORMAT, Tag.MAX_SAMPLE_VALUE)
     _widen_palette(fields)
-    # Packed samples are the same in either byte order; Pillow reads them in this one alone.
+    # Packed samples are the same in either byte order; Pillow reads them only in this one.
     order = "<" if layout.bits == 12 else fields.order
     source.data = written(fields, data, order)
     # libtiff decodes a strip or tile as a whole, and Pillow copies it.
@@ -87,7 +87,7 @@ def prepare(data: bytes, limits: ImageLimits) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How samples are stored: bits of each, samples a pixel, and planes that hold them."""
+    """Layout of samples: bits per sample, samples per pixel, number of planes."""
 
     bits: int
     samples: int
@@ -96,7 +96,7 @@ class Layout:
 
 
 def _layout(fields: Fields) -> Layout:
-    """Return the layout of the pixels; what Pillow knows to refuse is left to it.
+    """Return the layout of the pixels; Pillow refuses further unsupported layouts itself.
 
     Raises:
         UnsupportedImage: a layout that Pillow would misread, or that libtiff does not decode.
@@ -196,9 +196,9 @@ def _check_jpeg(fields: Fields, data: bytes) -> None:
 
 
 def _top(fields: Fields, bits: int) -> int:
-    """Return the sample value of white (or black): the largest of so many bits.
+    """Return the sample value of white (or black): the largest of that bit depth.
 
-    Sensors of 9 to 15 bits are often stored in 16, and MaxSampleValue says so.
+    Samples of 9 to 15 bits are often stored in 16; MaxSampleValue has their maximum.
     """
     largest = fields.number(Tag.MAX_SAMPLE_VALUE, 0)
     if bits == 16 and largest in {(1 << depth) - 1 for depth in range(9, 16)}:
@@ -211,7 +211,7 @@ def _grey(top: int, is_inverted: bool, _: ImageFile.ImageFile) -> Convert:
         values = np.minimum(np.asarray(strip).astype(np.uint32), top)
         if is_inverted:
             values = top - values
-        # 16 bits are cut to 8, as everywhere else.
+        # 16 bits are reduced to 8, as for other formats.
         scaled = values >> 8 if top == 65_535 else (values * 255 + top // 2) // top
         return Image.fromarray(scaled.astype(np.uint8))
 
@@ -219,7 +219,7 @@ def _grey(top: int, is_inverted: bool, _: ImageFile.ImageFile) -> Convert:
 
 
 def _widen_palette(fields: Fields) -> None:
-    """Scale a palette of 8 bits to the 16 that the specification asks for, as libtiff does."""
+    """Scale a palette of 8 bits to the 16 of the specification, as libtiff does."""
     palette = fields.values.get(Tag.COLOR_MAP)
     if palette is not None and palette.size and palette.dtype == np.uint16 and palette.max() < 256:
         fields.set(Tag.COLOR_MAP, palette * np.uint16(257))

@@ -1,4 +1,4 @@
-"""The first directory of a TIFF: its fields are read, and written anew. TIFF 6.0, BigTIFF."""
+"""Reader and writer of the first directory of a TIFF. TIFF 6.0, BigTIFF."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ MAX_COUNTS = {
     Tag.COLOR_MAP: 3 * 2**16,
     Tag.JPEG_TABLES: 2**16,
 }
-"""Values of a field, 1 for all others; more are ignored."""
+"""Maximum number of values of a field, 1 for all others; further values are ignored."""
 _KINDS = dict(zip(range(1, 9), ("u1", "u1", "u2", "u4", "u4", "i1", "u1", "i2"), strict=True))
 _KINDS |= {9: "i4", 10: "i4", 11: "f4", 12: "f8", 13: "u4", 16: "u8", 17: "i8", 18: "u8"}
 """NumPy's types by those of fields."""
@@ -106,7 +106,7 @@ class Fields:
         return next(iter(self.numbers(tag)), default)
 
     def set(self, tag: Tag, values: Values) -> None:
-        """Change the values of a field, whose type stays; it is SHORT if the field is new."""
+        """Set the values of a field; the type stays, or is SHORT for a new field."""
         self.values[tag] = values
         self.kinds.setdefault(tag, _SHORT)
 
@@ -117,7 +117,7 @@ class Fields:
 
 
 def read_fields(data: bytes) -> Fields:
-    """Read the fields of a TIFF's first directory that pixels need; of two, the first counts.
+    """Read the fields of a TIFF's first directory that pixels need; the first of duplicates.
 
     Raises:
         InvalidImage: the directory, or one of these fields, reaches beyond the end of the file.
@@ -153,7 +153,7 @@ def read_fields(data: bytes) -> Fields:
 
 
 def written(fields: Fields, data: bytes, order: str) -> bytes:
-    """Return the file with a directory of these fields behind it, as classic TIFF.
+    """Return the file with a directory of these fields appended, as classic TIFF.
 
     Args:
         order: the byte order, ``<`` or ``>``, of the header and the directory.

@@ -1,4 +1,4 @@
-"""Base64 as clients write it: either alphabet, line breaks, optional padding, or a data URL.
+"""Base64 of clients: either alphabet, line breaks, optional padding, or a data URL.
 
 Any other character in the text is refused, never skipped.
 """
@@ -23,7 +23,7 @@ def decoded(text: str | bytes) -> bytes:
         media_type, _, data = data.partition(b",")
         if not media_type.lower().endswith(b";base64"):
             raise ValueError("The data URL is not in base64")
-    # Line breaks (MIME), the URL-safe alphabet and missing padding are all common in the wild.
+    # Line breaks (MIME), the URL-safe alphabet and missing padding are common in clients.
     data = data.translate(_URL_SAFE, b" \t\r\n").rstrip(b"=")
     try:
         return binascii.a2b_base64(data + b"=" * (-len(data) % 4), strict_mode=True)

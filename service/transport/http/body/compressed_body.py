@@ -41,7 +41,7 @@ def json_cost(body: bytes | bytearray, length: int) -> int:
 async def _decompressed(
     body: bytes, encoding: str, limit: int, hold: Reservation, pool: WorkerPool
 ) -> bytearray:
-    """Decompress off the event loop; grow the hold with the output."""
+    """Decompress off the event loop; grow the reservation with the output."""
     decompressor = Decompressor(encoding, body, limit)
     while await pool.run(decompressor.step):
         hold.reserve(len(body) + len(decompressor.output))

@@ -1,4 +1,4 @@
-"""JSON as clients write it: some begin with a byte order mark.
+"""JSON of clients, which may begin with a byte order mark.
 
 .NET, PowerShell and Windows editors write one; parsers may ignore it (RFC 8259, section 8.1).
 """

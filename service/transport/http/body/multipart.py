@@ -86,7 +86,7 @@ def parse_form(
 
     Raises:
         InvalidRequest: no boundary, malformed, cut short, or a file name that is too long.
-        PayloadTooLarge: more than ``max_parts`` parts; raised at the first one too many.
+        PayloadTooLarge: more than ``max_parts`` parts; raised at the first excess part.
     """
     boundary = content_type.parameters.get("boundary")
     if not boundary:
@@ -112,8 +112,8 @@ def parse_form(
 def _without_preamble(boundary: bytes, body: bytes) -> tuple[bytes, ...]:
     """Return the body from its first delimiter on, in pieces for the parser.
 
-    The parser knows neither the preamble, which is ignored, nor the spaces that transports may add
-    to the first delimiter (RFC 2046, section 5.1.1: "transport-padding").
+    The parser does not support the preamble, which is ignored, or the spaces that transports may
+    add to the first delimiter (RFC 2046, section 5.1.1: "transport-padding").
     """
     delimiter = b"--" + boundary
     if body.startswith(delimiter + b"\r\n"):

@@ -59,7 +59,7 @@ class Uploads:
         """Read the one image of a request, still encoded.
 
         Raises:
-            UnsupportedMediaType: the body has none of the three forms.
+            UnsupportedMediaType: the body is not in one of the three forms.
             InvalidRequest, InvalidParameter: no image, several, or other fields beside it.
             InvalidImage: the image has no bytes.
             PayloadTooLarge, UploadTimeout, Overloaded: see ``BodyReader.read``.
@@ -125,7 +125,7 @@ def uploads_of(request: Request) -> Uploads:
 
 
 async def offload_if_large(request: Request, size: int, work: Callable[[], Found]) -> Found:
-    """Run ``work``; on another thread if ``size`` is large, so that others are not held up."""
+    """Run ``work``; on another thread if ``size`` is large, so that it does not delay others."""
     return work() if size <= INLINE_BYTES else await runtime_of(request).pool.run(work)
 
 

@@ -21,7 +21,7 @@ ReadImage = Callable[[Request, Reservation], Awaitable[bytes]]
 
 
 async def predict(
-    request: Request, name: str, version: int | None, call: CallContext, *, with_columns: bool
+    request: Request, name: str, version: int | str | None, call: CallContext, *, with_columns: bool
 ) -> Response:
     """Return a model's raw output for the tensors or images in a JSON body.
 
@@ -47,7 +47,7 @@ async def predict(
 
 
 async def classify_examples(
-    request: Request, name: str, version: int | None, call: CallContext, *, top_k: int
+    request: Request, name: str, version: int | str | None, call: CallContext, *, top_k: int
 ) -> Response:
     """Return labels and probabilities for the images in a JSON body.
 
@@ -69,7 +69,7 @@ async def classify(
     request: Request,
     read: ReadImage,
     model: str | None,
-    version: int | None,
+    version: int | str | None,
     call: CallContext,
     *,
     top_k: int,

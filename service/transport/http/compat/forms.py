@@ -35,7 +35,7 @@ _ESCAPES = {
     for byte in b"+/=,:;\r\n "
     for escape in {b"%%%02X" % byte, b"%%%02x" % byte}
 }
-"""Of all that a data URL in base64 may hold."""
+"""Characters that a data URL in base64 may contain."""
 
 
 def is_form(request: Request) -> bool:

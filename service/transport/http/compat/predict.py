@@ -12,7 +12,7 @@ from starlette.responses import Response
 from auth.principal import Scope
 from schemas.classify import ClassifyOptions
 from schemas.compatibility import BestClasses
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.transport.budget import Reservation
 from service.transport.dependencies import call_context, requires
 from service.transport.http.compat.calls import classify, json_response, shares

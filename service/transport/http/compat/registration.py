@@ -1,6 +1,6 @@
-"""Which drop-in endpoints are offered, as ``[compatibility]`` says.
+"""Registration of the drop-in endpoints that ``[compatibility]`` enables.
 
-Only those that are switched on are imported: all of them take 100 ms of a start.
+Only enabled ones are imported: all of them take 100 ms of a start.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ class _DropIn(NamedTuple):
 
 
 def add_routes(app: FastAPI, settings: CompatibilitySettings) -> None:
-    """Add the routes of the protocols that are switched on."""
+    """Add the routes of the enabled protocols."""
     for drop_in in _switched_on(settings):
         drop_in.add_routes(app)
 
 
 def error_formats(settings: CompatibilitySettings) -> tuple[ErrorFormat, ...]:
-    """Return their error formats; ``/predict`` imitates no protocol and has ours."""
+    """Return their error formats; ``/predict`` imitates no protocol and uses Potoo's own format."""
     found = (drop_in.error_format for drop_in in _switched_on(settings))
     return tuple(error_format for error_format in found if error_format is not None)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -47,7 +47,7 @@ from service.transport.http.compat.calls import classify_examples, predict
 from service.transport.http.compat.operation import TAG, add_call, errors
 from service.transport.http.middleware.compression import ENCODINGS
 from service.transport.http.middleware.error_formats import ErrorFormat, error_alone
-from service.transport.http.v2.routes import version_of
+from service.transport.inference_parameters import version_number
 
 PROTOCOL = "tf_serving"
 ERROR_FORMAT = ErrorFormat(
@@ -79,7 +79,7 @@ async def predict_tensors(request: Request, name: str) -> Response:
 
 async def predict_tensors_of_version(request: Request, name: str, version: str) -> Response:
     """Same for one version."""
-    return await _predict(request, name, version_of(version))
+    return await _predict(request, name, version_number(version))
 
 
 async def predict_tensors_of_label(request: Request, name: str, label: str) -> Response:
@@ -94,7 +94,7 @@ async def classify_features(request: Request, name: str) -> Response:
 
 async def classify_features_of_version(request: Request, name: str, version: str) -> Response:
     """Same for one version."""
-    return await _classify(request, name, version_of(version))
+    return await _classify(request, name, version_number(version))
 
 
 async def classify_features_of_label(request: Request, name: str, label: str) -> Response:
@@ -108,7 +108,18 @@ router = APIRouter(
     dependencies=[requires(Scope.MODELS_READ)],
     responses=errors(400, 401, 403, 404, 429, 500, 503),
 )
-_Version = Annotated[int, Depends(version_of)]
+
+
+def number_in_path(version: Annotated[str, Path(description="A whole number.")]) -> int:
+    """Parse the version in a path; labels have paths of their own.
+
+    Raises:
+        ModelNotFound: it is not a number.
+    """
+    return version_number(version)
+
+
+_Version = Annotated[int, Depends(number_in_path)]
 
 
 @router.get("/versions/{version}")

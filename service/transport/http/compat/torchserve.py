@@ -61,7 +61,7 @@ TYPES: dict[ErrorCode, str] = {
     ErrorCode.INFERENCE_FAILED: "InternalServerException",
     ErrorCode.INTERNAL_ERROR: "InternalServerException",
 }
-"""Its own class names. Total over ``ErrorCode``; a test walks it."""
+"""TorchServe's class names. Covers all of ``ErrorCode``, as a test checks."""
 
 
 def _error(status: int, code: ErrorCode, detail: str) -> dict[str, object]:
@@ -153,7 +153,7 @@ def add_routes(app: FastAPI) -> None:
     app.include_router(router)
 
 
-async def _predict(request: Request, name: str, version: int | None) -> Response:
+async def _predict(request: Request, name: str, version: int | str | None) -> Response:
     call = call_context(request, PROTOCOL)
     answer = await classify(request, _image, name, version, call, top_k=DEFAULT_TOP_K)
     return json_response(orjson.dumps(shares(answer)))

@@ -15,14 +15,14 @@ from schemas.errors import InvalidRequest, PayloadTooLarge
 from service.transport.http.middleware.media_type import parse_preferences
 
 ENCODINGS = ("gzip", "deflate", "zstd")
-"""Best first; encodings that tritonclient supports come before the one that it does not."""
+"""In order of preference; the encoding that tritonclient does not support is last."""
 STEP_BYTES = 2**20
 """Output of one step; about five milliseconds."""
 MIN_BYTES = 1024
 """Shorter responses are not compressed."""
 _INPUT_BYTES = 2**16
 _ZSTD_WINDOW_LOG = 23
-"""8 MiB, which every decoder must take (RFC 9659)."""
+"""8 MiB, which every decoder must support (RFC 9659)."""
 _WBITS = {"gzip": 31, "deflate": 15}
 
 
@@ -71,7 +71,7 @@ class Decompressor:
         return not decoder.eof
 
     def _next_input(self) -> bytes:
-        """Return the input that the decoder left over, else the next piece."""
+        """Return the input that the decoder did not consume, else the next piece."""
         left: bytes = getattr(self._decoder, "unconsumed_tail", b"")
         if left or not getattr(self._decoder, "needs_input", True):
             return left

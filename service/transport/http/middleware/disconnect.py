@@ -1,6 +1,6 @@
 """Cancellation of the work for a client that has disconnected.
 
-uvicorn reports it only to an application that asks, and one that waits for a model does not.
+uvicorn reports it only to an application that calls ``receive``, not to one that waits for a model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Error body format per protocol: problem details are ours, other protocols have their own."""
+"""Error body format per protocol: problem details, or that of another protocol."""
 
 from __future__ import annotations
 

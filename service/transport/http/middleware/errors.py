@@ -2,8 +2,8 @@
 
 Paths of other protocols have their own error format: see ``error_formats.py``.
 
-FastAPI has four sources of errors (ours, its validation, the router's, everything else); all four
-end here. Nothing internal is shown: no trace, no path, no message of a library.
+FastAPI has four sources of errors (ours, its validation, the router, all others); this module
+handles all four. Responses contain no internals: no traceback, no path, no message of a library.
 """
 
 from __future__ import annotations
@@ -160,7 +160,10 @@ def violations_of(
 ) -> tuple[Violation, ...]:
     """Return up to 20 Pydantic errors with JSON pointers, without the offending values."""
     return tuple(
-        Violation(prefix + "".join(f"/{escaped(part)}" for part in fault["loc"]), str(fault["msg"]))
+        Violation(
+            prefix + "".join(f"/{escaped(part)}" for part in fault["loc"]),
+            fault["msg"].removeprefix("Value error, "),
+        )
         for fault in _faults(error)[:20]
     )
 

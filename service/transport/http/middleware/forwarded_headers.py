@@ -1,4 +1,4 @@
-"""Requests that a trusted proxy passes on: address and scheme of the original caller."""
+"""Address and scheme of the original caller of requests from a trusted proxy."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ class ForwardedHeaders:
                 schemes.append(value)
         address = self._proxies.client(peer, b",".join(hops).decode("latin-1"))
         scope["client"] = (address, 0)  # the port is unknown
-        # Two headers contradict each other, or one was the caller's.
+        # Several headers contradict each other; one may be the caller's.
         if len(schemes) == 1 and (scheme := SCHEMES.get(schemes[0].strip().lower())):
             scope["scheme"] = scheme

@@ -1,8 +1,8 @@
 """Route for the hot path that FastAPI documents but does not run.
 
 FastAPI's machinery costs about as much CPU as the rest of our stack: see
-``docs/decisions/lean-route.md``. The declaration stays the usual one: ``dependencies`` for the
-policy, a Pydantic model for the query, a response model for the OpenAPI document.
+``docs/decisions/lean-route.md``. The declaration is the usual one: ``dependencies`` for the policy,
+a Pydantic model for the query, a response model for the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class ShortCut:
 
         Raises:
             NotFound: the path contains a newline. Starlette's patterns end with ``$``, which also
-                matches before a trailing one: a path that a proxy blocks would be open.
+                matches before a trailing one: otherwise a path that a proxy blocks would be
+                reachable.
         """
         if "\n" in scope.get("path", ""):
             raise NotFound

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
-# A parameter ends at a semicolon outside quotes; quotes that are never closed reach to the end.
+# A parameter ends at a semicolon outside quotes; unclosed quotes extend to the end.
 _PARAMETER = re.compile(r';((?:[^;"]++|"(?:[^"\\]++|\\.)*+"?)*+)', re.DOTALL)
-# An element ends at a comma outside quotes; quotes that are never closed reach to the end.
+# An element ends at a comma outside quotes; unclosed quotes extend to the end.
 _ELEMENT = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _ZERO = re.compile(r"0(\.0*)?")

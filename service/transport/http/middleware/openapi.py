@@ -162,7 +162,7 @@ def _document(app: FastAPI, extra_schemas: Sequence[type[BaseModel]]) -> dict[st
         for operation in path.values():
             _polish(operation)
             tags.update(operation["tags"])
-    # Some routes are switched on by settings.
+    # Some routes depend on settings.
     document["tags"] = [tag for tag in TAGS if tag["name"] in tags]
     # FastAPI's own error format, which no route uses.
     for name in ("HTTPValidationError", "ValidationError"):

@@ -34,7 +34,7 @@ router = APIRouter(
     responses=problems(401, 403, 406, 429, 500, 503),
 )
 BODIES = (NewUser, NewClient, AccountChange, NewPassword)
-"""What the routes take; they read it themselves."""
+"""Request bodies of the routes, which read them themselves."""
 _BODY = problems(408, 413, 415, 422)
 _NOT_THERE, _CONFLICT, _LAST = problems(404), problems(409), problems(404, 409)
 

@@ -19,7 +19,7 @@ from schemas.classify import (
 from schemas.errors import ServiceError
 from service.core.imaging.answer import Timing
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.ticket import Ticket
 from service.transport.admission import admit
 from service.transport.app_state import state_of
@@ -184,8 +184,8 @@ def add_classify_routes(app: FastAPI) -> None:
 
 def _call(request: Request, options: ClassifyOptions) -> CallContext:
     timeout = None if options.timeout_ms is None else options.timeout_ms / 1000
-    priority = _PRIORITIES[options.priority]
-    return CallContext(principal_of(request).name, PROTOCOL, priority, timeout)
+    principal, priority = principal_of(request), _PRIORITIES[options.priority]
+    return CallContext(principal.name, principal.weight, PROTOCOL, priority, timeout)
 
 
 class JsonResponse(Response):

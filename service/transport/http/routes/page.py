@@ -25,7 +25,7 @@ DOCS_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-
 )
 STATIC_PATH = "/static/{name:path}"
 DOCS = ("docs.", "swagger/")
-"""What only ``/docs`` needs."""
+"""Files that only ``/docs`` needs."""
 
 
 class WebFile:

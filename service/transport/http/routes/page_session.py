@@ -1,11 +1,12 @@
 """``/v1/auth/page/...``: the session of the web page, kept in a cookie that no script can read.
 
 The refresh token never reaches a script: it is in a cookie that is HttpOnly, SameSite=Strict and
-sent below this path alone. No other route reads cookies: calls to the API carry a bearer token.
+sent only to paths below this one. No other route reads cookies: calls to the API carry a bearer
+token.
 
-A cookie comes with requests of foreign pages too, unless the browser withholds it (CSRF). Besides
-``SameSite``, every request here must therefore prove to be of the page itself: by
-``Sec-Fetch-Site``, or where a browser does not send it (HTTP without TLS) by ``Origin``.
+Browsers may send a cookie with requests of other sites (CSRF). Besides ``SameSite``, every request
+here must therefore come from the page itself, as shown by ``Sec-Fetch-Site``, or by ``Origin`` if
+the browser does not send the former (HTTP without TLS).
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ async def sign_in(request: Request, grants: GrantsDep) -> Response:
             issued = await grants.password(name, password, scopes, origin_of(request))
         except ServiceError as error:
             raise in_oauth_words(error, client=False) from None
-        await _end(request, grants)  # a browser has one session, whatever it held before
+        await _end(request, grants)  # a browser has one session, which replaces an earlier one
         return _signed_in(request, issued)
 
     return await _counted(request, "password", call)
@@ -97,7 +98,7 @@ async def sign_out(request: Request, grants: GrantsDep) -> Response:
 
 
 def _refuse_other_pages(request: Request) -> None:
-    """Raise ``Refused`` unless a page of this very origin sent the request."""
+    """Raise ``Refused`` unless a page of the same origin sent the request."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         is_own = site == "same-origin"
@@ -123,7 +124,7 @@ async def _counted(
 
 async def _end(request: Request, grants: Grants) -> None:
     token = request.cookies.get(_cookie_name(request))
-    if token and is_refresh_token(token):  # never an access token from elsewhere
+    if token and is_refresh_token(token):  # never an access token of another session
         await grants.revoke(token, origin_of(request))
 
 

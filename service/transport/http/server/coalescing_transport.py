@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 
 LARGE = 64 * 2**10
-"""Bodies of at least this many bytes are written apart: joining would copy them."""
+"""Bodies of at least this many bytes are written separately: joining would copy them."""
 
 
 class CoalescingTransport:
     """Wrapper of the transport methods that uvicorn and our protocol use.
 
-    Writing head and body apart costs a system call and wakes the client too early.
+    Writing headers and body separately costs a system call and wakes the client too early.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:

@@ -1,6 +1,6 @@
 """Detection of ambiguous request framing (RFC 9112, sections 2.3, 3.2 and 6.1).
 
-Requests are smuggled where we and a proxy read one message in two ways.
+Requests can be smuggled if Potoo and a proxy interpret a message differently.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The start-up line that names the models that answer."""
+"""The start-up line that names the served models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from service.core.imaging.answer import ModelRef
 
 MOST = 5
-"""Models in the line; the log and ``potoo models list`` name all."""
+"""Maximum number of models in the line; the log and ``potoo models list`` name all."""
 
 
 def models_line(answering: Sequence[ModelRef], default: ModelRef | None) -> str:

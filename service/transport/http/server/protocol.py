@@ -1,14 +1,14 @@
 """uvicorn's HTTP/1.1 protocol with the deadlines and limits it lacks.
 
 uvicorn alone never times out a slow request: its keep-alive timer is reset by every byte, and
-neither headers nor connections are bounded. Here no state of a connection lasts for ever:
+neither headers nor connections are bounded. Here every state of a connection has a limit:
 
 * a connection that sends no complete headers within ``header_timeout_seconds`` is closed (408);
 * headers over ``max_header_bytes`` are refused (431), ambiguous framing too (400);
 * a body that comes too slowly ends in 408, sent by ``body.py`` while it reads, else from here;
 * a body that is no longer read is drained for a while, so that the client sees the response;
 * a response that the client does not take is dropped;
-* a client that closes its sending half is answered, and checked for whether it is still there;
+* a client that closes its sending half is answered, and checked periodically for a disconnect;
 * connections over ``max_connections`` in a process are refused (503).
 """
 
@@ -39,7 +39,7 @@ from service.transport.http.server.refusals import refusal
 
 STATE_KEY = "potoo.wire"
 DRAIN_SECONDS = 10.0
-"""Limit for the rest of an answered request, and for a client that takes no response bytes."""
+"""Limit for the rest of an answered request, and for a client that reads no response bytes."""
 LINGER_SECONDS = 1.0
 """Delay before closing an idle connection at shutdown, as a request may be under way already, and
 a refused one: closing while bytes come in would reset it before the response is read."""
@@ -261,16 +261,16 @@ class PotooProtocol(HttpToolsProtocol):
     # Called by the server.
 
     def close_after_response(self) -> None:
-        """Make the response under way, if there is one, the last of the connection.
+        """Make the current response, if there is one, the last of the connection.
 
-        If it has begun it cannot say so any more: the next one will.
+        A response that has begun cannot announce it; then the next one does.
         """
         cycle = cast("Cycle | None", self.cycle)  # None before the first request
         if cycle is not None and not cycle.response_started:
             cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Close after the request under way, if there is one, has arrived and been answered."""
+        """Close once the current request, if there is one, has been received and answered."""
         cycle = cast("Cycle | None", self.cycle)  # None before the first request
         if cycle is None or cycle.response_started:
             self.loop.call_later(LINGER_SECONDS, super().shutdown)
@@ -314,14 +314,14 @@ class PotooProtocol(HttpToolsProtocol):
                 self.transport.close()
             return
         patience = self._context.limits.body_timeout_seconds + self._body_bytes / BYTES_PER_SECOND
-        if seconds > patience + 2:  # no reader of the body refused it
+        if seconds > patience + 2:  # no reader of the body has refused it
             self._context.metrics.reject("slow_client")
             self._refuse(408)
         else:
             self.cycle.message_event.set()  # the reader of the body checks the time
 
     def _is_stuck(self, now: float) -> bool:
-        """Return whether unsent bytes have waited too long with none of them taken."""
+        """Return whether unsent bytes have waited too long without progress."""
         unsent = self.transport.get_write_buffer_size()
         if not unsent or unsent < self._unsent_bytes:
             self._stuck_since = None
@@ -363,5 +363,5 @@ class PotooProtocol(HttpToolsProtocol):
 
 
 def _knows_interim(cycle: Cycle) -> bool:
-    """Return whether the client takes interim responses: not with HTTP/1.0."""
+    """Return whether the client supports interim responses: not with HTTP/1.0."""
     return cycle.scope["http_version"] == "1.1"

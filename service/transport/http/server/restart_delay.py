@@ -1,4 +1,4 @@
-"""Delay before a dead worker is replaced: zero, unless several die one after the other."""
+"""Delay before a dead worker is replaced: zero unless several die in a row."""
 
 from __future__ import annotations
 

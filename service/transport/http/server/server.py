@@ -26,8 +26,8 @@ MODELS_KEY = "potoo.models"
 class Server(uvicorn.Server):
     """uvicorn's server, which also sweeps slow connections, and stops in steps.
 
-    On a stop signal it reports not ready, goes on for a while so that load balancers notice, stops
-    listening and answers what it has accepted. On a second signal it ends at once.
+    On a stop signal it reports not ready, keeps serving until load balancers notice, stops
+    listening and answers the accepted requests. On a second signal it ends at once.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for load balancers to notice, then answer what was accepted.
+        """Wait for load balancers to notice, then answer the accepted requests.
 
         Takes at most the grace time; slow clients are still cut off.
         """

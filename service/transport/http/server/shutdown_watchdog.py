@@ -1,7 +1,7 @@
 """Forced end of the process: at once on a second stop signal, else when the grace time is over.
 
-A thread, because the event loop may be what hangs; not a signal handler, which may interrupt the
-holder of the log's lock.
+A thread, because the event loop may hang; not a signal handler, which may interrupt the holder of
+the log's lock.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ShutdownWatchdog(threading.Thread):
         self._first_signal.wait()
         is_second = self._second_signal.wait(self._grace)
         reason = "a second signal" if is_second else "the time to drain is over"
-        # A log write may hang and hold the lock, if nobody reads the log any more.
+        # A log write may hang and hold the lock if the reader of the log has stopped.
         saying = threading.Thread(target=log_end, args=(reason,), daemon=True)
         saying.start()
         saying.join(LOG_SECONDS)
@@ -60,7 +60,7 @@ class ShutdownWatchdog(threading.Thread):
 
 
 def log_end(reason: str) -> None:
-    """Log that unfinished work is given up."""
+    """Log that unfinished work is dropped."""
     get_logger("server").warning("forced exit", reason=reason)
 
 

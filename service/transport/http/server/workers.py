@@ -34,7 +34,7 @@ from service.transport.http.server.shutdown_watchdog import (
 
 TICK_SECONDS = 0.1
 LOOK_SECONDS = 0.5
-"""Interval between checks that the workers live."""
+"""Interval between checks that the workers are alive."""
 MODELS_SECONDS = 5
 """Time-out for the line of models from a worker that has started."""
 
@@ -92,7 +92,7 @@ class Worker(Process):
 
 
 class WorkerSlot:
-    """Slot for one worker after the other; ``worker`` is None before the first, and between two."""
+    """Slot for successive workers; ``worker`` is None before the first, and between two."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -173,7 +173,7 @@ class Supervisor:
 
     def _reap(self, slot: WorkerSlot, worker: Worker) -> None:
         """Kill and log a dead or hung worker, and schedule its replacement."""
-        worker.kill()  # it may hang, which counts as dead
+        worker.kill()  # a hung worker counts as dead
         worker.join()
         slot.worker = None
         forget_gauges(slot.number)

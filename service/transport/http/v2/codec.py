@@ -17,7 +17,7 @@ import orjson
 
 from schemas.errors import InvalidRequest, InvalidTensor
 from schemas.inference import Datatype
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import (
     MAX_TENSORS,
     InferRequest,
@@ -48,12 +48,12 @@ Body = bytes | bytearray
 
 @dataclass(frozen=True, slots=True)
 class ParsedInfer:
-    """A request, its schedule, and how its answer is to be written.
+    """A request, its schedule, and the format of its response.
 
     Attributes:
         timeout: seconds; None if the request has none.
-        binary: by name of an output, whether it is wanted as bytes.
-        is_binary: for those that do not say.
+        binary: whether an output is requested as bytes, by its name.
+        is_binary: the same for outputs without this parameter.
     """
 
     request: InferRequest

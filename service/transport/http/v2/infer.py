@@ -71,7 +71,7 @@ async def infer_model_version(request: Request, name: str, version: str) -> Resp
     return await _infer(request, name, version_of(version))
 
 
-async def _infer(request: Request, name: str, version: int | None) -> Response:
+async def _infer(request: Request, name: str, version: int | str | None) -> Response:
     ticket = admit(request, name, version, call_context(request, PROTOCOL))
     classifier = runtime_of(request).classifier
     with uploads_of(request).hold as hold:

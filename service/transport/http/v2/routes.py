@@ -60,16 +60,16 @@ management = APIRouter(
 )
 
 
-def version_of(version: Annotated[str, Path(description="A whole number.")]) -> int:
+def version_of(version: Annotated[str, Path(description="A number or a label.")]) -> int | str:
     """Parse the version in a path.
 
     Raises:
-        ModelNotFound: it is not a number.
+        ModelNotFound: it is neither a number nor a label.
     """
     return version_named(version)
 
 
-Version = Annotated[int, Depends(version_of)]
+Version = Annotated[int | str, Depends(version_of)]
 
 
 @health.get("/live")
@@ -228,7 +228,7 @@ async def unload_model(
 
 
 def _metadata(
-    request: Request, classifier: ClassifierDep, name: str, version: int | None = None
+    request: Request, classifier: ClassifierDep, name: str, version: int | str | None = None
 ) -> ModelMetadata:
     found = classifier.metadata(name, version)
     require_model(request, found.name)
@@ -236,14 +236,14 @@ def _metadata(
 
 
 def _ready(
-    request: Request, classifier: ClassifierDep, name: str, version: int | None = None
+    request: Request, classifier: ClassifierDep, name: str, version: int | str | None = None
 ) -> ModelReady:
     require_model(request, classifier.metadata(name, version).name)
     return ModelReady(name=classifier.resolve(name, version).name)
 
 
 def _config(
-    request: Request, classifier: ClassifierDep, name: str, version: int | None = None
+    request: Request, classifier: ClassifierDep, name: str, version: int | str | None = None
 ) -> ModelConfig:
     found = classifier.config(name, version)
     require_model(request, found.name)
@@ -251,7 +251,7 @@ def _config(
 
 
 def _statistics(
-    request: Request, classifier: ClassifierDep, name: str, version: int | None = None
+    request: Request, classifier: ClassifierDep, name: str, version: int | str | None = None
 ) -> StatisticsResponse:
     found = classifier.statistics(name, version)
     require_model(request, name)

@@ -41,7 +41,7 @@ async def limiter(
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.process)])
 def store(request: pytest.FixtureRequest) -> str | None:
-    """Where it counts; names in the tests differ, for Redis is one for all of them."""
+    """The store of the counters; tests use different names, since they share one Redis."""
     return None if request.param == "memory" else request.getfixturevalue("redis_url")
 
 
@@ -206,7 +206,7 @@ class Beside:
 
 @pytest.fixture
 def time_to_retry(monkeypatch: pytest.MonkeyPatch) -> Callable[[RateLimiter], None]:
-    """Makes the limiter look again at a store that was out."""
+    """Let the limiter retry a failed store."""
 
     def retry(counting: RateLimiter) -> None:
         monkeypatch.setattr(counting, "_out_until", float("-inf"))

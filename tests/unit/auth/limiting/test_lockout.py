@@ -34,7 +34,7 @@ def lockout(database: Database, clock: Clock) -> Lockout:
 
 
 async def wait(lockout: Lockout, account: str, address: str) -> float:
-    """Fails to sign in, as far as that is possible: the seconds to wait before, or 0."""
+    """Fail to sign in if permitted; return the seconds to wait, or 0."""
     try:
         await lockout.charge(account, address)
     except SignInBlocked as blocked:
@@ -48,7 +48,7 @@ async def sign_in(lockout: Lockout, account: str, address: str) -> None:
 
 
 async def block(lockout: Lockout, account: str, address: str) -> None:
-    """Fails until it has to wait."""
+    """Fail to sign in until there is a wait."""
     while not await wait(lockout, account, address):
         pass
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import zlib
 
@@ -31,6 +30,7 @@ from tests.support.auth.forge import (
     rsa_token,
     signature,
     token,
+    uncanonical,
     verifier,
     without,
 )
@@ -47,17 +47,8 @@ def raw(text: str) -> bytes:
     return json.dumps(without(CLAIMS, "exp"))[:-1].encode() + f', "exp": {text}}}'.encode()
 
 
-def uncanonical(segment: str) -> str:
-    """Another spelling of the same bytes: the unused bits of the last character are set."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    other = segment[:-1] + alphabet[alphabet.index(segment[-1]) ^ 1]
-    pad = "=" * (-len(segment) % 4)
-    assert base64.urlsafe_b64decode(other + pad) == base64.urlsafe_b64decode(segment + pad)
-    return other
-
-
 def zipped(claims: bytes) -> str:
-    """Signed as RFC 7516 compresses, though nothing says that a signed token may be."""
+    """Signed with the compression of RFC 7516, which signed tokens may not have."""
     signed = f"{b64(dumped({**HEADER, 'zip': 'DEF'}))}.{b64(claims)}"
     return f"{signed}.{b64(signature(signed))}"
 
@@ -66,7 +57,7 @@ def twice(members: dict[str, object], name: str) -> bytes:
     return json.dumps(members)[:-1].encode() + f', "{name}": {json.dumps(members[name])}}}'.encode()
 
 
-# A thousandfold: 4 MiB of spaces, which still fit into a token.
+# Expands a thousandfold: 4 MiB of spaces, which still fit into a token.
 BOMB = zlib.compress(b" " * 2**22, 9, wbits=-15)
 
 HEADERS: dict[str, object] = {
@@ -185,14 +176,14 @@ FORGED: dict[str, str] = {
     "long signature": f"{HEAD}.{BODY}.{b64(signature(f'{HEAD}.{BODY}') + bytes(1))}",
     "DER signature": f"{HEAD}.{BODY}.{b64(bytes([0x30, 6, 2, 1, 1, 2, 1, 1]))}",
     **{f"HS256 with {kind} of {key.algorithm}": hmac_token(secret, kid=key.kid) for key, private in ((KEY, PRIVATE), (RSA_KEY, RSA_PRIVATE)) for kind, secret in {"PEM": key.public.encode(), "stripped PEM": key.public.strip().encode(), "DER": public_der(private), "JWK": dumped(key.jwk.model_dump() if key.jwk else {})}.items()},
-    "HS256 with nothing": hmac_token(b""),
-    "HS256 with nothing by a secret's name": hmac_token(b"", kid=SECRET_KEY.kid),
-    "HS256 with our PEM by a secret's name": hmac_token(KEY.public.encode(), kid=SECRET_KEY.kid),
+    "HS256 with an empty key": hmac_token(b""),
+    "HS256 with an empty key and a secret's id": hmac_token(b"", kid=SECRET_KEY.kid),
+    "HS256 with our PEM and a secret's id": hmac_token(KEY.public.encode(), kid=SECRET_KEY.kid),
     "ES256 with an HMAC": hmac_token(KEY.public.encode(), alg="ES256"),
     "RS256 with an HMAC": hmac_token(RSA_KEY.public.encode(), alg="RS256", kid=RSA_KEY.kid),
     **{f"RS256 said to be {alg}": rsa_token(RSA_KEY.kid, alg) for alg in ("none", "RS384", "RS512", "PS256", "HS256", "ES256")},
-    "RS256 by the name of an EC key": rsa_token(KEY.kid),
-    "ES256 by the name of an RSA key": token({**HEADER, "kid": RSA_KEY.kid, "alg": "RS256"}),
+    "RS256 with the id of an EC key": rsa_token(KEY.kid),
+    "ES256 with the id of an RSA key": token({**HEADER, "kid": RSA_KEY.kid, "alg": "RS256"}),
     **{f"unsigned as {alg}": f"{b64(dumped({**HEADER, 'alg': alg}))}.{BODY}." for alg in ("none", "None", "NONE", "nOnE", "ES256")},
     **{f"unsigned as {alg}, with a signature": f"{b64(dumped({**HEADER, 'alg': alg}))}.{BODY}.{SIGNATURE}" for alg in ("none", "None", "NONE", "nOnE")},
     "refresh token": REFRESH,
@@ -254,7 +245,7 @@ def test_id_token_of_a_trusted_issuer_is_refused() -> None:
 
 
 def test_non_canonical_base64_segment_is_refused() -> None:
-    """Even where it was signed like that: it would be a second name of one token in the cache."""
+    """Even if it was signed so: it would be a second spelling of one token in the cache."""
     for padding in range(3):
         body = b64(dumped({**CLAIMS, "x": "x" * padding}))
         if len(body) % 4:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from auth.keys import ACTIVATION_SECONDS, Algorithm, UnsafeKey
+from auth.keys import ACTIVATION_SECONDS, Algorithm, SigningKey, UnsafeKey
+from auth.principal import Scope
 from auth.settings import AuthSettings
 from auth.signing.key_folder import KeyFolder
 from tests.support.auth.forge import (
@@ -25,11 +26,18 @@ from tests.support.auth.forge import (
     SECRET_KEY,
     Clock,
     pem,
+    signer,
+    verifier,
 )
 
 
 def key_folder(path: Path, clock: Clock | None = None, **settings: object) -> KeyFolder:
     return KeyFolder(path, AuthSettings.model_validate(settings), clock=clock or Clock())
+
+
+def issued(key: SigningKey, clock: Clock) -> str:
+    """A token of anna's, signed with the key."""
+    return signer(key, clock=clock).issue("anna", frozenset({Scope.CLASSIFY}), 600)
 
 
 def put(
@@ -97,14 +105,20 @@ def test_added_key_signs_after_the_activation_delay(tmp_path: Path) -> None:
     assert folder.load().signing == second
 
 
-def test_keys_of_earlier_algorithms_stay_loaded(tmp_path: Path) -> None:
-    clock = Clock()
-    old = key_folder(tmp_path, clock).load().signing
-    new = key_folder(tmp_path, clock, algorithm="RS256").add()
+def test_keys_of_earlier_algorithms_still_verify(tmp_path: Path) -> None:
+    clock, algorithms = Clock(), ("ES256", "RS256", "HS256")
+    put(tmp_path, pem(RSA_PRIVATE), name=f"{RSA_KEY.kid}.pem")
+    added = [key_folder(tmp_path, clock, algorithm=name).add() for name in ("ES256", "HS256")]
+    keys = [RSA_KEY, *added]
     clock.now += ACTIVATION_SECONDS
-    found = key_folder(tmp_path, clock, algorithm="HS256").load()
-    assert {key.algorithm for key in found.by_kid.values()} == {"ES256", "RS256"}
-    assert set(found.by_kid) == {old.kid, new.kid}
+    for name in algorithms:
+        found = key_folder(tmp_path, clock, algorithm=name).load()
+        assert {key.kid: key.algorithm for key in found.by_kid.values()} == {
+            key.kid: key.algorithm for key in keys
+        }
+        check = verifier(*found.by_kid.values(), clock=clock)
+        for key in keys:
+            assert check.verify(issued(key, clock)).name == "anna"
 
 
 @pytest.mark.parametrize("algorithm", ["ES256", "HS256"])
@@ -118,7 +132,7 @@ def test_removed_key_is_not_loaded_again(tmp_path: Path, algorithm: str) -> None
 
 
 def test_concurrent_reader_sees_only_complete_keys(tmp_path: Path) -> None:
-    """Whoever looks while keys are added finds none that is unfit."""
+    """Concurrent readers find only valid keys while keys are added."""
     folder, done = key_folder(tmp_path, algorithm="HS256"), threading.Event()
 
     def looks() -> list[int]:

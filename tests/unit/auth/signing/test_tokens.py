@@ -67,6 +67,9 @@ def test_issued_token_names_client_session_and_models() -> None:
     _, claims = members(issued)
     assert (claims["sub"], claims["client_id"]) == ("bert", "camera")
     assert (claims["sid"], claims["models"]) == ("the session", ["everyday", "plants"])
+    assert "weight" not in claims
+    _, claims = members(signer().issue("bert", ALL_SCOPES, 60, weight=7))
+    assert claims["weight"] == 7
 
 
 def test_empty_model_list_stays_empty_in_the_token() -> None:
@@ -100,7 +103,6 @@ def test_every_algorithm_verifies_its_own_signature(key: SigningKey) -> None:
 
 
 def test_signatures_of_another_implementation_are_accepted() -> None:
-    """What another implementation signed holds here."""
     assert verifier().verify(token()).name == "anna"
     assert verifier(RSA_KEY).verify(rsa_token(RSA_KEY.kid)).name == "anna"
     signed = hmac_token(SECRET.encode(), kid=SECRET_KEY.kid)
@@ -177,7 +179,7 @@ def test_unsuitable_key_for_the_algorithm_is_refused(
 
 
 def test_key_of_another_type_verifies_no_token() -> None:
-    """The library makes such a key; it must not let a token through, nor raise what it likes."""
+    """The library makes such a key, with which no token is valid, and no other error is raised."""
     for algorithm, text in (("RS256", rsa_token(KEY.kid)), ("ES256", token())):
         other = KEY if algorithm == "RS256" else RSA_KEY
         with pytest.raises(Unauthenticated):
@@ -198,7 +200,7 @@ def test_token_contains_no_secret() -> None:
 
 
 def spoiled(parts: UnverifiedToken, key: SigningKey) -> bool:
-    """Whether the signature does not hold."""
+    """Whether the signature is refused."""
     with pytest.raises(Unauthenticated) as caught:
         check_signature(parts, verification_key(key.public, key.algorithm))
     return type(caught.value) is Unauthenticated

@@ -62,7 +62,18 @@ def test_issued_token_verifies_with_the_same_values() -> None:
     assert (principal.name, principal.client_id) == ("bert", "phone")
     assert (principal.scopes, principal.session_id) == (frozenset({Scope.ADMIN}), "the session")
     assert principal.models == frozenset({"plants"})
+    assert principal.weight == 1
     assert (principal.issued_at, principal.expires_at) == (NOW, NOW + 60 + SKEW)
+
+
+def test_weight_of_the_account_is_in_its_token() -> None:
+    issued = signer().issue("bert", frozenset({Scope.ADMIN}), 60, weight=7)
+    assert VERIFIER.verify(issued).weight == 7
+
+
+@pytest.mark.parametrize("weight", [0, -1, 101, 1.5, True, "2", None])
+def test_a_token_with_an_invalid_weight_is_refused(weight: object) -> None:
+    refused({**CLAIMS, "weight": weight})
 
 
 @pytest.mark.parametrize("name", ["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id"])

@@ -47,7 +47,7 @@ CREATED = datetime(2026, 3, 29, 1, 30, 0, 250_000, UTC)
 
 @asynccontextmanager
 async def bare(url: str) -> AsyncIterator[AsyncConnection]:
-    """A connection to a database as it is, committed in the end."""
+    """A connection to a database without migration, committed at the end."""
     engine = create_async_engine(store.database_url(url, Path("unused")))
     try:
         async with engine.begin() as connection:
@@ -57,10 +57,10 @@ async def bare(url: str) -> AsyncIterator[AsyncConnection]:
 
 
 async def leave_first_release(url: str) -> None:
-    """What the first release made, with two accounts in it."""
+    """Create the tables of the first release, with two accounts."""
     if url.startswith("sqlite"):
         file = store.database_url(url, Path("unused")).database or ""
-        os.close(os.open(file, os.O_CREAT, 0o600))  # as it made it; else a start would warn
+        os.close(os.open(file, os.O_CREAT, 0o600))  # otherwise a start would warn
     async with bare(url) as connection:
         await connection.run_sync(_first.create_all)
         rows = [
@@ -79,7 +79,7 @@ async def tables(url: str) -> list[str]:
 
 
 async def differences(database: Database) -> list[object]:
-    """Between the tables that there are and those that the code speaks of."""
+    """Differences between the actual tables and those of the code."""
 
     def compare(connection: sa.Connection) -> list[object]:
         options = {"compare_type": True, "compare_server_default": True}
@@ -106,7 +106,7 @@ async def test_accounts_of_the_first_release_are_migrated(database_url: str, clo
         assert (anna.name, anna.kind, anna.is_disabled) == ("anna", Kind.PERSON, False)
         assert anna.scopes == {Scope.ADMIN, Scope.CLASSIFY}
         assert anna.created == CREATED.timestamp()
-        assert (anna.models, anna.may_introspect) == (None, False)
+        assert (anna.models, anna.may_introspect, anna.weight) == (None, False, 1)
         assert verify_password(anna.secret_hash, SECRET)
         assert (other.name, other.is_disabled, other.scopes) == ("ünï'", True, frozenset())
         assert await differences(kit.database) == []

@@ -32,7 +32,7 @@ def altered(token: str) -> dict[str, str]:
         "shorter": token[:-1],
         "line end": token[:-1] + "\n",
         "space": " " + token,
-        "no base64": token[:-1] + "!",
+        "not base64": token[:-1] + "!",
         "standard base64": token[:-2] + "+/",
         "zero byte": token[:-1] + "\0",
         "not ASCII": token[:-1] + "é",

@@ -56,7 +56,7 @@ async def wake(*kits: Kit, seconds: float = 1.0) -> None:
         (Kind.SESSION, "s1", False, True),
         (Kind.SESSION, "t1", True, True),
         (Kind.ACCOUNT, "camera", True, False),
-        # A person's tokens die with their sessions, each of which is revoked by itself.
+        # A person's tokens are revoked with their sessions, each of which has its own row.
         (Kind.ACCOUNT, "anna", True, True),
         (Kind.ACCOUNT, "Camera", True, True),
     ],
@@ -165,7 +165,7 @@ async def test_late_committed_revocation_is_seen(kit: Kit, other: Kit) -> None:
     await kit.revocations.add([(Kind.TOKEN, "something else")])
     await wake(kit)
     async with other.database.write() as session:
-        # It began when the clock said so, and took the number that it was given then.
+        # It began at that time of the clock, and got its number then.
         await session.execute(insert(RevocationRow), [{"id": -1, **row("t2", late)}])
     await wake(kit)
     assert not holds(kit, DEVICE)

@@ -106,7 +106,7 @@ async def test_sign_in_works_after_a_crash_and_an_expired_grace(
 
 async def test_cancelled_refresh_leaves_no_open_transaction(kit: Kit, clock: Clock) -> None:
     token = await opened_session(kit)
-    # The driver tells the loop when its connection is cut off in the middle of a word.
+    # The driver reports to the loop that its connection was cut during a message.
     asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     for turns in range(30):
         leaver = asyncio.create_task(use(kit, "prt_" + "A" * 64))

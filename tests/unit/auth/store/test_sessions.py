@@ -281,7 +281,7 @@ async def test_ending_a_session_revokes_its_tokens_in_one_transaction(
 
 
 async def revoked_in(kit: Kit) -> list[tuple[str, str]]:
-    """Kind and value of all that is revoked."""
+    """Kind and value of all revocations."""
     query = select(RevocationRow.kind, RevocationRow.value).order_by(RevocationRow.kind)
     async with kit.database.read() as session:
         return [(kind, value) for kind, value in await session.execute(query)]

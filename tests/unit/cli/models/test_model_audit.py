@@ -1,4 +1,4 @@
-"""The security log of what ``potoo models`` changes: a file in the repository."""
+"""The security log of changes by ``potoo models``: a file in the repository."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """Two versions, the second of which says nothing unless it is sure."""
+    """Two versions, the second of which abstains unless it is sure."""
     root = tmp_path / "models"
     groups = {"green": "cold", "blue": "cold"}
     write_model(root, None, groups=groups, abstain_below=0.0)

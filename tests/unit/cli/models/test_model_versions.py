@@ -23,7 +23,7 @@ DIGEST = hashlib.sha256(MODEL).hexdigest()
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A repository with two good versions and a newest one that is broken."""
+    """A repository with two valid versions and a broken newest one."""
     for version in (1, 2):
         write_model(tmp_path / "models", None, version=version)
     write_model(tmp_path / "models", None, version=3, sha256="0" * 64)
@@ -70,6 +70,7 @@ def test_add_without_a_preset_is_reported_in_one_line(
     (tmp_path / "some.onnx").write_bytes(MODEL)
     arguments = ("models", "add", tmp_path / "some.onnx", "--name", "mine", "--labels", labels)
     failed(potoo(*arguments, "--models", tmp_path / "new"), "give --like")
+    assert not list(tmp_path.glob("new/mine/*")), "a version was added"
 
 
 def test_versions_are_listed_with_their_states(potoo: Potoo, models: Path) -> None:
@@ -106,7 +107,7 @@ def test_version_is_promoted_and_rolled_back(potoo: Potoo, models: Path) -> None
     policy = Repository(models).policy("colours")
     assert (policy.default, policy.labels) == ("stable", {"stable": 1})
     told = potoo("models", "rollback", "colours", "--models", models)
-    # It was the latest that can be served, and the newest cannot.
+    # It was the latest valid version; the newest one is broken.
     assert told.stdout == "colours: version 2 is the default\n"
     told = potoo("models", "promote", "colours", "latest", "--models", models)
     assert Repository(models).policy("colours").default == "latest"
@@ -270,3 +271,4 @@ def test_hugging_face_url_with_revision_is_pulled(
     assert result.exit_code == 0, result.output
     manifest = json.loads((tmp_path / "new/mine/1/manifest.json").read_text())
     assert manifest["source"] == "hf://org/repo/file@v1"
+    assert files.paths == ["/org/repo/resolve/v1/file"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from observability.onnx_runtime import ort
 from schemas.errors import InferenceFailed
 from schemas.models import ModelManifest
 from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
@@ -17,7 +19,7 @@ from tests.support.models.tiny_model import SIDE, colour_graph, colour_manifest
 
 
 def manifest(**changes: object) -> ModelManifest:
-    """The colour model's manifest; ``input`` and ``output`` are merged with what it has."""
+    """The colour model's manifest, with ``input`` and ``output`` merged into it."""
     fitting = colour_manifest(b"")
     for group in ("input", "output"):
         changes[group] = {**dict(fitting[group]), **dict(changes.get(group, {}))}  # type: ignore[call-overload]
@@ -152,12 +154,26 @@ def test_invalid_model_file_is_refused(tmp_path: Path, data: bytes) -> None:
         OnnxEngine(file, manifest())
 
 
-def test_lone_and_shared_sessions_give_equal_results(tmp_path: Path) -> None:
+def test_lone_run_uses_a_session_with_more_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+
+    class Recording(ort.InferenceSession):  # type: ignore[misc]
+        """Records the number of threads of each run."""
+
+        def run(self, *arguments: Any) -> Any:
+            threads.append(self.get_session_options().intra_op_num_threads)
+            return super().run(*arguments)
+
+    monkeypatch.setattr(ort, "InferenceSession", Recording)
     file = tmp_path / "model.onnx"
     file.write_bytes(colour_graph().SerializeToString())
     shared = OnnxEngine(file, manifest(), lone_threads=2, worth_seconds=0)
     assert shared.shares_cores
+    threads.clear()
     assert np.array_equal(shared.run(images(2), alone=True), shared.run(images(2)))
+    assert threads == [2, 1]
 
 
 @pytest.mark.parametrize("options", [{"lone_threads": 2, "worth_seconds": 60}, {"lone_threads": 1}])

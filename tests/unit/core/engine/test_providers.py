@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from observability.onnx_runtime import ort
 from service.core.engine.onnx_engine import OnnxEngine
-from service.core.engine.providers import Provider, ProviderMissing, chain, check_in_use, installed
+from service.core.engine.providers import (
+    Chain,
+    Provider,
+    ProviderMissing,
+    chain,
+    check_in_use,
+    installed,
+)
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_manifest
 from service.core.settings import RunSettings
@@ -43,13 +51,29 @@ def test_provider_that_did_not_start_is_refused(tmp_path: Path) -> None:
         check_in_use(session, Provider.CUDA)
 
 
-def test_provider_options_are_part_of_the_chain(tmp_path: Path) -> None:
+def test_provider_options_reach_every_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Chain] = []
+
+    class Recording(ort.InferenceSession):  # type: ignore[misc]
+        """Records its providers, because the CPU provider's options cannot be read back."""
+
+        def __init__(self, *arguments: Any, providers: Chain) -> None:
+            given.append(providers)
+            super().__init__(*arguments, providers=providers)
+
+    monkeypatch.setattr(ort, "InferenceSession", Recording)
     folder = write_model(tmp_path)
-    options = {"no_such_option": "1"}
-    engine = OnnxEngine(folder / "model.onnx", read_manifest(folder), provider_options=options)
-    assert engine._session.get_provider_options()["CPUExecutionProvider"] == {}
-    assert chain(Provider.CPU, options) == [("CPUExecutionProvider", options)]
+    options = {"arena_extend_strategy": "kSameAsRequested"}
+    engine = OnnxEngine(
+        *(folder / "model.onnx", read_manifest(folder)),
+        lone_threads=2,
+        provider_options=options,
+        worth_seconds=0,
+    )
     engine.close()
+    assert given == [[("CPUExecutionProvider", options)]] * 2
 
 
 def test_openvino_has_default_threads_and_gpu_providers_fall_back(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -28,7 +29,7 @@ def prepare(data: bytes, limits: ImageLimits | None = None) -> PreparedImage:
 
 
 def with_scans(count: int) -> bytes:
-    """A progressive JPEG whose last scan is repeated until there are so many."""
+    """A progressive JPEG whose last scan is repeated up to a number of scans."""
     last = PROGRESSIVE[PROGRESSIVE.rindex(b"\xff\xda") : -2]
     missing = count - PROGRESSIVE.count(b"\xff\xda")
     return PROGRESSIVE[:-2] + last * missing + END
@@ -133,4 +134,10 @@ def test_tiff_with_one_row_per_strip_is_decoded() -> None:
 def test_metadata_bomb_is_not_unpacked() -> None:
     bomb = zlib.compress(bytes(2**25), 9)
     data = encoded(PHOTO, "WEBP", exif=b"Exif\0\0" + bomb, lossless=True)
-    assert prepare(data).format == "WEBP"
+    tracemalloc.start()
+    try:
+        assert prepare(data).format == "WEBP"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**22, "bytes"

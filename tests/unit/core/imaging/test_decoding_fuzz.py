@@ -14,7 +14,7 @@ from tests.support.examples import examples
 from tests.support.models.pictures import blobs, encoded, oriented
 from tests.support.models.tiny_model import image_limits, input_spec
 
-# A header that lies may make us hold this many pixels for a moment, so few.
+# A false header may allocate this many pixels, so the limit is low.
 LIMITS = image_limits(max_pixels=100_000, max_frames=4)
 PHOTO = blobs((40, 30))
 PAGES = {"save_all": True, "append_images": [blobs((40, 30), seed=1)]}
@@ -45,7 +45,7 @@ PREPROCESSORS = tuple(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A valid file with a few bytes changed, most of them near its head, cut or doubled."""
+    """A valid file with a few bytes changed (mostly near the start), truncated or doubled."""
     data = bytearray(draw(st.sampled_from(SEEDS)))
     for _ in range(draw(st.integers(1, 4))):
         end = max(1, len(data) // draw(st.sampled_from([1, 1, 4, 16])))
@@ -67,7 +67,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-# Pillow warns of much that it can live with; outside of tests those are no errors.
+# Pillow warns of recoverable faults; outside of tests these are no errors.
 @pytest.mark.filterwarnings("ignore")
 @examples(1000)
 @given(damaged(), st.sampled_from(PREPROCESSORS))

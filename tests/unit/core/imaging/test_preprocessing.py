@@ -15,7 +15,15 @@ from PIL import Image
 from schemas.errors import UnsupportedImage
 from service.core.imaging.preprocessing import Preprocessor, crop_box
 from tests.support.examples import examples
-from tests.support.models.pictures import blobs, encoded, gradient, noise, plain, textbook
+from tests.support.models.pictures import (
+    blobs,
+    encoded,
+    gradient,
+    noise,
+    oriented,
+    plain,
+    textbook,
+)
 from tests.support.models.tiny_model import image_limits, input_spec
 
 LIMITS = image_limits()
@@ -32,7 +40,7 @@ def geometry(pixels: int, width: int, height: int) -> dict[str, object]:
 
 
 def off(data: bytes, pixels: int, width: int, height: int) -> NDArray[np.int64]:
-    """How many grey levels each value is off the textbook's."""
+    """Difference to the textbook of each value, in grey levels."""
     with Image.open(io.BytesIO(data)) as image:
         image.load()
         expected = textbook(image, pixels, (width, height)).astype(np.int64)
@@ -51,11 +59,11 @@ def test_any_size_matches_the_textbook_within_rounding(
 ) -> None:
     width, height, border = target
     pixels = max(width, height) + border
-    assume(min(size) < 5.5 * pixels)  # near 6 Pillow begins to average blocks: see below
+    assume(min(size) < 5.5 * pixels)  # from about 6 Pillow averages blocks: see below
     assume(max(size) * pixels < 20_000 * min(size))  # the textbook would need a gigabyte
     image = noise(size) if is_noisy else blobs(size)
     difference = off(encoded(image, name), pixels, width, height)
-    # Two rounded passes, across and down: in one image of 200 both fall apart somewhere.
+    # Two rounded passes, across and down: in one image of 200 both differ somewhere.
     assert difference.max() <= 2
     assert difference.size < 100 or np.percentile(difference, 99) <= 1
 
@@ -174,7 +182,10 @@ def test_thirty_two_bit_samples_are_refused() -> None:
 
 
 def test_lab_tiff_is_converted_for_a_grey_model() -> None:
-    assert tensor(encoded(PHOTO.convert("LAB"), "TIFF"), colour="grey").std() > 0
+    found = tensor(encoded(PHOTO.convert("LAB"), "TIFF"), colour="grey").squeeze()
+    difference = np.abs(found - textbook(PHOTO, 36, (32, 32), "L").astype(np.int64))
+    assert difference.mean() <= 1
+    assert difference.max() <= 8, "LAB has whole steps of lightness and of colour"
 
 
 def test_values_are_scaled_shifted_and_divided_per_channel() -> None:
@@ -239,6 +250,14 @@ def test_squash_accepts_palette_images() -> None:
     found = tensor(encoded(PALETTE), resize=squash)
     expected = np.asarray(PALETTE.convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
     assert np.abs(found - expected.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_squash_turns_rotated_photos_upright(orientation: int) -> None:
+    data = oriented(PHOTO, orientation, "PNG")
+    found = tensor(data, width=40, height=24, resize={"policy": "squash"})
+    expected = np.asarray(PHOTO.resize((40, 24), Image.Resampling.BILINEAR), np.int64)
+    assert np.abs(found - expected).max() <= 1
 
 
 @thorough

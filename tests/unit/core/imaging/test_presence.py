@@ -129,7 +129,7 @@ async def test_logits_declared_as_sigmoid_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.anyio
 async def test_scores_above_one_for_bright_images_are_refused(tmp_path: Path) -> None:
-    """Noise alone would not show it: its mean is 127."""
+    """Noise alone would not detect it: its mean is 127."""
     graph = colour_graph()
     graph.graph.initializer[1].CopyFrom(
         numpy_helper.from_array(np.array([1 / 200], np.float32), "ten")

@@ -1,4 +1,4 @@
-"""The decoders' native libraries write nothing to standard error, which holds our records."""
+"""The decoders' native libraries write nothing to standard error, which has our log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIFF = ("tiff_lzw", "group3", "group4", "tiff_adobe_deflate", "packbits", "jpeg"
 
 
 def damaged(data: bytes, seed: int) -> bytes:
-    """With noise in the middle, where the pixels are."""
+    """Add noise in the middle of the file, in the pixel data."""
     start = (len(data) - DAMAGED_BYTES) // 2
     noisy = np.random.default_rng(seed).bytes(DAMAGED_BYTES)
     return data[:start] + noisy + data[start + DAMAGED_BYTES :]

@@ -27,14 +27,14 @@ def add_other(house: House, **changes: object) -> None:
 
 
 def fill(house: House) -> None:
-    """Two models, and nothing chosen."""
+    """Two models without a chosen default."""
     house.add(1)
     add_other(house)
 
 
 @pytest.fixture
 async def two(tmp_path: Path) -> AsyncIterator[House]:
-    """Two models of which one is chosen, served."""
+    """Two served models, one of them chosen as default."""
 
     def choose(house: House) -> None:
         fill(house)
@@ -168,7 +168,7 @@ async def test_setting_overrides_any_choice(tmp_path: Path) -> None:
         assert Repository(tmp_path).chosen_model() == "colours"
 
 
-# What follows the repository
+# Changes of the repository
 
 
 async def test_second_model_removes_the_implicit_default(
@@ -243,7 +243,7 @@ async def test_only_remaining_model_becomes_the_default(tmp_path: Path) -> None:
         assert answers(house) == "other"
 
 
-# Orders
+# Changes by callers
 
 
 async def test_default_choice_is_stored_and_takes_effect_immediately(two: House) -> None:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 READY, FAILED, UNLOADED = VersionState.READY, VersionState.FAILED, VersionState.UNLOADED
 
 
-# What follows the repository
+# Changes of the repository
 
 
 async def test_new_version_answers_and_the_old_one_is_released(house: House) -> None:

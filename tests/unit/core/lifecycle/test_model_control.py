@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from observability.logging import configure_logging
+from observability.settings import ObservabilitySettings
 from schemas.errors import Conflict, ModelNotFound, NotReady
 from schemas.serving import VersionState
 from service.core.repository.repository import ModelRefused, Repository
@@ -79,7 +82,7 @@ async def test_failing_other_model_is_listed_while_the_default_serves(
             house.classifier.model("other")
 
 
-# Orders
+# Changes by callers
 
 
 async def test_promotion_switches_the_version_and_rollback_restores_it(house: House) -> None:
@@ -186,15 +189,24 @@ async def test_unused_version_is_removed(house: House) -> None:
         await house.control.remove("colours", 1, by="anna")
 
 
-async def test_model_operations_are_counted_as_audit_events(house: House) -> None:
+async def test_model_operations_are_logged_and_counted_as_audit_events(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(ObservabilitySettings(log_format="json"))
     house.add(2)
     await house.control.promote("colours", 2, by="anna")
     await house.control.roll_back("colours", by="anna")
     assert await house.ask() == "red 1"
     await house.control.load("colours", 2, by="anna")
     await house.control.unload("colours", 2, by="anna")
-    for event in ("promoted", "rolled_back", "loaded", "unloaded"):
-        labels = {"event": f"model_{event}"}
+    events = [f"model_{event}" for event in ("promoted", "rolled_back", "loaded", "unloaded")]
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    logged = [line for line in lines if line["logger"] == "audit"]
+    assert [line["event"] for line in logged] == events
+    assert [line["version"] for line in logged] == [2, 1, 2, 2]
+    assert {(line["account"], line["model"]) for line in logged} == {("anna", "colours")}
+    for event in events:
+        labels = {"event": event}
         assert house.metrics.registry.get_sample_value("potoo_audit_events_total", labels) == 1
 
 

@@ -1,4 +1,4 @@
-"""Changes to a repository that no server serves in this process."""
+"""Changes to a repository without a server in this process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Desk:
-    """A repository with three versions of which those in ``faulty`` cannot be served."""
+    """A repository with three versions; those in ``faulty`` cannot be served."""
 
     def __init__(self, root: Path, setting: str | None = None) -> None:
         self.faulty: set[str] = set()

@@ -19,7 +19,7 @@ from tests.support.models.tiny_model import write_model
 
 
 def fill(folder: Path, spare: Path) -> None:
-    """Writes what belongs into a version's folder."""
+    """Write the files of a version."""
     source = write_model(spare, version=int(folder.name))
     shutil.copytree(source, folder, dirs_exist_ok=True)
 
@@ -218,7 +218,7 @@ with drafting(root, "colours", 2) as draft:
 
 
 def publisher(root: Path, spare: Path) -> subprocess.Popen[str]:
-    """A process that fills a draft, says so, and waits for a line before it publishes."""
+    """A process that writes a draft, reports it, and waits for a line before it publishes."""
     source = write_model(spare, version=2)
     process = subprocess.Popen(
         [sys.executable, "-c", PUBLISH_AND_WAIT, str(root), str(source)],

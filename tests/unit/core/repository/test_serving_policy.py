@@ -27,7 +27,7 @@ LABELS = st.sampled_from(["stable", "canary", "old"])
 
 @st.composite
 def policies(draw: st.DrawFn) -> ServingPolicy:
-    """Any policy, made as policies come about: by promotions from the first one."""
+    """Any policy that results from changes of the first one."""
     policy = ServingPolicy(load=tuple(draw(st.frozensets(VERSIONS, max_size=3))))
     for _ in range(draw(st.integers(0, 5))):
         label = draw(st.none() | LABELS)
@@ -183,7 +183,7 @@ def test_held_policy_keeps_the_answering_version(
     answering = next(iter(candidates(policy, there)), None)
     kept = with_default_kept(policy, answering, there)
     assert next(iter(candidates(kept, there | {added})), None) == answering or (
-        # A version that was asked for and was not there may be the one that is added.
+        # A requested version that was missing may be the one that is added.
         target(policy, there) not in there
     )
     assert kept.labels == policy.labels

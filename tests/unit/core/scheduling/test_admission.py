@@ -9,25 +9,27 @@ import pytest
 
 from schemas.errors import DeadlineExceeded, Overloaded
 from service.core.scheduling.admission import ThroughputEstimator
-from service.core.scheduling.fair_queue import Priority
-from tests.support.models.bench import LATER, Bench, answers, breathe
+from service.core.scheduling.priority import Priority
+from tests.support.models.bench import LATER, Bench, Call, answers, breathe
 from tests.support.models.calls import ANYONE
 
 pytestmark = pytest.mark.anyio
 
 
 class TimedBench(Bench):
-    """Preparing and running an item takes two seconds on its clock."""
+    """Running an item takes ``seconds`` on its clock."""
+
+    seconds = 2
 
     async def learn(self) -> None:
         """Runs one item, so that costs are known."""
-        self.during_run = self.pass_two_seconds
+        self.during_run = self.pass_seconds
         tasks = await self.submit("first")
         self.pool.drain()
         assert await answers(*tasks) == ["FIRST"]
 
-    def pass_two_seconds(self) -> None:
-        self.now += 2
+    def pass_seconds(self) -> None:
+        self.now += self.seconds
 
 
 async def test_no_item_is_refused_before_costs_are_known() -> None:
@@ -98,6 +100,62 @@ async def test_urgent_item_is_accepted_despite_queued_bulk() -> None:
     assert await answers(*tasks) == [*"ABCDEF", "Z"]
 
 
+class TwoModels:
+    """Two batchers on one pool: ``slow`` takes ten seconds an item, ``fast`` one."""
+
+    def __init__(self) -> None:
+        self.slow = TimedBench()
+        self.fast = TimedBench(self.slow)
+        self.slow.seconds, self.fast.seconds = 10, 1
+
+    async def flooded(self) -> list[Call]:
+        """Learn the costs of both, then let a hundred items wait for the slow one."""
+        await self.slow.learn()
+        await self.fast.learn()
+        tasks = await self.slow.submit(*map(str, range(100)), deadline=10_000)
+        self.slow.pool.step()
+        return tasks
+
+
+async def test_full_queue_of_one_model_does_not_make_another_refuse() -> None:
+    models = TwoModels()
+    tasks = await models.flooded()
+    (call,) = await models.fast.submit("a", deadline=models.fast.now + 20)
+    models.slow.pool.step(2)
+    assert await answers(call) == ["A"]
+    assert models.fast.rejections == []
+    models.slow.pool.drain()
+    await answers(*tasks)
+
+
+async def test_turns_of_another_model_count_for_the_foreseen_wait() -> None:
+    models = TwoModels()
+    tasks = await models.flooded()
+    calls = await models.fast.submit(*"abcdefghijklmnopqrstuvwxyz", deadline=1000)
+    with pytest.raises(Overloaded) as caught:
+        await models.fast.batcher.submit("late", models.fast.now + 40, ANYONE)
+    assert caught.value.expected_wait == pytest.approx(26 + 30, abs=11)
+    assert caught.value.retry_after == caught.value.expected_wait
+    assert models.fast.rejections == ["would_be_late"]
+    models.slow.pool.drain()
+    await answers(*calls, *tasks)
+
+
+async def test_late_item_of_one_model_is_dropped_while_another_waits() -> None:
+    models = TwoModels()
+    await models.slow.learn()
+    await models.fast.learn()
+    late = asyncio.create_task(models.slow.batcher.submit("late", models.slow.now + 30, ANYONE))
+    await breathe()
+    (other,) = await models.fast.submit("other")
+    models.slow.now += 25  # another process used the CPU
+    models.slow.pool.drain()
+    assert await answers(other) == ["OTHER"]
+    with pytest.raises(DeadlineExceeded):
+        await late
+    assert "late" not in models.slow.prepared
+
+
 async def test_late_item_is_dropped_while_others_wait() -> None:
     bench = TimedBench()
     await bench.learn()
@@ -134,18 +192,11 @@ async def test_admit_refuses_a_full_queue_before_submission() -> None:
     assert bench.rejections == ["queue_full"]
 
 
-def test_pace_measures_only_departures_while_others_wait() -> None:
+def test_estimate_of_several_items_counts_the_threads() -> None:
     pace = ThroughputEstimator(threads=2)
     pace.prepared(1.0)
     pace.ran(4, 4.0)
-    assert (pace.own, pace.interval) == (2.0, 1.0)
-    pace.left(10, do_others_wait=True)
-    pace.left(13, do_others_wait=False)
-    assert pace.interval == 3.0
-    pace.left(99, do_others_wait=True)  # there was nothing to do in between
-    assert pace.interval == 3.0
-    pace.left(102, do_others_wait=True)
-    assert pace.interval == 3.0
+    assert (pace.own, pace.own_of(1), pace.own_of(6)) == (2.0, 2.0, 6.0)
 
 
 async def test_cancelled_backlog_does_not_slow_later_admission() -> None:

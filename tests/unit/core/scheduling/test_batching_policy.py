@@ -228,7 +228,7 @@ async def test_slow_lane_has_a_capacity() -> None:
     bench.pool.slow_step()
     (again,) = await bench.submit("slow again")
     bench.pool.drain()
-    while bench.pool.slow_jobs:
+    while bench.pool.slow_lane:
         bench.pool.slow_step()
     assert len(await answers(*tasks, again)) == SLOW_CAPACITY + 1
 

@@ -107,9 +107,22 @@ async def test_label_resolves_to_its_version(model: Model) -> None:
     registry.set_labels("colours", {"stable": 1})
     classifier = Classifier(registry, default_timeout=30)
     assert classifier.labelled("colours", "stable") == 1
+    assert classifier.issue_ticket("colours", "stable", ANYONE).model is model
     for name, label in (("colours", "canary"), ("other", "stable")):
         with pytest.raises(ModelNotFound):
             classifier.labelled(name, label)
+        with pytest.raises(ModelNotFound):
+            classifier.issue_ticket(name, label, ANYONE)
+
+
+async def test_label_moved_during_an_upload_selects_the_new_version(model: Model) -> None:
+    registry = Registry({"colours": model}, "colours")
+    registry.set_labels("colours", {"stable": 1})
+    classifier = Classifier(registry, default_timeout=30)
+    ticket = classifier.issue_ticket("colours", "stable", ANYONE)
+    registry.set_labels("colours", {"stable": 2})
+    with pytest.raises(ModelNotFound):  # there is no version 2
+        await classifier.classify(plain(RED), ticket, top_k=1)
 
 
 async def test_callers_timeout_overrides_the_default(classifier: Classifier, model: Model) -> None:

@@ -41,7 +41,7 @@ from tests.support.models.tiny_model import (
 )
 
 pytestmark = pytest.mark.anyio
-HTTP, V2 = CallContext("", "http"), CallContext("", "v2")
+HTTP, V2 = CallContext("", 1, "http"), CallContext("", 1, "v2")
 
 
 def soon() -> float:

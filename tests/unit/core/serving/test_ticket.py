@@ -1,4 +1,4 @@
-"""A ticket carries a call from the head of its request to its answer, whatever happens between."""
+"""A ticket carries a call from its headers to its answer, despite changes meanwhile."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from observability.metrics import Metrics
 from schemas.errors import DeadlineExceeded, ModelNotFound, NotReady, Overloaded
 from service.core.engine.pool import WorkerPool
 from service.core.lifecycle.loading import ModelOptions, load_model
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.core.serving.registry import Registry
@@ -32,7 +32,7 @@ class CountingRegistry(Registry):
 
     lookups = 0
 
-    def get(self, name: str | None, version: int | None = None) -> Model:
+    def get(self, name: str | None, version: int | str | None = None) -> Model:
         self.lookups += 1
         return super().get(name, version)
 

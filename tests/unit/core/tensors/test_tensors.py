@@ -143,11 +143,11 @@ def test_invalid_shape_is_refused(shape: list[Any]) -> None:
 @pytest.mark.parametrize(
     "shape",
     [
-        [2**62, 4],  # 2 ** 64: nothing, to whoever counts in 64 bits
+        [2**62, 4],  # 2 ** 64: overflows to 0 in 64 bits
         [2**32, 2**32],
         [2**63 - 1],
         [2**31, 2**31, 2**2],
-        [0, 2**62],  # nothing indeed, but there are four bytes
+        [0, 2**62],  # zero items, but four bytes
         [3],
         [],
     ],

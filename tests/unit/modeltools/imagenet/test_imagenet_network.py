@@ -1,4 +1,4 @@
-"""The network as an ONNX graph: its shapes, its padding, its folded normalisation."""
+"""The network as an ONNX graph: shapes, padding, folded normalisation."""
 
 from __future__ import annotations
 

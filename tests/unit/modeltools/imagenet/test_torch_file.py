@@ -1,4 +1,4 @@
-"""Weights are read from PyTorch's old format; hostile files are refused before anything happens."""
+"""Weights are read from PyTorch's old format; hostile files are refused without side effects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_tensors_are_read_back_unchanged(tmp_path: Path) -> None:
 
 
 class Calls:
-    """Has the unpickler call a function with arguments."""
+    """A pickle that calls a function with arguments."""
 
     def __init__(self, function: object, *arguments: object) -> None:
         self._call = function, arguments

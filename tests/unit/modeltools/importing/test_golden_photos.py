@@ -46,7 +46,7 @@ def test_wrong_golden_answer_is_named_and_adds_nothing(
 def test_wrong_preprocessing_is_detected_by_golden_photos(
     tmp_path: Path, labels: Path, photos: Path
 ) -> None:
-    """As BGR the model sees a red photo blue."""
+    """With BGR the model classifies a red photo as blue."""
     with pytest.raises(CannotImport, match="answers 'blue'"):
         bring(
             tmp_path,
@@ -107,7 +107,7 @@ def test_photo_with_two_labels_is_refused(photos: Path) -> None:
         given = [f"{photos}/red.png=red", f"{photos}/{other}=green"]
         with pytest.raises(CannotImport, match="same photo is given as 'red' and as 'green'"):
             read_photos(given, LABELS, "logits")
-    # A multi-label model may see both in it.
+    # A multi-label model may find both in it.
     assert len(read_photos(given, LABELS, "sigmoid")) == 2
     assert len(read_photos([given[0], f"{photos}/copy.png=RED"], LABELS, "logits")) == 2
 

@@ -20,7 +20,7 @@ Change = Callable[[onnx.ModelProto], object]
 
 
 def point_at(model: onnx.ModelProto, location: str) -> onnx.ModelProto:
-    """Make the weights lie there."""
+    """Set the path of the weights."""
     for tensor in model.graph.initializer:
         next(entry for entry in tensor.external_data if entry.key == "location").value = location
     return model

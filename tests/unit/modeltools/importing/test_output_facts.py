@@ -22,7 +22,7 @@ def rows(*numbers: list[float]) -> list[NDArray[np.float32]]:
 
 
 def small_logits() -> onnx.ModelProto:
-    """Logits that are 0..1 for every picture, if it is prepared as it should be."""
+    """Logits within 0..1 for every correctly preprocessed picture."""
     graph = colour_graph()
     factor = numpy_helper.from_array(np.array([0.9], np.float32), "ten")
     graph.graph.initializer[1].CopyFrom(factor)
@@ -30,7 +30,7 @@ def small_logits() -> onnx.ModelProto:
 
 
 def clipped() -> onnx.ModelProto:
-    """Numbers that are 0..1 for whatever is put in, without a sigmoid."""
+    """Numbers within 0..1 for any input, without a sigmoid."""
     graph = small_logits()
     graph.graph.node.append(helper.make_node("Clip", ["logits", "zero", "one"], ["scores"]))
     for name, number in (("zero", 0), ("one", 1)):

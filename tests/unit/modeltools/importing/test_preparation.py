@@ -30,7 +30,7 @@ def made(like: str | None, facts: InputFacts = FACTS, **said: object) -> Prepara
 
 
 def tensor_of(how: Preparation, colour: tuple[int, int, int]) -> list[float]:
-    """The three numbers that a picture of one colour becomes."""
+    """The three input values of a picture of one colour."""
     spec = how.input_spec(FACTS, SIZE)
     tensor = Preprocessor(spec, image_limits())(plain(colour)).tensor
     return [round(float(number), 3) for number in np.asarray(tensor)[:, 100, 100]]

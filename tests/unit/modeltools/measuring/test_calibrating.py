@@ -26,7 +26,7 @@ COUNT = 400
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For which the model is twice as sure as it ought to be."""
+    """Images for which the model is overconfident by a factor of two."""
     return colour_pictures(tmp_path_factory.mktemp("pictures") / "photos", COUNT)
 
 
@@ -61,7 +61,7 @@ def calibrated(
 def refused(
     version: Path, photos: Path, error: type[OperatorError], message: str, *foreign: Path
 ) -> None:
-    """One line, and nothing published."""
+    """Check for a one-line error, and that nothing was published."""
     before = everything(version.parent.parent)
     with pytest.raises(error, match=message) as caught:
         calibrated(version, photos, *foreign)
@@ -261,7 +261,7 @@ def test_precision_out_of_range_is_refused(version: Path, tmp_path: Path, precis
 
 
 def test_unreachable_precision_is_refused(version: Path, tmp_path: Path) -> None:
-    # Whatever the model says, the folders say at random.
+    # Folders are random, independent of the model's answers.
     photos = colour_pictures(tmp_path / "photos", 200, temperature=1000, most=8)
     refused(version, photos, CannotFit, r"a precision of 90\.0% .* give a lower --precision")
 

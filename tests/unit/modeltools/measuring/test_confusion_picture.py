@@ -56,7 +56,7 @@ def test_most_confused_of_many_classes_are_drawn(tmp_path: Path) -> None:
     found = measure(shares(*rows), truths, hedger(labels=labels, groups={}))
     picture = opened(found, tmp_path)
     assert picture.width < 300 + (MAX_CLASSES + 1) * CELL
-    # The first is never right: its own cell is white, the next one full.
+    # The first label is never right: its own cell is white, the next one full.
     assert cell(picture, MAX_CLASSES, MAX_CLASSES + 1, 1, 1) == (255, 255, 255)
     assert cell(picture, MAX_CLASSES, MAX_CLASSES + 1, 1, 2) == (215, 90, 40)
 

@@ -92,8 +92,8 @@ def test_a_single_class_is_refused() -> None:
 
 
 def test_label_threshold_is_the_lowest_reaching_the_precision() -> None:
-    # Surest first: 18 right, 2 wrong, 10 right, 10 wrong. 28 of 30 are right at 0.7, 18 of 20 at
-    # 0.8; at 0.6 it would be 28 of 40.
+    # Highest score first: 18 right, 2 wrong, 10 right, 10 wrong. 28 of 30 are right at 0.7, 18 of
+    # 20 at 0.8; at 0.6 it would be 28 of 40.
     scores = [*[0.9] * 18, *[0.8] * 2, *[0.7] * 10, *[0.6] * 10]
     truths = [*[A] * 18, *[B] * 2, *[A] * 10, *[B] * 10]
     shares_NK = np.array([[score, 1 - score] for score in scores])
@@ -153,7 +153,7 @@ def test_precision_out_of_range_is_refused(precision: float) -> None:
 def any_images(
     seed: int, count: int, sharpness: float, chosen: Hedger
 ) -> tuple[NDArray[np.float32], list[Truth]]:
-    """Images that the model gets right more often the surer it is; some name groups, or nothing."""
+    """Images with right answers more often at higher scores; some name groups, or nothing."""
     dice = np.random.default_rng(seed)
     logits_NK = dice.normal(0, sharpness, (count, len(LABELS)))
     shares_NK = np.exp(logits_NK) / np.exp(logits_NK).sum(axis=1, keepdims=True)

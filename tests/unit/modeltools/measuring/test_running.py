@@ -182,7 +182,7 @@ def test_manifest_not_matching_the_graph_is_refused(
 
 
 def shares_graph() -> onnx.ModelProto:
-    """The share that each colour has of all light: probabilities, and nothing for black."""
+    """The share of each colour in all light: probabilities; undefined for black."""
     nodes = [
         helper.make_node("ReduceMean", ["image", "axes"], ["mean"], keepdims=0),
         helper.make_node("ReduceSum", ["mean", "channels"], ["sum"], keepdims=1),

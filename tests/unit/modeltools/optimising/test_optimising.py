@@ -24,7 +24,7 @@ GOLDEN = BUNDLED_MODELS / "everyday/1/golden"
 
 @pytest.fixture
 def version(tmp_path: Path) -> Path:
-    """A copy of the bundled model's version, which may be added to."""
+    """A copy of the bundled model's version, to which tests add versions."""
     folder = tmp_path / "models/everyday/1"
     shutil.copytree(BUNDLED_MODELS / "everyday/1", folder)
     return folder

@@ -21,7 +21,7 @@ from tests.support.models.tiny_model import write_model as write_tiny_model
 
 
 def fine(_: Path) -> None:
-    """Every version can be served."""
+    """A check that every version passes."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def lines() -> list[str]:
 
 @pytest.fixture
 def without_weights() -> Iterator[None]:
-    """A Python whose path ends before the package of weights."""
+    """A Python without the package of weights on its path."""
     path = sys.path.copy()
     packages = {str(Path(building.weights_file()).parent.parent.parent)}
     sys.path[:] = [entry for entry in path if str(Path(entry).resolve()) not in packages]

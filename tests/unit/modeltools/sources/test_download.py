@@ -42,10 +42,11 @@ def test_interrupted_download_is_resumed(files: FileServer, tmp_path: Path) -> N
     part, _ = download(url, tmp_path, DIGEST)
     assert part.read_bytes() == CONTENT
     assert files.ranges == [None, f"bytes={2**20}-"]
+    assert files.begins == [0, 2**20]
 
 
 @pytest.mark.parametrize("etag", ['"two"', None, 'W/"one"'])
-def test_changed_or_unidentifiable_file_is_downloaded_correctly(
+def test_changed_or_unidentifiable_file_is_downloaded_from_the_start(
     files: FileServer, tmp_path: Path, etag: str | None
 ) -> None:
     url, files.cut_after = f"{files.url}/file", 2**20
@@ -54,15 +55,19 @@ def test_changed_or_unidentifiable_file_is_downloaded_correctly(
         download(url, tmp_path, DIGEST)
     files.etag = etag
     assert download(url, tmp_path, DIGEST)[0].read_bytes() == CONTENT
+    assert files.ranges == [None, f"bytes={2**20}-" if etag == '"two"' else None]
+    assert files.begins == [0, 0]
 
 
-def test_server_without_ranges_still_completes_the_download(
+def test_server_without_ranges_sends_the_whole_file_again(
     files: FileServer, tmp_path: Path
 ) -> None:
     url, files.cut_after, files.takes_ranges = f"{files.url}/file", 2**20, False
     with pytest.raises(CannotPull):
         download(url, tmp_path, DIGEST)
     assert download(url, tmp_path, DIGEST)[0].read_bytes() == CONTENT
+    assert files.ranges == [None, f"bytes={2**20}-"]
+    assert files.begins == [0, 0]
 
 
 def test_file_with_a_wrong_digest_is_removed(files: FileServer, tmp_path: Path) -> None:
@@ -85,13 +90,20 @@ def test_oversized_file_is_aborted(files: FileServer, tmp_path: Path, says_lengt
 
 
 @pytest.mark.parametrize(("says_length", "exact"), [(True, 10), (False, 10), (True, 10**7)])
-def test_file_of_unexpected_size_is_not_kept(
+def test_file_of_unexpected_size_is_not_fetched(
     files: FileServer, tmp_path: Path, says_length: bool, exact: int
 ) -> None:
+    taken: list[tuple[str, int, int]] = []
     files.says_length = says_length
     with pytest.raises(CannotPull, match=rf"the file has \d+ bytes.*, and not the {exact} that it"):
-        download(f"{files.url}/file", tmp_path, DIGEST, exact_bytes=exact)
+        download(
+            *(f"{files.url}/file", tmp_path, DIGEST),
+            exact_bytes=exact,
+            progress=lambda *block: taken.append(block),
+        )
+    assert taken == []
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 100
+    assert not says_length or not list(tmp_path.glob("*.part")), "the body was read"
 
 
 def test_resumed_file_of_the_expected_size_is_accepted(files: FileServer, tmp_path: Path) -> None:
@@ -141,7 +153,7 @@ def test_unreachable_server_is_reported_in_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-# Where from
+# Sources
 
 
 @pytest.mark.parametrize(

@@ -100,18 +100,24 @@ def test_scale_down_uses_the_highest_recommendation_of_the_window() -> None:
 
 
 @given(
-    proposals=st.lists(st.integers(0, 200), min_size=1, max_size=60),
+    # Few values, so that several proposals in a row ask for less.
+    proposals=st.lists(st.sampled_from([0, 2, 5, 18, 100]), min_size=1, max_size=60),
+    start=st.integers(2, 20),
     percent=st.integers(1, 100),
     pods=st.integers(0, 10),
 )
-def test_replicas_stay_in_bounds_and_growth_is_limited(
-    proposals: list[int], percent: int, pods: int
+def test_replicas_stay_in_bounds_and_their_change_is_limited(
+    proposals: list[int], start: int, percent: int, pods: int
 ) -> None:
-    behaviour = Behaviour(DEFAULT_UP, Direction(60, percent, pods, 60), 2, 20)
-    size, at = 2, 0.0
-    for proposal in proposals:
-        at += 15
-        new = behaviour.follow(at, size, proposal)
+    behaviour = Behaviour(DEFAULT_UP, Direction(30, percent, pods, 60), 2, 20)
+    sizes = [start]
+    for number, proposal in enumerate(proposals, 1):
+        size = sizes[-1]
+        new = behaviour.follow(15.0 * number, size, proposal)
         assert 2 <= new <= 20
         assert new <= max(2 * size, size + 4)
-        size = new
+        if new < size:
+            before = sizes[-4:][0]  # at the start of the last 60 s
+            assert new >= min(before - pods, int(before * (1 - percent / 100)))
+            assert new >= max(proposals[max(0, number - 3) : number])  # those of 30 s
+        sizes.append(new)

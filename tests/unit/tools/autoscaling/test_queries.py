@@ -11,7 +11,7 @@ from tools.autoscaling.prometheus import Prometheus, quantile
 
 
 def scraped(*rounds: tuple[int, int, int]) -> Prometheus:
-    """Each: what two replicas hold altogether, answers and rejections since the one before."""
+    """Samples: images that two replicas hold in all, answers and rejections since the last one."""
     prometheus, books = Prometheus(), Books()
     for depth, answers, rejections in rounds:
         for _ in range(answers):
@@ -70,7 +70,7 @@ def test_quantile_is_interpolated_from_buckets(counts: list[int], expected: floa
 
 
 def test_simulated_queries_match_the_thresholds_document() -> None:
-    """Who changes a query of the document changes ``prometheus.py`` with it."""
+    """A changed query of the document needs a change of ``prometheus.py``."""
     where = study.calibrated("resnet50")
     document = where.document
     model = '{model="resnet50"}'

@@ -1,4 +1,4 @@
-"""The simulated replica against queueing theory, where theory has an answer."""
+"""The simulated replica compared with queueing theory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.autoscaling.simulation import draws
 
 REQUESTS = 150_000
 NEAR = 0.06
-"""Of so many requests a mean is off by a few percent at most, with these seeds."""
+"""Relative tolerance of means over this many requests, with these seeds."""
 
 
 def cost(threads: int, spread: float = 0.0, refusal: float = 0.0) -> Cost:
@@ -37,7 +37,7 @@ def constant() -> Iterator[float]:
 
 
 def poisson(of: Cost, services: Iterator[float], rate: float, capacity: int = 10**6) -> Books:
-    """Callers who wait for as long as it takes."""
+    """Callers without a deadline."""
     agenda, books = Agenda(), Books()
     replica = Replica(of, services, agenda, books, capacity)
     now = 0.0
@@ -166,6 +166,6 @@ def test_simulation_matches_the_measured_server(model: str) -> None:
 def test_knee_just_meets_the_objective() -> None:
     measured = costs.measured("everyday")
     knee = one_replica.knee(measured, 0.2)
-    # Little: as many as are answered in that time.
+    # Little's law: as many as are answered in that time.
     assert knee.in_flight == pytest.approx(0.2 * measured.per_second, rel=0.1)
     assert knee.p95 <= 0.2 < one_replica.closed_loop(measured, knee.in_flight * 2).p95_ms / 1000

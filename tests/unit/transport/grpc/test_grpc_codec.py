@@ -15,7 +15,7 @@ from schemas.errors import InvalidTensor, ModelNotFound
 from schemas.inference import Datatype
 from schemas.pb import open_inference_pb2 as pb
 from service.core.imaging.answer import ModelRef
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import InferResponse
 from service.core.tensors.tensors import DTYPES, Tensor, of_bytes, to_raw
 from service.transport.grpc import codec
@@ -149,8 +149,14 @@ def test_earlier_of_deadline_and_timeout_applies(
     assert codec.read(request, deadline).timeout == expected
 
 
-@pytest.mark.parametrize("version", ["latest", "-1", "1.0", "٣", "1" * 19])
-def test_non_numeric_version_is_not_found(version: str) -> None:
+def test_version_may_be_a_label() -> None:
+    request = raw("INT8", (1,), b"\0")
+    request.model_version = "stable"
+    assert codec.read(request, None).version == "stable"
+
+
+@pytest.mark.parametrize("version", ["Stable", "-1", "1.0", "٣", "1" * 19, "a" * 33, "stable\n"])
+def test_malformed_version_is_not_found(version: str) -> None:
     request = raw("INT8", (1,), b"\0")
     request.model_version = version
     with pytest.raises(ModelNotFound):

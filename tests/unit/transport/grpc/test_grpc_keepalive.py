@@ -17,7 +17,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SETTINGS, PING, GOAWAY = 4, 6, 7
 ACK = 1
 MIN_PING_SECONDS = 0.1
-"""In place of ``MIN_PING_MS``, which would take a test a minute."""
+"""Replaces ``MIN_PING_MS``, with which a test would take a minute."""
 ALLOWED, MOST = 6, 100
 """gRPC forgives two pings that come too early."""
 
@@ -29,13 +29,13 @@ def frame(kind: int, payload: bytes = b"", flags: int = 0) -> bytes:
 
 @dataclass
 class Connection:
-    """A client's end without any call."""
+    """A client connection without any call."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
     async def ping(self) -> bytes:
-        """Send a ping; return what the server says in a GOAWAY, or nothing if it answers."""
+        """Send a ping; return the message of a GOAWAY, or empty if the server answers."""
         self.writer.write(frame(PING, b"a potoo."))
         while True:
             head = await asyncio.wait_for(self.reader.readexactly(9), 30)

@@ -1,4 +1,4 @@
-"""BMP: run-length codes of every kind, alpha channels that mean nothing, and other layouts."""
+"""BMP: run-length codes of every kind, unused alpha channels, and other layouts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def runs(codes: bytes, side: int = 8, *, is_rle4: bool = False) -> Pixels:
 
 
 def one_by_one(codes: bytes, width: int, height: int, *, is_rle4: bool) -> Pixels:
-    """The textbook: one code after the other."""
+    """A simple decoder: one code after the other."""
     pixels = np.zeros((height, width), np.uint8)
     x = y = at = 0
     while at + 1 < len(codes) and y < height:

@@ -1,4 +1,4 @@
-"""GIF: blocks in front of the first frame do not matter; what it does not cover is clear."""
+"""GIF: blocks before the first frame are ignored; pixels outside the frame are transparent."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BLOCKS: dict[str, bytes] = {
     "100,000 comments": extension(0xFE, b"a") * 100_000,
     "a comment of 100,000 pieces": extension(0xFE, bytes(100_000), 1),
     "an application's data": extension(0xFF, b"XMP DataXMP" + bytes(300_000)),
-    "a loop that is cut": extension(0xFF, b"NETSCAPE2.0"),
+    "a truncated loop": extension(0xFF, b"NETSCAPE2.0"),
     "an unknown extension": extension(0x42, b"abc"),
     "a control extension of another size": extension(0xF9, b"\1"),
     "padding": bytes(1000),

@@ -1,4 +1,4 @@
-"""HEIC and AVIF are named where they are refused, and decoded where the extra is installed."""
+"""HEIC and AVIF are named in refusals, and decoded if the extra is installed."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def prepare(data: bytes, limits: ImageLimits | None = None) -> PreparedImage:
 
 @pytest.fixture
 def _without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine without the package: it can be neither found nor imported."""
+    """Make the package impossible to find and to import."""
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
 
 
 def box(brand: bytes, *compatible: bytes) -> bytes:
-    """A file type box and nothing of substance behind it."""
+    """A file type box without further data."""
     size = 16 + 4 * len(compatible)
     return size.to_bytes(4) + b"ftyp" + brand + bytes(4) + b"".join(compatible) + bytes(40)
 

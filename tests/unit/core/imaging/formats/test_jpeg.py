@@ -34,17 +34,17 @@ def behind_start(*segments: bytes) -> bytes:
 
 
 METADATA: dict[str, bytes] = {
-    "a cut resource of Photoshop": segment(0xED, b"Photoshop 3.0\08BIM\x07\xdb"),
-    "a resolution that is cut": segment(0xED, b"Photoshop 3.0\08BIM\x03\xed\0\0\0\0\0\4abcd"),
-    "JFIF and nothing else": segment(0xE0, b"JFIF\0"),
+    "a truncated resource of Photoshop": segment(0xED, b"Photoshop 3.0\08BIM\x07\xdb"),
+    "a truncated resolution": segment(0xED, b"Photoshop 3.0\08BIM\x03\xed\0\0\0\0\0\4abcd"),
+    "only JFIF": segment(0xE0, b"JFIF\0"),
     "an empty APP0": segment(0xE0, b""),
-    "Adobe and nothing else": segment(0xEE, b"Adobe"),
-    "a profile of one part of none": segment(0xE2, b"ICC_PROFILE\0"),
-    "a second picture that is not there": segment(0xE2, b"MPF\0II*\0\xff\xff\xff\xff"),
+    "only Adobe": segment(0xEE, b"Adobe"),
+    "a profile without part numbers": segment(0xE2, b"ICC_PROFILE\0"),
+    "a missing second picture": segment(0xE2, b"MPF\0II*\0\xff\xff\xff\xff"),
     "FlashPix": segment(0xE2, b"FPXR\0"),
     "EXIF without a header": segment(0xE1, b"Exif\0\0"),
     "EXIF that ends early": segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0\xff\xff"),
-    "XMP that turns": segment(0xE1, XMP_TURN),
+    "XMP with an orientation": segment(0xE1, XMP_TURN),
     "an empty comment": segment(0xFE, b""),
     "100,000 comments": segment(0xFE, b"") * 100_000,
     "5 MB of profiles": segment(0xE2, b"ICC_PROFILE\0\1\1" + bytes(65_000)) * 80,
@@ -78,10 +78,10 @@ def test_a_parser_gets_nothing_that_pixels_do_not_need() -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "CMYK", "L"])
 def test_how_colours_are_coded_is_still_known(mode: str) -> None:
-    """Without Adobe's segment, CMYK is taken for inverted or not by guess, and RGB for YCbCr."""
+    """Without Adobe's segment, decoders guess whether CMYK is inverted, and read RGB as YCbCr."""
     options: dict[str, object] = {"keep_rgb": True} if mode == "RGB" else {}
     data = encoded(PHOTO.convert(mode), "JPEG", quality=95, **options)
-    noisy = data[:2] + METADATA["a cut resource of Photoshop"] + data[2:]
+    noisy = data[:2] + METADATA["a truncated resource of Photoshop"] + data[2:]
     assert np.array_equal(prepare(noisy).tensor, prepare(data).tensor)
     expected = prepare(encoded(PHOTO.convert(mode).convert("RGB"))).tensor.astype(int)
     assert np.abs(prepare(noisy).tensor - expected).mean() < 4
@@ -129,7 +129,7 @@ def test_a_coding_that_is_not_decoded_is_unsupported(data: bytes) -> None:
     [
         pytest.param(CLEAN[:2] + b"\xff\xfe\0\0" + CLEAN[2:], id="a segment without its length"),
         pytest.param(CLEAN[:100], id="no scan"),
-        pytest.param(CLEAN[:2] + b"\xff\xd9" + CLEAN[2:], id="an end in front"),
+        pytest.param(CLEAN[:2] + b"\xff\xd9" + CLEAN[2:], id="an end before the scan"),
         pytest.param(CLEAN[:2] + segment(0xC0, b"\x08\0") + CLEAN[2:], id="a frame without a size"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A JPEG that lacks its last bytes is taken as browsers show it; half a one is refused."""
+"""A JPEG without its last bytes is accepted as browsers show it; half a JPEG is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PNG: key colours count at the file's own depth, and damaged metadata does not."""
+"""PNG: key colours apply at the file's own depth, and damaged metadata is ignored."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prepare(data: bytes, limits: ImageLimits | None = None) -> PreparedImage:
 def halves(
     depth: int, kind: int, left: Colour, right: Colour, *between: bytes, interlaced: bool = False
 ) -> bytes:
-    """A PNG of two colours side by side, with chunks in front of its pixels."""
+    """A PNG of two colours side by side, with chunks before its pixels."""
     header = struct.pack(">IIBBBBB", SIDE, SIDE, depth, kind, 0, 0, int(interlaced))
     pixels = [left] * (SIDE // 2) + [right] * (SIDE // 2)
 
@@ -129,7 +129,7 @@ def test_a_deep_key_costs_memory_that_is_counted() -> None:
 NOISE = np.random.default_rng(0).bytes(1_500_000)
 METADATA: dict[str, Callable[[], bytes]] = {
     "a profile of 1.5 MB": lambda: chunk(b"iCCP", b"a\0\0" + zlib.compress(NOISE)),
-    "a profile that is no deflate": lambda: chunk(b"iCCP", b"a\0\0garbage"),
+    "a profile that is not deflate": lambda: chunk(b"iCCP", b"a\0\0garbage"),
     "a profile of another method": lambda: chunk(b"iCCP", b"a\0\7garbage"),
     "a profile without a name": lambda: chunk(b"iCCP"),
     "text of 1.5 MB": lambda: chunk(b"zTXt", b"a\0\0" + zlib.compress(NOISE)),

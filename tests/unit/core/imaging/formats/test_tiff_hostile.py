@@ -1,4 +1,4 @@
-"""TIFFs that lie or repeat themselves: work stays bounded by the file, pixels stay right."""
+"""TIFFs with false or repeated fields: work is bounded by the file, pixels are correct."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def prepare(data: bytes) -> PreparedImage:
     "more",
     [
         pytest.param({34675: bytes(10**6)}, id="a profile of a megabyte"),
-        pytest.param({700: b"<x:xmpmeta tiff:Orientation='6'/>"}, id="XMP that turns"),
-        pytest.param({34665: 8, 34853: 8}, id="EXIF and GPS where pixels are"),
-        pytest.param({330: [8] * 1000}, id="directories where pixels are"),
+        pytest.param({700: b"<x:xmpmeta tiff:Orientation='6'/>"}, id="XMP with an orientation"),
+        pytest.param({34665: 8, 34853: 8}, id="EXIF and GPS at the pixels"),
+        pytest.param({330: [8] * 1000}, id="directories at the pixels"),
         pytest.param({270: b"\xff" * 100, 282: 0, 283: 0, 296: 77}, id="odd text and resolutions"),
         pytest.param(dict.fromkeys(range(40000, 60000), 1), id="20,000 private fields"),
         pytest.param({258: [8] * 1000}, id="more bits than samples"),
@@ -107,7 +107,7 @@ def test_sizes_that_would_take_gigabytes_are_refused(change: dict[int, Any]) -> 
         pytest.param({256: 0}, id="no width"),
         pytest.param({278: 0}, id="no rows in a strip"),
         pytest.param({278: 1}, id="too few strips"),
-        pytest.param({273: 10**6}, id="pixels behind the end"),
+        pytest.param({273: 10**6}, id="pixels after the end"),
         pytest.param({322: 0, 323: 16}, id="no tile"),
         pytest.param({322: 16, 323: 16, 324: [8] * 3}, id="too few tiles"),
         pytest.param({257: b""}, id="no height"),

@@ -1,4 +1,4 @@
-"""Every layout of TIFF that is taken gives the pixels of a second decoder; all others are refused.
+"""Every supported layout of TIFF gives the pixels of a second decoder; all others are refused.
 
 The second decoder is tifffile with imagecodecs, which share no code with Pillow and libtiff as far
 as samples are unpacked.
@@ -28,7 +28,7 @@ Pixels = NDArray[Any]
 
 
 def drawn(bits: int, samples: int) -> Pixels:
-    """Smooth and different in every sample: [SIDE, SIDE] or [SIDE, SIDE, samples]."""
+    """A gradient with different samples: [SIDE, SIDE] or [SIDE, SIDE, samples]."""
     across, down = np.meshgrid(np.linspace(0, 1, SIDE), np.linspace(0, 1, SIDE))
     planes = [across, down, 1 - across, (across + down) / 2][:samples]
     values = np.round(np.stack(planes, 2) * ((1 << bits) - 1))
@@ -60,7 +60,7 @@ def read(data: bytes) -> Pixels:
 
 
 def expected(data: bytes) -> Pixels:
-    """Colours of 8 bits on white, as the second decoder and the specification have them."""
+    """8-bit colours on white, by the second decoder and the specification."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         samples, top = page.asarray(), (1 << page.bitspersample) - 1
@@ -85,7 +85,7 @@ def expected(data: bytes) -> Pixels:
 
 
 def layouts() -> Iterator[dict[str, Any]]:
-    """The layouts that are taken."""
+    """The supported layouts."""
     for photometric, bits in itertools.product(("minisblack", "miniswhite"), (1, 2, 4, 8, 12, 16)):
         yield {"photometric": photometric, "bits": bits, "samples": 1}
     yield {"photometric": "palette", "bits": 8, "samples": 1}
@@ -125,7 +125,7 @@ def test_pixels_are_those_of_a_second_decoder(layout: dict[str, Any], order: str
         if "compression" in coding and layout["bits"] not in {8, 16}:
             continue  # the second decoder packs samples only uncompressed
         data = tiff(**layout, **coding, byteorder=order)
-        # Pillow divides 8 bits by alpha, and 16 bits are cut to 8.
+        # Pillow divides 8 bits by alpha, and 16 bits are reduced to 8.
         off = 3 if layout.get("extrasamples") == [1] else 2
         assert np.abs(read(data) - expected(data)).max() <= off, coding
 
@@ -154,7 +154,7 @@ def test_ycbcr_is_read_with_and_without_jpeg(planes: str) -> None:
     colours = np.asarray(Image.fromarray(pixels, "YCbCr").convert("RGB")).astype(int)
     options: dict[str, Any] = {"photometric": "ycbcr", "planarconfig": planes}
     assert np.abs(read(tiff(8, 3, **options)) - colours).max() <= 2
-    if planes == "separate":  # else tifffile converts from RGB
+    if planes == "separate":  # otherwise tifffile converts from RGB
         coded = tiff(8, 3, compression="jpeg", compressionargs={"level": 98}, **options)
         assert np.abs(read(coded) - colours).max() <= 4
 

@@ -1,4 +1,4 @@
-"""Images as base64 in JSON, and which fields a form may have."""
+"""Images as base64 in JSON, and the permitted fields of a form."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TYPE = parse_media_type("multipart/form-data; boundary=b")
 
 
 def in_parts(*parts: tuple[str, bytes]) -> bytes:
-    """``parts``: what stands behind ``name=``, and the content."""
+    """``parts``: the text after ``name=``, and the content."""
     lines = [
         b"--b\r\nContent-Disposition: form-data; name=%s\r\n\r\n%s\r\n" % (name.encode(), content)
         for name, content in parts

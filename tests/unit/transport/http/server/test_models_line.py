@@ -1,4 +1,4 @@
-"""The start's line with the models."""
+"""The start-up line with the models."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def hanging(grace: float, script: str = HANGS) -> Iterator[subprocess.Popen[str]
 
 
 def end_of(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """The exit status, and why the log says that it ended."""
+    """The exit status, and the reason in the log."""
     _, log = process.communicate(timeout=60)
     (line,) = log.splitlines()
     assert '"event":"forced exit"' in line
@@ -75,7 +75,7 @@ def test_process_ends_although_its_log_is_not_read() -> None:
 def test_later_second_signal_ends_the_process_immediately() -> None:
     with hanging(60) as process:
         assert process.stdout
-        # Both wait until it goes on, and come together then, however busy the machine is.
+        # Both wait until it continues, and then arrive together on any machine.
         process.send_signal(signal.SIGSTOP)
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)

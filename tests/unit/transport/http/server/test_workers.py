@@ -50,7 +50,7 @@ def configured(patience=5):
 
 
 def run(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Behind ``APP``, as a file: worker processes import it."""
+    """Run ``APP`` and the script from a file, since worker processes import it."""
     file = folder / "script.py"
     file.write_text(APP + script)
     return subprocess.run(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from schemas.errors import CallerError, InvalidRequest, InvalidTensor, Unsupported
 from schemas.inference import Datatype
 from service.core.imaging.answer import ModelRef
-from service.core.scheduling.fair_queue import Priority
+from service.core.scheduling.priority import Priority
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.tensors import Tensor, of_bytes, to_raw
 from service.transport.http.v2.codec import ParsedInfer, header_length, read, write
@@ -162,8 +162,8 @@ def test_body_other_than_a_json_object_is_refused(body: bytes) -> None:
 
 WRONG: dict[str, Any] = {
     "no inputs": {},
-    "inputs that are no list": {"inputs": {}},
-    "an input that is no object": {"inputs": [1]},
+    "inputs that are not a list": {"inputs": {}},
+    "an input that is not an object": {"inputs": [1]},
     "too many inputs": {"inputs": [given_input()] * 65},
     "an input without a name": {"inputs": [given_input(name=None)]},
     "an input with an empty name": {"inputs": [given_input(name="")]},
@@ -183,12 +183,12 @@ WRONG: dict[str, Any] = {
     "half precision in JSON": {"inputs": [given_input(datatype="FP16")]},
     "a size without binary data": {"inputs": [binary_input()]},
     "an id that is a number": {"id": 1, "inputs": [given_input()]},
-    "an id that is endless": {"id": "a" * 5000, "inputs": [given_input()]},
+    "an id that is too long": {"id": "a" * 5000, "inputs": [given_input()]},
     "parameters that are a list": {"parameters": [], "inputs": [given_input()]},
     "a parameter that is a list": {"parameters": {"a": []}, "inputs": [given_input()]},
     "a priority that is negative": {"parameters": {"priority": -1}, "inputs": [given_input()]},
     "a flag that is a number": {"parameters": {"binary_data_output": 1}, "inputs": [given_input()]},
-    "outputs that are no list": {"outputs": {}, "inputs": [given_input()]},
+    "outputs that are not a list": {"outputs": {}, "inputs": [given_input()]},
     "an output without a name": {"outputs": [{}], "inputs": [given_input()]},
     "classes that are negative": {
         "outputs": [{"name": "y", "parameters": {"classification": -1}}],
