@@ -31,7 +31,8 @@ $(VENV)/.served: requirements.txt requirements-build.txt pyproject.toml | $(VENV
 
 $(VENV)/.tested: requirements-dev.txt $(VENV)/.served
 	@echo "Installing the test tools ..."
-	$(PIP) install --require-hashes -r requirements-dev.txt
+	@# The lock is complete, but for what it leaves out on purpose.
+	$(PIP) install --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@
 
 setup: $(VENV)/.served ## create the virtual environment and install the locked requirements
@@ -79,6 +80,9 @@ bench: $(VENV)/.tested ## throughput of the server relative to plain inference (
 
 bench-built-in: $(VENV)/.tested ## start time, memory and latency of each built-in model (needs wrk)
 	$(BIN)/python -m benchmarks.built_in $(ARGS)
+
+bench-engines: $(VENV)/.tested ## CPU time of a run with ONNX Runtime and with OpenVINO
+	$(BIN)/python -m benchmarks.engines $(ARGS)
 
 bench-event-loop: $(VENV)/.tested ## CPU time of the event loop a request (ARGS="--against REV", needs wrk)
 	$(BIN)/python -m benchmarks.event_loop $(ARGS)
@@ -175,7 +179,8 @@ lock: ## update the hash-checked lock files from pyproject.toml (needs uv)
 	$(COMPILE) pyproject.toml --output-file requirements.txt
 	$(COMPILE) --group build --output-file requirements-build.txt
 	$(COMPILE) pyproject.toml --group dev --group build -c requirements.txt \
-	  -c requirements-build.txt --output-file requirements-dev.txt
+	  -c requirements-build.txt --no-emit-package openvino-telemetry \
+	  --output-file requirements-dev.txt
 	$(COMPILE) --group training --output-file requirements-training.txt
 	$(COMPILE) --group clients --output-file requirements-clients.txt
 	$(COMPILE) --group supply --output-file requirements-supply.txt

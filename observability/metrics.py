@@ -182,8 +182,8 @@ class Metrics:
         )
         self.build_info = Gauge(
             "potoo_build_info",
-            "1, with the version as label.",
-            ["version"],
+            "1; version, and the package that resizes images, as label.",
+            ["version", "resizer"],
             multiprocess_mode="livemax",
             registry=self.registry,
         )

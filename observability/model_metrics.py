@@ -78,7 +78,7 @@ class ModelMetrics:
         self._info = Gauge(
             "potoo_model_info",
             "1 for every model loaded.",
-            ["model", "version", "sha256"],
+            ["model", "version", "sha256", "provider", "precision"],
             multiprocess_mode="livemax",
             registry=registry,
         )
@@ -115,7 +115,9 @@ class ModelMetrics:
             registry=registry,
         )
 
-    def version(self, name: str, version: int, sha256: str) -> ModelSeries:
+    def version(
+        self, name: str, version: int, sha256: str, *, provider: str = "cpu", precision: str = "f32"
+    ) -> ModelSeries:
         """Return the series of a served version; ``info`` is set once it is loaded."""
 
         @functools.cache
@@ -128,7 +130,7 @@ class ModelMetrics:
             {stage: self._stage.labels(name, stage) for stage in STAGES},
             self._batch_size.labels(name),
             self._queue_depth.labels(name),
-            self._info.labels(name, str(version), sha256),
+            self._info.labels(name, str(version), sha256, provider, precision),
             predictions,
             self._abstentions.labels(name),
             self._reject,

@@ -65,7 +65,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         ModelRefused, UnsafeKey, SettingsError: with a message for the operator.
         NotReady: if the store does not answer.
     """
-    metrics.build_info.labels(__version__).set(1)
+    metrics.build_info.labels(__version__, settings.inference.resizer).set(1)
     metrics.preset_errors(ErrorCode)
     async with AsyncExitStack() as stack:
         identity = await stack.enter_async_context(open_identity(settings, metrics))
@@ -133,7 +133,8 @@ def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Call
     def load(folder: Path) -> Model:
         calibrated = found.run_settings(folder) if found else None
         run = inference.of(folder.parent.name, calibrated)
-        return load_model(folder, pool, ModelOptions(settings.limits.of_images, run), metrics)
+        options = ModelOptions(settings.limits.of_images, run, inference.resizer)
+        return load_model(folder, pool, options, metrics)
 
     return load
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from observability.memory import memory_available
 from schemas.operator_error import OperatorError
 from service.calibrate import load, search, trial
-from service.core.engine.providers import Provider
 from service.core.repository import serving_policy
 from service.core.repository.repository import ModelRefused, Repository
 from service.core.repository.version_files import read_manifest
@@ -147,10 +146,10 @@ def _best(job: CalibrationPlan, say: Say) -> Choice:
     if "max_batch_size" in best.run.model_fields_set:
         return best
     before = best
-    sizes = (4, 8, 16) if best.run.provider is Provider.CPU else (1, 8, 32, 64)
+    sizes = (4, 8, 16) if best.run.provider.runs_on_cpu else (1, 8, 32, 64)
     for size in sizes:
         other = _try(job, best, best.having(max_batch_size=size), say)
-        if other is best and best.run.provider is Provider.CPU:
+        if other is best and best.run.provider.runs_on_cpu:
             break  # if batches of 4 are no faster, 8 are not either
         best = other
     if best is not before and "max_queue_delay_ms" not in best.run.model_fields_set:

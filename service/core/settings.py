@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from schemas.models import ModelName
 from service.core.engine.pool import usable_cores
-from service.core.engine.providers import Provider
+from service.core.engine.providers import Precision, Provider
+from service.core.imaging.resizers import Resizer, ResizerMissing, best_resizer, check_resizer
 from service.core.scheduling.batch_policy import BatchPolicy
 
 ACCELERATOR_BATCH = 16
@@ -22,6 +23,9 @@ class RunSettings(BaseModel):
 
     provider: Provider = Field(
         default=Provider.CPU, description="what runs models: cpu, openvino, cuda, tensorrt"
+    )
+    precision: Precision = Field(
+        default=Precision.F32, description="numbers that OpenVINO computes in: f32, bf16"
     )
     provider_options: dict[str, str] = Field(
         default={}, description='handed to the provider, such as { device_id = "1" }'
@@ -51,7 +55,7 @@ class RunSettings(BaseModel):
     @property
     def batch_policy(self) -> BatchPolicy:
         """These settings as the policy of a batcher; delays in seconds."""
-        automatic = 1 if self.provider is Provider.CPU else ACCELERATOR_BATCH
+        automatic = 1 if self.provider.runs_on_cpu else ACCELERATOR_BATCH
         return BatchPolicy(
             max_batch_size=self.max_batch_size or automatic,
             preferred_batch_sizes=self.preferred_batch_sizes,
@@ -66,6 +70,10 @@ class InferenceSettings(RunSettings):
     workers: int = Field(
         default=0, ge=0, le=1024, description="threads that decode and run; 0: one a core"
     )
+    resizer: Resizer = Field(
+        default_factory=best_resizer,
+        description="resizes images: cykooz-resizer (SIMD) where it is installed, else pillow",
+    )
     default_timeout_ms: int = Field(
         default=10_000, ge=1, le=600_000, description="for requests that name none"
     )
@@ -75,6 +83,15 @@ class InferenceSettings(RunSettings):
     models: dict[ModelName, RunSettings] = Field(
         default={}, description="other settings for one model: [inference.models.NAME]"
     )
+
+    @field_validator("resizer")
+    @classmethod
+    def _is_usable(cls, resizer: Resizer) -> Resizer:
+        try:
+            check_resizer(resizer)
+        except ResizerMissing as error:
+            raise ValueError(str(error)) from error
+        return resizer
 
     def of(self, model: str, found: RunSettings | None = None) -> RunSettings:
         """Return the settings of one model.

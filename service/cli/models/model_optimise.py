@@ -73,6 +73,8 @@ def optimise(
         )
         if sys.stderr.isatty():
             typer.echo("", err=True)
+        typer.echo(f"chosen: {made.choice.taken.recipe.title}")
+        typer.echo(f"because: {made.choice.reason}")
         _print_comparison(made.comparison)
         typer.echo(f"written to {made.folder}; {WHEN_SERVED}")
 

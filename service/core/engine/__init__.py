@@ -1,1 +1,1 @@
-"""The engine interface, its ONNX Runtime implementation, and the worker pool."""
+"""The engine interface, its implementations (ONNX Runtime, OpenVINO), and the worker pool."""

@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Images = NDArray[np.float32] | NDArray[np.uint8]
-"""A batch in the manifest's layout and dtype: [N, C, H, W] or [N, H, W, C]."""
+"""A batch in the manifest's layout and dtype: [N, C, H, W] or [N, H, W, C].
+
+Or, where the manifest's dtype is float32 and ``Engine.takes_pixels``, a batch of pixels: uint8
+[N, H, W, C], RGB or grey, 0..255, before any normalising.
+"""
+
+WORTH_SHARING_SECONDS = 0.003
+"""A shorter run gains nothing from several threads: waking them takes as long."""
 
 
 class Engine(Protocol):
@@ -17,6 +24,10 @@ class Engine(Protocol):
     @property
     def max_batch_size(self) -> int | None:
         """The largest batch that ``run`` takes; None if there is no limit."""
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether ``run`` also takes pixels, and normalises them; see ``Images``."""
 
     @property
     def output_shape(self) -> tuple[int, ...]:

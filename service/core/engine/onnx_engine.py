@@ -1,4 +1,4 @@
-"""The ONNX Runtime engine, and the check that a manifest fits its graph."""
+"""The ONNX Runtime engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +14,14 @@ from numpy.typing import NDArray
 from observability.logging import get_logger
 from observability.onnx_runtime import errors_that_are_only_logged, ort
 from schemas.errors import InferenceFailed
-from schemas.models import Dtype, Layout, ModelManifest
-from service.core.engine.engine import Images
+from schemas.models import InputSpec, ModelManifest
+from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
+from service.core.engine.graph_check import ManifestMismatch, check_input, check_output
+from service.core.engine.onnx_wire import Value
+from service.core.engine.pixel_prefix import PIXELS, TENSORS, NoPixels, PixelModel, with_pixels
 from service.core.engine.providers import Chain, Provider, chain, check_in_use
 
-ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
-
-WORTH_SHARING_SECONDS = 0.003
-"""A shorter run gains nothing from several threads: waking them takes as long."""
-
-
-class ManifestMismatch(Exception):
-    """The manifest does not describe this graph; the message names the field."""
-
-    def __init__(self, field: str, reason: str) -> None:
-        self.field = field
-        super().__init__(f"manifest field {field}: {reason}")
+_EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 class OnnxEngine:
@@ -50,10 +42,13 @@ class OnnxEngine:
         provider: Provider = Provider.CPU,
         provider_options: Mapping[str, str] = MappingProxyType({}),
         worth_seconds: float = WORTH_SHARING_SECONDS,
+        pixels: bool = False,
     ) -> None:
         """Load the model.
 
         Args:
+            pixels: normalise in the graph if that is possible, so that ``run`` takes pixels too;
+                on CPUs only. Else ``no_pixels_reason`` says why not.
             threads: cores that one run may use.
             lone_threads: cores that a lone run may use; on CPUs only.
             provider: execution provider; ``provider_options`` are passed to it.
@@ -63,26 +58,40 @@ class OnnxEngine:
             ManifestMismatch: if the file is not a model, or the manifest does not describe it.
             ProviderMissing: if the provider is not installed or does not start.
         """
-        where = chain(provider, provider_options, threads)
-        if provider is Provider.CPU:
-            self._session = _session(model, threads, where)
-        else:
-            with errors_that_are_only_logged() as errors:
-                self._session = _session(model, threads, where)
-            for error in errors:
-                get_logger("models").warning("provider failed", provider=provider, reason=error)
+        where = chain(provider, provider_options)
+        self.no_pixels_reason: str | None = None
+        self._given: Value | None = None
+        """The graph's input, if pixels may enter beside it."""
+        source: Path | bytes = model
+        if pixels and (found := self._pixel_model(model, manifest.input, provider)):
+            source, self._given = found.data, found.given
+        try:
+            self._session = _first_session(source, model.parent, threads, provider, where)
+        except ManifestMismatch as error:
+            if self._given is None:
+                raise
+            self.no_pixels_reason, self._given, source = str(error), None, model
+            self._session = _first_session(model, model.parent, threads, provider, where)
         check_in_use(self._session, provider)
         self._lone_session = self._session
-        self._check_input(manifest)
-        self._check_output(manifest)
+        check_input(self._inputs(), manifest)
+        check_output(self._session.get_outputs(), manifest)
         self._input = manifest.input.name
         self._outputs = [manifest.output.name]
         batch = manifest.input.batch
         self._batch = None if batch == "dynamic" else batch
+        shape = manifest.input.shape
+        self._no_tensors = np.empty((0, *shape), np.float32)
+        self._no_pixels = np.empty((0, *_pixel_shape(manifest.input)), np.uint8)
         self.output_shape: tuple[int, ...] = ()
         may_share = provider is Provider.CPU and lone_threads > threads
         if may_share and self._run_seconds(manifest) >= worth_seconds:
-            self._lone_session = _session(model, lone_threads, where)
+            self._lone_session = _session(source, model.parent, lone_threads, where)
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether ``run`` takes pixels too: see ``pixel_prefix``."""
+        return self._given is not None
 
     @property
     def max_batch_size(self) -> int | None:
@@ -98,7 +107,7 @@ class OnnxEngine:
             images = filled
         try:
             session = self._lone_session if alone else self._session
-            outputs = session.run(self._outputs, {self._input: images})
+            outputs = session.run(self._outputs, self._feeds(images))
         except Exception as error:
             raise InferenceFailed from error
         output = cast("NDArray[np.float32]", outputs[0])
@@ -107,6 +116,26 @@ class OnnxEngine:
             raise InferenceFailed from ValueError(message)
         self.output_shape = output.shape[1:]
         return output.reshape(len(output), -1)[:count]
+
+    def _feeds(self, images: Images) -> dict[str, Images]:
+        if self._given is None:
+            return {self._input: images}
+        if images.dtype == np.uint8:
+            return {PIXELS: images, TENSORS: self._no_tensors}
+        return {PIXELS: self._no_pixels, TENSORS: images}
+
+    def _pixel_model(self, model: Path, spec: InputSpec, provider: Provider) -> PixelModel | None:
+        """Write the pixels' input in front of the model; note the reason if that fails."""
+        if provider is not Provider.CPU:
+            self.no_pixels_reason = f"inference.provider is {provider}"
+            return None
+        try:
+            return with_pixels(model, spec)
+        except NoPixels as error:
+            self.no_pixels_reason = str(error)
+        except OSError as error:  # the session says it better
+            self.no_pixels_reason = f"the model cannot be read: {error}"
+        return None
 
     @property
     def shares_cores(self) -> bool:
@@ -132,51 +161,48 @@ class OnnxEngine:
             seconds.append(time.thread_time() - began)
         return min(seconds)
 
-    def _check_input(self, manifest: ModelManifest) -> None:
-        spec = manifest.input
-        inputs = {node.name: node for node in self._session.get_inputs()}
-        if set(inputs) != {spec.name}:
-            raise ManifestMismatch(
-                "input.name", f"is '{spec.name}', but the graph takes {_listed(inputs)}"
-            )
-        node = inputs[spec.name]
-        if node.type != ONNX_TYPES[spec.dtype]:
-            raise ManifestMismatch(
-                "input.dtype", f"is {spec.dtype}, but the graph takes {node.type}"
-            )
-        batch, *item = node.shape
-        if len(item) != len(spec.shape):
-            raise ManifestMismatch("input.layout", f"has 4 axes, but the graph takes {node.shape}")
-        turned = [item[2], *item[:2]] if spec.layout is Layout.NCHW else [*item[1:], item[0]]
-        if not _fits(item, spec.shape) and _fits(turned, spec.shape):
-            raise ManifestMismatch("input.layout", f"is {spec.layout}, but the graph takes {item}")
-        for axis, size, wanted in zip(spec.layout[1:], item, spec.shape, strict=True):
-            if isinstance(size, int) and size != wanted:
-                field = {"C": "colour", "H": "height", "W": "width"}[axis]
-                raise ManifestMismatch(
-                    f"input.{field}",
-                    f"{spec.layout} makes {list(spec.shape)} of it, but the graph takes {item}",
-                )
-        if isinstance(batch, int) and batch != spec.batch:
-            raise ManifestMismatch("input.batch", f"is {spec.batch}, but the graph's is {batch}")
-
-    def _check_output(self, manifest: ModelManifest) -> None:
-        spec = manifest.output
-        outputs = {node.name: node for node in self._session.get_outputs()}
-        if spec.name not in outputs:
-            raise ManifestMismatch(
-                "output.name", f"is '{spec.name}', but the graph gives {_listed(outputs)}"
-            )
-        node = outputs[spec.name]
-        if node.type != "tensor(float)":
-            raise ManifestMismatch("output.name", f"is {node.type}; only float32 outputs are read")
-        if node.shape and len(node.shape) != spec.rank:
-            raise ManifestMismatch(
-                "output.rank", f"is {spec.rank}, but the graph gives {list(node.shape)}"
-            )
+    def _inputs(self) -> list[_Input]:
+        """Return the inputs of the graph as it is in the file."""
+        nodes = [_Input(node.name, node.type, node.shape) for node in self._session.get_inputs()]
+        if self._given is None:
+            return nodes
+        given = self._given
+        return [
+            _Input(given.name, node.type, given.shape) if node.name == TENSORS else node
+            for node in nodes
+            if node.name != PIXELS
+        ]
 
 
-def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSession:
+class _Input(NamedTuple):
+    """An input of a graph; see ``GraphTensor``."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+
+
+def _pixel_shape(spec: InputSpec) -> tuple[int, int, int]:
+    return spec.height, spec.width, spec.colour.channels
+
+
+def _first_session(
+    model: Path | bytes, folder: Path, threads: int, provider: Provider, providers: Chain
+) -> ort.InferenceSession:
+    """Open a session; log why the provider fails to start, if it does."""
+    if provider is Provider.CPU:
+        return _session(model, folder, threads, providers)
+    with errors_that_are_only_logged() as errors:
+        session = _session(model, folder, threads, providers)
+    for error in errors:
+        get_logger("models").warning("provider failed", provider=provider, reason=error)
+    return session
+
+
+def _session(
+    model: Path | bytes, folder: Path, threads: int, providers: Chain
+) -> ort.InferenceSession:
+    """Open a session on a file, or on a model in memory whose external data is in ``folder``."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -185,18 +211,14 @@ def _session(model: Path, threads: int, providers: Chain) -> ort.InferenceSessio
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # On x86 without VNNI, INT8 weights that need more than 7 bits would silently clip sums.
     options.add_session_config_entry("session.x64quantprecision", "1")
+    if isinstance(model, bytes):
+        options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(folder))
+    source = model if isinstance(model, bytes) else str(model)
     try:
-        return ort.InferenceSession(str(model), options, providers=providers)
+        session = ort.InferenceSession(source, options, providers=providers)
     except Exception as error:
         message = f"ONNX Runtime cannot load the file: {error}"
         raise ManifestMismatch("sha256", message) from error
-
-
-def _fits(sizes: Sequence[int | str], wanted: Sequence[int]) -> bool:
-    """Return whether the fixed sizes are as wanted; names stand for sizes that may vary."""
-    pairs = zip(sizes, wanted, strict=True)
-    return all(size == want for size, want in pairs if isinstance(size, int))
-
-
-def _listed(names: dict[str, object]) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "nothing"
+    # It would keep the whole model, to start again if another provider than the CPU's failed.
+    vars(session).pop("_model_bytes", None)
+    return session

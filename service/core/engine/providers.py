@@ -1,9 +1,10 @@
-"""The execution providers of ONNX Runtime, by the names that settings use."""
+"""What runs models, by the names of settings: OpenVINO or a provider of ONNX Runtime."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from schemas.operator_error import OperatorError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Provider(StrEnum):
-    """An execution provider of ONNX Runtime."""
+    """What runs a model."""
 
     CPU = "cpu"
     OPENVINO = "openvino"
@@ -21,21 +22,32 @@ class Provider(StrEnum):
     TENSORRT = "tensorrt"
 
     @property
-    def onnx_name(self) -> str:
-        """The name of the provider in ONNX Runtime."""
-        return _ONNX_NAMES[self]
+    def runs_on_cpu(self) -> bool:
+        """Whether it computes on the processor, where a batch takes as long as its images."""
+        return self in {Provider.CPU, Provider.OPENVINO}
+
+    @property
+    def onnx_name(self) -> str | None:
+        """The name of the provider in ONNX Runtime; None for OpenVINO, an engine of its own."""
+        return _ONNX_NAMES.get(self)
+
+
+class Precision(StrEnum):
+    """The numbers that OpenVINO computes float32 graphs in. INT8 graphs stay INT8."""
+
+    F32 = "f32"
+    BF16 = "bf16"
 
 
 _ONNX_NAMES = {
     Provider.CPU: "CPUExecutionProvider",
-    Provider.OPENVINO: "OpenVINOExecutionProvider",
     Provider.CUDA: "CUDAExecutionProvider",
     Provider.TENSORRT: "TensorrtExecutionProvider",
 }
-_PACKAGES = {
-    Provider.OPENVINO: "onnxruntime-openvino",
-    Provider.CUDA: "onnxruntime-gpu",
-    Provider.TENSORRT: "onnxruntime-gpu",
+_COMMANDS = {
+    Provider.OPENVINO: 'pip install "potoo[openvino]"',
+    Provider.CUDA: "pip install onnxruntime-gpu in place of onnxruntime",
+    Provider.TENSORRT: "pip install onnxruntime-gpu in place of onnxruntime",
 }
 Chain = list[tuple[str, dict[str, str]]]
 """Providers in order of preference, as ``InferenceSession`` takes them."""
@@ -46,38 +58,43 @@ class ProviderMissing(OperatorError):
 
 
 def installed() -> list[Provider]:
-    """Return the providers of the installed ONNX Runtime."""
+    """Return the providers of the installed packages."""
     # Settings are also read by commands that run no model.
     from observability.onnx_runtime import ort
 
     names = ort.get_available_providers()
-    return [provider for provider in Provider if provider.onnx_name in names]
+    return [
+        provider
+        for provider in Provider
+        if provider.onnx_name in names
+        or (provider is Provider.OPENVINO and find_spec("openvino") is not None)
+    ]
 
 
-def chain(provider: Provider, options: Mapping[str, str], threads: int = 1) -> Chain:
-    """Return the provider with its options, then its fallbacks for unsupported operators.
-
-    Args:
-        threads: cores that a run may use; OpenVINO would take all of them for every image.
+def check_installed(provider: Provider) -> None:
+    """Check that the package of a provider is installed; load none.
 
     Raises:
-        ProviderMissing: if the installed ONNX Runtime was built without the provider.
+        ProviderMissing: if it is not; the message has the command that installs it.
     """
     if provider not in installed():
         raise ProviderMissing(
             f"inference.provider: {provider} is not installed; installed: "
-            f"{', '.join(installed())} (pip install {_PACKAGES[provider]} "
-            "in place of onnxruntime)"
+            f"{', '.join(installed())} ({_COMMANDS[provider]})"
         )
+
+
+def chain(provider: Provider, options: Mapping[str, str]) -> Chain:
+    """Return the provider with its options, then its fallbacks for unsupported operators.
+
+    Raises:
+        ProviderMissing: if the installed ONNX Runtime was built without the provider.
+    """
+    check_installed(provider)
     fallbacks = {Provider.CPU: [], Provider.TENSORRT: [Provider.CUDA, Provider.CPU]}
-    others = fallbacks.get(provider, [Provider.CPU])
-    usual: dict[str, str] = {}
-    if provider is Provider.OPENVINO and options.get("device_type", "CPU") == "CPU":
-        usual = {"device_type": "CPU", "num_of_threads": str(threads)}
-    return [
-        (provider.onnx_name, {**usual, **options}),
-        *((other.onnx_name, {}) for other in others if other in installed()),
-    ]
+    others = [other for other in fallbacks.get(provider, [Provider.CPU]) if other in installed()]
+    used = {provider: dict(options), **{other: dict[str, str]() for other in others}}
+    return [(_ONNX_NAMES[each], its_options) for each, its_options in used.items()]
 
 
 def check_in_use(session: ort.InferenceSession, provider: Provider) -> None:

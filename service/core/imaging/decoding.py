@@ -25,6 +25,7 @@ from service.core.imaging.formats.signatures import sniff
 from service.core.imaging.formats.source import Convert, Source
 from service.core.imaging.image_limits import ImageLimits, is_large
 from service.core.imaging.orientation import Box, exif_orientation, stored_box
+from service.core.imaging.resizing import REDUCING_GAP
 
 # Imported for their side effect: Image.open would otherwise import every plugin to find them.
 _ = WebPImagePlugin
@@ -42,9 +43,6 @@ WEBP_BYTES = 16
 CUT_PIXELS = 2**22
 """Truncated JPEGs with more pixels belong on the slow lane."""
 STRIP_PIXELS = 2**20
-# From this shrink factor on, blocks of pixels are averaged first; Pillow's documentation calls 3
-# "visually indistinguishable from fair resampling". It makes large images several times cheaper.
-REDUCING_GAP = 3.0
 WIDEST_FILTER = 3
 """Radius of the Lanczos filter in pixels, at the coarser of the two scales."""
 

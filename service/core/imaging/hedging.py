@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.models import ModelManifest
-from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.answer import Named, Summary
 
 NEVER = 1.0
@@ -26,12 +26,13 @@ class Level:
     """Groups of one level. ``group_of_K``: for each label, the index of its group in ``names``.
 
     A label without a group on this level is its own group: ``heights`` holds the actual level of
-    each name.
+    each name. ``members``: the indices of the labels of each name.
     """
 
     names: tuple[str, ...]
     heights: tuple[int, ...]
     group_of_K: NDArray[np.intp]
+    members: tuple[tuple[int, ...], ...]
 
 
 class Hierarchy:
@@ -58,10 +59,17 @@ class Hierarchy:
             places = {name: place for place, name in enumerate(dict.fromkeys(names))}
             group_of_K = np.array([places[name] for name in names], np.intp)
             heights = tuple(height_of[name] for name in places)
-            self.levels.append(Level(tuple(places), heights, group_of_K))
+            members: list[list[int]] = [[] for _ in places]
+            for label, name in enumerate(names):
+                members[places[name]].append(label)
+            level = Level(tuple(places), heights, group_of_K, tuple(map(tuple, members)))
+            self.levels.append(level)
 
     def sums(self, shares_K: NDArray[np.floating], level: int) -> NDArray[np.float64]:
-        """Return the probabilities of the groups of ``levels[level]``, in order of its names."""
+        """Return the probabilities of the groups of ``levels[level]``, in order of its names.
+
+        NumPy copies ``shares_K`` unless they are float64.
+        """
         found = self.levels[level]
         sums = np.bincount(found.group_of_K, weights=shares_K, minlength=len(found.names))
         return cast("NDArray[np.float64]", sums)
@@ -112,8 +120,9 @@ class Hedger:
         """Yield the likeliest allowed name of each level: name, height, probability."""
         label = self._best_label(shares_K)
         yield self.hierarchy.labels[label], 0, float(shares_K[label])
+        wide_K = shares_K.astype(np.float64)  # once, not for each level
         for number, level in enumerate(self.hierarchy.levels):
-            sums = self.hierarchy.sums(shares_K, number)
+            sums = self.hierarchy.sums(wide_K, number)
             if barred := self._barred[number]:
                 sums[barred] = -1
             place = int(sums.argmax())
@@ -135,8 +144,8 @@ class Hedger:
     def _likeliest(self, shares_K: NDArray[np.float32], number: int, name: str) -> Named | None:
         """Return the likeliest label of a group of level ``number``; None if it is unnamed."""
         level = self.hierarchy.levels[number - 1]
-        members = np.flatnonzero(level.group_of_K == level.names.index(name))
-        label = int(members[shares_K[members].argmax()])
+        members = level.members[level.names.index(name)]
+        label = members[int(shares_K[list(members)].argmax())]
         if label in self._unnamed:
             return None
         return Named(self.hierarchy.labels[label], round(float(shares_K[label]), 6))

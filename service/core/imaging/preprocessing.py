@@ -13,20 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from schemas.models import Colour, Dtype, InputSpec, Interpolation, Layout, Squash
+from schemas.models import Colour, Dtype, InputSpec, Layout, Squash
 from service.core.engine.engine import Images
-from service.core.imaging.decoding import REDUCING_GAP, open_image, region
+from service.core.engine.normalisation import gain_and_bias
+from service.core.imaging.decoding import open_image, region
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.orientation import UPRIGHT, Box
-
-FILTERS = {
-    Interpolation.NEAREST: Image.Resampling.NEAREST,
-    Interpolation.BILINEAR: Image.Resampling.BILINEAR,
-    Interpolation.BICUBIC: Image.Resampling.BICUBIC,
-    Interpolation.LANCZOS: Image.Resampling.LANCZOS,
-}
+from service.core.imaging.resizers import Resizer, best_resizer
+from service.core.imaging.resizing import resize_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +44,19 @@ class PreparedImage:
 class Preprocessor:
     """A converter of bytes to tensors for one model. Pure and lock-free: any thread may call it."""
 
-    def __init__(self, spec: InputSpec, limits: ImageLimits) -> None:
+    def __init__(
+        self, spec: InputSpec, limits: ImageLimits, resizer: Resizer | None = None
+    ) -> None:
+        """``resizer``: the fastest one here, if not given.
+
+        Raises:
+            ResizerMissing: the resizer cannot be used here.
+        """
         self._spec = spec
         self._limits = limits
+        self._to_tensor = TensorConverter(spec)
         self._mode = "L" if spec.colour is Colour.GREY else "RGB"
-        self._filter = FILTERS[spec.resize.interpolation]
-        channels = spec.colour.channels
-        # (pixel * scale - mean) / std as one multiplication and one addition per channel.
-        std = np.broadcast_to(np.asarray(spec.std, np.float64), channels)
-        mean = np.broadcast_to(np.asarray(spec.mean, np.float64), channels)
-        self._gain = (spec.scale / std).astype(np.float32)
-        self._bias = (-mean / std).astype(np.float32)
+        self._resize = resize_with(resizer or best_resizer(), spec.resize.interpolation)
 
     def __call__(self, data: bytes, *, may_be_slow: bool = True) -> PreparedImage:
         """Decode, scale, crop and normalise an image.
@@ -74,13 +71,11 @@ class Preprocessor:
             source = region(image, box, self._mode, whole)
             decoded = time.perf_counter()
             size = (spec.height, spec.width) if image.is_turned else (spec.width, spec.height)
-            pixels = source.pixels.resize(
-                size, self._filter, box=source.box, reducing_gap=REDUCING_GAP
-            )
+            pixels = self._resize(source.pixels, size, source.box)
             turn = UPRIGHT.get(image.orientation)
             if turn is not None:
                 pixels = pixels.transpose(turn)
-            tensor = self._tensor(np.asarray(pixels))
+            tensor = self._to_tensor(np.asarray(pixels))
         return PreparedImage(
             tensor,
             image.format,
@@ -91,8 +86,16 @@ class Preprocessor:
             image.is_truncated,
         )
 
-    def _tensor(self, pixels: NDArray[np.uint8]) -> Images:
-        """Convert pixels [H, W] or [H, W, 3] to the input's order, type and range."""
+
+class TensorConverter:
+    """A converter of pixels to the input of a graph: its order, type and range."""
+
+    def __init__(self, spec: InputSpec) -> None:
+        self._spec = spec
+        self._gain, self._bias = gain_and_bias(spec)
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> Images:
+        """Convert pixels [H, W] or [H, W, 3] of RGB."""
         spec = self._spec
         pixels_HWC = pixels.reshape(spec.height, spec.width, spec.colour.channels)
         if spec.colour is Colour.BGR:
@@ -110,6 +113,13 @@ class Preprocessor:
             np.multiply(ordered, self._gain, out=tensor)
             tensor += self._bias
         return tensor
+
+
+def pixel_spec(spec: InputSpec) -> InputSpec:
+    """Return the preprocessing for an engine that takes pixels: see ``engine.Images``."""
+    colour = Colour.GREY if spec.colour is Colour.GREY else Colour.RGB
+    plain = {"dtype": Dtype.UINT8, "layout": Layout.NHWC, "colour": colour}
+    return spec.model_copy(update={**plain, "scale": 1.0, "mean": (0.0,), "std": (1.0,)})
 
 
 def crop_box(width: int, height: int, spec: InputSpec) -> tuple[Box, tuple[float, float]]:

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.errors import ServiceError
-from schemas.models import MODEL_FILE, ModelManifest
+from schemas.models import MODEL_FILE, Dtype, ModelManifest
 from service.core.engine.engine import Engine
-from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.engine.graph_check import ManifestMismatch
+from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import WorkerPool
-from service.core.engine.providers import ProviderMissing
+from service.core.engine.providers import Precision, Provider, ProviderMissing, check_installed
 from service.core.imaging.image_limits import ImageLimits
-from service.core.imaging.preprocessing import Preprocessor
+from service.core.imaging.preprocessing import Preprocessor, pixel_spec
+from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_labels, read_manifest
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.serving.independence import TRAINING_MODE, is_repeatable, row_dependence
 from service.core.serving.model import Model
+from service.core.serving.pixel_check import pixel_difference
 from service.core.settings import RunSettings
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """Run settings of a model, and limits on its images."""
+    """Run settings of a model, limits on its images, and their resizer."""
 
     limits: ImageLimits
     run: RunSettings
+    resizer: Resizer = field(default_factory=best_resizer)
 
 
 def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: Metrics) -> Model:
@@ -41,23 +45,23 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     manifest = read_manifest(folder)
     try:
         labels = read_labels(folder, manifest)
-        engine = OnnxEngine(
-            folder / MODEL_FILE,
-            manifest,
-            threads=options.run.threads_per_run,
-            lone_threads=options.run.threads_alone or pool.size,
-            provider=options.run.provider,
-            provider_options=options.run.provider_options,
-        )
+        engine = open_engine(folder, manifest, options.run, pool.size)
+        images = pixel_spec(manifest.input) if engine.takes_pixels else manifest.input
         model = Model(
             folder,
             manifest,
             labels,
-            Preprocessor(manifest.input, options.limits),
+            Preprocessor(images, options.limits, options.resizer),
             engine,
             pool,
             _fitting_policy(engine, manifest, options.run.batch_policy),
-            metrics.models.version(manifest.name, manifest.version, manifest.sha256),
+            metrics.models.version(
+                manifest.name,
+                manifest.version,
+                manifest.sha256,
+                provider=options.run.provider,
+                precision=options.run.precision,
+            ),
         )
         model.warm_up()
     except (ManifestMismatch, ProviderMissing) as error:
@@ -66,6 +70,71 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
         reason = error.__cause__ or "its output is not finite"
         raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
     return model
+
+
+def open_engine(folder: Path, manifest: ModelManifest, run: RunSettings, workers: int) -> Engine:
+    """Load the graph into the engine that the settings name.
+
+    Raises:
+        ManifestMismatch: the manifest does not fit the graph.
+        ProviderMissing: the engine is not installed, or lacks what the settings ask for.
+    """
+    lone_threads = run.threads_alone or workers
+    if run.provider is Provider.OPENVINO:
+        check_installed(run.provider)
+        from service.core.engine.openvino_engine import OpenVinoEngine
+
+        return OpenVinoEngine(
+            folder / MODEL_FILE,
+            manifest,
+            streams=workers,
+            threads=run.threads_per_run,
+            lone_threads=lone_threads,
+            precision=run.precision,
+            options=run.provider_options,
+            one_by_one=run.batch_policy.max_batch_size == 1,
+        )
+    if run.precision is not Precision.F32:
+        raise ProviderMissing(
+            f"inference.precision: {run.precision} needs inference.provider openvino, "
+            f"not {run.provider}"
+        )
+    return _onnx_engine(folder, manifest, run, lone_threads)
+
+
+def _onnx_engine(
+    folder: Path, manifest: ModelManifest, run: RunSettings, lone_threads: int
+) -> OnnxEngine:
+    """Open the engine; it normalises pixels itself if its answers are those to tensors.
+
+    Raises:
+        ManifestMismatch, ProviderMissing: see ``OnnxEngine``.
+    """
+
+    def opened(*, pixels: bool) -> OnnxEngine:
+        return OnnxEngine(
+            folder / MODEL_FILE,
+            manifest,
+            threads=run.threads_per_run,
+            lone_threads=lone_threads,
+            provider=run.provider,
+            provider_options=run.provider_options,
+            pixels=pixels,
+        )
+
+    engine = opened(pixels=manifest.input.dtype is Dtype.FLOAT32)
+    reason = engine.no_pixels_reason
+    if engine.takes_pixels and (reason := pixel_difference(engine, manifest.input)):
+        engine.close()
+        engine = opened(pixels=False)
+    if reason:
+        get_logger("models").info(
+            "pixels are normalised before the graph",
+            model=manifest.name,
+            version=manifest.version,
+            reason=reason,
+        )
+    return engine
 
 
 def _fitting_policy(engine: Engine, manifest: ModelManifest, policy: BatchPolicy) -> BatchPolicy:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from schemas.operator_error import first_fault
-from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.engine.graph_check import ManifestMismatch
 from service.core.repository.repository import ModelRefused
 
 _MAX_MANIFEST_BYTES = 4 * 2**20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,26 @@ class RowResult:
         return self.image.decode_seconds + self.image.preprocess_seconds if self.image else 0.0
 
 
+class Part(NamedTuple):
+    """Rows of one dtype in a batch, and their places in it."""
+
+    images: Images
+    rows: list[int]
+
+
+def _stacked(tensors: list[Images]) -> list[Part]:
+    """Stack rows; pixels and tensors, if an engine takes both, are parts of their own."""
+    if len(tensors) == 1:
+        return [Part(tensors[0][np.newaxis], [0])]
+    rows: dict[np.dtype[np.generic], list[int]] = {}
+    for number, tensor in enumerate(tensors):
+        rows.setdefault(tensor.dtype, []).append(number)
+    return [
+        Part(cast("Images", np.stack([tensors[number] for number in numbers])), numbers)
+        for numbers in rows.values()
+    ]
+
+
 class BatchExecutor:
     """The ``prepare`` and ``run`` of a ``Batcher``; images and tensors may share a batch."""
 
@@ -132,10 +152,9 @@ class BatchExecutor:
             InferenceFailed: the runtime failed, or an output to be classified is not finite.
         """
         began = time.perf_counter()
-        tensors = [item.tensor for item in batch]
-        images = cast("Images", tensors[0][np.newaxis] if len(tensors) == 1 else np.stack(tensors))
+        parts = _stacked([item.tensor for item in batch])
         put = time.perf_counter()
-        output_NK = self._engine.run(images, alone=self._pool.has_one_job)
+        output_NK = self._outputs(parts)
         ran = time.perf_counter()
         answers = self._answers(batch, output_NK)
         got = time.perf_counter()
@@ -151,6 +170,16 @@ class BatchExecutor:
         self._series.batch_size.observe(len(batch))
         self._statistics.executed(len(batch), put - began, ran - put, got - ran)
         return answers
+
+    def _outputs(self, parts: list[Part]) -> NDArray[np.float32]:
+        """Run the parts of a batch; return the outputs in the order of the batch."""
+        alone = self._pool.has_one_job
+        outputs = [self._engine.run(part.images, alone=alone) for part in parts]
+        if len(parts) == 1:
+            return outputs[0]
+        output_NK = np.concatenate(outputs)
+        output_NK[np.concatenate([part.rows for part in parts])] = output_NK.copy()
+        return output_NK
 
     def _answers(self, batch: list[Prepared], output_NK: NDArray[np.float32]) -> list[RowResult]:
         """Build answers with raw outputs, and with best classes where requested."""

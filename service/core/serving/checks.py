@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from schemas.errors import ServiceError
 from schemas.models import GoldenSample, ModelManifest
 from service.core.engine.engine import Engine
-from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 

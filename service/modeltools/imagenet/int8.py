@@ -25,7 +25,8 @@ from service.modeltools.imagenet import building
 from service.modeltools.imagenet.network import INPUT
 from service.modeltools.imagenet.scenes import scenes
 from service.modeltools.optimising.comparing import CONFIDENT
-from service.modeltools.optimising.quantising import NotOptimised, quantise
+from service.modeltools.optimising.progress import NotOptimised
+from service.modeltools.optimising.quantising import quantise
 
 LIMITS = ImageLimits(max_pixels=10**6, max_frames=1, max_decode_bytes=2**26)
 """Decoding limits for the project's own drawings."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from observability.onnx_runtime import ort
 from schemas.models import Dtype, Layout
 from schemas.operator_error import OperatorError
-from service.core.engine.onnx_engine import ONNX_TYPES
+from service.core.engine.graph_check import ONNX_TYPES
 
 if TYPE_CHECKING:
     import onnx  # slow to import, and needed only to add a model

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, ModelManifest
-from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.engine.graph_check import ManifestMismatch
+from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor

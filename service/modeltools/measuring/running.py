@@ -14,7 +14,8 @@ from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, ModelManifest
 from schemas.operator_error import OperatorError
 from service.core.engine.engine import Engine
-from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.engine.graph_check import ManifestMismatch
+from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import usable_cores
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.image_limits import ImageLimits

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
 
 from observability.onnx_runtime import ort
-from schemas.models import MANIFEST_FILE, MODEL_FILE
+from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
+from service.core.engine.engine import Images
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor
@@ -20,6 +20,8 @@ from service.core.repository.version_files import read_labels, read_manifest
 from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.measuring.label_names import LabelNames
 from service.modeltools.measuring.sample_images import find_images
+from service.modeltools.optimising.calibrating import collect
+from service.modeltools.optimising.choosing import Choice, Chooser
 from service.modeltools.optimising.comparing import (
     MIN_JUDGING_IMAGES,
     Comparison,
@@ -27,12 +29,13 @@ from service.modeltools.optimising.comparing import (
     optimised_manifest,
     prepare_images,
 )
-from service.modeltools.optimising.quantising import NotOptimised, Progress, quantise
+from service.modeltools.optimising.progress import NotOptimised, Progress
+from service.modeltools.optimising.quantising import WeightBits, as_refusals, prepared
 
 REPORT_FILE = "optimisation.json"
 CALIBRATION_IMAGES, MIN_CALIBRATION_IMAGES = 200, 10
-MAX_JUDGING_IMAGES = 2000
-WEIGHT_BITS: tuple[Literal[7, 8], ...] = (7, 8)
+MAX_JUDGING_IMAGES, CHOOSING_IMAGES = 2000, 200
+WEIGHT_BITS: tuple[WeightBits, ...] = (7, 8)
 """Bits of weights, in the order of trial: the first with an acceptable loss is used."""
 
 
@@ -42,6 +45,7 @@ class Optimised:
 
     folder: Path
     comparison: Comparison
+    choice: Choice
 
 
 def optimise(
@@ -76,51 +80,109 @@ def optimise(
     if manifest.output.kind == "sigmoid":
         message = "a multi-label model (output.kind sigmoid) cannot be optimised: what it would "
         raise NotOptimised(f"{message}lose does not show in the best label of a photo")
-    labels = read_labels(version_folder, manifest)
-    preprocessor = Preprocessor(manifest.input, limits)
-    found = find_images(images_source, LabelNames.of(manifest, labels))
-    for remark in found.remarks():
-        notice(remark)
-    progress("reading images", 0, len(found.images))
-    prepared = prepare_images(found.images, preprocessor, CALIBRATION_IMAGES + MAX_JUDGING_IMAGES)
-    count = min(CALIBRATION_IMAGES, len(prepared) // 3)
-    calibration, judging = prepared[:count], prepared[count:]
-    if len(calibration) < MIN_CALIBRATION_IMAGES or len(judging) < MIN_JUDGING_IMAGES:
-        message = f"{len(prepared)} images can be read in {images_source}; 30 are too few, 500 good"
-        raise NotOptimised(message)
-    root = version_folder.parent.parent
-    with drafting(root, manifest.name) as draft:
-        part = draft.folder
-        source, target = version_folder / MODEL_FILE, part / MODEL_FILE
-        original = OnnxEngine(source, manifest)
-        fault = ""
-        for bits in WEIGHT_BITS:
-            images = [image for image, _ in calibration]
-            quantise(source, target, manifest.input.name, images, progress, weight_bits=bits)
-            optimised = OnnxEngine(target, manifest)
-            sizes = (source.stat().st_size, target.stat().st_size)
-            comparison = compare(
-                original, optimised, manifest, judging, sizes, len(calibration), progress
-            )
-            fault = _loss(comparison, allowed_points, min_agreement)
-            if not fault:
-                break
-        else:
-            raise NotOptimised(fault)
+    photos = _read_photos(version_folder, manifest, images_source, limits, progress, notice)
+    with drafting(version_folder.parent.parent, manifest.name) as draft:
+        folder = draft.folder
+        target = folder / MODEL_FILE
+        choice, comparison = _quantise(
+            version_folder / MODEL_FILE,
+            target,
+            manifest,
+            photos,
+            lambda found: _loss(found, allowed_points, min_agreement),
+            progress,
+        )
         if comparison.speed_up <= 1 and not keep_slower:
             message = "it would be no faster on this machine (see --keep-slower)"
             raise NotOptimised(message)
         for extra in version_folder.iterdir():
             if extra.is_dir() and extra.name == GOLDEN_FOLDER:
-                shutil.copytree(extra, part / extra.name)
+                shutil.copytree(extra, folder / extra.name)
             elif extra.name == manifest.labels:
-                shutil.copy(extra, part / extra.name)
+                shutil.copy(extra, folder / extra.name)
+        engine = OnnxEngine(target, manifest)
         made = optimised_manifest(
-            manifest, part, draft.version, optimised, comparison, preprocessor
+            manifest, folder, draft.version, engine, comparison, photos.preprocessor
         )
-        (part / MANIFEST_FILE).write_text(made.model_dump_json(indent=2) + "\n")
-        (part / REPORT_FILE).write_text(_report(manifest.version, bits, comparison))
-        return Optimised(publish(draft, None), comparison)
+        (folder / MANIFEST_FILE).write_text(made.model_dump_json(indent=2) + "\n")
+        (folder / REPORT_FILE).write_text(_report(manifest.version, choice, comparison))
+        return Optimised(publish(draft, None), comparison, choice)
+
+
+@dataclass(frozen=True, slots=True)
+class _Photos:
+    """Prepared photos with their labels: some calibrate, the others evaluate."""
+
+    preprocessor: Preprocessor
+    calibrating: list[tuple[Images, int | None]]
+    judging: list[tuple[Images, int | None]]
+
+
+def _read_photos(
+    version_folder: Path,
+    manifest: ModelManifest,
+    source: Path,
+    limits: ImageLimits,
+    progress: Progress,
+    notice: Callable[[str], None],
+) -> _Photos:
+    """Read and divide the photos.
+
+    Raises:
+        CannotReadImages: the CSV file cannot be read.
+        NotOptimised: there are too few.
+    """
+    labels = read_labels(version_folder, manifest)
+    preprocessor = Preprocessor(manifest.input, limits)
+    found = find_images(source, LabelNames.of(manifest, labels))
+    for remark in found.remarks():
+        notice(remark)
+    progress("reading images", 0, len(found.images))
+    read = prepare_images(found.images, preprocessor, CALIBRATION_IMAGES + MAX_JUDGING_IMAGES)
+    count = min(CALIBRATION_IMAGES, len(read) // 3)
+    photos = _Photos(preprocessor, read[:count], read[count:])
+    if count < MIN_CALIBRATION_IMAGES or len(photos.judging) < MIN_JUDGING_IMAGES:
+        message = f"{len(read)} images can be read in {source}; 30 are too few, 500 good"
+        raise NotOptimised(message)
+    return photos
+
+
+def _quantise(
+    source: Path,
+    target: Path,
+    manifest: ModelManifest,
+    photos: _Photos,
+    fault_of: Callable[[Comparison], str],
+    progress: Progress,
+) -> tuple[Choice, Comparison]:
+    """Write the best INT8 version to ``target``, with weights of as few bits as do.
+
+    Raises:
+        NotOptimised: it cannot be quantised, or ``fault_of`` names a fault of each.
+    """
+    original = OnnxEngine(source, manifest)
+    calibrating = [image for image, _ in photos.calibrating]
+    choosing = [image for image, _ in photos.judging[:CHOOSING_IMAGES]]
+    fault = ""
+    with prepared(source, target.with_suffix(".prepared")) as graph:
+        with as_refusals():
+            found = collect(graph, manifest.input.name, calibrating, progress)
+        chooser = Chooser(graph, target, manifest, original, found, choosing, progress)
+        for bits in WEIGHT_BITS:
+            choice = chooser.choose(bits)
+            file = choice.taken.file
+            sizes = (source.stat().st_size, file.stat().st_size)
+            engine = OnnxEngine(file, manifest)
+            comparison = compare(
+                original, engine, manifest, photos.judging, sizes, len(calibrating), progress
+            )
+            fault = fault_of(comparison)
+            if not fault:
+                file.replace(target)
+                for other in choice.tried:
+                    other.file.unlink(missing_ok=True)
+                return choice, comparison
+    raise NotOptimised(fault)
 
 
 def _loss(both: Comparison, allowed_points: float, min_agreement: float) -> str:
@@ -150,11 +212,16 @@ def _loss(both: Comparison, allowed_points: float, min_agreement: float) -> str:
     return ""
 
 
-def _report(from_version: int, weight_bits: int, comparison: Comparison) -> str:
+def _report(from_version: int, choice: Choice, comparison: Comparison) -> str:
+    recipe = choice.taken.recipe
     facts = {
         "from_version": from_version,
-        "method": "INT8, static, QDQ, per channel",
-        "weight_bits": weight_bits,
+        "method": "INT8, static, QDQ, per channel, symmetric weights",
+        "weight_bits": recipe.weight_bits,
+        "calibration": recipe.calibration,
+        "float_ends": recipe.float_ends,
+        "reason": choice.reason,
+        "tried": [one.facts() for one in choice.tried],
         "lost_points": None if comparison.lost_points is None else round(comparison.lost_points, 2),
         "speed_up": round(comparison.speed_up, 2),
         **asdict(comparison),

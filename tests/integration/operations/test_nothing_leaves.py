@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from service.core.engine.providers import Provider, installed
 from tests.support.environment import clean_environment
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import write_model
@@ -27,7 +28,8 @@ IMPORTS = (
 )
 QUANTISE = """
 from pathlib import Path
-from service.modeltools.optimising.quantising import NotOptimised, quantise
+from service.modeltools.optimising.progress import NotOptimised
+from service.modeltools.optimising.quantising import quantise
 try:
     quantise(Path("nowhere"), Path("out"), "x", [], print)
 except NotOptimised:
@@ -98,6 +100,25 @@ def test_commands_write_into_the_data_folder_alone(home: Path) -> None:
         found = run(home, *POTOO, *verb)
         assert found.returncode == 0, found.stderr
         assert "onnxruntime" not in found.stderr
+    assert not written(home)
+
+
+def test_openvino_leaves_the_home_folder_alone_even_with_its_telemetry(home: Path) -> None:
+    if Provider.OPENVINO not in installed():
+        pytest.skip("the package openvino is not installed")
+    (home.parent / "openvino_telemetry.py").write_text("raise SystemExit('it was imported')")
+    write_model(home.parent / "models")
+    program = (
+        "import sys; from service.__main__ import main; sys.argv[0] = 'potoo'\n"
+        "try: main()\n"
+        "finally: print('openvino' in sys.modules)\n"
+    )
+    config = home.parent / "potoo.toml"
+    config.write_text('[inference]\nprovider = "openvino"\n')
+    where = ("--models", "models", "--config", "potoo.toml")
+    found = run(home, "-c", program, "models", "verify", "colours", *where)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.splitlines()[-1] == "True", "the command runs what the settings name"
     assert not written(home)
 
 

@@ -83,11 +83,16 @@ def summed_over_rows() -> onnx.ModelProto:
 
 
 def with_dropout() -> onnx.ModelProto:
-    """Dropout in training mode: a different result each time."""
+    """Dropout in training mode: a different result each time.
+
+    The mask is used, else ONNX Runtime removes the node.
+    """
     return _graph(
         [
-            helper.make_node("Dropout", ["image", "ratio", "training"], ["some"]),
-            helper.make_node("GlobalAveragePool", ["some"], ["pooled"]),
+            helper.make_node("Dropout", ["image", "ratio", "training"], ["some", "mask"]),
+            helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["some", "kept"], ["dropped"]),
+            helper.make_node("GlobalAveragePool", ["dropped"], ["pooled"]),
             helper.make_node("Flatten", ["pooled"], ["flat"]),
             helper.make_node("Mul", ["flat", "ratio"], ["logits"]),
         ],

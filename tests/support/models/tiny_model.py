@@ -19,6 +19,7 @@ from observability.metrics import Metrics
 from schemas.models import InputSpec
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.image_limits import ImageLimits
+from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.serving.model import Model
 from service.core.settings import RunSettings
@@ -145,11 +146,16 @@ def write_multi_label(repository: Path, output: dict[str, object], **changes: ob
 
 @asynccontextmanager
 async def served(
-    folder: Path, *, metrics: Metrics | None = None, run: RunSettings | None = None
+    folder: Path,
+    *,
+    metrics: Metrics | None = None,
+    run: RunSettings | None = None,
+    resizer: Resizer | None = None,
 ) -> AsyncIterator[Model]:
     """Load and warm up the version in ``folder``, with its own worker."""
     pool = WorkerPool("tiny", 1)
-    options = ModelOptions(image_limits(), run or RunSettings(threads_alone=1))
+    settings = run or RunSettings(threads_alone=1)
+    options = ModelOptions(image_limits(), settings, resizer or best_resizer())
     try:
         model = load_model(folder, pool, options, metrics or Metrics())
         yield model

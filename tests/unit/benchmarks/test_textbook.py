@@ -16,6 +16,8 @@ from benchmarks.http.bare_loop import better
 from benchmarks.http.textbook import textbook, top_five
 from schemas.model_output import OutputSpec
 from service.core.imaging.postprocessing import probabilities, top_k
+from service.core.imaging.preprocessing import TensorConverter
+from service.core.repository.version_files import read_manifest
 from service.modeltools.sources.built_in import BUNDLED_MODELS
 
 CLASSES = 7
@@ -28,7 +30,10 @@ def resnet(tmp_path: Path) -> Path:
 
 
 def test_textbook_and_optimised_tensors_nearly_agree(resnet: Path) -> None:
-    plain, quick = textbook(resnet)(photo.jpeg()), better(resnet)(photo.jpeg())
+    to_tensor = TensorConverter(read_manifest(resnet).input)
+    pixels = better(resnet)(photo.jpeg())
+    assert pixels.dtype == np.uint8
+    plain, quick = textbook(resnet)(photo.jpeg()), to_tensor(pixels.astype(np.uint8))
     assert plain.shape == quick.shape == (3, 224, 224)
     assert plain.dtype == quick.dtype == np.float32
     # One of 256 grey levels is 1/255 of the range before the division by about 0.225.

@@ -50,7 +50,7 @@ def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def metrics() -> Metrics:
     made = Metrics()
     made.preset_errors(ErrorCode)
-    made.build_info.labels("1.2.3").set(1)
+    made.build_info.labels("1.2.3", "pillow").set(1)
     made.http("/v1/classify").requests("POST", 200).inc()
     made.grpc("potoo.v1.ModelService/Predict").requests("OK").inc()
     made.models.version("colours", 1, "ab" * 32).predictions("http").inc()

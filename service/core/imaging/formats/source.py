@@ -26,7 +26,7 @@ class Source:
     exif: the payload of the EXIF metadata; empty if there is none.
     frames: the frame count that the header announces.
     pixel_bytes: memory that decoding takes, in bytes per pixel; 0 if it is not limited.
-    has_one_scan: whether a JPEG is complete after its first scan, so that a decoder reads no other.
+    has_one_scan: whether a JPEG is complete after its first scan: a decoder reads no other.
     is_slow: whether decoding belongs on the slow lane regardless of its memory.
     after_load: called with the decoded image; returns a function that reads its pixels if Pillow's
     own conversion is wrong, else None.

@@ -184,7 +184,8 @@ def add_classify_routes(app: FastAPI) -> None:
 
 def _call(request: Request, options: ClassifyOptions) -> CallContext:
     timeout = None if options.timeout_ms is None else options.timeout_ms / 1000
-    principal, priority = principal_of(request), _PRIORITIES[options.priority]
+    priority = _PRIORITIES[options.priority]
+    principal = principal_of(request)
     return CallContext(principal.name, principal.weight, PROTOCOL, priority, timeout)
 
 

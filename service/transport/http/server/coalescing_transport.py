@@ -11,7 +11,7 @@ LARGE = 64 * 2**10
 class CoalescingTransport:
     """Wrapper of the transport methods that uvicorn and our protocol use.
 
-    Writing headers and body separately costs a system call and wakes the client too early.
+    Writing head and body separately costs a system call and wakes the client too early.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from observability.onnx_runtime import ort
 from schemas.errors import InferenceFailed
 from schemas.models import ModelManifest
-from service.core.engine.onnx_engine import ManifestMismatch, OnnxEngine
+from service.core.engine.graph_check import ManifestMismatch
+from service.core.engine.onnx_engine import OnnxEngine
 from tests.support.models.tiny_model import SIDE, colour_graph, colour_manifest
 
 

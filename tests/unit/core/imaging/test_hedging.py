@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas.models import ModelManifest
-from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.answer import Named, Summary
 from service.core.imaging.hedging import Hedger, Hierarchy
 from tests.support.models.tiny_model import colour_manifest

@@ -14,7 +14,7 @@ from onnx import numpy_helper
 from observability.metrics import Metrics
 from schemas.classify import Classification
 from schemas.model_output import OutputSpec
-from service.core.engine.onnx_engine import ManifestMismatch
+from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.presence import Presence
 from service.core.repository.repository import ModelRefused
 from tests.support.models.calls import ANYONE

@@ -59,6 +59,7 @@ class FakeEngine:
 
     def __init__(self, max_batch_size: int | None = None) -> None:
         self.max_batch_size = max_batch_size
+        self.takes_pixels = False
         self.output_shape = (3,)
         self.sizes: list[int] = []
         self.alone: list[bool] = []
@@ -191,7 +192,8 @@ async def test_every_stage_is_measured(model: Model, metrics: Metrics) -> None:
     assert value("potoo_batch_size_count", labels) == 1
     assert value("potoo_predictions_total", {**labels, "protocol": "test"}) == 1
     assert value("potoo_queue_depth", labels) == 0
-    info = {**labels, "version": "1", "sha256": model.manifest.sha256}
+    run_by = {"provider": "cpu", "precision": "f32"}
+    info = {**labels, "version": "1", "sha256": model.manifest.sha256, **run_by}
     assert value("potoo_model_info", info) == 1
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from schemas.models import ModelManifest
 from service.core.imaging.image_limits import ImageLimits
 from service.modeltools.optimising.optimising import REPORT_FILE, optimise
-from service.modeltools.optimising.quantising import NotOptimised
+from service.modeltools.optimising.progress import NotOptimised
 from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.support.models.pictures import blobs
 from tests.support.models.tiny_model import write_multi_label
@@ -78,7 +78,13 @@ def test_optimised_version_is_smaller_and_agrees(version: Path, images: Path) ->
     report = json.loads((made.folder / REPORT_FILE).read_text())
     assert (report["from_version"], report["weight_bits"]) == (1, 7)
     assert report["agreement"] == both.agreement
-    assert set(told) == {"reading images", "calibrating", "comparing"}
+    assert set(told) == {"reading images", "calibrating", "quantising", "choosing", "comparing"}
+    tried = [(each["calibration"], each["float_ends"]) for each in report["tried"]]
+    methods = ("minmax", "entropy", "percentile")
+    assert tried == [(method, ends) for ends in (False, True) for method in methods]
+    assert (report["calibration"], report["float_ends"]) in tried
+    assert report["reason"] == made.choice.reason
+    assert {path.suffix for path in made.folder.iterdir()} == {".json", ".onnx", ""}
 
 
 def test_optimised_manifest_describes_the_new_version(version: Path, images: Path) -> None:
@@ -117,7 +123,8 @@ def test_version_losing_too_much_is_not_written(
             progress=lambda *what: told.append(what),
         )
     assert versions(version) == {"1"}
-    assert told.count(("calibrating", 1, 20)) == 2, "weights of 7 bits, then of 8"
+    assert told.count(("calibrating", 1, 20)) == 1, "one pass is enough for all methods"
+    assert told.count(("comparing", 1, 40)) == 2, "weights of 7 bits, then of 8"
 
 
 def test_too_few_confident_answers_are_refused(version: Path, tmp_path: Path) -> None:

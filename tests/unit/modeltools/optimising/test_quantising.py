@@ -12,44 +12,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from observability.onnx_runtime import ort
-from schemas.models import ModelManifest
 from service.core.engine.onnx_engine import OnnxEngine
-from service.modeltools.optimising.quantising import NotOptimised, quantise
-from tests.support.models.tiny_model import colour_manifest
+from service.modeltools.optimising.calibrating import Calibration, Ranges, collect
+from service.modeltools.optimising.progress import NotOptimised
+from service.modeltools.optimising.quantising import prepared, quantise, write_quantised
+from tests.support.models.one_convolution import bright_images, graph_manifest, write_graph
 
-SIDE, FILTERS = 16, 8
+FILTERS = 8
 Images = NDArray[np.float32]
-
-
-def bright_images(count: int) -> list[Images]:
-    dice = np.random.default_rng(1)
-    return [
-        (1 - 0.1 * dice.random((1, 3, SIDE, SIDE), np.float32)).astype(np.float32)
-        for _ in range(count)
-    ]
-
-
-def write_graph(file: Path, weights_shape: tuple[int, ...], group: int = 1) -> Path:
-    """A convolution whose weights are nearly all at the end of their range, and a mean."""
-    dice = np.random.default_rng(0)
-    weights = (1 - 0.02 * dice.random(weights_shape)).astype(np.float32)
-    nodes = [
-        helper.make_node("Conv", ["images", "weights"], ["maps"], group=group),
-        helper.make_node("Relu", ["maps"], ["active"]),
-        helper.make_node("GlobalAveragePool", ["active"], ["logits"]),
-    ]
-    shape: list[str | int | None] = ["N", 3, SIDE, SIDE]
-    classes: list[str | int | None] = ["N", weights_shape[0], 1, 1]
-    made = helper.make_graph(
-        nodes,
-        "bright",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, classes)],
-        [numpy_helper.from_array(weights, "weights")],
-    )
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save(model, str(file))
-    return file
 
 
 @pytest.fixture
@@ -65,22 +35,6 @@ def convolution_weights(model: Path) -> NDArray[np.int32]:
         if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 4
     )
     return found.astype(np.int32)
-
-
-def manifest() -> ModelManifest:
-    """The manifest members that the engine needs."""
-    described = colour_manifest(b"")
-    described["input"] = {
-        "name": "images",
-        "dtype": "float32",
-        "layout": "NCHW",
-        "colour": "RGB",
-        "height": SIDE,
-        "width": SIDE,
-        "resize": {"policy": "squash"},
-    }
-    described["output"] = {"name": "logits", "kind": "logits", "rank": 4}
-    return ModelManifest.model_validate(described)
 
 
 def answers(model: Path, images: list[Images]) -> NDArray[np.float32]:
@@ -114,7 +68,7 @@ def test_eight_bit_weights_run_precisely_in_the_engine(graph: Path, tmp_path: Pa
     images, target = bright_images(20), tmp_path / "int8.onnx"
     quantise(graph, target, "images", images, lambda *_: None, weight_bits=8)
     assert np.abs(convolution_weights(target)).max() == 127
-    engine = OnnxEngine(target, manifest())
+    engine = OnnxEngine(target, graph_manifest())
     # This processor may have VNNI; without it, this setting keeps the sums from saturating.
     options = engine._session.get_session_options()
     assert options.get_session_config_entry("session.x64quantprecision") == "1"
@@ -137,3 +91,71 @@ def test_invalid_graph_cannot_be_quantised(tmp_path: Path) -> None:
         quantise(
             tmp_path / "none.onnx", tmp_path / "a", "images", bright_images(3), lambda *_: None
         )
+
+
+def test_float_ends_leave_the_first_and_the_last_layer(tmp_path: Path) -> None:
+    source = chain(tmp_path / "chain.onnx", 3)
+    found = collect_ranges(source, tmp_path)
+    for float_ends, quantised in ((False, 3), (True, 1)):
+        target = tmp_path / f"{float_ends}.onnx"
+        with prepared(source, tmp_path / "graph") as graph:
+            write_quantised(graph, target, found, float_ends=float_ends)
+        assert len(int8_weights(target)) == quantised
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "False.onnx",
+        "True.onnx",
+        "chain.onnx",
+    ]
+
+
+def test_weights_are_symmetric(graph: Path, tmp_path: Path) -> None:
+    target = tmp_path / "int8.onnx"
+    quantise(graph, target, "images", bright_images(3), lambda *_: None)
+    model = onnx.load(str(target)).graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.initializer}
+    (points,) = (
+        constants[node.input[2]]
+        for node in model.node
+        if node.op_type == "DequantizeLinear"
+        and constants.get(node.input[0], np.zeros(1)).ndim == 4
+    )
+    assert points.shape == (FILTERS,), "a scale for each channel"
+    assert not points.any()
+
+
+def chain(file: Path, layers: int) -> Path:
+    """Convolutions without names, one after another."""
+    dice = np.random.default_rng(0)
+    nodes, weights, last = [], [], "images"
+    for number in range(layers):
+        shape = (3, 3, 3, 3)
+        weights.append(
+            numpy_helper.from_array(dice.standard_normal(shape, np.float32), f"weights{number}")
+        )
+        nodes.append(helper.make_node("Conv", [last, f"weights{number}"], [f"maps{number}"]))
+        last = f"maps{number}"
+    nodes.append(helper.make_node("GlobalAveragePool", [last], ["logits"]))
+    made = helper.make_graph(
+        nodes,
+        "chain",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, 16, 16])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3, 1, 1])],
+        weights,
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, str(file))
+    return file
+
+
+def collect_ranges(source: Path, folder: Path) -> Ranges:
+    with prepared(source, folder / "graph") as graph:
+        found = collect(graph, "images", bright_images(3), lambda *_: None)
+    return {name: one.range_by(Calibration.MINMAX) for name, one in found.items()}
+
+
+def int8_weights(model: Path) -> list[str]:
+    return [
+        tensor.name
+        for tensor in onnx.load(str(model)).graph.initializer
+        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) == 4
+    ]
