@@ -27,7 +27,9 @@ def test_optimised_model_is_compared_and_written(potoo: Potoo, tmp_path: Path) -
     arguments = ("models", "optimise", "everyday", "--models", models, "--images", pictures)
     result = potoo(*arguments, "--min-agreement", "0", "--keep-slower")
     assert result.exit_code == 0, result.stderr
-    header, *rows, last = result.stdout.splitlines()
+    chosen, because, header, *rows, last = result.stdout.splitlines()
+    assert chosen.startswith("chosen: ")
+    assert because.startswith("because: share of probability moved: minmax ")
     assert header.split() == ["original", "optimised", "images"]
     assert [row[:24].strip() for row in rows] == [
         "calibrated on",
