@@ -13,6 +13,8 @@ from tests.support.callers.accounts import TOKEN_URL, Person, add_device, add_pe
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 WRONG, SLOW_DOWN = (400, "invalid_grant"), (429, "slow_down")
 LONGEST = 2
 

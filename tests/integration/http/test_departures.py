@@ -15,6 +15,8 @@ from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 CROWD = 24
 FEW = 8
 SIDE = 3500

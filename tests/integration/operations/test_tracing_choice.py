@@ -14,6 +14,8 @@ from tests.support.models.pictures import plain
 from tests.support.servers.collector import Tree
 from tests.support.servers.traced import NOT_SAMPLED, SAMPLED, SPAN_ID, TRACE_ID, Traced, traced
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def of_none(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[Traced]:

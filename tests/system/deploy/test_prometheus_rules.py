@@ -13,6 +13,8 @@ import yaml
 from tests.support.deploy.rules import ALERTS, PROMETHEUS, RULES, rules
 from tests.support.servers.databases import missing
 
+pytestmark = pytest.mark.slow
+
 CASES = sorted((PROMETHEUS / "tests").glob("*.yaml"))
 FIRING = re.compile(r'ALERTS\{alertname="(\w+)",alertstate="firing",(.*)\}')
 

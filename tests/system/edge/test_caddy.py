@@ -35,6 +35,8 @@ from tests.support.servers.browser import ARGUMENTS, open_browser, photo, visit
 from tests.support.servers.server import PASSWORD, LiveServer
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=programs())
 def front(

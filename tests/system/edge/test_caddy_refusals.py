@@ -14,6 +14,8 @@ from tests.support.proxies.tls import drip
 from tests.support.proxies.upstreams import Recorder, recorder
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SPOOFED = (
     *("Forwarded: for=6.6.6.6", "Forwarded-For: 6.6.6.6", "X-Forwarded: 6.6.6.6"),
     *("X-Forwarded-For: 6.6.6.6", "x-FORWARDED-for: 6.6.6.6, 127.0.0.1", "X-Forwarded-Port: 6"),

@@ -26,6 +26,8 @@ from tests.support.servers.databases import free_port
 from tests.support.servers.server import LiveServer
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 SCOPES = "classify infer models:read models:write admin"
 CONTROL = "/inference.GRPCInferenceService/RepositoryModel"
 

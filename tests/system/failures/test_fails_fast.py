@@ -18,6 +18,8 @@ import pytest
 from tests.support.servers.failed_start import failed_start, refusal_of_start
 from tests.support.servers.server import serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("fault", ["no models", "a port in use"])
 def test_failed_start_keeps_the_first_password(tmp_path: Path, colours: Path, fault: str) -> None:

@@ -13,6 +13,8 @@ from tests.support.servers.account_server import (
     refused_start,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def test_locked_database_file_is_refused_after_waiting(tmp_path: Path, colours: Path) -> None:
     with open_account_server(tmp_path, colours) as shop:

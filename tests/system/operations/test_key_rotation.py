@@ -19,6 +19,8 @@ from tests.support.servers.databases import fresh_database
 from tests.support.servers.server import LiveServer, serve_together
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 KEYS_SEEN_WITHIN = 20.0
 
 

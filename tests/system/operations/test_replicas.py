@@ -22,6 +22,8 @@ from tests.support.servers.databases import fresh_database
 from tests.support.servers.server import LiveServer, serve_together
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 REVOKED_WITHIN = 2.0
 KEYS_SEEN_WITHIN = 10.0
 CALLS_A_DAY = 60

@@ -20,6 +20,8 @@ import pytest
 
 from tests.support.environment import clean_environment
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 120
 ROOT = Path(__file__).parents[3]
 OWN_PAGE = {"sec-fetch-site": "same-origin"}

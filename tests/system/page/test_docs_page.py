@@ -14,6 +14,8 @@ from tests.support.models.pictures import BLUE, plain
 from tests.support.servers.browser import Visit, photo, visit
 from tests.support.servers.server import PASSWORD, LiveServer, serve
 
+pytestmark = pytest.mark.slow
+
 DRESS = """() => ["body", ".sign-in", "#name", "#sign-in-button", "#sign-in-title"].map((part) => {
     const style = getComputedStyle(document.querySelector(part));
     return [style.color, style.backgroundColor, style.fontSize, style.borderRadius, style.width];

@@ -14,6 +14,8 @@ from tests.support.models.pictures import GREEN, RED, plain
 from tests.support.servers.browser import Visit, photo, visit
 from tests.support.servers.server import PASSWORD, LiveServer
 
+pytestmark = pytest.mark.slow
+
 LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
 LEAST_TARGET = 44  # CSS pixels; WCAG 2.2, success criterion 2.5.5
 LONG_NAME = f"{'IMG_20261121_' * 12}.png"

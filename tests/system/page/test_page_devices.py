@@ -18,6 +18,8 @@ from tests.support.servers.browser import Visit, photo
 from tests.support.servers.server import LiveServer
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.slow
+
 KNOWN = {
     "Safari on iPhone": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5_1 like Mac OS X) AppleWebKit/605"
     ".1.15 (KHTML, like Gecko) Version/17.4.1 Mobile/15E148 Safari/604.1",

@@ -11,6 +11,8 @@ from tests.support.models.tiny_model import GROUPED, MEASURED, write_model
 from tests.support.servers.browser import Visit, visit
 from tests.support.servers.server import LiveServer, serve
 
+pytestmark = pytest.mark.slow
+
 MARKUP = "<img src=x onerror=document.title='owned'>"
 TREE = {
     "groups": {"green": "cool", "blue": "cool", "red": "warm", "cool": "colour", "warm": "colour"},

@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, expect
 from tests.support.servers.browser import ARGUMENTS, open_browser, visit
 from tests.support.servers.server import LiveServer
 
+pytestmark = pytest.mark.slow
+
 # As ZXing reads it: "http://192.168.1.20:8000/".
 CODE = [
     "#######....###..#.#######",

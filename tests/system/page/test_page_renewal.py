@@ -16,6 +16,8 @@ from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.servers.browser import Visit, photo
 from tests.support.servers.server import LiveServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def page(browser: Browser, person: Person, wire: Wire) -> Iterator[Visit]:
