@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
+import pytest
 from jose import jwt
 
 from auth.keys import ACTIVATION_SECONDS
