@@ -10,6 +10,7 @@ import logging
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
@@ -236,8 +237,26 @@ def _prepare_file(file: Path) -> None:
     try:
         with closing(sqlite3.connect(file, timeout=WAIT_SECONDS)) as connection:
             connection.execute("PRAGMA schema_version")
+            _use_write_ahead_log(connection)
     except sqlite3.Error as error:
         raise OSError(str(error)) from error
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Let readers and the writer not wait for each other; the file keeps the mode.
+
+    SQLite does not wait by itself for another process that changes the mode at the same time.
+    """
+    ends_at = time.monotonic() + WAIT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= ends_at:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _close_to_others(file: Path) -> None:
@@ -268,7 +287,8 @@ def _tune_sqlite(connection: DBAPIConnection, _record: object) -> None:
     connection.isolation_level = None
     cursor = connection.cursor()
     try:
-        # Readers and the writer do not wait for each other; a second process waits a while.
+        # Readers and the writer do not wait for each other; a second process waits a while. No
+        # change, unless the file was replaced: see ``_use_write_ahead_log``.
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
