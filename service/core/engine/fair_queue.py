@@ -52,13 +52,16 @@ class Flow:
 
     @property
     def cost(self) -> float:
-        """What is charged for an item that is taken."""
+        """The charge for an item when it starts, in seconds."""
         return self.mean or GUESS
 
 
 @dataclass(slots=True, eq=False)  # not frozen, which takes three times as long to create
 class Turn:
-    """Whose work an item is. ``share``: of its priority; ``weight``: of ``owner``, at least 1."""
+    """Model, caller and priority of an item.
+
+    ``share``: of the priority; ``weight``: of ``owner``, at least 1.
+    """
 
     flow: Flow
     owner: str
@@ -102,7 +105,7 @@ class _Lane(Generic[Item]):
 
 @dataclass(slots=True, eq=False)
 class Charge(Generic[Item]):
-    """What was charged for an item that was taken. ``expected``: its seconds, 0 if unknown."""
+    """The charge for a started item. ``expected``: its seconds, 0 if unknown."""
 
     lane: _Lane[Item]
     place: _Place[Item]
@@ -194,7 +197,7 @@ class FairQueue(Generic[Item]):
         if not self._size and self.running < threads:
             return 0.0
         flow = turn.flow
-        # What is being processed is half done on average.
+        # Running items are half done on average.
         busy = self._running_seconds + max(0, held - flow.running) * flow.mean
         return (self.work_before(turn, count) + busy / 2) / threads
 

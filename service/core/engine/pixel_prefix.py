@@ -55,7 +55,7 @@ class PixelModel:
 
 @dataclass(frozen=True, slots=True)
 class _Edge:
-    """What the front of a graph has: fields to keep, the input, its readers, small constants."""
+    """The first part of a graph: fields to keep, the input, its readers, small constants."""
 
     kept: list[memoryview]
     given: Value

@@ -1,4 +1,4 @@
-"""What the processor multiplies exactly, as Linux describes it."""
+"""Exactness of INT8 products on this processor, from Linux's description of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs models, by the names of settings: OpenVINO or a provider of ONNX Runtime."""
+"""Engines and providers by the names of settings: OpenVINO, or a provider of ONNX Runtime."""
 
 from __future__ import annotations
 
