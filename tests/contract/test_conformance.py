@@ -87,7 +87,7 @@ def test_admin_requests_conform_to_the_document(subject: LiveServer, tmp_path: P
     token = add_device(subject, scopes=list(Scope)).sign_in()["access_token"]
     post(subject, "/v1/admin/users", {"name": "colours", "password": "a long password"})
     header = f"authorization: {bearer(token)['authorization']}"
-    assert run(subject, tmp_path, "--max-examples", "30", "--header", header) > 1000
+    assert run(subject, tmp_path, "--max-examples", "60", "--header", header) > 1000
     assert httpx.get(f"{subject.url}/v1/models", headers=bearer(token)).status_code == 200
     assert successes(subject) >= {
         *(("POST", "/v1/classify"), ("GET", "/v1/models/{name}"), ("GET", "/v1/auth/sessions")),
@@ -112,7 +112,7 @@ def test_compatibility_requests_conform_to_the_document(tmp_path: Path) -> None:
         header = (
             f"authorization: {bearer(live.token('classify infer models:read'))['authorization']}"
         )
-        arguments = ("--max-examples", "25", "--include-tag", "compatibility")
+        arguments = ("--max-examples", "40", "--include-tag", "compatibility")
         assert run(live, tmp_path, *arguments, "--header", header) > 300
         assert successes(live) >= {
             ("GET", "/v1/models/{name}/labels/{label}/metadata"),

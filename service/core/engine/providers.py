@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Provider(StrEnum):
-    """What runs a model."""
+    """An engine, or a provider of ONNX Runtime."""
 
     CPU = "cpu"
     OPENVINO = "openvino"

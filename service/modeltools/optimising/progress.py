@@ -1,4 +1,4 @@
-"""What the steps of an optimisation share: how they report progress, and their refusal."""
+"""Progress reports and the refusal of an optimisation, shared by its steps."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def write_graph(file: Path, weights_shape: tuple[int, ...], group: int = 1) -> P
 
 
 def graph_manifest() -> ModelManifest:
-    """What the engine must know of the graph."""
+    """The manifest of the graph, for the engine."""
     described = colour_manifest(b"")
     described["input"] = {
         "name": "images",

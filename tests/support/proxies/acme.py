@@ -111,7 +111,7 @@ class AcmeClient:
             yield process
 
     def log(self) -> str:
-        """What it logged so far."""
+        """Return its log."""
         return (self.folder / "log").read_text()
 
     def age(self, days: int) -> None:

@@ -1,4 +1,4 @@
-"""What the server does with every connection, whatever protocol it speaks."""
+"""The interface of a connection to the server, for HTTP and WebSocket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session asks its connection to do."""
+"""Actions that a session requests from its connection."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Grant:
 
 @dataclass(slots=True)
 class SessionState:
-    """What a later connection takes over."""
+    """Options and counters that a resumed stream restores."""
 
     owner: str
     options: StreamOptions

@@ -1,4 +1,4 @@
-"""Whatever a client sends, in whatever order: the invariants of ``session.py`` hold."""
+"""The invariants of ``session.py`` hold for arbitrary sequences of messages."""
 
 from __future__ import annotations
 

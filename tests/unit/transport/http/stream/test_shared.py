@@ -1,4 +1,4 @@
-"""What streams of a process share, and their smaller parts: rates, resumption, smoothing."""
+"""Frame rates and resumption, which the streams of a process share; smoothing."""
 
 from __future__ import annotations
 
