@@ -179,6 +179,16 @@ def _faults(error: ValidationError | RequestValidationError) -> Sequence[Any]:
     return error.errors()
 
 
+def record_error(metrics: Metrics, error: ServiceError, request_id: str) -> None:
+    """Count an error that a caller gets; log it too if it is a server fault."""
+    metrics.errors.labels(error.code).inc()
+    note_error(error.code)
+    if isinstance(error, ServerFault):
+        get_logger("http").error(
+            "server fault", code=error.code, cause=repr(error.__cause__), request_id=request_id
+        )
+
+
 class ErrorResponder:
     """Builder of error responses; counts the errors, and logs server faults."""
 
@@ -189,15 +199,7 @@ class ErrorResponder:
     def __call__(self, error: ServiceError, scope: Scope) -> Response:
         """Build the response for ``error``; ``scope`` is the request's, with its path and id."""
         request_id = scope["state"]["request_id"]
-        self._metrics.errors.labels(error.code).inc()
-        note_error(error.code)
-        if isinstance(error, ServerFault):
-            get_logger("http").error(
-                "server fault",
-                code=error.code,
-                cause=repr(error.__cause__),
-                request_id=request_id,
-            )
+        record_error(self._metrics, error, request_id)
         error_format = error_format_at(scope["path"], self._error_formats)
         return (
             formatted_response(error, error_format)

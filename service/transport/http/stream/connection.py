@@ -18,7 +18,6 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from observability.logging import get_logger
-from observability.request import note_error
 from schemas.errors import (
     InsufficientScope,
     NotReady,
@@ -31,7 +30,7 @@ from service.core.scheduling.priority import Priority
 from service.core.serving.ticket import Ticket
 from service.transport import admission
 from service.transport.app_state import AppState
-from service.transport.http.middleware.errors import STATUS, problem_of
+from service.transport.http.middleware.errors import STATUS, problem_of, record_error
 from service.transport.http.server.websocket import DRAIN_MESSAGE, WIRE_KEY, StreamProtocol
 from service.transport.http.stream.access import Access
 from service.transport.http.stream.session import actions as do
@@ -257,15 +256,7 @@ class StreamConnection:
 
     def _send_error(self, action: do.SendError) -> None:
         error = action.error
-        self._metrics.errors.labels(error.code).inc()
-        note_error(error.code)
-        if isinstance(error, ServerFault):
-            get_logger("http").error(
-                "server fault",
-                code=error.code,
-                cause=repr(error.__cause__),
-                request_id=self._request_id,
-            )
+        record_error(self._metrics, error, self._request_id)
         if action.credits:
             self._metrics.streams.count_frames("failed", 1)
         problem = problem_of(error, self._request_id).model_dump(mode="json", exclude_none=True)
