@@ -12,6 +12,7 @@ class Scope(StrEnum):
     CLASSIFY = "classify"
     INFER = "infer"
     STREAM = "stream"
+    CAMERAS = "cameras"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     JOBS = "jobs"

@@ -148,7 +148,16 @@ class _Body(BaseModel):
 
 
 ModelNames = Annotated[list[ModelName], Field(max_length=100)]
-SCOPES = ("admin", "classify", "infer", "metrics", "models:read", "models:write", "stream")
+SCOPES = (
+    "admin",
+    "cameras",
+    "classify",
+    "infer",
+    "metrics",
+    "models:read",
+    "models:write",
+    "stream",
+)
 """Scopes that are offered."""
 # Names reserved for later versions are taken too, but not shown.
 ScopeName = Annotated[str, WithJsonSchema({"type": "string", "enum": [*SCOPES]})]

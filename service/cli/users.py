@@ -43,7 +43,7 @@ def add(
 ) -> None:
     """Add a user.
 
-    Scopes: classify, infer, models:read, models:write, stream, metrics, admin.
+    Scopes: classify, infer, models:read, models:write, stream, cameras, metrics, admin.
     """
     with plain_errors():
         from auth.administration import NewAccount

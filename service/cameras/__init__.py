@@ -1,0 +1,1 @@
+"""Cameras that the server watches: sources, pipeline, states, events and where they are sent."""

@@ -1,0 +1,1 @@
+"""Sources of frames: snapshot and MJPEG over HTTP; RTSP, files and USB in a process of their own."""
