@@ -1,1 +1,1 @@
-"""Sources of frames: snapshot and MJPEG over HTTP; RTSP, files and USB in a process of their own."""
+"""Sources of frames: HTTP in this process; RTSP, files and USB in a process of their own."""
