@@ -266,7 +266,7 @@ def test_json_numbers_are_budgeted_by_their_expanded_size(tmp_path: Path, colour
 
 
 def test_rate_limit_has_the_v2_error_format(tmp_path: Path, colours: Path) -> None:
-    limits = {"POTOO_AUTH__RATE_PER_PRINCIPAL": "3/minute"}
+    limits = {"POTOO_AUTH__RATE_PER_PRINCIPAL": "3/hour"}
     with (
         serve(tmp_path, models=colours, arguments=(), **limits) as slow,
         slow.client(SCOPES) as client,

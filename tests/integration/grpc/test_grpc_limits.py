@@ -293,7 +293,7 @@ def test_http_and_grpc_share_the_rate_limit(tmp_path: Path, colours: Path) -> No
             tmp_path,
             models=colours,
             POTOO_GRPC_PORT="0",
-            POTOO_AUTH__RATE_PER_PRINCIPAL="6/minute",
+            POTOO_AUTH__RATE_PER_PRINCIPAL="6/hour",
         ) as live,
         connected(live) as client,
         live.client() as over_http,
