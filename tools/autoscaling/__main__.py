@@ -27,7 +27,7 @@ Tables = dict[str, dict[str, dict[str, Any]]]
 SEEDS = {DEFAULT: 1, RESNET: 3}
 """Seeds by model: a faster model has more requests a second, so chance matters less."""
 IMAGES = ROOT / "docs/images"
-FAST = 10.0
+FAST = 30.0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
