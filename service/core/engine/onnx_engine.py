@@ -22,6 +22,9 @@ from service.core.engine.pixel_prefix import PIXELS, TENSORS, NoPixels, PixelMod
 from service.core.engine.providers import Chain, Provider, chain, check_in_use
 
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+_HIDES_TRAINING_MODE = ("EliminateDropout",)
+"""ONNX Runtime removes Dropout in training mode too, unless it reads the graph's input. Kept, the
+node gives itself away: the answers differ."""
 
 
 class OnnxEngine:
@@ -215,7 +218,9 @@ def _session(
         options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(folder))
     source = model if isinstance(model, bytes) else str(model)
     try:
-        session = ort.InferenceSession(source, options, providers=providers)
+        session = ort.InferenceSession(
+            source, options, providers=providers, disabled_optimizers=_HIDES_TRAINING_MODE
+        )
     except Exception as error:
         message = f"ONNX Runtime cannot load the file: {error}"
         raise ManifestMismatch("sha256", message) from error
