@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +33,6 @@ class ModelOptions:
     limits: ImageLimits
     run: RunSettings
     resizer: Resizer = field(default_factory=best_resizer)
-    """Not for quantised graphs, which get Pillow's pixels."""
 
 
 def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: Metrics) -> Model:
@@ -53,7 +51,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             folder,
             manifest,
             labels,
-            Preprocessor(images, options.limits, _resizer(folder / MODEL_FILE, options)),
+            Preprocessor(images, options.limits, options.resizer),
             engine,
             pool,
             _fitting_policy(engine, manifest, options.run.batch_policy),
@@ -72,16 +70,6 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
         reason = error.__cause__ or "its output is not finite"
         raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
     return model
-
-
-def _resizer(model: Path, options: ModelOptions) -> Resizer:
-    """Return Pillow for a quantised graph: a grey level in one pixel may change its answer a lot.
-
-    Its operators are recognised by their names in the file.
-    """
-    with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        is_quantised = content.find(b"uantizeLinear") != -1
-    return Resizer.PILLOW if is_quantised else options.resizer
 
 
 def open_engine(folder: Path, manifest: ModelManifest, run: RunSettings, workers: int) -> Engine:

@@ -15,7 +15,6 @@ from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.imaging.resizers import Resizer
 from service.core.repository.version_files import read_labels, read_manifest
 from service.modeltools.importing.graph_facts import CannotImport
 
@@ -44,7 +43,7 @@ class Answerer:
         Raises:
             CannotImport: the photo cannot be read, or the model fails on it.
         """
-        prepare = Preprocessor(self.manifest.input, self.limits, Resizer.PILLOW)
+        prepare = Preprocessor(self.manifest.input, self.limits)
         try:
             output_NK = self.engine.run(prepare(photo.data).tensor[np.newaxis])
             shares_NK = probabilities(output_NK, self.manifest.output, self.manifest.temperature)

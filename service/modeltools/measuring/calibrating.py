@@ -27,7 +27,6 @@ from service.core.imaging.hedging import NEVER, Hedger
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.imaging.resizers import Resizer
 from service.core.repository.publishing import Draft, Publish, drafting
 from service.core.serving.checks import GOLDEN_FOLDER
 from service.modeltools.measuring.evaluation import Evaluation
@@ -220,7 +219,7 @@ def _golden(
     """Compute the golden samples at the new temperature."""
     if not fitted.golden:
         return ()
-    engine, prepare = open_engine(version), Preprocessor(fitted.input, limits, Resizer.PILLOW)
+    engine, prepare = open_engine(version), Preprocessor(fitted.input, limits)
     offset = fitted.output.label_offset
     samples = []
     for sample in fitted.golden:

@@ -21,7 +21,6 @@ from service.core.imaging.hedging import Hedger
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.imaging.resizers import Resizer
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_labels, read_manifest
 from service.modeltools.measuring.evaluation import Evaluation
@@ -132,7 +131,7 @@ def observe(
     if version.manifest.output.kind == "sigmoid":
         notice("its labels are not mutually exclusive: only 'right label' is meaningful")
     engine = open_engine(version)
-    preprocess = Preprocessor(version.manifest.input, limits, Resizer.PILLOW)
+    preprocess = Preprocessor(version.manifest.input, limits)
     classes = len(version.labels) + version.manifest.output.label_offset
     usable: list[SampleImage] = []
     faults: list[str] = []

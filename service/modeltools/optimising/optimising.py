@@ -15,7 +15,6 @@ from service.core.engine.engine import Images
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.imaging.resizers import Resizer
 from service.core.repository.publishing import Draft, Publish, drafting
 from service.core.repository.version_files import read_labels, read_manifest
 from service.core.serving.checks import GOLDEN_FOLDER
@@ -134,7 +133,7 @@ def _read_photos(
         NotOptimised: there are too few.
     """
     labels = read_labels(version_folder, manifest)
-    preprocessor = Preprocessor(manifest.input, limits, Resizer.PILLOW)
+    preprocessor = Preprocessor(manifest.input, limits)
     found = find_images(source, LabelNames.of(manifest, labels))
     for remark in found.remarks():
         notice(remark)
