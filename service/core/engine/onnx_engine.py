@@ -25,8 +25,8 @@ from service.core.engine.runs import run_filled, seconds_of_run
 
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 _HIDES_TRAINING_MODE = ("EliminateDropout",)
-"""ONNX Runtime removes Dropout in training mode too, unless it reads the graph's input. Kept, the
-node gives itself away: the answers differ."""
+"""Optimiser to turn off: it removes Dropout in training mode too, unless that reads the graph's
+input. Then the answers repeat, and the checks at load cannot find it."""
 
 
 class OnnxEngine:

@@ -1,4 +1,4 @@
-"""One run of an engine, whichever it is: a partial batch filled up, its rows checked, its time."""
+"""Runs of any engine: fill up a partial batch, check the rows of the output, measure the time."""
 
 from __future__ import annotations
 
