@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from service.cli.shared_options import AUDIT_FILE, acting_user, fail
+from service.cli.shared_options import (
+    AUDIT_FILE,
+    ConfigOption,
+    DataDirOption,
+    acting_user,
+    fail,
+    plain_errors,
+)
 
 if TYPE_CHECKING:
     from auth.principal import Scope
@@ -84,20 +91,42 @@ def list_accounts(settings: Settings, kind: Kind) -> None:
         typer.echo(f"{account.name}\t{scopes}\t{state}\t{made}\tweight {account.weight}")
 
 
-def change_account(
-    settings: Settings, name: str, kind: Kind, scope: list[str] | None, weight: int | None
-) -> None:
-    """Change scopes, weight or both of an account, or exit with a message."""
-    if not scope and weight is None:
-        fail("nothing to change: give --scope or --weight")
-    scopes = chosen_scopes(scope) if scope else None
-    account = with_identity(
-        settings,
-        lambda identity: identity.administration.change(
-            name, kind, scopes=scopes, weight=weight, by=acting_user()
-        ),
+def add_change_command(app: typer.Typer, noun: str, *, is_person: bool) -> None:
+    """Add the command ``change`` for accounts of one kind.
+
+    Args:
+        noun: of one such account, for the help.
+    """
+    description = (
+        f"Change the scopes or the weight of a {noun}.\n\n"
+        "Losing a scope revokes its tokens. A new weight holds from its next token on."
     )
-    typer.echo(f"changed {name}: {' '.join(sorted(account.scopes))}, weight {account.weight}")
+
+    @app.command(help=description)
+    def change(
+        name: NameArgument,
+        scope: NewScopeOption = None,
+        weight: NewWeightOption = None,
+        data_dir: DataDirOption = None,
+        config: ConfigOption = None,
+    ) -> None:
+        with plain_errors():
+            from auth.store.accounts import Kind
+            from service.cli.service_settings import account_settings
+
+            settings = account_settings(config, data_dir)
+            if not scope and weight is None:
+                fail("nothing to change: give --scope or --weight")
+            scopes = chosen_scopes(scope) if scope else None
+            kind = Kind.PERSON if is_person else Kind.CLIENT
+            account = with_identity(
+                settings,
+                lambda identity: identity.administration.change(
+                    name, kind, scopes=scopes, weight=weight, by=acting_user()
+                ),
+            )
+            scopes_now = " ".join(sorted(account.scopes))
+            typer.echo(f"changed {name}: {scopes_now}, weight {account.weight}")
 
 
 def remove_account(settings: Settings, name: str, kind: Kind) -> None:

@@ -9,11 +9,9 @@ import typer
 from service.cli.accounts import (
     ModelOption,
     NameArgument,
-    NewScopeOption,
-    NewWeightOption,
     ScopeOption,
     WeightOption,
-    change_account,
+    add_change_command,
     chosen_scopes,
     list_accounts,
     remove_account,
@@ -65,23 +63,7 @@ def list_clients(data_dir: DataDirOption = None, config: ConfigOption = None) ->
         list_accounts(account_settings(config, data_dir), Kind.CLIENT)
 
 
-@app.command()
-def change(
-    name: NameArgument,
-    scope: NewScopeOption = None,
-    weight: NewWeightOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Change the scopes or the weight of a client.
-
-    Losing a scope revokes its tokens. A new weight holds from its next token on.
-    """
-    with plain_errors():
-        from auth.store.accounts import Kind
-        from service.cli.service_settings import account_settings
-
-        change_account(account_settings(config, data_dir), name, Kind.CLIENT, scope, weight)
+add_change_command(app, "client", is_person=False)
 
 
 @app.command("rotate-secret")

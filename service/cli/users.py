@@ -9,11 +9,9 @@ import typer
 from service.cli.accounts import (
     ModelOption,
     NameArgument,
-    NewScopeOption,
-    NewWeightOption,
     ScopeOption,
     WeightOption,
-    change_account,
+    add_change_command,
     chosen_scopes,
     list_accounts,
     read_password,
@@ -71,23 +69,7 @@ def list_people(data_dir: DataDirOption = None, config: ConfigOption = None) -> 
         list_accounts(account_settings(config, data_dir), Kind.PERSON)
 
 
-@app.command()
-def change(
-    name: NameArgument,
-    scope: NewScopeOption = None,
-    weight: NewWeightOption = None,
-    data_dir: DataDirOption = None,
-    config: ConfigOption = None,
-) -> None:
-    """Change the scopes or the weight of a user.
-
-    Losing a scope revokes its tokens. A new weight holds from its next token on.
-    """
-    with plain_errors():
-        from auth.store.accounts import Kind
-        from service.cli.service_settings import account_settings
-
-        change_account(account_settings(config, data_dir), name, Kind.PERSON, scope, weight)
+add_change_command(app, "user", is_person=True)
 
 
 @app.command()

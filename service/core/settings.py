@@ -72,7 +72,7 @@ class InferenceSettings(RunSettings):
     )
     resizer: Resizer = Field(
         default_factory=best_resizer,
-        description="resizes images: cykooz-resizer (SIMD) where it is installed, else pillow",
+        description="bilinear resizing: cykooz-resizer (SIMD) where it is installed, else pillow",
     )
     default_timeout_ms: int = Field(
         default=10_000, ge=1, le=600_000, description="for requests that name none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple, cast
@@ -20,8 +21,12 @@ from service.core.engine.graph_check import ManifestMismatch, check_input, check
 from service.core.engine.onnx_wire import Value
 from service.core.engine.pixel_prefix import PIXELS, TENSORS, NoPixels, PixelModel, with_pixels
 from service.core.engine.providers import Chain, Provider, chain, check_in_use
+from service.core.engine.runs import run_filled, seconds_of_run
 
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+_HIDES_TRAINING_MODE = ("EliminateDropout",)
+"""Optimiser to turn off: it removes Dropout in training mode too, unless that reads the graph's
+input. Then the answers repeat, and the checks at load cannot find it."""
 
 
 class OnnxEngine:
@@ -85,7 +90,9 @@ class OnnxEngine:
         self._no_pixels = np.empty((0, *_pixel_shape(manifest.input)), np.uint8)
         self.output_shape: tuple[int, ...] = ()
         may_share = provider is Provider.CPU and lone_threads > threads
-        if may_share and self._run_seconds(manifest) >= worth_seconds:
+        # Of this thread only: it may be of low priority and have to wait for others.
+        clock = time.thread_time
+        if may_share and seconds_of_run(self.run, manifest.input, clock) >= worth_seconds:
             self._lone_session = _session(source, model.parent, lone_threads, where)
 
     @property
@@ -100,22 +107,17 @@ class OnnxEngine:
 
     def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
         """Run the model (see ``Engine.run``); pad a partial batch with zeros to the fixed size."""
-        count = len(images)
-        if self._batch is not None and count != self._batch:
-            filled = np.zeros((self._batch, *images.shape[1:]), images.dtype)
-            filled[:count] = images
-            images = filled
+        output = run_filled(partial(self._run, alone=alone), images, self._batch)
+        self.output_shape = output.shape[1:]
+        return output.reshape(len(output), -1)
+
+    def _run(self, batch: Images, *, alone: bool) -> NDArray[np.float32]:
         try:
             session = self._lone_session if alone else self._session
-            outputs = session.run(self._outputs, self._feeds(images))
+            outputs = session.run(self._outputs, self._feeds(batch))
         except Exception as error:
             raise InferenceFailed from error
-        output = cast("NDArray[np.float32]", outputs[0])
-        if len(output) != len(images):
-            message = f"the graph gives {len(output)} rows for {len(images)} images"
-            raise InferenceFailed from ValueError(message)
-        self.output_shape = output.shape[1:]
-        return output.reshape(len(output), -1)[:count]
+        return cast("NDArray[np.float32]", outputs[0])
 
     def _feeds(self, images: Images) -> dict[str, Images]:
         if self._given is None:
@@ -146,20 +148,6 @@ class OnnxEngine:
         """Drop the sessions. May be repeated."""
         self.__dict__.pop("_session", None)
         self.__dict__.pop("_lone_session", None)
-
-    def _run_seconds(self, manifest: ModelManifest) -> float:
-        """Return the least CPU seconds of three runs of one image; 0 if one fails (seen later)."""
-        image = np.zeros((1, *manifest.input.shape), manifest.input.dtype)
-        seconds = []
-        for _ in range(3):
-            # Of this thread only: it may be of low priority and have to wait for others.
-            began = time.thread_time()
-            try:
-                self.run(image)
-            except InferenceFailed:
-                return 0.0
-            seconds.append(time.thread_time() - began)
-        return min(seconds)
 
     def _inputs(self) -> list[_Input]:
         """Return the inputs of the graph as it is in the file."""
@@ -215,7 +203,9 @@ def _session(
         options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(folder))
     source = model if isinstance(model, bytes) else str(model)
     try:
-        session = ort.InferenceSession(source, options, providers=providers)
+        session = ort.InferenceSession(
+            source, options, providers=providers, disabled_optimizers=_HIDES_TRAINING_MODE
+        )
     except Exception as error:
         message = f"ONNX Runtime cannot load the file: {error}"
         raise ManifestMismatch("sha256", message) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
 from service.core.engine.graph_check import ManifestMismatch, check_input, check_output
 from service.core.engine.processor import multiplies_int8_exactly
 from service.core.engine.providers import Precision, Provider, ProviderMissing
+from service.core.engine.runs import run_filled, seconds_of_run
 
 _ONNX_TYPES = {"f32": "tensor(float)", "u8": "tensor(uint8)"}
 
@@ -90,7 +92,10 @@ class OpenVinoEngine:
         self._runner = _Runner(_compile(core, network, {**several, **properties}), manifest)
         self._lone_runner = self._runner
         self.output_shape: tuple[int, ...] = ()
-        if lone_threads > threads and self._run_seconds(manifest) >= worth_seconds:
+        may_share = lone_threads > threads
+        # Other threads compute; this one waits for them.
+        clock = time.perf_counter
+        if may_share and seconds_of_run(self.run, manifest.input, clock) >= worth_seconds:
             one = {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(lone_threads)}
             self._lone_runner = _Runner(_compile(core, network, {**one, **properties}), manifest)
 
@@ -114,38 +119,20 @@ class OpenVinoEngine:
         if self._one_by_one and len(images) != 1:
             rows = [self.run(images[row : row + 1], alone=alone) for row in range(len(images))]
             return np.concatenate(rows)
-        count = len(images)
-        if self._batch is not None and count != self._batch:
-            filled = np.zeros((self._batch, *images.shape[1:]), images.dtype)
-            filled[:count] = images
-            images = filled
+        output = run_filled(partial(self._run, alone=alone), images, self._batch)
+        self.output_shape = output.shape[1:]
+        return output.reshape(len(output), -1)
+
+    def _run(self, batch: Images, *, alone: bool) -> NDArray[np.float32]:
         try:
-            output = (self._lone_runner if alone else self._runner).run(images)
+            return (self._lone_runner if alone else self._runner).run(batch)
         except Exception as error:  # noqa: BLE001 - as its cause, in one line
             raise InferenceFailed from RuntimeError(_last_line(error))
-        if len(output) != len(images):
-            message = f"the graph gives {len(output)} rows for {len(images)} images"
-            raise InferenceFailed from ValueError(message)
-        self.output_shape = output.shape[1:]
-        return output.reshape(len(output), -1)[:count]
 
     def close(self) -> None:
         """Drop the compiled models. May be repeated."""
         self.__dict__.pop("_runner", None)
         self.__dict__.pop("_lone_runner", None)
-
-    def _run_seconds(self, manifest: ModelManifest) -> float:
-        """Return the least seconds of three runs of one image; 0 if one fails (seen later)."""
-        image = np.zeros((1, *manifest.input.shape), manifest.input.dtype)
-        seconds = []
-        for _ in range(3):
-            began = time.perf_counter()
-            try:
-                self.run(image)
-            except InferenceFailed:
-                return 0.0
-            seconds.append(time.perf_counter() - began)
-        return min(seconds)
 
 
 class _Runner:

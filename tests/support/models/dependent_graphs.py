@@ -83,15 +83,32 @@ def summed_over_rows() -> onnx.ModelProto:
 
 
 def with_dropout() -> onnx.ModelProto:
-    """Dropout in training mode: a different result each time.
+    """Dropout in training mode: a different result each time."""
+    return _dropping(helper.make_node("Dropout", ["image", "ratio", "training"], ["dropped"]))
 
-    The mask is used, else ONNX Runtime removes the node.
-    """
+
+def with_late_dropout() -> onnx.ModelProto:
+    """Dropout in training mode behind another node."""
+    return _dropping(
+        helper.make_node("Relu", ["image"], ["positive"]),
+        helper.make_node("Dropout", ["positive", "ratio", "training"], ["dropped"]),
+    )
+
+
+def with_dropout_mask() -> onnx.ModelProto:
+    """Dropout in training mode, whose mask is used, so that ONNX Runtime never removes the node."""
+    return _dropping(
+        helper.make_node("Dropout", ["image", "ratio", "training"], ["some", "mask"]),
+        helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["some", "kept"], ["dropped"]),
+    )
+
+
+def _dropping(*nodes: onnx.NodeProto) -> onnx.ModelProto:
+    """Return a graph of nodes that make ``dropped`` of ``image``, and the mean of a channel."""
     return _graph(
         [
-            helper.make_node("Dropout", ["image", "ratio", "training"], ["some", "mask"]),
-            helper.make_node("Cast", ["mask"], ["kept"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", ["some", "kept"], ["dropped"]),
+            *nodes,
             helper.make_node("GlobalAveragePool", ["dropped"], ["pooled"]),
             helper.make_node("Flatten", ["pooled"], ["flat"]),
             helper.make_node("Mul", ["flat", "ratio"], ["logits"]),

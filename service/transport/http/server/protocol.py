@@ -37,12 +37,10 @@ from service.transport.http.server.coalescing_transport import CoalescingTranspo
 from service.transport.http.server.cycle import Cycle
 from service.transport.http.server.framing import is_ambiguous
 from service.transport.http.server.refusals import refusal
-from service.transport.http.server.swept import SweptConnection
+from service.transport.http.server.swept import DRAIN_SECONDS, SweptConnection
 from service.transport.http.server.upgrading import is_for_stream
 
 STATE_KEY = "potoo.wire"
-DRAIN_SECONDS = 10.0
-"""Limit for the rest of an answered request, and for a client that reads no response bytes."""
 LINGER_SECONDS = 1.0
 """Delay before closing an idle connection at shutdown, as a request may be under way already, and
 a refused one: closing while bytes come in would reset it before the response is read."""
@@ -86,13 +84,11 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
         # When the connection entered each state, and when it is to close; None outside the state.
         self._headers_since: float | None = None
         self._body_since: float | None = None
-        self._stuck_since: float | None = None
         self._ends_at: float | None = None
         self._half_closed_since: float | None = None
         self._idle_since: float | None = None
         # Bytes of the message being received: in all, of its headers, of its body.
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
-        self._unsent_bytes = 0
         self._refusal = 400
         self._ignores_input = False
         self._upgrades = False
@@ -361,16 +357,6 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
             self._refuse(408)
         else:
             self.cycle.message_event.set()  # the reader of the body checks the time
-
-    def _is_stuck(self, now: float) -> bool:
-        """Return whether unsent bytes have waited too long without progress."""
-        unsent = self.transport.get_write_buffer_size()
-        if not unsent or unsent < self._unsent_bytes:
-            self._stuck_since = None
-        elif self._stuck_since is None:
-            self._stuck_since = now
-        self._unsent_bytes = unsent
-        return self._stuck_since is not None and now - self._stuck_since > DRAIN_SECONDS
 
     def _refuse_header(self) -> NoReturn:
         self._refusal = 431

@@ -23,7 +23,7 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 
 from schemas.errors import Overloaded
-from service.transport.http.server.protocol import DRAIN_SECONDS, STATE_KEY, ConnectionContext
+from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.swept import SweptConnection
 
 WIRE_KEY = "potoo.websocket"
@@ -59,8 +59,6 @@ class StreamProtocol(WebSocketsSansIOProtocol, SweptConnection):
         self.conn.max_message_size = FIRST_MESSAGE_BYTES
         self._hold = self._context.budget.hold()
         self._queued_bytes = 0
-        self._unsent_bytes = 0
-        self._stuck_since: float | None = None
 
     # Called by asyncio and by uvicorn.
 
@@ -141,13 +139,7 @@ class StreamProtocol(WebSocketsSansIOProtocol, SweptConnection):
 
     def sweep(self, now: float) -> None:
         """Drop a client that takes no bytes."""
-        unsent = self.transport.get_write_buffer_size()
-        if not unsent or unsent < self._unsent_bytes:
-            self._stuck_since = None
-        elif self._stuck_since is None:
-            self._stuck_since = now
-        self._unsent_bytes = unsent
-        if self._stuck_since is not None and now - self._stuck_since > DRAIN_SECONDS:
+        if self._is_stuck(now):
             self._context.metrics.reject("slow_client")
             self.transport.abort()
 

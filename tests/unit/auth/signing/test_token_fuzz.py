@@ -47,7 +47,9 @@ def test_claim_of_arbitrary_value_is_refused(name: str, value: object) -> None:
 
 def is_whole(value: object) -> bool:
     """Whether it is a whole number of seconds, which may be written as a float (RFC 7519)."""
-    return isinstance(value, int | float) and value >= 0 and float(value).is_integer()
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return value >= 0 and float(value).is_integer()
 
 
 def refused(text: str) -> None:

@@ -69,9 +69,9 @@ def test_provider_options_reach_every_session(
     class Recording(ort.InferenceSession):  # type: ignore[misc]
         """Records its providers, because the CPU provider's options cannot be read back."""
 
-        def __init__(self, *arguments: Any, providers: Chain) -> None:
+        def __init__(self, *arguments: Any, providers: Chain, **options: Any) -> None:
             given.append(providers)
-            super().__init__(*arguments, providers=providers)
+            super().__init__(*arguments, providers=providers, **options)
 
     monkeypatch.setattr(ort, "InferenceSession", Recording)
     folder = write_model(tmp_path)

@@ -25,6 +25,8 @@ from tests.support.models.dependent_graphs import (
     reshaped_to_one_row,
     summed_over_rows,
     with_dropout,
+    with_dropout_mask,
+    with_late_dropout,
 )
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.models.tiny_model import (
@@ -104,7 +106,9 @@ async def test_fixed_batch_with_dependent_rows_is_refused(tmp_path: Path) -> Non
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("run", [BATCHES, RunSettings(threads_alone=1)])
-@pytest.mark.parametrize("graph", [with_dropout, in_training_mode])
+@pytest.mark.parametrize(
+    "graph", [with_dropout, with_late_dropout, with_dropout_mask, in_training_mode]
+)
 async def test_model_that_answers_differently_each_time_is_refused(
     tmp_path: Path, run: RunSettings, graph: Callable[[], onnx.ModelProto]
 ) -> None:

@@ -1,0 +1,51 @@
+"""Runs of any engine: fill up a partial batch, check the rows of the output, measure the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import InferenceFailed
+from schemas.models import InputSpec
+from service.core.engine.engine import Images
+
+Run = Callable[[Images], NDArray[np.float32]]
+"""Run a batch of the graph's size; return its output, [N, ...]. May raise ``InferenceFailed``."""
+
+
+def run_filled(run: Run, images: Images, size: int | None) -> NDArray[np.float32]:
+    """Return the output for ``images``, [N, ...].
+
+    Args:
+        size: fixed batch size of the graph, at least N, up to which zeros are added; None if there
+            is none.
+
+    Raises:
+        InferenceFailed: the run fails, or its rows are not as many as those of the batch.
+    """
+    count = len(images)
+    if size is not None and count != size:
+        filled = np.zeros((size, *images.shape[1:]), images.dtype)
+        filled[:count] = images
+        images = filled
+    output = run(images)
+    if len(output) != len(images):
+        message = f"the graph gives {len(output)} rows for {len(images)} images"
+        raise InferenceFailed from ValueError(message)
+    return output[:count]
+
+
+def seconds_of_run(run: Run, spec: InputSpec, clock: Callable[[], float]) -> float:
+    """Return the least seconds of three runs of one image; 0 if one fails (seen later)."""
+    image = np.zeros((1, *spec.shape), spec.dtype)
+    seconds = []
+    for _ in range(3):
+        began = clock()
+        try:
+            run(image)
+        except InferenceFailed:
+            return 0.0
+        seconds.append(clock() - began)
+    return min(seconds)
