@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 

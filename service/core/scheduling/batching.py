@@ -35,7 +35,6 @@ from service.core.scheduling.admission import Admission, ThroughputEstimator
 from service.core.scheduling.batch_item import Answer, Item, Outcome, Raw, Ready
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.deadlines import Deadlines
 from service.core.scheduling.priority import SHARES
 
 SLOW_CAPACITY = 8
@@ -78,7 +77,6 @@ class Batcher(Generic[Raw, Ready, Answer]):
             on_reject,
             longest_wait=pool.longest_wait,
         )
-        self._deadlines: Deadlines[Item[Raw, Ready, Answer]] = Deadlines(self._expire)
         self._ready: deque[Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()
         self._waiting = 0
@@ -108,12 +106,12 @@ class Batcher(Generic[Raw, Ready, Answer]):
             DeadlineExceeded: at the deadline, in any state of the item.
             ServiceError: raised by ``prepare`` or ``run`` for this item.
         """
-        (item,) = items = self._accept((raw,), deadline, call)
-        limit = self._deadlines.add(self._loop, item.deadline - item.accepted, items)
+        (item,) = self._accept((raw,), deadline, call)
+        timer = self._loop.call_later(item.deadline - item.accepted, self._expire, item)
         try:
             return await item.future
         finally:
-            self._deadlines.end(limit)
+            timer.cancel()
 
     def admit(self, allowed: float, call: CallContext) -> None:
         """Check that one item with ``allowed`` seconds left may be submitted now.
@@ -135,11 +133,11 @@ class Batcher(Generic[Raw, Ready, Answer]):
         """
         items = self._accept(raws, deadline, call)
         first = items[0]
-        limit = self._deadlines.add(self._loop, first.deadline - first.accepted, items)
+        timer = self._loop.call_later(first.deadline - first.accepted, self._expire, *items)
         try:
             return await asyncio.gather(*(item.future for item in items))
         finally:
-            self._deadlines.end(limit)
+            timer.cancel()
             for item in items:
                 item.future.cancel()
 
@@ -148,7 +146,6 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._is_closing = True
         if self._depth:
             await self._drained.wait()
-        self._deadlines.close()
 
     def _check_open(self) -> None:
         if self._is_closing:
@@ -185,7 +182,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
         if self._is_closing and not self._depth:
             self._drained.set()
 
-    def _expire(self, items: Sequence[Item[Raw, Ready, Answer]]) -> None:
+    def _expire(self, *items: Item[Raw, Ready, Answer]) -> None:
         late = [item for item in items if not item.future.done()]
         if late:
             self._on_reject("deadline")
