@@ -14,7 +14,7 @@ Rss:                 512 kB
 Rss:                 512 kB
 55d0-55d1 r--p 00000000 fe:01 14   /usr/lib/libc.so.6
 Rss:                 256 kB
-55e0-55e1 rw-p 00000000 00:00 0 
+55e0-55e1 rw-p 00000000 00:00 0
 Rss:                2048 kB
 55f0-55f1 rw-p 00000000 00:00 0                          [stack]
 Rss:                 128 kB
