@@ -8,22 +8,31 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from benchmarks import results, revisions, subject
+from benchmarks.event_loop import memory
+from tests.support import repository
 
 FAMILIES = (
     *("alembic", "asyncpg", "grpc", "httpx", "limits", "matplotlib", "onnx", "opentelemetry.sdk"),
     *("redis", "rich", "sqlalchemy.dialects.postgresql", "typer"),
 )
 """Packages that only some configurations of the server need."""
+MEMORY_MODEL = "squeezenet1.0-fp32"
+MEMORY_SHAPES: Mapping[str, Mapping[str, str]] = {
+    "everything on": {},
+    "without the session for lone images": {"POTOO_INFERENCE__THREADS_ALONE": "1"},
+}
+"""Environment of the servers whose memory is measured."""
 SHAPES: Mapping[str, tuple[str, ...]] = {"plain": (), "with gRPC": ("--grpc-port", "0")}
 FIGURES = ("ready_seconds", "cpu_seconds", "rss_mib", "pss_mib", "modules")
 PATIENCE_SECONDS = 10.0
@@ -50,7 +59,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--against", metavar="REV", help="that git revision's server beside")
     parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
+    parser.add_argument(
+        "--memory", action="store_true", help="only the parts of the memory, with SqueezeNet"
+    )
     arguments = parser.parse_args()
+    if arguments.memory:
+        _memory(arguments.rounds, is_written=arguments.write)
+        return
     commit = None
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -66,6 +81,47 @@ def main() -> None:
     if arguments.write:
         facts: dict[str, object] = {"against": commit, "samples": samples}
         print(f"written to {results.write('start', facts)}")
+
+
+def _memory(rounds: int, *, is_written: bool) -> None:
+    """Measure the memory by step of a start, and of idle servers by origin; print medians."""
+    with tempfile.TemporaryDirectory() as name:
+        models = repository.assemble(Path(name), (MEMORY_MODEL,))
+        steps = [memory.by_step(models / MEMORY_MODEL / "1") for _ in range(rounds)]
+        idle: dict[str, list[dict[str, float]]] = {title: [] for title in MEMORY_SHAPES}
+        for _ in range(rounds):
+            for title, environment in MEMORY_SHAPES.items():
+                with _environment(environment), subject.running(models) as server:
+                    smaps = Path(f"/proc/{server.process.pid}/smaps").read_text()
+                idle[title].append(memory.by_origin(smaps))
+    facts: dict[str, object] = {"model": MEMORY_MODEL, "rounds": rounds}
+    facts["by_step"] = _medians(steps)
+    facts["idle_by_origin"] = {title: _medians(samples) for title, samples in idle.items()}
+    facts["idle"] = {
+        title: round(statistics.median(sum(sample.values()) for sample in samples), 1)
+        for title, samples in idle.items()
+    }
+    print(json.dumps(facts, indent=1))
+    if is_written:
+        print(f"written to {results.write('memory', facts)}")
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables, which servers inherit."""
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
+
+
+def _medians(samples: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {
+        title: round(statistics.median(sample.get(title, 0) for sample in samples), 1)
+        for title in samples[0]
+    }
 
 
 def _measure(trees: Mapping[str, Path], folder: Path, rounds: int) -> dict[str, list[Sample]]:

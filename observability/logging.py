@@ -6,10 +6,12 @@ headers, query strings and tokens are never passed to a logger.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
 import warnings
+from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from observability.settings import ObservabilitySettings
 
+DELAY_SECONDS = 0.02
+"""Longest time that the line of a request waits for those of others."""
 # Verbose below warning, and redundant with our own events.
 QUIET_LIBRARIES = ("uvicorn", "httpx", "httpcore", "aiosqlite", "asyncio", "urllib3", "PIL")
 
@@ -113,7 +117,7 @@ def event_logger(name: str, event: str) -> Callable[..., object]:
         return partial(logger.info, event)
     if not logger.is_enabled_for(logging.INFO):
         return _drop
-    write = render.stream.write_line
+    write = render.stream.write_soon
     first = {"level": "info", "logger": name, "event": event}
 
     def log(**fields: object) -> None:
@@ -132,22 +136,48 @@ class _Forgiving:
 
     def __init__(self, stream: IO[Any]) -> None:
         self._stream = stream
+        self._lines: deque[bytes] = deque()
+        self._scheduled_by: asyncio.AbstractEventLoop | None = None
 
     def write(self, data: str | bytes) -> None:
+        self._write_lines()
         with suppress(OSError):
             self._stream.write(data)
 
     def flush(self) -> None:
+        self._write_lines()
         with suppress(OSError):
             self._stream.flush()
 
-    def write_line(self, line: bytes) -> None:
-        """Write a line and flush. The stream's own lock keeps lines of several threads apart."""
+    def write_soon(self, line: bytes) -> None:
+        """Write a line within ``DELAY_SECONDS``, with others; at once where no event loop runs.
+
+        A write gives the interpreter's lock up, which a request then has to win back from the
+        worker threads.
+        """
+        self._lines.append(line)
         try:
-            self._stream.write(line + b"\n")
-            self._stream.flush()
-        except OSError:
-            pass
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+            return
+        if loop is not self._scheduled_by:
+            self._scheduled_by = loop
+            loop.call_later(DELAY_SECONDS, self._write_scheduled)
+
+    def _write_scheduled(self) -> None:
+        self._scheduled_by = None
+        self.flush()
+
+    def _write_lines(self) -> None:
+        """Write the lines that wait, before any other: each is taken by one thread."""
+        lines = []
+        with suppress(IndexError):
+            while True:
+                lines.append(self._lines.popleft())
+        if lines:
+            with suppress(OSError):
+                self._stream.write(b"\n".join([*lines, b""]))
 
 
 def _add_timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -17,13 +17,16 @@ from tempfile import TemporaryDirectory
 from benchmarks import load, models, photo, results, revisions, subject
 from benchmarks.event_loop import grpc_load, memory
 from benchmarks.event_loop.threads import times_of
+from benchmarks.http import bare_loop
 from benchmarks.measuring import Samples, ratio
 from benchmarks.subject import ROOT, Subject
 from tests.support import repository
 from tests.support.servers.databases import free_port
 
 SQUEEZENET = "squeezenet1.0-fp32"
-KINDS = ("photo", "12 megapixels", "gRPC")
+KINDS = ("photo", photo.LARGE_TITLE, photo.PHONE_TITLE, "gRPC")
+BARE = ("photo", photo.PHONE_TITLE)
+"""The photos whose CPU time is compared with that of a loop without a server."""
 LOOP_ALONE = "loop alone"
 """Title of the measurement in which worker threads answer from memory."""
 CACHED = ("-m", "service"), (str(ROOT / "benchmarks" / "event_loop" / "cached_work.py"),)
@@ -54,20 +57,27 @@ class Side:
         if kind == "gRPC":
             calls = grpc_load.post(self.grpc_target, token, clients=GRPC_CLIENTS, seconds=seconds)
             return calls, 0
-        body = photo.large_jpeg() if kind == "12 megapixels" else photo.jpeg()
         seen = load.post(
-            self.server.endpoint, body, "image/jpeg", token, clients=clients, seconds=seconds
+            self.server.endpoint,
+            photo.named(kind),
+            "image/jpeg",
+            token,
+            clients=clients,
+            seconds=seconds,
         )
         return seen.requests, int(seen.errors)
 
 
 def measure(
     name: str, trees: dict[str, Path], arguments: argparse.Namespace, *, is_alone: bool = False
-) -> dict[str, Side]:
+) -> tuple[dict[str, Side], dict[str, Samples]]:
     """Start a server of each tree with the model, and measure them in turn.
 
     Args:
         is_alone: whether the work of the worker threads is answered from memory.
+
+    Returns:
+        The sides, and the samples of the bare loop by photo (none if ``is_alone``).
     """
     kinds = ("photo", "gRPC") if is_alone else KINDS
     with ExitStack() as stack:
@@ -76,7 +86,7 @@ def measure(
             repository.assemble(folder, (name,))
         else:
             folder = stack.enter_context(models.assembled(name))
-        sides = {}
+        sides, bare = {}, dict[str, Samples]()
         for title, tree in trees.items():
             port = free_port()
             running = subject.running(
@@ -93,11 +103,19 @@ def measure(
             if not number:  # to warm up
                 for side in turns:
                     side.samples.clear()
-        return sides
+                continue
+            for kind in () if is_alone else BARE:
+                sample = bare_loop.run(folder / name / "1", "better", arguments.seconds, kind)
+                sample["all_us"] = 1000 * sample["cpu_ms"]
+                bare.setdefault(kind, []).append(sample)
+        return sides, bare
 
 
-def figures(sides: dict[str, Side]) -> dict[str, object]:
-    """Return every sample, the medians, and the ratios by round of the first side to the others."""
+def figures(sides: dict[str, Side], bare: dict[str, Samples]) -> dict[str, object]:
+    """Return every sample, the medians, and the ratios by round of the first side to the others.
+
+    ``over_bare``: the CPU time of a request on the first side, to that of the bare loop.
+    """
     ours, *others = sides.values()
     found: dict[str, object] = {}
     for title, side in sides.items():
@@ -115,6 +133,11 @@ def figures(sides: dict[str, Side]) -> dict[str, object]:
     found["ratios"] = {
         kind: {key: round(ratio(samples, others[0].samples[kind], key) or 0, 3) for key in KEYS}
         for kind, samples in ours.samples.items()
+    }
+    found["bare"] = bare
+    found["over_bare"] = {
+        kind: round(ratio(ours.samples[kind], samples, "all_us") or 0, 3)
+        for kind, samples in bare.items()
     }
     return found
 
@@ -136,11 +159,11 @@ def main() -> None:
     with revisions.checked_out(commit) as earlier:
         trees = {"now": ROOT, "before": earlier}
         alone = measure(models.DEFAULT, trees, arguments, is_alone=True)
-        measured = {LOOP_ALONE: figures(alone)}
+        measured = {LOOP_ALONE: figures(*alone)}
         for name in arguments.models:
-            measured[name] = figures(measure(name, trees, arguments))
+            measured[name] = figures(*measure(name, trees, arguments))
     for name, found in measured.items():
-        print(name, found["ratios"])
+        print(name, found["ratios"], "over the bare loop:", found["over_bare"])
     if arguments.write:
         with TemporaryDirectory() as folder:
             repository.assemble(Path(folder), (SQUEEZENET,))

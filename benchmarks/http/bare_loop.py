@@ -68,10 +68,10 @@ def loop(folder: Path, kind: str, data: bytes, *, seconds: float, threads: int) 
     return {"per_second": sum(counts) / wall, "cpu_ms": 1000 * cpu / sum(counts)}
 
 
-def run(folder: Path, kind: str, seconds: float, *, is_large: bool = False) -> dict[str, float]:
-    """Run the loop in a process of its own."""
+def run(folder: Path, kind: str, seconds: float, title: str = "") -> dict[str, float]:
+    """Run the loop in a process of its own; ``title``: of the photo."""
     command = [sys.executable, "-m", "benchmarks.http.bare_loop", str(folder), kind]
-    command += ["--seconds", str(seconds), *(["--large"] if is_large else [])]
+    command += ["--seconds", str(seconds), "--photo", title]
     result: dict[str, float] = json.loads(
         subprocess.run(command, capture_output=True, text=True, check=True).stdout
     )
@@ -85,9 +85,9 @@ def main() -> None:
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--threads", type=int, default=usable_cores())
-    parser.add_argument("--large", action="store_true", help="the photo of 12 megapixels")
+    parser.add_argument("--photo", default="", help="title of a larger photo")
     arguments = parser.parse_args()
-    data = photo.large_jpeg() if arguments.large else photo.jpeg()
+    data = photo.named(arguments.photo)
     result = loop(
         arguments.folder,
         arguments.kind,

@@ -119,7 +119,7 @@ def _bare_loops(version: Path, plan: Plan, measured: RoundFigures, progress: str
         for kind in bare_loop.KINDS:
             title = loop_title(kind, form)
             print(f"{progress}, bare loop, {title}", file=sys.stderr)
-            sample = bare_loop.run(version, kind, plan.seconds, is_large=bool(form))
+            sample = bare_loop.run(version, kind, plan.seconds, form)
             measured.bare.setdefault(title, []).append(sample)
 
 

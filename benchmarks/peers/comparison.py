@@ -153,7 +153,7 @@ def _bare_loops(version: Path, plan: Plan, compared: Compared, progress: str) ->
         for kind in bare_loop.KINDS:
             title = loop_title(kind, form)
             print(f"{progress}, bare loop, {title}", file=sys.stderr)
-            sample = bare_loop.run(version, kind, plan.seconds, is_large=bool(form))
+            sample = bare_loop.run(version, kind, plan.seconds, form)
             compared.bare.setdefault(title, []).append(sample)
 
 

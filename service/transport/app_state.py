@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
@@ -31,4 +30,5 @@ class AppState:
 
 def state_of(connection: HTTPConnection) -> AppState:
     """Return the objects of the application that serves the connection."""
-    return cast("AppState", connection.app.state.objects)
+    objects: AppState = connection.scope["app"].state.objects
+    return objects

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing
 
 import pytest
 
 import schemas.classify
 import service.core.imaging.answer
+from service.core.imaging.answer import (
+    Classification,
+    ImageFacts,
+    Named,
+    Prediction,
+    Summary,
+    Timing,
+)
+from service.transport.http.routes.classification_json import classification_json
 
 KINDS = [
     kind
@@ -38,3 +48,25 @@ def test_every_part_of_an_answer_is_compared() -> None:
         "Timing",
         "Classification",
     }
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        None,
+        Summary("cat", 0.5, 0, None),
+        Summary("animal", 0.9, 1, Named("cat", 0.5)),
+    ],
+)
+def test_answer_over_http_has_every_field_in_order(summary: Summary | None) -> None:
+    answer = Classification(
+        summary,
+        [Prediction("cat", 2, 0.5), Prediction("dog", 1, 0.4)],
+        ["cat"],
+        abstained=False,
+        calibrated=True,
+        image=ImageFacts("JPEG", 500, 375, truncated=True),
+        timing=Timing(1.0, 2.0, 3.0, 6.5),
+    )
+    written = classification_json(answer)
+    assert json.dumps(written) == json.dumps(dataclasses.asdict(answer))

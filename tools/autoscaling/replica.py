@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -49,7 +50,13 @@ class Replica:
         self._waiting: FairQueue[Request] = FairQueue()
         self._flow = Flow()
         self._pace = ThroughputEstimator(cost.threads)
-        self._admission = Admission(self._expected_wait, queue_capacity, self._pace, lambda _: None)
+        self._admission = Admission(
+            self._expected_wait,
+            queue_capacity,
+            self._pace,
+            lambda _: None,
+            longest_wait=lambda _: math.inf,
+        )
         self._owed = 0.0
         """Thread seconds of refusals, not yet added to the service of an image."""
         self._refusing_until = 0.0

@@ -65,6 +65,10 @@ class Lane:
         with self._lock:
             return self._queue.expected_wait(turn, count, self.threads, held)
 
+    def longest_wait(self, held: int) -> float:
+        """See ``FairQueue.longest_wait``."""
+        return self._queue.longest_wait(self.threads, held)
+
     def work(self, number: int) -> None:
         """Run jobs on the calling thread, the one of that number, until ``stop``."""
         while self._signals.get() is _Signal.JOB:
@@ -155,6 +159,10 @@ class WorkerPool:
         It counts what will run before, its mates aside: see ``FairQueue.expected_wait``.
         """
         return self._lane.expected_wait(turn, count, held)
+
+    def longest_wait(self, held: int) -> float:
+        """Return seconds that ``expected_wait`` never exceeds: see ``FairQueue.longest_wait``."""
+        return self._lane.longest_wait(held)
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """Queue ``work``, wait for it, and return its result or raise its exception."""

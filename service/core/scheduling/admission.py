@@ -46,12 +46,15 @@ class Admission:
         capacity: int,
         estimator: ThroughputEstimator,
         on_reject: Callable[[str], None],
+        *,
+        longest_wait: Callable[[int], float],
     ) -> None:
         """Keep the limits; ``capacity`` counts items that wait or are being processed.
 
-        ``expected_wait``: see ``WorkerPool.expected_wait``.
+        ``expected_wait``, ``longest_wait``: see ``WorkerPool``.
         """
-        self._expected_wait, self._capacity = expected_wait, capacity
+        self._expected_wait, self._longest_wait = expected_wait, longest_wait
+        self._capacity = capacity
         self._estimator, self._on_reject = estimator, on_reject
 
     def check(
@@ -78,8 +81,12 @@ class Admission:
         # Items that would be late on an idle server too are not late because of others.
         if own > allowed:
             return
-        wait = self._expected_wait(turn, count, depth - waiting)
-        if wait and wait + own > MARGIN * allowed:
+        held, most = depth - waiting, MARGIN * allowed
+        # Most items are admitted by this bound; the estimate takes a lock.
+        if self._longest_wait(held) + own <= most:
+            return
+        wait = self._expected_wait(turn, count, held)
+        if wait and wait + own > most:
             self._on_reject("would_be_late")
             message = "Too many requests are waiting to answer in time."
             raise Overloaded(message, retry_after=wait, expected_wait=wait)

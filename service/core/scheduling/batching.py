@@ -71,7 +71,11 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._flow, self._slow_flow = Flow(), Flow()
         self._throughput = ThroughputEstimator(pool.size)
         self._admission = Admission(
-            pool.expected_wait, policy.queue_capacity, self._throughput, on_reject
+            pool.expected_wait,
+            policy.queue_capacity,
+            self._throughput,
+            on_reject,
+            longest_wait=pool.longest_wait,
         )
         self._ready: deque[Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()

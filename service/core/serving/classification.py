@@ -34,11 +34,15 @@ def to_classification(
         scored.summary is None and not scored.present,
         manifest.calibration is not None,
         ImageFacts(image.format, image.width, image.height, image.is_truncated),
-        # In milliseconds, to the microsecond.
         Timing(
-            round((image.decode_seconds + image.preprocess_seconds) * 1000, 3),
-            round(outcome.queue_seconds * 1000, 3),
-            round(outcome.run_seconds * 1000, 3),
-            round((time.monotonic() - began) * 1000, 3),
+            _milliseconds(image.decode_seconds + image.preprocess_seconds),
+            _milliseconds(outcome.queue_seconds),
+            _milliseconds(outcome.run_seconds),
+            _milliseconds(time.monotonic() - began),
         ),
     )
+
+
+def _milliseconds(seconds: float) -> float:
+    """Round to the microsecond; ``round`` takes four times as long."""
+    return int(seconds * 1e6 + 0.5) / 1000

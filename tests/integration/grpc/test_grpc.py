@@ -18,6 +18,7 @@ from tests.support.callers.tensors import by_onnxruntime, images
 from tests.support.models.pictures import BLUE, GREEN, RED, plain
 from tests.support.models.tiny_model import LABELS, SIDE
 from tests.support.servers.server import LiveServer
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +189,7 @@ def test_every_call_is_logged_and_counted(rpc: Client, server: LiveServer) -> No
         "Predict", potoo_pb2.PredictRequest(image_data=picture), x_request_id="to-be-logged"
     )
     assert counted() == before + 1
+    assert wait_until(lambda: '"to-be-logged"' in server.events())
     (line,) = [line for line in server.events().splitlines() if '"to-be-logged"' in line]
     for part in ('"event":"rpc"', '"code":"OK"', '"principal":"admin"', '"client":"127.0.0.1"'):
         assert part in line

@@ -192,7 +192,7 @@ def test_cancelled_calls_are_dropped_from_the_queue(server: LiveServer) -> None:
             call.cancel()
         assert wait_until(lambda: queue_depth(server) == 0)
         assert client.ask("ModelInfer", tensor(images(1)))
-    assert '"code":"CANCELLED"' in server.events()
+    assert wait_until(lambda: '"code":"CANCELLED"' in server.events())
     assert "unexpected error" not in server.events()
 
 

@@ -13,6 +13,7 @@ from tests.support.callers.raw_http import PATIENCE
 from tests.support.models.pictures import plain
 from tests.support.servers.collector import Collector, Tree, collector
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 SAMPLED, NOT_SAMPLED = f"00-{TRACE_ID}-{SPAN_ID}-01", f"00-{TRACE_ID}-{SPAN_ID}-00"
@@ -40,7 +41,12 @@ class Traced:
         return self.collector.trace_of(request_id)
 
     def lines_of(self, request_id: str) -> list[str]:
-        """Log lines of a request."""
+        """Log lines of a request, once that of the access log is written."""
+        access = '"logger":"access"'
+        wait_until(lambda: any(access in line for line in self._lines_of(request_id)))
+        return self._lines_of(request_id)
+
+    def _lines_of(self, request_id: str) -> list[str]:
         return [line for line in self.server.events().splitlines() if f'"{request_id}"' in line]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import json
@@ -75,6 +76,52 @@ def test_event_of_every_request_has_the_line_of_a_usual_one(
     ]
     assert len(lines) == (0 if "log_level" in settings else 2)
     assert len(set(lines)) <= 1
+
+
+@pytest.mark.anyio
+async def test_lines_of_requests_are_written_together_and_soon(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure(log_format="json")
+    log = event_logger("access", "request")
+    for number in range(3):
+        log(number=number)
+    assert capsys.readouterr().err == ""
+    lines: list[dict[str, Any]] = []
+    async with asyncio.timeout(5):
+        while not lines:
+            lines += events(capsys)
+            await asyncio.sleep(0)
+    assert [line["number"] for line in lines] == [0, 1, 2]
+
+
+@pytest.mark.anyio
+async def test_waiting_lines_are_written_before_another_event(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure(log_format="json")
+    event_logger("access", "request")(number=1)
+    get_logger("server").info("stopped")
+    assert [line["event"] for line in events(capsys)] == ["request", "stopped"]
+
+
+def test_lines_are_written_in_the_event_loop_after_one_that_ended(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure(log_format="json")
+    log = event_logger("access", "request")
+
+    async def logged(number: int, until: int) -> list[dict[str, Any]]:
+        log(number=number)
+        lines: list[dict[str, Any]] = []
+        while len(lines) < until:
+            lines += events(capsys)
+            await asyncio.sleep(0)
+        return lines
+
+    assert asyncio.run(logged(1, until=0)) == []
+    lines = asyncio.run(asyncio.wait_for(logged(2, until=2), 5))
+    assert [line["number"] for line in lines] == [1, 2]
 
 
 def test_exception_is_logged_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

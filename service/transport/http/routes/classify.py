@@ -35,6 +35,7 @@ from service.transport.http.body.uploads import HttpState, uploads_of
 from service.transport.http.middleware.errors import STATUS
 from service.transport.http.middleware.lean_route import LeanRoute
 from service.transport.http.middleware.openapi import BINARY, problems
+from service.transport.http.routes.classification_json import classification_json
 
 _IMAGE_BODY = {
     "required": True,
@@ -95,14 +96,8 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
         ref, answer = await runtime.classifier.classify(image, ticket, top_k=options.top_k)
     return JsonResponse(
         {
-            "model": ref,
-            "summary": answer.summary,
-            "predictions": answer.predictions,
-            "labels_present": answer.labels_present,
-            "abstained": answer.abstained,
-            "calibrated": answer.calibrated,
-            "image": answer.image,
-            "timing": answer.timing,
+            "model": {"name": ref.name, "version": ref.version},
+            **classification_json(answer),
             "request_id": request.scope["state"]["request_id"],
         },
         (b"server-timing", _server_timing(answer.timing)),
@@ -159,7 +154,7 @@ async def _item(
                 "detail": error.detail,
             }
             return {"file_name": part.file_name, "problem": problem}
-    return {"file_name": part.file_name, "result": answer}
+    return {"file_name": part.file_name, "result": classification_json(answer)}
 
 
 def add_classify_routes(app: FastAPI) -> None:

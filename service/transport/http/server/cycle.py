@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,10 @@ MAX_WAITING = 2**16
 """Bytes of a body that wait for their reader before no more are taken from the socket."""
 _BODILESS = (204, 304)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Forbidden in names and values of headers; line ends are counted.
-_FORBIDDEN = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_FRAMING = frozenset((b"content-length", b"transfer-encoding", b"connection"))
+_LINE_END = b"\r\n"
+# Bytes that names and values of headers may have. Of a head only its line ends are left without.
+_ALLOWED = bytes({*range(0x20, 0x100), 0x09} - {0x7F})
 
 
 class Cycle(RequestResponseCycle):
@@ -128,11 +129,14 @@ class Cycle(RequestResponseCycle):
         self.response_started = True
         self.waiting_for_100_continue = False
         status = message["status"]
-        lines = [STATUS_LINE[status]]
+        parts, lines = [STATUS_LINE[status]], 2
         closes = False
         for given, value in (*self.default_headers, *message.get("headers", ())):
             name = given.lower()
-            lines.append(b"%b: %b\r\n" % (name, value))
+            parts += name, b": ", value, _LINE_END
+            lines += 1
+            if name not in _FRAMING:
+                continue
             if name == b"content-length" and self.chunked_encoding is None:
                 self.expected_content_length = int(value)
                 self.chunked_encoding = False
@@ -144,18 +148,16 @@ class Cycle(RequestResponseCycle):
         if closes:
             self.keep_alive = False
         elif not self.keep_alive:
-            lines.append(b"connection: close\r\n")
+            parts.append(b"connection: close\r\n")
+            lines += 1
         has_length = self.chunked_encoding is not None
         if not has_length and self.scope["method"] != "HEAD" and status not in _BODILESS:
             self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        head = b"".join(lines)
-        if (
-            _FORBIDDEN.search(head)
-            or head.count(b"\r") != len(lines)
-            or head.count(b"\n") != len(lines)
-        ):
+            parts.append(b"transfer-encoding: chunked\r\n")
+            lines += 1
+        parts.append(_LINE_END)
+        head = b"".join(parts)
+        if head.translate(None, _ALLOWED) != lines * _LINE_END:
             raise RuntimeError("a response header has a forbidden byte")
         self._held.hold(head)
 

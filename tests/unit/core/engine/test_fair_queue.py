@@ -233,6 +233,8 @@ def test_foreseen_wait_counts_the_work_that_runs_before(
     executor.push(*(Work(model, costs[model], share=its) for model, its in waiting))
     mine = Work("a", cost, "me", share)
     expected = executor.queue.work_before(executor.turn(mine))
+    wait = executor.queue.expected_wait(executor.turn(mine), 1, threads=1, held=len(waiting))
+    assert wait <= executor.queue.longest_wait(threads=1, held=len(waiting)) + 1e-6
     executor.push(mine)
     while mine not in executor.began:
         executor.step()
