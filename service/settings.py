@@ -37,6 +37,7 @@ from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service import secret_files
+from service.cameras.results.settings import MqttSettings, WebhookSettings
 from service.core.imaging.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 from service.modeltools.sources.model_sources import is_safe
@@ -221,6 +222,8 @@ class Settings(BaseSettings):
     inference: InferenceSettings = InferenceSettings()
     auth: AuthSettings = AuthSettings()
     compatibility: CompatibilitySettings = CompatibilitySettings()
+    mqtt: MqttSettings = MqttSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     observability: ObservabilitySettings = ObservabilitySettings()
 
     @field_validator("admin_password")
