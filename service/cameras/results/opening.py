@@ -161,6 +161,8 @@ async def _take_turns(leases: Leases, lease: str, runs: Sequence[Run]) -> None:
             get_logger("cameras").info("another process delivers results", lease=lease)
         except NotReady:  # the store logs why
             pass
+        except Exception as error:  # noqa: BLE001 - as below
+            get_logger("cameras").error("lease failed", lease=lease, exc_info=error)
         await asyncio.sleep(RESTART_SECONDS)
 
 

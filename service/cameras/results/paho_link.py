@@ -21,7 +21,6 @@ from functools import partial
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from observability.logging import get_logger
@@ -129,7 +128,7 @@ class PahoLink:
     def start(self) -> None:
         """Start the thread, which connects."""
         for end in (self._wakes, self._wake):
-            end.setblocking(False)
+            end.settimeout(0)
         client = self._client
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_publish, client.on_message = self._on_publish, self._on_message
@@ -141,7 +140,7 @@ class PahoLink:
         Raises:
             BrokerAway: it cannot be reached, or refused.
         """
-        await asyncio.wait({self._is_accepted, self._end}, return_when=asyncio.FIRST_COMPLETED)
+        await _first(self._is_accepted, self._end)
         if self._end.done():
             raise self._end.result()
 
@@ -153,7 +152,7 @@ class PahoLink:
         self._do(partial(self._publish, message, done))
         try:
             async with asyncio.timeout(ACKNOWLEDGE_SECONDS):
-                await asyncio.wait({done, self._end}, return_when=asyncio.FIRST_COMPLETED)
+                await _first(done, self._end)
         except TimeoutError:
             raise BrokerAway("the broker does not acknowledge") from None
         if not done.done():
@@ -207,6 +206,8 @@ class PahoLink:
     def _exchange(self) -> None:
         """Read and write until the connection ends."""
         client, sock = self._client, self._client.socket()
+        if sock is None:
+            return
         with selectors.DefaultSelector() as selector:
             selector.register(self._wakes, selectors.EVENT_READ)
             selector.register(sock, selectors.EVENT_READ)
@@ -217,9 +218,8 @@ class PahoLink:
                 selector.modify(sock, wanted)
                 # TLS may have decrypted more than was read.
                 is_buffered = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
-                ready = {
-                    key.fileobj for key, _ in selector.select(0 if is_buffered else LOOP_SECONDS)
-                }
+                timeout = 0 if is_buffered else LOOP_SECONDS
+                ready = {key.fileobj for key, _ in selector.select(timeout)}
                 if self._wakes in ready and not self._wakes.recv(1024):
                     return
                 while self._inbox:
@@ -237,7 +237,7 @@ class PahoLink:
             self._acknowledgements[info.mid] = done
 
     def _on_connect(
-        self, client: Client, _: object, __: ConnectFlags, code: ReasonCode, ___: Properties | None
+        self, client: Client, _: object, __: ConnectFlags, code: ReasonCode, ___: object
     ) -> None:
         if code.is_failure:
             kind = _NotAccepted if code == "Unsupported protocol version" else BrokerAway
@@ -248,20 +248,13 @@ class PahoLink:
         self._tell(self._accepted)
 
     def _on_disconnect(
-        self,
-        _: Client,
-        __: object,
-        flags: DisconnectFlags,
-        code: ReasonCode,
-        ___: Properties | None,
+        self, _: Client, __: object, flags: DisconnectFlags, code: ReasonCode, ___: object
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             is_taken_over = code == "Session taken over"
             self._reason = BrokerAway(TAKEN_OVER if is_taken_over else f"the broker said: {code}")
 
-    def _on_publish(
-        self, _: Client, __: object, mid: int, code: ReasonCode, ___: Properties | None
-    ) -> None:
+    def _on_publish(self, _: Client, __: object, mid: int, code: ReasonCode, ___: object) -> None:
         if done := self._acknowledgements.pop(mid, None):
             self._tell(partial(_resolve, done))
         if code.is_failure and str(code) not in self._refused:
@@ -285,3 +278,8 @@ class PahoLink:
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+async def _first(*futures: asyncio.Future[None] | asyncio.Future[BrokerAway]) -> None:
+    """Wait until one of the futures is done; cancel none."""
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)

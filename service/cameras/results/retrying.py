@@ -1,4 +1,4 @@
-"""When a failed delivery is repeated: exponential back-off, and the ``Retry-After`` of a receiver."""
+"""When a failed delivery is repeated: exponential back-off, and a receiver's ``Retry-After``."""
 
 from __future__ import annotations
 

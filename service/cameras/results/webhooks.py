@@ -12,6 +12,7 @@ import hashlib
 import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -138,10 +139,8 @@ class WebhookOutput:
             wait = backoff(failed, jitter=self._clock.jitter) if pause is None else pause
             cursor = replace(cursor, attempts=failed, next_attempt=self._clock.now() + wait)
             self._failed(event, failed, reason, wait)
-            try:
+            with suppress(NotReady):  # a restart then repeats the event earlier
                 await self._cursors.save(self._name, cursor)
-            except NotReady:  # a restart then repeats the event earlier
-                pass
             await self._report(event, cursor)
 
     async def _attempt(self, event: CameraEvent) -> tuple[str | None, float | None]:
