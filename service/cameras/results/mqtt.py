@@ -22,7 +22,7 @@ from service.cameras.results.discovery import Discovery
 from service.cameras.results.ports import Cameras, Cursors, Events, OutputCursor
 from service.cameras.results.retrying import backoff
 from service.cameras.results.topics import OFFLINE, ONLINE, Message, Topics
-from service.cameras.results.webhooks import Clock
+from service.cameras.results.webhooks import EMPTY_SECONDS, Clock
 
 NAME = "mqtt"
 LONGEST_SECONDS = 60.0
@@ -127,6 +127,7 @@ class MqttOutput:
         await link.publish(Message(self._topics.status, ONLINE))
         try:
             while True:
+                before = self._cursor
                 try:
                     await self._bound_backlog()
                     await self._publish_changes(link)
@@ -134,6 +135,8 @@ class MqttOutput:
                 except NotReady:
                     await self._clock.sleep(LOOK_SECONDS)
                 else:
+                    if self._cursor == before:
+                        await self._clock.sleep(EMPTY_SECONDS)
                     await self._idle(link)
         finally:
             # A connection that is ended properly has no last will.

@@ -30,6 +30,7 @@ from service.cameras.results.signing import Signer
 GONE = 410
 PAGE = 50
 IDLE_SECONDS = 60.0
+EMPTY_SECONDS = 0.2
 STORE_SECONDS = 30.0
 """Longest pause while the store does not answer."""
 SAVE_SECONDS = 3.0
@@ -96,7 +97,9 @@ class WebhookOutput:
         A new output begins with the events that come after its start.
         """
         cursor = await self._begin()
+        is_empty = False
         while True:
+            was_empty = is_empty
             page = await self._store(partial(self._events.after, cursor.event, PAGE))
             await self._report(page[0] if page else None, cursor)
             for event in page:
@@ -106,7 +109,10 @@ class WebhookOutput:
                     self._metrics.count("gone")
                     self._log.error("webhook is gone; sending stops until the next start")
                     return
-            if not page:
+            is_empty = not page
+            if is_empty:
+                if was_empty:  # the event that was waited for may have gone with its camera
+                    await self._clock.sleep(EMPTY_SECONDS)
                 await self._store(partial(self._events.wait, cursor.event, IDLE_SECONDS))
 
     async def _begin(self) -> OutputCursor:
