@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-PATIENCE = 90.0
+PATIENCE = 6.0
 """Seconds."""
 
 

@@ -31,6 +31,8 @@ LOOK_SECONDS = 5.0
 """Between looks at the cameras, if there is no event."""
 GOODBYE_SECONDS = 2.0
 PAGE = 50
+STABLE_SECONDS = 30.0
+"""A connection that lasts so long ends the growing of pauses."""
 
 
 class BrokerAway(Exception):
@@ -94,8 +96,13 @@ class MqttOutput:
                     async with self._open_link() as link:
                         self._metrics.up(is_up=True)
                         self._log.info("mqtt connected")
-                        failures = 0
-                        await self._serve(link)
+                        began = self._clock.now()
+                        try:
+                            await self._serve(link)
+                        finally:
+                            # Two clients with the same topic end each other's connections.
+                            if self._clock.now() - began >= STABLE_SECONDS:
+                                failures = 0
                 except BrokerAway as error:
                     self._metrics.up(is_up=False)
                     log = self._log.info if failures else self._log.warning

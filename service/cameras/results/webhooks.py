@@ -131,9 +131,9 @@ class WebhookOutput:
                 await self._clock.sleep(min(wait, LONGEST_RETRY_AFTER))
             reason, pause = await self._attempt(event)
             if reason is None:
+                self._delivered()
                 done = OutputCursor(event.id, dead=cursor.dead)
                 await _finish(self._save(done))
-                self._delivered()
                 return done
             failed = cursor.attempts + 1
             if failed >= self._attempts:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -136,14 +136,15 @@ asyncio.run(main())
 
 async def test_last_will_says_offline_after_kill_9(broker: Mosquitto, listener: Listener) -> None:
     status = "killed/status"
-    with subprocess.Popen(
-        [sys.executable, "-c", PUBLISHER, str(broker.port), "killed"], cwd=ROOT
-    ) as publisher:
-        try:
-            await eventually(lambda: listener.last().get("killed/cameras/door/state") is not None)
-            assert listener.last()[status] == "online"
-        finally:
-            publisher.kill()
+    publisher = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PUBLISHER, str(broker.port), "killed", cwd=ROOT
+    )
+    try:
+        await eventually(lambda: "killed/cameras/door/state" in listener.last())
+        assert listener.last()[status] == "online"
+    finally:
+        publisher.kill()
+        await publisher.wait()
     await eventually(lambda: listener.last()[status] == "offline")
 
 
@@ -188,6 +189,8 @@ async def test_only_the_newest_events_wait_while_the_broker_is_away(broker: Mosq
     assert bench.cursors.saved["mqtt"] == OutputCursor(200, dead=130)
 
 
+# paho leaves the socket of a failed handshake to the garbage collection.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_certificate_that_is_not_of_the_authority_is_refused(broker: Mosquitto) -> None:
     bench = MqttBench(
         broker.tls_port, host="localhost", tls=True, username=USERNAME, password=PASSWORD
@@ -214,12 +217,3 @@ async def test_wrong_password_is_reported(broker: Mosquitto) -> None:
             await eventually(lambda: bool(lines))
     assert lines[0]["reason"] == "the broker refused: Not authorized"
     assert wrong not in str(lines)
-
-
-async def test_second_potoo_with_the_same_topic_is_named(broker: Mosquitto) -> None:
-    first, second = (MqttBench(broker.port, topic="same") for _ in range(2))
-    with capture_logs() as lines:
-        async with first.running():
-            await eventually(lambda: first.is_up)
-            async with second.running():
-                await eventually(lambda: any("second Potoo" in str(line) for line in lines))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,6 +66,8 @@ class FakeEvents:
     def __init__(self, *events: CameraEvent) -> None:
         self.kept = list(events)
         self.failures = 0
+        self.waits, self.waiting = 0, 0
+        """How often it was waited, and how many wait now."""
         self._wakes = asyncio.Event()
 
     def add(self, *events: CameraEvent) -> None:
@@ -86,9 +88,15 @@ class FakeEvents:
 
     async def wait(self, cursor: int, timeout: float) -> None:
         del timeout  # no test waits for it
-        if not any(one.id > cursor for one in self.kept):
+        if any(one.id > cursor for one in self.kept):
+            return
+        self.waits += 1
+        self.waiting += 1
+        try:
             await self._wakes.wait()
             self._wakes.clear()
+        finally:
+            self.waiting -= 1
 
     def _fail(self) -> None:
         if self.failures:
@@ -126,9 +134,13 @@ class FakeCursors:
 
 
 class FakeLeases:
-    """Leases that are held while ``granted`` is set."""
+    """Leases that are held while ``granted`` is set.
+
+    ``losses`` end the first holds.
+    """
 
     def __init__(self) -> None:
+        self.losses: list[Exception] = []
         self.granted = asyncio.Event()
         self.granted.set()
         self.held: list[str] = []
@@ -136,6 +148,8 @@ class FakeLeases:
     @asynccontextmanager
     async def hold(self, name: str) -> AsyncIterator[None]:
         await self.granted.wait()
+        if self.losses:
+            raise self.losses.pop(0)
         self.held.append(name)
         try:
             yield
@@ -157,7 +171,3 @@ class Time:
         self.slept.append(seconds)
         self.seconds += seconds
         await asyncio.sleep(0)
-
-
-def moved(cursor: OutputCursor, **changes: Any) -> OutputCursor:
-    return replace(cursor, **changes)
