@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 
 from schemas.cameras import SourceKind
 from service.cameras.sources.rules import SourceRules
-from service.cameras.sources.source import Frame, SourceFailed, SourceSpec
-from service.cameras.sources.urls import kind_of
+from service.cameras.sources.source import Frame, SourceSpec
 
 
 def open_source(
