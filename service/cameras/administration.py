@@ -95,7 +95,7 @@ class CameraAdministration:
         before = await self.get(name)
         split = await self.checked(spec)
         credentials = self._sealed(split.login)
-        if credentials is None and spec.secret is None and _is_same_host(before.spec, split.spec):
+        if credentials is None and spec.secret is None and is_same_host(before.spec, split.spec):
             credentials = before.credentials
         if not await self._cameras.change(name, split.spec, credentials):
             _missing()
@@ -161,7 +161,8 @@ class CameraAdministration:
         self._on_change()
 
 
-def _is_same_host(one: CameraSpec, other: CameraSpec) -> bool:
+def is_same_host(one: CameraSpec, other: CameraSpec) -> bool:
+    """Return whether two cameras have the same scheme, host and port."""
     from service.cameras.sources.urls import NetworkUrl, parse_network_url
 
     def place(spec: CameraSpec) -> tuple[str, str, int] | None:

@@ -19,11 +19,12 @@ from schemas.cameras import CameraEvent
 from schemas.errors import NotReady
 from service.cameras.administration import CameraAdministration
 from service.cameras.fetching import FrameFetcher
+from service.cameras.logins import Logins
 from service.cameras.pipeline.budget import Budget
 from service.cameras.results.ports import Leases
 from service.cameras.sources.source import Frame, SourceSpec
 from service.cameras.store.cameras import CameraStore, StoredCamera
-from service.cameras.store.credentials import CredentialBox, Login, read_secret
+from service.cameras.store.credentials import CredentialBox
 from service.cameras.store.cursors import CursorStore
 from service.cameras.store.events import EventStore, Retention
 from service.cameras.store.feed import EventFeed
@@ -59,32 +60,6 @@ class Cameras:
     leases: Leases
     fetcher: FrameFetcher
     classifier: FrameClassifier
-    logins: Logins
-
-
-class Logins:
-    """Logins of cameras, from the store or from secret files."""
-
-    def __init__(self, box: CredentialBox, settings: Settings) -> None:
-        self._box, self._folder = box, settings.cameras.secrets_dir
-
-    def of(self, camera: StoredCamera) -> Login | None:
-        """Return the login of a camera; None if it needs none.
-
-        Raises:
-            CredentialsUnreadable: it cannot be read.
-        """
-        if camera.credentials is not None:
-            return self._box.unseal(camera.credentials)
-        return None if camera.spec.secret is None else read_secret(self._folder, camera.spec.secret)
-
-    def secret(self, name: str) -> Login:
-        """Return the login in a secret file.
-
-        Raises:
-            CredentialsUnreadable: it cannot be read.
-        """
-        return read_secret(self._folder, name)
 
 
 class Sources:
@@ -121,19 +96,6 @@ def credential_box(settings: Settings) -> CredentialBox:
     return CredentialBox(settings.data_dir / KEY_FILE, settings.cameras.credentials_key)
 
 
-def camera_administration(
-    settings: Settings, database: Database, audit: Audit
-) -> CameraAdministration:
-    """Return the administration of cameras, for a command."""
-    return CameraAdministration(
-        CameraStore(database),
-        credential_box(settings),
-        audit,
-        Sources(settings).check,
-        most=settings.cameras.max_cameras,
-    )
-
-
 def event_store(settings: Settings, database: Database) -> EventStore:
     """Return the kept events."""
     given = settings.cameras
@@ -153,7 +115,7 @@ async def open_cameras(
     cameras, reports = CameraStore(database), ReportStore(database)
     events = event_store(settings, database)
     feed, box, sources = EventFeed(events), credential_box(settings), Sources(settings)
-    logins = Logins(box, settings)
+    logins = Logins(box, settings.cameras.secrets_dir)
     frames = PooledClassifier(pool, classifier, settings.limits.of_images)
     # Each worker process may take cameras, and they share the cores.
     budget = Budget(settings.cameras.cpu_share * usable_cores() / settings.workers)
@@ -182,23 +144,23 @@ async def open_cameras(
         )
         for work in (supervisor.run(), _prune(events)):
             stack.push_async_callback(_stop, asyncio.create_task(work))
+        administration = CameraAdministration(
+            cameras,
+            box,
+            audit,
+            sources.check,
+            most=settings.cameras.max_cameras,
+            on_change=supervisor.nudge,
+        )
         yield Cameras(
             directory=Directory(cameras, reports, supervisor.watchers, frames),
-            administration=CameraAdministration(
-                cameras,
-                box,
-                audit,
-                sources.check,
-                most=settings.cameras.max_cameras,
-                on_change=supervisor.nudge,
-            ),
+            administration=administration,
             events=events,
             feed=feed,
             cursors=CursorStore(database),
             leases=leases,
-            fetcher=FrameFetcher(sources.open, max_bytes),
+            fetcher=FrameFetcher(administration, logins, sources.open, max_bytes),
             classifier=frames,
-            logins=logins,
         )
 
 
