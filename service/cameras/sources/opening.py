@@ -8,11 +8,11 @@ from contextlib import AbstractAsyncContextManager
 from schemas.cameras import CameraFailure, SourceKind
 from service.cameras.sources.addresses import allowed_addresses
 from service.cameras.sources.files import allowed_file
-from service.cameras.sources.http_source import open_http
+from service.cameras.sources.http.frames import open_http
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import Frame, SourceFailed, SourceSpec
 from service.cameras.sources.urls import kind_of, parse_file_url, parse_network_url, parse_usb_url
-from service.cameras.sources.video import open_video
+from service.cameras.sources.video.frames import open_video
 
 
 def open_source(

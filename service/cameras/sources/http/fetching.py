@@ -11,8 +11,8 @@ import httpx
 
 from schemas.cameras import CameraFailure
 from service.cameras.sources.addresses import allowed_addresses
-from service.cameras.sources.authentication import CameraAuthentication
-from service.cameras.sources.pace import FRAME_TIMEOUTS, too_slow
+from service.cameras.sources.http.authentication import CameraAuthentication
+from service.cameras.sources.http.pace import FRAME_TIMEOUTS, too_slow
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import SourceFailed, SourceSpec
 from service.cameras.sources.urls import NetworkUrl, parse_network_url

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from schemas.cameras import CameraFailure
 from service.cameras.sources.source import SourceFailed
-from service.cameras.sources.video_protocol import HEADER, Message, Request
+from service.cameras.sources.video.protocol import HEADER, Message, Request
 
-COMMAND = (sys.executable, "-P", "-m", "service.cameras.sources.video_child")
-_ROOT = Path(__file__).parents[3]
+COMMAND = (sys.executable, "-P", "-m", "service.cameras.sources.video.child")
+_ROOT = Path(__file__).parents[4]
 _ENVIRONMENT = frozenset(
     {"PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"}
 )

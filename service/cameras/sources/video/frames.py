@@ -10,7 +10,6 @@ from urllib.parse import quote
 from schemas.cameras import CameraFailure, SourceKind
 from service.cameras.sources.files import opened
 from service.cameras.sources.newest import NewestFrame, received
-from service.cameras.sources.rtsp import knock
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import Frame, SourceFailed, SourceSpec
 from service.cameras.sources.urls import (
@@ -20,14 +19,15 @@ from service.cameras.sources.urls import (
     parse_network_url,
     parse_usb_url,
 )
-from service.cameras.sources.video_process import (
+from service.cameras.sources.video.process import (
     COMMAND,
     OPEN_TIMEOUTS,
     START_SECONDS,
     VideoProcess,
     video_process,
 )
-from service.cameras.sources.video_protocol import DEVICES, Message, Request
+from service.cameras.sources.video.protocol import DEVICES, Message, Request
+from service.cameras.sources.video.rtsp import knock
 
 MAX_REDIRECTS = 3
 _HEARTBEATS = 4

@@ -18,10 +18,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from service.cameras.sources.due import Due
-from service.cameras.sources.key_frames import KeyFrames
-from service.cameras.sources.playback import Playback
-from service.cameras.sources.video_failures import why_ended, why_not_opened
-from service.cameras.sources.video_protocol import Failure, Message, Request
+from service.cameras.sources.video.failures import why_ended, why_not_opened
+from service.cameras.sources.video.key_frames import KeyFrames
+from service.cameras.sources.video.playback import Playback
+from service.cameras.sources.video.protocol import Failure, Message, Request
 
 WANTED_PIXELS = 640
 """Of the longer side of the wanted part."""

@@ -11,17 +11,17 @@ import httpx
 
 from schemas.cameras import CameraFailure
 from service.cameras.sources.due import Due
-from service.cameras.sources.fetching import Fetcher, translated
-from service.cameras.sources.images import check_image, check_is_whole
-from service.cameras.sources.multipart import (
+from service.cameras.sources.http.fetching import Fetcher, translated
+from service.cameras.sources.http.images import check_image, check_is_whole
+from service.cameras.sources.http.multipart import (
     MalformedStream,
     MultipartParser,
     PartTooLarge,
     StreamEnded,
     boundary_of,
 )
+from service.cameras.sources.http.pace import Pace
 from service.cameras.sources.newest import NewestFrame, received
-from service.cameras.sources.pace import Pace
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import Frame, SourceFailed, SourceSpec
 

@@ -6,7 +6,7 @@ import errno
 
 import av
 
-from service.cameras.sources.video_protocol import DEVICES, Failure, Request
+from service.cameras.sources.video.protocol import DEVICES, Failure, Request
 
 _NO_DEVICE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EACCES, errno.EPERM})
 _PATIENCE = 0.9

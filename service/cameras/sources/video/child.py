@@ -1,6 +1,6 @@
 """Decodes one camera in a process of its own, which the server kills when it hangs.
 
-Run as ``python -m service.cameras.sources.video_child``. Imports PyAV and Pillow, and as little
+Run as ``python -m service.cameras.sources.video.child``. Imports PyAV and Pillow, and as little
 else as possible. The process ends with its parent, writes no core (memory holds credentials), and
 keeps what libraries print away from the messages on stdout.
 """
@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict
 
-from service.cameras.sources.video_protocol import (
+from service.cameras.sources.video.protocol import (
     REQUEST_LENGTH,
     Failure,
     Message,
@@ -54,12 +54,12 @@ def main() -> None:
 
 def _decode(request: Request, send: Callable[[Message, bytes], None]) -> Failure:
     try:
-        from service.cameras.sources import video_decoding
+        from service.cameras.sources.video import decoding
     except ImportError:
         return Failure("unsupported", "Install potoo[video] for RTSP, files and USB cameras")
     send(Message.STARTED, b"")
     try:
-        return video_decoding.play(request, send)
+        return decoding.play(request, send)
     except MemoryError:
         return Failure("decoder", "The video takes more memory than one camera may use")
 
