@@ -21,6 +21,7 @@ from service.cameras.pipeline.pictures import Prepared
 from service.cameras.watching.live import now
 from service.core.engine.fair_queue import Flow, Turn
 from service.core.engine.pool import WorkerPool
+from service.core.imaging.answer import Classification, Named
 from service.core.imaging.image_limits import ImageLimits
 from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.priority import SHARES, Priority
@@ -78,10 +79,10 @@ class PooledClassifier:
         call = CallContext(owner(camera), 1, PROTOCOL, PRIORITY)
         ticket = self._classifier.issue_ticket(model, None, call)
         ref, found = await self._classifier.classify(image, ticket, top_k=ASKED)
-        summary, timing = found.summary, found.timing
+        best, timing = best_of(found), found.timing
         shown = CameraAnswer(
-            label=summary.label if summary else None,
-            score=summary.score if summary else None,
+            label=best.label if best else None,
+            score=best.score if best else None,
             predictions=[
                 Prediction(label=one.label, index=one.index, score=one.score)
                 for one in found.predictions[:BEST]
@@ -91,8 +92,8 @@ class PooledClassifier:
             at=now(),
         )
         answer = FrameAnswer(
-            None if found.abstained or summary is None else summary.label,
-            summary.score if summary else 0.0,
+            best.label if best else None,
+            best.score if best else 0.0,
             {one.label: one.score for one in found.predictions},
         )
         return Answered(answer, shown, (timing.decode_ms + timing.inference_ms) / 1000)
@@ -104,6 +105,20 @@ class PooledClassifier:
 
     def _turn(self, camera: str) -> Turn:
         return Turn(self._flow, owner(camera), weight=1, share=SHARES[PRIORITY])
+
+
+def best_of(found: Classification) -> Named | None:
+    """Return the label that a frame votes for; None if the model abstained.
+
+    Of a multi-label model it is the likeliest of the labels that are present.
+    """
+    if found.summary is not None:
+        return Named(found.summary.label, found.summary.score)
+    present = set(found.labels_present or ())
+    for one in found.predictions:
+        if one.label in present:
+            return Named(one.label, one.score)
+    return None
 
 
 def owner(camera: str) -> str:

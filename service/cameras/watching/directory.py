@@ -29,12 +29,18 @@ class Directory:
         self,
         cameras: CameraStore,
         reports: ReportStore,
-        watchers: Mapping[str, Watcher],
-        classifier: FrameClassifier,
+        watchers: Mapping[str, Watcher] | None = None,
+        classifier: FrameClassifier | None = None,
     ) -> None:
-        """``watchers``: of this process, by name; the supervisor changes it."""
+        """Show cameras.
+
+        Args:
+            watchers: of this process, by name; the supervisor changes it.
+            classifier: needed with ``watchers``.
+        """
         self._cameras, self._reports = cameras, reports
-        self._watchers, self._classifier = watchers, classifier
+        self._watchers = {} if watchers is None else watchers
+        self._classifier = classifier
         self._previews: dict[str, tuple[float, Preview]] = {}
 
     async def list(self) -> Sequence[Camera]:
@@ -67,7 +73,7 @@ class Directory:
 
     async def _own_frame(self, name: str, live: Live) -> Preview | None:
         frame, at = live.frame, live.frame_at
-        if frame is None or at is None:
+        if frame is None or at is None or self._classifier is None:
             return None
         made = self._previews.get(name)
         if made is None or made[0] != frame.at:  # several people may look at it
