@@ -37,6 +37,7 @@ from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service import secret_files
+from service.camera_settings import CameraSettings
 from service.cameras.results.settings import MqttSettings, WebhookSettings
 from service.core.imaging.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
@@ -221,6 +222,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     inference: InferenceSettings = InferenceSettings()
     auth: AuthSettings = AuthSettings()
+    cameras: CameraSettings = CameraSettings()
     compatibility: CompatibilitySettings = CompatibilitySettings()
     mqtt: MqttSettings = MqttSettings()
     webhooks: WebhookSettings = WebhookSettings()

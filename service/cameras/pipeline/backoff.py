@@ -7,7 +7,7 @@ from collections.abc import Callable
 from schemas.cameras import CameraFailure
 
 FIRST_SECONDS = 0.5
-LONGEST_SECONDS = 3.0
+LONGEST_SECONDS = 2.0
 """So that a camera that returns is back within 5 s, its opening included."""
 LASTING_SECONDS = 15.0
 """After failures that people have to mend; cameras lock accounts after many attempts."""

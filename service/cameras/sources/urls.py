@@ -1,4 +1,4 @@
-"""URLs of cameras: parsed by one parser, split from their credentials, and shown without secrets."""
+"""URLs of cameras: one parser for all kinds; credentials are split off, messages show none."""
 
 from __future__ import annotations
 

@@ -119,6 +119,8 @@ class EventStore:
     async def prune(self) -> None:
         """Remove events that are too old or too many; the newest one stays, for its id."""
         until, newest = self._clock() - self._retention.seconds, await self.newest()
+        if not newest:
+            return
         excess = CameraEventRow.id <= newest - self._retention.count
         gone = delete(CameraEventRow).where(CameraEventRow.id < newest)
         async with self._database.write() as session:

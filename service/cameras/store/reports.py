@@ -7,7 +7,7 @@ while, and the watching one sees that at its next look.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -63,9 +63,10 @@ class ReportStore:
         """Store a preview; nothing happens if the camera was removed."""
         await self._put(camera, preview=preview.image, preview_at=preview.at.timestamp())
 
-    async def all(self) -> dict[str, CameraReport]:
-        """Return the last report of each camera that has one, and ask for fresh ones."""
+    async def of(self, cameras: Collection[str]) -> dict[str, CameraReport]:
+        """Return the last reports of these cameras, if they have one, and ask for fresh ones."""
         query = select(CameraReportRow.camera, CameraReportRow.report, CameraReportRow.wanted_until)
+        query = query.where(CameraReportRow.camera.in_(cameras))
         found, stale = {}, []
         async with self._database.read() as session:
             for camera, report, wanted_until in await session.execute(query):
