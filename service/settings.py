@@ -38,10 +38,10 @@ from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service import secret_files
 from service.camera_settings import CameraSettings
-from service.cameras.results.settings import MqttSettings, WebhookSettings
 from service.core.imaging.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 from service.modeltools.sources.model_sources import is_safe
+from service.result_settings import MqttSettings, WebhookSettings
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"

@@ -16,7 +16,7 @@ from schemas.errors import NotReady
 from schemas.operator_error import OperatorError
 from service import __version__
 from service.cameras.results.ports import Cameras, Cursors, Events, LeaseLost, Leases
-from service.cameras.results.settings import MqttSettings, WebhookSettings, secret_key
+from service.result_settings import MqttSettings, WebhookSettings, secret_key
 
 if TYPE_CHECKING:
     from service.cameras.results.mqtt import MqttOutput

@@ -45,12 +45,22 @@ class Receiver:
     can_answer: threading.Event = field(default_factory=threading.Event)
     ends: threading.Event = field(default_factory=threading.Event)
     flooded: int = 0
+    hold_from: int | None = None
+    """Id of the first event that gets no answer."""
+
+    def requests_of(self, number: int) -> int:
+        """How often an event arrived."""
+        return sum(request.event == number for request in self.requests)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         length = int(handler.headers["content-length"])
         request = Request(handler.path, dict(handler.headers.items()), handler.rfile.read(length))
         self.requests.append(request)
         self.can_answer.wait()
+        if self.hold_from is not None and request.event >= self.hold_from:
+            handler.close_connection = True
+            handler.connection.recv(1)  # until the sender is gone
+            return
         misbehave = getattr(self, f"_{handler.path.strip('/')}", None)
         if misbehave:
             misbehave(handler)

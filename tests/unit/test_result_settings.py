@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cameras.results.settings import secret_key
+from service.result_settings import secret_key
 from service.settings import Settings, SettingsError, describe_settings, load_settings
 
 SECRET = "a secret of sixteen characters or more"
