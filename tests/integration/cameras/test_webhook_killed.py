@@ -60,10 +60,10 @@ async def test_no_event_is_lost_and_none_is_repeated_after_its_acknowledgement(
         url = f"{receiver.url}/hook"
         await prepare(file, url)
         for kill in range(KILLS):
-            receiver.hold_from = (kill + 1) * BETWEEN + 1
+            held = receiver.hold_from = (kill + 1) * BETWEEN + 1
             async with deliverer(file, url):
                 # Its request has arrived, so the acknowledgement before it is saved.
-                await eventually(lambda: receiver.requests_of(receiver.hold_from) == 1)
+                await eventually(lambda held=held: receiver.requests_of(held) == 1)
         receiver.hold_from = LAST + 1
         async with deliverer(file, url):
             await eventually(lambda: LAST in receiver.acknowledged)

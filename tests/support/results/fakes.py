@@ -24,9 +24,15 @@ BEGIN = datetime(2026, 12, 1, 8, tzinfo=UTC)
 
 
 def event(number: int, camera: str = "door", state: str = "open", **changes: Any) -> CameraEvent:
-    values = {"kind": "state", "previous": "closed", "score": 0.9, "model": "doors", "version": 1}
-    at = BEGIN + timedelta(seconds=number)
-    return CameraEvent(id=number, camera=camera, state=state, at=at, **{**values, **changes})
+    values = {
+        "kind": "state",
+        "at": BEGIN + timedelta(seconds=number),
+        "previous": "closed",
+        "score": 0.9,
+        "model": "doors",
+        "version": 1,
+    }
+    return CameraEvent(id=number, camera=camera, state=state, **{**values, **changes})
 
 
 def camera(

@@ -221,7 +221,8 @@ async def test_an_acknowledgement_is_saved_although_the_output_is_stopped() -> N
     bench.cursors.failures = 1
     can_save = asyncio.Event()
 
-    async def sleep(_: float) -> None:
+    async def sleep(seconds: float) -> None:
+        del seconds
         await can_save.wait()
 
     bench.time.sleep = sleep  # type: ignore[method-assign]
