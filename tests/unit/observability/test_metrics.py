@@ -59,6 +59,7 @@ def metrics() -> Metrics:
     made.token_requests.labels("password", "issued").inc()
     made.audit_events.labels("sign_in").inc()
     made.issuer_up.labels("corp").set(1)
+    made.results.output("mqtt", "mqtt").backlog(1, 2.0)
     return made
 
 

@@ -7,6 +7,5 @@ from tools.grafana.dashboards.capacity import CAPACITY
 from tools.grafana.dashboards.inference import INFERENCE
 from tools.grafana.dashboards.models import MODELS
 from tools.grafana.dashboards.overview import OVERVIEW
-from tools.grafana.dashboards.results import RESULTS
 
-DASHBOARDS = (OVERVIEW, INFERENCE, MODELS, ACCESS, CAPACITY, RESULTS)
+DASHBOARDS = (OVERVIEW, INFERENCE, MODELS, ACCESS, CAPACITY)

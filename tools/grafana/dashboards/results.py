@@ -1,8 +1,8 @@
-"""Dashboard of the outputs that events of cameras are delivered to."""
+"""Rows of the outputs that events of cameras are delivered to."""
 
 from __future__ import annotations
 
-from tools.grafana.panels import INSTANCE, JOB, Dashboard, Panel, Query, Row, Step, Unit, number
+from tools.grafana.panels import INSTANCE, JOB, Panel, Query, Row, Step, Unit, number
 
 RATE = "[$__rate_interval]"
 # Only the process that holds the lease delivers; the others report 0.
@@ -15,7 +15,7 @@ def _count(outcome: str, window: str) -> str:
 
 
 _NOW = Row(
-    "Now",
+    "Results of cameras",
     (
         number(
             "MQTT connected",
@@ -69,7 +69,7 @@ _NOW = Row(
 )
 
 _COURSE = Row(
-    "Deliveries",
+    "Deliveries of camera events",
     (
         Panel(
             "Deliveries, by output and outcome",
@@ -85,7 +85,7 @@ _COURSE = Row(
             alerts=("PotooWebhookFails",),
         ),
         Panel(
-            "Events waiting",
+            "Events waiting, by output",
             "Of the slowest output of each kind.",
             (Query(f"max by (output) (potoo_result_queue_depth{{{JOB}}})", "{{output}}"),),
             alerts=("PotooWebhookFails", "PotooMqttDisconnected"),
@@ -101,9 +101,4 @@ _COURSE = Row(
     ),
 )
 
-RESULTS = Dashboard(
-    "results",
-    "Potoo: results of cameras",
-    "Events of cameras on their way to MQTT and webhooks.",
-    (_NOW, _COURSE),
-)
+RESULTS = (_NOW, _COURSE)
