@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -37,8 +38,7 @@ def test_frame_without_a_crop_is_classified_as_it_is() -> None:
 def test_crop_cuts_out_its_part(format_: str) -> None:
     part = opened(prepare(encoded(halves(), format_), RIGHT, LIMITS, has_gate=False).image)
     assert (part.format, part.size) == ("JPEG", (200, 200))
-    red, green, blue = part.convert("RGB").resize((1, 1)).getpixel((0, 0))
-    assert red < 30 and green < 30 and blue > 220  # noqa: PT018 - one colour
+    assert np.abs(np.asarray(part.convert("RGB")) - np.array([0, 0, 255])).mean() < 10
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -46,8 +46,7 @@ def test_crop_is_of_the_upright_picture(orientation: int) -> None:
     frame = oriented(halves(), orientation, "JPEG", quality=95)
     part = opened(prepare(frame, RIGHT, LIMITS, has_gate=False).image)
     assert part.size == (200, 200)
-    for corner in ((10, 10), (190, 190)):
-        assert part.convert("RGB").getpixel(corner)[2] > 200
+    assert np.asarray(part.convert("RGB"))[10:190, 10:190, 2].min() > 200
 
 
 def test_large_part_is_made_smaller() -> None:

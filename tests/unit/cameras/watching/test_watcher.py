@@ -158,7 +158,7 @@ async def test_state_changes_are_recorded_and_announced(database: Database) -> N
         bench.source.give(b"cat", b"cat", b"dog")
         await bench.recorded(("state", "cat"), ("state", "dog"))
         await eventually(lambda: len(bench.announced) == 2)
-        assert bench.watcher.live.status is CameraStatus.WATCHING
+        assert bench.watcher.live.report().status is CameraStatus.WATCHING
         assert bench.sample("potoo_camera_frames_total") == 3
         assert bench.sample("potoo_camera_state", state="dog") == 1
         assert bench.sample("potoo_camera_state", state="cat") == 0
