@@ -14,7 +14,8 @@ CAMERAS = Row(
             "Of each camera. It grows while a camera gives no frames.",
             (
                 Query(
-                    f"time() - max by (camera) (potoo_camera_last_frame_timestamp_seconds{{{INSTANCE}}})",
+                    "time() - max by (camera) "
+                    f"(potoo_camera_last_frame_timestamp_seconds{{{INSTANCE}}})",
                     "{{camera}}",
                 ),
             ),
@@ -56,7 +57,8 @@ CAMERAS = Row(
             "Of each camera; a steady rate is an unstable network or camera.",
             (
                 Query(
-                    f"sum by (camera) (rate(potoo_camera_reconnects_total{{{INSTANCE}}}{RATE})) > 0",
+                    "sum by (camera) "
+                    f"(rate(potoo_camera_reconnects_total{{{INSTANCE}}}{RATE})) > 0",
                     "{{camera}}",
                 ),
             ),
