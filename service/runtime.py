@@ -19,6 +19,7 @@ from observability.metrics import Metrics
 from schemas.errors import ErrorCode
 from service import __version__
 from service.cameras.opening import Cameras, open_cameras
+from service.cameras.results.opening import open_results
 from service.core.engine.pool import WorkerPool
 from service.core.lifecycle.lifecycle import Lifecycle
 from service.core.lifecycle.loading import ModelOptions, load_model
@@ -88,6 +89,8 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         cameras = await stack.enter_async_context(
             open_cameras(settings, identity.database, identity.audit, metrics, pool, classifier)
         )
+        stores = cameras.feed, cameras.directory, cameras.cursors, cameras.leases
+        await stack.enter_async_context(open_results(settings, *stores, metrics))
         yield Runtime(
             pool=pool,
             classifier=classifier,
