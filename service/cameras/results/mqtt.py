@@ -190,7 +190,9 @@ class MqttOutput:
                     self._metrics.count("delivered")
                     self._cursor = replace(self._cursor, event=event.id)
             finally:
-                await self._cursors.save(NAME, self._cursor)
+                # If that fails, an event may come twice after a restart.
+                with suppress(NotReady):
+                    await self._cursors.save(NAME, self._cursor)
         self._metrics.backlog(0, None)
 
     async def _bound_backlog(self) -> None:

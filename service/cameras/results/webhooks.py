@@ -96,6 +96,13 @@ class WebhookOutput:
 
         A new output begins with the events that come after its start.
         """
+        try:
+            await self._deliver_all()
+        except asyncio.CancelledError:
+            self._metrics.backlog(0, None)  # another process tells what waits
+            raise
+
+    async def _deliver_all(self) -> None:
         cursor = await self._begin()
         is_empty = False
         while True:

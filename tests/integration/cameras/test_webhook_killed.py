@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ async def test_no_event_is_lost_and_none_is_repeated_after_its_acknowledgement(
             held = receiver.hold_from = (kill + 1) * BETWEEN + 1
             async with deliverer(file, url):
                 # Its request has arrived, so the acknowledgement before it is saved.
-                await eventually(lambda held=held: receiver.requests_of(held) == 1)
+                await eventually(partial(receiver.has_arrived, held))
         receiver.hold_from = LAST + 1
         async with deliverer(file, url):
             await eventually(lambda: LAST in receiver.acknowledged)

@@ -48,9 +48,9 @@ class Receiver:
     hold_from: int | None = None
     """Id of the first event that gets no answer."""
 
-    def requests_of(self, number: int) -> int:
-        """How often an event arrived."""
-        return sum(request.event == number for request in self.requests)
+    def has_arrived(self, number: int) -> bool:
+        """Whether an event arrived."""
+        return any(request.event == number for request in self.requests)
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         length = int(handler.headers["content-length"])

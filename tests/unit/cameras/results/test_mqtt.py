@@ -283,6 +283,18 @@ async def test_a_store_that_does_not_answer_does_not_end_the_connection() -> Non
         assert bench.link.payloads("status") == ["online"]
 
 
+async def test_a_cursor_that_cannot_be_saved_does_not_stop_the_events() -> None:
+    bench = Bench()
+    async with bench.running():
+        bench.cursors.failures = 1
+        bench.events.add(event(1))
+        await bench.again()
+        bench.events.add(event(2))
+        link = await bench.again()
+        assert [json.loads(one)["id"] for one in link.payloads("event")] == [1, 2]
+        assert bench.cursors.saved[NAME] == OutputCursor(2)
+
+
 @pytest.mark.parametrize(
     ("status", "availability", "problem"),
     [

@@ -250,6 +250,15 @@ async def test_metrics_tell_how_many_events_wait_and_since_when() -> None:
         assert bench.number("potoo_result_oldest_timestamp_seconds") == 0
 
 
+async def test_an_output_that_is_stopped_tells_of_nothing_that_waits() -> None:
+    bench = Bench(event(1))
+    bench.begin_at(0)
+    bench.sender.can_answer.clear()
+    async with bench.running():
+        await eventually(lambda: bench.number("potoo_result_queue_depth") == 1)
+    assert bench.number("potoo_result_queue_depth") == 0
+
+
 async def test_a_feed_that_announces_removed_events_is_not_asked_without_a_pause() -> None:
     bench = Bench()
 
