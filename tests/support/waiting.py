@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-PATIENCE = 6.0
+PATIENCE = 90.0
 """Seconds."""
 
 
