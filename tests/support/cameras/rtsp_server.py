@@ -10,12 +10,11 @@ The password is asked for by digest where a user is given; ``certificate`` is a 
 certificate and its key, for rtsps.
 """
 
-# ruff: noqa: INP001
-
 from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 import gi
 
@@ -38,17 +37,18 @@ def main() -> None:
         server.set_auth(_authentication(wanted, factory))
     server.get_mount_points().add_factory("/cam", factory)
     assert server.attach(None)
-    print(server.get_bound_port(), flush=True)
+    sys.stdout.write(f"{server.get_bound_port()}\n")
+    sys.stdout.flush()
     GLib.MainLoop().run()
 
 
-def _authentication(wanted, factory):
+def _authentication(wanted: dict[str, Any], factory: Any) -> Any:
     authentication = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "user")
     permissions = GstRtspServer.RTSPPermissions()
-    permissions.add_permission_for_role("user", "media.factory.access", True)
-    permissions.add_permission_for_role("user", "media.factory.construct", True)
+    for permission in ("media.factory.access", "media.factory.construct"):
+        permissions.add_permission_for_role("user", permission, True)  # noqa: FBT003 - GStreamer's
     factory.set_permissions(permissions)
     if wanted["user"]:
         authentication.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)

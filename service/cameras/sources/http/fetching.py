@@ -132,6 +132,7 @@ class Fetcher:
             )
         )
         stack.push_async_callback(response.aclose)
+        response.request = request
         return response
 
     def _tls(self, url: NetworkUrl) -> ssl.SSLContext:

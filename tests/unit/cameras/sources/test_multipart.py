@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,7 @@ def parsed(parser: MultipartParser, pieces: Iterable[bytes]) -> list[bytes]:
 
 def pieces_of(data: bytes, cuts: Iterable[int]) -> list[bytes]:
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(places)]
 
 
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
@@ -95,7 +96,8 @@ def test_garbage_gives_the_same_however_it_is_split(data: bytes, cuts: list[int]
     data = data.replace(b"\x00", b"\n--b").replace(b"\x01", b"\n\n").replace(b"\x02", b"-")
 
     def outcome(pieces: list[bytes]) -> tuple[list[bytes], str]:
-        parser, parts = MultipartParser("b", 50), []
+        parser = MultipartParser("b", 50)
+        parts: list[bytes] = []
         try:
             for piece in pieces:
                 parts.extend(parser.feed(piece))

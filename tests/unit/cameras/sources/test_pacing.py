@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -35,7 +36,7 @@ def test_no_more_frames_than_wanted_in_the_long_run(every: float, gaps: list[flo
     times = taken(every, arrivals)
     if times:
         assert len(times) <= (times[-1] - times[0]) / every + 1.25 + 1e-6
-    for one, next_one in zip(times, times[1:], strict=False):
+    for one, next_one in pairwise(times):
         assert next_one - one >= every * 0.5
 
 
