@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -17,6 +20,7 @@ from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import Frame, SourceFailed, SourceSpec
 from service.cameras.sources.video.frames import open_video
 from service.cameras.sources.video.protocol import HEADER, Message, pack
+from tests.support.cameras.processes import decoding_processes
 from tests.support.cameras.videos import number_of, size_of, write_video
 from tests.support.waiting import wait_until
 
@@ -47,9 +51,9 @@ async def failure(spec: SourceSpec, folder: Path, count: int = 1) -> SourceFaile
     return failed.value
 
 
-def children() -> list[psutil.Process]:
-    found = psutil.Process().children(recursive=True)
-    return [child for child in found if "video.child" in " ".join(child.cmdline())]
+async def exhaust(frames: AsyncIterator[Frame]) -> None:
+    async for _ in frames:
+        pass
 
 
 async def test_file_plays_at_its_pace_and_loops(folder: Path) -> None:
@@ -57,7 +61,7 @@ async def test_file_plays_at_its_pace_and_loops(folder: Path) -> None:
     numbers = [number_of(frame.image) for frame in frames]
     assert all(number < 10 for number in numbers)
     # Six frames at 0.3 s take more than the second that the file lasts.
-    assert any(later < earlier for earlier, later in zip(numbers, numbers[1:], strict=False))
+    assert any(later < earlier for earlier, later in pairwise(numbers))
     assert frames[-1].at - frames[0].at > 1
 
 
@@ -94,7 +98,7 @@ async def test_size_may_change_within_a_video(tmp_path: Path) -> None:
 async def test_process_is_gone_when_the_source_is_closed(folder: Path) -> None:
     async with open_source(spec_of(folder / "short.mp4"), SourceRules(files_dir=folder)) as frames:
         await anext(frames)
-        (child,) = children()
+        (child,) = decoding_processes()
         assert child.nice() == 5
         assert "short.mp4" not in " ".join([*child.cmdline(), *child.environ().values()])
     assert not child.is_running()
@@ -112,13 +116,12 @@ async def test_hang_and_crash_of_the_process_are_failures(
     folder: Path, sent: signal.Signals, reason: CameraFailure
 ) -> None:
     spec = spec_of(folder / "short.mp4", timeout=1)
-    with pytest.raises(SourceFailed) as failed:
-        async with open_source(spec, SourceRules(files_dir=folder)) as frames:
-            await anext(frames)
-            (child,) = children()
-            child.send_signal(sent)
-            async for _ in frames:
-                pass
+    async with open_source(spec, SourceRules(files_dir=folder)) as frames:
+        await anext(frames)
+        (child,) = decoding_processes()
+        child.send_signal(sent)
+        with pytest.raises(SourceFailed) as failed:
+            await exhaust(frames)
     assert failed.value.reason is reason
     assert not child.is_running()
 
@@ -262,12 +265,10 @@ async def test_damaged_video_is_survived(tmp_path: Path) -> None:
     for place in range(2000, len(data) - 2000, 97):
         data[place] ^= 0x55
     path.write_bytes(data)
-    try:
-        frames = await frames_of(spec_of(path, timeout=0.5), tmp_path, 3)
-    except SourceFailed as failed:
-        assert failed.reason in {CameraFailure.DECODER, CameraFailure.NOT_AN_IMAGE}
-    else:
-        assert len(frames) == 3
+    # What can be decoded depends on the decoder; either way the source ends in order.
+    with suppress(SourceFailed):
+        await frames_of(spec_of(path, timeout=0.5), tmp_path, 3)
+    assert not decoding_processes()
 
 
 async def test_file_that_is_removed_or_refused(folder: Path, tmp_path: Path) -> None:

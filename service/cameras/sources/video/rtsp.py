@@ -16,7 +16,7 @@ from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import SourceFailed
 from service.cameras.sources.urls import NetworkUrl
 
-
+_ANSWER = b"RTSP/1."
 ASK_AGAIN_SECONDS = 1.0
 """A connection to a camera that restarted meanwhile stays silent for ever; a new one does not."""
 
@@ -66,18 +66,12 @@ async def _ask(address: str, url: NetworkUrl, rules: SourceRules) -> str:
     context = ssl.create_default_context(cafile=rules.ca_file) if url.is_encrypted else None
     writer: asyncio.StreamWriter | None = None
     try:
-        async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_connection(
-                address, url.port, ssl=context, server_hostname=url.host if context else None
-            )
-            question = (
-                f"OPTIONS {url.at(url.host)} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: potoo\r\n\r\n"
-            )
-            writer.write(question.encode("ascii"))
-            answer = await reader.readexactly(len(b"RTSP/1."))
-    except TimeoutError:
-        message = f"The camera says nothing within {timeout:g} s"
-        raise SourceFailed(CameraFailure.TIMEOUT, message) from None
+        reader, writer = await asyncio.open_connection(
+            address, url.port, ssl=context, server_hostname=url.host if context else None
+        )
+        question = f"OPTIONS {url.at(url.host)} RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+        writer.write(question.encode("ascii"))
+        answer = await reader.readexactly(len(_ANSWER))
     except asyncio.IncompleteReadError:
         raise SourceFailed(CameraFailure.ENDED, "The camera closes the connection") from None
     except ssl.SSLCertVerificationError as error:
@@ -90,7 +84,7 @@ async def _ask(address: str, url: NetworkUrl, rules: SourceRules) -> str:
     finally:
         if writer is not None:
             writer.transport.abort()
-    if answer != b"RTSP/1.":
+    if answer != _ANSWER:
         message = "What answers at this address is no RTSP server"
         raise SourceFailed(CameraFailure.NOT_AN_IMAGE, message)
     return address
