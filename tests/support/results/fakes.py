@@ -111,12 +111,15 @@ class FakeEvents:
 
 
 class FakeCameras:
-    """Cameras by name."""
+    """Cameras by name, shown while ``shown`` is set."""
 
     def __init__(self, *cameras: Camera) -> None:
         self.all = list(cameras)
+        self.shown = asyncio.Event()
+        self.shown.set()
 
     async def list(self) -> Sequence[Camera]:
+        await self.shown.wait()
         return sorted(self.all, key=lambda camera: camera.name)
 
 
