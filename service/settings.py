@@ -37,9 +37,11 @@ from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service import secret_files
+from service.camera_settings import CameraSettings
 from service.core.imaging.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 from service.modeltools.sources.model_sources import is_safe
+from service.result_settings import MqttSettings, WebhookSettings
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"
@@ -220,7 +222,10 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     inference: InferenceSettings = InferenceSettings()
     auth: AuthSettings = AuthSettings()
+    cameras: CameraSettings = CameraSettings()
     compatibility: CompatibilitySettings = CompatibilitySettings()
+    mqtt: MqttSettings = MqttSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     observability: ObservabilitySettings = ObservabilitySettings()
 
     @field_validator("admin_password")

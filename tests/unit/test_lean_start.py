@@ -29,10 +29,11 @@ LIMITS = "limits"
 DROP_IN = "service.transport.http.compat.tf_serving"
 OPTIONAL = (
     *("alembic", "asyncpg", "google.protobuf", "grpc", "httpx", LIMITS, "matplotlib", "onnx"),
-    *("opentelemetry.sdk", "psutil", "redis", "requests", "rich"),
+    *("opentelemetry.sdk", "paho", "psutil", "redis", "requests", "rich"),
     *("sqlalchemy.dialects.postgresql", "service.modeltools.imagenet.building"),
     *("service.transport.grpc.server", DROP_IN, "service.transport.http.compat.torchserve"),
     *("websockets", "service.transport.http.stream.session.session"),
+    *("av", "paho.mqtt", "service.cameras.sources.opening"),
 )
 
 

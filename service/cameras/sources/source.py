@@ -53,13 +53,13 @@ class SourceSpec:
 
 
 class Source(Protocol):
-    """A way of fetching the frames of a camera."""
+    """Opens the frames of a camera; the newest frame, at most one each ``every_seconds``.
+
+    Raises:
+        SourceFailed: on opening, or from the iterator, when there are no more frames. The caller
+            opens the source again after a pause.
+    """
 
     def open(self, spec: SourceSpec) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
-        """Open the frames: always the newest one, at most one each ``every_seconds``.
-
-        Raises:
-            SourceFailed: on opening, or from the iterator, when there are no more frames. The
-                caller opens the source again after a pause.
-        """
+        """Open the frames of one camera."""
         ...

@@ -164,8 +164,12 @@ class WorkerPool:
         """Return seconds that ``expected_wait`` never exceeds: see ``FairQueue.longest_wait``."""
         return self._lane.longest_wait(held)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Queue ``work``, wait for it, and return its result or raise its exception."""
+    async def run(self, work: Callable[[], Result], turn: Turn | None = None) -> Result:
+        """Queue ``work``, wait for it, and return its result or raise its exception.
+
+        Args:
+            turn: see ``submit``.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Result] = loop.create_future()
 
@@ -185,7 +189,7 @@ class WorkerPool:
                 error = raised
             loop.call_soon_threadsafe(settle, result, error)
 
-        self.submit(job)
+        self.submit(job, turn)
         return await done
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.grafana.dashboards.results import RESULTS
 from tools.grafana.panels import (
     INFERENCE_METHODS,
     INFERENCE_ROUTES,
@@ -242,5 +243,5 @@ OVERVIEW = Dashboard(
     "overview",
     "Potoo: overview",
     "Service level objectives, traffic and errors.",
-    (_PROMISES, _NOW, _BURNING, _EDGE),
+    (_PROMISES, _NOW, _BURNING, _EDGE, *RESULTS),
 )

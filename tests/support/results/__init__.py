@@ -1,0 +1,1 @@
+"""What events of cameras are delivered to, and what they come from."""
