@@ -47,7 +47,8 @@ class Decoder:
         """Begin anew at the next key frame, with all packets or with key frames alone."""
         self.is_alone = is_alone
         self._has_begun = False
-        self._context.flush_buffers()
+        if self._context.is_open:
+            self._context.flush_buffers()
         self._context = self._open(is_alone=is_alone)
 
     def needs(self, packet: Packet[VideoStream]) -> bool:
@@ -71,7 +72,8 @@ class Decoder:
     def _open(self, *, is_alone: bool) -> VideoCodecContext:
         original = self._stream.codec_context
         if original.codec.name not in _WITH_LOOP_FILTER:
-            original.thread_count = 1
+            if not original.is_open:
+                original.thread_count = 1
             return original
         # A decoder that is dropped gives back its memory, one that is flushed does not.
         context = av.CodecContext.create(original.codec.name, "r")
