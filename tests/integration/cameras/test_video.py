@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import psutil
 import pytest
+import uvloop
 
 from schemas.cameras import CameraFailure
 from service.cameras.sources.opening import open_source
@@ -77,6 +78,16 @@ async def test_all_frames_are_decoded_where_key_frames_are_rare(tmp_path: Path) 
     frames = await frames_of(spec_of(tmp_path / "a.mp4", every=1), tmp_path, 4)
     numbers = [number_of(frame.image) for frame in frames]
     assert len(set(numbers)) > 1
+
+
+def test_loop_of_the_server_is_uvloop(folder: Path) -> None:
+    async def watch() -> None:
+        await frames_of(spec_of(folder / "short.mp4"), folder, 2)
+        failed = await failure(spec_of(folder / "no.mp4"), folder)
+        assert failed.reason is CameraFailure.UNREACHABLE
+
+    uvloop.run(watch())
+    assert not decoding_processes()
 
 
 @pytest.mark.parametrize(("codec", "name"), [("mjpeg", "a.avi"), ("libx265", "a.mp4")])

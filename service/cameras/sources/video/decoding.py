@@ -25,8 +25,8 @@ from service.cameras.sources.video.playback import Playback
 from service.cameras.sources.video.protocol import Failure, Message, Request
 
 JPEG_QUALITY = 88
-MAX_PICTURE_TIMEOUTS = 4
-"""Time-outs without a picture, while data arrive, after which the source fails."""
+MAX_PICTURE_TIMEOUTS, MAX_PICTURE_INTERVALS = 4, 3
+"""Time-outs and intervals without a picture, while data arrive, after which the source fails."""
 _REDIRECTED = re.compile(r"Status \d+: Redirecting to (\S+)")
 
 Send = Callable[[Message, bytes], None]
@@ -102,6 +102,9 @@ class _Player:
         self._keys = KeyFrames(request.every)
         self._playback: Playback | None = None
         self._last_picture = self._last_message = time.monotonic()
+        self._patience = (
+            MAX_PICTURE_TIMEOUTS * request.timeout + MAX_PICTURE_INTERVALS * request.every
+        )
 
     def play(self, container: InputContainer) -> Failure | None:
         """Play once; None: the end of a file."""
@@ -140,7 +143,7 @@ class _Player:
             self._decoder.restart(is_alone=not self._decoder.is_alone)
         if self._decoder.needs(packet):
             self._decode(packet, now)
-        if now - self._last_picture > MAX_PICTURE_TIMEOUTS * self._request.timeout:
+        if now - self._last_picture > self._patience:
             return Failure("decoder", "The video holds no picture that can be decoded")
         return None
 
