@@ -68,10 +68,9 @@ async def get_camera_events(
     await visible_camera(request, name)
     headers = {"cache-control": "no-store"}
     if prefers(request, EVENT_STREAM):
-        cursor = _last_event_id(request, after)
-        if cursor is None:
-            cursor = await cameras.events.newest()
-        body = _stream(request, name, cursor)
+        cursor, newest = _last_event_id(request, after), await cameras.events.newest()
+        # A cursor of another store may lie in the future.
+        body = _stream(request, name, newest if cursor is None else min(cursor, newest))
         if HEAD_KEY in request.scope:
             return Response(headers=headers, media_type=EVENT_STREAM)
         # Proxies must not collect it (nginx's name for that).
