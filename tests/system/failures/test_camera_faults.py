@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,8 @@ def test_one_worker_watches_and_every_worker_answers(
 
 def follows(server: LiveServer) -> bool:
     with server.client("cameras") as client:
-        return get(client)["status"] == "watching" and get(client)["state"] == "red"
+        found = get(client)
+        return (found["status"], found["state"]) == ("watching", "red")
 
 
 def test_replica_takes_over_from_a_dead_one(
@@ -129,7 +131,8 @@ def test_replica_takes_over_from_a_dead_one(
         with servers[0].client("cameras") as client:
             add(client, camera)
             assert wait_until(lambda: states(client) == ["red"])
-        assert all(wait_until(lambda one=server: follows(one)) for server in servers)
+        for server in servers:
+            assert wait_until(partial(follows, server))
 
         def watches(server: LiveServer) -> bool:
             text = httpx.get(f"{server.url}/metrics").text
