@@ -131,23 +131,23 @@ function mediaType(file) {
 
 /** Sends a request; resolves to the JSON of the answer, null if there is none. Throws a Problem. */
 export async function request(address, options) {
-  const { response, body } = await exchange(address, options);
-  const answer = parse(await body.text());
+  const { response, body } = await exchange(address, options, (one) => one.text());
+  const answer = parse(body);
   if (response.status === 204 || (response.ok && answer)) return answer;
   throw problemOf(response, answer);
 }
 
 /** As `request`, but resolves to the picture that the server answers with. */
 export async function requestPicture(address, options) {
-  const { response, body } = await exchange(address, options);
+  const { response, body } = await exchange(address, options, (one) => one.blob());
   if (response.ok && body.type.startsWith("image/")) return body;
   throw problemOf(response, parse(await body.text()));
 }
 
-async function exchange(address, options) {
+async function exchange(address, options, read) {
   try {
     const response = await fetch(address, { cache: "no-store", ...options });
-    return { response, body: await response.blob() };
+    return { response, body: await read(response) };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(NETWORK, "The server cannot be reached.");

@@ -122,7 +122,7 @@ def test_lines_are_plain_and_free_of_static_files(tmp_path: Path, colours: Path)
         assert httpx.get(f"{url}/healthz").status_code == 200
         terminal.read_until(r"request .*/healthz")
         assert re.findall(r"request .*route=/static.*status=(\d+)", terminal.shown) == ["404"]
-        assert "scopes='admin, classify" in terminal.shown
+        assert "scopes='admin, cameras, classify" in terminal.shown
         for unwanted in ("\x1b[", "<Scope", "['", "None"):
             assert unwanted not in terminal.shown
         assert terminal.interrupt() == 130

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from service.first_run import make_link
 from service.settings import load_settings
+from tests.support.callers.accounts import add_person
 from tests.support.models.pictures import RED, plain
 from tests.support.servers.browser import Visit, photo, visit
 from tests.support.servers.server import LiveServer
