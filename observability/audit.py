@@ -48,6 +48,9 @@ class AuditEvent(StrEnum):
     MODEL_PROMOTED = "model_promoted"
     MODEL_ROLLED_BACK = "model_rolled_back"
     MODEL_DEFAULT_CHANGED = "model_default_changed"
+    CAMERA_ADDED = "camera_added"
+    CAMERA_CHANGED = "camera_changed"
+    CAMERA_REMOVED = "camera_removed"
 
 
 FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}

@@ -1,4 +1,4 @@
-"""All Prometheus metrics but those of models and streams: ``model_metrics``, ``stream_metrics``.
+"""All Prometheus metrics but those of models, streams and cameras (``model_metrics`` and so on).
 
 Names follow the Prometheus conventions: base units, ``_total`` on counters, bounded labels only
 (route templates, names of served models, error codes; never free text of a caller).
@@ -25,6 +25,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from observability.camera_metrics import CameraMetrics
 from observability.memory import memory_limit
 from observability.model_metrics import ModelMetrics
 from observability.stream_metrics import StreamMetrics
@@ -143,6 +144,7 @@ class Metrics:
         Counter(RESTARTS, RESTARTS_HELP, registry=self.registry)
         self.models = ModelMetrics(self.registry, self.reject)
         self.streams = StreamMetrics(self.registry)
+        self.cameras = CameraMetrics(self.registry)
         # Sign-in
         self.audit_events = Counter(
             "potoo_audit_events",

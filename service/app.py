@@ -38,7 +38,16 @@ from service.transport.http.middleware.forwarded_headers import ForwardedHeaders
 from service.transport.http.middleware.lean_route import ShortCut
 from service.transport.http.middleware.negotiation import HeadAsGet
 from service.transport.http.middleware.openapi import add_openapi, operation_id
-from service.transport.http.routes import admin, auth, health, models, page_session, well_known
+from service.transport.http.routes import (
+    admin,
+    auth,
+    camera_events,
+    cameras,
+    health,
+    models,
+    page_session,
+    well_known,
+)
 from service.transport.http.routes.classify import add_classify_routes
 from service.transport.http.routes.health import metrics_router
 from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
@@ -144,6 +153,9 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
         *(
             models.readers,
             models.writers,
+            cameras.router,
+            cameras.pictures,
+            camera_events.router,
             auth.router,
             page_session.router,
             well_known.router,
@@ -155,7 +167,8 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
         app.include_router(router)
     # Schemas that only hand-written parts of the document refer to.
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
-    bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES, *admin.BODIES)
+    bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
+    bodies += (*admin.BODIES, *cameras.BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 

@@ -18,6 +18,7 @@ from observability.logging import get_logger
 from observability.metrics import Metrics
 from schemas.errors import ErrorCode
 from service import __version__
+from service.cameras.opening import Cameras, open_cameras
 from service.core.engine.pool import WorkerPool
 from service.core.lifecycle.lifecycle import Lifecycle
 from service.core.lifecycle.loading import ModelOptions, load_model
@@ -44,6 +45,7 @@ class Runtime:
     identity: Identity
     models: ModelControl
     budget: BodyBudget
+    cameras: Cameras
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -83,12 +85,16 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         if settings.models_poll_seconds:
             watcher = asyncio.create_task(lifecycle.watch(settings.models_poll_seconds))
             stack.push_async_callback(_stop, watcher)
+        cameras = await stack.enter_async_context(
+            open_cameras(settings, identity.database, identity.audit, metrics, pool, classifier)
+        )
         yield Runtime(
             pool=pool,
             classifier=classifier,
             identity=identity,
             models=ModelControl(lifecycle, identity.audit),
             budget=BodyBudget(settings.limits.max_body_bytes_in_flight, metrics),
+            cameras=cameras,
         )
 
 

@@ -37,6 +37,7 @@ from auth.settings import AuthSettings
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service import secret_files
+from service.camera_settings import CameraSettings
 from service.core.imaging.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 from service.modeltools.sources.model_sources import is_safe
@@ -220,6 +221,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     inference: InferenceSettings = InferenceSettings()
     auth: AuthSettings = AuthSettings()
+    cameras: CameraSettings = CameraSettings()
     compatibility: CompatibilitySettings = CompatibilitySettings()
     observability: ObservabilitySettings = ObservabilitySettings()
 

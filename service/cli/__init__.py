@@ -8,6 +8,7 @@ import typer
 
 from service import __version__
 from service.cli import calibrate, certs, classify, clients, config, keys, serve, token, users
+from service.cli.cameras.app import app as cameras_app
 from service.cli.models.app import app as models_app
 
 app = typer.Typer(
@@ -37,5 +38,6 @@ app.add_typer(keys.app, name="keys")
 app.command("certs")(certs.certs)
 app.command("token")(token.token)
 app.add_typer(models_app, name="models")
+app.add_typer(cameras_app, name="cameras")
 app.command("calibrate")(calibrate.calibrate)
 app.command("config")(config.config)

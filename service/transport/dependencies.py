@@ -16,6 +16,7 @@ from auth.principal import Origin, Principal, Scope
 from observability.audit import AuditEvent
 from observability.metrics import Metrics
 from schemas.errors import RateLimited
+from service.cameras.opening import Cameras
 from service.core.lifecycle.model_control import ModelControl
 from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.priority import Priority
@@ -32,6 +33,7 @@ SCOPE_DESCRIPTIONS = {
     Scope.CLASSIFY: "classify images",
     Scope.INFER: "run models on tensors",
     Scope.STREAM: "stream frames over a WebSocket",
+    Scope.CAMERAS: "watch and manage cameras",
     Scope.MODELS_READ: "see the models",
     Scope.MODELS_WRITE: "load and remove models",
     Scope.METRICS: "read the metrics",
@@ -212,9 +214,14 @@ def _administration(connection: HTTPConnection) -> Administration:
     return runtime_of(connection).identity.administration
 
 
+def _cameras(connection: HTTPConnection) -> Cameras:
+    return runtime_of(connection).cameras
+
+
 RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
 ModelsDep = Annotated[ModelControl, Depends(_models)]
+CamerasDep = Annotated[Cameras, Depends(_cameras)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]

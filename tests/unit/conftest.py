@@ -1,4 +1,4 @@
-"""Fixtures of the unit tests: clean environment and logging configuration, and a small disk."""
+"""Fixtures of the unit tests: clean environment and logging, a small disk, databases."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import structlog
 
+from auth.store.database import Database
 from observability.logging import QUIET_LIBRARIES
+from tests.support.auth.identity_kit import opened
+from tests.support.servers.databases import emptied, fresh_database, migrated
 
 TOUCHED = ("", *QUIET_LIBRARIES, "uvicorn.error", "python_multipart", "alembic")
 
@@ -47,3 +50,38 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root may mount a small disk, and not everywhere")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with tables and no rows."""
+    file = tmp_path_factory.mktemp("sqlite") / "template.db"
+    migrated(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_tables(postgres: str) -> Iterator[str]:
+    """A database on PostgreSQL with tables, which every test empties."""
+    with fresh_database(postgres) as url:
+        migrated(url)
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
+def tables_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database with tables, of each kind."""
+    if request.param == "postgresql":
+        url: str = request.getfixturevalue("postgres_tables")
+        emptied(url)
+        return url
+    file = tmp_path / "potoo.db"
+    shutil.copy(request.getfixturevalue("sqlite_template"), file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+async def database(tables_url: str) -> AsyncIterator[Database]:
+    """The opened database."""
+    async with opened(tables_url) as database:
+        yield database

@@ -1,1 +1,1 @@
-"""Sources of frames: snapshot and MJPEG over HTTP; RTSP, files and USB in a process of their own."""
+"""Sources of frames: snapshots and MJPEG over HTTP; RTSP, files and USB in a child process."""

@@ -60,4 +60,6 @@ class Source(Protocol):
             opens the source again after a pause.
     """
 
-    def open(self, spec: SourceSpec) -> AbstractAsyncContextManager[AsyncIterator[Frame]]: ...
+    def open(self, spec: SourceSpec) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
+        """Open the frames of one camera."""
+        ...

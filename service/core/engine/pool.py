@@ -156,8 +156,12 @@ class WorkerPool:
         """
         return self._lane.expected_wait(turn, count, held)
 
-    async def run(self, work: Callable[[], Result]) -> Result:
-        """Queue ``work``, wait for it, and return its result or raise its exception."""
+    async def run(self, work: Callable[[], Result], turn: Turn | None = None) -> Result:
+        """Queue ``work``, wait for it, and return its result or raise its exception.
+
+        Args:
+            turn: see ``submit``.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Result] = loop.create_future()
 
@@ -177,7 +181,7 @@ class WorkerPool:
                 error = raised
             loop.call_soon_threadsafe(settle, result, error)
 
-        self.submit(job)
+        self.submit(job, turn)
         return await done
 
     def close(self) -> None:

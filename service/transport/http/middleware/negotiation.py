@@ -9,6 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from schemas.errors import NotAcceptable
 from service.transport.http.middleware.media_type import list_of, parse_preferences
 
+HEAD_KEY = "potoo.head"
+"""Key of a request's scope that is there if the method was HEAD: an endless body must not begin."""
 _JSON_RANGES = {"*/*", "application/*", "application/json", "application/problem+json"}
 
 
@@ -22,6 +24,14 @@ def require_json(connection: HTTPConnection) -> None:
     accept = list_of(connection, b"accept")
     if accept and not _takes_json(accept):
         raise NotAcceptable
+
+
+def prefers(connection: HTTPConnection, media_type: str) -> bool:
+    """Return whether the Accept header names a media type, and before JSON."""
+    for name, is_acceptable in parse_preferences(list_of(connection, b"accept")):
+        if is_acceptable and name in {media_type, "application/json"}:
+            return name == media_type
+    return False
 
 
 def never_stored(response: Response) -> None:
@@ -40,7 +50,7 @@ class HeadAsGet:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self._app(scope, receive, send)
             return
-        inner = {**scope, "method": "GET"}
+        inner = {**scope, "method": "GET", HEAD_KEY: True}
         try:
             await self._app(inner, receive, send)
         finally:

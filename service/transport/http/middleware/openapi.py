@@ -42,6 +42,7 @@ TAGS = [
         "KServe's clients.",
     },
     {"name": "models", "description": "Which models answer, and how good they are."},
+    {"name": "cameras", "description": "Cameras that the server watches, their states and events."},
     {"name": "compatibility", "description": "What clients of other servers call already."},
     {"name": "auth", "description": "Access tokens (OAuth 2.0, RFC 6749), sessions, public keys."},
     {"name": "admin", "description": "People and clients."},

@@ -26,6 +26,7 @@ from auth.store.accounts import AccountStore, Kind
 from auth.store.database import HEAD, Database, reason
 from auth.store.tables import Table
 from schemas.errors import NotReady
+from service.cameras.store.tables import CameraRow
 from tests.support.auth.identity_kit import HASH, PHONE, SECRET, Clock, open_kit, opened
 from tests.support.repository import ROOT
 
@@ -96,6 +97,7 @@ async def test_migrations_of_an_empty_database_create_the_declared_tables(
     async with opened(database_url) as database:
         assert await differences(database) == []
     expected = {"accounts", "alembic_version", "revocations", "sessions", "sign_ins"}
+    expected |= {"cameras", "camera_reports", "camera_events", "leases", "output_cursors"}
     assert set(await tables(database_url)) == expected
 
 
@@ -111,6 +113,8 @@ async def test_accounts_of_the_first_release_are_migrated(database_url: str, clo
         assert (other.name, other.is_disabled, other.scopes) == ("ünï'", True, frozenset())
         assert await differences(kit.database) == []
         await kit.sessions.open("anna", "anna", anna.scopes, PHONE)
+        async with kit.database.read() as session:
+            assert list(await session.scalars(sa.select(CameraRow))) == []
     assert "accounts_0001" not in await tables(database_url)
 
 

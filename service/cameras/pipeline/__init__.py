@@ -1,0 +1,1 @@
+"""What happens to a frame, without I/O: part, motion, agreement, pace."""

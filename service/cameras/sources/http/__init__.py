@@ -1,0 +1,1 @@
+"""Snapshots and motion JPEG over HTTP."""

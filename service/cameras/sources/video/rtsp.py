@@ -1,0 +1,69 @@
+"""Asks an RTSP server whether it is there, before a decoding process is started for it.
+
+That process takes half a second of CPU time to start: too much to be started again and again for a
+camera that is off, and FFmpeg hangs where a server accepts a connection and says nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+from schemas.cameras import CameraFailure
+from service.cameras.sources.addresses import allowed_addresses
+from service.cameras.sources.rules import SourceRules
+from service.cameras.sources.source import SourceFailed
+from service.cameras.sources.urls import NetworkUrl
+
+
+async def knock(url: NetworkUrl, rules: SourceRules, timeout: float) -> str:
+    """Return the checked address at which an RTSP server answers ``OPTIONS`` (RFC 2326, 10.1).
+
+    No credentials are sent, and any status will do.
+
+    Raises:
+        SourceFailed: the address is refused, or no RTSP server answers there.
+    """
+    addresses = await allowed_addresses(
+        url.host, url.port, rules.networks, timeout=timeout, resolve=rules.resolve
+    )
+    for address in addresses[:-1]:
+        try:
+            return await _ask(address, url, rules, timeout)
+        except SourceFailed:
+            continue
+    return await _ask(addresses[-1], url, rules, timeout)
+
+
+async def _ask(address: str, url: NetworkUrl, rules: SourceRules, timeout: float) -> str:
+    context = ssl.create_default_context(cafile=rules.ca_file) if url.is_encrypted else None
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(timeout):
+            reader, writer = await asyncio.open_connection(
+                address, url.port, ssl=context, server_hostname=url.host if context else None
+            )
+            question = (
+                f"OPTIONS {url.at(url.host)} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: potoo\r\n\r\n"
+            )
+            writer.write(question.encode("ascii"))
+            answer = await reader.readexactly(len(b"RTSP/1."))
+    except TimeoutError:
+        message = f"The camera says nothing within {timeout:g} s"
+        raise SourceFailed(CameraFailure.TIMEOUT, message) from None
+    except asyncio.IncompleteReadError:
+        raise SourceFailed(CameraFailure.ENDED, "The camera closes the connection") from None
+    except ssl.SSLCertVerificationError as error:
+        message = f"The camera's certificate is not trusted: {error.verify_message}"
+        raise SourceFailed(CameraFailure.UNREACHABLE, message) from None
+    except ssl.SSLError:
+        raise SourceFailed(CameraFailure.UNREACHABLE, "The camera does not speak TLS") from None
+    except OSError:
+        raise SourceFailed(CameraFailure.UNREACHABLE, "The camera accepts no connection") from None
+    finally:
+        if writer is not None:
+            writer.transport.abort()
+    if answer != b"RTSP/1.":
+        message = "What answers at this address is no RTSP server"
+        raise SourceFailed(CameraFailure.NOT_AN_IMAGE, message)
+    return address

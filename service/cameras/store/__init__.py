@@ -1,0 +1,1 @@
+"""Rows and queries of cameras: configuration, state, events, reports, leases, credentials."""

@@ -1,0 +1,1 @@
+"""Tasks that watch cameras, one each."""

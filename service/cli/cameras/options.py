@@ -1,0 +1,174 @@
+"""Options of ``potoo cameras``, and what they mean in a configuration."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from service.cli.shared_options import fail
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+    from service.cameras.commands import CameraCommands
+    from service.settings import Settings
+
+Result = TypeVar("Result")
+NONE = "none"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+NameArgument = Annotated[str, typer.Argument(help="Name of the camera.", metavar="NAME")]
+UrlOption = Annotated[
+    str,
+    typer.Option(help="http(s):// snapshot or MJPEG, rtsp(s)://, file:///path or usb:0."),
+]
+NewUrlOption = Annotated[str | None, typer.Option("--url", help="New URL; see add.")]
+EveryOption = Annotated[
+    str | None, typer.Option(help="Interval of frames, such as 500ms or 10s.", show_default="1s")
+]
+CropOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Part that is classified: x,y,width,height in fractions; or none.", show_default="none"
+    ),
+]
+ModelOption = Annotated[
+    str | None, typer.Option(help="Name of the model; or none.", show_default="the default model")
+]
+MotionOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Classify only after motion of so many grey levels, such as 2; or none.",
+        show_default="none",
+    ),
+]
+StillOption = Annotated[
+    str | None,
+    typer.Option(help="Without motion, classify at least this often.", show_default="60s"),
+]
+AgreeOption = Annotated[
+    str | None,
+    typer.Option(help="Frames of the last ones that must agree on a state.", show_default="2/3"),
+]
+EnterOption = Annotated[
+    float | None,
+    typer.Option(help="Score from which a label may become the state.", show_default="0.5"),
+]
+LeaveOption = Annotated[
+    float | None,
+    typer.Option(help="The state holds while its label has this score.", show_default="0.35"),
+]
+SilentOption = Annotated[
+    str | None, typer.Option(help="Silent after so long without a frame.", show_default="30s")
+]
+SecretOption = Annotated[
+    str | None,
+    typer.Option(help="File in the folder cameras.secrets_dir that holds user:password; or none."),
+]
+UserOption = Annotated[str | None, typer.Option("--username", help="User of the camera.")]
+PasswordOption = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+
+
+def spec_values(
+    *,
+    every: str | None,
+    crop: str | None,
+    model: str | None,
+    motion: str | None,
+    still: str | None,
+    agree: str | None,
+    enter_score: float | None,
+    leave_score: float | None,
+    silent_after: str | None,
+    secret: str | None,
+    username: str | None,
+    password_stdin: bool,
+) -> dict[str, Any]:
+    """Return the given members of a ``CameraSpec``; exit with a message if one is malformed."""
+    values: dict[str, Any] = {
+        "every_seconds": every and seconds(every),
+        "crop": crop and (NONE if crop == NONE else _crop(crop)),
+        "model": model,
+        "motion_threshold": motion and (NONE if motion == NONE else _number(motion, "--motion")),
+        "still_seconds": still and seconds(still),
+        "enter_score": enter_score,
+        "leave_score": leave_score,
+        "silent_after_seconds": silent_after and seconds(silent_after),
+        "secret": secret,
+        "username": username,
+    }
+    if agree:
+        values["agree"], values["of"] = _agreement(agree)
+    if password_stdin:
+        values["password"] = sys.stdin.readline().rstrip("\r\n")
+    given = {name: value for name, value in values.items() if value is not None}
+    return {name: None if value == NONE else value for name, value in given.items()}
+
+
+def seconds(text: str) -> float:
+    """Return a duration such as ``500ms``, ``10s`` or ``2m`` in seconds."""
+    if not (found := _DURATION.fullmatch(text)):
+        fail(f"{text} is no duration: write 500ms, 10s, 2m or 1h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def _crop(text: str) -> dict[str, float]:
+    names = ("x", "y", "width", "height")
+    parts = text.split(",")
+    if len(parts) != len(names):
+        fail("--crop is x,y,width,height in fractions, such as 0.2,0.1,0.6,0.8")
+    return {name: _number(part, "--crop") for name, part in zip(names, parts, strict=True)}
+
+
+def _agreement(text: str) -> tuple[int, int]:
+    if not (found := re.fullmatch(r"(\d{1,3})/(\d{1,3})", text)):
+        fail("--agree is written like 2/3")
+    return int(found[1]), int(found[2])
+
+
+def _number(text: str, option: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        fail(f"{option}: {text} is no number")
+
+
+def explain(error: ValidationError) -> str:
+    """Return the faults of a configuration in one line, without its values."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    lines = [
+        ": ".join(
+            part
+            for part in (
+                ".".join(map(str, fault["loc"])),
+                fault["msg"].removeprefix("Value error, "),
+            )
+            if part
+        )
+        for fault in faults
+    ]
+    return "; ".join(lines)
+
+
+def with_cameras(
+    settings: Settings,
+    use: Callable[[CameraCommands], Coroutine[Any, Any, Result]],
+    *,
+    must_exist: bool = True,
+) -> Result:
+    """Open the store, run ``use`` and close it; exit with a message if there is no store."""
+    from service.cameras.commands import camera_commands
+    from service.cli.accounts import with_identity
+
+    return with_identity(
+        settings,
+        lambda identity: use(camera_commands(settings, identity.database, identity.audit)),
+        must_exist=must_exist,
+    )

@@ -1,0 +1,156 @@
+"""``/v1/cameras/{name}/events``: kept events as JSON, or as a stream of server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.responses import StreamingResponse
+
+from auth.principal import Scope
+from schemas.cameras import CameraEvent, CameraEvents
+from schemas.errors import NotFound, NotReady, Unauthenticated
+from service.transport.dependencies import CamerasDep, principal_of, requires, runtime_of
+from service.transport.http.middleware.negotiation import HEAD_KEY, prefers, require_json
+from service.transport.http.middleware.openapi import problems
+from service.transport.http.routes.cameras import PREFIX, Name, visible_camera
+
+EVENT_STREAM = "text/event-stream"
+COMMENT_SECONDS = 15.0
+"""A comment is sent so often: proxies close connections that are idle."""
+RETRY_MS = 2000
+AGAIN_SECONDS = 1.0
+MOST = 1000
+BATCH = 100
+_STREAM: dict[str, Any] = {
+    "schema": {"type": "string"},
+    "example": 'id: 7\nevent: state\ndata: {"id":7,"camera":"door","state":"open"}\n\n',
+}
+MAX_CURSOR = 2**63 - 1
+
+
+def _require_events(request: Request) -> None:
+    """Raise ``NotAcceptable`` if the Accept header excludes both forms."""
+    if not prefers(request, EVENT_STREAM):
+        require_json(request)
+
+
+router = APIRouter(
+    prefix=PREFIX,
+    tags=["cameras"],
+    dependencies=[requires(Scope.CAMERAS), Depends(_require_events)],
+    responses=problems(401, 403, 404, 406, 422, 429, 500, 503),
+)
+
+
+@router.get(
+    "/{name}/events",
+    response_model=CameraEvents,
+    responses={200: {"content": {EVENT_STREAM: _STREAM}}},
+)
+async def get_camera_events(
+    name: Name,
+    request: Request,
+    cameras: CamerasDep,
+    after: Annotated[
+        int | None, Query(ge=0, le=MAX_CURSOR, description="Only events with an id above this.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST, description="At most so many.")] = 100,
+) -> Response:
+    """Return the kept events of a camera: the newest, or those after a cursor, oldest first.
+
+    With `Accept: text/event-stream` new events are sent as they come, after those that the cursor
+    asks for; `Last-Event-ID` is a cursor too.
+    """
+    await visible_camera(request, name)
+    headers = {"cache-control": "no-store"}
+    if prefers(request, EVENT_STREAM):
+        cursor = _last_event_id(request, after)
+        if cursor is None:
+            cursor = await cameras.events.newest()
+        body = _stream(request, name, cursor)
+        if HEAD_KEY in request.scope:
+            return Response(headers=headers, media_type=EVENT_STREAM)
+        # Proxies must not collect it (nginx's name for that).
+        return StreamingResponse(
+            body, headers={**headers, "x-accel-buffering": "no"}, media_type=EVENT_STREAM
+        )
+    if after is None:
+        found = await cameras.events.last(limit, camera=name)
+    else:
+        found = await cameras.events.after(after, limit, camera=name)
+    events = CameraEvents(events=list(found))
+    return Response(events.model_dump_json(), headers=headers, media_type="application/json")
+
+
+def _last_event_id(request: Request, after: int | None) -> int | None:
+    """Return the cursor of a client that comes back; one that is no number is ignored."""
+    given = request.headers.get("last-event-id", "")
+    if given.isascii() and given.isdecimal() and int(given[:20]) <= MAX_CURSOR:
+        return int(given[:20])
+    return after
+
+
+async def _stream(request: Request, name: str, cursor: int) -> AsyncIterator[str]:
+    """Yield events until the server drains, the token ends or the camera is removed."""
+    runtime = runtime_of(request)
+    events, draining = runtime.cameras.events, runtime.shutdown.draining
+    yield f"retry: {RETRY_MS}\n\n"
+    said = time.monotonic()
+    while not draining.is_set() and await _may_go_on(request, name):
+        try:
+            # Before the query: an event that is kept meanwhile ends the wait at once.
+            newest = await events.newest()
+            found = await events.after(cursor, BATCH, camera=name)
+        except NotReady:
+            await asyncio.sleep(AGAIN_SECONDS)
+            continue
+        for event in found:
+            cursor = event.id
+            yield _text(event)
+        if found:
+            said = time.monotonic()
+        if len(found) == BATCH:
+            continue
+        await _wait(request, newest, said + COMMENT_SECONDS - time.monotonic())
+        if time.monotonic() >= said + COMMENT_SECONDS:
+            said = time.monotonic()
+            yield ":\n\n"
+    if draining.is_set():
+        yield f"retry: {RETRY_MS}\n\n"
+
+
+async def _may_go_on(request: Request, name: str) -> bool:
+    """Return whether the token is still valid and the camera is still there for the caller."""
+    token = request.headers.get("authorization", "").partition(" ")[2].strip(" ")
+    try:
+        await runtime_of(request).identity.authenticator.authenticate(token)
+        await visible_camera(request, name)
+    except (Unauthenticated, NotFound):
+        return False
+    except NotReady:  # it may answer again
+        pass
+    return True
+
+
+async def _wait(request: Request, cursor: int, seconds: float) -> None:
+    """Wait for an event of any camera, for the drain, or for the time."""
+    runtime = runtime_of(request)
+    # Look at the token as soon as it expires.
+    left = min(seconds, principal_of(request).expires_at - time.time())
+    tasks = (
+        asyncio.create_task(runtime.cameras.feed.wait(cursor, max(left, AGAIN_SECONDS))),
+        asyncio.create_task(runtime.shutdown.draining.wait()),
+    )
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _text(event: CameraEvent) -> str:
+    return f"id: {event.id}\nevent: {event.kind}\ndata: {event.model_dump_json()}\n\n"

@@ -1,0 +1,1 @@
+"""Cameras for tests: servers of snapshots and streams, with their faults."""
