@@ -2,6 +2,7 @@
 
 import { $, announce } from "./page.js";
 import { Tabs } from "./parts/tabs.js";
+import { Cameras } from "./views/cameras.js";
 import { Devices } from "./views/devices.js";
 import { Knows } from "./views/knows.js";
 import { Live } from "./views/live.js";
@@ -14,24 +15,27 @@ const openModel = (model) => knows.open(model);
 const knows = new Knows(call);
 const photos = new Photos(call, openModel);
 const live = new Live(call, openModel);
+const cameras = new Cameras(call);
 const devices = new Devices(call, signOut);
 const signIn = new SignIn({ onEnter: enter, onLeave: leave });
-const tabs = new Tabs({ photos: { panel: $("workspace") }, live });
+const tabs = new Tabs({ photos: { panel: $("workspace") }, live, cameras });
 
 function enter(models, session, fromForm) {
   photos.showModels(models);
   live.show(models, session);
+  cameras.showModels(models);
   $("user-name").textContent = session.name;
   $("account").hidden = false;
   document.body.classList.remove("greeting");
   photos.open();
-  tabs.open(["photos", "live"]);
+  tabs.open(session.scopes.has("cameras") ? ["photos", "live", "cameras"] : ["photos", "live"]);
   if (fromForm) (tabs.chosen === "photos" ? $("choose") : $(`tab-${tabs.chosen}`)).focus();
 }
 
 /** The photos on the page stay, and the waiting ones go on after the next sign-in. */
 function leave() {
   tabs.close();
+  cameras.clear();
   photos.close();
   devices.close();
   knows.close();

@@ -144,6 +144,13 @@ export async function requestPicture(address, options) {
   throw problemOf(response, parse(await body.text()));
 }
 
+/** The text of one of the page's own files. */
+export async function readFile(address) {
+  const { response, body } = await exchange(address, {}, (one) => one.text());
+  if (response.ok) return body;
+  throw problemOf(response, null);
+}
+
 async function exchange(address, options, read) {
   try {
     const response = await fetch(address, { cache: "no-store", ...options });
