@@ -3,6 +3,7 @@
 import { bearer, request, requestPicture } from "./api.js";
 
 const PLACE = "v1/cameras";
+export const MOST_EVENTS = 1000; // in one answer
 
 /** All cameras, by name. */
 export async function listCameras(token) {
@@ -35,7 +36,8 @@ export function frameOf(token, name) {
 
 /** The kept events of a camera, oldest first: the newest ones, or those after the one with an id. */
 export async function eventsOf(token, name, after) {
-  const query = after === undefined ? "limit=1000" : `limit=1000&after=${after}`;
+  const query = new URLSearchParams({ limit: MOST_EVENTS });
+  if (after !== undefined) query.set("after", after);
   return (await request(`${PLACE}/${name}/events?${query}`, { headers: bearer(token) })).events;
 }
 

@@ -1,6 +1,7 @@
 // Frames over a WebSocket (docs/websocket.md), connected again for as long as they are wanted.
 
 import { Problem, explain } from "./api.js";
+import { pause } from "./pause.js";
 import { freshFor } from "./session.js";
 
 const PROTOCOL = "potoo.v1";
@@ -91,7 +92,7 @@ export class FrameStream {
       const isFinal = FINAL.has(end.close) || (end.status === 401 && failures > 0);
       if (isFinal) this.close();
       if (!EXPECTED.has(end.close)) this.#on.problem(end, isFinal);
-      await pause(end, failures, signal);
+      await pause(wait(end, failures), signal);
     }
   }
 
@@ -199,18 +200,9 @@ function problemIn({ problem, retry_after: retryAfter }) {
   return new Problem(problem.status, explain(problem.status, problem), problem.code, retryAfter ?? 0);
 }
 
-/** Waits, longer after each failure; ends early when aborted. */
-function pause({ retryAfter }, failures, signal) {
+/** How long to wait, in milliseconds: longer after each failure. */
+function wait({ retryAfter }, failures) {
   const longest = Math.min(LONGEST_PAUSE_MS, SHORTEST_PAUSE_MS * 2 ** failures);
   // Many clients that lost the same server must not come back in the same moment.
-  const length = Math.max(retryAfter * 1000, longest * (0.5 + Math.random() / 2));
-  return new Promise((resolve) => {
-    const stop = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", stop);
-      resolve();
-    };
-    const timer = setTimeout(stop, length);
-    signal.addEventListener("abort", stop);
-  });
+  return Math.max(retryAfter * 1000, longest * (0.5 + Math.random() / 2));
 }

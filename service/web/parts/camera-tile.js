@@ -1,6 +1,7 @@
 // One camera on the page: picture, state, what is wrong, and the states of the day.
 // Names, labels and messages are not trusted: they are only inserted as text.
 
+import { MOST_EVENTS } from "../calls/cameras.js";
 import { copyOf } from "../page.js";
 import { bar, scored } from "./bars.js";
 import { timeline } from "./timeline.js";
@@ -15,6 +16,7 @@ export class CameraTile {
   shownAt = null; // `last_frame_at` of the frame that is shown
   events = null; // null: not loaded yet
   known = ""; // what the events were loaded for
+  askedAt = 0; // when, on the clock of `performance`
   isVisible = false; // on the screen; kept by the view
   element = copyOf("camera-tile");
 
@@ -50,6 +52,8 @@ export class CameraTile {
 
   /** @param events new ones, oldest first; those of the last 24 hours are kept, and the one before. */
   showEvents(events) {
+    const isCut = this.events === null && events.length === MOST_EVENTS;
+    if (isCut) events[0].previous = null; // nobody knows since when
     const all = [...(this.events ?? []), ...events];
     const first = all.findIndex((event) => Date.now() - Date.parse(event.at) < DAY_MS);
     this.events = first === -1 ? all.slice(-1) : all.slice(Math.max(first - 1, 0));

@@ -6,6 +6,7 @@ const DAY_MS = 86_400_000;
 const HOURS = 4; // four marks a day
 const WIDTH = 240; // units of the drawing: a tenth of an hour each
 const HEIGHT = 16;
+const LEAST_WIDTH = 1.5; // so that a short state is seen
 const KINDS = 5; // of colours
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
@@ -42,7 +43,7 @@ export function timeline(events, now = Date.now()) {
   drawing.append(svg("rect", { class: "none", width: WIDTH, height: HEIGHT }));
   for (const part of parts) {
     const colour = part.state === "unknown" ? "unknown" : `state-${states.indexOf(part.state) % KINDS}`;
-    const width = Math.max(x(part.to) - x(part.from), 0.5); // so that a short one is seen
+    const width = Math.max(x(part.to) - x(part.from), LEAST_WIDTH);
     const box = svg("rect", { class: colour, x: x(part.from), width, height: HEIGHT });
     const title = svg("title", {});
     title.textContent = `${part.state}, ${clock.format(part.from)} to ${clock.format(part.to)}`;

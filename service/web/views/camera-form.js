@@ -1,6 +1,7 @@
 // The dialogue that adds or changes a camera: live preview, the part that is classified, motion.
 
 import { addCamera, changeCamera, previewOf } from "../calls/cameras.js";
+import { pause } from "../calls/pause.js";
 import { $ } from "../page.js";
 import { CropBox } from "../parts/crop-box.js";
 import { option } from "../parts/model-choice.js";
@@ -115,7 +116,9 @@ export class CameraForm {
         const picture = await createImageBitmap(blob);
         if (!signal.aborted) this.#draw(picture);
         picture.close();
-        await pause(this.#form.elements.url.value.startsWith("http") ? PAUSE_MS : VIDEO_PAUSE_MS, signal);
+        const isVideo = !this.#form.elements.url.value.startsWith("http");
+        do await pause(isVideo ? VIDEO_PAUSE_MS : PAUSE_MS, signal);
+        while (document.hidden && !signal.aborted);
       }
     } catch (problem) {
       if (!signal.aborted) this.#complain(problem.message);
@@ -144,14 +147,4 @@ export class CameraForm {
     $("camera-problem").hidden = !text;
     if (text) $("camera-problem").scrollIntoView({ block: "nearest" });
   }
-}
-
-function pause(milliseconds, signal) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }

@@ -7,6 +7,7 @@ import { CameraTile } from "../parts/camera-tile.js";
 import { CameraForm } from "./camera-form.js";
 
 const INTERVAL_MS = 1000;
+const EVENTS_MS = 15_000; // after which the day is drawn again, without a change too
 const PARTS = "static/views/cameras.html"; // dialogues and tile: most accounts need none
 
 export class Cameras {
@@ -131,13 +132,13 @@ export class Cameras {
 
   /** Brings a tile's events and, if it is on the screen, its picture up to date. */
   async #bring(tile, round) {
-    const { name, last_frame_at: at, since } = tile.camera;
+    const { name, last_frame_at: at, since, status } = tile.camera;
+    const [known, now] = [`${since} ${status}`, performance.now()];
     try {
-      if (tile.events === null || tile.known !== `${since} ${tile.camera.status}`) {
+      if (tile.known !== known || now - tile.askedAt > EVENTS_MS) {
+        [tile.known, tile.askedAt] = [known, now];
         const after = tile.events?.at(-1)?.id;
-        const events = await this.#call((token) => eventsOf(token, name, after));
-        tile.known = `${since} ${tile.camera.status}`;
-        tile.showEvents(events);
+        tile.showEvents(await this.#call((token) => eventsOf(token, name, after)));
       }
       if (!tile.isVisible || tile.isPaused || at === null || at === tile.shownAt) return;
       const picture = await createImageBitmap(await this.#call((token) => frameOf(token, name)));

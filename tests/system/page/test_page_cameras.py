@@ -121,7 +121,7 @@ def test_camera_is_added_with_a_box_that_is_drawn(
         assert_fits(page, width)
         contrasts = contrasts_of(page)
         page.get_by_role("button", name="Add a camera").click()
-        page.get_by_label("Name", exact=True).fill(NAME)
+        page.locator("#camera-form [name=name]").fill(NAME)
         page.get_by_label("Address").fill(camera.url)
         page.get_by_role("button", name="Look").focus()  # which leaves the field
         expect(page.locator("#camera-picture")).to_be_visible()
@@ -203,12 +203,12 @@ def test_stored_login_is_never_shown_and_stays(
     with visit(browser, server.url, **DESKTOP) as visited:
         page = open_cameras(visited, keeper)
         page.get_by_role("button", name="Add a camera").click()
-        page.get_by_label("Name", exact=True).fill(NAME)
+        page.locator("#camera-form [name=name]").fill(NAME)
         page.get_by_label("Address").fill(camera.url)
         camera.fail(401)
         page.get_by_role("button", name="Look").click()
         expect(page.locator("#camera-problem")).to_be_visible()
-        page.get_by_text("User and password").click()
+        page.get_by_text("User and password", exact=True).click()
         page.locator("#camera-form [name=username]").fill("someone")
         page.locator("#camera-form [name=password]").fill(SECRET)
         camera.show(plain(RED, format="JPEG"))
@@ -216,7 +216,7 @@ def test_stored_login_is_never_shown_and_stays(
         expect(tile_in(page).locator(".verdict")).to_have_text("red")
         page.get_by_role("button", name=f"Change: {NAME}").click()
         expect(page.locator("#camera-picture")).to_be_visible()  # by the stored login
-        page.get_by_text("User and password").click()
+        page.get_by_text("User and password", exact=True).click()
         expect(page.get_by_text("A login is stored; it is never shown.")).to_be_visible()
         for field in ("username", "password"):
             expect(page.locator(f"#camera-form [name={field}]")).to_have_value("")
@@ -230,8 +230,9 @@ def test_stored_login_is_never_shown_and_stays(
 def test_cameras_are_for_accounts_with_the_scope(
     browser: Browser, server: LiveServer, person: Person
 ) -> None:
-    with visit(browser, f"{server.url}/#cameras") as visited:
-        visited.url = server.url
+    with visit(browser, server.url) as visited:
+        visited.page.goto(f"{server.url}/#cameras")
+        visited.page.reload()
         visited.sign_in(person.name, person.password)
         expect(visited.page.get_by_role("tab", name="Live")).to_be_visible()
         expect(visited.page.get_by_role("tab", name="Cameras")).to_be_hidden()

@@ -15,6 +15,7 @@ from tests.support.callers.accounts import add_person
 from tests.support.models.pictures import BLUE, RED
 from tests.support.servers.browser import ARGUMENTS, Visit, open_browser, visit
 from tests.support.servers.server import LiveServer
+from tests.support.waiting import wait_until
 
 FRAMES_A_SECOND = 30  # at which Chromium plays MJPEG
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1200, "height": 900}}
@@ -149,7 +150,7 @@ def test_camera_stops_when_the_tab_is_left_or_hidden(browser: Browser, server: L
         expect(page.locator("#drop-zone")).to_be_visible()
         assert page.evaluate(IS_OFF)
         assert running(visited) == 0
-        page.keyboard.press("End")
+        page.keyboard.press("ArrowRight")
         expect(page.locator("#live-over")).to_be_visible()
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("Password")).to_be_visible()
@@ -180,8 +181,17 @@ def test_token_is_renewed_in_the_stream(browser: Browser, server: LiveServer) ->
     with visit(browser, server.url, permissions=["camera"]) as visited:
         visited.page.route_web_socket("**/v1/stream", connect)
         start(visited)
-        expect(visited.page.locator("#live-verdict .name")).to_have_text("red")
-        expect(visited.page.locator("#live-verdict .name")).to_have_text("blue")
+        # Playwright hears of messages while it waits for the page.
+        assert wait_until(
+            lambda: visited.page.evaluate("true") and any(one["type"] == "token" for one in heard)
+        )
+        answered = len(heard)
+        assert wait_until(
+            lambda: (
+                visited.page.evaluate("true")
+                and any(one["type"] == "result" for one in heard[answered:])
+            )
+        )
     assert [one["type"] for one in said] == ["hello", "token"]
     assert [one["expires_in"] > 60 for one in heard if one["type"] == "token"] == [True]
 
