@@ -61,8 +61,8 @@ class CameraMetrics:
             registry=registry,
         )
         self.stretch = Gauge(
-            "potoo_camera_interval_stretch",
-            "Factor that the intervals of cameras grow by to keep to their share of the machine.",
+            "potoo_camera_interval_ratio",
+            "Interval of cameras in relation to the wanted one; above 1 to keep to their share.",
             multiprocess_mode="livemax",
             registry=registry,
         )

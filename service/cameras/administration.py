@@ -157,7 +157,7 @@ class CameraAdministration:
             raise Conflict(f"Credentials cannot be stored: {error}") from error
 
     def _record(self, event: AuditEvent, name: str, by: str, **facts: object) -> None:
-        self._audit.record(event, camera=name, by=by, **facts)
+        self._audit.record(event, account=by, camera=name, **facts)
         self._on_change()
 
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from structlog.testing import capture_logs
 
 from auth.store.database import Database
 from observability.logging import QUIET_LIBRARIES
-from tests.support.auth.identity_kit import opened
+from tests.support.auth.identity_kit import Log, opened
 from tests.support.servers.databases import emptied, fresh_database, migrated
 
 TOUCHED = ("", *QUIET_LIBRARIES, "uvicorn.error", "python_multipart", "alembic")
@@ -85,3 +86,10 @@ async def database(tables_url: str) -> AsyncIterator[Database]:
     """The opened database."""
     async with opened(tables_url) as database:
         yield database
+
+
+@pytest.fixture
+def log() -> Iterator[Log]:
+    """Events logged during the test."""
+    with capture_logs() as lines:
+        yield lines

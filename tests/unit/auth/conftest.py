@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from structlog.testing import capture_logs
 
-from tests.support.auth.identity_kit import Clock, Kit, Log, open_kit
+from tests.support.auth.identity_kit import Clock, Kit, open_kit
 from tests.support.servers.databases import fresh_database
 
 
@@ -28,10 +27,3 @@ async def kit(tables_url: str, clock: Clock) -> AsyncIterator[Kit]:
     """A server's identity objects with default settings."""
     async with open_kit(tables_url, clock) as kit:
         yield kit
-
-
-@pytest.fixture
-def log() -> Iterator[Log]:
-    """Events logged during the test."""
-    with capture_logs() as lines:
-        yield lines

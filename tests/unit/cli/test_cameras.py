@@ -109,7 +109,7 @@ def test_changes_are_audited(potoo: Potoo, data_dir: Path, door: str) -> None:
         "camera_changed",
         "camera_removed",
     ]
-    assert all(line["camera"] == "door" and line["by"].startswith("cli:") for line in lines)
+    assert all(line["camera"] == "door" and line["account"].startswith("cli:") for line in lines)
 
 
 @pytest.mark.parametrize(

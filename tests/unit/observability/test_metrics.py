@@ -37,6 +37,8 @@ UNITS = (
     "_up",
     "_in_flight",
     "_state",
+    "_silent",
+    "_ratio",
 )
 """Suffixes of metric names; failures are counters, so theirs is ``_total``."""
 
@@ -59,6 +61,10 @@ def metrics() -> Metrics:
     made.token_requests.labels("password", "issued").inc()
     made.audit_events.labels("sign_in").inc()
     made.issuer_up.labels("corp").set(1)
+    made.cameras.begin("door")
+    made.cameras.last_frame.labels("door").set(1)
+    made.cameras.failures.labels("door", "timeout").inc()
+    made.cameras.set_state("door", "open")
     return made
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.grafana.dashboards.camera_row import CAMERAS
 from tools.grafana.panels import INSTANCE, MODEL, Dashboard, Panel, Query, Row, Unit
 
 RATE = "[$__rate_interval]"
@@ -169,5 +170,5 @@ INFERENCE = Dashboard(
     "inference",
     "Potoo: inference",
     "Time per image: decoding, waiting, computing.",
-    (_TIME, _STAGES, _WORK),
+    (_TIME, _STAGES, _WORK, CAMERAS),
 )

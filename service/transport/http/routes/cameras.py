@@ -44,7 +44,7 @@ pictures = APIRouter(
     prefix=PREFIX,
     tags=["cameras"],
     dependencies=[_POLICY],
-    responses=problems(401, 403, 413, 415, 422, 429, 500, 503),
+    responses=problems(401, 403, 422, 429, 500, 503),
 )
 BODIES = (NewCamera, CameraSpec)
 """Request bodies of the routes, which read them themselves."""
@@ -157,7 +157,7 @@ async def get_camera_frame(name: Name, request: Request, cameras: CamerasDep) ->
 @pictures.post(
     "/preview",
     response_class=Response,
-    responses=problems(404, 408) | _JPEG,
+    responses=problems(404) | _BODY | _JPEG,
     openapi_extra=takes(CameraSpec),
 )
 async def preview_camera(
