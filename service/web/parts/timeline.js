@@ -35,7 +35,7 @@ export function partsOf(events, from, to) {
 export function timeline(events, now = Date.now()) {
   const from = now - DAY_MS;
   const parts = partsOf(events, from, now);
-  const states = [...new Set(parts.map((part) => part.state))];
+  const states = [...new Set(parts.map((part) => part.state))].filter((state) => state !== "unknown");
   const x = (time) => ((time - from) / DAY_MS) * WIDTH;
   const drawing = svg("svg", {
     class: "timeline", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img", "aria-label": words(parts),
