@@ -70,11 +70,14 @@ class Grants:
         scopes: frozenset[Scope] | None,
         origin: Origin,
         client_id: str = "",
+        *,
+        optional: frozenset[Scope] = frozenset(),
     ) -> IssuedToken:
         """Sign a person in; issue an access token, and a refresh token for a device session.
 
         Args:
             scopes: requested scopes; None for all scopes of the account.
+            optional: further scopes, each granted if the account has it.
 
         Raises:
             InvalidCredentials: unknown, wrong or disabled; all three take the same time.
@@ -83,7 +86,7 @@ class Grants:
             NotReady: if the store does not answer.
         """
         account = await self._prove(name, password, Kind.PERSON, origin)
-        granted = _granted(account, scopes)
+        granted = _granted(account, scopes) | (account.scopes & optional)
         session, refresh_token = await self._sessions.open(
             account.name, client_id or account.name, granted, origin
         )

@@ -1,28 +1,41 @@
 // The page: builds the views and connects them. No framework and no external resources.
 
 import { $, announce } from "./page.js";
+import { Tabs } from "./parts/tabs.js";
+import { Cameras } from "./views/cameras.js";
 import { Devices } from "./views/devices.js";
 import { Knows } from "./views/knows.js";
+import { Live } from "./views/live.js";
 import { Phone } from "./views/phone.js";
 import { Photos } from "./views/photos.js";
 import { SignIn } from "./views/sign-in.js";
 
 const call = (use) => signIn.call(use);
+const openModel = (model) => knows.open(model);
 const knows = new Knows(call);
-const photos = new Photos(call, (model) => knows.open(model));
+const photos = new Photos(call, openModel);
+const live = new Live(call, openModel);
+const cameras = new Cameras(call);
 const devices = new Devices(call, signOut);
 const signIn = new SignIn({ onEnter: enter, onLeave: leave });
+const tabs = new Tabs({ photos: { panel: $("workspace") }, live, cameras });
 
-function enter(models, name) {
+function enter(models, session, fromForm) {
   photos.showModels(models);
-  $("user-name").textContent = name;
+  live.show(models, session);
+  cameras.showModels(models);
+  $("user-name").textContent = session.name;
   $("account").hidden = false;
   document.body.classList.remove("greeting");
   photos.open();
+  tabs.open(session.scopes.has("cameras") ? ["photos", "live", "cameras"] : ["photos", "live"]);
+  if (fromForm) (tabs.chosen === "photos" ? $("choose") : $(`tab-${tabs.chosen}`)).focus();
 }
 
 /** The photos on the page stay, and the waiting ones go on after the next sign-in. */
 function leave() {
+  tabs.close();
+  cameras.clear();
   photos.close();
   devices.close();
   knows.close();
@@ -32,13 +45,13 @@ function leave() {
 
 function signOut() {
   photos.clear();
+  live.stop();
   signIn.signOut();
   announce("Signed out.");
 }
 
 $("sign-out").addEventListener("click", signOut);
 $("who").addEventListener("click", () => devices.open());
-$("what-it-knows").addEventListener("click", () => knows.open(photos.model));
 
 new Phone();
 signIn.start();

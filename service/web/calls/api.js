@@ -1,7 +1,8 @@
 // The server's API, as far as the page needs it. Addresses are relative, so that the page also
 // works where a reverse proxy serves Potoo under a path.
 
-const SCOPES = ["classify models:read", "classify"]; // accounts without models:read can sign in too
+const SCOPE = "classify"; // what an account needs for the page
+const OPTIONAL_SCOPE = "models:read stream cameras"; // granted as far as the account has them
 const NETWORK = 0; // status of a request without a response
 const TEMPORARY = new Set([NETWORK, 408, 429, 502, 503, 504]);
 const seconds = new Intl.NumberFormat("en", { style: "unit", unit: "second", unitDisplay: "long" });
@@ -25,9 +26,9 @@ export class Problem extends Error {
 
 /**
  * Trades name and password for an access and a refresh token (RFC 6749, section 4.3).
- * The page asks for the least that it needs: an administrator's token has no business here.
+ * `scope` is the first of the lists of scopes that the account has.
  */
-export async function signIn(username, password, [scope, ...less] = SCOPES) {
+export async function signIn(username, password, [scope, ...less]) {
   try {
     return await requestTokens({ grant_type: "password", username, password, scope });
   } catch (problem) {
@@ -42,16 +43,12 @@ function requestTokens(fields) {
 
 /**
  * Signs this browser in. The refresh token is in a cookie that no script can read, so that a reload
- * or another tab keeps the session. Resolves to `{ access_token, expires_in, name, ... }`.
+ * or another tab keeps the session. Resolves to `{ access_token, expires_in, scope, name, ... }`.
+ * The page asks for the least that it needs: an administrator's token has no business here.
  */
-export async function enter(username, password, [scope, ...less] = SCOPES) {
-  try {
-    const body = new URLSearchParams({ username, password, scope });
-    return await request("v1/auth/page/sign-in", { method: "POST", body });
-  } catch (problem) {
-    if (problem.code !== "invalid_scope" || less.length === 0) throw problem;
-    return await enter(username, password, less);
-  }
+export function enter(username, password) {
+  const body = new URLSearchParams({ username, password, scope: SCOPE, optional_scope: OPTIONAL_SCOPE });
+  return request("v1/auth/page/sign-in", { method: "POST", body });
 }
 
 /** Signs in with the code of a one-time link; otherwise as `enter`. */
@@ -123,7 +120,7 @@ export function classify(token, file, { model, signal }) {
   });
 }
 
-function bearer(token) {
+export function bearer(token) {
   return { authorization: `Bearer ${token}` };
 }
 
@@ -132,22 +129,43 @@ function mediaType(file) {
   return /^image\/[a-z0-9.+-]+$/.test(file.type) ? file.type : "application/octet-stream";
 }
 
-async function request(address, options) {
-  let response;
-  let body;
+/** Sends a request; resolves to the JSON of the answer, null if there is none. Throws a Problem. */
+export async function request(address, options) {
+  const { response, body } = await exchange(address, options, (one) => one.text());
+  const answer = parse(body);
+  if (response.status === 204 || (response.ok && answer)) return answer;
+  throw problemOf(response, answer);
+}
+
+/** As `request`, but resolves to the picture that the server answers with. */
+export async function requestPicture(address, options) {
+  const { response, body } = await exchange(address, options, (one) => one.blob());
+  if (response.ok && body.type.startsWith("image/")) return body;
+  throw problemOf(response, parse(await body.text()));
+}
+
+/** The text of one of the page's own files. */
+export async function readFile(address) {
+  const { response, body } = await exchange(address, {}, (one) => one.text());
+  if (response.ok) return body;
+  throw problemOf(response, null);
+}
+
+async function exchange(address, options, read) {
   try {
-    response = await fetch(address, { cache: "no-store", ...options });
-    body = await response.text();
+    const response = await fetch(address, { cache: "no-store", ...options });
+    return { response, body: await read(response) };
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(NETWORK, "The server cannot be reached.");
   }
-  const answer = parse(body);
-  if (response.status === 204 || (response.ok && answer)) return answer;
+}
+
+function problemOf(response, answer) {
   const retryAfter = Number(response.headers.get("retry-after")) || 0;
   const wait = response.status === 429 && retryAfter ? ` Try again in ${seconds.format(retryAfter)}.` : "";
   const message = explain(response.status, answer) + wait;
-  throw new Problem(response.status, message, answer?.code ?? answer?.error, retryAfter);
+  return new Problem(response.status, message, answer?.code ?? answer?.error, retryAfter);
 }
 
 function parse(text) {
@@ -158,8 +176,8 @@ function parse(text) {
   }
 }
 
-/** In the server's words: problem details (RFC 9457), or an OAuth error (RFC 6749). */
-function explain(status, answer) {
+/** An error in the server's words: problem details (RFC 9457), or an OAuth error (RFC 6749). */
+export function explain(status, answer) {
   const places = (answer?.errors ?? []).map((place) => place.detail).filter(Boolean);
   const text = places.length
     ? places.join(". ")

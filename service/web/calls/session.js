@@ -3,7 +3,7 @@
 
 import { Problem, leave, renew } from "./api.js";
 
-const EARLY_SECONDS = 60; // time before expiry at which the access token is renewed
+const EARLY_SECONDS = 60; // time before expiry at which the access token is renewed, a quarter at most
 const ATTEMPTS = 3;
 const PAUSE_SECONDS = 1.5; // a refresh may be repeated if its response was lost, but not within a second
 const SIGNED_OUT = "signed out";
@@ -15,9 +15,10 @@ export class Session {
   #staleFrom; // milliseconds since the epoch
   #renewal = null;
 
-  /** @param issued what `enter` or `renew` resolved to, or `{ access_token, name }` of a link. */
+  /** @param issued what `enter` or `renew` resolved to, or `{ access_token, scope, name }` of a link. */
   constructor(issued) {
     this.name = issued.name;
+    this.scopes = new Set(issued.scope.split(" "));
     this.#take(issued);
     if (this.#canRenew) markSignedOut(false);
   }
@@ -93,8 +94,13 @@ export class Session {
   #take({ access_token: accessToken, expires_in: seconds }) {
     this.#accessToken = accessToken;
     this.#canRenew = seconds !== undefined;
-    this.#staleFrom = Date.now() + (seconds - Math.min(EARLY_SECONDS, seconds / 4)) * 1000;
+    this.#staleFrom = Date.now() + freshFor(seconds) * 1000;
   }
+}
+
+/** Seconds after which a token that expires in `seconds` is to be renewed. */
+export function freshFor(seconds) {
+  return seconds - Math.min(EARLY_SECONDS, seconds / 4);
 }
 
 /** Remembers it until the server has answered: only that can delete the cookie. */

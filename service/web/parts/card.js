@@ -1,8 +1,9 @@
 // One photo on the page: thumbnail, and result or error.
 // File names and labels are not trusted: they are only inserted as text.
 
+import { element } from "../page.js";
 import { outcome } from "./answer.js";
-import { percent } from "./percent.js";
+import { bar, namesOf, scored } from "./bars.js";
 
 const NOT_CALIBRATED =
   "The scores of this model were not measured. An operator can calibrate them: potoo models calibrate.";
@@ -142,28 +143,8 @@ export class Card {
   }
 }
 
-/** The labels that stand above the bars. */
-function namesOf({ summary, labels_present: present }) {
-  return new Set([summary?.label, summary?.perhaps?.label, ...(present ?? [])]);
-}
-
-function bar(prediction, isNamed) {
-  const row = document.getElementById("bar").content.cloneNode(true).firstElementChild;
-  row.classList.toggle("named", isNamed);
-  row.querySelector(".label").textContent = prediction.label;
-  row.querySelector(".score").textContent = percent(prediction.score);
-  row.querySelector(".bar > span").style.width = `${prediction.score * 100}%`;
-  return row;
-}
-
 function tag(labelled) {
   return element("li", "tag", ...scored(labelled));
-}
-
-/** "cat 98.0%": a label, and its score if that is known. */
-function scored({ label, score }) {
-  const name = element("span", "name", label);
-  return score === undefined ? [name] : [name, " ", element("span", "score", percent(score))];
 }
 
 /** Text whose explanation shows on hovering, and is read out. */
@@ -172,11 +153,4 @@ function hint(text, explanation) {
   shown.title = explanation;
   shown.append(element("span", "visually-hidden", `. ${explanation}`));
   return shown;
-}
-
-function element(kind, className, ...content) {
-  const made = document.createElement(kind);
-  made.className = className;
-  made.append(...content);
-  return made;
 }

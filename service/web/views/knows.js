@@ -2,7 +2,7 @@
 // Labels and other texts of a manifest are not trusted: they are only inserted as text.
 
 import { describeModel } from "../calls/api.js";
-import { $ } from "../page.js";
+import { $, element } from "../page.js";
 import { groupCount, holds, size, treeOf, wordsOf } from "../parts/class-tree.js";
 import { percent } from "../parts/percent.js";
 
@@ -175,11 +175,4 @@ function complain(problem) {
   say("");
   $("knows-notice").textContent = problem.message;
   $("knows-notice").hidden = false;
-}
-
-function element(kind, className, ...content) {
-  const made = document.createElement(kind);
-  if (className) made.className = className;
-  made.append(...content);
-  return made;
 }

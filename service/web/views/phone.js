@@ -1,9 +1,8 @@
 // The dialogue with a QR code that opens this page on a phone.
 
-import { $ } from "../page.js";
+import { $, svg } from "../page.js";
 import { qrCode } from "../parts/qr.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const QUIET = 4; // modules of white around the code, as readers need
 const LOOPBACK = /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
@@ -38,10 +37,4 @@ function picture(code, address) {
     svg("path", { class: "dark", d: dark.join(""), "shape-rendering": "crispEdges" }),
   );
   return image;
-}
-
-function svg(kind, attributes) {
-  const made = document.createElementNS(SVG, kind);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  return made;
 }

@@ -8,6 +8,7 @@ import { outcome } from "../parts/answer.js";
 import { Card } from "../parts/card.js";
 import { exampleFiles } from "../parts/examples.js";
 import { save, toCsv, toJson } from "../parts/exports.js";
+import { ModelChoice } from "../parts/model-choice.js";
 
 export class Photos {
   #call;
@@ -17,6 +18,7 @@ export class Photos {
   #isUnsaved = false;
 
   #openModel;
+  #models;
 
   /**
    * @param call (use) => Promise; gives an access token to `use`, throws a Problem.
@@ -25,6 +27,7 @@ export class Photos {
   constructor(call, openModel) {
     this.#call = call;
     this.#openModel = openModel;
+    this.#models = new ModelChoice("", openModel, () => this.#showProgress());
     this.#wireButtons();
     this.#wireWindow();
   }
@@ -35,11 +38,10 @@ export class Photos {
 
   /** The name of the model that is chosen. */
   get model() {
-    return $("model").value;
+    return this.#models.chosen;
   }
 
   open() {
-    $("workspace").hidden = false;
     this.#queue.open();
   }
 
@@ -58,18 +60,7 @@ export class Photos {
   }
 
   showModels(models) {
-    const options = models.map(({ name, description, ready, default: isDefault }) => {
-      const option = new Option(ready ? name : `${name} (not ready)`, name, isDefault, isDefault);
-      option.title = description;
-      return option;
-    });
-    const chosen = this.model;
-    $("model").replaceChildren(...options);
-    if (models.some((model) => model.name === chosen)) $("model").value = chosen;
-    $("model").hidden = models.length < 2;
-    $("only-model").hidden = models.length !== 1;
-    $("only-model").textContent = models[0]?.name ?? "";
-    $("model-label").hidden = $("what-it-knows").hidden = models.length === 0;
+    this.#models.show(models);
   }
 
   #add(files) {
@@ -171,8 +162,6 @@ export class Photos {
       this.#retry(...this.#cards.filter((card) => card.canBeRetried));
     });
     $("ask-again").addEventListener("click", () => this.#retry(...this.#others));
-    $("model").addEventListener("change", () => this.#showProgress());
-    $("only-model").addEventListener("click", () => this.#openModel(this.model));
     $("clear").addEventListener("click", () => {
       this.clear();
       $("choose").focus();

@@ -15,7 +15,7 @@ export class SignIn {
   #onLeave;
 
   /**
-   * @param onEnter called with the models and the name of the person who has signed in.
+   * @param onEnter called with the models, and the session of the person who has signed in.
    * @param onLeave called when nobody is signed in any more.
    */
   constructor({ onEnter, onLeave }) {
@@ -40,7 +40,7 @@ export class SignIn {
       }
       if (!JWT.test(linked)) throw new Problem(401, "not a token");
       // Without a refresh token: the session lasts until the token expires.
-      await this.#enter(new Session({ access_token: linked, name: subjectOf(linked) }));
+      await this.#enter(new Session({ access_token: linked, ...claimsOf(linked) }));
     } catch (problem) {
       this.#show([400, 401].includes(problem.status) ? STALE_LINK : problem.message);
     }
@@ -100,9 +100,9 @@ export class SignIn {
     this.#session = session;
     $("password").value = "";
     $("name").value = name; // for the next time
-    this.#onEnter(models, name);
-    if (!$("sign-in").hidden) $("choose").focus(); // the field that has the focus disappears
+    const isShown = !$("sign-in").hidden;
     $("sign-in").hidden = true;
+    this.#onEnter(models, session, isShown); // the field that has the focus has disappeared
     announce("Signed in.");
   }
 
@@ -128,13 +128,14 @@ function takeLink() {
   return [name, value ?? ""];
 }
 
-/** The subject of a token, to be shown only: the server alone verifies tokens. */
-function subjectOf(jwt) {
+/** Name and scope of a token, to be shown only: the server alone verifies tokens. */
+function claimsOf(jwt) {
   try {
     const claims = jwt.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(atob(claims), (character) => character.charCodeAt(0));
-    return String(JSON.parse(new TextDecoder().decode(bytes)).sub);
+    const { sub, scope } = JSON.parse(new TextDecoder().decode(bytes));
+    return { name: String(sub), scope: String(scope) };
   } catch {
-    return "";
+    return { name: "", scope: "" };
   }
 }

@@ -103,7 +103,7 @@ def test_every_start_prints_a_short_link_that_works_once(tmp_path: Path, colours
             terminal.read_until(r"\(as admin; works once, for 15 minutes\)")
             address, form = f"{link[1]}/v1/auth/page/sign-in", {"code": link[2]}
             answer = httpx.post(address, data=form, headers=OWN_PAGE)
-            assert answer.json()["scope"] == "classify models:read"
+            assert answer.json()["scope"] == "cameras classify models:read stream"
             assert httpx.post(address, data=form, headers=OWN_PAGE).status_code == 400
 
 
@@ -122,7 +122,7 @@ def test_lines_are_plain_and_free_of_static_files(tmp_path: Path, colours: Path)
         assert httpx.get(f"{url}/healthz").status_code == 200
         terminal.read_until(r"request .*/healthz")
         assert re.findall(r"request .*route=/static.*status=(\d+)", terminal.shown) == ["404"]
-        assert "scopes='admin, classify" in terminal.shown
+        assert "scopes='admin, cameras, classify" in terminal.shown
         for unwanted in ("\x1b[", "<Scope", "['", "None"):
             assert unwanted not in terminal.shown
         assert terminal.interrupt() == 130

@@ -11,45 +11,18 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.callers.accounts import TOKEN_URL, Person
 from tests.support.callers.wire import signed_in
 from tests.support.models.pictures import GREEN, RED, plain
+from tests.support.servers.accessibility import LEAST_CONTRAST, assert_fits, contrasts_of
 from tests.support.servers.browser import Visit, photo, visit
 from tests.support.servers.server import PASSWORD, LiveServer
 
 pytestmark = pytest.mark.slow
 
-LEAST_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
-LEAST_TARGET = 44  # CSS pixels; WCAG 2.2, success criterion 2.5.5
 LONG_NAME = f"{'IMG_20261121_' * 12}.png"
 FOCUSED = """() => {
     if (document.activeElement === document.body) return ["", true];  // between the last and the first
     const style = getComputedStyle(document.activeElement);
     return [document.activeElement.textContent.trim() || document.activeElement.id,
             style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2];
-}"""
-CONTRASTS = """() => {
-    const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
-    const light = ([red, green, blue]) => {
-        const [r, g, b] = [red, green, blue].map((channel) => {
-            const share = channel / 255;
-            return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-        });
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const behind = (element) => {
-        for (let at = element; at; at = at.parentElement) {
-            const colour = parse(getComputedStyle(at).backgroundColor);
-            if (colour[3] !== 0) return colour;
-        }
-        throw Error("nothing behind " + element.outerHTML);
-    };
-    const found = [];
-    for (const element of document.querySelectorAll("body *")) {
-        const text = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE)
-            .map((node) => node.data.trim()).join(" ");
-        if (!text || !element.checkVisibility()) continue;
-        const [one, other] = [parse(getComputedStyle(element).color), behind(element)].map(light);
-        found.push([text, (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)]);
-    }
-    return found;
 }"""
 
 
@@ -145,28 +118,16 @@ def test_page_fits_narrow_screens(
     httpx.post(f"{server.url}{TOKEN_URL}", data=person.form(), headers=other).raise_for_status()
     phone = {"viewport": {"width": width, "height": 640}, "has_touch": True, "is_mobile": True}
     with visit(browser, server.url, **phone) as visited:
-
-        def assert_it_fits() -> None:
-            inside, screen = visited.page.evaluate(
-                "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
-            )
-            assert inside <= screen == width
-            for control in visited.page.locator(":is(button, input, select):visible").all():
-                box = control.bounding_box()
-                assert box is not None
-                assert box["height"] >= LEAST_TARGET
-                assert box["width"] >= LEAST_TARGET
-
-        assert_it_fits()
+        assert_fits(visited.page, width)
         visited.sign_in(person.name, person.password)
         expect(visited.page.locator("#workspace")).to_be_visible()
-        assert_it_fits()
+        assert_fits(visited.page, width)
         visited.show(photo(LONG_NAME, plain(RED)), photo("b.jpg", b"text", "image/jpeg"))
         expect(visited.page.locator("#summary")).to_be_visible()
-        assert_it_fits()
+        assert_fits(visited.page, width)
         visited.page.get_by_role("button", name=f"Your devices: {person.name}").tap()
         expect(visited.page.locator(".device")).to_have_count(2)
-        assert_it_fits()
+        assert_fits(visited.page, width)
         for part in visited.page.locator("#devices, .device > *").all():
             box = part.bounding_box()
             assert box is not None
@@ -191,21 +152,21 @@ def test_text_contrast_is_sufficient(
     with visit(browser, server.url, color_scheme=scheme, reduced_motion="reduce") as visited:
         visited.sign_in(person.name, "wrong")
         expect(visited.page.get_by_role("alert")).to_be_visible()
-        contrasts = visited.page.evaluate(CONTRASTS)
+        contrasts = contrasts_of(visited.page)
         visited.sign_in(person.name, person.password)
         visited.show(
             *(photo("a.png", plain(RED)), photo("fog.png", plain((9, 9, 9)))),
             photo("b.jpg", b"text", "image/jpeg"),
         )
         expect(visited.page.locator("#summary")).to_be_visible()
-        contrasts += visited.page.evaluate(CONTRASTS)
+        contrasts += contrasts_of(visited.page)
         visited.page.get_by_role("button", name="Your devices").click()
         expect(visited.page.locator(".device")).to_have_count(1)
-        contrasts += visited.page.evaluate(CONTRASTS)
+        contrasts += contrasts_of(visited.page)
         visited.page.keyboard.press("Escape")
         visited.page.get_by_role("button", name="What it knows").click()
         expect(visited.page.locator(".labels li")).to_have_count(3)
-        contrasts += visited.page.evaluate(CONTRASTS)
+        contrasts += contrasts_of(visited.page)
         background = visited.page.evaluate("getComputedStyle(document.body).backgroundColor")
     texts = {text for text, _ in contrasts}
     assert {"Potoo", "Sign in", "The name or the password is wrong.", "Choose photos"} <= texts

@@ -43,7 +43,7 @@ def page(browser: Browser, server: LiveServer) -> Iterator[Visit]:
 
 def shown(page: Visit, colour: tuple[int, int, int], model: str = "colours") -> Locator:
     """The card of a photo of one colour, once it is answered."""
-    page.page.get_by_label("Model").select_option(model)
+    page.page.locator("#model").select_option(model)
     page.show(photo("photo.png", plain(colour)))
     card = page.card("photo.png")
     expect(card).to_have_attribute("data-state", "done")

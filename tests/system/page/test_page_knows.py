@@ -46,7 +46,7 @@ def page(browser: Browser, server: LiveServer) -> Iterator[Visit]:
 
 def opened(page: Visit, model: str = "colours") -> Locator:
     """The dialogue of a model, once its classes are there."""
-    page.page.get_by_label("Model").select_option(model)
+    page.page.locator("#model").select_option(model)
     page.page.get_by_role("button", name="What it knows").click()
     dialogue = page.page.get_by_role("dialog")
     expect(dialogue.get_by_role("heading", name=f"What {model} knows")).to_be_visible()

@@ -69,7 +69,7 @@ def saved_json(page: Visit) -> list[dict[str, Any]]:
 
 
 def test_chosen_model_answers(page: Visit) -> None:
-    model = page.page.get_by_label("Model")
+    model = page.page.locator("#model")
     expect(model).to_have_value("colours")
     assert model.locator("option").all_text_contents() == ["colours", "hostile"]
     page.show(photo("a.png", plain(BLUE)))
@@ -88,7 +88,7 @@ def test_another_model_is_asked_about_the_same_photos(page: Visit) -> None:
     page.show(photo("a.png", plain(BLUE)), photo("b.png", plain(RED)))
     expect(page.page.locator(".card[data-state=done]")).to_have_count(2)
     expect(again).to_be_hidden()
-    page.page.get_by_label("Model").select_option("hostile")
+    page.page.locator("#model").select_option("hostile")
     expect(again).to_have_text("Ask hostile instead")
     again.click()
     expect(page.card("a.png").locator(".facts")).to_contain_text("hostile 1")
@@ -104,7 +104,7 @@ def test_name_of_the_model_opens_what_it_knows(page: Visit) -> None:
 
 
 def test_hostile_names_and_labels_are_shown_as_text(page: Visit) -> None:
-    page.page.get_by_label("Model").select_option("hostile")
+    page.page.locator("#model").select_option("hostile")
     page.show(*(photo(name, plain(RED)) for name in HOSTILE_NAMES))
     expect(page.page.locator(".card[data-state=done]")).to_have_count(len(HOSTILE_NAMES))
     assert page.page.locator(".file-name bdi").all_text_contents() == list(HOSTILE_NAMES)
@@ -120,7 +120,7 @@ def test_hostile_names_and_labels_are_shown_as_text(page: Visit) -> None:
 
 def test_long_label_is_wrapped(page: Visit) -> None:
     page.page.set_viewport_size({"width": 320, "height": 640})
-    page.page.get_by_label("Model").select_option("hostile")
+    page.page.locator("#model").select_option("hostile")
     page.show(photo(f"{LONG}.png", plain(BLUE)))
     card = page.card(f"{LONG}.png")
     expect(card.locator(".bars .label").first).to_have_text(LONG)
@@ -156,7 +156,7 @@ def test_results_are_saved_as_csv(page: Visit) -> None:
 
 
 def test_csv_cells_are_never_formulas(page: Visit) -> None:
-    page.page.get_by_label("Model").select_option("hostile")
+    page.page.locator("#model").select_option("hostile")
     page.show(*(photo(name, plain(GREEN)) for name in HOSTILE_NAMES))
     expect(page.page.locator(".card[data-state=done]")).to_have_count(len(HOSTILE_NAMES))
     rows = saved_csv(page)
@@ -172,7 +172,7 @@ def test_csv_cells_are_never_formulas(page: Visit) -> None:
 
 
 def test_results_are_saved_as_the_api_json(page: Visit) -> None:
-    page.page.get_by_label("Model").select_option("hostile")
+    page.page.locator("#model").select_option("hostile")
     with page.page.expect_response("**/v1/classify*") as answered:
         page.show(photo(HOSTILE_NAMES[2], plain(RED)))
     page.show(photo("notes.jpg", b"just a text", "image/jpeg"))

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from service.first_run import make_link
 from service.settings import load_settings
+from tests.support.callers.accounts import add_person
 from tests.support.models.pictures import RED, plain
 from tests.support.servers.browser import Visit, photo, visit
 from tests.support.servers.server import LiveServer
@@ -75,10 +76,27 @@ def test_blocked_sign_in_shows_the_wait(page: Visit, *, seconds: str, shown: str
     )
 
 
-def test_page_requests_only_the_needed_scopes(page: Visit) -> None:
+@pytest.mark.parametrize(
+    ("scopes", "granted"),
+    [
+        (["classify"], "classify"),
+        (["classify", "models:read", "infer"], "classify models:read"),
+        (["stream", "classify", "metrics", "cameras"], "cameras classify stream"),
+    ],
+)
+def test_page_requests_only_the_needed_scopes(
+    page: Visit, server: LiveServer, scopes: list[str], granted: str
+) -> None:
+    person = add_person(server, scopes=scopes)
     with page.page.expect_response("**/v1/auth/page/sign-in") as answered:
-        page.sign_in()
-    assert answered.value.json()["scope"] == "classify models:read"
+        page.sign_in(person.name, person.password)
+    assert answered.value.json()["scope"] == granted
+
+
+def test_account_without_the_needed_scope_is_refused(page: Visit, server: LiveServer) -> None:
+    person = add_person(server, scopes=["models:read", "stream"])
+    page.sign_in(person.name, person.password)
+    expect(page.page.get_by_role("alert")).to_contain_text("classify")
 
 
 def test_sign_in_link_works_and_is_removed_from_the_address(

@@ -38,7 +38,8 @@ _NO_STORE = {"cache-control": "no-store"}
 async def sign_in(request: Request, grants: GrantsDep) -> Response:
     """Sign in, in place of this browser's session.
 
-    The form has ``username``, ``password`` and ``scope``, or the ``code`` of a link.
+    The form has ``username``, ``password``, ``scope`` and ``optional_scope`` (granted as far as the
+    account has them), or the ``code`` of a link.
     """
 
     async def call() -> Response:
@@ -55,8 +56,11 @@ async def sign_in(request: Request, grants: GrantsDep) -> Response:
         if not name or not password:
             raise Refused("invalid_request", "The name or the secret is missing.")
         scopes = requested_scopes(fields.get("scope", ""))
+        optional = requested_scopes(fields.get("optional_scope", "")) or frozenset()
         try:
-            issued = await grants.password(name, password, scopes, origin_of(request))
+            issued = await grants.password(
+                name, password, scopes, origin_of(request), optional=optional
+            )
         except ServiceError as error:
             raise in_oauth_words(error, client=False) from None
         await _end(request, grants)  # a browser has one session, which replaces an earlier one
