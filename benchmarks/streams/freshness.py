@@ -33,7 +33,7 @@ class Freshness:
     def in_service_times(self, name: str = "p99_ms") -> float:
         """Return an age under overload over the service time: the median over the rounds."""
         pairs = zip(self.overloaded, self.alone, strict=True)
-        return statistics.median(getattr(load, name) / one.p50_ms for load, one in pairs)
+        return statistics.median(float(getattr(load, name)) / one.p50_ms for load, one in pairs)
 
     def line(self) -> str:
         """Format the medians for people."""

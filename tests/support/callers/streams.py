@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -73,6 +74,18 @@ def connected(
     }
     with connect(address, **arguments | options) as websocket:
         yield Stream(websocket)
+
+
+def refusal(server: LiveServer, token: str | None = None, **options: Any) -> tuple[int, str]:
+    """Status and error code of a refused handshake."""
+    with pytest.raises(InvalidStatus) as refused, connected(server, token, **options):
+        pass
+    response = refused.value.response
+    problem = json.loads(response.body)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-request-id"] == problem["request_id"]
+    assert response.status_code == problem["status"]
+    return response.status_code, problem["code"]
 
 
 @contextmanager
