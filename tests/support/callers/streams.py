@@ -27,6 +27,7 @@ class Stream:
 
     def __init__(self, websocket: ClientConnection) -> None:
         self.websocket = websocket
+        self.welcome: Message = {}
 
     def say(self, type_: str, **members: object) -> None:
         """Send a text message."""
@@ -41,7 +42,8 @@ class Stream:
     def hello(self, **members: object) -> Message:
         """Send the hello; return the welcome."""
         self.say("hello", **members)
-        return self.hear("welcome")
+        self.welcome = self.hear("welcome")
+        return self.welcome
 
     def send_frame(self, number: int, image: bytes) -> None:
         """Send a frame."""
@@ -97,10 +99,10 @@ def opened(server: LiveServer, **options: object) -> Iterator[Stream]:
 
 
 @contextmanager
-def through(edge: Edge, server: LiveServer) -> Iterator[Stream]:
-    """A stream through a proxy, as a page behind it would open it, with its welcome."""
+def through(edge: Edge, server: LiveServer, **members: object) -> Iterator[Stream]:
+    """A stream through a proxy, as a page behind it would open it; ``members`` of its hello."""
     headers = {"Origin": f"https://{edge.name}:{edge.address[1]}"}
     with edge.websocket(PATH, subprotocols=[SUBPROTOCOL], additional_headers=headers) as websocket:
         stream = Stream(websocket)
-        stream.hello(token=server.token("stream"))
+        stream.hello(token=server.token("stream"), **members)
         yield stream
