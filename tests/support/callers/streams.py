@@ -61,11 +61,16 @@ class Stream:
 
 @contextmanager
 def connected(
-    server: LiveServer, token: str | None = None, *, origin: str | None = None, **options: Any
+    server: LiveServer,
+    token: str | None = None,
+    *,
+    origin: str | None = None,
+    headers: dict[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[Stream]:
     """A WebSocket without a hello; ``token``: for the Authorization header."""
     address = server.url.replace("http://", "ws://") + PATH
-    headers = bearer(token) if token else {}
+    headers = {**(headers or {}), **(bearer(token) if token else {})}
     if origin:
         headers["Origin"] = origin
     arguments: dict[str, Any] = {

@@ -13,11 +13,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from auth.keys import make_private
-from tests.support.callers.streams import Stream, through
+from tests.support.callers.streams import PATH, Stream, through
+from tests.support.documented_client import DRAW, documented_client
 from tests.support.models.pictures import RED, plain
 from tests.support.proxies.caddy import caddy, programs
 from tests.support.proxies.envoy import Envoy, envoy
 from tests.support.proxies.tls import Edge
+from tests.support.servers.browser import ARGUMENTS, open_browser, visit
 from tests.support.servers.databases import fresh_database
 from tests.support.servers.server import STOP_SECONDS, LiveServer, serve, serve_together
 from tests.support.waiting import wait_until
@@ -164,3 +166,49 @@ def test_stream_of_a_draining_replica_moves_to_the_other(
         assert streams_open(staying) == 1
         leaving.process.wait(STOP_SECONDS)
         assert "forced exit" not in leaving.events()
+
+
+USE = """
+    window.heard = [];
+    const send = stream(address, async () => token, {top_k: 1}, (message) => {
+        heard.push(message.type);
+        if (message.type !== "goodbye") setTimeout(send, 100, blob);
+    });
+"""
+COUNT = "(type) => heard.filter((one) => one === type).length"
+
+
+def test_documented_client_moves_to_the_other_replica(
+    balancer: Envoy, replicas: list[LiveServer]
+) -> None:
+    edge = balancer.edge
+    arguments = [
+        *ARGUMENTS,
+        "--host-resolver-rules=MAP localhost 127.0.0.1",
+        f"--ignore-certificate-errors-spki-list={edge.pin()}",
+    ]
+    with open_browser(arguments) as browser, visit(browser, edge.url) as visited:
+        page = visited.page
+
+        def has(number: int, kind: str) -> bool:
+            return bool(page.evaluate(COUNT, kind) >= number)
+
+        page.evaluate(
+            "async ([address, token]) => {" + documented_client() + DRAW + USE + "}",
+            [edge.url.replace("https://", "wss://") + PATH, replicas[0].token("stream")],
+        )
+        assert wait_until(lambda: has(2, "result"))
+        leaving = next(replica for replica in replicas if streams_open(replica))
+        leaving.process.terminate()
+        assert wait_until(lambda: has(1, "goodbye"))
+        assert wait_until(lambda: has(2, "welcome"))
+        answered = page.evaluate(COUNT, "result")
+        assert wait_until(lambda: has(answered + 2, "result"))
+        (staying,) = [replica for replica in replicas if replica is not leaving]
+        assert streams_open(staying) == 1
+    assert wait_until(lambda: {"HTTP/2"} == protocols(balancer)), "RFC 8441"
+
+
+def protocols(balancer: Envoy) -> set[str]:
+    """HTTP versions of the streams that have ended, by Envoy's log."""
+    return {line["protocol"] for line in balancer.access_log() if line["path"] == PATH}
