@@ -90,7 +90,7 @@ def test_each_frame_has_a_trace_linked_to_the_stream(live: Traced) -> None:
     for frame in frames:
         assert frame.links == ((stream.trace_id, stream.span_id),)
         tree = tree_of(live, frame)
-        assert tree.names() == ["hold", "authenticate", "classify"]
+        assert tree.names() == ["authenticate", "classify"]
         assert tree.names(tree.only("classify")) == STAGES
         assert frame.begin >= stream.begin
         assert frame.end <= stream.end

@@ -75,7 +75,8 @@ class StreamTraces:
         token = enter(self._request_id, trace)
         if trace is not None:
             trace.linked = self._trace
-            trace.hold(HOLD, now - frame.arrived)
+            if frame.options.mode == "latest":
+                trace.hold(HOLD, now - frame.arrived)
         try:
             yield trace
         except ServiceError as error:
