@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from websockets.exceptions import ConnectionClosed
 
 from service.transport.http.server.websocket import MOST_FRAGMENTS
 from tests.support.callers.accounts import add_device
-from tests.support.callers.streams import connected, opened, refusal
+from tests.support.callers.streams import PATIENCE, connected, opened, refusal
 from tests.support.environment import clean_environment
 from tests.support.models.pictures import encoded, noise, plain
 from tests.support.servers.memory import Watch
@@ -182,13 +183,17 @@ def test_reader_that_does_not_read_is_dropped(server: LiveServer) -> None:
     watch = Watch(server)
     with connected(server, server.token("stream"), max_queue=1) as stream:
         stream.hello()
+        end = threading.Timer(PATIENCE, stream.websocket.socket.shutdown, [socket.SHUT_RDWR])
+        end.start()
 
         def flood() -> None:
             with suppress(ConnectionClosed):
                 while True:
                     stream.say("ping", id="a" * 30_000)
 
-        assert watch.peak_during(flood) < 100, "it ends, and holds no more than buffers meanwhile"
+        assert watch.peak_during(flood) < 100, "it holds no more than buffers"
+        assert end.is_alive(), "the server ends it"
+        end.cancel()
     assert wait_until(lambda: streams_open(server) == 0)
 
 

@@ -38,7 +38,7 @@ def is_answered(stream: Stream, number: int = 1) -> bool:
         stream.send_frame(number, plain(RED))
     message = stream.hear("result", "goodbye")
     assert message["type"] == "goodbye" or message["summary"]["label"] == "red"
-    return message["type"] == "result"
+    return bool(message["type"] == "result")
 
 
 def streams_open(server: LiveServer) -> int:
