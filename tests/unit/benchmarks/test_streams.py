@@ -22,6 +22,7 @@ def test_age_is_in_service_times_of_the_same_round() -> None:
     )
     assert measured.in_service_times() == 3
     assert measured.in_service_times("p50_ms") == 1.5
+    assert measured.p99_over_alone() == 2
     assert "75% dropped" in measured.line()
 
 
