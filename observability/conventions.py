@@ -12,6 +12,11 @@ OTHER = "_OTHER"
 GRPC_SERVER_FAULTS = frozenset({2, 4, 12, 13, 14, 15})
 """Server faults: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS."""
 
+STREAM_SERVER_FAULTS = frozenset({1011, 4500, 4503, 4504})
+"""Close codes that are server faults; see ``docs/websocket.md``."""
+FIRST_OWN_CODE = 4000
+"""From here on a close code of the server says why it refuses to go on."""
+
 
 def describe_http(
     trace: Trace,
@@ -47,6 +52,44 @@ def describe_http(
     else:
         attributes["http.response.status_code"] = status
     trace.is_failure = status is not None and status >= 500
+    trace.attributes = attributes
+
+
+def describe_stream(
+    trace: Trace, *, route: str, code: int, frames: int, address: str | None, request_id: str
+) -> None:
+    """Set the attributes of a WebSocket's span, which lasts as long as the connection.
+
+    Args:
+        code: with which it was closed.
+        frames: number of frames received.
+    """
+    trace.name = f"WS {route}"
+    attributes: dict[str, str | int] = {
+        "http.request.method": "GET",
+        "http.route": route,
+        "potoo.stream.close_code": code,
+        "potoo.stream.frames": frames,
+        "potoo.request_id": request_id,
+    }
+    if address:
+        attributes["client.address"] = address
+    trace.is_failure = code in STREAM_SERVER_FAULTS
+    trace.error = str(code) if code >= FIRST_OWN_CODE or trace.is_failure else ""
+    trace.attributes = attributes
+
+
+def describe_frame(trace: Trace, *, route: str, number: int | None, request_id: str) -> None:
+    """Set the attributes of a frame's span; its error is set already.
+
+    Args:
+        number: as given by the client; None if it could not be read.
+        request_id: of the stream.
+    """
+    trace.name = f"WS {route} frame"
+    attributes: dict[str, str | int] = {"http.route": route, "potoo.request_id": request_id}
+    if number is not None:
+        attributes["potoo.frame"] = number
     trace.attributes = attributes
 
 

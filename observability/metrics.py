@@ -48,7 +48,7 @@ GRPC_SERVER_FAULTS = (
 """Codes that count against availability; like ``OK`` they have a series before the first RPC."""
 REJECTIONS = (
     *("queue_full", "would_be_late", "deadline"),
-    *("body_budget", "connections", "slow_client", "bad_http"),
+    *("body_budget", "connections", "streams", "slow_client", "bad_http"),
 )
 
 STORES = ("accounts", "rates")

@@ -25,6 +25,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
+    Link,
     SpanContext,
     SpanKind,
     Status,
@@ -109,7 +110,7 @@ class OtlpSender:
 
     def _tell(self, span: Span, parent: SpanContext | None, trace: Trace) -> None:
         """Pass a span to the SDK after its children: the server span comes last."""
-        span_id = self._ids.generate_span_id()
+        span_id = trace.span_id if span is trace else self._ids.generate_span_id()
         context = SpanContext(trace.trace_id, span_id, is_remote=False, trace_flags=SAMPLED)
         for child in tuple(span.children):  # a late worker may still add to it
             self._tell(child, context, trace)
@@ -128,6 +129,7 @@ class OtlpSender:
                 parent,
                 self._resource,
                 attributes,
+                links=_links(trace) if span is trace else (),
                 kind=SpanKind.SERVER if span is trace else SpanKind.INTERNAL,
                 instrumentation_scope=self._scope,
                 status=status,
@@ -135,6 +137,15 @@ class OtlpSender:
                 end_time=trace.wall_ns(span.last),
             )
         )
+
+
+def _links(trace: Trace) -> tuple[Link, ...]:
+    """Link a trace to the root span of the one that it belongs to, if that is sent too."""
+    linked = trace.linked
+    if linked is None or not linked.is_sampled:
+        return ()
+    context = SpanContext(linked.trace_id, linked.span_id, is_remote=False, trace_flags=SAMPLED)
+    return (Link(context),)
 
 
 class Watched(SpanExporter):

@@ -60,14 +60,19 @@ class Trace(Span):
 
     __slots__ = (
         *("_branches", "began_ns", "claimed", "follow", "is_failure", "is_sampled"),
-        *("left_out", "parent", "trace_id"),
+        *("left_out", "linked", "parent", "span_id", "trace_id"),
     )
 
     def __init__(self, claimed: str, follow: Callable[[Trace], None]) -> None:
-        """``claimed``: the caller's ``traceparent``; ``follow`` applies it."""
+        """``claimed``: the caller's ``traceparent``; ``follow`` applies it.
+
+        ``linked`` may be set to a trace that this one belongs to, such as that of the connection.
+        """
         super().__init__("", time.perf_counter(), NO_ATTRIBUTES, None)
         self.began_ns = time.time_ns()
         self.trace_id = random.getrandbits(128) or 1
+        self.span_id = random.getrandbits(64) or 1
+        self.linked: Trace | None = None
         self.parent = 0
         self.claimed, self.follow = claimed, follow
         self.is_sampled = self.is_failure = False
@@ -86,6 +91,12 @@ class Trace(Span):
     def drop(self) -> None:
         """Mark the trace as not sampled."""
         self.is_sampled, self.exemplar = False, None
+
+    def hold(self, name: str, seconds: float) -> None:
+        """Record a wait before this trace as its first child span, and begin the trace with it."""
+        self.add(name, self.began - seconds, self.began)
+        self.began -= seconds
+        self.began_ns -= round(seconds * 1e9)
 
     def branch(self, name: str, attributes: Attributes, *, of: Span | None = None) -> Span | None:
         """Begin a span that may have children; return None beyond ``MAX_BRANCHES``."""

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 OUTCOMES = ("answered", "failed", "dropped")
 CODES = frozenset(
     {
-        *(1000, 1001, 1002, 1005, 1006, 1007, 1009, 1011, 1012),
+        *(1000, 1001, 1002, 1005, 1006, 1007, 1008, 1009, 1011, 1012, 1013),
         *(4400, 4401, 4403, 4404, 4408, 4409, 4410, 4420, 4422, 4429, 4500, 4503),
     }
 )

@@ -88,7 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     answer = ErrorResponder(metrics, error_formats)
     add_error_handlers(app, answer)
-    _add_routes(app, settings)
+    _add_routes(app, settings, tracing)
     app.layers = _layers(app, settings, metrics, tracing, answer)
     return app
 
@@ -141,11 +141,11 @@ def _lifespan(
     return lifespan
 
 
-def _add_routes(app: FastAPI, settings: Settings) -> None:
+def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> None:
     """Add all routes, and the OpenAPI document of them."""
     add_classify_routes(app)
     add_infer_routes(app)
-    add_stream_route(app)
+    add_stream_route(app, tracing)
     compat.add_routes(app, settings.compatibility)
     routers = (
         *(health.router, metrics_router(settings.metrics)),

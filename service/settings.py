@@ -121,6 +121,10 @@ class LimitSettings(_Group):
         default=0, ge=0, description="of all streams of a principal in a process; 0: no limit"
     )
 
+    streams_per_principal: int = Field(
+        default=100, ge=0, description="open streams of a principal in a process; 0: no limit"
+    )
+
     @property
     def max_message_bytes(self) -> int:
         """Size limit of one message of any gRPC method."""

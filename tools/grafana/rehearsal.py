@@ -22,6 +22,7 @@ import grpc
 import httpx
 
 from benchmarks import photo, subject
+from benchmarks.streams.websocket_load import stream
 from schemas.pb import potoo_pb2
 from service.calibrate.load import Target, open_loop
 from tools.prometheus.running import FOLDER as PROMETHEUS
@@ -31,6 +32,8 @@ PASSWORD = "a password for pictures"  # noqa: S105 - of servers that run for two
 MODEL = "everyday"
 COURSE = ((25, 8), (25, 16), (20, 80), (25, 16), (20, 8))
 """Phases: seconds, and photos a second for each replica."""
+STREAM_SECONDS, FRAMES = 15, 10
+"""Duration of a stream, and its frames a second."""
 INTERVAL = "2s"
 
 
@@ -93,6 +96,7 @@ def _live(replicas: list[tuple[subject.Subject, int]], models: Path) -> None:
     calling = [
         *(threading.Thread(target=_photos, args=(server,)) for server, _ in replicas),
         *(threading.Thread(target=_oddities, args=(*one, enough)) for one in replicas),
+        *(threading.Thread(target=_frames, args=(server, enough)) for server, _ in replicas),
     ]
     swap = threading.Timer(40, _publish, (models, 2))
     broken = threading.Timer(55, _publish, (models, 3, b"no model"))
@@ -109,6 +113,12 @@ def _photos(server: subject.Subject) -> None:
     target = Target.post(server.endpoint, photo.jpeg(), "image/jpeg", server.token)
     for seconds, rate in COURSE:
         asyncio.run(open_loop(target, rate, seconds))
+
+
+def _frames(server: subject.Subject, enough: threading.Event) -> None:
+    """Stream frames of a camera, which connects again from time to time."""
+    while not enough.is_set():
+        stream(server, "latest", STREAM_SECONDS, rate=FRAMES)
 
 
 def _oddities(server: subject.Subject, port: int, enough: threading.Event) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 
 from schemas.pb import open_inference_pb2, potoo_pb2
+from service.transport.http.server.upgrading import STREAM_PATH
 from tests.support.deploy.manifest_files import ROOT, committed, env_file, only
 
 FILES = committed()
@@ -89,8 +90,15 @@ def test_gateway_routes_only_non_administrative_operations() -> None:
             closed = bool(scopes & {"admin", "models:write", "metrics"}) or path == "/metrics"
             real = re.sub(r"\{\w+\}", "x", path)
             assert is_routed(method.upper(), real) is not closed, (method, path)
-    for path in ("/", "/static/app.js", "/docs", "/openapi.json"):
+    for path in ("/", "/static/app.js", "/docs", "/openapi.json", STREAM_PATH):
         assert is_routed("GET", path)
+
+
+def test_gateway_does_not_end_streams() -> None:
+    (route,) = FILES["components/gateway/http-route.yaml"]
+    for rule in route["spec"]["rules"]:
+        is_stream = any(match["path"]["value"] == STREAM_PATH for match in rule["matches"])
+        assert (rule["timeouts"]["request"] == "0s") is is_stream
 
 
 def is_open_on_one_node(path: str) -> bool:
@@ -118,7 +126,14 @@ def test_ingress_of_one_node_routes_only_non_administrative_paths() -> None:
         # Paths of versions begin with the model's name, as paths that change it.
         if closed or not path.startswith("/v1/models/"):
             assert is_open_on_one_node(real) is not closed, path
-    for path in ("/", "/static/app.js", "/docs", "/openapi.json", "/v1/models/imagenet"):
+    for path in (
+        "/",
+        "/static/app.js",
+        "/docs",
+        "/openapi.json",
+        "/v1/models/imagenet",
+        STREAM_PATH,
+    ):
         assert is_open_on_one_node(path)
     assert not is_open_on_one_node("/anything")
 

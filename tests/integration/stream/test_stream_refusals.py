@@ -8,26 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
-from websockets.exceptions import InvalidStatus
 
 from tests.support.callers.accounts import add_device, bearer
 from tests.support.callers.raw_http import exchange
-from tests.support.callers.streams import PATH, connected
+from tests.support.callers.streams import PATH, connected, refusal
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer, serve
-
-
-def refusal(server: LiveServer, token: str | None = None, **options: Any) -> tuple[int, str]:
-    """Status and error code of a refused handshake."""
-    with pytest.raises(InvalidStatus) as refused, connected(server, token, **options):
-        pass
-    response = refused.value.response
-    problem = json.loads(response.body)
-    assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers["x-request-id"] == problem["request_id"]
-    assert response.status_code == problem["status"]
-    return response.status_code, problem["code"]
-
 
 # The handshake
 

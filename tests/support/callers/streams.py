@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from websockets.exceptions import ConnectionClosed
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
@@ -26,6 +27,7 @@ class Stream:
 
     def __init__(self, websocket: ClientConnection) -> None:
         self.websocket = websocket
+        self.welcome: Message = {}
 
     def say(self, type_: str, **members: object) -> None:
         """Send a text message."""
@@ -40,7 +42,8 @@ class Stream:
     def hello(self, **members: object) -> Message:
         """Send the hello; return the welcome."""
         self.say("hello", **members)
-        return self.hear("welcome")
+        self.welcome = self.hear("welcome")
+        return self.welcome
 
     def send_frame(self, number: int, image: bytes) -> None:
         """Send a frame."""
@@ -58,11 +61,16 @@ class Stream:
 
 @contextmanager
 def connected(
-    server: LiveServer, token: str | None = None, *, origin: str | None = None, **options: Any
+    server: LiveServer,
+    token: str | None = None,
+    *,
+    origin: str | None = None,
+    headers: dict[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[Stream]:
     """A WebSocket without a hello; ``token``: for the Authorization header."""
     address = server.url.replace("http://", "ws://") + PATH
-    headers = bearer(token) if token else {}
+    headers = {**(headers or {}), **(bearer(token) if token else {})}
     if origin:
         headers["Origin"] = origin
     arguments: dict[str, Any] = {
@@ -75,6 +83,18 @@ def connected(
         yield Stream(websocket)
 
 
+def refusal(server: LiveServer, token: str | None = None, **options: Any) -> tuple[int, str]:
+    """Status and error code of a refused handshake."""
+    with pytest.raises(InvalidStatus) as refused, connected(server, token, **options):
+        pass
+    response = refused.value.response
+    problem = json.loads(response.body)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-request-id"] == problem["request_id"]
+    assert response.status_code == problem["status"]
+    return response.status_code, problem["code"]
+
+
 @contextmanager
 def opened(server: LiveServer, **options: object) -> Iterator[Stream]:
     """A stream with its welcome; ``options`` of the hello."""
@@ -84,10 +104,10 @@ def opened(server: LiveServer, **options: object) -> Iterator[Stream]:
 
 
 @contextmanager
-def through(edge: Edge, server: LiveServer) -> Iterator[Stream]:
-    """A stream through a proxy, as a page behind it would open it, with its welcome."""
+def through(edge: Edge, server: LiveServer, **members: object) -> Iterator[Stream]:
+    """A stream through a proxy, as a page behind it would open it; ``members`` of its hello."""
     headers = {"Origin": f"https://{edge.name}:{edge.address[1]}"}
     with edge.websocket(PATH, subprotocols=[SUBPROTOCOL], additional_headers=headers) as websocket:
         stream = Stream(websocket)
-        stream.hello(token=server.token("stream"))
+        stream.hello(token=server.token("stream"), **members)
         yield stream

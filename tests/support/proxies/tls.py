@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import socket
 import ssl
 import time
@@ -14,6 +16,8 @@ from typing import Any
 
 import grpc
 import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from websockets.sync.client import ClientConnection, connect
 
 from tests.support.callers.raw_http import PATIENCE, Answer, Connection
@@ -104,6 +108,12 @@ class Edge:
             certificate = connection.getpeercert(binary_form=True)
         assert certificate
         return certificate
+
+    def pin(self) -> str:
+        """The hash of the certificate's key, in Chromium's format."""
+        key = x509.load_der_x509_certificate(self.certificate()).public_key()
+        spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return base64.b64encode(hashlib.sha256(spki).digest()).decode()
 
     def client(self, **options: Any) -> httpx.Client:
         """A client for HTTP/1.1; ``options`` of ``httpx.Client``."""

@@ -33,6 +33,8 @@ class Span:
     facts: dict[str, Value]
     is_error: bool
     resource: dict[str, Value] = field(repr=False)
+    links: tuple[tuple[str, str], ...] = ()
+    """Trace id and span id of each."""
 
 
 @dataclass
@@ -142,6 +144,7 @@ def _spans(body: bytes) -> list[Span]:
             _facts(list(span.attributes)),
             span.status.code == Status.STATUS_CODE_ERROR,
             _facts(list(of_one.resource.attributes)),
+            tuple((link.trace_id.hex(), link.span_id.hex()) for link in span.links),
         )
         for of_one in request.resource_spans
         for scope in of_one.scope_spans

@@ -166,9 +166,73 @@ _WORK = Row(
     ),
 )
 
+_STREAMS = Row(
+    "Streams over a WebSocket",
+    (
+        Panel(
+            "Streams open",
+            "By replica. After a restart clients connect again, and gather on the other replicas.",
+            (Query(f"sum by (instance) (potoo_streams_in_flight{{{INSTANCE}}})", "{{instance}}"),),
+            stacked=True,
+        ),
+        Panel(
+            "Frames a second, by outcome",
+            "Dropped frames are out of date (mode latest): cameras send more than is answered.",
+            (
+                Query(
+                    f"sum by (outcome) (rate(potoo_stream_frames_total{{{INSTANCE}}}{RATE})) > 0",
+                    "{{outcome}}",
+                ),
+            ),
+            Unit.PER_SECOND,
+            stacked=True,
+        ),
+        Panel(
+            "Age of answered frames",
+            "From the arrival of a frame to its answer. In mode latest about two processing times "
+            "at most.",
+            tuple(
+                Query(
+                    f"histogram_quantile({share}, sum by (le) (rate("
+                    f"potoo_stream_frame_age_seconds_bucket{{{INSTANCE}}}{RATE})))",
+                    legend,
+                )
+                for share, legend in ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
+            ),
+            Unit.SECONDS,
+        ),
+        Panel(
+            "Streams ended, by close code",
+            "1012 is a restart, 4408 idleness, 4401 and 4410 are tokens; 1006 and 1011 are lost "
+            "connections or server errors. docs/websocket.md lists all codes.",
+            (
+                Query(
+                    f"sum by (code) (rate(potoo_streams_total{{{INSTANCE}}}{RATE})) > 0",
+                    "{{code}}",
+                ),
+            ),
+            Unit.PER_SECOND,
+            width=12,
+            stacked=True,
+        ),
+        Panel(
+            "Streams refused",
+            "Accounts that have as many streams open as limits.streams_per_principal permits.",
+            (
+                Query(
+                    f'sum(rate(potoo_rejections_total{{{INSTANCE},reason="streams"}}{RATE}))',
+                    "limit of an account",
+                ),
+            ),
+            Unit.PER_SECOND,
+            width=12,
+        ),
+    ),
+)
+
 INFERENCE = Dashboard(
     "inference",
     "Potoo: inference",
     "Time per image: decoding, waiting, computing.",
-    (_TIME, _STAGES, _WORK, CAMERAS),
+    (_TIME, _STAGES, _WORK, _STREAMS, CAMERAS),
 )

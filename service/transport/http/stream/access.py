@@ -8,6 +8,7 @@ from auth.limiting.limits import Allowance
 from auth.principal import Principal, Scope
 from schemas.errors import Unauthenticated
 from service.runtime import Runtime
+from service.transport.http.stream.open_streams import OpenStreams
 from service.transport.http.stream.session.actions import Grant
 from service.transport.policy import authorize
 
@@ -19,20 +20,29 @@ class Access:
         principal: None until a token was accepted.
     """
 
-    def __init__(self, runtime: Runtime, address: str) -> None:
-        """``address``: of the client, for rate limits."""
-        self._runtime, self._address = runtime, address
+    def __init__(self, runtime: Runtime, address: str, streams: OpenStreams) -> None:
+        """``address``: of the client, for rate limits; ``streams``: of all principals."""
+        self._runtime, self._address, self._streams = runtime, address, streams
         self._authorization: list[str] = []
         self.principal: Principal | None = None
 
     async def enter(self, authorization: list[str], *, allowance: Allowance | None = None) -> None:
-        """Accept the values of an Authorization header.
+        """Accept the values of an Authorization header. Call ``leave`` when the stream ends.
 
         Raises:
-            Unauthenticated, InsufficientScope, RateLimited, NotReady: see ``authorize``.
+            Unauthenticated, InsufficientScope, NotReady: see ``authorize``.
+            RateLimited: too many calls, or too many open streams of the principal.
         """
-        self.principal = await self._authorized(authorization, allowance or Allowance())
-        self._authorization = authorization
+        principal = await self._authorized(authorization, allowance or Allowance())
+        if self.principal is None or principal.name != self.principal.name:
+            self._streams.enter(principal.name)
+            self.leave()
+        self.principal, self._authorization = principal, authorization
+
+    def leave(self) -> None:
+        """Note that the stream has ended."""
+        if self.principal is not None:
+            self._streams.leave(self.principal.name)
 
     async def renew(self, token: str) -> None:
         """Replace the token by another one of the same principal.

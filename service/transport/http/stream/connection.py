@@ -10,11 +10,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Iterable
-from typing import Any, assert_never, cast
+from typing import assert_never, cast
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from observability.logging import get_logger
@@ -33,16 +31,16 @@ from service.transport.app_state import AppState
 from service.transport.http.middleware.errors import STATUS, problem_of, record_error
 from service.transport.http.server.websocket import DRAIN_MESSAGE, WIRE_KEY, StreamProtocol
 from service.transport.http.stream.access import Access
+from service.transport.http.stream.outbox import Outbox
 from service.transport.http.stream.session import actions as do
 from service.transport.http.stream.session.closing import CloseCode, refusal_code
 from service.transport.http.stream.session.framing import HEADER_BYTES
 from service.transport.http.stream.session.messages import Hello, StreamOptions
 from service.transport.http.stream.session.resumption import Resumptions
 from service.transport.http.stream.session.session import Session
+from service.transport.http.stream.traces import StreamTraces, note_outcome
 
 PROTOCOL = "websocket"
-MOST_UNSENT = 64
-"""Messages that wait to be written; reading stops above."""
 TICK_SECONDS = 1.0
 
 
@@ -58,23 +56,21 @@ class StreamConnection:
         session: Session,
         access: Access,
         resumptions: Resumptions,
+        traces: StreamTraces,
     ) -> None:
-        self._scope, self._receive, self._send = scope, receive, send
+        self._scope, self._receive, self._outbox = scope, receive, Outbox(send)
         self._runtime, self._metrics = state.runtime, state.metrics
         self._max_bytes = state.settings.limits.max_body_bytes + HEADER_BYTES
         self._session, self._access, self._resumptions = session, access, resumptions
+        self._traces = traces
         self._request_id: str = scope["state"]["request_id"]
         self._identifier: str | None = None
-        self._unsent: deque[dict[str, Any]] = deque()
-        self._has_unsent, self._has_room = asyncio.Event(), asyncio.Event()
-        self._has_room.set()
-        self._is_writable = True
         self._frames: set[asyncio.Task[None]] = set()
         self._code: int | None = None
 
     async def run(self) -> int:
         """Serve the stream to its end; return the close code."""
-        writing = asyncio.create_task(self._write())
+        writing = asyncio.create_task(self._outbox.write_all())
         keeping = asyncio.create_task(self._keep_time())
         try:
             code = await self._read()
@@ -91,7 +87,7 @@ class StreamConnection:
                 self._resumptions.end(self._identifier, time.monotonic())
         return code if self._code is None else self._code
 
-    # The three tasks.
+    # The tasks that read and keep time.
 
     async def _read(self) -> int:
         """Pass messages to the session until the connection ends; return the close code."""
@@ -106,26 +102,7 @@ class StreamConnection:
             if data is None:
                 data = message["text"]
             await self._take(self._session.receive(data, time.monotonic()))
-            await self._has_room.wait()
-
-    async def _write(self) -> None:
-        """Write what the session sends, until it closes or the client is gone."""
-        try:
-            while True:
-                await self._has_unsent.wait()
-                while self._unsent:
-                    message = self._unsent.popleft()
-                    await self._send(message)
-                    if message["type"] == "websocket.close":
-                        return
-                    if len(self._unsent) < MOST_UNSENT:
-                        self._has_room.set()
-                self._has_unsent.clear()
-        except (OSError, RuntimeError):
-            pass  # the client, or the wire protocol, has ended the stream: the reader sees it
-        finally:
-            self._is_writable = False
-            self._has_room.set()
+            await self._outbox.wait_for_room()
 
     async def _keep_time(self) -> None:
         while not self._session.is_closed:
@@ -156,7 +133,7 @@ class StreamConnection:
             match action:
                 case do.Send():
                     self._count(action.message)
-                    self._enqueue(action.message)
+                    self._outbox.add(action.message)
                 case do.SendError():
                     self._send_error(action)
                 case do.Classify():
@@ -229,23 +206,36 @@ class StreamConnection:
         )
 
     async def _classify(self, frame: do.Frame) -> None:
-        outcome: do.Answer | ServiceError
+        try:
+            with self._traces.of_frame(frame, time.monotonic()) as trace:
+                outcome = await self._outcome(frame)
+                note_outcome(trace, outcome)
+        except (Unauthenticated, InsufficientScope) as error:
+            self._refuse(error)
+            return
+        self._perform(self._session.answered(frame, outcome, time.monotonic()))
+
+    async def _outcome(self, frame: do.Frame) -> do.Answer | ServiceError:
+        """Classify a frame.
+
+        Raises:
+            Unauthenticated, InsufficientScope: the token ends the stream.
+        """
         classifier, options = self._runtime.classifier, frame.options
         try:
             await self._access.count_frame()
             ticket = self._ticket(options)
             classifier.admit(ticket)
-            outcome = await classifier.classify(frame.image, ticket, top_k=options.top_k)
-        except (Unauthenticated, InsufficientScope) as error:
-            self._refuse(error)
-            return
+            return await classifier.classify(frame.image, ticket, top_k=options.top_k)
+        except (Unauthenticated, InsufficientScope):
+            raise
         except ServiceError as error:
-            outcome = error
+            return error
         except Exception as error:  # noqa: BLE001 - it belongs to this frame alone
             get_logger("http").exception("unexpected error", request_id=self._request_id)
-            outcome = ServerFault()
-            outcome.__cause__ = error
-        self._perform(self._session.answered(frame, outcome, time.monotonic()))
+            fault = ServerFault()
+            fault.__cause__ = error
+            return fault
 
     def _refuse(self, error: ServiceError) -> None:
         """End the stream because of its token, which may also just have expired."""
@@ -268,7 +258,7 @@ class StreamConnection:
         }
         if error.retry_after is not None:
             message["retry_after"] = max(1, math.ceil(error.retry_after))
-        self._enqueue(message)
+        self._outbox.add(message)
 
     def _count(self, message: dict[str, object]) -> None:
         if message["type"] == "result":
@@ -277,18 +267,6 @@ class StreamConnection:
         elif message["type"] == "dropped":
             self._metrics.streams.count_frames("dropped", 1)
 
-    def _enqueue(self, message: dict[str, object]) -> None:
-        text = orjson.dumps(message).decode()
-        self._append({"type": "websocket.send", "text": text})
-
     def _close(self, code: int, reason: str) -> None:
         self._code = code
-        self._append({"type": "websocket.close", "code": code, "reason": reason})
-
-    def _append(self, message: dict[str, Any]) -> None:
-        if not self._is_writable:
-            return
-        self._unsent.append(message)
-        self._has_unsent.set()
-        if len(self._unsent) >= MOST_UNSENT:
-            self._has_room.clear()
+        self._outbox.close(code, reason)

@@ -7,20 +7,23 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from auth.limiting.limits import Allowance
 from observability.logging import get_logger
 from observability.middleware import REQUEST_ID_HEADER, request_id
-from observability.request import enter, leave
+from observability.tracing import Tracing
 from schemas.errors import CrossOriginRefused, InvalidRequest, NotReady, ServiceError
 from service.transport.app_state import AppState, state_of
 from service.transport.http.middleware.errors import ErrorResponder
 from service.transport.http.stream.access import Access
 from service.transport.http.stream.connection import StreamConnection
+from service.transport.http.stream.open_streams import OpenStreams
 from service.transport.http.stream.pacing import FramePace
 from service.transport.http.stream.session.resumption import Resumptions
 from service.transport.http.stream.session.session import Session
+from service.transport.http.stream.traces import StreamTraces
 
 SUBPROTOCOL = "potoo.v1"
 
@@ -28,11 +31,14 @@ SUBPROTOCOL = "potoo.v1"
 class StreamEndpoint:
     """Pure ASGI: serves one WebSocket after the other with what streams share in a process."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, tracing: Tracing | None) -> None:
         """``scope``: of any connection of the application."""
+        self._tracing = tracing
         self._state: AppState = state_of(HTTPConnection(scope))
         self._answer = ErrorResponder(self._state.metrics, ())
-        self._pace = FramePace(self._state.settings.limits.stream_frames_per_second)
+        limits = self._state.settings.limits
+        self._pace = FramePace(limits.stream_frames_per_second)
+        self._streams = OpenStreams(limits.streams_per_principal, self._state.metrics)
         self._resumptions = Resumptions()
         self._origins = {*self._state.settings.cors_origins}
         if self._state.settings.public_url:
@@ -45,35 +51,47 @@ class StreamEndpoint:
         connection = HTTPConnection(scope)
         identifier = request_id(connection.headers.get("x-request-id", "").encode("latin-1"))
         scope["state"]["request_id"] = identifier
-        client = scope.get("client")
-        address, runtime = client[0] if client else "", self._state.runtime
-        access, allowance = Access(runtime, address), Allowance()
-        token = enter(identifier, None)
-        try:
-            await receive()  # websocket.connect
+        address = scope["client"][0] if scope.get("client") else ""
+        access = Access(self._state.runtime, address, self._streams)
+        claimed = ",".join(connection.headers.getlist("traceparent"))
+        traces = StreamTraces(self._tracing, claimed, identifier, address)
+        with traces.of_stream():
             try:
-                self._check(connection)
-                if authorization := connection.headers.getlist("authorization"):
-                    await access.enter(authorization, allowance=allowance)
-            except ServiceError as error:
-                response = self._answer(error, scope)
-                response.headers["x-request-id"] = identifier
-                for name, value in allowance.headers():
-                    response.headers[name.decode()] = value.decode()
-                await response(scope, receive, send)
-                return
-            await send(
-                {
-                    "type": "websocket.accept",
-                    "subprotocol": SUBPROTOCOL,
-                    "headers": [(REQUEST_ID_HEADER, identifier.encode())],
-                }
-            )
-            await self._run(scope, receive, send, access)
-        finally:
-            leave(token)
+                await receive()  # websocket.connect
+                response = await self._refusal(connection, access)
+                if response is not None:
+                    traces.refused(response.status_code)
+                    await response(scope, receive, send)
+                    return
+                await send(
+                    {
+                        "type": "websocket.accept",
+                        "subprotocol": SUBPROTOCOL,
+                        "headers": [(REQUEST_ID_HEADER, identifier.encode())],
+                    }
+                )
+                await self._run(scope, receive, send, access, traces)
+            finally:
+                access.leave()
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send, access: Access) -> None:
+    async def _refusal(self, connection: HTTPConnection, access: Access) -> Response | None:
+        """Check the handshake; return the response if it is refused."""
+        allowance = Allowance()
+        try:
+            self._check(connection)
+            if authorization := connection.headers.getlist("authorization"):
+                await access.enter(authorization, allowance=allowance)
+        except ServiceError as error:
+            response = self._answer(error, connection.scope)
+            response.headers["x-request-id"] = connection.scope["state"]["request_id"]
+            for name, value in allowance.headers():
+                response.headers[name.decode()] = value.decode()
+            return response
+        return None
+
+    async def _run(
+        self, scope: Scope, receive: Receive, send: Send, access: Access, traces: StreamTraces
+    ) -> None:
         state, began = self._state, time.monotonic()
         session = Session(
             idle_seconds=state.settings.limits.stream_idle_seconds,
@@ -81,7 +99,9 @@ class StreamEndpoint:
             budget=state.runtime.budget,
             now=began,
         )
-        stream = StreamConnection(scope, receive, send, state, session, access, self._resumptions)
+        stream = StreamConnection(
+            scope, receive, send, state, session, access, self._resumptions, traces
+        )
         state.metrics.streams.in_flight.inc()
         code = 1006
         try:
@@ -90,6 +110,7 @@ class StreamEndpoint:
             counters, seconds = session.state.counters, time.monotonic() - began
             state.metrics.streams.in_flight.dec()
             state.metrics.streams.count_end(code)
+            traces.ended(code, counters.received)
             if self._log:
                 self._log(
                     "stream",

@@ -6,13 +6,15 @@ from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from observability.tracing import Tracing
 from service.transport.http.server.upgrading import STREAM_PATH
 
 
 class LazyEndpoint:
     """Pure ASGI: the endpoint, made when it is first needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracing: Tracing | None) -> None:
+        self._tracing = tracing
         self._endpoint: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -20,10 +22,10 @@ class LazyEndpoint:
         if self._endpoint is None:
             from service.transport.http.stream.endpoint import StreamEndpoint
 
-            self._endpoint = StreamEndpoint(scope)
+            self._endpoint = StreamEndpoint(scope, self._tracing)
         await self._endpoint(scope, receive, send)
 
 
-def add_stream_route(app: FastAPI) -> None:
-    """Register the route on the application."""
-    app.router.routes.append(WebSocketRoute(STREAM_PATH, LazyEndpoint(), name="stream"))
+def add_stream_route(app: FastAPI, tracing: Tracing | None) -> None:
+    """Register the route on the application; ``tracing``: None if it is off."""
+    app.router.routes.append(WebSocketRoute(STREAM_PATH, LazyEndpoint(tracing), name="stream"))

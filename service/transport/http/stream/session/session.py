@@ -20,12 +20,11 @@ Every method that takes ``now`` takes seconds on one clock that never goes backw
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from enum import Enum, auto
 from typing import assert_never
 
 from schemas.errors import InvalidRequest, RateLimited, ServiceError
-from service.core.imaging.answer import Named
+from service.transport.http.stream.session import replies
 from service.transport.http.stream.session.actions import (
     Action,
     Answer,
@@ -159,14 +158,7 @@ class Session:
         self._budget.give_back(len(frame.image))
         counters = self._state.counters
         counters.dropped += 1
-        return Send(
-            {
-                "type": "dropped",
-                "frame": frame.number,
-                "dropped": counters.dropped,
-                "credits": 1,
-            }
-        )
+        return replies.dropped(frame, counters.dropped)
 
     # From the connection, as the results of actions.
 
@@ -179,17 +171,13 @@ class Session:
         self._phase, self._grant, self._state = Phase.OPEN, grant, state
         self._smoother = Smoother(state.options.smooth)
         return [
-            Send(
-                {
-                    "type": "welcome",
-                    "session": identifier,
-                    "resumed": is_resumed,
-                    "credits": CREDITS,
-                    "options": _plain(state.options),
-                    "counters": asdict(state.counters),
-                    "idle_seconds": self._idle_seconds,
-                    "expires_in": self._left(now),
-                }
+            replies.welcome(
+                state,
+                identifier,
+                is_resumed=is_resumed,
+                granted=CREDITS,
+                idle_seconds=self._idle_seconds,
+                expires_in=self._left(now),
             )
         ]
 
@@ -219,7 +207,7 @@ class Session:
             options.smooth,
         ):
             self._smoother = Smoother(options.smooth)
-        return [Send({"type": "options", "options": _plain(options)}), *self._go_on(now)]
+        return [replies.options(options), *self._go_on(now)]
 
     def answered(self, frame: Frame, outcome: Answer | ServiceError, now: float) -> list[Action]:
         """Take the outcome of a frame that was classified."""
@@ -246,8 +234,7 @@ class Session:
         if self._phase in {Phase.CLOSED, Phase.LEAVING}:
             return []
         is_open, self._phase = self._phase is Phase.OPEN, Phase.LEAVING
-        goodbye = Send({"type": "goodbye", "code": int(CloseCode.RESTART)})
-        return [*([goodbye] if is_open else []), *self._leave()]
+        return [*([replies.goodbye()] if is_open else []), *self._leave()]
 
     def fault(self) -> list[Action]:
         """End the stream because the server failed."""
@@ -277,38 +264,20 @@ class Session:
             yield SendError(frame.outcome, frame.number, credits=1)
             return
         assert frame.outcome is not None  # noqa: S101 - only such frames leave the queue
-        ref, answer = frame.outcome
         counters.answered += 1
-        message: dict[str, object] = {
-            "type": "result",
-            "frame": frame.number,
-            "model": ref,
-            "summary": answer.summary,
-            "predictions": answer.predictions,
-            "labels_present": answer.labels_present,
-            "abstained": answer.abstained,
-            "calibrated": answer.calibrated,
-            "image": answer.image,
-            "timing": answer.timing,
-            "age_ms": round((now - frame.arrived) * 1000, 3),
-            "dropped": counters.dropped,
-            "credits": 1,
-        }
+        message = replies.result(
+            frame, frame.outcome, age=now - frame.arrived, dropped=counters.dropped
+        )
         if self._state.options.smooth == 1:
             yield Send(message)
             return
         before = self._smoother.summary
+        _, answer = frame.outcome
         has_changed = self._smoother.add(answer.summary)
         after = self._smoother.summary
         yield Send(message | {"smoothed": after})
         if has_changed:
-            yield self._event(frame, before, after)
-
-    @staticmethod
-    def _event(frame: Frame, before: Named | None, after: Named | None) -> Action:
-        return Send(
-            {"type": "event", "frame": frame.number, "summary": after, "previous": before},
-        )
+            yield replies.event(frame, before, after)
 
     # The end.
 
@@ -328,7 +297,3 @@ class Session:
     def _left(self, now: float) -> float:
         """Return the seconds until the token expires."""
         return round(max(0.0, self._grant.expires_at - now), 3)
-
-
-def _plain(options: StreamOptions) -> dict[str, object]:
-    return options.model_dump()

@@ -259,6 +259,29 @@ def test_latest_answers_the_newest_frame_and_reports_those_it_drops() -> None:
     assert following.frame.number == 4
 
 
+@pytest.mark.parametrize("overload", [1.5, 4, 20])
+def test_latest_bounds_the_age_of_answers(overload: float) -> None:
+    """Frames come ``overload`` times as fast as one after the other is answered, in a second."""
+    bench, service = opened(mode="latest"), 1.0
+    ages: list[float] = []
+    ends_at = service
+    for number in range(200):
+        arrives = number / overload
+        while ends_at <= arrives:
+            bench.now = ends_at
+            result, *_ = bench.answer(bench.running()[0])
+            assert isinstance(result, do.Send)
+            age = result.message["age_ms"]
+            assert isinstance(age, float)
+            ages.append(age / 1000)
+            ends_at += service
+        bench.now = arrives
+        bench.frame(number)
+    assert len(ages) == int(arrives / service), "there is always a frame to work on"
+    # The frame that is answered next came in the last interval.
+    assert max(ages) <= service + 1 / overload + 1e-6
+
+
 def test_change_to_all_starts_the_frame_that_waits() -> None:
     bench = opened(mode="latest")
     bench.frame(1)

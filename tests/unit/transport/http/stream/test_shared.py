@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from observability.metrics import Metrics
 from observability.stream_metrics import CODES
+from schemas.errors import RateLimited
 from service.core.imaging.answer import Named, Summary
 from service.transport.http.middleware.errors import STATUS
 from service.transport.http.stream import pacing
+from service.transport.http.stream.open_streams import OpenStreams
 from service.transport.http.stream.pacing import FramePace
 from service.transport.http.stream.session import resumption
 from service.transport.http.stream.session.actions import SessionState
@@ -61,6 +63,28 @@ def test_owners_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         pace.wait(owner, 0)
     assert pace.wait("carl", 0) > 0
     assert pace.wait("anna", 0) == 0, "it was forgotten"
+
+
+# Open streams
+
+
+def test_open_streams_are_limited_by_owner() -> None:
+    metrics = Metrics()
+    streams = OpenStreams(2, metrics)
+    for owner in ("anna", "anna", "bert"):
+        streams.enter(owner)
+    with pytest.raises(RateLimited, match="2 streams"):
+        streams.enter("anna")
+    labels = {"reason": "streams"}
+    assert metrics.registry.get_sample_value("potoo_rejections_total", labels) == 1
+    streams.leave("anna")
+    streams.enter("anna")
+
+
+def test_no_limit_of_open_streams() -> None:
+    streams = OpenStreams(0, Metrics())
+    for _ in range(1000):
+        streams.enter("anna")
 
 
 # Resumption

@@ -1,0 +1,1 @@
+"""Throughput and freshness of frames over one WebSocket."""

@@ -1,0 +1,63 @@
+"""``make bench-streams``: compares one WebSocket with HTTP, and measures the age of frames.
+
+All measurements take turns in rounds, so that the machine's drift affects them alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from benchmarks import load, models, photo, results, subject
+from benchmarks.measuring import warm_up
+from benchmarks.streams.freshness import Freshness
+from benchmarks.streams.throughput import Throughput
+
+
+def main() -> None:
+    """Run the measurements that the command line selects; print and write the results."""
+    arguments = _arguments()
+    measured = {}
+    try:
+        for name in arguments.models:
+            if why := models.missing(name):
+                print(f"({name} is left out: {why})")
+                continue
+            throughput, freshness = measure(name, arguments.rounds, arguments.seconds)
+            measured[name] = {"all": throughput.as_json(), "latest": freshness.as_json()}
+            print(f"{name}\n  {throughput.line()}\n  {freshness.line()}", flush=True)
+    except load.NoLoadGenerator as error:
+        sys.exit(str(error))
+    if arguments.write:
+        facts = {"seconds": arguments.seconds, "models": measured}
+        print(f"written to {results.write('streams', facts)}")
+
+
+def measure(name: str, rounds: int, seconds: float) -> tuple[Throughput, Freshness]:
+    """Start the server of one model and measure it."""
+    throughput, freshness = Throughput(), Freshness()
+    with models.assembled(name) as folder, subject.running(folder) as server:
+        warm_up(server, photo.jpeg())
+        for number in range(rounds):
+            print(f"{name}: round {number + 1} of {rounds}", file=sys.stderr)
+            throughput.measure(server, seconds)
+            freshness.measure(server, seconds)
+    return throughput, freshness
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench-streams", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=7, help="of all measurements in turn")
+    parser.add_argument(
+        "--models",
+        nargs="+",
+        choices=(*models.ALL, models.SMALL),
+        default=(models.SMALL, models.DEFAULT),
+    )
+    parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
