@@ -24,4 +24,4 @@ class Due:
     def take(self, now: float) -> None:
         """Record that a frame was taken."""
         due = now if self._due is None else self._due
-        self._due = max(due, now - self._every) + self._every
+        self._due = max(due, now - self._every / 4) + self._every

@@ -55,14 +55,3 @@ async def check_source(url: str, rules: SourceRules, *, timeout: float = 5.0) ->
         if failure.reason in {CameraFailure.ADDRESS_REFUSED, CameraFailure.UNSUPPORTED}:
             raise
     return kind
-
-
-class Sources:
-    """Opens sources by the operator's rules: the seam that cameras see."""
-
-    def __init__(self, rules: SourceRules) -> None:
-        self._rules = rules
-
-    def open(self, spec: SourceSpec) -> AbstractAsyncContextManager[AsyncIterator[Frame]]:
-        """Open the frames of a camera; see ``open_source``."""
-        return open_source(spec, self._rules)

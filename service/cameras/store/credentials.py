@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -26,7 +25,7 @@ MAX_SECRET_BYTES = 4096
 
 
 class CredentialsUnreadable(OperatorError):
-    """Credentials cannot be read; the message holds none."""
+    """Credentials cannot be read. Callers see the message: it holds no secret and no path."""
 
 
 class Login(NamedTuple):
@@ -78,11 +77,11 @@ class CredentialBox:
                 key = self._key.get_secret_value().encode() if self._key else self._key_of_file()
                 self._fernet = Fernet(key)
             except ValueError:
-                origin = "cameras.credentials_key" if self._key else self._file
+                origin = "cameras.credentials_key" if self._key else self._file.name
                 message = f"{origin} is no key: it has 32 bytes in URL-safe base64"
                 raise CredentialsUnreadable(message) from None
             except OSError as error:
-                message = f"cannot read {self._file}: {error.strerror}"
+                message = f"cannot read {self._file.name}: {error.strerror}"
                 raise CredentialsUnreadable(message) from error
         return self._fernet
 
@@ -108,7 +107,7 @@ class CredentialBox:
 
 def _read_private(file: Path) -> bytes:
     if stat.S_IMODE(file.stat().st_mode) & 0o077:
-        message = f"{file} may be read by others: chmod 600 it"
+        message = f"{file.name} in the data folder may be read by others: chmod 600 it"
         raise CredentialsUnreadable(message)
     return file.read_bytes().strip()
 
@@ -137,6 +136,3 @@ def read_secret(folder: Path | None, name: str) -> Login:
         raise CredentialsUnreadable(message) from None
     username, _, password = text.partition(":")
     return Login(username, password)
-
-
-Unseal = Callable[[str], Login]

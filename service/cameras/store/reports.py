@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from auth.store.database import Database
 from schemas.cameras import CameraAnswer, CameraProblem, CameraStatus
+from schemas.errors import NotReady
 from service.cameras.store.tables import CameraReportRow
 
 WANTED_SECONDS = 30.0
@@ -74,8 +76,9 @@ class ReportStore:
                     found[camera] = CameraReport.model_validate_json(report)
                 if wanted_until < self._clock() + AGAIN_SECONDS:
                     stale.append(camera)
-        for camera in stale:
-            await self._put(camera, wanted_until=self._clock() + WANTED_SECONDS)
+        with suppress(NotReady):  # on a full disk: reports stay as they are
+            for camera in stale:
+                await self._put(camera, wanted_until=self._clock() + WANTED_SECONDS)
         return found
 
     async def preview(self, camera: str) -> Preview | None:
@@ -89,7 +92,8 @@ class ReportStore:
             query = select(*columns).where(CameraReportRow.camera == camera)
             row = (await session.execute(query)).first()
         if row is None or row.preview_wanted_until < self._clock() + AGAIN_SECONDS:
-            await self._put(camera, preview_wanted_until=self._clock() + WANTED_SECONDS)
+            with suppress(NotReady):
+                await self._put(camera, preview_wanted_until=self._clock() + WANTED_SECONDS)
         if row is None or row.preview is None or row.preview_at is None:
             return None
         return Preview(row.preview, datetime.fromtimestamp(row.preview_at, UTC))

@@ -18,6 +18,7 @@ from schemas.errors import (
 from service.cameras.pipeline import pictures
 from service.cameras.pipeline.agreement import FrameAnswer
 from service.cameras.pipeline.pictures import Prepared
+from service.cameras.store.tables import MAX_STATE_CHARS
 from service.cameras.watching.live import now
 from service.core.engine.fair_queue import Flow, Turn
 from service.core.engine.pool import WorkerPool
@@ -113,11 +114,11 @@ def best_of(found: Classification) -> Named | None:
     Of a multi-label model it is the likeliest of the labels that are present.
     """
     if found.summary is not None:
-        return Named(found.summary.label, found.summary.score)
+        return Named(found.summary.label[:MAX_STATE_CHARS], found.summary.score)
     present = set(found.labels_present or ())
     for one in found.predictions:
         if one.label in present:
-            return Named(one.label, one.score)
+            return Named(one.label[:MAX_STATE_CHARS], one.score)
     return None
 
 

@@ -1,1 +1,1 @@
-"""Cameras for tests: servers of snapshots and streams, with their faults."""
+"""Cameras to test with: fault servers over sockets, videos made by PyAV, an RTSP server."""

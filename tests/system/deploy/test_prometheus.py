@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.support.callers.traffic import Callers
+from tests.support.cameras.snapshots import snapshot_camera
 from tests.support.deploy.rules import ALERTS, RULES, RUNBOOKS
+from tests.support.models.pictures import plain
 from tests.support.models.tiny_model import write_model
 from tests.support.proxies.certificates import self_signed
 from tests.support.repository import ROOT
@@ -112,12 +115,25 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
         config = moved(rules, addresses, INTERVAL)
         with (
             running(folder, port, config) as prometheus,
+            watched_cameras(a),
             Callers(a, trusted).all_the_time(),
             Callers(b, trusted).all_the_time(),
         ):
             assert wait_until(lambda: len(prometheus.value('up{job="potoo"} == 1')) == 2)
             publish(models, 2)  # a swap
             yield Scene(prometheus, (a, b), models)
+
+
+@contextmanager
+def watched_cameras(server: LiveServer) -> Iterator[None]:
+    """A camera that works, and one that is away."""
+    with snapshot_camera() as camera, server.client("cameras") as client:
+        camera.show(plain(format="JPEG"))
+        away = f"http://127.0.0.1:{free_port()}/snapshot.jpg"
+        for name, url in (("door", camera.url), ("away", away)):
+            body = {"name": name, "url": url, "silent_after_seconds": 86_400}
+            client.post("/v1/cameras", json=body).raise_for_status()
+        yield
 
 
 def publish(models: Path, version: int, content: bytes | None = None) -> Path:

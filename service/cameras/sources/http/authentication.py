@@ -40,13 +40,7 @@ class CameraAuthentication:
         except (httpx.ProtocolError, NotImplementedError, KeyError, ValueError):
             message = "The camera's digest challenge cannot be answered"
             raise SourceFailed(CameraFailure.UNAUTHORIZED, message) from None
-        challenges = response.headers.get_list("www-authenticate")
-        self._speaks_digest |= any(map(_DIGEST.search, challenges))
-        if (
-            response.status_code == 401
-            and not self._speaks_digest
-            and any(map(_BASIC.search, challenges))
-        ):
+        if response.status_code == 401 and not self._speaks_digest and _offers(_BASIC, response):
             self._speaks_basic = True
             yield from self._basic.auth_flow(request)
 
@@ -57,7 +51,12 @@ class CameraAuthentication:
         outgoing = next(flow)
         while True:
             response = yield outgoing
+            self._speaks_digest = self._speaks_digest or _offers(_DIGEST, response)
             try:
                 outgoing = flow.send(response)
             except StopIteration:
                 return response
+
+
+def _offers(scheme: re.Pattern[str], response: httpx.Response) -> bool:
+    return any(map(scheme.search, response.headers.get_list("www-authenticate")))

@@ -18,6 +18,8 @@ from service.cameras.sources.source import SourceFailed, SourceSpec
 from service.cameras.sources.urls import NetworkUrl, parse_network_url
 
 MAX_REDIRECTS = 3
+CONNECT_SECONDS = 2.0
+"""To connect, at most: the kernel asks again ever more rarely, a new attempt does so at once."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _HEADERS = {
     "Accept": "image/jpeg, image/png, multipart/x-mixed-replace, image/*;q=0.8, */*;q=0.1",
@@ -43,6 +45,8 @@ class Fetcher:
         if spec.username is not None:
             self._authentication = CameraAuthentication(spec.username, spec.password or "")
         self._context: ssl.SSLContext | None = None
+        connect = min(CONNECT_SECONDS, spec.timeout)
+        self._timeouts = httpx.Timeout(spec.timeout, connect=connect).as_dict()
 
     @asynccontextmanager
     async def get(self) -> AsyncIterator[httpx.Response]:
@@ -125,13 +129,14 @@ class Fetcher:
                 url.at(address),
                 headers=request.headers,
                 extensions={
-                    "timeout": httpx.Timeout(self._spec.timeout).as_dict(),
+                    "timeout": self._timeouts,
                     # The certificate is checked against the name, not against the address.
                     "sni_hostname": url.host,
                 },
             )
         )
         stack.push_async_callback(response.aclose)
+        response.request = request
         return response
 
     def _tls(self, url: NetworkUrl) -> ssl.SSLContext:
@@ -148,7 +153,7 @@ def translated(timeout: float) -> Iterator[None]:
     try:
         yield
     except httpx.ConnectTimeout:
-        message = f"The camera accepts no connection within {timeout:g} s"
+        message = "The camera accepts no connection in time"
         raise SourceFailed(CameraFailure.TIMEOUT, message) from None
     except httpx.TimeoutException:
         message = f"The camera sends nothing within {timeout:g} s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote
@@ -122,9 +123,8 @@ def _options(url: NetworkUrl, rules: SourceRules) -> dict[str, str]:
     """Return FFmpeg's options for an RTSP URL."""
     if not url.is_encrypted:
         return _RTSP_OPTIONS
-    tls = {"tls_verify": "1", "verifyhost": url.host}
-    if rules.ca_file:
-        tls["ca_file"] = str(rules.ca_file)
+    authorities = rules.ca_file or ssl.get_default_verify_paths().cafile
+    tls = {"tls_verify": "1", "verifyhost": url.host, "ca_file": str(authorities or "")}
     return {**_RTSP_OPTIONS, **tls}
 
 

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 
 from schemas.cameras import CameraFailure
 from service.cameras.sources.addresses import allowed_addresses
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import SourceFailed
 from service.cameras.sources.urls import NetworkUrl
+
+_ANSWER = b"RTSP/1."
+ASK_AGAIN_SECONDS = 1.0
+"""A connection to a camera that restarted meanwhile stays silent for ever; a new one does not."""
 
 
 async def knock(url: NetworkUrl, rules: SourceRules, timeout: float) -> str:
@@ -28,29 +33,45 @@ async def knock(url: NetworkUrl, rules: SourceRules, timeout: float) -> str:
         url.host, url.port, rules.networks, timeout=timeout, resolve=rules.resolve
     )
     for address in addresses[:-1]:
-        try:
-            return await _ask(address, url, rules, timeout)
-        except SourceFailed:
-            continue
-    return await _ask(addresses[-1], url, rules, timeout)
+        with suppress(SourceFailed):
+            return await _ask_repeatedly(address, url, rules, timeout)
+    return await _ask_repeatedly(addresses[-1], url, rules, timeout)
 
 
-async def _ask(address: str, url: NetworkUrl, rules: SourceRules, timeout: float) -> str:
-    context = ssl.create_default_context(cafile=rules.ca_file) if url.is_encrypted else None
-    writer: asyncio.StreamWriter | None = None
+async def _ask_repeatedly(address: str, url: NetworkUrl, rules: SourceRules, timeout: float) -> str:
+    """Ask again each second, on a new connection beside those that wait."""
+    asked: list[asyncio.Task[str]] = []
     try:
         async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_connection(
-                address, url.port, ssl=context, server_hostname=url.host if context else None
-            )
-            question = (
-                f"OPTIONS {url.at(url.host)} RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: potoo\r\n\r\n"
-            )
-            writer.write(question.encode("ascii"))
-            answer = await reader.readexactly(len(b"RTSP/1."))
+            while True:
+                asked.append(asyncio.create_task(_ask(address, url, rules)))
+                await asyncio.wait(
+                    asked, timeout=ASK_AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in [task for task in asked if task.done()]:
+                    # An older connection may well be reset by a camera that is back.
+                    if task is asked[-1] or not task.exception():
+                        return task.result()
+                    asked.remove(task)
     except TimeoutError:
         message = f"The camera says nothing within {timeout:g} s"
         raise SourceFailed(CameraFailure.TIMEOUT, message) from None
+    finally:
+        for task in asked:
+            task.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
+
+
+async def _ask(address: str, url: NetworkUrl, rules: SourceRules) -> str:
+    context = ssl.create_default_context(cafile=rules.ca_file) if url.is_encrypted else None
+    writer: asyncio.StreamWriter | None = None
+    try:
+        reader, writer = await asyncio.open_connection(
+            address, url.port, ssl=context, server_hostname=url.host if context else None
+        )
+        question = f"OPTIONS {url.at(url.host)} RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+        writer.write(question.encode("ascii"))
+        answer = await reader.readexactly(len(_ANSWER))
     except asyncio.IncompleteReadError:
         raise SourceFailed(CameraFailure.ENDED, "The camera closes the connection") from None
     except ssl.SSLCertVerificationError as error:
@@ -63,7 +84,7 @@ async def _ask(address: str, url: NetworkUrl, rules: SourceRules, timeout: float
     finally:
         if writer is not None:
             writer.transport.abort()
-    if answer != b"RTSP/1.":
+    if answer != _ANSWER:
         message = "What answers at this address is no RTSP server"
         raise SourceFailed(CameraFailure.NOT_AN_IMAGE, message)
     return address

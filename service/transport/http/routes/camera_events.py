@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from auth.principal import Scope
 from schemas.cameras import CameraEvent, CameraEvents
 from schemas.errors import NotFound, NotReady, Unauthenticated
-from service.transport.dependencies import CamerasDep, principal_of, requires, runtime_of
+from service.transport.dependencies import CamerasDep, requires, runtime_of
 from service.transport.http.middleware.negotiation import HEAD_KEY, prefers, require_json
 from service.transport.http.middleware.openapi import problems
 from service.transport.http.routes.cameras import PREFIX, Name, visible_camera
@@ -68,10 +68,9 @@ async def get_camera_events(
     await visible_camera(request, name)
     headers = {"cache-control": "no-store"}
     if prefers(request, EVENT_STREAM):
-        cursor = _last_event_id(request, after)
-        if cursor is None:
-            cursor = await cameras.events.newest()
-        body = _stream(request, name, cursor)
+        cursor, newest = _last_event_id(request, after), await cameras.events.newest()
+        # A cursor of another store may lie in the future.
+        body = _stream(request, name, newest if cursor is None else min(cursor, newest))
         if HEAD_KEY in request.scope:
             return Response(headers=headers, media_type=EVENT_STREAM)
         # Proxies must not collect it (nginx's name for that).
@@ -124,31 +123,43 @@ async def _stream(request: Request, name: str, cursor: int) -> AsyncIterator[str
 
 
 async def _may_go_on(request: Request, name: str) -> bool:
-    """Return whether the token is still valid and the camera is still there for the caller."""
+    """Return whether the camera is still there for the caller, whose token is still valid."""
+    try:
+        await visible_camera(request, name)
+    except NotFound:
+        return False
+    except NotReady:  # the store may answer again
+        pass
+    return await _is_valid(request)
+
+
+async def _is_valid(request: Request) -> bool:
     token = request.headers.get("authorization", "").partition(" ")[2].strip(" ")
     try:
         await runtime_of(request).identity.authenticator.authenticate(token)
-        await visible_camera(request, name)
-    except (Unauthenticated, NotFound):
+    except Unauthenticated:
         return False
-    except NotReady:  # it may answer again
+    except NotReady:
         pass
     return True
 
 
 async def _wait(request: Request, cursor: int, seconds: float) -> None:
-    """Wait for an event of any camera, for the drain, or for the time."""
+    """Wait for an event of any camera, the end of the token, the drain, or the time."""
     runtime = runtime_of(request)
-    # Look at the token as soon as it expires.
-    left = min(seconds, principal_of(request).expires_at - time.time())
-    tasks = (
-        asyncio.create_task(runtime.cameras.feed.wait(cursor, max(left, AGAIN_SECONDS))),
+    waiting = {
+        asyncio.create_task(runtime.cameras.feed.wait(cursor, seconds)),
         asyncio.create_task(runtime.shutdown.draining.wait()),
-    )
+    }
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        while True:
+            done, _ = await asyncio.wait(
+                waiting, timeout=AGAIN_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done or not await _is_valid(request):
+                return
     finally:
-        for task in tasks:
+        for task in waiting:
             task.cancel()
 
 

@@ -1,0 +1,180 @@
+"""Two processes that watch the cameras of one store, and what callers of either see."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from auth.store.database import Database
+from observability.metrics import Metrics
+from schemas.cameras import Camera, CameraSpec, CameraStatus
+from service.cameras.pipeline.budget import Budget
+from service.cameras.store.cameras import CameraStore, StoredCamera
+from service.cameras.store.events import EventStore, Retention
+from service.cameras.store.leases import FileLeases
+from service.cameras.store.reports import CameraReport, ReportStore
+from service.cameras.store.tables import CameraReportRow
+from service.cameras.watching.directory import Directory
+from service.cameras.watching.recording import Recorder
+from service.cameras.watching.supervisor import Supervisor
+from service.cameras.watching.watcher import Tools, Watcher
+from tests.support.cameras.fakes import FakeModels, FakeSource
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+SPEC = CameraSpec(url="http://192.168.1.2/", agree=1, of=1)
+
+
+@dataclass
+class Process:
+    """What a server process has of cameras."""
+
+    supervisor: Supervisor
+    directory: Directory
+    source: FakeSource
+    metrics: Metrics
+    task: asyncio.Task[None]
+
+    async def shown(self) -> Camera:
+        found = await self.directory.get("door")
+        assert found is not None
+        return found
+
+    async def kill(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def process(database: Database, leases: Path) -> AsyncIterator[Process]:
+    cameras, reports, metrics = CameraStore(database), ReportStore(database), Metrics()
+    events = EventStore(database, Retention(1e6, 1000))
+    source, models, budget = FakeSource(), FakeModels(), Budget(1)
+    tools = Tools(source.open, models, lambda _: None, budget, metrics.cameras, 1000)
+
+    def make(camera: StoredCamera) -> Watcher:
+        return Watcher(camera, tools, Recorder(camera, cameras, events, lambda _: None))
+
+    supervisor = Supervisor(
+        cameras,
+        reports,
+        FileLeases(leases, retry=0.01),
+        make,
+        models,
+        metrics.cameras,
+        budget,
+        decoding_seconds=lambda: 0.0,
+        look=0.02,
+    )
+    directory = Directory(cameras, reports, supervisor.watchers, models)
+    run = asyncio.create_task(supervisor.run())
+    found = Process(supervisor, directory, source, metrics, run)
+    try:
+        yield found
+    finally:
+        await found.kill()
+
+
+@pytest.fixture
+async def cameras(database: Database) -> CameraStore:
+    store = CameraStore(database)
+    await store.add("door", SPEC, None, most=5)
+    return store
+
+
+@pytest.fixture
+def leases(tmp_path: Path) -> Path:
+    return tmp_path / "leases"
+
+
+async def until_shown(one: Process, **members: object) -> None:
+    async with asyncio.timeout(30):
+        while not is_shown(await one.shown(), members):  # noqa: ASYNC110 - it is in the store
+            await asyncio.sleep(0.01)
+
+
+def is_shown(camera: Camera, members: dict[str, object]) -> bool:
+    return all(getattr(camera, name) == value for name, value in members.items())
+
+
+@pytest.mark.usefixtures("cameras")
+async def test_one_process_watches_and_the_other_shows_and_follows(
+    database: Database, leases: Path
+) -> None:
+    async with process(database, leases) as first:
+        await eventually(lambda: "door" in first.supervisor.watchers)
+        async with process(database, leases) as second:
+            first.source.give(b"cat", b"cat")
+            await until_shown(first, state="cat", frames=2, status=CameraStatus.WATCHING)
+            await until_shown(second, state="cat", frames=2, status=CameraStatus.WATCHING)
+            own, other = [await one.directory.frame(await one.shown()) for one in (first, second)]
+            assert own is not None
+            assert other is not None
+            assert own.image == other.image == b"cat"
+            assert second.source.opened == []
+            await first.kill()
+            second.source.give(b"cat", b"dog")
+            await until_shown(second, state="dog", frames=2)
+            assert len(second.source.opened) == 1
+
+
+async def test_changes_of_the_store_are_followed(
+    database: Database, leases: Path, cameras: CameraStore
+) -> None:
+    async with process(database, leases) as one:
+        await eventually(lambda: len(one.source.opened) == 1)
+        await cameras.change("door", SPEC.model_copy(update={"url": "http://192.168.1.3/"}), None)
+        await eventually(lambda: len(one.source.opened) == 2)
+        assert one.source.opened[1].url == "http://192.168.1.3/"
+        await cameras.pause("door", is_paused=True)
+        await eventually(lambda: not one.supervisor.watchers)
+        assert (await one.shown()).status is CameraStatus.PAUSED
+        assert 'camera="door"' not in one.metrics.exposition("")[0].decode()
+        await cameras.pause("door", is_paused=False)
+        await eventually(lambda: len(one.source.opened) == 3)
+        await cameras.remove("door")
+        await cameras.add("door", SPEC, None, most=1)
+        await eventually(lambda: len(one.source.opened) == 4)
+        await cameras.remove("door")
+        await eventually(lambda: not one.supervisor.watchers)
+        assert await one.directory.get("door") is None
+
+
+async def test_camera_is_watched_at_once_after_a_nudge(
+    database: Database, leases: Path, cameras: CameraStore
+) -> None:
+    async with process(database, leases) as one:
+        await eventually(lambda: "door" in one.supervisor.watchers)
+        await cameras.add("yard", SPEC, None, most=5)
+        one.supervisor.nudge()
+        await eventually(lambda: set(one.supervisor.watchers) == {"door", "yard"})
+
+
+@pytest.mark.usefixtures("cameras")
+async def test_reports_are_written_for_news_and_while_they_are_wanted(
+    database: Database, leases: Path
+) -> None:
+    async def frames() -> int:
+        """Number of frames in the stored report."""
+        async with database.read() as session:
+            report = await session.scalar(select(CameraReportRow.report))
+        return CameraReport.model_validate_json(report or "{}").frames
+
+    async with process(database, leases) as one:
+        one.source.give(b"cat")
+        await until_shown(one, state="cat")
+        await one.supervisor._look()
+        assert await frames() == 1, "the state is news"
+        one.source.give(b"cat", b"cat")
+        await until_shown(one, frames=3)
+        await one.supervisor._look()
+        assert await frames() == 1
+        assert await ReportStore(database).of(["door"])
+        await one.supervisor._look()
+        assert await frames() == 3
