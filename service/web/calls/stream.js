@@ -81,6 +81,7 @@ export class FrameStream {
       let end;
       try {
         const link = await this.#call((token) => this.#greet(token, signal));
+        if (signal.aborted) return;
         failures = 0;
         end = await this.#use(link, signal);
       } catch (problem) {

@@ -44,9 +44,9 @@ export class Cameras {
     const round = ++this.#round;
     while (round === this.#round) {
       const begun = performance.now();
-      await this.#refresh(round);
+      const pause = (await this.#refresh(round)) * 1000;
       const left = INTERVAL_MS - (performance.now() - begun);
-      await new Promise((resolve) => setTimeout(resolve, Math.max(left, INTERVAL_MS / 4)));
+      await new Promise((resolve) => setTimeout(resolve, Math.max(left, INTERVAL_MS / 4, pause)));
     }
   }
 
@@ -87,16 +87,19 @@ export class Cameras {
     }
   }
 
+  /** Resolves to the seconds that the server would like to be left alone. */
   async #refresh(round) {
     try {
       await this.#load();
       const cameras = await this.#call(listCameras);
-      if (round !== this.#round) return;
+      if (round !== this.#round) return 0;
       this.#show(cameras);
       this.#complain("");
       await Promise.all([...this.#tiles.values()].map((tile) => this.#bring(tile, round)));
+      return 0;
     } catch (problem) {
       if (round === this.#round) this.#complain(problem.message);
+      return problem.retryAfter ?? 0;
     }
   }
 
@@ -146,7 +149,7 @@ export class Cameras {
       tile.shownAt = at;
       tile.showFrame(picture);
     } catch (problem) {
-      if (problem.status === 401) throw problem;
+      if (problem.status === 401 || problem.status === 429) throw problem;
       // no frame yet, or removed meanwhile: the next list says so
     }
   }

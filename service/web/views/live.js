@@ -60,6 +60,7 @@ export class Live {
   /** @param session of the person who has signed in. */
   show(models, { name, scopes }) {
     this.#models.show(models);
+    if (name !== this.#name) this.#isWanted = false; // another person starts it anew
     this.#name = name;
     this.#scopes = scopes;
   }
@@ -87,9 +88,10 @@ export class Live {
   /** Why there can be no frames, in words; null if they are possible. */
   #reason() {
     if (this.#scopes.has("stream")) return obstacle();
+    const scopes = [...this.#scopes, "stream"].map((scope) => `--scope ${scope}`).join(" ");
     return (
-      `This session may not send frames: it lacks the scope "stream". An operator adds it, and then you ` +
-      `sign in again: potoo users change ${this.#name || "NAME"} --scope classify --scope models:read --scope stream`
+      `This session may not send frames: it lacks the scope "stream". An operator gives it, naming all ` +
+      `scopes that the account is to have, and then you sign in again: potoo users change ${this.#name} ${scopes}`
     );
   }
 
@@ -157,9 +159,12 @@ export class Live {
     if (this.#isGrabbing || this.#isPaused || now < this.#nextAt || !this.#stream.canSend) return;
     this.#isGrabbing = true;
     this.#nextAt = now + 1000 / MOST_A_SECOND;
-    const image = await this.#camera.grab();
-    this.#isGrabbing = false;
-    if (image && this.#stream.canSend) this.#stream.send(image, now);
+    try {
+      const image = await this.#camera.grab();
+      if (image && this.#stream.canSend) this.#stream.send(image, now);
+    } finally {
+      this.#isGrabbing = false;
+    }
   }
 
   #show(result, takenAt) {
