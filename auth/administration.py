@@ -25,7 +25,7 @@ from auth.store.accounts import (
     is_name,
 )
 from auth.store.tables import MAX_NAME_CHARS
-from observability.audit import Audit, AuditEvent
+from observability.logs.audit import Audit, AuditEvent
 from schemas.errors import Conflict, InvalidParameter, NotFound, Violation
 
 MAX_MODELS_CHARS = 4000

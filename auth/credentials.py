@@ -17,7 +17,7 @@ from auth.passwords import (
 )
 from auth.principal import Origin
 from auth.store.accounts import Account, AccountStore, Kind, is_name
-from observability.audit import Audit, AuditEvent
+from observability.logs.audit import Audit, AuditEvent
 from schemas.errors import InvalidCredentials, RateLimited
 
 

@@ -14,7 +14,7 @@ from auth.store import revocations
 from auth.store.accounts import Account, AccountStore, Kind
 from auth.store.revocations import Revocations
 from auth.store.sessions import RefreshReused, SessionStore, is_refresh_token
-from observability.audit import Audit, AuditEvent
+from observability.logs.audit import Audit, AuditEvent
 from schemas.errors import InsufficientScope, InvalidCredentials, Unauthenticated
 
 LINK_DEVICE = "Sign-in link, not used yet"

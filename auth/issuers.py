@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field, ValidationError
 from auth.issuer_settings import IssuerSettings, SafeUrl
 from auth.keys import MAX_RSA_BITS, MIN_RSA_BITS
 from auth.signing.tokens import VerificationKey, verification_key
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 
 if TYPE_CHECKING:
     import httpx

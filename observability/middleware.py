@@ -8,11 +8,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-from observability.conventions import describe_http
-from observability.logging import event_logger
-from observability.metrics import METHODS, HttpSeries, Metrics, bounded_method
+from observability.logs.logging import event_logger
+from observability.metrics.metrics import METHODS, HttpSeries, Metrics, bounded_method
 from observability.request import enter, leave
-from observability.tracing import Tracing
+from observability.tracing.conventions import describe_http
+from observability.tracing.tracing import Tracing
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar, Token
 from types import TracebackType
 
-from observability.span import NO_ATTRIBUTES, Attributes, Span, Trace
+from observability.tracing.span import NO_ATTRIBUTES, Attributes, Span, Trace
 from schemas.errors import ServiceError
 
 

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from observability.logging import get_logger, log_failed_start, silence_uvicorn
-from observability.metrics import Metrics
+from observability.logs.logging import get_logger, log_failed_start, silence_uvicorn
+from observability.metrics.metrics import Metrics
 from observability.middleware import ObservabilityMiddleware
-from observability.tracing import Tracing
+from observability.tracing.tracing import Tracing
 from schemas.classify import EncodedImage
 from schemas.errors import ServiceError
 from schemas.inference import InferenceError, InferRequestBody

@@ -12,8 +12,8 @@ from auth.passwords import make_password
 from auth.principal import ALL_SCOPES, Scope
 from auth.store.accounts import Kind
 from auth.store.database import reason
-from observability.audit import Audit
-from observability.metrics import Metrics
+from observability.logs.audit import Audit
+from observability.metrics.metrics import Metrics
 from schemas.errors import Conflict, NotReady
 from service.core.lifecycle.model_control import Publisher
 from service.identity import open_identity

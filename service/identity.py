@@ -29,10 +29,10 @@ from auth.store.accounts import AccountStore
 from auth.store.database import BadDatabaseUrl, Database, database_url, open_database
 from auth.store.revocations import Revocations
 from auth.store.sessions import Policy, SessionStore
-from observability.audit import Audit, AuditEvent, AuditSink
-from observability.logging import get_logger
-from observability.metrics import Metrics
-from observability.store_watch import StoreWatch
+from observability.logs.audit import Audit, AuditEvent, AuditSink
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
+from observability.metrics.store_watch import StoreWatch
 from schemas.errors import NotReady
 from service.settings import Settings, SettingsError
 

@@ -9,7 +9,7 @@ import resource
 import socket
 import sys
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 
 # With the default of 5 ms a thread that wants the interpreter waits that long for one that
 # computes; see docs/decisions/threads.md.

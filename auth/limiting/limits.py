@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from auth.limiting.lockout import network_of
 from auth.settings import AuthSettings
-from observability.store_watch import StoreWatch
+from observability.metrics.store_watch import StoreWatch
 from schemas.errors import RateLimited
 
 if TYPE_CHECKING:

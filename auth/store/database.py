@@ -29,8 +29,8 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from observability.logging import get_logger
-from observability.store_watch import StoreWatch
+from observability.logs.logging import get_logger
+from observability.metrics.store_watch import StoreWatch
 from schemas.errors import NotReady
 
 if TYPE_CHECKING:

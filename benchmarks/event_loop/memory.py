@@ -33,7 +33,7 @@ IMPORTS = {
     "SQLAlchemy's asyncio extension, with its mapper": "sqlalchemy.ext.asyncio",
     "token signatures": "auth.signing.tokens",
     "uvicorn and uvloop": "service.transport.http.server.running",
-    "metrics and logs": "observability.metrics",
+    "metrics and logs": "observability.metrics.metrics",
     "ONNX Runtime": "observability.onnx_runtime",
     "the rest of the application": "service.app, service.runtime",
 }

@@ -17,13 +17,13 @@ from auth.limiting.limits import Allowance
 from auth.principal import ALL_SCOPES
 from auth.settings import AuthSettings
 from benchmarks import photo
-from observability.logging import configure_logging
-from observability.metrics import Metrics
+from observability.logs.logging import configure_logging
+from observability.metrics.metrics import Metrics
+from observability.metrics.model_metrics import STAGES
 from observability.middleware import Message, ObservabilityMiddleware, Receive, Scope, Send
-from observability.model_metrics import STAGES
-from observability.otlp import OtlpSender
 from observability.settings import ObservabilitySettings
-from observability.span import Trace
+from observability.tracing.otlp import OtlpSender
+from observability.tracing.span import Trace
 from service.core.imaging.answer import (
     Classification,
     ImageFacts,

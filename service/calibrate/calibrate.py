@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from observability.memory import memory_available
+from observability.metrics.memory import memory_available
 from schemas.operator_error import OperatorError
 from service.calibrate import load, search, trial
 from service.core.repository import serving_policy

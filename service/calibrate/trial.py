@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from auth.principal import ALL_SCOPES
 from auth.settings import AuthSettings
-from observability.logging import configure_logging
-from observability.metrics import Metrics
+from observability.logs.logging import configure_logging
+from observability.metrics.metrics import Metrics
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 from service.app import create_app

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from observability.audit import Audit, AuditEvent
+from observability.logs.audit import Audit, AuditEvent
 from schemas.cameras import CameraSpec, NewCamera
 from schemas.errors import Conflict, InvalidParameter, NotFound, Violation
 from service.cameras.store.cameras import (

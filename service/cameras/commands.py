@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from auth.store.database import Database
-from observability.audit import Audit
+from observability.logs.audit import Audit
 from schemas.cameras import Camera
 from schemas.errors import NotFound
 from service.cameras.administration import CameraAdministration

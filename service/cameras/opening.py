@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from auth.store.database import Database
-from observability.audit import Audit
-from observability.metrics import Metrics
+from observability.logs.audit import Audit
+from observability.metrics.metrics import Metrics
 from schemas.cameras import CameraEvent
 from schemas.errors import NotReady
 from service.cameras.administration import CameraAdministration

@@ -60,9 +60,9 @@ def with_identity(
 
     Changes are recorded in a file in the data folder.
     """
-    from observability.audit import AuditFile
-    from observability.logging import configure_logging
-    from observability.metrics import Metrics
+    from observability.logs.audit import AuditFile
+    from observability.logs.logging import configure_logging
+    from observability.metrics.metrics import Metrics
     from service.identity import STORE_FILE, open_identity
 
     is_embedded = settings.database_url is None

@@ -84,7 +84,7 @@ def classify(
 
 
 async def _classify_all(settings: Settings, files: list[Path], wish: _Wish) -> bool:
-    from observability.metrics import Metrics
+    from observability.metrics.metrics import Metrics
     from service.core.scheduling.call_context import CallContext
     from service.runtime import open_classifier, open_pool
 

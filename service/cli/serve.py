@@ -52,9 +52,9 @@ def serve(
     'potoo config' shows every setting.
     """
     with plain_errors("cannot start: "):
-        from observability.audit import Audit
-        from observability.logging import configure_logging
-        from observability.metrics import Metrics
+        from observability.logs.audit import Audit
+        from observability.logs.logging import configure_logging
+        from observability.metrics.metrics import Metrics
         from service.first_run import LINK_MINUTES, make_link, prepare, prepare_models
         from service.process import tell_systemd
         from service.settings import load_settings

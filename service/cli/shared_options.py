@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from observability.audit import Audit
+    from observability.logs.audit import Audit
     from service.settings import Settings
 
 AUDIT_FILE = ".audit.log"
@@ -58,8 +58,8 @@ def settings_with_models(config: Path | None, **given: object) -> Settings:
 
 def models_audit(settings: Settings) -> Audit:
     """Return the security log of changes to the model repository, a file in it."""
-    from observability.audit import Audit, AuditFile
-    from observability.metrics import Metrics
+    from observability.logs.audit import Audit, AuditFile
+    from observability.metrics.metrics import Metrics
 
     return Audit(Metrics(), AuditFile(settings.models / AUDIT_FILE))
 
@@ -110,7 +110,7 @@ def plain_errors(what: str = "") -> Iterator[None]:
 
 def fail(message: str) -> NoReturn:
     """Print an error on standard error and exit with status 1."""
-    from observability.terminal import takes_colour
+    from observability.logs.terminal import takes_colour
 
     colour = "red" if takes_colour(sys.stderr) else None
     typer.secho(f"potoo: {message}", fg=colour, err=True)

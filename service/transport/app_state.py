@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from service.runtime import Runtime
 from service.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.errors import Overloaded
 
 

@@ -13,8 +13,8 @@ from auth.administration import Administration
 from auth.grants import Grants
 from auth.limiting.limits import Allowance
 from auth.principal import Origin, Principal, Scope
-from observability.audit import AuditEvent
-from observability.metrics import Metrics
+from observability.logs.audit import AuditEvent
+from observability.metrics.metrics import Metrics
 from schemas.errors import RateLimited
 from service.cameras.opening import Cameras
 from service.core.lifecycle.model_control import ModelControl

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from auth.limiting.limits import Allowance
 from auth.principal import Principal, Scope
-from observability.audit import AuditEvent
+from observability.logs.audit import AuditEvent
 from observability.request import start_span
-from observability.tracing import follow_caller
+from observability.tracing.tracing import follow_caller
 from schemas.errors import InsufficientScope, ModelForbidden, RateLimited, Unauthenticated
 from service.identity import Identity
 

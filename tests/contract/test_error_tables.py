@@ -12,7 +12,7 @@ import schemas.errors
 from auth.limiting.lockout import SignInBlocked
 from auth.signing.verifier import UnknownKey
 from auth.store.sessions import RefreshReused
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.errors import (
     CallerError,
     CapacityError,

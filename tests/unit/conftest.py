@@ -14,7 +14,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from auth.store.database import Database
-from observability.logging import QUIET_LIBRARIES
+from observability.logs.logging import QUIET_LIBRARIES
 from tests.support.auth.identity_kit import Log, opened
 from tests.support.servers.databases import emptied, fresh_database, migrated
 

@@ -10,7 +10,7 @@ import pytest
 import typer.main
 from typer.core import TyperCommand
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from service.cli import app
 from service.settings import (
     CONFIG_VARIABLE,

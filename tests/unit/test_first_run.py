@@ -14,7 +14,7 @@ from auth.administration import NewAccount
 from auth.passwords import MAX_PASSWORD_CHARS, verify_password
 from auth.principal import ALL_SCOPES, Origin, Principal
 from auth.store.accounts import Account, Kind
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.errors import InvalidCredentials
 from service.first_run import FIRST_ACCOUNT, PAGE_SCOPES, make_link, prepare
 from service.identity import open_identity

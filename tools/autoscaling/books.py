@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from observability.metrics import LATENCY_BUCKETS
-from observability.model_metrics import STAGE_BUCKETS
+from observability.metrics.metrics import LATENCY_BUCKETS
+from observability.metrics.model_metrics import STAGE_BUCKETS
 
 REFUSED, LATE = -1.0, -2.0
 """Markers in place of a latency."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from observability.metrics import LATENCY_BUCKETS
-from observability.model_metrics import STAGE_BUCKETS
+from observability.metrics.metrics import LATENCY_BUCKETS
+from observability.metrics.model_metrics import STAGE_BUCKETS
 from tools.autoscaling.books import Counts
 
 SCRAPE_SECONDS = 5.0

@@ -16,7 +16,7 @@ import yaml
 from prometheus_client.utils import floatToGoString
 from pydantic import BaseModel, ConfigDict, Field
 
-from observability.metrics import LATENCY_BUCKETS
+from observability.metrics.metrics import LATENCY_BUCKETS
 from tools.thresholds.document import BadThresholds, Thresholds, read_thresholds
 
 FOLDER = Path(__file__).parents[2] / "deploy/prometheus"

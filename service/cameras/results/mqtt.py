@@ -14,8 +14,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from observability.logging import get_logger
-from observability.result_metrics import OutputMetrics
+from observability.logs.logging import get_logger
+from observability.metrics.result_metrics import OutputMetrics
 from schemas.cameras import Camera, CameraEvent
 from schemas.errors import NotReady
 from service.cameras.results.discovery import Discovery

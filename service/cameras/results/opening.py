@@ -9,9 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
-from observability.result_metrics import ResultMetrics
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
+from observability.metrics.result_metrics import ResultMetrics
 from schemas.errors import NotReady
 from schemas.operator_error import OperatorError
 from service import __version__

@@ -23,7 +23,7 @@ from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from service.cameras.results.mqtt import BrokerAway
 from service.cameras.results.topics import OFFLINE, Message, Topics
 

@@ -18,8 +18,8 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from observability.logging import get_logger
-from observability.result_metrics import OutputMetrics
+from observability.logs.logging import get_logger
+from observability.metrics.result_metrics import OutputMetrics
 from schemas.cameras import CameraEvent
 from schemas.errors import NotReady
 from service.cameras.results.ports import Cursors, Events, OutputCursor

@@ -20,7 +20,7 @@ from sqlalchemy import Double, Float, cast, delete, func, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from auth.store.database import Database
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from schemas.errors import NotReady
 from service.cameras.results.ports import LeaseLost
 from service.cameras.store.tables import LeaseRow

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from schemas.cameras import CameraEvent
 from schemas.errors import NotReady
 from service.cameras.store.cameras import CameraStore, StoredCamera

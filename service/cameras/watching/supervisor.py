@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Never
 
-from observability.camera_metrics import CameraMetrics
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
+from observability.metrics.camera_metrics import CameraMetrics
 from schemas.errors import NotReady, ServiceError
 from service.cameras.pipeline.budget import Budget
 from service.cameras.results.ports import LeaseLost, Leases

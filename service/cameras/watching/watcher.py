@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Never
 
-from observability.camera_metrics import CameraMetrics
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
+from observability.metrics.camera_metrics import CameraMetrics
 from schemas.cameras import CameraFailure
 from schemas.errors import ServiceError
 from service.cameras.pipeline.agreement import Agreement

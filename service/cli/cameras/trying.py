@@ -50,7 +50,7 @@ async def _fetch(cameras: CameraCommands, name: str) -> tuple[CameraSpec, bytes]
 async def _classify(
     settings: Settings, spec: CameraSpec, frame: bytes
 ) -> tuple[ModelRef, Classification]:
-    from observability.metrics import Metrics
+    from observability.metrics.metrics import Metrics
     from service.cameras.pipeline.pictures import prepare
     from service.cameras.watching.classifying import PROTOCOL
     from service.core.scheduling.call_context import CallContext

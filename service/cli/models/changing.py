@@ -37,7 +37,7 @@ def publisher(settings: Settings) -> Publisher:
 @contextmanager
 def checking(settings: Settings) -> Iterator[Callable[[Path], Model]]:
     """Provide a check that loads a version as a server would, and frees it."""
-    from observability.metrics import Metrics
+    from observability.metrics.metrics import Metrics
     from service.runtime import model_loader, open_pool
 
     with open_pool(settings) as pool:

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TypeVar, cast
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from service.core.engine.fair_queue import FairQueue, Flow, Turn
 
 Result = TypeVar("Result")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from service.core.lifecycle.background_executor import BackgroundExecutor
 from service.core.repository.repository import ModelRefused, Repository
 from service.core.serving.registry import Registry

@@ -30,8 +30,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
 from schemas.errors import Conflict
 from schemas.serving import VersionState
 from service.core.lifecycle.background_executor import BackgroundExecutor, Executor, InlineExecutor

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
 from schemas.errors import ServiceError
 from schemas.models import MODEL_FILE, Dtype, ModelManifest
 from service.core.engine.engine import Engine

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from observability.audit import Audit, AuditEvent
+from observability.logs.audit import Audit, AuditEvent
 from schemas.errors import Conflict
 from schemas.serving import ServingPolicy
 from service.core.lifecycle.background_executor import Executor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from schemas.serving import VersionState
 from service.core.lifecycle.background_executor import BackgroundExecutor
 from service.core.serving.model import Model

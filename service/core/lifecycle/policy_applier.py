@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from schemas.serving import LATEST, ServingPolicy, VersionState
 from service.core.lifecycle.background_executor import Executor, InlineExecutor
 from service.core.lifecycle.default_model import DefaultModel

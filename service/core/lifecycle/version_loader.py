@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
 from schemas.serving import VersionState
 from service.core.lifecycle.background_executor import Executor, threads_at_full_priority
 from service.core.lifecycle.model_unloader import ModelUnloader

@@ -10,9 +10,9 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from observability.model_metrics import ModelSeries
+from observability.metrics.model_metrics import ModelSeries
 from observability.request import items_of
-from observability.span import Span
+from observability.tracing.span import Span
 from schemas.errors import CallerError
 from schemas.models import ModelManifest
 from service.core.engine.engine import Engine, Images

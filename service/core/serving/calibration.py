@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from observability.onnx_runtime import ort
 from schemas.models import MANIFEST_FILE, ModelManifest, ModelName, Sha256
 from service.core.engine.pool import usable_cores

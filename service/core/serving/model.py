@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from observability.logging import get_logger
-from observability.model_metrics import ModelSeries
+from observability.logs.logging import get_logger
+from observability.metrics.model_metrics import ModelSeries
 from observability.request import start_span
-from observability.span import Attributes, Span
+from observability.tracing.span import Attributes, Span
 from schemas.errors import InvalidRequest, ServiceError
 from schemas.inference import Datatype
 from schemas.models import ModelInfo, ModelManifest, ModelSummary

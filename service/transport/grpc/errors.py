@@ -6,8 +6,8 @@ import math
 
 from grpc import StatusCode
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
 from schemas.errors import ErrorCode, ServerFault, ServiceError
 
 CODE_KEY = "error-code"

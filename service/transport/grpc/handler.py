@@ -20,12 +20,12 @@ from grpc import StatusCode
 from grpc.aio import ServicerContext
 
 from auth.principal import Scope
-from observability.conventions import describe_rpc
-from observability.logging import event_logger
-from observability.metrics import GrpcSeries, Metrics
+from observability.logs.logging import event_logger
+from observability.metrics.metrics import GrpcSeries, Metrics
 from observability.request import enter, leave, note_error
-from observability.span import Trace
-from observability.tracing import Tracing
+from observability.tracing.conventions import describe_rpc
+from observability.tracing.span import Trace
+from observability.tracing.tracing import Tracing
 from schemas.errors import MethodNotAllowed, NotReady, Overloaded
 from service.identity import Identity
 from service.transport.grpc.call import Call

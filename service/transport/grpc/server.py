@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import grpc
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
-from observability.tracing import Tracing
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
+from observability.tracing.tracing import Tracing
 from service.runtime import Runtime
 from service.settings import LimitSettings, Settings
 from service.shutdown import Shutdown

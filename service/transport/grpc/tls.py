@@ -10,8 +10,8 @@ from typing import Any
 import grpc
 from cryptography import x509
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
 from service.settings import Settings, SettingsError
 
 

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from observability.audit import AuditEvent
+from observability.logs.audit import AuditEvent
 from tests.support.callers.accounts import (
     TOKEN_URL,
     add_device,

@@ -165,7 +165,7 @@ def test_disabled_tracing_loads_no_opentelemetry(tmp_path: Path, colours: Path) 
 
 def test_instrumentation_modules_import_no_opentelemetry() -> None:
     """FastAPI imports OpenTelemetry's API if it is installed; our own code does not."""
-    modules = "observability.middleware, observability.tracing, service.core.serving.model"
+    modules = "observability.middleware, observability.tracing.tracing, service.core.serving.model"
     script = f"import sys, {modules}; print([m for m in sys.modules if 'opentelemetry' in m])"
     found = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

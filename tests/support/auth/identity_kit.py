@@ -30,8 +30,8 @@ from auth.store.database import Database, database_url, open_database
 from auth.store.revocations import Revocations
 from auth.store.sessions import Policy, SessionStore
 from auth.store.tables import Table
-from observability.audit import Audit
-from observability.metrics import Metrics
+from observability.logs.audit import Audit
+from observability.metrics.metrics import Metrics
 from schemas.errors import Unauthenticated
 from tests.support.auth.forge import KEY
 

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from observability.audit import Audit
-from observability.metrics import Metrics
+from observability.logs.audit import Audit
+from observability.metrics.metrics import Metrics
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE, VersionState
 from service.core.engine.pool import WorkerPool
 from service.core.lifecycle.lifecycle import Lifecycle

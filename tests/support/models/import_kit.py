@@ -15,7 +15,7 @@ from tests.support.models.tiny_model import colour_graph, image_limits
 
 
 def check(folder: Path) -> None:
-    from observability.metrics import Metrics
+    from observability.metrics.metrics import Metrics
 
     pool = WorkerPool("check", 1)
     try:

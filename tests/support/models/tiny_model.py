@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.models import InputSpec
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.image_limits import ImageLimits

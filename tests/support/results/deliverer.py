@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from auth.store.database import database_url, open_database
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from service.cameras.results.opening import open_results
 from service.cameras.store.cursors import CursorStore
 from service.cameras.store.events import EventStore, Retention

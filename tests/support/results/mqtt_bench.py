@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from service.cameras.results.opening import open_results
 from service.result_settings import MqttSettings, WebhookSettings
 from tests.support.results.fakes import FakeCameras, FakeCursors, FakeEvents, FakeLeases

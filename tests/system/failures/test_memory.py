@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from service.core.scheduling.call_context import CallContext
 from service.process import tune
 from service.runtime import open_models, open_pool
@@ -55,7 +55,7 @@ from pathlib import Path
 
 import psutil
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from service.core.scheduling.call_context import CallContext
 from service.process import tune
 from service.runtime import open_models, open_pool

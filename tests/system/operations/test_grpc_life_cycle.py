@@ -20,7 +20,7 @@ from cryptography import x509
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.pb import open_inference_pb2 as pb
 from service.settings import SettingsError, load_settings
 from service.transport.grpc.tls import credentials

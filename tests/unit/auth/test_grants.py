@@ -16,7 +16,7 @@ from auth.passwords import MAX_PASSWORD_CHARS, hash_password
 from auth.principal import Origin, Scope
 from auth.store.accounts import Account, Change, Kind
 from auth.store.tables import MAX_NAME_CHARS, SessionRow, SignInRow
-from observability.audit import Audit
+from observability.logs.audit import Audit
 from schemas.errors import InsufficientScope, InvalidCredentials, NotReady, RateLimited
 from tests.support.auth.identity_kit import (
     CLASSIFY,

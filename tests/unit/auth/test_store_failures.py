@@ -9,8 +9,8 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from auth.store.database import Database
-from observability.metrics import STORES, Metrics
-from observability.store_watch import REPEAT_SECONDS, StoreWatch
+from observability.metrics.metrics import STORES, Metrics
+from observability.metrics.store_watch import REPEAT_SECONDS, StoreWatch
 from schemas.errors import NotReady, RateLimited
 from tests.support.auth.identity_kit import Clock, opened
 

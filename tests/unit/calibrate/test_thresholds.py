@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from service.calibrate.thresholds import as_yaml
 from service.core.serving.calibration import Calibrated, Knee, Machine
 from service.core.settings import RunSettings

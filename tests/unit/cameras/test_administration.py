@@ -13,8 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from auth.store.database import Database
-from observability.audit import Audit
-from observability.metrics import Metrics
+from observability.logs.audit import Audit
+from observability.metrics.metrics import Metrics
 from schemas.cameras import CameraFailure, CameraSpec, NewCamera
 from schemas.errors import Conflict, InvalidParameter, NotFound, Overloaded
 from service.cameras.administration import CameraAdministration

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from observability.logging import configure_logging, get_logger
-from observability.metrics import Metrics
+from observability.logs.logging import configure_logging, get_logger
+from observability.metrics.metrics import Metrics
 from observability.middleware import Message, ObservabilityMiddleware, Receive, Scope, Send
 from observability.settings import ObservabilitySettings
 

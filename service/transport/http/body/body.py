@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from observability.request import start_span
 from schemas.errors import PayloadTooLarge, UnsupportedMediaType, UploadTimeout
 from service.transport.budget import BodyBudget, Reservation

@@ -23,8 +23,8 @@ from starlette.responses import Response
 from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
 from observability.request import note_error
 from schemas.errors import (
     ErrorCode,

@@ -26,7 +26,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from service.settings import LimitSettings
 from service.shutdown import Shutdown
 from service.transport.budget import BodyBudget

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 
 GRACE_SECONDS = 3.0
 """Time to close the store and the models, once the time to drain is over."""

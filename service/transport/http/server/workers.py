@@ -15,8 +15,8 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Process
 
-from observability.logging import configure_logging, get_logger
-from observability.worker_metrics import (
+from observability.logs.logging import configure_logging, get_logger
+from observability.metrics.worker_metrics import (
     MULTIPROCESS_FOLDER,
     SupervisorMetrics,
     count_as,

@@ -15,7 +15,7 @@ from typing import assert_never, cast
 
 from starlette.types import Receive, Scope, Send
 
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from schemas.errors import (
     InsufficientScope,
     NotReady,

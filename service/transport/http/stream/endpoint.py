@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from auth.limiting.limits import Allowance
-from observability.logging import get_logger
+from observability.logs.logging import get_logger
 from observability.middleware import REQUEST_ID_HEADER, request_id
-from observability.tracing import Tracing
+from observability.tracing.tracing import Tracing
 from schemas.errors import CrossOriginRefused, InvalidRequest, NotReady, ServiceError
 from service.transport.app_state import AppState, state_of
 from service.transport.http.middleware.errors import ErrorResponder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.errors import RateLimited
 
 

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from observability.tracing import Tracing
+from observability.tracing.tracing import Tracing
 from service.transport.http.server.upgrading import STREAM_PATH
 
 

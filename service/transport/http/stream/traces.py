@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from observability.conventions import describe_frame, describe_http, describe_stream
 from observability.request import enter, leave
-from observability.span import Trace
-from observability.tracing import Tracing
+from observability.tracing.conventions import describe_frame, describe_http, describe_stream
+from observability.tracing.span import Trace
+from observability.tracing.tracing import Tracing
 from schemas.errors import ServiceError
 from service.transport.http.middleware.errors import STATUS
 from service.transport.http.server.upgrading import STREAM_PATH

@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from auth.limiting import rate_windows
 from auth.limiting.limits import Allowance, RateLimiter
 from auth.settings import AuthSettings
-from observability.metrics import Metrics
-from observability.store_watch import StoreWatch
+from observability.metrics.metrics import Metrics
+from observability.metrics.store_watch import StoreWatch
 from schemas.errors import RateLimited
 from tests.support.servers.databases import free_port, redis_server
 

@@ -21,7 +21,7 @@ from auth.store.database import (
     reason,
 )
 from auth.store.tables import AccountRow, SessionRow
-from observability.logging import configure_logging
+from observability.logs.logging import configure_logging
 from observability.settings import ObservabilitySettings
 from schemas.errors import NotReady
 from tests.support.auth.identity_kit import HASH, Clock, Kit, open_kit, opened

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 from prometheus_client import CollectorRegistry
 
-from observability.result_metrics import ResultMetrics
+from observability.metrics.result_metrics import ResultMetrics
 from schemas.cameras import CameraEvent, CameraStatus
 from service.cameras.results.discovery import Discovery
 from service.cameras.results.mqtt import NAME, BrokerAway, MqttOutput

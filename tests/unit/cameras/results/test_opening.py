@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.operator_error import OperatorError
 from service.cameras.results import opening
 from service.cameras.results.opening import MQTT_LEASE, WEBHOOK_LEASE, open_results

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from observability.result_metrics import ResultMetrics
+from observability.metrics.result_metrics import ResultMetrics
 from schemas.cameras import CameraEvent
 from service.cameras.results.ports import OutputCursor
 from service.cameras.results.sending import NotSent, Reply

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from auth.store.database import Database
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.cameras import Camera, CameraSpec, CameraStatus
 from service.cameras.pipeline.budget import Budget
 from service.cameras.store.cameras import CameraStore, StoredCamera

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from auth.store.database import Database
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.cameras import CameraFailure, CameraSpec, CameraStatus
 from schemas.errors import InvalidImage, ModelNotFound, NotReady, Overloaded, ServiceError
 from service.cameras.pipeline.budget import Budget

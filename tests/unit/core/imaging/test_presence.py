@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.classify import Classification
 from schemas.model_output import OutputSpec
 from service.core.engine.graph_check import ManifestMismatch

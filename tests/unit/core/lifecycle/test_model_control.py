@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.logging import configure_logging
+from observability.logs.logging import configure_logging
 from observability.settings import ObservabilitySettings
 from schemas.errors import Conflict, ModelNotFound, NotReady
 from schemas.serving import VersionState

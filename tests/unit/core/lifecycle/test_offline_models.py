@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from observability.audit import Audit
-from observability.metrics import Metrics
+from observability.logs.audit import Audit
+from observability.metrics.metrics import Metrics
 from schemas.errors import Conflict
 from schemas.serving import POLICY_FILE, REPOSITORY_FILE
 from service.core.lifecycle.model_control import ModelControl

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.errors import (
     DeadlineExceeded,
     InvalidRequest,

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.classify import Classification
 from schemas.errors import (
     DeadlineExceeded,

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from observability.onnx_runtime import ort
 from schemas.errors import (
     DeadlineExceeded,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from structlog.testing import capture_logs
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.errors import InferenceFailed
 from schemas.models import ModelManifest
 from service.core.engine.engine import Images

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from schemas.errors import DeadlineExceeded, ModelNotFound, NotReady, Overloaded
 from service.core.engine.pool import WorkerPool
 from service.core.lifecycle.loading import ModelOptions, load_model

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from observability.logging import configure_logging
+from observability.logs.logging import configure_logging
 from observability.settings import ObservabilitySettings
 from schemas.errors import InvalidRequest, PayloadTooLarge
 from service.transport.http.body.multipart import Part, parse_form

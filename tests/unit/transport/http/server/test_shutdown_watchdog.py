@@ -16,7 +16,7 @@ pytestmark = pytest.mark.process
 
 HANGS = """
 import signal, sys, time
-from observability.logging import configure_logging
+from observability.logs.logging import configure_logging
 from observability.settings import ObservabilitySettings
 from service.transport.http.server.shutdown_watchdog import ShutdownWatchdog
 configure_logging(ObservabilitySettings(log_format="json"))

@@ -21,8 +21,8 @@ APP = """
 import asyncio, os, signal, socket, sys, threading, time
 import pytest
 import uvicorn
-from observability.logging import configure_logging
-from observability.metrics import Metrics
+from observability.logs.logging import configure_logging
+from observability.metrics.metrics import Metrics
 from service.settings import load_settings
 from service.shutdown import Shutdown
 from service.transport.budget import BodyBudget

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from observability.metrics import Metrics
-from observability.stream_metrics import CODES
+from observability.metrics.metrics import Metrics
+from observability.metrics.stream_metrics import CODES
 from schemas.errors import RateLimited
 from service.core.imaging.answer import Named, Summary
 from service.transport.http.middleware.errors import STATUS

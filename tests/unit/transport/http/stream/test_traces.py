@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from observability.conventions import STREAM_SERVER_FAULTS, describe_stream
-from observability.span import Trace
+from observability.tracing.conventions import STREAM_SERVER_FAULTS, describe_stream
+from observability.tracing.span import Trace
 from schemas.errors import InferenceFailed, InvalidImage, ServerFault, ServiceError
 from service.transport.http.middleware.errors import STATUS
 from service.transport.http.stream.session.closing import CloseCode, refusal_code

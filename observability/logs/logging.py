@@ -22,9 +22,9 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import orjson
 
+from observability.logs.structlog_alone import structlog
+from observability.logs.terminal import takes_colour
 from observability.request import current
-from observability.structlog_alone import structlog
-from observability.terminal import takes_colour
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor

@@ -16,8 +16,8 @@ from typing import Protocol
 
 import orjson
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
 from schemas.operator_error import OperatorError
 
 

@@ -25,13 +25,13 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from observability.camera_metrics import CameraMetrics
-from observability.memory import memory_limit
-from observability.model_metrics import ModelMetrics
-from observability.result_metrics import ResultMetrics
-from observability.stream_metrics import StreamMetrics
-from observability.tallies import TalliedCounter, TalliedGauge, TalliedHistogram
-from observability.worker_metrics import MULTIPROCESS_FOLDER, RESTARTS, RESTARTS_HELP
+from observability.metrics.camera_metrics import CameraMetrics
+from observability.metrics.memory import memory_limit
+from observability.metrics.model_metrics import ModelMetrics
+from observability.metrics.result_metrics import ResultMetrics
+from observability.metrics.stream_metrics import StreamMetrics
+from observability.metrics.tallies import TalliedCounter, TalliedGauge, TalliedHistogram
+from observability.metrics.worker_metrics import MULTIPROCESS_FOLDER, RESTARTS, RESTARTS_HELP
 
 LATENCY_BUCKETS = (
     *(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75),

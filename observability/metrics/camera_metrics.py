@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from observability.worker_metrics import MULTIPROCESS_FOLDER
+from observability.metrics.worker_metrics import MULTIPROCESS_FOLDER
 
 MAX_STATES = 20
 """States with a series of their own for each camera; further ones share ``other``."""

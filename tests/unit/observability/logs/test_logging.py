@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from observability.logging import (
+from observability.logs.logging import (
     configure_logging,
     event_logger,
     get_logger,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from observability.audit import FREQUENT, Audit, AuditEvent, AuditFile
-from observability.logging import configure_logging
-from observability.metrics import Metrics
+from observability.logs.audit import FREQUENT, Audit, AuditEvent, AuditFile
+from observability.logs.logging import configure_logging
+from observability.metrics.metrics import Metrics
 from observability.settings import ObservabilitySettings
 from schemas.operator_error import OperatorError
 

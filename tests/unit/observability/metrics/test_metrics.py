@@ -13,14 +13,14 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from observability.metrics import (
+from observability.metrics.metrics import (
     GRPC_SERVER_FAULTS,
     REJECTIONS,
     Metrics,
     bounded_method,
 )
-from observability.model_metrics import STAGES
-from observability.worker_metrics import MULTIPROCESS_FOLDER
+from observability.metrics.model_metrics import STAGES
+from observability.metrics.worker_metrics import MULTIPROCESS_FOLDER
 from schemas.errors import ErrorCode
 from tests.support.repository import ROOT
 

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from observability import request
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from observability.settings import ObservabilitySettings
-from observability.span import Trace
+from observability.tracing.span import Trace
 
 BURST_SECONDS = 2.0
 
@@ -47,7 +47,7 @@ OpenSender = Callable[[ObservabilitySettings, str, Metrics], Sender]
 
 
 def _open_otlp(settings: ObservabilitySettings, version: str, metrics: Metrics) -> Sender:
-    from observability.otlp import OtlpSender  # slow and 7 MB: only if tracing is on
+    from observability.tracing.otlp import OtlpSender  # slow and 7 MB: only if tracing is on
 
     return OtlpSender(settings, version, metrics)
 

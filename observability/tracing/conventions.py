@@ -6,7 +6,7 @@ https://opentelemetry.io/docs/specs/semconv/http/http-spans/, .../rpc/grpc/
 
 from __future__ import annotations
 
-from observability.span import Trace
+from observability.tracing.span import Trace
 
 OTHER = "_OTHER"
 GRPC_SERVER_FAULTS = frozenset({2, 4, 12, 13, 14, 15})

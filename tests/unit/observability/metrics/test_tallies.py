@@ -7,7 +7,12 @@ import threading
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
-from observability.tallies import LatestGauge, TalliedCounter, TalliedGauge, TalliedHistogram
+from observability.metrics.tallies import (
+    LatestGauge,
+    TalliedCounter,
+    TalliedGauge,
+    TalliedHistogram,
+)
 
 BUCKETS = (0.1, 1.0, 10.0)
 AMOUNTS = (0.05, 0.1, 0.5, 1.0, 9.0, 10.0, 11.0)

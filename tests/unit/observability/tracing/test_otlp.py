@@ -11,12 +11,12 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from observability.conventions import describe_http, describe_rpc
-from observability.logging import configure_logging
-from observability.metrics import Metrics
-from observability.otlp import FLUSH_SECONDS, QUIET_SECONDS, OtlpSender, Watched
+from observability.logs.logging import configure_logging
+from observability.metrics.metrics import Metrics
 from observability.settings import ObservabilitySettings
-from observability.span import Trace
+from observability.tracing.conventions import describe_http, describe_rpc
+from observability.tracing.otlp import FLUSH_SECONDS, QUIET_SECONDS, OtlpSender, Watched
+from observability.tracing.span import Trace
 from service.transport.grpc.server import LINGER_SECONDS
 from service.transport.http.server.shutdown_watchdog import GRACE_SECONDS
 from tests.support.servers.collector import Collector, collector

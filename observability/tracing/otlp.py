@@ -35,11 +35,11 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from observability.logging import get_logger
-from observability.metrics import Metrics
+from observability.logs.logging import get_logger
+from observability.metrics.metrics import Metrics
 from observability.settings import ObservabilitySettings
-from observability.span import Span, Trace
-from observability.tracing import Parent
+from observability.tracing.span import Span, Trace
+from observability.tracing.tracing import Parent
 from schemas.operator_error import OperatorError
 
 PATH = "/v1/traces"

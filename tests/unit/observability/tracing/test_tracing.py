@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from observability.metrics import Metrics
+from observability.metrics.metrics import Metrics
 from observability.request import current, enter, items_of, leave, note_error, start_span
 from observability.settings import ObservabilitySettings
-from observability.span import MAX_BRANCHES, Trace
-from observability.tracing import Parent, Tracing, follow_caller
+from observability.tracing.span import MAX_BRANCHES, Trace
+from observability.tracing.tracing import Parent, Tracing, follow_caller
 from schemas.errors import InvalidRequest
 
 PARENT = Parent(7, 8, is_sampled=True)
@@ -264,7 +264,7 @@ def test_sample_ratio_and_rate_are_bounded(member: str, value: float) -> None:
 def test_log_lines_in_a_request_carry_request_and_trace_ids(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from observability.logging import configure_logging, get_logger
+    from observability.logs.logging import configure_logging, get_logger
 
     configure_logging(ObservabilitySettings(log_format="json"))
 

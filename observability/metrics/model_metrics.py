@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from observability.tallies import LatestGauge, TalliedCounter, TalliedHistogram
+from observability.metrics.tallies import LatestGauge, TalliedCounter, TalliedHistogram
 
 STAGE_BUCKETS = (
     *(0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.125),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from observability.memory import memory_available, memory_limit
+from observability.metrics.memory import memory_available, memory_limit
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,0 +1,1 @@
+"""Logs: structured lines, the audit log, and what a terminal shows."""

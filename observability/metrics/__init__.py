@@ -1,0 +1,1 @@
+"""Metrics of Prometheus: definitions, and counters that take no lock."""

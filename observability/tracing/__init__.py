@@ -1,0 +1,1 @@
+"""Traces: spans, their export over OTLP, and the names that OpenTelemetry gives to attributes."""
