@@ -60,6 +60,6 @@ def test_camera_that_returns_is_asked_within_two_seconds(draw: float, failures: 
     assert backoff.fail(CameraFailure.TIMEOUT) == pauses[0]
 
 
-@pytest.mark.parametrize("reason", LASTING)
+@pytest.mark.parametrize("reason", sorted(LASTING))
 def test_failures_that_people_must_mend_pause_longer(reason: CameraFailure) -> None:
     assert Backoff(lambda: 0.0).fail(reason) == LASTING_SECONDS
