@@ -114,7 +114,8 @@ def measure_cameras(
 @contextmanager
 def _sources(folder: Path, cameras: int) -> Iterator[dict[str, list[str]]]:
     write_video(folder / "camera.h264", container="h264")
-    files = {"files": [f"file://{folder}/camera.h264"] * cameras}
+    write_video(folder / "camera.mp4")
+    files = {"files": [f"file://{folder}/camera.mp4"] * cameras}
     if not is_installed():
         yield files
         return

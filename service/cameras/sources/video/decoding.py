@@ -52,6 +52,10 @@ def play(request: Request, send: Send) -> Failure:
             send(Message.OPENED, b"")
             try:
                 failure = player.play(container)
+                # To open a file anew takes longer, but a file without an index needs it.
+                while not failure and container.duration:
+                    container.seek(0)
+                    failure = player.play(container)
             except (av.FFmpegError, OSError) as error:
                 failure = why_ended(error)
         if failure:
