@@ -50,6 +50,12 @@ async def frames_of(
         return [await anext(frames) for _ in range(count)]
 
 
+async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(IMAGE), IMAGE))
+    writer.close()
+
+
 def redirecting(location: str) -> Answer:
     return responding(b"", "302 Found", f"Location: {location}\r\n")
 
@@ -159,11 +165,19 @@ async def test_name_is_resolved_once_and_that_address_is_used() -> None:
     assert camera.headers[0]["host"] == f"camera.test:{camera.port}"
 
 
-async def test_second_address_is_tried() -> None:
-    names = Names(camera=["127.0.0.1", "::1"])
+async def test_missing_file_of_authorities_is_named(tmp_path: Path) -> None:
+    rules = SourceRules(ca_file=tmp_path / "none.pem")
     async with http_camera(responding(IMAGE)) as camera:
-        rules = SourceRules(resolve=names)
-        assert await frames_of(camera.url(host="camera.test"), rules)
+        with pytest.raises(SourceFailed, match="ca_file"):
+            await frames_of(camera.url(scheme="https"), rules)
+
+
+async def test_second_address_is_tried() -> None:
+    # Nothing listens at the first one.
+    names = Names(camera=["127.0.0.1", "127.0.0.2", "::1"])
+    async with await asyncio.start_server(answer_once, "::1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await frames_of(f"http://camera.test:{port}/", SourceRules(resolve=names))
 
 
 async def test_refused_address_is_not_connected_to() -> None:

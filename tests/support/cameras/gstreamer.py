@@ -76,6 +76,14 @@ class GStreamerServer:
         self._process.send_signal(signal.SIGCONT)
 
 
+def is_installed() -> bool:
+    """Return whether the system's Python can run the server."""
+    if not Path(PYTHON).exists():
+        return False
+    check = subprocess.run([PYTHON, "-c", CHECK], capture_output=True, check=False)
+    return check.returncode == 0
+
+
 @contextmanager
 def gstreamer_server(
     launch: str = PATTERN,
@@ -85,7 +93,7 @@ def gstreamer_server(
     certificate: Path | None = None,
 ) -> Iterator[GStreamerServer]:
     """Run a server; without GStreamer skip the test, or fail if it is required."""
-    if not Path(PYTHON).exists() or subprocess.run([PYTHON, "-c", CHECK], check=False).returncode:
+    if not is_installed():
         missing("GStreamer RTSP server for Python (gir1.2-gst-rtsp-server-1.0, python3-gi)")
     server = GStreamerServer(launch, user=user, password=password, certificate=certificate)
     try:

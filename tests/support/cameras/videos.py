@@ -21,8 +21,9 @@ def write_video(
     key_every: int = 10,
     size: tuple[int, int] = (320, 240),
     container: str | None = None,
+    codec: str = "libx264",
 ) -> Path:
-    """Write H.264; frame ``n`` has the grey level ``STEP * n`` modulo 240.
+    """Write a video; frame ``n`` has the grey level ``STEP * n`` modulo 240.
 
     Args:
         path: of the file; its ending decides the container, unless ``container`` does.
@@ -31,13 +32,18 @@ def write_video(
         key_every: frames from one key frame to the next.
         size: width and height.
         container: FFmpeg's name.
+        codec: FFmpeg's name of the encoder.
     """
     width, height = size
     with av.open(str(path), "w", format=container) as output:
-        stream = output.add_stream("libx264", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.gop_size = key_every
-        stream.options = {"preset": "ultrafast", "sc_threshold": "0", "tune": "zerolatency"}
+        stream = output.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height, stream.gop_size = width, height, key_every
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        if codec != "mjpeg":
+            stream.options = {"preset": "ultrafast", "tune": "zerolatency"}
+        if codec == "libx264":
+            stream.options |= {"sc_threshold": "0"}
         for number in range(int(seconds * rate)):
             level = STEP * number % 240
             pixels = np.full((height, width, 3), level, np.uint8)

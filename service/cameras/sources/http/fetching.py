@@ -15,6 +15,7 @@ from service.cameras.sources.http.authentication import CameraAuthentication
 from service.cameras.sources.http.pace import FRAME_TIMEOUTS, too_slow
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import SourceFailed, SourceSpec
+from service.cameras.sources.tls import tls_context, why_untrusted
 from service.cameras.sources.urls import NetworkUrl, parse_network_url
 
 MAX_REDIRECTS = 3
@@ -110,10 +111,10 @@ class Fetcher:
         self, addresses: list[str], url: NetworkUrl, request: httpx.Request, stack: AsyncExitStack
     ) -> httpx.Response:
         """Send a request to the first address that accepts a connection."""
-        for address in addresses[:-1]:
-            with suppress(httpx.ConnectError, httpx.ConnectTimeout):
-                return await self._send_once(address, url, request, stack)
         with translated(self._spec.timeout):
+            for address in addresses[:-1]:
+                with suppress(httpx.ConnectError, httpx.ConnectTimeout):
+                    return await self._send_once(address, url, request, stack)
             return await self._send_once(addresses[-1], url, request, stack)
 
     async def _send_once(
@@ -143,7 +144,7 @@ class Fetcher:
         if not url.is_encrypted:
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self._context is None:
-            self._context = ssl.create_default_context(cafile=self._rules.ca_file)
+            self._context = tls_context(self._rules)
         return self._context
 
 
@@ -159,7 +160,8 @@ def translated(timeout: float) -> Iterator[None]:
         message = f"The camera sends nothing within {timeout:g} s"
         raise SourceFailed(CameraFailure.TIMEOUT, message) from None
     except httpx.ConnectError as error:
-        raise SourceFailed(CameraFailure.UNREACHABLE, _why_unreachable(error)) from None
+        message = why_untrusted(error) or "The camera accepts no connection"
+        raise SourceFailed(CameraFailure.UNREACHABLE, message) from None
     except httpx.RemoteProtocolError as error:
         if "disconnect" in str(error) or "peer closed" in str(error):
             raise SourceFailed(CameraFailure.ENDED, "The camera closes the connection") from None
@@ -167,17 +169,6 @@ def translated(timeout: float) -> Iterator[None]:
         raise SourceFailed(CameraFailure.NOT_AN_IMAGE, message) from None
     except httpx.TransportError:
         raise SourceFailed(CameraFailure.ENDED, "The connection to the camera broke") from None
-
-
-def _why_unreachable(error: BaseException) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"The camera's certificate is not trusted: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            return "The camera does not speak TLS"
-        cause = cause.__cause__ or cause.__context__
-    return "The camera accepts no connection"
 
 
 def _check(response: httpx.Response) -> None:

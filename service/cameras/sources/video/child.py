@@ -62,6 +62,10 @@ def _decode(request: Request, send: Callable[[Message, bytes], None]) -> Failure
         return decoding.play(request, send)
     except MemoryError:
         return Failure("decoder", "The video takes more memory than one camera may use")
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - its words may hold the URL and its password
+        return Failure("decoder", f"The decoding process failed ({type(error).__name__})")
 
 
 def _take_stdout() -> int:

@@ -18,16 +18,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from service.cameras.sources.due import Due
+from service.cameras.sources.video.decoder import Decoder, reduced_size
 from service.cameras.sources.video.failures import why_ended, why_not_opened
 from service.cameras.sources.video.key_frames import KeyFrames
 from service.cameras.sources.video.playback import Playback
 from service.cameras.sources.video.protocol import Failure, Message, Request
 
-WANTED_PIXELS = 640
-"""Of the longer side of the wanted part."""
 JPEG_QUALITY = 88
-MAX_PICTURE_TIMEOUTS = 4
-"""Time-outs without a picture, while data arrive, after which the source fails."""
+MAX_PICTURE_TIMEOUTS, MAX_PICTURE_INTERVALS = 4, 3
+"""Time-outs and intervals without a picture, while data arrive, after which the source fails."""
 _REDIRECTED = re.compile(r"Status \d+: Redirecting to (\S+)")
 
 Send = Callable[[Message, bytes], None]
@@ -96,33 +95,21 @@ def _redirects_reported(send: Send) -> Iterator[None]:
         av.logging.set_level(None)
 
 
-def reduced_size(width: int, height: int, part: float) -> tuple[int, int]:
-    """Return the size, even numbers, to which a picture is reduced.
-
-    Args:
-        width: of the picture, in pixels.
-        height: of the picture, in pixels.
-        part: share of both that is wanted; its longer side keeps ``WANTED_PIXELS``.
-    """
-    factor = min(1.0, WANTED_PIXELS / (part * max(width, height)))
-    return max(2, round(width * factor / 2) * 2), max(2, round(height * factor / 2) * 2)
-
-
 class _Player:
     def __init__(self, request: Request, send: Send) -> None:
         self._request, self._send = request, send
         self._due = Due(request.every)
         self._keys = KeyFrames(request.every)
-        self._is_alone = self._has_key = False
         self._playback: Playback | None = None
         self._last_picture = self._last_message = time.monotonic()
+        self._patience = (
+            MAX_PICTURE_TIMEOUTS * request.timeout + MAX_PICTURE_INTERVALS * request.every
+        )
 
     def play(self, container: InputContainer) -> Failure | None:
         """Play once; None: the end of a file."""
-        self._stream = stream = container.streams.video[0]
-        # One thread: each camera has its share of the machine, and frames come at once.
-        stream.codec_context.thread_count = 1
-        self._has_key = False
+        stream = container.streams.video[0]
+        self._decoder = Decoder(stream, self._request.part)
         if not self._request.is_live:
             self._rewind(float(stream.average_rate or 0))
         count = 0
@@ -152,37 +139,28 @@ class _Player:
     def _take(self, packet: Packet[VideoStream]) -> Failure | None:
         now = time.monotonic()
         self._beat()
-        if packet.is_keyframe:
-            is_alone = self._keys.see(now)
-            if is_alone != self._is_alone:
-                self._stream.codec_context.flush_buffers()
-                self._is_alone = is_alone
-            self._has_key = True
-        if self._has_key and (packet.is_keyframe or not self._is_alone):
+        if packet.is_keyframe and self._keys.see(now) != self._decoder.is_alone:
+            self._decoder.restart(is_alone=not self._decoder.is_alone)
+        if self._decoder.needs(packet):
             self._decode(packet, now)
-        if now - self._last_picture > MAX_PICTURE_TIMEOUTS * self._request.timeout:
+        if now - self._last_picture > self._patience:
             return Failure("decoder", "The video holds no picture that can be decoded")
         return None
 
     def _decode(self, packet: Packet[VideoStream], now: float) -> None:
         is_due = self._due.wait(now) <= 0
-        if self._is_alone and not is_due:
+        if self._decoder.is_alone and not is_due:
             self._last_picture = now
             return
-        context = self._stream.codec_context
         try:
-            frames = context.decode(packet)
-            if self._is_alone:
-                # The decoder would keep the picture until the next one.
-                frames += context.decode(None)
-                context.flush_buffers()
+            picture = self._decoder.decode(packet)
         except av.InvalidDataError:
             return
-        if frames:
+        if picture:
             self._last_picture = now
             if is_due:
                 self._due.take(now)
-                self._send_message(Message.FRAME, encode(frames[-1], self._request.part))
+                self._send_message(Message.FRAME, encode(picture, self._request.part))
 
     def _beat(self) -> None:
         if time.monotonic() - self._last_message >= self._request.heartbeat:
@@ -198,7 +176,7 @@ def encode(frame: VideoFrame, part: float) -> bytes:
     width, height = reduced_size(frame.width, frame.height, part)
     # swscale reduces before it converts to RGB.
     image = frame.to_image(  # type: ignore[no-untyped-call]
-        width=width, height=height, interpolation="AREA"
+        width=width, height=height, interpolation="AREA", threads=1
     )
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)

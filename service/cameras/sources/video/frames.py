@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import quote
@@ -13,6 +12,7 @@ from service.cameras.sources.files import opened
 from service.cameras.sources.newest import NewestFrame, received
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import Frame, SourceFailed, SourceSpec
+from service.cameras.sources.tls import authorities
 from service.cameras.sources.urls import (
     NetworkUrl,
     kind_of,
@@ -123,8 +123,7 @@ def _options(url: NetworkUrl, rules: SourceRules) -> dict[str, str]:
     """Return FFmpeg's options for an RTSP URL."""
     if not url.is_encrypted:
         return _RTSP_OPTIONS
-    authorities = rules.ca_file or ssl.get_default_verify_paths().cafile
-    tls = {"tls_verify": "1", "verifyhost": url.host, "ca_file": str(authorities or "")}
+    tls = {"tls_verify": "1", "verifyhost": url.host, "ca_file": authorities(rules)}
     return {**_RTSP_OPTIONS, **tls}
 
 

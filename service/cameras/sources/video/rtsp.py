@@ -7,13 +7,13 @@ camera that is off, and FFmpeg hangs where a server accepts a connection and say
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import suppress
 
 from schemas.cameras import CameraFailure
 from service.cameras.sources.addresses import allowed_addresses
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import SourceFailed
+from service.cameras.sources.tls import tls_context, why_untrusted
 from service.cameras.sources.urls import NetworkUrl
 
 _ANSWER = b"RTSP/1."
@@ -63,7 +63,7 @@ async def _ask_repeatedly(address: str, url: NetworkUrl, rules: SourceRules, tim
 
 
 async def _ask(address: str, url: NetworkUrl, rules: SourceRules) -> str:
-    context = ssl.create_default_context(cafile=rules.ca_file) if url.is_encrypted else None
+    context = tls_context(rules) if url.is_encrypted else None
     writer: asyncio.StreamWriter | None = None
     try:
         reader, writer = await asyncio.open_connection(
@@ -74,13 +74,9 @@ async def _ask(address: str, url: NetworkUrl, rules: SourceRules) -> str:
         answer = await reader.readexactly(len(_ANSWER))
     except asyncio.IncompleteReadError:
         raise SourceFailed(CameraFailure.ENDED, "The camera closes the connection") from None
-    except ssl.SSLCertVerificationError as error:
-        message = f"The camera's certificate is not trusted: {error.verify_message}"
+    except OSError as error:
+        message = why_untrusted(error) or "The camera accepts no connection"
         raise SourceFailed(CameraFailure.UNREACHABLE, message) from None
-    except ssl.SSLError:
-        raise SourceFailed(CameraFailure.UNREACHABLE, "The camera does not speak TLS") from None
-    except OSError:
-        raise SourceFailed(CameraFailure.UNREACHABLE, "The camera accepts no connection") from None
     finally:
         if writer is not None:
             writer.transport.abort()
