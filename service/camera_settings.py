@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, field_validator
+
+KEY_BYTES = 32
 
 
 class CameraSettings(BaseModel):
@@ -39,3 +43,15 @@ class CameraSettings(BaseModel):
     events_max: int = Field(
         default=100_000, ge=100, le=10_000_000, description="events of all cameras that are kept"
     )
+
+    @field_validator("credentials_key")
+    @classmethod
+    def _is_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            try:
+                length = len(base64.urlsafe_b64decode(key.get_secret_value()))
+            except (binascii.Error, ValueError):
+                length = 0
+            if length != KEY_BYTES:
+                raise ValueError(f"it must have {KEY_BYTES} bytes in URL-safe base64")
+        return key

@@ -29,8 +29,12 @@ class EventFeed:
         return await self._store.after(cursor, limit)
 
     async def newest(self) -> int:
-        """See ``EventStore.newest``."""
-        return await self._store.newest()
+        """See ``EventStore.newest``. It may be below an announced one, whose camera was removed."""
+        announced = self._newest
+        newest = await self._store.newest()
+        if self._newest == announced:  # else another one came meanwhile
+            self._newest = newest
+        return newest
 
     def announce(self, event: int) -> None:
         """Wake everything that waits for an event with this id."""

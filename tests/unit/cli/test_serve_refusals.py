@@ -211,12 +211,17 @@ ANY_TEXT = {
     *("host", "models", "default_model", "data_dir", "database_url"),
     *("grpc_tls_key", "auth.signing_key", "auth.signing_key_file"),
     "inference.provider_options",
+    *("cameras.files_dir", "cameras.secrets_dir", "cameras.ca_file"),
+    *("mqtt.username", "mqtt.password", "mqtt.ca_file"),
 }
 WRONG = {
     "grpc_tls_cert": "alone.pem",
     "cors_origins": '["*"]',
     "trusted_proxies": '["proxy.example"]',
     "admin_password": "short",
+    "cameras.networks": '["10.0.0.0/33"]',
+    "webhooks.urls": '["ftp://receiver"]',
+    "webhooks.secret": "short",
     "auth.issuer": "i" * 256,
     "auth.audience": "a" * 256,
     "auth.issuers": '[{"name": "nothing else"}]',

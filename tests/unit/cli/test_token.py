@@ -78,7 +78,10 @@ def test_token_for_unknown_account_or_scope_is_refused(potoo: Potoo, data_dir: P
     add(potoo, data_dir, "anna")
     failed(potoo(*token, "bert"), "there is no active account 'bert'")
     failed(potoo(*token, "anna", "--scope", "admin"), "anna does not have the scope admin")
-    failed(potoo(*token, "anna", "--scope", "root"), "scopes are admin, classify, infer, metrics")
+    failed(
+        potoo(*token, "anna", "--scope", "root"),
+        "scopes are admin, cameras, classify, infer, metrics",
+    )
 
 
 def test_disabled_account_gets_no_token(potoo: Potoo, data_dir: Path) -> None:

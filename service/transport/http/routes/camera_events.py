@@ -102,7 +102,7 @@ async def _stream(request: Request, name: str, cursor: int) -> AsyncIterator[str
     while not draining.is_set() and await _may_go_on(request, name):
         try:
             # Before the query: an event that is kept meanwhile ends the wait at once.
-            newest = await events.newest()
+            newest = await runtime.cameras.feed.newest()
             found = await events.after(cursor, BATCH, camera=name)
         except NotReady:
             await asyncio.sleep(AGAIN_SECONDS)

@@ -227,3 +227,21 @@ async def test_waiting_ends_with_an_event_of_this_process_or_another(
         await asyncio.wait_for(feed.wait(event.id, 60), 30)
     finally:
         await feed.close()
+
+
+async def test_waiting_goes_on_after_the_announced_events_were_removed(
+    cameras: CameraStore, events: EventStore
+) -> None:
+    await cameras.add("door", SPEC, None, most=1)
+    feed = EventFeed(events, poll=0.01)
+    try:
+        event = await events.record(STATE)
+        assert event is not None
+        feed.announce(event.id)
+        await cameras.remove("door")
+        newest = await feed.newest()
+        assert newest < event.id
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(feed.wait(newest, 60), 0.1)
+    finally:
+        await feed.close()
