@@ -11,12 +11,11 @@ import asyncio
 import fcntl
 import os
 import secrets
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Double, Float, cast, delete, func, update
+from sqlalchemy import Double, Float, cast, delete, func, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from auth.store.database import Database
@@ -79,30 +78,35 @@ class FileLeases:
 
 
 class _Held:
-    """A lease that this process waits for or holds."""
+    """A lease that this process waits for or holds.
+
+    Attributes:
+        expires_at: when another process may take it, on the clock of the event loop.
+        scope: around the block that holds it; None before.
+    """
 
     def __init__(self) -> None:
         self.granted = asyncio.Event()
+        self.expires_at = 0.0
         self.scope: asyncio.Timeout | None = None
+
+    def extend(self, expires_at: float) -> None:
+        """Note a renewal."""
+        self.expires_at = expires_at
+        if self.scope is not None and not self.scope.expired():
+            self.scope.reschedule(expires_at)
 
 
 class TableLeases:
     """Leases as rows, for replicas on several machines. Implements the port ``Leases``."""
 
     def __init__(
-        self,
-        database: Database,
-        *,
-        renew: float = RENEW_SECONDS,
-        seconds: float = LEASE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
+        self, database: Database, *, renew: float = RENEW_SECONDS, seconds: float = LEASE_SECONDS
     ) -> None:
-        """``seconds``: a lease expires so long after its renewal. ``clock``: monotonic seconds."""
-        self._database, self._clock = database, clock
-        self._renew, self._seconds = renew, seconds
+        """``renew``: between renewals. ``seconds``: a lease expires so long after its renewal."""
+        self._database, self._renew, self._seconds = database, renew, seconds
         self._owner = secrets.token_hex(16)
         self._leases: dict[str, _Held] = {}
-        self._renewed_at = clock()
         self._keeping: asyncio.Task[None] | None = None
 
     @asynccontextmanager
@@ -117,14 +121,14 @@ class TableLeases:
         held = self._leases[name] = _Held()
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.create_task(self._keep())
-        scope = asyncio.timeout(None)
         try:
             await held.granted.wait()
-            async with scope:
-                held.scope = scope
+            # The block ends in time even if the database takes long to say that it fails.
+            async with asyncio.timeout_at(held.expires_at) as held.scope:
                 yield
         except TimeoutError:
-            if scope.expired():
+            if held.scope is not None and held.scope.expired():
+                get_logger("cameras").warning("lease lost", lease=name)
                 raise LeaseLost(name) from None
             raise
         finally:
@@ -135,54 +139,66 @@ class TableLeases:
     async def _keep(self) -> None:
         """Renew and acquire leases while there are any."""
         while self._leases:
-            try:
-                await self._look()
-            except NotReady:  # the database logs it
-                self._expire()
+            with suppress(NotReady):  # the database logs it, and leases expire
+                await self._renew_held()
+                for name in await self._free():
+                    await self._acquire(name)
             await asyncio.sleep(self._renew)
 
-    async def _look(self) -> None:
-        began = self._clock()
-        until = _now(self._database.dialect) + self._seconds
-        mine = [name for name, held in self._leases.items() if held.granted.is_set()]
-        wanted = sorted(self._leases.keys() - set(mine))
+    async def _renew_held(self) -> None:
+        expires_at = asyncio.get_running_loop().time() + self._seconds
+        held = {name: one for name, one in self._leases.items() if one.granted.is_set()}
+        if not held:
+            return
+        query = (
+            update(LeaseRow)
+            .where(LeaseRow.owner == self._owner, LeaseRow.name.in_(held))
+            .values(until=self._until)
+            .returning(LeaseRow.name)
+        )
         async with self._database.write() as session:
-            query = update(LeaseRow).where(LeaseRow.owner == self._owner, LeaseRow.name.in_(mine))
-            kept = await session.scalars(query.values(until=until).returning(LeaseRow.name))
-            renewed, acquired = set(kept), set()
-            for name in wanted:
-                insert = self._database.insert(LeaseRow).values(
-                    name=name, owner=self._owner, until=until
-                )
-                insert = insert.on_conflict_do_update(
-                    index_elements=["name"],
-                    set_={"owner": self._owner, "until": until},
-                    where=LeaseRow.until < _now(self._database.dialect),
-                )
-                if (await session.execute(insert.returning(LeaseRow.name))).first():
-                    acquired.add(name)
-        self._renewed_at = began
-        for name in set(mine) - renewed:
-            self._lose(name)
-        for name in acquired:
-            if name in self._leases:
-                self._leases[name].granted.set()
-            else:  # its task was cancelled meanwhile
-                await self._release(name)
+            renewed = set(await session.scalars(query))
+        for name, one in held.items():
+            one.extend(expires_at if name in renewed else 0)
 
-    def _expire(self) -> None:
-        """Lose all leases if they could not be renewed in time: another process may take them."""
-        if self._clock() - self._renewed_at >= self._seconds:
-            for name, held in self._leases.items():
-                if held.granted.is_set():
-                    self._lose(name)
+    async def _free(self) -> list[str]:
+        """Return the leases that this process waits for and that no process holds.
 
-    def _lose(self, name: str) -> None:
-        held = self._leases.get(name)
-        if held is not None and held.scope is not None:
-            get_logger("cameras").warning("lease lost", lease=name)
-            held.scope.reschedule(asyncio.get_running_loop().time())
-            held.scope = None
+        An ``INSERT`` would lock the rows of the others, which renew theirs in an order of their
+        own: a deadlock.
+        """
+        wanted = {name for name, one in self._leases.items() if not one.granted.is_set()}
+        if not wanted:
+            return []
+        taken = select(LeaseRow.name).where(
+            LeaseRow.name.in_(wanted), LeaseRow.until >= _now(self._database.dialect)
+        )
+        async with self._database.read() as session:
+            return sorted(wanted - set(await session.scalars(taken)))
+
+    async def _acquire(self, name: str) -> None:
+        """Take a lease unless another process is faster."""
+        expires_at = asyncio.get_running_loop().time() + self._seconds
+        values = {"owner": self._owner, "until": self._until}
+        query = self._database.insert(LeaseRow).values(name=name, **values)
+        query = query.on_conflict_do_update(
+            index_elements=["name"],
+            set_=values,
+            where=LeaseRow.until < _now(self._database.dialect),
+        )
+        async with self._database.write() as session:
+            is_mine = (await session.execute(query.returning(LeaseRow.name))).first() is not None
+        if not is_mine:
+            return
+        if (held := self._leases.get(name)) is None:  # its task was cancelled meanwhile
+            await self._release(name)
+            return
+        held.extend(expires_at)
+        held.granted.set()
+
+    @property
+    def _until(self) -> ColumnElement[float]:
+        return _now(self._database.dialect) + self._seconds
 
     async def _release(self, name: str) -> None:
         query = delete(LeaseRow).where(LeaseRow.name == name, LeaseRow.owner == self._owner)

@@ -12,8 +12,11 @@ import pytest
 from sqlalchemy import text
 
 from auth.store.database import Database
+from observability.metrics.metrics import Metrics
+from observability.metrics.store_watch import StoreWatch
 from service.cameras.results.ports import LeaseLost, Leases
 from service.cameras.store.leases import FileLeases, TableLeases
+from service.cameras.store.tables import LeaseRow
 from tests.support.repository import ROOT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sql]
@@ -99,18 +102,59 @@ async def test_stolen_lease_ends_the_block(database: Database) -> None:
 
 
 async def test_lease_that_cannot_be_renewed_is_lost(database: Database) -> None:
-    now = iter(range(0, 10_000, 3))
-    leases = TableLeases(database, renew=0.01, seconds=5, clock=lambda: next(now))
+    leases = TableLeases(database, renew=0.01, seconds=0.3)
     with pytest.raises(LeaseLost):
         await broken(database, leases, "DROP TABLE leases")
 
 
+async def test_lease_is_lost_in_time_while_the_database_is_silent(database: Database) -> None:
+    leases = TableLeases(database, renew=1000, seconds=0.1)
+    with pytest.raises(LeaseLost):
+        async with leases.hold("x"):
+            await asyncio.Event().wait()
+    await leases.close()
+
+
 async def test_expired_lease_is_taken_over(database: Database) -> None:
-    dead = TableLeases(database, renew=1000, seconds=0.05)
+    async with database.write() as session:
+        session.add(LeaseRow(name="x", owner="dead", until=1.0))
     alive = TableLeases(database, renew=0.02, seconds=20)
-    async with dead.hold("x"), asyncio.timeout(30), alive.hold("x"):
+    async with asyncio.timeout(30), alive.hold("x"):
         pass
-    await dead.close()
+
+
+class Watch(StoreWatch):
+    """Failures of a database."""
+
+    def __init__(self) -> None:
+        super().__init__(Metrics(), "accounts", fails="fails", works="works")
+        self.failures: list[str] = []
+        self.successes = 0
+
+    def failed(self, reason: str) -> None:
+        self.failures.append(reason)
+
+    def worked(self) -> None:
+        self.successes += 1
+
+
+async def test_processes_that_wait_for_each_others_leases_do_not_lock_each_other(
+    database: Database,
+) -> None:
+    first, second = (TableLeases(database, renew=0.001, seconds=20) for _ in range(2))
+    names, held = [f"camera:{number}" for number in range(8)], list[str]()
+    tasks = []
+    for number, name in enumerate(names):
+        leases = first if number % 2 else second
+        tasks.append(asyncio.create_task(hold(leases, name, held, name)))
+    await until(lambda: len(held) == len(names))
+    database.writing = watch = Watch()
+    for number, name in enumerate(names):
+        other = second if number % 2 else first
+        tasks.append(asyncio.create_task(hold(other, name, held, f"other {name}")))
+    await until(lambda: watch.successes > 200)
+    assert not watch.failures
+    await ended(*tasks)
 
 
 async def test_error_of_the_block_passes(make: Make) -> None:
