@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from sqlalchemy import delete, func, select, text, update
 
 from auth.store.database import Database
 from schemas.cameras import CameraEvent
+from schemas.errors import NotReady
 from service.cameras.store.tables import CameraEventRow, CameraRow
 
 PRUNE_EVERY = 100
@@ -90,7 +92,8 @@ class EventStore:
             session.add(row)
             await session.flush()
         if row.id % PRUNE_EVERY == 0:
-            await self.prune()
+            with contextlib.suppress(NotReady):  # the event is kept; old ones go later
+                await self.prune()
         return _event(row)
 
     async def after(

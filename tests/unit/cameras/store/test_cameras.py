@@ -10,6 +10,7 @@ import pytest
 
 from auth.store.database import Database
 from schemas.cameras import CameraSpec, CameraStatus
+from schemas.errors import NotReady
 from service.cameras.results.ports import OutputCursor
 from service.cameras.store.cameras import CameraExists, CameraStore, TooManyCameras
 from service.cameras.store.cursors import CursorStore
@@ -162,6 +163,23 @@ async def test_events_are_bounded_by_number_and_age(
     await events.prune()
     (newest,) = await events.after(0, 1000)
     assert newest.id == PRUNE_EVERY, "ids are never used again"
+
+
+class Unprunable(EventStore):
+    """Cannot remove events."""
+
+    async def prune(self) -> None:
+        raise NotReady
+
+
+async def test_event_is_kept_and_returned_though_old_ones_cannot_be_removed(
+    database: Database, cameras: CameraStore, clock: Clock
+) -> None:
+    events = Unprunable(database, Retention(MONTH, 10), clock=clock)
+    await cameras.add("door", SPEC, None, most=1)
+    for number in range(PRUNE_EVERY):
+        before = None if number == 0 else str(number - 1)
+        assert await events.record(Change("door", "state", clock(), str(number), before))
 
 
 async def test_removed_camera_takes_its_events_along(
