@@ -58,7 +58,7 @@ class Supervisor:
         self._decoding_seconds, self._look_seconds = decoding_seconds, look
         self._tasks: dict[str, tuple[tuple[float, int], asyncio.Task[None]]] = {}
         self._headlines: dict[str, tuple[object, ...]] = {}
-        self._measured = time.monotonic(), 0.0
+        self._measured: tuple[float, float] | None = None
         self._changed = asyncio.Event()
         self.watchers: dict[str, Watcher] = {}
 
@@ -145,11 +145,12 @@ class Supervisor:
 
     def _measure(self) -> None:
         """Count what the decoding processes took since the last look."""
-        at, seconds = time.monotonic(), self._decoding_seconds() if self.watchers else 0.0
-        before, seconds_before = self._measured
-        if seconds > seconds_before and at > before:
-            self._budget.note_decoding((seconds - seconds_before) / (at - before))
-        else:
-            self._budget.note_decoding(0)
-        self._measured = at, seconds
+        before, self._measured = self._measured, None
+        cores = 0.0
+        if self.watchers:
+            at, seconds = self._measured = time.monotonic(), self._decoding_seconds()
+            # The first look counts nothing: processes of cameras before are in the total.
+            if before is not None and at > before[0]:
+                cores = (seconds - before[1]) / (at - before[0])
+        self._budget.note_decoding(cores)
         self._metrics.stretch.set(self._budget.stretch)
