@@ -89,7 +89,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         cameras = await stack.enter_async_context(
             open_cameras(settings, identity.database, identity.audit, metrics, pool, classifier)
         )
-        stores = cameras.feed, cameras.directory, cameras.cursors, cameras.leases
+        stores = cameras.feed, cameras.reported, cameras.cursors, cameras.leases
         await stack.enter_async_context(open_results(settings, *stores, metrics))
         yield Runtime(
             pool=pool,

@@ -50,9 +50,14 @@ PRUNE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Cameras:
-    """What routes and outputs use of cameras."""
+    """What routes and outputs use of cameras.
+
+    Attributes:
+        reported: for outputs, which look all the time: asks no process for fresh reports.
+    """
 
     directory: Directory
+    reported: Directory
     administration: CameraAdministration
     events: EventStore
     feed: EventFeed
@@ -154,6 +159,7 @@ async def open_cameras(
         )
         yield Cameras(
             directory=Directory(cameras, reports, supervisor.watchers, frames),
+            reported=Directory(cameras, reports, supervisor.watchers, is_asking=False),
             administration=administration,
             events=events,
             feed=feed,

@@ -65,8 +65,14 @@ class ReportStore:
         """Store a preview; nothing happens if the camera was removed."""
         await self._put(camera, preview=preview.image, preview_at=preview.at.timestamp())
 
-    async def of(self, cameras: Collection[str]) -> dict[str, CameraReport]:
-        """Return the last reports of these cameras, if they have one, and ask for fresh ones."""
+    async def of(
+        self, cameras: Collection[str], *, is_asking: bool = True
+    ) -> dict[str, CameraReport]:
+        """Return the last reports of these cameras, if they have one.
+
+        Args:
+            is_asking: ask the watching process for fresh ones.
+        """
         query = select(CameraReportRow.camera, CameraReportRow.report, CameraReportRow.wanted_until)
         query = query.where(CameraReportRow.camera.in_(cameras))
         found, stale = {}, []
@@ -74,7 +80,7 @@ class ReportStore:
             for camera, report, wanted_until in await session.execute(query):
                 if report is not None:
                     found[camera] = CameraReport.model_validate_json(report)
-                if wanted_until < self._clock() + AGAIN_SECONDS:
+                if is_asking and wanted_until < self._clock() + AGAIN_SECONDS:
                     stale.append(camera)
         with suppress(NotReady):  # on a full disk: reports stay as they are
             for camera in stale:

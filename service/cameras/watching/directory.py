@@ -31,16 +31,20 @@ class Directory:
         reports: ReportStore,
         watchers: Mapping[str, Watcher] | None = None,
         classifier: FrameClassifier | None = None,
+        *,
+        is_asking: bool = True,
     ) -> None:
         """Show cameras.
 
         Args:
             watchers: of this process, by name; the supervisor changes it.
             classifier: needed with ``watchers``.
+            is_asking: ask other processes for fresh reports, which they write to the store every
+                two seconds then; without it a report is as old as the last change of its headline.
         """
         self._cameras, self._reports = cameras, reports
         self._watchers = {} if watchers is None else watchers
-        self._classifier = classifier
+        self._classifier, self._is_asking = classifier, is_asking
         self._previews: dict[str, tuple[float, Preview]] = {}
 
     async def list(self) -> Sequence[Camera]:
@@ -86,7 +90,9 @@ class Directory:
 
     async def _shown(self, cameras: Sequence[StoredCamera]) -> Sequence[Camera]:
         others = [one.name for one in cameras if one.name not in self._watchers]
-        reports = await self._reports.of(others) if others else {}
+        reports: Mapping[str, CameraReport] = {}
+        if others:
+            reports = await self._reports.of(others, is_asking=self._is_asking)
         return [self._one(camera, reports) for camera in cameras]
 
     def _one(self, camera: StoredCamera, reports: Mapping[str, CameraReport]) -> Camera:

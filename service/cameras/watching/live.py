@@ -77,4 +77,5 @@ class Live:
     @property
     def headline(self) -> tuple[object, ...]:
         """What a report is written for although no other process asks for it."""
-        return self.status, self.state, self.problem and self.problem.reason
+        model = self.answer and (self.answer.model, self.answer.version)
+        return self.status, self.state, self.problem and self.problem.reason, model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ class Process:
 
     supervisor: Supervisor
     directory: Directory
+    reported: Directory
     source: FakeSource
     metrics: Metrics
     task: asyncio.Task[None]
@@ -51,11 +52,29 @@ class Process:
         await asyncio.gather(self.task, return_exceptions=True)
 
 
+class Noting(Budget):
+    """Notes what the decoding processes took."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.noted: list[float] = []
+
+    def note_decoding(self, cores: float) -> None:
+        self.noted.append(cores)
+        super().note_decoding(cores)
+
+
 @asynccontextmanager
-async def process(database: Database, leases: Path) -> AsyncIterator[Process]:
+async def process(
+    database: Database,
+    leases: Path,
+    budget: Budget | None = None,
+    *,
+    decoding: Callable[[], float] = lambda: 0.0,
+) -> AsyncIterator[Process]:
     cameras, reports, metrics = CameraStore(database), ReportStore(database), Metrics()
     events = EventStore(database, Retention(1e6, 1000))
-    source, models, budget = FakeSource(), FakeModels(), Budget(1)
+    source, models, budget = FakeSource(), FakeModels(), budget or Budget(1)
     tools = Tools(source.open, models, lambda _: None, budget, metrics.cameras, 1000)
 
     def make(camera: StoredCamera) -> Watcher:
@@ -69,12 +88,13 @@ async def process(database: Database, leases: Path) -> AsyncIterator[Process]:
         models,
         metrics.cameras,
         budget,
-        decoding_seconds=lambda: 0.0,
+        decoding_seconds=decoding,
         look=0.02,
     )
     directory = Directory(cameras, reports, supervisor.watchers, models)
+    reported = Directory(cameras, reports, supervisor.watchers, is_asking=False)
     run = asyncio.create_task(supervisor.run())
-    found = Process(supervisor, directory, source, metrics, run)
+    found = Process(supervisor, directory, reported, source, metrics, run)
     try:
         yield found
     finally:
@@ -95,7 +115,7 @@ def leases(tmp_path: Path) -> Path:
 
 async def until_shown(one: Process, **members: object) -> None:
     async with asyncio.timeout(30):
-        while not is_shown(await one.shown(), members):  # noqa: ASYNC110 - it is in the store
+        while not is_shown(await one.shown(), members):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -178,3 +198,28 @@ async def test_reports_are_written_for_news_and_while_they_are_wanted(
         assert await ReportStore(database).of(["door"])
         await one.supervisor._look()
         assert await frames() == 3
+
+
+@pytest.mark.usefixtures("cameras")
+async def test_outputs_see_changes_and_ask_for_no_report(database: Database, leases: Path) -> None:
+    async with process(database, leases) as first, process(database, leases) as second:
+        await eventually(lambda: bool(first.supervisor.watchers or second.supervisor.watchers))
+        watching, other = (first, second) if first.supervisor.watchers else (second, first)
+        watching.source.give(b"cat")
+        async with asyncio.timeout(30):
+            while (await other.reported.list())[0].state != "cat":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    async with database.read() as session:
+        assert await session.scalar(select(CameraReportRow.wanted_until)) == 0
+
+
+@pytest.mark.usefixtures("cameras")
+async def test_decoding_before_the_first_look_costs_no_camera_its_interval(
+    database: Database, leases: Path
+) -> None:
+    budget = Noting()
+    async with process(database, leases, budget, decoding=lambda: 1000.0) as one:
+        await eventually(lambda: "door" in one.supervisor.watchers)
+        looks = len(budget.noted)
+        await eventually(lambda: len(budget.noted) > looks + 2)
+    assert set(budget.noted) == {0}
