@@ -137,9 +137,11 @@ class CameraStore:
     async def remove(self, name: str) -> bool:
         """Remove a camera and its events; return False if there is no such camera."""
         async with self._database.write() as session:
-            await session.execute(delete(CameraEventRow).where(CameraEventRow.camera == name))
+            # The camera first: its row waits for an event that is being recorded.
             query = delete(CameraRow).where(CameraRow.name == name).returning(CameraRow.name)
-            return (await session.execute(query)).first() is not None
+            is_removed = (await session.execute(query)).first() is not None
+            await session.execute(delete(CameraEventRow).where(CameraEventRow.camera == name))
+        return is_removed
 
     async def _update(self, name: str, **values: object) -> bool:
         query = (

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import update
 
 from auth.store.database import Database
 from schemas.cameras import CameraSpec, CameraStatus
@@ -17,6 +18,7 @@ from service.cameras.store.cursors import CursorStore
 from service.cameras.store.events import PRUNE_EVERY, Change, EventStore, Retention
 from service.cameras.store.feed import EventFeed
 from service.cameras.store.reports import CameraReport, Preview, ReportStore
+from service.cameras.store.tables import CameraEventRow, CameraRow
 from tests.support.auth.identity_kit import Clock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sql]
@@ -180,6 +182,22 @@ async def test_event_is_kept_and_returned_though_old_ones_cannot_be_removed(
     for number in range(PRUNE_EVERY):
         before = None if number == 0 else str(number - 1)
         assert await events.record(Change("door", "state", clock(), str(number), before))
+
+
+async def test_event_that_is_recorded_during_a_removal_goes_too(
+    database: Database, cameras: CameraStore, events: EventStore
+) -> None:
+    await cameras.add("door", SPEC, None, most=1)
+    async with database.write() as session:
+        # As ``EventStore.record`` does.
+        await session.execute(update(CameraRow).values(state="open"))
+        session.add(CameraEventRow(camera="door", kind="state", at=1.0, state="open"))
+        await session.flush()
+        removal = asyncio.create_task(cameras.remove("door"))
+        await asyncio.wait({removal}, timeout=0.2)
+        assert not removal.done()
+    assert await removal
+    assert await events.last(10, camera="door") == []
 
 
 async def test_removed_camera_takes_its_events_along(
