@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 NONE = "none"
+_REMOVABLE = ("crop", "model", "motion_threshold", "secret")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -109,7 +110,9 @@ def spec_values(
     if password_stdin:
         values["password"] = sys.stdin.readline().rstrip("\r\n")
     given = {name: value for name, value in values.items() if value is not None}
-    return {name: None if value == NONE else value for name, value in given.items()}
+    # A user or a password may well be this word.
+    removed = {name: None for name in _REMOVABLE if given.get(name) == NONE}
+    return given | removed
 
 
 def seconds(text: str) -> float:

@@ -81,6 +81,16 @@ def test_change_keeps_what_is_not_given(potoo: Potoo, data_dir: Path) -> None:
     assert HIDDEN not in (data_dir / ".audit.log").read_text()
 
 
+def test_login_may_be_the_word_that_removes_other_values(potoo: Potoo, data_dir: Path) -> None:
+    potoo(
+        *("cameras", "add", "door", "--url", URL, "--model", "none"),
+        *("--username", "none", "--password-stdin", "--data-dir", data_dir),
+        stdin="none\n",
+    )
+    shown = json.loads(potoo("cameras", "show", "door", "--data-dir", data_dir).stdout)
+    assert (shown["has_credentials"], shown["spec"]["model"]) == (True, None)
+
+
 def test_list_shows_status_state_and_url(potoo: Potoo, data_dir: Path, door: str) -> None:
     assert potoo("cameras", "pause", door, "--data-dir", data_dir).stdout == "paused door\n"
     listed = potoo("cameras", "list", "--data-dir", data_dir).stdout
