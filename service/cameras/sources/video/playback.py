@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 MAX_STEP = 2.0
-"""Seconds between two frames; larger steps, and steps back, are errors of the file's clock."""
+"""Seconds between two frames; larger steps, none and steps back are errors of the file's clock."""
 
 
 class Playback:
@@ -28,7 +28,7 @@ class Playback:
         """
         step = self._step
         if timestamp is not None:
-            if self._last is not None and 0 <= timestamp - self._last <= MAX_STEP:
+            if self._last is not None and 0 < timestamp - self._last <= MAX_STEP:
                 step = timestamp - self._last
             self._last = timestamp
         # A player that fell behind goes on from where it is.

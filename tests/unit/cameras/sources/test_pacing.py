@@ -78,7 +78,7 @@ def test_file_is_played_by_its_timestamps() -> None:
     assert playback.wait(8.0, 100.9) == pytest.approx(0.14)
 
 
-@pytest.mark.parametrize("timestamp", [None, 3.0, 7.0 + MAX_STEP + 1])
+@pytest.mark.parametrize("timestamp", [None, 3.0, 7.0, 7.0 + MAX_STEP + 1])
 def test_file_whose_clock_is_wrong_is_played_by_its_rate(timestamp: float | None) -> None:
     playback = Playback(100.0, 10)
     playback.wait(7.0, 100.0)
