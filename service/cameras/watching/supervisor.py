@@ -21,7 +21,7 @@ from schemas.errors import NotReady, ServiceError
 from service.cameras.pipeline.budget import Budget
 from service.cameras.results.ports import LeaseLost, Leases
 from service.cameras.store.cameras import CameraStore, Glance, StoredCamera
-from service.cameras.store.reports import Preview, ReportStore
+from service.cameras.store.reports import Preview, ReportStore, is_wanted
 from service.cameras.watching.classifying import FrameClassifier
 from service.cameras.watching.watcher import Watcher
 
@@ -135,10 +135,10 @@ class Supervisor:
         """Store the report of a camera if it is news, or if another process asks for it."""
         name, live, clock = glance.name, watcher.live, time.time()
         headline = live.headline
-        if glance.wanted_until > clock or self._headlines.get(name) != headline:
+        if is_wanted(glance.wanted_until, clock) or self._headlines.get(name) != headline:
             await self._reports.write(name, live.report())
             self._headlines[name] = headline
-        if glance.preview_wanted_until > clock and live.frame and live.frame_at:
+        if is_wanted(glance.preview_wanted_until, clock) and live.frame and live.frame_at:
             with contextlib.suppress(ServiceError):  # the frame is no image: there is no preview
                 image = await self._classifier.preview(name, live.frame.image)
                 await self._reports.write_preview(name, Preview(image, live.frame_at))

@@ -17,7 +17,7 @@ from service.cameras.store.cameras import CameraExists, CameraStore, TooManyCame
 from service.cameras.store.cursors import CursorStore
 from service.cameras.store.events import PRUNE_EVERY, Change, EventStore, Retention
 from service.cameras.store.feed import EventFeed
-from service.cameras.store.reports import CameraReport, Preview, ReportStore
+from service.cameras.store.reports import CameraReport, Preview, ReportStore, is_wanted
 from service.cameras.store.tables import CameraEventRow, CameraRow
 from tests.support.auth.identity_kit import Clock
 
@@ -182,6 +182,21 @@ async def test_event_is_kept_and_returned_though_old_ones_cannot_be_removed(
     for number in range(PRUNE_EVERY):
         before = None if number == 0 else str(number - 1)
         assert await events.record(Change("door", "state", clock(), str(number), before))
+
+
+async def test_wish_from_before_the_clock_was_set_back_does_not_count(
+    database: Database, cameras: CameraStore, clock: Clock
+) -> None:
+    reports = ReportStore(database, clock=clock)
+    await cameras.add("door", SPEC, None, most=1)
+    await reports.write("door", CameraReport())
+    await reports.of(["door"])
+    clock.now -= 86_400
+    (glance,) = await cameras.glance()
+    assert not is_wanted(glance.wanted_until, clock())
+    await reports.of(["door"])
+    (glance,) = await cameras.glance()
+    assert is_wanted(glance.wanted_until, clock())
 
 
 async def test_event_that_is_recorded_during_a_removal_goes_too(
