@@ -108,7 +108,7 @@ bench-soak: $(VENV)/.tested ## memory growth over a day's number of requests
 bench-start: $(VENV)/.tested ## start time, memory and modules of the server (ARGS="--against REV")
 	$(BIN)/python -m benchmarks.start $(ARGS)
 
-bench-streams: $(VENV)/.tested ## one WebSocket against HTTP, and the age of frames under overload (needs wrk)
+bench-streams: $(VENV)/.tested ## one WebSocket beside HTTP, the age of frames, the cost of cameras (needs wrk)
 	$(BIN)/python -m benchmarks.streams $(ARGS)
 
 bench-swap: $(VENV)/.tested ## tail latency while models are swapped

@@ -1,4 +1,4 @@
-"""``make bench-streams``: compares one WebSocket with HTTP, and measures the age of frames.
+"""``make bench-streams``: one WebSocket beside HTTP, the age of frames, and the cost of cameras.
 
 All measurements take turns in rounds, so that the machine's drift affects them alike.
 """
@@ -6,10 +6,12 @@ All measurements take turns in rounds, so that the machine's drift affects them 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 
 from benchmarks import load, models, photo, results, subject
 from benchmarks.measuring import warm_up
+from benchmarks.streams.cameras import measure_cameras
 from benchmarks.streams.freshness import Freshness
 from benchmarks.streams.throughput import Throughput
 
@@ -28,8 +30,12 @@ def main() -> None:
             print(f"{name}\n  {throughput.line()}\n  {freshness.line()}", flush=True)
     except load.NoLoadGenerator as error:
         sys.exit(str(error))
+    cameras = None
+    if arguments.cameras:
+        cameras = measure_cameras(cameras=arguments.cameras, minutes=arguments.minutes)
+        print(json.dumps(cameras, indent=1), flush=True)
     if arguments.write:
-        facts = {"seconds": arguments.seconds, "models": measured}
+        facts = {"seconds": arguments.seconds, "models": measured, "cameras": cameras}
         print(f"written to {results.write('streams', facts)}")
 
 
@@ -54,6 +60,10 @@ def _arguments() -> argparse.Namespace:
         nargs="+",
         choices=(*models.ALL, models.SMALL),
         default=(models.SMALL, models.DEFAULT),
+    )
+    parser.add_argument("--cameras", type=int, default=8, help="watched at once; 0: none")
+    parser.add_argument(
+        "--minutes", type=float, default=6, help="in which each camera gives an hour's frames"
     )
     parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
     return parser.parse_args()

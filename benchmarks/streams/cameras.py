@@ -8,10 +8,8 @@ whether memory grows.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import io
-import json
 import statistics
 import subprocess
 import sys
@@ -27,7 +25,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from benchmarks import photo, results
+from benchmarks import photo
 from service.cameras.sources.opening import open_source
 from service.cameras.sources.rules import SourceRules
 from service.cameras.sources.source import SourceSpec
@@ -61,26 +59,6 @@ while True:
             if count % 5 == 0:
                 print(count, time.process_time(), flush=True)
 """
-
-
-def main() -> None:
-    """Measure, print and write the results."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.streams_cameras")
-    parser.add_argument("--cameras", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=15, help="of a measurement")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=6, help="in which an hour is compressed")
-    parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
-    arguments = parser.parse_args()
-    measured = measure_cameras(
-        cameras=arguments.cameras,
-        seconds=arguments.seconds,
-        rounds=arguments.rounds,
-        minutes=arguments.minutes,
-    )
-    print(json.dumps(measured, indent=1))
-    if arguments.write:
-        print(f"written to {results.write('cameras', measured)}")
 
 
 def measure_cameras(
@@ -284,7 +262,3 @@ async def _hour(folder: Path, cameras: int, minutes: float) -> dict[str, object]
         "mib_by_quarter": [round(mib, 1) for mib in quarters],
         "growth": round(quarters[3] / quarters[1] - 1, 4),
     }
-
-
-if __name__ == "__main__":
-    main()
