@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,18 @@ def test_removed_camera_is_gone(potoo: Potoo, data_dir: Path, door: str) -> None
 def test_events_of_a_new_camera_are_none(potoo: Potoo, data_dir: Path, door: str) -> None:
     result = potoo("cameras", "events", door, "--data-dir", data_dir)
     assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_followed_camera_that_is_removed_ends_the_command(
+    potoo: Potoo, data_dir: Path, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def remove_meanwhile() -> None:
+        with closing(sqlite3.connect(data_dir / "potoo.db")) as store, store:
+            store.execute("DELETE FROM cameras")
+
+    monkeypatch.setattr("service.cli.cameras.events._pause", remove_meanwhile)
+    result = potoo("cameras", "events", door, "--follow", "--data-dir", data_dir)
+    failed(result, "There is no camera")
 
 
 def test_changes_are_audited(potoo: Potoo, data_dir: Path, door: str) -> None:
