@@ -146,10 +146,16 @@ def test_malformed_options_are_explained(
     failed(potoo("cameras", "add", "door", "--url", URL, *options, "--data-dir", data_dir), message)
 
 
+@pytest.mark.parametrize("name", ["Door", "../x", "front door"])
+def test_names_are_explained(potoo: Potoo, data_dir: Path, name: str) -> None:
+    result = potoo("cameras", "add", name, "--url", URL, "--data-dir", data_dir)
+    failed(result, "name: write 1 to 63 small letters, digits")
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://169.254.169.254/", "cameras.networks"),
+        ("http://169.254.169.254/", "a cloud's metadata service"),
         ("http://8.8.8.8/a.jpg", "cameras.networks"),
         ("gopher://x/", "The URL begins with"),
         ("file:///etc/passwd", "cameras.files_dir"),
