@@ -86,7 +86,8 @@ class CameraAdministration:
     async def change(self, name: str, spec: CameraSpec, *, by: str) -> StoredCamera:
         """Replace a camera's configuration.
 
-        Without a user and a password, the stored ones stay while scheme, host and port do.
+        Without a user and a password, the stored ones stay while scheme, host and port do; the user
+        also stays if there is a password alone.
 
         Raises:
             InvalidParameter: the URL is malformed or refused.
@@ -94,9 +95,12 @@ class CameraAdministration:
         """
         before = await self.get(name)
         split = await self.checked(spec)
-        credentials = self._sealed(split.login)
-        if credentials is None and spec.secret is None and is_same_host(before.spec, split.spec):
-            credentials = before.credentials
+        login, kept = split.login, None
+        if spec.secret is None and is_same_host(before.spec, split.spec):
+            kept = before.credentials
+        if login is not None and spec.username is None and spec.password is not None:
+            login = self._with_stored_user(login, kept)
+        credentials = kept if login is None else self._sealed(login)
         if not await self._cameras.change(name, split.spec, credentials):
             _missing()
         self._record(AuditEvent.CAMERA_CHANGED, name, by, url=_shown(split.spec))
@@ -149,6 +153,14 @@ class CameraAdministration:
             login = None
         plain = spec.model_copy(update={"url": url, "username": None, "password": None})
         return Split(plain, login)
+
+    def _with_stored_user(self, login: Login, stored: str | None) -> Login:
+        if stored is None:
+            return login
+        try:
+            return Login(self._box.unseal(stored).username, login.password)
+        except CredentialsUnreadable:  # of another key: there is no user to keep
+            return login
 
     def _sealed(self, login: Login | None) -> str | None:
         try:

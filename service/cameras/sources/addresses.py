@@ -117,6 +117,9 @@ async def allowed_addresses(
     addresses = [_parse(answer) for answer in answers]
     if not addresses:
         raise SourceFailed(CameraFailure.UNREACHABLE, "The host has no address")
+    if not METADATA_ADDRESSES.isdisjoint(addresses):
+        message = "The address is a cloud's metadata service, which cameras may never have"
+        raise SourceFailed(CameraFailure.ADDRESS_REFUSED, message)
     # One answer that is allowed does not excuse another: the next look-up may swap them.
     if not all(is_allowed(address, networks) for address in addresses):
         message = "The address is not among those that cameras may have (setting cameras.networks)"

@@ -145,9 +145,19 @@ class Watcher:
         else:
             tools.budget.note_frame(name, every=self._spec.every_seconds, cost=seconds)
         await self._sync()
-        if (stretch := tools.budget.stretch) > 1:
-            until = began + self._spec.every_seconds * stretch
-            await asyncio.sleep(max(0.0, until - time.monotonic()))
+        await self._keep_budget(began)
+
+    async def _keep_budget(self, began: float) -> None:
+        """Wait until the next frame is due, if the intervals are stretched.
+
+        The factor is read again every second: it falls when other cameras are removed or paused,
+        and the silence of this camera is measured against its present value.
+        """
+        while (stretch := self._tools.budget.stretch) > 1:
+            left = began + self._spec.every_seconds * stretch - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, TICK_SECONDS))
 
     async def _classify(self, frame: Frame) -> float:
         """Classify a frame unless nothing moved; return the seconds of work."""

@@ -44,8 +44,13 @@ async def _print(cameras: CameraCommands, name: str, limit: int, *, follow: bool
             typer.echo(_line(event))
         if not follow:
             return
-        await asyncio.sleep(FOLLOW_SECONDS)
+        await _pause()
+        await cameras.get(name)  # raises NotFound once the camera is removed
         found = await cameras.events.after(cursor, limit, camera=name)
+
+
+async def _pause() -> None:
+    await asyncio.sleep(FOLLOW_SECONDS)
 
 
 def _line(event: CameraEvent) -> str:

@@ -151,13 +151,19 @@ def explain(error: ValidationError) -> str:
             part
             for part in (
                 ".".join(map(str, fault["loc"])),
-                fault["msg"].removeprefix("Value error, "),
+                _words(fault["loc"], fault["msg"]),
             )
             if part
         )
         for fault in faults
     ]
     return "; ".join(lines)
+
+
+def _words(place: tuple[int | str, ...], message: str) -> str:
+    if place == ("name",):
+        return "write 1 to 63 small letters, digits, - and _, first a letter or digit"
+    return message.removeprefix("Value error, ")
 
 
 def with_cameras(

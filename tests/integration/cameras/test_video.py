@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -88,6 +90,28 @@ def test_loop_of_the_server_is_uvloop(folder: Path) -> None:
 
     uvloop.run(watch())
     assert not decoding_processes()
+
+
+def held_by(pid: int) -> list[str]:
+    """Return what the descriptors of a process are."""
+    return [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_decoding_process_gets_no_socket_of_the_server(folder: Path) -> None:
+    async def watch() -> list[str]:
+        spec, rules = spec_of(folder / "short.mp4"), SourceRules(files_dir=folder)
+        async with open_source(spec, rules) as frames:
+            await anext(frames)
+            (child,) = decoding_processes()
+            return held_by(child.pid)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.set_inheritable(True)  # as the server's, for its workers
+        inode = os.fstat(listener.fileno()).st_ino
+        held = uvloop.run(watch())
+    assert f"socket:[{inode}]" not in held
+    assert any(link.endswith("short.mp4") for link in held)
 
 
 @pytest.mark.parametrize(("codec", "name"), [("mjpeg", "a.avi"), ("libx265", "a.mp4")])

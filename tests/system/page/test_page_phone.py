@@ -46,6 +46,13 @@ DRAWN = """async (text) => {
     return qrCode(text)?.map((row) => row.map((isDark) => (isDark ? "#" : ".")).join("")) ?? null;
 }"""
 
+MIDDLE_OF_TEXT = """(element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const { top, bottom } = range.getBoundingClientRect();
+    return (top + bottom) / 2;
+}"""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
@@ -81,3 +88,12 @@ def test_page_opened_on_the_machine_itself_says_what_to_do(
         page.page.get_by_role("button", name="Open on a phone").click()
         expect(page.page.get_by_text(ADVICE)).to_be_visible()
         expect(page.page.locator("#phone-code svg")).to_have_count(0)
+
+
+def test_links_of_the_footer_are_in_line(browser: Browser, server: LiveServer) -> None:
+    with visit(browser, server.url) as page:
+        footer = page.page.get_by_role("navigation", name="More")
+        places = [footer.get_by_role("button"), *footer.get_by_role("link").all()]
+        middles = [place.evaluate(MIDDLE_OF_TEXT) for place in places]
+        assert len(middles) == 4
+        assert max(middles) - min(middles) < 2

@@ -109,6 +109,17 @@ async def test_new_credentials_and_secret_files_replace_the_old(
     assert changed.credentials is None
 
 
+async def test_new_password_keeps_the_user_of_the_same_host(
+    cameras: CameraAdministration, box: CredentialBox
+) -> None:
+    await cameras.add(new(username="anna", password=SecretStr("old")), by="anna")
+    for url, user in ((URL, "anna"), ("http://192.168.1.77/", "")):
+        spec = CameraSpec(url=url, password=SecretStr(HIDDEN))
+        changed = await cameras.change("door", spec, by="anna")
+        assert changed.credentials is not None
+        assert box.unseal(changed.credentials) == Login(user, HIDDEN)
+
+
 async def test_credentials_in_two_places_are_refused(cameras: CameraAdministration) -> None:
     for members in ({"username": "bert"}, {"secret": "file"}):
         with pytest.raises(InvalidParameter) as caught:

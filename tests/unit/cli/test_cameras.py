@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -110,6 +112,18 @@ def test_events_of_a_new_camera_are_none(potoo: Potoo, data_dir: Path, door: str
     assert (result.exit_code, result.stdout) == (0, "")
 
 
+def test_followed_camera_that_is_removed_ends_the_command(
+    potoo: Potoo, data_dir: Path, door: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def remove_meanwhile() -> None:
+        with closing(sqlite3.connect(data_dir / "potoo.db")) as store, store:
+            store.execute("DELETE FROM cameras")
+
+    monkeypatch.setattr("service.cli.cameras.events._pause", remove_meanwhile)
+    result = potoo("cameras", "events", door, "--follow", "--data-dir", data_dir)
+    failed(result, "There is no camera")
+
+
 def test_changes_are_audited(potoo: Potoo, data_dir: Path, door: str) -> None:
     potoo("cameras", "pause", door, "--data-dir", data_dir)
     potoo("cameras", "remove", door, "--data-dir", data_dir)
@@ -142,10 +156,16 @@ def test_malformed_options_are_explained(
     failed(potoo("cameras", "add", "door", "--url", URL, *options, "--data-dir", data_dir), message)
 
 
+@pytest.mark.parametrize("name", ["Door", "../x", "front door"])
+def test_names_are_explained(potoo: Potoo, data_dir: Path, name: str) -> None:
+    result = potoo("cameras", "add", name, "--url", URL, "--data-dir", data_dir)
+    failed(result, "name: write 1 to 63 small letters, digits")
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://169.254.169.254/", "cameras.networks"),
+        ("http://169.254.169.254/", "a cloud's metadata service"),
         ("http://8.8.8.8/a.jpg", "cameras.networks"),
         ("gopher://x/", "The URL begins with"),
         ("file:///etc/passwd", "cameras.files_dir"),

@@ -15,7 +15,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 
 from service.cameras.sources.video.protocol import (
     REQUEST_LENGTH,
@@ -35,6 +37,7 @@ def main() -> None:
     """Read the request, then send frames until the source fails or the server goes."""
     output = _take_stdout()
     request = _read_request()
+    _close_others({0, 1, 2, output, request.descriptor})
     _confine(request.parent)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
 
@@ -89,6 +92,17 @@ def _read(size: int) -> bytes:
             os._exit(0)
         data += piece
     return data
+
+
+def _close_others(kept: set[int | None]) -> None:
+    """Close what was inherited: uvloop closes nothing, and the server's listener is inheritable.
+
+    A decoder that hostile data took over could accept the connections of users, and their tokens.
+    """
+    for path in tuple(Path("/dev/fd").iterdir()):
+        if (descriptor := int(path.name)) not in kept:
+            with suppress(OSError):  # that of the listing itself is closed already
+                os.close(descriptor)
 
 
 def _confine(parent: int) -> None:

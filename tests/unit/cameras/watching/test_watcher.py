@@ -38,6 +38,7 @@ class Bench:
     events: EventStore
     metrics: Metrics
     announced: list[int]
+    budget: Budget
 
     async def kinds(self) -> list[tuple[str, str | None]]:
         return [(one.kind, one.state) for one in await self.events.after(0, 100)]
@@ -73,12 +74,13 @@ async def watching(
         return login
 
     source, models, announced = FakeSource(), FakeModels(), list[int]()
-    tools = Tools(source.open, models, log_in, Budget(1), metrics.cameras, 1000)
+    budget = Budget(1)
+    tools = Tools(source.open, models, log_in, budget, metrics.cameras, 1000)
     recorder = Recorder(camera, cameras, events, lambda event: announced.append(event.id))
     watcher = Watcher(camera, tools, recorder)
     task = asyncio.create_task(watcher.run())
     try:
-        yield Bench(database, source, models, watcher, events, metrics, announced)
+        yield Bench(database, source, models, watcher, events, metrics, announced, budget)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -193,6 +195,16 @@ async def test_silence_and_return_are_events(database: Database) -> None:
         bench.source.give(b"cat")
         await bench.recorded(("state", "cat"), ("silent", "cat"), ("back", "cat"))
         assert bench.sample("potoo_camera_silent") == 0
+
+
+async def test_camera_is_in_time_again_once_the_others_are_gone(database: Database) -> None:
+    async with watching(database) as bench:
+        bench.budget.note_frame("another", every=0.1, cost=1000)
+        bench.source.give(b"cat", b"dog")
+        await bench.recorded(("state", "cat"))
+        assert bench.budget.stretch > 1000
+        bench.budget.forget("another")
+        await bench.recorded(("state", "cat"), ("state", "dog"))
 
 
 class FullDisk(EventStore):
