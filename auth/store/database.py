@@ -314,7 +314,7 @@ async def _available(watch: StoreWatch | None = None) -> AsyncIterator[None]:
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         if watch is not None:
             watch.failed(_line(error))
-        message = "The account store does not answer."
+        message = "The store does not answer."
         raise NotReady(message, retry_after=5) from error
     if watch is not None:
         watch.worked()

@@ -98,8 +98,7 @@ class CameraAdministration:
         login, kept = split.login, None
         if spec.secret is None and is_same_host(before.spec, split.spec):
             kept = before.credentials
-        if login is not None and spec.username is None and spec.password is not None:
-            login = self._with_stored_user(login, kept)
+        login = self.with_stored_user(spec, login, kept)
         credentials = kept if login is None else self._sealed(login)
         if not await self._cameras.change(name, split.spec, credentials):
             _missing()
@@ -154,8 +153,16 @@ class CameraAdministration:
         plain = spec.model_copy(update={"url": url, "username": None, "password": None})
         return Split(plain, login)
 
-    def _with_stored_user(self, login: Login, stored: str | None) -> Login:
-        if stored is None:
+    def with_stored_user(
+        self, spec: CameraSpec, login: Login | None, stored: str | None
+    ) -> Login | None:
+        """Return the login of a configuration; a password alone belongs to the stored user.
+
+        Args:
+            login: see ``checked``.
+            stored: encrypted credentials of the camera; None if it has none on this host.
+        """
+        if login is None or stored is None or spec.username is not None or spec.password is None:
             return login
         try:
             return Login(self._box.unseal(stored).username, login.password)

@@ -49,8 +49,12 @@ class FrameFetcher:
         try:
             if split.spec.secret is not None:
                 login = self._logins.secret(split.spec.secret)
-            elif login is None and stored is not None and is_same_host(stored.spec, split.spec):
-                login = self._logins.of(stored)
+            elif stored is not None and is_same_host(stored.spec, split.spec):
+                login = (
+                    self._logins.of(stored)
+                    if login is None
+                    else self._administration.with_stored_user(spec, login, stored.credentials)
+                )
         except CredentialsUnreadable as error:
             raise _failed(CameraFailure.UNAUTHORIZED, str(error)) from None
         return await self._first(split.spec, login)

@@ -63,7 +63,7 @@ def camera(
 
 
 def away() -> NotReady:
-    return NotReady("The account store does not answer.", retry_after=5)
+    return NotReady("The store does not answer.", retry_after=5)
 
 
 class FakeEvents:

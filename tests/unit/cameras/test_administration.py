@@ -183,6 +183,7 @@ async def test_frame_for_the_form_uses_the_right_credentials(
     stored = await cameras.add(new(username="anna", password=SecretStr(HIDDEN)), by="anna")
     for spec, user in (
         (CameraSpec(url=URL), "anna"),
+        (CameraSpec(url=URL, password=SecretStr("new")), "anna"),
         (CameraSpec(url=f"http://{HOST}:81/"), None),
         (CameraSpec(url=f"http://bert:x@{HOST}/"), "bert"),
         (CameraSpec(url=URL, secret="file"), "carl"),

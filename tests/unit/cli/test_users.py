@@ -243,7 +243,7 @@ def test_unreachable_database_is_reported_with_its_reason(
     potoo: Potoo, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POTOO_DATABASE_URL", f"postgresql://potoo:{PASSWORD}@127.0.0.1:1/potoo")
-    failed(potoo("users", "list", "--data-dir", data_dir), "The account store does not answer. ")
+    failed(potoo("users", "list", "--data-dir", data_dir), "The store does not answer. ")
     monkeypatch.setenv("POTOO_DATABASE_URL", f"mysql://potoo:{PASSWORD}@127.0.0.1/potoo")
     failed(potoo("users", "list", "--data-dir", data_dir), "database_url: the database URL must be")
 

@@ -230,7 +230,7 @@ async def test_failing_statement_raises_not_ready_without_details(
         async with database.read() as session:
             await session.get(SessionRow, PASSWORD)
     assert caught.value.retry_after == 5
-    assert caught.value.detail == "The account store does not answer."
+    assert caught.value.detail == "The store does not answer."
     told = reason(caught.value)
     assert "sessions" in told
     assert "SELECT" not in told
