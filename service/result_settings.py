@@ -24,7 +24,8 @@ MAX_SECRET_BYTES = 255
 PLAIN_PORT, TLS_PORT = 1883, 8883
 
 
-def _is_target(url: str) -> str:
+def _is_target(target: SecretStr) -> SecretStr:
+    url = target.get_secret_value()
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -36,10 +37,10 @@ def _is_target(url: str) -> str:
         raise ValueError("it may hold no user or password; requests are signed instead")
     if parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("write it in ASCII, encoded, and without a fragment")
-    return url
+    return target
 
 
-Target = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_is_target)]
+Target = Annotated[SecretStr, Field(min_length=1, max_length=2048), AfterValidator(_is_target)]
 
 
 class MqttSettings(BaseModel):
@@ -105,7 +106,9 @@ class WebhookSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     urls: tuple[Target, ...] = Field(
-        default=(), max_length=16, description="each gets every event of the cameras, by POST"
+        default=(),
+        max_length=16,
+        description="each gets every event of the cameras, by POST; secret, as paths often are",
     )
     secret: SecretStr | None = Field(
         default=None, description="signs the events: text, or whsec_ and base64"

@@ -40,9 +40,13 @@ def config(
             line = f"{variable}={_variable(plain)}" if env else f"{field} = {_toml(plain)}"
             if value is None and not env:
                 line = f"# {field} is not set"
-            if isinstance(value, SecretStr):
+            if any(isinstance(one, SecretStr) for one in _members(value)):
                 line = f"# {variable if env else field} is set"
             typer.echo(f"{line:<45} # {description}")
+
+
+def _members(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _toml(value: object) -> str:

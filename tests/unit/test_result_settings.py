@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from service.result_settings import secret_key
 from service.settings import Settings, SettingsError, describe_settings, load_settings
@@ -64,7 +65,7 @@ def test_secrets_are_read_from_files_and_never_shown(
 )
 def test_target_is_accepted(url: str) -> None:
     settings = loaded(WEBHOOKS__URLS=f'["{url}"]', WEBHOOKS__SECRET=SECRET)
-    assert settings.webhooks.urls == (url,)
+    assert settings.webhooks.urls == (SecretStr(url),)
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ def _webhooks(
     from service.cameras.results.signing import Signer
     from service.cameras.results.webhooks import WebhookOutput, output_name
 
+    urls = [url.get_secret_value() for url in settings.urls]
     key = secret_key(settings.secret.get_secret_value() if settings.secret else "")
     return [
         WebhookOutput(
@@ -135,7 +136,7 @@ def _webhooks(
             metrics=metrics.output("webhook", name),
             attempts=settings.attempts,
         )
-        for url, name in ((url, output_name(url)) for url in settings.urls)
+        for url, name in ((url, output_name(url)) for url in urls)
     ]
 
 

@@ -28,7 +28,7 @@ FOREVER = Retention(seconds=float("inf"), count=10**9)
 class _Settings:
     def __init__(self, url: str) -> None:
         self.mqtt = MqttSettings()
-        self.webhooks = WebhookSettings(urls=(url,), secret=SECRET)
+        self.webhooks = WebhookSettings(urls=(SecretStr(url),), secret=SECRET)
 
 
 async def deliver(file: Path, url: str) -> None:

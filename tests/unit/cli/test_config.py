@@ -79,6 +79,17 @@ def test_secrets_are_masked(
     assert f"# {name} is set " in shown
 
 
+@pytest.mark.parametrize("arguments", [(), ("--env",)])
+def test_targets_of_webhooks_are_masked(
+    potoo: Potoo, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("POTOO_WEBHOOKS__URLS", '["https://hooks.example/a-secret-nobody-may-see"]')
+    monkeypatch.setenv("POTOO_WEBHOOKS__SECRET", "a secret nobody may see")
+    shown = potoo("config", *arguments).stdout
+    assert "nobody" not in shown
+    assert f"# {'POTOO_WEBHOOKS__URLS' if arguments else 'urls'} is set " in shown
+
+
 def test_masked_secret_reloads_as_unset(
     potoo: Potoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

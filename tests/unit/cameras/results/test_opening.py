@@ -54,7 +54,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def webhooks(*urls: str) -> WebhookSettings:
-    return WebhookSettings(urls=urls, secret=SECRET)
+    return WebhookSettings(urls=tuple(map(SecretStr, urls)), secret=SECRET)
 
 
 async def test_nothing_is_opened_by_default() -> None:
