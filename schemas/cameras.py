@@ -91,7 +91,7 @@ class CameraSpec(BaseModel):
     )
     username: str | None = Field(default=None, max_length=255)
     password: SecretStr | None = Field(
-        default=None, max_length=255, description="Stored encrypted; never shown."
+        default=None, max_length=255, exclude=True, description="Stored encrypted; never shown."
     )
     secret: str | None = Field(
         default=None,
@@ -174,7 +174,7 @@ class Camera(BaseModel):
 
     name: CameraName
     kind: SourceKind
-    spec: CameraSpec = Field(description="`url` without credentials; `password` is null.")
+    spec: CameraSpec = Field(description="`url` without credentials; there is no `password`.")
     has_credentials: bool
     status: CameraStatus
     state: str | None = Field(description="Label, `unknown`, or null before the first answer.")

@@ -62,7 +62,7 @@ export class FrameStream {
   /** @param takenAt when the frame was taken, on the clock of `performance`. */
   send(image, takenAt) {
     const link = this.#link;
-    if (!link) return;
+    if (link?.socket.readyState !== WebSocket.OPEN) return; // the end is about to be told
     const header = new DataView(new ArrayBuffer(8));
     header.setBigUint64(0, BigInt(++this.#number));
     link.credits -= 1;

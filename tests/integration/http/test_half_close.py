@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,8 @@ def classify(server: LiveServer, picture: bytes) -> bytes:
 
 def answers_after_fin(server: LiveServer, message: bytes) -> list[Answer]:
     with Connection(server.address) as client:
+        # The end travels with the message: the server has seen it when it answers.
+        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
         client.send(message)
         client.half_close()
         return client.answers()

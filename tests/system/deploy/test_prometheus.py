@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.support.callers.streams import opened
 from tests.support.callers.traffic import Callers
 from tests.support.cameras.snapshots import snapshot_camera
 from tests.support.deploy.rules import ALERTS, RULES, RUNBOOKS
@@ -20,6 +23,8 @@ from tests.support.models.pictures import plain
 from tests.support.models.tiny_model import write_model
 from tests.support.proxies.certificates import self_signed
 from tests.support.repository import ROOT
+from tests.support.results.mosquitto import mosquitto
+from tests.support.results.receiver import receiving
 from tests.support.servers.databases import free_port, missing
 from tests.support.servers.issuer import Issuer
 from tests.support.servers.server import LiveServer, serve
@@ -102,10 +107,25 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
         "POTOO_AUTH__FAILURES_FREE": "0",
         "POTOO_MODELS_POLL_SECONDS": "0.5",
     }
+    outputs = {
+        "POTOO_MQTT__HOST": "127.0.0.1",
+        "POTOO_WEBHOOKS__SECRET": "a secret of the webhooks",
+    }
     homes = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
     port = free_port()
     with (
-        serve(homes[0], models=models, arguments=(), **settings) as a,
+        receiving() as receiver,
+        mosquitto(tmp_path_factory.mktemp("mosquitto")) as broker,
+        serve(
+            homes[0],
+            models=models,
+            arguments=(),
+            POTOO_MQTT__PORT=str(broker.port),
+            # One that hangs has an oldest event that waits.
+            POTOO_WEBHOOKS__URLS=json.dumps([f"{receiver.url}/hook", f"{receiver.url}/hang"]),
+            **settings,
+            **outputs,
+        ) as a,
         serve(homes[1], models=models, arguments=(), **settings) as b,
     ):
         addresses = {
@@ -116,12 +136,33 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
         with (
             running(folder, port, config) as prometheus,
             watched_cameras(a),
+            streams_all_the_time(a),
             Callers(a, trusted).all_the_time(),
             Callers(b, trusted).all_the_time(),
         ):
             assert wait_until(lambda: len(prometheus.value('up{job="potoo"} == 1')) == 2)
             publish(models, 2)  # a swap
             yield Scene(prometheus, (a, b), models)
+
+
+@contextmanager
+def streams_all_the_time(server: LiveServer) -> Iterator[None]:
+    """Streams that classify a frame and end, one after the other, until the block ends."""
+    enough = threading.Event()
+
+    def stream() -> None:
+        while not enough.wait(0.2):
+            with opened(server) as one:
+                one.send_frame(1, plain())
+                assert one.hear("result")["frame"] == 1
+
+    with ThreadPoolExecutor(1) as pool:
+        streaming = pool.submit(stream)
+        try:
+            yield
+        finally:
+            enough.set()
+        streaming.result()
 
 
 @contextmanager
