@@ -17,8 +17,6 @@ from service.cameras.store.cameras import (
 )
 from service.cameras.store.credentials import CredentialBox, CredentialsUnreadable, Login
 
-RESERVED = frozenset({"preview"})
-"""Names that are paths of the API."""
 Check = Callable[[str], Awaitable[object]]
 """Checks a URL without credentials; raises ``SourceFailed``."""
 
@@ -63,11 +61,9 @@ class CameraAdministration:
         """Add a camera.
 
         Raises:
-            InvalidParameter: the name is reserved, or the URL is malformed or refused.
+            InvalidParameter: the URL is malformed or refused.
             Conflict: the name is taken, or there are too many cameras.
         """
-        if new.name in RESERVED:
-            raise _invalid("name", "This name is reserved")
         values = dict(new)
         values.pop("name")
         split = await self.checked(CameraSpec.model_construct(**values))

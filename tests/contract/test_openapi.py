@@ -78,7 +78,7 @@ OPERATIONS = {
     "resumeCamera": ("post", "/v1/cameras/{name}/resume", ["cameras"]),
     "getCameraFrame": ("get", "/v1/cameras/{name}/frame", ["cameras"]),
     "getCameraEvents": ("get", "/v1/cameras/{name}/events", ["cameras"]),
-    "previewCamera": ("post", "/v1/cameras/preview", ["cameras"]),
+    "previewCamera": ("post", "/v1/camera-preview", ["cameras"]),
     "issueToken": ("post", "/v1/auth/token", None),
     "revokeToken": ("post", "/v1/auth/revoke", None),
     "introspectToken": ("post", "/v1/auth/introspect", None),

@@ -48,7 +48,7 @@ export async function eventsOf(token, name, after) {
  */
 export function previewOf(token, spec, stored, signal) {
   const query = stored === null ? "" : `?camera=${stored}`;
-  return requestPicture(`${PLACE}/preview${query}`, { ...withJson(token, "POST", spec), signal });
+  return requestPicture(`v1/camera-preview${query}`, { ...withJson(token, "POST", spec), signal });
 }
 
 function withJson(token, method, body) {

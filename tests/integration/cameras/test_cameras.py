@@ -216,10 +216,10 @@ def test_paused_camera_is_not_asked(
 
 
 def test_preview_shows_the_whole_picture(client: httpx.Client, camera: SnapshotCamera) -> None:
-    answer = client.post("/v1/cameras/preview", json={"url": camera.url})
+    answer = client.post("/v1/camera-preview", json={"url": camera.url})
     assert answer.headers["content-type"] == "image/jpeg"
     camera.fail(404)
-    failed = client.post("/v1/cameras/preview", json={"url": camera.url})
+    failed = client.post("/v1/camera-preview", json={"url": camera.url})
     assert failed.status_code == 422
     assert "http_status" in failed.json()["errors"][0]["detail"]
 
@@ -231,7 +231,6 @@ def test_preview_shows_the_whole_picture(client: httpx.Client, camera: SnapshotC
         ({"url": "http://8.8.8.8/snapshot.jpg"}, 422, "/body/url"),
         ({"url": "ftp://192.168.1.2/a.jpg"}, 422, "/body/url"),
         ({"url": "file:///etc/passwd"}, 422, "/body/url"),
-        ({"name": "preview"}, 422, "/body/name"),
         ({"name": "Door"}, 422, "/body/name"),
         ({"every_seconds": 0.01}, 422, "/body/every_seconds"),
         ({"model": "absent"}, 404, None),

@@ -261,17 +261,13 @@ def add_error_handlers(app: FastAPI, answer: ErrorResponder) -> None:
 
 
 def _allowed(request: Request) -> list[str]:
-    """Return all methods of the path (RFC 9110, 10.2.1); the router knows one route's only.
-
-    A path that is written out hides templates that it matches too.
-    """
-    path, routes = request.scope["path"], request.app.routes
-    routes = [route for route in routes if getattr(route, "path", None) == path] or routes
+    """Return all methods of the path (RFC 9110, 10.2.1); the router knows one route's only."""
     return [
         method
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
         if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
         )
     ]
 

@@ -32,7 +32,6 @@ from service.transport.http.middleware.negotiation import never_stored, require_
 from service.transport.http.middleware.openapi import problems
 
 PREFIX = "/v1/cameras"
-PREVIEW_PATH = f"{PREFIX}/preview"
 _POLICY = requires(Scope.CAMERAS)
 router = APIRouter(
     prefix=PREFIX,
@@ -41,7 +40,6 @@ router = APIRouter(
     responses=problems(401, 403, 406, 429, 500, 503),
 )
 pictures = APIRouter(
-    prefix=PREFIX,
     tags=["cameras"],
     dependencies=[_POLICY],
     responses=problems(401, 403, 422, 429, 500, 503),
@@ -140,7 +138,7 @@ async def resume_camera(
     return await _shown(request, name)
 
 
-@pictures.get("/{name}/frame", response_class=Response, responses=problems(404) | _JPEG)
+@pictures.get(f"{PREFIX}/{{name}}/frame", response_class=Response, responses=problems(404) | _JPEG)
 async def get_camera_frame(name: Name, request: Request, cameras: CamerasDep) -> Response:
     """Return the last frame, as a JPEG of at most 640 pixels a side; 404 before the first."""
     camera = await visible_camera(request, name)
@@ -155,7 +153,7 @@ async def get_camera_frame(name: Name, request: Request, cameras: CamerasDep) ->
 
 
 @pictures.post(
-    "/preview",
+    "/v1/camera-preview",
     response_class=Response,
     responses=problems(404) | _BODY | _JPEG,
     openapi_extra=takes(CameraSpec),
