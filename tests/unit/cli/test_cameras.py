@@ -49,7 +49,6 @@ def test_options_are_stored(potoo: Potoo, data_dir: Path) -> None:
     assert spec(potoo, data_dir) == {
         "url": URL,
         "username": None,
-        "password": None,
         "secret": None,
         "model": "bins",
         "every_seconds": 0.5,
