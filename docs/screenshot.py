@@ -109,7 +109,7 @@ def main() -> None:
 
 
 def classify(page: Page, photos: list[Path], model: str | None) -> None:
-    """Has the photos classified on the page."""
+    """Classify the photos on the page."""
     if model:
         page.locator("#model").select_option(model)
     # One at a time, so that the milliseconds are those of one photo; the newest comes first.
@@ -120,7 +120,7 @@ def classify(page: Page, photos: list[Path], model: str | None) -> None:
 
 
 def look(page: Page, model: str | None) -> None:
-    """Has the device's camera classified."""
+    """Classify the frames of the device's camera."""
     page.get_by_role("tab", name="Live").click()
     if model:
         page.locator("#live-model").select_option(model)
@@ -210,7 +210,7 @@ def _link_of(server: subprocess.Popen[str]) -> str:
 
 
 def drawings(playwright: Playwright, chromium: str) -> list[bytes]:
-    """What the cameras see, as JPEG."""
+    """Pictures of the cameras, as JPEG."""
     browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
     page = browser.new_page(viewport={"width": 1280, "height": 720})
     pictures = []

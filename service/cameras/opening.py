@@ -50,7 +50,7 @@ PRUNE_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Cameras:
-    """What routes and outputs use of cameras.
+    """The objects of cameras that routes and outputs use.
 
     Attributes:
         reported: for outputs, which look all the time: asks no process for fresh reports.

@@ -1,1 +1,1 @@
-"""What happens to a frame, without I/O: part, motion, agreement, pace."""
+"""The steps of a frame, without I/O: part, motion, agreement, pace."""

@@ -44,7 +44,7 @@ class Budget:
 
     @property
     def demand(self) -> float:
-        """What the frames would take at the wanted intervals, in cores."""
+        """The load of all frames at the wanted intervals, in cores."""
         return sum(self._cost[camera] / every for camera, every in self._every.items())
 
     @property

@@ -15,7 +15,7 @@ def difference(one: bytes, other: bytes) -> float:
 
 
 class MotionGate:
-    """Lets a frame through that differs from the last classified one.
+    """Passes a frame that differs from the last classified one.
 
     It also lets one through after ``still_seconds`` without a classification, and, after either,
     up to ``follow`` frames more while the state is not settled: a state needs several answers.

@@ -25,7 +25,7 @@ PART_QUALITY, PREVIEW_QUALITY = 95, 80
 
 
 class Prepared(NamedTuple):
-    """What a frame is classified and compared by.
+    """The encoded part of a frame to classify, and its grey copy to compare.
 
     Attributes:
         image: encoded.

@@ -1,4 +1,4 @@
-"""What outputs need of cameras: kept events, the cameras, a cursor each, and a lease."""
+"""Ports of outputs: kept events, the cameras, a cursor each, and a lease."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the operator allows as a source of frames."""
+"""Rules of the operator for sources of frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server and a decoding process say to each other, over the process's stdin and stdout.
+"""Messages between the server and a decoding process, over the process's stdin and stdout.
 
 The server writes one request (so that credentials are in no argument and no environment), and
 leaves stdin open: its end tells the process that the server is gone. The process writes messages:
@@ -48,7 +48,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a decoding process does.
+    """Options of a decoding process.
 
     Attributes:
         parent: process id of the server.
