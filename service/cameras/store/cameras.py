@@ -47,7 +47,7 @@ class StoredCamera:
 
 
 class Glance(NamedTuple):
-    """What the supervisor reads of a camera at every look.
+    """The values of a camera that the supervisor reads at every look.
 
     ``wanted_until``, ``preview_wanted_until``: seconds since the epoch; until then another process
     shows the camera.

@@ -47,7 +47,7 @@ class CameraRow(Table):
 
 
 class CameraReportRow(Table):
-    """What the watching process tells the others, while one of them asks."""
+    """Report of the watching process, written while another process asks."""
 
     __tablename__ = "camera_reports"
 

@@ -1,4 +1,4 @@
-"""What the watching process knows of a camera."""
+"""State of a camera in the watching process."""
 
 from __future__ import annotations
 
@@ -76,6 +76,6 @@ class Live:
 
     @property
     def headline(self) -> tuple[object, ...]:
-        """What a report is written for although no other process asks for it."""
+        """The values whose change writes a report that no other process asks for."""
         model = self.answer and (self.answer.model, self.answer.version)
         return self.status, self.state, self.problem and self.problem.reason, model

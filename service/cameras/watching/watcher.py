@@ -34,7 +34,7 @@ Open = Callable[[SourceSpec], AbstractAsyncContextManager[AsyncIterator[Frame]]]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What all watchers of a process share.
+    """The objects that all watchers of a process share.
 
     Attributes:
         log_in: returns the login of a camera, or None. Raises ``CredentialsUnreadable``.

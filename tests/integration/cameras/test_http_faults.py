@@ -117,7 +117,7 @@ async def test_endless_body_is_cut_at_the_limit(head: bytes) -> None:
             await first_frame(camera.url())
         await camera.gone.wait()
     assert failed.value.reason is CameraFailure.TOO_LARGE
-    # What lies in the buffers of both sockets was sent too.
+    # The data in the buffers of both sockets was sent too.
     assert camera.sent < 16 * MAX_BYTES
 
 

@@ -201,7 +201,7 @@ def test_process_ends_with_its_parent(folder: Path, is_stopped: bool) -> None:
             child.suspend()
         parent.kill()
         parent.wait()
-        # Whoever adopts it may not reap it at once.
+        # The process that adopts it may reap it later.
         assert wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
@@ -309,7 +309,7 @@ async def test_damaged_video_is_survived(tmp_path: Path) -> None:
     for place in range(2000, len(data) - 2000, 97):
         data[place] ^= 0x55
     path.write_bytes(data)
-    # What can be decoded depends on the decoder; either way the source ends in order.
+    # The decoder decides how much is decoded; either way the source ends in order.
     with suppress(SourceFailed):
         await frames_of(spec_of(path, timeout=0.5), tmp_path, 3)
     assert not decoding_processes()

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class SnapshotCamera:
-    """What the camera answers now.
+    """The current answer of the camera.
 
     Attributes:
         body, status, content_type: of the next answers.

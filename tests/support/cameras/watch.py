@@ -13,7 +13,7 @@ from service.cameras.sources.source import SourceFailed, SourceSpec
 
 
 class Watch:
-    """What came of a source.
+    """The frames and the failure of a source.
 
     Attributes:
         failures: so far.

@@ -1,1 +1,1 @@
-"""What events of cameras are delivered to, and what they come from."""
+"""Receivers and senders of the events of cameras."""

@@ -121,7 +121,7 @@ class Listener:
         self.heard.append(Heard(message.topic, message.payload.decode(), is_retained))
 
     def payloads(self, topic: str) -> list[str]:
-        """What came on a topic, oldest first."""
+        """The payloads received on a topic, oldest first."""
         return [one.payload for one in self.heard if one.topic == topic]
 
     def last(self) -> dict[str, str]:
