@@ -21,14 +21,10 @@ from service.cameras.administration import CameraAdministration
 from service.cameras.fetching import FrameFetcher
 from service.cameras.logins import Logins
 from service.cameras.pipeline.budget import Budget
-from service.cameras.results.ports import Leases
 from service.cameras.sources.source import Frame, SourceSpec
 from service.cameras.store.cameras import CameraStore, StoredCamera
 from service.cameras.store.credentials import CredentialBox
-from service.cameras.store.cursors import CursorStore
 from service.cameras.store.events import EventStore, Retention
-from service.cameras.store.feed import EventFeed
-from service.cameras.store.leases import FileLeases, TableLeases
 from service.cameras.store.reports import ReportStore
 from service.cameras.watching.classifying import FrameClassifier, PooledClassifier
 from service.cameras.watching.decoding_time import children_seconds
@@ -36,6 +32,10 @@ from service.cameras.watching.directory import Directory
 from service.cameras.watching.recording import Recorder
 from service.cameras.watching.supervisor import Supervisor
 from service.cameras.watching.watcher import Tools, Watcher
+from service.coordination.cursors import CursorStore
+from service.coordination.feed import EventFeed
+from service.coordination.leases import FileLeases, TableLeases
+from service.coordination.ports import Leases
 from service.core.engine.pool import WorkerPool, usable_cores
 from service.core.serving.classifier import Classifier
 from service.settings import Settings
@@ -60,7 +60,7 @@ class Cameras:
     reported: Directory
     administration: CameraAdministration
     events: EventStore
-    feed: EventFeed
+    feed: EventFeed[CameraEvent]
     cursors: CursorStore
     leases: Leases
     fetcher: FrameFetcher

@@ -19,10 +19,11 @@ from observability.metrics.result_metrics import OutputMetrics
 from schemas.cameras import Camera, CameraEvent
 from schemas.errors import NotReady
 from service.cameras.results.discovery import Discovery
-from service.cameras.results.ports import Cameras, Cursors, Events, OutputCursor
+from service.cameras.results.ports import Cameras
 from service.cameras.results.retrying import backoff
 from service.cameras.results.topics import OFFLINE, ONLINE, Message, Topics
 from service.cameras.results.webhooks import EMPTY_SECONDS, Clock
+from service.coordination.ports import Cursors, Events, OutputCursor
 
 NAME = "mqtt"
 LONGEST_SECONDS = 60.0
@@ -69,7 +70,7 @@ class MqttOutput:
         *,
         topics: Topics,
         discovery: Discovery,
-        events: Events,
+        events: Events[CameraEvent],
         cameras: Cameras,
         cursors: Cursors,
         metrics: OutputMetrics,

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from observability.logs.logging import get_logger
 from observability.metrics.metrics import Metrics
 from observability.metrics.result_metrics import ResultMetrics
+from schemas.cameras import CameraEvent
 from schemas.errors import NotReady
 from schemas.operator_error import OperatorError
 from service import __version__
-from service.cameras.results.ports import Cameras, Cursors, Events, LeaseLost, Leases
+from service.cameras.results.ports import Cameras
+from service.coordination.ports import Cursors, Events, LeaseLost, Leases
 from service.result_settings import MqttSettings, WebhookSettings, secret_key
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class ResultSettings(Protocol):
 @asynccontextmanager
 async def open_results(
     settings: ResultSettings,
-    events: Events,
+    events: Events[CameraEvent],
     cameras: Cameras,
     cursors: Cursors,
     leases: Leases,
@@ -73,7 +75,7 @@ async def open_results(
 
 def _mqtt(
     settings: MqttSettings,
-    events: Events,
+    events: Events[CameraEvent],
     cameras: Cameras,
     cursors: Cursors,
     metrics: ResultMetrics,
@@ -117,7 +119,7 @@ def _tls(settings: MqttSettings) -> ssl.SSLContext | None:
 def _webhooks(
     settings: WebhookSettings,
     sender: Sender,
-    events: Events,
+    events: Events[CameraEvent],
     cursors: Cursors,
     metrics: ResultMetrics,
 ) -> list[WebhookOutput]:

@@ -22,10 +22,10 @@ from observability.logs.logging import get_logger
 from observability.metrics.result_metrics import OutputMetrics
 from schemas.cameras import CameraEvent
 from schemas.errors import NotReady
-from service.cameras.results.ports import Cursors, Events, OutputCursor
 from service.cameras.results.retrying import LONGEST_RETRY_AFTER, backoff
 from service.cameras.results.sending import NotSent, Sender
 from service.cameras.results.signing import Signer
+from service.coordination.ports import Cursors, Events, OutputCursor
 
 GONE = 410
 PAGE = 50
@@ -72,7 +72,7 @@ class WebhookOutput:
         *,
         signer: Signer,
         sender: Sender,
-        events: Events,
+        events: Events[CameraEvent],
         cursors: Cursors,
         metrics: OutputMetrics,
         attempts: int,

@@ -83,26 +83,3 @@ class CameraEventRow(Table):
     score: Mapped[float | None] = mapped_column(Double)
     model: Mapped[str | None] = mapped_column(String(255))
     version: Mapped[int | None] = mapped_column(Integer)
-
-
-class LeaseRow(Table):
-    """Which process does what only one may do, such as watching a camera."""
-
-    __tablename__ = "leases"
-
-    name: Mapped[str] = mapped_column(String(100), primary_key=True)
-    owner: Mapped[str] = mapped_column(String(64))
-    until: Mapped[float] = mapped_column(Double)
-    """By the clock of the database."""
-
-
-class OutputCursorRow(Table):
-    """How far an output has delivered the events."""
-
-    __tablename__ = "output_cursors"
-
-    name: Mapped[str] = mapped_column(String(100), primary_key=True)
-    event: Mapped[int] = mapped_column(_ID)
-    attempts: Mapped[int] = mapped_column(Integer)
-    next_attempt: Mapped[float] = mapped_column(Double)
-    dead: Mapped[int] = mapped_column(_ID)

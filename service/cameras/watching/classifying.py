@@ -15,8 +15,8 @@ from schemas.errors import (
     ServiceError,
     UnsupportedImage,
 )
+from service.agreement import FrameAnswer
 from service.cameras.pipeline import pictures
-from service.cameras.pipeline.agreement import FrameAnswer
 from service.cameras.pipeline.pictures import Prepared
 from service.cameras.store.tables import MAX_STATE_CHARS
 from service.cameras.watching.live import now

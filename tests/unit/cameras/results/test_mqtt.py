@@ -15,9 +15,9 @@ from observability.metrics.result_metrics import ResultMetrics
 from schemas.cameras import CameraEvent, CameraStatus
 from service.cameras.results.discovery import Discovery
 from service.cameras.results.mqtt import NAME, BrokerAway, MqttOutput
-from service.cameras.results.ports import OutputCursor
 from service.cameras.results.topics import Message, Topics
 from service.cameras.results.webhooks import Clock
+from service.coordination.ports import OutputCursor
 from tests.support.results.fakes import (
     BEGIN,
     FakeCameras,

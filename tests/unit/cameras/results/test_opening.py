@@ -17,8 +17,8 @@ from observability.metrics.metrics import Metrics
 from schemas.operator_error import OperatorError
 from service.cameras.results import opening
 from service.cameras.results.opening import MQTT_LEASE, WEBHOOK_LEASE, open_results
-from service.cameras.results.ports import LeaseLost, OutputCursor
 from service.cameras.results.webhooks import output_name
+from service.coordination.ports import LeaseLost, OutputCursor
 from service.result_settings import MqttSettings, WebhookSettings
 from tests.support.repository import ROOT
 from tests.support.results.fakes import FakeCameras, FakeCursors, FakeEvents, FakeLeases, event

@@ -12,13 +12,13 @@ from sqlalchemy import update
 from auth.store.database import Database
 from schemas.cameras import CameraSpec, CameraStatus
 from schemas.errors import NotReady
-from service.cameras.results.ports import OutputCursor
 from service.cameras.store.cameras import CameraExists, CameraStore, TooManyCameras
-from service.cameras.store.cursors import CursorStore
 from service.cameras.store.events import PRUNE_EVERY, Change, EventStore, Retention
-from service.cameras.store.feed import EventFeed
 from service.cameras.store.reports import CameraReport, Preview, ReportStore, is_wanted
 from service.cameras.store.tables import CameraEventRow, CameraRow
+from service.coordination.cursors import CursorStore
+from service.coordination.feed import EventFeed
+from service.coordination.ports import OutputCursor
 from tests.support.auth.identity_kit import Clock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sql]

@@ -21,8 +21,8 @@ from sqlalchemy.sql.elements import ColumnElement
 from auth.store.database import Database
 from observability.logs.logging import get_logger
 from schemas.errors import NotReady
-from service.cameras.results.ports import LeaseLost
-from service.cameras.store.tables import LeaseRow
+from service.coordination.ports import LeaseLost
+from service.coordination.tables import LeaseRow
 
 RETRY_SECONDS = 1.0
 RENEW_SECONDS = 2.0

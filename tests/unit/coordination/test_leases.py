@@ -14,9 +14,9 @@ from sqlalchemy import text
 from auth.store.database import Database
 from observability.metrics.metrics import Metrics
 from observability.metrics.store_watch import StoreWatch
-from service.cameras.results.ports import LeaseLost, Leases
-from service.cameras.store.leases import FileLeases, TableLeases
-from service.cameras.store.tables import LeaseRow
+from service.coordination.leases import FileLeases, TableLeases
+from service.coordination.ports import LeaseLost, Leases
+from service.coordination.tables import LeaseRow
 from tests.support.repository import ROOT
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sql]
@@ -169,7 +169,7 @@ def test_killed_process_frees_its_files(tmp_path: Path) -> None:
     program = """
 import asyncio, sys
 from pathlib import Path
-from service.cameras.store.leases import FileLeases
+from service.coordination.leases import FileLeases
 
 async def main():
     async with FileLeases(Path(sys.argv[1])).hold("camera:door"):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.cameras import UNKNOWN
-from service.cameras.pipeline.agreement import Agreement, FrameAnswer
+from service.agreement import Agreement, FrameAnswer
 
 
 def agreement(agree: int = 2, of: int = 3, state: str | None = None) -> Agreement:

@@ -6,30 +6,32 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
-from schemas.cameras import CameraEvent
 from schemas.errors import NotReady
-from service.cameras.store.events import EventStore
+from service.coordination.ports import KeptEvents
+
+Event = TypeVar("Event")
 
 POLL_SECONDS = 1.0
 """Interval of looks at the store for events of other processes, while somebody waits."""
 
 
-class EventFeed:
+class EventFeed(Generic[Event]):
     """The kept events, and waiting for the next one. Implements the port ``Events``."""
 
-    def __init__(self, store: EventStore, *, poll: float = POLL_SECONDS) -> None:
+    def __init__(self, store: KeptEvents[Event], *, poll: float = POLL_SECONDS) -> None:
         self._store, self._poll = store, poll
         self._newest = 0
         self._grown = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
-    async def after(self, cursor: int, limit: int) -> Sequence[CameraEvent]:
-        """See ``EventStore.after``."""
+    async def after(self, cursor: int, limit: int) -> Sequence[Event]:
+        """See ``KeptEvents.after``."""
         return await self._store.after(cursor, limit)
 
     async def newest(self) -> int:
-        """See ``EventStore.newest``. It may be below an announced one, whose camera was removed."""
+        """See ``KeptEvents.newest``. An announced one may be higher: its source was removed."""
         announced = self._newest
         newest = await self._store.newest()
         if self._newest == announced:  # else another one came meanwhile

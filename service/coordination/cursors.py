@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from auth.store.database import Database
-from service.cameras.results.ports import OutputCursor
-from service.cameras.store.tables import OutputCursorRow
+from service.coordination.ports import OutputCursor
+from service.coordination.tables import OutputCursorRow
 
 
 class CursorStore:
