@@ -8,6 +8,7 @@ import { Knows } from "./views/knows.js";
 import { Live } from "./views/live.js";
 import { Phone } from "./views/phone.js";
 import { Photos } from "./views/photos.js";
+import { Sensors } from "./views/sensors.js";
 import { SignIn } from "./views/sign-in.js";
 
 const call = (use) => signIn.call(use);
@@ -16,9 +17,10 @@ const knows = new Knows(call);
 const photos = new Photos(call, openModel);
 const live = new Live(call, openModel);
 const cameras = new Cameras(call);
+const sensors = new Sensors(call);
 const devices = new Devices(call, signOut);
 const signIn = new SignIn({ onEnter: enter, onLeave: leave });
-const tabs = new Tabs({ photos: { panel: $("workspace") }, live, cameras });
+const tabs = new Tabs({ photos: { panel: $("workspace") }, live, cameras, sensors });
 
 function enter(models, session, fromForm) {
   photos.showModels(models);
@@ -28,7 +30,7 @@ function enter(models, session, fromForm) {
   $("account").hidden = false;
   document.body.classList.remove("greeting");
   photos.open();
-  tabs.open(session.scopes.has("cameras") ? ["photos", "live", "cameras"] : ["photos", "live"]);
+  tabs.open(["photos", "live", ...["cameras", "sensors"].filter((scope) => session.scopes.has(scope))]);
   if (fromForm) (tabs.chosen === "photos" ? $("choose") : $(`tab-${tabs.chosen}`)).focus();
 }
 
@@ -36,6 +38,7 @@ function enter(models, session, fromForm) {
 function leave() {
   tabs.close();
   cameras.clear();
+  sensors.clear();
   photos.close();
   devices.close();
   knows.close();
