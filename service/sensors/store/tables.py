@@ -1,0 +1,117 @@
+"""Tables of sensors. Times are seconds since the epoch, UTC.
+
+A change here needs a migration in ``auth/store/migrations/versions``; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from auth.store.tables import Table
+
+MAX_SENSOR_CHARS = 63
+MAX_STATE_CHARS = 255
+MAX_OWNER_CHARS = 64
+_ID = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class SensorRow(Table):
+    """A sensor: its configuration, and the state that a restart goes on from."""
+
+    __tablename__ = "sensors"
+
+    name: Mapped[str] = mapped_column(String(MAX_SENSOR_CHARS), primary_key=True)
+    spec: Mapped[str] = mapped_column(Text)
+    """``SensorSpec`` as JSON."""
+    is_paused: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    is_configured: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    """Whether the setting ``sensors.definitions`` has it, so that callers cannot change it."""
+    created: Mapped[float] = mapped_column(Double)
+    revision: Mapped[int] = mapped_column(Integer, server_default="1")
+    """Grows with every change of configuration: what open channels compare."""
+    state: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
+    since: Mapped[float | None] = mapped_column(Double)
+    is_silent: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    """Whether the last of the events ``silent`` and ``back`` is ``silent``."""
+
+
+class SensorReportRow(Table):
+    """Report of the receiving process, written while another process asks."""
+
+    __tablename__ = "sensor_reports"
+
+    sensor: Mapped[str] = mapped_column(
+        String(MAX_SENSOR_CHARS), ForeignKey("sensors.name", ondelete="CASCADE"), primary_key=True
+    )
+    report: Mapped[str | None] = mapped_column(Text)
+    written: Mapped[float | None] = mapped_column(Double)
+    wanted_until: Mapped[float] = mapped_column(Double, server_default="0")
+    """Until then the report is kept fresh."""
+
+
+class SensorEpochRow(Table):
+    """How far an epoch of a sensor is safe, and which channel may say so."""
+
+    __tablename__ = "sensor_epochs"
+
+    sensor: Mapped[str] = mapped_column(
+        String(MAX_SENSOR_CHARS), ForeignKey("sensors.name", ondelete="CASCADE"), primary_key=True
+    )
+    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    safe: Mapped[int] = mapped_column(BigInteger)
+    """No window that is not committed needs a sample with a lower sequence number."""
+    owner: Mapped[str] = mapped_column(String(MAX_OWNER_CHARS))
+    """Token of the channel that opened the epoch last: commits of earlier ones fail."""
+    opened: Mapped[float] = mapped_column(Double)
+
+
+class SensorResultRow(Table):
+    """The answer for one window. The unique constraint recognises a window that is sent again."""
+
+    __tablename__ = "sensor_results"
+    __table_args__ = (
+        UniqueConstraint("sensor", "epoch", "first_sequence", name="uq_sensor_results_window"),
+        # Ids of removed results are never used again: they are cursors.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_ID, primary_key=True, autoincrement=True)
+    sensor: Mapped[str] = mapped_column(String(MAX_SENSOR_CHARS))
+    epoch: Mapped[int] = mapped_column(BigInteger)
+    first_sequence: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[float] = mapped_column(Double)
+    answer: Mapped[str] = mapped_column(Text)
+    """``SensorAnswer`` as JSON."""
+
+
+class SensorEventRow(Table):
+    """A kept event."""
+
+    __tablename__ = "sensor_events"
+    __table_args__ = (
+        Index("ix_sensor_events_sensor_id", "sensor", "id"),
+        # Ids of removed events are never used again: they are cursors.
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_ID, primary_key=True, autoincrement=True)
+    sensor: Mapped[str] = mapped_column(String(MAX_SENSOR_CHARS))
+    at: Mapped[float] = mapped_column(Double, index=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    state: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
+    previous: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
+    score: Mapped[float | None] = mapped_column(Double)
+    model: Mapped[str | None] = mapped_column(String(255))
+    version: Mapped[int | None] = mapped_column(Integer)
