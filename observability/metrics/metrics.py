@@ -1,4 +1,4 @@
-"""All Prometheus metrics but those of models, streams, cameras, sensors and results (``*_metrics``).
+"""All Prometheus metrics but those of single parts, such as models or cameras (``*_metrics``).
 
 Names follow the Prometheus conventions: base units, ``_total`` on counters, bounded labels only
 (route templates, names of served models, error codes; never free text of a caller).

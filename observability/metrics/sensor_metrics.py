@@ -118,7 +118,13 @@ class SensorMetrics:
         if self._is_shared or sensor not in self._labelled:
             return
         self._labelled.discard(sensor)
-        for series in (self._samples, self._windows, self._missing, self._last_sample, self._silent):
+        for series in (
+            self._samples,
+            self._windows,
+            self._missing,
+            self._last_sample,
+            self._silent,
+        ):
             with suppress(KeyError):
                 series.remove(sensor)
         self._faults.remove_by_labels({"sensor": sensor})

@@ -24,7 +24,7 @@ from service.cameras.pipeline.budget import Budget
 from service.cameras.sources.source import Frame, SourceSpec
 from service.cameras.store.cameras import CameraStore, StoredCamera
 from service.cameras.store.credentials import CredentialBox
-from service.cameras.store.events import EventStore, Retention
+from service.cameras.store.events import EventStore
 from service.cameras.store.reports import ReportStore
 from service.cameras.watching.classifying import FrameClassifier, PooledClassifier
 from service.cameras.watching.decoding_time import children_seconds
@@ -34,6 +34,7 @@ from service.cameras.watching.supervisor import Supervisor
 from service.cameras.watching.watcher import Tools, Watcher
 from service.coordination.cursors import CursorStore
 from service.coordination.feed import EventFeed
+from service.coordination.kept_events import Retention
 from service.coordination.leases import FileLeases, TableLeases
 from service.coordination.ports import Leases
 from service.core.engine.pool import WorkerPool, usable_cores

@@ -20,19 +20,17 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from auth.store.tables import Table
+from service.coordination.tables import MAX_SUBJECT_CHARS, EventColumns, StateColumns
 
-MAX_SENSOR_CHARS = 63
-MAX_STATE_CHARS = 255
 MAX_OWNER_CHARS = 64
 _ID = BigInteger().with_variant(Integer(), "sqlite")
 
 
-class SensorRow(Table):
+class SensorRow(StateColumns, Table):
     """A sensor: its configuration, and the state that a restart goes on from."""
 
     __tablename__ = "sensors"
 
-    name: Mapped[str] = mapped_column(String(MAX_SENSOR_CHARS), primary_key=True)
     spec: Mapped[str] = mapped_column(Text)
     """``SensorSpec`` as JSON."""
     is_paused: Mapped[bool] = mapped_column(Boolean, server_default=false())
@@ -41,10 +39,6 @@ class SensorRow(Table):
     created: Mapped[float] = mapped_column(Double)
     revision: Mapped[int] = mapped_column(Integer, server_default="1")
     """Grows with every change of configuration: what open channels compare."""
-    state: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
-    since: Mapped[float | None] = mapped_column(Double)
-    is_silent: Mapped[bool] = mapped_column(Boolean, server_default=false())
-    """Whether the last of the events ``silent`` and ``back`` is ``silent``."""
 
 
 class SensorReportRow(Table):
@@ -53,7 +47,7 @@ class SensorReportRow(Table):
     __tablename__ = "sensor_reports"
 
     sensor: Mapped[str] = mapped_column(
-        String(MAX_SENSOR_CHARS), ForeignKey("sensors.name", ondelete="CASCADE"), primary_key=True
+        String(MAX_SUBJECT_CHARS), ForeignKey("sensors.name", ondelete="CASCADE"), primary_key=True
     )
     report: Mapped[str | None] = mapped_column(Text)
     written: Mapped[float | None] = mapped_column(Double)
@@ -67,7 +61,7 @@ class SensorEpochRow(Table):
     __tablename__ = "sensor_epochs"
 
     sensor: Mapped[str] = mapped_column(
-        String(MAX_SENSOR_CHARS), ForeignKey("sensors.name", ondelete="CASCADE"), primary_key=True
+        String(MAX_SUBJECT_CHARS), ForeignKey("sensors.name", ondelete="CASCADE"), primary_key=True
     )
     epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     safe: Mapped[int] = mapped_column(BigInteger)
@@ -88,7 +82,7 @@ class SensorResultRow(Table):
     )
 
     id: Mapped[int] = mapped_column(_ID, primary_key=True, autoincrement=True)
-    sensor: Mapped[str] = mapped_column(String(MAX_SENSOR_CHARS))
+    sensor: Mapped[str] = mapped_column(String(MAX_SUBJECT_CHARS))
     epoch: Mapped[int] = mapped_column(BigInteger)
     first_sequence: Mapped[int] = mapped_column(BigInteger)
     at: Mapped[float] = mapped_column(Double)
@@ -96,22 +90,13 @@ class SensorResultRow(Table):
     """``SensorAnswer`` as JSON."""
 
 
-class SensorEventRow(Table):
+class SensorEventRow(EventColumns, Table):
     """A kept event."""
 
     __tablename__ = "sensor_events"
     __table_args__ = (
         Index("ix_sensor_events_sensor_id", "sensor", "id"),
-        # Ids of removed events are never used again: they are cursors.
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(_ID, primary_key=True, autoincrement=True)
-    sensor: Mapped[str] = mapped_column(String(MAX_SENSOR_CHARS))
-    at: Mapped[float] = mapped_column(Double, index=True)
-    kind: Mapped[str] = mapped_column(String(10))
-    state: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
-    previous: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
-    score: Mapped[float | None] = mapped_column(Double)
-    model: Mapped[str | None] = mapped_column(String(255))
-    version: Mapped[int | None] = mapped_column(Integer)
+    sensor: Mapped[str] = mapped_column(String(MAX_SUBJECT_CHARS))

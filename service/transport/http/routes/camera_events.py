@@ -78,9 +78,9 @@ async def get_camera_events(
             body, headers={**headers, "x-accel-buffering": "no"}, media_type=EVENT_STREAM
         )
     if after is None:
-        found = await cameras.events.last(limit, camera=name)
+        found = await cameras.events.last(limit, subject=name)
     else:
-        found = await cameras.events.after(after, limit, camera=name)
+        found = await cameras.events.after(after, limit, subject=name)
     events = CameraEvents(events=list(found))
     return Response(events.model_dump_json(), headers=headers, media_type="application/json")
 
@@ -103,7 +103,7 @@ async def _stream(request: Request, name: str, cursor: int) -> AsyncIterator[str
         try:
             # Before the query: an event that is kept meanwhile ends the wait at once.
             newest = await runtime.cameras.feed.newest()
-            found = await events.after(cursor, BATCH, camera=name)
+            found = await events.after(cursor, BATCH, subject=name)
         except NotReady:
             await asyncio.sleep(AGAIN_SECONDS)
             continue
