@@ -162,6 +162,10 @@ class KeptEventStore(Generic[Event]):
         await session.flush()
         return row
 
+    def read(self, row: EventColumns) -> Event:
+        """Return the event of a row, such as one of ``record_in`` once it is committed."""
+        return self._tables.read(row)
+
     async def after(
         self, cursor: int, limit: int, *, subject: str | None = None
     ) -> Sequence[Event]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from auth.store.database import Database
 from schemas.sensors import SensorSpec
-from service.sensors.store.tables import SensorEventRow, SensorResultRow, SensorRow
+from service.sensors.records import Glance, StoredSensor
+from service.sensors.store.tables import (
+    SensorEpochRow,
+    SensorEventRow,
+    SensorResultRow,
+    SensorRow,
+)
+
+_WITH_SEEN: Select[tuple[SensorRow, float | None]] = select(
+    SensorRow, SensorEpochRow.seen
+).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
 
 
 class SensorExists(Exception):
@@ -23,35 +31,6 @@ class TooManySensors(Exception):
     """There are as many sensors as the setting ``sensors.max_sensors`` allows."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSensor:
-    """One stored sensor.
-
-    Attributes:
-        is_configured: the setting ``sensors.definitions`` has it: callers cannot change it.
-        revision: grows with every change of the configuration.
-        since: when the state began, in seconds since the epoch.
-        is_silent: whether the last of the events ``silent`` and ``back`` is ``silent``.
-    """
-
-    name: str
-    spec: SensorSpec
-    is_paused: bool
-    created: float
-    is_configured: bool = False
-    revision: int = 1
-    state: str | None = None
-    since: float | None = None
-    is_silent: bool = False
-
-
-class Revision(NamedTuple):
-    """What identifies a configuration: a sensor that was removed and added again has another."""
-
-    created: float
-    number: int
-
-
 class SensorStore:
     """Sensors by name. Every method raises ``NotReady`` if the database does not answer."""
 
@@ -59,24 +38,34 @@ class SensorStore:
         """``clock``: seconds since the epoch."""
         self._database, self._clock = database, clock
 
-    async def all(self) -> list[StoredSensor]:
+    async def all(self) -> Sequence[StoredSensor]:
         """Return the sensors, ordered by name."""
         async with self._database.read() as session:
-            rows = await session.scalars(select(SensorRow).order_by(SensorRow.name))
-            return [_stored(row) for row in rows]
+            rows = await session.execute(_WITH_SEEN.order_by(SensorRow.name))
+            return [stored(row, seen) for row, seen in rows]
 
     async def get(self, name: str) -> StoredSensor | None:
         """Return the sensor with that name, or None."""
         async with self._database.read() as session:
-            row = await session.get(SensorRow, name)
-            return _stored(row) if row else None
+            found = (await session.execute(_WITH_SEEN.where(SensorRow.name == name))).first()
+        return None if found is None else stored(*found)
 
-    async def revisions(self) -> dict[str, Revision]:
+    async def glance(self) -> Sequence[Glance]:
         """Return the revision of every sensor: one query, which writes nothing."""
-        query = select(SensorRow.name, SensorRow.created, SensorRow.revision)
+        query = select(
+            SensorRow.name,
+            SensorRow.created,
+            SensorRow.revision,
+            SensorRow.is_paused,
+            SensorRow.is_silent,
+            SensorRow.seen,
+            SensorEpochRow.seen,
+        ).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
         async with self._database.read() as session:
-            rows = await session.execute(query)
-            return {name: Revision(created, number) for name, created, number in rows}
+            return [
+                Glance(*values, later(seen, of_epoch))
+                for *values, seen, of_epoch in await session.execute(query)
+            ]
 
     async def add(
         self, name: str, spec: SensorSpec, *, most: int, is_configured: bool = False
@@ -126,7 +115,8 @@ class SensorStore:
     async def remove(self, name: str) -> bool:
         """Remove a sensor, its results and its events; return False if there is none."""
         async with self._database.write() as session:
-            # The sensor first: its row waits for a commit of its windows.
+            # The epoch first: its row waits for a commit of its windows.
+            await session.execute(delete(SensorEpochRow).where(SensorEpochRow.sensor == name))
             query = delete(SensorRow).where(SensorRow.name == name).returning(SensorRow.name)
             is_removed = (await session.execute(query)).first() is not None
             for row in (SensorEventRow, SensorResultRow):
@@ -189,15 +179,22 @@ def _spec(row: SensorRow) -> SensorSpec:
     return SensorSpec.model_validate_json(row.spec)
 
 
-def _stored(row: SensorRow) -> StoredSensor:
+def stored(row: SensorRow, seen: float | None) -> StoredSensor:
+    """Return the sensor of a row; ``seen`` is that of its epoch."""
     return StoredSensor(
         row.name,
         _spec(row),
         row.is_paused,
         row.created,
-        row.is_configured,
         row.revision,
         row.state,
         row.since,
         row.is_silent,
+        later(row.seen, seen),
+        row.is_configured,
     )
+
+
+def later(one: float | None, other: float | None) -> float | None:
+    """Return the later of two times that may be missing."""
+    return other if one is None else one if other is None else max(one, other)

@@ -39,6 +39,8 @@ class SensorRow(StateColumns, Table):
     created: Mapped[float] = mapped_column(Double)
     revision: Mapped[int] = mapped_column(Integer, server_default="1")
     """Grows with every change of configuration: what open channels compare."""
+    seen: Mapped[float | None] = mapped_column(Double)
+    """When the last sample arrived that came without a channel; see ``SensorEpochRow.seen``."""
 
 
 class SensorReportRow(Table):
@@ -53,22 +55,31 @@ class SensorReportRow(Table):
     written: Mapped[float | None] = mapped_column(Double)
     wanted_until: Mapped[float] = mapped_column(Double, server_default="0")
     """Until then the report is kept fresh."""
+    windows: Mapped[str | None] = mapped_column(Text)
+    """``SensorWindows`` as JSON."""
+    windows_wanted_until: Mapped[float] = mapped_column(Double, server_default="0")
 
 
 class SensorEpochRow(Table):
-    """How far an epoch of a sensor is safe, and which channel may say so."""
+    """The newest epoch of a sensor: how far it is safe, and which channel may change that.
+
+    A table of its own: the row is written with every commit. Older epochs are refused, so that
+    nothing of them is kept.
+    """
 
     __tablename__ = "sensor_epochs"
 
     sensor: Mapped[str] = mapped_column(
         String(MAX_SUBJECT_CHARS), ForeignKey("sensors.name", ondelete="CASCADE"), primary_key=True
     )
-    epoch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    epoch: Mapped[int] = mapped_column(BigInteger)
     safe: Mapped[int] = mapped_column(BigInteger)
     """No window that is not committed needs a sample with a lower sequence number."""
-    owner: Mapped[str] = mapped_column(String(MAX_OWNER_CHARS))
-    """Token of the channel that opened the epoch last: commits of earlier ones fail."""
+    owner: Mapped[str | None] = mapped_column(String(MAX_OWNER_CHARS))
+    """Token of the channel that opened the epoch last: commits of earlier ones fail. NULL: none."""
     opened: Mapped[float] = mapped_column(Double)
+    seen: Mapped[float | None] = mapped_column(Double)
+    """When the last sample arrived, of this epoch or an earlier one."""
 
 
 class SensorResultRow(Table):
@@ -77,6 +88,7 @@ class SensorResultRow(Table):
     __tablename__ = "sensor_results"
     __table_args__ = (
         UniqueConstraint("sensor", "epoch", "first_sequence", name="uq_sensor_results_window"),
+        Index("ix_sensor_results_sensor_id", "sensor", "id"),
         # Ids of removed results are never used again: they are cursors.
         {"sqlite_autoincrement": True},
     )

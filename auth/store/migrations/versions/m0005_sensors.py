@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("state", sa.String(255), nullable=True),
         sa.Column("since", sa.Double, nullable=True),
         sa.Column("is_silent", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("seen", sa.Double, nullable=True),
         sa.PrimaryKeyConstraint("name", name="pk_sensors"),
     )
     op.create_table(
@@ -32,6 +33,8 @@ def upgrade() -> None:
         sa.Column("report", sa.Text, nullable=True),
         sa.Column("written", sa.Double, nullable=True),
         sa.Column("wanted_until", sa.Double, nullable=False, server_default="0"),
+        sa.Column("windows", sa.Text, nullable=True),
+        sa.Column("windows_wanted_until", sa.Double, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("sensor", name="pk_sensor_reports"),
         sa.ForeignKeyConstraint(
             ["sensor"], ["sensors.name"], name="fk_sensor_reports_sensor", ondelete="CASCADE"
@@ -42,9 +45,10 @@ def upgrade() -> None:
         sa.Column("sensor", sa.String(63), nullable=False),
         sa.Column("epoch", sa.BigInteger, nullable=False),
         sa.Column("safe", sa.BigInteger, nullable=False),
-        sa.Column("owner", sa.String(64), nullable=False),
+        sa.Column("owner", sa.String(64), nullable=True),
         sa.Column("opened", sa.Double, nullable=False),
-        sa.PrimaryKeyConstraint("sensor", "epoch", name="pk_sensor_epochs"),
+        sa.Column("seen", sa.Double, nullable=True),
+        sa.PrimaryKeyConstraint("sensor", name="pk_sensor_epochs"),
         sa.ForeignKeyConstraint(
             ["sensor"], ["sensors.name"], name="fk_sensor_epochs_sensor", ondelete="CASCADE"
         ),
@@ -61,6 +65,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("sensor", "epoch", "first_sequence", name="uq_sensor_results_window"),
         sqlite_autoincrement=True,
     )
+    op.create_index("ix_sensor_results_sensor_id", "sensor_results", ["sensor", "id"])
     op.create_table(
         "sensor_events",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
