@@ -14,12 +14,13 @@ from schemas.cameras import CameraSpec, CameraStatus
 from schemas.errors import NotReady
 from service.cameras.store.cameras import CameraExists, CameraStore, TooManyCameras
 from service.cameras.store.events import Change, EventStore
-from service.cameras.store.reports import CameraReport, Preview, ReportStore, is_wanted
+from service.cameras.store.reports import CameraReport, Preview, ReportStore
 from service.cameras.store.tables import CameraEventRow, CameraRow
 from service.coordination.cursors import CursorStore
 from service.coordination.feed import EventFeed
 from service.coordination.kept_events import PRUNE_EVERY, Retention
 from service.coordination.ports import OutputCursor
+from service.coordination.wishes import is_wanted
 from tests.support.auth.identity_kit import Clock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sql]
