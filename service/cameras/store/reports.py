@@ -22,6 +22,7 @@ from schemas.errors import NotReady
 from service.cameras.store.tables import CameraReportRow
 from service.coordination.wishes import WANTED_SECONDS, is_fresh
 
+
 class CameraReport(BaseModel):
     """The part of ``Camera`` that only the watching process knows."""
 
