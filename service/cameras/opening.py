@@ -16,7 +16,6 @@ from auth.store.database import Database
 from observability.logs.audit import Audit
 from observability.metrics.metrics import Metrics
 from schemas.cameras import CameraEvent
-from schemas.errors import NotReady
 from service.cameras.administration import CameraAdministration
 from service.cameras.fetching import FrameFetcher
 from service.cameras.logins import Logins
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
 KEY_FILE = "camera-credentials.key"
 LEASES_FOLDER = "leases"
-PRUNE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ async def open_cameras(
             budget,
             decoding_seconds=children_seconds,
         )
-        for work in (supervisor.run(), _prune(events)):
+        for work in (supervisor.run(), events.keep_bounded()):
             stack.push_async_callback(_stop, asyncio.create_task(work))
         administration = CameraAdministration(
             cameras,
@@ -177,13 +175,6 @@ def _leases(settings: Settings, database: Database, stack: AsyncExitStack) -> Le
     leases = TableLeases(database)
     stack.push_async_callback(leases.close)
     return leases
-
-
-async def _prune(events: EventStore) -> None:
-    while True:
-        with contextlib.suppress(NotReady):
-            await events.prune()
-        await asyncio.sleep(PRUNE_SECONDS)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, Never, Protocol, TypeVar
 
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,6 +22,8 @@ Event = TypeVar("Event")
 
 PRUNE_EVERY = 100
 """Events between two removals of the oldest ones."""
+PRUNE_SECONDS = 3600.0
+"""Interval of removals by age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,13 @@ class KeptEventStore(Generic[Event]):
         if event % PRUNE_EVERY == 0:
             with contextlib.suppress(NotReady):  # the event is kept; old ones go later
                 await self.prune()
+
+    async def keep_bounded(self) -> Never:
+        """Remove old events from time to time, until cancelled."""
+        while True:
+            with contextlib.suppress(NotReady):  # the database logs it
+                await self.prune()
+            await asyncio.sleep(PRUNE_SECONDS)
 
     async def prune(self) -> None:
         """Remove events that are too old or too many; the newest one stays, for its id."""
