@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 from fastapi import APIRouter, Depends, Request
 from numpy.typing import NDArray
