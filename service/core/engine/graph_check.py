@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from schemas.models import Dtype, Layout, ModelManifest
+from schemas.model_input import Dtype, Layout
+from schemas.models import ModelManifest
 
 ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from observability.logs.logging import get_logger
 from observability.onnx_runtime import errors_that_are_only_logged, ort
 from schemas.errors import InferenceFailed
-from schemas.models import InputSpec, ModelManifest
+from schemas.model_input import InputSpec
+from schemas.models import ModelManifest
 from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
 from service.core.engine.graph_check import ManifestMismatch, check_input, check_output
 from service.core.engine.onnx_wire import Value

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
-from schemas.models import InputSpec
+from schemas.model_input import InputSpec
 from service.core.engine.engine import Images
 
 Run = Callable[[Images], NDArray[np.float32]]

@@ -8,7 +8,8 @@ from pathlib import Path
 from observability.logs.logging import get_logger
 from observability.metrics.metrics import Metrics
 from schemas.errors import ServiceError
-from schemas.models import MODEL_FILE, Dtype, ModelManifest
+from schemas.model_input import Dtype
+from schemas.models import MODEL_FILE, ModelManifest
 from service.core.engine.engine import Engine
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.engine.onnx_engine import OnnxEngine

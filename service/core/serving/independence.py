@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
-from schemas.models import Dtype, InputSpec, Layout
+from schemas.model_input import Dtype, InputSpec, Layout
 from service.core.engine.engine import Engine, Images
 
 TRAINING_MODE = "was it exported in training mode?"

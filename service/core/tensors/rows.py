@@ -12,8 +12,8 @@ import numpy as np
 
 from schemas.errors import InvalidTensor
 from schemas.inference import Datatype
+from schemas.model_input import Dtype, InputSpec
 from schemas.model_output import OutputSpec
-from schemas.models import Dtype, InputSpec
 from service.core.engine.engine import Images
 from service.core.imaging.formats.signatures import recognise
 from service.core.tensors.inference import InferRequest, check_names
