@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -67,6 +67,8 @@ class InputSpec(Document):
 
     Pixels are 0..255; ``mean`` and ``std`` follow the order of ``colour``.
     """
+
+    item: ClassVar[str] = "image"
 
     name: str = Field(description="The graph's input name.")
     dtype: Dtype

@@ -7,20 +7,24 @@ calibration and measured accuracy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
+    Discriminator,
     Field,
     PositiveInt,
     StringConstraints,
+    Tag,
     model_validator,
 )
 
 from schemas.classify import MODEL_NAME_PATTERN
 from schemas.document import Document
+from schemas.errors import Unsupported
 from schemas.model_input import InputSpec
 from schemas.model_output import OutputSpec
+from schemas.series import SeriesSpec
 from schemas.serving import ModelVersion
 
 MODEL_FILE = "model.onnx"
@@ -30,6 +34,20 @@ ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """A plain name inside the version's own folder: no separators, no leading dot."""
+
+
+def _kind(value: Any) -> str:  # noqa: ANN401 - JSON, or a specification
+    """Return the tag of an input; no identifier, so that paths in messages leave it out."""
+    if isinstance(value, dict):
+        return "of series" if value.get("kind") == "series" else "of images"
+    return "of series" if isinstance(value, SeriesSpec) else "of images"
+
+
+ModelInput = Annotated[
+    Annotated[InputSpec, Tag("of images")] | Annotated[SeriesSpec, Tag("of series")],
+    Discriminator(_kind),
+]
+"""Preprocessing: of windows where ``kind`` is ``series``; of images where there is no ``kind``."""
 
 
 class Accuracy(Document):
@@ -91,7 +109,7 @@ class ModelManifest(Document):
     labels: tuple[str, ...] | FileName = Field(
         description="Class names in output order, or the name of a file with one per line."
     )
-    input: InputSpec
+    input: ModelInput
     output: OutputSpec
     temperature: float = Field(
         default=1.0,
@@ -132,6 +150,30 @@ class ModelManifest(Document):
     accuracy: tuple[Accuracy, ...] = ()
     golden: tuple[GoldenSample, ...] = ()
 
+    @property
+    def image_input(self) -> InputSpec:
+        """The input of a model that takes images.
+
+        Raises:
+            Unsupported: the model takes windows of samples.
+        """
+        spec = self.input
+        if isinstance(spec, SeriesSpec):
+            raise Unsupported(f"The model takes {spec.takes}, not images.")
+        return spec
+
+    @property
+    def series_input(self) -> SeriesSpec:
+        """The input of a model that takes windows of samples.
+
+        Raises:
+            Unsupported: the model takes images.
+        """
+        spec = self.input
+        if not isinstance(spec, SeriesSpec):
+            raise Unsupported("The model takes images, not windows of samples.")
+        return spec
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.output.kind != "logits" and self.temperature != 1:
@@ -157,6 +199,10 @@ def _refuse_cycle(name: str, groups: Mapping[str, str]) -> None:
         passed.append(wider)
 
 
+def _is_image(kind: str) -> bool:
+    return kind == "image"
+
+
 class ModelSummary(BaseModel):
     """Entry of the model list."""
 
@@ -168,6 +214,11 @@ class ModelSummary(BaseModel):
     default: bool = Field(description="Whether this is the default model.")
     calibrated: bool = Field(
         description="Whether the thresholds of the default version were measured."
+    )
+    input_kind: Literal["image", "series"] = Field(
+        default="image",
+        exclude_if=_is_image,
+        description="What the default version takes; absent: images.",
     )
     versions: list[ModelVersion] = Field(default=[], description="All versions, newest first.")
 
@@ -188,7 +239,7 @@ class ModelInfo(ModelSummary):
     )
     synonyms: dict[str, tuple[str, ...]] = Field(description="Other names of labels.")
     unnamed: tuple[str, ...] = Field(description="Labels that are never the summary.")
-    input: InputSpec
+    input: ModelInput
     output: OutputSpec
     temperature: float
     abstain_below: float
