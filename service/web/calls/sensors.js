@@ -10,9 +10,9 @@ export async function listSensors(token) {
   return (await request(PLACE, { headers: bearer(token) })).sensors;
 }
 
-/** The last windows of a sensor, oldest first, each reduced to its least and greatest samples. */
-export async function windowsOf(token, name) {
-  return (await request(`${PLACE}/${name}/windows`, { headers: bearer(token) })).windows;
+/** The last `{ windows, gaps }` of a sensor, oldest first; each window reduced to extremes of its parts. */
+export function windowsOf(token, name) {
+  return request(`${PLACE}/${name}/windows`, { headers: bearer(token) });
 }
 
 /** The kept events of a sensor, oldest first: the newest ones, or those after the one with an id. */

@@ -46,7 +46,7 @@ export class SensorTile {
     this.#find(".pause").setAttribute("aria-label", `${verb}: ${name}`);
   }
 
-  /** @param windows as in `GET /v1/sensors/{name}/windows`. */
+  /** @param windows `{ windows, gaps }` as in `GET /v1/sensors/{name}/windows`. */
   showWindows(windows) {
     this.#find(".windows").replaceChildren(...windowDrawings(windows));
   }

@@ -4,12 +4,19 @@ import { svg } from "../page.js";
 
 const WIDTH = 100; // units of a drawing
 const LANE = 18; // of a channel
+const GAP = 4; // the mark before a window that samples are missing in or before
 const MOST_LANES = 4; // further channels are left out: they would be too small to read
 
-/** The drawings of windows, as in `GET /v1/sensors/{name}/windows`, oldest first. */
-export function windowDrawings(windows) {
+/** The drawings of `{ windows, gaps }`, as in `GET /v1/sensors/{name}/windows`, oldest first. */
+export function windowDrawings({ windows, gaps }) {
   const bounds = boundsOf(windows);
-  return windows.map((one) => drawing(one, bounds));
+  return windows.map((one, place) => {
+    const before = windows[place - 1];
+    const isAfterGap = gaps.some(({ epoch, first_sequence: at }) =>
+      epoch === one.epoch && at < one.first_sequence + one.length
+      && (before?.epoch !== epoch || at >= before.first_sequence));
+    return drawing(one, bounds, isAfterGap);
+  });
 }
 
 /** Least and greatest sample of each channel over all windows, so that the drawings have one scale. */
@@ -25,16 +32,13 @@ function boundsOf(windows) {
   return bounds;
 }
 
-function drawing({ low, high, filled, answer, fault }, bounds) {
+function drawing({ low, high, filled, answer }, bounds, isAfterGap) {
   const lanes = Math.min(low.length, MOST_LANES);
   const box = svg("svg", {
     class: "window", viewBox: `0 0 ${WIDTH} ${LANE * lanes}`, preserveAspectRatio: "none", role: "img",
-    "aria-label": words(answer, fault, filled),
+    "aria-label": words(answer, filled, isAfterGap),
   });
-  if (fault) box.classList.add("faulty");
-  for (const [from, to] of filled) {
-    box.append(svg("rect", { class: "gap", x: from * WIDTH, width: Math.max((to - from) * WIDTH, 1), height: LANE * lanes }));
-  }
+  if (isAfterGap) box.append(svg("rect", { class: "gap", width: GAP, height: LANE * lanes }));
   for (let channel = 0; channel < lanes; channel++) {
     box.append(svg("path", { d: pathOf(low[channel], high[channel], bounds[channel], channel * LANE) }));
   }
@@ -59,9 +63,10 @@ function pathOf(low, high, [least, most], top) {
   return path;
 }
 
-function words(answer, fault, filled) {
-  const said = [fault ? fault.replaceAll("_", " ") : (answer?.label ?? "not sure")];
+function words(answer, filled, isAfterGap) {
+  const said = [answer?.label ?? (answer ? "not sure" : "no answer")];
   if (answer?.score != null) said.push(`${Math.round(answer.score * 100)} %`);
-  if (filled.length) said.push("samples were missing");
+  if (filled) said.push(`${filled} samples filled`);
+  if (isAfterGap) said.push("after a gap");
   return said.join(", ");
 }
