@@ -23,6 +23,7 @@ class StoredSensor:
         since: when the state began.
         is_silent: whether the last of the events ``silent`` and ``back`` is ``silent``.
         seen: when the last sample arrived; None before the first.
+        is_configured: the setting ``sensors.definitions`` has it: callers cannot change it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class StoredSensor:
     since: float | None = None
     is_silent: bool = False
     seen: float | None = None
+    is_configured: bool = False
 
 
 class Glance(NamedTuple):
