@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, ClassVar
 
 from schemas.sensor_wire.frames import (
     DEFAULT_MAX_FRAME_BYTES,
@@ -40,10 +41,17 @@ class Hello:
         token: None where the server takes samples from anybody.
     """
 
+    kind: ClassVar = FrameType.HELLO
     epoch: int
     next_sequence: int
     name: str
     token: str | None = None
+
+    def payload(self) -> bytes:
+        """Return the payload of the frame."""
+        name, token = self.name.encode("ascii"), (self.token or "").encode("ascii")
+        head = _HELLO.pack(self.epoch, self.next_sequence, len(name))
+        return head + name + _TOKEN.pack(len(token)) + token
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +64,17 @@ class Data:
         count: samples, at least 1.
     """
 
+    kind: ClassVar = FrameType.DATA
     first: int
     time_us: int
     count: int
     packing: Packing
     packed: bytes | memoryview
+
+    def payload(self) -> bytes:
+        """Return the payload of the frame."""
+        head = _DATA.pack(self.first, self.time_us, self.count, self.packing, bytes(3))
+        return head + self.packed
 
     @property
     def at(self) -> float | None:
@@ -84,16 +98,26 @@ class Ack:
         credit: bytes of samples, unpacked, that may be under way from ``safe`` on.
     """
 
+    kind: ClassVar = FrameType.ACK
     safe: int
     credit: int
+
+    def payload(self) -> bytes:
+        """Return the payload of the frame."""
+        return _ACK.pack(self.safe, self.credit)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """Answer for the window that begins at ``first``: a ``SensorAnswer`` as JSON."""
 
+    kind: ClassVar = FrameType.RESULT
     first: int
     answer: bytes
+
+    def payload(self) -> bytes:
+        """Return the payload of the frame."""
+        return _FIRST.pack(self.first) + self.answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +129,53 @@ class Error:
         fatal: the server ends the connection.
     """
 
+    kind: ClassVar = FrameType.ERROR
     code: str
     detail: str
     retry_after: float | None = None
     fatal: bool = False
+
+    def payload(self) -> bytes:
+        """Return the payload of the frame."""
+        content: dict[str, object] = {"code": self.code, "detail": self.detail}
+        if self.retry_after is not None:
+            content["retry_after"] = self.retry_after
+        return _json(content | {"fatal": self.fatal})
 
 
 @dataclass(frozen=True, slots=True)
 class Bye:
     """The sender ends the connection."""
 
+    kind: ClassVar = FrameType.BYE
     reason: str = ""
+
+    def payload(self) -> bytes:
+        """Return the payload of the frame."""
+        return _json({"reason": self.reason})
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
     """Another access token of the same principal."""
 
+    kind: ClassVar = FrameType.TOKEN
     token: str
+
+    def payload(self) -> bytes:
+        """Return the payload of the frame."""
+        return self.token.encode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
     """Asks for an ACK."""
+
+    kind: ClassVar = FrameType.PING
+
+    def payload(self) -> bytes:
+        """Return the payload of the frame."""
+        return b""
 
 
 Message = Hello | Data | Ack | Result | Error | Bye | Token | Ping
@@ -142,31 +190,7 @@ def data_of(
 
 def encode(message: Message) -> bytes:
     """Return the frame of a message."""
-    match message:
-        case Hello():
-            token = (message.token or "").encode("ascii")
-            name = message.name.encode("ascii")
-            head = _HELLO.pack(message.epoch, message.next_sequence, len(name))
-            return encode_frame(FrameType.HELLO, head + name + _TOKEN.pack(len(token)) + token)
-        case Data():
-            head = _DATA.pack(
-                message.first, message.time_us, message.count, message.packing, bytes(3)
-            )
-            return encode_frame(FrameType.DATA, head + message.packed)
-        case Ack():
-            return encode_frame(FrameType.ACK, _ACK.pack(message.safe, message.credit))
-        case Result():
-            return encode_frame(FrameType.RESULT, _FIRST.pack(message.first) + message.answer)
-        case Error():
-            return encode_frame(FrameType.ERROR, _json(_content(message)))
-        case Bye():
-            return encode_frame(FrameType.BYE, _json({"reason": message.reason}))
-        case Token():
-            return encode_frame(FrameType.TOKEN, message.token.encode("ascii"))
-        case Ping():
-            return encode_frame(FrameType.PING)
-        case _:
-            assert_never(message)
+    return encode_frame(message.kind, message.payload())
 
 
 def parse(frame: Frame) -> Message:
@@ -176,42 +200,12 @@ def parse(frame: Frame) -> Message:
         WireError: the payload does not follow the format.
     """
     try:
-        return _parse(frame)
+        return _PARSERS[frame.type](frame.payload)
     except (struct.error, ValueError, RecursionError) as error:
         if isinstance(error, WireError):
             raise
         message = f"The payload of {frame.type.name} is malformed."
         raise WireError(message) from error
-
-
-def _parse(frame: Frame) -> Message:
-    payload = frame.payload
-    match frame.type:
-        case FrameType.HELLO:
-            return _hello(payload)
-        case FrameType.DATA:
-            return _data(payload)
-        case FrameType.ACK:
-            safe, credit = _ACK.unpack(payload)
-            return Ack(_sequence(safe), credit)
-        case FrameType.RESULT:
-            (first,) = _FIRST.unpack_from(payload)
-            answer = payload[_FIRST.size :]
-            _object(answer)
-            return Result(_sequence(first), answer)
-        case FrameType.ERROR:
-            return _error(_object(payload))
-        case FrameType.BYE:
-            return Bye(_text(_object(payload), "reason") if payload else "")
-        case FrameType.TOKEN:
-            if not payload:
-                message = "TOKEN has a token."
-                raise WireError(message)
-            return Token(payload.decode("ascii"))
-        case FrameType.PING:
-            return Ping()
-        case _:
-            assert_never(frame.type)
 
 
 def _hello(payload: bytes) -> Hello:
@@ -251,7 +245,20 @@ def _sequence(number: int) -> int:
     return number
 
 
-def _error(content: dict[str, Any]) -> Error:
+def _ack(payload: bytes) -> Ack:
+    safe, credit = _ACK.unpack(payload)
+    return Ack(_sequence(safe), credit)
+
+
+def _result(payload: bytes) -> Result:
+    (first,) = _FIRST.unpack_from(payload)
+    answer = payload[_FIRST.size :]
+    _object(answer)
+    return Result(_sequence(first), answer)
+
+
+def _error(payload: bytes) -> Error:
+    content = _object(payload)
     retry_after, fatal = content.get("retry_after"), content.get("fatal", False)
     if not isinstance(retry_after, int | float | None) or not isinstance(fatal, bool):
         message = "ERROR has fields of the wrong type."
@@ -259,11 +266,22 @@ def _error(content: dict[str, Any]) -> Error:
     return Error(_text(content, "code"), _text(content, "detail"), retry_after, fatal)
 
 
-def _content(error: Error) -> dict[str, object]:
-    content: dict[str, object] = {"code": error.code, "detail": error.detail}
-    if error.retry_after is not None:
-        content["retry_after"] = error.retry_after
-    return content | {"fatal": error.fatal}
+def _bye(payload: bytes) -> Bye:
+    return Bye(_text(_object(payload), "reason") if payload else "")
+
+
+def _token(payload: bytes) -> Token:
+    if not payload:
+        message = "TOKEN has a token."
+        raise WireError(message)
+    return Token(payload.decode("ascii"))
+
+
+def _ping(payload: bytes) -> Ping:
+    if payload:
+        message = "PING has no payload."
+        raise WireError(message)
+    return Ping()
 
 
 def _object(payload: bytes) -> dict[str, Any]:
@@ -284,3 +302,15 @@ def _text(content: dict[str, Any], name: str) -> str:
 
 def _json(content: dict[str, object]) -> bytes:
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+_PARSERS: Mapping[FrameType, Callable[[bytes], Message]] = {
+    FrameType.HELLO: _hello,
+    FrameType.DATA: _data,
+    FrameType.ACK: _ack,
+    FrameType.RESULT: _result,
+    FrameType.ERROR: _error,
+    FrameType.BYE: _bye,
+    FrameType.TOKEN: _token,
+    FrameType.PING: _ping,
+}
