@@ -68,7 +68,7 @@ class RawConnection(DeviceTransport):
         super().connection_made(transport)
         address = parsed(self.address)
         if address is None or not is_among(address, self._context.allow):
-            self._metrics.reject("raw_network")
+            self._metrics.reject("sensor_network")
             self._stop("not allowed")
             return
         try:

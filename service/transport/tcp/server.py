@@ -17,6 +17,7 @@ from service.shutdown import Shutdown
 from service.transport.listening import listening, shared_socket
 from service.transport.tcp.connections import SWEEP_SECONDS, Connections
 from service.transport.tcp.framed import FramedConnection, FramedContext
+from service.transport.tcp.listening import FRAMED_SETTING, PURPOSE, RAW_SETTING
 from service.transport.tcp.raw import RawConnection, RawContext
 from service.transport.tcp.refusals import TokenRefusals
 from service.transport.tcp.session.session import SessionLimits
@@ -55,7 +56,7 @@ async def serving(
                 has_log,
             )
             await servers.start(
-                "sensors.tcp_port",
+                FRAMED_SETTING,
                 sensors.tcp_port,
                 functools.partial(FramedConnection, context),
                 tls,
@@ -70,7 +71,7 @@ async def serving(
                 connections,
                 has_log,
             )
-            await servers.start("sensors.raw", raw.port, functools.partial(RawConnection, of_port))
+            await servers.start(RAW_SETTING, raw.port, functools.partial(RawConnection, of_port))
         get_logger("server").info("sensors ready", ports=servers.ports, tls=tls is not None)
         tasks = [asyncio.create_task(connections.sweep_all())]
         if tls is not None:
@@ -101,7 +102,7 @@ class _Servers:
         tls: TcpTls | None = None,
     ) -> None:
         """Listen on a port, which workers share; 0 takes a free one."""
-        with listening(setting, self._host, port, " for sensors"):
+        with listening(setting, self._host, port, PURPOSE):
             listener = self._listener(port)
         server = await asyncio.get_running_loop().create_server(
             make,
