@@ -23,7 +23,7 @@ class Renew:
     token: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take a microsecond more
 class Offer:
     """Offer samples of shape [n, channels] to the channel; ``at``: seconds since the epoch."""
 
