@@ -112,6 +112,9 @@ class Channel(Protocol):
             Overloaded: the device sent far beyond its credit. Close the connection.
         """
 
+    def touch(self) -> None:
+        """Note a sign of life without samples, such as PING: the channel is not idle."""
+
     def report(self, fault: SensorFault, detail: str) -> None:
         """Count a fault that the transport found, such as a message that cannot be parsed.
 
