@@ -6,7 +6,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from schemas.sensor_wire.frames import (
@@ -47,7 +47,7 @@ class Hello:
     epoch: int
     next_sequence: int
     name: str
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
     def payload(self) -> bytes:
         """Return the payload of the frame."""
@@ -162,7 +162,7 @@ class Token:
     """Another access token of the same principal."""
 
     kind: ClassVar = FrameType.TOKEN
-    token: str
+    token: str = field(repr=False)
 
     def payload(self) -> bytes:
         """Return the payload of the frame."""

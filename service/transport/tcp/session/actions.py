@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.sensor_wire.messages import Ack, Hello
 from schemas.sensor_wire.packing import Samples
@@ -20,7 +20,7 @@ class Open:
 class Renew:
     """Check another token; then call ``renewed`` or ``reject``."""
 
-    token: str
+    token: str = field(repr=False)
 
 
 @dataclass(slots=True)  # frozen ones take a microsecond more
