@@ -18,8 +18,8 @@ from schemas.errors import (
 from service.agreement import FrameAnswer
 from service.cameras.pipeline import pictures
 from service.cameras.pipeline.pictures import Prepared
-from service.cameras.store.tables import MAX_STATE_CHARS
 from service.cameras.watching.live import now
+from service.coordination.tables import MAX_STATE_CHARS
 from service.core.engine.fair_queue import Flow, Turn
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import Classification, Named
