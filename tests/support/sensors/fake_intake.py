@@ -167,7 +167,9 @@ class MemoryStore:
             else:
                 self.answers[key] = answer
         self.sensors[entry.sensor] = replace(sensor, seen=entry.seen)
-        events = [event for change in entry.changes if (event := self._record(entry.sensor, change))]
+        events = [
+            event for change in entry.changes if (event := self._record(entry.sensor, change))
+        ]
         return Outcome(Fate.COMMITTED, known, events)
 
     async def silence(self, sensor: str, *, seen_before: float, at: float) -> SensorEvent | None:
@@ -362,4 +364,3 @@ class Heard:
             while not condition():
                 self.news.clear()
                 await self.news.wait()
-

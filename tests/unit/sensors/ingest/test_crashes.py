@@ -54,9 +54,7 @@ class World:
     async def _live(self, kill_at: int | None) -> bool:
         fuse = self.store.fuse = Fuse(kill_at)
         models = SumModels(LENGTH, fuse=fuse)
-        intake = SampleIntake(
-            self.store, models, CountingMetrics(), Limits(), commit_interval=0.0
-        )
+        intake = SampleIntake(self.store, models, CountingMetrics(), Limits(), commit_interval=0.0)
         intake.start()
         sending = asyncio.create_task(self._send(intake))
         burning = asyncio.create_task(fuse.burnt.wait())
@@ -70,9 +68,7 @@ class World:
 
     async def _send(self, intake: SampleIntake) -> None:
         heard = Heard()
-        channel = await intake.open(
-            NAME, epoch=EPOCH, principal=None, door="tcp", listener=heard
-        )
+        channel = await intake.open(NAME, epoch=EPOCH, principal=None, door="tcp", listener=heard)
         at, turn = channel.next_sequence, 0
         while at < self.total:
             size = self.sizes[turn % len(self.sizes)]
