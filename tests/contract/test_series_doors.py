@@ -79,7 +79,7 @@ def visit(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterato
 
 def v2_json(visit: Visit, tensor: NDArray[np.float32]) -> Any:
     one = {"name": "samples", "datatype": "FP32", "shape": [1, 3, LENGTH]}
-    body = {"inputs": [one | {"data": tensor.tolist()}]}
+    body = {"inputs": [one | {"data": [tensor.tolist()]}]}
     return visit.post("/v2/models/loudest/infer", json=body)["outputs"][0]["data"]
 
 
@@ -174,7 +174,8 @@ def test_only_the_model_of_windows_states_its_kind(visit: Visit) -> None:
 
 
 def test_classifying_an_image_is_refused(visit: Visit) -> None:
-    answer = visit.client.post("/v1/classify?model=loudest", content=PHOTO)
+    headers = {"content-type": "image/png"}
+    answer = visit.client.post("/v1/classify?model=loudest", content=PHOTO, headers=headers)
     assert refusal(answer) == (400, "unsupported")
     assert answer.json()["detail"] == TAKES
 
@@ -235,8 +236,9 @@ def test_image_is_refused_over_grpc(visit: Visit) -> None:
 
 def test_frame_of_a_stream_is_refused_and_the_stream_goes_on(visit: Visit) -> None:
     with streams.connected(visit.live, visit.live.token(SCOPES)) as stream:
-        stream.hello(model="loudest")
+        stream.hello(options={"model": "loudest"})
         for number in (1, 2):
             stream.send_frame(number, PHOTO)
             said = stream.hear("error")
-            assert (said["code"], said["detail"]) == ("unsupported", TAKES)
+            assert said["frame"] == number
+            assert (said["problem"]["code"], said["problem"]["detail"]) == ("unsupported", TAKES)

@@ -35,7 +35,6 @@ from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import BLUE, GREEN, RED, encoded, gradient, plain
 from tests.support.models.tiny_model import (
     LABELS,
-    SIDE,
     colour_manifest,
     image_limits,
     served,
