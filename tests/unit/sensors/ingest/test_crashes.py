@@ -14,7 +14,7 @@ from schemas.sensors import SensorSpec
 from service.sensors.ingest.intake import Limits, SampleIntake
 from service.sensors.ingest.ports import Samples
 from service.sensors.records import Entry
-from tests.support.sensors.fake_intake import CountingMetrics, Fuse, Heard, MemoryStore, SumModels
+from tests.support.sensors.intake_fakes import CountingMetrics, Fuse, Heard, MemoryStore, SumModels
 
 NAME, EPOCH = "pump", 7
 LENGTH, CHANNELS = 8, 2
