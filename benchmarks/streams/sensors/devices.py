@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import uvloop
@@ -82,10 +83,10 @@ class TcpDevice(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
-        assert isinstance(transport, asyncio.Transport)
-        self._device.send = transport.write
+        opened = cast("asyncio.Transport", transport)
+        self._device.send = opened.write
         hello = Hello(self._device.epoch, 0, self._device.name, self._token)
-        transport.write(encode(hello))
+        opened.write(encode(hello))
 
     def data_received(self, data: bytes) -> None:
         """Take answers."""
@@ -117,12 +118,11 @@ class MqttDevice(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        opened = self._transport = cast("asyncio.Transport", transport)
         self._device.send = self._publish
         name = self._device.name.encode()
         body = b"\0\4MQTT\4\2\0\0" + struct.pack(">H", len(name)) + name
-        transport.write(b"\x10" + remaining(len(body)) + body)
+        opened.write(b"\x10" + remaining(len(body)) + body)
 
     def _publish(self, frame: bytes) -> None:
         assert self._transport is not None
@@ -150,12 +150,12 @@ class MqttResults(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
-        assert isinstance(transport, asyncio.Transport)
+        opened = cast("asyncio.Transport", transport)
         body = b"\0\4MQTT\4\2\0\0\0\7results"
-        transport.write(b"\x10" + remaining(len(body)) + body)
+        opened.write(b"\x10" + remaining(len(body)) + body)
         name = f"{self._topic}/sensors/+/result".encode()
         body = b"\0\1" + struct.pack(">H", len(name)) + name + b"\0"
-        transport.write(b"\x82" + remaining(len(body)) + body)
+        opened.write(b"\x82" + remaining(len(body)) + body)
 
     def data_received(self, data: bytes) -> None:
         """Take answers of all devices."""

@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 import time
+from typing import cast
 
 import numpy as np
 import uvloop
@@ -39,9 +40,8 @@ class FastDevice(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(encode(self._hello))
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.write(encode(self._hello))
 
     def data_received(self, data: bytes) -> None:
         """Take credit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from typing import cast
 
 from observability.metrics.metrics import Metrics
 from service.transport.tcp.connections import Connections
@@ -34,10 +35,10 @@ class DeviceTransport(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Set the options of the connection."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
-        self.transport = transport
-        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        own = transport.get_extra_info("socket")
+        # Those of uvloop are no subclass.
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        own = self.transport.get_extra_info("socket")
         if own is not None:  # finds peers that are gone without a word, in time
             own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
