@@ -35,7 +35,7 @@ export class SensorTile {
     const isReceiving = status === "receiving";
     this.element.dataset.status = status;
     this.#find(".file-name bdi").textContent = name;
-    this.#find(".verdict").textContent = WORDS[status] ?? verdict(state);
+    this.#find(".verdict").replaceChildren(WORDS[status] ?? verdict(state));
     this.#find(".since").textContent = since && isReceiving ? `since ${clock.format(new Date(since))}` : "";
     this.#find(".remark").textContent = fault ? FAULTS[fault] ?? fault : "";
     this.#find(".remark").hidden = !fault;
