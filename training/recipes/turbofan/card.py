@@ -28,6 +28,7 @@ def model_card(manifest: ModelManifest, report: Report, checks: int) -> str:
         checks=f"{checks:,}",
         right=_shown(report.right),
         logistic=_shown(report.logistic),
+        trends=_shown(report.logistic_trends),
         majority=_shown(report.majority),
         above=_shown(report.above_logistic),
         mean_per_class=f"{report.mean_per_class:.1%}",

@@ -16,7 +16,7 @@ from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from training.calibration import reliability, softmax
 from training.recipes.turbofan import recipe
 from training.recipes.turbofan.data import Channels, Windows, channels_of, folds_of, read
-from training.recipes.turbofan.network import fit_logistic
+from training.recipes.turbofan.network import features, fit_logistic
 
 RUNS = 300
 RESAMPLES = 2000
@@ -40,6 +40,7 @@ class Report:
     engines: int
     right: Measured
     logistic: Measured
+    logistic_trends: Measured
     majority: Measured
     above_logistic: Measured
     mean_per_class: float
@@ -70,7 +71,7 @@ def evaluate(data: Path, folder: Path) -> Report:
     shares = softmax(logits, manifest.temperature)
     labels, best = windows.labels_N, shares.argmax(1)
     right = best == labels
-    common, logistic = baselines(data, windows)
+    common, logistic, trends = baselines(data, windows)
     answered = shares.max(1) >= manifest.abstain_below
     classes = range(len(recipe.LABELS))
     return Report(
@@ -78,6 +79,7 @@ def evaluate(data: Path, folder: Path) -> Report:
         engines=len(np.unique(windows.engines_N)),
         right=_measured(right, windows),
         logistic=_measured(logistic, windows),
+        logistic_trends=_measured(trends, windows),
         majority=_measured(common, windows),
         above_logistic=_measured(right.astype(float) - logistic, windows),
         mean_per_class=float(np.mean([right[labels == k].mean() for k in classes])),
@@ -91,18 +93,28 @@ def evaluate(data: Path, folder: Path) -> Report:
     )
 
 
-def baselines(data: Path, windows: Windows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return where two simple rules are right [N]: the commonest class, and logistic regression.
+def baselines(data: Path, windows: Windows) -> tuple[NDArray[np.bool_], ...]:
+    """Return where three simple rules are right [N].
 
     The first always answers the class that is commonest in the test windows, its best case. The
-    second knows the mean of each channel in a window; it is fitted to the network's own windows.
+    others are logistic regressions: on the mean of each channel in a window, and on means and
+    slopes, as the network has them; they are fitted to the network's own windows.
     """
     known = training_windows(data)
     channels = channels_of(known)
-    logits_of = fit_logistic(channels.normalised(known.samples_NLC).mean(2), known.labels_N)
-    found = logits_of(channels.normalised(windows.samples_NLC).mean(2)).argmax(1)
-    common = np.bincount(windows.labels_N).argmax()
-    return windows.labels_N == common, found == windows.labels_N
+    labels, common = windows.labels_N, np.bincount(windows.labels_N).argmax()
+    of_training = channels.normalised(known.samples_NLC)
+    of_test = channels.normalised(windows.samples_NLC)
+    rules = (_means, features)
+    found = [
+        fit_logistic(rule(of_training), known.labels_N)(rule(of_test)).argmax(1) for rule in rules
+    ]
+    return labels == common, *(answers == labels for answers in found)
+
+
+def _means(samples_NCL: NDArray[np.float64]) -> NDArray[np.float64]:
+    means_NC: NDArray[np.float64] = samples_NCL.mean(2)
+    return means_NC
 
 
 def training_windows(data: Path) -> Windows:
