@@ -39,7 +39,7 @@ def export(network: Network, used_C: NDArray[np.bool_], file: Path) -> str:
         helper.make_node("Tanh", ["sums"], ["activations"]),
         helper.make_node("Gemm", ["activations", "out", "out_bias"], [OUTPUT]),
     ]
-    shape = ["batch", recipe.CHANNELS, recipe.LENGTH]
+    shape: list[str | int | None] = ["batch", recipe.CHANNELS, recipe.LENGTH]
     graph = helper.make_graph(
         nodes,
         recipe.NAME,
