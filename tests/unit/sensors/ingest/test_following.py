@@ -12,6 +12,10 @@ from tests.unit.sensors.ingest.conftest import NAME, Site, offer, samples_of, sp
 pytestmark = pytest.mark.anyio
 
 
+def kinds(site: Site) -> list[str]:
+    return [one.kind for one in site.store.events if one.kind != "state"]
+
+
 async def test_a_change_ends_the_channel(site: Site) -> None:
     channel, heard = await site.open()
     site.store.add(NAME, spec_of(stride=2))
@@ -75,11 +79,11 @@ async def test_silence_and_return_are_events(site: Site) -> None:
     offer(channel, 4, 5)
     site.clock.now += 31
     site.intake.nudge()
-    await eventually(lambda: [one.kind for one in site.store.events] == ["silent"])
+    await eventually(lambda: kinds(site) == ["silent"])
     await eventually(lambda: site.metrics.values["silent", NAME] is True)
     offer(channel, 5, 6)
-    await heard.until(lambda: len(site.store.events) == 2)
-    assert [one.kind for one in site.store.events] == ["silent", "back"]
+    await heard.until(lambda: len(kinds(site)) == 2)
+    assert kinds(site) == ["silent", "back"]
     assert site.metrics.values["silent", NAME] is False
 
 
@@ -90,7 +94,7 @@ async def test_a_sensor_without_a_channel_becomes_silent(site: Site) -> None:
     site.clock.now += 31
     other = site.start()  # after a restart
     other.nudge()
-    await eventually(lambda: [one.kind for one in site.store.events] == ["silent"])
+    await eventually(lambda: kinds(site) == ["silent"])
 
 
 async def test_arrival_is_stored_between_windows(site: Site) -> None:
