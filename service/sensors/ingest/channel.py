@@ -88,9 +88,7 @@ class LiveChannel:
         self._charge = min(cut.length, cut.stride) * cut.row_bytes  # of a window that waits
         self._row_bytes = cut.row_bytes
         self._stream = SampleStream(cut, start=claimed.safe)
-        self._lane = Lane(
-            tools.dispatcher, line, on_done=self._wake, on_held=self._note_held
-        )
+        self._lane = Lane(tools.dispatcher, line, on_done=self._wake, on_held=self._note_held)
         self._votes = StateVotes(sensor, claimed.recent)
         self._safe = claimed.safe
         self._taken: list[Flight] = []
@@ -219,9 +217,7 @@ class LiveChannel:
             if change := self._votes.add(flight.result, now):
                 changes.append(change)
         seen_at = now if seen is None else seen
-        return Entry(
-            self.sensor, self.epoch, self.owner, safe, seen_at, answers, changes, is_last
-        )
+        return Entry(self.sensor, self.epoch, self.owner, safe, seen_at, answers, changes, is_last)
 
     def settle(self, entry: Entry, outcome: Outcome) -> None:
         """See ``Source``."""
@@ -279,8 +275,7 @@ class LiveChannel:
             gap = SensorGap(epoch=self.epoch, first_sequence=first, missing=missing)
             self._tracked.take_gap(gap)
         for found in stream.faults:
-            if found.count:
-                self._tell(found.fault, found.detail, found.count)
+            self._tell(found.fault, found.detail, found.times)
         stream.breaks.clear()
         stream.faults.clear()
 
@@ -299,15 +294,15 @@ class LiveChannel:
         memory = self._tools.memory
         waiting = len(self._lane.flights) + len(self._taken)
         held = waiting * self._charge + self._stream.held_rows * self._row_bytes
-        memory.held += held - self._held
-        self._held = held
-        is_full = memory.is_full and held >= self.least_bytes // 2
-        if not self._is_paused and (held > self._most or is_full):
+        if held != self._held:
+            memory.held += held - self._held
+            self._held = held
+        if self._is_paused:
+            self.resume()
+        elif held > self._most or (memory.held > memory.full and held >= self.least_bytes // 2):
             self._is_paused = True
             self._tools.paused[self] = None
             self._listener.pause()
-        elif self._is_paused:
-            self.resume()
 
     def resume(self) -> None:
         """Let the transport read on, if there is room."""

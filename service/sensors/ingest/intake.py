@@ -19,16 +19,16 @@ from observability.logs.logging import get_logger
 from schemas.errors import InvalidTensor, ModelForbidden, NotFound, NotReady, Overloaded
 from schemas.sensors import SensorAnswer, SensorEvent, SensorFault
 from service.sensors.ingest.channel import LiveChannel, Tools
-from service.sensors.ingest.committing import Committer
+from service.sensors.ingest.committing import INTERVAL_SECONDS, Committer
 from service.sensors.ingest.definitions import Follower
 from service.sensors.ingest.lanes import Dispatcher
 from service.sensors.ingest.memory import Memory
 from service.sensors.ingest.messages import MessageBatch, windows_of
-from service.sensors.ingest.models import Line, Models
+from service.sensors.ingest.models import Models
 from service.sensors.ingest.ports import Door, Listener, SensorMetrics, SensorStore
 from service.sensors.ingest.results import answer_of
 from service.sensors.ingest.states import StateVotes
-from service.sensors.ingest.tracking import Tracker
+from service.sensors.ingest.tracking import Tracked, Tracker
 from service.sensors.records import (
     Claim,
     ClaimedEpoch,
@@ -72,19 +72,25 @@ class SampleIntake:
         limits: Limits,
         *,
         on_event: EventTaker = lambda _: None,
+        commit_interval: float = INTERVAL_SECONDS,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``on_event``: called with each kept event. Clocks: since the epoch, and monotonic."""
+        """Build an intake; ``start`` begins its work.
+
+        Args:
+            on_event: called with each kept event.
+            commit_interval: seconds between the starts of two transactions.
+            clock: seconds since the epoch.
+            monotonic: as ``time.monotonic``.
+        """
         self._store, self._models, self._metrics, self._limits = store, models, metrics, limits
         self._on_event, self._clock, self._monotonic = on_event, clock, monotonic
-        self._committer, self._dispatcher = Committer(store), Dispatcher()
+        self._committer, self._dispatcher = Committer(store, interval=commit_interval), Dispatcher()
         self._memory = Memory(limits.buffer_bytes)
         self._channels: dict[str, LiveChannel] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._takers: list[AnswersTaker] = []
-        self._votes: dict[str, tuple[int, StateVotes]] = {}
-        self._lines: dict[str, tuple[int, Line]] = {}
         # Ids of messages without an epoch: of this process alone, and above all of devices.
         self._made_epoch = int(clock() * 1000) << 20 | secrets.randbits(20)
         self._made_next: Counter[str] = Counter()
@@ -164,7 +170,7 @@ class SampleIntake:
         door: Door,
         listener: Listener,
     ) -> LiveChannel:
-        stored, cut = await self._sensor(sensor, principal)
+        stored, cut = await self._sensor(sensor, principal, is_fresh=True)
         other = self._channels.get(sensor)
         if other is None:
             self._check_room(cut)
@@ -211,18 +217,19 @@ class SampleIntake:
         size = sum(message.values.nbytes for message in messages)
         if not self._memory.has_room(size):
             raise Overloaded(retry_after=1)
-        tracked = self.tracker.begin(sensor, is_silent=stored.is_silent)
+        tracked = self.tracker.get(sensor)
+        if tracked is None:
+            tracked = self.tracker.begin(sensor, is_silent=stored.is_silent)
         tracked.door = door
         if epoch is None:
-            epoch, messages = self._made_epoch, [self._numbered(sensor, cut, one) for one in messages]
-        windows = windows_of(
-            messages, cut, tracked, arrived=self._monotonic(), now=self._clock()
-        )
-        line = self._line(stored, principal)
-        votes = self._votes_of(stored)
-        return await MessageBatch(
-            sensor, epoch, windows, line, votes, tracked, self._tools
-        ).run()
+            epoch, messages = (
+                self._made_epoch,
+                [self._numbered(sensor, cut, one) for one in messages],
+            )
+        windows = windows_of(messages, cut, tracked, arrived=self._monotonic(), now=self._clock())
+        line = self._models.line(sensor, stored.spec, principal)
+        votes = await self._votes_of(stored, tracked)
+        return await MessageBatch(sensor, epoch, windows, line, votes, tracked, self._tools).run()
 
     async def classify(
         self, sensor: str, window: NDArray[np.float32], *, principal: Principal | None
@@ -235,11 +242,19 @@ class SampleIntake:
         verdict = await self._models.line(sensor, stored.spec, principal).classify(window)
         return answer_of(0, Window(0, window, 0, None, 0.0), verdict, self._clock())
 
-    async def _sensor(self, name: str, principal: Principal | None) -> tuple[StoredSensor, Cut]:
-        """Return a sensor and how its samples are cut; see ``Intake.open`` for what is raised."""
+    async def _sensor(
+        self, name: str, principal: Principal | None, *, is_fresh: bool = False
+    ) -> tuple[StoredSensor, Cut]:
+        """Return a sensor and how its samples are cut; see ``Intake.open`` for what is raised.
+
+        Args:
+            is_fresh: read the store; otherwise the sensor may be as it was a second ago.
+        """
         if self._is_draining:
             raise NotReady("The server stops.", retry_after=1)
-        stored = self._follower.sensors.get(name) or await self._store.get(name)
+        stored = None if is_fresh else self._follower.sensors.get(name)
+        if stored is None or stored.is_paused:
+            stored = await self._store.get(name)
         if stored is None:
             raise NotFound("There is no sensor with this name.")
         if principal is not None and not principal.may_use(stored.spec.model):
@@ -252,8 +267,6 @@ class SampleIntake:
         now = self._clock()
         idle = self._limits.idle_seconds
         live_after = now - (min(idle, UNNUMBERED_SECONDS) if epoch is None else idle)
-        if stored.name in self._channels:  # it is idle, or takes the same epoch
-            live_after = now
         recent = stored.spec.of - 1
         return await self._store.claim(Claim(stored.name, epoch, owner, now, live_after, recent))
 
@@ -270,19 +283,12 @@ class SampleIntake:
         self._made_next[sensor] = cut.start_from(first + max(1, len(message.values)))
         return Samples(first, message.values, message.at)
 
-    def _line(self, stored: StoredSensor, principal: Principal | None) -> Line:
-        key = f"{stored.name}:{principal.name if principal else ''}"
-        kept = self._lines.get(key)
-        if kept is None or kept[0] != stored.revision:
-            kept = stored.revision, self._models.line(stored.name, stored.spec, principal)
-            self._lines[key] = kept
-        return kept[1]
-
-    def _votes_of(self, stored: StoredSensor) -> StateVotes:
-        kept = self._votes.get(stored.name)
-        if kept is None or kept[0] != stored.revision:
-            kept = self._votes[stored.name] = stored.revision, StateVotes(stored, ())
-        return kept[1]
+    async def _votes_of(self, stored: StoredSensor, tracked: Tracked) -> StateVotes:
+        """Return the votes of messages in this process."""
+        if tracked.votes is None or tracked.votes.revision != stored.revision:
+            found = await self._store.get(stored.name) or stored
+            tracked.votes = StateVotes(found, ())
+        return tracked.votes
 
     def _publish(self, sensor: str, answers: Sequence[SensorAnswer], outcome: Outcome) -> None:
         fresh = len(answers) - len(outcome.known)
@@ -316,4 +322,3 @@ class SampleIntake:
             self._metrics.set_channels(door, counts[door])
         self._metrics.set_buffer(self._memory.held, self._memory.limit)
         self._tools.resume()
-
