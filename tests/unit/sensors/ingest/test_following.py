@@ -6,8 +6,8 @@ import pytest
 
 from schemas.sensors import SensorFault
 from service.sensors.ingest.ports import Samples
+from tests.support.sensors.site import NAME, Site, offer, samples_of, spec_of
 from tests.support.waiting import eventually
-from tests.unit.sensors.ingest.conftest import NAME, Site, offer, samples_of, spec_of
 
 pytestmark = pytest.mark.anyio
 
