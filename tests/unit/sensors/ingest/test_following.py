@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.errors import NotReady
 from schemas.sensors import SensorFault
 from service.sensors.ingest.ports import Samples
 from tests.support.sensors.site import NAME, Site, offer, samples_of, spec_of
@@ -43,6 +44,18 @@ async def test_a_pause_and_a_removal_end_the_channel(site: Site) -> None:
     await heard.until(lambda: heard.endings == ["removed"])
     await eventually(lambda: site.intake.tracker.report(NAME) is None)
     assert site.metrics.counts["end", NAME] == 1
+
+
+async def test_a_change_since_the_last_look_counts_at_once(site: Site) -> None:
+    await eventually(lambda: NAME in site.intake.sensors)
+    site.store.add(NAME, spec_of(stride=2))
+    channel, _ = await site.open()
+    assert channel.stride == 2
+    await channel.close()
+    site.store.pause(NAME)
+    with pytest.raises(NotReady):
+        await site.open()
+    assert site.store.epochs[NAME].owner is None
 
 
 async def test_a_removed_sensor_ends_at_the_next_commit(site: Site) -> None:
