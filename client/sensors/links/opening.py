@@ -1,0 +1,27 @@
+"""Choose the connection by the address."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from client.sensors.links.address import Address
+from client.sensors.links.ports import Link
+from client.sensors.links.tcp import open_tcp
+
+OpenLink = Callable[[str, int], AbstractAsyncContextManager[Link]]
+"""Connects for a sensor and an epoch; raises ``Disconnected``. Closes on exit."""
+
+
+def link_opener(address: Address, tls: ssl.SSLContext | None) -> OpenLink:
+    """Return the function that connects.
+
+    Raises:
+        ImportError: MQTT needs the package paho-mqtt (``potoo[mqtt]``).
+    """
+    if not address.is_mqtt:
+        return lambda _, __: open_tcp(address, tls)
+    from client.sensors.links.mqtt import open_mqtt
+
+    return lambda name, epoch: open_mqtt(address, tls, name, epoch)
