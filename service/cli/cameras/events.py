@@ -36,7 +36,7 @@ def events(
 
 async def _print(cameras: CameraCommands, name: str, limit: int, *, follow: bool) -> None:
     await cameras.get(name)
-    found = await cameras.events.last(limit, camera=name)
+    found = await cameras.events.last(limit, subject=name)
     cursor = 0
     while True:
         for event in found:
@@ -46,7 +46,7 @@ async def _print(cameras: CameraCommands, name: str, limit: int, *, follow: bool
             return
         await _pause()
         await cameras.get(name)  # raises NotFound once the camera is removed
-        found = await cameras.events.after(cursor, limit, camera=name)
+        found = await cameras.events.after(cursor, limit, subject=name)
 
 
 async def _pause() -> None:
