@@ -14,6 +14,7 @@ from client.sensors.errors import (
     QueueWriteFailed,
     Refused,
     SensorClientError,
+    StaleEpoch,
     TokenUnavailable,
     UnknownSensor,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "SensorAnswer",
     "SensorClient",
     "SensorClientError",
+    "StaleEpoch",
     "Status",
     "Timing",
     "TokenUnavailable",

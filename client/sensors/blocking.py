@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Required, Self, TypedDict, TypeVar, Unpack
@@ -86,8 +86,10 @@ class BlockingSensorClient:
         answers = self._client.results()
         while True:
             try:
-                answer = self._do(anext(answers))
-            except (StopAsyncIteration, ClientClosed):
+                answer = self._do(_next(answers))
+            except ClientClosed:
+                return
+            if answer is None:
                 return
             yield answer
 
@@ -133,3 +135,7 @@ class BlockingSensorClient:
     def _stop(self) -> None:
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
+
+
+async def _next(answers: AsyncIterator[SensorAnswer]) -> SensorAnswer | None:
+    return await anext(answers, None)

@@ -11,7 +11,8 @@
     ├── Refused                 the server answered with an error
     │   ├── NotAuthorized       the token is missing, invalid, expired, or lacks a scope
     │   ├── UnknownSensor       no sensor of this name
-    │   └── NameInUse           another device sends under this name, or a newer epoch exists
+    │   ├── NameInUse           another device sends under this name
+    │   └── StaleEpoch          the sensor has a newer epoch: an old or copied queue
     ├── TokenUnavailable        the file or callable gave no token
     └── ClientClosed            the client was closed, or stopped after a refusal
 """
@@ -75,7 +76,13 @@ class UnknownSensor(Refused):
 
 
 class NameInUse(Refused):
-    """Another device sends under this name, or the server knows a newer epoch of it."""
+    """Another device sends under this name; after a minute of silence it no longer counts."""
+
+    is_lasting = True
+
+
+class StaleEpoch(Refused):
+    """The sensor has a newer epoch: the queue is old or a copy, or the clock was set back."""
 
     is_lasting = True
 
@@ -96,9 +103,8 @@ _TYPES: dict[str, type[Refused]] = {
     "insufficient_scope": NotAuthorized,
     "model_forbidden": NotAuthorized,
     "not_found": UnknownSensor,
-    "conflict": NameInUse,
     "in_use": NameInUse,
-    "stale_epoch": NameInUse,
+    "stale_epoch": StaleEpoch,
 }
 
 

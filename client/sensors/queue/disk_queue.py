@@ -15,7 +15,6 @@ import fcntl
 import os
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -120,20 +119,20 @@ class DiskQueue:
             Their sequence numbers.
 
         Raises:
-            QueueWriteFailed: the disk is full or broken; nothing was appended.
+            QueueWriteFailed: the disk is full or broken; samples from the new ``next_sequence`` on
+                were not appended.
         """
         first = self.next_sequence
         time_us = 0 if at is None else round(at * _MICROSECONDS)
-        frames = []
         for start in range(0, len(values), self._per_frame):
             part = values[start : start + self._per_frame]
             # The time of a later part is unknown: the queue does not know the rate.
             time_of_part = 0 if start else time_us
-            frames.append(
-                encode(data_of(first + start, part, time_us=time_of_part, packing=self._packing))
+            frame = encode(
+                data_of(first + start, part, time_us=time_of_part, packing=self._packing)
             )
-        self._make_room(sum(map(len, frames)))
-        self._write(frames, first + len(values))
+            self._make_room(len(frame))
+            self._write(frame, first + start + len(part))
         return range(first, first + len(values))
 
     def sync(self) -> int:
@@ -202,7 +201,7 @@ class DiskQueue:
             for segment in old:
                 for frame in segment.frames(SEGMENT_HEAD_BYTES):
                     if frame.end > began:
-                        self._write([_renumbered(frame, began)], frame.end - began)
+                        self._write(_renumbered(frame, began), frame.end - began)
             self._segments[-1].sync()
             mark.unlink()
         except OSError as error:
@@ -244,17 +243,16 @@ class DiskQueue:
             found.append(Segment.create(self._folder, self._channels, _now_ms(), 0))
         self.synced = self.next_sequence
 
-    def _write(self, frames: Sequence[bytes], end: int) -> None:
+    def _write(self, frame: bytes, end: int) -> None:
         """Append to the newest segment; begin another one when it is full."""
         newest = self._segments[-1]
-        size = sum(map(len, frames))
         try:
-            if newest.size > SEGMENT_HEAD_BYTES and newest.size + size > self._segment_bytes:
+            if newest.size > SEGMENT_HEAD_BYTES and newest.size + len(frame) > self._segment_bytes:
                 newest.sync()
                 self.synced = newest.end
                 newest = Segment.create(self._folder, self._channels, newest.epoch, newest.end)
                 self._segments.append(newest)
-            newest.append(list(frames), end)
+            newest.append(frame, end)
         except OSError as error:
             raise QueueWriteFailed(f"the queue cannot be written: {error}") from error
 

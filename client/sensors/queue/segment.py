@@ -67,7 +67,7 @@ class Segment:
         head = _HEAD.pack(_MAGIC, channels, epoch, first, 0)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, _PERMISSIONS)
         try:
-            _write_all(file, [head + crc32c(head).to_bytes(4, "little")], 0)
+            _write_all(file, head + crc32c(head).to_bytes(4, "little"), 0)
             os.fsync(file)
             _sync_folder(folder)
         except BaseException:
@@ -81,7 +81,7 @@ class Segment:
         """Open a segment without looking at its frames; ``end`` is ``first``.
 
         Returns:
-            None if its header is damaged.
+            None if its header is damaged; the file is deleted then.
         """
         file = os.open(path, os.O_RDWR)
         head = os.pread(file, SEGMENT_HEAD_BYTES, 0)
@@ -91,6 +91,7 @@ class Segment:
             or crc32c(head[:-4]) != int.from_bytes(head[-4:], "little")
         ):
             os.close(file)
+            path.unlink()
             return None
         _, channels, epoch, first, _ = _HEAD.unpack(head[:-4])
         return cls(path, file, channels, epoch, first, first, os.fstat(file).st_size)
@@ -106,18 +107,18 @@ class Segment:
             os.fsync(self.file)
         return cut
 
-    def append(self, frames: list[bytes], end: int) -> None:
-        """Append frames; the file is as before if that fails.
+    def append(self, frame: bytes, end: int) -> None:
+        """Append a frame; the file is as before if that fails.
 
         Raises:
             OSError: the disk is full or broken.
         """
         try:
-            written = _write_all(self.file, frames, self.size)
+            _write_all(self.file, frame, self.size)
         except BaseException:
             os.ftruncate(self.file, self.size)
             raise
-        self.size, self.end = self.size + written, end
+        self.size, self.end = self.size + len(frame), end
 
     def frames(self, offset: int) -> Iterator[StoredFrame]:
         """Yield the frames from an offset, up to the first damaged one."""
@@ -185,12 +186,10 @@ def _is_whole(frame: bytes) -> bool:
     return bool(extend(crc32c(frame[:8]), frame[HEADER.size :]) == checksum)
 
 
-def _write_all(file: int, parts: list[bytes], offset: int) -> int:
-    data = b"".join(parts)
+def _write_all(file: int, data: bytes, offset: int) -> None:
     done = 0
     while done < len(data):
         done += os.pwrite(file, data[done:] if done else data, offset + done)
-    return done
 
 
 def _sync_folder(folder: Path) -> None:
