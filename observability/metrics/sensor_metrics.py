@@ -17,22 +17,30 @@ from observability.metrics.worker_metrics import MULTIPROCESS_FOLDER
 
 LABELLED = 100
 """Sensors with a label of their own in a process."""
+MAX_STATES = 20
+"""States with a series of their own for each sensor; further ones share ``other``."""
 OTHER = "other"
 KINDS = ("state", "silent", "back")
-DOORS = ("tcp", "raw_tcp", "mqtt", "http")
 Door = Literal["tcp", "raw_tcp", "mqtt", "http"]
-LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+DOORS: tuple[Door, ...] = ("tcp", "raw_tcp", "mqtt", "http")
+LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
 class SensorMetrics:
-    """The series of sensors; those of one sensor are created when it first sends."""
+    """The series of sensors. Implements the port of the intake of samples."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._samples = Counter(
-            "potoo_sensor_samples", "Samples received.", ["sensor"], registry=registry
+            "potoo_sensor_samples",
+            "Samples received, by how they arrive.",
+            ["sensor", "door"],
+            registry=registry,
         )
         self._windows = Counter(
             "potoo_sensor_windows", "Windows answered.", ["sensor"], registry=registry
+        )
+        self._gaps = Counter(
+            "potoo_sensor_gaps", "Times that samples were missing.", ["sensor"], registry=registry
         )
         self._missing = Counter(
             "potoo_sensor_missing_samples",
@@ -48,7 +56,7 @@ class SensorMetrics:
         )
         self._last_sample = Gauge(
             "potoo_sensor_last_sample_timestamp_seconds",
-            "When the last sample was received.",
+            "When samples last arrived.",
             ["sensor"],
             multiprocess_mode="max",
             registry=registry,
@@ -57,7 +65,14 @@ class SensorMetrics:
             "potoo_sensor_silent",
             "1 while a sensor that sent samples is silent; of the label `other`, their number.",
             ["sensor"],
-            multiprocess_mode="livesum",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self._state = Gauge(
+            "potoo_sensor_state",
+            "1 for the state that a sensor is in.",
+            ["sensor", "state"],
+            multiprocess_mode="livemax",
             registry=registry,
         )
         self._lag = Histogram(
@@ -68,21 +83,21 @@ class SensorMetrics:
         )
         self._channels = Gauge(
             "potoo_sensor_channels_in_flight",
-            "Channels open: sensors that send, by how their samples arrive.",
+            "Devices that send, by how their samples arrive.",
             ["door"],
             multiprocess_mode="livesum",
             registry=registry,
         )
-        self._buffered = Gauge(
-            "potoo_sensor_buffered_bytes",
-            "Samples that wait for their window or its answer.",
+        self._buffer = Gauge(
+            "potoo_sensor_buffer_bytes",
+            "Samples in memory: of windows that are not complete, or not answered.",
             multiprocess_mode="livesum",
             registry=registry,
         )
-        self._commits = Counter(
-            "potoo_sensor_commits",
-            "Transactions that stored windows.",
-            ["outcome"],
+        self._buffer_limit = Gauge(
+            "potoo_sensor_buffer_limit_bytes",
+            "Bytes of samples that may be in memory.",
+            multiprocess_mode="livesum",
             registry=registry,
         )
         self._events = Counter(
@@ -92,89 +107,100 @@ class SensorMetrics:
             self._events.labels(kind)
         for door in DOORS:
             self._channels.labels(door)
-        for outcome in ("stored", "failed"):
-            self._commits.labels(outcome)
         self._is_shared = MULTIPROCESS_FOLDER in os.environ
         self._labelled: set[str] = set()
+        self._states: dict[str, set[str]] = {}
         self._others_silent: set[str] = set()
 
-    def of(self, sensor: str) -> OneSensor:
-        """Return the series of a sensor; create them."""
-        if len(self._labelled) < LABELLED:
-            self._labelled.add(sensor)
-        label = sensor if sensor in self._labelled else OTHER
-        return OneSensor(
-            self._samples.labels(label),
-            self._windows.labels(label),
-            self._missing.labels(label),
-            self._last_sample.labels(label),
-            self._faults,
-            label,
-        )
+    def begin(self, sensor: str) -> None:
+        """Create the series of a sensor that this process receives."""
+        label = self._label(sensor)
+        for series in (self._windows, self._gaps, self._missing, self._silent):
+            series.labels(label)
 
     def end(self, sensor: str) -> None:
         """Remove the series of a sensor that was removed."""
         self.set_silent(sensor, is_silent=False)
+        states = self._states.pop(sensor, set())
+        for state in states:
+            self._state.labels(sensor, state).set(0)
         if self._is_shared or sensor not in self._labelled:
             return
         self._labelled.discard(sensor)
         for series in (
-            self._samples,
             self._windows,
+            self._gaps,
             self._missing,
             self._last_sample,
             self._silent,
         ):
             with suppress(KeyError):
                 series.remove(sensor)
+        for state in states:
+            self._state.remove(sensor, state)
+        self._samples.remove_by_labels({"sensor": sensor})
         self._faults.remove_by_labels({"sensor": sensor})
 
-    def set_silent(self, sensor: str, *, is_silent: bool) -> None:
-        """Note whether samples of a sensor stopped."""
-        if sensor in self._labelled:
-            self._silent.labels(sensor).set(is_silent)
-            return
-        (self._others_silent.add if is_silent else self._others_silent.discard)(sensor)
-        self._silent.labels(OTHER).set(len(self._others_silent))
+    def count_samples(self, sensor: str, door: Door, samples: int) -> None:
+        """Count samples that arrived now."""
+        label = self._label(sensor)
+        self._samples.labels(label, door).inc(samples)
+        self._last_sample.labels(label).set_to_current_time()
+
+    def count_windows(self, sensor: str, windows: int) -> None:
+        """Count windows whose answers were stored."""
+        self._windows.labels(self._label(sensor)).inc(windows)
+
+    def count_fault(self, sensor: str, fault: str, times: int = 1) -> None:
+        """Count samples or windows that were not classified; ``fault``: a ``SensorFault``."""
+        self._faults.labels(self._label(sensor), fault).inc(times)
+
+    def count_gap(self, sensor: str, missing: int) -> None:
+        """Count a gap of so many samples."""
+        label = self._label(sensor)
+        self._gaps.labels(label).inc()
+        self._missing.labels(label).inc(missing)
 
     def observe_lag(self, seconds: float) -> None:
         """Count the lag of a window."""
         self._lag.observe(seconds)
 
-    def set_channels(self, door: Door, number: int) -> None:
-        """Set how many channels are open."""
-        self._channels.labels(door).set(number)
+    def set_channels(self, door: Door, channels: int) -> None:
+        """Set how many devices send."""
+        self._channels.labels(door).set(channels)
 
-    def set_buffered(self, size: int) -> None:
-        """Set the bytes of samples that wait."""
-        self._buffered.set(size)
+    def set_buffer(self, held: int, limit: int) -> None:
+        """Set the bytes of samples in memory, and how many are allowed."""
+        self._buffer.set(held)
+        self._buffer_limit.set(limit)
 
-    def count_commit(self, *, is_stored: bool) -> None:
-        """Count a transaction of windows."""
-        self._commits.labels("stored" if is_stored else "failed").inc()
+    def set_silent(self, sensor: str, *, is_silent: bool) -> None:
+        """Set whether samples of a sensor stopped."""
+        if self._label(sensor) == sensor:
+            self._silent.labels(sensor).set(is_silent)
+            return
+        (self._others_silent.add if is_silent else self._others_silent.discard)(sensor)
+        self._silent.labels(OTHER).set(len(self._others_silent))
+
+    def set_state(self, sensor: str, state: str) -> None:
+        """Set the state of a sensor with a label; the series of its other states become 0."""
+        if self._label(sensor) != sensor:
+            return
+        states = self._states.setdefault(sensor, set())
+        label = state if state in states or len(states) < MAX_STATES else OTHER
+        states.add(label)
+        for one in states:
+            self._state.labels(sensor, one).set(one == label)
 
     def count_event(self, kind: str) -> None:
         """Count a kept event; ``kind`` is one of ``KINDS``."""
         self._events.labels(kind).inc()
 
-
-class OneSensor:
-    """The series of one sensor, looked up once; those of many sensors may be the same."""
-
-    __slots__ = ("_faults", "_label", "last_sample", "missing", "samples", "windows")
-
-    def __init__(
-        self,
-        samples: Counter,
-        windows: Counter,
-        missing: Counter,
-        last_sample: Gauge,
-        faults: Counter,
-        label: str,
-    ) -> None:
-        self.samples, self.windows, self.missing = samples, windows, missing
-        self.last_sample, self._faults, self._label = last_sample, faults, label
-
-    def count_fault(self, reason: str, number: int = 1) -> None:
-        """Count samples or windows that were not classified; ``reason``: a ``SensorFault``."""
-        self._faults.labels(self._label, reason).inc(number)
+    def _label(self, sensor: str) -> str:
+        """Return the label of a sensor; the first ones get their own."""
+        if sensor in self._labelled:
+            return sensor
+        if len(self._labelled) >= LABELLED or sensor == OTHER:
+            return OTHER
+        self._labelled.add(sensor)
+        return sensor

@@ -128,8 +128,9 @@ class Entry:
         safe: new value, at least the stored one.
         seen: when the last sample arrived.
         answers: new ones, in the order of their windows; may be empty.
-        changes: in their order. ``state`` is stored if the stored state is ``previous``, or if the
-            entry has an owner; ``silent`` and ``back`` unless ``is_silent`` says so already.
+        changes: in their order. ``state`` is stored if the stored state is ``previous``; ``silent``
+            and ``back`` unless ``is_silent`` says so already. Others are left out, so that an entry
+            whose commit is repeated makes no second event.
         is_last: the channel ends: the epoch has no owner afterwards.
     """
 

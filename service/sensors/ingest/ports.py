@@ -11,7 +11,6 @@ Nothing is confirmed before it is committed: after a crash a device sends again 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -20,6 +19,19 @@ from numpy.typing import NDArray
 from auth.principal import Principal
 from schemas.sensors import SensorAnswer, SensorEvent, SensorFault, SensorSpec
 from service.sensors.records import Claim, ClaimedEpoch, Entry, Glance, Outcome, StoredSensor
+from service.sensors.windows.samples import Samples, Window
+
+__all__ = [
+    "Channel",
+    "Door",
+    "Ending",
+    "Intake",
+    "Listener",
+    "Samples",
+    "SensorMetrics",
+    "SensorStore",
+    "Window",
+]
 
 Door = Literal["tcp", "raw_tcp", "mqtt", "http"]
 """How samples arrive. Label of metrics."""
@@ -27,43 +39,6 @@ Ending = Literal["replaced", "removed", "changed", "drained"]
 """Why the server ends a channel: another channel sends the epoch now; the sensor was removed; its
 configuration was changed, or it was paused (open again: ``NotReady`` while it is paused); the
 server stops."""
-
-
-@dataclass(slots=True)
-class Samples:
-    """Consecutive samples of one epoch.
-
-    Attributes:
-        first: sequence of the first sample; None for the one after the last that was offered (a
-            device that does not number its samples).
-        values: shape [n, channels], float32, C-contiguous, n >= 1. May be a read-only view of
-            received bytes. The channel keeps views of it: never change the memory afterwards.
-        at: when the first sample was taken, by the device, in seconds since the epoch; None if
-            unknown. A message whose time is before that of the one before it is used without.
-    """
-
-    first: int | None
-    values: NDArray[np.float32]
-    at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A complete window.
-
-    Attributes:
-        first: sequence of its first sample: a multiple of the stride.
-        values: shape [length, channels], float32, C-contiguous; do not change it.
-        filled: number of samples that the gap policy made.
-        sampled_at: when the last sample was taken, by the device, in seconds since the epoch.
-        arrived: when the last sample was offered, on ``time.monotonic``.
-    """
-
-    first: int
-    values: NDArray[np.float32]
-    filled: int
-    sampled_at: float | None
-    arrived: float
 
 
 class Listener(Protocol):
