@@ -70,20 +70,21 @@ class Progress:
         for frame in frames:
             if frame.first > self.position:
                 self.gap_end = frame.first
-            if frame.end <= self.limit:
-                sent.append(frame.data)
-                self.position = max(self.position, frame.end)
-                continue
-            if not self.is_held_back and frame.first < self.limit:
-                sent.append(_until(frame, self.limit, self.channels))
-                self.position = self.limit
-            break
+            start, end = max(frame.first, self.position), min(frame.end, self.limit)
+            if start >= end or (end < frame.end and self.is_held_back):
+                break
+            is_whole = start == frame.first and end == frame.end
+            sent.append(frame.data if is_whole else _part(frame, start, end, self.channels))
+            self.position = end
+            if end < frame.end:
+                break
         return sent
 
 
-def _until(frame: StoredFrame, end: int, channels: int) -> bytes:
-    """Return the frame without its samples from ``end`` on."""
+def _part(frame: StoredFrame, start: int, end: int, channels: int) -> bytes:
+    """Return a frame with some of the samples; the time is known of the first one alone."""
     data = parse(Frame(FrameType.DATA, frame.data[HEADER.size :]))
     assert isinstance(data, Data)  # noqa: S101 - the queue holds nothing else
-    values = data.values(channels)[: end - frame.first]
-    return encode(data_of(frame.first, values, time_us=data.time_us, packing=data.packing))
+    values = data.values(channels)[start - frame.first : end - frame.first]
+    time_us = data.time_us if start == frame.first else 0
+    return encode(data_of(start, values, time_us=time_us, packing=data.packing))

@@ -71,7 +71,7 @@ class SmallServer:
     port: int = 0
 
     def __post_init__(self) -> None:
-        self._store = sqlite3.connect(self.database)
+        self._store = sqlite3.connect(self.database, check_same_thread=False)
         self._store.execute("pragma journal_mode=wal")
         self._store.executescript(TABLES)
         self._writers: set[asyncio.StreamWriter] = set()
@@ -104,9 +104,7 @@ class SmallServer:
         query = "select first, value from results where name = ? order by epoch, first"
         return dict(self._store.execute(query, [name]).fetchall())
 
-    async def _connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         connection = _Connection(self, self._store, writer)
         try:

@@ -176,7 +176,9 @@ async def test_a_lasting_refusal_stops_a_client_that_shall_not_retry(
 async def test_refusals_are_retried_while_samples_are_kept(
     server: SmallServer, tmp_path: Path
 ) -> None:
-    server.refuses = lambda _: Error("not_found", "No.", fatal=True) if len(server.hellos) < 4 else None
+    server.refuses = lambda _: (
+        Error("not_found", "No.", fatal=True) if len(server.hellos) < 4 else None
+    )
     async with client(server, tmp_path) as device:
         await send(device, 0, 100)
         await asyncio.wait_for(device.wait_safe(100), PATIENCE)
@@ -208,13 +210,16 @@ async def test_a_silent_server_is_asked_and_then_left(tmp_path: Path) -> None:
     listening = await asyncio.start_server(deaf, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     timing = Timing(handshake=0.1)
-    async with listening, SensorClient(
-        f"tcp://127.0.0.1:{port}",
-        "pump-3",
-        channels=1,
-        queue=tmp_path / "queue",
-        backoff=SOON,
-        timing=timing,
+    async with (
+        listening,
+        SensorClient(
+            f"tcp://127.0.0.1:{port}",
+            "pump-3",
+            channels=1,
+            queue=tmp_path / "queue",
+            backoff=SOON,
+            timing=timing,
+        ),
     ):
         await eventually(lambda: len(hellos) >= 3)
 

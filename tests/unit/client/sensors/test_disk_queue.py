@@ -324,5 +324,3 @@ def test_samples_may_come_in_these_shapes(
 def test_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\[n, 2\], not \[1, 3\]"):
         as_samples([1, 2, 3], 2)
-
-
