@@ -47,6 +47,7 @@ class BlockingSensorClient:
             ValueError: see ``SensorClient``.
         """
         self._client = SensorClient(server, name, **options)
+        self._has_finished = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="potoo-sensor", daemon=True)
 
@@ -105,13 +106,15 @@ class BlockingSensorClient:
         """Wait until all samples of the queue were sent; see ``SensorClient.sent``."""
         self._do(self._client.sent())
 
-    def close(self, seconds: float = CLOSE_SECONDS) -> None:
+    def close(self, seconds: float = CLOSE_SECONDS) -> bool:
         """Send what is queued, and close; see ``SensorClient.close``."""
-        if self._thread.is_alive():
-            try:
-                self._do(self._client.close(seconds))
-            finally:
-                self._stop()
+        if not self._thread.is_alive():
+            return self._has_finished
+        try:
+            self._has_finished = self._do(self._client.close(seconds))
+        finally:
+            self._stop()
+        return self._has_finished
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         if not self._thread.is_alive():

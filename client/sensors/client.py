@@ -120,8 +120,9 @@ class SensorClient:
         self._tasks: list[asyncio.Task[None]] = []
         self._changed = Signal()
         self._results: deque[SensorAnswer] = deque(maxlen=MAX_RESULTS)
-        self._is_connected = self._is_closing = self._is_closed = False
+        self._is_connected = self._is_closing = self._is_leaving = self._is_closed = False
         self._problem: SensorClientError | None = None
+        self._has_finished = False
         self._safe = self._connections = 0
         self.results_dropped = 0
 
@@ -234,21 +235,24 @@ class SensorClient:
         await self._worker.sync()
         await self._wait(lambda: self._has_sent_all)
 
-    async def close(self, seconds: float = CLOSE_SECONDS) -> None:
+    async def close(self, seconds: float = CLOSE_SECONDS) -> bool:
         """Send what is queued, wait for the answers, and close; idempotent.
 
         Args:
             seconds: for all of it. What was not confirmed stays in the queue for the next life.
+
+        Returns:
+            Whether everything was sent in time, and its answers came.
         """
         if self._is_closed or not self._tasks:
-            self._is_closed = True
-            return
+            return self._has_finished
         self._is_closing = True
         with suppress(TimeoutError, SensorClientError):
             async with asyncio.timeout(seconds):
                 if self._safe < self._worker.queue.next_sequence:
                     await self.sent()
                     await self._finish()
+                self._has_finished = True
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
@@ -279,7 +283,7 @@ class SensorClient:
 
     async def _finish(self) -> None:
         """End the connection so that all answers come before."""
-        stream = self._stream
+        stream, self._is_leaving = self._stream, True
         if stream is not None and not await stream.finish():
             await self._changed.wait_for(lambda: not self._is_connected)
 
@@ -300,7 +304,7 @@ class SensorClient:
             finally:
                 self._is_connected, self._stream = False, None
                 self._changed.notify()
-            if self._is_closing:
+            if self._is_leaving:
                 return
             failures = 1 if self._connections > before else failures + 1
             asked = getattr(self._problem, "retry_after", None) or 0.0

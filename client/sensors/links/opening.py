@@ -18,10 +18,13 @@ def link_opener(address: Address, tls: ssl.SSLContext | None) -> OpenLink:
     """Return the function that connects.
 
     Raises:
-        ImportError: MQTT needs the package paho-mqtt (``potoo[mqtt]``).
+        ValueError: MQTT needs the package paho-mqtt (``potoo[mqtt]``).
     """
     if not address.is_mqtt:
         return lambda _, __: open_tcp(address, tls)
-    from client.sensors.links.mqtt import open_mqtt
+    try:
+        from client.sensors.links.mqtt import open_mqtt
+    except ModuleNotFoundError as error:
+        raise ValueError("mqtt:// needs the package paho-mqtt: pip install potoo[mqtt]") from error
 
     return lambda name, epoch: open_mqtt(address, tls, name, epoch)

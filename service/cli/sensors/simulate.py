@@ -161,9 +161,10 @@ async def _simulate(
                 await _connect(client, server)
                 run.began = time.monotonic()
                 await _replay(run, client, samples, pace)
-                await client.close(ANSWER_SECONDS)
-                if client.status.safe == 0 and run.samples:
-                    fail("the samples are fewer than a window, or the server did not answer")
+                if not await client.close(ANSWER_SECONDS):
+                    fail(f"the server did not answer in time: {client.status.problem or server}")
+                if not client.status.safe:
+                    fail("the samples are fewer than a window")
         except SensorClientError as error:
             problem = client.status.problem
             fail(str(problem or error))

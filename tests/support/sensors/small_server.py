@@ -31,6 +31,7 @@ from schemas.sensor_wire.messages import (
     parse,
 )
 from schemas.sensors import SensorAnswer
+from tests.support.waiting import eventually
 
 TABLES = """
 create table if not exists results (
@@ -90,8 +91,7 @@ class SmallServer:
         finally:
             server.close()
             self.drop_connections()
-            while self._writers:
-                await asyncio.sleep(0)
+            await eventually(lambda: not self._writers)
             self._store.close()
 
     def drop_connections(self) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,8 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
     yield open_queue
     for queue in queues:
-        try:
+        with suppress(OSError):
             queue.close()
-        except OSError:
-            pass
 
 
 def numbers(first: int, end: int, channels: int = 1) -> Samples:
@@ -292,7 +291,7 @@ def test_a_disk_that_is_full_is_reported_and_leaves_the_queue_whole(
     queue = opened()
     queue.append(numbers(0, 10))
 
-    def full(file: int, data: bytes, offset: int) -> int:
+    def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
