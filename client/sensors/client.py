@@ -261,6 +261,7 @@ class SensorClient:
         with suppress(QueueError):
             await self._worker.confirm(self._safe)
         await self._worker.close()
+        return self._has_finished
 
     @property
     def _is_stopped(self) -> bool:
