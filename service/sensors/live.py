@@ -45,9 +45,11 @@ class RecentWindow:
     """One of the last windows of a sensor.
 
     Attributes:
-        values: shape [length, channels], float32.
+        values: shape [length, channels], float32; of a long window the minimum and maximum of each
+            of 256 parts, one after the other.
         filled: samples that the gap policy filled.
         answer: None if the window was not classified.
+        length: samples in the window; 0: as many as ``values`` has.
     """
 
     epoch: int
@@ -55,6 +57,7 @@ class RecentWindow:
     values: NDArray[np.float32]
     filled: int
     answer: SensorAnswer | None
+    length: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def _drawn(window: RecentWindow) -> SensorWindow:
     return SensorWindow(
         epoch=window.epoch,
         first_sequence=window.first,
-        length=len(window.values),
+        length=window.length or len(window.values),
         low=low,
         high=high,
         filled=window.filled,

@@ -10,7 +10,7 @@ Nothing is confirmed before it is committed: after a crash a device sends again 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -112,6 +112,9 @@ class Channel(Protocol):
             Overloaded: the device sent far beyond its credit. Close the connection.
         """
 
+    def touch(self) -> None:
+        """Note a sign of life without samples, such as PING: the channel is not idle."""
+
     def report(self, fault: SensorFault, detail: str) -> None:
         """Count a fault that the transport found, such as a message that cannot be parsed.
 
@@ -184,6 +187,15 @@ class Intake(Protocol):
             NotFound, ModelForbidden, NotReady, Unsupported: as ``open``.
             InvalidTensor: wrong shape, or not finite with a model that refuses that.
             Overloaded, DeadlineExceeded, InferenceFailed: as a photo.
+        """
+
+
+    def subscribe(
+        self, taker: Callable[[str, Sequence[SensorAnswer]], None]
+    ) -> Callable[[], None]:
+        """Call ``taker`` with a sensor's name and new answers, after each commit of this process.
+
+        Answers that were stored before are among them. Returns what ends the subscription.
         """
 
 

@@ -46,16 +46,17 @@ class SampleStream:
         open: start of the first window that is not complete.
         next: sequence after the last sample that arrived.
         samples: that arrived, without repeats.
-        gaps: number of gaps; ``missing``: samples in them.
-        faults: since the caller last cleared the list.
+        faults, breaks: faults and gaps (first missing sequence, number) since the caller last
+            cleared the lists.
     """
 
     def __init__(self, cut: Cut, *, start: int) -> None:
         """``start``: sequence of the first sample that is needed."""
         self._cut, self._times = cut, SampleTimes(cut.rate)
         self.next, self.open = start, cut.start_from(start)
-        self.samples = self.gaps = self.missing = 0
+        self.samples = 0
         self.faults: list[Found] = []
+        self.breaks: list[tuple[int, int]] = []
         self._filled: deque[tuple[int, int]] = deque()
         self._last: NDArray[np.float32] | None = None
         rows = max(2 * cut.length, _LEAST_BUFFER_BYTES // cut.row_bytes)
@@ -173,7 +174,7 @@ class SampleStream:
     ) -> None:
         """Fill the gap before ``first``, or drop the windows that it is in."""
         missing = first - self.next
-        self.gaps, self.missing = self.gaps + 1, self.missing + missing
+        self.breaks.append((self.next, missing))
         if self._last is not None and missing <= self._cut.fill:
             self._filled.append((self.next, first))
             self._append(self._made(missing, self._last, after), self.next, windows, arrived)
