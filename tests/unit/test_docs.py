@@ -42,8 +42,8 @@ MADE = (
 COMMAND = re.compile(
     r"(?:^|exec potoo |sudo -u potoo \S+/)potoo (?P<rest>[^|;&#`\n]*)", re.MULTILINE
 )
-FOREIGN_VARIABLES = {"POTOO_SERVICE_HOST"}
-"""Variables that Kubernetes sets for a service named potoo."""
+FOREIGN_VARIABLES = {"POTOO_SERVICE_HOST", "POTOO_TOKEN"}
+"""Variables that Kubernetes sets for a service named potoo, and the token of a device."""
 FOREIGN_SERIES = {"potoo_pb"}
 """Words that look like a metric: a Python module."""
 
