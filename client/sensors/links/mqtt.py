@@ -11,6 +11,7 @@ import secrets
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -48,6 +49,7 @@ class MqttLink:
         self._results, self._epoch = f"{root}/result", epoch
         self._client, self._address = client, address
         self._loop = asyncio.get_running_loop()
+        self._thread = ThreadPoolExecutor(1, "potoo-mqtt")
         self._changed = Signal()
         self._waiting: deque[Message] = deque()
         self._under_way: set[int] = set()
@@ -62,12 +64,18 @@ class MqttLink:
             Disconnected: there is no connection, or the broker refused it.
         """
         client = self._client
-        client.on_connect, client.on_connect_fail = self._on_connect, self._on_connect_fail
+        client.on_connect, client.on_publish = self._on_connect, self._on_publish
         client.on_disconnect, client.on_subscribe = self._on_disconnect, self._on_subscribe
-        client.on_message, client.on_publish = self._on_message, self._on_publish
-        client.connect_async(
-            self._address.host, self._address.port, KEEPALIVE_SECONDS, clean_start=True
-        )
+        client.on_message = self._on_message
+        client.connect_timeout = CONNECT_SECONDS
+        try:
+            await self._block(
+                lambda: client.connect(
+                    self._address.host, self._address.port, KEEPALIVE_SECONDS, clean_start=True
+                )
+            )
+        except (OSError, ValueError) as error:  # of TLS too
+            raise Disconnected(f"the broker cannot be reached: {error}") from error
         client.loop_start()
         await self._wait(lambda: self._is_subscribed, CONNECT_SECONDS, "the broker does not answer")
 
@@ -105,7 +113,11 @@ class MqttLink:
         """Disconnect, and wait for paho's thread."""
         with suppress(ValueError, OSError):
             self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
+        await self._block(self._client.loop_stop)
+        self._thread.shutdown(wait=False)
+
+    async def _block(self, work: Callable[[], object]) -> None:
+        await self._loop.run_in_executor(self._thread, work)
 
     async def _wait(self, holds: Callable[[], object], seconds: float, otherwise: str) -> None:
         try:
@@ -168,9 +180,6 @@ class MqttLink:
             self._tell(lambda: self._ended(f"the broker refused: {reason}"))
         else:
             client.subscribe([(self._acks, 1), (self._results, 1)])
-
-    def _on_connect_fail(self, _: Client, __: object) -> None:
-        self._tell(lambda: self._ended("the broker cannot be reached"))
 
     def _on_disconnect(
         self, _: Client, __: object, ___: DisconnectFlags, reason: ReasonCode, ____: object

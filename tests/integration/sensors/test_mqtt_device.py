@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from client.sensors import Backoff, Disconnected, SensorAnswer, SensorClient, Timing
 from tests.support.results.mosquitto import PASSWORD, USERNAME, Mosquitto, mosquitto
 from tests.support.sensors.mqtt_stand_in import MqttStandIn
+from tests.support.servers.databases import free_port
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio
@@ -95,9 +97,35 @@ async def test_a_device_waits_for_a_server_behind_the_broker(
     assert server.windows == expected(100)
 
 
-async def test_a_broker_that_refuses_is_reported(broker: Mosquitto, tmp_path: Path) -> None:
-    url = f"mqtts://{USERNAME}:{PASSWORD}@localhost:{broker.tls_port}"
-    async with SensorClient(url, "a", channels=1, queue=tmp_path, backoff=SOON) as device:
+async def problem(url: str, folder: Path, tls: ssl.SSLContext | None = None) -> str:
+    """Why there is no connection."""
+    async with SensorClient(url, "a", channels=1, queue=folder, tls=tls, backoff=SOON) as device:
         await eventually(lambda: device.status.problem is not None)
         assert isinstance(device.status.problem, Disconnected)
-        assert "certificate" in str(device.status.problem)
+        return str(device.status.problem)
+
+
+async def test_a_broker_that_is_away_or_refuses_is_reported(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    url = f"mqtts://{USERNAME}:wrong@localhost:{broker.tls_port}"
+    tls = ssl.create_default_context(cafile=broker.ca_file)
+
+    assert "Connection refused" in await problem(f"mqtt://127.0.0.1:{free_port()}", tmp_path)
+    assert "Not authorized" in await problem(url, tmp_path, tls)
+
+
+async def test_a_broker_with_tls_and_password_takes_the_device(
+    broker: Mosquitto, serve: Serve, tmp_path: Path
+) -> None:
+    password = PASSWORD.replace(" ", "%20")
+    url = f"mqtts://{USERNAME}:{password}@localhost:{broker.tls_port}"
+    tls = ssl.create_default_context(cafile=broker.ca_file)
+    server = serve()
+    async with SensorClient(
+        url, "pump-3", channels=1, queue=tmp_path, tls=tls, timing=QUICK
+    ) as device:
+        await device.send(np.arange(100))
+        await asyncio.wait_for(device.wait_safe(100), PATIENCE)
+
+    assert server.windows == expected(100)

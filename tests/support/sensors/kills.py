@@ -135,8 +135,7 @@ class Stored:
             suppress(sqlite3.OperationalError),
             sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as store,
         ):
-            (found,) = store.execute(f"select count(*) from ({self.query})").fetchone()
-            return int(found)
+            return len(store.execute(self.query).fetchall())
         return 0
 
 
