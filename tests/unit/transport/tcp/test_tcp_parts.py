@@ -68,8 +68,7 @@ def wait(refusals: TokenRefusals, now: float, *, network: str = "n", name: str =
     try:
         refusals.check(network, name, now)
     except RateLimited as error:
-        assert error.retry_after is not None
-        return error.retry_after
+        return error.retry_after or 0.0
     return 0.0
 
 
