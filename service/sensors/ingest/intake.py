@@ -214,14 +214,15 @@ class SampleIntake:
         tracked = self.tracker.begin(sensor, is_silent=stored.is_silent)
         tracked.door = door
         if epoch is None:
-            epoch, messages = (
-                self._made_epoch,
-                [self._numbered(sensor, cut, one) for one in messages],
-            )
-        windows = windows_of(messages, cut, tracked, arrived=self._monotonic(), now=self._clock())
+            epoch, messages = self._made_epoch, [self._numbered(sensor, cut, one) for one in messages]
+        windows = windows_of(
+            messages, cut, tracked, arrived=self._monotonic(), now=self._clock()
+        )
         line = self._line(stored, principal)
         votes = self._votes_of(stored)
-        return await MessageBatch(sensor, epoch, windows, line, votes, tracked, self._tools).run()
+        return await MessageBatch(
+            sensor, epoch, windows, line, votes, tracked, self._tools
+        ).run()
 
     async def classify(
         self, sensor: str, window: NDArray[np.float32], *, principal: Principal | None
@@ -315,3 +316,4 @@ class SampleIntake:
             self._metrics.set_channels(door, counts[door])
         self._metrics.set_buffer(self._memory.held, self._memory.limit)
         self._tools.resume()
+

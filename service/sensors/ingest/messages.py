@@ -64,7 +64,9 @@ class MessageBatch:
         self._sensor, self._epoch, self._votes = sensor, epoch, votes
         self._tracked, self._tools = tracked, tools
         self._charge = sum(window.values.nbytes for window in windows)
-        self._lane = Lane(tools.dispatcher, line, on_done=self._look, on_held=self._note_held)
+        self._lane = Lane(
+            tools.dispatcher, line, on_done=self._look, on_held=self._note_held
+        )
         self._windows = list(windows)
         self._taken: list[tuple[Window, SensorAnswer | Skipped]] = []
         self._done: asyncio.Future[Sequence[SensorAnswer]] = (

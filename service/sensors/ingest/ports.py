@@ -189,7 +189,10 @@ class Intake(Protocol):
             Overloaded, DeadlineExceeded, InferenceFailed: as a photo.
         """
 
-    def subscribe(self, taker: Callable[[str, Sequence[SensorAnswer]], None]) -> Callable[[], None]:
+
+    def subscribe(
+        self, taker: Callable[[str, Sequence[SensorAnswer]], None]
+    ) -> Callable[[], None]:
         """Call ``taker`` with a sensor's name and new answers, after each commit of this process.
 
         Answers that were stored before are among them. Returns what ends the subscription.
