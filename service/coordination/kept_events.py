@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, Literal, Never, Protocol, TypeVar
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.store.database import Database
 from schemas.errors import NotReady
@@ -85,9 +84,9 @@ class EventTables(Generic[Event]):
     order_lock: int
 
     @property
-    def column(self) -> InstrumentedAttribute[str]:
+    def column(self) -> ColumnElement[str]:
         """The column of events with the subject's name."""
-        column: InstrumentedAttribute[str] = getattr(self.events, self.subject)
+        column: ColumnElement[str] = getattr(self.events, self.subject)
         return column
 
     def read(self, row: EventColumns) -> Event:
@@ -127,18 +126,13 @@ class KeptEventStore(Generic[Event]):
         return self._tables.read(row)
 
     async def record_in(
-        self, session: AsyncSession, subject: str, change: Change, *, is_certain: bool = False
+        self, session: AsyncSession, subject: str, change: Change
     ) -> EventColumns | None:
-        """Store a change and its event within a transaction; see ``record_of``.
-
-        Args:
-            is_certain: store the state whatever the stored one is: the caller alone changes it.
-        """
+        """Store a change and its event within a transaction; see ``record_of``."""
         tables = self._tables
         stored = update(tables.subjects).where(tables.subjects.name == subject)
         if change.kind == "state":
-            if not is_certain:
-                stored = stored.where(tables.subjects.state.is_not_distinct_from(change.previous))
+            stored = stored.where(tables.subjects.state.is_not_distinct_from(change.previous))
             stored = stored.values(state=change.state, since=change.at)
         else:
             is_silent = change.kind == "silent"

@@ -25,7 +25,7 @@ from schemas.sensor_wire.packing import Packing
 from schemas.sensors import SensorAnswer, SensorFault
 from service.settings import SettingsError
 from tests.support.proxies.certificates import self_signed
-from tests.support.sensors.fake_intake import WINDOW, FakeIntake, values_of
+from tests.support.sensors.tcp_intake import WINDOW, FakeIntake, values_of
 from tests.support.sensors.tcp_bench import TcpBenches
 from tests.support.waiting import PATIENCE, eventually
 

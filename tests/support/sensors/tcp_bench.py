@@ -17,7 +17,7 @@ from service.sensor_settings import SensorSettings
 from service.settings import Settings, load_settings
 from service.shutdown import Shutdown
 from service.transport.tcp.server import serving
-from tests.support.sensors.fake_intake import FakeIntake
+from tests.support.sensors.tcp_intake import FakeIntake
 from tests.support.sensors.wire_device import WireDevice, connected
 
 INGEST = frozenset({Scope.INGEST})
