@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import cast
 from contextlib import suppress
+from typing import cast
 
 from observability.metrics.metrics import Metrics
 from service.transport.tcp.connections import Connections
