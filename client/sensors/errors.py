@@ -21,6 +21,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from schemas.errors import ErrorCode
+
 
 class SensorClientError(Exception):
     """Base class; ``is_lasting`` says that connecting again does not help by itself."""
@@ -106,6 +108,14 @@ _TYPES: dict[str, type[Refused]] = {
     "in_use": NameInUse,
     "stale_epoch": StaleEpoch,
 }
+
+
+_REFUSALS = {*_TYPES, *ErrorCode}
+
+
+def is_refusal(code: str) -> bool:
+    """Return whether a code says that nothing is taken; else it is a fault of some samples."""
+    return code in _REFUSALS
 
 
 def refusal(code: str, detail: str, retry_after: float | None = None) -> Refused:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from client.sensors.errors import Disconnected, Refused, refusal
+from client.sensors.errors import Disconnected, Refused, is_refusal, refusal
 from client.sensors.links.ports import Greeting, Link
 from client.sensors.progress import Progress
 from client.sensors.queue.worker import QueueWorker
@@ -235,7 +235,7 @@ class Stream:
                     self._on_progress()
             case Result():
                 self._on_result(message)
-            case Error(fatal=True):
+            case Error() if message.fatal or (not self._is_greeted and is_refusal(message.code)):
                 raise refusal(message.code, message.detail, message.retry_after)
             case Bye():
                 raise Disconnected(f"the server ended the connection: {message.reason}")
