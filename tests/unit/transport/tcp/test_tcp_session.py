@@ -214,7 +214,7 @@ def test_bye_is_answered_with_the_last_ack() -> None:
     assert session.finished(Ack(4, 0)) == [do.SendAck(Ack(4, 0)), do.Close("bye")]
 
 
-MESSAGES = st.sampled_from([HELLO, DATA, Ping(), Token("t"), Bye()]).map(encode)
+MESSAGES = st.sampled_from([*map(encode, (HELLO, DATA, Ping(), Token("t"), Bye()))])
 
 
 @examples(300)
