@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 import orjson
 
 from schemas.cameras import Camera
-from service.cameras.results.topics import OFFLINE, ONLINE, Message, Topics
+from service.cameras.results.topics import Topics
+from service.mqtt.link import OFFLINE, ONLINE, Message
 
 MAKER = "Potoo"
 

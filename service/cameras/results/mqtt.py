@@ -8,11 +8,10 @@ a broker that is away costs no memory: what waits is in the store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
 
 from observability.logs.logging import get_logger
 from observability.metrics.result_metrics import OutputMetrics
@@ -20,10 +19,11 @@ from schemas.cameras import Camera, CameraEvent
 from schemas.errors import NotReady
 from service.cameras.results.discovery import Discovery
 from service.cameras.results.ports import Cameras
-from service.cameras.results.retrying import backoff
-from service.cameras.results.topics import OFFLINE, ONLINE, Message, Topics
-from service.cameras.results.webhooks import EMPTY_SECONDS, Clock
+from service.cameras.results.topics import Topics
+from service.cameras.results.webhooks import EMPTY_SECONDS
 from service.coordination.ports import Cursors, Events, OutputCursor
+from service.mqtt.link import OFFLINE, ONLINE, BrokerAway, Link, Message, OpenLink
+from service.retrying import Clock, backoff
 
 NAME = "mqtt"
 LONGEST_SECONDS = 60.0
@@ -34,31 +34,6 @@ GOODBYE_SECONDS = 2.0
 PAGE = 50
 STABLE_SECONDS = 30.0
 """A connection that lasts so long ends the growing of pauses."""
-
-
-class BrokerAway(Exception):
-    """There is no connection, or it ended. The message is for the log."""
-
-
-class Link(Protocol):
-    """A connection with a broker."""
-
-    async def publish(self, message: Message) -> None:
-        """Publish with QoS 1; return when the broker acknowledged.
-
-        Raises:
-            BrokerAway: the connection ended, or there was no acknowledgement in time.
-        """
-
-    async def lost(self) -> BrokerAway:
-        """Wait until the connection ended; return why."""
-
-    def retained_topics(self) -> frozenset[str]:
-        """Return topics below ``Topics.every_availability`` that the broker retained before."""
-
-
-OpenLink = Callable[[], AbstractAsyncContextManager[Link]]
-"""Connects with the last will; raises ``BrokerAway`` if there is no connection."""
 
 
 class MqttOutput:

@@ -14,10 +14,11 @@ from prometheus_client import CollectorRegistry
 from observability.metrics.result_metrics import ResultMetrics
 from schemas.cameras import CameraEvent, CameraStatus
 from service.cameras.results.discovery import Discovery
-from service.cameras.results.mqtt import NAME, BrokerAway, MqttOutput
-from service.cameras.results.topics import Message, Topics
-from service.cameras.results.webhooks import Clock
+from service.cameras.results.mqtt import NAME, MqttOutput
+from service.cameras.results.topics import Topics
 from service.coordination.ports import OutputCursor
+from service.mqtt.link import BrokerAway, Message
+from service.retrying import Clock
 from tests.support.results.fakes import (
     BEGIN,
     FakeCameras,

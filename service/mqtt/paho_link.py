@@ -16,7 +16,6 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
@@ -24,8 +23,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.reasoncodes import ReasonCode
 
 from observability.logs.logging import get_logger
-from service.cameras.results.mqtt import BrokerAway
-from service.cameras.results.topics import OFFLINE, Message, Topics
+from service.mqtt.address import BrokerAddress
+from service.mqtt.link import OFFLINE, BrokerAway, LinkTopics, Message
 
 CONNECT_SECONDS = 15.0
 ACKNOWLEDGE_SECONDS = 10.0
@@ -38,25 +37,10 @@ NO_ANSWER = "the broker did not accept the connection"
 TAKEN_OVER = "another client of the same topic connected: does a second Potoo use mqtt.topic?"
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerAddress:
-    """Where the broker is, and how to sign in.
-
-    Attributes:
-        tls: None for a connection without encryption.
-    """
-
-    host: str
-    port: int
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: ssl.SSLContext | None = None
-
-
 class PahoBroker:
     """Opens connections with one broker: MQTT 5, or 3.1.1 if the broker does not speak 5."""
 
-    def __init__(self, address: BrokerAddress, topics: Topics) -> None:
+    def __init__(self, address: BrokerAddress, topics: LinkTopics) -> None:
         self._address, self._topics = address, topics
         self._protocol = MQTTProtocolVersion.MQTTv5
 
@@ -112,7 +96,7 @@ class _NotAccepted(BrokerAway):
 class PahoLink:
     """A connection; see ``Link``. Methods run on the event loop, unless they say otherwise."""
 
-    def __init__(self, client: Client, address: BrokerAddress, topics: Topics) -> None:
+    def __init__(self, client: Client, address: BrokerAddress, topics: LinkTopics) -> None:
         self._client, self._address, self._topics = client, address, topics
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._main, name="potoo-mqtt", daemon=True)
