@@ -162,6 +162,9 @@ class Sensor(BaseModel):
     lag_seconds: float | None = Field(
         description="From arrival of a window's last sample to its answer; the newest window."
     )
+    is_configured: bool = Field(
+        default=False, description="The server's configuration has it: it cannot be changed here."
+    )
     door: Literal["tcp", "raw_tcp", "mqtt", "http"] | None = Field(
         description="How the last samples arrived."
     )
@@ -173,6 +176,43 @@ class SensorList(BaseModel):
     """All sensors, by name."""
 
     sensors: list[Sensor]
+
+
+class SensorResults(BaseModel):
+    """Kept answers of a sensor, oldest first."""
+
+    results: list[SensorAnswer]
+    next: int = Field(description="Cursor: `after` of the next request.")
+
+
+class SensorGap(BaseModel):
+    """Samples that never arrived."""
+
+    epoch: int
+    first_sequence: int = Field(description="Sequence number of the first missing sample.")
+    missing: int = Field(description="Number of missing samples.")
+
+
+class SensorWindow(BaseModel):
+    """A window, coarse enough to be drawn."""
+
+    epoch: int
+    first_sequence: int
+    length: int = Field(description="Samples.")
+    low: list[list[float | None]] = Field(
+        description="For each channel the minima of at most 256 equal parts, oldest first. null: "
+        "no finite sample."
+    )
+    high: list[list[float | None]] = Field(description="The maxima of the same parts.")
+    filled: int = Field(description="Samples that the gap policy filled.")
+    answer: SensorAnswer | None
+
+
+class SensorWindows(BaseModel):
+    """The last windows and gaps of a sensor, oldest first."""
+
+    windows: list[SensorWindow] = Field(description="At most 8.")
+    gaps: list[SensorGap] = Field(description="At most 20.")
 
 
 class SensorEvent(BaseModel):

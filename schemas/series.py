@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, model_validator
+
+from schemas.model_input import Dtype
 
 ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
@@ -24,6 +26,9 @@ class SeriesSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    item: ClassVar[str] = "window"
+    dtype: ClassVar[Dtype] = Dtype.FLOAT32
+
     kind: Literal["series"]
     name: str = Field(description="The graph's input name.")
     channels: PositiveInt = Field(le=1024)
@@ -38,6 +43,11 @@ class SeriesSpec(BaseModel):
     channel_names: tuple[ChannelName, ...] = Field(
         default=(), description="Names of the channels in order, for people; may be left out."
     )
+
+    @property
+    def takes(self) -> str:
+        """The windows in words, for messages."""
+        return f"windows of {self.length} samples of {self.channels} channels"
 
     @property
     def shape(self) -> tuple[int, int]:

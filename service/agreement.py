@@ -1,4 +1,4 @@
-"""The state of a camera: what enough of its last frames agree on, with hysteresis."""
+"""The state of a camera or sensor: what enough of its last answers agree on, with hysteresis."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schemas.cameras import UNKNOWN
+from service.coordination.tables import MAX_STATE_CHARS
+from service.core.imaging.answer import Classification, Named, SeriesAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +89,17 @@ class Agreement:
         if most >= self._agree:
             return leader
         return UNKNOWN if len(self._votes) == self._votes.maxlen else self.state
+
+
+def best_of(found: Classification | SeriesAnswer) -> Named | None:
+    """Return the label that an answer votes for; None if the model abstained.
+
+    Of a multi-label model it is the likeliest of the labels that are present.
+    """
+    if found.summary is not None:
+        return Named(found.summary.label[:MAX_STATE_CHARS], found.summary.score)
+    present = set(found.labels_present or ())
+    for one in found.predictions:
+        if one.label in present:
+            return Named(one.label[:MAX_STATE_CHARS], one.score)
+    return None

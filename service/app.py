@@ -46,6 +46,9 @@ from service.transport.http.routes import (
     health,
     models,
     page_session,
+    sensor_events,
+    sensor_windows,
+    sensors,
     well_known,
 )
 from service.transport.http.routes.classify import add_classify_routes
@@ -156,6 +159,9 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
             cameras.router,
             cameras.pictures,
             camera_events.router,
+            sensors.router,
+            sensor_events.router,
+            sensor_windows.router,
             auth.router,
             page_session.router,
             well_known.router,
@@ -168,7 +174,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     # Schemas that only hand-written parts of the document refer to.
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
-    bodies += (*admin.BODIES, *cameras.BODIES)
+    bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import photo
 from benchmarks.http.textbook import Prepare, textbook
-from schemas.models import Dtype
+from schemas.model_input import Dtype
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import usable_cores
 from service.core.imaging.image_limits import ImageLimits

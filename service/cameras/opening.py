@@ -16,7 +16,6 @@ from auth.store.database import Database
 from observability.logs.audit import Audit
 from observability.metrics.metrics import Metrics
 from schemas.cameras import CameraEvent
-from schemas.errors import NotReady
 from service.cameras.administration import CameraAdministration
 from service.cameras.fetching import FrameFetcher
 from service.cameras.logins import Logins
@@ -24,7 +23,7 @@ from service.cameras.pipeline.budget import Budget
 from service.cameras.sources.source import Frame, SourceSpec
 from service.cameras.store.cameras import CameraStore, StoredCamera
 from service.cameras.store.credentials import CredentialBox
-from service.cameras.store.events import EventStore, Retention
+from service.cameras.store.events import EventStore
 from service.cameras.store.reports import ReportStore
 from service.cameras.watching.classifying import FrameClassifier, PooledClassifier
 from service.cameras.watching.decoding_time import children_seconds
@@ -34,6 +33,7 @@ from service.cameras.watching.supervisor import Supervisor
 from service.cameras.watching.watcher import Tools, Watcher
 from service.coordination.cursors import CursorStore
 from service.coordination.feed import EventFeed
+from service.coordination.kept_events import Retention
 from service.coordination.leases import FileLeases, TableLeases
 from service.coordination.ports import Leases
 from service.core.engine.pool import WorkerPool, usable_cores
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 KEY_FILE = "camera-credentials.key"
 LEASES_FOLDER = "leases"
-PRUNE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ async def open_cameras(
             budget,
             decoding_seconds=children_seconds,
         )
-        for work in (supervisor.run(), _prune(events)):
+        for work in (supervisor.run(), events.keep_bounded()):
             stack.push_async_callback(_stop, asyncio.create_task(work))
         administration = CameraAdministration(
             cameras,
@@ -176,13 +175,6 @@ def _leases(settings: Settings, database: Database, stack: AsyncExitStack) -> Le
     leases = TableLeases(database)
     stack.push_async_callback(leases.close)
     return leases
-
-
-async def _prune(events: EventStore) -> None:
-    while True:
-        with contextlib.suppress(NotReady):
-            await events.prune()
-        await asyncio.sleep(PRUNE_SECONDS)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -10,6 +10,7 @@ from service import __version__
 from service.cli import calibrate, certs, classify, clients, config, keys, serve, token, users
 from service.cli.cameras.app import app as cameras_app
 from service.cli.models.app import app as models_app
+from service.cli.sensors.app import app as sensors_app
 
 app = typer.Typer(
     help="Potoo classifies images over the network: HTTP, gRPC, ONNX.",
@@ -39,5 +40,6 @@ app.command("certs")(certs.certs)
 app.command("token")(token.token)
 app.add_typer(models_app, name="models")
 app.add_typer(cameras_app, name="cameras")
+app.add_typer(sensors_app, name="sensors")
 app.command("calibrate")(calibrate.calibrate)
 app.command("config")(config.config)

@@ -219,7 +219,7 @@ def _golden(
     """Compute the golden samples at the new temperature."""
     if not fitted.golden:
         return ()
-    engine, prepare = open_engine(version), Preprocessor(fitted.input, limits)
+    engine, prepare = open_engine(version), Preprocessor(fitted.image_input, limits)
     offset = fitted.output.label_offset
     samples = []
     for sample in fitted.golden:

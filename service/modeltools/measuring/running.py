@@ -131,7 +131,7 @@ def observe(
     if version.manifest.output.kind == "sigmoid":
         notice("its labels are not mutually exclusive: only 'right label' is meaningful")
     engine = open_engine(version)
-    preprocess = Preprocessor(version.manifest.input, limits)
+    preprocess = Preprocessor(version.manifest.image_input, limits)
     classes = len(version.labels) + version.manifest.output.label_offset
     usable: list[SampleImage] = []
     faults: list[str] = []

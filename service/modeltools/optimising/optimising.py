@@ -133,7 +133,7 @@ def _read_photos(
         NotOptimised: there are too few.
     """
     labels = read_labels(version_folder, manifest)
-    preprocessor = Preprocessor(manifest.input, limits)
+    preprocessor = Preprocessor(manifest.image_input, limits)
     found = find_images(source, LabelNames.of(manifest, labels))
     for remark in found.remarks():
         notice(remark)

@@ -14,9 +14,10 @@ from pydantic import SecretStr
 from auth.store.database import database_url, open_database
 from observability.metrics.metrics import Metrics
 from service.cameras.results.opening import open_results
-from service.cameras.store.events import EventStore, Retention
+from service.cameras.store.events import EventStore
 from service.coordination.cursors import CursorStore
 from service.coordination.feed import EventFeed
+from service.coordination.kept_events import Retention
 from service.coordination.leases import FileLeases
 from service.result_settings import MqttSettings, WebhookSettings
 from tests.support.results.fakes import FakeCameras

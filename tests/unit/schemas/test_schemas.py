@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from schemas.classify import MAX_TOP_K, BatchItem, ClassifyOptions, EncodedImage
 from schemas.errors import ErrorCode, InsufficientScope, Overloaded, ServiceError, Violation
-from schemas.models import Colour, InputSpec, ModelInfo, ModelManifest
+from schemas.model_input import Colour, InputSpec
+from schemas.models import ModelInfo, ModelManifest
 from schemas.problem import Problem
 from tests.support.models.tiny_model import colour_manifest, input_spec
 from tests.support.repository import MANIFESTS

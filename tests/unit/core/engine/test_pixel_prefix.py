@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
+from schemas.model_input import InputSpec
 from schemas.model_output import OutputSpec
-from schemas.models import InputSpec, ModelManifest
+from schemas.models import ModelManifest
 from service.core.engine import pixel_prefix
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.engine.onnx_engine import OnnxEngine

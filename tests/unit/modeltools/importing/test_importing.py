@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from schemas.models import Colour, Dtype, Layout, ShorterSide, Squash
+from schemas.model_input import Colour, Dtype, Layout, ShorterSide, Squash
 from service.core.repository.repository import ModelRefused, Repository
 from tests.support.models.calls import ANYONE
 from tests.support.models.import_kit import bring, check

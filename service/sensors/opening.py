@@ -1,0 +1,123 @@
+"""Build the parts of sensors; part of the composition in ``service/runtime.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from auth.store.database import Database
+from observability.logs.audit import Audit
+from observability.metrics.metrics import Metrics
+from schemas.errors import Unsupported
+from schemas.sensors import SensorEvent, SensorSpec
+from schemas.series import SeriesSpec
+from service.coordination.feed import EventFeed
+from service.coordination.kept_events import Retention
+from service.sensors.administration import Check, SensorAdministration
+from service.sensors.directory import Directory
+from service.sensors.fitting import check_fit, takes_images
+from service.sensors.store.channels import ChannelStore
+from service.sensors.store.events import EventStore
+from service.sensors.store.pruning import Pruner
+from service.sensors.store.reports import ReportStore
+from service.sensors.store.results import ResultStore
+from service.settings import Settings
+
+DAY_SECONDS = 86_400
+
+
+class SeriesModels(Protocol):
+    """The models as sensors need them; ``Classifier`` implements it."""
+
+    def series_spec(self, model: str) -> SeriesSpec:
+        """Return the shape of the windows that a model takes.
+
+        Raises:
+            ModelNotFound, NotReady: there is no such model, or it is not loaded.
+            Unsupported: the model takes images.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Sensors:
+    """The objects of sensors that routes, transports and outputs use."""
+
+    directory: Directory
+    administration: SensorAdministration
+    results: ResultStore
+    events: EventStore
+    feed: EventFeed[SensorEvent]
+
+
+def event_store(settings: Settings, database: Database) -> EventStore:
+    """Return the kept events."""
+    given = settings.sensors
+    return EventStore(database, Retention(given.events_days * DAY_SECONDS, given.events_max))
+
+
+def result_store(settings: Settings, database: Database) -> ResultStore:
+    """Return the kept answers."""
+    given = settings.sensors
+    return ResultStore(database, Retention(given.results_days * DAY_SECONDS, given.results_max))
+
+
+def model_check(models: SeriesModels) -> Check:
+    """Return a check of configurations against the models that are served."""
+
+    def check(spec: SensorSpec) -> None:
+        try:
+            series = models.series_spec(spec.model)
+        except Unsupported:
+            raise takes_images(spec.model) from None
+        check_fit(spec, series)
+
+    return check
+
+
+@asynccontextmanager
+async def open_sensors(
+    settings: Settings,
+    database: Database,
+    audit: Audit,
+    metrics: Metrics,
+    models: SeriesModels,
+) -> AsyncIterator[Sensors]:
+    """Receive the samples of the sensors until the ``with`` block ends.
+
+    Raises:
+        Conflict: the configuration defines more sensors than the server may have.
+    """
+    events, results = event_store(settings, database), result_store(settings, database)
+    feed, reports = EventFeed(events), ReportStore(database)
+    pruner = Pruner(results, settings.sensors.results_max)
+    store = ChannelStore(database, events, on_stored=pruner.note)
+
+    def announce(event: SensorEvent) -> None:
+        metrics.sensors.count_event(event.kind)
+        feed.announce(event.id)
+
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(feed.close)
+        administration = SensorAdministration(
+            store, audit, model_check(models), most=settings.sensors.max_sensors
+        )
+        await administration.configure(settings.sensors.definitions)
+        for work in (pruner.run(), events.keep_bounded()):
+            stack.push_async_callback(_stop, asyncio.create_task(work))
+        yield Sensors(
+            directory=Directory(store, results, reports),
+            administration=administration,
+            results=results,
+            events=events,
+            feed=feed,
+        )
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
