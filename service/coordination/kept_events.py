@@ -127,18 +127,13 @@ class KeptEventStore(Generic[Event]):
         return self._tables.read(row)
 
     async def record_in(
-        self, session: AsyncSession, subject: str, change: Change, *, is_certain: bool = False
+        self, session: AsyncSession, subject: str, change: Change
     ) -> EventColumns | None:
-        """Store a change and its event within a transaction; see ``record_of``.
-
-        Args:
-            is_certain: store the state whatever the stored one is: the caller alone changes it.
-        """
+        """Store a change and its event within a transaction; see ``record_of``."""
         tables = self._tables
         stored = update(tables.subjects).where(tables.subjects.name == subject)
         if change.kind == "state":
-            if not is_certain:
-                stored = stored.where(tables.subjects.state.is_not_distinct_from(change.previous))
+            stored = stored.where(tables.subjects.state.is_not_distinct_from(change.previous))
             stored = stored.values(state=change.state, since=change.at)
         else:
             is_silent = change.kind == "silent"

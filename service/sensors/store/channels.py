@@ -188,10 +188,8 @@ class ChannelStore(SensorStore):
         return Fate.COMMITTED, known, await self._record(session, entry)
 
     async def _record(self, session: AsyncSession, entry: Entry) -> list[EventColumns]:
-        is_certain = entry.owner is not None
         rows = [
-            await self._events.record_in(session, entry.sensor, change, is_certain=is_certain)
-            for change in entry.changes
+            await self._events.record_in(session, entry.sensor, change) for change in entry.changes
         ]
         return [row for row in rows if row is not None]
 

@@ -30,6 +30,11 @@ class Pruner:
         if self._stored >= self._step:
             self._due.set()
 
+    @property
+    def is_due(self) -> bool:
+        """Whether enough answers were stored since the last removal."""
+        return self._due.is_set()
+
     async def run(self) -> Never:
         """Remove old answers until cancelled."""
         while True:

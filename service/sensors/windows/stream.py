@@ -81,7 +81,7 @@ class SampleStream:
                 out of range.
         """
         values, first = samples.values, samples.first
-        if values.ndim != 2 or values.shape[1] != self._cut.channels or values.dtype != np.float32:  # noqa: PLR2004
+        if values.ndim != 2 or values.shape[1] != self._cut.channels or values.dtype != np.float32:
             message = f"samples must be float32 of shape [n, {self._cut.channels}]"
             raise ValueError(message)
         if first is None:

@@ -1,4 +1,4 @@
-"""``POST /v1/sensors/{name}/classify``: one window, answered at once; needs the scope ``ingest``."""
+"""``POST /v1/sensors/{name}/classify``: answer one window; needs the scope ``ingest``."""
 
 from __future__ import annotations
 
