@@ -86,6 +86,11 @@ class SensorSettings(BaseModel):
         default=100_000, ge=100, le=10_000_000, description="events of all sensors that are kept"
     )
 
+    @property
+    def has_ports(self) -> bool:
+        """Whether sensors may connect over TCP."""
+        return self.tcp_port is not None or bool(self.raw)
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if (self.tcp_cert is None) != (self.tcp_key is None):
