@@ -35,11 +35,11 @@ async def _take_turns(leases: Leases, lease: str, runs: Sequence[Run]) -> None:
                 for run in runs:
                     group.create_task(_steadily(run))
         except LeaseLost:
-            get_logger("cameras").info("another process delivers results", lease=lease)
+            get_logger("results").info("another process delivers results", lease=lease)
         except NotReady:  # the store logs why
             pass
         except Exception as error:  # noqa: BLE001 - as below
-            get_logger("cameras").error("lease failed", lease=lease, exc_info=error)
+            get_logger("results").error("lease failed", lease=lease, exc_info=error)
         await asyncio.sleep(RESTART_SECONDS)
 
 
@@ -49,7 +49,7 @@ async def _steadily(run: Run) -> None:
         try:
             await run()
         except Exception as error:  # noqa: BLE001 - an error of ours, or of a library
-            get_logger("cameras").error("output failed", exc_info=error)
+            get_logger("results").error("output failed", exc_info=error)
         else:  # it has nothing more to do until the next start
             await asyncio.Event().wait()
         await asyncio.sleep(RESTART_SECONDS)

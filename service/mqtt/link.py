@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -31,6 +31,13 @@ class Link(Protocol):
 
         Raises:
             BrokerAway: the connection ended, or there was no acknowledgement in time.
+        """
+
+    async def publish_all(self, messages: Sequence[Message]) -> None:
+        """Publish with QoS 1; return when the broker acknowledged all of them.
+
+        Raises:
+            BrokerAway: as ``publish``; some may have been published.
         """
 
     async def lost(self) -> BrokerAway:

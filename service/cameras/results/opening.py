@@ -18,9 +18,9 @@ from service.coordination.turns import working
 from service.result_settings import MqttSettings, WebhookSettings, secret_key
 
 if TYPE_CHECKING:
-    from service.cameras.results.mqtt import MqttOutput
     from service.cameras.results.sending import Sender
     from service.cameras.results.webhooks import WebhookOutput
+    from service.mqtt.output import Output
 
 MQTT_LEASE, WEBHOOK_LEASE = "results:mqtt", "results:webhooks"
 MISSING = 'mqtt.host is set, which needs paho-mqtt: pip install "potoo[mqtt]"'
@@ -73,22 +73,24 @@ def _mqtt(
     cameras: Cameras,
     cursors: Cursors,
     metrics: ResultMetrics,
-) -> MqttOutput:
+) -> Output[CameraEvent]:
     if find_spec("paho") is None:
         raise OperatorError(MISSING)
-    from service.cameras.results.discovery import Discovery
-    from service.cameras.results.mqtt import NAME, MqttOutput
+    from service.cameras.results.mqtt import NAME, CameraMessages
     from service.cameras.results.topics import Topics
     from service.mqtt.address import broker_address
+    from service.mqtt.discovery import Discovery
+    from service.mqtt.output import Output
     from service.mqtt.paho_link import PahoBroker
 
     topics = Topics(settings.topic)
-    return MqttOutput(
+    discovery = Discovery(settings.discovery_prefix, topics, __version__)
+    return Output(
+        NAME,
         PahoBroker(broker_address(settings), topics).open_link,
-        topics=topics,
-        discovery=Discovery(settings.discovery_prefix, topics, __version__),
+        status=topics.status,
+        devices=CameraMessages(cameras, topics, discovery),
         events=events,
-        cameras=cameras,
         cursors=cursors,
         metrics=metrics.output("mqtt", NAME),
         max_waiting=settings.max_waiting,
