@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, Literal, Never, Protocol, TypeVar
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import ColumnElement, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from auth.store.database import Database
 from schemas.errors import NotReady
@@ -85,9 +84,9 @@ class EventTables(Generic[Event]):
     order_lock: int
 
     @property
-    def column(self) -> InstrumentedAttribute[str]:
+    def column(self) -> ColumnElement[str]:
         """The column of events with the subject's name."""
-        column: InstrumentedAttribute[str] = getattr(self.events, self.subject)
+        column: ColumnElement[str] = getattr(self.events, self.subject)
         return column
 
     def read(self, row: EventColumns) -> Event:

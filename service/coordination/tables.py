@@ -7,6 +7,8 @@ A change here needs a migration in ``auth/store/migrations/versions``; a test co
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import BigInteger, Boolean, Double, Integer, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -43,6 +45,11 @@ class EventColumns:
     score: Mapped[float | None] = mapped_column(Double)
     model: Mapped[str | None] = mapped_column(String(255))
     version: Mapped[int | None] = mapped_column(Integer)
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **values: object) -> None:
+            """Create a row; ``values``: by the names of its columns."""
 
 
 class LeaseRow(Table):

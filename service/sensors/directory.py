@@ -47,7 +47,7 @@ class Directory:
             return drawn(recent)
         return await self._reports.windows(name) or SensorWindows(windows=[], gaps=[])
 
-    async def _shown(self, sensors: Sequence[StoredSensor]) -> list[Sensor]:
+    async def _shown(self, sensors: Sequence[StoredSensor]) -> Sequence[Sensor]:
         own = {one.name: self._live.report(one.name) for one in sensors}
         # Other processes are asked about sensors that send, not about those that never did.
         asked = [

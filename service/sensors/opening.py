@@ -17,9 +17,13 @@ from schemas.sensors import SensorEvent, SensorSpec
 from schemas.series import SeriesSpec
 from service.coordination.feed import EventFeed
 from service.coordination.kept_events import Retention
+from service.core.serving.classifier import Classifier
 from service.sensors.administration import Check, SensorAdministration
 from service.sensors.directory import Directory
 from service.sensors.fitting import check_fit, takes_images
+from service.sensors.ingest.intake import Limits, SampleIntake
+from service.sensors.ingest.models import CoreModels
+from service.sensors.reporting import Reporter
 from service.sensors.store.channels import ChannelStore
 from service.sensors.store.events import EventStore
 from service.sensors.store.pruning import Pruner
@@ -46,6 +50,7 @@ class SeriesModels(Protocol):
 class Sensors:
     """The objects of sensors that routes, transports and outputs use."""
 
+    intake: SampleIntake
     directory: Directory
     administration: SensorAdministration
     results: ResultStore
@@ -84,7 +89,7 @@ async def open_sensors(
     database: Database,
     audit: Audit,
     metrics: Metrics,
-    models: SeriesModels,
+    classifier: Classifier,
 ) -> AsyncIterator[Sensors]:
     """Receive the samples of the sensors until the ``with`` block ends.
 
@@ -100,16 +105,32 @@ async def open_sensors(
         metrics.sensors.count_event(event.kind)
         feed.announce(event.id)
 
+    given = settings.sensors
+    limits = Limits(
+        channels=given.max_connections,
+        channel_bytes=given.channel_bytes,
+        buffer_bytes=given.buffer_bytes,
+        idle_seconds=given.idle_seconds,
+    )
+    intake = SampleIntake(store, CoreModels(classifier), metrics.sensors, limits, on_event=announce)
+    administration = SensorAdministration(
+        store,
+        audit,
+        model_check(classifier),
+        most=given.max_sensors,
+        on_change=intake.nudge,
+    )
+    await administration.configure(given.definitions)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(feed.close)
-        administration = SensorAdministration(
-            store, audit, model_check(models), most=settings.sensors.max_sensors
-        )
-        await administration.configure(settings.sensors.definitions)
-        for work in (pruner.run(), events.keep_bounded()):
+        reporter = Reporter(intake.tracker, reports)
+        for work in (pruner.run(), events.keep_bounded(), reporter.run()):
             stack.push_async_callback(_stop, asyncio.create_task(work))
+        stack.push_async_callback(intake.close)
+        intake.start()
         yield Sensors(
-            directory=Directory(store, results, reports),
+            intake=intake,
+            directory=Directory(store, results, reports, intake.tracker),
             administration=administration,
             results=results,
             events=events,

@@ -45,6 +45,13 @@ class Tools:
         self.dispatcher, self.committer, self.memory = dispatcher, committer, memory
         self.on_outcome, self.on_end = on_outcome, on_end
         self.clock, self.monotonic = clock, monotonic
+        self.paused: dict[LiveChannel, None] = {}
+
+    def resume(self) -> None:
+        """Let the transports read on that wait, after memory was freed."""
+        if self.paused and not self.memory.is_tight:
+            for channel in list(self.paused):
+                channel.resume()
 
 
 class LiveChannel:
@@ -53,6 +60,9 @@ class LiveChannel:
     Attributes:
         owner: token of the claim.
         is_ended: whether the server has ended it, or it is closed.
+        least_bytes: that it needs: two windows.
+        active_at: of the last message, on ``time.monotonic``.
+        opened_at: in seconds since the epoch.
     """
 
     def __init__(
@@ -73,8 +83,8 @@ class LiveChannel:
         self.sensor, self.spec, self.epoch = sensor.name, sensor.spec, claimed.epoch
         self.length, self.stride, self.owner, self.door = cut.length, cut.stride, owner, door
         self._listener, self._tracked, self._tools = listener, tracked, tools
-        self._least = 2 * cut.length * cut.row_bytes
-        self._most = max(most_bytes, 2 * self._least)
+        self.least_bytes = 2 * cut.length * cut.row_bytes
+        self._most = max(most_bytes, 2 * self.least_bytes)
         self._charge = min(cut.length, cut.stride) * cut.row_bytes  # of a window that waits
         self._row_bytes = cut.row_bytes
         self._stream = SampleStream(cut, start=claimed.safe)
@@ -82,15 +92,15 @@ class LiveChannel:
             tools.dispatcher, line, on_done=self._wake, on_held=self._note_held
         )
         self._votes = StateVotes(sensor, claimed.recent)
-        self._safe, self._committing = claimed.safe, 0
+        self._safe = claimed.safe
         self._taken: list[Flight] = []
         self._held = 0
-        self._credit = tools.memory.credit(self._most, self._least)
+        self._credit = tools.memory.credit(self._most, self.least_bytes)
         self._seen_stored = tools.clock()
         self._told: dict[SensorFault, float] = {}
         self._is_paused = self._is_closing = self._is_releasing = self.is_ended = False
         self._finished = asyncio.Event()
-        self.active_at = tools.monotonic()
+        self.active_at, self.opened_at = tools.monotonic(), tools.clock()
         tracked.door = door
 
     @property
@@ -118,7 +128,8 @@ class LiveChannel:
         if self.is_ended or self._is_closing:
             return stream.next
         size = samples.values.nbytes
-        if self._held + size > 2 * self._most or not tools.memory.has_room(size):
+        is_beyond = self._held and self._held + size > 2 * self._most
+        if is_beyond or not tools.memory.has_room(size):
             self._tracked.take_fault(SensorFault.OVERLOADED)
             message = "The device sends more than its credit."
             raise Overloaded(message, retry_after=1)
@@ -153,8 +164,9 @@ class LiveChannel:
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._finished.wait()
-        except TimeoutError:
-            pass  # the device sends the rest again
+        except TimeoutError:  # the device sends the rest again
+            self._is_releasing = not self.is_ended
+            self._wake()
         finally:
             self._end(None)
 
@@ -206,7 +218,6 @@ class LiveChannel:
             answers.append(answer)
             if change := self._votes.add(flight.result, now):
                 changes.append(change)
-        self._committing = safe
         seen_at = now if seen is None else seen
         return Entry(
             self.sensor, self.epoch, self.owner, safe, seen_at, answers, changes, is_last
@@ -217,13 +228,14 @@ class LiveChannel:
         taken, self._taken = self._taken, []
         if self.is_ended:
             if outcome.fate is Fate.COMMITTED:
+                self._safe = max(self._safe, entry.safe)
                 self._tools.on_outcome(self.sensor, _as_stored(entry, outcome), outcome)
             return
         if outcome.fate is not Fate.COMMITTED:
             reason: Ending = "replaced" if outcome.fate is Fate.LOST else "removed"
             self.end(reason, is_released=False, fate=outcome.fate)
             return
-        self._safe, self._seen_stored = self._committing, entry.seen
+        self._safe, self._seen_stored = entry.safe, entry.seen
         if any(change.kind == "back" for change in entry.changes):
             self._tracked.is_silent = False
         answers = _as_stored(entry, outcome)
@@ -232,8 +244,9 @@ class LiveChannel:
         self._weigh()
         for answer in answers:
             self._listener.result(answer)
-        self._credit = self._tools.memory.credit(self._most, self._least)
+        self._credit = self._tools.memory.credit(self._most, self.least_bytes)
         self._listener.safe(self._safe, self._credit)
+        self._tools.resume()
         if entry.is_last:
             self._finished.set()
         elif self._is_closing:
@@ -288,19 +301,22 @@ class LiveChannel:
         held = waiting * self._charge + self._stream.held_rows * self._row_bytes
         memory.held += held - self._held
         self._held = held
-        if not self._is_paused and (held > self._most or memory.is_full):
+        is_full = memory.is_full and held >= self.least_bytes // 2
+        if not self._is_paused and (held > self._most or is_full):
             self._is_paused = True
+            self._tools.paused[self] = None
             self._listener.pause()
         elif self._is_paused:
             self.resume()
 
     def resume(self) -> None:
-        """Let the transport read on, if it waits and there is room."""
-        if not self._is_paused or self.is_ended or self._held > self._most // 2:
+        """Let the transport read on, if there is room."""
+        if not self._is_paused or self._held > self._most // 2:
             return
         # A channel that holds less than a window may go on: only its samples can complete it.
-        if not self._tools.memory.is_tight or self._held < self._least // 2:
+        if not self._tools.memory.is_tight or self._held < self.least_bytes // 2:
             self._is_paused = False
+            self._tools.paused.pop(self, None)
             self._listener.resume()
 
     def _end(self, fate: Fate | None) -> None:
@@ -310,6 +326,7 @@ class LiveChannel:
         self._lane.drop()
         self._tools.memory.held -= self._held
         self._held = 0
+        self._tools.paused.pop(self, None)
         self._finished.set()
         self._tools.on_end(self, fate)
 

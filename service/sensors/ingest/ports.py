@@ -10,7 +10,7 @@ Nothing is confirmed before it is committed: after a crash a device sends again 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -187,6 +187,15 @@ class Intake(Protocol):
             NotFound, ModelForbidden, NotReady, Unsupported: as ``open``.
             InvalidTensor: wrong shape, or not finite with a model that refuses that.
             Overloaded, DeadlineExceeded, InferenceFailed: as a photo.
+        """
+
+
+    def subscribe(
+        self, taker: Callable[[str, Sequence[SensorAnswer]], None]
+    ) -> Callable[[], None]:
+        """Call ``taker`` with a sensor's name and new answers, after each commit of this process.
+
+        Answers that were stored before are among them. Returns what ends the subscription.
         """
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.store.database import Database
+from auth.store.direct_writes import Statement
 from schemas.errors import NotFound
 from schemas.sensors import SensorAnswer, SensorEvent, SensorFault
 from service.coordination.tables import EventColumns
@@ -57,8 +58,11 @@ ON CONFLICT (sensor, epoch, first_sequence) DO NOTHING
 NO_EPOCH = -1
 
 
+COMMITTED = Outcome(Fate.COMMITTED)
+
+
 class _NotPlain(Exception):
-    """An entry has lost its epoch, or a window is stored already: commit one by one."""
+    """An entry has lost its epoch, or a window is stored already."""
 
 
 class ChannelStore(SensorStore):
@@ -99,10 +103,17 @@ class ChannelStore(SensorStore):
 
     async def commit(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
         """See ``ingest.ports.SensorStore``."""
-        try:
-            outcomes = await self._commit_plain(entries)
-        except _NotPlain:
-            outcomes = await self._commit_singly(entries)
+        owned = [entry for entry in entries if entry.owner is not None]
+        is_plain = len({entry.sensor for entry in entries}) == len(entries)
+        statements = self._statements(owned) if is_plain else []
+        has_more = len(owned) < len(entries) or any(entry.changes for entry in entries)
+        if statements and not has_more and await self._database.apply(statements):
+            outcomes = [COMMITTED] * len(entries)
+        else:
+            try:
+                outcomes = await self._commit(entries, statements if has_more else [])
+            except _NotPlain:
+                outcomes = await self._commit(entries, [])
         self._on_stored(sum(len(entry.answers) for entry in entries))
         for outcome in outcomes:
             for event in outcome.events:
@@ -127,38 +138,44 @@ class ChannelStore(SensorStore):
         await self._events.prune_sometimes(kept.id)
         return self._events.read(kept)
 
-    async def _commit_plain(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Commit entries of channels that own their epochs, with new windows alone.
+    def _statements(self, owned: Sequence[Entry]) -> list[Statement]:
+        """Return statements that store entries of channels, unless one has lost its epoch.
 
-        Two statements for all of them, and two more for each change of a state.
+        They change fewer rows than they must then, or if a window is stored already.
         """
-        epochs = [
-            (one.sensor, one.epoch, one.owner, one.safe, one.seen, one.is_last)
-            for one in entries
-            if one.owner is not None
-        ]
-        if len({row[0] for row in epochs}) < len(entries):
-            raise _NotPlain
-        results = [row for entry in entries for row in _rows(entry)]
-        async with self._database.write() as session:
-            connection = await session.connection()
-            for statement, source, rows in (
+        epochs = [_epoch(entry) for entry in owned]
+        results = [row for entry in owned for row in _rows(entry)]
+        return [
+            Statement(text.format(rows=part), parameters, number)
+            for text, source, rows in (
                 (_SET_SAFE, self._epochs, epochs),
                 (_ADD_RESULTS, self._results, results),
-            ):
-                done = 0
-                for part, parameters in source.parts(rows):
-                    query = statement.format(rows=part)
-                    done += (await connection.exec_driver_sql(query, parameters)).rowcount
-                if done < len(rows):
-                    raise _NotPlain
-            kept = [await self._record(session, entry) for entry in entries]
-        return [Outcome(Fate.COMMITTED, events=self._read(rows)) for rows in kept]
+            )
+            for part, parameters, number in source.parts(rows)
+        ]
 
-    async def _commit_singly(self, entries: Sequence[Entry]) -> list[Outcome]:
-        """Commit entries one after the other, in one transaction."""
+    async def _commit(
+        self, entries: Sequence[Entry], statements: Sequence[Statement]
+    ) -> list[Outcome]:
+        """Commit entries in one transaction.
+
+        Args:
+            statements: those of ``_statements``; empty: commit the entries one after the other.
+
+        Raises:
+            _NotPlain: the statements do not fit.
+        """
+        done: list[tuple[Fate, Sequence[SensorAnswer], Sequence[EventColumns]]] = []
         async with self._database.write() as session:
-            done = [await self._commit_one(session, entry) for entry in entries]
+            connection = await session.connection()
+            for text, parameters, rows in statements:
+                if (await connection.exec_driver_sql(text, parameters)).rowcount != rows:
+                    raise _NotPlain
+            for entry in entries:
+                if statements and entry.owner is not None:
+                    done.append((Fate.COMMITTED, (), await self._record(session, entry)))
+                else:
+                    done.append(await self._commit_one(session, entry))
         return [Outcome(fate, known, self._read(rows)) for fate, known, rows in done]
 
     async def _commit_one(
@@ -170,8 +187,7 @@ class ChannelStore(SensorStore):
             query = query.values(seen=entry.seen).returning(SensorRow.name)
             is_there = (await session.execute(query)).first() is not None
         else:
-            row = (entry.sensor, entry.epoch, entry.owner, entry.safe, entry.seen, entry.is_last)
-            ((part, parameters),) = self._epochs.parts([row])
+            ((part, parameters, _),) = self._epochs.parts([_epoch(entry)])
             query_text = _SET_SAFE.format(rows=part)
             done = await connection.exec_driver_sql(query_text, parameters)
             is_there = done.rowcount > 0
@@ -181,7 +197,7 @@ class ChannelStore(SensorStore):
             return Fate.LOST if is_lost else Fate.REMOVED, (), ()
         known = []
         for answer, values in zip(entry.answers, _rows(entry), strict=True):
-            ((part, parameters),) = self._results.parts([values])
+            ((part, parameters, _),) = self._results.parts([values])
             query_text = _ADD_RESULTS.format(rows=part)
             if (await connection.exec_driver_sql(query_text, parameters)).rowcount == 0:
                 known.append(await _known(session, entry.sensor, answer))
@@ -225,6 +241,10 @@ def _claimed(row: SensorEpochRow, claim: Claim) -> int:
     if claim.epoch < row.epoch:
         raise EpochRefused(SensorFault.STALE_EPOCH)
     return claim.epoch
+
+
+def _epoch(entry: Entry) -> tuple[object, ...]:
+    return entry.sensor, entry.epoch, entry.owner, entry.safe, entry.seen, entry.is_last
 
 
 def _rows(entry: Entry) -> list[tuple[object, ...]]:

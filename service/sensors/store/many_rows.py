@@ -7,6 +7,7 @@ SQLite gives the interpreter's lock away once for each step of a statement: a hu
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 
 MAX_ROWS = 1000
 """SQLite takes 32,766 values in a statement."""
@@ -24,12 +25,15 @@ class RowSource:
         arrays = (f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), 1))
         self._unnested = f"unnest({', '.join(arrays)}) AS v({', '.join(columns)})"
 
-    def parts(self, rows: Sequence[Sequence[object]]) -> Iterator[tuple[str, tuple[object, ...]]]:
-        """Yield the expression and its parameters, for at most ``MAX_ROWS`` rows each."""
+    def parts(
+        self, rows: Sequence[tuple[object, ...]]
+    ) -> Iterator[tuple[str, tuple[object, ...], int]]:
+        """Yield the expression, its parameters and their rows, at most ``MAX_ROWS`` each."""
         for start in range(0, len(rows), MAX_ROWS):
             part = rows[start : start + MAX_ROWS]
             if self._is_sqlite:
                 expression = self._head + ", ".join([self._one] * len(part)) + ")) AS v"
-                yield expression, tuple(value for row in part for value in row)
+                yield expression, tuple(chain.from_iterable(part)), len(part)
             else:
-                yield self._unnested, tuple(list(column) for column in zip(*part, strict=True))
+                columns = tuple(list(column) for column in zip(*part, strict=True))
+                yield self._unnested, columns, len(part)

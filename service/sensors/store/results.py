@@ -76,7 +76,7 @@ class ResultStore:
         by_age = newest + 1 if first is None else first
         return max(by_age, newest + 1 - self._retention.count)
 
-    async def _rows(self, query: Select[tuple[int, str]]) -> Sequence[tuple[int, str]]:
+    async def _rows(self, query: Select[int, str]) -> Sequence[tuple[int, str]]:
         async with self._database.read() as session:
             return [(number, text) for number, text in await session.execute(query)]
 

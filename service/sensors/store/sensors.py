@@ -18,7 +18,7 @@ from service.sensors.store.tables import (
     SensorRow,
 )
 
-_WITH_SEEN: Select[tuple[SensorRow, float | None]] = select(
+_WITH_SEEN: Select[SensorRow, float | None] = select(
     SensorRow, SensorEpochRow.seen
 ).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
 
@@ -63,8 +63,10 @@ class SensorStore:
         ).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
         async with self._database.read() as session:
             return [
-                Glance(*values, later(seen, of_epoch))
-                for *values, seen, of_epoch in await session.execute(query)
+                Glance(name, created, revision, is_paused, is_silent, later(seen, of_epoch))
+                for name, created, revision, is_paused, is_silent, seen, of_epoch in (
+                    await session.execute(query)
+                )
             ]
 
     async def add(

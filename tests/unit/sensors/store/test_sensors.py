@@ -138,7 +138,7 @@ async def test_reports_are_written_while_they_are_wanted(
     assert await reports.wanted() == {}
 
 
-def test_answers_beyond_the_limit_are_removed_soon(database: Database) -> None:
+async def test_answers_beyond_the_limit_are_removed_soon(database: Database) -> None:
     pruner = Pruner(ResultStore(database, Retention(1e6, 1000)), 1000)
     pruner.note(49)
     assert not pruner.is_due
