@@ -1,6 +1,7 @@
 // The page: builds the views and connects them. No framework and no external resources.
 
 import { $, announce } from "./page.js";
+import { takesImages } from "./parts/model-choice.js";
 import { Tabs } from "./parts/tabs.js";
 import { Cameras } from "./views/cameras.js";
 import { Devices } from "./views/devices.js";
@@ -21,9 +22,10 @@ const signIn = new SignIn({ onEnter: enter, onLeave: leave });
 const tabs = new Tabs({ photos: { panel: $("workspace") }, live, cameras });
 
 function enter(models, session, fromForm) {
-  photos.showModels(models);
-  live.show(models, session);
-  cameras.showModels(models);
+  const ofImages = models.filter(takesImages);
+  photos.showModels(ofImages);
+  live.show(ofImages, session);
+  cameras.showModels(ofImages);
   $("user-name").textContent = session.name;
   $("account").hidden = false;
   document.body.classList.remove("greeting");

@@ -94,7 +94,7 @@ def calibrate(
 
     Raises:
         CannotFit: the images are not usable, or no threshold reaches the precision.
-        CannotReadImages, NothingToMeasure: see ``observe``.
+        CannotReadImages, NothingToMeasure, Unsupported: see ``observe``.
         ModelRefused: the version cannot be read or used, the new one fails its checks, or the
             disk is full.
     """

@@ -88,9 +88,7 @@ class LiveChannel:
         self._charge = min(cut.length, cut.stride) * cut.row_bytes  # of a window that waits
         self._row_bytes = cut.row_bytes
         self._stream = SampleStream(cut, start=claimed.safe)
-        self._lane = Lane(
-            tools.dispatcher, line, on_done=self._wake, on_held=self._note_held
-        )
+        self._lane = Lane(tools.dispatcher, line, on_done=self._wake, on_held=self._note_held)
         self._votes = StateVotes(sensor, claimed.recent)
         self._safe = claimed.safe
         self._taken: list[Flight] = []
@@ -219,9 +217,7 @@ class LiveChannel:
             if change := self._votes.add(flight.result, now):
                 changes.append(change)
         seen_at = now if seen is None else seen
-        return Entry(
-            self.sensor, self.epoch, self.owner, safe, seen_at, answers, changes, is_last
-        )
+        return Entry(self.sensor, self.epoch, self.owner, safe, seen_at, answers, changes, is_last)
 
     def settle(self, entry: Entry, outcome: Outcome) -> None:
         """See ``Source``."""
@@ -279,8 +275,7 @@ class LiveChannel:
             gap = SensorGap(epoch=self.epoch, first_sequence=first, missing=missing)
             self._tracked.take_gap(gap)
         for found in stream.faults:
-            if found.count:
-                self._tell(found.fault, found.detail, found.count)
+            self._tell(found.fault, found.detail, found.times)
         stream.breaks.clear()
         stream.faults.clear()
 

@@ -19,7 +19,7 @@ from observability.logs.logging import get_logger
 from schemas.errors import InvalidTensor, ModelForbidden, NotFound, NotReady, Overloaded
 from schemas.sensors import SensorAnswer, SensorEvent, SensorFault
 from service.sensors.ingest.channel import LiveChannel, Tools
-from service.sensors.ingest.committing import Committer
+from service.sensors.ingest.committing import INTERVAL_SECONDS, Committer
 from service.sensors.ingest.definitions import Follower
 from service.sensors.ingest.lanes import Dispatcher
 from service.sensors.ingest.memory import Memory
@@ -72,13 +72,21 @@ class SampleIntake:
         limits: Limits,
         *,
         on_event: EventTaker = lambda _: None,
+        commit_interval: float = INTERVAL_SECONDS,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``on_event``: called with each kept event. Clocks: since the epoch, and monotonic."""
+        """Build an intake; ``start`` begins its work.
+
+        Args:
+            on_event: called with each kept event.
+            commit_interval: seconds between the starts of two transactions.
+            clock: seconds since the epoch.
+            monotonic: as ``time.monotonic``.
+        """
         self._store, self._models, self._metrics, self._limits = store, models, metrics, limits
         self._on_event, self._clock, self._monotonic = on_event, clock, monotonic
-        self._committer, self._dispatcher = Committer(store), Dispatcher()
+        self._committer, self._dispatcher = Committer(store, interval=commit_interval), Dispatcher()
         self._memory = Memory(limits.buffer_bytes)
         self._channels: dict[str, LiveChannel] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -214,15 +222,14 @@ class SampleIntake:
         tracked = self.tracker.begin(sensor, is_silent=stored.is_silent)
         tracked.door = door
         if epoch is None:
-            epoch, messages = self._made_epoch, [self._numbered(sensor, cut, one) for one in messages]
-        windows = windows_of(
-            messages, cut, tracked, arrived=self._monotonic(), now=self._clock()
-        )
+            epoch, messages = (
+                self._made_epoch,
+                [self._numbered(sensor, cut, one) for one in messages],
+            )
+        windows = windows_of(messages, cut, tracked, arrived=self._monotonic(), now=self._clock())
         line = self._line(stored, principal)
         votes = self._votes_of(stored)
-        return await MessageBatch(
-            sensor, epoch, windows, line, votes, tracked, self._tools
-        ).run()
+        return await MessageBatch(sensor, epoch, windows, line, votes, tracked, self._tools).run()
 
     async def classify(
         self, sensor: str, window: NDArray[np.float32], *, principal: Principal | None
@@ -252,8 +259,6 @@ class SampleIntake:
         now = self._clock()
         idle = self._limits.idle_seconds
         live_after = now - (min(idle, UNNUMBERED_SECONDS) if epoch is None else idle)
-        if stored.name in self._channels:  # it is idle, or takes the same epoch
-            live_after = now
         recent = stored.spec.of - 1
         return await self._store.claim(Claim(stored.name, epoch, owner, now, live_after, recent))
 
@@ -316,4 +321,3 @@ class SampleIntake:
             self._metrics.set_channels(door, counts[door])
         self._metrics.set_buffer(self._memory.held, self._memory.limit)
         self._tools.resume()
-

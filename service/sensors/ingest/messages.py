@@ -40,7 +40,7 @@ def windows_of(
             raise InvalidTensor(str(error)) from None
         tracked.take(stream.samples, arrived=arrived, now=now)
         for fault in stream.faults:
-            tracked.take_fault(fault.fault, fault.count)
+            tracked.take_fault(fault.fault, fault.times)
         if (found[-1].first + cut.length if found else first) < stream.next:
             tracked.take_fault(SensorFault.GAP)
         windows += found
@@ -64,9 +64,7 @@ class MessageBatch:
         self._sensor, self._epoch, self._votes = sensor, epoch, votes
         self._tracked, self._tools = tracked, tools
         self._charge = sum(window.values.nbytes for window in windows)
-        self._lane = Lane(
-            tools.dispatcher, line, on_done=self._look, on_held=self._note_held
-        )
+        self._lane = Lane(tools.dispatcher, line, on_done=self._look, on_held=self._note_held)
         self._windows = list(windows)
         self._taken: list[tuple[Window, SensorAnswer | Skipped]] = []
         self._done: asyncio.Future[Sequence[SensorAnswer]] = (

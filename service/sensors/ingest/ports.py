@@ -93,13 +93,16 @@ class Channel(Protocol):
     epoch: int
 
     @property
-    def next_sequence(self) -> int: ...
+    def next_sequence(self) -> int:
+        """See the class."""
 
     @property
-    def received(self) -> int: ...
+    def received(self) -> int:
+        """See the class."""
 
     @property
-    def credit(self) -> int: ...
+    def credit(self) -> int:
+        """See the class."""
 
     def offer(self, samples: Samples) -> int:
         """Take samples; never blocks. Returns ``received``.
@@ -175,7 +178,8 @@ class Intake(Protocol):
             epoch: None: the server makes an id; a message that comes again counts again.
 
         Raises:
-            As ``open`` but EpochRefused; InvalidTensor: wrong channels, or ``first`` within a stride.
+            As ``open`` but EpochRefused; InvalidTensor: wrong channels, or ``first`` is no
+                multiple of the stride.
         """
 
     async def classify(
@@ -189,10 +193,7 @@ class Intake(Protocol):
             Overloaded, DeadlineExceeded, InferenceFailed: as a photo.
         """
 
-
-    def subscribe(
-        self, taker: Callable[[str, Sequence[SensorAnswer]], None]
-    ) -> Callable[[], None]:
+    def subscribe(self, taker: Callable[[str, Sequence[SensorAnswer]], None]) -> Callable[[], None]:
         """Call ``taker`` with a sensor's name and new answers, after each commit of this process.
 
         Answers that were stored before are among them. Returns what ends the subscription.
@@ -200,7 +201,10 @@ class Intake(Protocol):
 
 
 class SensorStore(Protocol):
-    """The store as the intake needs it. Every method raises ``NotReady``, then nothing is stored."""
+    """The store as the intake needs it.
+
+    Every method raises ``NotReady``; then nothing is stored.
+    """
 
     async def all(self) -> Sequence[StoredSensor]:
         """Return all sensors, by name."""

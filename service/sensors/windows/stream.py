@@ -24,10 +24,10 @@ _LEAST_BUFFER_BYTES = 8192
 
 
 class Found(NamedTuple):
-    """A fault of samples or windows: how many, and what happened in words."""
+    """A fault of samples or windows: how many times, and in words."""
 
     fault: SensorFault
-    count: int
+    times: int
     detail: str
 
 
@@ -92,9 +92,8 @@ class SampleStream:
             raise ValueError(message)
         if not len(values):
             return []
-        if samples.at is not None:
-            self._times.note(first, samples.at)
         windows: list[Window] = []
+        begin = first
         if first != self.next:
             if first < self.next:
                 repeated = min(end, self.next) - first
@@ -104,6 +103,8 @@ class SampleStream:
                     return []
             else:
                 self._bridge(values[0], first, windows, arrived)
+        if samples.at is not None:
+            self._times.note(first, samples.at + (first - begin) / self._cut.rate)
         self.samples += len(values)
         self._append(values, first, windows, arrived)
         if self._cut.gap != "drop":
@@ -209,5 +210,6 @@ class SampleStream:
             self._find(SensorFault.LATE, late, "the window is late")
         return kept
 
-    def _find(self, fault: SensorFault, count: int, detail: str) -> None:
-        self.faults.append(Found(fault, count, detail))
+    def _find(self, fault: SensorFault, times: int, detail: str) -> None:
+        if times:
+            self.faults.append(Found(fault, times, detail))

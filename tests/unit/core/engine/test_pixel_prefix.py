@@ -317,6 +317,6 @@ def test_changed_bytes_never_raise_another_error(
         model[data.draw(st.integers(0, len(model) - 1))] = data.draw(st.integers(0, 255))
     file = tmp_path_factory.mktemp("model") / f"{hashlib.sha256(model).hexdigest()}.onnx"
     file.write_bytes(model)
-    spec = ModelManifest.model_validate(colour_manifest(b"")).input
+    spec = ModelManifest.model_validate(colour_manifest(b"")).image_input
     with suppress(NoPixels):
         assert with_pixels(file, spec).given.name == spec.name
