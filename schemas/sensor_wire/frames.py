@@ -62,6 +62,9 @@ class FrameType(IntEnum):
     """d->s: asks for an ACK."""
 
 
+_TYPES = {int(kind): kind for kind in FrameType}
+
+
 class Frame(NamedTuple):
     """A frame whose checksum is right."""
 
@@ -176,7 +179,7 @@ class FrameDecoder:
         head = google_crc32c.value(data[at : at + _CHECKED_BYTES])
         if google_crc32c.extend(head, payload) != checksum:
             self._fail("The checksum is wrong.")
-        return Frame(FrameType(kind), payload)
+        return Frame(_TYPES[kind], payload)
 
     def _fail(self, detail: str, fault: SensorFault = SensorFault.BAD_DATA) -> NoReturn:
         self._error = WireError(detail, fault)

@@ -64,10 +64,12 @@ def unpack(
     if expected > max_bytes:
         detail = f"The samples of one frame have at most {max_bytes} bytes."
         raise WireError(detail, SensorFault.TOO_LARGE)
-    data = _decompressed(packed, expected) if Packing.ZSTD in packing else packed
+    data = packed
+    if packing and Packing.ZSTD in packing:  # the first test is the fast one
+        data = _decompressed(packed, expected)
     if len(data) != expected:
         _refuse_length(len(data), count, channels)
-    if Packing.SHUFFLED in packing:
+    if packing and Packing.SHUFFLED in packing:
         data = np.frombuffer(data, np.uint8).reshape(FLOAT.itemsize, -1).T.tobytes()
     return np.frombuffer(data, FLOAT).reshape(count, channels)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.sensor_wire.messages import Ack, Hello
 from schemas.sensor_wire.packing import Samples
@@ -20,10 +20,10 @@ class Open:
 class Renew:
     """Check another token; then call ``renewed`` or ``reject``."""
 
-    token: str
+    token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take a microsecond more
 class Offer:
     """Offer samples of shape [n, channels] to the channel; ``at``: seconds since the epoch."""
 
