@@ -129,7 +129,8 @@ class PahoThread:
 
     def _exchange(self) -> None:
         """Read and write until the connection ends."""
-        client, sock = self.client, self.client.socket()
+        client = self.client
+        sock: object = client.socket()
         if not isinstance(sock, BufferedSocket):
             return
         with selectors.DefaultSelector() as selector:

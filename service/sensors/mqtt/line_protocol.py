@@ -41,7 +41,7 @@ def read_lines(payload: bytes) -> list[Line]:
     Raises:
         ValueError: a line is malformed, or there is none.
     """
-    lines = []
+    lines: list[Line] = []
     for number, text in enumerate(payload.decode().split("\n"), 1):
         line = text.rstrip("\r")
         if not line.strip() or line.startswith("#"):

@@ -14,6 +14,8 @@ from service.sensors.mqtt.feed import LONGEST_SECONDS, MAX_WAITING, Fate
 from service.sensors.mqtt.payloads import BadPayload, read_payload
 from service.sensors.mqtt.subscription import Delivery
 
+SpecOf = Callable[[str], Awaitable[SensorSpec | None]]
+"""Return the configuration of a sensor, None if there is none; raises ``NotReady``."""
 TOGETHER = 32
 """Messages of one sensor that are committed together."""
 
@@ -23,14 +25,13 @@ class MessageTools:
     """What the queues of all sensors share.
 
     Attributes:
-        spec_of: the configuration of a sensor; None if there is none. Raises ``NotReady``.
         acknowledge: lets the broker forget a message.
         count: counts messages that were not taken; with a reason for the log.
         names: of the channels of a model, for line protocol.
     """
 
     intake: Intake
-    spec_of: Callable[[str], Awaitable[SensorSpec | None]]
+    spec_of: SpecOf
     acknowledge: Callable[[Delivery], None]
     count: Callable[[str, Fate, str], None]
     names: Callable[[str], Sequence[str]]
@@ -110,9 +111,7 @@ class MessageQueue:
         for epoch, group in groups.items():
             await self._commit_group(epoch, group)
 
-    async def _commit_group(
-        self, epoch: int | None, group: list[tuple[Delivery, Samples]]
-    ) -> None:
+    async def _commit_group(self, epoch: int | None, group: list[tuple[Delivery, Samples]]) -> None:
         # Without numbers each message begins at 0: one id of the server for each.
         parts = [[one] for one in group] if epoch is None else [group]
         for part in parts:

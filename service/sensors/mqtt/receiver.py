@@ -13,6 +13,7 @@ from service.mqtt.link import BrokerAway
 from service.retrying import Clock, backoff
 from service.sensors.ingest.ports import Intake
 from service.sensors.mqtt.feed import Fate, Feed, FeedTools
+from service.sensors.mqtt.messages import MessageQueue, MessageTools, SpecOf
 from service.sensors.mqtt.payloads import epoch_of
 from service.sensors.mqtt.subscription import Delivery, Take
 from service.sensors.mqtt.topics import SensorTopics, Stream
@@ -25,6 +26,9 @@ MAX_REFUSED = 4096
 MAX_RECENT = 4096
 """Acknowledged messages that are remembered: the broker may not have seen the acknowledgement."""
 LOG_SECONDS = 10.0
+BLOCKING = 8
+"""Messages that are not acknowledged; with fewer, every broker sends further ones."""
+QUIET_SECONDS = 0.02
 
 
 class Connection(Protocol):
@@ -59,8 +63,8 @@ class Receiver:
         names: Callable[[str], Sequence[str]],
         count: Callable[[str, int], None],
         up: Callable[[bool], None],
-        receive_maximum: int,
         max_frame_bytes: int,
+        shared_specs: SpecOf | None = None,
         clock: Clock | None = None,
     ) -> None:
         """Create the receiver.
@@ -70,12 +74,11 @@ class Receiver:
             names: of the channels of a model, for line protocol.
             count: counts messages by outcome.
             up: called with whether there is a connection.
-            receive_maximum: messages that the broker sends before the first is acknowledged.
             max_frame_bytes: of a message.
+            shared_specs: for a shared subscription: the configuration of a sensor.
         """
         self._open_connection, self._topics = open_connection, topics
         self._count, self._up = count, up
-        self._receive_maximum = receive_maximum
         self._clock, self._log = clock or Clock(), get_logger("sensors")
         self._tools = FeedTools(
             intake,
@@ -86,6 +89,10 @@ class Receiver:
             max_frame_bytes,
             self._clock,
         )
+        self._messages = shared_specs and MessageTools(
+            intake, shared_specs, self._acknowledge, self._note_fate, names, self._clock
+        )
+        self._queues: dict[str, MessageQueue] = {}
         self._connection: Connection | None = None
         self._feeds: dict[Stream, Feed] = {}
         self._refused: dict[Stream, float] = {}
@@ -94,7 +101,8 @@ class Receiver:
         self._before: Mapping[int, Delivery] = {}
         self._acknowledged: list[Delivery] = []
         self._owing: dict[Feed, None] = {}
-        self._is_flushing = False
+        self._is_flushing = self._is_watching = False
+        self._taken_at = 0.0
         self._fates: Counter[Fate] = Counter()
         self._logged_at = float("-inf")
 
@@ -128,8 +136,11 @@ class Receiver:
         try:
             return await connection.lost()
         except asyncio.CancelledError:
-            feeds = list(self._feeds.values())
-            await asyncio.gather(*(feed.close() for feed in feeds), return_exceptions=True)
+            closing = [feed.close() for feed in self._feeds.values()]
+            closing += [queue.close() for queue in self._queues.values()]
+            await asyncio.gather(*closing, return_exceptions=True)
+            self._feeds.clear()
+            self._queues.clear()
             self._flush()
             raise
 
@@ -149,9 +160,27 @@ class Receiver:
             if delivery.qos:
                 self._held[delivery.mid] = delivery
             self._route(delivery)
-        if len(self._held) > self._receive_maximum // 2:
+        self._taken_at = asyncio.get_running_loop().time()
+        if len(self._held) >= BLOCKING and not self._is_watching:
+            self._is_watching = True
+            asyncio.get_running_loop().call_later(QUIET_SECONDS, self._watch)
+
+    def _watch(self) -> None:
+        """Release messages that wait for others, if the broker sends none.
+
+        It may have reached its limit of messages that are not acknowledged, which is its secret:
+        it need not send as many as Receive Maximum allows (mosquitto: 20, for all sensors).
+        """
+        self._is_watching = False
+        if self._connection is None or len(self._held) < BLOCKING:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._taken_at >= QUIET_SECONDS:
             for feed in list(self._feeds.values()):
                 feed.release_tail()
+        if len(self._held) >= BLOCKING:
+            self._is_watching = True
+            loop.call_later(QUIET_SECONDS, self._watch)
 
     def _is_known(self, delivery: Delivery) -> bool:
         """Return whether a message is one that arrived on the connection before."""
@@ -172,6 +201,12 @@ class Receiver:
             self._note_fate(delivery.topic, "unknown", "the topic has no sensor or no epoch")
             self._acknowledge(delivery)
             return
+        if self._messages and not stream.is_framed:
+            if (queue := self._queues.get(stream.sensor)) is None:
+                queue = MessageQueue(stream.sensor, self._messages, self._end_queue)
+                self._queues[stream.sensor] = queue
+            queue.take(delivery)
+            return
         if not stream.is_framed and (epoch := epoch_of(delivery.payload)) is not None:
             stream = Stream(stream.sensor, epoch)
         feed = self._feeds.get(stream)
@@ -190,6 +225,9 @@ class Receiver:
             while len(self._refused) >= MAX_REFUSED:
                 del self._refused[next(iter(self._refused))]
             self._refused[feed.stream] = feed.refused_until
+
+    def _end_queue(self, queue: MessageQueue) -> None:
+        self._queues.pop(queue.sensor, None)
 
     def _acknowledge(self, delivery: Delivery) -> None:
         if delivery.is_done:
@@ -238,6 +276,9 @@ class Receiver:
         if now - self._logged_at >= LOG_SECONDS:
             self._logged_at = now
             self._log.warning(
-                "mqtt messages not taken", sensor=sensor[:200], reason=detail, **self._fates
+                "mqtt messages not taken",
+                sensor=sensor[:200],
+                reason=detail,
+                messages=dict(self._fates),
             )
             self._fates.clear()

@@ -2,85 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from schemas.errors import NotReady
 from schemas.sensors import Sensor
 from service.mqtt.discovery import Discovery
 from service.mqtt.link import Message
 from service.mqtt.output import Pace
 from service.sensors.mqtt.topics import SensorTopics
+from service.sensors.records import KeptAnswer
 
 NAME = "mqtt:sensors"
 PACE = Pace(page=500, together=500, look_seconds=2.0, save_seconds=1.0)
 """Thousands of answers a second. After a kill, those of a second may come again."""
-POLL_SECONDS = 1.0
-"""Between looks for the answers of other processes."""
-
-
-class KeptAnswer(NamedTuple):
-    """A kept answer.
-
-    Attributes:
-        id: grows with time.
-        answer: a ``SensorAnswer`` as JSON.
-    """
-
-    id: int
-    sensor: str
-    at: datetime
-    answer: str
-
-
-class KeptAnswers(Protocol):
-    """The kept answers of all sensors. Both methods raise ``NotReady``."""
-
-    async def after_of_all(self, cursor: int, limit: int) -> Sequence[KeptAnswer]:
-        """Return answers with an id above the cursor, oldest first."""
-
-    async def newest_id(self) -> int:
-        """Return the id of the newest answer; 0 before the first."""
-
-
-class AnswerFeed:
-    """Kept answers, and waiting for the next one. Implements the port ``Events``."""
-
-    def __init__(self, kept: KeptAnswers, *, poll: float = POLL_SECONDS) -> None:
-        self._kept, self._poll = kept, poll
-        self._stored = asyncio.Event()
-
-    def announce(self) -> None:
-        """Wake what waits: this process has stored answers."""
-        self._stored.set()
-
-    async def after(self, cursor: int, limit: int) -> Sequence[KeptAnswer]:
-        """See ``KeptEvents.after``."""
-        return await self._kept.after_of_all(cursor, limit)
-
-    async def newest(self) -> int:
-        """See ``KeptEvents.newest``."""
-        return await self._kept.newest_id()
-
-    async def wait(self, cursor: int, timeout: float) -> None:
-        """Wait until there may be an answer above the cursor, at most ``timeout`` seconds."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + timeout
-        while (left := until - loop.time()) > 0:
-            self._stored.clear()
-            try:
-                if await self._kept.newest_id() > cursor:
-                    return
-            except NotReady:
-                await asyncio.sleep(min(left, self._poll))
-                continue
-            try:
-                async with asyncio.timeout(min(left, self._poll)):
-                    await self._stored.wait()
-            except TimeoutError:
-                continue
 
 
 class Sensors(Protocol):

@@ -21,6 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from service.mqtt.address import BrokerAddress
+from service.mqtt.buffered import BufferedClient
 from service.mqtt.link import BrokerAway
 from service.mqtt.paho_link import CONNECT_SECONDS, new_client
 from service.mqtt.paho_thread import KEEPALIVE_SECONDS, PahoThread
@@ -78,7 +79,11 @@ class Subscription(PahoThread):
     """A connection that receives. ``take`` is called on the event loop, with many messages."""
 
     def __init__(
-        self, client: Client, address: BrokerAddress, options: SubscriptionOptions, take: Take
+        self,
+        client: BufferedClient,
+        address: BrokerAddress,
+        options: SubscriptionOptions,
+        take: Take,
     ) -> None:
         super().__init__(client, address)
         self._options, self._take = options, take
@@ -98,7 +103,7 @@ class Subscription(PahoThread):
 
     def connect(self) -> None:
         """Connect; the broker keeps the session."""
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = self._options.session_seconds
         properties.ReceiveMaximum = self._options.receive_maximum
         self.client.connect(
@@ -114,13 +119,7 @@ class Subscription(PahoThread):
         """Subscribe, also where the broker kept the session: the filters may be new."""
         del flags
         options = SubscribeOptions(qos=1, retainHandling=_NO_RETAINED)
-        shared = SubscribeOptions(qos=1, retainHandling=_NO_RETAINED, noLocal=False)
-        self.client.subscribe(
-            [
-                (one, shared if one.startswith("$share/") else options)
-                for one in self._options.filters
-            ]
-        )
+        self.client.subscribe([(one, options) for one in self._options.filters])
 
     def wants_messages(self) -> bool:
         """Return whether there is room."""
@@ -146,7 +145,7 @@ class Subscription(PahoThread):
         self._batch.append(
             Delivery(
                 message.topic,
-                payload,
+                bytes(payload),
                 message.mid,
                 message.qos,
                 bool(message.dup),
