@@ -269,6 +269,7 @@ class Feed:
             for frame in decoder.feed(delivery.payload):
                 message = parse(frame)
                 if isinstance(message, Ping):
+                    channel.touch()
                     self._owe_ack()
                 elif isinstance(message, Data) and self._is_next(message, delivery, channel):
                     limit = self._tools.max_frame_bytes

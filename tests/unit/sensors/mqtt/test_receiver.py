@@ -22,7 +22,7 @@ from service.sensors.mqtt.subscription import Delivery, Take
 from service.sensors.mqtt.topics import SensorTopics
 from service.sensors.records import EpochRefused
 from tests.support.results.fakes import Time
-from tests.support.sensors.fake_intake import SPEC, FakeIntake
+from tests.support.sensors.mqtt_intake import SPEC, FakeIntake
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.anyio
