@@ -189,6 +189,8 @@ class FramedConnection(DeviceTransport):
             case do.SendResult():
                 self._outbox.add_result(action.frame)
             case do.AskForAck():
+                if self._channel is not None:
+                    self._channel.touch()
                 self._outbox.acknowledge(self._state())
             case _:
                 assert_never(action)

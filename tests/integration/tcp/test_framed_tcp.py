@@ -6,10 +6,12 @@ import asyncio
 import json
 import ssl
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from auth.store.revocations import Kind
 from schemas.sensor_wire.messages import (
     Ack,
     Bye,
@@ -25,8 +27,8 @@ from schemas.sensor_wire.packing import Packing
 from schemas.sensors import SensorAnswer, SensorFault
 from service.settings import SettingsError
 from tests.support.proxies.certificates import self_signed
-from tests.support.sensors.tcp_intake import WINDOW, FakeIntake, values_of
 from tests.support.sensors.tcp_bench import TcpBenches
+from tests.support.sensors.tcp_intake import WINDOW, FakeIntake, values_of
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +73,7 @@ async def test_ack_comes_after_the_commit(benches: TcpBenches) -> None:
         device.send_samples(0, values_of(8))
         device.send(Ping())
         assert await device.receive() == Ack(0, 64 * 1024)
+        assert intake.opened[0].touches == 1
         intake.opened[0].commit()
         first, second, ack = [await device.receive() for _ in range(3)]
         assert isinstance(first, Result)
@@ -161,7 +164,7 @@ async def test_token_expires_or_is_renewed_or_revoked(benches: TcpBenches) -> No
         await revoked.enter("other", bench.token(name="thief"))
         principal = bench.intake.opened[-1].principal
         assert principal is not None
-        await bench.identity.revocations.add([("token", principal.token_id)])
+        await bench.identity.revocations.add([(Kind.TOKEN, principal.token_id)])
         assert (await revoked.refusal()).code == "unauthenticated"
         assert await expiring.farewell() == "expired"
         renewed.send(Ping())
@@ -243,14 +246,14 @@ async def test_device_that_reads_nothing_loses_results_not_memory(benches: TcpBe
     async with benches.serve(intake) as bench, bench.device() as device:
         await device.enter("pump", bench.token())
         (channel,) = intake.opened
-        device.writer.transport.pause_reading()
+        device.pause_reading()
         device.send_samples(0, values_of(12_000))
         await eventually(lambda: channel.received == 12_000)
         while channel.next_sequence < 12_000:  # in steps, as commits come
             channel.received = channel.next_sequence + 400
             channel.commit()
             await asyncio.sleep(0)
-        device.writer.transport.resume_reading()
+        device.resume_reading()
         messages = await device.safe_from(12_000)
         results = [one for one in messages if isinstance(one, Result)]
         assert 0 < len(results) < 12_000 // WINDOW
@@ -298,7 +301,7 @@ async def test_half_closed_connection_gets_its_answers(benches: TcpBenches) -> N
 
 async def test_tls(benches: TcpBenches, tmp_path: Path) -> None:
     self_signed(tmp_path, "one")
-    files = {"tcp_cert": tmp_path / "cert.pem", "tcp_key": tmp_path / "key.pem"}
+    files: dict[str, Any] = {"tcp_cert": tmp_path / "cert.pem", "tcp_key": tmp_path / "key.pem"}
     trust = ssl.create_default_context(cafile=str(files["tcp_cert"]))
     async with benches.serve(**files) as bench:
         async with bench.device(trust) as device:

@@ -65,6 +65,7 @@ class FakeChannel:
     faults: list[SensorFault] = field(default_factory=list)
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     is_closed: bool = False
+    touches: int = 0
 
     def offer(self, samples: Samples) -> int:
         if samples.values.shape[1] != self.spec.channels:
@@ -85,6 +86,9 @@ class FakeChannel:
             self.listener.result(answer(self.epoch, self.next_sequence))
             self.next_sequence += self.stride
         self.listener.safe(self.next_sequence, self.credit)
+
+    def touch(self) -> None:
+        self.touches += 1
 
     def report(self, fault: SensorFault, detail: str) -> None:
         assert detail

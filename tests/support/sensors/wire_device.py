@@ -42,6 +42,19 @@ class WireDevice:
     ) -> None:
         self.send(data_of(first, values, packing=packing, time_us=time_us))
 
+    def pause_reading(self) -> None:
+        """Read nothing."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        return transport
+
     async def receive(self) -> Message | None:
         """The next message; None at the end."""
         async with asyncio.timeout(PATIENCE):

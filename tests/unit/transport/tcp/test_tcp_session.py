@@ -214,7 +214,8 @@ def test_bye_is_answered_with_the_last_ack() -> None:
     assert session.finished(Ack(4, 0)) == [do.SendAck(Ack(4, 0)), do.Close("bye")]
 
 
-MESSAGES = st.sampled_from([HELLO, DATA, Ping(), Token("t"), Bye()]).map(encode)
+SAID: list[Message] = [HELLO, DATA, Ping(), Token("t"), Bye()]
+MESSAGES = st.sampled_from([*map(encode, SAID)])
 
 
 @examples(300)
