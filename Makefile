@@ -208,6 +208,9 @@ $(VENV)-clients/.installed: requirements-clients.txt
 
 clients: $(VENV)-clients/.installed ## install tritonclient and kserve for the tests that use them
 
+turbofan: $(VENV)/.tested ## train the model turbofan again (ARGS="--data DIR")
+	$(BIN)/python -m training.recipes.turbofan $(ARGS)
+
 everyday: $(VENV)-training/.trained ## train the model everyday again (ARGS="--data DIR --teacher FILE")
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)
 

@@ -294,15 +294,15 @@ class LiveChannel:
         memory = self._tools.memory
         waiting = len(self._lane.flights) + len(self._taken)
         held = waiting * self._charge + self._stream.held_rows * self._row_bytes
-        memory.held += held - self._held
-        self._held = held
-        is_full = memory.is_full and held >= self.least_bytes // 2
-        if not self._is_paused and (held > self._most or is_full):
+        if held != self._held:
+            memory.held += held - self._held
+            self._held = held
+        if self._is_paused:
+            self.resume()
+        elif held > self._most or (memory.held > memory.full and held >= self.least_bytes // 2):
             self._is_paused = True
             self._tools.paused[self] = None
             self._listener.pause()
-        elif self._is_paused:
-            self.resume()
 
     def resume(self) -> None:
         """Let the transport read on, if there is room."""

@@ -24,11 +24,11 @@ from service.sensors.ingest.definitions import Follower
 from service.sensors.ingest.lanes import Dispatcher
 from service.sensors.ingest.memory import Memory
 from service.sensors.ingest.messages import MessageBatch, windows_of
-from service.sensors.ingest.models import Line, Models
+from service.sensors.ingest.models import Models
 from service.sensors.ingest.ports import Door, Listener, SensorMetrics, SensorStore
 from service.sensors.ingest.results import answer_of
 from service.sensors.ingest.states import StateVotes
-from service.sensors.ingest.tracking import Tracker
+from service.sensors.ingest.tracking import Tracked, Tracker
 from service.sensors.records import (
     Claim,
     ClaimedEpoch,
@@ -91,8 +91,6 @@ class SampleIntake:
         self._channels: dict[str, LiveChannel] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._takers: list[AnswersTaker] = []
-        self._votes: dict[str, tuple[int, StateVotes]] = {}
-        self._lines: dict[str, tuple[int, Line]] = {}
         # Ids of messages without an epoch: of this process alone, and above all of devices.
         self._made_epoch = int(clock() * 1000) << 20 | secrets.randbits(20)
         self._made_next: Counter[str] = Counter()
@@ -172,7 +170,7 @@ class SampleIntake:
         door: Door,
         listener: Listener,
     ) -> LiveChannel:
-        stored, cut = await self._sensor(sensor, principal)
+        stored, cut = await self._sensor(sensor, principal, is_fresh=True)
         other = self._channels.get(sensor)
         if other is None:
             self._check_room(cut)
@@ -219,7 +217,9 @@ class SampleIntake:
         size = sum(message.values.nbytes for message in messages)
         if not self._memory.has_room(size):
             raise Overloaded(retry_after=1)
-        tracked = self.tracker.begin(sensor, is_silent=stored.is_silent)
+        tracked = self.tracker.get(sensor)
+        if tracked is None:
+            tracked = self.tracker.begin(sensor, is_silent=stored.is_silent)
         tracked.door = door
         if epoch is None:
             epoch, messages = (
@@ -227,8 +227,8 @@ class SampleIntake:
                 [self._numbered(sensor, cut, one) for one in messages],
             )
         windows = windows_of(messages, cut, tracked, arrived=self._monotonic(), now=self._clock())
-        line = self._line(stored, principal)
-        votes = self._votes_of(stored)
+        line = self._models.line(sensor, stored.spec, principal)
+        votes = await self._votes_of(stored, tracked)
         return await MessageBatch(sensor, epoch, windows, line, votes, tracked, self._tools).run()
 
     async def classify(
@@ -242,11 +242,19 @@ class SampleIntake:
         verdict = await self._models.line(sensor, stored.spec, principal).classify(window)
         return answer_of(0, Window(0, window, 0, None, 0.0), verdict, self._clock())
 
-    async def _sensor(self, name: str, principal: Principal | None) -> tuple[StoredSensor, Cut]:
-        """Return a sensor and how its samples are cut; see ``Intake.open`` for what is raised."""
+    async def _sensor(
+        self, name: str, principal: Principal | None, *, is_fresh: bool = False
+    ) -> tuple[StoredSensor, Cut]:
+        """Return a sensor and how its samples are cut; see ``Intake.open`` for what is raised.
+
+        Args:
+            is_fresh: read the store; otherwise the sensor may be as it was a second ago.
+        """
         if self._is_draining:
             raise NotReady("The server stops.", retry_after=1)
-        stored = self._follower.sensors.get(name) or await self._store.get(name)
+        stored = None if is_fresh else self._follower.sensors.get(name)
+        if stored is None or stored.is_paused:
+            stored = await self._store.get(name)
         if stored is None:
             raise NotFound("There is no sensor with this name.")
         if principal is not None and not principal.may_use(stored.spec.model):
@@ -275,19 +283,12 @@ class SampleIntake:
         self._made_next[sensor] = cut.start_from(first + max(1, len(message.values)))
         return Samples(first, message.values, message.at)
 
-    def _line(self, stored: StoredSensor, principal: Principal | None) -> Line:
-        key = f"{stored.name}:{principal.name if principal else ''}"
-        kept = self._lines.get(key)
-        if kept is None or kept[0] != stored.revision:
-            kept = stored.revision, self._models.line(stored.name, stored.spec, principal)
-            self._lines[key] = kept
-        return kept[1]
-
-    def _votes_of(self, stored: StoredSensor) -> StateVotes:
-        kept = self._votes.get(stored.name)
-        if kept is None or kept[0] != stored.revision:
-            kept = self._votes[stored.name] = stored.revision, StateVotes(stored, ())
-        return kept[1]
+    async def _votes_of(self, stored: StoredSensor, tracked: Tracked) -> StateVotes:
+        """Return the votes of messages in this process."""
+        if tracked.votes is None or tracked.votes.revision != stored.revision:
+            found = await self._store.get(stored.name) or stored
+            tracked.votes = StateVotes(found, ())
+        return tracked.votes
 
     def _publish(self, sensor: str, answers: Sequence[SensorAnswer], outcome: Outcome) -> None:
         fresh = len(answers) - len(outcome.known)

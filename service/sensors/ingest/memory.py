@@ -16,16 +16,13 @@ class Memory:
     Attributes:
         held: bytes.
         limit: bytes that may be held.
+        full: bytes from which transports must stop reading.
         channels: that share it.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit, self.held, self.channels = limit, 0, 0
-
-    @property
-    def is_full(self) -> bool:
-        """Whether transports must stop reading."""
-        return self.held > FULL * self.limit
+        self.full = int(FULL * limit)
 
     @property
     def is_tight(self) -> bool:

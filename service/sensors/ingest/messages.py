@@ -119,6 +119,9 @@ class MessageBatch:
             self._done.set_exception(NotFound("There is no sensor with this name."))
             return
         self._tracked.is_silent = False
+        voted = sum(change.kind == "state" for change in entry.changes)
+        if voted > sum(event.kind == "state" for event in outcome.events):
+            self._tracked.votes = None  # another replica changed the state: read it again
         known = {one.first_sequence: one for one in outcome.known}
         now = self._tools.monotonic()
         answers = []
