@@ -20,7 +20,8 @@ PROTOCOLS = (
     *("http", "websocket", "camera", "sensor", "v2", "grpc"),
     *("kserve_v1", "tf_serving", "torchserve", "predict"),
 )
-"""Protocols of predictions: ``/v1``, cameras, sensors, Open Inference Protocol over HTTP, gRPC, drop-ins."""
+"""Protocols of predictions: ``/v1``, cameras, sensors, Open Inference Protocol over HTTP, gRPC,
+drop-ins."""
 
 
 class ModelSeries(NamedTuple):
