@@ -115,7 +115,7 @@ def _lifespan(
                     HttpState(settings, metrics, runtime, uploads).set_on(app)
                     async with (
                         _grpc(settings, runtime, metrics, tracing),
-                        _tcp(settings, runtime, metrics),
+                        _sensor_ports(settings, runtime, metrics),
                     ):
                         answering = runtime.classifier.answering()
                         default = runtime.classifier.default
@@ -236,15 +236,14 @@ def _grpc(
     return serving(settings, runtime, metrics, tracing)
 
 
-def _tcp(
+def _sensor_ports(
     settings: Settings, runtime: Runtime, metrics: Metrics
 ) -> AbstractAsyncContextManager[object]:
     if not settings.sensors.has_ports:
         return nullcontext()
-    from service.transport.tcp.server import serving  # only where it is on
+    from service.transport.tcp.server import serving
 
-    intake = runtime.sensors.intake
-    return serving(settings, runtime.identity, intake, metrics, runtime.shutdown)
+    return serving(settings, runtime.identity, runtime.sensors.intake, metrics, runtime.shutdown)
 
 
 class _Application(FastAPI):

@@ -44,7 +44,7 @@ ADVICE: Mapping[str, Advice] = {
     ErrorCode.UNSUPPORTED_IMAGE: "stop",
     ErrorCode.INVALID_IMAGE: "stop",
     # Faults of samples: fatal where the frame says so.
-    SensorFault.BAD_DATA: "again",
+    SensorFault.BAD_DATA: "later",
     SensorFault.TOO_LARGE: "stop",
     SensorFault.WRONG_CHANNELS: "stop",
     SensorFault.IN_USE: "later",

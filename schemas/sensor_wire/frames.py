@@ -72,7 +72,7 @@ class Frame(NamedTuple):
     payload: bytes
 
 
-Limits = Mapping[int, int]
+Limits = Mapping[FrameType, int]
 """Payload bytes of each accepted type at most; types that are missing are refused."""
 
 TOKEN_BYTES = 8192
@@ -160,13 +160,14 @@ class FrameDecoder:
 
     def _length(self, data: bytes | bytearray, at: int) -> int:
         """Check a header and return the length of the payload, before any of it is held."""
-        magic, version, kind, length, _ = HEADER.unpack_from(data, at)
+        magic, version, number, length, _ = HEADER.unpack_from(data, at)
         if magic != MAGIC:
             self._fail("A frame begins with the bytes 50 54.")
         if version != VERSION:
             self._fail(f"Version {version} is not supported; version {VERSION} is.")
-        if (most := self.limits.get(kind)) is None:
-            self._fail(f"A frame of type {kind} is not accepted here.")
+        kind = _TYPES.get(number)
+        if kind is None or (most := self.limits.get(kind)) is None:
+            self._fail(f"A frame of type {number} is not accepted here.")
         if length > most:
             detail = f"A frame of type {kind} has at most {most} bytes of payload."
             self._fail(detail, SensorFault.TOO_LARGE)

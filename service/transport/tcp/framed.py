@@ -78,7 +78,7 @@ class FramedConnection(DeviceTransport):
 
     def eof_received(self) -> bool:
         """Return whether to stay open, for the answers to what was received."""
-        if self.has_ended:
+        if not super().eof_received():
             return False
         self._perform(self._session.end_of_input())
         return not self.transport.is_closing()
@@ -87,8 +87,7 @@ class FramedConnection(DeviceTransport):
         """Release everything; the channel commits its complete windows."""
         self._session.lost()
         self._connections.leave(self)
-        if self._channel is not None:
-            self._connections.start(self._channel.close())
+        self._release()
         if self._context.has_log:
             self._log()
 
@@ -165,6 +164,7 @@ class FramedConnection(DeviceTransport):
                     self._reason = action.reason
                     self._flush()
                     self._end()
+                    self._release()
                 case _:
                     self._send(action)
 
@@ -189,6 +189,8 @@ class FramedConnection(DeviceTransport):
             case do.SendResult():
                 self._outbox.add_result(action.frame)
             case do.AskForAck():
+                if self._channel is not None:
+                    self._channel.touch()
                 self._outbox.acknowledge(self._state())
             case _:
                 assert_never(action)
@@ -243,6 +245,11 @@ class FramedConnection(DeviceTransport):
         if self._channel is not None:
             await self._channel.close()
             self._perform(self._session.finished(self._state()))
+
+    def _release(self) -> None:
+        """Let the channel commit its complete windows and end."""
+        if self._channel is not None:
+            self._connections.start(self._channel.close())
 
     def _refuse(self, error: ServiceError) -> None:
         """Send an error, and end the connection."""

@@ -98,7 +98,7 @@ class RawConnection(DeviceTransport):
             self._offer()
 
     def eof_received(self) -> bool:
-        """Return whether to stay open: no, there are no answers."""
+        """Return whether to stay open: no, there are no answers. What has waited is dropped."""
         self._reason = "end of input"
         return False
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
+from contextlib import suppress
 from typing import cast
 
 from observability.metrics.metrics import Metrics
@@ -28,19 +28,16 @@ class DeviceTransport(asyncio.Protocol):
         self._is_paused = False
         self._stuck_since: float | None = None
         self._ends_at: float | None = None
+        self._has_peer_ended = False
         self.began = time.monotonic()
         self.received_bytes = 0
 
     # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Set the options of the connection."""
-        # Those of uvloop are no subclass.
-        self.transport = cast("asyncio.Transport", transport)
+        """Bound what waits to be written."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's has another base class
         self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
-        own = self.transport.get_extra_info("socket")
-        if own is not None:  # finds peers that are gone without a word, in time
-            own.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def pause_writing(self) -> None:
         """Note that the device does not take what was written."""
@@ -49,6 +46,11 @@ class DeviceTransport(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Note that it does again."""
         self._stuck_since = None
+
+    def eof_received(self) -> bool:
+        """Note that the device sends nothing more; return whether to stay open."""
+        self._has_peer_ended = True
+        return not self.has_ended
 
     # Called by the connections.
 
@@ -83,10 +85,11 @@ class DeviceTransport(asyncio.Protocol):
         """Send what was written, then close; called once."""
         self._ends_at = time.monotonic() + LINGER_SECONDS
         self._read(is_on=True)  # else the end of the peer is not seen
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        else:
+        if self._has_peer_ended or not self.transport.can_write_eof():
             self.transport.close()  # TLS has no half-closed connections
+            return
+        with suppress(OSError):  # the device is gone already
+            self.transport.write_eof()
 
     def _read(self, *, is_on: bool) -> None:
         """Read, or stop reading."""

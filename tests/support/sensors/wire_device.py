@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,6 +42,19 @@ class WireDevice:
     ) -> None:
         self.send(data_of(first, values, packing=packing, time_us=time_us))
 
+    def pause_reading(self) -> None:
+        """Read nothing."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
+
+    @property
+    def _transport(self) -> asyncio.Transport:
+        transport = self.writer.transport
+        assert isinstance(transport, asyncio.Transport)
+        return transport
+
     async def receive(self) -> Message | None:
         """The next message; None at the end."""
         async with asyncio.timeout(PATIENCE):
@@ -57,6 +71,14 @@ class WireDevice:
         while (message := await self.receive()) is not None:
             found.append(message)
         return found
+
+    async def ends(self) -> bool:
+        """Wait for the end of the connection; return whether nothing was sent before."""
+        async with asyncio.timeout(PATIENCE):
+            try:
+                return await self.reader.read() == b""
+            except ConnectionError:  # reset, as by an abort
+                return True
 
     async def enter(self, name: str, token: str | None, epoch: int = 1) -> Ack:
         """Say HELLO; return the ACK."""
@@ -91,10 +113,18 @@ class WireDevice:
 
 @asynccontextmanager
 async def connected(port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[WireDevice]:
-    """A device that is connected to a port of this machine."""
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", port, ssl=tls, server_hostname="localhost" if tls else None
-    )
+    """A device that is connected to a port of this machine, with little memory for answers."""
+    own = socket.socket()
+    try:
+        own.settimeout(0)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        await asyncio.get_running_loop().sock_connect(own, ("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection(
+            sock=own, ssl=tls, server_hostname="localhost" if tls else None
+        )
+    except BaseException:
+        own.close()
+        raise
     try:
         yield WireDevice(reader, writer)
     finally:

@@ -83,7 +83,7 @@ def test_samples_keep_their_bits(values: Samples, packing: Packing) -> None:
     assert (data.first, data.count, data.at) == (5, len(values), 1_700_000_000.25)
     back = data.values(values.shape[1])
     assert back.tobytes() == values.tobytes()
-    assert (back.shape, back.dtype, back.flags.writeable) == (values.shape, np.float32, False)
+    assert (back.shape, back.dtype.str, back.flags.writeable) == (values.shape, "<f4", False)
 
 
 def test_plain_samples_are_not_copied() -> None:
@@ -128,7 +128,7 @@ def test_bomb_is_not_unpacked() -> None:
 
 
 def test_large_zstd_window_is_refused() -> None:
-    options = {zstd.CompressionParameter.window_log: 27, zstd.CompressionParameter.checksum_flag: 1}
+    options = {int(zstd.CompressionParameter.window_log): 27}
     compressor = zstd.ZstdCompressor(options=options)
     packed = compressor.compress(bytes(4000)) + compressor.flush()
     with pytest.raises(WireError):

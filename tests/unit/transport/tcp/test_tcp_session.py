@@ -11,6 +11,7 @@ from schemas.sensor_wire.frames import FROM_SERVER, FrameDecoder
 from schemas.sensor_wire.messages import (
     Ack,
     Bye,
+    Data,
     Error,
     Hello,
     Message,
@@ -20,11 +21,12 @@ from schemas.sensor_wire.messages import (
     encode,
     parse,
 )
+from schemas.sensor_wire.packing import Packing
 from schemas.sensors import SensorFault
 from service.transport.tcp.session import actions as do
 from service.transport.tcp.session.session import Phase, Session, SessionLimits
 from tests.support.examples import examples
-from tests.support.sensors.fake_intake import values_of
+from tests.support.sensors.tcp_intake import values_of
 
 LIMITS = SessionLimits(hello_seconds=5, idle_seconds=60, max_frame_bytes=4096)
 HELLO = Hello(7, 0, "pump-3", "token")
@@ -100,7 +102,8 @@ def test_refused_hello_ends_the_connection() -> None:
     [
         (b"GET / HTTP/1.1\r\n\r\n", SensorFault.BAD_DATA),
         (encode(DATA)[:-1] + b"\xff", SensorFault.BAD_DATA),
-        (encode(data_of(0, values_of(4, 1))), SensorFault.BAD_DATA),
+        (encode(Data(0, 0, 4, Packing.PLAIN, bytes(5))), SensorFault.BAD_DATA),
+        (encode(data_of(0, values_of(4, 1))), SensorFault.WRONG_CHANNELS),
         (encode(data_of(0, values_of(4, 4))), SensorFault.WRONG_CHANNELS),
         (encode(data_of(0, values_of(1024, 2))), SensorFault.TOO_LARGE),
     ],
@@ -211,7 +214,8 @@ def test_bye_is_answered_with_the_last_ack() -> None:
     assert session.finished(Ack(4, 0)) == [do.SendAck(Ack(4, 0)), do.Close("bye")]
 
 
-MESSAGES = st.sampled_from([HELLO, DATA, Ping(), Token("t"), Bye()]).map(encode)
+SAID: list[Message] = [HELLO, DATA, Ping(), Token("t"), Bye()]
+MESSAGES = st.sampled_from([*map(encode, SAID)])
 
 
 @examples(300)
