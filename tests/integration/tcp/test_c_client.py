@@ -96,7 +96,7 @@ def test_every_window_is_answered_by_a_real_server(program: Path, server: LiveSe
     status, output, errors = asyncio.run(
         run(program, framed, "pump", "3", server.token("ingest"), samples=samples.tobytes())
     )
-    assert status == 0, errors
+    assert status == 0, errors + server.events()
     answers = [json.loads(line) for line in output.splitlines()]
     windows = samples.reshape(40, LENGTH, 3)
     assert [one["first_sequence"] for one in answers] == list(range(0, 40 * LENGTH, LENGTH))
