@@ -28,10 +28,10 @@ SENSOR = {"channels": len(LABELS), "rate": 2000, "model": "loudest"}
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    """A broker that forgets everything when it dies."""
+def broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mosquitto]:
+    """A broker that forgets everything when it dies; the parameter: lines of its configuration."""
     (tmp_path / "broker").mkdir()
-    with mosquitto(tmp_path / "broker") as running:
+    with mosquitto(tmp_path / "broker", extra=getattr(request, "param", ())) as running:
         yield running
 
 
@@ -84,13 +84,15 @@ def test_kills_of_the_server_lose_and_double_nothing(
         assert set(published(listener)) == expected
 
 
+@pytest.mark.parametrize("broker", [("max_queued_messages 5",)], indirect=True)
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_kills_of_the_broker_lose_and_double_nothing(
+def test_kills_and_overflow_of_the_broker_lose_and_double_nothing(
     tmp_path: Path, broker: Mosquitto, server: PotooProcess, device: DeviceProcess, kills: int
 ) -> None:
-    assert server.live
     stored = Stored(tmp_path / "data/potoo.db", QUERY)
     victim: Victim = broker
-    kill_again_and_again(victim, kills, stored.count, new_dice())
+    dice = new_dice()
+    kill_again_and_again(victim, kills, stored.count, dice)
+    kill_again_and_again(server, 1, stored.count, dice)  # the broker's queue overflows meanwhile
     total = device.finish()
     check_windows(stored.windows(), {"pump-3": total}, LENGTH)
