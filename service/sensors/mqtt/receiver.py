@@ -150,6 +150,8 @@ class Receiver:
         self._recent.clear()
         self._acknowledged.clear()
         self._connection = connection
+        if self._owing:
+            self._flush_soon()
 
     def take(self, deliveries: list[Delivery]) -> None:
         """Take messages that arrived."""
@@ -254,10 +256,10 @@ class Receiver:
 
     def _flush(self) -> None:
         self._is_flushing = False
+        if self._connection is None:  # what is owed is sent on the next one
+            return
         acknowledged, self._acknowledged = self._acknowledged, []
         owing, self._owing = self._owing, {}
-        if self._connection is None:
-            return
         if acknowledged:
             self._connection.acknowledge(acknowledged)
         messages = []

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support.results.mosquitto import Listener, Mosquitto, listening, mosquitto
+from tests.support.results.mosquitto import Listener, listening, mosquitto
 from tests.support.sensors.device import Plan, loudest
 from tests.support.sensors.kills import (
     DeviceProcess,
@@ -74,21 +73,6 @@ def test_kills_lose_and_double_nothing_over_tcp(
     }
 
 
-@dataclass
-class KilledBroker:
-    """A broker that is killed; it keeps nothing on its disk."""
-
-    broker: Mosquitto
-
-    def start(self) -> None:
-        self.broker.start()
-
-    def kill(self) -> None:
-        assert self.broker.process is not None
-        self.broker.process.kill()
-        self.broker.process.wait()
-
-
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_kills_of_the_broker_lose_and_double_nothing(
     tmp_path: Path, models: Path, kills: int
@@ -109,7 +93,7 @@ def test_kills_of_the_broker_lose_and_double_nothing(
         with listening(broker.port) as results, ending(server, device):
             server.start()
             device.start()
-            kill_again_and_again(KilledBroker(broker), kills, stored.count, dice)
+            kill_again_and_again(broker, kills, stored.count, dice)
             total = device.finish()
             check_windows(stored.windows(), {"pump-3": total}, LENGTH)
             windows = set(range(0, total, LENGTH))
