@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from typing import Protocol
 
 from observability.logs.logging import get_logger
@@ -78,6 +79,7 @@ class Receiver:
             shared_specs: for a shared subscription: the configuration of a sensor.
         """
         self._open_connection, self._topics = open_connection, topics
+        self._stream_of = lru_cache(MAX_FEEDS)(topics.stream_of)
         self._count, self._up = count, up
         self._clock, self._log = clock or Clock(), get_logger("sensors")
         self._tools = FeedTools(
@@ -198,7 +200,7 @@ class Receiver:
         return True
 
     def _route(self, delivery: Delivery) -> None:
-        stream = self._topics.stream_of(delivery.topic)
+        stream = self._stream_of(delivery.topic)
         if stream is None:
             self._note_fate(delivery.topic, "unknown", "the topic has no sensor or no epoch")
             self._acknowledge(delivery)
