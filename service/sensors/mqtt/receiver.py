@@ -19,7 +19,8 @@ from service.sensors.mqtt.payloads import epoch_of
 from service.sensors.mqtt.subscription import Delivery, Take
 from service.sensors.mqtt.topics import SensorTopics, Stream
 
-LONGEST_SECONDS = 30.0
+LONGEST_SECONDS = 5.0
+"""Between connections: samples wait meanwhile, and devices may have little room for them."""
 STABLE_SECONDS = 30.0
 MAX_FEEDS = 20_000
 MAX_REFUSED = 4096
