@@ -73,8 +73,9 @@ async def run(given: argparse.Namespace) -> dict[str, float]:
     """Send for some seconds; return the bytes of samples that were sent."""
     loop, epoch = asyncio.get_running_loop(), time.time_ns() // 1_000_000
     devices = [FastDevice(name, epoch, given.token) for name in given.sensors]
-    for device in devices:
-        await loop.create_connection(lambda device=device: device, "127.0.0.1", given.port)
+    waiting = iter(devices)
+    for _ in devices:
+        await loop.create_connection(lambda: next(waiting), "127.0.0.1", given.port)
     await asyncio.sleep(given.warm)
     before = sum(device.next for device in devices)
     print("measuring", flush=True)
