@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE   := auth observability schemas service
+CODE   := auth client observability schemas service
 ARGS   ?=
 # One worker a core, each with servers and databases of its own, and no more of those than fit.
 PYTEST := -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder

@@ -113,7 +113,10 @@ def _lifespan(
                     reader = BodyReader(runtime.budget, limits.body_timeout_seconds, metrics)
                     uploads = Uploads(reader, limits)
                     HttpState(settings, metrics, runtime, uploads).set_on(app)
-                    async with _grpc(settings, runtime, metrics, tracing):
+                    async with (
+                        _grpc(settings, runtime, metrics, tracing),
+                        _sensor_ports(settings, runtime, metrics),
+                    ):
                         answering = runtime.classifier.answering()
                         default = runtime.classifier.default
                         log.info(
@@ -231,6 +234,16 @@ def _grpc(
     from service.transport.grpc.server import serving  # takes 70 ms, so only where it is on
 
     return serving(settings, runtime, metrics, tracing)
+
+
+def _sensor_ports(
+    settings: Settings, runtime: Runtime, metrics: Metrics
+) -> AbstractAsyncContextManager[object]:
+    if not settings.sensors.has_ports:
+        return nullcontext()
+    from service.transport.tcp.server import serving
+
+    return serving(settings, runtime.identity, runtime.sensors.intake, metrics, runtime.shutdown)
 
 
 class _Application(FastAPI):

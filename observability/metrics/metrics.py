@@ -50,6 +50,7 @@ GRPC_SERVER_FAULTS = (
 REJECTIONS = (
     *("queue_full", "would_be_late", "deadline"),
     *("body_budget", "connections", "streams", "slow_client", "bad_http"),
+    "sensor_network",
 )
 
 STORES = ("accounts", "rates")
