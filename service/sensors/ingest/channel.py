@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from schemas.errors import InvalidTensor, Overloaded, ServiceError
 from schemas.sensors import SensorAnswer, SensorFault, SensorGap
-from service.sensors.ingest.committing import Committer
-from service.sensors.ingest.lanes import Dispatcher, Flight, Lane, Skipped
-from service.sensors.ingest.memory import Memory
+from service.sensors.ingest.lanes import Flight, Lane, Skipped
 from service.sensors.ingest.models import Line
 from service.sensors.ingest.ports import Door, Ending, Listener
 from service.sensors.ingest.results import answer_of
+from service.sensors.ingest.sharing import Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked
 from service.sensors.records import Change, ClaimedEpoch, Entry, Fate, Outcome
@@ -25,33 +23,6 @@ SEEN_SECONDS = 5.0
 """A channel whose windows are long stores that samples arrive as often as this."""
 FAULT_SECONDS = 1.0
 """Between two faults of a kind that a device is told."""
-
-
-class Tools:
-    """What the channels of a process share; see ``SampleIntake``."""
-
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        committer: Committer,
-        memory: Memory,
-        *,
-        on_outcome: Callable[[str, Sequence[SensorAnswer], Outcome], None],
-        on_end: Callable[[LiveChannel, Fate | None], None],
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """``on_outcome``: called after each commit. ``on_end``: once for each channel."""
-        self.dispatcher, self.committer, self.memory = dispatcher, committer, memory
-        self.on_outcome, self.on_end = on_outcome, on_end
-        self.clock, self.monotonic = clock, monotonic
-        self.paused: dict[LiveChannel, None] = {}
-
-    def resume(self) -> None:
-        """Let the transports read on that wait, after memory was freed."""
-        if self.paused and not self.memory.is_tight:
-            for channel in list(self.paused):
-                channel.resume()
 
 
 class LiveChannel:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from schemas.sensors import SensorAnswer, SensorSpec
 from service.coordination.kept_events import Retention
-from service.sensors.ingest.intake import Limits, SampleIntake
+from service.sensors.ingest.intake import SampleIntake
 from service.sensors.ingest.ports import Samples, SensorStore
+from service.sensors.ingest.sharing import Limits
 from service.sensors.records import Claim, ClaimedEpoch, Entry, Outcome
 from service.sensors.store.channels import ChannelStore
 from service.sensors.store.events import EventStore
