@@ -10,7 +10,7 @@ from schemas.sensors import SensorAnswer, SensorFault, SensorGap
 from service.sensors.ingest.lanes import Flight, Lane, Skipped
 from service.sensors.ingest.models import Line
 from service.sensors.ingest.ports import Door, Ending, Listener
-from service.sensors.ingest.results import answer_of
+from service.sensors.ingest.results import answer_of, as_stored
 from service.sensors.ingest.sharing import Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked
@@ -68,6 +68,7 @@ class LiveChannel:
         self._seen_stored = tools.clock()
         self._told: dict[SensorFault, float] = {}
         self._is_paused = self._is_closing = self._is_releasing = self.is_ended = False
+        self._is_left = self._is_told = False  # by the transport; the listener
         self._finished = asyncio.Event()
         self.active_at, self.opened_at = tools.monotonic(), tools.clock()
         tracked.door = door
@@ -126,6 +127,20 @@ class LiveChannel:
 
     async def close(self) -> None:
         """See ``Channel``."""
+        self._is_left = True
+        await self._finish()
+
+    async def drain(self) -> None:
+        """Close; the device learns that the server stops."""
+        if self.is_ended:
+            return
+        await self._finish()
+        if not (self._is_left or self._is_told):
+            self._is_told = True
+            self._listener.closed("drained")
+
+    async def _finish(self) -> None:
+        """Commit the complete windows, and end."""
         if self.is_ended:
             return
         self._is_closing = True
@@ -138,11 +153,6 @@ class LiveChannel:
             self._wake()
         finally:
             self._end(None)
-
-    async def drain(self) -> None:
-        """Close; the device learns that the server stops."""
-        await self.close()
-        self._listener.closed("drained")
 
     def end(self, reason: Ending, *, is_released: bool = True, fate: Fate | None = None) -> None:
         """End the channel: windows that are not committed come again.
@@ -157,6 +167,7 @@ class LiveChannel:
         if is_released:
             self._is_releasing = True
             self._wake()
+        self._is_told = True
         self._listener.closed(reason)
 
     def take(self) -> Entry | None:
@@ -173,7 +184,8 @@ class LiveChannel:
         position = min(stream.open, stream.next)
         safe = lane.flights[0].window.first if lane.flights else max(self._safe, position)
         is_last = self._is_closing and not lane.flights
-        is_back = self._tracked.is_silent and seen is not None
+        patience = self.spec.silent_after_seconds
+        is_back = self._tracked.is_silent and seen is not None and now - seen <= patience
         stale = seen is not None and seen - self._seen_stored > SEEN_SECONDS
         if not (taken or is_last or is_back or stale or safe > self._safe):
             return None
@@ -196,7 +208,7 @@ class LiveChannel:
         if self.is_ended:
             if outcome.fate is Fate.COMMITTED:
                 self._safe = max(self._safe, entry.safe)
-                self._tools.on_outcome(self.sensor, _as_stored(entry, outcome), outcome)
+                self._tools.on_outcome(self.sensor, as_stored(entry, outcome), outcome)
             return
         if outcome.fate is not Fate.COMMITTED:
             reason: Ending = "replaced" if outcome.fate is Fate.LOST else "removed"
@@ -205,7 +217,7 @@ class LiveChannel:
         self._safe, self._seen_stored = entry.safe, entry.seen
         if any(change.kind == "back" for change in entry.changes):
             self._tracked.is_silent = False
-        answers = _as_stored(entry, outcome)
+        answers = as_stored(entry, outcome)
         self._track(taken, answers)
         self._tools.on_outcome(self.sensor, answers, outcome)
         self._weigh()
@@ -298,11 +310,3 @@ class LiveChannel:
 
     def _wake(self) -> None:
         self._tools.committer.note(self)
-
-
-def _as_stored(entry: Entry, outcome: Outcome) -> Sequence[SensorAnswer]:
-    """Return the answers of an entry; those that were stored before stay as they were."""
-    if not outcome.known:
-        return entry.answers
-    known = {one.first_sequence: one for one in outcome.known}
-    return [known.get(one.first_sequence, one) for one in entry.answers]
