@@ -27,11 +27,12 @@ from service.sensors.ingest.claims import Claims
 from service.sensors.ingest.committing import INTERVAL_SECONDS, Committer
 from service.sensors.ingest.definitions import Follower
 from service.sensors.ingest.lanes import Dispatcher
+from service.sensors.ingest.load import Budget
 from service.sensors.ingest.messages import MessageBatch, windows_of
 from service.sensors.ingest.models import Models
 from service.sensors.ingest.ports import Door, Listener, SensorMetrics, SensorStore
 from service.sensors.ingest.results import answer_of
-from service.sensors.ingest.sharing import Budget, Ended, Limits, Memory, Tools
+from service.sensors.ingest.sharing import Ended, Limits, Memory, Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked, Tracker
 from service.sensors.records import (
