@@ -213,6 +213,7 @@ ANY_TEXT = {
     "inference.provider_options",
     *("cameras.files_dir", "cameras.secrets_dir", "cameras.ca_file"),
     *("mqtt.username", "mqtt.password", "mqtt.ca_file"),
+    *("sensors.tcp_cert", "sensors.tcp_key"),
 }
 WRONG = {
     "grpc_tls_cert": "alone.pem",
@@ -220,6 +221,8 @@ WRONG = {
     "trusted_proxies": '["proxy.example"]',
     "admin_password": "short",
     "cameras.networks": '["10.0.0.0/33"]',
+    "sensors.raw": '[{"port": 7701}]',
+    "sensors.definitions": '{"pump-3": {}}',
     "webhooks.urls": '["ftp://receiver"]',
     "webhooks.secret": "short",
     "auth.issuer": "i" * 256,
