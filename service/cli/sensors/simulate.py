@@ -59,8 +59,8 @@ def simulate(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Recorded samples: CSV (a header is left out), .npy [n, channels] or [windows, "
-            "length, channels], or .npz.",
+            help="Recorded samples: CSV (a header is left out), .npy of shape (n, channels) or "
+            "(windows, length, channels), or .npz.",
             metavar="FILE",
         ),
     ],
