@@ -37,7 +37,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def run(program: Path, port: int, *given: str, samples: bytes) -> tuple[int, str, str]:
     """Run it; return the exit status, its output and its errors."""
     process = await asyncio.create_subprocess_exec(
-        *(program, "127.0.0.1", str(port), *given),
+        str(program),
+        "127.0.0.1",
+        str(port),
+        *given,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
