@@ -76,6 +76,10 @@ class BufferedSocket:
         self._unsent += data
         return len(data)
 
+    def put(self, packets: bytes) -> None:
+        """Take whole packets, however much waits."""
+        self._unsent += packets
+
     def flush(self) -> None:
         """Send what the system takes.
 

@@ -37,7 +37,10 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 async def run(program: Path, port: int, *given: str, samples: bytes) -> tuple[int, str, str]:
     """Run it; return the exit status, its output and its errors."""
     process = await asyncio.create_subprocess_exec(
-        *(program, "127.0.0.1", str(port), *given),
+        str(program),
+        "127.0.0.1",
+        str(port),
+        *given,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -96,7 +99,7 @@ def test_every_window_is_answered_by_a_real_server(program: Path, server: LiveSe
     status, output, errors = asyncio.run(
         run(program, framed, "pump", "3", server.token("ingest"), samples=samples.tobytes())
     )
-    assert status == 0, errors
+    assert status == 0, errors + server.events()
     answers = [json.loads(line) for line in output.splitlines()]
     windows = samples.reshape(40, LENGTH, 3)
     assert [one["first_sequence"] for one in answers] == list(range(0, 40 * LENGTH, LENGTH))
