@@ -20,6 +20,7 @@ RUN python -m venv /opt/supply \
  && /opt/supply/bin/pip install --require-hashes -r requirements-supply.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY auth auth
+COPY client client
 COPY observability observability
 COPY schemas schemas
 COPY service service

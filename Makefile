@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE   := auth observability schemas service
+CODE   := auth client observability schemas service
 ARGS   ?=
 # One worker a core, each with servers and databases of its own, and no more of those than fit.
 PYTEST := -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
@@ -207,6 +207,9 @@ $(VENV)-clients/.installed: requirements-clients.txt
 	@touch $@
 
 clients: $(VENV)-clients/.installed ## install tritonclient and kserve for the tests that use them
+
+turbofan: $(VENV)/.tested ## train the model turbofan again (ARGS="--data DIR")
+	$(BIN)/python -m training.recipes.turbofan $(ARGS)
 
 everyday: $(VENV)-training/.trained ## train the model everyday again (ARGS="--data DIR --teacher FILE")
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)

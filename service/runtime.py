@@ -30,6 +30,7 @@ from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.identity import Identity, keep_fresh, open_identity
 from service.process import give_memory_back
+from service.sensors.mqtt.opening import open_sensor_mqtt
 from service.sensors.opening import Sensors, open_sensors
 from service.settings import Settings
 from service.shutdown import Shutdown
@@ -95,6 +96,11 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         await stack.enter_async_context(open_results(settings, *stores, metrics))
         sensors = await stack.enter_async_context(
             open_sensors(settings, identity.database, identity.audit, metrics, classifier)
+        )
+        await stack.enter_async_context(
+            open_sensor_mqtt(
+                settings, sensors, classifier, cameras.cursors, cameras.leases, metrics
+            )
         )
         yield Runtime(
             pool=pool,

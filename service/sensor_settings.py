@@ -44,11 +44,20 @@ class SensorSettings(BaseModel):
         max_length=64,
         description="ports of plain float32 bytes, without a token: port, sensor, allow (networks)",
     )
-    mqtt: bool = Field(default=False, description="subscribe to samples at the broker of [mqtt]")
+    mqtt: bool = Field(
+        default=False,
+        description="take samples from the broker of [mqtt], and publish answers there",
+    )
     mqtt_group: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
         description="shared subscription of replicas; every message then holds whole windows",
+    )
+    mqtt_session_seconds: int = Field(
+        default=86_400,
+        ge=0,
+        le=4_294_967_294,
+        description="that the broker keeps samples for a server that is away",
     )
     definitions: dict[SensorName, SensorSpec] = Field(
         default={},

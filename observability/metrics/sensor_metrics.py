@@ -103,6 +103,12 @@ class SensorMetrics:
         self._events = Counter(
             "potoo_sensor_events", "Events kept, by kind.", ["kind"], registry=registry
         )
+        self._mqtt_messages = Counter(
+            "potoo_sensor_mqtt_messages",
+            "Messages with samples from the MQTT broker, by outcome: all are `received`.",
+            ["outcome"],
+            registry=registry,
+        )
         for kind in KINDS:
             self._events.labels(kind)
         for door in DOORS:
@@ -195,6 +201,10 @@ class SensorMetrics:
     def count_event(self, kind: str) -> None:
         """Count a kept event; ``kind`` is one of ``KINDS``."""
         self._events.labels(kind).inc()
+
+    def count_mqtt_messages(self, outcome: str, messages: int = 1) -> None:
+        """Count messages; ``outcome`` is ``received``, or why a message was not taken."""
+        self._mqtt_messages.labels(outcome).inc(messages)
 
     def _label(self, sensor: str) -> str:
         """Return the label of a sensor; the first ones get their own."""

@@ -19,6 +19,7 @@ from service.coordination.feed import EventFeed
 from service.coordination.kept_events import Retention
 from service.core.serving.classifier import Classifier
 from service.sensors.administration import Check, SensorAdministration
+from service.sensors.answer_feed import AnswerFeed
 from service.sensors.directory import Directory
 from service.sensors.fitting import check_fit, takes_images
 from service.sensors.ingest.intake import Limits, SampleIntake
@@ -54,6 +55,7 @@ class Sensors:
     directory: Directory
     administration: SensorAdministration
     results: ResultStore
+    answers: AnswerFeed
     events: EventStore
     feed: EventFeed[SensorEvent]
 
@@ -99,7 +101,13 @@ async def open_sensors(
     events, results = event_store(settings, database), result_store(settings, database)
     feed, reports = EventFeed(events), ReportStore(database)
     pruner = Pruner(results, settings.sensors.results_max)
-    store = ChannelStore(database, events, on_stored=pruner.note)
+    answers = AnswerFeed(results, has_holes=database.dialect != "sqlite")
+
+    def on_stored(number: int) -> None:
+        pruner.note(number)
+        answers.announce()
+
+    store = ChannelStore(database, events, on_stored=on_stored)
 
     def announce(event: SensorEvent) -> None:
         metrics.sensors.count_event(event.kind)
@@ -133,6 +141,7 @@ async def open_sensors(
             directory=Directory(store, results, reports, intake.tracker),
             administration=administration,
             results=results,
+            answers=answers,
             events=events,
             feed=feed,
         )

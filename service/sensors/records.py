@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -142,6 +143,20 @@ class Entry:
     answers: Sequence[SensorAnswer] = ()
     changes: Sequence[Change] = ()
     is_last: bool = False
+
+
+class KeptAnswer(NamedTuple):
+    """A kept answer.
+
+    Attributes:
+        id: grows with time.
+        answer: a ``SensorAnswer`` as JSON.
+    """
+
+    id: int
+    sensor: str
+    at: datetime
+    answer: str
 
 
 class Fate(StrEnum):

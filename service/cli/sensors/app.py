@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from service.cli.sensors import changing, events, listing
+from service.cli.sensors import changing, events, listing, simulate
 
 app = typer.Typer(
-    help="Add, list, change and remove sensors. A running server follows within seconds.",
+    help="Add, list, change, remove and simulate sensors. A running server follows within seconds.",
     no_args_is_help=True,
 )
 
@@ -19,3 +19,4 @@ app.command("pause")(changing.pause)
 app.command("resume")(changing.resume)
 app.command("remove")(changing.remove)
 app.command("events")(events.events)
+app.command("simulate")(simulate.simulate)

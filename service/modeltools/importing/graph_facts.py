@@ -109,7 +109,7 @@ def input_facts(session: ort.InferenceSession) -> InputFacts:
     if len(node.shape) == 3:
         raise CannotImport(
             f"the model takes {node.shape}, which may be windows of samples: write a manifest with "
-            "an input of series, and put both files into the model folder (docs/models.md)"
+            "an input of series, and put both files into the model folder (see docs/models.md)"
         )
     if len(node.shape) != 4:
         raise CannotImport(f"the model takes {node.shape}, which is no batch of images")

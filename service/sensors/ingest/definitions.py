@@ -78,8 +78,10 @@ class Follower:
                 self._tracker.forget(name, is_removed=True)
         for name, channel in list(self._channels.items()):
             self._check(name, channel)
+        now = self._clock()
         for one in glances.values():
-            await self._mind_silence(one)
+            if (before := self._silent_before(one, now)) is not None:
+                await self._record_silence(one.name, before, now)
 
     async def _read(self, glances: dict[str, Glance]) -> None:
         """Read the sensors that were changed."""
@@ -108,24 +110,27 @@ class Follower:
         elif stored.is_paused or stored.spec != channel.spec:
             channel.end("changed")
 
-    async def _mind_silence(self, one: Glance) -> None:
-        stored, tracked = self.sensors.get(one.name), self._tracker.get(one.name)
-        if tracked is not None:
+    def _silent_before(self, one: Glance, now: float) -> float | None:
+        """Return the time since which a sensor sends nothing, if it became silent; else None."""
+        tracked = self._tracker.get(one.name)
+        if tracked is not None and tracked.is_silent is not one.is_silent:
             tracked.is_silent = one.is_silent
             self._metrics.set_silent(one.name, is_silent=one.is_silent)
+        stored = self.sensors.get(one.name)
         if stored is None or one.is_paused or one.is_silent:
-            return
+            return None
         seen, patience = one.seen, stored.spec.silent_after_seconds
         if one.name not in self._channels:
             patience = max(patience, FOREIGN_SECONDS)
         if tracked is not None and tracked.seen is not None:
             seen = max(tracked.seen, seen or 0.0)
-        now = self._clock()
-        if seen is None or now - seen <= patience:
+        return None if seen is None or now - seen <= patience else now - patience
+
+    async def _record_silence(self, name: str, before: float, now: float) -> None:
+        event = await self._store.silence(name, seen_before=before, at=now)
+        if event is None:
             return
-        event = await self._store.silence(one.name, seen_before=now - patience, at=now)
-        if event is not None:
-            self._on_event(event)
-            if tracked is not None:
-                tracked.is_silent = True
-                self._metrics.set_silent(one.name, is_silent=True)
+        self._on_event(event)
+        if (tracked := self._tracker.get(name)) is not None:
+            tracked.is_silent = True
+            self._metrics.set_silent(name, is_silent=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from schemas.errors import InferenceFailed, InvalidTensor, NotFound, ServiceError
 from schemas.sensors import SensorAnswer, SensorFault
-from service.sensors.ingest.channel import Tools
 from service.sensors.ingest.lanes import Lane, Skipped
 from service.sensors.ingest.models import Line
 from service.sensors.ingest.results import answer_of
+from service.sensors.ingest.sharing import Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked
 from service.sensors.records import Change, Entry, Fate, Outcome
@@ -119,6 +119,9 @@ class MessageBatch:
             self._done.set_exception(NotFound("There is no sensor with this name."))
             return
         self._tracked.is_silent = False
+        voted = sum(change.kind == "state" for change in entry.changes)
+        if voted > sum(event.kind == "state" for event in outcome.events):
+            self._tracked.votes = None  # another replica changed the state: read it again
         known = {one.first_sequence: one for one in outcome.known}
         now = self._tools.monotonic()
         answers = []

@@ -14,11 +14,14 @@ class StateVotes:
     """Counts answers in the order of their windows.
 
     The votes before a restart are those of the kept answers, so that it changes nothing.
+
+    Attributes:
+        revision: of the sensor's configuration.
     """
 
     def __init__(self, sensor: StoredSensor, recent: Sequence[SensorAnswer]) -> None:
         """``recent``: the newest kept answers, oldest first."""
-        spec = sensor.spec
+        spec, self.revision = sensor.spec, sensor.revision
         self._agreement = Agreement(
             agree=spec.agree,
             of=spec.of,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.sensors import SensorAnswer, SensorCounts, SensorFault, SensorGap
 from service.sensors.ingest.ports import Door, SensorMetrics
+from service.sensors.ingest.states import StateVotes
 from service.sensors.live import MOST_GAPS, MOST_WINDOWS, Recent, RecentWindow, SensorReport
 from service.sensors.windows.samples import Window
 from service.sensors.windows.times import RateMeter
@@ -29,6 +30,7 @@ class Tracked:
     Attributes:
         seen: when the last sample arrived, in seconds since the epoch; None before the first.
         is_silent: as stored.
+        votes: of messages without a channel.
         lag: seconds from the arrival of the last window's last sample to its commit.
     """
 
@@ -39,6 +41,7 @@ class Tracked:
         self.answer: SensorAnswer | None = None
         self.fault: SensorFault | None = None
         self.lag: float | None = None
+        self.votes: StateVotes | None = None
         self.rate = RateMeter()
         self.samples = self.windows = self.gaps = self.missing = 0
         self._faults: dict[SensorFault, int] = {}
@@ -173,9 +176,15 @@ def coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:
     values = values[:, :MOST_CHANNELS]
     if len(values) <= 2 * PARTS:
         return values.copy()
-    starts = np.linspace(0, len(values), PARTS, endpoint=False).astype(int)
-    finite = np.where(np.isfinite(values), values, np.float32(np.nan))
+    if not np.isfinite(values).all():
+        values = np.where(np.isfinite(values), values, np.float32(np.nan))
     both = np.empty((2 * PARTS, values.shape[1]), np.float32)
-    both[0::2] = np.fmin.reduceat(finite, starts, axis=0)
-    both[1::2] = np.fmax.reduceat(finite, starts, axis=0)
+    if len(values) % PARTS:
+        starts = np.arange(PARTS) * len(values) // PARTS
+        np.fmin.reduceat(values, starts, axis=0, out=both[0::2])
+        np.fmax.reduceat(values, starts, axis=0, out=both[1::2])
+    else:  # four times as fast
+        parts = values.reshape(PARTS, -1, values.shape[1])
+        np.fmin.reduce(parts, axis=1, out=both[0::2])
+        np.fmax.reduce(parts, axis=1, out=both[1::2])
     return both

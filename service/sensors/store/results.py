@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from sqlalchemy import Select, delete, func, select
 
 from auth.store.database import Database
 from schemas.sensors import SensorAnswer
 from service.coordination.kept_events import Retention
+from service.sensors.records import KeptAnswer
 from service.sensors.store.tables import SensorResultRow
 
 PRUNE_ROWS = 1000
@@ -37,6 +39,22 @@ class ResultStore:
         query = query.where(SensorResultRow.sensor == sensor, SensorResultRow.id > cursor)
         rows = await self._rows(query.order_by(SensorResultRow.id).limit(limit))
         return [_answer(text) for _, text in rows], rows[-1][0] if rows else cursor
+
+    async def after_of_all(self, cursor: int, limit: int) -> list[KeptAnswer]:
+        """Return answers of all sensors with an id above the cursor, oldest first."""
+        columns = SensorResultRow.id, SensorResultRow.sensor, SensorResultRow.at
+        query = select(*columns, SensorResultRow.answer).where(SensorResultRow.id > cursor)
+        async with self._database.read() as session:
+            rows = await session.execute(query.order_by(SensorResultRow.id).limit(limit))
+            return [
+                KeptAnswer(number, sensor, datetime.fromtimestamp(at, UTC), text)
+                for number, sensor, at, text in rows
+            ]
+
+    async def newest_id(self) -> int:
+        """Return the id of the newest answer; 0 before the first."""
+        async with self._database.read() as session:
+            return await session.scalar(select(func.max(SensorResultRow.id))) or 0
 
     async def last(self, limit: int, *, sensor: str) -> tuple[list[SensorAnswer], int]:
         """Return the newest answers of a sensor, oldest first, and the id of the last one."""

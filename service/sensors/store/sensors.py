@@ -18,9 +18,9 @@ from service.sensors.store.tables import (
     SensorRow,
 )
 
-_WITH_SEEN: Select[SensorRow, float | None] = select(
-    SensorRow, SensorEpochRow.seen
-).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
+_WITH_SEEN: Select[SensorRow, float | None] = select(SensorRow, SensorEpochRow.seen).outerjoin(
+    SensorEpochRow, SensorEpochRow.sensor == SensorRow.name
+)
 
 
 class SensorExists(Exception):

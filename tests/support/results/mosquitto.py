@@ -25,12 +25,19 @@ STOP_SECONDS = 20
 
 @dataclass
 class Mosquitto:
-    """A broker that forgets everything when it is stopped."""
+    """A broker that forgets everything when it is stopped, unless it is ``persistent``.
+
+    Attributes:
+        persistent: it keeps sessions in its folder, saved once a second.
+        extra: lines of its configuration.
+    """
 
     folder: Path
     port: int = field(default_factory=free_port)
     tls_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    persistent: bool = False
+    extra: tuple[str, ...] = ()
 
     @property
     def ca_file(self) -> Path:
@@ -59,6 +66,13 @@ class Mosquitto:
                 self.process.kill()
             self.process = None
 
+    def kill(self) -> None:
+        """Kill it with SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+        self.process = None
+
     def _listens(self, port: int) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -76,7 +90,8 @@ class Mosquitto:
         )
         lines = [
             "per_listener_settings true",
-            "persistence false",
+            *self._persistence(),
+            *self.extra,
             f"listener {self.port} 127.0.0.1",
             "allow_anonymous true",
             f"listener {self.tls_port} 127.0.0.1",
@@ -88,6 +103,12 @@ class Mosquitto:
         if os.geteuid() == 0:  # it would change to an account that cannot read the files
             lines.insert(0, "user root")
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
+
+    def _persistence(self) -> list[str]:
+        if not self.persistent:
+            return ["persistence false"]
+        place = f"persistence_location {self.folder}/"
+        return ["persistence true", place, "autosave_interval 1"]
 
 
 @dataclass(frozen=True)
@@ -150,9 +171,11 @@ def listening(port: int) -> Iterator[Listener]:
 
 
 @contextmanager
-def mosquitto(folder: Path) -> Iterator[Mosquitto]:
+def mosquitto(
+    folder: Path, *, persistent: bool = False, extra: tuple[str, ...] = ()
+) -> Iterator[Mosquitto]:
     """Run a broker."""
-    broker = Mosquitto(folder)
+    broker = Mosquitto(folder, persistent=persistent, extra=extra)
     if shutil.which("mosquitto_passwd") is None:
         missing("mosquitto")
     broker.configure()

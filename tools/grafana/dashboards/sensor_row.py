@@ -52,7 +52,7 @@ SENSORS = Row(
         ),
         Panel(
             "Faults and gaps a second",
-            "Samples or windows that were not classified, by reason; times that samples were missing.",
+            "Samples or windows that were not classified, by reason; gaps of samples.",
             (
                 Query(
                     "sum by (sensor, reason) "
@@ -69,16 +69,12 @@ SENSORS = Row(
         Panel(
             "Devices that send",
             "By how their samples arrive.",
-            (
-                Query(
-                    f"sum by (door) (potoo_sensor_channels_in_flight{{{INSTANCE}}})", "{{door}}"
-                ),
-            ),
+            (Query(f"sum by (door) (potoo_sensor_channels_in_flight{{{INSTANCE}}})", "{{door}}"),),
             stacked=True,
         ),
         Panel(
             "Samples in memory",
-            "Of windows that are not complete, or not answered; at the limit, devices are held back.",
+            "Of windows that are not complete, or not answered. At the limit devices wait.",
             (
                 Query(f"sum(potoo_sensor_buffer_bytes{{{INSTANCE}}})", "held"),
                 Query(f"sum(potoo_sensor_buffer_limit_bytes{{{INSTANCE}}})", "limit"),

@@ -65,6 +65,10 @@ def metrics() -> Metrics:
     made.cameras.last_frame.labels("door").set(1)
     made.cameras.failures.labels("door", "timeout").inc()
     made.cameras.set_state("door", "open")
+    made.sensors.begin("pump")
+    made.sensors.count_samples("pump", "tcp", 7)
+    made.sensors.count_fault("pump", "gap")
+    made.sensors.set_state("pump", "worn")
     made.results.output("mqtt", "mqtt").backlog(1, 2.0)
     return made
 

@@ -229,7 +229,7 @@ def test_late_windows_are_dropped() -> None:
     "samples",
     [
         Samples(0, np.zeros((2, 3), np.float32)),
-        Samples(0, np.zeros((2, 2), np.float64)),  # type: ignore[arg-type]
+        Samples(0, np.zeros((2, 2), np.float64)),
         Samples(0, np.zeros(4, np.float32)),
         Samples(-1, np.zeros((2, 2), np.float32)),
         Samples(MAX_SEQUENCE - 1, np.zeros((2, 2), np.float32)),

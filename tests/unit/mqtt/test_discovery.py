@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from service.cameras.results.discovery import Discovery
 from service.cameras.results.topics import Topics
+from service.mqtt.discovery import Discovery
 from tests.support.results.fakes import camera
 
 TOPICS = Topics("house/garage")
@@ -14,9 +14,7 @@ OBJECT_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def announced(discovery: Discovery, name: str = "front-door") -> dict[str, dict[str, object]]:
-    return {
-        message.topic: json.loads(message.payload) for message in discovery.of_camera(camera(name))
-    }
+    return {message.topic: json.loads(message.payload) for message in discovery.of_device(name)}
 
 
 def test_camera_is_a_device_with_two_sensors() -> None:

@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator
 import pytest
 from structlog.testing import capture_logs
 
-from service.cameras.results import paho_link
-from service.cameras.results.mqtt import BrokerAway
-from service.cameras.results.paho_link import BrokerAddress, PahoBroker
-from service.cameras.results.topics import Message, Topics
+from service.cameras.results.topics import Topics
+from service.mqtt import paho_link
+from service.mqtt.address import BrokerAddress
+from service.mqtt.link import BrokerAway, Message
+from service.mqtt.paho_link import PahoBroker
 from tests.support.results.scripted_broker import TAKEN_OVER, ScriptedBroker, scripted_broker
 from tests.support.servers.databases import free_port
 from tests.support.waiting import eventually

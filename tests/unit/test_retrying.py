@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from service.cameras.results.retrying import backoff, retry_after
+from service.retrying import backoff, retry_after
 
 NOW = 1_800_000_000.0
 

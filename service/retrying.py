@@ -1,9 +1,12 @@
-"""When a failed delivery is repeated: exponential back-off, and a receiver's ``Retry-After``."""
+"""When something that failed is repeated: exponential back-off, and a ``Retry-After``."""
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -11,6 +14,21 @@ FIRST_SECONDS = 1.0
 LONGEST_SECONDS = 300.0
 LONGEST_RETRY_AFTER = 3600.0
 """Seconds; a receiver that asks for more is asked again then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time and chance, which tests replace.
+
+    Attributes:
+        now: Unix time in seconds.
+        sleep: waits for seconds.
+        jitter: a number in [0, 1).
+    """
+
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    jitter: Callable[[], float] = random.random
 
 
 def backoff(
