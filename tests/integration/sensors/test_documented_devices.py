@@ -21,7 +21,6 @@ from tests.support.waiting import PATIENCE
 
 DOCUMENT = (ROOT / "docs/sensors-devices.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
-MOST_LINES, MOST_COLUMNS = 100, 110
 READ_SAMPLES = """
 import numpy
 parts = iter(numpy.split(numpy.arange(1000, dtype=numpy.float32).reshape(-1, 1), 20))
@@ -64,19 +63,15 @@ def test_documented_programs_send_everything(
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The documented C program, compiled."""
-    (source,) = re.findall(r"```c\n(.*?)```", DOCUMENT, re.DOTALL)
-    lines = source.splitlines()
-    assert len(lines) <= MOST_LINES
-    assert max(map(len, lines)) <= MOST_COLUMNS
-    folder = tmp_path_factory.mktemp("c")
-    (folder / "potoo-send.c").write_text(source)
-    command = ["cc", "-O2", "-std=c11", "-Wall", "-Wextra", "-Werror", "-o", "potoo-send"]
+    """The C program that resumes, compiled."""
+    made = tmp_path_factory.mktemp("c") / "sensor_file"
+    flags = ["-O2", "-std=c11", "-Wall", "-Wextra", "-Werror"]
+    source = ROOT / "docs/examples/sensor_file.c"
     try:
-        subprocess.run([*command, "potoo-send.c"], check=True, cwd=folder, timeout=PATIENCE)
+        subprocess.run(["cc", *flags, "-o", made, source], check=True, timeout=PATIENCE)
     except FileNotFoundError:
         missing("cc")
-    return folder / "potoo-send"
+    return made
 
 
 def send(program: Path, server: SmallServer, file: Path) -> subprocess.CompletedProcess[str]:

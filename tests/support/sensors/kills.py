@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -98,7 +99,7 @@ class PotooProcess:
     def start(self) -> None:
         """Start it, and wait until it is ready."""
         self.live = self._stack.enter_context(
-            serve(self.folder, models=self.models, **self.settings)
+            serve(self.folder, models=self.models, arguments=(), **self.settings)
         )
 
     def kill(self) -> None:
@@ -145,10 +146,14 @@ def kill_again_and_again(
     """Kill a process at random moments after windows were stored, and start it again."""
     for number in range(times):
         before = stored()
-        assert wait_until(lambda before=before: stored() > before), f"no progress, kill {number}"
+        assert wait_until(partial(_has_grown, stored, before)), f"no progress before kill {number}"
         time.sleep(dice.uniform(0, LATEST_SECONDS))
         victim.kill()
         victim.start()
+
+
+def _has_grown(stored: Callable[[], int], before: int) -> bool:
+    return stored() > before
 
 
 def check_windows(found: list[tuple[str, int, int]], totals: dict[str, int], length: int) -> None:

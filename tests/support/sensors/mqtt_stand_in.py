@@ -34,7 +34,7 @@ class MqttStandIn:
         self._values: list[float] = []
         self._is_subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-        self._client.on_connect = lambda client, *_: client.subscribe("potoo/sensors/+/data/+", 1)
+        self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._is_subscribed.set()
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
@@ -45,6 +45,9 @@ class MqttStandIn:
         """Disconnect."""
         self._client.disconnect()
         self._client.loop_stop()
+
+    def _on_connect(self, client: Client, *_: object) -> None:
+        client.subscribe("potoo/sensors/+/data/+", qos=1)
 
     def _on_message(self, _: Client, __: object, message: MQTTMessage) -> None:
         number, self.messages = self.messages, self.messages + 1

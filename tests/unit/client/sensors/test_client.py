@@ -37,8 +37,9 @@ async def server(tmp_path: Path) -> AsyncIterator[SmallServer]:
 
 
 def client(server: SmallServer, folder: Path, **options: Any) -> SensorClient:
-    options = {"channels": 1, "queue": folder / "queue", "backoff": SOON, "token": "t"} | options
-    return SensorClient(f"tcp://127.0.0.1:{server.port}", "pump-3", **options)
+    given: dict[str, Any] = {"channels": 1, "queue": folder / "queue", "backoff": SOON} | options
+    given.setdefault("token", "t")
+    return SensorClient(f"tcp://127.0.0.1:{server.port}", "pump-3", **given)
 
 
 async def send(device: SensorClient, first: int, end: int) -> None:
