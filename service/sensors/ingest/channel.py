@@ -11,7 +11,7 @@ from service.sensors.ingest.lanes import Flight, Lane, Skipped
 from service.sensors.ingest.models import Line
 from service.sensors.ingest.ports import Door, Ending, Listener
 from service.sensors.ingest.results import answer_of, as_stored
-from service.sensors.ingest.sharing import Tools
+from service.sensors.ingest.sharing import Budget, Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked
 from service.sensors.records import Change, ClaimedEpoch, Entry, Fate, Outcome
@@ -54,17 +54,16 @@ class LiveChannel:
         self.sensor, self.spec, self.epoch = sensor.name, sensor.spec, claimed.epoch
         self.length, self.stride, self.owner, self.door = cut.length, cut.stride, owner, door
         self._listener, self._tracked, self._tools = listener, tracked, tools
-        self.least_bytes = 2 * cut.length * cut.row_bytes
-        self._most = max(most_bytes, 2 * self.least_bytes)
-        self._charge = min(cut.length, cut.stride) * cut.row_bytes  # of a window that waits
-        self._row_bytes = cut.row_bytes
+        self._budget = Budget.of(cut)
+        self.least_bytes = self._budget.bytes_of(2)
+        self._most = max(most_bytes, self._budget.bytes_of(4))
         self._stream = SampleStream(cut, start=claimed.safe)
         self._lane = Lane(tools.dispatcher, line, on_done=self._wake, on_held=self._note_held)
         self._votes = StateVotes(sensor, claimed.recent)
         self._safe = claimed.safe
         self._taken: list[Flight] = []
         self._held = 0
-        self._credit = tools.memory.credit(self._most, self.least_bytes)
+        self._credit = self._granted()
         self._seen_stored = tools.clock()
         self._told: dict[SensorFault, float] = {}
         self._is_paused = self._is_closing = self._is_releasing = self.is_ended = False
@@ -97,18 +96,22 @@ class LiveChannel:
         stream, tools = self._stream, self._tools
         if self.is_ended or self._is_closing:
             return stream.next
-        size = samples.values.nbytes
-        is_beyond = self._held and self._held + size > 2 * self._most
-        if is_beyond or not tools.memory.has_room(size):
-            self._tracked.take_fault(SensorFault.OVERLOADED)
-            message = "The device sends more than its credit."
-            raise Overloaded(message, retry_after=1)
+        size = self._budget.size_of(len(samples.values))
+        if self._held + size > 2 * self._most and (
+            self._held or samples.values.nbytes > self._credit
+        ):
+            raise self._overload("The device sends more than its credit.")
+        if not tools.memory.has_room(size):
+            raise self._overload("The server holds as many samples as it may.")
         arrived, now = tools.monotonic(), tools.clock()
         before = stream.samples
         try:
             windows = stream.feed(samples, arrived=arrived, now=now)
         except ValueError as error:
             self._tracked.take_fault(SensorFault.WRONG_CHANNELS)
+            raise InvalidTensor(str(error)) from None
+        except OverflowError as error:
+            self._tracked.take_fault(SensorFault.BAD_DATA)
             raise InvalidTensor(str(error)) from None
         self.active_at = arrived
         self._tracked.take(stream.samples - before, arrived=arrived, now=now)
@@ -223,7 +226,7 @@ class LiveChannel:
         self._weigh()
         for answer in answers:
             self._listener.result(answer)
-        self._credit = self._tools.memory.credit(self._most, self.least_bytes)
+        self._credit = self._granted()
         self._listener.safe(self._safe, self._credit)
         self._tools.resume()
         if entry.is_last:
@@ -276,7 +279,7 @@ class LiveChannel:
         """Measure what the channel holds; pause or resume the transport."""
         memory = self._tools.memory
         waiting = len(self._lane.flights) + len(self._taken)
-        held = waiting * self._charge + self._stream.held_rows * self._row_bytes
+        held = waiting * self._budget.window + self._stream.held_rows * self._budget.row
         if held != self._held:
             memory.held += held - self._held
             self._held = held
@@ -286,6 +289,13 @@ class LiveChannel:
             self._is_paused = True
             self._tools.paused[self] = None
             self._listener.pause()
+
+    def _granted(self) -> int:
+        return self._budget.credit(self._tools.memory.share(self._most, self.least_bytes))
+
+    def _overload(self, detail: str) -> Overloaded:
+        self._tracked.take_fault(SensorFault.OVERLOADED)
+        return Overloaded(detail, retry_after=1)
 
     def resume(self) -> None:
         """Let the transport read on, if there is room."""

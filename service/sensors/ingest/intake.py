@@ -31,7 +31,7 @@ from service.sensors.ingest.messages import MessageBatch, windows_of
 from service.sensors.ingest.models import Models
 from service.sensors.ingest.ports import Door, Listener, SensorMetrics, SensorStore
 from service.sensors.ingest.results import answer_of
-from service.sensors.ingest.sharing import Ended, Limits, Memory, Tools
+from service.sensors.ingest.sharing import Budget, Ended, Limits, Memory, Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked, Tracker
 from service.sensors.records import (
@@ -259,7 +259,7 @@ class SampleIntake:
         return await self._claims.sensor(name, principal)
 
     def _check_room(self, cut: Cut) -> None:
-        least = 2 * cut.length * cut.row_bytes
+        least = Budget.of(cut).bytes_of(2)
         if len(self._channels) >= self._limits.channels:
             raise Overloaded("There are too many channels.", retry_after=5)
         if self._reserved + least > self._limits.buffer_bytes:

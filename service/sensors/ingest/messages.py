@@ -38,6 +38,9 @@ def windows_of(
         except ValueError as error:
             tracked.take_fault(SensorFault.WRONG_CHANNELS)
             raise InvalidTensor(str(error)) from None
+        except OverflowError as error:
+            tracked.take_fault(SensorFault.BAD_DATA)
+            raise InvalidTensor(str(error)) from None
         tracked.take(stream.samples, arrived=arrived, now=now)
         for fault in stream.faults:
             tracked.take_fault(fault.fault, fault.times)
