@@ -9,6 +9,8 @@ import pytest
 from schemas.sensors import SensorSpec
 from service.settings import SettingsError, describe_settings, load_settings
 
+DEFINITION = "[sensors.definitions.a]\nchannels = 1\nrate = 1\nmodel = 'm'"
+
 
 def test_nothing_listens_by_default() -> None:
     sensors = load_settings().sensors
@@ -54,8 +56,7 @@ def test_sensors_and_ports_of_the_file(tmp_path: Path) -> None:
             "sensors: two ports are the same",
         ),
         (
-            "[sensors]\nmax_sensors = 0\n"
-            + "[sensors.definitions.a]\nchannels = 1\nrate = 1\nmodel = 'm'",
+            f"[sensors]\nmax_sensors = 0\n{DEFINITION}",
             "sensors: there are more definitions than max_sensors",
         ),
         (

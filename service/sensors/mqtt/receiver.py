@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from typing import Protocol
 
 from observability.logs.logging import get_logger
@@ -18,7 +19,8 @@ from service.sensors.mqtt.payloads import epoch_of
 from service.sensors.mqtt.subscription import Delivery, Take
 from service.sensors.mqtt.topics import SensorTopics, Stream
 
-LONGEST_SECONDS = 30.0
+LONGEST_SECONDS = 5.0
+"""Between connections: samples wait meanwhile, and devices may have little room for them."""
 STABLE_SECONDS = 30.0
 MAX_FEEDS = 20_000
 MAX_REFUSED = 4096
@@ -78,6 +80,7 @@ class Receiver:
             shared_specs: for a shared subscription: the configuration of a sensor.
         """
         self._open_connection, self._topics = open_connection, topics
+        self._stream_of = lru_cache(MAX_FEEDS)(topics.stream_of)
         self._count, self._up = count, up
         self._clock, self._log = clock or Clock(), get_logger("sensors")
         self._tools = FeedTools(
@@ -150,6 +153,8 @@ class Receiver:
         self._recent.clear()
         self._acknowledged.clear()
         self._connection = connection
+        if self._owing:
+            self._flush_soon()
 
     def take(self, deliveries: list[Delivery]) -> None:
         """Take messages that arrived."""
@@ -196,7 +201,7 @@ class Receiver:
         return True
 
     def _route(self, delivery: Delivery) -> None:
-        stream = self._topics.stream_of(delivery.topic)
+        stream = self._stream_of(delivery.topic)
         if stream is None:
             self._note_fate(delivery.topic, "unknown", "the topic has no sensor or no epoch")
             self._acknowledge(delivery)
@@ -254,10 +259,10 @@ class Receiver:
 
     def _flush(self) -> None:
         self._is_flushing = False
+        if self._connection is None:  # what is owed is sent on the next one
+            return
         acknowledged, self._acknowledged = self._acknowledged, []
         owing, self._owing = self._owing, {}
-        if self._connection is None:
-            return
         if acknowledged:
             self._connection.acknowledge(acknowledged)
         messages = []

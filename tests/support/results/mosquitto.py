@@ -121,9 +121,10 @@ class Heard:
 
 
 class Listener:
-    """A subscriber to everything, with paho's own thread; it returns after a broker's restart."""
+    """A subscriber with paho's own thread; it returns after a broker's restart."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, topic: str = "#") -> None:
+        self._topic = topic
         self.heard: list[Heard] = []
         self._is_subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
@@ -135,7 +136,7 @@ class Listener:
         assert self._is_subscribed.wait(PATIENCE)
 
     def _on_connect(self, client: Client, *_: object) -> None:
-        client.subscribe("#", qos=1)
+        client.subscribe(self._topic, qos=1)
 
     def _on_message(self, _: Client, __: object, message: MQTTMessage) -> None:
         is_retained = bool(message.retain)
@@ -161,9 +162,9 @@ class Listener:
 
 
 @contextmanager
-def listening(port: int) -> Iterator[Listener]:
-    """Subscribe to everything: retained messages come first."""
-    listener = Listener(port)
+def listening(port: int, topic: str = "#") -> Iterator[Listener]:
+    """Subscribe, to everything if not told otherwise: retained messages come first."""
+    listener = Listener(port, topic)
     try:
         yield listener
     finally:

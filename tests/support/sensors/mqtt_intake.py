@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -135,6 +135,9 @@ class FakeIntake:
     async def classify(
         self, sensor: str, window: NDArray[np.float32], *, principal: Principal | None
     ) -> SensorAnswer:
+        raise NotImplementedError
+
+    def subscribe(self, taker: Callable[[str, Sequence[SensorAnswer]], None]) -> Callable[[], None]:
         raise NotImplementedError
 
     def _check(self, sensor: str) -> None:

@@ -85,7 +85,7 @@ class Bench:
         )
         task = asyncio.create_task(receiver.run())
         try:
-            await eventually(lambda: self.connections)
+            await eventually(lambda: bool(self.connections))
             yield self.connections[-1]
         finally:
             task.cancel()
@@ -128,8 +128,8 @@ async def test_message_is_acknowledged_when_its_samples_are_safe() -> None:
     bench.intake.commits = False
     async with bench.running() as connection:
         mid = bench.deliver(WINDOW)
-        await eventually(lambda: bench.intake.channels)
-        await eventually(lambda: bench.intake.of("pump").offered)
+        await eventually(lambda: bool(bench.intake.channels))
+        await eventually(lambda: bool(bench.intake.of("pump").offered))
         assert not connection.acknowledged
         bench.intake.of("pump").commit()
         await eventually(lambda: connection.acknowledged == [mid])
@@ -218,7 +218,7 @@ async def test_message_waits_for_credit() -> None:
     bench.intake.commits = False
     async with bench.running() as connection:
         bench.deliver(WINDOW)
-        await eventually(lambda: bench.intake.channels)
+        await eventually(lambda: bool(bench.intake.channels))
         channel = bench.intake.of("pump")
         channel.credit = 16
         bench.deliver(WINDOW)
@@ -233,7 +233,7 @@ async def test_message_that_comes_again_on_a_new_connection_is_offered_once() ->
     bench.intake.commits = False
     async with bench.running() as connection:
         bench.deliver(WINDOW, mid=1)
-        await eventually(lambda: bench.intake.channels)
+        await eventually(lambda: bool(bench.intake.channels))
         channel = bench.intake.of("pump")
         bench.deliver(WINDOW, mid=2)
         channel.next_sequence = 4
@@ -323,7 +323,7 @@ async def test_changed_sensor_goes_on_with_what_is_not_safe() -> None:
     bench.intake.commits = False
     async with bench.running() as connection:
         bench.deliver(WINDOW)
-        await eventually(lambda: bench.intake.channels)
+        await eventually(lambda: bool(bench.intake.channels))
         bench.intake.commits = True
         bench.intake.of("pump").end("changed")
         await eventually(lambda: connection.acknowledged == [1])
