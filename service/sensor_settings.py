@@ -38,7 +38,7 @@ class SensorSettings(BaseModel):
     tcp_cert: Path | None = Field(
         default=None, description="certificate chain (PEM) for tcp_port; without it no TLS"
     )
-    tcp_key: Path | None = Field(default=None, description="the key to it (PEM)")
+    tcp_key: Path | None = Field(default=None, description="the key of tcp_cert (PEM)")
     raw: tuple[RawPort, ...] = Field(
         default=(),
         max_length=64,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from schemas.errors import InvalidTensor, Overloaded, ServiceError
 from schemas.sensors import SensorAnswer, SensorFault, SensorGap
-from service.sensors.ingest.committing import Committer
-from service.sensors.ingest.lanes import Dispatcher, Flight, Lane, Skipped
-from service.sensors.ingest.memory import Memory
+from service.sensors.ingest.lanes import Flight, Lane, Skipped
+from service.sensors.ingest.load import Load
 from service.sensors.ingest.models import Line
 from service.sensors.ingest.ports import Door, Ending, Listener
-from service.sensors.ingest.results import answer_of
+from service.sensors.ingest.results import answer_of, as_stored
+from service.sensors.ingest.sharing import Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked
 from service.sensors.records import Change, ClaimedEpoch, Entry, Fate, Outcome
@@ -25,33 +24,6 @@ SEEN_SECONDS = 5.0
 """A channel whose windows are long stores that samples arrive as often as this."""
 FAULT_SECONDS = 1.0
 """Between two faults of a kind that a device is told."""
-
-
-class Tools:
-    """What the channels of a process share; see ``SampleIntake``."""
-
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        committer: Committer,
-        memory: Memory,
-        *,
-        on_outcome: Callable[[str, Sequence[SensorAnswer], Outcome], None],
-        on_end: Callable[[LiveChannel, Fate | None], None],
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """``on_outcome``: called after each commit. ``on_end``: once for each channel."""
-        self.dispatcher, self.committer, self.memory = dispatcher, committer, memory
-        self.on_outcome, self.on_end = on_outcome, on_end
-        self.clock, self.monotonic = clock, monotonic
-        self.paused: dict[LiveChannel, None] = {}
-
-    def resume(self) -> None:
-        """Let the transports read on that wait, after memory was freed."""
-        if self.paused and not self.memory.is_tight:
-            for channel in list(self.paused):
-                channel.resume()
 
 
 class LiveChannel:
@@ -83,20 +55,17 @@ class LiveChannel:
         self.sensor, self.spec, self.epoch = sensor.name, sensor.spec, claimed.epoch
         self.length, self.stride, self.owner, self.door = cut.length, cut.stride, owner, door
         self._listener, self._tracked, self._tools = listener, tracked, tools
-        self.least_bytes = 2 * cut.length * cut.row_bytes
-        self._most = max(most_bytes, 2 * self.least_bytes)
-        self._charge = min(cut.length, cut.stride) * cut.row_bytes  # of a window that waits
-        self._row_bytes = cut.row_bytes
+        self._load = Load(cut, most_bytes, tools, listener)
+        self.least_bytes = self._load.least
         self._stream = SampleStream(cut, start=claimed.safe)
         self._lane = Lane(tools.dispatcher, line, on_done=self._wake, on_held=self._note_held)
         self._votes = StateVotes(sensor, claimed.recent)
         self._safe = claimed.safe
         self._taken: list[Flight] = []
-        self._held = 0
-        self._credit = tools.memory.credit(self._most, self.least_bytes)
         self._seen_stored = tools.clock()
         self._told: dict[SensorFault, float] = {}
-        self._is_paused = self._is_closing = self._is_releasing = self.is_ended = False
+        self._is_closing = self._is_releasing = self.is_ended = False
+        self._is_left = self._is_told = False  # by the transport; the listener
         self._finished = asyncio.Event()
         self.active_at, self.opened_at = tools.monotonic(), tools.clock()
         tracked.door = door
@@ -114,7 +83,7 @@ class LiveChannel:
     @property
     def credit(self) -> int:
         """See ``Channel``."""
-        return self._credit
+        return self._load.credit
 
     def touch(self) -> None:
         """See ``Channel``."""
@@ -125,18 +94,20 @@ class LiveChannel:
         stream, tools = self._stream, self._tools
         if self.is_ended or self._is_closing:
             return stream.next
-        size = samples.values.nbytes
-        is_beyond = self._held and self._held + size > 2 * self._most
-        if is_beyond or not tools.memory.has_room(size):
+        try:
+            self._load.check(samples.values)
+        except Overloaded:
             self._tracked.take_fault(SensorFault.OVERLOADED)
-            message = "The device sends more than its credit."
-            raise Overloaded(message, retry_after=1)
+            raise
         arrived, now = tools.monotonic(), tools.clock()
         before = stream.samples
         try:
             windows = stream.feed(samples, arrived=arrived, now=now)
         except ValueError as error:
             self._tracked.take_fault(SensorFault.WRONG_CHANNELS)
+            raise InvalidTensor(str(error)) from None
+        except OverflowError as error:
+            self._tracked.take_fault(SensorFault.BAD_DATA)
             raise InvalidTensor(str(error)) from None
         self.active_at = arrived
         self._tracked.take(stream.samples - before, arrived=arrived, now=now)
@@ -155,6 +126,20 @@ class LiveChannel:
 
     async def close(self) -> None:
         """See ``Channel``."""
+        self._is_left = True
+        await self._finish()
+
+    async def drain(self) -> None:
+        """Close; the device learns that the server stops."""
+        if self.is_ended:
+            return
+        await self._finish()
+        if not (self._is_left or self._is_told):
+            self._is_told = True
+            self._listener.closed("drained")
+
+    async def _finish(self) -> None:
+        """Commit the complete windows, and end."""
         if self.is_ended:
             return
         self._is_closing = True
@@ -167,11 +152,6 @@ class LiveChannel:
             self._wake()
         finally:
             self._end(None)
-
-    async def drain(self) -> None:
-        """Close; the device learns that the server stops."""
-        await self.close()
-        self._listener.closed("drained")
 
     def end(self, reason: Ending, *, is_released: bool = True, fate: Fate | None = None) -> None:
         """End the channel: windows that are not committed come again.
@@ -186,6 +166,7 @@ class LiveChannel:
         if is_released:
             self._is_releasing = True
             self._wake()
+        self._is_told = True
         self._listener.closed(reason)
 
     def take(self) -> Entry | None:
@@ -202,7 +183,8 @@ class LiveChannel:
         position = min(stream.open, stream.next)
         safe = lane.flights[0].window.first if lane.flights else max(self._safe, position)
         is_last = self._is_closing and not lane.flights
-        is_back = self._tracked.is_silent and seen is not None
+        patience = self.spec.silent_after_seconds
+        is_back = self._tracked.is_silent and seen is not None and now - seen <= patience
         stale = seen is not None and seen - self._seen_stored > SEEN_SECONDS
         if not (taken or is_last or is_back or stale or safe > self._safe):
             return None
@@ -225,7 +207,7 @@ class LiveChannel:
         if self.is_ended:
             if outcome.fate is Fate.COMMITTED:
                 self._safe = max(self._safe, entry.safe)
-                self._tools.on_outcome(self.sensor, _as_stored(entry, outcome), outcome)
+                self._tools.on_outcome(self.sensor, as_stored(entry, outcome), outcome)
             return
         if outcome.fate is not Fate.COMMITTED:
             reason: Ending = "replaced" if outcome.fate is Fate.LOST else "removed"
@@ -234,14 +216,13 @@ class LiveChannel:
         self._safe, self._seen_stored = entry.safe, entry.seen
         if any(change.kind == "back" for change in entry.changes):
             self._tracked.is_silent = False
-        answers = _as_stored(entry, outcome)
+        answers = as_stored(entry, outcome)
         self._track(taken, answers)
         self._tools.on_outcome(self.sensor, answers, outcome)
         self._weigh()
         for answer in answers:
             self._listener.result(answer)
-        self._credit = self._tools.memory.credit(self._most, self.least_bytes)
-        self._listener.safe(self._safe, self._credit)
+        self._listener.safe(self._safe, self._load.grant())
         self._tools.resume()
         if entry.is_last:
             self._finished.set()
@@ -290,48 +271,17 @@ class LiveChannel:
             self._listener.fault(fault, detail)
 
     def _weigh(self) -> None:
-        """Measure what the channel holds; pause or resume the transport."""
-        memory = self._tools.memory
         waiting = len(self._lane.flights) + len(self._taken)
-        held = waiting * self._charge + self._stream.held_rows * self._row_bytes
-        if held != self._held:
-            memory.held += held - self._held
-            self._held = held
-        if self._is_paused:
-            self.resume()
-        elif held > self._most or (memory.held > memory.full and held >= self.least_bytes // 2):
-            self._is_paused = True
-            self._tools.paused[self] = None
-            self._listener.pause()
-
-    def resume(self) -> None:
-        """Let the transport read on, if there is room."""
-        if not self._is_paused or self._held > self._most // 2:
-            return
-        # A channel that holds less than a window may go on: only its samples can complete it.
-        if not self._tools.memory.is_tight or self._held < self.least_bytes // 2:
-            self._is_paused = False
-            self._tools.paused.pop(self, None)
-            self._listener.resume()
+        self._load.weigh(waiting, self._stream.held_rows)
 
     def _end(self, fate: Fate | None) -> None:
         if self.is_ended:
             return
         self.is_ended = True
         self._lane.drop()
-        self._tools.memory.held -= self._held
-        self._held = 0
-        self._tools.paused.pop(self, None)
+        self._load.drop()
         self._finished.set()
         self._tools.on_end(self, fate)
 
     def _wake(self) -> None:
         self._tools.committer.note(self)
-
-
-def _as_stored(entry: Entry, outcome: Outcome) -> Sequence[SensorAnswer]:
-    """Return the answers of an entry; those that were stored before stay as they were."""
-    if not outcome.known:
-        return entry.answers
-    known = {one.first_sequence: one for one in outcome.known}
-    return [known.get(one.first_sequence, one) for one in entry.answers]

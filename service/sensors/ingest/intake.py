@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -18,28 +17,25 @@ from auth.principal import Principal
 from observability.logs.logging import get_logger
 from schemas.errors import (
     InvalidTensor,
-    ModelForbidden,
-    NotFound,
     NotReady,
     Overloaded,
     ServiceError,
 )
 from schemas.sensors import SensorAnswer, SensorEvent, SensorFault
-from service.sensors.ingest.channel import LiveChannel, Tools
+from service.sensors.ingest.channel import LiveChannel
+from service.sensors.ingest.claims import Claims
 from service.sensors.ingest.committing import INTERVAL_SECONDS, Committer
 from service.sensors.ingest.definitions import Follower
 from service.sensors.ingest.lanes import Dispatcher
-from service.sensors.ingest.memory import Memory
-from service.sensors.ingest.messages import MessageBatch, windows_of
+from service.sensors.ingest.load import Budget
+from service.sensors.ingest.messages import MadeIds, MessageBatch, windows_of
 from service.sensors.ingest.models import Models
 from service.sensors.ingest.ports import Door, Listener, SensorMetrics, SensorStore
 from service.sensors.ingest.results import answer_of
+from service.sensors.ingest.sharing import Ended, Limits, Memory, Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked, Tracker
 from service.sensors.records import (
-    Claim,
-    ClaimedEpoch,
-    Entry,
     EpochRefused,
     Fate,
     Outcome,
@@ -47,23 +43,11 @@ from service.sensors.records import (
 )
 from service.sensors.windows.samples import Cut, Samples, Window
 
-UNNUMBERED_SECONDS = 10.0
-"""A device without an epoch may follow another one after so long: it cannot say that it is the
-same."""
+__all__ = ["Limits", "SampleIntake"]
 STOPPING = "The server stops."
 DOORS: tuple[Door, ...] = ("tcp", "raw_tcp", "mqtt", "http")
 AnswersTaker = Callable[[str, Sequence[SensorAnswer]], None]
 EventTaker = Callable[[SensorEvent], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of the intake of a process; see ``SensorSettings``."""
-
-    channels: int = 2000
-    channel_bytes: int = 2**20
-    buffer_bytes: int = 256 * 2**20
-    idle_seconds: float = 60.0
 
 
 class SampleIntake:
@@ -100,9 +84,7 @@ class SampleIntake:
         self._channels: dict[str, LiveChannel] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._takers: list[AnswersTaker] = []
-        # Ids of messages without an epoch: of this process alone, and above all of devices.
-        self._made_epoch = int(clock() * 1000) << 20 | secrets.randbits(20)
-        self._made_next: Counter[str] = Counter()
+        self._ids = MadeIds(clock())
         self._reserved = 0  # bytes: two windows of each channel
         self._is_draining = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -123,6 +105,14 @@ class SampleIntake:
             metrics,
             on_event=self._announce,
             on_tick=self._show,
+            clock=clock,
+        )
+
+        self._claims = Claims(
+            store,
+            models,
+            lambda: self._follower.sensors,
+            idle_seconds=limits.idle_seconds,
             clock=clock,
         )
 
@@ -190,20 +180,19 @@ class SampleIntake:
         if other is None:
             self._check_room(cut)
         elif other.epoch != epoch:
-            idle = self._limits.idle_seconds if epoch is not None else UNNUMBERED_SECONDS
-            left = other.active_at + idle - self._monotonic()
+            left = other.active_at + self._claims.idle_seconds(epoch) - self._monotonic()
             if left > 0:
                 raise EpochRefused(SensorFault.IN_USE, retry_after=left)
         owner = secrets.token_hex(16)
-        claimed = await self._claim(stored, epoch, owner)
+        claimed = await self._claims.claim(stored, epoch, owner)
         try:
             if self._is_draining:
                 raise NotReady(STOPPING, retry_after=1)
             if claimed.sensor.revision != stored.revision:  # changed meanwhile
                 stored = claimed.sensor
-                cut = self._cut_of(stored, principal)
+                cut = self._claims.cut_of(stored, principal)
         except ServiceError:
-            await self._release(claimed, owner)
+            await self._claims.release(claimed, owner)
             raise
         if (other := self._channels.get(sensor)) is not None:
             other.end("replaced", is_released=False)
@@ -243,10 +232,8 @@ class SampleIntake:
             tracked = self.tracker.begin(sensor, is_silent=stored.is_silent)
         tracked.door = door
         if epoch is None:
-            epoch, messages = (
-                self._made_epoch,
-                [self._numbered(sensor, cut, one) for one in messages],
-            )
+            epoch = self._ids.epoch
+            messages = [self._ids.number(sensor, cut, one) for one in messages]
         windows = windows_of(messages, cut, tracked, arrived=self._monotonic(), now=self._clock())
         line = self._models.line(sensor, stored.spec, principal)
         votes = await self._votes_of(stored, tracked)
@@ -264,51 +251,16 @@ class SampleIntake:
         return answer_of(0, Window(0, window, 0, None, 0.0), verdict, self._clock())
 
     async def _sensor(self, name: str, principal: Principal | None) -> tuple[StoredSensor, Cut]:
-        """Return a sensor, as it was a second ago at most, and how its samples are cut.
-
-        Raises: see ``Intake.open``.
-        """
         if self._is_draining:
             raise NotReady(STOPPING, retry_after=1)
-        stored = self._follower.sensors.get(name)
-        if stored is None or stored.is_paused:
-            stored = await self._store.get(name)
-        if stored is None:
-            raise NotFound("There is no sensor with this name.")
-        return stored, self._cut_of(stored, principal)
-
-    def _cut_of(self, stored: StoredSensor, principal: Principal | None) -> Cut:
-        if principal is not None and not principal.may_use(stored.spec.model):
-            raise ModelForbidden
-        if stored.is_paused:
-            raise NotReady("The sensor is paused.", retry_after=30)
-        return Cut.of(stored.spec, self._models.length_of(stored.spec))
-
-    async def _claim(self, stored: StoredSensor, epoch: int | None, owner: str) -> ClaimedEpoch:
-        now = self._clock()
-        idle = self._limits.idle_seconds
-        live_after = now - (min(idle, UNNUMBERED_SECONDS) if epoch is None else idle)
-        recent = stored.spec.of - 1
-        return await self._store.claim(Claim(stored.name, epoch, owner, now, live_after, recent))
-
-    async def _release(self, claimed: ClaimedEpoch, owner: str) -> None:
-        """Give back an epoch that no channel uses."""
-        seen = claimed.sensor.seen or self._clock()
-        name, epoch, safe = claimed.sensor.name, claimed.epoch, claimed.safe
-        with suppress(NotReady):  # it is free when it is idle
-            await self._store.commit([Entry(name, epoch, owner, safe, seen, is_last=True)])
+        return await self._claims.sensor(name, principal)
 
     def _check_room(self, cut: Cut) -> None:
-        least = 2 * cut.length * cut.row_bytes
+        least = Budget.of(cut).bytes_of(2)
         if len(self._channels) >= self._limits.channels:
             raise Overloaded("There are too many channels.", retry_after=5)
         if self._reserved + least > self._limits.buffer_bytes:
             raise Overloaded("There is no memory for another sensor.", retry_after=5)
-
-    def _numbered(self, sensor: str, cut: Cut, message: Samples) -> Samples:
-        first = self._made_next[sensor]
-        self._made_next[sensor] = cut.start_from(first + max(1, len(message.values)))
-        return Samples(first, message.values, message.at)
 
     async def _votes_of(self, stored: StoredSensor, tracked: Tracked) -> StateVotes:
         """Return the votes of messages in this process."""
@@ -336,7 +288,7 @@ class SampleIntake:
             self._metrics.set_silent(event.sensor, is_silent=event.kind == "silent")
         self._on_event(event)
 
-    def _forget(self, channel: LiveChannel, fate: Fate | None) -> None:
+    def _forget(self, channel: Ended, fate: Fate | None) -> None:
         if self._channels.get(channel.sensor) is channel:
             del self._channels[channel.sensor]
         self._reserved -= channel.least_bytes

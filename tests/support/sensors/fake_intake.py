@@ -87,6 +87,16 @@ class MemoryStore:
         else:
             self.sensors[name] = replace(before, spec=spec, revision=before.revision + 1)
 
+    def pause(self, name: str, *, is_paused: bool = True) -> None:
+        """Pause or resume a sensor."""
+        before = self.sensors[name]
+        self.sensors[name] = replace(before, is_paused=is_paused, revision=before.revision + 1)
+
+    def remove(self, name: str) -> None:
+        """Remove a sensor."""
+        del self.sensors[name]
+        self.epochs.pop(name, None)
+
     async def _step(self) -> None:
         if self.fuse is not None:
             await self.fuse.step()

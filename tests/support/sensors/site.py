@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from schemas.sensors import SensorSpec
 from service.sensors.ingest.channel import LiveChannel
-from service.sensors.ingest.intake import Limits, SampleIntake
+from service.sensors.ingest.intake import SampleIntake
 from service.sensors.ingest.ports import Samples
+from service.sensors.ingest.sharing import Limits
 from tests.support.sensors.fake_intake import CountingMetrics, Heard, MemoryStore, SumModels
 
 NAME = "pump"

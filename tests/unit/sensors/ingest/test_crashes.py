@@ -22,7 +22,7 @@ from service.sensors.store.channels import ChannelStore
 from service.sensors.store.events import EventStore
 from service.sensors.store.results import ResultStore
 from tests.support.auth.identity_kit import opened
-from tests.support.sensors.intake_fakes import CountingMetrics, Fuse, Heard, MemoryStore, SumModels
+from tests.support.sensors.fake_intake import CountingMetrics, Fuse, Heard, MemoryStore, SumModels
 
 NAME, EPOCH = "pump", 7
 LENGTH, CHANNELS = 8, 2

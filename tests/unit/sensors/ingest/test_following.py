@@ -100,6 +100,18 @@ async def test_silence_and_return_are_events(site: Site) -> None:
     assert site.metrics.values["silent", NAME] is False
 
 
+async def test_a_device_without_samples_is_not_back(site: Site) -> None:
+    channel, _ = await site.open()
+    offer(channel, 0, 4)
+    await channel.close()
+    site.clock.now += 31
+    site.intake.nudge()
+    await eventually(lambda: kinds(site) == ["silent"])
+    channel, _ = await site.open()
+    await channel.close()
+    assert kinds(site) == ["silent"]
+
+
 async def test_a_sensor_without_a_channel_becomes_silent(site: Site) -> None:
     channel, _ = await site.open()
     offer(channel, 0, 4)
