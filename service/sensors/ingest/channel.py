@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from schemas.errors import InvalidTensor, Overloaded, ServiceError
 from schemas.sensors import SensorAnswer, SensorFault, SensorGap
 from service.sensors.ingest.lanes import Flight, Lane, Skipped
+from service.sensors.ingest.load import Load
 from service.sensors.ingest.models import Line
 from service.sensors.ingest.ports import Door, Ending, Listener
 from service.sensors.ingest.results import answer_of, as_stored
@@ -54,20 +55,16 @@ class LiveChannel:
         self.sensor, self.spec, self.epoch = sensor.name, sensor.spec, claimed.epoch
         self.length, self.stride, self.owner, self.door = cut.length, cut.stride, owner, door
         self._listener, self._tracked, self._tools = listener, tracked, tools
-        self.least_bytes = 2 * cut.length * cut.row_bytes
-        self._most = max(most_bytes, 2 * self.least_bytes)
-        self._charge = min(cut.length, cut.stride) * cut.row_bytes  # of a window that waits
-        self._row_bytes = cut.row_bytes
+        self._load = Load(cut, most_bytes, tools, listener)
+        self.least_bytes = self._load.least
         self._stream = SampleStream(cut, start=claimed.safe)
         self._lane = Lane(tools.dispatcher, line, on_done=self._wake, on_held=self._note_held)
         self._votes = StateVotes(sensor, claimed.recent)
         self._safe = claimed.safe
         self._taken: list[Flight] = []
-        self._held = 0
-        self._credit = tools.memory.credit(self._most, self.least_bytes)
         self._seen_stored = tools.clock()
         self._told: dict[SensorFault, float] = {}
-        self._is_paused = self._is_closing = self._is_releasing = self.is_ended = False
+        self._is_closing = self._is_releasing = self.is_ended = False
         self._is_left = self._is_told = False  # by the transport; the listener
         self._finished = asyncio.Event()
         self.active_at, self.opened_at = tools.monotonic(), tools.clock()
@@ -86,7 +83,7 @@ class LiveChannel:
     @property
     def credit(self) -> int:
         """See ``Channel``."""
-        return self._credit
+        return self._load.credit
 
     def touch(self) -> None:
         """See ``Channel``."""
@@ -97,18 +94,20 @@ class LiveChannel:
         stream, tools = self._stream, self._tools
         if self.is_ended or self._is_closing:
             return stream.next
-        size = samples.values.nbytes
-        is_beyond = self._held and self._held + size > 2 * self._most
-        if is_beyond or not tools.memory.has_room(size):
+        try:
+            self._load.check(samples.values)
+        except Overloaded:
             self._tracked.take_fault(SensorFault.OVERLOADED)
-            message = "The device sends more than its credit."
-            raise Overloaded(message, retry_after=1)
+            raise
         arrived, now = tools.monotonic(), tools.clock()
         before = stream.samples
         try:
             windows = stream.feed(samples, arrived=arrived, now=now)
         except ValueError as error:
             self._tracked.take_fault(SensorFault.WRONG_CHANNELS)
+            raise InvalidTensor(str(error)) from None
+        except OverflowError as error:
+            self._tracked.take_fault(SensorFault.BAD_DATA)
             raise InvalidTensor(str(error)) from None
         self.active_at = arrived
         self._tracked.take(stream.samples - before, arrived=arrived, now=now)
@@ -223,8 +222,7 @@ class LiveChannel:
         self._weigh()
         for answer in answers:
             self._listener.result(answer)
-        self._credit = self._tools.memory.credit(self._most, self.least_bytes)
-        self._listener.safe(self._safe, self._credit)
+        self._listener.safe(self._safe, self._load.grant())
         self._tools.resume()
         if entry.is_last:
             self._finished.set()
@@ -273,38 +271,15 @@ class LiveChannel:
             self._listener.fault(fault, detail)
 
     def _weigh(self) -> None:
-        """Measure what the channel holds; pause or resume the transport."""
-        memory = self._tools.memory
         waiting = len(self._lane.flights) + len(self._taken)
-        held = waiting * self._charge + self._stream.held_rows * self._row_bytes
-        if held != self._held:
-            memory.held += held - self._held
-            self._held = held
-        if self._is_paused:
-            self.resume()
-        elif held > self._most or (memory.held > memory.full and held >= self.least_bytes // 2):
-            self._is_paused = True
-            self._tools.paused[self] = None
-            self._listener.pause()
-
-    def resume(self) -> None:
-        """Let the transport read on, if there is room."""
-        if not self._is_paused or self._held > self._most // 2:
-            return
-        # A channel that holds less than a window may go on: only its samples can complete it.
-        if not self._tools.memory.is_tight or self._held < self.least_bytes // 2:
-            self._is_paused = False
-            self._tools.paused.pop(self, None)
-            self._listener.resume()
+        self._load.weigh(waiting, self._stream.held_rows)
 
     def _end(self, fate: Fate | None) -> None:
         if self.is_ended:
             return
         self.is_ended = True
         self._lane.drop()
-        self._tools.memory.held -= self._held
-        self._held = 0
-        self._tools.paused.pop(self, None)
+        self._load.drop()
         self._finished.set()
         self._tools.on_end(self, fate)
 

@@ -78,6 +78,7 @@ class Dispatcher:
 
     async def close(self) -> None:
         """End all that is under way."""
+        self._most = 0
         runners = list(self._runners)
         for runner in runners:
             runner.cancel()

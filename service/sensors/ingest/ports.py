@@ -83,7 +83,7 @@ class Channel(Protocol):
         received: sequence after the last sample that was offered.
         credit: the device may send the samples below ``next_sequence`` + credit / (4 * channels):
             bytes of float32 samples beyond what is safe, before compression. Changes with load;
-            holds at least two windows.
+            suffices for two windows beyond the one that is not complete.
     """
 
     sensor: str

@@ -53,8 +53,8 @@ class Memory:
         """Return whether so many more bytes may be held."""
         return self.held + size <= HARD * self.limit
 
-    def credit(self, most: int, least: int) -> int:
-        """Return the credit of a channel: ``most``, or a share of what is left when it is tight."""
+    def share(self, most: int, least: int) -> int:
+        """Return what a channel may hold: ``most``, or a share of what is left when it is tight."""
         if not self.is_tight:
             return most
         share = max(0, self.limit - self.held) // max(1, self.channels)

@@ -77,8 +77,8 @@ class SampleStream:
             now: in seconds since the epoch, for windows that are late.
 
         Raises:
-            ValueError: ``values`` has another shape or dtype than the sensor, or the sequence is
-                out of range.
+            ValueError: ``values`` has another shape or dtype than the sensor.
+            OverflowError: the sequence is out of range.
         """
         values, first = samples.values, samples.first
         if values.ndim != 2 or values.shape[1] != self._cut.channels or values.dtype != np.float32:
@@ -89,7 +89,7 @@ class SampleStream:
         end = first + len(values)
         if first < 0 or end > MAX_SEQUENCE:
             message = "the sequence is out of range"
-            raise ValueError(message)
+            raise OverflowError(message)
         if not len(values):
             return []
         windows: list[Window] = []

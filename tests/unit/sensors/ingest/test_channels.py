@@ -19,6 +19,7 @@ from schemas.errors import (
 )
 from schemas.sensors import SensorFault
 from service.core.series.preprocessing import NotFinite
+from service.sensors.ingest.load import WINDOW_BYTES
 from service.sensors.ingest.ports import Samples
 from service.sensors.ingest.sharing import Limits
 from service.sensors.records import EpochRefused
@@ -203,46 +204,57 @@ async def test_samples_of_another_shape_are_refused(site: Site) -> None:
     with pytest.raises(InvalidTensor):
         channel.offer(Samples(0, np.zeros((4, 3), np.float32)))
     assert site.metrics.counts["fault", NAME, SensorFault.WRONG_CHANNELS] == 1
+    with pytest.raises(InvalidTensor):
+        channel.offer(Samples(2**63 - 2, samples_of(0, 4)))
     channel.report(SensorFault.BAD_DATA, "no frame")
-    assert site.metrics.counts["fault", NAME, SensorFault.BAD_DATA] == 1
+    assert site.metrics.counts["fault", NAME, SensorFault.BAD_DATA] == 2
 
 
 async def test_memory_is_bounded(site: Site) -> None:
-    site.limits = Limits(channel_bytes=0)  # so four windows of 32 bytes
+    site.limits = Limits(channel_bytes=0)  # so four windows beyond the open one
     site.models.gate = asyncio.Event()
     channel, heard = await site.open()
-    assert channel.credit == 128
+    assert channel.credit == 5 * 4 * 8
     paused = []
     for end in (16, 20):
         offer(channel, channel.received, end)
         paused.append(heard.is_paused)
     assert paused == [False, True]
     with pytest.raises(Overloaded):
-        offer(channel, 20, 40)
+        offer(channel, 20, 48)
     assert channel.received == 20
     site.models.gate.set()
     await heard.until(lambda: not heard.is_paused)
     await heard.until(lambda: heard.safes[-1:] == [20])
 
 
+async def test_windows_count_beside_their_samples(site: Site) -> None:
+    """A window of one sample holds more than that sample."""
+    site.store.add(NAME, spec_of(stride=1))
+    site.limits = Limits(channel_bytes=100_000)
+    channel, _ = await site.open()
+    assert channel.credit < 2000
+    with pytest.raises(Overloaded):
+        offer(channel, 0, 100_000)
+
+
 async def test_all_channels_share_the_memory(site: Site) -> None:
-    site.limits = Limits(buffer_bytes=256)
-    site.store.add("fan", spec_of())
+    least = 32 + 2 * (32 + WINDOW_BYTES)
+    site.limits = Limits(buffer_bytes=4 * least)
     site.models.gate = asyncio.Event()
     pump, of_pump = await site.open()
+    for name in ("fan", "belt", "mill", "saw"):
+        site.store.add(name, spec_of())
     fan, of_fan = await site.open(name="fan")
-    site.store.add("belt", spec_of())
-    await site.open(name="belt")
     offer(pump, 0, 28)
-    offer(fan, 0, 4)
+    while not of_pump.is_paused:
+        offer(pump, pump.received, pump.received + 4)
+    offer(fan, 0, 8)
     assert of_fan.is_paused
-    offer(pump, 28, 32)
-    assert of_pump.is_paused
     with pytest.raises(Overloaded):
-        offer(pump, 32, 64)
-    site.store.add("mill", spec_of())
-    await site.open(name="mill")
-    site.store.add("saw", spec_of())
+        offer(fan, 8, 64)
+    for name in ("belt", "mill"):
+        await site.open(name=name)
     with pytest.raises(Overloaded):
         await site.open(name="saw")
     site.models.gate.set()
