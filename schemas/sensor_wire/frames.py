@@ -23,6 +23,8 @@ MAGIC = 0x5450
 """The bytes ``50 54``: "PT"."""
 VERSION = 1
 HEADER = struct.Struct("<HBBII")
+_SMALL_BYTES = 4096
+"""Parts from this size are kept without a copy."""
 _CHECKED_BYTES = 8
 """Bytes of the header that the checksum covers."""
 DEFAULT_MAX_FRAME_BYTES = 2**20
@@ -111,7 +113,7 @@ def encode_frame(kind: FrameType, payload: bytes = b"") -> bytes:
 class FrameDecoder:
     """Splits a stream of bytes into frames, at any boundaries of the pieces it is fed.
 
-    A frame within one piece is copied once; the bytes of at most one incomplete frame are held.
+    Every payload is copied once. The bytes of at most one incomplete frame are held.
 
     Attributes:
         limits: of the frames that follow; may be replaced between two frames.
@@ -119,14 +121,16 @@ class FrameDecoder:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._held = bytearray()
-        self._needed = HEADER.size
+        self._head = b""
+        self._parts: list[bytearray | memoryview] = []
+        self._held = 0
+        self._missing: int | None = None
         self._error: WireError | None = None
 
     @property
     def held_bytes(self) -> int:
         """Bytes of the incomplete frame that are held."""
-        return len(self._held)
+        return len(self._head) + self._held
 
     def feed(self, piece: bytes) -> Iterator[Frame]:
         """Yield the frames that ``piece`` completes. Iterate to the end, or discard the decoder.
@@ -136,31 +140,51 @@ class FrameDecoder:
         """
         if self._error is not None:
             raise self._error
-        at, end = 0, len(piece)
-        while self._held:
-            stop = min(end, at + self._needed - len(self._held))
-            self._held += memoryview(piece)[at:stop]
-            at = stop
-            if len(self._held) < self._needed:
-                return
-            if self._needed == HEADER.size:
-                self._needed += self._length(self._held, 0)
-            if len(self._held) == self._needed:
-                frame = bytes(self._held)
-                self._held, self._needed = bytearray(), HEADER.size
-                yield self._frame(frame, 0, len(frame))
-        while end - at >= HEADER.size:
-            stop = at + HEADER.size + self._length(piece, at)
-            if stop > end:
-                self._needed = stop - at
-                break
-            yield self._frame(piece, at, stop)
-            at = stop
-        self._held += memoryview(piece)[at:]
+        at, end, size = 0, len(piece), HEADER.size
+        while True:
+            if self._missing is not None:
+                stop = min(end, at + self._missing)
+                self._hold(memoryview(piece)[at:stop])
+                self._missing -= stop - at
+                if self._missing:
+                    return
+                head, payload = self._head, b"".join(self._parts)
+                kind, _, checksum = self._check(head, 0)
+                self._forget()
+                yield self._frame(kind, head[:_CHECKED_BYTES], payload, checksum)
+                at = stop
+            elif self._head or end - at < size:
+                stop = min(end, at + size - len(self._head))
+                self._head += piece[at:stop]
+                if len(self._head) < size:
+                    return
+                (_, self._missing, _), at = self._check(self._head, 0), stop
+            else:
+                kind, length, checksum = self._check(piece, at)
+                start = at + size
+                if start + length > end:
+                    self._head, self._missing, at = piece[at:start], length, start
+                    continue
+                checked, at = piece[at : at + _CHECKED_BYTES], start + length
+                yield self._frame(kind, checked, piece[start:at], checksum)
 
-    def _length(self, data: bytes | bytearray, at: int) -> int:
-        """Check a header and return the length of the payload, before any of it is held."""
-        magic, version, number, length, _ = HEADER.unpack_from(data, at)
+    def _hold(self, part: memoryview) -> None:
+        """Keep a part of a payload; join small ones, which would take far more than their bytes."""
+        self._held += len(part)
+        last = self._parts[-1] if self._parts else None
+        if len(part) >= _SMALL_BYTES:
+            self._parts.append(part)
+        elif isinstance(last, bytearray):
+            last += part
+        else:
+            self._parts.append(bytearray(part))
+
+    def _forget(self) -> None:
+        self._head, self._parts, self._held, self._missing = b"", [], 0, None
+
+    def _check(self, data: bytes, at: int) -> tuple[FrameType, int, int]:
+        """Check a header, before any of the payload is held; return type, length and checksum."""
+        magic, version, number, length, checksum = HEADER.unpack_from(data, at)
         if magic != MAGIC:
             self._fail("A frame begins with the bytes 50 54.")
         if version != VERSION:
@@ -169,20 +193,17 @@ class FrameDecoder:
         if kind is None or (most := self.limits.get(kind)) is None:
             self._fail(f"A frame of type {number} is not accepted here.")
         if length > most:
-            detail = f"A frame of type {kind} has at most {most} bytes of payload."
+            detail = f"A frame of type {number} has at most {most} bytes of payload."
             self._fail(detail, SensorFault.TOO_LARGE)
-        return int(length)
+        return kind, length, checksum
 
-    def _frame(self, data: bytes, at: int, stop: int) -> Frame:
-        """Return the frame at ``data[at:stop]``, if its checksum is right."""
-        _, _, kind, _, checksum = HEADER.unpack_from(data, at)
-        payload = data[at + HEADER.size : stop]
-        head = google_crc32c.value(data[at : at + _CHECKED_BYTES])
-        if google_crc32c.extend(head, payload) != checksum:
+    def _frame(self, kind: FrameType, checked: bytes, payload: bytes, checksum: int) -> Frame:
+        """Return the frame, if its checksum is right."""
+        if google_crc32c.extend(google_crc32c.value(checked), payload) != checksum:
             self._fail("The checksum is wrong.")
-        return Frame(_TYPES[kind], payload)
+        return Frame(kind, payload)
 
     def _fail(self, detail: str, fault: SensorFault = SensorFault.BAD_DATA) -> NoReturn:
         self._error = WireError(detail, fault)
-        self._held = bytearray()
+        self._forget()
         raise self._error

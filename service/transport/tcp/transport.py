@@ -36,7 +36,7 @@ class DeviceTransport(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bound what waits to be written."""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's has another base class
+        self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
 
     def pause_writing(self) -> None:

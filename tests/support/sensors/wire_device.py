@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 from schemas.sensor_wire.frames import FROM_SERVER, FrameDecoder
 from schemas.sensor_wire.messages import (
@@ -51,9 +52,7 @@ class WireDevice:
 
     @property
     def _transport(self) -> asyncio.Transport:
-        transport = self.writer.transport
-        assert isinstance(transport, asyncio.Transport)
-        return transport
+        return cast("asyncio.Transport", self.writer.transport)
 
     async def receive(self) -> Message | None:
         """The next message; None at the end."""

@@ -29,7 +29,7 @@ NEVER_SENT = {
 
 def rows(heading: str) -> Iterator[list[str]]:
     """The cells of the table whose first heading is that."""
-    table = TEXT.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    table = TEXT.split(f"\n| {heading} |", 1)[1].split("\n\n", 1)[0]
     for line in table.splitlines()[2:]:
         yield [cell.strip() for cell in line.strip("|").split("|")]
 
