@@ -98,7 +98,8 @@ class SensorClient:
                 expires, and a function is called again. With MQTT the broker decides who may send.
             tls: certificates to trust, or a client certificate; default: those of the system.
             packing: compress samples on disk and on the way, where the server has zstd.
-            on_result: called on the event loop with each answer; else they wait for ``results``.
+            on_result: called on the event loop with each answer; else they wait for ``results``. If
+                it raises, the client stops.
             retries_refusals: connect again after refusals that last, such as of the token or the
                 name, since an operator may remove the cause. False: the client stops.
             backoff: pauses between connections.
@@ -178,7 +179,8 @@ class SensorClient:
 
         Raises:
             ValueError: wrong shape.
-            QueueWriteFailed: the disk is full or broken; nothing was taken.
+            QueueWriteFailed: the disk is full or broken; samples from ``status.next_sequence`` on
+                were not taken.
             ClientClosed: the client is closed, or stopped after a refusal.
         """
         self._check_open()
@@ -302,6 +304,10 @@ class SensorClient:
                 self._problem = error
                 if error.is_lasting and not self._retries_refusals:
                     return
+            except Exception as error:  # noqa: BLE001 - of `on_result`
+                self._problem = ClientClosed(f"on_result failed: {error!r}")
+                self._problem.__cause__ = error
+                return
             finally:
                 self._is_connected, self._stream = False, None
                 self._changed.notify()

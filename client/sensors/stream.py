@@ -38,7 +38,7 @@ class Timing:
         handshake: until the first ACK.
         silence: without a message of the server, after which a PING is sent.
         answer: for the answer to a PING; then the connection counts as lost.
-        quiet: without progress, after which all answers of a broker have come.
+        quiet: without progress, after which the rest counts as an incomplete window on closing.
         stall: without progress, after which a link that may lose messages sends again.
     """
 
@@ -46,7 +46,7 @@ class Timing:
     silence: float = 15.0
     answer: float = 10.0
     stall: float = 5.0
-    quiet: float = 0.5
+    quiet: float = 1.0
 
 
 class EpochSpent(Exception):
@@ -114,15 +114,20 @@ class Stream:
         Raises:
             Disconnected: the connection ended.
         """
-        if not self._link.may_lose:
-            await self._link.send([encode(Bye("closed"))])
-            return False
-        safe = -1
-        while safe < self.progress.safe:
-            safe = self.progress.safe
-            await asyncio.sleep(self._timing.quiet)
-            await self.ask()
-        return True
+        began = time.monotonic()
+        # What remains in the end are the samples of a window that is not complete.
+        while self.progress.safe < self.progress.position:
+            rest = max(began, self._moved) + self._timing.quiet - time.monotonic()
+            if rest <= 0:
+                break
+            self._acked.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(rest):
+                    await self._acked.wait()
+        if self._link.may_lose or self.progress.safe >= self.progress.position:
+            return True
+        await self._link.send([encode(Bye("closed"))])
+        return False
 
     async def ask(self) -> None:
         """Send PING, and wait for the ACK.

@@ -54,7 +54,7 @@ class MqttLink:
         self._waiting: deque[Message] = deque()
         self._under_way: set[int] = set()
         self._acknowledged: set[int] = set()
-        self._is_subscribed = False
+        self._is_subscribed = self._has_loop = False
         self._end: Disconnected | None = None
 
     async def start(self) -> None:
@@ -77,6 +77,7 @@ class MqttLink:
         except (OSError, ValueError) as error:  # of TLS too
             raise Disconnected(f"the broker cannot be reached: {error}") from error
         client.loop_start()
+        self._has_loop = True
         await self._wait(lambda: self._is_subscribed, CONNECT_SECONDS, "the broker does not answer")
 
     async def greet(self, greeting: Greeting) -> None:
@@ -113,8 +114,9 @@ class MqttLink:
         """Disconnect, and wait for paho's thread."""
         with suppress(ValueError, OSError):
             self._client.disconnect()
-        await self._block(self._client.loop_stop)
-        self._thread.shutdown(wait=False)
+        if self._has_loop:
+            await self._block(self._client.loop_stop)
+        self._thread.shutdown(wait=False)  # a connection that is being opened may take seconds
 
     async def _block(self, work: Callable[[], object]) -> None:
         await self._loop.run_in_executor(self._thread, work)

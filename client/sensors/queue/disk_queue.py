@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from client.sensors.errors import QueueInUse, QueueMismatch, QueueWriteFailed
+from client.sensors.errors import QueueError, QueueInUse, QueueMismatch, QueueWriteFailed
 from client.sensors.queue.segment import SEGMENT_HEAD_BYTES, SUFFIX, Segment, StoredFrame
 from schemas.sensor_wire.frames import HEADER, Frame, FrameType
 from schemas.sensor_wire.messages import Data, data_of, encode, parse
@@ -157,7 +157,16 @@ class DiskQueue:
 
         Args:
             max_bytes: of the frames together, but one frame at least.
+
+        Raises:
+            QueueError: the disk is broken.
         """
+        try:
+            return self._read(sequence, below, max_bytes)
+        except OSError as error:
+            raise QueueError(f"the queue cannot be read: {error}") from error
+
+    def _read(self, sequence: int, below: int, max_bytes: int) -> list[StoredFrame]:
         frames: list[StoredFrame] = []
         size = 0
         while size < max_bytes and sequence < min(below, self.next_sequence):

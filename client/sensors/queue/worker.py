@@ -36,7 +36,7 @@ class QueueWorker:
         try:
             self.queue = await self._run(self._open)
         except BaseException:
-            self._thread.shutdown(wait=False)
+            self._thread.shutdown()
             raise
 
     @property
@@ -77,7 +77,7 @@ class QueueWorker:
         try:
             await self._run(self.queue.close)
         finally:
-            self._thread.shutdown(wait=False)
+            self._thread.shutdown()
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

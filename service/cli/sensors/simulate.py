@@ -32,6 +32,8 @@ PART_NUMBERS = 65_536
 """Numbers that are sent at a time if there is no rate."""
 ANSWER_SECONDS = 30.0
 """For answers after the last sample."""
+QUIET_SECONDS = 3.0
+"""Without an answer, after which the rest of the samples is less than a window."""
 INTERRUPTED = 130
 
 
@@ -59,8 +61,8 @@ def simulate(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Recorded samples: CSV (a header is left out), .npy [n, channels] or [windows, "
-            "length, channels], or .npz.",
+            help="Recorded samples: CSV (a header is left out), .npy of shape (n, channels) or "
+            "(windows, length, channels), or .npz.",
             metavar="FILE",
         ),
     ],
@@ -140,7 +142,7 @@ async def _simulate(
     token: TokenSource | None,
     pace: _Pace,
 ) -> None:
-    from client.sensors import SensorClient, SensorClientError
+    from client.sensors import SensorClient, SensorClientError, Timing
 
     with tempfile.TemporaryDirectory(prefix="potoo-simulate-") as folder:
         try:
@@ -153,6 +155,7 @@ async def _simulate(
                 token=token,
                 on_result=run.take,
                 retries_refusals=False,
+                timing=Timing(quiet=QUIET_SECONDS, stall=1.0),
             )
         except ValueError as error:
             fail(str(error))

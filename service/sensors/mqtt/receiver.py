@@ -19,7 +19,8 @@ from service.sensors.mqtt.payloads import epoch_of
 from service.sensors.mqtt.subscription import Delivery, Take
 from service.sensors.mqtt.topics import SensorTopics, Stream
 
-LONGEST_SECONDS = 30.0
+LONGEST_SECONDS = 5.0
+"""Between connections: samples wait meanwhile, and devices may have little room for them."""
 STABLE_SECONDS = 30.0
 MAX_FEEDS = 20_000
 MAX_REFUSED = 4096
@@ -152,6 +153,8 @@ class Receiver:
         self._recent.clear()
         self._acknowledged.clear()
         self._connection = connection
+        if self._owing:
+            self._flush_soon()
 
     def take(self, deliveries: list[Delivery]) -> None:
         """Take messages that arrived."""
@@ -256,10 +259,10 @@ class Receiver:
 
     def _flush(self) -> None:
         self._is_flushing = False
+        if self._connection is None:  # what is owed is sent on the next one
+            return
         acknowledged, self._acknowledged = self._acknowledged, []
         owing, self._owing = self._owing, {}
-        if self._connection is None:
-            return
         if acknowledged:
             self._connection.acknowledge(acknowledged)
         messages = []

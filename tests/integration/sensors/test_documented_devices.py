@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,19 +12,11 @@ import pytest
 from schemas.sensor_wire.messages import Error
 from tests.support.environment import clean_environment
 from tests.support.repository import ROOT
+from tests.support.sensors.documented import python_programs, run_program
 from tests.support.sensors.served import served
 from tests.support.sensors.small_server import SmallServer
 from tests.support.servers.databases import missing
 from tests.support.waiting import PATIENCE
-
-DOCUMENT = (ROOT / "docs/sensors-devices.md").read_text()
-PYTHON = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
-READ_SAMPLES = """
-import numpy
-parts = iter(numpy.split(numpy.arange(1000, dtype=numpy.float32).reshape(-1, 1), 20))
-def read_samples():
-    return next(parts, None)
-"""
 
 
 @pytest.fixture
@@ -36,26 +26,12 @@ def server(tmp_path: Path) -> Iterator[SmallServer]:
     assert found.faults == []
 
 
-def run_python(program: str, server: SmallServer, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a documented program in a folder; it has 1,000 samples to send."""
-    (folder / "token.txt").write_text("a token")
-    program = program.replace("tcp://127.0.0.1:7700", f"tcp://127.0.0.1:{server.port}")
-    return subprocess.run(
-        [sys.executable, "-c", READ_SAMPLES + program],
-        check=True,
-        cwd=folder,
-        env=clean_environment(PYTHONPATH=str(ROOT)),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-
-
-@pytest.mark.parametrize("program", [one for one in PYTHON if "tcp://" in one])
+@pytest.mark.parametrize("program", [one for one in python_programs() if "tcp://" in one])
 def test_documented_programs_send_everything(
     server: SmallServer, tmp_path: Path, program: str
 ) -> None:
-    run_python(program, server, tmp_path)
+    (tmp_path / "token.txt").write_text("a token")
+    run_program(program.replace("127.0.0.1:7700", f"127.0.0.1:{server.port}"), tmp_path)
 
     assert server.results() == {first: float(first) for first in range(0, 1000, 100)}
     assert [hello.token for hello in server.hellos] == ["a token"]

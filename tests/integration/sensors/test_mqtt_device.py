@@ -12,6 +12,7 @@ import pytest
 
 from client.sensors import Backoff, Disconnected, SensorAnswer, SensorClient, Timing
 from tests.support.results.mosquitto import PASSWORD, USERNAME, Mosquitto, mosquitto
+from tests.support.sensors.documented import python_programs, run_program
 from tests.support.sensors.mqtt_stand_in import MqttStandIn
 from tests.support.servers.databases import free_port
 from tests.support.waiting import PATIENCE, eventually
@@ -129,3 +130,13 @@ async def test_a_broker_with_tls_and_password_takes_the_device(
         await asyncio.wait_for(device.wait_safe(100), PATIENCE)
 
     assert server.windows == expected(100)
+
+
+async def test_the_documented_program_sends_through_a_broker(
+    broker: Mosquitto, serve: Serve, tmp_path: Path
+) -> None:
+    server = serve()
+    (program,) = (one for one in python_programs() if "mqtt://" in one)
+    run_program(program.replace("127.0.0.1:1883", f"127.0.0.1:{broker.port}"), tmp_path)
+
+    assert server.windows == expected(1000)

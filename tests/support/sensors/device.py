@@ -42,16 +42,21 @@ class Plan:
         (folder / "device.json").write_text(json.dumps(asdict(self)))
 
 
+WINDOWS_OF_A_STATE = 50
+"""Each change of the state is an event in the store."""
+
+
 def loudest(window: int, channels: int) -> int:
     """The channel that is the largest one in a window."""
-    return window % channels
+    return window // WINDOWS_OF_A_STATE % channels
 
 
 def samples(first: int, end: int, plan: Plan) -> NDArray[np.float32]:
     """The samples of a range of sequence numbers, shape [n, channels]."""
     numbers = np.arange(first, end)
     values = np.zeros((end - first, plan.channels), np.float32)
-    values[np.arange(end - first), (numbers // plan.length) % plan.channels] = 100.0
+    largest = numbers // (plan.length * WINDOWS_OF_A_STATE) % plan.channels
+    values[np.arange(end - first), largest] = 100.0
     return values
 
 

@@ -53,7 +53,7 @@ class MqttStandIn:
         number, self.messages = self.messages, self.messages + 1
         if self._forgets(number):
             return
-        _, _, name, _, epoch = message.topic.split("/")
+        name, epoch = message.topic.split("/")[2::2]
         decoder = FrameDecoder(from_device())
         for frame in decoder.feed(bytes(message.payload)):
             match parse(frame):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support.results.mosquitto import Listener, Mosquitto, listening, mosquitto
 from tests.support.sensors.device import Plan, loudest
 from tests.support.sensors.kills import (
     DeviceProcess,
@@ -22,7 +20,6 @@ from tests.support.sensors.kills import (
 )
 from tests.support.sensors.tiny_series import LABELS, LENGTH, write_series_model
 from tests.support.servers.databases import free_port
-from tests.support.waiting import wait_until
 
 QUERY = "select sensor, epoch, first_sequence from sensor_results"
 SENSOR = {"channels": len(LABELS), "rate": 2000, "model": "loudest"}
@@ -72,52 +69,3 @@ def test_kills_lose_and_double_nothing_over_tcp(
     assert found == {
         first: LABELS[loudest(first // LENGTH, len(LABELS))] for first in range(0, total, LENGTH)
     }
-
-
-@dataclass
-class KilledBroker:
-    """A broker that is killed; it keeps nothing on its disk."""
-
-    broker: Mosquitto
-
-    def start(self) -> None:
-        self.broker.start()
-
-    def kill(self) -> None:
-        assert self.broker.process is not None
-        self.broker.process.kill()
-        self.broker.process.wait()
-
-
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
-def test_kills_of_the_broker_lose_and_double_nothing(
-    tmp_path: Path, models: Path, kills: int
-) -> None:
-    dice = new_dice()
-    stored = Stored(tmp_path / "data/potoo.db", QUERY)
-    with mosquitto(tmp_path) as broker:
-        server = potoo(
-            tmp_path,
-            models,
-            POTOO_SENSORS__MQTT="true",
-            POTOO_MQTT__HOST="127.0.0.1",
-            POTOO_MQTT__PORT=str(broker.port),
-        )
-        url = f"mqtt://127.0.0.1:{broker.port}"
-        plan = Plan(url, "pump-3", "", len(LABELS), LENGTH, rate=2000)
-        device = DeviceProcess.of(plan, tmp_path / "device")
-        with listening(broker.port) as results, ending(server, device):
-            server.start()
-            device.start()
-            kill_again_and_again(KilledBroker(broker), kills, stored.count, dice)
-            total = device.finish()
-            check_windows(stored.windows(), {"pump-3": total}, LENGTH)
-            windows = set(range(0, total, LENGTH))
-            # A result may be published twice: its acknowledgement was lost with the broker.
-            assert wait_until(lambda: published(results) == windows), windows - published(results)
-
-
-def published(results: Listener) -> set[int]:
-    """First sequences of the windows whose results were published."""
-    payloads = results.payloads("potoo/sensors/pump-3/result")
-    return {json.loads(payload)["first_sequence"] for payload in payloads}

@@ -280,3 +280,17 @@ async def test_samples_are_sent_with_other_kinds_of_syncing(
     async with client(server, tmp_path, sync_seconds=sync_seconds) as device:
         await send(device, 0, 1000)
         await asyncio.wait_for(device.wait_safe(1000), PATIENCE)
+
+
+async def test_an_error_of_the_callback_stops_the_client(
+    server: SmallServer, tmp_path: Path
+) -> None:
+    def fail(_: SensorAnswer) -> None:
+        raise KeyError("mine")
+
+    async with client(server, tmp_path, on_result=fail) as device:
+        await send(device, 0, 100)
+        with pytest.raises(ClientClosed, match="mine"):
+            await device.wait_safe(1000)
+        with pytest.raises(ClientClosed):
+            await device.send([1.0])
