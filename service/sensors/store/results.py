@@ -10,6 +10,7 @@ from sqlalchemy import Select, delete, func, select
 
 from auth.store.database import Database
 from schemas.sensors import SensorAnswer
+from service.coordination.finishing import finish
 from service.coordination.kept_events import Retention
 from service.sensors.records import KeptAnswer
 from service.sensors.store.tables import SensorResultRow
@@ -73,15 +74,20 @@ class ResultStore:
 
     async def prune(self) -> None:
         """Remove answers that are too old or too many, in several short transactions."""
-        bound = await self._bound()
-        while True:
-            async with self._database.read() as session:
-                lowest = await session.scalar(select(func.min(SensorResultRow.id)))
-            if lowest is None or lowest >= bound:
-                return
-            until = min(bound, lowest + PRUNE_ROWS)
-            async with self._database.write() as session:
-                await session.execute(delete(SensorResultRow).where(SensorResultRow.id < until))
+        bound = await finish(self._bound())
+        while await finish(self._prune_some(bound)):
+            pass
+
+    async def _prune_some(self, bound: int) -> bool:
+        """Remove the oldest answers with ids below the bound; return whether there were any."""
+        async with self._database.read() as session:
+            lowest = await session.scalar(select(func.min(SensorResultRow.id)))
+        if lowest is None or lowest >= bound:
+            return False
+        until = min(bound, lowest + PRUNE_ROWS)
+        async with self._database.write() as session:
+            await session.execute(delete(SensorResultRow).where(SensorResultRow.id < until))
+        return True
 
     async def _bound(self) -> int:
         """Return the id of the oldest answer to keep."""
