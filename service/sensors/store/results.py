@@ -58,11 +58,13 @@ class ResultStore:
             return await session.scalar(select(func.max(SensorResultRow.id))) or 0
 
     async def last(self, limit: int, *, sensor: str) -> tuple[list[SensorAnswer], int]:
-        """Return the newest answers of a sensor, oldest first, and the id of the last one."""
+        """Return the newest answers of a sensor, oldest first, and the highest id."""
         query = select(SensorResultRow.id, SensorResultRow.answer)
         query = query.where(SensorResultRow.sensor == sensor)
-        rows = await self._rows(query.order_by(SensorResultRow.id.desc()).limit(limit))
-        return [_answer(text) for _, text in rows[::-1]], rows[0][0] if rows else 0
+        # In the order of the unique index, which is that of ids but for shared subscriptions.
+        newest = SensorResultRow.epoch.desc(), SensorResultRow.first_sequence.desc()
+        rows = await self._rows(query.order_by(*newest).limit(limit))
+        return [_answer(text) for _, text in rows[::-1]], max((row[0] for row in rows), default=0)
 
     async def newest_of(self, sensors: Sequence[str]) -> dict[str, SensorAnswer]:
         """Return the newest answer of each of these sensors that has one."""
