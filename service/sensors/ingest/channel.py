@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from schemas.errors import InvalidTensor, Overloaded, ServiceError
 from schemas.sensors import SensorAnswer, SensorFault, SensorGap
 from service.sensors.ingest.lanes import Flight, Lane, Skipped
+from service.sensors.ingest.load import Load
 from service.sensors.ingest.models import Line
 from service.sensors.ingest.ports import Door, Ending, Listener
 from service.sensors.ingest.results import answer_of, as_stored
-from service.sensors.ingest.sharing import Budget, Tools
+from service.sensors.ingest.sharing import Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked
 from service.sensors.records import Change, ClaimedEpoch, Entry, Fate, Outcome
@@ -54,19 +55,16 @@ class LiveChannel:
         self.sensor, self.spec, self.epoch = sensor.name, sensor.spec, claimed.epoch
         self.length, self.stride, self.owner, self.door = cut.length, cut.stride, owner, door
         self._listener, self._tracked, self._tools = listener, tracked, tools
-        self._budget = Budget.of(cut)
-        self.least_bytes = self._budget.bytes_of(2)
-        self._most = max(most_bytes, self._budget.bytes_of(4))
+        self._load = Load(cut, most_bytes, tools, listener)
+        self.least_bytes = self._load.least
         self._stream = SampleStream(cut, start=claimed.safe)
         self._lane = Lane(tools.dispatcher, line, on_done=self._wake, on_held=self._note_held)
         self._votes = StateVotes(sensor, claimed.recent)
         self._safe = claimed.safe
         self._taken: list[Flight] = []
-        self._held = 0
-        self._credit = self._granted()
         self._seen_stored = tools.clock()
         self._told: dict[SensorFault, float] = {}
-        self._is_paused = self._is_closing = self._is_releasing = self.is_ended = False
+        self._is_closing = self._is_releasing = self.is_ended = False
         self._is_left = self._is_told = False  # by the transport; the listener
         self._finished = asyncio.Event()
         self.active_at, self.opened_at = tools.monotonic(), tools.clock()
@@ -85,7 +83,7 @@ class LiveChannel:
     @property
     def credit(self) -> int:
         """See ``Channel``."""
-        return self._credit
+        return self._load.credit
 
     def touch(self) -> None:
         """See ``Channel``."""
@@ -96,13 +94,11 @@ class LiveChannel:
         stream, tools = self._stream, self._tools
         if self.is_ended or self._is_closing:
             return stream.next
-        size = self._budget.size_of(len(samples.values))
-        if self._held + size > 2 * self._most and (
-            self._held or samples.values.nbytes > self._credit
-        ):
-            raise self._overload("The device sends more than its credit.")
-        if not tools.memory.has_room(size):
-            raise self._overload("The server holds as many samples as it may.")
+        try:
+            self._load.check(samples.values)
+        except Overloaded:
+            self._tracked.take_fault(SensorFault.OVERLOADED)
+            raise
         arrived, now = tools.monotonic(), tools.clock()
         before = stream.samples
         try:
@@ -226,8 +222,7 @@ class LiveChannel:
         self._weigh()
         for answer in answers:
             self._listener.result(answer)
-        self._credit = self._granted()
-        self._listener.safe(self._safe, self._credit)
+        self._listener.safe(self._safe, self._load.grant())
         self._tools.resume()
         if entry.is_last:
             self._finished.set()
@@ -276,45 +271,15 @@ class LiveChannel:
             self._listener.fault(fault, detail)
 
     def _weigh(self) -> None:
-        """Measure what the channel holds; pause or resume the transport."""
-        memory = self._tools.memory
         waiting = len(self._lane.flights) + len(self._taken)
-        held = waiting * self._budget.window + self._stream.held_rows * self._budget.row
-        if held != self._held:
-            memory.held += held - self._held
-            self._held = held
-        if self._is_paused:
-            self.resume()
-        elif held > self._most or (memory.held > memory.full and held >= self.least_bytes // 2):
-            self._is_paused = True
-            self._tools.paused[self] = None
-            self._listener.pause()
-
-    def _granted(self) -> int:
-        return self._budget.credit(self._tools.memory.share(self._most, self.least_bytes))
-
-    def _overload(self, detail: str) -> Overloaded:
-        self._tracked.take_fault(SensorFault.OVERLOADED)
-        return Overloaded(detail, retry_after=1)
-
-    def resume(self) -> None:
-        """Let the transport read on, if there is room."""
-        if not self._is_paused or self._held > self._most // 2:
-            return
-        # A channel that holds less than a window may go on: only its samples can complete it.
-        if not self._tools.memory.is_tight or self._held < self.least_bytes // 2:
-            self._is_paused = False
-            self._tools.paused.pop(self, None)
-            self._listener.resume()
+        self._load.weigh(waiting, self._stream.held_rows)
 
     def _end(self, fate: Fate | None) -> None:
         if self.is_ended:
             return
         self.is_ended = True
         self._lane.drop()
-        self._tools.memory.held -= self._held
-        self._held = 0
-        self._tools.paused.pop(self, None)
+        self._load.drop()
         self._finished.set()
         self._tools.on_end(self, fate)
 

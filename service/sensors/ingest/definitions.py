@@ -86,20 +86,20 @@ class Follower:
 
     async def _read(self, glances: dict[str, Glance]) -> None:
         """Read the sensors that were changed."""
-        known, self.sensors = self.sensors, {}
-        changed = []
+        sensors, changed = {}, []
         for name, one in glances.items():
-            before = known.get(name)
+            before = self.sensors.get(name)
             if before is None or (before.created, before.revision) != (one.created, one.revision):
                 changed.append(name)
             else:
-                self.sensors[name] = before
+                sensors[name] = before
         if len(changed) > MANY:
-            self.sensors = {one.name: one for one in await self._store.all()}
-            return
-        for name in changed:
-            if (found := await self._store.get(name)) is not None:
-                self.sensors[name] = found
+            sensors = {one.name: one for one in await self._store.all()}
+        else:
+            for name in changed:
+                if (found := await self._store.get(name)) is not None:
+                    sensors[name] = found
+        self.sensors = sensors
 
     def _check(self, name: str, channel: LiveChannel) -> None:
         """End a channel whose sensor is another one now."""

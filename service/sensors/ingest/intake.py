@@ -27,11 +27,12 @@ from service.sensors.ingest.claims import Claims
 from service.sensors.ingest.committing import INTERVAL_SECONDS, Committer
 from service.sensors.ingest.definitions import Follower
 from service.sensors.ingest.lanes import Dispatcher
-from service.sensors.ingest.messages import MessageBatch, windows_of
+from service.sensors.ingest.load import Budget
+from service.sensors.ingest.messages import MadeIds, MessageBatch, windows_of
 from service.sensors.ingest.models import Models
 from service.sensors.ingest.ports import Door, Listener, SensorMetrics, SensorStore
 from service.sensors.ingest.results import answer_of
-from service.sensors.ingest.sharing import Budget, Ended, Limits, Memory, Tools
+from service.sensors.ingest.sharing import Ended, Limits, Memory, Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked, Tracker
 from service.sensors.records import (
@@ -83,9 +84,7 @@ class SampleIntake:
         self._channels: dict[str, LiveChannel] = {}
         self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._takers: list[AnswersTaker] = []
-        # Ids of messages without an epoch: of this process alone, and above all of devices.
-        self._made_epoch = int(clock() * 1000) << 20 | secrets.randbits(20)
-        self._made_next: Counter[str] = Counter()
+        self._ids = MadeIds(clock())
         self._reserved = 0  # bytes: two windows of each channel
         self._is_draining = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -233,10 +232,8 @@ class SampleIntake:
             tracked = self.tracker.begin(sensor, is_silent=stored.is_silent)
         tracked.door = door
         if epoch is None:
-            epoch, messages = (
-                self._made_epoch,
-                [self._numbered(sensor, cut, one) for one in messages],
-            )
+            epoch = self._ids.epoch
+            messages = [self._ids.number(sensor, cut, one) for one in messages]
         windows = windows_of(messages, cut, tracked, arrived=self._monotonic(), now=self._clock())
         line = self._models.line(sensor, stored.spec, principal)
         votes = await self._votes_of(stored, tracked)
@@ -264,11 +261,6 @@ class SampleIntake:
             raise Overloaded("There are too many channels.", retry_after=5)
         if self._reserved + least > self._limits.buffer_bytes:
             raise Overloaded("There is no memory for another sensor.", retry_after=5)
-
-    def _numbered(self, sensor: str, cut: Cut, message: Samples) -> Samples:
-        first = self._made_next[sensor]
-        self._made_next[sensor] = cut.start_from(first + max(1, len(message.values)))
-        return Samples(first, message.values, message.at)
 
     async def _votes_of(self, stored: StoredSensor, tracked: Tracked) -> StateVotes:
         """Return the votes of messages in this process."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+from collections import Counter
 from collections.abc import Sequence
 
 from schemas.errors import InferenceFailed, InvalidTensor, NotFound, ServiceError
@@ -48,6 +50,25 @@ def windows_of(
             tracked.take_fault(SensorFault.GAP)
         windows += found
     return windows
+
+
+class MadeIds:
+    """Numbers messages that have no epoch.
+
+    Attributes:
+        epoch: of this process alone, and above those of devices.
+    """
+
+    def __init__(self, now: float) -> None:
+        """``now``: in seconds since the epoch."""
+        self.epoch = int(now * 1000) << 20 | secrets.randbits(20)
+        self._next: Counter[str] = Counter()
+
+    def number(self, sensor: str, cut: Cut, message: Samples) -> Samples:
+        """Return a message with a sequence at which a window starts."""
+        first = self._next[sensor]
+        self._next[sensor] = cut.start_from(first + max(1, len(message.values)))
+        return Samples(first, message.values, message.at)
 
 
 class MessageBatch:

@@ -14,11 +14,14 @@ from schemas.sensors import SensorFault, SensorSpec
 from service.agreement import FrameAnswer, best_of
 from service.core.imaging.answer import SeriesAnswer
 from service.core.scheduling.call_context import CallContext
+from service.core.scheduling.priority import Priority
 from service.core.series.preprocessing import NotFinite
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
 
 PROTOCOL = "sensor"
+PRIORITY = Priority.BULK
+"""Sensors wait behind callers, who wait for an answer; they get a share at any load."""
 BEST = 3
 ASKED = 100
 """Predictions that are asked for: the state holds by the score of its label, which may be low."""
@@ -84,7 +87,9 @@ class CoreModels:
         """See ``Models``. Sensors of one principal share its turns in the queue."""
         owner = f"sensor:{sensor}" if principal is None else principal.name
         weight = 1 if principal is None else principal.weight
-        return _CoreLine(self._classifier, spec.model, CallContext(owner, weight, PROTOCOL))
+        return _CoreLine(
+            self._classifier, spec.model, CallContext(owner, weight, PROTOCOL, PRIORITY)
+        )
 
 
 class _CoreLine:

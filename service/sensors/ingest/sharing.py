@@ -5,20 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from schemas.sensors import SensorAnswer
 from service.sensors.ingest.committing import Committer
 from service.sensors.ingest.lanes import Dispatcher
 from service.sensors.records import Fate, Outcome
-from service.sensors.windows.samples import Cut
 
 TIGHT = 0.5
 """Part of the memory that may be held before credit falls."""
 FULL = 0.9
 """Part from which transports stop reading, until it is below ``TIGHT``."""
-WINDOW_BYTES = 512
-"""Of a window that waits, beside its samples."""
 HARD = 1.25
 """Part beyond which samples are refused: transports that cannot stop reading."""
 
@@ -62,39 +59,6 @@ class Memory:
             return most
         share = max(0, self.limit - self.held) // max(1, self.channels)
         return max(least, min(most, share))
-
-
-class Budget(NamedTuple):
-    """What the samples and windows of one channel hold, in bytes.
-
-    Attributes:
-        row: of one sample.
-        window: of one window that waits, without the samples that it shares with the next one.
-    """
-
-    row: int
-    window: int
-    length: int
-    stride: int
-
-    @classmethod
-    def of(cls, cut: Cut) -> Budget:
-        """Return the budget of windows of this cut."""
-        own = min(cut.length, cut.stride) * cut.row_bytes
-        return cls(cut.row_bytes, own + WINDOW_BYTES, cut.length, cut.stride)
-
-    def bytes_of(self, windows: int) -> int:
-        """Return what an open window and so many that wait hold."""
-        return self.length * self.row + windows * self.window
-
-    def size_of(self, samples: int) -> int:
-        """Return what samples hold, with the windows that they complete."""
-        return samples * self.row + samples // self.stride * WINDOW_BYTES
-
-    def credit(self, held: int) -> int:
-        """Return the credit of a device whose channel may hold so much: bytes of samples."""
-        windows = max(2, (held - self.length * self.row) // self.window)
-        return (self.length + windows * self.stride) * self.row
 
 
 class Paused(Protocol):

@@ -19,8 +19,9 @@ from schemas.errors import (
 )
 from schemas.sensors import SensorFault
 from service.core.series.preprocessing import NotFinite
+from service.sensors.ingest.load import WINDOW_BYTES
 from service.sensors.ingest.ports import Samples
-from service.sensors.ingest.sharing import WINDOW_BYTES, Limits
+from service.sensors.ingest.sharing import Limits
 from service.sensors.records import EpochRefused
 from tests.support.sensors.fake_intake import Heard
 from tests.support.sensors.site import NAME, Site, offer, samples_of, spec_of
