@@ -122,7 +122,7 @@ thresholds: $(VENV)/.tested ## generate Prometheus rules and Kubernetes manifest
 VERSION  = $(shell $(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])')
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*')
 IMAGE   ?= potoo:$(VERSION)
-# Attestations go into ARGS, since not every Docker can keep them: docs/supply-chain.md.
+# Attestations go into ARGS, since not every Docker can keep them: docs/operating/supply-chain.md.
 image: ## build the container image
 	docker build --tag $(IMAGE) $(shell sed -n 's/^PYTHON_IMAGE=/--build-arg &/p' deploy/images.lock) \
 	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \

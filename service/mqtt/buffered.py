@@ -13,24 +13,29 @@ from typing import Any
 
 from paho.mqtt.client import Client
 
+from service.mqtt.packets import Packet, Publish, next_packet, read_publish
+
 READ_BYTES = 262_144
 MAX_UNSENT_BYTES = 1_048_576
 
 
 class BufferedSocket:
-    """A non-blocking socket for paho. ``flush`` sends what ``send`` has taken."""
+    """A non-blocking socket for paho. ``fill`` reads, ``flush`` sends what ``send`` has taken.
+
+    paho sees whole packets only.
+    """
 
     def __init__(self, sock: Any) -> None:  # noqa: ANN401 - a socket or one of ssl
         self._sock = sock
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._read, self._at = b"", 0
+        self._read, self._at, self._end = b"", 0, 0
         self._unsent = bytearray()
 
     @property
     def is_buffered(self) -> bool:
-        """Whether ``recv`` has bytes without asking the system."""
-        return self._at < len(self._read) or (
+        """Whether there may be a packet without asking the system."""
+        return next_packet(self._read, self._at) is not None or (
             isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
         )
 
@@ -39,18 +44,46 @@ class BufferedSocket:
         """Whether ``flush`` has something to do."""
         return bool(self._unsent)
 
-    def recv(self, size: int) -> bytes:
-        """Return up to ``size`` bytes; ``b""`` at the end.
+    def fill(self) -> bool:
+        """Read what the system has; return False at the end of the connection."""
+        try:
+            data = self._sock.recv(READ_BYTES)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return True
+        self._confirm()
+        self._read, self._at = self._read[self._at :] + data, 0
+        return bool(data)
+
+    def packet(self) -> Packet | None:
+        """Return the next packet, if all of it is here; ``recv`` gives its bytes and no others.
 
         Raises:
-            BlockingIOError, ssl.SSLWantReadError: there are none.
+            ValueError: its length is malformed.
         """
-        if self._at == len(self._read):
-            self._read, self._at = self._sock.recv(READ_BYTES), 0
-            self._confirm()
-        end = self._at + size
+        packet = next_packet(self._read, self._at)
+        self._end = self._at if packet is None else packet.end
+        return packet
+
+    def message(self, packet: Packet) -> Publish:
+        """Take the message of a packet.
+
+        Raises:
+            ValueError: it is malformed.
+        """
+        self._at = packet.end
+        return read_publish(self._read, packet)
+
+    def recv(self, size: int) -> bytes:
+        """Return up to ``size`` bytes of the packet.
+
+        Raises:
+            BlockingIOError: there are none.
+        """
+        end = min(self._at + size, self._end)
+        if self._at >= end:
+            raise BlockingIOError
         piece = self._read[self._at : end]
-        self._at += len(piece)
+        self._at = end
         return piece
 
     def _confirm(self) -> None:

@@ -21,13 +21,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 from service.mqtt.address import BrokerAddress
 from service.mqtt.buffered import BufferedClient, BufferedSocket
 from service.mqtt.link import BrokerAway
+from service.mqtt.packets import Publish
 
 GOODBYE_SECONDS = 2.0
 KEEPALIVE_SECONDS = 30
 """A broker sends the last will after one and a half times this without a sign of life."""
 LOOP_SECONDS = 5.0
-PACKETS = 1000
-"""Packets that are read before anything else is done."""
 NO_ANSWER = "the broker did not accept the connection"
 TAKEN_OVER = "another client of the same topic connected: does a second Potoo use mqtt.topic?"
 
@@ -108,6 +107,12 @@ class PahoThread:
         """Return whether to read; called by the thread."""
         return True
 
+    takes_messages = False
+    """Whether ``take_message`` is called, instead of the callback of paho."""
+
+    def take_message(self, message: Publish) -> None:
+        """Take a message; called by the thread."""
+
     def have_read(self) -> None:
         """Pass on what callbacks have collected; called by the thread."""
 
@@ -161,15 +166,16 @@ class PahoThread:
 
     def _read(self, sock: BufferedSocket) -> bool:
         """Read packets; return whether the connection lasts."""
+        is_open = sock.fill()
         try:
-            for _ in range(PACKETS):
-                if self.client.loop_read() or self.client.socket() is None:
+            while self.wants_messages() and (packet := sock.packet()):
+                if self.takes_messages and packet.is_publish:
+                    self.take_message(sock.message(packet))
+                elif self.client.loop_read() or self.client.socket() is None:
                     return False
-                if not sock.is_buffered or not self.wants_messages():
-                    break
         finally:
             self.have_read()
-        return True
+        return is_open
 
     def _on_connect(
         self,

@@ -78,10 +78,10 @@ class SeriesPreprocessor:
         if self._is_identity:
             return samples_LC.T.copy(order="C")
         numbers_CL = samples_LC.T.astype(np.float64, order="C")
-        numbers_CL *= self._spec.scale
-        numbers_CL -= self._mean
-        numbers_CL /= self._std
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found later
+            numbers_CL *= self._spec.scale
+            numbers_CL -= self._mean
+            numbers_CL /= self._std
             return numbers_CL.astype(np.float32)
 
     def _mend(self, tensor_CL: Samples, is_finite_CL: NDArray[np.bool_]) -> None:

@@ -29,14 +29,23 @@ def to_classification(
     """
     scored = outcome.answer
     image = cast("PreparedImage", scored.source)
+    offset = manifest.output.label_offset
     return Classification(
         scored.summary,
-        _predictions(scored, manifest, labels),
-        _present(scored, labels),
+        [
+            Prediction(labels[index], index + offset, round(score, 6))
+            for index, score in zip(scored.indices, scored.scores, strict=True)
+        ],
+        None if scored.present is None else [labels[index] for index in scored.present],
         scored.summary is None and not scored.present,
         manifest.calibration is not None,
         ImageFacts(image.format, image.width, image.height, image.is_truncated),
-        _timing(outcome, began),
+        Timing(
+            _milliseconds(image.decode_seconds + image.preprocess_seconds),
+            _milliseconds(outcome.queue_seconds),
+            _milliseconds(outcome.run_seconds),
+            _milliseconds(time.monotonic() - began),
+        ),
     )
 
 
@@ -44,37 +53,22 @@ def to_series_answer(
     outcome: Outcome[RowResult], manifest: ModelManifest, labels: Sequence[str], began: float
 ) -> SeriesAnswer:
     """Build the answer for a window of samples; see ``to_classification``."""
-    scored = outcome.answer
+    scored, offset = outcome.answer, manifest.output.label_offset
     return SeriesAnswer(
         scored.summary,
-        _predictions(scored, manifest, labels),
-        _present(scored, labels),
+        [
+            Prediction(labels[index], index + offset, round(score, 6))
+            for index, score in zip(scored.indices, scored.scores, strict=True)
+        ],
+        None if scored.present is None else [labels[index] for index in scored.present],
         scored.summary is None and not scored.present,
         manifest.calibration is not None,
-        _timing(outcome, began),
-    )
-
-
-def _predictions(
-    scored: RowResult, manifest: ModelManifest, labels: Sequence[str]
-) -> list[Prediction]:
-    offset = manifest.output.label_offset
-    return [
-        Prediction(labels[index], index + offset, round(score, 6))
-        for index, score in zip(scored.indices, scored.scores, strict=True)
-    ]
-
-
-def _present(scored: RowResult, labels: Sequence[str]) -> list[str] | None:
-    return None if scored.present is None else [labels[index] for index in scored.present]
-
-
-def _timing(outcome: Outcome[RowResult], began: float) -> Timing:
-    return Timing(
-        _milliseconds(outcome.answer.preparing_seconds),
-        _milliseconds(outcome.queue_seconds),
-        _milliseconds(outcome.run_seconds),
-        _milliseconds(time.monotonic() - began),
+        Timing(
+            _milliseconds(scored.preparing_seconds),
+            _milliseconds(outcome.queue_seconds),
+            _milliseconds(outcome.run_seconds),
+            _milliseconds(time.monotonic() - began),
+        ),
     )
 
 

@@ -34,12 +34,7 @@ from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
 from service.core.scheduling.call_context import CallContext
-from service.core.series.preprocessing import (
-    Samples,
-    SeriesPreprocessor,
-    Window,
-    check_window,
-)
+from service.core.series.preprocessing import Samples, SeriesPreprocessor, Window, check_window
 from service.core.serving.batch_executor import (
     BatchExecutor,
     Prepared,

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from schemas.errors import InvalidTensor, Overloaded, ServiceError
 from schemas.sensors import SensorAnswer, SensorFault, SensorGap
-from service.sensors.ingest.committing import Committer
-from service.sensors.ingest.lanes import Dispatcher, Flight, Lane, Skipped
-from service.sensors.ingest.memory import Memory
+from service.sensors.ingest.lanes import Flight, Lane, Skipped
 from service.sensors.ingest.models import Line
 from service.sensors.ingest.ports import Door, Ending, Listener
-from service.sensors.ingest.results import answer_of
+from service.sensors.ingest.results import answer_of, as_stored
+from service.sensors.ingest.sharing import Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked
 from service.sensors.records import Change, ClaimedEpoch, Entry, Fate, Outcome
@@ -25,33 +23,6 @@ SEEN_SECONDS = 5.0
 """A channel whose windows are long stores that samples arrive as often as this."""
 FAULT_SECONDS = 1.0
 """Between two faults of a kind that a device is told."""
-
-
-class Tools:
-    """What the channels of a process share; see ``SampleIntake``."""
-
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        committer: Committer,
-        memory: Memory,
-        *,
-        on_outcome: Callable[[str, Sequence[SensorAnswer], Outcome], None],
-        on_end: Callable[[LiveChannel, Fate | None], None],
-        clock: Callable[[], float] = time.time,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """``on_outcome``: called after each commit. ``on_end``: once for each channel."""
-        self.dispatcher, self.committer, self.memory = dispatcher, committer, memory
-        self.on_outcome, self.on_end = on_outcome, on_end
-        self.clock, self.monotonic = clock, monotonic
-        self.paused: dict[LiveChannel, None] = {}
-
-    def resume(self) -> None:
-        """Let the transports read on that wait, after memory was freed."""
-        if self.paused and not self.memory.is_tight:
-            for channel in list(self.paused):
-                channel.resume()
 
 
 class LiveChannel:
@@ -97,6 +68,7 @@ class LiveChannel:
         self._seen_stored = tools.clock()
         self._told: dict[SensorFault, float] = {}
         self._is_paused = self._is_closing = self._is_releasing = self.is_ended = False
+        self._is_left = self._is_told = False  # by the transport; the listener
         self._finished = asyncio.Event()
         self.active_at, self.opened_at = tools.monotonic(), tools.clock()
         tracked.door = door
@@ -155,6 +127,20 @@ class LiveChannel:
 
     async def close(self) -> None:
         """See ``Channel``."""
+        self._is_left = True
+        await self._finish()
+
+    async def drain(self) -> None:
+        """Close; the device learns that the server stops."""
+        if self.is_ended:
+            return
+        await self._finish()
+        if not (self._is_left or self._is_told):
+            self._is_told = True
+            self._listener.closed("drained")
+
+    async def _finish(self) -> None:
+        """Commit the complete windows, and end."""
         if self.is_ended:
             return
         self._is_closing = True
@@ -167,11 +153,6 @@ class LiveChannel:
             self._wake()
         finally:
             self._end(None)
-
-    async def drain(self) -> None:
-        """Close; the device learns that the server stops."""
-        await self.close()
-        self._listener.closed("drained")
 
     def end(self, reason: Ending, *, is_released: bool = True, fate: Fate | None = None) -> None:
         """End the channel: windows that are not committed come again.
@@ -186,6 +167,7 @@ class LiveChannel:
         if is_released:
             self._is_releasing = True
             self._wake()
+        self._is_told = True
         self._listener.closed(reason)
 
     def take(self) -> Entry | None:
@@ -202,7 +184,8 @@ class LiveChannel:
         position = min(stream.open, stream.next)
         safe = lane.flights[0].window.first if lane.flights else max(self._safe, position)
         is_last = self._is_closing and not lane.flights
-        is_back = self._tracked.is_silent and seen is not None
+        patience = self.spec.silent_after_seconds
+        is_back = self._tracked.is_silent and seen is not None and now - seen <= patience
         stale = seen is not None and seen - self._seen_stored > SEEN_SECONDS
         if not (taken or is_last or is_back or stale or safe > self._safe):
             return None
@@ -225,7 +208,7 @@ class LiveChannel:
         if self.is_ended:
             if outcome.fate is Fate.COMMITTED:
                 self._safe = max(self._safe, entry.safe)
-                self._tools.on_outcome(self.sensor, _as_stored(entry, outcome), outcome)
+                self._tools.on_outcome(self.sensor, as_stored(entry, outcome), outcome)
             return
         if outcome.fate is not Fate.COMMITTED:
             reason: Ending = "replaced" if outcome.fate is Fate.LOST else "removed"
@@ -234,7 +217,7 @@ class LiveChannel:
         self._safe, self._seen_stored = entry.safe, entry.seen
         if any(change.kind == "back" for change in entry.changes):
             self._tracked.is_silent = False
-        answers = _as_stored(entry, outcome)
+        answers = as_stored(entry, outcome)
         self._track(taken, answers)
         self._tools.on_outcome(self.sensor, answers, outcome)
         self._weigh()
@@ -327,11 +310,3 @@ class LiveChannel:
 
     def _wake(self) -> None:
         self._tools.committer.note(self)
-
-
-def _as_stored(entry: Entry, outcome: Outcome) -> Sequence[SensorAnswer]:
-    """Return the answers of an entry; those that were stored before stay as they were."""
-    if not outcome.known:
-        return entry.answers
-    known = {one.first_sequence: one for one in outcome.known}
-    return [known.get(one.first_sequence, one) for one in entry.answers]

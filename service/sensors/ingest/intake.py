@@ -6,9 +6,8 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -16,22 +15,26 @@ from numpy.typing import NDArray
 
 from auth.principal import Principal
 from observability.logs.logging import get_logger
-from schemas.errors import InvalidTensor, ModelForbidden, NotFound, NotReady, Overloaded
+from schemas.errors import (
+    InvalidTensor,
+    NotReady,
+    Overloaded,
+    ServiceError,
+)
 from schemas.sensors import SensorAnswer, SensorEvent, SensorFault
-from service.sensors.ingest.channel import LiveChannel, Tools
+from service.sensors.ingest.channel import LiveChannel
+from service.sensors.ingest.claims import Claims
 from service.sensors.ingest.committing import INTERVAL_SECONDS, Committer
 from service.sensors.ingest.definitions import Follower
 from service.sensors.ingest.lanes import Dispatcher
-from service.sensors.ingest.memory import Memory
 from service.sensors.ingest.messages import MessageBatch, windows_of
 from service.sensors.ingest.models import Models
 from service.sensors.ingest.ports import Door, Listener, SensorMetrics, SensorStore
 from service.sensors.ingest.results import answer_of
+from service.sensors.ingest.sharing import Ended, Limits, Memory, Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked, Tracker
 from service.sensors.records import (
-    Claim,
-    ClaimedEpoch,
     EpochRefused,
     Fate,
     Outcome,
@@ -39,22 +42,11 @@ from service.sensors.records import (
 )
 from service.sensors.windows.samples import Cut, Samples, Window
 
-UNNUMBERED_SECONDS = 10.0
-"""A device without an epoch may follow another one after so long: it cannot say that it is the
-same."""
+__all__ = ["Limits", "SampleIntake"]
+STOPPING = "The server stops."
 DOORS: tuple[Door, ...] = ("tcp", "raw_tcp", "mqtt", "http")
 AnswersTaker = Callable[[str, Sequence[SensorAnswer]], None]
 EventTaker = Callable[[SensorEvent], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of the intake of a process; see ``SensorSettings``."""
-
-    channels: int = 2000
-    channel_bytes: int = 2**20
-    buffer_bytes: int = 256 * 2**20
-    idle_seconds: float = 60.0
 
 
 class SampleIntake:
@@ -94,6 +86,7 @@ class SampleIntake:
         # Ids of messages without an epoch: of this process alone, and above all of devices.
         self._made_epoch = int(clock() * 1000) << 20 | secrets.randbits(20)
         self._made_next: Counter[str] = Counter()
+        self._reserved = 0  # bytes: two windows of each channel
         self._is_draining = False
         self._tasks: list[asyncio.Task[None]] = []
         self.tracker = Tracker(metrics, monotonic=monotonic)
@@ -115,6 +108,19 @@ class SampleIntake:
             on_tick=self._show,
             clock=clock,
         )
+
+        self._claims = Claims(
+            store,
+            models,
+            lambda: self._follower.sensors,
+            idle_seconds=limits.idle_seconds,
+            clock=clock,
+        )
+
+    @property
+    def sensors(self) -> Mapping[str, StoredSensor]:
+        """The stored sensors by name, as they were a second ago."""
+        return self._follower.sensors
 
     def start(self) -> None:
         """Begin to commit and to follow the store."""
@@ -170,21 +176,25 @@ class SampleIntake:
         door: Door,
         listener: Listener,
     ) -> LiveChannel:
-        stored, cut = await self._sensor(sensor, principal, is_fresh=True)
+        stored, cut = await self._sensor(sensor, principal)
         other = self._channels.get(sensor)
         if other is None:
             self._check_room(cut)
         elif other.epoch != epoch:
-            idle = self._limits.idle_seconds if epoch is not None else UNNUMBERED_SECONDS
-            left = other.active_at + idle - self._monotonic()
+            left = other.active_at + self._claims.idle_seconds(epoch) - self._monotonic()
             if left > 0:
                 raise EpochRefused(SensorFault.IN_USE, retry_after=left)
         owner = secrets.token_hex(16)
-        claimed = await self._claim(stored, epoch, owner)
-        if self._is_draining:
-            raise NotReady("The server stops.", retry_after=1)
-        if claimed.sensor.spec != stored.spec or claimed.sensor.is_paused:
-            raise NotReady("The sensor was changed at this moment.", retry_after=1)
+        claimed = await self._claims.claim(stored, epoch, owner)
+        try:
+            if self._is_draining:
+                raise NotReady(STOPPING, retry_after=1)
+            if claimed.sensor.revision != stored.revision:  # changed meanwhile
+                stored = claimed.sensor
+                cut = self._claims.cut_of(stored, principal)
+        except ServiceError:
+            await self._claims.release(claimed, owner)
+            raise
         if (other := self._channels.get(sensor)) is not None:
             other.end("replaced", is_released=False)
         tracked = self.tracker.begin(sensor, is_silent=claimed.sensor.is_silent)
@@ -200,6 +210,7 @@ class SampleIntake:
             most_bytes=self._limits.channel_bytes,
         )
         self._channels[sensor] = channel
+        self._reserved += channel.least_bytes
         self._memory.channels = len(self._channels)
         return channel
 
@@ -242,40 +253,16 @@ class SampleIntake:
         verdict = await self._models.line(sensor, stored.spec, principal).classify(window)
         return answer_of(0, Window(0, window, 0, None, 0.0), verdict, self._clock())
 
-    async def _sensor(
-        self, name: str, principal: Principal | None, *, is_fresh: bool = False
-    ) -> tuple[StoredSensor, Cut]:
-        """Return a sensor and how its samples are cut; see ``Intake.open`` for what is raised.
-
-        Args:
-            is_fresh: read the store; otherwise the sensor may be as it was a second ago.
-        """
+    async def _sensor(self, name: str, principal: Principal | None) -> tuple[StoredSensor, Cut]:
         if self._is_draining:
-            raise NotReady("The server stops.", retry_after=1)
-        stored = None if is_fresh else self._follower.sensors.get(name)
-        if stored is None or stored.is_paused:
-            stored = await self._store.get(name)
-        if stored is None:
-            raise NotFound("There is no sensor with this name.")
-        if principal is not None and not principal.may_use(stored.spec.model):
-            raise ModelForbidden
-        if stored.is_paused:
-            raise NotReady("The sensor is paused.", retry_after=30)
-        return stored, Cut.of(stored.spec, self._models.length_of(stored.spec))
-
-    async def _claim(self, stored: StoredSensor, epoch: int | None, owner: str) -> ClaimedEpoch:
-        now = self._clock()
-        idle = self._limits.idle_seconds
-        live_after = now - (min(idle, UNNUMBERED_SECONDS) if epoch is None else idle)
-        recent = stored.spec.of - 1
-        return await self._store.claim(Claim(stored.name, epoch, owner, now, live_after, recent))
+            raise NotReady(STOPPING, retry_after=1)
+        return await self._claims.sensor(name, principal)
 
     def _check_room(self, cut: Cut) -> None:
         least = 2 * cut.length * cut.row_bytes
-        reserved = sum(one.least_bytes for one in self._channels.values())
         if len(self._channels) >= self._limits.channels:
             raise Overloaded("There are too many channels.", retry_after=5)
-        if reserved + least > self._limits.buffer_bytes:
+        if self._reserved + least > self._limits.buffer_bytes:
             raise Overloaded("There is no memory for another sensor.", retry_after=5)
 
     def _numbered(self, sensor: str, cut: Cut, message: Samples) -> Samples:
@@ -309,9 +296,10 @@ class SampleIntake:
             self._metrics.set_silent(event.sensor, is_silent=event.kind == "silent")
         self._on_event(event)
 
-    def _forget(self, channel: LiveChannel, fate: Fate | None) -> None:
+    def _forget(self, channel: Ended, fate: Fate | None) -> None:
         if self._channels.get(channel.sensor) is channel:
             del self._channels[channel.sensor]
+        self._reserved -= channel.least_bytes
         self._memory.channels = len(self._channels)
         if fate is Fate.LOST and channel.sensor not in self._channels:
             self.tracker.forget(channel.sensor)  # another process receives it

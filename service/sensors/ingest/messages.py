@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from schemas.errors import InferenceFailed, InvalidTensor, NotFound, ServiceError
 from schemas.sensors import SensorAnswer, SensorFault
-from service.sensors.ingest.channel import Tools
 from service.sensors.ingest.lanes import Lane, Skipped
 from service.sensors.ingest.models import Line
 from service.sensors.ingest.results import answer_of
+from service.sensors.ingest.sharing import Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked
 from service.sensors.records import Change, Entry, Fate, Outcome

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from schemas.sensors import SensorAnswer
 from service.sensors.ingest.models import Verdict
+from service.sensors.records import Entry, Outcome
 from service.sensors.windows.samples import Window
 
 
@@ -33,3 +35,11 @@ def moment_of(seconds: float) -> datetime | None:
         return datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
         return None
+
+
+def as_stored(entry: Entry, outcome: Outcome) -> Sequence[SensorAnswer]:
+    """Return the answers of an entry; those that were stored before stay as they were."""
+    if not outcome.known:
+        return entry.answers
+    known = {one.first_sequence: one for one in outcome.known}
+    return [known.get(one.first_sequence, one) for one in entry.answers]

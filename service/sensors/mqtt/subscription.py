@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-from paho.mqtt.client import Client, ConnectFlags, MQTTMessage
+from paho.mqtt.client import Client, ConnectFlags
 from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
@@ -23,11 +23,11 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from service.mqtt.address import BrokerAddress
 from service.mqtt.buffered import BufferedClient, BufferedSocket
 from service.mqtt.link import BrokerAway
+from service.mqtt.packets import PUBACK, Publish
 from service.mqtt.paho_link import CONNECT_SECONDS, new_client
 from service.mqtt.paho_thread import KEEPALIVE_SECONDS, PahoThread
 
-PUBACK = b"\x40\x02"
-"""Type and length; the packet identifier follows (MQTT 5, 3.4: success)."""
+MAX_PACKET_BYTES = 32 * 2**20
 _NO_RETAINED = 2
 """Retain handling of MQTT 5: samples that a broker keeps are old."""
 
@@ -91,7 +91,7 @@ class Subscription(PahoThread):
         self._options, self._take = options, take
         self._batch: list[Delivery] = []
         self._held_bytes = self._held_messages = 0
-        client.on_message, client.on_subscribe = self._on_message, self._on_subscribe
+        client.on_subscribe = self._on_subscribe
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Tell the broker that it may forget these messages."""
@@ -108,6 +108,7 @@ class Subscription(PahoThread):
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = self._options.session_seconds
         properties.ReceiveMaximum = self._options.receive_maximum
+        properties.MaximumPacketSize = MAX_PACKET_BYTES
         self.client.connect(
             self._address.host,
             self._address.port,
@@ -136,25 +137,16 @@ class Subscription(PahoThread):
             batch, self._batch = self._batch, []
             self.tell(partial(self._take, batch))
 
-    def _on_message(self, _: Client, __: object, message: MQTTMessage) -> None:
-        payload, properties = message.payload, message.properties
-        content_type = None
-        if properties is not None:
-            content_type = properties.__dict__.get("ContentType")
+    takes_messages = True
+
+    def take_message(self, message: Publish) -> None:
+        """Collect a message."""
+        topic, payload, mid, qos, is_again, content_type = message
         size = len(payload)
         self._held_bytes += size
         self._held_messages += 1
         self._batch.append(
-            Delivery(
-                message.topic,
-                bytes(payload),
-                message.mid,
-                message.qos,
-                bool(message.dup),
-                content_type,
-                size,
-                connection=self,
-            )
+            Delivery(topic, payload, mid, qos, is_again, content_type, size, connection=self)
         )
 
     def _on_subscribe(

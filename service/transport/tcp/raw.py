@@ -54,6 +54,7 @@ class RawConnection(DeviceTransport):
         super().__init__(context.connections, context.metrics)
         self._context = context
         self._channel: Channel | None = None
+        self._early = b""
         self._floats = FloatAssembler(1)
         self._waiting = np.empty((0, 1), FLOAT)
         self._heard = self.began
@@ -76,13 +77,17 @@ class RawConnection(DeviceTransport):
         except Overloaded:
             self._stop("overloaded")
             return
-        self._read(is_on=False)
         before, self._context.current = self._context.current, self
         self._connections.start(self._open(before))
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes."""
-        if self._channel is None or self.has_ended:
+        """Take bytes; before the channel is open, keep one piece and stop reading."""
+        if self.has_ended:
+            return
+        if self._channel is None:
+            # Not in ``connection_made``: uvloop begins to read after it.
+            self._early += data
+            self._read(is_on=False)
             return
         self._heard = time.monotonic()
         self.received_bytes += len(data)
@@ -187,8 +192,9 @@ class RawConnection(DeviceTransport):
         self._channel = channel
         self._floats = FloatAssembler(channel.spec.channels)
         self._waiting = np.empty((0, channel.spec.channels), FLOAT)
-        self._heard = time.monotonic()
-        self._offer()
+        self._read(is_on=True)
+        self.data_received(self._early)
+        self._early = b""
 
     async def give_way(self) -> None:
         """End for another connection; return once the channel has ended."""

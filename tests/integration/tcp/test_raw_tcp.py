@@ -37,6 +37,18 @@ async def test_floats_become_samples_at_any_split(benches: TcpBenches) -> None:
         await eventually(lambda: channel.is_closed)
 
 
+async def test_floats_may_come_before_the_channel_is_open(benches: TcpBenches) -> None:
+    intake = FakeIntake(pump=1)
+    intake.delay = asyncio.Event()
+    async with benches.serve(intake, **raw("pump")) as bench, bench.device() as device:
+        for first in range(0, 50_000, 10_000):
+            device.send(values_of(10_000, first=first).tobytes())
+            await asyncio.sleep(0.01)
+        intake.delay.set()
+        await eventually(lambda: bool(intake.opened) and intake.opened[0].received == 50_000)
+        assert np.array_equal(intake.opened[0].samples, values_of(50_000))
+
+
 async def test_other_networks_are_refused(benches: TcpBenches) -> None:
     async with (
         benches.serve(**raw("pump", "192.0.2.0/24")) as bench,
@@ -74,7 +86,6 @@ async def test_pause_and_resume_of_the_intake(benches: TcpBenches) -> None:
     async with benches.serve(**raw("pump")) as bench, bench.device() as device:
         await eventually(lambda: bool(bench.intake.opened))
         (channel,) = bench.intake.opened
-        await eventually(lambda: not channel.listener._is_paused)  # type: ignore[attr-defined]
         channel.listener.pause()
         device.send(values_of(WINDOW).tobytes())
         await device.writer.drain()

@@ -68,7 +68,7 @@ def published(listener: Listener) -> list[tuple[int, int]]:
     return [(one["epoch"], one["first_sequence"]) for one in answers]
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_kills_of_the_server_lose_and_double_nothing(
     tmp_path: Path, broker: Mosquitto, server: PotooProcess, device: DeviceProcess, kills: int
 ) -> None:

@@ -105,10 +105,13 @@ def test_samples_that_are_not_finite_are_refused_by_their_place(bad: float) -> N
     assert isinstance(caught.value, InvalidTensor)
 
 
-def test_results_beyond_float32_are_refused_without_a_warning() -> None:
-    samples = np.array([[1], [3e38]], np.float32)
+@pytest.mark.parametrize(("sample", "scale"), [(3e38, 10), (3e38, 1e300), (INF, 0)])
+def test_results_that_are_not_finite_are_refused_without_a_warning(
+    sample: float, scale: float
+) -> None:
+    samples = np.array([[0], [sample]], np.float32)
     with pytest.raises(NotFinite, match="Sample 1 of channel 0"):
-        SeriesPreprocessor(spec(1, 2, scale=10)).window(samples)
+        SeriesPreprocessor(spec(1, 2, scale=scale)).window(samples)
 
 
 @pytest.mark.parametrize(

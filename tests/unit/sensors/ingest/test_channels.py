@@ -19,12 +19,12 @@ from schemas.errors import (
 )
 from schemas.sensors import SensorFault
 from service.core.series.preprocessing import NotFinite
-from service.sensors.ingest.intake import Limits
 from service.sensors.ingest.ports import Samples
+from service.sensors.ingest.sharing import Limits
 from service.sensors.records import EpochRefused
 from tests.support.sensors.fake_intake import Heard
+from tests.support.sensors.site import NAME, Site, offer, samples_of, spec_of
 from tests.support.waiting import eventually
-from tests.unit.sensors.ingest.conftest import NAME, Site, offer, samples_of, spec_of
 
 pytestmark = pytest.mark.anyio
 

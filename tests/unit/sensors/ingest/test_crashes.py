@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -10,10 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from schemas.sensors import SensorSpec
-from service.sensors.ingest.intake import Limits, SampleIntake
-from service.sensors.ingest.ports import Samples
-from service.sensors.records import Entry
+from schemas.sensors import SensorAnswer, SensorSpec
+from service.coordination.kept_events import Retention
+from service.sensors.ingest.intake import SampleIntake
+from service.sensors.ingest.ports import Samples, SensorStore
+from service.sensors.ingest.sharing import Limits
+from service.sensors.records import Claim, ClaimedEpoch, Entry, Outcome
+from service.sensors.store.channels import ChannelStore
+from service.sensors.store.events import EventStore
+from service.sensors.store.results import ResultStore
+from tests.support.auth.identity_kit import opened
 from tests.support.sensors.fake_intake import CountingMetrics, Fuse, Heard, MemoryStore, SumModels
 
 NAME, EPOCH = "pump", 7
@@ -29,6 +37,36 @@ def label_of(first: int) -> str:
     return f"sum-{float(samples_of(first, first + LENGTH).sum()):g}"
 
 
+class FusedStore(ChannelStore):
+    """The real store, with steps before and after each transaction."""
+
+    fuse: Fuse
+
+    async def claim(self, claim: Claim) -> ClaimedEpoch:
+        """See ``SensorStore``."""
+        await self.fuse.step()
+        claimed = await super().claim(claim)
+        await self.fuse.step()
+        return claimed
+
+    async def commit(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
+        """See ``SensorStore``."""
+        await self.fuse.step()
+        outcomes = await super().commit(entries)
+        await self.fuse.step()
+        return outcomes
+
+
+@asynccontextmanager
+async def real_store(url: str, fuse: Fuse) -> AsyncIterator[tuple[FusedStore, ResultStore]]:
+    """Open the store of a process."""
+    kept = Retention(1e6, 1000)
+    async with opened(url) as database:
+        store = FusedStore(database, EventStore(database, kept))
+        store.fuse = fuse
+        yield store, ResultStore(database, kept)
+
+
 class World:
     """A store that survives, and a device that repeats what is not confirmed."""
 
@@ -37,7 +75,6 @@ class World:
         self.store = MemoryStore(check=self.check)
         spec = SensorSpec(channels=CHANNELS, rate=100, model="sums", stride=stride)
         self.store.add(NAME, spec)
-        self.heard: list[int] = []
         self.expected = list(range(0, total - LENGTH + 1, stride))
 
     def check(self, entry: Entry) -> None:
@@ -53,8 +90,16 @@ class World:
 
     async def _live(self, kill_at: int | None) -> bool:
         fuse = self.store.fuse = Fuse(kill_at)
+        try:
+            return await self.live_on(self.store, fuse)
+        finally:
+            self.store.fuse = None
+
+    async def live_on(self, store: SensorStore, fuse: Fuse) -> bool:
+        """Run a process on a store until it dies; return whether everything is confirmed."""
+        before = asyncio.all_tasks()
         models = SumModels(LENGTH, fuse=fuse)
-        intake = SampleIntake(self.store, models, CountingMetrics(), Limits(), commit_interval=0.0)
+        intake = SampleIntake(store, models, CountingMetrics(), Limits(), commit_interval=0.0)
         intake.start()
         sending = asyncio.create_task(self._send(intake))
         burning = asyncio.create_task(fuse.burnt.wait())
@@ -62,8 +107,11 @@ class World:
         is_done = sending.done()
         if is_done:
             await sending
-        # The loop ends here: whatever runs is cancelled, and memory is lost.
-        self.store.fuse = None
+        # Whatever runs is cancelled, and memory is lost.
+        rest = asyncio.all_tasks() - before
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
         return is_done
 
     async def _send(self, intake: SampleIntake) -> None:
@@ -82,7 +130,6 @@ class World:
         firsts = [one.first_sequence for one in heard.results]
         assert firsts == sorted(firsts)
         assert heard.safes == sorted(heard.safes)
-        self.heard += firsts
         await channel.close()
 
     def verify(self) -> None:
@@ -122,3 +169,25 @@ def test_crashes_one_after_the_other(
         world.live(kill_at)
     assert world.live(None)
     world.verify()
+
+
+@pytest.mark.anyio
+@pytest.mark.sql
+async def test_crashes_on_the_real_store(tables_url: str) -> None:
+    """The queries decide as the store in memory does."""
+    world = World(4, 61, [7])
+    async with real_store(tables_url, Fuse()) as (store, _):
+        await store.add(NAME, world.store.sensors[NAME].spec, most=1)
+    is_done, kill_at = False, 2
+    while not is_done:
+        async with real_store(tables_url, Fuse(kill_at)) as (store, _):
+            is_done = await world.live_on(store, store.fuse)
+        kill_at += 5
+    async with real_store(tables_url, Fuse()) as (_, results):
+        answers, _ = await results.last(100, sensor=NAME)
+    check_answers(answers, world.expected)
+
+
+def check_answers(answers: Sequence[SensorAnswer], expected: Sequence[int]) -> None:
+    assert [one.first_sequence for one in answers] == list(expected)
+    assert [one.label for one in answers] == [label_of(first) for first in expected]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from schemas.errors import NotReady
 from schemas.sensors import SensorFault
 from service.sensors.ingest.ports import Samples
+from tests.support.sensors.site import NAME, Site, offer, samples_of, spec_of
 from tests.support.waiting import eventually
-from tests.unit.sensors.ingest.conftest import NAME, Site, offer, samples_of, spec_of
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +44,18 @@ async def test_a_pause_and_a_removal_end_the_channel(site: Site) -> None:
     await heard.until(lambda: heard.endings == ["removed"])
     await eventually(lambda: site.intake.tracker.report(NAME) is None)
     assert site.metrics.counts["end", NAME] == 1
+
+
+async def test_a_change_since_the_last_look_counts_at_once(site: Site) -> None:
+    await eventually(lambda: NAME in site.intake.sensors)
+    site.store.add(NAME, spec_of(stride=2))
+    channel, _ = await site.open()
+    assert channel.stride == 2
+    await channel.close()
+    site.store.pause(NAME)
+    with pytest.raises(NotReady):
+        await site.open()
+    assert site.store.epochs[NAME].owner is None
 
 
 async def test_a_removed_sensor_ends_at_the_next_commit(site: Site) -> None:
@@ -85,6 +98,18 @@ async def test_silence_and_return_are_events(site: Site) -> None:
     await heard.until(lambda: len(kinds(site)) == 2)
     assert kinds(site) == ["silent", "back"]
     assert site.metrics.values["silent", NAME] is False
+
+
+async def test_a_device_without_samples_is_not_back(site: Site) -> None:
+    channel, _ = await site.open()
+    offer(channel, 0, 4)
+    await channel.close()
+    site.clock.now += 31
+    site.intake.nudge()
+    await eventually(lambda: kinds(site) == ["silent"])
+    channel, _ = await site.open()
+    await channel.close()
+    assert kinds(site) == ["silent"]
 
 
 async def test_a_sensor_without_a_channel_becomes_silent(site: Site) -> None:

@@ -91,7 +91,8 @@ class FakeLink:
         self.batches.append(list(messages))
 
     async def lost(self) -> BrokerAway:
-        return await asyncio.get_running_loop().create_future()
+        await asyncio.Event().wait()
+        return BrokerAway("cut")
 
     def retained_topics(self) -> frozenset[str]:
         return frozenset()

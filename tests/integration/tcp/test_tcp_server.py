@@ -1,10 +1,11 @@
-"""The client in C of ``docs/examples``: compiled, and run against real servers."""
+"""A real server over TCP, with the client in C of ``docs/examples`` and with raw floats."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.support.sensors.tcp_intake import FakeIntake, values_of
 from tests.support.sensors.tiny_series import LABELS, LENGTH, normalised, write_series_model
 from tests.support.servers.databases import missing
 from tests.support.servers.server import LiveServer, serve
+from tests.support.waiting import wait_until
 
 FLAGS = ("-std=c11", "-D_DEFAULT_SOURCE", "-Wall", "-Wextra", "-Werror", "-O2")
 
@@ -108,3 +110,18 @@ def test_every_window_is_answered_by_a_real_server(program: Path, server: LiveSe
     assert top == expected
     with server.client("sensors") as client:
         assert client.get("/v1/sensors/pump").json()["counts"]["windows"] == 40
+
+
+def test_raw_floats_are_answered_by_a_real_server(server: LiveServer) -> None:
+    samples = np.random.default_rng(2).normal(5, 3, (3 * LENGTH, 3)).astype(np.float32)
+    _, plain = server.sensor_ports
+    with server.client("sensors") as client:
+
+        def results() -> list[object]:
+            found: list[object] = client.get("/v1/sensors/plain/results").json()["results"]
+            return found
+
+        with socket.create_connection(("127.0.0.1", plain)) as device:
+            device.sendall(samples.tobytes())
+            assert wait_until(lambda: len(results()) == 3)
+        assert client.get("/v1/sensors/plain").json()["door"] == "raw_tcp"
