@@ -2,7 +2,7 @@
 
 from client.sensors.backoff import Backoff
 from client.sensors.blocking import BlockingSensorClient
-from client.sensors.client import SensorClient, Status
+from client.sensors.client import SensorClient
 from client.sensors.errors import (
     ClientClosed,
     Disconnected,
@@ -18,6 +18,7 @@ from client.sensors.errors import (
     TokenUnavailable,
     UnknownSensor,
 )
+from client.sensors.status import Status
 from client.sensors.stream import Timing
 from schemas.sensor_wire.packing import Packing
 from schemas.sensors import SensorAnswer

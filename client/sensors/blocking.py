@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any, Required, Self, TypedDict, TypeVar, Unpack
 
 from client.sensors.backoff import Backoff
-from client.sensors.client import CLOSE_SECONDS, SensorClient, Status
+from client.sensors.client import CLOSE_SECONDS, SensorClient
 from client.sensors.errors import ClientClosed
+from client.sensors.status import Status
 from client.sensors.stream import Timing
 from client.sensors.tokens import TokenSource
 from schemas.sensor_wire.packing import Packing

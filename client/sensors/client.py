@@ -7,7 +7,6 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,9 +15,11 @@ from client.sensors.backoff import Backoff
 from client.sensors.errors import ClientClosed, QueueError, SensorClientError
 from client.sensors.links.address import parse_address
 from client.sensors.links.opening import link_opener
-from client.sensors.queue.disk_queue import DEFAULT_MAX_BYTES, DiskQueue, as_samples
+from client.sensors.queue.disk_queue import DEFAULT_MAX_BYTES, DiskQueue
+from client.sensors.queue.samples import as_samples
 from client.sensors.queue.worker import QueueWorker
 from client.sensors.signal import Signal
+from client.sensors.status import Status
 from client.sensors.stream import EpochSpent, Stream, Timing
 from client.sensors.tokens import AccessToken, TokenSource, fetch_token
 from schemas.sensor_wire.messages import Result
@@ -28,32 +29,6 @@ from schemas.sensors import SensorAnswer
 CLOSE_SECONDS = 5.0
 MAX_RESULTS = 1000
 """Answers that wait for ``results``; beyond it the oldest are dropped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What a client is doing.
-
-    Attributes:
-        is_connected: the server answered on the present connection.
-        epoch, next_sequence: of the queue.
-        safe: the server needs nothing below; as of the last answer, 0 before the first.
-        sent: samples below were sent on the present connection.
-        queued_bytes: on disk.
-        dropped: samples that were lost since the start because the queue was full or damaged.
-        connections: that the server answered on.
-        problem: why there is no connection, or None.
-    """
-
-    is_connected: bool
-    epoch: int
-    next_sequence: int
-    safe: int
-    sent: int
-    queued_bytes: int
-    dropped: int
-    connections: int
-    problem: SensorClientError | None
 
 
 class SensorClient:
@@ -235,6 +210,8 @@ class SensorClient:
             SensorClientError: the client stopped after a refusal.
         """
         await self._worker.sync()
+        if self._stream is not None:
+            self._stream.wake()
         await self._wait(lambda: self._has_sent_all)
 
     async def close(self, seconds: float = CLOSE_SECONDS) -> bool:
@@ -296,10 +273,6 @@ class SensorClient:
             before = self._connections
             try:
                 await self._converse()
-            except EpochSpent:
-                await self._worker.restart()
-                self._safe = 0
-                continue
             except SensorClientError as error:
                 self._problem = error
                 if error.is_lasting and not self._retries_refusals:
@@ -322,7 +295,6 @@ class SensorClient:
 
         Raises:
             SensorClientError: it ended, or there is none.
-            EpochSpent: see ``Stream.run``.
         """
         async with self._open_link(self._name, self._worker.queue.epoch) as link:
             self._stream = Stream(
@@ -335,7 +307,11 @@ class SensorClient:
                 on_result=self._on_result,
                 timing=self._timing,
             )
-            await self._stream.run(is_first=not self._connections)
+            try:
+                await self._stream.run(is_first=not self._connections)
+            except EpochSpent:
+                await self._worker.restart()
+                self._safe = 0
 
     async def _fetch_token(self) -> AccessToken | None:
         return None if self._token is None else await fetch_token(self._token)

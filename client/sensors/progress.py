@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from client.sensors.queue.samples import part_of
 from client.sensors.queue.segment import StoredFrame
-from schemas.sensor_wire.frames import HEADER, Frame, FrameType
-from schemas.sensor_wire.messages import Ack, Data, data_of, encode, parse
+from schemas.sensor_wire.messages import Ack
 from schemas.sensor_wire.packing import FLOAT
 
 _WORTHWHILE = 4
@@ -74,17 +74,8 @@ class Progress:
             if start >= end or (end < frame.end and self.is_held_back):
                 break
             is_whole = start == frame.first and end == frame.end
-            sent.append(frame.data if is_whole else _part(frame, start, end, self.channels))
+            sent.append(frame.data if is_whole else part_of(frame, start, end, self.channels))
             self.position = end
             if end < frame.end:
                 break
         return sent
-
-
-def _part(frame: StoredFrame, start: int, end: int, channels: int) -> bytes:
-    """Return a frame with some of the samples; the time is known of the first one alone."""
-    data = parse(Frame(FrameType.DATA, frame.data[HEADER.size :]))
-    assert isinstance(data, Data)  # noqa: S101 - the queue holds nothing else
-    values = data.values(channels)[start - frame.first : end - frame.first]
-    time_us = data.time_us if start == frame.first else 0
-    return encode(data_of(start, values, time_us=time_us, packing=data.packing))

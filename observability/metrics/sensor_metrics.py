@@ -20,6 +20,7 @@ LABELLED = 100
 MAX_STATES = 20
 """States with a series of their own for each sensor; further ones share ``other``."""
 OTHER = "other"
+MQTT_OUTCOMES = ("received", "unknown", "refused", "malformed", "dropped", "early")
 KINDS = ("state", "silent", "back")
 Door = Literal["tcp", "raw_tcp", "mqtt", "http"]
 DOORS: tuple[Door, ...] = ("tcp", "raw_tcp", "mqtt", "http")
@@ -109,6 +110,8 @@ class SensorMetrics:
             ["outcome"],
             registry=registry,
         )
+        for outcome in MQTT_OUTCOMES:
+            self._mqtt_messages.labels(outcome)
         for kind in KINDS:
             self._events.labels(kind)
         for door in DOORS:

@@ -19,12 +19,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from client.sensors.errors import QueueError, QueueInUse, QueueMismatch, QueueWriteFailed
+from client.sensors.queue.samples import renumbered
 from client.sensors.queue.segment import SEGMENT_HEAD_BYTES, SUFFIX, Segment, StoredFrame
-from schemas.sensor_wire.frames import HEADER, Frame, FrameType
-from schemas.sensor_wire.messages import Data, data_of, encode, parse
+from schemas.sensor_wire.messages import data_of, encode
 from schemas.sensor_wire.packing import FLOAT, Packing, Samples
 
 DEFAULT_MAX_BYTES: Final = 64 * 2**20
@@ -210,7 +208,7 @@ class DiskQueue:
             for segment in old:
                 for frame in segment.frames(SEGMENT_HEAD_BYTES):
                     if frame.end > began:
-                        self._write(_renumbered(frame, began), frame.end - began)
+                        self._write(renumbered(frame, began), frame.end - began)
             self._segments[-1].sync()
             mark.unlink()
         except OSError as error:
@@ -303,13 +301,6 @@ class DiskQueue:
         os.close(self._lock)
 
 
-def _renumbered(frame: StoredFrame, began: int) -> bytes:
-    """Return the frame with ``began`` subtracted from its sequence number."""
-    data = parse(Frame(FrameType.DATA, frame.data[HEADER.size :]))
-    assert isinstance(data, Data)  # noqa: S101 - the segment holds nothing else
-    return encode(Data(data.first - began, data.time_us, data.count, data.packing, data.packed))
-
-
 def _locked(path: Path) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -322,18 +313,3 @@ def _locked(path: Path) -> int:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def as_samples(values: object, channels: int) -> Samples:
-    """Return samples of shape [n, channels], float32; one channel may come as [n].
-
-    Raises:
-        ValueError: another shape.
-    """
-    array = np.ascontiguousarray(values, FLOAT)
-    if array.ndim == 1:
-        array = array.reshape(-1, channels) if channels == 1 else array.reshape(1, -1)
-    if array.ndim != 2 or array.shape[1] != channels:
-        message = f"samples have the shape [n, {channels}], not {list(array.shape)}"
-        raise ValueError(message)
-    return array

@@ -155,7 +155,7 @@ async def _simulate(
                 token=token,
                 on_result=run.take,
                 retries_refusals=False,
-                timing=Timing(quiet=QUIET_SECONDS),
+                timing=Timing(quiet=QUIET_SECONDS, stall=1.0),
             )
         except ValueError as error:
             fail(str(error))

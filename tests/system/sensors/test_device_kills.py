@@ -1,4 +1,4 @@
-"""The device library and a small server that stores windows: kills lose and double nothing."""
+"""Kill -9 of devices, and of a small server that only stores windows: twenty in a minute."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from tests.support.servers.databases import free_port
 
 LENGTH = 10
 QUERY = "select name, epoch, first from results"
+KILLS = 20
 
 
-@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["server", "device"])
-def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str, kills: int) -> None:
+def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
     port, dice = free_port(), new_dice()
     plan = Plan(f"tcp://127.0.0.1:{port}", "pump-3", "", 1, LENGTH, rate=2000)
     device = DeviceProcess.of(plan, tmp_path / "device")
@@ -37,7 +38,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str, kills: int) 
         server.start()
         device.start()
         killed = server if victim == "server" else device
-        kill_again_and_again(killed, kills, stored.count, dice)
+        kill_again_and_again(killed, KILLS, stored.count, dice)
         total = device.finish()
 
     check_windows(stored.windows(), {"pump-3": total}, LENGTH)

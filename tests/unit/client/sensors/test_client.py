@@ -294,3 +294,20 @@ async def test_an_error_of_the_callback_stops_the_client(
             await device.wait_safe(1000)
         with pytest.raises(ClientClosed):
             await device.send([1.0])
+
+
+async def test_samples_that_are_not_on_disk_are_not_sent(
+    server: SmallServer, tmp_path: Path
+) -> None:
+    async with client(server, tmp_path, sync_seconds=3600) as device:
+        await asyncio.wait_for(device.connected(), PATIENCE)
+        await send(device, 0, 100)
+        stream = device._stream
+        assert stream is not None
+        await stream.ask()
+        assert server.results() == {}
+
+        await device.sent()
+
+        await asyncio.wait_for(device.wait_safe(100), PATIENCE)
+    assert server.results() == expected(100)

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from client.sensors.errors import QueueInUse, QueueMismatch, QueueWriteFailed
-from client.sensors.queue.disk_queue import LEAST_MAX_BYTES, DiskQueue, as_samples
+from client.sensors.queue.disk_queue import LEAST_MAX_BYTES, DiskQueue
+from client.sensors.queue.samples import as_samples
 from schemas.sensor_wire.frames import HEADER, Frame, FrameType
 from schemas.sensor_wire.messages import Data, parse
 from schemas.sensor_wire.packing import Packing, Samples
