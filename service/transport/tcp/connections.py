@@ -68,7 +68,11 @@ class Connections:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for connection in list(self._open):
-                await connection.sweep(time.monotonic())
+                try:
+                    await connection.sweep(time.monotonic())
+                except Exception:  # noqa: BLE001 - the others are swept all the same
+                    get_logger("sensors").exception("unexpected error")
+                    connection.abort()
 
     async def drain(self, seconds: float) -> None:
         """End all connections: in order at first, at once after the time."""

@@ -242,9 +242,14 @@ class FramedConnection(DeviceTransport):
         self._perform(self._session.renewed(self._access.expires_at(time.monotonic())))
 
     async def _finish(self) -> None:
-        if self._channel is not None:
+        if self._channel is None:
+            return
+        try:
             await self._channel.close()
-            self._perform(self._session.finished(self._state()))
+        except Exception as error:  # noqa: BLE001 - it belongs to this connection alone
+            self._refuse(_fault(error))
+            return
+        self._perform(self._session.finished(self._state()))
 
     def _release(self) -> None:
         """Let the channel commit its complete windows and end."""

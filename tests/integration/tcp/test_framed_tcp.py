@@ -278,6 +278,17 @@ async def test_drain_says_goodbye_once_all_is_committed(benches: TcpBenches) -> 
                 pass
 
 
+async def test_fault_of_ours_ends_one_connection(benches: TcpBenches) -> None:
+    async with benches.serve() as bench, bench.device() as broken, bench.device() as other:
+        await broken.enter("pump", bench.token())
+        await other.enter("wide", bench.token())
+        bench.intake.opened[0].fails_to_close = True
+        broken.send(Bye())
+        assert (await broken.refusal()).code == "internal_error"
+        other.send(Ping())
+        assert isinstance(await other.receive(), Ack)
+
+
 async def test_device_that_leaves_while_it_enters(benches: TcpBenches) -> None:
     intake = FakeIntake(pump=1)
     intake.delay = asyncio.Event()

@@ -66,6 +66,7 @@ class FakeChannel:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
     is_closed: bool = False
     touches: int = 0
+    fails_to_close: bool = False
 
     def offer(self, samples: Samples) -> int:
         if samples.values.shape[1] != self.spec.channels:
@@ -95,6 +96,8 @@ class FakeChannel:
         self.faults.append(fault)
 
     async def close(self) -> None:
+        if self.fails_to_close:
+            raise ZeroDivisionError
         if not self.is_closed:
             self.is_closed = True
             self.commit()
