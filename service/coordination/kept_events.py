@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.store.database import Database
 from schemas.errors import NotReady
+from service.coordination.finishing import finish
 from service.coordination.tables import EventColumns, StateColumns
 
 Event = TypeVar("Event")
@@ -197,7 +198,7 @@ class KeptEventStore(Generic[Event]):
         """Remove old events from time to time, until cancelled."""
         while True:
             with contextlib.suppress(NotReady):  # the database logs it
-                await self.prune()
+                await finish(self.prune())
             await asyncio.sleep(PRUNE_SECONDS)
 
     async def prune(self) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from typing import Never
 
 from schemas.errors import NotReady
+from service.coordination.finishing import finish
 from service.sensors.live import LiveSensors, drawn
 from service.sensors.store.reports import ReportStore
 
@@ -26,7 +27,7 @@ class Reporter:
         """Write reports until cancelled."""
         while True:
             with contextlib.suppress(NotReady):  # the database logs it
-                await self.write()
+                await finish(self.write())
             await asyncio.sleep(self._look)
 
     async def write(self) -> None:

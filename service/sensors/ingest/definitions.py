@@ -10,6 +10,7 @@ from typing import Never
 from observability.logs.logging import get_logger
 from schemas.errors import NotReady
 from schemas.sensors import SensorEvent
+from service.coordination.finishing import finish
 from service.sensors.ingest.channel import LiveChannel
 from service.sensors.ingest.ports import SensorMetrics, SensorStore
 from service.sensors.ingest.tracking import Tracker
@@ -57,7 +58,7 @@ class Follower:
             try:
                 self._on_tick()
                 self._tracker.flush()
-                await self.look()
+                await finish(self.look())
             except NotReady:
                 pass  # the database logs it; channels go on as they are
             except Exception:  # noqa: BLE001 - channels go on

@@ -262,7 +262,8 @@ def _rows(entry: Entry) -> list[tuple[object, ...]]:
 
 async def _recent(session: AsyncSession, sensor: str, number: int) -> list[SensorAnswer]:
     query = select(SensorResultRow.answer).where(SensorResultRow.sensor == sensor)
-    query = query.order_by(SensorResultRow.id.desc()).limit(number)
+    newest = SensorResultRow.epoch.desc(), SensorResultRow.first_sequence.desc()
+    query = query.order_by(*newest).limit(number)
     return [SensorAnswer.model_validate_json(text) for text in await session.scalars(query)][::-1]
 
 

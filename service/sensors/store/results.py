@@ -10,6 +10,7 @@ from sqlalchemy import Select, delete, func, select
 
 from auth.store.database import Database
 from schemas.sensors import SensorAnswer
+from service.coordination.finishing import finish
 from service.coordination.kept_events import Retention
 from service.sensors.records import KeptAnswer
 from service.sensors.store.tables import SensorResultRow
@@ -57,11 +58,13 @@ class ResultStore:
             return await session.scalar(select(func.max(SensorResultRow.id))) or 0
 
     async def last(self, limit: int, *, sensor: str) -> tuple[list[SensorAnswer], int]:
-        """Return the newest answers of a sensor, oldest first, and the id of the last one."""
+        """Return the newest answers of a sensor, oldest first, and the highest id."""
         query = select(SensorResultRow.id, SensorResultRow.answer)
         query = query.where(SensorResultRow.sensor == sensor)
-        rows = await self._rows(query.order_by(SensorResultRow.id.desc()).limit(limit))
-        return [_answer(text) for _, text in rows[::-1]], rows[0][0] if rows else 0
+        # In the order of the unique index, which is that of ids but for shared subscriptions.
+        newest = SensorResultRow.epoch.desc(), SensorResultRow.first_sequence.desc()
+        rows = await self._rows(query.order_by(*newest).limit(limit))
+        return [_answer(text) for _, text in rows[::-1]], max((row[0] for row in rows), default=0)
 
     async def newest_of(self, sensors: Sequence[str]) -> dict[str, SensorAnswer]:
         """Return the newest answer of each of these sensors that has one."""
@@ -73,15 +76,20 @@ class ResultStore:
 
     async def prune(self) -> None:
         """Remove answers that are too old or too many, in several short transactions."""
-        bound = await self._bound()
-        while True:
-            async with self._database.read() as session:
-                lowest = await session.scalar(select(func.min(SensorResultRow.id)))
-            if lowest is None or lowest >= bound:
-                return
-            until = min(bound, lowest + PRUNE_ROWS)
-            async with self._database.write() as session:
-                await session.execute(delete(SensorResultRow).where(SensorResultRow.id < until))
+        bound = await finish(self._bound())
+        while await finish(self._prune_some(bound)):
+            pass
+
+    async def _prune_some(self, bound: int) -> bool:
+        """Remove the oldest answers with ids below the bound; return whether there were any."""
+        async with self._database.read() as session:
+            lowest = await session.scalar(select(func.min(SensorResultRow.id)))
+        if lowest is None or lowest >= bound:
+            return False
+        until = min(bound, lowest + PRUNE_ROWS)
+        async with self._database.write() as session:
+            await session.execute(delete(SensorResultRow).where(SensorResultRow.id < until))
+        return True
 
     async def _bound(self) -> int:
         """Return the id of the oldest answer to keep."""

@@ -83,12 +83,14 @@ class SensorEpochRow(Table):
 
 
 class SensorResultRow(Table):
-    """The answer for one window. The unique constraint recognises a window that is sent again."""
+    """The answer for one window. The unique constraint recognises a window that is sent again.
+
+    There is no further index: it would cost a third of a commit.
+    """
 
     __tablename__ = "sensor_results"
     __table_args__ = (
         UniqueConstraint("sensor", "epoch", "first_sequence", name="uq_sensor_results_window"),
-        Index("ix_sensor_results_sensor_id", "sensor", "id"),
         # Ids of removed results are never used again: they are cursors.
         {"sqlite_autoincrement": True},
     )

@@ -23,7 +23,7 @@ from tests.support.sensors.kills import (
 from tests.support.sensors.tiny_series import LABELS, LENGTH, write_series_model
 from tests.support.waiting import wait_until
 
-QUERY = "select sensor, epoch, first_sequence from sensor_results"
+QUERY = "select sensor, epoch, first_sequence from sensor_results where sensor = 'pump-3'"
 SENSOR = {"channels": len(LABELS), "rate": 2000, "model": "loudest"}
 
 
@@ -40,7 +40,7 @@ def server(tmp_path: Path, broker: Mosquitto) -> Iterator[PotooProcess]:
     """A server with one sensor, started."""
     write_series_model(tmp_path / "models")
     settings = {
-        "POTOO_SENSORS__DEFINITIONS": json.dumps({"pump-3": SENSOR}),
+        "POTOO_SENSORS__DEFINITIONS": json.dumps({"pump-3": SENSOR, "fan": SENSOR}),
         "POTOO_SENSORS__MQTT": "true",
         "POTOO_MQTT__HOST": "127.0.0.1",
         "POTOO_MQTT__PORT": str(broker.port),
@@ -68,12 +68,22 @@ def published(listener: Listener) -> list[tuple[int, int]]:
     return [(one["epoch"], one["first_sequence"]) for one in answers]
 
 
+def check_that_a_window_is_answered(listener: Listener) -> None:
+    """Publish JSON for another sensor, as a device does that only publishes."""
+    listener.publish("potoo/sensors/fan/data", json.dumps({"samples": [[0, 100, 0]] * LENGTH}))
+    assert wait_until(lambda: listener.payloads("potoo/sensors/fan/result"))
+    (answer,) = listener.payloads("potoo/sensors/fan/result")
+    assert json.loads(answer)["label"] == LABELS[1]
+
+
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_kills_of_the_server_lose_and_double_nothing(
     tmp_path: Path, broker: Mosquitto, server: PotooProcess, device: DeviceProcess, kills: int
 ) -> None:
     stored = Stored(tmp_path / "data/potoo.db", QUERY)
     with listening(broker.port, "potoo/sensors/+/result") as listener:
+        assert wait_until(stored.count)  # before the first subscription, messages go nowhere
+        check_that_a_window_is_answered(listener)
         kill_again_and_again(server, kills, stored.count, new_dice())
         total = device.finish()
         windows = stored.windows()

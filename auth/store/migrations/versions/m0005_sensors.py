@@ -65,7 +65,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("sensor", "epoch", "first_sequence", name="uq_sensor_results_window"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_sensor_results_sensor_id", "sensor_results", ["sensor", "id"])
     op.create_table(
         "sensor_events",
         sa.Column("id", _ID, autoincrement=True, nullable=False),
