@@ -105,11 +105,9 @@ class Feed:
         """
         if (channel := self._channel) is None:
             return
-        received, length, stride = channel.received, channel.length, channel.stride
-        open_from = 0 if received < length else ((received - length) // stride + 1) * stride
-        if channel.next_sequence >= open_from and self._offered:
+        if self._offered and not _is_working(channel):
             self._tools.count(self.stream.sensor, "early", "acknowledged before it is safe")
-            self._acknowledge_offered(received)
+            self._acknowledge_offered(channel.received)
 
     async def close(self) -> None:
         """Finish what is complete, and acknowledge what is safe then."""
@@ -239,9 +237,8 @@ class Feed:
 
     def _offer_samples(self, delivery: Delivery, channel: Channel, payload: Payload) -> bool:
         under_way = (channel.received - channel.next_sequence) * 4 * channel.spec.channels
-        if under_way > 0 and (
-            self._is_paused or under_way + payload.values.nbytes > channel.credit
-        ):
+        is_working = _is_working(channel)  # else nothing becomes safe without further samples
+        if self._is_paused or (is_working and under_way + payload.values.nbytes > channel.credit):
             return False
         try:
             end = channel.offer(Samples(payload.first, payload.values, payload.at))
@@ -249,7 +246,7 @@ class Feed:
             self._refuse(delivery, SensorFault.WRONG_CHANNELS, error.detail)
             return True
         except Overloaded as error:
-            if under_way > 0:
+            if is_working:
                 return False
             self._refuse(delivery, SensorFault.OVERLOADED, error.detail, "dropped")
             return True
@@ -332,3 +329,10 @@ class Feed:
         if self.stream.is_framed and len(self._errors) < 8:
             self._errors.append(error)
             self._tools.note(self)
+
+
+def _is_working(channel: Channel) -> bool:
+    """Return whether a complete window is not committed yet."""
+    received, length, stride = channel.received, channel.length, channel.stride
+    open_from = 0 if received < length else ((received - length) // stride + 1) * stride
+    return channel.next_sequence < open_from

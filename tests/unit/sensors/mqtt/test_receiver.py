@@ -228,6 +228,18 @@ async def test_message_waits_for_credit() -> None:
         await eventually(lambda: connection.acknowledged == [1])
 
 
+async def test_message_does_not_wait_for_a_window_that_needs_it() -> None:
+    bench = Bench()
+    async with bench.running():
+        bench.deliver(np.arange(6, dtype="<f4").tobytes())
+        await eventually(lambda: bool(bench.intake.channels))
+        channel = bench.intake.of("pump")
+        await eventually(lambda: channel.next_sequence == 4)
+        channel.credit = 20
+        bench.deliver(np.arange(6, 18, dtype="<f4").tobytes())
+        await eventually(lambda: channel.received == 18)
+
+
 async def test_message_that_comes_again_on_a_new_connection_is_offered_once() -> None:
     bench = Bench()
     bench.intake.commits = False
