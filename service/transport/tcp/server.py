@@ -118,7 +118,7 @@ class _Servers:
 
     def _listener(self, port: int) -> socket.socket:
         listener = shared_socket(self._host, port)
-        # Connections inherit all three: those left in TIME_WAIT by a kill -9 do not keep the next
+        # Connections inherit all three: those in TIME_WAIT after a kill -9 do not keep the next
         # process from the port, devices that are gone without a word are found in time, and those
         # that read nothing take little memory of the kernel.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
