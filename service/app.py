@@ -55,6 +55,7 @@ from service.transport.http.routes.page import STATIC_PATH, web_router
 from service.transport.http.server.models_line import models_line
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY
+from service.transport.http.stream.open_streams import OpenStreams
 from service.transport.http.stream.route import add_stream_route
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
@@ -109,7 +110,8 @@ def _lifespan(
                 async with open_runtime(settings, metrics) as runtime:
                     reader = BodyReader(runtime.budget, limits.body_timeout_seconds, metrics)
                     uploads = Uploads(reader, limits)
-                    HttpState(settings, metrics, runtime, uploads).set_on(app)
+                    event_streams = OpenStreams(limits.streams_per_principal, metrics)
+                    HttpState(settings, metrics, runtime, uploads, event_streams).set_on(app)
                     async with _grpc(settings, runtime, metrics, tracing):
                         answering = runtime.classifier.answering()
                         default = runtime.classifier.default

@@ -146,6 +146,7 @@ async def open_cameras(
             metrics.cameras,
             budget,
             decoding_seconds=children_seconds,
+            on_change=feed.wake,
         )
         for work in (supervisor.run(), _prune(events)):
             stack.push_async_callback(_stop, asyncio.create_task(work))

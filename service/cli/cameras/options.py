@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.cli.shared_options import fail
+from service.cli.shared_options import fail, tell
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -151,7 +151,7 @@ def explain(error: ValidationError) -> str:
             part
             for part in (
                 ".".join(map(str, fault["loc"])),
-                _words(fault["loc"], fault["msg"]),
+                fault["msg"].removeprefix("Value error, "),
             )
             if part
         )
@@ -160,10 +160,17 @@ def explain(error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def _words(place: tuple[int | str, ...], message: str) -> str:
-    if place == ("name",):
-        return "write 1 to 63 small letters, digits, - and _, first a letter or digit"
-    return message.removeprefix("Value error, ")
+def check_model(settings: Settings, name: str | None) -> None:
+    """Exit with a message if a model is not in the repository; warn if there is none yet."""
+    from service.core.repository.repository import Repository
+
+    models = settings.models
+    if name is None:
+        return
+    if not models.exists():
+        tell(f"there is no model repository {models} yet: whether it will have {name} is unknown")
+    elif name not in Repository(models).names():
+        fail(f"model: there is no model '{name}' in {models} (POTOO_MODELS names another folder)")
 
 
 def with_cameras(

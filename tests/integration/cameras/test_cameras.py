@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -245,6 +246,16 @@ def test_bad_configuration_is_refused(
     if pointer:
         assert answer.json()["errors"][0]["pointer"] == pointer
     assert client.get("/v1/cameras").json()["cameras"] == []
+
+
+@pytest.mark.parametrize("name", ["Front door", "x" * 64, "door\n"])
+def test_name_is_explained_in_words(client: httpx.Client, name: str) -> None:
+    body = {"name": name, "url": "http://127.0.0.1/a.jpg"}
+    answers = [client.post("/v1/cameras", json=body), client.get(f"/v1/cameras/{quote(name)}")]
+    for answer in answers:
+        (error,) = answer.json()["errors"]
+        assert answer.status_code == 422
+        assert error["detail"].startswith("Write 1 to 63 small letters, digits")
 
 
 def test_taken_name_is_a_conflict(client: httpx.Client, camera: SnapshotCamera) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Coroutine
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Send
+from starlette.types import Scope as ConnectionScope
 
 from auth.principal import Scope
 from schemas.cameras import CameraEvent, CameraEvents
 from schemas.errors import NotFound, NotReady, Unauthenticated
+from service.transport.app_state import state_of
 from service.transport.dependencies import CamerasDep, principal_of, requires, runtime_of
+from service.transport.http.body.uploads import HttpState
 from service.transport.http.middleware.negotiation import HEAD_KEY, prefers, require_json
 from service.transport.http.middleware.openapi import problems
 from service.transport.http.routes.cameras import PREFIX, Name, may_see, visible_camera
+from service.transport.http.stream.open_streams import OpenStreams
 
 EVENT_STREAM = "text/event-stream"
 COMMENT_SECONDS = 15.0
@@ -30,6 +35,30 @@ _STREAM: dict[str, Any] = {
     "example": 'id: 7\nevent: state\ndata: {"id":7,"camera":"door","state":"open"}\n\n',
 }
 MAX_CURSOR = 2**63 - 1
+
+
+class EventStreamResponse(StreamingResponse):
+    """A stream of server-sent events, counted while it is open."""
+
+    media_type = EVENT_STREAM
+
+    def __init__(self, content: AsyncIterator[str], streams: OpenStreams, owner: str) -> None:
+        """Count the stream.
+
+        Raises:
+            RateLimited: the owner has as many streams as permitted.
+        """
+        streams.enter(owner)
+        self._streams, self._owner = streams, owner
+        # Proxies must not collect it (nginx's name for that).
+        super().__init__(content, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+
+    async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
+        """Send the stream until it ends or the client goes."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.leave(self._owner)
 
 
 def _require_events(request: Request) -> None:
@@ -73,10 +102,8 @@ async def get_camera_events(
         body = _stream(request, name, newest if cursor is None else min(cursor, newest))
         if HEAD_KEY in request.scope:
             return Response(headers=headers, media_type=EVENT_STREAM)
-        # Proxies must not collect it (nginx's name for that).
-        return StreamingResponse(
-            body, headers={**headers, "x-accel-buffering": "no"}, media_type=EVENT_STREAM
-        )
+        streams = cast("HttpState", state_of(request)).event_streams
+        return EventStreamResponse(body, streams, principal_of(request).name)
     if after is None:
         found = await cameras.events.last(limit, camera=name)
     else:
@@ -96,13 +123,13 @@ def _last_event_id(request: Request, after: int | None) -> int | None:
 async def _stream(request: Request, name: str, cursor: int) -> AsyncIterator[str]:
     """Yield events until the server drains, the token ends or the camera is removed."""
     runtime = runtime_of(request)
-    events, draining = runtime.cameras.events, runtime.shutdown.draining
+    events, draining, feed = runtime.cameras.events, runtime.shutdown.draining, runtime.cameras.feed
     yield f"retry: {RETRY_MS}\n\n"
-    said = time.monotonic()
+    said, wakes = time.monotonic(), feed.wakes
     while not draining.is_set() and await _may_go_on(request, name):
         try:
             # Before the query: an event that is kept meanwhile ends the wait at once.
-            newest = await runtime.cameras.feed.newest()
+            newest = await feed.newest()
             found = await events.after(cursor, BATCH, camera=name)
         except NotReady:
             await asyncio.sleep(AGAIN_SECONDS)
@@ -114,7 +141,9 @@ async def _stream(request: Request, name: str, cursor: int) -> AsyncIterator[str
             said = time.monotonic()
         if len(found) == BATCH:
             continue
-        await _wait(request, newest, said + COMMENT_SECONDS - time.monotonic())
+        waiting = feed.wait(newest, said + COMMENT_SECONDS - time.monotonic(), wakes=wakes)
+        await _wait(request, waiting)
+        wakes = feed.wakes
         if time.monotonic() >= said + COMMENT_SECONDS:
             said = time.monotonic()
             yield ":\n\n"
@@ -148,12 +177,11 @@ async def _is_valid(request: Request) -> bool:
     return True
 
 
-async def _wait(request: Request, cursor: int, seconds: float) -> None:
-    """Wait for an event of any camera, the end of the token, the drain, or the time."""
-    runtime = runtime_of(request)
-    waiting = {
-        asyncio.create_task(runtime.cameras.feed.wait(cursor, seconds)),
-        asyncio.create_task(runtime.shutdown.draining.wait()),
+async def _wait(request: Request, event: Coroutine[None, None, None]) -> None:
+    """Wait for ``event``, the end of the token, or the drain."""
+    waiting: set[asyncio.Task[Any]] = {
+        asyncio.create_task(event),
+        asyncio.create_task(runtime_of(request).shutdown.draining.wait()),
     }
     try:
         while True:
