@@ -55,10 +55,10 @@ from service.transport.http.routes.page import STATIC_PATH, web_router
 from service.transport.http.server.models_line import models_line
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY
-from service.transport.http.stream.open_streams import OpenStreams
 from service.transport.http.stream.route import add_stream_route
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
+from service.transport.open_streams import OpenStreams
 from service.transport.proxies import TrustedProxies
 
 SECURITY_HEADERS = (

@@ -12,7 +12,13 @@ import sqlite3
 import stat
 import time
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, nullcontext, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    closing,
+    nullcontext,
+    suppress,
+)
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -77,7 +83,9 @@ class Database:
         self._writing = engine.execution_options(immediate=True)
         self.dialect = engine.dialect.name
         # Writers that wait in SQLite hold a connection each, and get their turns in no order.
-        self._turn: AbstractAsyncContextManager[None] = _Turns() if self.dialect == "sqlite" else nullcontext()
+        self._turn: AbstractAsyncContextManager[None] = (
+            _Turns() if self.dialect == "sqlite" else nullcontext()
+        )
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:

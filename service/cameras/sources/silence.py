@@ -15,7 +15,7 @@ BACK_SECONDS = 5.0
 """From the return of a camera to its next frame, at intervals up to ``RTSP_SECONDS``."""
 HTTP_SECONDS = 3.5
 """Some cameras take seconds for a snapshot; a new connection is answered at once."""
-RTSP_SECONDS = 2.5
+RTSP_SECONDS = 2.0
 """Packets come many times a second; to open the stream takes a process and a key frame."""
 
 

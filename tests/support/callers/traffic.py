@@ -18,7 +18,6 @@ from tests.support.callers.tensors import images
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer
 
-
 PAUSE_SECONDS = 1.0
 """Between two rounds: signing in takes much of a core, which the servers need too."""
 

@@ -30,7 +30,7 @@ from service.transport.http.body.json_text import without_mark
 from service.transport.http.body.multipart import Part, parse_form
 from service.transport.http.middleware.errors import escaped, violations_of
 from service.transport.http.middleware.media_type import MediaType, parse_media_type
-from service.transport.http.stream.open_streams import OpenStreams
+from service.transport.open_streams import OpenStreams
 
 Found = TypeVar("Found")
 IMAGE_FIELDS = ("file", "image")

@@ -21,7 +21,7 @@ from service.transport.http.body.uploads import HttpState
 from service.transport.http.middleware.negotiation import HEAD_KEY, prefers, require_json
 from service.transport.http.middleware.openapi import problems
 from service.transport.http.routes.cameras import PREFIX, Name, may_see, visible_camera
-from service.transport.http.stream.open_streams import OpenStreams
+from service.transport.open_streams import OpenStreams
 
 EVENT_STREAM = "text/event-stream"
 COMMENT_SECONDS = 15.0

@@ -237,15 +237,14 @@ async def test_waiting_writers_take_no_connection_from_readers(
                 session.add(account(f"device-{number}"))
             written.append(number)
 
-        async with asyncio.TaskGroup() as group:
-            async with database.write() as first:
-                first.add(account("anna"))
-                await first.flush()
-                for number in range(WRITERS):
-                    group.create_task(write(number))
-                await asyncio.sleep(0)
-                async with database.read() as reading:
-                    assert await reading.get(AccountRow, "anna") is None
+        async with asyncio.TaskGroup() as group, database.write() as first:
+            first.add(account("anna"))
+            await first.flush()
+            for number in range(WRITERS):
+                group.create_task(write(number))
+            await asyncio.sleep(0)
+            async with database.read() as reading:
+                assert await reading.get(AccountRow, "anna") is None
         assert written == list(range(WRITERS)), "in their order"
 
 
