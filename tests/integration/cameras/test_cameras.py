@@ -248,7 +248,7 @@ def test_bad_configuration_is_refused(
     assert client.get("/v1/cameras").json()["cameras"] == []
 
 
-@pytest.mark.parametrize("name", ["Front door", "x" * 64, "door\n"])
+@pytest.mark.parametrize("name", ["Front door", "x" * 64, "-door"])
 def test_name_is_explained_in_words(client: httpx.Client, name: str) -> None:
     body = {"name": name, "url": "http://127.0.0.1/a.jpg"}
     answers = [client.post("/v1/cameras", json=body), client.get(f"/v1/cameras/{quote(name)}")]
