@@ -83,7 +83,13 @@ def test_camera_is_watched_and_changes_its_state(
         assert found["frames"] >= found["classified"] >= 2
         camera.show(BLUE)
         assert has(client, state="blue")
-        events = client.get("/v1/cameras/door/events").json()["events"]
+        events = list[dict[str, Any]]()
+
+        def both_are_kept() -> bool:
+            events[:] = client.get("/v1/cameras/door/events").json()["events"]
+            return len(events) >= 2
+
+        assert wait_until(both_are_kept)  # they are stored right after the state is shown
         assert [(one["kind"], one["previous"], one["state"]) for one in events] == [
             ("state", None, "red"),
             ("state", "red", "blue"),
