@@ -45,7 +45,7 @@ pictures = APIRouter(
 )
 BODIES = (NewCamera, CameraSpec)
 """Request bodies of the routes, which read them themselves."""
-Name = Annotated[CameraName, Path(json_schema_extra={"maxLength": 63})]
+Name = Annotated[CameraName, Path()]
 _BODY = problems(408, 413, 415, 422)
 _NAMED = problems(404, 422)
 _JPEG: dict[int | str, dict[str, Any]] = {
