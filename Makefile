@@ -123,7 +123,7 @@ VERSION  = $(shell $(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproj
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*')
 IMAGE   ?= potoo:$(VERSION)
 # Attestations go into ARGS, since not every Docker can keep them: docs/operating/supply-chain.md.
-image: ## build the container image
+image: ## build the container image (ARGS="--build-arg EXTRAS=mqtt,video" for extras)
 	docker build --tag $(IMAGE) $(shell sed -n 's/^PYTHON_IMAGE=/--build-arg &/p' deploy/images.lock) \
 	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
 	  --build-arg CREATED=$$(date -u +%FT%TZ) $(ARGS) .
@@ -184,6 +184,8 @@ lock: ## update the hash-checked lock files from pyproject.toml (needs uv)
 	$(COMPILE) pyproject.toml --group dev --group build -c requirements.txt \
 	  -c requirements-build.txt --no-emit-package openvino-telemetry \
 	  --output-file requirements-dev.txt
+	for extra in mqtt video; do \
+	  $(COMPILE) --group $$extra -c requirements-dev.txt --output-file requirements-$$extra.txt || exit; done
 	$(COMPILE) --group training --output-file requirements-training.txt
 	$(COMPILE) --group clients --output-file requirements-clients.txt
 	$(COMPILE) --group supply --output-file requirements-supply.txt

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from schemas.classify import MODEL_NAME_PATTERN, Prediction
 
 CAMERA_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-CameraName = Annotated[str, StringConstraints(pattern=CAMERA_NAME_PATTERN)]
+
+
+def _check_name(name: str) -> str:
+    if not re.fullmatch(CAMERA_NAME_PATTERN, name) or name.endswith("\n"):
+        message = "Write 1 to 63 small letters, digits, - and _, first a letter or digit"
+        raise PydanticCustomError("camera_name", message)
+    return name
+
+
+CameraName = Annotated[
+    str,
+    AfterValidator(_check_name),
+    WithJsonSchema({"type": "string", "pattern": CAMERA_NAME_PATTERN}),
+]
 UNKNOWN = "unknown"
 """State of a camera whose model abstains, or whose frames do not agree."""
 

@@ -61,6 +61,7 @@ from service.transport.http.server.server import MODELS_KEY
 from service.transport.http.stream.route import add_stream_route
 from service.transport.http.v2 import routes as v2
 from service.transport.http.v2.infer import add_infer_routes
+from service.transport.open_streams import OpenStreams
 from service.transport.proxies import TrustedProxies
 
 SECURITY_HEADERS = (
@@ -112,7 +113,8 @@ def _lifespan(
                 async with open_runtime(settings, metrics) as runtime:
                     reader = BodyReader(runtime.budget, limits.body_timeout_seconds, metrics)
                     uploads = Uploads(reader, limits)
-                    HttpState(settings, metrics, runtime, uploads).set_on(app)
+                    event_streams = OpenStreams(limits.streams_per_principal, metrics)
+                    HttpState(settings, metrics, runtime, uploads, event_streams).set_on(app)
                     async with (
                         _grpc(settings, runtime, metrics, tracing),
                         _sensor_ports(settings, runtime, metrics),

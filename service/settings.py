@@ -123,7 +123,10 @@ class LimitSettings(_Group):
     )
 
     streams_per_principal: int = Field(
-        default=100, ge=0, description="open streams of a principal in a process; 0: no limit"
+        default=100,
+        ge=0,
+        description="open WebSocket streams of a principal in a process, and streams of events; "
+        "0: no limit",
     )
 
     @property

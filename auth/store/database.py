@@ -12,9 +12,15 @@ import sqlite3
 import stat
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    closing,
+    nullcontext,
+    suppress,
+)
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import URL, Connection, event, inspect, make_url, select, table, text
 from sqlalchemy import column as sql_column
@@ -47,7 +53,9 @@ PARAMETERS: dict[str, set[str]] = {
 """Accepted query parameters of the URL; the drivers fail on others."""
 CONNECTIONS = 10
 WAIT_SECONDS = 5.0
-"""Timeout for a connection, and for another writer of SQLite."""
+"""Timeout for a connection, and for a writer of SQLite in another process."""
+TURN_SECONDS = 15.0
+"""Timeout for the other writers of this process, where the database is SQLite."""
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """Suffixes of the files that SQLite keeps beside a database; they hold the same rows."""
 _MIGRATION_LOCK = 0x706F746F6F  # arbitrary; unlikely to be taken by another program
@@ -76,6 +84,10 @@ class Database:
         self._writing = engine.execution_options(immediate=True)
         self.dialect = engine.dialect.name
         self._direct: SqliteWriter | None = None
+        # Writers that wait in SQLite hold a connection each, and get their turns in no order.
+        self._turn: AbstractAsyncContextManager[None] = (
+            _Turns() if self.dialect == "sqlite" else nullcontext()
+        )
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -95,6 +107,7 @@ class Database:
         """
         async with (
             _available(self.writing),
+            self._turn,
             AsyncSession(self._writing, expire_on_commit=False) as session,
             session.begin(),
         ):
@@ -223,6 +236,19 @@ def database_url(given: str | None, file: Path) -> URL:
 def reason(error: NotReady) -> str:
     """Return why the database did not respond: one line for the operator, without the statement."""
     return _line(error.__cause__)
+
+
+class _Turns(asyncio.Lock):
+    """One writer at a time, in the order of their calls.
+
+    Raises:
+        TimeoutError: the turn does not come within ``TURN_SECONDS``.
+    """
+
+    async def acquire(self) -> Literal[True]:
+        """Wait for the turn."""
+        async with asyncio.timeout(TURN_SECONDS):
+            return await super().acquire()
 
 
 def _line(cause: BaseException | None) -> str:

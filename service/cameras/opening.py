@@ -145,6 +145,7 @@ async def open_cameras(
             metrics.cameras,
             budget,
             decoding_seconds=children_seconds,
+            on_change=feed.wake,
         )
         for work in (supervisor.run(), events.keep_bounded()):
             stack.push_async_callback(_stop, asyncio.create_task(work))

@@ -18,13 +18,18 @@ POLL_SECONDS = 1.0
 
 
 class EventFeed(Generic[Event]):
-    """The kept events, and waiting for the next one. Implements the port ``Events``."""
+    """The kept events, and waiting for the next one. Implements the port ``Events``.
+
+    Attributes:
+        wakes: calls of ``wake`` so far.
+    """
 
     def __init__(self, store: KeptEvents[Event], *, poll: float = POLL_SECONDS) -> None:
         self._store, self._poll = store, poll
         self._newest = 0
         self._grown = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self.wakes = 0
 
     async def after(self, cursor: int, limit: int) -> Sequence[Event]:
         """See ``KeptEvents.after``."""
@@ -42,14 +47,30 @@ class EventFeed(Generic[Event]):
         """Wake everything that waits for an event with this id."""
         if event > self._newest:
             self._newest = event
-            self._grown.set()
-            self._grown = asyncio.Event()
+            self._end_waits()
 
-    async def wait(self, cursor: int, timeout: float) -> None:
-        """Wait until there may be an event above the cursor, at most ``timeout`` seconds."""
-        until = time.monotonic() + timeout
+    def wake(self) -> None:
+        """End all waits: what the events are of was changed or removed."""
+        self.wakes += 1
+        self._end_waits()
+
+    def _end_waits(self) -> None:
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def wait(self, cursor: int, timeout: float, *, wakes: int | None = None) -> None:
+        """Wait until there may be an event above the cursor, at most ``timeout`` seconds.
+
+        Args:
+            wakes: end at once if there were more calls of ``wake``; None: only by later ones.
+        """
+        until, wakes = time.monotonic() + timeout, self.wakes if wakes is None else wakes
         with contextlib.suppress(TimeoutError):
-            while self._newest <= cursor and (left := until - time.monotonic()) > 0:
+            while (
+                self._newest <= cursor
+                and self.wakes == wakes
+                and (left := until - time.monotonic()) > 0
+            ):
                 grown = self._grown
                 if self._looking is None or self._looking.done():
                     self._looking = asyncio.create_task(self._look())

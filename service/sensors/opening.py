@@ -121,12 +121,17 @@ async def open_sensors(
         idle_seconds=given.idle_seconds,
     )
     intake = SampleIntake(store, CoreModels(classifier), metrics.sensors, limits, on_event=announce)
+
+    def follow_change() -> None:
+        intake.nudge()
+        feed.wake()  # a stream of events ends with its sensor
+
     administration = SensorAdministration(
         store,
         audit,
         model_check(classifier),
         most=given.max_sensors,
-        on_change=intake.nudge,
+        on_change=follow_change,
     )
     await administration.configure(given.definitions)
     async with AsyncExitStack() as stack:

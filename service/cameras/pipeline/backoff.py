@@ -9,6 +9,8 @@ from schemas.cameras import CameraFailure
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 2.0
 """So that a camera that returns is back within 5 s, its opening included."""
+WAITED_SECONDS = 0.1
+"""After a time-out, which was a pause already: see ``sources/silence.py``."""
 LASTING_SECONDS = 15.0
 """After failures that people have to mend; cameras lock accounts after many attempts."""
 LASTING = frozenset(
@@ -40,4 +42,6 @@ class Backoff:
         pause = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self.attempts - 1, 10))
         if reason in LASTING:
             pause = LASTING_SECONDS
+        elif reason is CameraFailure.TIMEOUT:
+            pause = WAITED_SECONDS
         return pause * (1 - JITTER * self._draw())

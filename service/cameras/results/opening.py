@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from service.mqtt.output import Output
 
 MQTT_LEASE, WEBHOOK_LEASE = "results:mqtt", "results:webhooks"
+UNSIGNED = "webhooks.secret is not set: it signs the events for webhooks.urls"
 MISSING = 'mqtt.host is set, which needs paho-mqtt: pip install "potoo[mqtt]"'
 
 
@@ -50,7 +51,8 @@ async def open_results(
     """Deliver events and states of cameras until exit. Without configuration nothing is imported.
 
     Raises:
-        OperatorError: paho-mqtt is missing, or the file of authorities cannot be read.
+        OperatorError: paho-mqtt is missing, the file of authorities cannot be read, or webhooks
+            have no secret.
     """
     async with AsyncExitStack() as stack:
         if settings.mqtt.host:
@@ -108,7 +110,10 @@ def _webhooks(
     from service.cameras.results.webhooks import WebhookOutput, output_name
 
     urls = [url.get_secret_value() for url in settings.urls]
-    key = secret_key(settings.secret.get_secret_value() if settings.secret else "")
+    # The commands use the same settings, but not the secrets of the service.
+    if settings.secret is None:
+        raise OperatorError(UNSIGNED)
+    key = secret_key(settings.secret.get_secret_value())
     return [
         WebhookOutput(
             url,

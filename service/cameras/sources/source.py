@@ -40,7 +40,8 @@ class SourceSpec:
         every_seconds: interval of frames; sources skip those that nobody needs.
         part: share of the width and height that is wanted, (0, 1]: how far a video may be reduced.
         max_bytes: of one frame.
-        timeout: seconds to connect, and between two pieces of data.
+        timeout: seconds to resolve a name and to open, and the longest between two pieces of data;
+            see ``silence.py`` for less.
     """
 
     url: str

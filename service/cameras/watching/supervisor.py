@@ -50,13 +50,21 @@ class Supervisor:
         budget: Budget,
         *,
         decoding_seconds: Callable[[], float],
+        on_change: Callable[[], None] = lambda: None,
         look: float = LOOK_SECONDS,
     ) -> None:
-        """``decoding_seconds``: CPU time of the decoding processes so far. ``look``: seconds."""
+        """Create the supervisor.
+
+        Args:
+            decoding_seconds: CPU time of the decoding processes so far.
+            on_change: called when cameras were changed or removed, by any process.
+            look: seconds between looks.
+        """
         self._cameras, self._reports, self._leases = cameras, reports, leases
         self._make_watcher, self._classifier = make_watcher, classifier
         self._metrics, self._budget = metrics, budget
         self._decoding_seconds, self._look_seconds = decoding_seconds, look
+        self._on_change = on_change
         self._tasks: dict[str, tuple[tuple[float, int], asyncio.Task[None]]] = {}
         self._headlines: dict[str, tuple[object, ...]] = {}
         self._measured: tuple[float, float] | None = None
@@ -87,6 +95,8 @@ class Supervisor:
         seen = {glance.name: glance for glance in await self._cameras.glance()}
         wanted = {name: (one.created, one.revision) for name, one in seen.items()}
         stale = [name for name, (key, _) in self._tasks.items() if wanted.get(name) != key]
+        if stale:
+            self._on_change()
         await self._stop(*stale)
         for name in wanted.keys() - self._tasks.keys():
             task = asyncio.create_task(self._watch(name), name=f"camera {name}")

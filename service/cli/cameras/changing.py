@@ -22,6 +22,7 @@ from service.cli.cameras.options import (
     StillOption,
     UrlOption,
     UserOption,
+    check_model,
     spec_values,
     with_cameras,
 )
@@ -87,8 +88,10 @@ def add(
             new = NewCamera.model_validate({**values, "name": name, "url": url})
         except ValidationError as error:
             fail(explain(error))
+        settings = account_settings(config, data_dir)
+        check_model(settings, new.model)
         added = with_cameras(
-            account_settings(config, data_dir),
+            settings,
             lambda cameras: cameras.administration.add(new, by=acting_user()),
             must_exist=False,
         )
@@ -138,9 +141,9 @@ def change(
             values["url"] = url
         if not values:
             fail("nothing to change: give an option")
-        with_cameras(
-            account_settings(config, data_dir), lambda cameras: _change(cameras, name, values)
-        )
+        settings = account_settings(config, data_dir)
+        check_model(settings, values.get("model"))
+        with_cameras(settings, lambda cameras: _change(cameras, name, values))
         typer.echo(f"changed {name}")
 
 

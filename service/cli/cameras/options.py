@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.cli.shared_options import fail
+from service.cli.shared_options import fail, tell
 from service.cli.spec_options import agreement, number, seconds
 
 if TYPE_CHECKING:
@@ -117,6 +117,19 @@ def _crop(text: str) -> dict[str, float]:
     if len(parts) != len(names):
         fail("--crop is x,y,width,height in fractions, such as 0.2,0.1,0.6,0.8")
     return {name: number(part, "--crop") for name, part in zip(names, parts, strict=True)}
+
+
+def check_model(settings: Settings, name: str | None) -> None:
+    """Exit with a message if a model is not in the repository; warn if there is none yet."""
+    from service.core.repository.repository import Repository
+
+    models = settings.models
+    if name is None:
+        return
+    if not models.exists():
+        tell(f"there is no model repository {models} yet: whether it will have {name} is unknown")
+    elif name not in Repository(models).names():
+        fail(f"model: there is no model '{name}' in {models} (POTOO_MODELS names another folder)")
 
 
 def with_cameras(

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -60,6 +61,12 @@ def has(client: httpx.Client, **members: Any) -> bool:
     return wait_until(holds)
 
 
+def events_of(client: httpx.Client) -> list[dict[str, Any]]:
+    """The kept events; a state is shown shortly before its event is kept."""
+    found: list[dict[str, Any]] = client.get("/v1/cameras/door/events").json()["events"]
+    return found
+
+
 def problem(client: httpx.Client) -> str | None:
     found = get(client)["problem"]
     return found["reason"] if found else None
@@ -82,7 +89,8 @@ def test_camera_is_watched_and_changes_its_state(
         assert found["frames"] >= found["classified"] >= 2
         camera.show(BLUE)
         assert has(client, state="blue")
-        events = client.get("/v1/cameras/door/events").json()["events"]
+        assert wait_until(lambda: len(events_of(client)) == 2)
+        events = events_of(client)
         assert [(one["kind"], one["previous"], one["state"]) for one in events] == [
             ("state", None, "red"),
             ("state", "red", "blue"),
@@ -168,8 +176,7 @@ def test_vanished_camera_is_silent_and_comes_back(client: httpx.Client) -> None:
             assert has(client, status="watching", problem=None)
 
             def kinds() -> list[str]:
-                events = client.get("/v1/cameras/door/events").json()["events"]
-                return [event["kind"] for event in events]
+                return [event["kind"] for event in events_of(client)]
 
             assert wait_until(lambda: kinds() == ["state", "silent", "back"]), kinds()
     finally:
@@ -247,6 +254,16 @@ def test_bad_configuration_is_refused(
     assert client.get("/v1/cameras").json()["cameras"] == []
 
 
+@pytest.mark.parametrize("name", ["Front door", "x" * 64, "-door"])
+def test_name_is_explained_in_words(client: httpx.Client, name: str) -> None:
+    body = {"name": name, "url": "http://127.0.0.1/a.jpg"}
+    answers = [client.post("/v1/cameras", json=body), client.get(f"/v1/cameras/{quote(name)}")]
+    for answer in answers:
+        (error,) = answer.json()["errors"]
+        assert answer.status_code == 422
+        assert error["detail"].startswith("Write 1 to 63 small letters, digits")
+
+
 def test_taken_name_is_a_conflict(client: httpx.Client, camera: SnapshotCamera) -> None:
     with added(client, camera):
         again = client.post("/v1/cameras", json={"name": "door", "url": camera.url})
@@ -256,7 +273,7 @@ def test_taken_name_is_a_conflict(client: httpx.Client, camera: SnapshotCamera) 
 def test_events_are_streamed_and_resumed(client: httpx.Client, camera: SnapshotCamera) -> None:
     accept = {"accept": "text/event-stream"}
     with added(client, camera):
-        assert has(client, state="red")
+        assert wait_until(lambda: [one["state"] for one in events_of(client)] == ["red"])
         changing = threading.Timer(0, camera.show, (BLUE,))
         with client.stream("GET", "/v1/cameras/door/events", headers=accept) as stream:
             assert stream.headers["content-type"].startswith("text/event-stream")

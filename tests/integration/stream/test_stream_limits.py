@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 
 from service.transport.http.server.websocket import MOST_FRAGMENTS
 from tests.support.callers.accounts import add_device
-from tests.support.callers.streams import PATIENCE, connected, opened, refusal
+from tests.support.callers.streams import PATIENCE, Stream, connected, opened, refusal
 from tests.support.environment import clean_environment
 from tests.support.models.pictures import encoded, noise, plain
 from tests.support.servers.memory import Watch
@@ -76,6 +78,33 @@ def test_streams_of_an_account_are_limited(strict: LiveServer) -> None:
             stream.hello(token=token)
             assert refusal(strict, token)[0] == 429
     assert wait_until(lambda: streams_open(strict) == 0)
+
+
+def test_streams_of_events_of_an_account_are_limited(strict: LiveServer) -> None:
+    camera = {"name": "door", "url": "http://127.0.0.1:9/a.jpg"}
+    accept, events = {"accept": "text/event-stream"}, "/v1/cameras/door/events"
+    refused = 'potoo_rejections_total{reason="streams"}'
+    before = metric(strict, refused)
+    with strict.client("cameras") as client:
+        client.post("/v1/cameras", json=camera).raise_for_status()
+
+        def is_let_in() -> bool:
+            with client.stream("GET", events, headers=accept) as stream:
+                return stream.status_code == 200
+
+        with ExitStack() as stack:
+            for _ in range(MOST):
+                stream = stack.enter_context(client.stream("GET", events, headers=accept))
+                assert stream.status_code == 200
+            answer = client.get(events, headers=accept)
+            assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
+            assert answer.headers["retry-after"]
+            assert metric(strict, refused) == before + 1
+            assert client.get(events).status_code == 200, "the kept events are no stream"
+            assert client.head(events, headers=accept).status_code == 200
+        # Those that left have given their places back.
+        assert wait_until(is_let_in)
+        client.delete("/v1/cameras/door").raise_for_status()
 
 
 def test_refused_hello_frees_its_place(strict: LiveServer) -> None:
@@ -151,9 +180,22 @@ def test_frame_counts_as_a_call(tmp_path: Path, colours: Path) -> None:
     assert codes == [None, None, "rate_limited"]
 
 
+def is_closed_within(stream: Stream, seconds: float) -> bool:
+    """Read for so long; return whether the server has closed the stream."""
+    ends_at = time.monotonic() + seconds
+    try:
+        while (left := ends_at - time.monotonic()) > 0:
+            assert json.loads(stream.websocket.recv(left))["type"] == "pong"
+    except TimeoutError:
+        return False
+    except ConnectionClosed:
+        return True
+    return False
+
+
 def test_idle_stream_is_closed_and_pings_keep_it(strict: LiveServer) -> None:
     with opened(strict) as idle, opened(strict) as alive:
-        while not idle.websocket.close_code:
+        while not is_closed_within(idle, IDLE / 4):
             alive.say("ping")
             alive.hear("pong")
         assert idle.closed() == (4408, "idle")
@@ -172,10 +214,9 @@ def test_token_that_expires_ends_the_stream(strict: LiveServer) -> None:
     ).stdout.strip()
     with connected(strict, token) as stream:
         assert 0 < stream.hello()["expires_in"] <= 8
-        while not stream.websocket.close_code:
+        while not is_closed_within(stream, IDLE / 4):
             with suppress(ConnectionClosed):
                 stream.say("ping")
-                stream.hear("pong")
         assert stream.closed() == (4410, "token expired")
 
 

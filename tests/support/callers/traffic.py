@@ -18,6 +18,9 @@ from tests.support.callers.tensors import images
 from tests.support.models.pictures import plain
 from tests.support.servers.server import LiveServer
 
+PAUSE_SECONDS = 1.0
+"""Between two rounds: signing in takes much of a core, which the servers need too."""
+
 
 @dataclass(frozen=True)
 class Callers:
@@ -40,7 +43,7 @@ class Callers:
 
         def call() -> None:
             try:
-                while not enough.wait(0.1):
+                while not enough.wait(PAUSE_SECONDS):
                     self.once()
             except Exception as fault:  # noqa: BLE001 - raised below, where it is seen
                 faults.append(fault)

@@ -70,19 +70,25 @@ class State(Enum):
 
 
 class Relay:
-    """A relay in front of a camera, which vanishes as cameras do."""
+    """A relay in front of a camera, which vanishes as cameras do.
+
+    Attributes:
+        held: set when a half-open relay holds a connection, or data of one from before.
+    """
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._state = State.UP
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
+        self.held = asyncio.Event()
         self._epoch = 0
 
     def be(self, state: State) -> None:
         """Change the state. Connections from before a half-open time never come back."""
         self._state = state
         self._epoch += 1
+        self.held.clear()
         if state is State.REFUSING:
             for writer in self._writers:
                 writer.transport.abort()
@@ -94,6 +100,7 @@ class Relay:
             if self._state is State.REFUSING:
                 return
             if self._state is State.HALF_OPEN:
+                self.held.set()
                 await asyncio.Event().wait()
             inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
             try:
@@ -113,6 +120,7 @@ class Relay:
     ) -> None:
         while data := await reader.read(65536):
             if self._epoch != epoch:
+                self.held.set()
                 await asyncio.Event().wait()
             writer.write(data)
             await writer.drain()

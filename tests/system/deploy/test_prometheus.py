@@ -151,7 +151,7 @@ def streams_all_the_time(server: LiveServer) -> Iterator[None]:
     enough = threading.Event()
 
     def stream() -> None:
-        while not enough.wait(0.2):
+        while not enough.wait(1):
             with opened(server) as one:
                 one.send_frame(1, plain())
                 assert one.hear("result")["frame"] == 1

@@ -45,38 +45,36 @@ def states(client: httpx.Client) -> list[str]:
     return [event["state"] for event in events]
 
 
-def test_killed_server_goes_on_watching_and_repeats_no_event(
+def test_full_disk_and_kill_lose_and_repeat_no_event(
     tmp_path: Path, colours: Path, camera: SnapshotCamera
 ) -> None:
     with serve(tmp_path, models=colours) as server, server.client("cameras") as client:
         add(client, camera)
         assert wait_until(lambda: states(client) == ["red"])
+        full_disk_delays_events_and_nothing_else(server, client, camera)
         server.process.kill()
     with serve(tmp_path, models=colours) as server, server.client("cameras") as client:
-        assert get(client)["state"] == "red"
+        assert get(client)["state"] == "blue"
         assert wait_until(lambda: get(client)["classified"] >= 3)
-        assert states(client) == ["red"]
-        camera.show(BLUE)
-        assert wait_until(lambda: states(client) == ["red", "blue"])
+        assert states(client) == ["red", "blue"]
+        camera.show(RED)
+        assert wait_until(lambda: states(client) == ["red", "blue", "red"])
 
 
-def test_full_disk_delays_events_and_nothing_else(
-    tmp_path: Path, colours: Path, camera: SnapshotCamera
+def full_disk_delays_events_and_nothing_else(
+    server: LiveServer, client: httpx.Client, camera: SnapshotCamera
 ) -> None:
-    with serve(tmp_path, models=colours) as server, server.client("cameras") as client:
-        add(client, camera)
-        assert wait_until(lambda: states(client) == ["red"])
-        written, process = server.data_dir / "potoo.db-wal", server.process.pid
-        before = resource.prlimit(process, resource.RLIMIT_FSIZE)
-        resource.prlimit(process, resource.RLIMIT_FSIZE, (written.stat().st_size, before[1]))
-        camera.show(BLUE)
-        assert wait_until(lambda: get(client)["state"] == "blue")
-        assert wait_until(lambda: "cannot keep events" in server.events())
-        assert states(client) == ["red"]
-        assert httpx.get(f"{server.url}/readyz").status_code == 200
-        resource.prlimit(process, resource.RLIMIT_FSIZE, before)
-        assert wait_until(lambda: states(client) == ["red", "blue"])
-        assert server.events().count("cannot keep events") == 1
+    written, process = server.data_dir / "potoo.db-wal", server.process.pid
+    before = resource.prlimit(process, resource.RLIMIT_FSIZE)
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (written.stat().st_size, before[1]))
+    camera.show(BLUE)
+    assert wait_until(lambda: get(client)["state"] == "blue")
+    assert wait_until(lambda: "cannot keep events" in server.events())
+    assert states(client) == ["red"]
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+    resource.prlimit(process, resource.RLIMIT_FSIZE, before)
+    assert wait_until(lambda: states(client) == ["red", "blue"])
+    assert server.events().count("cannot keep events") == 1
 
 
 def answers_for_all(client: httpx.Client) -> bool:

@@ -74,6 +74,16 @@ async def test_credentials_are_split_off_and_sealed(
     assert HIDDEN not in str(log)
 
 
+@pytest.mark.usefixtures("log")
+async def test_a_hundred_cameras_may_be_added_at_once(
+    database: Database, box: CredentialBox
+) -> None:
+    cameras = administration(database, box, most=100)
+    names = [f"door-{number}" for number in range(100)]
+    await asyncio.gather(*(cameras.add(new(name), by="anna") for name in names))
+    assert {one.name for one in await CameraStore(database).all()} == set(names)
+
+
 async def test_query_of_a_url_is_not_logged(cameras: CameraAdministration, log: Log) -> None:
     await cameras.add(new(url=f"{URL}?token={HIDDEN}"), by="anna")
     assert HIDDEN not in str(log)

@@ -63,6 +63,31 @@ def test_options_are_stored(potoo: Potoo, data_dir: Path) -> None:
     }
 
 
+def test_model_must_be_in_the_repository(
+    potoo: Potoo, data_dir: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = ("cameras", "add", "door", "--url", URL, "--data-dir", data_dir, "--model")
+    absent = potoo(*add, "colours")
+    assert absent.exit_code == 0
+    assert "there is no model repository" in absent.stderr
+    potoo("cameras", "remove", "door", "--data-dir", data_dir)
+    monkeypatch.setenv("POTOO_MODELS", str(colours))
+    failed(potoo(*add, "nosuch"), "there is no model 'nosuch'")
+    assert potoo(*add, "colours").exit_code == 0
+    change = ("cameras", "change", "door", "--data-dir", data_dir, "--model")
+    failed(potoo(*change, "nosuch"), "there is no model 'nosuch'")
+    assert potoo(*change, "none").exit_code == 0
+
+
+def test_secret_of_the_webhooks_is_not_needed(
+    potoo: Potoo, data_dir: Path, tmp_path: Path, door: str
+) -> None:
+    config = tmp_path / "potoo.toml"
+    config.write_text('webhooks.urls = ["https://hooks.example/a"]\n')
+    listed = potoo("cameras", "list", "--config", config, "--data-dir", data_dir)
+    assert (listed.exit_code, listed.stdout.split("\t")[0]) == (0, door)
+
+
 def test_change_keeps_what_is_not_given(potoo: Potoo, data_dir: Path) -> None:
     potoo(
         *("cameras", "add", "door", "--url", URL, "--crop", "0,0,0.5,0.5"),
@@ -158,7 +183,7 @@ def test_malformed_options_are_explained(
 @pytest.mark.parametrize("name", ["Door", "../x", "front door"])
 def test_names_are_explained(potoo: Potoo, data_dir: Path, name: str) -> None:
     result = potoo("cameras", "add", name, "--url", URL, "--data-dir", data_dir)
-    failed(result, "name: write 1 to 63 small letters, digits")
+    failed(result, "name: Write 1 to 63 small letters, digits")
 
 
 @pytest.mark.parametrize(

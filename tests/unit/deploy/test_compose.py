@@ -330,6 +330,19 @@ def test_prometheus_targets_are_services_on_a_shared_network() -> None:
         assert len(shared) == 1, name
 
 
+def test_documented_broker_is_reached_by_a_network_of_its_own() -> None:
+    page = (ROOT / "docs" / "cameras-results.md").read_text()
+    (example,) = (
+        yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    )
+    known = {variable for _, variable, _, _ in describe_settings(Settings.model_construct())}
+    assert example["services"].keys() == {"potoo"}
+    assert example["services"]["potoo"]["environment"].keys() < known
+    (network,) = example["services"]["potoo"]["networks"]
+    assert network not in parsed()["networks"]
+    assert not (example["networks"][network] or {}).get("internal")
+
+
 # Validation by compose
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,21 @@ def test_docker_build_context_is_exactly_what_is_copied() -> None:
     assert len(names) > 5
     assert {f"!{name}" for name in names} == {line for line in sent if line.startswith("!")}
     assert all((ROOT / name).exists() for name in names)
+
+
+def test_extras_of_the_image_are_locked_as_the_project_names_them() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    found = re.search(r'case "\$extra" in (\S+)\)', dockerfile)
+    assert found
+    tools = (ROOT / "requirements-dev.txt").read_text()
+    for extra in found[1].split("|"):
+        wanted = project["project"]["optional-dependencies"][extra]
+        assert project["dependency-groups"][extra] == wanted
+        lock = (ROOT / f"requirements-{extra}.txt").read_text()
+        assert f"requirements-{extra}.txt" in dockerfile
+        assert lock.startswith(tuple(re.split(r"[>=]", one)[0] for one in wanted))
+        assert lock in tools, "the tests run with it"
 
 
 def test_image_has_descriptive_labels_and_an_sbom() -> None:

@@ -14,6 +14,7 @@ from service.cameras.sources.addresses import allowed_addresses
 from service.cameras.sources.http.authentication import CameraAuthentication
 from service.cameras.sources.http.pace import FRAME_TIMEOUTS, too_slow
 from service.cameras.sources.rules import SourceRules
+from service.cameras.sources.silence import HTTP_SECONDS, allowed_silence
 from service.cameras.sources.source import SourceFailed, SourceSpec
 from service.cameras.sources.tls import tls_context, why_untrusted
 from service.cameras.sources.urls import NetworkUrl, parse_network_url
@@ -37,6 +38,9 @@ class Fetcher:
     Args:
         spec: URL, credentials and limits.
         rules: of the operator.
+
+    Attributes:
+        silence: seconds between two pieces of data, at most.
     """
 
     def __init__(self, spec: SourceSpec, rules: SourceRules) -> None:
@@ -46,8 +50,9 @@ class Fetcher:
         if spec.username is not None:
             self._authentication = CameraAuthentication(spec.username, spec.password or "")
         self._context: ssl.SSLContext | None = None
-        connect = min(CONNECT_SECONDS, spec.timeout)
-        self._timeouts = httpx.Timeout(spec.timeout, connect=connect).as_dict()
+        self.silence = allowed_silence(spec, HTTP_SECONDS)
+        connect = min(CONNECT_SECONDS, self.silence)
+        self._timeouts = httpx.Timeout(self.silence, connect=connect).as_dict()
 
     @asynccontextmanager
     async def get(self) -> AsyncIterator[httpx.Response]:
@@ -111,7 +116,7 @@ class Fetcher:
         self, addresses: list[str], url: NetworkUrl, request: httpx.Request, stack: AsyncExitStack
     ) -> httpx.Response:
         """Send a request to the first address that accepts a connection."""
-        with translated(self._spec.timeout):
+        with translated(self.silence):
             for address in addresses[:-1]:
                 with suppress(httpx.ConnectError, httpx.ConnectTimeout):
                     return await self._send_once(address, url, request, stack)
@@ -149,15 +154,15 @@ class Fetcher:
 
 
 @contextmanager
-def translated(timeout: float) -> Iterator[None]:
-    """Raise errors of the connection as ``SourceFailed``."""
+def translated(silence: float) -> Iterator[None]:
+    """Raise errors of the connection as ``SourceFailed``. ``silence``: the time-out in seconds."""
     try:
         yield
     except httpx.ConnectTimeout:
         message = "The camera accepts no connection in time"
         raise SourceFailed(CameraFailure.TIMEOUT, message) from None
     except httpx.TimeoutException:
-        message = f"The camera sends nothing within {timeout:g} s"
+        message = f"The camera sends nothing within {silence:g} s"
         raise SourceFailed(CameraFailure.TIMEOUT, message) from None
     except httpx.ConnectError as error:
         message = why_untrusted(error) or "The camera accepts no connection"

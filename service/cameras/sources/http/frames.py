@@ -39,10 +39,10 @@ async def open_http(spec: SourceSpec, rules: SourceRules) -> AsyncIterator[Async
         content_type = response.headers.get("content-type", "")
         if content_type.lower().startswith("multipart/"):
             newest = NewestFrame()
-            parts = _receive_parts(response, content_type, spec, newest)
+            parts = _receive_parts(response, content_type, spec, fetcher.silence, newest)
             yield await stack.enter_async_context(received(newest, parts, spec.every_seconds))
             return
-        first = await _read_image(response, spec)
+        first = await _read_image(response, spec, fetcher.silence)
         await stack.aclose()
         yield await stack.enter_async_context(aclosing(_snapshots(first, fetcher, spec)))
 
@@ -57,11 +57,11 @@ async def _snapshots(
         await asyncio.sleep(due.wait(time.monotonic()))
         due.take(time.monotonic())
         async with fetcher.get() as response:
-            frame = await _read_image(response, spec)
+            frame = await _read_image(response, spec, fetcher.silence)
         yield frame
 
 
-async def _read_image(response: httpx.Response, spec: SourceSpec) -> Frame:
+async def _read_image(response: httpx.Response, spec: SourceSpec, silence: float) -> Frame:
     """Read a snapshot.
 
     Raises:
@@ -72,7 +72,7 @@ async def _read_image(response: httpx.Response, spec: SourceSpec) -> Frame:
         raise _too_large(spec)
     pace = Pace(spec.timeout, time.monotonic())
     body = bytearray()
-    with translated(spec.timeout):
+    with translated(silence):
         async for piece in response.aiter_raw():
             pace.receive(len(piece), time.monotonic())
             if len(body) + len(piece) > spec.max_bytes:
@@ -87,7 +87,11 @@ async def _read_image(response: httpx.Response, spec: SourceSpec) -> Frame:
 
 
 async def _receive_parts(
-    response: httpx.Response, content_type: str, spec: SourceSpec, newest: NewestFrame
+    response: httpx.Response,
+    content_type: str,
+    spec: SourceSpec,
+    silence: float,
+    newest: NewestFrame,
 ) -> None:
     """Read motion JPEG, until it fails.
 
@@ -97,7 +101,7 @@ async def _receive_parts(
     pace = Pace(spec.timeout, time.monotonic())
     try:
         parser = MultipartParser(boundary_of(content_type) or "", spec.max_bytes)
-        with translated(spec.timeout):
+        with translated(silence):
             async for piece in response.aiter_raw():
                 pace.receive(len(piece), time.monotonic())
                 for image in parser.feed(piece):

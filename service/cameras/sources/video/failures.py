@@ -28,8 +28,8 @@ def why_not_opened(error: Exception, request: Request, waited: float) -> Failure
         return Failure("unauthorized", "The camera refuses user and password, or asks for them")
     if isinstance(error, (av.HTTPClientError, av.HTTPError)):
         return Failure("http_status", f"The camera refuses the stream: {error.strerror}")
-    if waited >= _PATIENCE * request.timeout or isinstance(error, (av.ExitError, av.TimeoutError)):
-        return Failure("timeout", f"The camera sends nothing within {request.timeout:g} s")
+    if waited >= _PATIENCE * request.silence or isinstance(error, (av.ExitError, av.TimeoutError)):
+        return Failure("timeout", f"The camera sends nothing within {request.silence:g} s")
     return _why_refused(error)
 
 

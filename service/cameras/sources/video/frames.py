@@ -11,6 +11,7 @@ from schemas.cameras import CameraFailure, SourceKind
 from service.cameras.sources.files import opened
 from service.cameras.sources.newest import NewestFrame, received
 from service.cameras.sources.rules import SourceRules
+from service.cameras.sources.silence import RTSP_SECONDS, allowed_silence
 from service.cameras.sources.source import Frame, SourceFailed, SourceSpec
 from service.cameras.sources.tls import authorities
 from service.cameras.sources.urls import (
@@ -32,7 +33,7 @@ from service.cameras.sources.video.rtsp import knock
 
 MAX_REDIRECTS = 3
 _HEARTBEATS = 4
-"""Signs of life within a time-out."""
+"""Signs of life within the time that a source may be silent."""
 _RTSP_OPTIONS = {
     "rtsp_transport": "tcp",
     "fflags": "nobuffer",
@@ -87,7 +88,7 @@ async def _open(
         user = ""
         if spec.username is not None and _origin(url) == _origin(first):
             user = f"{quote(spec.username, safe='')}:{quote(spec.password or '', safe='')}"
-        request = _request(spec, url.at(address, user), _options(url, rules))
+        request = _request(spec, url.at(address, user), _options(url, rules, _silence(spec)))
         try:
             return await _start(request, spec, command, stack)
         except _Redirected as redirected:
@@ -115,16 +116,25 @@ def _request(
         every=spec.every_seconds,
         part=spec.part,
         timeout=spec.timeout,
-        heartbeat=spec.timeout / _HEARTBEATS,
+        silence=_silence(spec),
+        heartbeat=_silence(spec) / _HEARTBEATS,
     )
 
 
-def _options(url: NetworkUrl, rules: SourceRules) -> dict[str, str]:
+def _options(url: NetworkUrl, rules: SourceRules, silence: float) -> dict[str, str]:
     """Return FFmpeg's options for an RTSP URL."""
-    if not url.is_encrypted:
-        return _RTSP_OPTIONS
-    tls = {"tls_verify": "1", "verifyhost": url.host, "ca_file": authorities(rules)}
-    return {**_RTSP_OPTIONS, **tls}
+    # Of each answer while the source is opened, which as a whole may take longer.
+    options = {**_RTSP_OPTIONS, "timeout": str(round(silence * 1e6))}
+    if url.is_encrypted:
+        options |= {"tls_verify": "1", "verifyhost": url.host, "ca_file": authorities(rules)}
+    return options
+
+
+def _silence(spec: SourceSpec) -> float:
+    """Return how long a source may be silent, in seconds; files and devices as long as to open."""
+    if kind_of(spec.url) is not SourceKind.RTSP:
+        return spec.timeout
+    return allowed_silence(spec, RTSP_SECONDS)
 
 
 def _redirect(url: NetworkUrl, location: str) -> NetworkUrl:
@@ -162,7 +172,7 @@ async def _receive(process: VideoProcess, spec: SourceSpec, newest: NewestFrame)
         SourceFailed: in any case.
     """
     while True:
-        kind, payload = await process.read(spec.timeout)
+        kind, payload = await process.read(_silence(spec))
         if kind is Message.FRAME:
             newest.put(payload)
 

@@ -59,7 +59,8 @@ class Request:
         is_live: the source sets the pace; else frames are played at the file's own, in a loop.
         every: seconds between two frames.
         part: share of width and height that is wanted, (0, 1].
-        timeout: seconds between two pieces of data.
+        timeout: seconds to open the source.
+        silence: seconds between two pieces of data.
         heartbeat: seconds between two messages while data arrive.
     """
 
@@ -72,6 +73,7 @@ class Request:
     every: float
     part: float
     timeout: float
+    silence: float
     heartbeat: float
 
     def pack(self) -> bytes:

@@ -30,6 +30,7 @@ from service.transport.http.body.json_text import without_mark
 from service.transport.http.body.multipart import Part, parse_form
 from service.transport.http.middleware.errors import escaped, violations_of
 from service.transport.http.middleware.media_type import MediaType, parse_media_type
+from service.transport.open_streams import OpenStreams
 
 Found = TypeVar("Found")
 IMAGE_FIELDS = ("file", "image")
@@ -114,9 +115,15 @@ class Uploads:
 
 @dataclass(frozen=True, slots=True)
 class HttpState(AppState):
-    """Objects of the application, with the reader of uploads that its routes share."""
+    """Objects of the application, with those that its HTTP routes share.
+
+    Attributes:
+        uploads: the reader of uploads.
+        event_streams: open streams of server-sent events.
+    """
 
     uploads: Uploads
+    event_streams: OpenStreams
 
 
 def uploads_of(request: Request) -> Uploads:

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from auth.principal import Principal, Scope
 from schemas.cameras import (
-    CAMERA_NAME_PATTERN,
     Camera,
     CameraList,
     CameraName,
@@ -46,7 +45,7 @@ pictures = APIRouter(
 )
 BODIES = (NewCamera, CameraSpec)
 """Request bodies of the routes, which read them themselves."""
-Name = Annotated[str, Path(pattern=CAMERA_NAME_PATTERN, max_length=63)]
+Name = Annotated[CameraName, Path()]
 _BODY = problems(408, 413, 415, 422)
 _NAMED = problems(404, 422)
 _JPEG: dict[int | str, dict[str, Any]] = {

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from fastapi import Request, Response
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from schemas.errors import NotFound, NotReady, Unauthenticated
 from service.coordination.feed import EventFeed
 from service.coordination.kept_events import KeptEventStore
-from service.transport.dependencies import runtime_of
+from service.transport.app_state import state_of
+from service.transport.dependencies import principal_of, runtime_of
+from service.transport.http.body.uploads import HttpState
 from service.transport.http.middleware.negotiation import HEAD_KEY, prefers, require_json
+from service.transport.open_streams import OpenStreams
 
 EVENT_STREAM = "text/event-stream"
 COMMENT_SECONDS = 15.0
@@ -61,6 +65,30 @@ class EventSource(Generic[Event]):
     may_see: Callable[[], Awaitable[bool]]
 
 
+class EventStreamResponse(StreamingResponse):
+    """A stream of server-sent events, counted while it is open."""
+
+    media_type = EVENT_STREAM
+
+    def __init__(self, content: AsyncIterator[str], streams: OpenStreams, owner: str) -> None:
+        """Count the stream.
+
+        Raises:
+            RateLimited: the owner has as many streams as permitted.
+        """
+        streams.enter(owner)
+        self._streams, self._owner = streams, owner
+        # Proxies must not collect it (nginx's name for that).
+        super().__init__(content, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream until it ends or the client goes."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._streams.leave(self._owner)
+
+
 def content(example: str) -> dict[int | str, dict[str, Any]]:
     """Return the description of a stream for the OpenAPI document."""
     return {200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}, "example": example}}}}
@@ -79,17 +107,17 @@ async def stream_events(
 
     Args:
         after: the cursor if there is no ``Last-Event-ID``; None: only new events.
+
+    Raises:
+        RateLimited: the caller has as many streams as permitted.
     """
-    headers = {"cache-control": "no-store"}
     cursor, newest = _last_event_id(request, after), await source.events.newest()
     # A cursor of another store may lie in the future.
     body = _stream(request, source, newest if cursor is None else min(cursor, newest))
     if HEAD_KEY in request.scope:
-        return Response(headers=headers, media_type=EVENT_STREAM)
-    # Proxies must not collect it (nginx's name for that).
-    return StreamingResponse(
-        body, headers={**headers, "x-accel-buffering": "no"}, media_type=EVENT_STREAM
-    )
+        return Response(headers={"cache-control": "no-store"}, media_type=EVENT_STREAM)
+    streams = cast("HttpState", state_of(request)).event_streams
+    return EventStreamResponse(body, streams, principal_of(request).name)
 
 
 def _last_event_id(request: Request, after: int | None) -> int | None:
@@ -104,7 +132,7 @@ async def _stream(request: Request, source: EventSource[Event], cursor: int) -> 
     """Yield events until the server drains, the token ends or the subject is removed."""
     draining = runtime_of(request).shutdown.draining
     yield f"retry: {RETRY_MS}\n\n"
-    said = time.monotonic()
+    said, wakes = time.monotonic(), source.feed.wakes
     while not draining.is_set() and await _may_go_on(request, source):
         try:
             # Before the query: an event that is kept meanwhile ends the wait at once.
@@ -120,7 +148,9 @@ async def _stream(request: Request, source: EventSource[Event], cursor: int) -> 
             said = time.monotonic()
         if len(found) == BATCH:
             continue
-        await _wait(request, source.feed, newest, said + COMMENT_SECONDS - time.monotonic())
+        left = said + COMMENT_SECONDS - time.monotonic()
+        await _wait(request, source.feed.wait(newest, left, wakes=wakes))
+        wakes = source.feed.wakes
         if time.monotonic() >= said + COMMENT_SECONDS:
             said = time.monotonic()
             yield ":\n\n"
@@ -151,10 +181,10 @@ async def _is_valid(request: Request) -> bool:
     return True
 
 
-async def _wait(request: Request, feed: EventFeed[Event], cursor: int, seconds: float) -> None:
-    """Wait for an event of any subject, the end of the token, the drain, or the time."""
-    waiting = {
-        asyncio.create_task(feed.wait(cursor, seconds)),
+async def _wait(request: Request, event: Coroutine[None, None, None]) -> None:
+    """Wait for ``event``, the end of the token, or the drain."""
+    waiting: set[asyncio.Task[Any]] = {
+        asyncio.create_task(event),
         asyncio.create_task(runtime_of(request).shutdown.draining.wait()),
     }
     try:

@@ -19,11 +19,11 @@ from service.transport.app_state import AppState, state_of
 from service.transport.http.middleware.errors import ErrorResponder
 from service.transport.http.stream.access import Access
 from service.transport.http.stream.connection import StreamConnection
-from service.transport.http.stream.open_streams import OpenStreams
 from service.transport.http.stream.pacing import FramePace
 from service.transport.http.stream.session.resumption import Resumptions
 from service.transport.http.stream.session.session import Session
 from service.transport.http.stream.traces import StreamTraces
+from service.transport.open_streams import OpenStreams
 
 SUBPROTOCOL = "potoo.v1"
 

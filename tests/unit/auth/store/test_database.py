@@ -221,6 +221,46 @@ async def test_reader_does_not_wait_for_writer(database: Database) -> None:
             assert await reading.get(AccountRow, "anna") is None
 
 
+WRITERS = 50
+
+
+async def test_waiting_writers_take_no_connection_from_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auth.store.database.WAIT_SECONDS", 0.5)
+    monkeypatch.setattr("auth.store.database.CONNECTIONS", 2)
+    written = list[int]()
+    async with opened(f"sqlite:///{tmp_path / 'potoo.db'}") as database:
+
+        async def write(number: int) -> None:
+            async with database.write() as session:
+                session.add(account(f"device-{number}"))
+            written.append(number)
+
+        async with asyncio.TaskGroup() as group, database.write() as first:
+            first.add(account("anna"))
+            await first.flush()
+            for number in range(WRITERS):
+                group.create_task(write(number))
+            await asyncio.sleep(0)
+            async with database.read() as reading:
+                assert await reading.get(AccountRow, "anna") is None
+        assert written == list(range(WRITERS)), "in their order"
+
+
+async def test_writer_whose_turn_does_not_come_raises_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auth.store.database.TURN_SECONDS", 0.01)
+    async with opened(f"sqlite:///{tmp_path / 'potoo.db'}") as database:
+        async with database.write():
+            with pytest.raises(NotReady):
+                async with database.write():
+                    pass
+        async with database.write() as session:
+            session.add(account("anna"))
+
+
 async def test_failing_statement_raises_not_ready_without_details(
     database: Database,
 ) -> None:

@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.cameras import CameraFailure
-from service.cameras.pipeline.backoff import LASTING, LASTING_SECONDS, LONGEST_SECONDS, Backoff
+from service.cameras.pipeline.backoff import (
+    LASTING,
+    LASTING_SECONDS,
+    LONGEST_SECONDS,
+    WAITED_SECONDS,
+    Backoff,
+)
 from service.cameras.pipeline.budget import LEAST_SHARE, Budget
 
 CAMERAS = st.dictionaries(
@@ -57,7 +63,12 @@ def test_camera_that_returns_is_asked_within_two_seconds(draw: float, failures: 
     assert pauses == sorted(pauses)
     assert backoff.attempts == failures
     backoff.reset()
-    assert backoff.fail(CameraFailure.TIMEOUT) == pauses[0]
+    assert backoff.fail(CameraFailure.ENDED) == pauses[0]
+
+
+def test_time_out_was_a_pause_already() -> None:
+    backoff = Backoff(lambda: 0.0)
+    assert [backoff.fail(CameraFailure.TIMEOUT) for _ in range(5)] == [WAITED_SECONDS] * 5
 
 
 @pytest.mark.parametrize("reason", sorted(LASTING))

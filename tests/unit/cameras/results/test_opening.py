@@ -138,6 +138,13 @@ async def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
             pass
 
 
+async def test_webhooks_without_a_secret_are_refused() -> None:
+    bench = Bench(webhooks=WebhookSettings(urls=(SecretStr("https://hooks.example/a"),)))
+    with pytest.raises(OperatorError, match=r"webhooks\.secret"):
+        async with bench.opened():
+            pass
+
+
 async def test_authorities_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     for file in (tmp_path / "missing.pem", tmp_path / "empty.pem"):
         if file.name == "empty.pem":

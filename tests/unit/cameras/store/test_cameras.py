@@ -282,6 +282,21 @@ async def test_waiting_ends_with_an_event_of_this_process_or_another(
         await feed.close()
 
 
+async def test_waiting_ends_when_a_camera_was_changed(events: EventStore) -> None:
+    feed = EventFeed(events)
+    try:
+        waiting = asyncio.create_task(feed.wait(0, 3600))
+        await asyncio.sleep(0)
+        feed.wake()
+        await asyncio.wait_for(waiting, 30)
+        before = feed.wakes
+        feed.wake()
+        # Also if that was before the wait, and after what the caller saw.
+        await asyncio.wait_for(feed.wait(0, 3600, wakes=before), 30)
+    finally:
+        await feed.close()
+
+
 async def test_waiting_goes_on_after_the_announced_events_were_removed(
     cameras: CameraStore, events: EventStore
 ) -> None:

@@ -42,6 +42,7 @@ class Process:
     source: FakeSource
     metrics: Metrics
     task: asyncio.Task[None]
+    changes: list[None]
 
     async def shown(self) -> Camera:
         found = await self.directory.get("door")
@@ -77,6 +78,7 @@ async def process(
     events = EventStore(database, Retention(1e6, 1000))
     source, models, budget = FakeSource(), FakeModels(), budget or Budget(1)
     tools = Tools(source.open, models, lambda _: None, budget, metrics.cameras, 1000)
+    changes = list[None]()
 
     def make(camera: StoredCamera) -> Watcher:
         return Watcher(camera, tools, Recorder(camera, cameras, events, lambda _: None))
@@ -90,12 +92,13 @@ async def process(
         metrics.cameras,
         budget,
         decoding_seconds=decoding,
+        on_change=lambda: changes.append(None),
         look=0.02,
     )
     directory = Directory(cameras, reports, supervisor.watchers, models)
     reported = Directory(cameras, reports, supervisor.watchers, is_asking=False)
     run = asyncio.create_task(supervisor.run())
-    found = Process(supervisor, directory, reported, source, metrics, run)
+    found = Process(supervisor, directory, reported, source, metrics, run, changes)
     try:
         yield found
     finally:
@@ -165,6 +168,19 @@ async def test_changes_of_the_store_are_followed(
         await cameras.remove("door")
         await eventually(lambda: not one.supervisor.watchers)
         assert await one.directory.get("door") is None
+
+
+async def test_changes_and_removals_by_any_process_are_announced(
+    database: Database, leases: Path, cameras: CameraStore
+) -> None:
+    async with process(database, leases) as one, process(database, leases) as other:
+        for found in (one, other):
+            await eventually(lambda found=found: "door" in found.supervisor._tasks)  # type: ignore[misc]
+        await cameras.add("yard", SPEC, None, most=5)
+        await cameras.pause("door", is_paused=True)
+        await eventually(lambda: len(one.changes) == len(other.changes) == 1)
+        await cameras.remove("door")
+        await eventually(lambda: len(one.changes) == len(other.changes) == 2)
 
 
 async def test_camera_is_watched_at_once_after_a_nudge(

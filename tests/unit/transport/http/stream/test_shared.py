@@ -12,7 +12,6 @@ from schemas.errors import RateLimited
 from service.core.imaging.answer import Named, Summary
 from service.transport.http.middleware.errors import STATUS
 from service.transport.http.stream import pacing
-from service.transport.http.stream.open_streams import OpenStreams
 from service.transport.http.stream.pacing import FramePace
 from service.transport.http.stream.session import resumption
 from service.transport.http.stream.session.actions import SessionState
@@ -20,6 +19,7 @@ from service.transport.http.stream.session.closing import CloseCode
 from service.transport.http.stream.session.messages import StreamOptions
 from service.transport.http.stream.session.resumption import RESUME_SECONDS, Resumptions
 from service.transport.http.stream.session.smoothing import LEAST, Smoother
+from service.transport.open_streams import OpenStreams
 from tests.support.examples import examples
 
 

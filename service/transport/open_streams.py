@@ -1,4 +1,4 @@
-"""Streams that each principal has open in this process, and their limit."""
+"""Streams that each principal has open in this process, of one kind, and their limit."""
 
 from __future__ import annotations
 
