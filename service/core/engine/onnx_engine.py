@@ -24,6 +24,7 @@ from service.core.engine.providers import Chain, Provider, chain, check_in_use
 from service.core.engine.runs import run_filled, seconds_of_run
 
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+_SHRINK = "memory.enable_memory_arena_shrinkage"
 _HIDES_TRAINING_MODE = ("EliminateDropout",)
 """Optimiser to turn off: it removes Dropout in training mode too, unless that reads the graph's
 input. Then the answers repeat, and the checks at load cannot find it."""
@@ -86,6 +87,8 @@ class OnnxEngine:
         batch = manifest.input.batch
         self._batch = None if batch == "dynamic" else batch
         shape = manifest.input.shape
+        self._spec, self._is_on_cpu = manifest.input, provider is Provider.CPU
+        self._lone_has_run = False
         self._no_tensors = np.empty((0, *shape), np.float32)
         self._no_pixels = np.empty((0, *_pixel_shape(manifest.input)), np.uint8)
         self.output_shape: tuple[int, ...] = ()
@@ -111,10 +114,29 @@ class OnnxEngine:
         self.output_shape = output.shape[1:]
         return output.reshape(len(output), -1)
 
-    def _run(self, batch: Images, *, alone: bool) -> NDArray[np.float32]:
+    def shrink(self) -> None:
+        """Free the memory of past runs (see ``Engine.shrink``); on CPUs only.
+
+        ONNX Runtime does so only at the end of a run, so a blank image is run.
+        """
+        if not self._is_on_cpu:
+            return
+        options = ort.RunOptions()
+        options.add_run_config_entry(_SHRINK, "cpu:0")
+        blank = np.zeros((self._batch or 1, *self._spec.shape), self._spec.dtype)
+        self._run(blank, alone=False, options=options)
+        if self._lone_has_run:
+            self._run(blank, alone=True, options=options)
+            self._lone_has_run = False
+
+    def _run(
+        self, batch: Images, *, alone: bool, options: ort.RunOptions | None = None
+    ) -> NDArray[np.float32]:
         try:
             session = self._lone_session if alone else self._session
-            outputs = session.run(self._outputs, self._feeds(batch))
+            if session is not self._session:
+                self._lone_has_run = True
+            outputs = session.run(self._outputs, self._feeds(batch), options)
         except Exception as error:
             raise InferenceFailed from error
         return cast("NDArray[np.float32]", outputs[0])
