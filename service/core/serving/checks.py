@@ -13,6 +13,7 @@ from service.core.engine.engine import Engine
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
+from service.core.serving.noise import noise
 
 GOLDEN_FOLDER = "golden"
 _SUM_TOLERANCE = 0.02
@@ -42,8 +43,8 @@ class Checks:
             ServiceError: if the model cannot run at all.
         """
         manifest = self._manifest
-        noise = np.random.default_rng(0).integers(0, 256, manifest.input.shape, np.uint8)
-        self._canary_input = noise[np.newaxis].astype(manifest.input.dtype)
+        pixels = noise(manifest.input.shape)
+        self._canary_input = pixels[np.newaxis].astype(manifest.input.dtype)
         output_NK = self._engine.run(self._canary_input)
         self._canary_output = probabilities(output_NK, manifest.output, manifest.temperature)
         expected = self._classes + manifest.output.label_offset

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from schemas.errors import InferenceFailed
 from schemas.models import Dtype, InputSpec, Layout
 from service.core.engine.engine import Engine, Images
+from service.core.serving.noise import noise
 
 TRAINING_MODE = "was it exported in training mode?"
 MAX_TRIED_BATCH = 16
@@ -65,8 +66,8 @@ def _are_close(
 
 def _images(spec: InputSpec) -> Images:
     """Return tensors of noise, a bright, a dark and a faint image, with different statistics."""
-    noise = np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
-    pixels = np.stack([noise, noise // 8 + 220, noise // 8, noise // 4 + 96])
+    plain = noise(spec.shape)
+    pixels = np.stack([plain, plain // 8 + 220, plain // 8, plain // 4 + 96])
     if spec.dtype is Dtype.UINT8:
         return pixels
     channels = (-1, 1, 1) if spec.layout is Layout.NCHW else (-1,)
