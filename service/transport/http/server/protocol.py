@@ -262,16 +262,9 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
     def _start(self, cycle: Cycle) -> None:
         """Run the application for a request."""
         self._answering, self._idle_since = cycle, None
-        self.tasks.add(self.loop.create_task(self._run(cycle)))
-
-    async def _run(self, cycle: Cycle) -> None:
-        """Run the application in a task of its own."""
-        try:
-            await cycle.run_asgi(self.app)
-        finally:
-            # A callback of the task would take one more round of the event loop, in which it has to
-            # win the interpreter's lock back.
-            self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        task = self.loop.create_task(cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     # Called by uvicorn.
 
