@@ -13,7 +13,6 @@ from observability.metrics.metrics import Metrics
 from observability.request import start_span
 from schemas.errors import PayloadTooLarge, UnsupportedMediaType, UploadTimeout
 from service.transport.budget import BodyBudget, Reservation
-from service.transport.http.body.whole_body import LEAST_BYTES, WHOLE, WholeBody
 
 BYTES_PER_SECOND = 4096
 """A body may take its time-out plus one second per this many bytes received."""
@@ -53,20 +52,9 @@ class BodyReader:
         if announced > limit:
             raise _too_large(limit)
         with start_span("receive"):
-            if announced < LEAST_BYTES:
-                return await self._received(request, hold, limit)
-            whole = WholeBody(announced, hold.reserve)
-            request.scope[WHOLE] = whole
-            try:
-                return await self._received(request, hold, limit, whole)
-            finally:
-                del request.scope[WHOLE]
-                whole.close()
+            return await self._received(request, hold, limit)
 
-    async def _received(
-        self, request: Request, hold: Reservation, limit: int, whole: WholeBody | None = None
-    ) -> bytes:
-        """Receive the body; ``whole``: a buffer that the server may fill instead."""
+    async def _received(self, request: Request, hold: Reservation, limit: int) -> bytes:
         began, received = time.monotonic(), 0
         chunks: list[bytes] = []
         receive = request.receive
@@ -75,17 +63,12 @@ class BodyReader:
             if event["type"] == "http.disconnect":
                 raise ClientDisconnect
             if chunk := event.get("body", b""):
+                chunks.append(chunk)
                 received += len(chunk)
-                if isinstance(chunk, memoryview):  # of the buffer
-                    chunk.release()
-                else:
-                    chunks.append(chunk)
-                    if received > limit:
-                        raise _too_large(limit)
-                    hold.reserve(received)
+                if received > limit:
+                    raise _too_large(limit)
+                hold.reserve(received)
             if not event.get("more_body", False):
-                if whole is not None and whole.received:
-                    return whole.take()
                 # The only copy of the body, and none of one that arrived in one piece.
                 return b"".join(chunks)
             # The protocol's sweep wakes us about once a second while nothing arrives.

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from service.transport.http.body.whole_body import WHOLE, WholeBody
 from service.transport.http.server.coalescing_transport import CoalescingTransport
 
 if TYPE_CHECKING:
@@ -53,9 +52,7 @@ class Cycle(RequestResponseCycle):
         expects_continue: bool,
         keep_alive: bool,
         on_response: Callable[[], None],
-        fill: Callable[[WholeBody], None] | None = None,
     ) -> None:
-        """``fill`` lets the rest of the body be received directly into a buffer."""
         super().__init__(
             scope,
             transport,  # type: ignore[arg-type]
@@ -72,8 +69,6 @@ class Cycle(RequestResponseCycle):
         self._held = transport
         self._pieces: list[bytes | bytearray] = []
         self._waiting = 0
-        self._fill = fill
-        self._is_filling = False
 
     @property
     def is_flooded(self) -> bool:
@@ -97,9 +92,6 @@ class Cycle(RequestResponseCycle):
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(_CONTINUE)
             self.waiting_for_100_continue = False
-        whole = cast("WholeBody | None", self.scope.get(WHOLE))
-        if whole is not None and self._fill is not None and (self.more_body or self._is_filling):
-            return await self._receive_whole(whole, self._fill)
         event = self.message_event
         if not self.disconnected and not self.response_complete:
             if not event.is_set():
@@ -115,37 +107,6 @@ class Cycle(RequestResponseCycle):
             self._pieces, self._waiting = [], 0
             self.flow.resume_reading()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
-
-    async def _receive_whole(
-        self, whole: WholeBody, fill: Callable[[WholeBody], None]
-    ) -> ASGIReceiveEvent:
-        """Return what arrived in a buffer; wait if there is nothing new.
-
-        Raises:
-            ServiceError: the reader may hold no more bytes.
-        """
-        event = self.message_event
-        if not self.disconnected and not self.response_complete:
-            if not self._is_filling:
-                self._is_filling = True
-                event.clear()
-                for piece in self._pieces:
-                    whole.put(piece)
-                self._pieces, self._waiting = [], 0
-                fill(whole)
-                self.flow.resume_reading()
-            if whole.error is None and not event.is_set():
-                await event.wait()
-            event.clear()
-        if self.disconnected or self.response_complete:
-            return {"type": "http.disconnect"}
-        if whole.error is not None:
-            raise whole.error
-        return {
-            "type": "http.request",
-            "body": cast("bytes", whole.report()),
-            "more_body": self.more_body,
-        }
 
     async def send(self, message: ASGISendEvent) -> None:
         """Write the head of the response, held back until its body, or a part of the body."""

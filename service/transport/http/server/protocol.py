@@ -31,12 +31,10 @@ from service.settings import LimitSettings
 from service.shutdown import Shutdown
 from service.transport.budget import BodyBudget
 from service.transport.http.body.body import BYTES_PER_SECOND
-from service.transport.http.body.whole_body import WholeBody
 from service.transport.http.middleware.disconnect import LEFT
 from service.transport.http.middleware.error_formats import ErrorFormat
 from service.transport.http.server.coalescing_transport import CoalescingTransport
 from service.transport.http.server.cycle import Cycle
-from service.transport.http.server.filling import Filling
 from service.transport.http.server.framing import is_ambiguous
 from service.transport.http.server.refusals import refusal
 from service.transport.http.server.swept import DRAIN_SECONDS, SweptConnection
@@ -205,7 +203,6 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
             expects_continue=self.expect_100_continue,
             keep_alive=version != "1.0" and not is_last and parser.should_keep_alive(),
             on_response=self.on_response_complete,
-            fill=self._fill,
         )
         if earlier is None or earlier.response_complete:
             self._start(cycle)
@@ -229,24 +226,6 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
             cycle.message_event.set()
         self._body_since = None
         self._raw_bytes = self._header_bytes = self._body_bytes = 0
-
-    # Called while a large body is received.
-
-    def _fill(self, whole: WholeBody) -> None:
-        """Receive the rest of the body without the parser."""
-        self.transport.wrapped.set_protocol(Filling(self, whole))
-
-    def on_filled(self, count: int, *, is_last: bool) -> None:
-        """Count bytes of the body; take the next message after the last ones."""
-        self._body_bytes += count
-        if is_last:
-            self.parser = new_parser(self)  # the other one still expects them
-            self.transport.wrapped.set_protocol(self)
-            self.on_message_complete()
-
-    def wake_reader(self) -> None:
-        """Let the reader of the body look at what arrived, and at the time."""
-        self.cycle.message_event.set()
 
     def _complete_scope(self, version: str) -> None:
         """Add what the request line says to the scope (ASGI's ``http`` connection scope)."""
@@ -377,7 +356,7 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
             self._context.metrics.reject("slow_client")
             self._refuse(408)
         else:
-            self.wake_reader()
+            self.cycle.message_event.set()  # the reader of the body checks the time
 
     def _refuse_header(self) -> NoReturn:
         self._refusal = 431
@@ -409,13 +388,6 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
         self.transport.write(refusal(status, self._path(), self._context.error_formats))
         self.transport.write_eof()
         self._ends_at = time.monotonic() + LINGER_SECONDS
-
-
-def new_parser(protocol: HttpToolsProtocol) -> httptools.HttpRequestParser:
-    """Return a parser for the next message of a connection, as uvicorn makes its first one."""
-    parser = httptools.HttpRequestParser(protocol)
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    return parser
 
 
 def _knows_interim(cycle: Cycle) -> bool:
