@@ -2,7 +2,7 @@
 # Build:  make image
 # Run:    docker run --read-only --tmpfs /tmp --cap-drop ALL -p 127.0.0.1:8000:8000 \
 #           -v potoo-data:/data -e POTOO_ADMIN_PASSWORD=... potoo:0.1.0
-# Or with TLS, dashboards and alerts: docs/containers.md
+# Or with TLS, dashboards and alerts: docs/operating/containers.md
 
 # `make image` hands over what deploy/images.lock says, with its digest once that is pinned.
 ARG PYTHON_IMAGE=python:3.13-slim
@@ -20,6 +20,7 @@ RUN python -m venv /opt/supply \
  && /opt/supply/bin/pip install --require-hashes -r requirements-supply.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY auth auth
+COPY client client
 COPY observability observability
 COPY schemas schemas
 COPY service service

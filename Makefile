@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE   := auth observability schemas service
+CODE   := auth client observability schemas service
 ARGS   ?=
 # One worker a core, each with servers and databases of its own, and no more of those than fit.
 PYTEST := -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
@@ -122,7 +122,7 @@ thresholds: $(VENV)/.tested ## generate Prometheus rules and Kubernetes manifest
 VERSION  = $(shell $(PYTHON) -c 'import tomllib; print(tomllib.load(open("pyproject.toml","rb"))["project"]["version"])')
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude '*')
 IMAGE   ?= potoo:$(VERSION)
-# Attestations go into ARGS, since not every Docker can keep them: docs/supply-chain.md.
+# Attestations go into ARGS, since not every Docker can keep them: docs/operating/supply-chain.md.
 image: ## build the container image
 	docker build --tag $(IMAGE) $(shell sed -n 's/^PYTHON_IMAGE=/--build-arg &/p' deploy/images.lock) \
 	  --build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) \
@@ -207,6 +207,9 @@ $(VENV)-clients/.installed: requirements-clients.txt
 	@touch $@
 
 clients: $(VENV)-clients/.installed ## install tritonclient and kserve for the tests that use them
+
+turbofan: $(VENV)/.tested ## train the model turbofan again (ARGS="--data DIR")
+	$(BIN)/python -m training.recipes.turbofan $(ARGS)
 
 everyday: $(VENV)-training/.trained ## train the model everyday again (ARGS="--data DIR --teacher FILE")
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)

@@ -13,6 +13,8 @@ class Scope(StrEnum):
     INFER = "infer"
     STREAM = "stream"
     CAMERAS = "cameras"
+    SENSORS = "sensors"
+    INGEST = "ingest"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     JOBS = "jobs"

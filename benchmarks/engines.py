@@ -108,7 +108,7 @@ def _folders(folder: Path, names: tuple[str, ...]) -> Iterator[dict[str, Path]]:
 def _quantised(source: Path, target: Path) -> Path:
     """Write the INT8 version of a version folder."""
     manifest = read_manifest(source)
-    prepare = Preprocessor(manifest.input, LIMITS)
+    prepare = Preprocessor(manifest.image_input, LIMITS)
     images = [prepare(scene).tensor[np.newaxis] for scene in scenes()]
     shutil.copytree(source, target)
     graph = target / MODEL_FILE

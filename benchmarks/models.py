@@ -17,17 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from schemas.model_input import Colour, Dtype, InputSpec, Layout, ShorterSide
 from schemas.model_output import OutputSpec
-from schemas.models import (
-    MANIFEST_FILE,
-    MODEL_FILE,
-    Colour,
-    Dtype,
-    InputSpec,
-    Layout,
-    ModelManifest,
-    ShorterSide,
-)
+from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from service.modeltools.imagenet.building import WeightsMissing, weights_file
 from service.modeltools.sources.built_in import BUNDLED_MODELS, put
 from tests.support import repository

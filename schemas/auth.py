@@ -153,9 +153,11 @@ SCOPES = (
     "cameras",
     "classify",
     "infer",
+    "ingest",
     "metrics",
     "models:read",
     "models:write",
+    "sensors",
     "stream",
 )
 """Scopes that are offered."""

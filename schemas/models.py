@@ -6,22 +6,25 @@ calibration and measured accuracy.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
+    Discriminator,
     Field,
     PositiveInt,
     StringConstraints,
+    Tag,
     model_validator,
 )
 
 from schemas.classify import MODEL_NAME_PATTERN
+from schemas.document import Document
+from schemas.errors import Unsupported
+from schemas.model_input import InputSpec
 from schemas.model_output import OutputSpec
+from schemas.series import SeriesSpec
 from schemas.serving import ModelVersion
 
 MODEL_FILE = "model.onnx"
@@ -33,118 +36,21 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 """A plain name inside the version's own folder: no separators, no leading dot."""
 
 
-class _Document(BaseModel):
-    """Base class that rejects unknown members, so that a misspelt one is not silently ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Dtype(StrEnum):
-    """Element type of the input tensor."""
-
-    FLOAT32 = "float32"
-    UINT8 = "uint8"
+def _kind(value: Any) -> str:  # noqa: ANN401 - JSON, or a specification
+    """Return the tag of an input; no identifier, so that paths in messages leave it out."""
+    if isinstance(value, dict):
+        return "of series" if value.get("kind") == "series" else "of images"
+    return "of series" if isinstance(value, SeriesSpec) else "of images"
 
 
-class Layout(StrEnum):
-    """Order of the input's axes."""
-
-    NCHW = "NCHW"
-    NHWC = "NHWC"
-
-
-class Colour(StrEnum):
-    """Order of the input's channels; grey has one channel."""
-
-    RGB = "RGB"
-    BGR = "BGR"
-    GREY = "grey"
-
-    @property
-    def channels(self) -> int:
-        """1 or 3."""
-        return 1 if self is Colour.GREY else 3
+ModelInput = Annotated[
+    Annotated[InputSpec, Tag("of images")] | Annotated[SeriesSpec, Tag("of series")],
+    Discriminator(_kind),
+]
+"""Preprocessing: of windows where ``kind`` is ``series``; of images where there is no ``kind``."""
 
 
-class Interpolation(StrEnum):
-    """Pillow's resampling filters; all except ``nearest`` are antialiased."""
-
-    NEAREST = "nearest"
-    BILINEAR = "bilinear"
-    BICUBIC = "bicubic"
-    LANCZOS = "lanczos"
-
-
-class ShorterSide(_Document):
-    """Scale the shorter side to ``pixels``, then crop the centre (usual for ImageNet models)."""
-
-    policy: Literal["shorter_side"] = "shorter_side"
-    pixels: PositiveInt = Field(description="Shorter side before the crop, e.g. 256.")
-    interpolation: Interpolation = Interpolation.BILINEAR
-
-
-class Squash(_Document):
-    """Scale both sides to the input's size without keeping the aspect ratio."""
-
-    policy: Literal["squash"] = "squash"
-    interpolation: Interpolation = Interpolation.BILINEAR
-
-
-class InputSpec(_Document):
-    """Preprocessing: a photo becomes ``(pixel * scale - mean) / std`` per channel.
-
-    Pixels are 0..255; ``mean`` and ``std`` follow the order of ``colour``.
-    """
-
-    name: str = Field(description="The graph's input name.")
-    dtype: Dtype
-    layout: Layout
-    colour: Colour
-    height: PositiveInt
-    width: PositiveInt
-    batch: Literal["dynamic"] | PositiveInt = Field(
-        default="dynamic", description="The graph's batch axis: dynamic, or a fixed number."
-    )
-    resize: Annotated[ShorterSide | Squash, Field(discriminator="policy")]
-    scale: float = 1.0
-    mean: tuple[float, ...] = (0.0,)
-    std: tuple[Annotated[float, Field(ge=1e-6)], ...] = (1.0,)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """The shape of one item, without the batch axis."""
-        channels = self.colour.channels
-        if self.layout is Layout.NCHW:
-            return channels, self.height, self.width
-        return self.height, self.width, channels
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether pixels reach the model as they are."""
-        return self.scale == 1 and set(self.mean) == {0.0} and set(self.std) == {1.0}
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        allowed = {1, self.colour.channels}
-        for name in ("mean", "std"):
-            if len(getattr(self, name)) not in allowed:
-                message = f"{name} must have 1 or {self.colour.channels} numbers"
-                raise ValueError(message)
-        if not all(map(math.isfinite, (self.scale, *self.mean, *self.std))):
-            message = "scale, mean and std must be finite"
-            raise ValueError(message)
-        if self.dtype is Dtype.UINT8 and not self.is_identity:
-            message = "dtype uint8 takes pixels as they are: leave scale, mean and std out"
-            raise ValueError(message)
-        if isinstance(self.resize, ShorterSide) and self.resize.pixels < max(
-            self.height, self.width
-        ):
-            message = "resize.pixels must be at least the input's height and width"
-            raise ValueError(message)
-        return self
-
-
-class Accuracy(_Document):
+class Accuracy(Document):
     """Accuracy measured on a data set. Shares are 0..1."""
 
     dataset: str
@@ -157,14 +63,14 @@ class Accuracy(_Document):
     notes: str = ""
 
 
-class GoldenPrediction(_Document):
+class GoldenPrediction(Document):
     """One expected prediction."""
 
     index: int = Field(ge=0)
     score: float = Field(ge=0, le=1)
 
 
-class GoldenSample(_Document):
+class GoldenSample(Document):
     """An image in ``golden/`` and the predictions of the model when it was published."""
 
     file: FileName
@@ -174,7 +80,7 @@ class GoldenSample(_Document):
     )
 
 
-class Calibration(_Document):
+class Calibration(Document):
     """Source of temperature and thresholds; written by ``potoo models calibrate``."""
 
     precision: float = Field(
@@ -191,7 +97,7 @@ class Calibration(_Document):
     notes: str = ""
 
 
-class ModelManifest(_Document):
+class ModelManifest(Document):
     """Everything about a model that its graph does not hold."""
 
     name: ModelName
@@ -203,7 +109,7 @@ class ModelManifest(_Document):
     labels: tuple[str, ...] | FileName = Field(
         description="Class names in output order, or the name of a file with one per line."
     )
-    input: InputSpec
+    input: ModelInput
     output: OutputSpec
     temperature: float = Field(
         default=1.0,
@@ -244,6 +150,30 @@ class ModelManifest(_Document):
     accuracy: tuple[Accuracy, ...] = ()
     golden: tuple[GoldenSample, ...] = ()
 
+    @property
+    def image_input(self) -> InputSpec:
+        """The input of a model that takes images.
+
+        Raises:
+            Unsupported: the model takes windows of samples.
+        """
+        spec = self.input
+        if isinstance(spec, SeriesSpec):
+            raise Unsupported(f"The model takes {spec.takes}, not images.")
+        return spec
+
+    @property
+    def series_input(self) -> SeriesSpec:
+        """The input of a model that takes windows of samples.
+
+        Raises:
+            Unsupported: the model takes images.
+        """
+        spec = self.input
+        if not isinstance(spec, SeriesSpec):
+            raise Unsupported("The model takes images, not windows of samples.")
+        return spec
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.output.kind != "logits" and self.temperature != 1:
@@ -269,6 +199,10 @@ def _refuse_cycle(name: str, groups: Mapping[str, str]) -> None:
         passed.append(wider)
 
 
+def _is_image(kind: str) -> bool:
+    return kind == "image"
+
+
 class ModelSummary(BaseModel):
     """Entry of the model list."""
 
@@ -280,6 +214,11 @@ class ModelSummary(BaseModel):
     default: bool = Field(description="Whether this is the default model.")
     calibrated: bool = Field(
         description="Whether the thresholds of the default version were measured."
+    )
+    input_kind: Literal["image", "series"] = Field(
+        default="image",
+        exclude_if=_is_image,
+        description="What the default version takes; absent: images.",
     )
     versions: list[ModelVersion] = Field(default=[], description="All versions, newest first.")
 
@@ -300,7 +239,7 @@ class ModelInfo(ModelSummary):
     )
     synonyms: dict[str, tuple[str, ...]] = Field(description="Other names of labels.")
     unnamed: tuple[str, ...] = Field(description="Labels that are never the summary.")
-    input: InputSpec
+    input: ModelInput
     output: OutputSpec
     temperature: float
     abstain_below: float

@@ -46,6 +46,9 @@ from service.transport.http.routes import (
     health,
     models,
     page_session,
+    sensor_events,
+    sensor_windows,
+    sensors,
     well_known,
 )
 from service.transport.http.routes.classify import add_classify_routes
@@ -110,7 +113,10 @@ def _lifespan(
                     reader = BodyReader(runtime.budget, limits.body_timeout_seconds, metrics)
                     uploads = Uploads(reader, limits)
                     HttpState(settings, metrics, runtime, uploads).set_on(app)
-                    async with _grpc(settings, runtime, metrics, tracing):
+                    async with (
+                        _grpc(settings, runtime, metrics, tracing),
+                        _sensor_ports(settings, runtime, metrics),
+                    ):
                         answering = runtime.classifier.answering()
                         default = runtime.classifier.default
                         log.info(
@@ -156,6 +162,9 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
             cameras.router,
             cameras.pictures,
             camera_events.router,
+            sensors.router,
+            sensor_events.router,
+            sensor_windows.router,
             auth.router,
             page_session.router,
             well_known.router,
@@ -168,7 +177,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     # Schemas that only hand-written parts of the document refer to.
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
-    bodies += (*admin.BODIES, *cameras.BODIES)
+    bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 
@@ -225,6 +234,16 @@ def _grpc(
     from service.transport.grpc.server import serving  # takes 70 ms, so only where it is on
 
     return serving(settings, runtime, metrics, tracing)
+
+
+def _sensor_ports(
+    settings: Settings, runtime: Runtime, metrics: Metrics
+) -> AbstractAsyncContextManager[object]:
+    if not settings.sensors.has_ports:
+        return nullcontext()
+    from service.transport.tcp.server import serving
+
+    return serving(settings, runtime.identity, runtime.sensors.intake, metrics, runtime.shutdown)
 
 
 class _Application(FastAPI):

@@ -24,7 +24,9 @@ from service.settings import Settings, SettingsError, own_models
 FIRST_ACCOUNT = "admin"
 FIRST_RUN = "first run"
 """The acting account, in the security log."""
-PAGE_SCOPES = frozenset({Scope.CLASSIFY, Scope.MODELS_READ, Scope.STREAM, Scope.CAMERAS})
+PAGE_SCOPES = frozenset(
+    {Scope.CLASSIFY, Scope.MODELS_READ, Scope.STREAM, Scope.CAMERAS, Scope.SENSORS}
+)
 """Scopes of the web page's sessions, as in ``web/calls/api.js``."""
 LINK_MINUTES = 15
 

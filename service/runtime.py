@@ -30,6 +30,8 @@ from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.identity import Identity, keep_fresh, open_identity
 from service.process import give_memory_back
+from service.sensors.mqtt.opening import open_sensor_mqtt
+from service.sensors.opening import Sensors, open_sensors
 from service.settings import Settings
 from service.shutdown import Shutdown
 from service.transport.budget import BodyBudget
@@ -47,6 +49,7 @@ class Runtime:
     models: ModelControl
     budget: BodyBudget
     cameras: Cameras
+    sensors: Sensors
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -91,6 +94,14 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         )
         stores = cameras.feed, cameras.reported, cameras.cursors, cameras.leases
         await stack.enter_async_context(open_results(settings, *stores, metrics))
+        sensors = await stack.enter_async_context(
+            open_sensors(settings, identity.database, identity.audit, metrics, classifier)
+        )
+        await stack.enter_async_context(
+            open_sensor_mqtt(
+                settings, sensors, classifier, cameras.cursors, cameras.leases, metrics
+            )
+        )
         yield Runtime(
             pool=pool,
             classifier=classifier,
@@ -98,6 +109,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             models=ModelControl(lifecycle, identity.audit),
             budget=BodyBudget(settings.limits.max_body_bytes_in_flight, metrics),
             cameras=cameras,
+            sensors=sensors,
         )
 
 

@@ -42,6 +42,7 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 from service.modeltools.sources.model_sources import is_safe
 from service.result_settings import MqttSettings, WebhookSettings
+from service.sensor_settings import SensorSettings
 
 ENV_PREFIX = "POTOO_"
 NESTED = "__"
@@ -229,6 +230,7 @@ class Settings(BaseSettings):
     cameras: CameraSettings = CameraSettings()
     compatibility: CompatibilitySettings = CompatibilitySettings()
     mqtt: MqttSettings = MqttSettings()
+    sensors: SensorSettings = SensorSettings()
     webhooks: WebhookSettings = WebhookSettings()
     observability: ObservabilitySettings = ObservabilitySettings()
 

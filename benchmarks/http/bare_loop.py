@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import photo
 from benchmarks.http.textbook import Prepare, textbook
-from schemas.models import Dtype
+from schemas.model_input import Dtype
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import usable_cores
 from service.core.imaging.image_limits import ImageLimits
@@ -32,7 +32,7 @@ KINDS = ("textbook", "better")
 def better(folder: Path) -> Prepare:
     """Return the server's own preprocessing, for an engine that takes pixels where it can."""
     limits = ImageLimits(50_000_000, 1000, 2**28)
-    spec = read_manifest(folder).input
+    spec = read_manifest(folder).image_input
     if spec.dtype is Dtype.FLOAT32:
         spec = pixel_spec(spec)
     preprocess = Preprocessor(spec, limits)

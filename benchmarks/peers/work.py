@@ -75,5 +75,5 @@ def _better(folder: Path) -> Prepare:
     from service.core.imaging.preprocessing import Preprocessor
 
     manifest = ModelManifest.model_validate_json((folder / "manifest.json").read_bytes())
-    preprocess = Preprocessor(manifest.input, ImageLimits(50_000_000, 1000, 2**28))
+    preprocess = Preprocessor(manifest.image_input, ImageLimits(50_000_000, 1000, 2**28))
     return lambda data: preprocess(data).tensor

@@ -1,4 +1,4 @@
-"""``make bench-streams``: one WebSocket beside HTTP, the age of frames, and the cost of cameras.
+"""``make bench-streams``: one WebSocket beside HTTP, the age of frames, cameras, sensors.
 
 All measurements take turns in rounds, so that the machine's drift affects them alike.
 """
@@ -13,6 +13,7 @@ from benchmarks import load, models, photo, results, subject
 from benchmarks.measuring import warm_up
 from benchmarks.streams.cameras import measure_cameras
 from benchmarks.streams.freshness import Freshness
+from benchmarks.streams.sensors.measure import lines, measure_sensors
 from benchmarks.streams.throughput import Throughput
 
 
@@ -34,8 +35,17 @@ def main() -> None:
     if arguments.cameras:
         cameras = measure_cameras(cameras=arguments.cameras, minutes=arguments.minutes)
         print(json.dumps(cameras, indent=1), flush=True)
+    sensors = None
+    if arguments.sensors:
+        sensors = measure_sensors(sensors=arguments.sensors, seconds=arguments.seconds)
+        print("\n".join(lines(sensors)), flush=True)
     if arguments.write:
-        facts = {"seconds": arguments.seconds, "models": measured, "cameras": cameras}
+        facts = {
+            "seconds": arguments.seconds,
+            "models": measured,
+            "cameras": cameras,
+            "sensors": sensors,
+        }
         print(f"written to {results.write('streams', facts)}")
 
 
@@ -57,7 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=7, help="of all measurements in turn")
     parser.add_argument(
         "--models",
-        nargs="+",
+        nargs="*",
         choices=(*models.ALL, models.SMALL),
         default=(models.SMALL, models.DEFAULT),
     )
@@ -65,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, default=6, help="in which each camera gives an hour's frames"
     )
+    parser.add_argument("--sensors", type=int, default=1000, help="sending at once; 0: none")
     parser.add_argument("--no-write", dest="write", action="store_false", help="print only")
     return parser.parse_args()
 

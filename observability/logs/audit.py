@@ -51,6 +51,9 @@ class AuditEvent(StrEnum):
     CAMERA_ADDED = "camera_added"
     CAMERA_CHANGED = "camera_changed"
     CAMERA_REMOVED = "camera_removed"
+    SENSOR_ADDED = "sensor_added"
+    SENSOR_CHANGED = "sensor_changed"
+    SENSOR_REMOVED = "sensor_removed"
 
 
 FREQUENT = {AuditEvent.TOKEN_REFUSED, AuditEvent.RATE_LIMITED}

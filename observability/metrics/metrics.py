@@ -1,4 +1,4 @@
-"""All Prometheus metrics but those of models, streams, cameras and results (``*_metrics``).
+"""All Prometheus metrics but those of single parts, such as models or cameras (``*_metrics``).
 
 Names follow the Prometheus conventions: base units, ``_total`` on counters, bounded labels only
 (route templates, names of served models, error codes; never free text of a caller).
@@ -29,6 +29,7 @@ from observability.metrics.camera_metrics import CameraMetrics
 from observability.metrics.memory import memory_limit
 from observability.metrics.model_metrics import ModelMetrics
 from observability.metrics.result_metrics import ResultMetrics
+from observability.metrics.sensor_metrics import SensorMetrics
 from observability.metrics.stream_metrics import StreamMetrics
 from observability.metrics.tallies import TalliedCounter, TalliedGauge, TalliedHistogram
 from observability.metrics.worker_metrics import MULTIPROCESS_FOLDER, RESTARTS, RESTARTS_HELP
@@ -49,6 +50,7 @@ GRPC_SERVER_FAULTS = (
 REJECTIONS = (
     *("queue_full", "would_be_late", "deadline"),
     *("body_budget", "connections", "streams", "slow_client", "bad_http"),
+    "sensor_network",
 )
 
 STORES = ("accounts", "rates")
@@ -146,6 +148,7 @@ class Metrics:
         self.models = ModelMetrics(self.registry, self.reject)
         self.streams = StreamMetrics(self.registry)
         self.cameras = CameraMetrics(self.registry)
+        self.sensors = SensorMetrics(self.registry)
         self.results = ResultMetrics(self.registry)
         # Sign-in
         self.audit_events = Counter(

@@ -17,10 +17,11 @@ STAGE_BUCKETS = (
 LOAD_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess")
 PROTOCOLS = (
-    *("http", "websocket", "camera", "v2", "grpc"),
+    *("http", "websocket", "camera", "sensor", "v2", "grpc"),
     *("kserve_v1", "tf_serving", "torchserve", "predict"),
 )
-"""Protocols of predictions: ``/v1``, cameras, Open Inference Protocol over HTTP, gRPC, drop-ins."""
+"""Protocols of predictions: ``/v1``, cameras, sensors, Open Inference Protocol over HTTP, gRPC,
+drop-ins."""
 
 
 class ModelSeries(NamedTuple):

@@ -6,9 +6,12 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-Output = Literal["mqtt", "webhook"]
+Output = Literal["mqtt", "webhook", "mqtt_sensors", "mqtt_ingest"]
+"""`mqtt` is of cameras; `mqtt_ingest` receives samples of sensors, and is only up or not."""
 OUTCOMES: dict[Output, tuple[str, ...]] = {
     "mqtt": ("delivered", "dropped"),
+    "mqtt_sensors": ("delivered", "dropped"),
+    "mqtt_ingest": (),
     "webhook": ("delivered", "failed", "dead", "gone"),
 }
 
@@ -19,20 +22,20 @@ class ResultMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._deliveries = Counter(
             "potoo_result_deliveries",
-            "Deliveries of camera events, by kind of output and outcome.",
+            "Deliveries of camera events and sensor answers, by kind of output and outcome.",
             ["output", "outcome"],
             registry=registry,
         )
         self._waiting = Gauge(
             "potoo_result_queue_depth",
-            "Camera events that an output has not delivered yet.",
+            "Events and answers that an output has not delivered yet.",
             ["output"],
             multiprocess_mode="livemax",
             registry=registry,
         )
         self._oldest = Gauge(
             "potoo_result_oldest_timestamp_seconds",
-            "When the oldest camera event happened that an output has not delivered; 0: none.",
+            "When the oldest event or answer was kept that an output has not delivered; 0: none.",
             ["output"],
             multiprocess_mode="livemax",
             registry=registry,
@@ -56,7 +59,7 @@ class ResultMetrics:
         for outcome in OUTCOMES[kind]:
             self._deliveries.labels(kind, outcome)
         self.set_backlog(kind, name, 0, None)
-        if kind == "mqtt":
+        if kind != "webhook":
             self.set_up(kind, is_up=False)
         return OutputMetrics(self, kind, name)
 

@@ -75,10 +75,12 @@ def calibrate(job: CalibrationPlan, say: Say) -> tuple[int, Calibrated]:
 
     Raises:
         TrialFailed, TooSlow, ModelRefused, NotEnoughMemory: with a message for the user.
+        Unsupported: the model takes windows of samples.
     """
     folder = _folder(job)
-    require_memory(folder, memory_available())
     manifest = read_manifest(folder)
+    _ = manifest.image_input
+    require_memory(folder, memory_available())
     best = _best(job, say)
     say(f"{best}: looking for the knee")
     with trial.running(_settings(job, best)) as server:

@@ -16,19 +16,14 @@ from auth.store.database import Database
 from observability.logs.audit import Audit
 from observability.metrics.metrics import Metrics
 from schemas.cameras import CameraEvent
-from schemas.errors import NotReady
 from service.cameras.administration import CameraAdministration
 from service.cameras.fetching import FrameFetcher
 from service.cameras.logins import Logins
 from service.cameras.pipeline.budget import Budget
-from service.cameras.results.ports import Leases
 from service.cameras.sources.source import Frame, SourceSpec
 from service.cameras.store.cameras import CameraStore, StoredCamera
 from service.cameras.store.credentials import CredentialBox
-from service.cameras.store.cursors import CursorStore
-from service.cameras.store.events import EventStore, Retention
-from service.cameras.store.feed import EventFeed
-from service.cameras.store.leases import FileLeases, TableLeases
+from service.cameras.store.events import EventStore
 from service.cameras.store.reports import ReportStore
 from service.cameras.watching.classifying import FrameClassifier, PooledClassifier
 from service.cameras.watching.decoding_time import children_seconds
@@ -36,6 +31,11 @@ from service.cameras.watching.directory import Directory
 from service.cameras.watching.recording import Recorder
 from service.cameras.watching.supervisor import Supervisor
 from service.cameras.watching.watcher import Tools, Watcher
+from service.coordination.cursors import CursorStore
+from service.coordination.feed import EventFeed
+from service.coordination.kept_events import Retention
+from service.coordination.leases import FileLeases, TableLeases
+from service.coordination.ports import Leases
 from service.core.engine.pool import WorkerPool, usable_cores
 from service.core.serving.classifier import Classifier
 from service.settings import Settings
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 KEY_FILE = "camera-credentials.key"
 LEASES_FOLDER = "leases"
-PRUNE_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Cameras:
     reported: Directory
     administration: CameraAdministration
     events: EventStore
-    feed: EventFeed
+    feed: EventFeed[CameraEvent]
     cursors: CursorStore
     leases: Leases
     fetcher: FrameFetcher
@@ -147,7 +146,7 @@ async def open_cameras(
             budget,
             decoding_seconds=children_seconds,
         )
-        for work in (supervisor.run(), _prune(events)):
+        for work in (supervisor.run(), events.keep_bounded()):
             stack.push_async_callback(_stop, asyncio.create_task(work))
         administration = CameraAdministration(
             cameras,
@@ -176,13 +175,6 @@ def _leases(settings: Settings, database: Database, stack: AsyncExitStack) -> Le
     leases = TableLeases(database)
     stack.push_async_callback(leases.close)
     return leases
-
-
-async def _prune(events: EventStore) -> None:
-    while True:
-        with contextlib.suppress(NotReady):
-            await events.prune()
-        await asyncio.sleep(PRUNE_SECONDS)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -87,6 +87,8 @@ def serve(
             lines.append(f"  model:         {models_line}")
             if address:
                 lines.append(f"  gRPC:          {address}")
+            if sensors:
+                lines.append(f"  sensors:       {sensors}")
             if link:
                 lines += [
                     f"  sign in now:   {public}/#link={link.code}",
@@ -99,7 +101,10 @@ def serve(
         is_watched = sys.stdout.isatty() and _is_loopback(settings.host)
         link = make_link(settings) if welcome.password or is_watched else None
 
-        with _grpc_port(settings) as (settings, address):
+        with (
+            _grpc_port(settings) as (settings, address),
+            _sensor_ports(settings) as (settings, sensors),
+        ):
             run(_make_app, settings, on_ready)
 
 
@@ -120,6 +125,18 @@ def _grpc_port(settings: Settings) -> Iterator[tuple[Settings, str]]:
 
     with reserved(settings.host, settings.grpc_port) as port:
         yield settings.model_copy(update={"grpc_port": port}), target(settings.host, port)
+
+
+@contextmanager
+def _sensor_ports(settings: Settings) -> Iterator[tuple[Settings, str]]:
+    """Reserve the ports of sensors, if any; return the settings with their numbers, and URLs."""
+    if not settings.sensors.has_ports:
+        yield settings, ""
+        return
+    from service.transport.tcp.listening import reserved
+
+    with reserved(settings.host, settings.sensors) as (sensors, urls):
+        yield settings.model_copy(update={"sensors": sensors}), ", ".join(urls)
 
 
 def _make_app(settings: Settings) -> FastAPI:

@@ -23,6 +23,7 @@ from service.core.scheduling.priority import Priority
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
 from service.runtime import Runtime
+from service.sensors.opening import Sensors
 from service.settings import Settings
 from service.transport import admission
 from service.transport.app_state import state_of
@@ -34,6 +35,8 @@ SCOPE_DESCRIPTIONS = {
     Scope.INFER: "run models on tensors",
     Scope.STREAM: "stream frames over a WebSocket",
     Scope.CAMERAS: "watch and manage cameras",
+    Scope.SENSORS: "see and manage sensors",
+    Scope.INGEST: "send the samples of sensors",
     Scope.MODELS_READ: "see the models",
     Scope.MODELS_WRITE: "load and remove models",
     Scope.METRICS: "read the metrics",
@@ -218,10 +221,15 @@ def _cameras(connection: HTTPConnection) -> Cameras:
     return runtime_of(connection).cameras
 
 
+def _sensors(connection: HTTPConnection) -> Sensors:
+    return runtime_of(connection).sensors
+
+
 RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
 ClassifierDep = Annotated[Classifier, Depends(_classifier)]
 ModelsDep = Annotated[ModelControl, Depends(_models)]
 CamerasDep = Annotated[Cameras, Depends(_cameras)]
+SensorsDep = Annotated[Sensors, Depends(_sensors)]
 GrantsDep = Annotated[Grants, Depends(_grants)]
 AdministrationDep = Annotated[Administration, Depends(_administration)]
 PrincipalDep = Annotated[Principal, Depends(principal_of)]

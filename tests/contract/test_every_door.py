@@ -59,7 +59,9 @@ class Visit:
     @property
     def tensor(self) -> NDArray[Any]:
         """The tensor of a caller that follows the manifest."""
-        tensor: NDArray[Any] = Preprocessor(self.manifest.input, image_limits())(self.photo).tensor
+        tensor: NDArray[Any] = Preprocessor(self.manifest.image_input, image_limits())(
+            self.photo
+        ).tensor
         return tensor
 
     def post(self, path: str, **options: Any) -> Any:

@@ -44,7 +44,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture(scope="module")
 def judge(built: Built) -> Judge:
     manifest = built.manifest
-    prepare = Preprocessor(manifest.input, LimitSettings().of_images)
+    prepare = Preprocessor(manifest.image_input, LimitSettings().of_images)
     hedger = Hedger(manifest, tuple(manifest.labels))
 
     def of(chosen: Iterable[Photo]) -> Evaluation:

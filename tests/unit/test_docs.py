@@ -26,7 +26,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 LINK = re.compile(r"\]\((?P<file>[^)#\s]*)(#(?P<heading>[^)\s]+))?\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 CODE = re.compile(r"```.*?```|`[^`]+`", re.DOTALL)
-PACKAGES = ("auth", "observability", "schemas", "service")
+PACKAGES = ("auth", "client", "observability", "schemas", "service")
 FOLDERS = (*PACKAGES, "benchmarks", "deploy", "docs", "models", "tests", "tools", "training")
 SOURCE = re.compile(r"(?<![\w/.*-])[\w/-]+\.(?:py|proto)\b")
 PLACE = re.compile(rf"(?<![\w./~$-])(?:{'|'.join(FOLDERS)})/[\w./*-]*")
@@ -42,8 +42,8 @@ MADE = (
 COMMAND = re.compile(
     r"(?:^|exec potoo |sudo -u potoo \S+/)potoo (?P<rest>[^|;&#`\n]*)", re.MULTILINE
 )
-FOREIGN_VARIABLES = {"POTOO_SERVICE_HOST"}
-"""Variables that Kubernetes sets for a service named potoo."""
+FOREIGN_VARIABLES = {"POTOO_SERVICE_HOST", "POTOO_TOKEN"}
+"""Variables that Kubernetes sets for a service named potoo, and the token of a device."""
 FOREIGN_SERIES = {"potoo_pb"}
 """Words that look like a metric: a Python module."""
 

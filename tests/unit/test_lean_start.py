@@ -34,6 +34,7 @@ OPTIONAL = (
     *("service.transport.grpc.server", DROP_IN, "service.transport.http.compat.torchserve"),
     *("websockets", "service.transport.http.stream.session.session"),
     *("av", "paho.mqtt", "service.cameras.sources.opening"),
+    *("google_crc32c", "schemas.sensor_wire.frames", "service.transport.tcp.server"),
 )
 
 

@@ -113,7 +113,7 @@ def _int8_sets(
     model = folder.parent / "int8.onnx"
     write_int8_model(building.weights_file(), model)
     engine, hedger = OnnxEngine(model, manifest), Hedger(manifest, tuple(manifest.labels))
-    prepare = Preprocessor(manifest.input, LimitSettings().of_images)
+    prepare = Preprocessor(manifest.image_input, LimitSettings().of_images)
     sets = {}
     for name in (KNOWN_SET, PUBLIC, OPEN):
         chosen = [
@@ -157,7 +157,7 @@ def _with_indices_named(found: Features, manifest: ModelManifest) -> Features:
 def _golden(folder: Path, manifest: ModelManifest) -> tuple[GoldenSample, ...]:
     """Compute the golden samples on the project's own drawings."""
     engine = OnnxEngine(folder / "model.onnx", manifest)
-    prepare = Preprocessor(manifest.input, LimitSettings().of_images)
+    prepare = Preprocessor(manifest.image_input, LimitSettings().of_images)
     samples = []
     for file in sorted(GOLDEN.iterdir()):
         output_NK = engine.run(prepare(file.read_bytes()).tensor[np.newaxis])

@@ -13,22 +13,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import orjson
 
 from schemas.cameras import UNKNOWN, Camera, CameraEvent, CameraStatus
-
-ONLINE, OFFLINE = b"online", b"offline"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message to publish with QoS 1; an empty retained one removes the retained one."""
-
-    topic: str
-    payload: bytes
-    is_retained: bool = True
+from service.mqtt.link import OFFLINE, ONLINE, Message
 
 
 class Topics:

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import random
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -22,10 +20,10 @@ from observability.logs.logging import get_logger
 from observability.metrics.result_metrics import OutputMetrics
 from schemas.cameras import CameraEvent
 from schemas.errors import NotReady
-from service.cameras.results.ports import Cursors, Events, OutputCursor
-from service.cameras.results.retrying import LONGEST_RETRY_AFTER, backoff
 from service.cameras.results.sending import NotSent, Sender
 from service.cameras.results.signing import Signer
+from service.coordination.ports import Cursors, Events, OutputCursor
+from service.retrying import LONGEST_RETRY_AFTER, Clock, backoff
 
 GONE = 410
 PAGE = 50
@@ -43,21 +41,6 @@ class TargetGone(Exception):
     """The receiver answered 410: it wants no more events."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Time and chance, which tests replace.
-
-    Attributes:
-        now: Unix time in seconds.
-        sleep: waits for seconds.
-        jitter: a number in [0, 1).
-    """
-
-    now: Callable[[], float] = time.time
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    jitter: Callable[[], float] = random.random
-
-
 def output_name(url: str) -> str:
     """Return the name of a target's cursor: no part of the URL, which may hold a secret."""
     return f"webhook:{hashlib.sha256(url.encode()).hexdigest()[:16]}"
@@ -72,7 +55,7 @@ class WebhookOutput:
         *,
         signer: Signer,
         sender: Sender,
-        events: Events,
+        events: Events[CameraEvent],
         cursors: Cursors,
         metrics: OutputMetrics,
         attempts: int,

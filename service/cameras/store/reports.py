@@ -20,19 +20,7 @@ from auth.store.database import Database
 from schemas.cameras import CameraAnswer, CameraProblem, CameraStatus
 from schemas.errors import NotReady
 from service.cameras.store.tables import CameraReportRow
-
-WANTED_SECONDS = 30.0
-"""How long a report is kept fresh after it was asked for."""
-AGAIN_SECONDS = 10.0
-"""The wish is stored again when less than this is left of it."""
-
-
-def is_wanted(until: float, now: float) -> bool:
-    """Return whether something is wanted now, in seconds since the epoch.
-
-    A time further away than a wish lasts is from before the clock was set back.
-    """
-    return now < until <= now + 2 * WANTED_SECONDS
+from service.coordination.wishes import WANTED_SECONDS, is_fresh
 
 
 class CameraReport(BaseModel):
@@ -88,7 +76,7 @@ class ReportStore:
             for camera, report, wanted_until in await session.execute(query):
                 if report is not None:
                     found[camera] = CameraReport.model_validate_json(report)
-                if is_asking and not self._is_fresh(wanted_until):
+                if is_asking and not is_fresh(wanted_until, self._clock()):
                     stale.append(camera)
         with suppress(NotReady):  # on a full disk: reports stay as they are
             for camera in stale:
@@ -105,15 +93,12 @@ class ReportStore:
         async with self._database.read() as session:
             query = select(*columns).where(CameraReportRow.camera == camera)
             row = (await session.execute(query)).first()
-        if row is None or not self._is_fresh(row.preview_wanted_until):
+        if row is None or not is_fresh(row.preview_wanted_until, self._clock()):
             with suppress(NotReady):
                 await self._put(camera, preview_wanted_until=self._clock() + WANTED_SECONDS)
         if row is None or row.preview is None or row.preview_at is None:
             return None
         return Preview(row.preview, datetime.fromtimestamp(row.preview_at, UTC))
-
-    def _is_fresh(self, wanted_until: float) -> bool:
-        return is_wanted(wanted_until - AGAIN_SECONDS, self._clock())
 
     async def _put(self, camera: str, **values: object) -> None:
         query = self._database.insert(CameraReportRow).values(camera=camera, **values)

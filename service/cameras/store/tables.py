@@ -20,18 +20,16 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from auth.store.tables import Table
+from service.coordination.tables import MAX_SUBJECT_CHARS, EventColumns, StateColumns
 
-MAX_CAMERA_CHARS = 63
-MAX_STATE_CHARS = 255
 _ID = BigInteger().with_variant(Integer(), "sqlite")
 
 
-class CameraRow(Table):
+class CameraRow(StateColumns, Table):
     """A camera: its configuration, and the state that a restart goes on from."""
 
     __tablename__ = "cameras"
 
-    name: Mapped[str] = mapped_column(String(MAX_CAMERA_CHARS), primary_key=True)
     spec: Mapped[str] = mapped_column(Text)
     """``CameraSpec`` as JSON, without credentials."""
     credentials: Mapped[str | None] = mapped_column(Text)
@@ -40,10 +38,6 @@ class CameraRow(Table):
     created: Mapped[float] = mapped_column(Double)
     revision: Mapped[int] = mapped_column(Integer, server_default="1")
     """Grows with every change of configuration: what the supervisor compares."""
-    state: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
-    since: Mapped[float | None] = mapped_column(Double)
-    is_silent: Mapped[bool] = mapped_column(Boolean, server_default=false())
-    """Whether the last of the events ``silent`` and ``back`` is ``silent``."""
 
 
 class CameraReportRow(Table):
@@ -52,7 +46,7 @@ class CameraReportRow(Table):
     __tablename__ = "camera_reports"
 
     camera: Mapped[str] = mapped_column(
-        String(MAX_CAMERA_CHARS), ForeignKey("cameras.name", ondelete="CASCADE"), primary_key=True
+        String(MAX_SUBJECT_CHARS), ForeignKey("cameras.name", ondelete="CASCADE"), primary_key=True
     )
     report: Mapped[str | None] = mapped_column(Text)
     written: Mapped[float | None] = mapped_column(Double)
@@ -64,45 +58,13 @@ class CameraReportRow(Table):
     preview_wanted_until: Mapped[float] = mapped_column(Double, server_default="0")
 
 
-class CameraEventRow(Table):
+class CameraEventRow(EventColumns, Table):
     """A kept event."""
 
     __tablename__ = "camera_events"
     __table_args__ = (
         Index("ix_camera_events_camera_id", "camera", "id"),
-        # Ids of removed events are never used again: they are cursors.
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(_ID, primary_key=True, autoincrement=True)
-    camera: Mapped[str] = mapped_column(String(MAX_CAMERA_CHARS))
-    at: Mapped[float] = mapped_column(Double, index=True)
-    kind: Mapped[str] = mapped_column(String(10))
-    state: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
-    previous: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
-    score: Mapped[float | None] = mapped_column(Double)
-    model: Mapped[str | None] = mapped_column(String(255))
-    version: Mapped[int | None] = mapped_column(Integer)
-
-
-class LeaseRow(Table):
-    """Which process does what only one may do, such as watching a camera."""
-
-    __tablename__ = "leases"
-
-    name: Mapped[str] = mapped_column(String(100), primary_key=True)
-    owner: Mapped[str] = mapped_column(String(64))
-    until: Mapped[float] = mapped_column(Double)
-    """By the clock of the database."""
-
-
-class OutputCursorRow(Table):
-    """How far an output has delivered the events."""
-
-    __tablename__ = "output_cursors"
-
-    name: Mapped[str] = mapped_column(String(100), primary_key=True)
-    event: Mapped[int] = mapped_column(_ID)
-    attempts: Mapped[int] = mapped_column(Integer)
-    next_attempt: Mapped[float] = mapped_column(Double)
-    dead: Mapped[int] = mapped_column(_ID)
+    camera: Mapped[str] = mapped_column(String(MAX_SUBJECT_CHARS))

@@ -15,14 +15,12 @@ from schemas.errors import (
     ServiceError,
     UnsupportedImage,
 )
+from service.agreement import FrameAnswer, best_of
 from service.cameras.pipeline import pictures
-from service.cameras.pipeline.agreement import FrameAnswer
 from service.cameras.pipeline.pictures import Prepared
-from service.cameras.store.tables import MAX_STATE_CHARS
 from service.cameras.watching.live import now
 from service.core.engine.fair_queue import Flow, Turn
 from service.core.engine.pool import WorkerPool
-from service.core.imaging.answer import Classification, Named
 from service.core.imaging.image_limits import ImageLimits
 from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.priority import SHARES, Priority
@@ -106,20 +104,6 @@ class PooledClassifier:
 
     def _turn(self, camera: str) -> Turn:
         return Turn(self._flow, owner(camera), weight=1, share=SHARES[PRIORITY])
-
-
-def best_of(found: Classification) -> Named | None:
-    """Return the label that a frame votes for; None if the model abstained.
-
-    Of a multi-label model it is the likeliest of the labels that are present.
-    """
-    if found.summary is not None:
-        return Named(found.summary.label[:MAX_STATE_CHARS], found.summary.score)
-    present = set(found.labels_present or ())
-    for one in found.predictions:
-        if one.label in present:
-            return Named(one.label[:MAX_STATE_CHARS], one.score)
-    return None
 
 
 def owner(camera: str) -> str:

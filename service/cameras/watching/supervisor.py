@@ -19,11 +19,12 @@ from observability.logs.logging import get_logger
 from observability.metrics.camera_metrics import CameraMetrics
 from schemas.errors import NotReady, ServiceError
 from service.cameras.pipeline.budget import Budget
-from service.cameras.results.ports import LeaseLost, Leases
 from service.cameras.store.cameras import CameraStore, Glance, StoredCamera
-from service.cameras.store.reports import Preview, ReportStore, is_wanted
+from service.cameras.store.reports import Preview, ReportStore
 from service.cameras.watching.classifying import FrameClassifier
 from service.cameras.watching.watcher import Watcher
+from service.coordination.ports import LeaseLost, Leases
+from service.coordination.wishes import is_wanted
 
 LOOK_SECONDS = 2.0
 RESTART_SECONDS = 5.0

@@ -15,7 +15,7 @@ from observability.logs.logging import get_logger
 from observability.metrics.camera_metrics import CameraMetrics
 from schemas.cameras import CameraFailure
 from schemas.errors import ServiceError
-from service.cameras.pipeline.agreement import Agreement
+from service.agreement import Agreement
 from service.cameras.pipeline.backoff import Backoff
 from service.cameras.pipeline.budget import Budget
 from service.cameras.pipeline.motion import MotionGate

@@ -22,7 +22,6 @@ from service.cli.cameras.options import (
     StillOption,
     UrlOption,
     UserOption,
-    explain,
     spec_values,
     with_cameras,
 )
@@ -33,6 +32,7 @@ from service.cli.shared_options import (
     fail,
     plain_errors,
 )
+from service.cli.spec_options import explain
 
 if TYPE_CHECKING:
     from pathlib import Path

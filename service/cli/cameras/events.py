@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from service.cli.cameras.options import NameArgument, with_cameras
+from service.cli.event_lines import print_events
 from service.cli.shared_options import ConfigOption, DataDirOption, plain_errors
 
 if TYPE_CHECKING:
-    from schemas.cameras import CameraEvent
     from service.cameras.commands import CameraCommands
-
-FOLLOW_SECONDS = 1.0
 
 
 def events(
@@ -35,25 +32,7 @@ def events(
 
 
 async def _print(cameras: CameraCommands, name: str, limit: int, *, follow: bool) -> None:
-    await cameras.get(name)
-    found = await cameras.events.last(limit, camera=name)
-    cursor = 0
-    while True:
-        for event in found:
-            cursor = event.id
-            typer.echo(_line(event))
-        if not follow:
-            return
-        await _pause()
-        await cameras.get(name)  # raises NotFound once the camera is removed
-        found = await cameras.events.after(cursor, limit, camera=name)
+    async def check() -> None:
+        await cameras.administration.get(name)  # raises NotFound once the camera is removed
 
-
-async def _pause() -> None:
-    await asyncio.sleep(FOLLOW_SECONDS)
-
-
-def _line(event: CameraEvent) -> str:
-    score = "" if event.score is None else f"\t{event.score:.2f}"
-    at = event.at.isoformat(timespec="seconds")
-    return f"{at}\t{event.kind}\t{event.state or '-'}\t{event.previous or '-'}{score}"
+    await print_events(cameras.events, name, limit, check, follow=follow)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -10,18 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from service.cli.shared_options import fail
+from service.cli.spec_options import agreement, number, seconds
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
-
     from service.cameras.commands import CameraCommands
     from service.settings import Settings
 
 Result = TypeVar("Result")
 NONE = "none"
 _REMOVABLE = ("crop", "model", "motion_threshold", "secret")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the camera.", metavar="NAME")]
 UrlOption = Annotated[
@@ -97,7 +93,7 @@ def spec_values(
         "every_seconds": every and seconds(every),
         "crop": crop and (NONE if crop == NONE else _crop(crop)),
         "model": model,
-        "motion_threshold": motion and (NONE if motion == NONE else _number(motion, "--motion")),
+        "motion_threshold": motion and (NONE if motion == NONE else number(motion, "--motion")),
         "still_seconds": still and seconds(still),
         "enter_score": enter_score,
         "leave_score": leave_score,
@@ -106,7 +102,7 @@ def spec_values(
         "username": username,
     }
     if agree:
-        values["agree"], values["of"] = _agreement(agree)
+        values["agree"], values["of"] = agreement(agree)
     if password_stdin:
         values["password"] = sys.stdin.readline().rstrip("\r\n")
     given = {name: value for name, value in values.items() if value is not None}
@@ -115,55 +111,12 @@ def spec_values(
     return given | removed
 
 
-def seconds(text: str) -> float:
-    """Return a duration such as ``500ms``, ``10s`` or ``2m`` in seconds."""
-    if not (found := _DURATION.fullmatch(text)):
-        fail(f"{text} is no duration: write 500ms, 10s, 2m or 1h")
-    return float(found[1]) * _SECONDS[found[2]]
-
-
 def _crop(text: str) -> dict[str, float]:
     names = ("x", "y", "width", "height")
     parts = text.split(",")
     if len(parts) != len(names):
         fail("--crop is x,y,width,height in fractions, such as 0.2,0.1,0.6,0.8")
-    return {name: _number(part, "--crop") for name, part in zip(names, parts, strict=True)}
-
-
-def _agreement(text: str) -> tuple[int, int]:
-    if not (found := re.fullmatch(r"(\d{1,3})/(\d{1,3})", text)):
-        fail("--agree is written like 2/3")
-    return int(found[1]), int(found[2])
-
-
-def _number(text: str, option: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        fail(f"{option}: {text} is no number")
-
-
-def explain(error: ValidationError) -> str:
-    """Return the faults of a configuration in one line, without its values."""
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
-    lines = [
-        ": ".join(
-            part
-            for part in (
-                ".".join(map(str, fault["loc"])),
-                _words(fault["loc"], fault["msg"]),
-            )
-            if part
-        )
-        for fault in faults
-    ]
-    return "; ".join(lines)
-
-
-def _words(place: tuple[int | str, ...], message: str) -> str:
-    if place == ("name",):
-        return "write 1 to 63 small letters, digits, - and _, first a letter or digit"
-    return message.removeprefix("Value error, ")
+    return {name: number(part, "--crop") for name, part in zip(names, parts, strict=True)}
 
 
 def with_cameras(

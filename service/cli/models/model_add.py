@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.model_input import Colour
 from schemas.model_output import OutputKind
-from schemas.models import Colour
 from service.cli.models.model_import import (
     DescriptionOption,
     GoldenOption,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Images = NDArray[np.float32] | NDArray[np.uint8]
-"""A batch in the manifest's layout and dtype: [N, C, H, W] or [N, H, W, C].
+"""A batch in the manifest's layout and dtype: [N, C, H, W] or [N, H, W, C]; of windows [N, C, L].
 
 Or, where the manifest's dtype is float32 and ``Engine.takes_pixels``, a batch of pixels: uint8
 [N, H, W, C], RGB or grey, 0..255, before any normalising.

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from schemas.models import Dtype, Layout, ModelManifest
+from schemas.model_input import Dtype, InputSpec, Layout
+from schemas.models import ModelManifest
+from schemas.series import SeriesSpec
 
 ONNX_TYPES = {Dtype.FLOAT32: "tensor(float)", Dtype.UINT8: "tensor(uint8)"}
 
@@ -49,9 +51,30 @@ def check_input(tensors: Iterable[GraphTensor], manifest: ModelManifest) -> None
     node = inputs[spec.name]
     if node.type != ONNX_TYPES[spec.dtype]:
         raise ManifestMismatch("input.dtype", f"is {spec.dtype}, but the graph takes {node.type}")
-    batch, *item = node.shape
+    if isinstance(spec, SeriesSpec):
+        _check_series(node.shape, spec)
+    else:
+        _check_image(node.shape, spec)
+    batch = node.shape[0]
+    if isinstance(batch, int) and batch != spec.batch:
+        raise ManifestMismatch("input.batch", f"is {spec.batch}, but the graph's is {batch}")
+
+
+def _check_series(shape: Sequence[int | str | None], spec: SeriesSpec) -> None:
+    """Raise ``ManifestMismatch`` unless the graph takes [N, channels, length]."""
+    _, *item = shape or [None]
     if len(item) != len(spec.shape):
-        raise ManifestMismatch("input.layout", f"has 4 axes, but the graph takes {node.shape}")
+        raise ManifestMismatch("input.kind", f"has 3 axes, but the graph takes {list(shape)}")
+    for field, size, wanted in zip(("channels", "length"), item, spec.shape, strict=True):
+        if isinstance(size, int) and size != wanted:
+            raise ManifestMismatch(f"input.{field}", f"is {wanted}, but the graph takes {item}")
+
+
+def _check_image(shape: Sequence[int | str | None], spec: InputSpec) -> None:
+    """Raise ``ManifestMismatch`` unless the graph takes images of this layout and size."""
+    _, *item = shape
+    if len(item) != len(spec.shape):
+        raise ManifestMismatch("input.layout", f"has 4 axes, but the graph takes {shape}")
     turned = [item[2], *item[:2]] if spec.layout is Layout.NCHW else [*item[1:], item[0]]
     if not _fits(item, spec.shape) and _fits(turned, spec.shape):
         raise ManifestMismatch("input.layout", f"is {spec.layout}, but the graph takes {item}")
@@ -62,8 +85,6 @@ def check_input(tensors: Iterable[GraphTensor], manifest: ModelManifest) -> None
                 f"input.{field}",
                 f"{spec.layout} makes {list(spec.shape)} of it, but the graph takes {item}",
             )
-    if isinstance(batch, int) and batch != spec.batch:
-        raise ManifestMismatch("input.batch", f"is {spec.batch}, but the graph's is {batch}")
 
 
 def check_output(tensors: Iterable[GraphTensor], manifest: ModelManifest) -> None:

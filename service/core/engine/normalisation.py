@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.models import InputSpec
+from schemas.model_input import InputSpec
 
 Numbers = NDArray[np.float32]
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from observability.logs.logging import get_logger
 from observability.onnx_runtime import errors_that_are_only_logged, ort
 from schemas.errors import InferenceFailed
-from schemas.models import InputSpec, ModelManifest
+from schemas.model_input import InputSpec
+from schemas.models import ModelManifest
 from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
 from service.core.engine.graph_check import ManifestMismatch, check_input, check_output
 from service.core.engine.onnx_wire import Value
@@ -69,8 +70,11 @@ class OnnxEngine:
         self._given: Value | None = None
         """The graph's input, if pixels may enter beside it."""
         source: Path | bytes = model
-        if pixels and (found := self._pixel_model(model, manifest.input, provider)):
-            source, self._given = found.data, found.given
+        spec = manifest.input
+        if pixels and isinstance(spec, InputSpec):
+            self._no_pixels = np.empty((0, *_pixel_shape(spec)), np.uint8)
+            if found := self._pixel_model(model, spec, provider):
+                source, self._given = found.data, found.given
         try:
             self._session = _first_session(source, model.parent, threads, provider, where)
         except ManifestMismatch as error:
@@ -82,20 +86,17 @@ class OnnxEngine:
         self._lone_session = self._session
         check_input(self._inputs(), manifest)
         check_output(self._session.get_outputs(), manifest)
-        self._input = manifest.input.name
+        self._input = spec.name
         self._outputs = [manifest.output.name]
-        batch = manifest.input.batch
-        self._batch = None if batch == "dynamic" else batch
-        shape = manifest.input.shape
-        self._spec, self._is_on_cpu = manifest.input, provider is Provider.CPU
+        self._batch = None if spec.batch == "dynamic" else spec.batch
+        self._spec, self._is_on_cpu = spec, provider is Provider.CPU
         self._lone_has_run = False
-        self._no_tensors = np.empty((0, *shape), np.float32)
-        self._no_pixels = np.empty((0, *_pixel_shape(manifest.input)), np.uint8)
+        self._no_tensors = np.empty((0, *spec.shape), np.float32)
         self.output_shape: tuple[int, ...] = ()
         may_share = provider is Provider.CPU and lone_threads > threads
         # Of this thread only: it may be of low priority and have to wait for others.
         clock = time.thread_time
-        if may_share and seconds_of_run(self.run, manifest.input, clock) >= worth_seconds:
+        if may_share and seconds_of_run(self.run, spec, clock) >= worth_seconds:
             self._lone_session = _session(source, model.parent, lone_threads, where)
 
     @property

@@ -72,6 +72,18 @@ class Timing:
 
 
 @dataclass(slots=True)
+class SeriesAnswer:
+    """The answer of one model for one window of samples; see ``Classification``."""
+
+    summary: Summary | None
+    predictions: list[Prediction]
+    labels_present: list[str] | None
+    abstained: bool
+    calibrated: bool
+    timing: Timing
+
+
+@dataclass(slots=True)
 class Classification:
     """The answer of one model for one image; predictions best first.
 

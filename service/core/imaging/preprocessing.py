@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.models import Colour, Dtype, InputSpec, Layout, Squash
+from schemas.model_input import Colour, Dtype, InputSpec, Layout, Squash
 from service.core.engine.engine import Images
 from service.core.engine.normalisation import gain_and_bias
 from service.core.imaging.decoding import open_image, region

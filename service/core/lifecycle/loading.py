@@ -8,7 +8,9 @@ from pathlib import Path
 from observability.logs.logging import get_logger
 from observability.metrics.metrics import Metrics
 from schemas.errors import ServiceError
-from schemas.models import MODEL_FILE, Dtype, ModelManifest
+from schemas.model_input import Dtype, InputSpec
+from schemas.models import MODEL_FILE, ModelManifest
+from schemas.series import SeriesSpec
 from service.core.engine.engine import Engine
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.engine.onnx_engine import OnnxEngine
@@ -20,6 +22,7 @@ from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_labels, read_manifest
 from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.series.preprocessing import SeriesPreprocessor
 from service.core.serving.independence import TRAINING_MODE, is_repeatable, row_dependence
 from service.core.serving.model import Model
 from service.core.serving.pixel_check import pixel_difference
@@ -46,12 +49,11 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     try:
         labels = read_labels(folder, manifest)
         engine = open_engine(folder, manifest, options.run, pool.size)
-        images = pixel_spec(manifest.input) if engine.takes_pixels else manifest.input
         model = Model(
             folder,
             manifest,
             labels,
-            Preprocessor(images, options.limits, options.resizer),
+            _preprocessor(engine, manifest, options),
             engine,
             pool,
             _fitting_policy(engine, manifest, options.run.batch_policy),
@@ -70,6 +72,16 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
         reason = error.__cause__ or "its output is not finite"
         raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
     return model
+
+
+def _preprocessor(
+    engine: Engine, manifest: ModelManifest, options: ModelOptions
+) -> Preprocessor | SeriesPreprocessor:
+    spec = manifest.input
+    if isinstance(spec, SeriesSpec):
+        return SeriesPreprocessor(spec)
+    images = pixel_spec(spec) if engine.takes_pixels else spec
+    return Preprocessor(images, options.limits, options.resizer)
 
 
 def open_engine(folder: Path, manifest: ModelManifest, run: RunSettings, workers: int) -> Engine:
@@ -122,9 +134,12 @@ def _onnx_engine(
             pixels=pixels,
         )
 
-    engine = opened(pixels=manifest.input.dtype is Dtype.FLOAT32)
+    spec = manifest.input
+    if not isinstance(spec, InputSpec):
+        return opened(pixels=False)
+    engine = opened(pixels=spec.dtype is Dtype.FLOAT32)
     reason = engine.no_pixels_reason
-    if engine.takes_pixels and (reason := pixel_difference(engine, manifest.input)):
+    if engine.takes_pixels and (reason := pixel_difference(engine, spec)):
         engine.close()
         engine = opened(pixels=False)
     if reason:
@@ -146,7 +161,9 @@ def _fitting_policy(engine: Engine, manifest: ModelManifest, policy: BatchPolicy
     """
     if not is_repeatable(engine, manifest.input):
         raise ManifestMismatch(
-            "sha256", f"the graph answers the same image differently each time: {TRAINING_MODE}"
+            "sha256",
+            f"the graph answers the same {manifest.input.item} differently each time: "
+            f"{TRAINING_MODE}",
         )
     fixed = engine.max_batch_size
     limit = fixed or policy.max_batch_size

@@ -22,6 +22,7 @@ from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import probabilities, top_k
 from service.core.imaging.preprocessing import PreparedImage, Preprocessor
 from service.core.imaging.presence import Presence
+from service.core.series.preprocessing import PreparedWindow, SeriesPreprocessor, Window
 from service.core.serving.statistics import StatisticsCollector
 from service.core.tensors.rows import Row
 
@@ -37,7 +38,7 @@ class RowTask:
     request is traced.
     """
 
-    row: Row
+    row: Row | Window
     top_k: int = 0
     number: int | None = None
     span: Span | None = None
@@ -51,10 +52,10 @@ def row_tasks(rows: Sequence[Row], top_k: int, span: Span | None) -> list[RowTas
 
 @dataclass(slots=True)
 class Prepared:
-    """A row ready to run; ``image``: set if the row was an encoded image."""
+    """A row ready to run; ``source``: None if the row was a tensor."""
 
     tensor: Images
-    image: PreparedImage | None
+    source: PreparedImage | PreparedWindow | None
     top_k: int
     span: Span | None = None
 
@@ -63,7 +64,7 @@ class Prepared:
 class RowResult:
     """A row's raw output; classes and scores only if ``top_k`` was requested."""
 
-    image: PreparedImage | None
+    source: PreparedImage | PreparedWindow | None
     output_K: NDArray[np.float32]
     indices: list[int]
     scores: list[float]
@@ -76,7 +77,8 @@ class RowResult:
     @property
     def preparing_seconds(self) -> float:
         """Decoding and preprocessing time; 0 for a tensor."""
-        return self.image.decode_seconds + self.image.preprocess_seconds if self.image else 0.0
+        source = self.source
+        return source.decode_seconds + source.preprocess_seconds if source else 0.0
 
 
 class Part(NamedTuple):
@@ -100,12 +102,12 @@ def _stacked(tensors: list[Images]) -> list[Part]:
 
 
 class BatchExecutor:
-    """The ``prepare`` and ``run`` of a ``Batcher``; images and tensors may share a batch."""
+    """The ``prepare`` and ``run`` of a ``Batcher``; tensors may share a batch with other rows."""
 
     def __init__(
         self,
         manifest: ModelManifest,
-        preprocessor: Preprocessor,
+        preprocessor: Preprocessor | SeriesPreprocessor,
         engine: Engine,
         pool: WorkerPool,
         series: ModelSeries,
@@ -117,13 +119,16 @@ class BatchExecutor:
         self._series, self._statistics = series, statistics
 
     def prepare(self, job: RowTask, may_be_slow: bool) -> Prepared:
-        """Decode and preprocess an image; a tensor is passed on as it is.
+        """Decode and preprocess an image or a window; a tensor is passed on as it is.
 
         Raises:
             UnsupportedImage, InvalidImage, ImageTooLarge, SlowWork: see ``Preprocessor``.
+            InvalidTensor, Unsupported: see ``SeriesPreprocessor``.
         """
         span, began = job.span, time.perf_counter()
         if not isinstance(job.row, bytes):
+            if isinstance(job.row, Window):
+                return self._prepare_window(job, job.row, began)
             if span:
                 span.add("queue", span.began, began)
             return Prepared(job.row, None, job.top_k, span)
@@ -144,6 +149,16 @@ class BatchExecutor:
         stages["decode"].observe(image.decode_seconds, exemplar)
         stages["preprocess"].observe(image.preprocess_seconds, exemplar)
         return Prepared(image.tensor, image, job.top_k, span)
+
+    def _prepare_window(self, job: RowTask, window: Window, began: float) -> Prepared:
+        preprocess = cast("SeriesPreprocessor", self._preprocess)  # ``Model`` refuses others
+        prepared, span, exemplar = preprocess.window(window.samples_LC), job.span, None
+        if span:
+            span.add("queue", span.began, began)
+            span.add("preprocess", began, began + prepared.preprocess_seconds)
+            exemplar = span.exemplar
+        self._series.stages["preprocess"].observe(prepared.preprocess_seconds, exemplar)
+        return Prepared(prepared.tensor, prepared, job.top_k, span)
 
     def run(self, batch: list[Prepared]) -> list[RowResult]:
         """Run a batch and return its answers in order.
@@ -184,7 +199,7 @@ class BatchExecutor:
     def _answers(self, batch: list[Prepared], output_NK: NDArray[np.float32]) -> list[RowResult]:
         """Build answers with raw outputs, and with best classes where requested."""
         answers = [
-            RowResult(item.image, output_K, [], [])
+            RowResult(item.source, output_K, [], [])
             for item, output_K in zip(batch, output_NK, strict=True)
         ]
         asked = [number for number, item in enumerate(batch) if item.top_k]

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
-from schemas.models import GoldenSample, ModelManifest
-from service.core.engine.engine import Engine
+from schemas.models import GoldenSample, ModelInput, ModelManifest
+from schemas.series import SeriesSpec
+from service.core.engine.engine import Engine, Images
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
+from service.core.series.preprocessing import SeriesPreprocessor, window_of_npy
 from service.core.serving.noise import noise
 
 GOLDEN_FOLDER = "golden"
@@ -28,7 +30,7 @@ class Checks:
         folder: Path,
         manifest: ModelManifest,
         classes: int,
-        preprocessor: Preprocessor,
+        preprocessor: Preprocessor | SeriesPreprocessor,
         engine: Engine,
     ) -> None:
         """``classes``: number of labels."""
@@ -43,8 +45,7 @@ class Checks:
             ServiceError: if the model cannot run at all.
         """
         manifest = self._manifest
-        pixels = noise(manifest.input.shape)
-        self._canary_input = pixels[np.newaxis].astype(manifest.input.dtype)
+        self._canary_input = _noise(manifest.input)
         output_NK = self._engine.run(self._canary_input)
         self._canary_output = probabilities(output_NK, manifest.output, manifest.temperature)
         expected = self._classes + manifest.output.label_offset
@@ -76,8 +77,9 @@ class Checks:
             )
 
     def _check_independent(self, output_NK: NDArray[np.float32]) -> None:
-        """Raise unless each score is in 0..1, for the darkest and the brightest input too."""
-        extremes = [np.full_like(self._canary_input, level) for level in (0, 255)]
+        """Raise unless each score is in 0..1, for the lowest and the highest input too."""
+        levels = (-8, 8) if isinstance(self._manifest.input, SeriesSpec) else (0, 255)
+        extremes = [np.full_like(self._canary_input, level) for level in levels]
         for scores_NK in (output_NK, *map(self._engine.run, extremes)):
             if not ((scores_NK >= 0) & (scores_NK <= 1)).all():
                 raise ManifestMismatch(
@@ -97,12 +99,12 @@ class Checks:
     def _golden_fault(self, sample: GoldenSample) -> str | None:
         """Return why a golden sample's answer differs from the stored one; None if it does not."""
         try:
-            image = self._preprocess((self._folder / GOLDEN_FOLDER / sample.file).read_bytes())
+            tensor = self._tensor((self._folder / GOLDEN_FOLDER / sample.file).read_bytes())
         except OSError:
             return f"{sample.file} cannot be read"
         except ServiceError as error:
             return f"{sample.file}: {error.detail}"
-        output_NK = self._engine.run(image.tensor[np.newaxis])
+        output_NK = self._engine.run(tensor[np.newaxis])
         shares_K = probabilities(output_NK, self._manifest.output, self._manifest.temperature)[0]
         for expected in sample.predictions:
             index = expected.index - self._manifest.output.label_offset
@@ -115,3 +117,16 @@ class Checks:
                     f"not {expected.score:.4f} within {sample.tolerance}"
                 )
         return None
+
+    def _tensor(self, data: bytes) -> Images:
+        """Return the tensor of an encoded image, or of a window in NumPy's file format."""
+        if isinstance(self._preprocess, SeriesPreprocessor):
+            return self._preprocess.window(window_of_npy(data)).tensor
+        return self._preprocess(data).tensor
+
+
+def _noise(spec: ModelInput) -> Images:
+    """Return a batch of one item of noise, the same each time."""
+    if isinstance(spec, SeriesSpec):
+        return np.random.default_rng(0).standard_normal((1, *spec.shape), np.float32)
+    return noise((1, *spec.shape)).astype(spec.dtype)

@@ -1,4 +1,4 @@
-"""Conversion of one image's scores to a labelled classification with image facts and timing."""
+"""Conversion of the scores of one image or window to a labelled answer, with its timing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from typing import cast
 
 from schemas.models import ModelManifest
-from service.core.imaging.answer import Classification, ImageFacts, Prediction, Timing
+from service.core.imaging.answer import (
+    Classification,
+    ImageFacts,
+    Prediction,
+    SeriesAnswer,
+    Timing,
+)
 from service.core.imaging.preprocessing import PreparedImage
 from service.core.scheduling.batch_item import Outcome
 from service.core.serving.batch_executor import RowResult
@@ -22,7 +28,7 @@ def to_classification(
         began: when the request arrived, on ``time.monotonic``, in seconds.
     """
     scored = outcome.answer
-    image = cast("PreparedImage", scored.image)
+    image = cast("PreparedImage", scored.source)
     offset = manifest.output.label_offset
     return Classification(
         scored.summary,
@@ -36,6 +42,29 @@ def to_classification(
         ImageFacts(image.format, image.width, image.height, image.is_truncated),
         Timing(
             _milliseconds(image.decode_seconds + image.preprocess_seconds),
+            _milliseconds(outcome.queue_seconds),
+            _milliseconds(outcome.run_seconds),
+            _milliseconds(time.monotonic() - began),
+        ),
+    )
+
+
+def to_series_answer(
+    outcome: Outcome[RowResult], manifest: ModelManifest, labels: Sequence[str], began: float
+) -> SeriesAnswer:
+    """Build the answer for a window of samples; see ``to_classification``."""
+    scored, offset = outcome.answer, manifest.output.label_offset
+    return SeriesAnswer(
+        scored.summary,
+        [
+            Prediction(labels[index], index + offset, round(score, 6))
+            for index, score in zip(scored.indices, scored.scores, strict=True)
+        ],
+        None if scored.present is None else [labels[index] for index in scored.present],
+        scored.summary is None and not scored.present,
+        manifest.calibration is not None,
+        Timing(
+            _milliseconds(scored.preparing_seconds),
             _milliseconds(outcome.queue_seconds),
             _milliseconds(outcome.run_seconds),
             _milliseconds(time.monotonic() - began),

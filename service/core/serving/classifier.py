@@ -10,11 +10,14 @@ from dataclasses import replace
 from schemas.errors import ModelNotChosen
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList, ModelSummary
+from schemas.series import SeriesSpec
 from schemas.serving import ModelVersion
-from service.core.imaging.answer import Classification, ModelRef
+from service.core.imaging.answer import Classification, ModelRef, SeriesAnswer
 from service.core.scheduling.call_context import CallContext
+from service.core.series.preprocessing import Samples
 from service.core.serving import description
 from service.core.serving.model import Model
+from service.core.serving.presenting import info_of, summary_of
 from service.core.serving.registry import Registry
 from service.core.serving.ticket import Ticket
 from service.core.tensors.inference import InferRequest, InferResponse
@@ -84,6 +87,35 @@ class Classifier:
         model = self._model_of(ticket)
         until = ticket.deadline() if deadline is None else deadline
         return model.ref, await model.classify(image, top_k, until, ticket.call)
+
+    async def classify_series(
+        self, window: Samples, ticket: Ticket, *, top_k: int, deadline: float | None = None
+    ) -> tuple[ModelRef, SeriesAnswer]:
+        """Classify a window of samples.
+
+        Args:
+            window: float32 [length, channels], oldest first; must not change before the answer.
+            top_k: see ``classify``, as ``deadline``.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+            Unsupported: the model takes images.
+            InvalidTensor: the window's shape or type is wrong.
+            NotFinite: a sample is not finite, and the model's manifest refuses that.
+            Overloaded, DeadlineExceeded, InferenceFailed: see ``Model.classify_series``.
+        """
+        model = self._model_of(ticket)
+        until = ticket.deadline() if deadline is None else deadline
+        return model.ref, await model.classify_series(window, top_k, until, ticket.call)
+
+    def series_spec(self, model: str | None, version: int | str | None = None) -> SeriesSpec:
+        """Return the windows that a model takes, and their preprocessing.
+
+        Raises:
+            ModelNotChosen, ModelNotFound, NotReady: see ``issue_ticket``.
+            Unsupported: the model takes images.
+        """
+        return self._get(model, version, lambda _: True).manifest.series_input
 
     async def classify_all(
         self, images: Sequence[bytes], ticket: Ticket, *, top_k: int
@@ -168,7 +200,7 @@ class Classifier:
             ModelNotFound: no such model.
             NotReady: no version of it is loaded.
         """
-        info = self._registry.find(name).info(default=name == self._registry.default)
+        info = info_of(self._registry.find(name), default=name == self._registry.default)
         return info.model_copy(update={"versions": self.versions(name)})
 
     def versions(self, name: str) -> list[ModelVersion]:
@@ -252,7 +284,7 @@ class Classifier:
         is_default = name == self._registry.default
         model, versions = self._registry.default_version(name), self.versions(name)
         if model is not None:
-            shown = model.summary(default=is_default)
+            shown = summary_of(model, default=is_default)
             return shown.model_copy(update={"versions": versions})
         return ModelSummary(
             name=name,

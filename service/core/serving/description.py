@@ -20,6 +20,7 @@ from schemas.inference import (
     StatisticDuration,
     TensorMetadata,
 )
+from schemas.series import SeriesSpec
 from schemas.serving import VersionState
 from service.core.serving.model import Model
 from service.core.serving.registry import Version
@@ -78,7 +79,7 @@ def config(model: Model, most: int) -> ModelConfig:
             ConfigInput(
                 name=spec.name,
                 data_type=f"TYPE_{INPUT_DATATYPES[spec.dtype]}",
-                format=f"FORMAT_{spec.layout}",
+                format="FORMAT_NONE" if isinstance(spec, SeriesSpec) else f"FORMAT_{spec.layout}",
                 dims=list(spec.shape),
             )
         ],

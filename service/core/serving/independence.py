@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
-from schemas.models import Dtype, InputSpec, Layout
+from schemas.model_input import Dtype, Layout
+from schemas.models import ModelInput
+from schemas.series import SeriesSpec
 from service.core.engine.engine import Engine, Images
 from service.core.serving.noise import noise
 
@@ -23,7 +25,7 @@ REPEAT_TOLERANCE = 0.001
 """Tolerance for a repeated run with the same kernels; GPUs may sum in another order."""
 
 
-def is_repeatable(engine: Engine, spec: InputSpec) -> bool:
+def is_repeatable(engine: Engine, spec: ModelInput) -> bool:
     """Return whether the graph repeats its answer for an image after another image. Blocks.
 
     Raises:
@@ -34,7 +36,7 @@ def is_repeatable(engine: Engine, spec: InputSpec) -> bool:
     return _are_close(after_1K, before_1K, REPEAT_TOLERANCE)
 
 
-def row_dependence(engine: Engine, spec: InputSpec, batch_limit: int) -> str | None:
+def row_dependence(engine: Engine, spec: ModelInput, batch_limit: int) -> str | None:
     """Return why rows must not share a batch, as a clause; None if they may. Blocks.
 
     Args:
@@ -50,10 +52,10 @@ def row_dependence(engine: Engine, spec: InputSpec, batch_limit: int) -> str | N
     try:
         together_NK = engine.run(images[rows])
     except InferenceFailed as error:
-        return f"it fails on {size} images: {error.__cause__}"
+        return f"it fails on {size} {spec.item}s: {error.__cause__}"
     if _are_close(together_NK, alone_RK[rows], TOLERANCE):
         return None
-    return f"an image's answer depends on the others in its batch: {TRAINING_MODE}"
+    return f"the answer for one {spec.item} depends on the others in its batch: {TRAINING_MODE}"
 
 
 def _are_close(
@@ -64,8 +66,11 @@ def _are_close(
     return np.allclose(found_NK, expected_NK, rtol=0, atol=share * largest, equal_nan=True)
 
 
-def _images(spec: InputSpec) -> Images:
+def _images(spec: ModelInput) -> Images:
     """Return tensors of noise, a bright, a dark and a faint image, with different statistics."""
+    if isinstance(spec, SeriesSpec):
+        noise_CL = np.random.default_rng(0).standard_normal(spec.shape, np.float32)
+        return np.stack([noise_CL, noise_CL / 8 + 2, noise_CL / 8 - 2, noise_CL / 4])
     plain = noise(spec.shape)
     pixels = np.stack([plain, plain // 8 + 220, plain // 8, plain // 4 + 96])
     if spec.dtype is Dtype.UINT8:

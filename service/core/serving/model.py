@@ -3,7 +3,8 @@
 ::
 
     bytes ─ prepare ─► tensor ─ batch ─► raw outputs ─ calibrate ─► probabilities ─ top k ─► answer
-    tensors ─ rows ───────┘                   └─ as they are ─► tensors
+    window ─ normalise ───┤                   └─ as they are ─► tensors
+    tensors ─ rows ───────┘
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from observability.request import start_span
 from observability.tracing.span import Attributes, Span
 from schemas.errors import InvalidRequest, ServiceError
 from schemas.inference import Datatype
-from schemas.models import ModelInfo, ModelManifest, ModelSummary
+from schemas.models import ModelManifest
 from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
-from service.core.imaging.answer import Classification, ModelRef
+from service.core.imaging.answer import Classification, ModelRef, SeriesAnswer
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.imaging.presence import Presence
@@ -34,6 +35,7 @@ from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
 from service.core.scheduling.call_context import CallContext
+from service.core.series.preprocessing import Samples, SeriesPreprocessor, Window, check_window
 from service.core.serving.batch_executor import (
     BatchExecutor,
     Prepared,
@@ -42,7 +44,7 @@ from service.core.serving.batch_executor import (
     row_tasks,
 )
 from service.core.serving.checks import Checks
-from service.core.serving.classification import to_classification
+from service.core.serving.classification import to_classification, to_series_answer
 from service.core.serving.statistics import RequestDurations, StatisticsCollector
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.rows import check_outputs, rows_of
@@ -57,7 +59,7 @@ class Model:
         folder: Path,
         manifest: ModelManifest,
         labels: tuple[str, ...],
-        preprocessor: Preprocessor,
+        preprocessor: Preprocessor | SeriesPreprocessor,
         engine: Engine,
         pool: WorkerPool,
         policy: BatchPolicy,
@@ -101,6 +103,7 @@ class Model:
 
         Raises:
             UnsupportedImage, InvalidImage, ImageTooLarge: decoding failed.
+            Unsupported: the model takes windows of samples.
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit``.
             InferenceFailed: the model failed on this image.
         """
@@ -113,6 +116,36 @@ class Model:
             raise
         self._count(began, [outcome], call.protocol, span)
         return self._labelled(outcome, began)
+
+    async def classify_series(
+        self, samples_LC: Samples, k: int, deadline: float, call: CallContext
+    ) -> SeriesAnswer:
+        """Return labelled predictions for one window of samples.
+
+        Args:
+            samples_LC: float32 [length, channels]; must not change before the answer.
+            k: see ``classify``, as ``deadline``.
+
+        Raises:
+            Unsupported: the model takes images.
+            InvalidTensor: the shape or type is wrong, or a sample is not finite and is refused.
+            Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit``.
+            InferenceFailed: the model failed on this window.
+        """
+        began = time.monotonic()
+        try:
+            check_window(samples_LC, self.manifest.series_input)
+            with start_span("classify", self._attributes) as span:
+                job = RowTask(Window(samples_LC), k, span=span)
+                outcome = await self._batcher.submit(job, deadline, call)
+        except ServiceError:
+            self.statistics.failed(time.monotonic() - began)
+            raise
+        self._count(began, [outcome], call.protocol, span)
+        answer = to_series_answer(outcome, self.manifest, self.labels, began)
+        if answer.abstained:
+            self._series.abstentions.inc()
+        return answer
 
     async def classify_all(
         self, images: Sequence[bytes], k: int, deadline: float, call: CallContext, *, most: int
@@ -157,6 +190,7 @@ class Model:
 
         Raises:
             InvalidTensor: the tensors do not fit the model.
+            Unsupported: images for a model that takes windows of samples.
             UnsupportedImage, InvalidImage, ImageTooLarge: decoding failed.
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit_all``.
             InferenceFailed: the model failed on this input.
@@ -232,40 +266,6 @@ class Model:
         """Free the memory of a drained model. Blocks; any thread may call."""
         self._engine.close()
         self._series.info.set(0)
-
-    def summary(self, *, default: bool) -> ModelSummary:
-        """Build the entry of the model list."""
-        manifest = self.manifest
-        return ModelSummary(
-            name=manifest.name,
-            version=manifest.version,
-            description=manifest.description,
-            classes=len(self.labels),
-            ready=self.is_ready,
-            default=default,
-            calibrated=manifest.calibration is not None,
-        )
-
-    def info(self, *, default: bool) -> ModelInfo:
-        """Describe the model in full, as callers may see it."""
-        manifest = self.manifest
-        return ModelInfo(
-            **self.summary(default=default).model_dump(),
-            sha256=manifest.sha256,
-            labels=list(self.labels),
-            groups=manifest.groups,
-            synonyms=manifest.synonyms,
-            unnamed=manifest.unnamed,
-            input=manifest.input,
-            output=manifest.output,
-            temperature=manifest.temperature,
-            abstain_below=manifest.abstain_below,
-            group_thresholds=manifest.group_thresholds,
-            calibration=manifest.calibration,
-            licence=manifest.licence,
-            source=manifest.source,
-            accuracy=list(manifest.accuracy),
-        )
 
     def _passes_canary(self) -> bool:
         passes, runs = self._checks.passes_canary(), self.statistics.execution_count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.errors import InferenceFailed
-from schemas.models import InputSpec
+from schemas.model_input import InputSpec
 from service.core.engine.engine import Engine
 from service.core.imaging.preprocessing import TensorConverter, pixel_spec
 from service.core.serving.noise import shuffled

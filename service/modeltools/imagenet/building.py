@@ -16,20 +16,15 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from schemas.model_input import Colour, Dtype, InputSpec, Interpolation, Layout, ShorterSide
 from schemas.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
     Accuracy,
     Calibration,
-    Colour,
-    Dtype,
     GoldenSample,
-    InputSpec,
-    Interpolation,
-    Layout,
     ModelManifest,
-    ShorterSide,
 )
 from schemas.operator_error import OperatorError
 from service.core.serving.checks import GOLDEN_FOLDER

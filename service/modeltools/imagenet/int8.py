@@ -68,7 +68,7 @@ def write_int8_version(
     (folder / GOLDEN_FOLDER).mkdir()
     samples = []
     engine = OnnxEngine(folder / MODEL_FILE, manifest)
-    prepare = Preprocessor(manifest.input, LIMITS)
+    prepare = Preprocessor(manifest.image_input, LIMITS)
     for sample in card.golden:
         shutil.copyfile(golden / sample.file, folder / GOLDEN_FOLDER / sample.file)
         output_NK = engine.run(prepare((golden / sample.file).read_bytes()).tensor[np.newaxis])

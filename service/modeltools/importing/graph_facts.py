@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from observability.onnx_runtime import ort
-from schemas.models import Dtype, Layout
+from schemas.model_input import Dtype, Layout
 from schemas.operator_error import OperatorError
 from service.core.engine.graph_check import ONNX_TYPES
 
@@ -106,6 +106,11 @@ def input_facts(session: ort.InferenceSession) -> InputFacts:
     if dtype is None:
         known = " or ".join(ONNX_TYPES.values())
         raise CannotImport(f"the model takes {node.type}; images can be {known}")
+    if len(node.shape) == 3:
+        raise CannotImport(
+            f"the model takes {node.shape}, which may be windows of samples: write a manifest with "
+            "an input of series, and put both files into the model folder (see docs/models.md)"
+        )
     if len(node.shape) != 4:
         raise CannotImport(f"the model takes {node.shape}, which is no batch of images")
     batch, first, second, third = (size if isinstance(size, int) else None for size in node.shape)

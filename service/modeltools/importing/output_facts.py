@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from observability.onnx_runtime import ort
+from schemas.model_input import Dtype, Layout
 from schemas.model_output import OutputKind
-from schemas.models import Dtype, Layout
 from service.modeltools.importing.graph_facts import CannotImport, InputFacts
 
 _SUM_TOLERANCE = 0.02

@@ -43,7 +43,7 @@ class Answerer:
         Raises:
             CannotImport: the photo cannot be read, or the model fails on it.
         """
-        prepare = Preprocessor(self.manifest.input, self.limits)
+        prepare = Preprocessor(self.manifest.image_input, self.limits)
         try:
             output_NK = self.engine.run(prepare(photo.data).tensor[np.newaxis])
             shares_NK = probabilities(output_NK, self.manifest.output, self.manifest.temperature)

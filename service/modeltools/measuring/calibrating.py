@@ -94,7 +94,7 @@ def calibrate(
 
     Raises:
         CannotFit: the images are not usable, or no threshold reaches the precision.
-        CannotReadImages, NothingToMeasure: see ``observe``.
+        CannotReadImages, NothingToMeasure, Unsupported: see ``observe``.
         ModelRefused: the version cannot be read or used, the new one fails its checks, or the
             disk is full.
     """
@@ -219,7 +219,7 @@ def _golden(
     """Compute the golden samples at the new temperature."""
     if not fitted.golden:
         return ()
-    engine, prepare = open_engine(version), Preprocessor(fitted.input, limits)
+    engine, prepare = open_engine(version), Preprocessor(fitted.image_input, limits)
     offset = fitted.output.label_offset
     samples = []
     for sample in fitted.golden:

@@ -122,8 +122,10 @@ def observe(
     Raises:
         CannotReadImages: the list cannot be read.
         NothingToMeasure: there is no usable image, or there are too many.
+        Unsupported: the model takes windows of samples.
         ModelRefused: the graph cannot be loaded, or does not fit the labels.
     """
+    spec = version.manifest.image_input
     images = _known(version, source, notice) + _foreign(foreign)
     if len(images) > most:
         message = f"{len(images)} images are too many: {most} at most, to limit memory"
@@ -131,7 +133,7 @@ def observe(
     if version.manifest.output.kind == "sigmoid":
         notice("its labels are not mutually exclusive: only 'right label' is meaningful")
     engine = open_engine(version)
-    preprocess = Preprocessor(version.manifest.input, limits)
+    preprocess = Preprocessor(spec, limits)
     classes = len(version.labels) + version.manifest.output.label_offset
     usable: list[SampleImage] = []
     faults: list[str] = []

@@ -73,6 +73,7 @@ def optimise(
 
     Raises:
         CannotReadImages: the CSV file cannot be read.
+        Unsupported: the model takes windows of samples.
         NotOptimised: a multi-label model, too few images, too great a loss, or no gain.
         ModelRefused: the version cannot be read, or the disk is full.
     """
@@ -132,8 +133,8 @@ def _read_photos(
         CannotReadImages: the CSV file cannot be read.
         NotOptimised: there are too few.
     """
+    preprocessor = Preprocessor(manifest.image_input, limits)
     labels = read_labels(version_folder, manifest)
-    preprocessor = Preprocessor(manifest.input, limits)
     found = find_images(source, LabelNames.of(manifest, labels))
     for remark in found.remarks():
         notice(remark)

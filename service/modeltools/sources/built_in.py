@@ -18,7 +18,8 @@ BUNDLED_MODELS = Path(__file__).parents[3] / "models"
 SEEDED_FILE = ".built-in"
 """File of the models added to a repository: one that is removed later is not added again."""
 
-IMAGENET, INT8, EVERYDAY, VERSION = "imagenet", "imagenet-int8", "everyday", 1
+IMAGENET, INT8, EVERYDAY, TURBOFAN = "imagenet", "imagenet-int8", "everyday", "turbofan"
+VERSION = 1
 SEEDS = (IMAGENET, EVERYDAY)
 """Order of seeding: the first becomes the default model, since it is the only one then."""
 GOLDEN = BUNDLED_MODELS / EVERYDAY / "1/golden"
@@ -108,10 +109,15 @@ def _write_everyday(folder: Path, _: Tell) -> None:
     shutil.copytree(BUNDLED_MODELS / EVERYDAY / "1", folder, dirs_exist_ok=True)
 
 
+def _write_turbofan(folder: Path, _: Tell) -> None:
+    shutil.copytree(BUNDLED_MODELS / TURBOFAN / "1", folder, dirs_exist_ok=True)
+
+
 _WRITERS: dict[str, Callable[[Path, Tell], None]] = {
     IMAGENET: _write_imagenet,
     EVERYDAY: _write_everyday,
     INT8: _write_int8,
+    TURBOFAN: _write_turbofan,
 }
 
 

@@ -14,7 +14,7 @@ export function obstacle() {
     return (
       `Browsers allow a camera only on pages with TLS, or on the machine itself (localhost). This page ` +
       `was opened as ${location.origin}: open it with https:// instead. How an operator adds TLS is ` +
-      `in Potoo's documentation, docs/tls.md.`
+      `in Potoo's documentation, docs/operating/tls.md.`
     );
   }
   return null;

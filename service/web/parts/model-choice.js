@@ -45,3 +45,8 @@ export function option({ name, description, ready, default: isDefault }) {
   made.title = description;
   return made;
 }
+
+/** Whether a model takes images; others take windows of sensor samples. */
+export function takesImages({ input_kind: kind }) {
+  return kind !== "series";
+}

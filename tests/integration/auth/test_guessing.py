@@ -93,7 +93,7 @@ def test_unknown_name_is_slowed_like_a_known_one(watchful: LiveServer) -> None:
 
 
 def test_delayed_address_tells_only_who_signed_in_from_it(watchful: LiveServer) -> None:
-    """Distinguishable, as docs/operator.md says: a known pair, never a known name."""
+    """Distinguishable, as docs/operating/operator.md says: a known pair, never a known name."""
     neighbour, elsewhere = add_person(watchful), add_person(watchful)
     neighbour.sign_in()
     while not any(

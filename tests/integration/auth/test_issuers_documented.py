@@ -1,4 +1,4 @@
-"""Cognito and Entra, as configured in docs/issuers.md, with stand-ins that issue tokens as they do."""
+"""Cognito and Entra, as configured in docs/operating/issuers.md, with stand-ins that issue tokens as they do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 
 def documented(title: str, issuer: Issuer) -> dict[str, Any]:
     """The settings of that section, with the address of the stand-in."""
-    text = (ROOT / "docs" / "issuers.md").read_text().split(f"\n## {title}\n")[1]
+    text = (ROOT / "docs" / "operating" / "issuers.md").read_text().split(f"\n## {title}\n")[1]
     found = re.search(r"```toml\n(.*?)```", text, re.DOTALL)
     assert found
     (settings,) = tomllib.loads(found[1])["auth"]["issuers"]

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.cameras import CameraStatus
-from service.cameras.results.ports import OutputCursor
+from service.coordination.ports import OutputCursor
 from tests.support.repository import ROOT
 from tests.support.results.fakes import camera, event
 from tests.support.results.mosquitto import (

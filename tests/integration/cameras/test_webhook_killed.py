@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from auth.store.database import database_url, open_database
-from service.cameras.results.ports import OutputCursor
 from service.cameras.results.webhooks import output_name
-from service.cameras.store.cursors import CursorStore
 from service.cameras.store.tables import CameraEventRow
+from service.coordination.cursors import CursorStore
+from service.coordination.ports import OutputCursor
 from tests.support.repository import ROOT
 from tests.support.results.fakes import event
 from tests.support.results.receiver import receiving

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from schemas.cameras import CameraAnswer, Crop
 from schemas.errors import ServiceError
-from service.cameras.pipeline.agreement import FrameAnswer
+from service.agreement import FrameAnswer
 from service.cameras.pipeline.pictures import Prepared
 from service.cameras.sources.source import Frame, SourceFailed, SourceSpec
 from service.cameras.watching.classifying import Answered

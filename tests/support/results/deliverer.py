@@ -14,10 +14,11 @@ from pydantic import SecretStr
 from auth.store.database import database_url, open_database
 from observability.metrics.metrics import Metrics
 from service.cameras.results.opening import open_results
-from service.cameras.store.cursors import CursorStore
-from service.cameras.store.events import EventStore, Retention
-from service.cameras.store.feed import EventFeed
-from service.cameras.store.leases import FileLeases
+from service.cameras.store.events import EventStore
+from service.coordination.cursors import CursorStore
+from service.coordination.feed import EventFeed
+from service.coordination.kept_events import Retention
+from service.coordination.leases import FileLeases
 from service.result_settings import MqttSettings, WebhookSettings
 from tests.support.results.fakes import FakeCameras
 

@@ -18,7 +18,7 @@ from schemas.cameras import (
     SourceKind,
 )
 from schemas.errors import NotReady
-from service.cameras.results.ports import OutputCursor
+from service.coordination.ports import OutputCursor
 
 BEGIN = datetime(2026, 12, 1, 8, tzinfo=UTC)
 

@@ -25,12 +25,19 @@ STOP_SECONDS = 20
 
 @dataclass
 class Mosquitto:
-    """A broker that forgets everything when it is stopped."""
+    """A broker that forgets everything when it is stopped, unless it is ``persistent``.
+
+    Attributes:
+        persistent: it keeps sessions in its folder, saved once a second.
+        extra: lines of its configuration.
+    """
 
     folder: Path
     port: int = field(default_factory=free_port)
     tls_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    persistent: bool = False
+    extra: tuple[str, ...] = ()
 
     @property
     def ca_file(self) -> Path:
@@ -59,6 +66,13 @@ class Mosquitto:
                 self.process.kill()
             self.process = None
 
+    def kill(self) -> None:
+        """Kill it with SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+        self.process = None
+
     def _listens(self, port: int) -> bool:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -76,7 +90,8 @@ class Mosquitto:
         )
         lines = [
             "per_listener_settings true",
-            "persistence false",
+            *self._persistence(),
+            *self.extra,
             f"listener {self.port} 127.0.0.1",
             "allow_anonymous true",
             f"listener {self.tls_port} 127.0.0.1",
@@ -89,6 +104,12 @@ class Mosquitto:
             lines.insert(0, "user root")
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
+    def _persistence(self) -> list[str]:
+        if not self.persistent:
+            return ["persistence false"]
+        place = f"persistence_location {self.folder}/"
+        return ["persistence true", place, "autosave_interval 1"]
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -100,9 +121,10 @@ class Heard:
 
 
 class Listener:
-    """A subscriber to everything, with paho's own thread; it returns after a broker's restart."""
+    """A subscriber with paho's own thread; it returns after a broker's restart."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, topic: str = "#") -> None:
+        self._topic = topic
         self.heard: list[Heard] = []
         self._is_subscribed = threading.Event()
         self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
@@ -114,7 +136,7 @@ class Listener:
         assert self._is_subscribed.wait(PATIENCE)
 
     def _on_connect(self, client: Client, *_: object) -> None:
-        client.subscribe("#", qos=1)
+        client.subscribe(self._topic, qos=1)
 
     def _on_message(self, _: Client, __: object, message: MQTTMessage) -> None:
         is_retained = bool(message.retain)
@@ -140,9 +162,9 @@ class Listener:
 
 
 @contextmanager
-def listening(port: int) -> Iterator[Listener]:
-    """Subscribe to everything: retained messages come first."""
-    listener = Listener(port)
+def listening(port: int, topic: str = "#") -> Iterator[Listener]:
+    """Subscribe, to everything if not told otherwise: retained messages come first."""
+    listener = Listener(port, topic)
     try:
         yield listener
     finally:
@@ -150,9 +172,11 @@ def listening(port: int) -> Iterator[Listener]:
 
 
 @contextmanager
-def mosquitto(folder: Path) -> Iterator[Mosquitto]:
+def mosquitto(
+    folder: Path, *, persistent: bool = False, extra: tuple[str, ...] = ()
+) -> Iterator[Mosquitto]:
     """Run a broker."""
-    broker = Mosquitto(folder)
+    broker = Mosquitto(folder, persistent=persistent, extra=extra)
     if shutil.which("mosquitto_passwd") is None:
         missing("mosquitto")
     broker.configure()

@@ -21,6 +21,7 @@ from tests.support.environment import clean_environment
 
 READY = re.compile(r"Potoo is ready: +(http://\S+)")
 GRPC = re.compile(r"gRPC: +(\S+)")
+SENSORS = re.compile(r"sensors: +(.+)")
 START_SECONDS = 120
 PATIENCE = 60
 """Seconds for an answer."""
@@ -52,6 +53,13 @@ class LiveServer:
         found = GRPC.search(self.banner)
         assert found, self.banner
         return found[1]
+
+    @property
+    def sensor_ports(self) -> list[int]:
+        """The ports of sensors: the framed one first, if it is on."""
+        found = SENSORS.search(self.banner)
+        assert found, self.banner
+        return [int(url.rpartition(":")[2]) for url in found[1].split(", ")]
 
     def token(self, scope: str = "classify models:read") -> str:
         """An access token of the first account, by signing in over HTTP."""

@@ -15,7 +15,7 @@ from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.slow
 
-ROOMS = {"auth", "models", "observability", "schemas", "service"}
+ROOMS = {"auth", "client", "models", "observability", "schemas", "service"}
 
 
 @pytest.fixture(scope="module")

@@ -258,7 +258,7 @@ def test_own_metrics_are_local_and_the_admin_api_is_off(front: Caddy) -> None:
 
 
 def test_every_variable_is_documented() -> None:
-    guide = (CADDYFILE.parent.parent.parent / "docs" / "tls.md").read_text()
+    guide = (CADDYFILE.parent.parent.parent / "docs" / "operating" / "tls.md").read_text()
     read = set(re.findall(r"\{\$(\w+)", CADDYFILE.read_text()))
     assert read
     assert {name for name in read if f"`{name}`" not in guide} == set()

@@ -1,4 +1,4 @@
-"""gRPC clients with client-side load balancing, as in docs/load-balancing.md."""
+"""gRPC clients with client-side load balancing, as in docs/operating/load-balancing.md."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def replicas(colours: Any) -> Iterator[Fleet]:
 def client(replicas: Fleet) -> Iterator[Client]:
     """A client with the documented channel, connected to all replicas."""
     (example,) = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "load-balancing.md").read_text(), flags=re.DOTALL
+        r"```python\n(.*?)```",
+        (ROOT / "docs" / "operating" / "load-balancing.md").read_text(),
+        flags=re.DOTALL,
     )
     addresses = ",".join(f"{host}:{port}" for host, port in (one.grpc for one in replicas.replicas))
     assert SHIPPED_TIMEOUT in example

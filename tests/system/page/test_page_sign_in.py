@@ -81,7 +81,10 @@ def test_blocked_sign_in_shows_the_wait(page: Visit, *, seconds: str, shown: str
     [
         (["classify"], "classify"),
         (["classify", "models:read", "infer"], "classify models:read"),
-        (["stream", "classify", "metrics", "cameras"], "cameras classify stream"),
+        (
+            ["stream", "classify", "metrics", "cameras", "sensors"],
+            "cameras classify sensors stream",
+        ),
     ],
 )
 def test_page_requests_only_the_needed_scopes(

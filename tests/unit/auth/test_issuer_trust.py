@@ -141,7 +141,7 @@ def test_unknown_scope_cannot_be_configured() -> None:
 DOCUMENTED = {
     issuer.name: issuer
     for block in re.findall(
-        r"```toml\n(.*?)```", (ROOT / "docs/issuers.md").read_text(), flags=re.DOTALL
+        r"```toml\n(.*?)```", (ROOT / "docs/operating/issuers.md").read_text(), flags=re.DOTALL
     )
     for issuer in AuthSettings.model_validate(tomllib.loads(block)["auth"]).issuers
 }

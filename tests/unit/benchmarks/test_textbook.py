@@ -30,7 +30,7 @@ def resnet(tmp_path: Path) -> Path:
 
 
 def test_textbook_and_optimised_tensors_nearly_agree(resnet: Path) -> None:
-    to_tensor = TensorConverter(read_manifest(resnet).input)
+    to_tensor = TensorConverter(read_manifest(resnet).image_input)
     pixels = better(resnet)(photo.jpeg())
     assert pixels.dtype == np.uint8
     plain, quick = textbook(resnet)(photo.jpeg()), to_tensor(pixels.astype(np.uint8))

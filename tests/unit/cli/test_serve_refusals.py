@@ -213,6 +213,7 @@ ANY_TEXT = {
     "inference.provider_options",
     *("cameras.files_dir", "cameras.secrets_dir", "cameras.ca_file"),
     *("mqtt.username", "mqtt.password", "mqtt.ca_file"),
+    *("sensors.tcp_cert", "sensors.tcp_key"),
 }
 WRONG = {
     "grpc_tls_cert": "alone.pem",
@@ -220,6 +221,9 @@ WRONG = {
     "trusted_proxies": '["proxy.example"]',
     "admin_password": "short",
     "cameras.networks": '["10.0.0.0/33"]',
+    "sensors.raw": '[{"port": 7701, "sensor": "pump", "allow": []}]',
+    "sensors.mqtt_group": "a group/",
+    "sensors.definitions": '{"pump": {"channels": 0}}',
     "webhooks.urls": '["ftp://receiver"]',
     "webhooks.secret": "short",
     "auth.issuer": "i" * 256,

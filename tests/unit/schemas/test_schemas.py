@@ -9,11 +9,21 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.classify import MAX_TOP_K, BatchItem, ClassifyOptions, EncodedImage
-from schemas.errors import ErrorCode, InsufficientScope, Overloaded, ServiceError, Violation
-from schemas.models import Colour, InputSpec, ModelInfo, ModelManifest
+from schemas.errors import (
+    ErrorCode,
+    InsufficientScope,
+    Overloaded,
+    ServiceError,
+    Unsupported,
+    Violation,
+)
+from schemas.model_input import Colour, InputSpec
+from schemas.models import ModelInfo, ModelManifest
+from schemas.operator_error import first_fault
 from schemas.problem import Problem
 from tests.support.models.tiny_model import colour_manifest, input_spec
 from tests.support.repository import MANIFESTS
+from tests.support.sensors.tiny_series import series_input, series_manifest
 
 
 @pytest.mark.parametrize("name", ["a", "everyday", "MobileNet_v2-1.0", "0", "x" * 64])
@@ -127,3 +137,50 @@ def test_error_carries_detail_retry_delay_and_violations() -> None:
     assert error.violations[0].pointer == "/body"
     assert isinstance(error, ServiceError)
     assert InsufficientScope("admin").detail == "This needs the scope 'admin'."
+
+
+# Inputs of images and of series
+
+
+def test_input_without_a_kind_is_of_images_and_written_as_before() -> None:
+    given = colour_manifest(b"")
+    manifest = ModelManifest.model_validate(given)
+    assert isinstance(manifest.input, InputSpec)
+    assert manifest.image_input is manifest.input
+    assert "kind" not in manifest.model_dump(mode="json")["input"]
+    with pytest.raises(Unsupported, match="takes images, not windows"):
+        _ = manifest.series_input
+
+
+def test_input_of_series_is_read_and_written() -> None:
+    manifest = ModelManifest.model_validate(series_manifest(b""))
+    assert manifest.series_input.shape == (3, 8)
+    assert ModelManifest.model_validate_json(manifest.model_dump_json()) == manifest
+    assert ModelManifest.model_validate(manifest.model_dump()) == manifest
+    with pytest.raises(Unsupported, match="takes windows of 8 samples of 3 channels, not images"):
+        _ = manifest.image_input
+
+
+@pytest.mark.parametrize(
+    ("spec", "fault"),
+    [
+        ({"kind": "images"}, "input.kind: Extra inputs are not permitted"),
+        ({"kind": "series", "layout": "NCHW"}, "input.name: Field required"),
+        (series_input(layout="NCHW"), "input.layout: Extra inputs are not permitted"),
+        (series_input(mean=[1, 2]), "input: Value error, mean must have 1 or 3 numbers"),
+        (series_input(channels=0), "input.channels: Input should be greater than 0"),
+        (series_input(std=[0]), "input.std.0: Input should be greater than or equal to 0.0"),
+        (series_input(scale="inf"), "input: Value error, scale, mean and std must be finite"),
+        ([], "input: "),
+    ],
+    ids=str,
+)
+def test_faults_of_an_input_are_named_without_the_alternatives(spec: object, fault: str) -> None:
+    given = colour_manifest(b"")
+    image = given["input"]
+    if spec == {"kind": "images"}:
+        assert isinstance(image, dict)
+        spec = image | {"kind": "images"}
+    with pytest.raises(ValidationError) as caught:
+        ModelManifest.model_validate(given | {"input": spec})
+    assert first_fault(caught.value, "manifest").startswith(fault)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tools.grafana.dashboards.camera_row import CAMERAS
+from tools.grafana.dashboards.sensor_row import SENSORS
 from tools.grafana.panels import INSTANCE, MODEL, Dashboard, Panel, Query, Row, Unit
 
 RATE = "[$__rate_interval]"
@@ -234,5 +235,5 @@ INFERENCE = Dashboard(
     "inference",
     "Potoo: inference",
     "Time per image: decoding, waiting, computing.",
-    (_TIME, _STAGES, _WORK, _STREAMS, CAMERAS),
+    (_TIME, _STAGES, _WORK, _STREAMS, CAMERAS, SENSORS),
 )

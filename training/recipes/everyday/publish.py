@@ -12,20 +12,16 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
+from schemas.model_input import Colour, Dtype, InputSpec, Layout, ShorterSide
 from schemas.model_output import OutputSpec
 from schemas.models import (
     MANIFEST_FILE,
     MODEL_FILE,
     Accuracy,
     Calibration,
-    Colour,
-    Dtype,
     GoldenPrediction,
     GoldenSample,
-    InputSpec,
-    Layout,
     ModelManifest,
-    ShorterSide,
 )
 from training.calibration import abstention_threshold, fit_temperature, reliability, softmax
 from training.export import INPUT, OUTPUT

@@ -43,6 +43,11 @@ TAGS = [
     },
     {"name": "models", "description": "Which models answer, and how good they are."},
     {"name": "cameras", "description": "Cameras that the server watches, their states and events."},
+    {
+        "name": "sensors",
+        "description": "Sensors whose samples the server classifies, their states, results and "
+        "events.",
+    },
     {"name": "compatibility", "description": "What clients of other servers call already."},
     {"name": "auth", "description": "Access tokens (OAuth 2.0, RFC 6749), sessions, public keys."},
     {"name": "admin", "description": "People and clients."},

@@ -98,6 +98,7 @@ async def test_migrations_of_an_empty_database_create_the_declared_tables(
         assert await differences(database) == []
     expected = {"accounts", "alembic_version", "revocations", "sessions", "sign_ins"}
     expected |= {"cameras", "camera_reports", "camera_events", "leases", "output_cursors"}
+    expected |= {"sensors", "sensor_reports", "sensor_epochs", "sensor_results", "sensor_events"}
     assert set(await tables(database_url)) == expected
 
 

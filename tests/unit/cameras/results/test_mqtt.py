@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -13,11 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from observability.metrics.result_metrics import ResultMetrics
 from schemas.cameras import CameraEvent, CameraStatus
-from service.cameras.results.discovery import Discovery
-from service.cameras.results.mqtt import NAME, BrokerAway, MqttOutput
-from service.cameras.results.ports import OutputCursor
-from service.cameras.results.topics import Message, Topics
-from service.cameras.results.webhooks import Clock
+from service.cameras.results.mqtt import NAME, CameraMessages
+from service.cameras.results.topics import Topics
+from service.coordination.ports import OutputCursor
+from service.mqtt.discovery import Discovery
+from service.mqtt.link import BrokerAway, Message
+from service.mqtt.output import Output
+from service.retrying import Clock
 from tests.support.results.fakes import (
     BEGIN,
     FakeCameras,
@@ -45,6 +47,10 @@ class FakeLink:
             raise self._end.result()
         self.published.append(message)
 
+    async def publish_all(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            await self.publish(message)
+
     async def lost(self) -> BrokerAway:
         return await asyncio.shield(self._end)
 
@@ -68,12 +74,13 @@ class Bench:
         self.refusals = 0
         self.registry = CollectorRegistry()
         topics = Topics("home/potoo")
-        self._output = MqttOutput(
+        discovery = Discovery("homeassistant", topics, "1.2.3")
+        self._output = Output(
+            NAME,
             self._open,
-            topics=topics,
-            discovery=Discovery("homeassistant", topics, "1.2.3"),
+            status=topics.status,
+            devices=CameraMessages(self.cameras, topics, discovery),
             events=self.events,
-            cameras=self.cameras,
             cursors=self.cursors,
             metrics=ResultMetrics(self.registry).output("mqtt", NAME),
             max_waiting=max_waiting,

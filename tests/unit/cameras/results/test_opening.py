@@ -17,8 +17,9 @@ from observability.metrics.metrics import Metrics
 from schemas.operator_error import OperatorError
 from service.cameras.results import opening
 from service.cameras.results.opening import MQTT_LEASE, WEBHOOK_LEASE, open_results
-from service.cameras.results.ports import LeaseLost, OutputCursor
 from service.cameras.results.webhooks import output_name
+from service.coordination import turns
+from service.coordination.ports import LeaseLost, OutputCursor
 from service.result_settings import MqttSettings, WebhookSettings
 from tests.support.repository import ROOT
 from tests.support.results.fakes import FakeCameras, FakeCursors, FakeEvents, FakeLeases, event
@@ -98,7 +99,7 @@ async def test_nothing_is_sent_without_the_lease(receiver: Receiver) -> None:
 async def test_a_lost_lease_is_waited_for_again(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "RESTART_SECONDS", 0.01)
+    monkeypatch.setattr(turns, "RESTART_SECONDS", 0.01)
     bench = Bench(webhooks=webhooks(receiver.url))
     bench.leases.losses = [LeaseLost("lost"), RuntimeError("a bug")]
     with capture_logs() as lines:
@@ -114,7 +115,7 @@ async def test_a_lost_lease_is_waited_for_again(
 async def test_an_output_that_fails_is_started_again(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "RESTART_SECONDS", 0.01)
+    monkeypatch.setattr(turns, "RESTART_SECONDS", 0.01)
     bench = Bench(webhooks=webhooks(receiver.url))
     load, failures = bench.cursors.load, [RuntimeError("a bug")]
 

@@ -13,10 +13,11 @@ from structlog.testing import capture_logs
 
 from observability.metrics.result_metrics import ResultMetrics
 from schemas.cameras import CameraEvent
-from service.cameras.results.ports import OutputCursor
 from service.cameras.results.sending import NotSent, Reply
 from service.cameras.results.signing import Signer
-from service.cameras.results.webhooks import Clock, WebhookOutput, output_name
+from service.cameras.results.webhooks import WebhookOutput, output_name
+from service.coordination.ports import OutputCursor
+from service.retrying import Clock
 from tests.support.results.fakes import FakeCursors, FakeEvents, Time, event
 from tests.support.waiting import eventually
 

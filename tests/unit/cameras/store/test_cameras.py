@@ -12,13 +12,15 @@ from sqlalchemy import update
 from auth.store.database import Database
 from schemas.cameras import CameraSpec, CameraStatus
 from schemas.errors import NotReady
-from service.cameras.results.ports import OutputCursor
 from service.cameras.store.cameras import CameraExists, CameraStore, TooManyCameras
-from service.cameras.store.cursors import CursorStore
-from service.cameras.store.events import PRUNE_EVERY, Change, EventStore, Retention
-from service.cameras.store.feed import EventFeed
-from service.cameras.store.reports import CameraReport, Preview, ReportStore, is_wanted
+from service.cameras.store.events import Change, EventStore
+from service.cameras.store.reports import CameraReport, Preview, ReportStore
 from service.cameras.store.tables import CameraEventRow, CameraRow
+from service.coordination.cursors import CursorStore
+from service.coordination.feed import EventFeed
+from service.coordination.kept_events import PRUNE_EVERY, Retention
+from service.coordination.ports import OutputCursor
+from service.coordination.wishes import is_wanted
 from tests.support.auth.identity_kit import Clock
 
 pytestmark = [pytest.mark.anyio, pytest.mark.sql]
@@ -143,10 +145,10 @@ async def test_events_of_one_camera_and_the_last_ones(
             assert await events.record(change)
         previous = state
     assert len(await events.after(0, 100)) == 6
-    assert [one.state for one in await events.last(2, camera="door")] == ["shut", "open"]
-    mine = await events.after(0, 100, camera="yard")
+    assert [one.state for one in await events.last(2, subject="door")] == ["shut", "open"]
+    mine = await events.after(0, 100, subject="yard")
     assert {one.camera for one in mine} == {"yard"}
-    assert list(await events.after(mine[0].id, 1, camera="yard")) == [mine[1]]
+    assert list(await events.after(mine[0].id, 1, subject="yard")) == [mine[1]]
 
 
 async def test_events_are_bounded_by_number_and_age(
@@ -212,7 +214,7 @@ async def test_event_that_is_recorded_during_a_removal_goes_too(
         await asyncio.wait({removal}, timeout=0.2)
         assert not removal.done()
     assert await removal
-    assert await events.last(10, camera="door") == []
+    assert await events.last(10, subject="door") == []
 
 
 async def test_removed_camera_takes_its_events_along(

@@ -16,14 +16,15 @@ from observability.metrics.metrics import Metrics
 from schemas.cameras import Camera, CameraSpec, CameraStatus
 from service.cameras.pipeline.budget import Budget
 from service.cameras.store.cameras import CameraStore, StoredCamera
-from service.cameras.store.events import EventStore, Retention
-from service.cameras.store.leases import FileLeases
+from service.cameras.store.events import EventStore
 from service.cameras.store.reports import CameraReport, ReportStore
 from service.cameras.store.tables import CameraReportRow
 from service.cameras.watching.directory import Directory
 from service.cameras.watching.recording import Recorder
 from service.cameras.watching.supervisor import Supervisor
 from service.cameras.watching.watcher import Tools, Watcher
+from service.coordination.kept_events import Retention
+from service.coordination.leases import FileLeases
 from tests.support.cameras.fakes import FakeModels, FakeSource
 from tests.support.waiting import eventually
 

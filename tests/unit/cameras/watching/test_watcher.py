@@ -17,9 +17,10 @@ from service.cameras.pipeline.budget import Budget
 from service.cameras.sources.source import SourceFailed
 from service.cameras.store.cameras import CameraStore, StoredCamera
 from service.cameras.store.credentials import CredentialsUnreadable, Login
-from service.cameras.store.events import Change, EventStore, Retention
+from service.cameras.store.events import Change, EventStore
 from service.cameras.watching.recording import Recorder
 from service.cameras.watching.watcher import Tools, Watcher
+from service.coordination.kept_events import Retention
 from tests.support.cameras.fakes import FakeModels, FakeSource
 from tests.support.waiting import eventually
 

@@ -58,7 +58,7 @@ def test_options_override_the_preset(desk: Desk) -> None:
         *("--std", "2", "--resize", "crop:40", "--golden", f"{desk.photo}=blue"),
     )
     assert result.exit_code == 0, result.output
-    spec = desk.manifest().input
+    spec = desk.manifest().image_input
     assert (spec.colour, spec.scale, spec.mean, spec.std) == ("BGR", 1 / 255, (0, 0.1, 0.2), (2,))
     assert spec.resize.model_dump()["pixels"] == 40
     assert "What is said otherwise goes before it" in result.stdout

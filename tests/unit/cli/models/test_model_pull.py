@@ -86,8 +86,9 @@ def test_catalogue_name_alone_provides_labels_groups_and_preprocessing(
     assert manifest.synonyms == names.synonyms
     assert (manifest.licence, manifest.description) == ("MIT", "A stand-in")
     assert manifest.source == f"{files.url}/file"
-    assert (manifest.input.scale, manifest.input.mean, manifest.input.std) == (1, (127,), (128,))
-    assert manifest.input.resize.model_dump()["pixels"] == 256
+    spec = manifest.image_input
+    assert (spec.scale, spec.mean, spec.std) == (1, (127,), (128,))
+    assert spec.resize.model_dump()["pixels"] == 256
     verified = potoo("models", "verify", "--models", models)
     assert verified.stdout.startswith("thousand\t1\tok\t1000 classes")
 

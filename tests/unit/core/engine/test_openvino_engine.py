@@ -30,6 +30,13 @@ from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.support.models.one_convolution import bright_images, graph_manifest, write_graph
 from tests.support.models.pictures import plain
 from tests.support.models.tiny_model import SIDE, colour_graph, colour_manifest, served, write_model
+from tests.support.sensors.tiny_series import (
+    loudest_graph,
+    normalised,
+    series_input,
+    series_manifest,
+    window,
+)
 
 if Provider.OPENVINO not in installed():
     pytest.skip("the package openvino is not installed", allow_module_level=True)
@@ -93,6 +100,21 @@ def test_fixed_batch_is_padded_and_padding_results_are_dropped(
     found = fixed.run(images(count))
     assert found.shape == (count, 3)
     assert np.allclose(found, expected(images(count)), atol=1e-4)
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_windows_of_samples_are_run_as_the_graph_takes_them(
+    engine: Callable[..., OpenVinoEngine], one_by_one: bool
+) -> None:
+    described = ModelManifest.model_validate(series_manifest(b""))
+    opened = engine(loudest_graph(), described, one_by_one=one_by_one)
+    windows = np.stack([normalised(window(seed)) for seed in range(3)])
+    assert np.allclose(opened.run(windows), windows.mean(axis=2), atol=1e-5)
+    longer = ModelManifest.model_validate(series_manifest(b"", input=series_input(length=9)))
+    with pytest.raises(
+        ManifestMismatch, match=r"input\.length: is 9, but the graph takes \[3, 8\]"
+    ):
+        engine(loudest_graph(), longer)
 
 
 def test_rank_four_output_is_flattened_to_a_matrix(engine: Callable[..., OpenVinoEngine]) -> None:

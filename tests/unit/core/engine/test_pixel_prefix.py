@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
+from schemas.model_input import InputSpec
 from schemas.model_output import OutputSpec
-from schemas.models import InputSpec, ModelManifest
+from schemas.models import ModelManifest
 from service.core.engine import pixel_prefix
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.engine.onnx_engine import OnnxEngine
@@ -316,6 +317,6 @@ def test_changed_bytes_never_raise_another_error(
         model[data.draw(st.integers(0, len(model) - 1))] = data.draw(st.integers(0, 255))
     file = tmp_path_factory.mktemp("model") / f"{hashlib.sha256(model).hexdigest()}.onnx"
     file.write_bytes(model)
-    spec = ModelManifest.model_validate(colour_manifest(b"")).input
+    spec = ModelManifest.model_validate(colour_manifest(b"")).image_input
     with suppress(NoPixels):
         assert with_pixels(file, spec).given.name == spec.name

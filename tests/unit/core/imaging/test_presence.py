@@ -17,6 +17,7 @@ from schemas.model_output import OutputSpec
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.presence import Presence
 from service.core.repository.repository import ModelRefused
+from service.core.serving.presenting import info_of
 from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import (
@@ -70,7 +71,7 @@ async def test_answer_lists_all_present_labels(
     metrics = Metrics()
     async with served(write_multi_label(tmp_path, {}), metrics=metrics) as model:
         answer = await model.classify(plain(colour), 1, time.monotonic() + 30, ANYONE)
-        info = model.info(default=True)
+        info = info_of(model, default=True)
     assert answer.labels_present == present
     assert answer.summary is None
     assert answer.abstained == (present == [])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from schemas.models import Interpolation
+from schemas.model_input import Interpolation
 from service.core.imaging import resizers
 from service.core.imaging.orientation import Box
 from service.core.imaging.resizers import Resizer, ResizerMissing, best_resizer, check_resizer

@@ -30,11 +30,11 @@ from service.core.engine.pool import WorkerPool
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.serving.model import Model
+from service.core.serving.presenting import info_of, summary_of
 from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import BLUE, GREEN, RED, encoded, gradient, plain
 from tests.support.models.tiny_model import (
     LABELS,
-    SIDE,
     colour_manifest,
     image_limits,
     served,
@@ -117,7 +117,7 @@ def make(
         Path("nowhere"),
         manifest,
         LABELS,
-        Preprocessor(manifest.input, image_limits()),
+        Preprocessor(manifest.image_input, image_limits()),
         engine,
         pool,
         policy or BatchPolicy(),
@@ -319,7 +319,7 @@ async def test_close_answers_accepted_calls_and_releases_the_engine(
 
 async def test_model_info_describes_the_model_without_its_path(tmp_path: Path) -> None:
     async with served(write_model(tmp_path, description="Colours", temperature=2)) as model:
-        info, summary = model.info(default=True), model.summary(default=False)
+        info, summary = info_of(model, default=True), summary_of(model, default=False)
     assert (summary.name, summary.version, summary.classes, summary.ready) == (
         "colours",
         1,
@@ -328,7 +328,8 @@ async def test_model_info_describes_the_model_without_its_path(tmp_path: Path) -
     )
     assert (summary.default, info.default) == (False, True)
     assert info.labels == list(LABELS)
-    assert (info.temperature, info.input.height, info.licence) == (2, SIDE, "Apache-2.0")
+    assert info.input == model.manifest.image_input
+    assert (info.temperature, info.licence) == (2, "Apache-2.0")
     assert str(tmp_path) not in info.model_dump_json()
 
 

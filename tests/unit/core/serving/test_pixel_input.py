@@ -38,7 +38,7 @@ from tests.support.models.tiny_model import (
     write_model,
 )
 
-SPEC = ModelManifest.model_validate(colour_manifest(b"")).input
+SPEC = ModelManifest.model_validate(colour_manifest(b"")).image_input
 PHOTOS = [plain(colour) for colour in (RED, GREEN, BLUE)]
 
 
@@ -69,7 +69,7 @@ def executor(tmp_path: Path) -> BatchExecutor:
     assert engine.takes_pixels
     return BatchExecutor(
         manifest,
-        Preprocessor(pixel_spec(manifest.input), image_limits()),
+        Preprocessor(pixel_spec(manifest.image_input), image_limits()),
         engine,
         WorkerPool("pixels", 1),
         Metrics().models.version(manifest.name, 1, manifest.sha256),
@@ -116,7 +116,7 @@ async def test_answers_are_those_of_normalised_tensors(tmp_path: Path) -> None:
     folder = write_model(tmp_path, input=spec)
     manifest = ModelManifest.model_validate_json((folder / "manifest.json").read_text())
     engine = OnnxEngine(folder / "model.onnx", manifest)
-    preprocess = Preprocessor(manifest.input, image_limits())
+    preprocess = Preprocessor(manifest.image_input, image_limits())
     async with served(folder, run=RunSettings(threads_alone=1, max_batch_size=2)) as model:
         for photo in PHOTOS:
             found = await model.classify(photo, 3, time.monotonic() + 30, ANYONE)

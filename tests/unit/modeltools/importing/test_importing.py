@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from schemas.models import Colour, Dtype, Layout, ShorterSide, Squash
+from schemas.model_input import Colour, Dtype, Layout, ShorterSide, Squash
 from service.core.repository.repository import ModelRefused, Repository
 from tests.support.models.calls import ANYONE
 from tests.support.models.import_kit import bring, check
@@ -53,7 +53,7 @@ def turned() -> onnx.ModelProto:
 @pytest.mark.anyio
 async def test_graph_and_preset_make_a_servable_manifest(tmp_path: Path, labels: Path) -> None:
     made = bring(tmp_path, labels, licence="MIT", source="drawn")
-    spec = made.manifest.input
+    spec = made.manifest.image_input
     assert (spec.name, spec.dtype, spec.layout) == ("image", Dtype.FLOAT32, Layout.NCHW)
     assert (spec.colour, spec.height, spec.width, spec.batch) == (Colour.RGB, SIDE, SIDE, "dynamic")
     assert made.manifest.output.model_dump() == {
@@ -91,16 +91,16 @@ def test_final_softmax_is_detected(tmp_path: Path, labels: Path) -> None:
 
 def test_pixel_input_needs_no_preset(tmp_path: Path, labels: Path) -> None:
     made = bring(tmp_path, labels, turned(), like=None, size=48)
-    spec = made.manifest.input
+    spec = made.manifest.image_input
     assert (spec.name, spec.dtype, spec.layout) == ("pixels", Dtype.UINT8, Layout.NHWC)
     assert (spec.height, spec.width, spec.is_identity) == (48, 48, True)
     made = bring(tmp_path, labels, turned(), like=None)
-    assert made.manifest.input.height == 224
+    assert made.manifest.image_input.height == 224
     assert any("any size; 224 x 224 is assumed" in sentence for sentence in made.unsure)
 
 
 def test_fixed_batch_size_is_kept(tmp_path: Path, labels: Path) -> None:
-    assert bring(tmp_path, labels, colour_graph(batch=2)).manifest.input.batch == 2
+    assert bring(tmp_path, labels, colour_graph(batch=2)).manifest.image_input.batch == 2
 
 
 def test_extra_class_is_taken_as_background(tmp_path: Path, labels: Path) -> None:
@@ -128,7 +128,7 @@ def test_presets_match_their_model_families(
     mean: tuple[float, ...],
     std: tuple[float, ...],
 ) -> None:
-    spec = bring(tmp_path, labels, like=like).manifest.input
+    spec = bring(tmp_path, labels, like=like).manifest.image_input
     assert (spec.scale, spec.mean, spec.std) == (scale, mean, std)
     assert isinstance(spec.resize, Squash if like == "tf" else ShorterSide)
     if like == "imagenet":

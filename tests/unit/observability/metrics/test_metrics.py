@@ -65,6 +65,10 @@ def metrics() -> Metrics:
     made.cameras.last_frame.labels("door").set(1)
     made.cameras.failures.labels("door", "timeout").inc()
     made.cameras.set_state("door", "open")
+    made.sensors.begin("pump")
+    made.sensors.count_samples("pump", "tcp", 7)
+    made.sensors.count_fault("pump", "gap")
+    made.sensors.set_state("pump", "worn")
     made.results.output("mqtt", "mqtt").backlog(1, 2.0)
     return made
 
@@ -132,7 +136,7 @@ def test_known_labels_exist_before_the_first_event(metrics: Metrics) -> None:
 def documented_labels() -> dict[str, set[str]]:
     """The labels of each of our metrics, by its name in the operator's guide."""
     found = {}
-    for row in ROW.finditer((ROOT / "docs/operator.md").read_text()):
+    for row in ROW.finditer((ROOT / "docs/operating/operator.md").read_text()):
         for name in NAME.findall(row["names"]):
             # "..response_body_bytes_total" stands beside a name with the same beginning.
             full = name.replace("..", "potoo_http_")

@@ -84,5 +84,5 @@ async def test_idle_connection_that_pings_more_often_is_closed() -> None:
 
 
 def test_documented_interval_is_allowed() -> None:
-    documented_ms = 30_000  # docs/load-balancing.md
+    documented_ms = 30_000  # docs/operating/load-balancing.md
     assert documented_ms > MIN_PING_MS

@@ -1,0 +1,1 @@
+"""Sensors in ``make bench-streams``: windows a second, age of answers, cost of receiving."""

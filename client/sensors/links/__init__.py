@@ -1,0 +1,1 @@
+"""Connections with a server: framed TCP, or MQTT through a broker."""

@@ -1,0 +1,1 @@
+"""Samples on disk until the server has confirmed them."""

@@ -1,0 +1,1 @@
+"""Preprocessing of windows of sensor samples."""

@@ -1,0 +1,132 @@
+"""Conversion of a window of samples to an input tensor, as the model's manifest describes it.
+
+The arithmetic is in float64 and is rounded to float32 once, at the end: a mean that is large
+against its deviation costs no digits.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from io import BytesIO
+from typing import ClassVar, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.errors import InvalidTensor, Unsupported
+from schemas.series import SeriesSpec
+
+Samples = NDArray[np.float32]
+
+
+class NotFinite(InvalidTensor):
+    """A sample is NaN, infinite, or too large once it is scaled, and the manifest refuses that."""
+
+
+@dataclass(slots=True)
+class Window:
+    """Samples [length, channels], oldest first. They must not change before the answer."""
+
+    samples_LC: Samples
+
+
+@dataclass(slots=True)
+class PreparedWindow:
+    """A tensor ready for the engine, float32 [channels, length], and a duration in seconds."""
+
+    decode_seconds: ClassVar[float] = 0.0
+
+    tensor: Samples
+    preprocess_seconds: float
+
+
+class SeriesPreprocessor:
+    """A converter of windows to tensors for one model. Pure and lock-free, for all threads."""
+
+    def __init__(self, spec: SeriesSpec) -> None:
+        self._spec = spec
+        self._mean = _numbers(spec.mean)
+        self._std = _numbers(spec.std)
+        self._is_identity = spec.scale == 1 and not self._mean.any() and (self._std == 1).all()
+
+    def __call__(self, data: bytes, *, may_be_slow: bool = True) -> NoReturn:  # noqa: ARG002
+        """Refuse an encoded image.
+
+        Raises:
+            Unsupported: always.
+        """
+        raise Unsupported(f"The model takes {self._spec.takes}, not images.")
+
+    def window(self, samples_LC: Samples) -> PreparedWindow:
+        """Return ``(sample * scale - mean) / std``, transposed, as a new C-contiguous tensor.
+
+        Raises:
+            InvalidTensor: the window is not float32 of shape [length, channels].
+            NotFinite: a result is not finite, and the manifest's ``nan`` is ``refuse``.
+        """
+        began = time.perf_counter()
+        check_window(samples_LC, self._spec)
+        tensor_CL = self._normalised(samples_LC)
+        # The results, not the samples: scaling may overflow too.
+        is_finite_CL = np.isfinite(tensor_CL)
+        if not is_finite_CL.all():
+            self._mend(tensor_CL, is_finite_CL)
+        return PreparedWindow(tensor_CL, time.perf_counter() - began)
+
+    def _normalised(self, samples_LC: Samples) -> Samples:
+        if self._is_identity:
+            return samples_LC.T.copy(order="C")
+        numbers_CL = samples_LC.T.astype(np.float64, order="C")
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found later
+            numbers_CL *= self._spec.scale
+            numbers_CL -= self._mean
+            numbers_CL /= self._std
+            return numbers_CL.astype(np.float32)
+
+    def _mend(self, tensor_CL: Samples, is_finite_CL: NDArray[np.bool_]) -> None:
+        """Replace results that are not finite, in place.
+
+        Raises:
+            NotFinite: the manifest refuses them.
+        """
+        policy = self._spec.nan
+        if policy == "refuse":
+            channel, place = np.argwhere(~is_finite_CL)[0].tolist()
+            raise NotFinite(f"Sample {place} of channel {channel} is not finite.")
+        if policy == "hold":
+            last_CL = np.where(is_finite_CL, np.arange(tensor_CL.shape[1]), -1)
+            np.maximum.accumulate(last_CL, axis=1, out=last_CL)
+            held_CL = np.take_along_axis(tensor_CL, np.maximum(last_CL, 0), axis=1)
+            np.copyto(tensor_CL, held_CL)
+            is_finite_CL = last_CL >= 0
+        np.copyto(tensor_CL, 0, where=~is_finite_CL)  # the mean, normalised
+
+
+def check_window(samples_LC: Samples, spec: SeriesSpec) -> None:
+    """Raise ``InvalidTensor`` if a window has not the type and shape that a model takes."""
+    shape = (spec.length, spec.channels)
+    if samples_LC.dtype != np.float32 or samples_LC.shape != shape:
+        raise InvalidTensor(
+            f"A window is float32 of shape {list(shape)}, not {samples_LC.dtype} of shape "
+            f"{list(samples_LC.shape)}."
+        )
+
+
+def window_of_npy(data: bytes) -> Samples:
+    """Parse a window in NumPy's file format; its shape is not checked.
+
+    Raises:
+        InvalidTensor: it is no such file, or its numbers are not float32.
+    """
+    try:
+        array = np.load(BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise InvalidTensor(f"This is no NumPy file: {error}") from error
+    if not isinstance(array, np.ndarray) or array.dtype != np.float32:
+        raise InvalidTensor("The file does not hold one array of float32.")
+    return array
+
+
+def _numbers(given: tuple[float, ...]) -> NDArray[np.float64]:
+    return np.array(given, np.float64).reshape(-1, 1)

@@ -1,0 +1,1 @@
+"""From samples to committed answers: channels, classification, group commit, liveness."""

@@ -1,0 +1,1 @@
+"""Sensors over MQTT: samples in, answers and states out."""

@@ -1,0 +1,1 @@
+"""Rows and queries of sensors: configuration, state, epochs, results, events, reports."""

@@ -1,0 +1,278 @@
+"""Epochs and windows of sensors: what the intake commits, many windows in one transaction."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from auth.store.database import Database
+from auth.store.direct_writes import Statement
+from schemas.errors import NotFound
+from schemas.sensors import SensorAnswer, SensorEvent, SensorFault
+from service.coordination.tables import EventColumns
+from service.sensors.records import (
+    Change,
+    Claim,
+    ClaimedEpoch,
+    Entry,
+    EpochRefused,
+    Fate,
+    Outcome,
+)
+from service.sensors.store.events import EventStore
+from service.sensors.store.many_rows import RowSource
+from service.sensors.store.sensors import SensorStore, later, stored
+from service.sensors.store.tables import SensorEpochRow, SensorResultRow, SensorRow
+
+_EPOCHS = {
+    "sensor": "text",
+    "epoch": "bigint",
+    "owner": "text",
+    "safe": "bigint",
+    "seen": "float8",
+    "is_last": "bool",
+}
+_SET_SAFE = """
+UPDATE sensor_epochs SET
+    safe = v.safe, seen = v.seen, owner = CASE WHEN v.is_last THEN NULL ELSE v.owner END
+FROM {rows}
+WHERE sensor_epochs.sensor = v.sensor AND sensor_epochs.epoch = v.epoch
+    AND sensor_epochs.owner = v.owner
+"""
+_RESULTS = {
+    "sensor": "text",
+    "epoch": "bigint",
+    "first_sequence": "bigint",
+    "at": "float8",
+    "answer": "text",
+}
+_ADD_RESULTS = """
+INSERT INTO sensor_results (sensor, epoch, first_sequence, at, answer)
+SELECT v.sensor, v.epoch, v.first_sequence, v.at, v.answer FROM {rows} WHERE true
+ON CONFLICT (sensor, epoch, first_sequence) DO NOTHING
+"""
+NO_EPOCH = -1
+
+
+COMMITTED = Outcome(Fate.COMMITTED)
+
+
+class _NotPlain(Exception):
+    """An entry has lost its epoch, or a window is stored already."""
+
+
+class ChannelStore(SensorStore):
+    """Sensors, their epochs and windows. Implements the port ``ingest.ports.SensorStore``."""
+
+    def __init__(
+        self,
+        database: Database,
+        events: EventStore,
+        *,
+        clock: Callable[[], float] = time.time,
+        on_stored: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """``on_stored``: called with the number of answers of each commit."""
+        super().__init__(database, clock=clock)
+        self._events, self._on_stored = events, on_stored
+        self._epochs = RowSource(database.dialect, _EPOCHS)
+        self._results = RowSource(database.dialect, _RESULTS)
+
+    async def claim(self, claim: Claim) -> ClaimedEpoch:
+        """See ``ingest.ports.SensorStore``."""
+        name = claim.sensor
+        try:
+            async with self._database.write() as session:
+                row = await self._locked_epoch(session, name)
+                found = await session.get(SensorRow, name)
+                if found is None:
+                    raise NotFound(NO_SENSOR)
+                epoch = _claimed(row, claim)
+                if epoch != row.epoch:
+                    row.epoch, row.safe = epoch, 0
+                row.owner, row.opened = claim.owner, claim.now
+                recent = await _recent(session, name, claim.recent)
+                sensor = stored(found, row.seen)
+                return ClaimedEpoch(epoch, row.safe, sensor, recent)
+        except IntegrityError:  # the foreign key: there is no such sensor
+            raise NotFound(NO_SENSOR) from None
+
+    async def commit(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
+        """See ``ingest.ports.SensorStore``."""
+        owned = [entry for entry in entries if entry.owner is not None]
+        is_plain = len({entry.sensor for entry in entries}) == len(entries)
+        statements = self._statements(owned) if is_plain else []
+        has_more = len(owned) < len(entries) or any(entry.changes for entry in entries)
+        if statements and not has_more and await self._database.apply(statements):
+            outcomes = [COMMITTED] * len(entries)
+        else:
+            try:
+                outcomes = await self._commit(entries, statements if has_more else [])
+            except _NotPlain:
+                outcomes = await self._commit(entries, [])
+        self._on_stored(sum(len(entry.answers) for entry in entries))
+        for outcome in outcomes:
+            for event in outcome.events:
+                await self._events.prune_sometimes(event.id)
+        return outcomes
+
+    async def silence(self, sensor: str, *, seen_before: float, at: float) -> SensorEvent | None:
+        """See ``ingest.ports.SensorStore``."""
+        async with self._database.write() as session:
+            query = select(SensorEpochRow).where(SensorEpochRow.sensor == sensor).with_for_update()
+            epoch = await session.scalar(query)
+            row = await session.get(SensorRow, sensor)
+            if row is None or row.is_paused or row.is_silent:
+                return None
+            seen = later(row.seen, epoch.seen if epoch else None)
+            if seen is None or seen >= seen_before:
+                return None
+            change = Change("silent", at, row.state, row.state)
+            kept = await self._events.record_in(session, sensor, change)
+        if kept is None:
+            return None
+        await self._events.prune_sometimes(kept.id)
+        return self._events.read(kept)
+
+    def _statements(self, owned: Sequence[Entry]) -> list[Statement]:
+        """Return statements that store entries of channels, unless one has lost its epoch.
+
+        They change fewer rows than they must then, or if a window is stored already.
+        """
+        epochs = [_epoch(entry) for entry in owned]
+        results = [row for entry in owned for row in _rows(entry)]
+        return [
+            Statement(text.format(rows=part), parameters, number)
+            for text, source, rows in (
+                (_SET_SAFE, self._epochs, epochs),
+                (_ADD_RESULTS, self._results, results),
+            )
+            for part, parameters, number in source.parts(rows)
+        ]
+
+    async def _commit(
+        self, entries: Sequence[Entry], statements: Sequence[Statement]
+    ) -> list[Outcome]:
+        """Commit entries in one transaction.
+
+        Args:
+            statements: those of ``_statements``; empty: commit the entries one after the other.
+
+        Raises:
+            _NotPlain: the statements do not fit.
+        """
+        done: list[tuple[Fate, Sequence[SensorAnswer], Sequence[EventColumns]]] = []
+        async with self._database.write() as session:
+            connection = await session.connection()
+            for text, parameters, rows in statements:
+                if (await connection.exec_driver_sql(text, parameters)).rowcount != rows:
+                    raise _NotPlain
+            for entry in entries:
+                if statements and entry.owner is not None:
+                    done.append((Fate.COMMITTED, (), await self._record(session, entry)))
+                else:
+                    done.append(await self._commit_one(session, entry))
+        return [Outcome(fate, known, self._read(rows)) for fate, known, rows in done]
+
+    async def _commit_one(
+        self, session: AsyncSession, entry: Entry
+    ) -> tuple[Fate, Sequence[SensorAnswer], Sequence[EventColumns]]:
+        connection = await session.connection()
+        if entry.owner is None:
+            query = update(SensorRow).where(SensorRow.name == entry.sensor)
+            query = query.values(seen=entry.seen).returning(SensorRow.name)
+            is_there = (await session.execute(query)).first() is not None
+        else:
+            ((part, parameters, _),) = self._epochs.parts([_epoch(entry)])
+            query_text = _SET_SAFE.format(rows=part)
+            done = await connection.exec_driver_sql(query_text, parameters)
+            is_there = done.rowcount > 0
+        if not is_there:
+            name = select(SensorRow.name).where(SensorRow.name == entry.sensor)
+            is_lost = entry.owner is not None and (await session.scalar(name)) is not None
+            return Fate.LOST if is_lost else Fate.REMOVED, (), ()
+        known = []
+        for answer, values in zip(entry.answers, _rows(entry), strict=True):
+            ((part, parameters, _),) = self._results.parts([values])
+            query_text = _ADD_RESULTS.format(rows=part)
+            if (await connection.exec_driver_sql(query_text, parameters)).rowcount == 0:
+                known.append(await _known(session, entry.sensor, answer))
+        return Fate.COMMITTED, known, await self._record(session, entry)
+
+    async def _record(self, session: AsyncSession, entry: Entry) -> list[EventColumns]:
+        rows = [
+            await self._events.record_in(session, entry.sensor, change) for change in entry.changes
+        ]
+        return [row for row in rows if row is not None]
+
+    def _read(self, rows: Sequence[EventColumns]) -> list[SensorEvent]:
+        return [self._events.read(row) for row in rows]
+
+    async def _locked_epoch(self, session: AsyncSession, sensor: str) -> SensorEpochRow:
+        """Return the row of the sensor's epoch, which waits for other claims and commits."""
+        insert = self._database.insert(SensorEpochRow).values(
+            sensor=sensor, epoch=NO_EPOCH, safe=0, opened=0.0
+        )
+        await session.execute(insert.on_conflict_do_nothing())
+        query = select(SensorEpochRow).where(SensorEpochRow.sensor == sensor).with_for_update()
+        return (await session.scalars(query)).one()
+
+
+NO_SENSOR = "There is no sensor with this name."
+
+
+def _claimed(row: SensorEpochRow, claim: Claim) -> int:
+    """Return the epoch that becomes the channel's.
+
+    Raises:
+        EpochRefused: see ``ingest.ports.SensorStore.claim``.
+    """
+    if claim.epoch == row.epoch:
+        return row.epoch
+    live_until = max(row.opened, row.seen or 0.0) - claim.live_after
+    if row.owner is not None and live_until > 0:
+        raise EpochRefused(SensorFault.IN_USE, retry_after=live_until)
+    if claim.epoch is None:
+        return max(int(claim.now * 1000), row.epoch + 1)
+    if claim.epoch < row.epoch:
+        raise EpochRefused(SensorFault.STALE_EPOCH)
+    return claim.epoch
+
+
+def _epoch(entry: Entry) -> tuple[object, ...]:
+    return entry.sensor, entry.epoch, entry.owner, entry.safe, entry.seen, entry.is_last
+
+
+def _rows(entry: Entry) -> list[tuple[object, ...]]:
+    return [
+        (
+            entry.sensor,
+            entry.epoch,
+            one.first_sequence,
+            one.at.timestamp(),
+            one.model_dump_json(),
+        )
+        for one in entry.answers
+    ]
+
+
+async def _recent(session: AsyncSession, sensor: str, number: int) -> list[SensorAnswer]:
+    query = select(SensorResultRow.answer).where(SensorResultRow.sensor == sensor)
+    newest = SensorResultRow.epoch.desc(), SensorResultRow.first_sequence.desc()
+    query = query.order_by(*newest).limit(number)
+    return [SensorAnswer.model_validate_json(text) for text in await session.scalars(query)][::-1]
+
+
+async def _known(session: AsyncSession, sensor: str, answer: SensorAnswer) -> SensorAnswer:
+    """Return the answer that is stored under the id of a new one."""
+    query = select(SensorResultRow.answer).where(
+        SensorResultRow.sensor == sensor,
+        SensorResultRow.epoch == answer.epoch,
+        SensorResultRow.first_sequence == answer.first_sequence,
+    )
+    text = await session.scalar(query)
+    return answer if text is None else SensorAnswer.model_validate_json(text)

@@ -1,0 +1,202 @@
+"""Sensors by name: configuration and state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from auth.store.database import Database
+from schemas.sensors import SensorSpec
+from service.sensors.records import Glance, StoredSensor
+from service.sensors.store.tables import (
+    SensorEpochRow,
+    SensorEventRow,
+    SensorResultRow,
+    SensorRow,
+)
+
+_WITH_SEEN: Select[SensorRow, float | None] = select(SensorRow, SensorEpochRow.seen).outerjoin(
+    SensorEpochRow, SensorEpochRow.sensor == SensorRow.name
+)
+
+
+class SensorExists(Exception):
+    """The name is taken."""
+
+
+class TooManySensors(Exception):
+    """There are as many sensors as the setting ``sensors.max_sensors`` allows."""
+
+
+class SensorStore:
+    """Sensors by name. Every method raises ``NotReady`` if the database does not answer."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
+        """``clock``: seconds since the epoch."""
+        self._database, self._clock = database, clock
+
+    async def all(self) -> Sequence[StoredSensor]:
+        """Return the sensors, ordered by name."""
+        async with self._database.read() as session:
+            rows = await session.execute(_WITH_SEEN.order_by(SensorRow.name))
+            return [stored(row, seen) for row, seen in rows]
+
+    async def get(self, name: str) -> StoredSensor | None:
+        """Return the sensor with that name, or None."""
+        async with self._database.read() as session:
+            found = (await session.execute(_WITH_SEEN.where(SensorRow.name == name))).first()
+        return None if found is None else stored(*found)
+
+    async def glance(self) -> Sequence[Glance]:
+        """Return the revision of every sensor: one query, which writes nothing."""
+        query = select(
+            SensorRow.name,
+            SensorRow.created,
+            SensorRow.revision,
+            SensorRow.is_paused,
+            SensorRow.is_silent,
+            SensorRow.seen,
+            SensorEpochRow.seen,
+        ).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
+        async with self._database.read() as session:
+            return [
+                Glance(name, created, revision, is_paused, is_silent, later(seen, of_epoch))
+                for name, created, revision, is_paused, is_silent, seen, of_epoch in (
+                    await session.execute(query)
+                )
+            ]
+
+    async def add(
+        self, name: str, spec: SensorSpec, *, most: int, is_configured: bool = False
+    ) -> StoredSensor:
+        """Add a sensor.
+
+        Args:
+            most: number of sensors allowed.
+
+        Raises:
+            SensorExists: the name is taken.
+            TooManySensors: there are ``most`` already.
+        """
+        added = StoredSensor(
+            name, spec, is_paused=False, created=self._clock(), is_configured=is_configured
+        )
+        try:
+            async with self._database.write() as session:
+                # Insert first: it waits for another writer of this name.
+                session.add(
+                    SensorRow(
+                        name=name,
+                        spec=_json(spec),
+                        is_paused=False,
+                        is_configured=is_configured,
+                        created=added.created,
+                        revision=1,
+                        is_silent=False,
+                    )
+                )
+                await session.flush()
+                count = await session.scalar(select(func.count()).select_from(SensorRow))
+                if count is not None and count > most:
+                    raise TooManySensors
+        except IntegrityError as error:
+            raise SensorExists from error
+        return added
+
+    async def change(self, name: str, spec: SensorSpec) -> bool:
+        """Replace the configuration; return False if there is no such sensor."""
+        return await self._update(name, spec=_json(spec))
+
+    async def pause(self, name: str, *, is_paused: bool) -> bool:
+        """Pause or resume a sensor; return False if there is no such sensor."""
+        return await self._update(name, is_paused=is_paused)
+
+    async def remove(self, name: str) -> bool:
+        """Remove a sensor, its results and its events; return False if there is none."""
+        async with self._database.write() as session:
+            # The epoch first: its row waits for a commit of its windows.
+            await session.execute(delete(SensorEpochRow).where(SensorEpochRow.sensor == name))
+            query = delete(SensorRow).where(SensorRow.name == name).returning(SensorRow.name)
+            is_removed = (await session.execute(query)).first() is not None
+            for row in (SensorEventRow, SensorResultRow):
+                await session.execute(delete(row).where(row.sensor == name))
+        return is_removed
+
+    async def configure(self, definitions: Mapping[str, SensorSpec], *, most: int) -> list[str]:
+        """Make the sensors of the configuration what it says, in one transaction.
+
+        A sensor of the same name that a caller added becomes one of the configuration; one that the
+        configuration had and has no longer stays, as one that callers may change.
+
+        Returns:
+            Names of the sensors that were added or changed.
+
+        Raises:
+            TooManySensors: with those of callers there would be more than ``most``.
+        """
+        async with self._database.write() as session:
+            rows = {row.name: row for row in await session.scalars(select(SensorRow))}
+            if len(rows.keys() | definitions.keys()) > most:
+                raise TooManySensors
+            for name, row in rows.items():
+                if row.is_configured and name not in definitions:
+                    row.is_configured = False
+            changed = []
+            for name, spec in definitions.items():
+                found = rows.get(name)
+                if found is None:
+                    insert = self._database.insert(SensorRow).values(
+                        name=name, spec=_json(spec), is_configured=True, created=self._clock()
+                    )
+                    # Another process that starts at the same moment may have added it.
+                    await session.execute(insert.on_conflict_do_nothing())
+                    changed.append(name)
+                elif _spec(found) != spec:
+                    found.spec, found.is_configured = _json(spec), True
+                    found.revision += 1
+                    changed.append(name)
+                elif not found.is_configured:
+                    found.is_configured = True
+        return changed
+
+    async def _update(self, name: str, **values: object) -> bool:
+        query = (
+            update(SensorRow)
+            .where(SensorRow.name == name)
+            .values(**values, revision=SensorRow.revision + 1)
+            .returning(SensorRow.name)
+        )
+        async with self._database.write() as session:
+            return (await session.execute(query)).first() is not None
+
+
+def _json(spec: SensorSpec) -> str:
+    return spec.model_dump_json(exclude_defaults=True)
+
+
+def _spec(row: SensorRow) -> SensorSpec:
+    return SensorSpec.model_validate_json(row.spec)
+
+
+def stored(row: SensorRow, seen: float | None) -> StoredSensor:
+    """Return the sensor of a row; ``seen`` is that of its epoch."""
+    return StoredSensor(
+        row.name,
+        _spec(row),
+        row.is_paused,
+        row.created,
+        row.revision,
+        row.state,
+        row.since,
+        row.is_silent,
+        later(row.seen, seen),
+        row.is_configured,
+    )
+
+
+def later(one: float | None, other: float | None) -> float | None:
+    """Return the later of two times that may be missing."""
+    return other if one is None else one if other is None else max(one, other)

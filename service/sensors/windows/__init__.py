@@ -1,0 +1,1 @@
+"""Samples become windows: pure, without a clock, a task or I/O."""

@@ -1,0 +1,1 @@
+"""Samples over TCP: frames with checksums, or plain float32."""

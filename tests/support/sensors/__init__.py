@@ -1,0 +1,1 @@
+"""Models and data of sensor series for the tests."""

@@ -1,0 +1,163 @@
+"""Sensors on the web page: a device sends to a real server, in a real browser."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from schemas.sensor_wire.frames import FROM_SERVER, FrameDecoder, FrameType
+from schemas.sensor_wire.messages import Hello, Message, data_of, encode, parse
+from tests.support.callers.accounts import Person, add_person
+from tests.support.models.tiny_model import write_model
+from tests.support.sensors.tiny_series import LENGTH, write_series_model
+from tests.support.servers.accessibility import LEAST_CONTRAST, assert_fits, contrasts_of
+from tests.support.servers.browser import Visit, visit
+from tests.support.servers.databases import free_port
+from tests.support.servers.server import LiveServer, serve
+
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1200, "height": 1000}}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "has_touch": True,
+    "is_mobile": True,
+    "color_scheme": "dark",
+}
+NAME = "pump-3"
+SPEC = {"name": NAME, "channels": 3, "rate": 100, "model": "loudest", "silent_after_seconds": 600}
+
+
+class Device:
+    """Sends windows in which one channel is the loudest."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self._decoder = FrameDecoder(FROM_SERVER)
+        self._messages: list[Message] = []
+        self._socket.sendall(encode(Hello(1, 0, NAME, token)))
+        self._until(FrameType.ACK)
+        self._next = 0
+
+    def send(self, loudest: int, *, skip: int = 0) -> None:
+        """Send a window, and wait for its answer; ``skip``: samples that are lost before it."""
+        values = np.random.default_rng(0).normal(5, 1, (LENGTH, 3)).astype(np.float32)
+        values[:, loudest] += 100
+        self._next += skip
+        self._socket.sendall(encode(data_of(self._next, values)))
+        self._next += LENGTH
+        self._until(FrameType.RESULT)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _until(self, kind: FrameType) -> None:
+        while True:
+            for number, message in enumerate(self._messages):
+                if message.kind is kind:
+                    del self._messages[: number + 1]
+                    return
+            piece = self._socket.recv(65_536)
+            assert piece, "the server ended the connection"
+            self._messages += [parse(frame) for frame in self._decoder.feed(piece)]
+
+
+@pytest.fixture(scope="module")
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[LiveServer]:
+    """A server with a model of photos and one of windows, that listens to sensors."""
+    repository = tmp_path_factory.mktemp("models")
+    write_model(repository)
+    write_series_model(repository)
+    with serve(
+        tmp_path_factory.mktemp("server"),
+        models=repository,
+        POTOO_SENSORS__TCP_PORT=str(port),
+        POTOO_DEFAULT_MODEL="colours",
+    ) as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def keeper(server: LiveServer) -> Person:
+    """A person who may manage sensors."""
+    return add_person(server, scopes=["classify", "models:read", "sensors"])
+
+
+@pytest.fixture
+def device(server: LiveServer, port: int) -> Iterator[Device]:
+    """A device of a new sensor."""
+    with server.client("sensors ingest") as client:
+        client.post("/v1/sensors", json=SPEC).raise_for_status()
+        token = client.headers["authorization"].removeprefix("Bearer ")
+        with closing(Device(port, token)) as device:
+            yield device
+        client.delete(f"/v1/sensors/{NAME}")
+
+
+def open_sensors(visited: Visit, person: Person) -> Page:
+    visited.sign_in(person.name, person.password)
+    visited.page.get_by_role("tab", name="Sensors").click()
+    return visited.page
+
+
+def tile_in(page: Page) -> Locator:
+    heading = page.get_by_role("heading", name=NAME, exact=True)
+    return page.locator(".sensor").filter(has=heading)
+
+
+@pytest.mark.parametrize("profile", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_sensor_shows_its_windows_gaps_and_state(
+    browser: Browser,
+    server: LiveServer,
+    keeper: Person,
+    device: Device,
+    profile: dict[str, Any],
+) -> None:
+    device.send(0)
+    with visit(browser, server.url, reduced_motion="reduce", **profile) as visited:
+        page = open_sensors(visited, keeper)
+        tile = tile_in(page)
+        expect(tile.locator(".verdict")).to_have_text("first")
+        expect(tile.locator(".since")).to_contain_text("since ")
+        expect(tile.locator(".facts")).to_contain_text("loudest 1")
+        expect(tile.get_by_role("img", name="first, 100 %", exact=True)).to_be_visible()
+        expect(tile.get_by_role("img", name="Last 24 hours: first once")).to_be_visible()
+        device.send(2, skip=LENGTH)
+        expect(tile.locator(".verdict")).to_have_text("third")
+        drawn = tile.get_by_role("img", name="third, 100 %, after a gap", exact=True)
+        while not drawn.is_visible():  # one window a second is kept
+            device.send(2)
+        expect(tile.locator(".facts")).to_contain_text(f"1 gap, {LENGTH} samples missing")
+        assert_fits(page, profile["viewport"]["width"])
+        contrasts = contrasts_of(page)
+        tile.get_by_role("button", name=f"Pause: {NAME}").click()
+        expect(tile.locator(".verdict")).to_have_text("Paused")
+        tile.get_by_role("button", name=f"Receive again: {NAME}").click()
+        expect(tile.locator(".verdict")).not_to_have_text("Paused")
+    assert [one for one in contrasts if one[1] < LEAST_CONTRAST] == []
+
+
+def test_empty_tab_says_how_to_add_a_sensor(
+    browser: Browser, server: LiveServer, keeper: Person
+) -> None:
+    with visit(browser, server.url, **DESKTOP) as visited:
+        page = open_sensors(visited, keeper)
+        expect(page.get_by_text("potoo sensors add pump-3")).to_be_visible()
+        assert_fits(page, DESKTOP["viewport"]["width"])
+
+
+def test_account_without_the_scope_has_no_tab(browser: Browser, server: LiveServer) -> None:
+    person = add_person(server)
+    with visit(browser, server.url, **DESKTOP) as visited:
+        visited.sign_in(person.name, person.password)
+        expect(visited.page.get_by_role("tab", name="Photos")).to_be_visible()
+        expect(visited.page.get_by_role("tab", name="Sensors")).to_be_hidden()

@@ -1,0 +1,303 @@
+"""One device: what it is told, and what is stored."""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from auth.principal import Principal
+from schemas.errors import (
+    InferenceFailed,
+    InvalidTensor,
+    ModelForbidden,
+    ModelNotFound,
+    NotFound,
+    NotReady,
+    Overloaded,
+)
+from schemas.sensors import SensorFault
+from service.core.series.preprocessing import NotFinite
+from service.sensors.ingest.load import WINDOW_BYTES
+from service.sensors.ingest.ports import Samples
+from service.sensors.ingest.sharing import Limits
+from service.sensors.records import EpochRefused
+from tests.support.sensors.fake_intake import Heard
+from tests.support.sensors.site import NAME, Site, offer, samples_of, spec_of
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_answers_are_stored_before_the_device_learns(site: Site) -> None:
+    channel, heard = await site.open()
+    assert (channel.next_sequence, channel.length, channel.stride) == (0, 4, 4)
+    assert offer(channel, 0, 10) == 10
+    assert heard.safes == []
+    await heard.until(lambda: heard.safes[-1:] == [8])
+    assert [one.first_sequence for one in heard.results] == [0, 4]
+    assert [key[2] for key in site.store.answers] == [0, 4]
+    assert heard.results[0].label == "sum-12"
+    assert (channel.next_sequence, channel.received) == (8, 10)
+    assert site.metrics.counts["windows", NAME] == 2
+
+
+async def test_samples_that_come_again_count_once(site: Site) -> None:
+    channel, heard = await site.open()
+    offer(channel, 0, 8)
+    await heard.until(lambda: heard.safes[-1:] == [8])
+    offer(channel, 0, 12)
+    await heard.until(lambda: heard.safes[-1:] == [12])
+    assert len(heard.results) == 3
+    assert heard.faults == [SensorFault.DUPLICATE]
+    assert site.metrics.counts["fault", NAME, SensorFault.DUPLICATE] == 8
+
+
+async def test_a_window_that_is_stored_keeps_its_answer(site: Site) -> None:
+    channel, heard = await site.open()
+    offer(channel, 0, 4)
+    await heard.until(lambda: heard.safes[-1:] == [4])
+    await channel.close()
+    site.store.epochs[NAME].safe = 0  # as a restored backup has it
+    site.models.label = lambda _: "other"
+    channel, heard = await site.open()
+    offer(channel, 0, 4)
+    await heard.until(lambda: heard.safes[-1:] == [4])
+    assert [one.label for one in heard.results] == ["sum-12"]
+    assert site.metrics.counts["windows", NAME] == 1
+
+
+async def test_a_second_connection_of_the_device_takes_over(site: Site) -> None:
+    first, heard = await site.open()
+    offer(first, 0, 6)
+    await heard.until(lambda: heard.safes[-1:] == [4])
+    second, _ = await site.open()
+    assert heard.endings == ["replaced"]
+    assert second.next_sequence == 4
+    offer(first, 6, 12)
+    assert second.received == 4
+
+
+async def test_another_device_is_refused_until_the_first_is_idle(site: Site) -> None:
+    channel, heard = await site.open(5)
+    with pytest.raises(EpochRefused) as refused:
+        await site.open(6)
+    assert refused.value.fault is SensorFault.IN_USE
+    assert refused.value.retry_after == 60
+    channel.touch()
+    site.clock.now += 61
+    await site.open(6)
+    assert heard.endings == ["replaced"]
+
+
+async def test_an_older_epoch_is_refused(site: Site) -> None:
+    channel, _ = await site.open(5)
+    await channel.close()
+    with pytest.raises(EpochRefused) as refused:
+        await site.open(4)
+    assert refused.value.fault is SensorFault.STALE_EPOCH
+
+
+async def test_the_server_numbers_a_device_that_does_not(site: Site) -> None:
+    channel, heard = await site.open(None)
+    assert channel.epoch == int(site.clock.now * 1000)
+    channel.offer(Samples(None, samples_of(0, 3)))
+    channel.offer(Samples(None, samples_of(3, 5)))
+    await heard.until(lambda: heard.safes[-1:] == [4])
+    await channel.close()
+    again, _ = await site.open(None)
+    assert again.epoch > channel.epoch
+
+
+async def test_a_replica_takes_the_channel_over(site: Site) -> None:
+    channel, heard = await site.open()
+    other = site.start()
+    await other.open(NAME, epoch=1, principal=None, door="tcp", listener=Heard())
+    offer(channel, 0, 4)
+    await heard.until(lambda: bool(heard.endings))
+    assert heard.endings == ["replaced"]
+    assert not site.store.answers
+    assert site.intake.tracker.report(NAME) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [(NotFinite(), SensorFault.NOT_FINITE), (InvalidTensor(), SensorFault.MODEL)],
+)
+async def test_a_window_that_cannot_be_answered_is_skipped(
+    site: Site, error: Exception, fault: SensorFault
+) -> None:
+    site.models.errors = [error]
+    channel, heard = await site.open()
+    offer(channel, 0, 4)
+    await heard.until(lambda: heard.safes[-1:] == [4])
+    offer(channel, 4, 8)
+    await heard.until(lambda: heard.safes[-1:] == [8])
+    assert heard.faults == [fault]
+    assert [key[2] for key in site.store.answers] == [4]
+
+
+async def test_a_model_that_fails_is_asked_three_times(site: Site) -> None:
+    site.models.errors = [InferenceFailed(), ValueError("bug"), InferenceFailed()]
+    channel, heard = await site.open()
+    offer(channel, 0, 4)
+    await heard.until(lambda: heard.safes[-1:] == [4])
+    assert site.models.calls == 3
+    assert not site.store.answers
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (Overloaded(), SensorFault.OVERLOADED),
+        (NotReady(), SensorFault.MODEL),
+        (ModelNotFound(), SensorFault.MODEL),
+    ],
+)
+async def test_windows_wait_for_the_model(site: Site, error: Exception, fault: SensorFault) -> None:
+    site.models.errors = [error, error]
+    channel, heard = await site.open()
+    offer(channel, 0, 12)
+    await heard.until(lambda: heard.safes[-1:] == [12])
+    assert [one.first_sequence for one in heard.results] == [0, 4, 8]
+    assert fault in heard.faults
+
+
+async def test_nothing_is_confirmed_while_the_store_is_away(site: Site) -> None:
+    channel, heard = await site.open()
+    site.store.is_away = True
+    offer(channel, 0, 8)
+    await eventually(lambda: site.models.calls == 2)
+    assert heard.safes == []
+    assert heard.results == []
+    site.store.is_away = False
+    await heard.until(lambda: heard.safes[-1:] == [8])
+    assert len(heard.results) == 2
+
+
+async def test_a_gap_is_told_and_passed(site: Site) -> None:
+    channel, heard = await site.open()
+    offer(channel, 0, 2)
+    offer(channel, 7, 12)
+    await heard.until(lambda: heard.safes[-1:] == [12])
+    assert heard.faults == [SensorFault.GAP]
+    assert [key[2] for key in site.store.answers] == [8]
+    report = site.intake.tracker.report(NAME)
+    assert report is not None
+    assert (report.counts.gaps, report.counts.missing, report.fault) == (1, 5, None)
+    recent = site.intake.tracker.recent(NAME)
+    assert recent is not None
+    assert [(gap.first_sequence, gap.missing) for gap in recent.gaps] == [(2, 5)]
+    np.testing.assert_array_equal(recent.windows[0].values, samples_of(8, 12))
+
+
+async def test_a_gap_without_a_window_moves_on_too(site: Site) -> None:
+    channel, heard = await site.open()
+    offer(channel, 100, 101)
+    await heard.until(lambda: heard.safes[-1:] == [100])
+    assert site.store.epochs[NAME].safe == 100
+
+
+async def test_samples_of_another_shape_are_refused(site: Site) -> None:
+    channel, _ = await site.open()
+    with pytest.raises(InvalidTensor):
+        channel.offer(Samples(0, np.zeros((4, 3), np.float32)))
+    assert site.metrics.counts["fault", NAME, SensorFault.WRONG_CHANNELS] == 1
+    with pytest.raises(InvalidTensor):
+        channel.offer(Samples(2**63 - 2, samples_of(0, 4)))
+    channel.report(SensorFault.BAD_DATA, "no frame")
+    assert site.metrics.counts["fault", NAME, SensorFault.BAD_DATA] == 2
+
+
+async def test_memory_is_bounded(site: Site) -> None:
+    site.limits = Limits(channel_bytes=0)  # so four windows beyond the open one
+    site.models.gate = asyncio.Event()
+    channel, heard = await site.open()
+    assert channel.credit == 5 * 4 * 8
+    paused = []
+    for end in (16, 20):
+        offer(channel, channel.received, end)
+        paused.append(heard.is_paused)
+    assert paused == [False, True]
+    with pytest.raises(Overloaded):
+        offer(channel, 20, 48)
+    assert channel.received == 20
+    site.models.gate.set()
+    await heard.until(lambda: not heard.is_paused)
+    await heard.until(lambda: heard.safes[-1:] == [20])
+
+
+async def test_windows_count_beside_their_samples(site: Site) -> None:
+    """A window of one sample holds more than that sample."""
+    site.store.add(NAME, spec_of(stride=1))
+    site.limits = Limits(channel_bytes=100_000)
+    channel, _ = await site.open()
+    assert channel.credit < 2000
+    with pytest.raises(Overloaded):
+        offer(channel, 0, 100_000)
+
+
+async def test_all_channels_share_the_memory(site: Site) -> None:
+    least = 32 + 2 * (32 + WINDOW_BYTES)
+    site.limits = Limits(buffer_bytes=4 * least)
+    site.models.gate = asyncio.Event()
+    pump, of_pump = await site.open()
+    for name in ("fan", "belt", "mill", "saw"):
+        site.store.add(name, spec_of())
+    fan, of_fan = await site.open(name="fan")
+    offer(pump, 0, 28)
+    while not of_pump.is_paused:
+        offer(pump, pump.received, pump.received + 4)
+    offer(fan, 0, 8)
+    assert of_fan.is_paused
+    with pytest.raises(Overloaded):
+        offer(fan, 8, 64)
+    for name in ("belt", "mill"):
+        await site.open(name=name)
+    with pytest.raises(Overloaded):
+        await site.open(name="saw")
+    site.models.gate.set()
+    await of_fan.until(lambda: not of_fan.is_paused)
+    await of_pump.until(lambda: not of_pump.is_paused)
+
+
+async def test_close_commits_what_is_complete(site: Site) -> None:
+    channel, heard = await site.open()
+    offer(channel, 0, 10)
+    await channel.close()
+    assert [key[2] for key in site.store.answers] == [0, 4]
+    assert site.store.epochs[NAME].owner is None
+    assert heard.endings == []
+    await channel.close()
+    assert offer(channel, 10, 12) == 10
+    assert (await site.open(9))[0].next_sequence == 0
+
+
+async def test_a_device_is_told_of_the_end(site: Site) -> None:
+    channel, heard = await site.open()
+    offer(channel, 0, 6)
+    await site.intake.close()
+    assert heard.endings == ["drained"]
+    assert heard.safes[-1] == 4
+    with pytest.raises(NotReady):
+        await site.open()
+
+
+@pytest.mark.parametrize(
+    ("epoch", "error"), [("gone", NotFound), ("paused", NotReady), ("barred", ModelForbidden)]
+)
+async def test_sensors_that_cannot_be_opened(
+    site: Site, epoch: str, error: type[Exception]
+) -> None:
+    principal = Principal("x", frozenset(), "t", 0.0, models=frozenset({"others"}))
+    if epoch == "paused":
+        site.store.pause(NAME)
+    with pytest.raises(error):
+        await site.intake.open(
+            "nothing" if epoch == "gone" else NAME,
+            epoch=1,
+            principal=principal if epoch == "barred" else None,
+            door="tcp",
+            listener=Heard(),
+        )
