@@ -40,14 +40,16 @@ PATIENCE_SECONDS = 10.0
 SERVER = """
 import signal, sys
 
+file_name = sys.argv.pop(1)
+
 def write_modules(*_):
     names = sorted(sys.modules)
-    with open(sys.argv[1], "w") as file:
+    with open(file_name, "w") as file:
         file.write("\\n".join([*names, ""]))
 
 signal.signal(signal.SIGUSR1, write_modules)
-from service.cli import app
-app(sys.argv[2:], prog_name="potoo")
+from service.__main__ import main
+main()
 """
 
 Sample = dict[str, object]
@@ -86,14 +88,18 @@ def main() -> None:
 def _memory(rounds: int, *, is_written: bool) -> None:
     """Measure the memory by step of a start, and of idle servers by origin; print medians."""
     with tempfile.TemporaryDirectory() as name:
-        models = repository.assemble(Path(name), (MEMORY_MODEL,))
+        models, data_dir = Path(name) / "models", Path(name) / "data"
+        models.mkdir()
+        repository.assemble(models, (MEMORY_MODEL,))
         steps = [memory.by_step(models / MEMORY_MODEL / "1") for _ in range(rounds)]
         idle: dict[str, list[dict[str, float]]] = {title: [] for title in MEMORY_SHAPES}
-        for _ in range(rounds):
+        for number in range(rounds + 1):
             for title, environment in MEMORY_SHAPES.items():
-                with _environment(environment), subject.running(models) as server:
+                running = subject.running(models, data_dir=data_dir)
+                with _environment(environment), running as server:
                     smaps = Path(f"/proc/{server.process.pid}/smaps").read_text()
-                idle[title].append(memory.by_origin(smaps))
+                if number:  # the first one creates the tables of the store, with Alembic
+                    idle[title].append(memory.by_origin(smaps))
     facts: dict[str, object] = {"model": MEMORY_MODEL, "rounds": rounds}
     facts["by_step"] = _medians(steps)
     facts["idle_by_origin"] = {title: _medians(samples) for title, samples in idle.items()}

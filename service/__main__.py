@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from service.cli import app
+import sys
 
 
 def main() -> None:
     """Run the ``potoo`` command."""
+    if sys.argv[1:2] == ["serve"]:  # without the other commands: see ``service.cli``
+        from service.cli.main_command import new_app
+        from service.cli.serve import serve
+
+        app = new_app()
+        app.command("serve")(serve)
+    else:
+        from service.cli.commands import app
     app(prog_name="potoo")
 
 

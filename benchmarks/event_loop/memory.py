@@ -103,6 +103,7 @@ def _measured(model: Path) -> dict[str, float]:
         )
         engine.run(image)
         engine.run(image, alone=True)
+        engine.shrink()  # as the server does
         engines.append(engine)
 
     step("the model: one session, and a run", lambda: load(1))

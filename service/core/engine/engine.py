@@ -43,5 +43,12 @@ class Engine(Protocol):
             InferenceFailed: if the runtime fails.
         """
 
+    def shrink(self) -> None:
+        """Free the memory that past runs keep for the next ones, which then take it again.
+
+        Raises:
+            InferenceFailed: if the runtime fails.
+        """
+
     def close(self) -> None:
         """Release the memory; no run may follow."""

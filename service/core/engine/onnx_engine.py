@@ -25,6 +25,7 @@ from service.core.engine.providers import Chain, Provider, chain, check_in_use
 from service.core.engine.runs import run_filled, seconds_of_run
 
 _EXTERNAL_DATA_FOLDER = "session.model_external_initializers_file_folder_path"
+_SHRINK = "memory.enable_memory_arena_shrinkage"
 _HIDES_TRAINING_MODE = ("EliminateDropout",)
 """Optimiser to turn off: it removes Dropout in training mode too, unless that reads the graph's
 input. Then the answers repeat, and the checks at load cannot find it."""
@@ -88,6 +89,8 @@ class OnnxEngine:
         self._input = spec.name
         self._outputs = [manifest.output.name]
         self._batch = None if spec.batch == "dynamic" else spec.batch
+        self._spec, self._is_on_cpu = spec, provider is Provider.CPU
+        self._lone_has_run = False
         self._no_tensors = np.empty((0, *spec.shape), np.float32)
         self.output_shape: tuple[int, ...] = ()
         may_share = provider is Provider.CPU and lone_threads > threads
@@ -112,10 +115,29 @@ class OnnxEngine:
         self.output_shape = output.shape[1:]
         return output.reshape(len(output), -1)
 
-    def _run(self, batch: Images, *, alone: bool) -> NDArray[np.float32]:
+    def shrink(self) -> None:
+        """Free the memory of past runs (see ``Engine.shrink``); on CPUs only.
+
+        ONNX Runtime does so only at the end of a run, so a blank image is run.
+        """
+        if not self._is_on_cpu:
+            return
+        options = ort.RunOptions()
+        options.add_run_config_entry(_SHRINK, "cpu:0")
+        blank = np.zeros((self._batch or 1, *self._spec.shape), self._spec.dtype)
+        self._run(blank, alone=False, options=options)
+        if self._lone_has_run:
+            self._run(blank, alone=True, options=options)
+            self._lone_has_run = False
+
+    def _run(
+        self, batch: Images, *, alone: bool, options: ort.RunOptions | None = None
+    ) -> NDArray[np.float32]:
         try:
             session = self._lone_session if alone else self._session
-            outputs = session.run(self._outputs, self._feeds(batch))
+            if session is not self._session:
+                self._lone_has_run = True
+            outputs = session.run(self._outputs, self._feeds(batch), options)
         except Exception as error:
             raise InferenceFailed from error
         return cast("NDArray[np.float32]", outputs[0])

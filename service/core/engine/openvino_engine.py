@@ -129,6 +129,9 @@ class OpenVinoEngine:
         except Exception as error:  # noqa: BLE001 - as its cause, in one line
             raise InferenceFailed from RuntimeError(_last_line(error))
 
+    def shrink(self) -> None:
+        """Free nothing: OpenVINO keeps its memory."""
+
     def close(self) -> None:
         """Drop the compiled models. May be repeated."""
         self.__dict__.pop("_runner", None)

@@ -15,6 +15,7 @@ from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.postprocessing import probabilities
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.series.preprocessing import SeriesPreprocessor, window_of_npy
+from service.core.serving.noise import noise
 
 GOLDEN_FOLDER = "golden"
 _SUM_TOLERANCE = 0.02
@@ -126,7 +127,6 @@ class Checks:
 
 def _noise(spec: ModelInput) -> Images:
     """Return a batch of one item of noise, the same each time."""
-    dice = np.random.default_rng(0)
     if isinstance(spec, SeriesSpec):
-        return dice.standard_normal((1, *spec.shape), np.float32)
-    return dice.integers(0, 256, (1, *spec.shape), np.uint8).astype(spec.dtype)
+        return np.random.default_rng(0).standard_normal((1, *spec.shape), np.float32)
+    return noise((1, *spec.shape)).astype(spec.dtype)

@@ -15,6 +15,7 @@ from schemas.model_input import Dtype, Layout
 from schemas.models import ModelInput
 from schemas.series import SeriesSpec
 from service.core.engine.engine import Engine, Images
+from service.core.serving.noise import noise
 
 TRAINING_MODE = "was it exported in training mode?"
 MAX_TRIED_BATCH = 16
@@ -70,8 +71,8 @@ def _images(spec: ModelInput) -> Images:
     if isinstance(spec, SeriesSpec):
         noise_CL = np.random.default_rng(0).standard_normal(spec.shape, np.float32)
         return np.stack([noise_CL, noise_CL / 8 + 2, noise_CL / 8 - 2, noise_CL / 4])
-    noise = np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
-    pixels = np.stack([noise, noise // 8 + 220, noise // 8, noise // 4 + 96])
+    plain = noise(spec.shape)
+    pixels = np.stack([plain, plain // 8 + 220, plain // 8, plain // 4 + 96])
     if spec.dtype is Dtype.UINT8:
         return pixels
     channels = (-1, 1, 1) if spec.layout is Layout.NCHW else (-1,)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -72,6 +73,8 @@ class Model:
         }
         self.is_ready = False
         self.statistics = StatisticsCollector()
+        self._runs_seen = 0
+        """Number of runs for requests at the last canary."""
         self._engine, self._pool, self._series = engine, pool, series
         self._checks = Checks(folder, manifest, len(labels), preprocessor, engine)
         is_multi_label = manifest.output.kind == "sigmoid"
@@ -220,6 +223,7 @@ class Model:
             ManifestMismatch, ServiceError: see ``Checks.warm_up``.
         """
         self._checks.warm_up()
+        self._engine.shrink()  # the checks run other inputs than requests
         self._series.info.set(1)
         self.set_ready(ready=True)
 
@@ -227,11 +231,12 @@ class Model:
         """Run the canary within ``timeout`` seconds, set readiness, and return whether it passed.
 
         It passes if the answer is the same as at warm-up. It runs on the worker pool, so a stuck
-        pool is noticed too. Changes are logged.
+        pool is noticed too. Changes are logged. Without a request since the last canary, the
+        memory that runs keep is freed.
         """
         reason = "its output differs from that at warm-up"
         try:
-            passed = await asyncio.wait_for(self._pool.run(self._checks.passes_canary), timeout)
+            passed = await asyncio.wait_for(self._pool.run(self._passes_canary), timeout)
         except TimeoutError:
             passed, reason = False, f"no answer within {timeout:g} s"
         if passed != self.is_ready:
@@ -261,6 +266,14 @@ class Model:
         """Free the memory of a drained model. Blocks; any thread may call."""
         self._engine.close()
         self._series.info.set(0)
+
+    def _passes_canary(self) -> bool:
+        passes, runs = self._checks.passes_canary(), self.statistics.execution_count
+        if runs == self._runs_seen:
+            with contextlib.suppress(ServiceError):  # the next canary reports it
+                self._engine.shrink()
+        self._runs_seen = runs
+        return passes
 
     def _count(
         self, began: float, outcomes: list[Outcome[RowResult]], protocol: str, span: Span | None

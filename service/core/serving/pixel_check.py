@@ -8,6 +8,7 @@ from schemas.errors import InferenceFailed
 from schemas.model_input import InputSpec
 from service.core.engine.engine import Engine
 from service.core.imaging.preprocessing import TensorConverter, pixel_spec
+from service.core.serving.noise import shuffled
 
 
 def pixel_difference(engine: Engine, spec: InputSpec) -> str | None:
@@ -21,8 +22,7 @@ def pixel_difference(engine: Engine, spec: InputSpec) -> str | None:
     """
     height, width, channels = pixel_spec(spec).shape
     levels = np.resize(np.arange(256, dtype=np.uint8), (channels, height * width))
-    noise = np.random.default_rng(0).permuted(levels, axis=1)
-    pixels = np.ascontiguousarray(noise.T).reshape(height, width, channels)
+    pixels = np.ascontiguousarray(shuffled(levels).T).reshape(height, width, channels)
     try:
         by_graph = engine.run(pixels[np.newaxis])
         by_numpy = engine.run(TensorConverter(spec)(pixels)[np.newaxis])

@@ -81,6 +81,15 @@ def test_non_finite_output_is_returned_unchanged(tmp_path: Path, bad: float) -> 
     assert found[1, 0] == pytest.approx(bad, nan_ok=True)
 
 
+@pytest.mark.parametrize("batch", ["dynamic", 4])
+def test_answers_stay_the_same_after_memory_is_freed(tmp_path: Path, batch: str | int) -> None:
+    graph = colour_graph() if batch == "dynamic" else colour_graph(batch=4)
+    found = engine(tmp_path, graph, input={"batch": batch})
+    before = found.run(images(2))
+    found.shrink()
+    assert np.array_equal(found.run(images(2)), before)
+
+
 def test_runtime_error_raises_inference_failed(tmp_path: Path) -> None:
     with pytest.raises(InferenceFailed) as caught:
         engine(tmp_path).run(np.zeros((1, 3, 5, 5), np.float32))

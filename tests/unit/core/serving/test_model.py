@@ -67,6 +67,7 @@ class FakeEngine:
         self.gate = threading.Event()
         self.gate.set()
         self.is_closed = False
+        self.shrinks = 0
 
     def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
         self.alone.append(alone)
@@ -77,6 +78,9 @@ class FakeEngine:
         output: NDArray[np.float32] = 10 * images.astype(np.float32).mean(axis=(2, 3))
         output[:, 0] += self.offset
         return output
+
+    def shrink(self) -> None:
+        self.shrinks += 1
 
     def close(self) -> None:
         self.is_closed = True
@@ -275,6 +279,19 @@ async def test_canary_detects_a_blocked_pool(model: Model, engine: FakeEngine) -
     engine.gate.set()
     freed = await model.canary(10), model.is_ready
     assert (stuck, freed) == ((False, False), (True, True))
+
+
+async def test_memory_of_runs_is_freed_without_requests_between_canaries(
+    model: Model, engine: FakeEngine
+) -> None:
+    assert engine.shrinks == 1  # after the warm-up
+    assert await model.canary(10)
+    assert engine.shrinks == 2
+    await model.classify(plain(), 1, soon(), ANYONE)
+    assert await model.canary(10)
+    assert engine.shrinks == 2
+    assert await model.canary(10)
+    assert engine.shrinks == 3
 
 
 async def test_canary_is_not_counted_as_a_prediction(model: Model, metrics: Metrics) -> None:

@@ -171,6 +171,9 @@ class FakeEngine:
             means = images.transpose(0, 2, 3, 1).astype(np.float32).mean(axis=(1, 2))
         return means
 
+    def shrink(self) -> None:
+        """Nothing to do."""
+
     def close(self) -> None:
         """Nothing to do."""
 

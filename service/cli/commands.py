@@ -1,0 +1,23 @@
+"""``potoo`` with all subcommands. Each imports its code when it runs, so ``--help`` is quick."""
+
+from __future__ import annotations
+
+from service.cli import calibrate, certs, classify, clients, config, keys, serve, token, users
+from service.cli.cameras.app import app as cameras_app
+from service.cli.main_command import new_app
+from service.cli.models.app import app as models_app
+from service.cli.sensors.app import app as sensors_app
+
+app = new_app()
+app.command("serve")(serve.serve)
+app.command("classify")(classify.classify)
+app.add_typer(users.app, name="users")
+app.add_typer(clients.app, name="clients")
+app.add_typer(keys.app, name="keys")
+app.command("certs")(certs.certs)
+app.command("token")(token.token)
+app.add_typer(models_app, name="models")
+app.add_typer(cameras_app, name="cameras")
+app.add_typer(sensors_app, name="sensors")
+app.command("calibrate")(calibrate.calibrate)
+app.command("config")(config.config)
