@@ -183,7 +183,7 @@ def test_malformed_options_are_explained(
 @pytest.mark.parametrize("name", ["Door", "../x", "front door"])
 def test_names_are_explained(potoo: Potoo, data_dir: Path, name: str) -> None:
     result = potoo("cameras", "add", name, "--url", URL, "--data-dir", data_dir)
-    failed(result, "name: Write 1 to 63 small letters, digits")
+    failed(result, "name: write 1 to 63 small letters, digits")
 
 
 @pytest.mark.parametrize(

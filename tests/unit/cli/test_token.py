@@ -80,7 +80,7 @@ def test_token_for_unknown_account_or_scope_is_refused(potoo: Potoo, data_dir: P
     failed(potoo(*token, "anna", "--scope", "admin"), "anna does not have the scope admin")
     failed(
         potoo(*token, "anna", "--scope", "root"),
-        "scopes are admin, cameras, classify, infer, metrics",
+        "scopes are admin, cameras, classify, infer, ingest",
     )
 
 

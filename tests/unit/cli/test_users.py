@@ -127,7 +127,7 @@ def test_change_without_anything_to_change_is_refused(potoo: Potoo, data_dir: Pa
 def test_invalid_accounts_are_refused(potoo: Potoo, data_dir: Path) -> None:
     unknown = add(potoo, data_dir, "anna", "--scope", "root")
     failed(
-        unknown, "'root' is not a valid Scope; scopes are admin, cameras, classify, infer, metrics"
+        unknown, "'root' is not a valid Scope; scopes are admin, cameras, classify, infer, ingest"
     )
     for password in ("short\n", "", "p" * 1025):
         failed(add(potoo, data_dir, "anna", stdin=password), "a password has 8 to 1024 characters")
