@@ -119,7 +119,7 @@ class Database:
         Returns:
             Whether each changed as many rows as it must. If not, nothing is changed.
         """
-        async with _available(self.writing):
+        async with _available(self.writing), self._turn:
             if self.dialect == "sqlite":
                 if self._direct is None:
                     self._direct = SqliteWriter(self._connect_sqlite)
