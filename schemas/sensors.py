@@ -16,7 +16,7 @@ MAX_EPOCH = 2**63 - 1
 MAX_SEQUENCE = 2**63 - 1
 
 GapPolicy = Literal["drop", "hold", "interpolate"]
-"""What becomes of missing samples: windows that lack one are dropped; or up to ``gap_samples``
+"""Treatment of missing samples: windows that lack one are dropped; or up to ``gap_samples``
 missing ones are filled with the last sample, or by linear interpolation."""
 
 

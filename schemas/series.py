@@ -12,7 +12,7 @@ from schemas.model_input import Dtype
 ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 NanPolicy = Literal["refuse", "hold", "mean"]
-"""What becomes of NaN and infinite samples: the window is refused; the last finite sample of the
+"""Treatment of NaN and infinite samples: the window is refused; the last finite sample of the
 channel is repeated (the mean before the first); or the channel's mean stands in."""
 
 

@@ -1,4 +1,4 @@
-"""What a broker alone loses of samples that devices only publish.
+"""Measure the loss of a broker alone, for devices that only publish.
 
 ``python -m benchmarks.streams.broker_loss``: mosquitto acknowledges each message (QoS 1), and then
 

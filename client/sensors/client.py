@@ -127,7 +127,7 @@ class SensorClient:
 
     @property
     def status(self) -> Status:
-        """What the client is doing now."""
+        """Present state of the client."""
         queue = self._worker.queue
         stream = self._stream
         return Status(

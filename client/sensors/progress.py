@@ -1,4 +1,4 @@
-"""What may be sent next. Pure: no I/O, no clock."""
+"""Choice of the samples to send next. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client is doing."""
+"""State of a client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from client.sensors.errors import SensorClientError
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a client is doing.
+    """State of a client.
 
     Attributes:
         is_connected: the server answered on the present connection.

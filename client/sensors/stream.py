@@ -115,7 +115,7 @@ class Stream:
             Disconnected: the connection ended.
         """
         began = time.monotonic()
-        # What remains in the end are the samples of a window that is not complete.
+        # The samples that remain belong to a window that is not complete.
         while self.progress.safe < self.progress.position:
             rest = max(began, self._moved) + self._timing.quiet - time.monotonic()
             if rest <= 0:

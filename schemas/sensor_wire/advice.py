@@ -1,4 +1,4 @@
-"""What a device does about the codes in ERROR and the reasons in BYE."""
+"""Reaction of a device to the codes in ERROR and the reasons in BYE."""
 
 from __future__ import annotations
 

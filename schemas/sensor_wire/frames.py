@@ -84,7 +84,7 @@ _RESULT_BYTES = 65_536
 _BYE_BYTES = 1024
 
 FIRST_FRAME: Limits = {FrameType.HELLO: _HELLO_BYTES, FrameType.BYE: _BYE_BYTES}
-"""What a device may send before its HELLO was answered."""
+"""Frames that a device may send before its HELLO was answered."""
 FROM_SERVER: Limits = {
     FrameType.ACK: 12,
     FrameType.RESULT: _RESULT_BYTES,

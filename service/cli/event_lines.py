@@ -28,7 +28,7 @@ class KeptEvent(Protocol):
 
     @property
     def kind(self) -> str:
-        """What changed."""
+        """Kind of the change."""
 
     @property
     def state(self) -> str | None:

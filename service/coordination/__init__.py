@@ -1,1 +1,1 @@
-"""What the processes of a store share: leases, cursors of outputs, announcements of events."""
+"""Shared by the processes of a store: leases, cursors of outputs, announcements of events."""

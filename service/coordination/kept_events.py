@@ -39,7 +39,7 @@ class Change(Protocol):
 
     @property
     def kind(self) -> Literal["state", "silent", "back"]:
-        """What changed: the state, or whether something arrives."""
+        """Kind of the change: of the state, or of whether data arrives."""
 
     @property
     def at(self) -> float:

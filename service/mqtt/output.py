@@ -48,7 +48,7 @@ Event_contra = TypeVar("Event_contra", contravariant=True)
 
 
 class Devices(Protocol[Event_contra]):
-    """What is published about devices."""
+    """Messages that are published about devices."""
 
     async def messages(self) -> Mapping[str, Iterable[Message]]:
         """Return the retained messages of each device as it is now.

@@ -1,4 +1,4 @@
-"""What only the process that receives a sensor's samples knows of it."""
+"""Live facts of a sensor, known to the process that receives its samples."""
 
 from __future__ import annotations
 

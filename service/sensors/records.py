@@ -1,4 +1,4 @@
-"""What the intake of samples and the store of sensors exchange.
+"""Records that the intake of samples and the store of sensors exchange.
 
 Times are seconds since the epoch, UTC. An epoch and a sequence are as in ``schemas.sensors``.
 """
@@ -122,7 +122,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What one channel commits, all or nothing.
+    """Commit of one channel, all or nothing.
 
     Attributes:
         owner: token of the claim; None for windows that no channel sends: ``safe`` is not stored.
@@ -160,7 +160,7 @@ class KeptAnswer(NamedTuple):
 
 
 class Fate(StrEnum):
-    """What became of an entry."""
+    """Fate of an entry."""
 
     COMMITTED = "committed"
     LOST = "lost"
@@ -171,7 +171,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one entry.
+    """Outcome of one entry.
 
     Attributes:
         known: answers that were stored before under the ids of new ones; these stay as they were.

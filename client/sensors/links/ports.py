@@ -11,7 +11,7 @@ from schemas.sensor_wire.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """What opens a stream; ``token``: None if the server asks for none."""
+    """Opening of a stream; ``token``: None if the server needs none."""
 
     name: str
     epoch: int

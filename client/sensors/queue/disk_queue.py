@@ -289,7 +289,7 @@ class DiskQueue:
         """Give up the rest of a damaged segment; return the sequence to go on with."""
         self.dropped += max(0, segment.end - sequence)
         if segment is self._segments[-1]:
-            # What follows is written to another file.
+            # Later samples are written to another file.
             self._segments.append(
                 Segment.create(self._folder, self._channels, segment.epoch, segment.end)
             )

@@ -15,7 +15,7 @@ NAME = "mqtt"
 
 
 class CameraMessages:
-    """What is published about cameras. Implements the port ``Devices``."""
+    """Messages that are published about cameras. Implements the port ``Devices``."""
 
     def __init__(self, cameras: Cameras, topics: Topics, discovery: Discovery) -> None:
         self._cameras, self._topics, self._discovery = cameras, topics, discovery

@@ -39,7 +39,7 @@ INTERRUPTED = 130
 
 @dataclass
 class _Run:
-    """What a run has done.
+    """Results of a run.
 
     Attributes:
         seen: answers by label; None: the model abstained.

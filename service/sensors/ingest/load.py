@@ -1,4 +1,4 @@
-"""What one channel holds, the credit of its device, and when its transport stops reading."""
+"""Memory of one channel, the credit of its device, and when its transport stops reading."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WINDOW_BYTES = 512
 
 
 class Budget(NamedTuple):
-    """What the samples and windows of one channel hold, in bytes.
+    """Bytes that the samples and windows of one channel hold.
 
     Attributes:
         row: of one sample.
@@ -50,7 +50,7 @@ class Budget(NamedTuple):
 
 
 class Load:
-    """What the samples and windows of one channel hold.
+    """Bytes that the samples and windows of one channel hold.
 
     Attributes:
         least: bytes that the channel needs.

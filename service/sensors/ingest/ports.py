@@ -42,7 +42,7 @@ server stops."""
 
 
 class Listener(Protocol):
-    """What a transport does with answers. Called on the event loop; must not block or raise.
+    """Receives answers for a transport. Called on the event loop; must not block or raise.
 
     No method is called after ``closed``, nor after ``Channel.close`` has returned.
     """

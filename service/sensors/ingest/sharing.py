@@ -1,4 +1,4 @@
-"""What the channels of a process share: memory, the model's queue, the commit, clocks."""
+"""Shared by the channels of a process: memory, the model's queue, the commit, clocks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Limits:
 
 
 class Memory:
-    """What the windows and the open parts of all channels hold.
+    """Bytes that the windows and the open parts of all channels hold.
 
     Attributes:
         held: bytes.
@@ -81,7 +81,7 @@ class Ended(Protocol):
 
 
 class Tools:
-    """What the channels of a process share.
+    """Shared by the channels of a process.
 
     Attributes:
         paused: channels whose transports stopped reading.

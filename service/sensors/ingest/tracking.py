@@ -1,4 +1,4 @@
-"""What this process knows of the sensors that it receives."""
+"""Live facts of the sensors that this process receives."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ Fate = Literal["unknown", "refused", "malformed", "dropped", "early"]
 
 @dataclass(frozen=True, slots=True)
 class FeedTools:
-    """What feeds share.
+    """Shared by all feeds.
 
     Attributes:
         acknowledge: lets the broker forget a message.

@@ -22,7 +22,7 @@ TOGETHER = 32
 
 @dataclass(frozen=True, slots=True)
 class MessageTools:
-    """What the queues of all sensors share.
+    """Shared by the queues of all sensors.
 
     Attributes:
         acknowledge: lets the broker forget a message.

@@ -43,7 +43,7 @@ class BadPayload(ValueError):
 
 
 class Payload(NamedTuple):
-    """What a message says.
+    """Content of a message.
 
     Attributes:
         values: shape [n, channels], float32, n >= 1; may be a view of the payload.

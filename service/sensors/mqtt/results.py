@@ -26,7 +26,7 @@ class Sensors(Protocol):
 
 
 class SensorMessages:
-    """What is published about sensors. Implements the port ``Devices``."""
+    """Messages that are published about sensors. Implements the port ``Devices``."""
 
     def __init__(self, sensors: Sensors, topics: SensorTopics, discovery: Discovery) -> None:
         self._sensors, self._topics, self._discovery = sensors, topics, discovery

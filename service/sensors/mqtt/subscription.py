@@ -57,7 +57,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionOptions:
-    """What is subscribed to, and how.
+    """Topic and options of a subscription.
 
     Attributes:
         identity: the client's id: the broker keeps the session of this id.

@@ -29,7 +29,7 @@ OPEN_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class FramedContext:
-    """What the connections of the framed port share."""
+    """Shared by the connections of the framed port."""
 
     limits: SessionLimits
     intake: Intake

@@ -31,7 +31,7 @@ SAMPLE_SECONDS = 20.0
 
 @dataclass(slots=True)
 class RawContext:
-    """What the connections of one raw port share.
+    """Shared by the connections of one raw port.
 
     Attributes:
         current: the connection whose samples are taken.

@@ -1,4 +1,4 @@
-"""What framed and raw connections share: their transport, its reading, and how it ends."""
+"""Base of framed and raw connections: their transport, its reading, and how it ends."""
 
 from __future__ import annotations
 

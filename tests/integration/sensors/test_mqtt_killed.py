@@ -1,4 +1,4 @@
-"""What a real broker sends again after a kill, and what a server then counts."""
+"""Messages that a real broker sends again after a kill, and their count in the server."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from tests.support.results.fakes import FakeCameras, FakeCursors, FakeEvents, Fa
 
 
 class MqttBench:
-    """What ``open_results`` gets. ``settings`` may be replaced before ``running``."""
+    """Arguments of ``open_results``. ``settings`` may be replaced before ``running``."""
 
     def __init__(self, port: int, **settings: object) -> None:
         self.webhooks = WebhookSettings()

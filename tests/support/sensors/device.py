@@ -23,7 +23,7 @@ QUICK = Timing(handshake=3, silence=2, answer=2, stall=0.5, quiet=0.2)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a device sends.
+    """Samples that a device sends.
 
     Attributes:
         length: samples in a window, and its stride.
