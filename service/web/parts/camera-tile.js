@@ -27,6 +27,15 @@ export class CameraTile {
     this.#find(".remove").addEventListener("click", () => on.remove(this));
   }
 
+  get name() {
+    return this.camera.name;
+  }
+
+  /** Changes when there may be new events. */
+  get headline() {
+    return `${this.camera.since} ${this.camera.status}`;
+  }
+
   get isPaused() {
     return this.camera.status === "paused";
   }

@@ -24,6 +24,15 @@ export class SensorTile {
     this.#find(".pause").addEventListener("click", () => onPause(this));
   }
 
+  get name() {
+    return this.sensor.name;
+  }
+
+  /** Changes when there may be new events. */
+  get headline() {
+    return `${this.sensor.since} ${this.sensor.status}`;
+  }
+
   get isPaused() {
     return this.sensor.status === "paused";
   }
