@@ -43,7 +43,7 @@ from service.core.serving.batch_executor import (
     row_tasks,
 )
 from service.core.serving.checks import Checks
-from service.core.serving.classification import to_classification, to_series_answer
+from service.core.serving.classification import Ranking, to_classification, to_series_answer
 from service.core.serving.statistics import RequestDurations, StatisticsCollector
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.rows import check_outputs, rows_of
@@ -143,6 +143,60 @@ class Model:
         if answer.abstained:
             self._series.abstentions.inc()
         return answer
+
+    async def classify_series_each(
+        self, windows: Sequence[Samples], k: int, deadline: float, calls: Sequence[CallContext]
+    ) -> list[Ranking | ServiceError]:
+        """Rank the labels for windows of several callers; each has its answer or its error.
+
+        Args:
+            windows: see ``classify_series``, as ``deadline``; not traced.
+            k: number of labels to rank, at least 1; cut to the number of classes.
+            calls: one for each window.
+
+        Raises:
+            Unsupported: the model takes images.
+            NotReady: the model is being stopped.
+        """
+        began, spec = time.monotonic(), self.manifest.series_input
+        errors: dict[int, ServiceError] = {}
+        for number, samples_LC in enumerate(windows):
+            try:
+                check_window(samples_LC, spec)
+            except ServiceError as error:
+                errors[number] = error
+        fitting = [number for number in range(len(windows)) if number not in errors]
+        found: list[Outcome[RowResult] | ServiceError] = []
+        if fitting:
+            jobs = [RowTask(Window(windows[number]), k) for number in fitting]
+            found = await self._batcher.submit_each(
+                jobs, deadline, [calls[number] for number in fitting]
+            )
+        results = iter(found)
+        return [
+            self._ranked(errors[number] if number in errors else next(results), call, began)
+            for number, call in enumerate(calls)
+        ]
+
+    def _ranked(
+        self, found: Outcome[RowResult] | ServiceError, call: CallContext, began: float
+    ) -> Ranking | ServiceError:
+        if isinstance(found, ServiceError):
+            self.statistics.failed(time.monotonic() - began)
+            return found
+        self._count(began, [found], call.protocol, None)
+        answer = found.answer
+        ranking = Ranking(
+            answer.summary,
+            answer.present,
+            answer.indices,
+            answer.scores,
+            self.labels,
+            self.manifest.output.label_offset,
+        )
+        if answer.summary is None and not answer.present:
+            self._series.abstentions.inc()
+        return ranking
 
     async def classify_all(
         self, images: Sequence[bytes], k: int, deadline: float, call: CallContext, *, most: int

@@ -126,8 +126,8 @@ class FramedConnection(DeviceTransport):
 
     def result(self, answer: SensorAnswer) -> None:
         """Send an answer."""
-        content = answer.model_dump_json().encode()
-        self._perform([do.SendResult(encode(Result(answer.first_sequence, content)))])
+        frame = encode(Result(answer.first_sequence, answer.text.encode()))
+        self._perform([do.SendResult(frame)])
 
     def fault(self, fault: SensorFault, detail: str) -> None:
         """Report samples that were not classified."""
