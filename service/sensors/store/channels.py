@@ -6,26 +6,24 @@ import time
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.store.database import Database
 from auth.store.direct_writes import Statement
-from schemas.errors import NotFound
-from schemas.sensors import SensorAnswer, SensorEvent, SensorFault
+from schemas.sensors import SensorAnswer, SensorEvent
 from service.coordination.tables import EventColumns
 from service.sensors.records import (
     Change,
     Claim,
     ClaimedEpoch,
     Entry,
-    EpochRefused,
     Fate,
     Outcome,
 )
+from service.sensors.store.claiming import EpochClaims
 from service.sensors.store.events import EventStore
 from service.sensors.store.many_rows import RowSource
-from service.sensors.store.sensors import SensorStore, later, stored
+from service.sensors.store.sensors import SensorStore, later
 from service.sensors.store.tables import SensorEpochRow, SensorResultRow, SensorRow
 
 _EPOCHS = {
@@ -55,9 +53,6 @@ INSERT INTO sensor_results (sensor, epoch, first_sequence, at, answer)
 SELECT v.sensor, v.epoch, v.first_sequence, v.at, v.answer FROM {rows} WHERE true
 ON CONFLICT (sensor, epoch, first_sequence) DO NOTHING
 """
-NO_EPOCH = -1
-
-
 COMMITTED = Outcome(Fate.COMMITTED)
 
 
@@ -80,26 +75,12 @@ class ChannelStore(SensorStore):
         super().__init__(database, clock=clock)
         self._events, self._on_stored = events, on_stored
         self._epochs = RowSource(database.dialect, _EPOCHS)
+        self._claims = EpochClaims(database)
         self._results = RowSource(database.dialect, _RESULTS)
 
     async def claim(self, claim: Claim) -> ClaimedEpoch:
         """See ``ingest.ports.SensorStore``."""
-        name = claim.sensor
-        try:
-            async with self._database.write() as session:
-                row = await self._locked_epoch(session, name)
-                found = await session.get(SensorRow, name)
-                if found is None:
-                    raise NotFound(NO_SENSOR)
-                epoch = _claimed(row, claim)
-                if epoch != row.epoch:
-                    row.epoch, row.safe = epoch, 0
-                row.owner, row.opened = claim.owner, claim.now
-                recent = await _recent(session, name, claim.recent)
-                sensor = stored(found, row.seen)
-                return ClaimedEpoch(epoch, row.safe, sensor, recent)
-        except IntegrityError:  # the foreign key: there is no such sensor
-            raise NotFound(NO_SENSOR) from None
+        return await self._claims.claim(claim)
 
     async def commit(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
         """See ``ingest.ports.SensorStore``."""
@@ -212,36 +193,6 @@ class ChannelStore(SensorStore):
     def _read(self, rows: Sequence[EventColumns]) -> list[SensorEvent]:
         return [self._events.read(row) for row in rows]
 
-    async def _locked_epoch(self, session: AsyncSession, sensor: str) -> SensorEpochRow:
-        """Return the row of the sensor's epoch, which waits for other claims and commits."""
-        insert = self._database.insert(SensorEpochRow).values(
-            sensor=sensor, epoch=NO_EPOCH, safe=0, opened=0.0
-        )
-        await session.execute(insert.on_conflict_do_nothing())
-        query = select(SensorEpochRow).where(SensorEpochRow.sensor == sensor).with_for_update()
-        return (await session.scalars(query)).one()
-
-
-NO_SENSOR = "There is no sensor with this name."
-
-
-def _claimed(row: SensorEpochRow, claim: Claim) -> int:
-    """Return the epoch that becomes the channel's.
-
-    Raises:
-        EpochRefused: see ``ingest.ports.SensorStore.claim``.
-    """
-    if claim.epoch == row.epoch:
-        return row.epoch
-    live_until = max(row.opened, row.seen or 0.0) - claim.live_after
-    if row.owner is not None and live_until > 0:
-        raise EpochRefused(SensorFault.IN_USE, retry_after=live_until)
-    if claim.epoch is None:
-        return max(int(claim.now * 1000), row.epoch + 1)
-    if claim.epoch < row.epoch:
-        raise EpochRefused(SensorFault.STALE_EPOCH)
-    return claim.epoch
-
 
 def _epoch(entry: Entry) -> tuple[object, ...]:
     return entry.sensor, entry.epoch, entry.owner, entry.safe, entry.seen, entry.is_last
@@ -254,16 +205,10 @@ def _rows(entry: Entry) -> list[tuple[object, ...]]:
             entry.epoch,
             one.first_sequence,
             one.at.timestamp(),
-            one.model_dump_json(),
+            one.text,
         )
         for one in entry.answers
     ]
-
-
-async def _recent(session: AsyncSession, sensor: str, number: int) -> list[SensorAnswer]:
-    query = select(SensorResultRow.answer).where(SensorResultRow.sensor == sensor)
-    query = query.order_by(SensorResultRow.id.desc()).limit(number)
-    return [SensorAnswer.model_validate_json(text) for text in await session.scalars(query)][::-1]
 
 
 async def _known(session: AsyncSession, sensor: str, answer: SensorAnswer) -> SensorAnswer:
