@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from schemas.errors import ServiceError
 from schemas.models import ModelManifest
 from service.core.imaging.answer import (
     Classification,
@@ -54,6 +55,16 @@ class Ranking:
             if self.labels[index] == label:
                 return round(score, 6)
         return None
+
+
+def ranking_of(
+    outcome: Outcome[RowResult] | ServiceError, labels: Sequence[str], offset: int
+) -> Ranking | ServiceError:
+    """Return the ranking of a window, or its error."""
+    if isinstance(outcome, ServiceError):
+        return outcome
+    answer = outcome.answer
+    return Ranking(answer.summary, answer.present, answer.indices, answer.scores, labels, offset)
 
 
 def to_classification(

@@ -43,7 +43,12 @@ from service.core.serving.batch_executor import (
     row_tasks,
 )
 from service.core.serving.checks import Checks
-from service.core.serving.classification import Ranking, to_classification, to_series_answer
+from service.core.serving.classification import (
+    Ranking,
+    ranking_of,
+    to_classification,
+    to_series_answer,
+)
 from service.core.serving.statistics import RequestDurations, StatisticsCollector
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.rows import check_outputs, rows_of
@@ -172,31 +177,46 @@ class Model:
             found = await self._batcher.submit_each(
                 jobs, deadline, [calls[number] for number in fitting]
             )
-        results = iter(found)
+        self._count_each(found, calls, time.monotonic() - began)
+        for _ in errors:
+            self.statistics.failed(time.monotonic() - began)
+        results, offset = iter(found), self.manifest.output.label_offset
         return [
-            self._ranked(errors[number] if number in errors else next(results), call, began)
-            for number, call in enumerate(calls)
+            errors[number] if number in errors else ranking_of(next(results), self.labels, offset)
+            for number in range(len(windows))
         ]
 
-    def _ranked(
-        self, found: Outcome[RowResult] | ServiceError, call: CallContext, began: float
-    ) -> Ranking | ServiceError:
-        if isinstance(found, ServiceError):
-            self.statistics.failed(time.monotonic() - began)
-            return found
-        self._count(began, [found], call.protocol, None)
-        answer = found.answer
-        ranking = Ranking(
-            answer.summary,
-            answer.present,
-            answer.indices,
-            answer.scores,
-            self.labels,
-            self.manifest.output.label_offset,
-        )
-        if answer.summary is None and not answer.present:
-            self._series.abstentions.inc()
-        return ranking
+    def _count_each(
+        self,
+        found: Sequence[Outcome[RowResult] | ServiceError],
+        calls: Sequence[CallContext],
+        seconds: float,
+    ) -> None:
+        """Count requests that were answered together, after so many seconds."""
+        series, courses, abstained = self._series, [], 0
+        queue = series.stages["queue"]
+        for one in found:
+            if isinstance(one, ServiceError):
+                self.statistics.failed(seconds)
+                continue
+            answer = one.answer
+            reading = answer.reading_seconds
+            abstained += answer.summary is None and not answer.present
+            queue.observe(one.queue_seconds, None)
+            courses.append(
+                RequestDurations(
+                    seconds,
+                    one.queue_seconds,
+                    answer.preparing_seconds,
+                    one.run_seconds - reading,
+                    reading,
+                )
+            )
+        self.statistics.succeeded_each(courses)
+        # Callers of one kind: windows come from the intake of sensors alone.
+        series.predictions(calls[0].protocol).inc(len(courses))
+        if abstained:
+            series.abstentions.inc(abstained)
 
     async def classify_all(
         self, images: Sequence[bytes], k: int, deadline: float, call: CallContext, *, most: int

@@ -169,7 +169,7 @@ def _verdict(model: str, version: int, ranking: Ranking) -> Verdict:
         label, score = best[:MAX_STATE_CHARS], ranking.score_of(best) or 0.0
     vote = FrameAnswer(label, score, _Scores(ranking))
     shown = [
-        Prediction.model_construct(label=one.label, index=one.index, score=one.score)
+        Prediction(label=one.label, index=one.index, score=one.score)
         for one in ranking.predictions(BEST)
     ]
     return Verdict(vote, shown, model, version)
@@ -184,7 +184,7 @@ def verdict_of(model: str, version: int, found: SeriesAnswer) -> Verdict:
         {one.label: one.score for one in found.predictions},
     )
     shown = [
-        Prediction.model_construct(label=one.label, index=one.index, score=one.score)
+        Prediction(label=one.label, index=one.index, score=one.score)
         for one in found.predictions[:BEST]
     ]
     return Verdict(vote, shown, model, version)
