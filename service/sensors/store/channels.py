@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.store.database import Database
 from auth.store.direct_writes import Statement
 from schemas.sensors import SensorAnswer, SensorEvent
-from service.coordination.tables import EventColumns
 from service.sensors.records import (
     Change,
     Claim,
@@ -146,7 +145,7 @@ class ChannelStore(SensorStore):
         Raises:
             _NotPlain: the statements do not fit.
         """
-        done: list[tuple[Fate, Sequence[SensorAnswer], Sequence[EventColumns]]] = []
+        done: list[tuple[Fate, Sequence[SensorAnswer]]] = []
         async with self._database.write() as session:
             connection = await session.connection()
             for text, parameters, rows in statements:
@@ -154,14 +153,28 @@ class ChannelStore(SensorStore):
                     raise _NotPlain
             for entry in entries:
                 if statements and entry.owner is not None:
-                    done.append((Fate.COMMITTED, (), await self._record(session, entry)))
+                    done.append((Fate.COMMITTED, ()))
                 else:
                     done.append(await self._commit_one(session, entry))
-        return [Outcome(fate, known, self._read(rows)) for fate, known, rows in done]
+            changed = [
+                entry
+                for entry, (fate, _) in zip(entries, done, strict=True)
+                if fate is Fate.COMMITTED and entry.changes
+            ]
+            changes = [(entry.sensor, change) for entry in changed for change in entry.changes]
+            events = iter(await self._events.record_many(connection, changes))
+        kept = {
+            id(entry): [event for _ in entry.changes if (event := next(events)) is not None]
+            for entry in changed
+        }
+        return [
+            Outcome(fate, known, kept.get(id(entry), ()))
+            for entry, (fate, known) in zip(entries, done, strict=True)
+        ]
 
     async def _commit_one(
         self, session: AsyncSession, entry: Entry
-    ) -> tuple[Fate, Sequence[SensorAnswer], Sequence[EventColumns]]:
+    ) -> tuple[Fate, Sequence[SensorAnswer]]:
         connection = await session.connection()
         if entry.owner is None:
             query = update(SensorRow).where(SensorRow.name == entry.sensor)
@@ -175,23 +188,14 @@ class ChannelStore(SensorStore):
         if not is_there:
             name = select(SensorRow.name).where(SensorRow.name == entry.sensor)
             is_lost = entry.owner is not None and (await session.scalar(name)) is not None
-            return Fate.LOST if is_lost else Fate.REMOVED, (), ()
+            return Fate.LOST if is_lost else Fate.REMOVED, ()
         known = []
         for answer, values in zip(entry.answers, _rows(entry), strict=True):
             ((part, parameters, _),) = self._results.parts([values])
             query_text = _ADD_RESULTS.format(rows=part)
             if (await connection.exec_driver_sql(query_text, parameters)).rowcount == 0:
                 known.append(await _known(session, entry.sensor, answer))
-        return Fate.COMMITTED, known, await self._record(session, entry)
-
-    async def _record(self, session: AsyncSession, entry: Entry) -> list[EventColumns]:
-        rows = [
-            await self._events.record_in(session, entry.sensor, change) for change in entry.changes
-        ]
-        return [row for row in rows if row is not None]
-
-    def _read(self, rows: Sequence[EventColumns]) -> list[SensorEvent]:
-        return [self._events.read(row) for row in rows]
+        return Fate.COMMITTED, known
 
 
 def _epoch(entry: Entry) -> tuple[object, ...]:
