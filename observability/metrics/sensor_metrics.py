@@ -11,8 +11,9 @@ import os
 from contextlib import suppress
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from observability.metrics.tallies import TalliedCounter, TalliedHistogram
 from observability.metrics.worker_metrics import MULTIPROCESS_FOLDER
 
 LABELLED = 100
@@ -37,7 +38,7 @@ class SensorMetrics:
             ["sensor", "door"],
             registry=registry,
         )
-        self._windows = Counter(
+        self._windows = TalliedCounter(
             "potoo_sensor_windows", "Windows answered.", ["sensor"], registry=registry
         )
         self._gaps = Counter(
@@ -76,7 +77,7 @@ class SensorMetrics:
             multiprocess_mode="livemax",
             registry=registry,
         )
-        self._lag = Histogram(
+        self._lag = TalliedHistogram(
             "potoo_sensor_lag_seconds",
             "From the arrival of a window's last sample to its stored answer.",
             buckets=LAG_BUCKETS,

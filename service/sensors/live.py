@@ -45,8 +45,8 @@ class RecentWindow:
     """One of the last windows of a sensor.
 
     Attributes:
-        values: shape [length, channels], float32; of a long window the minimum and maximum of each
-            of 256 parts, one after the other.
+        values: shape [length, channels], float32; of a long window often the minimum and maximum of
+            each of 256 parts, one after the other.
         filled: samples that the gap policy filled.
         answer: None if the window was not classified.
         length: samples in the window; 0: as many as ``values`` has.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from observability.logs.logging import get_logger
@@ -27,6 +27,9 @@ from service.core.serving.independence import TRAINING_MODE, is_repeatable, row_
 from service.core.serving.model import Model
 from service.core.serving.pixel_check import pixel_difference
 from service.core.settings import RunSettings
+
+SERIES_BATCH = 16
+"""Windows that run together at most, if the settings do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             _preprocessor(engine, manifest, options),
             engine,
             pool,
-            _fitting_policy(engine, manifest, options.run.batch_policy),
+            _fitting_policy(engine, manifest, _policy(manifest, options.run)),
             metrics.models.version(
                 manifest.name,
                 manifest.version,
@@ -150,6 +153,19 @@ def _onnx_engine(
             reason=reason,
         )
     return engine
+
+
+def _policy(manifest: ModelManifest, run: RunSettings) -> BatchPolicy:
+    """Return the batching settings of a model.
+
+    Windows of samples are small: unlike images, those that wait together are faster together, on
+    CPUs too.
+    """
+    policy = run.batch_policy
+    is_chosen = run.max_batch_size or run.provider is not Provider.CPU
+    if is_chosen or not isinstance(manifest.input, SeriesSpec):
+        return policy
+    return replace(policy, max_batch_size=SERIES_BATCH)
 
 
 def _fitting_policy(engine: Engine, manifest: ModelManifest, policy: BatchPolicy) -> BatchPolicy:

@@ -32,7 +32,15 @@ from schemas.errors import DeadlineExceeded, InferenceFailed, NotReady, Overload
 from service.core.engine.fair_queue import Flow, Turn
 from service.core.engine.pool import SlowWork, WorkerPool
 from service.core.scheduling.admission import Admission, ThroughputEstimator
-from service.core.scheduling.batch_item import Answer, Item, Outcome, Raw, Ready
+from service.core.scheduling.batch_item import (
+    Answer,
+    Group,
+    Item,
+    Outcome,
+    Place,
+    Raw,
+    Ready,
+)
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.priority import SHARES
@@ -106,10 +114,10 @@ class Batcher(Generic[Raw, Ready, Answer]):
             DeadlineExceeded: at the deadline, in any state of the item.
             ServiceError: raised by ``prepare`` or ``run`` for this item.
         """
-        (item,) = self._accept((raw,), deadline, call)
+        (item,), (future,) = self._accept((raw,), deadline, call)
         timer = self._loop.call_later(item.deadline - item.accepted, self._expire, item)
         try:
-            return await item.future
+            return await future
         finally:
             timer.cancel()
 
@@ -131,15 +139,56 @@ class Batcher(Generic[Raw, Ready, Answer]):
         They wait and run like single items. The first failure fails the call, and the remaining
         items are cancelled. See ``submit``.
         """
-        items = self._accept(raws, deadline, call)
+        items, futures = self._accept(raws, deadline, call)
         first = items[0]
         timer = self._loop.call_later(first.deadline - first.accepted, self._expire, *items)
         try:
-            return await asyncio.gather(*(item.future for item in items))
+            return await asyncio.gather(*futures)
         finally:
             timer.cancel()
-            for item in items:
-                item.future.cancel()
+            for future in futures:
+                future.cancel()
+
+    async def submit_each(
+        self, raws: Sequence[Raw], deadline: float, calls: Sequence[CallContext]
+    ) -> list[Outcome[Answer] | ServiceError]:
+        """Submit items of several callers, and wait until each has its answer or its error.
+
+        Each item is admitted, waits and runs by itself, as with ``submit``: only the task, the
+        timer and the future are shared, which cost more than a small item.
+
+        Args:
+            calls: one for each item.
+
+        Raises:
+            NotReady: while closing.
+        """
+        self._check_open()
+        self._loop = asyncio.get_running_loop()
+        now = self._clock()
+        group: Group[Outcome[Answer]] = Group(self._loop, len(raws))
+        items: list[Item[Raw, Ready, Answer]] = []
+        turn: Turn | None = None
+        for number, (raw, call) in enumerate(zip(raws, calls, strict=True)):
+            if turn is None or call is not calls[number - 1]:
+                turn = self._turn(call)
+            try:
+                self._check(deadline - now, turn)
+            except ServiceError as error:
+                group.settle(number, error)
+                continue
+            item = Item[Raw, Ready, Answer](turn, raw, Place(group, number), deadline, now)
+            items.append(item)
+            with self._lock:
+                self._waiting += 1
+            self._count(1)
+            self._pool.submit(partial(self._step, item), turn)
+        timer = self._loop.call_later(deadline - now, self._expire_each, items)
+        try:
+            await group.done
+        finally:
+            timer.cancel()
+        return group.results()
 
     async def close(self) -> None:
         """Refuse new items and return once every accepted one is settled."""
@@ -160,21 +209,23 @@ class Batcher(Generic[Raw, Ready, Answer]):
 
     def _accept(
         self, raws: Sequence[Raw], deadline: float, call: CallContext
-    ) -> list[Item[Raw, Ready, Answer]]:
+    ) -> tuple[list[Item[Raw, Ready, Answer]], list[asyncio.Future[Outcome[Answer]]]]:
         """Check the limits and queue all items in one step, or raise."""
         self._check_open()
         now = self._clock()
         turn = self._turn(call)
         self._check(deadline - now, turn, len(raws))
         self._loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Outcome[Answer]]] = [self._loop.create_future() for _ in raws]
         items: list[Item[Raw, Ready, Answer]] = [
-            Item(turn, raw, self._loop.create_future(), deadline, now) for raw in raws
+            Item(turn, raw, future, deadline, now)
+            for raw, future in zip(raws, futures, strict=True)
         ]
         with self._lock:
             self._waiting += len(items)
         self._count(len(items))
         self._pool.submit_all([partial(self._step, item) for item in items], turn)
-        return items
+        return items, futures
 
     def _count(self, change: int) -> None:
         self._depth += change
@@ -188,6 +239,12 @@ class Batcher(Generic[Raw, Ready, Answer]):
             self._on_reject("deadline")
             # The other items of a ``submit_all`` call are cancelled with it.
             late[0].future.set_exception(DeadlineExceeded())
+
+    def _expire_each(self, items: Sequence[Item[Raw, Ready, Answer]]) -> None:
+        for item in items:
+            if not item.future.done():
+                self._on_reject("deadline")
+                item.future.set_exception(DeadlineExceeded())
 
     # On the pool's threads from here on.
 
@@ -290,9 +347,12 @@ class Batcher(Generic[Raw, Ready, Answer]):
         seconds = self._clock() - began
         with self._lock:
             self._throughput.ran(len(items), seconds)
+        settled = []
         for item, answer in zip(items, answers, strict=True):
             waited = item.waited + began - item.prepared
-            self._settle(item, Outcome(answer, waited, seconds))
+            item.raw = item.ready = None
+            settled.append((item, Outcome(answer, waited, seconds)))
+        self._loop.call_soon_threadsafe(self._answer_all, settled)
 
     def _is_worth_it(self, item: Item[Raw, Ready, Answer]) -> bool:
         """Return whether the item should be processed; if not, settle it.
@@ -314,6 +374,12 @@ class Batcher(Generic[Raw, Ready, Answer]):
         self._loop.call_soon_threadsafe(self._answer, item, result)
 
     # On the event loop again.
+
+    def _answer_all(
+        self, settled: Sequence[tuple[Item[Raw, Ready, Answer], Outcome[Answer]]]
+    ) -> None:
+        for item, outcome in settled:
+            self._answer(item, outcome)
 
     def _answer(self, item: Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
         self._count(-1)

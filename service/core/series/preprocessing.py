@@ -6,6 +6,7 @@ against its deviation costs no digits.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from io import BytesIO
@@ -48,7 +49,8 @@ class SeriesPreprocessor:
         self._spec = spec
         self._mean = _numbers(spec.mean)
         self._std = _numbers(spec.std)
-        self._is_identity = spec.scale == 1 and not self._mean.any() and (self._std == 1).all()
+        self._is_division = spec.scale == 1 and not self._mean.any()
+        self._is_identity = self._is_division and (self._std == 1).all()
 
     def __call__(self, data: bytes, *, may_be_slow: bool = True) -> NoReturn:  # noqa: ARG002
         """Refuse an encoded image.
@@ -68,17 +70,26 @@ class SeriesPreprocessor:
         began = time.perf_counter()
         check_window(samples_LC, self._spec)
         tensor_CL = self._normalised(samples_LC)
-        # The results, not the samples: scaling may overflow too.
-        is_finite_CL = np.isfinite(tensor_CL)
-        if not is_finite_CL.all():
-            self._mend(tensor_CL, is_finite_CL)
+        # The results, not the samples: scaling may overflow too. So may their sum, which is one
+        # call for two (see ``imaging.postprocessing``).
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = float(np.add.reduce(tensor_CL, axis=None))
+        if not math.isfinite(total):
+            is_finite_CL = np.isfinite(tensor_CL)
+            if not is_finite_CL.all():
+                self._mend(tensor_CL, is_finite_CL)
         return PreparedWindow(tensor_CL, time.perf_counter() - began)
 
     def _normalised(self, samples_LC: Samples) -> Samples:
         if self._is_identity:
             return samples_LC.T.copy(order="C")
-        numbers_CL = samples_LC.T.astype(np.float64, order="C")
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found later
+            if self._is_division:  # the same in one call
+                tensor_CL = np.empty(samples_LC.T.shape, np.float32)
+                return np.divide(
+                    samples_LC.T, self._std, out=tensor_CL, dtype=np.float64, casting="same_kind"
+                )
+            numbers_CL = samples_LC.T.astype(np.float64, order="C")
             numbers_CL *= self._spec.scale
             numbers_CL -= self._mean
             numbers_CL /= self._std

@@ -4,19 +4,67 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
+from schemas.errors import ServiceError
 from schemas.models import ModelManifest
 from service.core.imaging.answer import (
     Classification,
     ImageFacts,
     Prediction,
     SeriesAnswer,
+    Summary,
     Timing,
 )
 from service.core.imaging.preprocessing import PreparedImage
 from service.core.scheduling.batch_item import Outcome
 from service.core.serving.batch_executor import RowResult
+
+
+@dataclass(slots=True)
+class Ranking:
+    """The ranked labels for one window: a ``SeriesAnswer`` before it is spelt out.
+
+    Attributes:
+        present: indices of the labels that are present, best first; only of a multi-label model.
+        indices: of labels, best first.
+        scores: their calibrated probabilities.
+        labels: of the model.
+        offset: from the index of a label to that in the model's output.
+    """
+
+    summary: Summary | None
+    present: list[int] | None
+    indices: list[int]
+    scores: list[float]
+    labels: Sequence[str]
+    offset: int
+
+    def predictions(self, k: int) -> list[Prediction]:
+        """Return the best ``k`` classes."""
+        labels, offset = self.labels, self.offset
+        return [
+            Prediction(labels[index], index + offset, round(score, 6))
+            for index, score in zip(self.indices[:k], self.scores, strict=False)
+        ]
+
+    def score_of(self, label: str) -> float | None:
+        """Return the score of a label; None if it is not ranked."""
+        for index, score in zip(self.indices, self.scores, strict=True):
+            if self.labels[index] == label:
+                return round(score, 6)
+        return None
+
+
+def ranking_of(
+    outcome: Outcome[RowResult] | ServiceError, labels: Sequence[str], offset: int
+) -> Ranking | ServiceError:
+    """Return the ranking of a window, or its error."""
+    if isinstance(outcome, ServiceError):
+        return outcome
+    answer = outcome.answer
+    return Ranking(answer.summary, answer.present, answer.indices, answer.scores, labels, offset)
 
 
 def to_classification(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from schemas.errors import ModelNotChosen
+from schemas.errors import ModelNotChosen, ServiceError
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList, ModelSummary
 from schemas.series import SeriesSpec
@@ -16,6 +16,7 @@ from service.core.imaging.answer import Classification, ModelRef, SeriesAnswer
 from service.core.scheduling.call_context import CallContext
 from service.core.series.preprocessing import Samples
 from service.core.serving import description
+from service.core.serving.classification import Ranking
 from service.core.serving.model import Model
 from service.core.serving.presenting import info_of, summary_of
 from service.core.serving.registry import Registry
@@ -107,6 +108,23 @@ class Classifier:
         model = self._model_of(ticket)
         until = ticket.deadline() if deadline is None else deadline
         return model.ref, await model.classify_series(window, top_k, until, ticket.call)
+
+    async def classify_series_each(
+        self, windows: Sequence[Samples], tickets: Sequence[Ticket], *, top_k: int
+    ) -> tuple[ModelRef, list[Ranking | ServiceError]]:
+        """Rank the labels for windows of several callers, which are answered together.
+
+        Args:
+            windows: see ``classify_series``.
+            tickets: one for each window, all for the same model and version.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the tickets were issued.
+            Unsupported: the model takes images.
+        """
+        model, until = self._model_of(tickets[0]), tickets[0].deadline()
+        calls = [ticket.call for ticket in tickets]
+        return model.ref, await model.classify_series_each(windows, top_k, until, calls)
 
     def series_spec(self, model: str | None, version: int | str | None = None) -> SeriesSpec:
         """Return the windows that a model takes, and their preprocessing.

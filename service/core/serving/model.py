@@ -44,7 +44,12 @@ from service.core.serving.batch_executor import (
     row_tasks,
 )
 from service.core.serving.checks import Checks
-from service.core.serving.classification import to_classification, to_series_answer
+from service.core.serving.classification import (
+    Ranking,
+    ranking_of,
+    to_classification,
+    to_series_answer,
+)
 from service.core.serving.statistics import RequestDurations, StatisticsCollector
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.rows import check_outputs, rows_of
@@ -146,6 +151,75 @@ class Model:
         if answer.abstained:
             self._series.abstentions.inc()
         return answer
+
+    async def classify_series_each(
+        self, windows: Sequence[Samples], k: int, deadline: float, calls: Sequence[CallContext]
+    ) -> list[Ranking | ServiceError]:
+        """Rank the labels for windows of several callers; each has its answer or its error.
+
+        Args:
+            windows: see ``classify_series``, as ``deadline``; not traced.
+            k: number of labels to rank, at least 1; cut to the number of classes.
+            calls: one for each window.
+
+        Raises:
+            Unsupported: the model takes images.
+            NotReady: the model is being stopped.
+        """
+        began, spec = time.monotonic(), self.manifest.series_input
+        errors: dict[int, ServiceError] = {}
+        for number, samples_LC in enumerate(windows):
+            try:
+                check_window(samples_LC, spec)
+            except ServiceError as error:
+                errors[number] = error
+        fitting = [number for number in range(len(windows)) if number not in errors]
+        found: list[Outcome[RowResult] | ServiceError] = []
+        if fitting:
+            jobs = [RowTask(Window(windows[number]), k) for number in fitting]
+            found = await self._batcher.submit_each(
+                jobs, deadline, [calls[number] for number in fitting]
+            )
+        self._count_each(found, calls, time.monotonic() - began)
+        for _ in errors:
+            self.statistics.failed(time.monotonic() - began)
+        results, offset = iter(found), self.manifest.output.label_offset
+        return [
+            errors[number] if number in errors else ranking_of(next(results), self.labels, offset)
+            for number in range(len(windows))
+        ]
+
+    def _count_each(
+        self,
+        found: Sequence[Outcome[RowResult] | ServiceError],
+        calls: Sequence[CallContext],
+        seconds: float,
+    ) -> None:
+        """Count requests that were answered together, after so many seconds."""
+        series, courses, abstained = self._series, [], 0
+        queue = series.stages["queue"]
+        for one in found:
+            if isinstance(one, ServiceError):
+                self.statistics.failed(seconds)
+                continue
+            answer = one.answer
+            reading = answer.reading_seconds
+            abstained += answer.summary is None and not answer.present
+            queue.observe(one.queue_seconds, None)
+            courses.append(
+                RequestDurations(
+                    seconds,
+                    one.queue_seconds,
+                    answer.preparing_seconds,
+                    one.run_seconds - reading,
+                    reading,
+                )
+            )
+        self.statistics.succeeded_each(courses)
+        # Callers of one kind: windows come from the intake of sensors alone.
+        series.predictions(calls[0].protocol).inc(len(courses))
+        if abstained:
+            series.abstentions.inc(abstained)
 
     async def classify_all(
         self, images: Sequence[bytes], k: int, deadline: float, call: CallContext, *, most: int

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -80,6 +81,17 @@ class StatisticsCollector:
                 part.seconds += seconds
             self.inference_count += items
             self.last_inference_ms = time.time_ns() // 1_000_000
+
+    def succeeded_each(self, courses: Sequence[RequestDurations]) -> None:
+        """Count answered requests of one item each."""
+        with self._lock:
+            for course in courses:
+                for part, seconds in zip(self._parts, course, strict=True):
+                    part.count += 1
+                    part.seconds += seconds
+            self.inference_count += len(courses)
+            if courses:
+                self.last_inference_ms = time.time_ns() // 1_000_000
 
     def failed(self, seconds: float) -> None:
         """Count a request that was refused or failed."""

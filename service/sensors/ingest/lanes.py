@@ -3,8 +3,8 @@
 ::
 
     Channel ── windows ──► Lane ──┐
-    Channel ── windows ──► Lane ──┼──► Dispatcher: one window of each lane in turn ──► model
-                            ▲     │
+    Channel ── windows ──► Lane ──┼──► Dispatcher: one window of each lane in turn,
+                            ▲     │    in groups of those that wait ──► model
                             └── done, in order ──► commit
 """
 
@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from observability.logs.logging import get_logger
 from schemas.errors import InferenceFailed, InvalidTensor, ServiceError
 from schemas.sensors import SensorFault
+from service.core.engine.pool import usable_cores
 from service.sensors.ingest.models import Line, Verdict, fault_of
 from service.sensors.windows.samples import Window
 
@@ -26,6 +27,8 @@ LANE_WINDOWS = 32
 """Windows of one channel that are in the model's queue at once."""
 TOTAL_WINDOWS = 128
 """Windows of all channels: half of a model's queue, so that photos find room in it."""
+GROUP_WINDOWS = 16
+"""Windows that go to the model in one call, if as many wait."""
 FIRST_SECONDS, LONGEST_SECONDS = 0.05, 2.0
 ATTEMPTS = 3
 """Of a window at which the model fails, before it is skipped."""
@@ -50,17 +53,23 @@ class Flight:
 
 
 class Dispatcher:
-    """Takes one window of each lane in turn, up to ``most`` at once."""
+    """Takes one window of each lane in turn, and hands those that wait to the model in groups.
 
-    def __init__(self, most: int = TOTAL_WINDOWS) -> None:
-        self._most = most
-        self._ready: deque[Lane] = deque()
+    A call for each window would cost more than a small window does.
+    """
+
+    def __init__(self, cores: int | None = None) -> None:
+        """``cores``: that run models; None: all that there are."""
+        # Two groups for each core: one runs, one waits.
+        self._most = min(TOTAL_WINDOWS, 2 * (cores or usable_cores()) + 2)
+        self._size = min(GROUP_WINDOWS, TOTAL_WINDOWS // self._most)
+        self._ready: dict[Hashable, deque[Lane]] = {}  # by the group of their lines
         self._runners: set[asyncio.Task[None]] = set()
 
     def enqueue(self, lane: Lane) -> None:
         """Put a lane that has windows to classify at the end of the line."""
         lane.is_queued = True
-        self._ready.append(lane)
+        self._ready.setdefault(lane.line.group, deque()).append(lane)
         if len(self._runners) < self._most:
             runner = asyncio.create_task(self._run())
             self._runners.add(runner)
@@ -68,13 +77,42 @@ class Dispatcher:
 
     async def _run(self) -> None:
         while self._ready:
-            lane = self._ready.popleft()
+            if group := self._take():
+                await self._fly(group)
+
+    def _take(self) -> list[tuple[Lane, Flight]]:
+        """Take windows that may be classified together."""
+        key, lanes = next(iter(self._ready.items()))
+        del self._ready[key]
+        group: list[tuple[Lane, Flight]] = []
+        while lanes and len(group) < self._size:
+            lane = lanes.popleft()
             lane.is_queued = False
             if (flight := lane.take()) is None:
                 continue
+            group.append((lane, flight))
             if lane.is_ready:
-                self.enqueue(lane)
-            await lane.fly(flight)
+                lane.is_queued = True
+                lanes.append(lane)
+        if lanes:
+            self._ready[key] = lanes  # behind those of other models
+        return group
+
+    async def _fly(self, group: Sequence[tuple[Lane, Flight]]) -> None:
+        """Classify windows."""
+        lines = [lane.line for lane, _ in group]
+        results: Sequence[Verdict | ServiceError]
+        try:
+            results = await lines[0].classify_each(
+                lines, [flight.window.values for _, flight in group]
+            )
+        except ServiceError as error:
+            results = [error] * len(group)
+        except Exception:  # noqa: BLE001 - the streams go on
+            get_logger("sensors").exception("classification failed: this is a bug")
+            results = [InferenceFailed() for _ in group]
+        for (lane, flight), result in zip(group, results, strict=True):
+            lane.land(flight, result)
 
     async def close(self) -> None:
         """End all that is under way."""
@@ -89,6 +127,7 @@ class Lane:
     """The windows of one channel that are not committed, in order.
 
     Attributes:
+        line: the way to the model.
         flights: oldest first; the head leaves when it has a result.
         is_queued: whether the dispatcher has the lane in its line.
     """
@@ -102,7 +141,7 @@ class Lane:
         on_held: Callable[[ServiceError, SensorFault], None],
     ) -> None:
         """``on_done``: called when the head has a result. ``on_held``: when windows must wait."""
-        self._dispatcher, self._line = dispatcher, line
+        self._dispatcher, self.line = dispatcher, line
         self._on_done, self._on_held = on_done, on_held
         self._waiting: deque[Flight] = deque()
         self._flying = self._failures = 0
@@ -130,19 +169,15 @@ class Lane:
         self._flying += 1
         return self._waiting.popleft()
 
-    async def fly(self, flight: Flight) -> None:
-        """Classify a window."""
-        try:
-            flight.result = await self._line.classify(flight.window.values)
+    def land(self, flight: Flight, result: Verdict | ServiceError) -> None:
+        """Note the model's answer for a window, or its error."""
+        self._flying -= 1
+        if isinstance(result, ServiceError):
+            self._fail(flight, result)
+        else:
+            flight.result = result
             self._failures = 0
-        except ServiceError as error:
-            self._fail(flight, error)
-        except Exception:  # noqa: BLE001 - the stream goes on
-            get_logger("sensors").exception("classification failed: this is a bug")
-            self._fail(flight, InferenceFailed())
-        finally:
-            self._flying -= 1
-            self._enqueue()
+        self._enqueue()
         if flight.result is not None and self.flights and self.flights[0].result is not None:
             self._on_done()
 

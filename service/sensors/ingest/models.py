@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,12 @@ from schemas.classify import Prediction
 from schemas.errors import CapacityError, NotReady, ServiceError, Unsupported
 from schemas.sensors import SensorFault, SensorSpec
 from service.agreement import FrameAnswer, best_of
+from service.coordination.tables import MAX_STATE_CHARS
 from service.core.imaging.answer import SeriesAnswer
 from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.priority import Priority
 from service.core.series.preprocessing import NotFinite
+from service.core.serving.classification import Ranking
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
 
@@ -44,12 +47,28 @@ class Verdict(NamedTuple):
 class Line(Protocol):
     """The way of one sensor's windows to its model."""
 
+    @property
+    def group(self) -> Hashable:
+        """Windows of lines with the same group may be classified together."""
+
     async def classify(self, values: NDArray[np.float32]) -> Verdict:
         """Classify a window of shape [length, channels].
 
         Raises:
             InvalidTensor, InferenceFailed: the window is at fault, or the model.
             ServiceError: others pass.
+        """
+
+    async def classify_each(
+        self, lines: Sequence[Line], windows: Sequence[NDArray[np.float32]]
+    ) -> Sequence[Verdict | ServiceError]:
+        """Classify windows of lines of this group; each has its answer or its error.
+
+        Args:
+            lines: one for each window.
+
+        Raises:
+            ServiceError: one for all windows; see ``classify``.
         """
 
 
@@ -96,16 +115,64 @@ class _CoreLine:
     """Keeps a ticket: the classifier resolves its model again after a change."""
 
     def __init__(self, classifier: Classifier, model: str, call: CallContext) -> None:
-        self._classifier, self._model, self._call = classifier, model, call
+        self._classifier, self.group, self._call = classifier, model, call
         self._ticket: Ticket | None = None
 
-    async def classify(self, values: NDArray[np.float32]) -> Verdict:
+    @property
+    def ticket(self) -> Ticket:
         ticket = self._ticket
         if ticket is None:
-            ticket = self._classifier.issue_ticket(self._model, None, self._call)
-            self._ticket = ticket
-        ref, found = await self._classifier.classify_series(values, ticket, top_k=ASKED)
+            ticket = self._ticket = self._classifier.issue_ticket(self.group, None, self._call)
+        return ticket
+
+    async def classify(self, values: NDArray[np.float32]) -> Verdict:
+        ref, found = await self._classifier.classify_series(values, self.ticket, top_k=ASKED)
         return verdict_of(ref.name, ref.version, found)
+
+    async def classify_each(
+        self, lines: Sequence[Line], windows: Sequence[NDArray[np.float32]]
+    ) -> Sequence[Verdict | ServiceError]:
+        tickets = [cast("_CoreLine", line).ticket for line in lines]
+        ref, found = await self._classifier.classify_series_each(windows, tickets, top_k=ASKED)
+        return [
+            one if isinstance(one, ServiceError) else _verdict(ref.name, ref.version, one)
+            for one in found
+        ]
+
+
+class _Scores(Mapping[str, float]):
+    """The scores of a ranking by label. Most are never looked up."""
+
+    def __init__(self, ranking: Ranking) -> None:
+        self._ranking = ranking
+
+    def __getitem__(self, label: str) -> float:
+        score = self._ranking.score_of(label)
+        if score is None:
+            raise KeyError(label)
+        return score
+
+    def __iter__(self) -> Iterator[str]:
+        return (self._ranking.labels[index] for index in self._ranking.indices)
+
+    def __len__(self) -> int:
+        return len(self._ranking.indices)
+
+
+def _verdict(model: str, version: int, ranking: Ranking) -> Verdict:
+    """Return a ranking as a vote and as predictions for people; see ``best_of``."""
+    label, score, summary = None, 0.0, ranking.summary
+    if summary is not None:
+        label, score = summary.label[:MAX_STATE_CHARS], summary.score
+    elif ranking.present:
+        best = ranking.labels[ranking.present[0]]
+        label, score = best[:MAX_STATE_CHARS], ranking.score_of(best) or 0.0
+    vote = FrameAnswer(label, score, _Scores(ranking))
+    shown = [
+        Prediction(label=one.label, index=one.index, score=one.score)
+        for one in ranking.predictions(BEST)
+    ]
+    return Verdict(vote, shown, model, version)
 
 
 def verdict_of(model: str, version: int, found: SeriesAnswer) -> Verdict:
@@ -117,7 +184,7 @@ def verdict_of(model: str, version: int, found: SeriesAnswer) -> Verdict:
         {one.label: one.score for one in found.predictions},
     )
     shown = [
-        Prediction.model_construct(label=one.label, index=one.index, score=one.score)
+        Prediction(label=one.label, index=one.index, score=one.score)
         for one in found.predictions[:BEST]
     ]
     return Verdict(vote, shown, model, version)

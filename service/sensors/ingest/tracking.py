@@ -22,6 +22,11 @@ KEEP_SECONDS = 1.0
 MOST_CHANNELS = 64
 """Channels of a window that are kept for people."""
 PARTS = 256
+WANTED_SECONDS = 60.0
+"""After the last look of people all windows are kept for so long; else the last ``UNSEEN``."""
+UNSEEN = 2
+SMALL_BYTES = 16_384
+"""A window that is copied as it is: that takes a tenth of the time of ``coarse``."""
 
 
 class Tracked:
@@ -48,7 +53,7 @@ class Tracked:
         self._uncounted = 0
         self._windows: deque[RecentWindow] = deque(maxlen=MOST_WINDOWS)
         self._gaps: deque[SensorGap] = deque(maxlen=MOST_GAPS)
-        self._kept_at = -KEEP_SECONDS
+        self._kept_at = self._wanted_until = -KEEP_SECONDS
 
     def take(self, samples: int, *, arrived: float, now: float) -> None:
         """Note samples. ``arrived``: on ``time.monotonic``; ``now``: since the epoch."""
@@ -81,7 +86,13 @@ class Tracked:
         """Keep a copy of a window for people, at most one a second."""
         if now - self._kept_at >= KEEP_SECONDS:
             self._kept_at = now
-            values, length = coarse(window.values), len(window.values)
+            values, length = window.values, len(window.values)
+            if now < self._wanted_until or values.nbytes > SMALL_BYTES:
+                values = coarse(values)
+            else:
+                values = values[:, :MOST_CHANNELS].copy()
+                while len(self._windows) >= UNSEEN:
+                    self._windows.popleft()
             kept = RecentWindow(epoch, window.first, values, window.filled, answer, length)
             self._windows.append(kept)
 
@@ -109,8 +120,9 @@ class Tracked:
             ),
         )
 
-    def recent(self) -> Recent:
-        """Return copies of the last windows and gaps."""
+    def recent(self, now: float) -> Recent:
+        """Return copies of the last windows and gaps. ``now``: on ``time.monotonic``."""
+        self._wanted_until = now + WANTED_SECONDS
         return Recent(tuple(self._windows), tuple(self._gaps))
 
 
@@ -160,7 +172,7 @@ class Tracker:
     def recent(self, sensor: str) -> Recent | None:
         """See ``LiveSensors``."""
         found = self._sensors.get(sensor)
-        return None if found is None else found.recent()
+        return None if found is None else found.recent(self._monotonic())
 
 
 def coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:

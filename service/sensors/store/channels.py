@@ -6,26 +6,23 @@ import time
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.store.database import Database
 from auth.store.direct_writes import Statement
-from schemas.errors import NotFound
-from schemas.sensors import SensorAnswer, SensorEvent, SensorFault
-from service.coordination.tables import EventColumns
+from schemas.sensors import SensorAnswer, SensorEvent
 from service.sensors.records import (
     Change,
     Claim,
     ClaimedEpoch,
     Entry,
-    EpochRefused,
     Fate,
     Outcome,
 )
+from service.sensors.store.claiming import EpochClaims
 from service.sensors.store.events import EventStore
 from service.sensors.store.many_rows import RowSource
-from service.sensors.store.sensors import SensorStore, later, stored
+from service.sensors.store.sensors import SensorStore, later
 from service.sensors.store.tables import SensorEpochRow, SensorResultRow, SensorRow
 
 _EPOCHS = {
@@ -55,9 +52,6 @@ INSERT INTO sensor_results (sensor, epoch, first_sequence, at, answer)
 SELECT v.sensor, v.epoch, v.first_sequence, v.at, v.answer FROM {rows} WHERE true
 ON CONFLICT (sensor, epoch, first_sequence) DO NOTHING
 """
-NO_EPOCH = -1
-
-
 COMMITTED = Outcome(Fate.COMMITTED)
 
 
@@ -80,26 +74,12 @@ class ChannelStore(SensorStore):
         super().__init__(database, clock=clock)
         self._events, self._on_stored = events, on_stored
         self._epochs = RowSource(database.dialect, _EPOCHS)
+        self._claims = EpochClaims(database)
         self._results = RowSource(database.dialect, _RESULTS)
 
     async def claim(self, claim: Claim) -> ClaimedEpoch:
         """See ``ingest.ports.SensorStore``."""
-        name = claim.sensor
-        try:
-            async with self._database.write() as session:
-                row = await self._locked_epoch(session, name)
-                found = await session.get(SensorRow, name)
-                if found is None:
-                    raise NotFound(NO_SENSOR)
-                epoch = _claimed(row, claim)
-                if epoch != row.epoch:
-                    row.epoch, row.safe = epoch, 0
-                row.owner, row.opened = claim.owner, claim.now
-                recent = await _recent(session, name, claim.recent)
-                sensor = stored(found, row.seen)
-                return ClaimedEpoch(epoch, row.safe, sensor, recent)
-        except IntegrityError:  # the foreign key: there is no such sensor
-            raise NotFound(NO_SENSOR) from None
+        return await self._claims.claim(claim)
 
     async def commit(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
         """See ``ingest.ports.SensorStore``."""
@@ -165,7 +145,7 @@ class ChannelStore(SensorStore):
         Raises:
             _NotPlain: the statements do not fit.
         """
-        done: list[tuple[Fate, Sequence[SensorAnswer], Sequence[EventColumns]]] = []
+        done: list[tuple[Fate, Sequence[SensorAnswer]]] = []
         async with self._database.write() as session:
             connection = await session.connection()
             for text, parameters, rows in statements:
@@ -173,14 +153,28 @@ class ChannelStore(SensorStore):
                     raise _NotPlain
             for entry in entries:
                 if statements and entry.owner is not None:
-                    done.append((Fate.COMMITTED, (), await self._record(session, entry)))
+                    done.append((Fate.COMMITTED, ()))
                 else:
                     done.append(await self._commit_one(session, entry))
-        return [Outcome(fate, known, self._read(rows)) for fate, known, rows in done]
+            changed = [
+                entry
+                for entry, (fate, _) in zip(entries, done, strict=True)
+                if fate is Fate.COMMITTED and entry.changes
+            ]
+            changes = [(entry.sensor, change) for entry in changed for change in entry.changes]
+            events = iter(await self._events.record_many(connection, changes))
+        kept = {
+            id(entry): [event for _ in entry.changes if (event := next(events)) is not None]
+            for entry in changed
+        }
+        return [
+            Outcome(fate, known, kept.get(id(entry), ()))
+            for entry, (fate, known) in zip(entries, done, strict=True)
+        ]
 
     async def _commit_one(
         self, session: AsyncSession, entry: Entry
-    ) -> tuple[Fate, Sequence[SensorAnswer], Sequence[EventColumns]]:
+    ) -> tuple[Fate, Sequence[SensorAnswer]]:
         connection = await session.connection()
         if entry.owner is None:
             query = update(SensorRow).where(SensorRow.name == entry.sensor)
@@ -194,53 +188,14 @@ class ChannelStore(SensorStore):
         if not is_there:
             name = select(SensorRow.name).where(SensorRow.name == entry.sensor)
             is_lost = entry.owner is not None and (await session.scalar(name)) is not None
-            return Fate.LOST if is_lost else Fate.REMOVED, (), ()
+            return Fate.LOST if is_lost else Fate.REMOVED, ()
         known = []
         for answer, values in zip(entry.answers, _rows(entry), strict=True):
             ((part, parameters, _),) = self._results.parts([values])
             query_text = _ADD_RESULTS.format(rows=part)
             if (await connection.exec_driver_sql(query_text, parameters)).rowcount == 0:
                 known.append(await _known(session, entry.sensor, answer))
-        return Fate.COMMITTED, known, await self._record(session, entry)
-
-    async def _record(self, session: AsyncSession, entry: Entry) -> list[EventColumns]:
-        rows = [
-            await self._events.record_in(session, entry.sensor, change) for change in entry.changes
-        ]
-        return [row for row in rows if row is not None]
-
-    def _read(self, rows: Sequence[EventColumns]) -> list[SensorEvent]:
-        return [self._events.read(row) for row in rows]
-
-    async def _locked_epoch(self, session: AsyncSession, sensor: str) -> SensorEpochRow:
-        """Return the row of the sensor's epoch, which waits for other claims and commits."""
-        insert = self._database.insert(SensorEpochRow).values(
-            sensor=sensor, epoch=NO_EPOCH, safe=0, opened=0.0
-        )
-        await session.execute(insert.on_conflict_do_nothing())
-        query = select(SensorEpochRow).where(SensorEpochRow.sensor == sensor).with_for_update()
-        return (await session.scalars(query)).one()
-
-
-NO_SENSOR = "There is no sensor with this name."
-
-
-def _claimed(row: SensorEpochRow, claim: Claim) -> int:
-    """Return the epoch that becomes the channel's.
-
-    Raises:
-        EpochRefused: see ``ingest.ports.SensorStore.claim``.
-    """
-    if claim.epoch == row.epoch:
-        return row.epoch
-    live_until = max(row.opened, row.seen or 0.0) - claim.live_after
-    if row.owner is not None and live_until > 0:
-        raise EpochRefused(SensorFault.IN_USE, retry_after=live_until)
-    if claim.epoch is None:
-        return max(int(claim.now * 1000), row.epoch + 1)
-    if claim.epoch < row.epoch:
-        raise EpochRefused(SensorFault.STALE_EPOCH)
-    return claim.epoch
+        return Fate.COMMITTED, known
 
 
 def _epoch(entry: Entry) -> tuple[object, ...]:
@@ -254,17 +209,10 @@ def _rows(entry: Entry) -> list[tuple[object, ...]]:
             entry.epoch,
             one.first_sequence,
             one.at.timestamp(),
-            one.model_dump_json(),
+            one.text,
         )
         for one in entry.answers
     ]
-
-
-async def _recent(session: AsyncSession, sensor: str, number: int) -> list[SensorAnswer]:
-    query = select(SensorResultRow.answer).where(SensorResultRow.sensor == sensor)
-    newest = SensorResultRow.epoch.desc(), SensorResultRow.first_sequence.desc()
-    query = query.order_by(*newest).limit(number)
-    return [SensorAnswer.model_validate_json(text) for text in await session.scalars(query)][::-1]
 
 
 async def _known(session: AsyncSession, sensor: str, answer: SensorAnswer) -> SensorAnswer:

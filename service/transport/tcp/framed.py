@@ -122,12 +122,15 @@ class FramedConnection(DeviceTransport):
 
     def safe(self, sequence: int, credit: int) -> None:
         """Acknowledge what is committed."""
-        self._perform([do.SendAck(_ack(sequence, credit))])
+        if not self.has_ended:
+            self._outbox.acknowledge(_ack(sequence, credit))
+            self._flush_soon()
 
     def result(self, answer: SensorAnswer) -> None:
         """Send an answer."""
-        content = answer.model_dump_json().encode()
-        self._perform([do.SendResult(encode(Result(answer.first_sequence, content)))])
+        if not self.has_ended:
+            self._outbox.add_result(encode(Result(answer.first_sequence, answer.text.encode())))
+            self._flush_soon()
 
     def fault(self, fault: SensorFault, detail: str) -> None:
         """Report samples that were not classified."""

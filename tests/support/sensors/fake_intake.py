@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from auth.principal import Principal
 from schemas.classify import Prediction
-from schemas.errors import NotFound, NotReady
+from schemas.errors import NotFound, NotReady, ServiceError
 from schemas.sensors import SensorAnswer, SensorEvent, SensorFault, SensorSpec
 from service.agreement import FrameAnswer
-from service.sensors.ingest.models import Verdict
+from service.sensors.ingest.models import Line, Verdict
 from service.sensors.ingest.ports import Door, Ending
 from service.sensors.ingest.results import moment_of
 from service.sensors.records import (
@@ -234,6 +234,7 @@ class SumModels:
     calls: int = 0
     label: Callable[[NDArray[np.float32]], str] = lambda values: f"sum-{float(values.sum()):g}"
     gate: asyncio.Event | None = None
+    group = "sums"
 
     def length_of(self, spec: SensorSpec) -> int:
         """See ``Models``."""
@@ -258,6 +259,18 @@ class SumModels:
         label = self.label(values)
         shown = [Prediction(label=label, index=0, score=0.9)]
         return Verdict(FrameAnswer(label, 0.9, {label: 0.9}), shown, "sums", 1)
+
+    async def classify_each(
+        self, lines: Sequence[Line], windows: Sequence[NDArray[np.float32]]
+    ) -> Sequence[Verdict | ServiceError]:
+        """See ``Line``."""
+        results: list[Verdict | ServiceError] = []
+        for line, values in zip(lines, windows, strict=True):
+            try:
+                results.append(await line.classify(values))
+            except ServiceError as error:
+                results.append(error)
+        return results
 
 
 class CountingMetrics:
