@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +25,8 @@ from tests.support.proxies.certificates import self_signed
 from tests.support.repository import ROOT
 from tests.support.results.mosquitto import mosquitto
 from tests.support.results.receiver import receiving
+from tests.support.sensors.loud_device import LoudDevice
+from tests.support.sensors.tiny_series import LENGTH, write_series_model
 from tests.support.servers.databases import free_port, missing
 from tests.support.servers.issuer import Issuer
 from tests.support.servers.server import LiveServer, serve
@@ -91,6 +93,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
     folder = tmp_path_factory.mktemp("prometheus")
     models, rules = folder / "models", folder / "rules"
     write_model(models)
+    write_series_model(models)
     shutil.copytree(RULES, rules)
     measured = folder / "autoscaling.yaml"
     shipped = (ROOT / "deploy" / "autoscaling.yaml").read_text()
@@ -105,6 +108,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
         "POTOO_AUTH__ISSUERS": json.dumps([trusts]),
         "POTOO_AUTH__SESSIONS_PER_ACCOUNT": "10000",
         "POTOO_AUTH__FAILURES_FREE": "0",
+        "POTOO_DEFAULT_MODEL": "colours",
         "POTOO_MODELS_POLL_SECONDS": "0.5",
     }
     outputs = {
@@ -112,7 +116,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
         "POTOO_WEBHOOKS__SECRET": "a secret of the webhooks",
     }
     homes = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
-    port = free_port()
+    port, sensors_port = free_port(), free_port()
     with (
         receiving() as receiver,
         mosquitto(tmp_path_factory.mktemp("mosquitto")) as broker,
@@ -121,6 +125,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
             models=models,
             arguments=(),
             POTOO_MQTT__PORT=str(broker.port),
+            POTOO_SENSORS__TCP_PORT=str(sensors_port),
             # One that hangs has an oldest event that waits.
             POTOO_WEBHOOKS__URLS=json.dumps([f"{receiver.url}/hook", f"{receiver.url}/hang"]),
             **settings,
@@ -136,6 +141,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
         with (
             running(folder, port, config) as prometheus,
             watched_cameras(a),
+            windows_all_the_time(a, sensors_port),
             streams_all_the_time(a),
             Callers(a, trusted).all_the_time(),
             Callers(b, trusted).all_the_time(),
@@ -175,6 +181,29 @@ def watched_cameras(server: LiveServer) -> Iterator[None]:
             body = {"name": name, "url": url, "silent_after_seconds": 86_400}
             client.post("/v1/cameras", json=body).raise_for_status()
         yield
+
+
+@contextmanager
+def windows_all_the_time(server: LiveServer, port: int) -> Iterator[None]:
+    """A device whose samples have gaps, until the block ends."""
+    enough = threading.Event()
+    with server.client("sensors ingest") as client:
+        body = {"name": "pump", "channels": 3, "rate": 100, "model": "loudest"}
+        client.post("/v1/sensors", json=body).raise_for_status()
+        token = client.headers["authorization"].removeprefix("Bearer ")
+
+    def send() -> None:
+        with closing(LoudDevice(port, token, "pump")) as device:
+            while not enough.wait(0.5):
+                device.send(0, skip=LENGTH)
+
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send)
+        try:
+            yield
+        finally:
+            enough.set()
+        sending.result()
 
 
 def publish(models: Path, version: int, content: bytes | None = None) -> Path:
@@ -227,7 +256,7 @@ def test_dashboard_variables_have_values(scene: Scene) -> None:
         if variable["type"] == "query"
     }
     ports = {f"{host}:{port}" for host, port in (server.address for server in scene.servers)}
-    wanted = {"job": {"potoo"}, "instance": ports, "model": {"colours"}}
+    wanted = {"job": {"potoo"}, "instance": ports, "model": {"colours", "loudest"}}
     found = dict[str, set[str]]()
 
     def all_are_found() -> bool:

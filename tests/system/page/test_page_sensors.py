@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
-import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from schemas.sensor_wire.frames import FROM_SERVER, FrameDecoder, FrameType
-from schemas.sensor_wire.messages import Hello, Message, data_of, encode, parse
 from tests.support.callers.accounts import Person, add_person
 from tests.support.models.tiny_model import write_model
+from tests.support.sensors.loud_device import LoudDevice
 from tests.support.sensors.tiny_series import LENGTH, write_series_model
 from tests.support.servers.accessibility import LEAST_CONTRAST, assert_fits, contrasts_of
 from tests.support.servers.browser import Visit, visit
@@ -30,40 +27,6 @@ PHONE: dict[str, Any] = {
 }
 NAME = "pump-3"
 SPEC = {"name": NAME, "channels": 3, "rate": 100, "model": "loudest", "silent_after_seconds": 600}
-
-
-class Device:
-    """Sends windows in which one channel is the loudest."""
-
-    def __init__(self, port: int, token: str) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self._decoder = FrameDecoder(FROM_SERVER)
-        self._messages: list[Message] = []
-        self._socket.sendall(encode(Hello(1, 0, NAME, token)))
-        self._until(FrameType.ACK)
-        self._next = 0
-
-    def send(self, loudest: int, *, skip: int = 0) -> None:
-        """Send a window, and wait for its answer; ``skip``: samples that are lost before it."""
-        values = np.random.default_rng(0).normal(5, 1, (LENGTH, 3)).astype(np.float32)
-        values[:, loudest] += 100
-        self._next += skip
-        self._socket.sendall(encode(data_of(self._next, values)))
-        self._next += LENGTH
-        self._until(FrameType.RESULT)
-
-    def close(self) -> None:
-        self._socket.close()
-
-    def _until(self, kind: FrameType) -> None:
-        while True:
-            for number, message in enumerate(self._messages):
-                if message.kind is kind:
-                    del self._messages[: number + 1]
-                    return
-            piece = self._socket.recv(65_536)
-            assert piece, "the server ended the connection"
-            self._messages += [parse(frame) for frame in self._decoder.feed(piece)]
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +56,12 @@ def keeper(server: LiveServer) -> Person:
 
 
 @pytest.fixture
-def device(server: LiveServer, port: int) -> Iterator[Device]:
+def device(server: LiveServer, port: int) -> Iterator[LoudDevice]:
     """A device of a new sensor."""
     with server.client("sensors ingest") as client:
         client.post("/v1/sensors", json=SPEC).raise_for_status()
         token = client.headers["authorization"].removeprefix("Bearer ")
-        with closing(Device(port, token)) as device:
+        with closing(LoudDevice(port, token, NAME)) as device:
             yield device
         client.delete(f"/v1/sensors/{NAME}")
 
@@ -119,7 +82,7 @@ def test_sensor_shows_its_windows_gaps_and_state(
     browser: Browser,
     server: LiveServer,
     keeper: Person,
-    device: Device,
+    device: LoudDevice,
     profile: dict[str, Any],
 ) -> None:
     device.send(0)
