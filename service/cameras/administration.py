@@ -9,13 +9,9 @@ from typing import NoReturn
 from observability.logs.audit import Audit, AuditEvent
 from schemas.cameras import CameraSpec, NewCamera
 from schemas.errors import Conflict, InvalidParameter, NotFound, Violation
-from service.cameras.store.cameras import (
-    CameraExists,
-    CameraStore,
-    StoredCamera,
-    TooManyCameras,
-)
+from service.cameras.store.cameras import CameraStore, StoredCamera
 from service.cameras.store.credentials import CredentialBox, CredentialsUnreadable, Login
+from service.coordination.subjects import NameTaken, TooMany
 
 Check = Callable[[str], Awaitable[object]]
 """Checks a URL without credentials; raises ``SourceFailed``."""
@@ -71,9 +67,9 @@ class CameraAdministration:
             added = await self._cameras.add(
                 new.name, split.spec, self._sealed(split.login), most=self._most
             )
-        except CameraExists:
+        except NameTaken:
             raise Conflict("A camera with this name exists already.") from None
-        except TooManyCameras:
+        except TooMany:
             message = f"There are {self._most} cameras, as many as the server may have."
             raise Conflict(message) from None
         self._record(AuditEvent.CAMERA_ADDED, new.name, by, url=_shown(split.spec))

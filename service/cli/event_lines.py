@@ -1,11 +1,11 @@
-"""Kept events of a camera or a sensor, as lines."""
+"""Kept events of a camera or a sensor, as lines, and the options of the commands."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
 import typer
 
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from service.coordination.kept_events import KeptEventStore
 
 FOLLOW_SECONDS = 1.0
+
+LimitOption = Annotated[int, typer.Option(min=1, max=1000, help="Number of the newest events.")]
+FollowOption = Annotated[
+    bool, typer.Option("--follow", help="Go on with new events until interrupted.")
+]
 
 
 class KeptEvent(Protocol):

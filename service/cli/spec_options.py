@@ -1,17 +1,100 @@
-"""Options of configurations of cameras and sensors, and their faults in words."""
+"""What ``potoo cameras`` and ``potoo sensors`` share: options, faults in words, small changes."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from service.cli.shared_options import fail
+import typer
+
+from service.cli.shared_options import acting_user, fail, plain_errors
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pathlib import Path
 
+    from pydantic import BaseModel, ValidationError
+
+    from service.cameras.commands import CameraCommands
+    from service.sensors.commands import SensorCommands
+    from service.settings import Settings
+
+    Commands = CameraCommands | SensorCommands
+    WithCommands = Callable[[Settings, Callable[[Commands], Coroutine[Any, Any, object]]], object]
+
+Spec = TypeVar("Spec", bound="BaseModel")
+NONE = "none"
+"""The value of an option that removes what is stored."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+EnterOption = Annotated[
+    float | None,
+    typer.Option(help="Score from which a label may become the state.", show_default="0.5"),
+]
+LeaveOption = Annotated[
+    float | None,
+    typer.Option(help="The state holds while its label has this score.", show_default="0.35"),
+]
+
+
+def given_values(
+    values: dict[str, Any], agree: str | None, removable: Sequence[str]
+) -> dict[str, Any]:
+    """Return the values that are not None, with those of ``--agree``.
+
+    Args:
+        removable: names of the values that ``none`` makes None; others may well be this word.
+    """
+    if agree:
+        values["agree"], values["of"] = agreement(agree)
+    given = {name: value for name, value in values.items() if value is not None}
+    return given | {name: None for name in removable if given.get(name) == NONE}
+
+
+def checked(kind: type[Spec], values: dict[str, Any]) -> Spec:
+    """Return a configuration of these values; exit with its faults if it is malformed."""
+    from pydantic import ValidationError
+
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        fail(explain(error))
+
+
+def set_paused(
+    with_commands: WithCommands,
+    name: str,
+    config: Path | None,
+    data_dir: Path | None,
+    *,
+    is_paused: bool,
+) -> None:
+    """Pause or resume a camera or a sensor."""
+    with plain_errors():
+        from service.cli.service_settings import account_settings
+
+        with_commands(
+            account_settings(config, data_dir),
+            lambda commands: commands.administration.pause(
+                name, is_paused=is_paused, by=acting_user()
+            ),
+        )
+        typer.echo(f"{'paused' if is_paused else 'resumed'} {name}")
+
+
+def remove_named(
+    with_commands: WithCommands, name: str, config: Path | None, data_dir: Path | None
+) -> None:
+    """Remove a camera or a sensor."""
+    with plain_errors():
+        from service.cli.service_settings import account_settings
+
+        with_commands(
+            account_settings(config, data_dir),
+            lambda commands: commands.administration.remove(name, by=acting_user()),
+        )
+        typer.echo(f"removed {name}")
 
 
 def seconds(text: str) -> float:

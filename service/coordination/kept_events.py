@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from auth.store.database import Database
 from schemas.errors import NotReady
 from service.coordination.finishing import finish
-from service.coordination.tables import EventColumns, StateColumns
+from service.coordination.tables import EventColumns, SubjectColumns
 
 Event = TypeVar("Event")
 
@@ -78,7 +78,7 @@ class EventTables(Generic[Event]):
         order_lock: number of an advisory lock of PostgreSQL.
     """
 
-    subjects: type[StateColumns]
+    subjects: type[SubjectColumns]
     events: type[EventColumns]
     subject: str
     event: Callable[..., Event]

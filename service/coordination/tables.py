@@ -1,4 +1,4 @@
-"""Tables that processes coordinate by, and columns of states and of kept events.
+"""Tables that processes coordinate by, and columns of subjects and of kept events.
 
 Times are seconds since the epoch, UTC.
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Boolean, Double, Integer, String, false
+from sqlalchemy import BigInteger, Boolean, Double, Integer, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from auth.store.tables import Table
@@ -20,10 +20,16 @@ MAX_STATE_CHARS = 255
 _ID = BigInteger().with_variant(Integer(), "sqlite")
 
 
-class StateColumns:
-    """Columns of what has a state, such as a camera: the state that a restart goes on from."""
+class SubjectColumns:
+    """Columns of a camera or a sensor: configuration, and the state that a restart goes on from."""
 
     name: Mapped[str] = mapped_column(String(MAX_SUBJECT_CHARS), primary_key=True)
+    spec: Mapped[str] = mapped_column(Text)
+    """The configuration as JSON, without credentials."""
+    is_paused: Mapped[bool] = mapped_column(Boolean, server_default=false())
+    created: Mapped[float] = mapped_column(Double)
+    revision: Mapped[int] = mapped_column(Integer, server_default="1")
+    """Grows with every change of configuration: what the supervisor or open channels compare."""
     state: Mapped[str | None] = mapped_column(String(MAX_STATE_CHARS))
     since: Mapped[float | None] = mapped_column(Double)
     is_silent: Mapped[bool] = mapped_column(Boolean, server_default=false())

@@ -9,8 +9,9 @@ from observability.logs.audit import Audit, AuditEvent
 from observability.logs.logging import get_logger
 from schemas.errors import CallerError, Conflict, NotFound, NotReady, ServiceError
 from schemas.sensors import NewSensor, SensorSpec
+from service.coordination.subjects import NameTaken, TooMany
 from service.sensors.records import StoredSensor
-from service.sensors.store.sensors import SensorExists, SensorStore, TooManySensors
+from service.sensors.store.sensors import SensorStore
 
 Check = Callable[[SensorSpec], None]
 """Checks that the model exists and takes the sensor's windows.
@@ -59,9 +60,9 @@ class SensorAdministration:
         self._check(spec)
         try:
             added = await self._sensors.add(new.name, spec, most=self._most)
-        except SensorExists:
+        except NameTaken:
             raise Conflict("A sensor with this name exists already.") from None
-        except TooManySensors:
+        except TooMany:
             message = f"There are {self._most} sensors, as many as the server may have."
             raise Conflict(message) from None
         self._record(AuditEvent.SENSOR_ADDED, new.name, by, model=spec.model)
@@ -115,7 +116,7 @@ class SensorAdministration:
         """
         try:
             changed = await self._sensors.configure(definitions, most=self._most)
-        except TooManySensors:
+        except TooMany:
             message = f"sensors.definitions: there would be more than {self._most} sensors."
             raise Conflict(message) from None
         for name in changed:

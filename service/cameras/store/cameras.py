@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import delete, func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import delete, func, select
 
-from auth.store.database import Database
 from schemas.cameras import CameraSpec
 from service.cameras.store.tables import CameraEventRow, CameraReportRow, CameraRow
-
-
-class CameraExists(Exception):
-    """The name is taken."""
-
-
-class TooManyCameras(Exception):
-    """There are as many cameras as the setting ``cameras.max_cameras`` allows."""
+from service.coordination.subjects import SubjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +49,10 @@ class Glance(NamedTuple):
     preview_wanted_until: float
 
 
-class CameraStore:
+class CameraStore(SubjectStore):
     """Cameras by name. Every method raises ``NotReady`` if the database does not answer."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
-        """``clock``: seconds since the epoch."""
-        self._database, self._clock = database, clock
+    _subjects = CameraRow
 
     async def all(self) -> list[StoredCamera]:
         """Return the cameras, ordered by name."""
@@ -100,39 +87,17 @@ class CameraStore:
             most: number of cameras allowed.
 
         Raises:
-            CameraExists: the name is taken.
-            TooManyCameras: there are ``most`` already.
+            NameTaken: the name is taken.
+            TooMany: there are ``most`` already.
         """
         added = StoredCamera(name, spec, credentials, is_paused=False, created=self._clock())
-        try:
-            async with self._database.write() as session:
-                # Insert first: it waits for another writer of this name.
-                session.add(
-                    CameraRow(
-                        name=name,
-                        spec=_json(spec),
-                        credentials=credentials,
-                        is_paused=False,
-                        created=added.created,
-                        revision=1,
-                        is_silent=False,
-                    )
-                )
-                await session.flush()
-                count = await session.scalar(select(func.count()).select_from(CameraRow))
-                if count is not None and count > most:
-                    raise TooManyCameras
-        except IntegrityError as error:
-            raise CameraExists from error
+        row = CameraRow(name=name, spec=_json(spec), credentials=credentials, created=added.created)
+        await self._insert(row, most=most)
         return added
 
     async def change(self, name: str, spec: CameraSpec, credentials: str | None) -> bool:
         """Replace the configuration; return False if there is no such camera."""
         return await self._update(name, spec=_json(spec), credentials=credentials)
-
-    async def pause(self, name: str, *, is_paused: bool) -> bool:
-        """Pause or resume a camera; return False if there is no such camera."""
-        return await self._update(name, is_paused=is_paused)
 
     async def remove(self, name: str) -> bool:
         """Remove a camera and its events; return False if there is no such camera."""
@@ -142,16 +107,6 @@ class CameraStore:
             is_removed = (await session.execute(query)).first() is not None
             await session.execute(delete(CameraEventRow).where(CameraEventRow.camera == name))
         return is_removed
-
-    async def _update(self, name: str, **values: object) -> bool:
-        query = (
-            update(CameraRow)
-            .where(CameraRow.name == name)
-            .values(**values, revision=CameraRow.revision + 1)
-            .returning(CameraRow.name)
-        )
-        async with self._database.write() as session:
-            return (await session.execute(query)).first() is not None
 
 
 def _json(spec: CameraSpec) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Double,
     ForeignKey,
     Index,
@@ -15,29 +14,22 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Text,
-    false,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from auth.store.tables import Table
-from service.coordination.tables import MAX_SUBJECT_CHARS, EventColumns, StateColumns
+from service.coordination.tables import MAX_SUBJECT_CHARS, EventColumns, SubjectColumns
 
 _ID = BigInteger().with_variant(Integer(), "sqlite")
 
 
-class CameraRow(StateColumns, Table):
+class CameraRow(SubjectColumns, Table):
     """A camera: its configuration, and the state that a restart goes on from."""
 
     __tablename__ = "cameras"
 
-    spec: Mapped[str] = mapped_column(Text)
-    """``CameraSpec`` as JSON, without credentials."""
     credentials: Mapped[str | None] = mapped_column(Text)
     """User and password, encrypted."""
-    is_paused: Mapped[bool] = mapped_column(Boolean, server_default=false())
-    created: Mapped[float] = mapped_column(Double)
-    revision: Mapped[int] = mapped_column(Integer, server_default="1")
-    """Grows with every change of configuration: what the supervisor compares."""
 
 
 class CameraReportRow(Table):

@@ -9,9 +9,7 @@ import typer
 from service.cli.cameras.options import (
     AgreeOption,
     CropOption,
-    EnterOption,
     EveryOption,
-    LeaveOption,
     ModelOption,
     MotionOption,
     NameArgument,
@@ -33,11 +31,9 @@ from service.cli.shared_options import (
     fail,
     plain_errors,
 )
-from service.cli.spec_options import explain
+from service.cli.spec_options import EnterOption, LeaveOption, checked, remove_named, set_paused
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from service.cameras.commands import CameraCommands
 
 
@@ -65,8 +61,6 @@ def add(
     history of the shell.
     """
     with plain_errors():
-        from pydantic import ValidationError
-
         from schemas.cameras import NewCamera
         from service.cli.service_settings import account_settings
 
@@ -84,10 +78,7 @@ def add(
             username=username,
             password_stdin=password_stdin,
         )
-        try:
-            new = NewCamera.model_validate({**values, "name": name, "url": url})
-        except ValidationError as error:
-            fail(explain(error))
+        new = checked(NewCamera, {**values, "name": name, "url": url})
         settings = account_settings(config, data_dir)
         check_model(settings, new.model)
         added = with_cameras(
@@ -148,49 +139,24 @@ def change(
 
 
 async def _change(cameras: CameraCommands, name: str, values: dict[str, Any]) -> None:
-    from pydantic import ValidationError
-
     from schemas.cameras import CameraSpec
 
     stored = await cameras.administration.get(name)
     before = stored.spec.model_dump(exclude={"username", "password"})
-    try:
-        spec = CameraSpec.model_validate({**before, **values})
-    except ValidationError as error:
-        fail(explain(error))
+    spec = checked(CameraSpec, {**before, **values})
     await cameras.administration.change(name, spec, by=acting_user())
 
 
 def pause(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Stop watching a camera; its state stays."""
-    _pause(name, config, data_dir, is_paused=True)
+    set_paused(with_cameras, name, config, data_dir, is_paused=True)
 
 
 def resume(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Watch a paused camera again."""
-    _pause(name, config, data_dir, is_paused=False)
-
-
-def _pause(name: str, config: Path | None, data_dir: Path | None, *, is_paused: bool) -> None:
-    with plain_errors():
-        from service.cli.service_settings import account_settings
-
-        with_cameras(
-            account_settings(config, data_dir),
-            lambda cameras: cameras.administration.pause(
-                name, is_paused=is_paused, by=acting_user()
-            ),
-        )
-        typer.echo(f"{'paused' if is_paused else 'resumed'} {name}")
+    set_paused(with_cameras, name, config, data_dir, is_paused=False)
 
 
 def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Remove a camera and its events."""
-    with plain_errors():
-        from service.cli.service_settings import account_settings
-
-        with_cameras(
-            account_settings(config, data_dir),
-            lambda cameras: cameras.administration.remove(name, by=acting_user()),
-        )
-        typer.echo(f"removed {name}")
+    remove_named(with_cameras, name, config, data_dir)

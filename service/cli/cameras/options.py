@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from service.cli.shared_options import fail, tell
-from service.cli.spec_options import agreement, number, seconds
+from service.cli.spec_options import NONE, given_values, number, seconds
 
 if TYPE_CHECKING:
     from service.cameras.commands import CameraCommands
     from service.settings import Settings
 
 Result = TypeVar("Result")
-NONE = "none"
 _REMOVABLE = ("crop", "model", "motion_threshold", "secret")
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the camera.", metavar="NAME")]
@@ -52,14 +51,6 @@ AgreeOption = Annotated[
     str | None,
     typer.Option(help="Frames of the last ones that must agree on a state.", show_default="2/3"),
 ]
-EnterOption = Annotated[
-    float | None,
-    typer.Option(help="Score from which a label may become the state.", show_default="0.5"),
-]
-LeaveOption = Annotated[
-    float | None,
-    typer.Option(help="The state holds while its label has this score.", show_default="0.35"),
-]
 SilentOption = Annotated[
     str | None, typer.Option(help="Silent after so long without a frame.", show_default="30s")
 ]
@@ -89,7 +80,7 @@ def spec_values(
     password_stdin: bool,
 ) -> dict[str, Any]:
     """Return the given members of a ``CameraSpec``; exit with a message if one is malformed."""
-    values: dict[str, Any] = {
+    values = {
         "every_seconds": every and seconds(every),
         "crop": crop and (NONE if crop == NONE else _crop(crop)),
         "model": model,
@@ -101,14 +92,10 @@ def spec_values(
         "secret": secret,
         "username": username,
     }
-    if agree:
-        values["agree"], values["of"] = agreement(agree)
+    given = given_values(values, agree, _REMOVABLE)
     if password_stdin:
-        values["password"] = sys.stdin.readline().rstrip("\r\n")
-    given = {name: value for name, value in values.items() if value is not None}
-    # A user or a password may well be this word.
-    removed = {name: None for name in _REMOVABLE if given.get(name) == NONE}
-    return given | removed
+        given["password"] = sys.stdin.readline().rstrip("\r\n")
+    return given
 
 
 def _crop(text: str) -> dict[str, float]:

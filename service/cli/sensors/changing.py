@@ -9,11 +9,9 @@ import typer
 from service.cli.sensors.options import (
     AgreeOption,
     ChannelsOption,
-    EnterOption,
     GapOption,
     GapSamplesOption,
     LateOption,
-    LeaveOption,
     ModelOption,
     NameArgument,
     NewChannelsOption,
@@ -33,11 +31,9 @@ from service.cli.shared_options import (
     fail,
     plain_errors,
 )
-from service.cli.spec_options import explain
+from service.cli.spec_options import EnterOption, LeaveOption, checked, remove_named, set_paused
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from service.sensors.commands import SensorCommands
 
 
@@ -63,8 +59,6 @@ def add(
     Example: potoo sensors add pump-3 --channels 1 --rate 48000 --model bearings
     """
     with plain_errors():
-        from pydantic import ValidationError
-
         from schemas.sensors import NewSensor
         from service.cli.service_settings import account_settings
 
@@ -82,10 +76,7 @@ def add(
             leave_score=leave_score,
             silent_after=silent_after,
         )
-        try:
-            new = NewSensor.model_validate({**values, "name": name})
-        except ValidationError as error:
-            fail(explain(error))
+        new = checked(NewSensor, {**values, "name": name})
         with_sensors(
             account_settings(config, data_dir),
             lambda sensors: sensors.administration.add(new, by=acting_user()),
@@ -141,48 +132,23 @@ def change(
 
 
 async def _change(sensors: SensorCommands, name: str, values: dict[str, Any]) -> None:
-    from pydantic import ValidationError
-
     from schemas.sensors import SensorSpec
 
     stored = await sensors.administration.get(name)
-    try:
-        spec = SensorSpec.model_validate({**stored.spec.model_dump(), **values})
-    except ValidationError as error:
-        fail(explain(error))
+    spec = checked(SensorSpec, {**stored.spec.model_dump(), **values})
     await sensors.administration.change(name, spec, by=acting_user())
 
 
 def pause(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Take no samples of a sensor; its state stays."""
-    _pause(name, config, data_dir, is_paused=True)
+    set_paused(with_sensors, name, config, data_dir, is_paused=True)
 
 
 def resume(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Take samples of a paused sensor again."""
-    _pause(name, config, data_dir, is_paused=False)
-
-
-def _pause(name: str, config: Path | None, data_dir: Path | None, *, is_paused: bool) -> None:
-    with plain_errors():
-        from service.cli.service_settings import account_settings
-
-        with_sensors(
-            account_settings(config, data_dir),
-            lambda sensors: sensors.administration.pause(
-                name, is_paused=is_paused, by=acting_user()
-            ),
-        )
-        typer.echo(f"{'paused' if is_paused else 'resumed'} {name}")
+    set_paused(with_sensors, name, config, data_dir, is_paused=False)
 
 
 def remove(name: NameArgument, data_dir: DataDirOption = None, config: ConfigOption = None) -> None:
     """Remove a sensor, its results and its events."""
-    with plain_errors():
-        from service.cli.service_settings import account_settings
-
-        with_sensors(
-            account_settings(config, data_dir),
-            lambda sensors: sensors.administration.remove(name, by=acting_user()),
-        )
-        typer.echo(f"removed {name}")
+    remove_named(with_sensors, name, config, data_dir)

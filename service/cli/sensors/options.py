@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from service.cli.spec_options import agreement, seconds
+from service.cli.spec_options import NONE, given_values, seconds
 
 if TYPE_CHECKING:
     from service.sensors.commands import SensorCommands
     from service.settings import Settings
 
 Result = TypeVar("Result")
-NONE = "none"
 _REMOVABLE = ("window", "stride", "late_after_seconds")
 
 NameArgument = Annotated[str, typer.Argument(help="Name of the sensor.", metavar="NAME")]
@@ -58,14 +57,6 @@ AgreeOption = Annotated[
     str | None,
     typer.Option(help="Windows of the last ones that must agree on a state.", show_default="1/1"),
 ]
-EnterOption = Annotated[
-    float | None,
-    typer.Option(help="Score from which a label may become the state.", show_default="0.5"),
-]
-LeaveOption = Annotated[
-    float | None,
-    typer.Option(help="The state holds while its label has this score.", show_default="0.35"),
-]
 SilentOption = Annotated[
     str | None, typer.Option(help="Silent after so long without a sample.", show_default="30s")
 ]
@@ -87,7 +78,7 @@ def spec_values(
     silent_after: str | None,
 ) -> dict[str, Any]:
     """Return the given members of a ``SensorSpec``; exit with a message if one is malformed."""
-    values: dict[str, Any] = {
+    values = {
         "channels": channels,
         "rate": rate,
         "model": model,
@@ -100,10 +91,7 @@ def spec_values(
         "leave_score": leave_score,
         "silent_after_seconds": silent_after and seconds(silent_after),
     }
-    if agree:
-        values["agree"], values["of"] = agreement(agree)
-    given = {name: value for name, value in values.items() if value is not None}
-    return given | {name: None for name in _REMOVABLE if given.get(name) == NONE}
+    return given_values(values, agree, _REMOVABLE)
 
 
 def with_sensors(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Select, delete, func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Select, delete, select
 
-from auth.store.database import Database
 from schemas.sensors import SensorSpec
+from service.coordination.subjects import SubjectStore, TooMany
 from service.sensors.records import Glance, StoredSensor
 from service.sensors.store.tables import (
     SensorEpochRow,
@@ -23,20 +21,10 @@ _WITH_SEEN: Select[SensorRow, float | None] = select(SensorRow, SensorEpochRow.s
 )
 
 
-class SensorExists(Exception):
-    """The name is taken."""
-
-
-class TooManySensors(Exception):
-    """There are as many sensors as the setting ``sensors.max_sensors`` allows."""
-
-
-class SensorStore:
+class SensorStore(SubjectStore):
     """Sensors by name. Every method raises ``NotReady`` if the database does not answer."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
-        """``clock``: seconds since the epoch."""
-        self._database, self._clock = database, clock
+    _subjects = SensorRow
 
     async def all(self) -> Sequence[StoredSensor]:
         """Return the sensors, ordered by name."""
@@ -78,41 +66,21 @@ class SensorStore:
             most: number of sensors allowed.
 
         Raises:
-            SensorExists: the name is taken.
-            TooManySensors: there are ``most`` already.
+            NameTaken: the name is taken.
+            TooMany: there are ``most`` already.
         """
         added = StoredSensor(
             name, spec, is_paused=False, created=self._clock(), is_configured=is_configured
         )
-        try:
-            async with self._database.write() as session:
-                # Insert first: it waits for another writer of this name.
-                session.add(
-                    SensorRow(
-                        name=name,
-                        spec=_json(spec),
-                        is_paused=False,
-                        is_configured=is_configured,
-                        created=added.created,
-                        revision=1,
-                        is_silent=False,
-                    )
-                )
-                await session.flush()
-                count = await session.scalar(select(func.count()).select_from(SensorRow))
-                if count is not None and count > most:
-                    raise TooManySensors
-        except IntegrityError as error:
-            raise SensorExists from error
+        row = SensorRow(
+            name=name, spec=_json(spec), is_configured=is_configured, created=added.created
+        )
+        await self._insert(row, most=most)
         return added
 
     async def change(self, name: str, spec: SensorSpec) -> bool:
         """Replace the configuration; return False if there is no such sensor."""
         return await self._update(name, spec=_json(spec))
-
-    async def pause(self, name: str, *, is_paused: bool) -> bool:
-        """Pause or resume a sensor; return False if there is no such sensor."""
-        return await self._update(name, is_paused=is_paused)
 
     async def remove(self, name: str) -> bool:
         """Remove a sensor, its results and its events; return False if there is none."""
@@ -135,12 +103,12 @@ class SensorStore:
             Names of the sensors that were added or changed.
 
         Raises:
-            TooManySensors: with those of callers there would be more than ``most``.
+            TooMany: with those of callers there would be more than ``most``.
         """
         async with self._database.write() as session:
             rows = {row.name: row for row in await session.scalars(select(SensorRow))}
             if len(rows.keys() | definitions.keys()) > most:
-                raise TooManySensors
+                raise TooMany
             for name, row in rows.items():
                 if row.is_configured and name not in definitions:
                     row.is_configured = False
@@ -161,16 +129,6 @@ class SensorStore:
                 elif not found.is_configured:
                     found.is_configured = True
         return changed
-
-    async def _update(self, name: str, **values: object) -> bool:
-        query = (
-            update(SensorRow)
-            .where(SensorRow.name == name)
-            .values(**values, revision=SensorRow.revision + 1)
-            .returning(SensorRow.name)
-        )
-        async with self._database.write() as session:
-            return (await session.execute(query)).first() is not None
 
 
 def _json(spec: SensorSpec) -> str:

@@ -20,25 +20,19 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from auth.store.tables import Table
-from service.coordination.tables import MAX_SUBJECT_CHARS, EventColumns, StateColumns
+from service.coordination.tables import MAX_SUBJECT_CHARS, EventColumns, SubjectColumns
 
 MAX_OWNER_CHARS = 64
 _ID = BigInteger().with_variant(Integer(), "sqlite")
 
 
-class SensorRow(StateColumns, Table):
+class SensorRow(SubjectColumns, Table):
     """A sensor: its configuration, and the state that a restart goes on from."""
 
     __tablename__ = "sensors"
 
-    spec: Mapped[str] = mapped_column(Text)
-    """``SensorSpec`` as JSON."""
-    is_paused: Mapped[bool] = mapped_column(Boolean, server_default=false())
     is_configured: Mapped[bool] = mapped_column(Boolean, server_default=false())
     """Whether the setting ``sensors.definitions`` has it, so that callers cannot change it."""
-    created: Mapped[float] = mapped_column(Double)
-    revision: Mapped[int] = mapped_column(Integer, server_default="1")
-    """Grows with every change of configuration: what open channels compare."""
     seen: Mapped[float | None] = mapped_column(Double)
     """When the last sample arrived that came without a channel; see ``SensorEpochRow.seen``."""
 

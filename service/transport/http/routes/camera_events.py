@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from auth.principal import Scope
 from schemas.cameras import CameraEvents
 from service.transport.dependencies import CamerasDep, principal_of, requires, runtime_of
-from service.transport.http.middleware.negotiation import prefers
 from service.transport.http.middleware.openapi import problems
 from service.transport.http.routes.cameras import PREFIX, Name, may_see, visible_camera
 from service.transport.http.routes.event_stream import (
-    EVENT_STREAM,
-    MAX_CURSOR,
-    MOST,
+    After,
     EventSource,
+    Limit,
+    answer_events,
     content,
     require_events,
-    stream_events,
 )
 
 router = APIRouter(
@@ -36,13 +32,7 @@ router = APIRouter(
     responses=content('id: 7\nevent: state\ndata: {"id":7,"camera":"door","state":"open"}\n\n'),
 )
 async def get_camera_events(
-    name: Name,
-    request: Request,
-    cameras: CamerasDep,
-    after: Annotated[
-        int | None, Query(ge=0, le=MAX_CURSOR, description="Only events with an id above this.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST, description="At most so many.")] = 100,
+    name: Name, request: Request, cameras: CamerasDep, after: After = None, limit: Limit = 100
 ) -> Response:
     """Return the kept events of a camera: the newest, or those after a cursor, oldest first.
 
@@ -56,13 +46,5 @@ async def get_camera_events(
         stored = await cameras.administration.get(name)
         return may_see(principal_of(request), runtime_of(request), stored.spec)
 
-    if prefers(request, EVENT_STREAM):
-        source = EventSource(name, cameras.events, cameras.feed, is_visible)
-        return await stream_events(request, source, after)
-    if after is None:
-        found = await cameras.events.last(limit, subject=name)
-    else:
-        found = await cameras.events.after(after, limit, subject=name)
-    events = CameraEvents(events=list(found))
-    headers = {"cache-control": "no-store"}
-    return Response(events.model_dump_json(), headers=headers, media_type="application/json")
+    source = EventSource(name, cameras.events, cameras.feed, is_visible)
+    return await answer_events(request, source, CameraEvents, after, limit)

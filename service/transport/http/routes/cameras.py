@@ -81,7 +81,7 @@ async def add_camera(
     """
     _require_spec(request, body)
     added = await cameras.administration.add(body, by=caller.name)
-    return await _shown(request, added.name)
+    return await visible_camera(request, added.name)
 
 
 @router.get("/{name}", responses=_NAMED)
@@ -105,7 +105,7 @@ async def change_camera(
     await visible_camera(request, name)
     _require_spec(request, body)
     await cameras.administration.change(name, body, by=caller.name)
-    return await _shown(request, name)
+    return await visible_camera(request, name)
 
 
 @router.delete("/{name}", status_code=204, responses=_NAMED)
@@ -124,7 +124,7 @@ async def pause_camera(
     """Stop watching a camera; its state stays."""
     await visible_camera(request, name)
     await cameras.administration.pause(name, is_paused=True, by=caller.name)
-    return await _shown(request, name)
+    return await visible_camera(request, name)
 
 
 @router.post("/{name}/resume", responses=_NAMED)
@@ -134,7 +134,7 @@ async def resume_camera(
     """Watch a paused camera again."""
     await visible_camera(request, name)
     await cameras.administration.pause(name, is_paused=False, by=caller.name)
-    return await _shown(request, name)
+    return await visible_camera(request, name)
 
 
 @pictures.get(f"{PREFIX}/{{name}}/frame", response_class=Response, responses=problems(404) | _JPEG)
@@ -196,10 +196,6 @@ async def visible_camera(request: Request, name: str) -> Camera:
     if camera is None or not may_see(principal_of(request), runtime, camera.spec):
         raise NotFound("There is no camera with this name.")
     return camera
-
-
-async def _shown(request: Request, name: str) -> Camera:
-    return await visible_camera(request, name)
 
 
 def _require_spec(request: Request, spec: CameraSpec) -> None:

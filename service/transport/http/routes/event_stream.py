@@ -1,4 +1,4 @@
-"""Kept events of a camera or a sensor as a stream of server-sent events."""
+"""Kept events of a camera or a sensor: as JSON, or as a stream of server-sent events."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Annotated, Any, Generic, Protocol, TypeVar, cast
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
+from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -29,6 +30,10 @@ AGAIN_SECONDS = 1.0
 MOST = 1000
 BATCH = 100
 MAX_CURSOR = 2**63 - 1
+After = Annotated[
+    int | None, Query(ge=0, le=MAX_CURSOR, description="Only events with an id above this.")
+]
+Limit = Annotated[int, Query(ge=1, le=MOST, description="At most so many.")]
 
 
 class KeptEvent(Protocol):
@@ -100,17 +105,38 @@ def require_events(request: Request) -> None:
         require_json(request)
 
 
-async def stream_events(
-    request: Request, source: EventSource[Event], after: int | None
+async def answer_events(
+    request: Request,
+    source: EventSource[Event],
+    listing: type[BaseModel],
+    after: int | None,
+    limit: int,
 ) -> Response:
-    """Return a stream of the events after a cursor, and of new ones as they come.
+    """Return the kept events as JSON, or a stream of them if the caller prefers that.
 
     Args:
-        after: the cursor if there is no ``Last-Event-ID``; None: only new events.
+        listing: the model of the JSON, with the member ``events``.
+        after: the cursor, before which a ``Last-Event-ID`` goes in a stream; None: the newest
+            events, and in a stream only new ones.
 
     Raises:
         RateLimited: the caller has as many streams as permitted.
     """
+    if prefers(request, EVENT_STREAM):
+        return await _stream_events(request, source, after)
+    if after is None:
+        found = await source.events.last(limit, subject=source.subject)
+    else:
+        found = await source.events.after(after, limit, subject=source.subject)
+    headers = {"cache-control": "no-store"}
+    body = listing(events=list(found)).model_dump_json()
+    return Response(body, headers=headers, media_type="application/json")
+
+
+async def _stream_events(
+    request: Request, source: EventSource[Event], after: int | None
+) -> Response:
+    """Return a stream of the events after a cursor, and of new ones as they come."""
     cursor, newest = _last_event_id(request, after), await source.events.newest()
     # A cursor of another store may lie in the future.
     body = _stream(request, source, newest if cursor is None else min(cursor, newest))

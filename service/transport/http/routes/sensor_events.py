@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from auth.principal import Scope
 from schemas.sensors import SensorEvents
 from service.transport.dependencies import SensorsDep, principal_of, requires
-from service.transport.http.middleware.negotiation import prefers
 from service.transport.http.middleware.openapi import problems
 from service.transport.http.routes.event_stream import (
-    EVENT_STREAM,
-    MAX_CURSOR,
-    MOST,
+    After,
     EventSource,
+    Limit,
+    answer_events,
     content,
     require_events,
-    stream_events,
 )
 from service.transport.http.routes.sensors import PREFIX, Name, may_see, visible_sensor
 
@@ -36,13 +32,7 @@ router = APIRouter(
     responses=content('id: 7\nevent: state\ndata: {"id":7,"sensor":"pump-3","state":"worn"}\n\n'),
 )
 async def get_sensor_events(
-    name: Name,
-    request: Request,
-    sensors: SensorsDep,
-    after: Annotated[
-        int | None, Query(ge=0, le=MAX_CURSOR, description="Only events with an id above this.")
-    ] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST, description="At most so many.")] = 100,
+    name: Name, request: Request, sensors: SensorsDep, after: After = None, limit: Limit = 100
 ) -> Response:
     """Return the kept events of a sensor: the newest, or those after a cursor, oldest first.
 
@@ -56,13 +46,5 @@ async def get_sensor_events(
         stored = await sensors.administration.get(name)
         return may_see(principal_of(request), stored.spec)
 
-    if prefers(request, EVENT_STREAM):
-        source = EventSource(name, sensors.events, sensors.feed, is_visible)
-        return await stream_events(request, source, after)
-    if after is None:
-        found = await sensors.events.last(limit, subject=name)
-    else:
-        found = await sensors.events.after(after, limit, subject=name)
-    events = SensorEvents(events=list(found))
-    headers = {"cache-control": "no-store"}
-    return Response(events.model_dump_json(), headers=headers, media_type="application/json")
+    source = EventSource(name, sensors.events, sensors.feed, is_visible)
+    return await answer_events(request, source, SensorEvents, after, limit)

@@ -28,7 +28,7 @@ from service.transport.dependencies import (
 from service.transport.http.body.json_body import JsonBody, takes
 from service.transport.http.middleware.negotiation import never_stored, require_json
 from service.transport.http.middleware.openapi import problems
-from service.transport.http.routes.event_stream import MAX_CURSOR, MOST
+from service.transport.http.routes.event_stream import MAX_CURSOR, Limit
 
 PREFIX = "/v1/sensors"
 router = APIRouter(
@@ -130,7 +130,7 @@ async def get_sensor_results(
     after: Annotated[
         int | None, Query(ge=0, le=MAX_CURSOR, description="Only results after this cursor.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST, description="At most so many.")] = 100,
+    limit: Limit = 100,
 ) -> SensorResults:
     """Return the kept answers of a sensor: the newest, or those after a cursor, oldest first."""
     await visible_sensor(request, name)

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from auth.store.database import Database
 from schemas.cameras import CameraSpec, CameraStatus
 from schemas.errors import NotReady
-from service.cameras.store.cameras import CameraExists, CameraStore, TooManyCameras
+from service.cameras.store.cameras import CameraStore
 from service.cameras.store.events import Change, EventStore
 from service.cameras.store.reports import CameraReport, Preview, ReportStore
 from service.cameras.store.tables import CameraEventRow, CameraRow
@@ -20,6 +20,7 @@ from service.coordination.cursors import CursorStore
 from service.coordination.feed import EventFeed
 from service.coordination.kept_events import PRUNE_EVERY, Retention
 from service.coordination.ports import OutputCursor
+from service.coordination.subjects import NameTaken, TooMany
 from service.coordination.wishes import is_wanted
 from tests.support.auth.identity_kit import Clock
 
@@ -55,10 +56,10 @@ async def test_added_camera_is_read_back(cameras: CameraStore, clock: Clock) -> 
 
 async def test_name_is_unique_and_number_is_bounded(cameras: CameraStore) -> None:
     await cameras.add("door", SPEC, None, most=2)
-    with pytest.raises(CameraExists):
+    with pytest.raises(NameTaken):
         await cameras.add("door", SPEC, None, most=2)
     await cameras.add("yard", SPEC, None, most=2)
-    with pytest.raises(TooManyCameras):
+    with pytest.raises(TooMany):
         await cameras.add("shed", SPEC, None, most=2)
     assert [one.name for one in await cameras.all()] == ["door", "yard"]
 

@@ -7,6 +7,7 @@ import pytest
 from auth.store.database import Database
 from schemas.sensors import SensorCounts, SensorWindows
 from service.coordination.kept_events import Retention
+from service.coordination.subjects import NameTaken, TooMany
 from service.coordination.wishes import WANTED_SECONDS
 from service.sensors.live import SensorReport
 from service.sensors.store.channels import ChannelStore
@@ -14,7 +15,7 @@ from service.sensors.store.events import EventStore
 from service.sensors.store.pruning import Pruner
 from service.sensors.store.reports import ReportStore
 from service.sensors.store.results import ResultStore
-from service.sensors.store.sensors import SensorExists, SensorStore, TooManySensors
+from service.sensors.store.sensors import SensorStore
 from tests.support.auth.identity_kit import Clock
 from tests.support.sensors.answers import AT, MOST, SPEC, answer, claim, entry
 
@@ -42,9 +43,9 @@ async def test_added_sensor_is_read_back(sensors: SensorStore, clock: Clock) -> 
 
 async def test_name_is_unique_and_number_is_bounded(sensors: SensorStore) -> None:
     await sensors.add("pump", SPEC, most=1)
-    with pytest.raises(SensorExists):
+    with pytest.raises(NameTaken):
         await sensors.add("pump", SPEC, most=1)
-    with pytest.raises(TooManySensors):
+    with pytest.raises(TooMany):
         await sensors.add("yard", SPEC, most=1)
     assert [one.name for one in await sensors.all()] == ["pump"]
 
@@ -73,7 +74,7 @@ async def test_sensors_of_the_configuration_follow_it(sensors: SensorStore) -> N
     assert await sensors.configure({"yard": SPEC}, most=2) == []
     pump, yard = await sensors.all()
     assert (pump.is_configured, yard.is_configured) == (False, True)
-    with pytest.raises(TooManySensors):
+    with pytest.raises(TooMany):
         await sensors.configure({"shed": SPEC}, most=2)
 
 
