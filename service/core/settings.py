@@ -40,7 +40,7 @@ class RunSettings(BaseModel):
         default=0,
         ge=0,
         le=1024,
-        description="images run together; 0: 1 on CPUs, which is best there, else 16",
+        description="images or windows run together; 0: 1 image on CPUs, which is best, else 16",
     )
     preferred_batch_sizes: tuple[BatchSize, ...] = Field(
         default=(), description="batches of these sizes do not wait for more, such as [4, 8]"
