@@ -29,7 +29,7 @@ def loop(folder: Path, batch: int, *, seconds: float, threads: int) -> dict[str,
     """Run the loop; return windows per second and CPU milliseconds per window."""
     manifest = read_manifest(folder)
     engine = OnnxEngine(folder / "model.onnx", manifest)
-    mean, std = np.float32(0), np.float32(0.25)
+    (std,) = manifest.series_input.std
     raw = [window.tobytes() for window in windows.samples()]
     counts = [0] * threads
     stop = threading.Event()
@@ -40,7 +40,7 @@ def loop(folder: Path, batch: int, *, seconds: float, threads: int) -> dict[str,
             parts = []
             for _ in range(batch):
                 values = np.frombuffer(raw[at % len(raw)], np.float32).reshape(-1, 1)
-                parts.append(((values - mean) / std).T)
+                parts.append(values.T if std == 1 else (values / np.float32(std)).T)
                 at += 1
             output = engine.run(np.stack(parts))
             for shares in probabilities(output, manifest.output, manifest.temperature):

@@ -1,7 +1,7 @@
 """The model and the windows that sensors are measured with: 2,048 samples of vibration.
 
-A network of two convolutions with random weights: its answers mean nothing, its time is that of a
-small bearing classifier. Real vibration is taken where ``../shared/data`` has it, else noise.
+The classifier of bearings of the tests and its recordings, where they lie beside the checkout. Else
+a network of two convolutions with random weights, and noise: the answers mean nothing then.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.subject import ROOT
+from tests.support.sensors import bearings
+from tests.support.sensors.bearings import LENGTH
 
-MODEL = "bearings"
-LENGTH, CLASSES = 2048, 10
-RATE = 48_000
-VIBRATION = ROOT.parent / "shared" / "data" / "sensors" / "cwru" / "test.npz"
+MODEL = bearings.NAME
+CLASSES = 10
 
 
 def samples(count: int = 64) -> NDArray[np.float32]:
     """Return windows of shape [count, LENGTH, 1]."""
-    if VIBRATION.is_file():
-        found = np.load(VIBRATION)["windows"][:count]
+    if bearings.is_present():
+        found = bearings.recordings("test").windows_NL[:count]
     else:
         found = np.random.default_rng(0).normal(0, 0.1, (count, LENGTH))
     return np.ascontiguousarray(found[..., np.newaxis], np.float32)
@@ -33,6 +32,8 @@ def samples(count: int = 64) -> NDArray[np.float32]:
 
 def write_model(repository: Path) -> Path:
     """Write the model into a repository; return the version's folder."""
+    if bearings.is_present():
+        return bearings.write_bearings_model(repository)
     draw = np.random.default_rng(0)
     shapes = {"a": (48, 1, 64), "b": (96, 48, 16), "c": (96, CLASSES)}
     weights = {
