@@ -130,7 +130,7 @@ def _server(sensors: int) -> Iterator[tuple[Subject, dict[str, int], Path]]:
 def _config(sensors: int, port: int, broker_port: int) -> Iterator[str]:
     yield '[mqtt]\nhost = "127.0.0.1"'
     yield f"port = {broker_port}\n[sensors]\ntcp_port = {port}\nmqtt = true"
-    sensor = f'channels = 1\nrate = {windows.RATE}\nmodel = "{windows.MODEL}"'
+    sensor = f'channels = 1\nrate = {bearings.RATE}\nmodel = "{windows.MODEL}"'
     for number in range(sensors):
         yield f"[sensors.definitions.{devices.name_of(number)}]\n{sensor}"
     for fast in FAST:

@@ -26,7 +26,7 @@ def samples(count: int = 64) -> NDArray[np.float32]:
     if bearings.is_present():
         found = bearings.recordings("test").windows_NL[:count]
     else:
-        found = np.random.default_rng(0).normal(0, 0.1, (count, LENGTH))
+        found = np.random.default_rng(0).normal(0, 0.1, (count, LENGTH)).astype(np.float32)
     return np.ascontiguousarray(found[..., np.newaxis], np.float32)
 
 
