@@ -13,6 +13,8 @@ from service.modeltools.sources.built_in import BUNDLED_MODELS
 pytestmark = pytest.mark.slow
 
 CYCLES = 50
+SETTLED = 5
+"""Cycles until memory is compared."""
 LOAD_AND_UNLOAD = """
 import asyncio, json, os, sys
 from pathlib import Path
@@ -109,9 +111,10 @@ def test_memory_after_fifty_load_cycles_stays_within_ten_percent() -> None:
     found = json.loads(run(LOAD_AND_UNLOAD))
     loaded, unloaded = found["loaded"], found["unloaded"]
     assert len(loaded) == CYCLES
-    assert loaded[-1] <= 1.1 * loaded[0], loaded
-    assert unloaded[-1] <= 1.1 * unloaded[0], unloaded
-    assert unloaded[-1] < loaded[-1]
+    # Not each worker thread has run a model after the first cycle.
+    assert loaded[-1] <= 1.1 * max(loaded[:SETTLED]), loaded
+    assert unloaded[-1] <= 1.1 * max(unloaded[:SETTLED]), unloaded
+    assert unloaded[-1] < loaded[-1], found
 
 
 def test_memory_after_fifty_version_swaps_stays_within_ten_percent() -> None:

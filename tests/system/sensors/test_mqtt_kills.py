@@ -29,9 +29,13 @@ SENSOR = {"channels": len(LABELS), "rate": 2000, "model": "loudest"}
 
 @pytest.fixture
 def broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mosquitto]:
-    """A broker that forgets everything when it dies; the parameter: lines of its configuration."""
+    """A broker that forgets everything when it dies; the parameter: lines of its configuration.
+
+    By default its queue holds all answers: a subscriber on a busy machine falls behind.
+    """
     (tmp_path / "broker").mkdir()
-    with mosquitto(tmp_path / "broker", extra=getattr(request, "param", ())) as running:
+    lines = getattr(request, "param", ("max_queued_messages 100000",))
+    with mosquitto(tmp_path / "broker", extra=lines) as running:
         yield running
 
 
