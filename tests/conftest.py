@@ -52,8 +52,16 @@ def server(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Iterator[
 
 @pytest.fixture(scope="session")
 def client(server: LiveServer) -> Iterator[httpx.Client]:
-    """A signed-in client that may classify and list models."""
+    """A signed-in client that may classify and list models, longer than a token is valid."""
     with server.client() as signed_in:
+        own = signed_in.headers["authorization"]
+
+        def renew(request: httpx.Request) -> httpx.Request:
+            if request.headers.get("authorization") == own:  # else a test chose another one
+                request.headers["authorization"] = f"Bearer {server.token()}"
+            return request
+
+        signed_in.auth = renew
         yield signed_in
 
 
