@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-CROWD = 24
+CROWD = 40
 FEW = 8
 SIDE = 3500
 """Pixels: slow to decode, but below the limit of the slow lane, which would hold only 8 pictures."""
