@@ -25,6 +25,7 @@ from benchmarks.streams.sensors import windows
 from schemas.sensor_wire.frames import FROM_SERVER, FrameDecoder, FrameType
 from schemas.sensor_wire.messages import Hello, data_of, encode
 
+DOORS = ("tcp", "mqtt")
 OUTSTANDING = 2
 """Windows of a device that wait for an answer, if no rate is given."""
 START_SECONDS = 60.0
@@ -52,8 +53,8 @@ class Tally:
 class Device:
     """One sensor's windows: numbers them, and remembers when each was sent."""
 
-    def __init__(self, number: int, epoch: int, tally: Tally) -> None:
-        self.name, self.epoch, self.tally = name_of(number), epoch, tally
+    def __init__(self, door: str, number: int, epoch: int, tally: Tally) -> None:
+        self.name, self.epoch, self.tally = name_of(door, number), epoch, tally
         self.send: Callable[[bytes], None] = lambda _: None
         self.is_paced = False
         self._sent: dict[int, float] = {}
@@ -198,16 +199,16 @@ def packet_at(data: bytes, at: int) -> tuple[int, int, int] | None:
     return None
 
 
-def name_of(number: int) -> str:
-    """Return the name of a sensor."""
-    return f"s{number:04d}"
+def name_of(door: str, number: int) -> str:
+    """Return the name of a sensor; each door has its own."""
+    return f"{door}-{number:04d}"
 
 
 async def run(given: argparse.Namespace) -> dict[str, float]:
     """Connect, warm up, measure."""
     loop, tally = asyncio.get_running_loop(), Tally()
     epoch = time.time_ns() // 1_000_000
-    devices = [Device(number, epoch, tally) for number in range(given.devices)]
+    devices = [Device(given.door, number, epoch, tally) for number in range(given.devices)]
     door: TcpDevice | MqttDevice | MqttResults
     if given.door == "mqtt":
         by_name = {device.name: device for device in devices}
@@ -280,7 +281,7 @@ def load(door: str, port: int, **given: object) -> dict[str, float]:
 def main() -> None:
     """Run the devices of the command line, and print what was measured as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("door", choices=("tcp", "mqtt"))
+    parser.add_argument("door", choices=DOORS)
     parser.add_argument("port", type=int)
     parser.add_argument("--devices", type=int, default=1000)
     parser.add_argument("--token", default="")
