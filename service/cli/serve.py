@@ -142,7 +142,7 @@ def _sensor_ports(settings: Settings) -> Iterator[tuple[Settings, str]]:
 def _make_app(settings: Settings) -> FastAPI:
     """Import the app only in processes that serve: the supervisor of workers does not."""
     # FastAPI would import it, 2.5 MiB, to recognise its models, of which there are none. A value of
-    # None makes the import fail, as on Python 3.14.
+    # A module that is None makes the import fail, as on Python 3.14.
     sys.modules.setdefault("pydantic.v1", None)  # type: ignore[arg-type]
     from service.app import create_app
 

@@ -1,4 +1,4 @@
-"""What ``potoo cameras`` and ``potoo sensors`` share: options, faults in words, small changes."""
+"""Shared by ``potoo cameras`` and ``potoo sensors``: options, messages, small changes."""
 
 from __future__ import annotations
 

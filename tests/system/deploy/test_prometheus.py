@@ -126,7 +126,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, issuer_of_all: Issuer) -> It
             arguments=(),
             POTOO_MQTT__PORT=str(broker.port),
             POTOO_SENSORS__TCP_PORT=str(sensors_port),
-            # One that hangs has an oldest event that waits.
+            # The target that hangs keeps an event waiting.
             POTOO_WEBHOOKS__URLS=json.dumps([f"{receiver.url}/hook", f"{receiver.url}/hang"]),
             **settings,
             **outputs,

@@ -68,7 +68,7 @@ def test_truncated_or_longer_payload_is_refused(message: Message) -> None:
             found = parse(Frame(message.kind, payload[:length]))
         except WireError:
             continue
-        # What any bytes may follow, or nothing: only its length tells.
+        # Arbitrary bytes may follow these, or none: only the length shows it.
         assert isinstance(found, Token | Data | Bye), message
     if isinstance(message, Hello | Ack | Ping | Error | Bye | Result):
         with pytest.raises(WireError):

@@ -107,7 +107,7 @@ class World:
         is_done = sending.done()
         if is_done:
             await sending
-        # Whatever runs is cancelled, and memory is lost.
+        # Running tasks are cancelled, and memory is lost.
         rest = asyncio.all_tasks() - before
         for task in rest:
             task.cancel()
