@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -127,17 +127,23 @@ class Stored:
 
     def windows(self) -> list[tuple[str, int, int]]:
         """All windows: sensor, epoch, first sequence."""
-        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as store:
+        with self._opened() as store:
             return store.execute(self.query).fetchall()
 
     def count(self) -> int:
         """Number of windows; 0 while there is no store."""
-        with (
-            suppress(sqlite3.OperationalError),
-            sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as store,
-        ):
-            return len(store.execute(self.query).fetchall())
+        with suppress(sqlite3.OperationalError), self._opened() as store:
+            (number,) = store.execute(f"select count(*) from ({self.query})").fetchone()  # noqa: S608
+            return int(number)
         return 0
+
+    def _opened(self) -> closing[sqlite3.Connection]:
+        """Connect; close on exit.
+
+        A connection is part of a reference cycle, and ``with`` it alone only ends a transaction:
+        hundreds would stay open until a garbage collection.
+        """
+        return closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True))
 
 
 def kill_again_and_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def potoo(folder: Path, models: Path, **settings: str) -> PotooProcess:
 
 def labels(database: Path) -> dict[int, str]:
     """The label of each stored window by its first sequence."""
-    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as store:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
         rows = store.execute("select first_sequence, answer from sensor_results").fetchall()
     return {first: json.loads(answer)["label"] for first, answer in rows}
 
