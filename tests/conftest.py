@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.examples import load_profiles
 from tests.support.models.tiny_model import write_model
+from tests.support.open_files import closing_files
 from tests.support.servers.databases import (
     fresh_database,
     postgres_folder,
@@ -26,6 +27,13 @@ load_profiles()
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed_files(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail at the last test of a file that leaves many descriptors open."""
+    with closing_files(request.node.nodeid):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from client.sensors.errors import Disconnected
 from client.sensors.links.address import Address
+from client.sensors.links.paho_thread import PahoThread
 from client.sensors.links.ports import Greeting
 from client.sensors.signal import Signal
 from schemas.sensor_wire.frames import FROM_SERVER, FrameDecoder, WireError
@@ -39,7 +40,7 @@ _MAX_WAITING = 10_000
 
 
 class MqttLink:
-    """See ``Link``. paho's thread calls the ``_on`` methods, which only pass on to the loop."""
+    """See ``Link``. ``PahoThread`` calls the ``_on`` methods, which only pass on to the loop."""
 
     may_lose = True
 
@@ -50,11 +51,12 @@ class MqttLink:
         self._client, self._address = client, address
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "potoo-mqtt")
+        self._exchange = PahoThread(client)
         self._changed = Signal()
         self._waiting: deque[Message] = deque()
         self._under_way: set[int] = set()
         self._acknowledged: set[int] = set()
-        self._is_subscribed = self._has_loop = False
+        self._is_subscribed = False
         self._end: Disconnected | None = None
 
     async def start(self) -> None:
@@ -76,8 +78,7 @@ class MqttLink:
             )
         except (OSError, ValueError) as error:  # of TLS too
             raise Disconnected(f"the broker cannot be reached: {error}") from error
-        client.loop_start()
-        self._has_loop = True
+        self._exchange.start()
         await self._wait(lambda: self._is_subscribed, CONNECT_SECONDS, "the broker does not answer")
 
     async def greet(self, greeting: Greeting) -> None:
@@ -111,11 +112,11 @@ class MqttLink:
         return messages
 
     async def close(self) -> None:
-        """Disconnect, and wait for paho's thread."""
+        """Disconnect, and wait for the thread that calls paho."""
         with suppress(ValueError, OSError):
             self._client.disconnect()
-        if self._has_loop:
-            await self._block(self._client.loop_stop)
+        if self._exchange.is_started:
+            await self._block(self._exchange.stop)
         self._thread.shutdown(wait=False)  # a connection that is being opened may take seconds
 
     async def _block(self, work: Callable[[], object]) -> None:

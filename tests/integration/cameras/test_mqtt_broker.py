@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from schemas.cameras import CameraStatus
 from service.coordination.ports import OutputCursor
+from tests.support.open_files import many_files
 from tests.support.repository import ROOT
 from tests.support.results.fakes import camera, event
 from tests.support.results.mosquitto import (
@@ -73,6 +74,18 @@ async def test_states_are_retained_and_events_are_not(
         config = json.loads(retained[f"homeassistant/sensor/{bench.topic}_door/state/config"])
         assert config["state_topic"] == f"{door}/state"
     await eventually(lambda: listener.last()[f"{bench.topic}/status"] == "offline")
+
+
+async def test_states_are_published_beside_a_thousand_other_files(
+    bench: MqttBench, broker: Mosquitto
+) -> None:
+    bench.cameras.all = [camera("door")]
+    status = f"{bench.topic}/status"
+    with many_files(), listening(broker.port) as subscriber:
+        async with bench.running():
+            await eventually(lambda: subscriber.last().get(status) == "online")
+            await eventually(lambda: f"{bench.topic}/cameras/door/state" in subscriber.last())
+        await eventually(lambda: subscriber.last()[status] == "offline")
 
 
 async def test_messages_of_a_removed_camera_are_removed(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from client.sensors import Backoff, Disconnected, SensorAnswer, SensorClient, Timing
+from tests.support.open_files import many_files
 from tests.support.results.mosquitto import PASSWORD, USERNAME, Mosquitto, mosquitto
 from tests.support.sensors.documented import python_programs, run_program
 from tests.support.sensors.mqtt_stand_in import MqttStandIn
@@ -71,6 +72,19 @@ async def test_windows_are_answered_through_a_broker(
 
     assert server.windows == expected(2000)
     assert [one.first_sequence for one in answers] == list(expected(2000))
+
+
+async def test_device_with_a_thousand_other_files_is_answered(
+    broker: Mosquitto, serve: Serve, tmp_path: Path
+) -> None:
+    with many_files():
+        server, answers = serve(), list[SensorAnswer]()
+        async with client(broker, tmp_path, answers) as device:
+            await device.send(np.arange(500))
+            await device.wait_safe(500)
+            assert device.status.connections == 1
+        server.close()
+    assert server.windows == expected(500)
 
 
 async def test_messages_that_never_arrive_are_sent_again(

@@ -15,12 +15,14 @@ from pathlib import Path
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from client.sensors.links.paho_thread import PahoThread
 from tests.support.proxies.certificates import self_signed
 from tests.support.servers.databases import free_port, missing
 from tests.support.waiting import PATIENCE, wait_until
 
 USERNAME, PASSWORD = "potoo", "a password of the broker"
 STOP_SECONDS = 20
+RETURN_SECONDS = 0.2
 
 
 @dataclass
@@ -120,8 +122,19 @@ class Heard:
     is_retained: bool
 
 
+class _Returning(PahoThread):
+    """Connects again until it is stopped."""
+
+    def run(self) -> None:
+        super().run()
+        while not self.stopping.wait(RETURN_SECONDS):
+            with suppress(OSError):
+                self.client.reconnect()
+                super().run()
+
+
 class Listener:
-    """A subscriber with paho's own thread; it returns after a broker's restart."""
+    """A subscriber with a thread; it returns after a broker's restart."""
 
     def __init__(self, port: int, topic: str = "#") -> None:
         self._topic = topic
@@ -132,7 +145,8 @@ class Listener:
         self._client.on_subscribe = lambda *_: self._is_subscribed.set()
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
+        self._exchange = _Returning(self._client)
+        self._exchange.start()
         assert self._is_subscribed.wait(PATIENCE)
 
     def _on_connect(self, client: Client, *_: object) -> None:
@@ -158,7 +172,7 @@ class Listener:
 
     def close(self) -> None:
         self._client.disconnect()
-        self._client.loop_stop()
+        self._exchange.stop()
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,8 @@ from typing import Protocol
 
 from tests.support.environment import clean_environment
 from tests.support.repository import ROOT
-from tests.support.sensors.device import Plan
+from tests.support.sensors.device import Plan, loudest
+from tests.support.sensors.tiny_series import LABELS, LENGTH
 from tests.support.servers.server import LiveServer, serve
 from tests.support.waiting import wait_until
 
@@ -127,33 +129,43 @@ class Stored:
 
     def windows(self) -> list[tuple[str, int, int]]:
         """All windows: sensor, epoch, first sequence."""
-        with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as store:
+        with self._opened() as store:
             return store.execute(self.query).fetchall()
 
     def count(self) -> int:
         """Number of windows; 0 while there is no store."""
-        with (
-            suppress(sqlite3.OperationalError),
-            sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as store,
-        ):
-            return len(store.execute(self.query).fetchall())
+        with suppress(sqlite3.OperationalError), self._opened() as store:
+            (number,) = store.execute(f"select count(*) from ({self.query})").fetchone()  # noqa: S608
+            return int(number)
         return 0
+
+    def _opened(self) -> closing[sqlite3.Connection]:
+        """Connect; close on exit.
+
+        A connection is part of a reference cycle, and ``with`` it alone only ends a transaction:
+        hundreds would stay open until a garbage collection.
+        """
+        return closing(sqlite3.connect(f"file:{self.database}?mode=ro", uri=True))
 
 
 def kill_again_and_again(
-    victim: Victim, times: int, stored: Callable[[], int], dice: random.Random
+    victim: Victim, times: int, stored: Sequence[Stored], dice: random.Random
 ) -> None:
-    """Kill a process at random moments after windows were stored, and start it again."""
+    """Kill a process at random moments after windows were stored, and start it again.
+
+    Args:
+        stored: each of them has grown before each kill.
+    """
     for number in range(times):
-        before = stored()
-        assert wait_until(partial(_has_grown, stored, before)), f"no progress before kill {number}"
+        before = [one.count() for one in stored]
+        assert wait_until(partial(_have_grown, stored, before)), f"no progress before kill {number}"
         time.sleep(dice.uniform(0, LATEST_SECONDS))
         victim.kill()
         victim.start()
 
 
-def _has_grown(stored: Callable[[], int], before: int) -> bool:
-    return stored() > before
+def _have_grown(stored: Sequence[Stored], before: Sequence[int]) -> bool:
+    return all(one.count() > count for one, count in zip(stored, before, strict=True))
 
 
 def check_windows(found: list[tuple[str, int, int]], totals: dict[str, int], length: int) -> None:
@@ -167,6 +179,16 @@ def check_windows(found: list[tuple[str, int, int]], totals: dict[str, int], len
     assert (len(lost), len(keys) - len(set(keys)), len(surplus)) == (0, 0, 0), (
         f"lost {sorted(lost)[:5]}, doubled {len(keys) - len(set(keys))}, others {sorted(surplus)[:5]}"
     )
+
+
+def check_labels(database: Path, sensor: str, total: int) -> None:
+    """Assert that each window has the label of the samples that the device made."""
+    query = "select first_sequence, answer from sensor_results where sensor = ?"
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
+        rows = store.execute(query, (sensor,)).fetchall()
+    assert {first: json.loads(answer)["label"] for first, answer in rows} == {
+        first: LABELS[loudest(first // LENGTH, len(LABELS))] for first in range(0, total, LENGTH)
+    }
 
 
 def new_dice(seed: int | None = None) -> random.Random:

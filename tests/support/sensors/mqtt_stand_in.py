@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from client.sensors.links.paho_thread import PahoThread
 from schemas.sensor_wire.frames import FrameDecoder, from_device
 from schemas.sensor_wire.messages import Ack, Data, encode, parse
 from schemas.sensors import SensorAnswer
@@ -38,13 +39,14 @@ class MqttStandIn:
         self._client.on_subscribe = lambda *_: self._is_subscribed.set()
         self._client.on_message = self._on_message
         self._client.connect("127.0.0.1", port)
-        self._client.loop_start()
+        self._exchange = PahoThread(self._client)
+        self._exchange.start()
         assert self._is_subscribed.wait(PATIENCE)
 
     def close(self) -> None:
         """Disconnect."""
         self._client.disconnect()
-        self._client.loop_stop()
+        self._exchange.stop()
 
     def _on_connect(self, client: Client, *_: object) -> None:
         client.subscribe("potoo/sensors/+/data/+", qos=1)

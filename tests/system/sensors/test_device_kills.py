@@ -38,7 +38,7 @@ def test_kills_lose_and_double_nothing(tmp_path: Path, victim: str) -> None:
         server.start()
         device.start()
         killed = server if victim == "server" else device
-        kill_again_and_again(killed, KILLS, stored.count, dice)
+        kill_again_and_again(killed, KILLS, [stored], dice)
         total = device.finish()
 
     check_windows(stored.windows(), {"pump-3": total}, LENGTH)

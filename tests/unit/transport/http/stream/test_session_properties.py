@@ -14,7 +14,7 @@ from service.transport.http.stream.session.closing import CloseCode
 from service.transport.http.stream.session.frames import LATEST_RUNNING
 from service.transport.http.stream.session.session import CREDITS
 from tests.support.examples import examples
-from tests.unit.transport.http.stream.test_session import (
+from tests.support.stream_session import (
     Bench,
     Purse,
     answer,
