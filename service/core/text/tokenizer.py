@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -52,3 +52,7 @@ def open_tokenizer(path: Path, spec: TextSpec) -> Tokenizer:
             damaged, too large, or asks for more than is allowed.
     """
     raise TokenizerRefused(f"{path.name}: no tokenizer is built in for {spec.kind} yet")
+
+
+OpenTokenizer = Callable[[Path, TextSpec], Tokenizer]
+"""See ``open_tokenizer``."""
