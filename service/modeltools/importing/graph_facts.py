@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import onnx  # slow to import, and needed only to add a model
 
 _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
+_WHOLE_NUMBERS = "tensor(int64)"
+_ROWS_AXES = 2
 MAX_SINGLE_FILE_BYTES = 2 * 2**30 - 2**20
 
 
@@ -100,16 +102,27 @@ def input_facts(session: ort.InferenceSession) -> InputFacts:
     nodes = session.get_inputs()
     if len(nodes) != 1:
         names = ", ".join(f"'{node.name}'" for node in nodes)
-        raise CannotImport(f"the model takes {len(nodes)} inputs ({names}); one image is served")
+        reason = f"the model takes {len(nodes)} inputs ({names}); one image is served"
+        if {node.type for node in nodes} == {_WHOLE_NUMBERS}:
+            reason = _by_hand(f"the model takes {names}, which may be tokens of text", "text")
+        raise CannotImport(reason)
     (node,) = nodes
     dtype = {ONNX_TYPES[dtype]: dtype for dtype in Dtype}.get(node.type)
     if dtype is None:
         known = " or ".join(ONNX_TYPES[dtype] for dtype in Dtype)
-        raise CannotImport(f"the model takes {node.type}; images can be {known}")
+        reason = f"the model takes {node.type}; images can be {known}"
+        if node.type == _WHOLE_NUMBERS:
+            reason = _by_hand("the model takes whole numbers, which may be tokens of text", "text")
+        elif len(node.shape) == _ROWS_AXES:
+            reason = _by_hand(f"the model takes {node.shape}, which may be rows of numbers", "numbers")
+        raise CannotImport(reason)
+    if len(node.shape) == _ROWS_AXES:
+        raise CannotImport(
+            _by_hand(f"the model takes {node.shape}, which may be rows of numbers", "numbers")
+        )
     if len(node.shape) == 3:
         raise CannotImport(
-            f"the model takes {node.shape}, which may be windows of samples: write a manifest with "
-            "an input of series, and put both files into the model folder (see docs/models.md)"
+            _by_hand(f"the model takes {node.shape}, which may be windows of samples", "series")
         )
     if len(node.shape) != 4:
         raise CannotImport(f"the model takes {node.shape}, which is no batch of images")
@@ -123,6 +136,14 @@ def input_facts(session: ort.InferenceSession) -> InputFacts:
     else:
         raise CannotImport(f"the model takes {node.shape}, which has no axis of 1 or 3 colours")
     return InputFacts(node.name, dtype, layout, channels, height, width, batch, is_sure)
+
+
+def _by_hand(takes: str, kind: str) -> str:
+    """Return how to add a model that takes something else than images."""
+    return (
+        f"{takes}: write a manifest with an input of {kind}, and put both files into the model "
+        "folder (see docs/models.md)"
+    )
 
 
 def _refuse_custom_operators(model: onnx.ModelProto) -> None:
