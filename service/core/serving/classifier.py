@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
 from schemas.text import TextSpec
-from service.core.imaging.answer import Classification, ModelRef, LabelledAnswer
+from service.core.imaging.answer import Classification, LabelledAnswer, ModelRef
 from service.core.numeric.rows import Numbers
 from service.core.scheduling.call_context import CallContext
 from service.core.series.preprocessing import Samples

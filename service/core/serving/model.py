@@ -14,9 +14,9 @@ from schemas.models import ModelManifest
 from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
 from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.serving.answers.values import ValueAnswering
 from service.core.serving.checks import Checks
 from service.core.serving.kinds.kind import Kind
-from service.core.serving.answers.values import ValueAnswering
 from service.core.tensors.forms import DATATYPES
 
 
