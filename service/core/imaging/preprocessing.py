@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.model_input import Colour, Dtype, InputSpec, Layout, Squash
-from service.core.engine.engine import Images
 from service.core.engine.normalisation import gain_and_bias
 from service.core.imaging.decoding import open_image, region
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.orientation import UPRIGHT, Box
 from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.imaging.resizing import resize_with
+
+ImageTensor = NDArray[np.float32] | NDArray[np.uint8]
+"""One image in the manifest's layout and dtype, or pixels: see ``engine.Images``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class PreparedImage:
     is_truncated: whether the end of the file, and thus very few pixels, was missing.
     """
 
-    tensor: Images
+    tensor: ImageTensor
     format: str
     width: int
     height: int
@@ -94,7 +96,7 @@ class TensorConverter:
         self._spec = spec
         self._gain, self._bias = gain_and_bias(spec)
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Images:
+    def __call__(self, pixels: NDArray[np.uint8]) -> ImageTensor:
         """Convert pixels [H, W] or [H, W, 3] of RGB."""
         spec = self._spec
         pixels_HWC = pixels.reshape(spec.height, spec.width, spec.colour.channels)

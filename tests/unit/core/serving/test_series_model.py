@@ -18,7 +18,7 @@ from observability.metrics.metrics import Metrics
 from schemas.errors import InvalidTensor, Unsupported
 from schemas.inference import Datatype
 from schemas.series import SeriesSpec
-from service.core.imaging.answer import SeriesAnswer
+from service.core.imaging.answer import LabelledAnswer
 from service.core.repository.repository import ModelRefused
 from service.core.series.preprocessing import NotFinite
 from service.core.serving.classifier import Classifier
@@ -58,7 +58,7 @@ def shares_of(samples_LC: NDArray[np.float32]) -> NDArray[np.float64]:
     return shares
 
 
-async def ask(model: Model, samples_LC: NDArray[np.float32], k: int = 3) -> SeriesAnswer:
+async def ask(model: Model, samples_LC: NDArray[np.float32], k: int = 3) -> LabelledAnswer:
     return await model.classify_series(samples_LC, k, soon(), ANYONE)
 
 
@@ -128,8 +128,8 @@ async def test_bad_windows_are_refused_and_harm_no_others(tmp_path: Path) -> Non
             ask(model, window()), ask(model, bad), ask(model, window()), return_exceptions=True
         )
     assert isinstance(found[1], NotFinite)
-    assert isinstance(found[0], SeriesAnswer)
-    assert isinstance(found[2], SeriesAnswer)
+    assert isinstance(found[0], LabelledAnswer)
+    assert isinstance(found[2], LabelledAnswer)
 
 
 async def test_images_are_refused_by_what_the_model_takes(tmp_path: Path) -> None:
@@ -200,6 +200,21 @@ async def test_classifier_answers_for_windows_and_names_their_shape(tmp_path: Pa
         ticket = classifier.issue_ticket("colours", None, ANYONE)
         with pytest.raises(Unsupported):
             await classifier.classify_series(window(), ticket, top_k=2)
+
+
+async def test_windows_may_have_numbers_without_labels(tmp_path: Path) -> None:
+    output = {"name": "logits", "kind": "values"}
+    tensor = Tensor("samples", Datatype.FP32, normalised(window())[np.newaxis])
+    async with served(write_series_model(tmp_path, output=output, labels=[])) as model:
+        with pytest.raises(Unsupported, match="gives numbers, not labels"):
+            await ask(model, window())
+        with pytest.raises(Unsupported, match="gives numbers, not labels"):
+            await model.classify_series_each([window()], 1, soon(), [ANYONE])
+        found = await model.infer(InferRequest((tensor,)), soon(), ANYONE, most=4)
+        classifier = Classifier(Registry({"loudest": model}, None), default_timeout=30)
+        with pytest.raises(Unsupported, match="gives numbers, not labels"):
+            classifier.series_spec("loudest")
+    assert found.outputs[0].array[0] == pytest.approx(tensor.array[0].mean(1), abs=1e-5)
 
 
 async def test_canary_passes(tmp_path: Path) -> None:
