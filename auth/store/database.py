@@ -20,7 +20,7 @@ from contextlib import (
     suppress,
 )
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import URL, Connection, event, inspect, make_url, select, table, text
 from sqlalchemy import column as sql_column
@@ -121,9 +121,7 @@ class Database:
         """
         async with _available(self.writing), self._turn:
             if self.dialect == "sqlite":
-                if self._direct is None:
-                    self._direct = SqliteWriter(self._connect_sqlite)
-                return await self._direct.apply(statements)
+                return await self._sqlite.apply(statements)
             async with self._writing.connect() as connection:
                 for text_, parameters, rows in statements:
                     done = await connection.exec_driver_sql(text_, parameters)
@@ -131,6 +129,24 @@ class Database:
                         return False
                 await connection.commit()
         return True
+
+    async def fetch(self, text_: str, parameters: tuple[object, ...]) -> Sequence[Sequence[Any]]:
+        """Return the rows of one query: the quickest way to read many.
+
+        Args:
+            text_: in the dialect of the database, see ``Statement``.
+        """
+        async with _available(self.reading):
+            if self.dialect == "sqlite":
+                return await self._sqlite.fetch(text_, parameters)
+            async with self._engine.connect() as connection:
+                return (await connection.exec_driver_sql(text_, parameters)).all()
+
+    @property
+    def _sqlite(self) -> SqliteWriter:
+        if self._direct is None:
+            self._direct = SqliteWriter(self._connect_sqlite)
+        return self._direct
 
     def _connect_sqlite(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._engine.url.database or "", timeout=WAIT_SECONDS)

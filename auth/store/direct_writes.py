@@ -1,4 +1,4 @@
-"""Transactions of few statements with many rows, without the cost of a session.
+"""Transactions of few statements and queries of many rows, without the cost of a session.
 
 A session of SQLAlchemy on SQLite takes more than a millisecond of the event loop's thread, whatever
 it writes. Here a transaction is one call of one thread.
@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Connect = Callable[[], sqlite3.Connection]
 
@@ -43,15 +43,28 @@ class SqliteWriter:
             self._thread, self._apply, statements
         )
 
+    async def fetch(self, text: str, parameters: tuple[object, ...]) -> Sequence[tuple[Any, ...]]:
+        """Return the rows of a query; see ``Database.fetch``."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, self._fetch, text, parameters
+        )
+
     async def close(self) -> None:
         """Finish what runs, and close the connection."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 
-    def _apply(self, statements: Sequence[Statement]) -> bool:
+    def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._connect()
-        run = self._connection.execute
+        return self._connection
+
+    def _fetch(self, text: str, parameters: tuple[object, ...]) -> Sequence[tuple[Any, ...]]:
+        return self._opened().execute(text, parameters).fetchall()
+
+    def _apply(self, statements: Sequence[Statement]) -> bool:
+        connection = self._opened()
+        run = connection.execute
         run("BEGIN IMMEDIATE")
         try:
             for text, parameters, rows in statements:
@@ -60,7 +73,7 @@ class SqliteWriter:
                     return False
             run("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:
+            if connection.in_transaction:
                 run("ROLLBACK")
             raise
         return True

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from schemas.errors import InferenceFailed
 from schemas.model_output import OutputSpec
 
+KEPT_LOCK = 500
+"""Numbers up to which NumPy keeps the lock."""
+
 
 def probabilities(
     output_NK: NDArray[np.float32], spec: OutputSpec, temperature: float
@@ -33,6 +36,8 @@ def probabilities(
         if not all(map(_is_finite, output_NK)):
             raise InferenceFailed
         return output_NK[:, spec.label_offset :]
+    if is_small(output_NK):
+        return _softmax_each(output_NK, temperature)[:, spec.label_offset :]
     shares_NK = np.empty_like(output_NK)
     for logits_K, shares_K in zip(output_NK, shares_NK, strict=True):
         _softmax(logits_K, temperature, shares_K)
@@ -62,6 +67,31 @@ def _softmax(
         np.divide(shares_K, temperature, out=shares_K)
     np.exp(shares_K, out=shares_K)
     np.divide(shares_K, np.add.reduce(shares_K), out=shares_K)
+
+
+def _softmax_each(logits_NK: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Return what ``_softmax`` returns for each row, in as many calls as for one.
+
+    Raises:
+        InferenceFailed: a logit is not finite.
+    """
+    if not np.isfinite(logits_NK).all():
+        raise InferenceFailed
+    shares_NK = np.subtract(logits_NK, logits_NK.max(axis=1, keepdims=True))
+    if temperature != 1:
+        np.divide(shares_NK, temperature, out=shares_NK)
+    np.exp(shares_NK, out=shares_NK)
+    return np.divide(shares_NK, np.add.reduce(shares_NK, axis=1, keepdims=True), out=shares_NK)
+
+
+def is_small(array_NK: NDArray[np.float32]) -> bool:
+    """Return whether several rows together are so few numbers that NumPy keeps the lock."""
+    return len(array_NK) > 1 and array_NK.size <= KEPT_LOCK
+
+
+def top_k_each(probabilities_NK: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Return what ``top_k`` returns for each row, [N, min(k, K)], in one call."""
+    return np.argsort(-probabilities_NK, axis=1, kind="stable")[:, :k]
 
 
 def top_k(probabilities_K: NDArray[np.float32], k: int) -> NDArray[np.intp]:

@@ -33,8 +33,8 @@ from service.core.imaging.preprocessing import Preprocessor
 from service.core.imaging.presence import Presence
 from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
-from service.core.scheduling.batching import Batcher
 from service.core.scheduling.call_context import CallContext
+from service.core.scheduling.group_batching import GroupBatcher
 from service.core.series.preprocessing import Samples, SeriesPreprocessor, Window, check_window
 from service.core.serving.batch_executor import (
     BatchExecutor,
@@ -88,11 +88,12 @@ class Model:
         limit = engine.max_batch_size
         # The cost of a fixed batch does not depend on the number of images in it.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)
-        self._batcher: Batcher[RowTask, Prepared, RowResult] = Batcher(
+        self._batcher: GroupBatcher[RowTask, Prepared, RowResult] = GroupBatcher(
             pool,
             self.policy,
             runner.prepare,
             runner.run,
+            prepare_each=runner.prepare_each,
             on_depth=series.queue_depth.set,
             on_reject=series.reject,
         )

@@ -32,6 +32,12 @@ class SensorStore(SubjectStore):
             rows = await session.execute(_WITH_SEEN.order_by(SensorRow.name))
             return [stored(row, seen) for row, seen in rows]
 
+    async def some(self, names: Sequence[str]) -> Sequence[StoredSensor]:
+        """Return those of these sensors that there are, ordered by name."""
+        query = _WITH_SEEN.where(SensorRow.name.in_(names)).order_by(SensorRow.name)
+        async with self._database.read() as session:
+            return [stored(row, seen) for row, seen in await session.execute(query)]
+
     async def get(self, name: str) -> StoredSensor | None:
         """Return the sensor with that name, or None."""
         async with self._database.read() as session:
@@ -48,11 +54,13 @@ class SensorStore(SubjectStore):
             SensorRow.is_silent,
             SensorRow.seen,
             SensorEpochRow.seen,
+            SensorRow.state,
+            SensorRow.since,
         ).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
         async with self._database.read() as session:
             return [
-                Glance(name, created, revision, is_paused, is_silent, later(seen, of_epoch))
-                for name, created, revision, is_paused, is_silent, seen, of_epoch in (
+                Glance(name, created, revision, is_paused, is_silent, later(seen, of_epoch), *state)
+                for name, created, revision, is_paused, is_silent, seen, of_epoch, *state in (
                     await session.execute(query)
                 )
             ]
