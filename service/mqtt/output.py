@@ -201,11 +201,12 @@ class Output(Generic[Event]):
     async def _publish_changes(self, link: Link) -> None:
         """Publish the retained messages that changed, and remove those of devices that are gone."""
         devices = await self._devices.messages()
-        changed: list[Message] = []
-        for messages in devices.values():
-            for message in messages:
-                if self._published.get(message.topic) != message.payload:
-                    changed.append(message)
+        changed = [
+            message
+            for messages in devices.values()
+            for message in messages
+            if self._published.get(message.topic) != message.payload
+        ]
         for part in batched(changed, self._pace.together):
             await link.publish_all(part)
             self._published.update((message.topic, message.payload) for message in part)

@@ -28,7 +28,7 @@ class KeptAnswers(Protocol):
 
 
 class AnswerFeed:
-    """Kept answers, and waiting for the next one. Implements the port ``Events``, for one reader."""
+    """Kept answers, and waiting for the next one. Implements ``Events`` for one reader."""
 
     def __init__(
         self,

@@ -81,7 +81,8 @@ def _softmax_each(logits_NK: NDArray[np.float32], temperature: float) -> NDArray
     if temperature != 1:
         np.divide(shares_NK, temperature, out=shares_NK)
     np.exp(shares_NK, out=shares_NK)
-    return np.divide(shares_NK, np.add.reduce(shares_NK, axis=1, keepdims=True), out=shares_NK)
+    shares_NK /= np.add.reduce(shares_NK, axis=1, keepdims=True)
+    return shares_NK
 
 
 def is_small(array_NK: NDArray[np.float32]) -> bool:

@@ -1,5 +1,4 @@
-"""Items of several callers that are waited for together, and are one job of the pool where they fit
-into one batch.
+"""Items of several callers that are waited for together; those that fit a batch are one job.
 
 A job, a task and a future for each would cost more than a small item does.
 """

@@ -99,9 +99,8 @@ class SeriesPreprocessor:
             duration of one; and the errors, by the place of their windows.
         """
         began, spec = time.perf_counter(), self._spec
-        joined = b"".join(
-            map(np.ascontiguousarray, windows_NLC)
-        )  # numpy.stack gives up the lock for each
+        # numpy.stack would give up the lock for each window.
+        joined = b"".join([np.ascontiguousarray(samples_LC) for samples_LC in windows_NLC])
         given_NLC = np.frombuffer(joined, np.float32).reshape(-1, spec.length, spec.channels)
         tensor_NCL = self._normalised(given_NLC)
         errors: dict[int, NotFinite] = {}

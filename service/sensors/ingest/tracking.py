@@ -185,8 +185,8 @@ class Tracker:
         return LiveGlance(
             found.seen is not None,
             found.fault,
-            answer and answer.model,
-            answer and answer.version,
+            answer.model if answer else None,
+            answer.version if answer else None,
         )
 
     def recent(self, sensor: str) -> Recent | None:

@@ -59,10 +59,8 @@ class SensorStore(SubjectStore):
         ).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
         async with self._database.read() as session:
             return [
-                Glance(name, created, revision, is_paused, is_silent, later(seen, of_epoch), *state)
-                for name, created, revision, is_paused, is_silent, seen, of_epoch, *state in (
-                    await session.execute(query)
-                )
+                Glance(*values, later(seen, of_epoch), state, since)
+                for *values, seen, of_epoch, state, since in await session.execute(query)
             ]
 
     async def add(

@@ -55,7 +55,8 @@ class Live:
         return REPORT if sensor == "pump" else None
 
     def glance(self, sensor: str) -> LiveGlance | None:
-        return LiveGlance(True, self.fault, "loudest", 1) if sensor == "pump" else None
+        found = LiveGlance(is_seen=True, fault=self.fault, model="loudest", version=1)
+        return found if sensor == "pump" else None
 
     def recent(self, sensor: str) -> Recent | None:
         return Recent([WINDOW], []) if sensor == "pump" else None
