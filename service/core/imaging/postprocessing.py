@@ -77,11 +77,12 @@ def _softmax_each(logits_NK: NDArray[np.float32], temperature: float) -> NDArray
     """
     if not np.isfinite(logits_NK).all():
         raise InferenceFailed
-    shares_NK = np.subtract(logits_NK, logits_NK.max(axis=1, keepdims=True))
+    shares_NK = np.empty_like(logits_NK)
+    np.subtract(logits_NK, logits_NK.max(axis=1, keepdims=True), out=shares_NK)
     if temperature != 1:
         np.divide(shares_NK, temperature, out=shares_NK)
     np.exp(shares_NK, out=shares_NK)
-    shares_NK /= np.add.reduce(shares_NK, axis=1, keepdims=True)
+    np.divide(shares_NK, np.add.reduce(shares_NK, axis=1, keepdims=True), out=shares_NK)
     return shares_NK
 
 

@@ -100,7 +100,7 @@ class SeriesPreprocessor:
         """
         began, spec = time.perf_counter(), self._spec
         # numpy.stack would give up the lock for each window.
-        joined = b"".join([np.ascontiguousarray(samples_LC) for samples_LC in windows_NLC])
+        joined = b"".join([np.ascontiguousarray(samples_LC).data for samples_LC in windows_NLC])
         given_NLC = np.frombuffer(joined, np.float32).reshape(-1, spec.length, spec.channels)
         tensor_NCL = self._normalised(given_NLC)
         errors: dict[int, NotFinite] = {}

@@ -59,8 +59,10 @@ class SensorStore(SubjectStore):
         ).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
         async with self._database.read() as session:
             return [
-                Glance(*values, later(seen, of_epoch), state, since)
-                for *values, seen, of_epoch, state, since in await session.execute(query)
+                Glance(
+                    row[0], row[1], row[2], row[3], row[4], later(row[5], row[6]), row[7], row[8]
+                )
+                for row in await session.execute(query)
             ]
 
     async def add(
