@@ -125,7 +125,8 @@ class Output(Generic[Event]):
         self._cursor = self._saved = OutputCursor()
         self._saved_at = self._looked_at = 0.0
         self._published: dict[str, bytes] = {}
-        self._found: set[str] = set()
+        self._found: frozenset[str] = frozenset()
+        self._known: set[str] = set()
 
     async def run(self) -> None:
         """Publish until cancelled. A new output begins with the events after its start."""
@@ -171,7 +172,7 @@ class Output(Generic[Event]):
 
     async def _serve(self, link: Link) -> None:
         """Publish until the connection ends; say at the end that Potoo is offline."""
-        self._published, self._found = {}, set()
+        self._published, self._found, self._known = {}, frozenset(), set()
         self._looked_at = float("-inf")
         await link.publish(Message(self._status, ONLINE))
         try:
@@ -211,9 +212,10 @@ class Output(Generic[Event]):
             await link.publish_all(part)
             self._published.update((message.topic, message.payload) for message in part)
         # Of this connection, and of those before: a device may be removed while Potoo is away.
-        topics = {*self._published, *(link.retained_topics() - self._found)}
-        self._found |= link.retained_topics()
-        for name in sorted(self._devices.names_of(topics) - devices.keys()):
+        found = link.retained_topics()
+        known = self._known | self._devices.names_of(found - self._found)
+        self._found, self._known = self._found | found, set(devices)
+        for name in sorted(known - devices.keys()):
             for topic in self._devices.retained(name):
                 await link.publish(Message(topic, b""))
                 self._published.pop(topic, None)

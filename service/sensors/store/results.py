@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Select, delete, func, select
 
 from auth.store.database import Database
+from auth.store.direct_writes import Statement
 from schemas.sensors import SensorAnswer
 from service.coordination.finishing import finish
 from service.coordination.kept_events import Retention
@@ -45,7 +46,7 @@ class ResultStore:
     async def after_of_all(self, cursor: int, limit: int) -> list[KeptAnswer]:
         """Return answers of all sensors with an id above the cursor, oldest first."""
         marks = ("?", "?") if self._database.dialect == "sqlite" else ("$1", "$2")
-        rows = await self._database.fetch(_AFTER.format(*marks), (cursor, limit))
+        rows = await self._database.fetch(Statement(_AFTER.format(*marks), (cursor, limit)))
         return [
             KeptAnswer(number, sensor, datetime.fromtimestamp(at, UTC), text)
             for number, sensor, at, text in rows
