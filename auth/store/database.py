@@ -20,7 +20,7 @@ from contextlib import (
     suppress,
 )
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import URL, Connection, event, inspect, make_url, select, table, text
 from sqlalchemy import column as sql_column
@@ -35,7 +35,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from auth.store.direct_writes import SqliteWriter, Statement
+from auth.store.direct_writes import Result, SqliteWriter, Statement, Steps, perform_on
 from observability.logs.logging import get_logger
 from observability.metrics.store_watch import StoreWatch
 from schemas.errors import NotReady
@@ -113,24 +113,34 @@ class Database:
         ):
             yield session
 
-    async def apply(self, statements: Sequence[Statement]) -> bool:
-        """Run statements in one transaction: the quickest way to write many rows.
+    async def perform(self, steps: Steps[Result]) -> Result:
+        """Run a transaction: the quickest way to write many rows.
 
-        Returns:
-            Whether each changed as many rows as it must. If not, nothing is changed.
+        Args:
+            steps: its statements, in the dialect of the database; what they return is returned.
+
+        Raises:
+            Exception: raised by ``steps``; nothing is changed then.
         """
         async with _available(self.writing), self._turn:
             if self.dialect == "sqlite":
-                if self._direct is None:
-                    self._direct = SqliteWriter(self._connect_sqlite)
-                return await self._direct.apply(statements)
-            async with self._writing.connect() as connection:
-                for text_, parameters, rows in statements:
-                    done = await connection.exec_driver_sql(text_, parameters)
-                    if done.rowcount != rows:
-                        return False
-                await connection.commit()
-        return True
+                return await self._sqlite.perform(steps)
+            async with self._writing.begin() as connection:
+                return await perform_on(connection, steps)
+
+    async def fetch(self, query: Statement) -> Sequence[Sequence[Any]]:
+        """Return the rows of a query: the quickest way to read many."""
+        async with _available(self.reading):
+            if self.dialect == "sqlite":
+                return await self._sqlite.fetch(query)
+            async with self._engine.connect() as connection:
+                return (await connection.exec_driver_sql(*query)).all()
+
+    @property
+    def _sqlite(self) -> SqliteWriter:
+        if self._direct is None:
+            self._direct = SqliteWriter(self._connect_sqlite)
+        return self._direct
 
     def _connect_sqlite(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._engine.url.database or "", timeout=WAIT_SECONDS)

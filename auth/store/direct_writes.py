@@ -2,30 +2,46 @@
 
 A session of SQLAlchemy on SQLite takes more than a millisecond of the event loop's thread, whatever
 it writes. Here a transaction is one call of one thread.
+
+A transaction is a generator: it yields statements, and is sent what each has done. So the same one
+runs on either database.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 Connect = Callable[[], sqlite3.Connection]
+Result = TypeVar("Result")
 
 
 class Statement(NamedTuple):
-    """A statement in the dialect of the database.
-
-    Attributes:
-        text: with ``?`` on SQLite, with ``$1`` on PostgreSQL.
-        rows: number of rows that it must change.
-    """
+    """A statement in the dialect of the database: with ``?`` on SQLite, ``$1`` on PostgreSQL."""
 
     text: str
-    parameters: tuple[object, ...]
-    rows: int
+    parameters: tuple[object, ...] = ()
+
+
+class Done(NamedTuple):
+    """What a statement has done.
+
+    Attributes:
+        changed: rows that it changed.
+        rows: that it returned.
+    """
+
+    changed: int
+    rows: Sequence[Sequence[Any]]
+
+
+Steps = Generator[Statement, Done, Result]
+"""A transaction, or a part of one; an exception rolls it back."""
 
 
 class SqliteWriter:
@@ -37,35 +53,58 @@ class SqliteWriter:
         self._connection: sqlite3.Connection | None = None
         self._thread = ThreadPoolExecutor(1, "potoo-store")
 
-    async def apply(self, statements: Sequence[Statement]) -> bool:
-        """Run statements in one transaction; see ``Database.apply``."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._apply, statements
-        )
+    async def perform(self, steps: Steps[Result]) -> Result:
+        """Run a transaction; see ``Database.perform``."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._perform, steps)
+
+    async def fetch(self, query: Statement) -> Sequence[Sequence[Any]]:
+        """Return the rows of a query; see ``Database.fetch``."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._fetch, query)
 
     async def close(self) -> None:
         """Finish what runs, and close the connection."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown()
 
-    def _apply(self, statements: Sequence[Statement]) -> bool:
-        if self._connection is None:
-            self._connection = self._connect()
-        run = self._connection.execute
+    def _perform(self, steps: Steps[Result]) -> Result:
+        connection = self._opened()
+        run = connection.execute
         run("BEGIN IMMEDIATE")
         try:
-            for text, parameters, rows in statements:
-                if run(text, parameters).rowcount != rows:
-                    run("ROLLBACK")
-                    return False
+            statement = next(steps)
+            while True:
+                cursor = run(*statement)
+                rows = cursor.fetchall() if cursor.description else ()
+                statement = steps.send(Done(cursor.rowcount, rows))
+        except StopIteration as end:
             run("COMMIT")
+            return cast("Result", end.value)
         except BaseException:
-            if self._connection.in_transaction:
+            if connection.in_transaction:
                 run("ROLLBACK")
             raise
-        return True
+
+    def _fetch(self, query: Statement) -> Sequence[Sequence[Any]]:
+        return self._opened().execute(*query).fetchall()
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
 
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+async def perform_on(connection: AsyncConnection, steps: Steps[Result]) -> Result:
+    """Run a part of the transaction of a connection."""
+    try:
+        statement = next(steps)
+        while True:
+            result = await connection.exec_driver_sql(*statement)
+            rows = result.all() if result.returns_rows else ()
+            statement = steps.send(Done(result.rowcount, rows))
+    except StopIteration as end:
+        return cast("Result", end.value)

@@ -27,7 +27,7 @@ drop-ins."""
 class ModelSeries(NamedTuple):
     """The series of one model."""
 
-    stages: dict[str, Histogram]
+    stages: dict[str, TalliedHistogram]
     batch_size: Histogram
     queue_depth: Gauge
     info: Gauge

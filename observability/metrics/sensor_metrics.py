@@ -119,6 +119,7 @@ class SensorMetrics:
             self._channels.labels(door)
         self._is_shared = MULTIPROCESS_FOLDER in os.environ
         self._labelled: set[str] = set()
+        self._counters: dict[str, TalliedCounter] = {}
         self._states: dict[str, set[str]] = {}
         self._others_silent: set[str] = set()
 
@@ -131,6 +132,7 @@ class SensorMetrics:
     def end(self, sensor: str) -> None:
         """Remove the series of a sensor that was removed."""
         self.set_silent(sensor, is_silent=False)
+        self._counters.pop(sensor, None)
         states = self._states.pop(sensor, set())
         for state in states:
             self._state.labels(sensor, state).set(0)
@@ -159,7 +161,11 @@ class SensorMetrics:
 
     def count_windows(self, sensor: str, windows: int) -> None:
         """Count windows whose answers were stored."""
-        self._windows.labels(self._label(sensor)).inc(windows)
+        counter = self._counters.get(sensor)  # ``labels`` takes longer than all the rest
+        if counter is None:
+            counter = self._windows.labels(self._label(sensor))
+            self._counters[sensor] = counter
+        counter.inc(windows)
 
     def count_fault(self, sensor: str, fault: str, times: int = 1) -> None:
         """Count samples or windows that were not classified; ``fault``: a ``SensorFault``."""

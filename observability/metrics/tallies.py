@@ -145,6 +145,17 @@ class TalliedHistogram(Histogram):
         numbers[bisect_left(self._upper_bounds, amount)] += 1
         numbers[-1] += amount
 
+    def observe_each(self, amount: float, times: int) -> None:
+        """Observe the same amount several times."""
+        tally = self._tally
+        if tally is None:
+            for _ in range(times):
+                super().observe(amount)
+            return
+        numbers = tally.by_thread.get(get_ident()) or tally.mine()
+        numbers[bisect_left(self._upper_bounds, amount)] += times
+        numbers[-1] += amount * times
+
     def _child_samples(self) -> Iterable[Sample]:
         if self._tally is not None:
             self._tally.fold()

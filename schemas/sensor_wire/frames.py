@@ -13,6 +13,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
+from functools import cache
 from typing import NamedTuple, NoReturn
 
 import google_crc32c
@@ -93,6 +94,7 @@ FROM_SERVER: Limits = {
 }
 
 
+@cache
 def from_device(max_frame_bytes: int = DEFAULT_MAX_FRAME_BYTES) -> Limits:
     """Return what a device may send after its HELLO; ``max_frame_bytes``: payload of DATA."""
     return {

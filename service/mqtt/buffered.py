@@ -13,7 +13,7 @@ from typing import Any
 
 from paho.mqtt.client import Client
 
-from service.mqtt.packets import Packet, Publish, next_packet, read_publish
+from service.mqtt.packets import Packet, Publish, next_packet, read_puback, read_publish
 
 READ_BYTES = 262_144
 MAX_UNSENT_BYTES = 1_048_576
@@ -72,6 +72,15 @@ class BufferedSocket:
         """
         self._at = packet.end
         return read_publish(self._read, packet)
+
+    def confirmation(self, packet: Packet) -> tuple[int, int]:
+        """Take a PUBACK: packet identifier and reason code.
+
+        Raises:
+            ValueError: it is malformed.
+        """
+        self._at = packet.end
+        return read_puback(self._read, packet)
 
     def recv(self, size: int) -> bytes:
         """Return up to ``size`` bytes of the packet.

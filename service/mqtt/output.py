@@ -8,7 +8,7 @@ a broker that is away costs no memory: what waits is in the store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -45,6 +45,7 @@ class Kept(Protocol):
 
 Event = TypeVar("Event", bound=Kept)
 Event_contra = TypeVar("Event_contra", contravariant=True)
+Item = TypeVar("Item")
 
 
 class Devices(Protocol[Event_contra]):
@@ -77,16 +78,19 @@ class Pace:
 
     Attributes:
         page: events that are read at once.
-        together: events that are published before the first acknowledgement is waited for.
-        look_seconds: between looks at the devices while there are events; 0: before each page.
+        together: messages that are published before the first acknowledgement is waited for.
+        look_seconds: between looks at the devices, and at how many events wait, while there are
+            events; 0: before each page.
         save_seconds: between saves of the cursor while there are events; 0: after each page.
             After a kill, the events since then come again.
+        gather_seconds: between reads of events, while there are few: each read has its price.
     """
 
     page: int = 50
     together: int = 1
     look_seconds: float = 0.0
     save_seconds: float = 0.0
+    gather_seconds: float = 0.0
 
 
 class Output(Generic[Event]):
@@ -121,7 +125,8 @@ class Output(Generic[Event]):
         self._cursor = self._saved = OutputCursor()
         self._saved_at = self._looked_at = 0.0
         self._published: dict[str, bytes] = {}
-        self._found: set[str] = set()
+        self._found: frozenset[str] = frozenset()
+        self._known: set[str] = set()
 
     async def run(self) -> None:
         """Publish until cancelled. A new output begins with the events after its start."""
@@ -167,15 +172,15 @@ class Output(Generic[Event]):
 
     async def _serve(self, link: Link) -> None:
         """Publish until the connection ends; say at the end that Potoo is offline."""
-        self._published, self._found = {}, set()
+        self._published, self._found, self._known = {}, frozenset(), set()
         self._looked_at = float("-inf")
         await link.publish(Message(self._status, ONLINE))
         try:
             while True:
                 before = self._cursor
                 try:
-                    await self._bound_backlog()
                     if self._clock.now() - self._looked_at >= self._pace.look_seconds:
+                        await self._bound_backlog()
                         await self._publish_changes(link)
                         self._looked_at = self._clock.now()
                     await self._publish_events(link)
@@ -197,15 +202,20 @@ class Output(Generic[Event]):
     async def _publish_changes(self, link: Link) -> None:
         """Publish the retained messages that changed, and remove those of devices that are gone."""
         devices = await self._devices.messages()
-        for messages in devices.values():
-            for message in messages:
-                if self._published.get(message.topic) != message.payload:
-                    await link.publish(message)
-                    self._published[message.topic] = message.payload
+        changed = [
+            message
+            for messages in devices.values()
+            for message in messages
+            if self._published.get(message.topic) != message.payload
+        ]
+        for part in batched(changed, self._pace.together):
+            await link.publish_all(part)
+            self._published.update((message.topic, message.payload) for message in part)
         # Of this connection, and of those before: a device may be removed while Potoo is away.
-        topics = {*self._published, *(link.retained_topics() - self._found)}
-        self._found |= link.retained_topics()
-        for name in sorted(self._devices.names_of(topics) - devices.keys()):
+        found = link.retained_topics()
+        known = self._known | self._devices.names_of(found - self._found)
+        self._found, self._known = self._found | found, set(devices)
+        for name in sorted(known - devices.keys()):
             for topic in self._devices.retained(name):
                 await link.publish(Message(topic, b""))
                 self._published.pop(topic, None)
@@ -216,8 +226,7 @@ class Output(Generic[Event]):
         while page := await self._events.after(self._cursor.event, self._pace.page):
             await self._report(page)
             try:
-                for begin in range(0, len(page), together):
-                    part = page[begin : begin + together]
+                for part in batched(page, together):
                     await link.publish_all([self._devices.of_event(event) for event in part])
                     self._metrics.count("delivered", len(part))
                     self._cursor = replace(self._cursor, event=part[-1].id)
@@ -228,6 +237,8 @@ class Output(Generic[Event]):
                         await self._save()
             if self._clock.now() - self._looked_at >= (self._pace.look_seconds or LOOK_SECONDS):
                 return  # to look at the devices
+            if self._pace.gather_seconds and len(page) < self._pace.page:
+                await self._clock.sleep(self._pace.gather_seconds)
         self._metrics.backlog(0, None)
 
     async def _save(self) -> None:
@@ -238,7 +249,8 @@ class Output(Generic[Event]):
 
     async def _bound_backlog(self) -> None:
         """Drop the oldest of the events that wait, if there are too many."""
-        last_dropped = await self._events.newest() - self._max_waiting
+        newest = await self._events.newest()
+        last_dropped = newest - self._max_waiting
         dropped = 0
         while self._cursor.event < last_dropped:
             page = await self._events.after(self._cursor.event, self._pace.page)
@@ -251,14 +263,19 @@ class Output(Generic[Event]):
             self._metrics.count("dropped", dropped)
             self._log.warning("mqtt events dropped", output=self._name, events=dropped)
             await self._save()
-        await self._report(await self._events.after(self._cursor.event, 1))
+        if self._cursor.event == newest:
+            self._metrics.backlog(0, None)
+            return
+        await self._report(await self._events.after(self._cursor.event, self._pace.page))
 
     async def _report(self, page: Sequence[Event]) -> None:
         """Show what waits in the metrics."""
         if not page:
             self._metrics.backlog(0, None)
             return
-        waiting = await self._events.newest() - self._cursor.event
+        waiting = len(page)
+        if waiting == self._pace.page:  # perhaps there are more
+            waiting = await self._events.newest() - self._cursor.event
         self._metrics.backlog(max(waiting, 1), page[0].at.timestamp())
 
     async def _idle(self, link: Link) -> None:
@@ -278,3 +295,9 @@ class Output(Generic[Event]):
             for task in (event, lost):
                 task.cancel()
             await asyncio.gather(event, lost, return_exceptions=True)
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Yield parts of at most ``size`` items."""
+    for begin in range(0, len(items), size):
+        yield items[begin : begin + size]

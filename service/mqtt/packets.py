@@ -35,6 +35,11 @@ class Packet(NamedTuple):
         """Whether it carries a message."""
         return self.head & _KIND == PUBLISH
 
+    @property
+    def is_puback(self) -> bool:
+        """Whether it acknowledges a message of QoS 1."""
+        return self.head & _KIND == PUBACK[0]
+
 
 class Publish(NamedTuple):
     """A message.
@@ -71,6 +76,45 @@ def next_packet(data: bytes, at: int) -> Packet | None:
         message = "the broker sent a packet without a length"
         raise ValueError(message)
     return None
+
+
+def publish_packet(
+    topic: str, payload: bytes, mid: int = 0, *, is_retained: bool = False, is_5: bool = True
+) -> bytes:
+    """Return a packet that publishes a message, without properties.
+
+    Args:
+        mid: packet identifier; 0: QoS 0.
+        is_5: MQTT 5, else 3.1.1.
+    """
+    name = topic.encode()
+    number = mid.to_bytes(2) if mid else b""
+    head = b"%b%b%b%b" % (len(name).to_bytes(2), name, number, b"\0" if is_5 else b"")
+    flags = PUBLISH | (2 if mid else 0) | is_retained
+    return b"%c%b%b%b" % (flags, _encoded(len(head) + len(payload)), head, payload)
+
+
+def _encoded(length: int) -> bytes:
+    """Return a variable byte integer (1.5.5)."""
+    encoded = bytearray()
+    while length > 127:
+        encoded.append(length & 127 | 128)
+        length >>= 7
+    encoded.append(length)
+    return bytes(encoded)
+
+
+def read_puback(data: bytes, packet: Packet) -> tuple[int, int]:
+    """Return packet identifier and reason code (3.4); in MQTT 3.1.1 the code is 0.
+
+    Raises:
+        ValueError: it is malformed.
+    """
+    _, at, end = packet
+    if end < at + 2:
+        message = "the broker sent an acknowledgement that is cut short"
+        raise ValueError(message)
+    return int.from_bytes(data[at : at + 2]), data[at + 2] if end > at + 2 else 0
 
 
 def read_publish(data: bytes, packet: Packet) -> Publish:

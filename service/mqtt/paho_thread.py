@@ -96,6 +96,9 @@ class PahoThread:
 
     # The thread
 
+    receive_maximum = 65_535
+    """Messages of QoS 1 that the broker takes before it has acknowledged the first."""
+
     def connect(self) -> None:
         """Connect; called by the thread."""
         self.client.connect(self._address.host, self._address.port, KEEPALIVE_SECONDS)
@@ -112,6 +115,12 @@ class PahoThread:
 
     def take_message(self, message: Publish) -> None:
         """Take a message; called by the thread."""
+
+    takes_confirmations = False
+    """Whether ``take_confirmation`` is called, instead of the callback of paho."""
+
+    def take_confirmation(self, mid: int, code: int) -> None:
+        """Take an acknowledgement with its reason code; called by the thread."""
 
     def have_read(self) -> None:
         """Pass on what callbacks have collected; called by the thread."""
@@ -171,6 +180,8 @@ class PahoThread:
             while self.wants_messages() and (packet := sock.packet()):
                 if self.takes_messages and packet.is_publish:
                     self.take_message(sock.message(packet))
+                elif self.takes_confirmations and packet.is_puback:
+                    self.take_confirmation(*sock.confirmation(packet))
                 elif self.client.loop_read() or self.client.socket() is None:
                     return False
         finally:
@@ -183,13 +194,14 @@ class PahoThread:
         __: object,
         flags: ConnectFlags,
         code: ReasonCode,
-        ___: Properties | None,
+        properties: Properties | None,
     ) -> None:
         if code.is_failure:
             kind = NotAccepted if code == "Unsupported protocol version" else BrokerAway
             self._reason = kind(f"the broker refused: {code}")
             return
         self._reason = BrokerAway("the connection ended")
+        self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
         self.accepted(flags)
         self.tell(partial(resolve, self._is_accepted))
 

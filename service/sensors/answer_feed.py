@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from schemas.errors import NotReady
@@ -27,7 +28,7 @@ class KeptAnswers(Protocol):
 
 
 class AnswerFeed:
-    """Kept answers, and waiting for the next one. Implements the port ``Events``."""
+    """Kept answers, and waiting for the next one. Implements ``Events`` for one reader."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class AnswerFeed:
 
     async def after(self, cursor: int, limit: int) -> Sequence[KeptAnswer]:
         """See ``KeptEvents.after``."""
+        self._stored.clear()  # by what is read now, and what is stored from now on
         found = await self._kept.after_of_all(cursor, limit)
         if self._has_holes:
             fresh = self._clock() - HOLE_SECONDS
@@ -72,15 +74,12 @@ class AnswerFeed:
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         while (left := until - loop.time()) > 0:
-            self._stored.clear()
-            try:
-                if await self._kept.newest_id() > cursor:
-                    return
-            except NotReady:
-                await asyncio.sleep(min(left, self._poll))
-                continue
             try:
                 async with asyncio.timeout(min(left, self._poll)):
                     await self._stored.wait()
             except TimeoutError:
-                continue
+                with suppress(NotReady):
+                    if await self._kept.newest_id() > cursor:
+                        return
+            else:
+                return

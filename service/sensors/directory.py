@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from schemas.sensors import Sensor, SensorAnswer, SensorStatus, SensorWindows
 from service.sensors.live import LiveSensors, NoLiveSensors, SensorReport, drawn
-from service.sensors.records import StoredSensor
+from service.sensors.records import Glance, Mark, StoredSensor
 from service.sensors.store.reports import ReportStore
 from service.sensors.store.results import ResultStore
 from service.sensors.store.sensors import SensorStore
@@ -34,6 +34,27 @@ class Directory:
     async def list(self) -> Sequence[Sensor]:
         """Return all sensors, by name."""
         return await self._shown(await self._sensors.all())
+
+    async def some(self, names: Sequence[str]) -> Sequence[Sensor]:
+        """Return those of these sensors that there are, by name."""
+        return await self._shown(await self._sensors.some(names))
+
+    async def marks(self) -> Mapping[str, Mark]:
+        """Return a mark of every sensor, by name.
+
+        It differs when configuration, state, status, fault, or the version of the model does; not
+        with every window. None: another process receives the sensor.
+        """
+        return {one.name: self._mark(one) for one in await self._sensors.glance()}
+
+    def _mark(self, one: Glance) -> Mark:
+        live = self._live.glance(one.name)
+        is_seen = one.seen is not None or (live is not None and live.is_seen)
+        if live is None and is_seen and not (one.is_silent or one.is_paused):
+            return None
+        # The status follows from these: silence is noted by the process that receives it.
+        stored = one.created, one.revision, one.is_paused, one.is_silent, one.state, one.since
+        return *stored, is_seen, live
 
     async def get(self, name: str) -> Sensor | None:
         """Return one sensor, or None."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,20 @@ class Recent:
     gaps: Sequence[SensorGap]
 
 
+class LiveGlance(NamedTuple):
+    """The values of ``SensorReport`` that seldom change.
+
+    Attributes:
+        is_seen: whether there was a sample.
+        model: of the last answer, with its version.
+    """
+
+    is_seen: bool
+    fault: SensorFault | None
+    model: str | None
+    version: int | None
+
+
 class LiveSensors(Protocol):
     """The sensors that this process has received samples of since it started."""
 
@@ -76,6 +90,9 @@ class LiveSensors(Protocol):
 
     def report(self, sensor: str) -> SensorReport | None:
         """Return a copy of what is known of a sensor; None if nothing is."""
+
+    def glance(self, sensor: str) -> LiveGlance | None:
+        """Return a part of the report, at a tenth of its cost."""
 
     def recent(self, sensor: str) -> Recent | None:
         """Return the last windows of a sensor; None if nothing is known of it."""
@@ -89,6 +106,9 @@ class NoLiveSensors:
         return ()
 
     def report(self, sensor: str) -> None:
+        """See ``LiveSensors``."""
+
+    def glance(self, sensor: str) -> None:
         """See ``LiveSensors``."""
 
     def recent(self, sensor: str) -> None:

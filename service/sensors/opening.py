@@ -104,8 +104,9 @@ async def open_sensors(
     answers = AnswerFeed(results, has_holes=database.dialect != "sqlite")
 
     def on_stored(number: int) -> None:
-        pruner.note(number)
-        answers.announce()
+        if number:
+            pruner.note(number)
+            answers.announce()
 
     store = ChannelStore(database, events, on_stored=on_stored)
 

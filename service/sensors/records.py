@@ -40,7 +40,7 @@ class StoredSensor:
 
 
 class Glance(NamedTuple):
-    """The values of a sensor that the intake reads at every look, each two seconds."""
+    """The values of a sensor that are read at every look, each second or two."""
 
     name: str
     created: float
@@ -48,6 +48,12 @@ class Glance(NamedTuple):
     is_paused: bool
     is_silent: bool
     seen: float | None
+    state: str | None = None
+    since: float | None = None
+
+
+Mark = tuple[object, ...] | None
+"""Values that differ when a sensor has changed; None: what is known does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ import uvloop
 
 from benchmarks.streams.sensors import windows
 from schemas.sensor_wire.frames import FROM_SERVER, FrameDecoder, FrameType
-from schemas.sensor_wire.messages import Hello, data_of, encode
+from schemas.sensor_wire.messages import Hello, Ping, data_of, encode
 
 DOORS = ("tcp", "mqtt")
 OUTSTANDING = 2
@@ -32,6 +32,8 @@ START_SECONDS = 60.0
 PUBLISH, SUBACK = 3, 9
 """Types of MQTT packets."""
 _FIRST = struct.Struct("<Q")
+ACK = struct.Struct("<QI")
+"""First sequence that is needed, and credit."""
 
 
 @dataclass
@@ -57,8 +59,15 @@ class Device:
         self.name, self.epoch, self.tally = name_of(door, number), epoch, tally
         self.send: Callable[[bytes], None] = lambda _: None
         self.is_paced = False
+        self.is_ready = asyncio.get_running_loop().create_future()
         self._sent: dict[int, float] = {}
         self._next, self._window = 0, number
+
+    def acknowledged(self, payload: bytes) -> None:
+        """Go on where the run before has ended; of the first ACK."""
+        if not self.is_ready.done():
+            self._next = ACK.unpack(payload)[0]
+            self.is_ready.set_result(None)
 
     def send_window(self) -> None:
         """Send the next window."""
@@ -80,7 +89,6 @@ class TcpDevice(asyncio.Protocol):
     def __init__(self, device: Device, token: str) -> None:
         self._device, self._token = device, token
         self._decoder = FrameDecoder(FROM_SERVER)
-        self.is_ready = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
@@ -95,8 +103,7 @@ class TcpDevice(asyncio.Protocol):
             if frame.type is FrameType.RESULT:
                 self._device.answered(_FIRST.unpack_from(frame.payload)[0])
             elif frame.type is FrameType.ACK:
-                if not self.is_ready.done():
-                    self.is_ready.set_result(None)
+                self._device.acknowledged(frame.payload)
             else:
                 self._device.tally.errors += 1
                 print(self._device.name, frame, file=sys.stderr)
@@ -104,8 +111,8 @@ class TcpDevice(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Note an end that was not wanted."""
         del error
-        if not self.is_ready.done():
-            self.is_ready.set_exception(ConnectionError("ended before the first ACK"))
+        if not self._device.is_ready.done():
+            self._device.is_ready.set_exception(ConnectionError("ended before the first ACK"))
 
 
 class MqttDevice(asyncio.Protocol):
@@ -115,7 +122,7 @@ class MqttDevice(asyncio.Protocol):
         self._device, self._held, self._id = device, bytearray(), 0
         self._topic = f"{topic}/sensors/{device.name}/data/{device.epoch}".encode()
         self._transport: asyncio.Transport | None = None
-        self.is_ready = asyncio.get_running_loop().create_future()
+        self._is_accepted = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
@@ -132,10 +139,11 @@ class MqttDevice(asyncio.Protocol):
         self._transport.write(b"\x32" + remaining(len(head) + len(frame)) + head + frame)
 
     def data_received(self, data: bytes) -> None:
-        """Wait for CONNACK; PUBACKs follow."""
+        """Ask for an ACK after CONNACK; PUBACKs follow."""
         del data
-        if not self.is_ready.done():
-            self.is_ready.set_result(None)
+        if not self._is_accepted:
+            self._is_accepted = True
+            self._publish(encode(Ping()))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note an end that was not wanted."""
@@ -143,20 +151,29 @@ class MqttDevice(asyncio.Protocol):
 
 
 class MqttResults(asyncio.Protocol):
-    """Subscribes to the results of all devices with QoS 0."""
+    """Subscribes to the results of all devices with QoS 0; before these, to their ACKs."""
 
     def __init__(self, devices: dict[str, Device], topic: str) -> None:
         self._devices, self._topic, self._held = devices, topic, b""
+        self._transport: asyncio.Transport | None = None
         self.is_ready = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Introduce itself."""
-        opened = cast("asyncio.Transport", transport)
+        opened = self._transport = cast("asyncio.Transport", transport)
         body = b"\0\4MQTT\4\2\0\0\0\7results"
         opened.write(b"\x10" + remaining(len(body)) + body)
-        name = f"{self._topic}/sensors/+/result".encode()
-        body = b"\0\1" + struct.pack(">H", len(name)) + name + b"\0"
-        opened.write(b"\x82" + remaining(len(body)) + body)
+        for last in ("result", "ack/+"):
+            name = f"{self._topic}/sensors/+/{last}".encode()
+            body = b"\0\1" + struct.pack(">H", len(name)) + name + b"\0"
+            opened.write(b"\x82" + remaining(len(body)) + body)
+
+    def end_acks(self) -> None:
+        """Unsubscribe from ACKs: the answers tell when to send."""
+        assert self._transport is not None
+        name = f"{self._topic}/sensors/+/ack/+".encode()
+        body = b"\0\2" + struct.pack(">H", len(name)) + name
+        self._transport.write(b"\xa2" + remaining(len(body)) + body)
 
     def data_received(self, data: bytes) -> None:
         """Take answers of all devices."""
@@ -164,17 +181,26 @@ class MqttResults(asyncio.Protocol):
         at = 0
         while (packet := packet_at(data, at)) is not None:
             kind, start, stop = packet
-            if kind >> 4 == SUBACK:
+            if kind >> 4 == SUBACK and not self.is_ready.done():
                 self.is_ready.set_result(None)
             elif kind >> 4 == PUBLISH:
                 (length,) = struct.unpack_from(">H", data, start)
-                topic = data[start + 2 : start + 2 + length].decode()
-                answer = json.loads(data[start + 2 + length : stop])
-                device = self._devices.get(topic.split("/")[-2])
-                if device is not None:
-                    device.answered(answer["first_sequence"])
+                topic = data[start + 2 : start + 2 + length].decode().split("/")
+                self._take(topic, data[start + 2 + length : stop])
             at = stop
         self._held = data[at:]
+
+    def _take(self, topic: list[str], payload: bytes) -> None:
+        if topic[-1] == "result":
+            if (device := self._devices.get(topic[-2])) is not None:
+                device.answered(json.loads(payload)["first_sequence"])
+        elif (device := self._devices.get(topic[-3])) is not None:
+            for frame in FrameDecoder(FROM_SERVER).feed(payload):
+                if frame.type is FrameType.ACK:
+                    device.acknowledged(frame.payload)
+                else:
+                    device.tally.errors += 1
+                    print(device.name, frame, file=sys.stderr)
 
 
 def remaining(length: int) -> bytes:
@@ -207,15 +233,14 @@ def name_of(door: str, number: int) -> str:
 async def run(given: argparse.Namespace) -> dict[str, float]:
     """Connect, warm up, measure."""
     loop, tally = asyncio.get_running_loop(), Tally()
-    epoch = time.time_ns() // 1_000_000
-    devices = [Device(given.door, number, epoch, tally) for number in range(given.devices)]
-    door: TcpDevice | MqttDevice | MqttResults
+    devices = [Device(given.door, number, given.epoch, tally) for number in range(given.devices)]
+    results: MqttResults | None = None
     if given.door == "mqtt":
         by_name = {device.name: device for device in devices}
-        _, door = await loop.create_connection(
+        _, results = await loop.create_connection(
             lambda: MqttResults(by_name, given.topic), "127.0.0.1", given.port
         )
-        await door.is_ready
+        await results.is_ready
     for device in devices:
         device.is_paced = given.rate > 0
 
@@ -224,9 +249,11 @@ async def run(given: argparse.Namespace) -> dict[str, float]:
                 return MqttDevice(device, given.topic)
             return TcpDevice(device, given.token)
 
-        _, door = await loop.create_connection(make, "127.0.0.1", given.port)
+        await loop.create_connection(make, "127.0.0.1", given.port)
         async with asyncio.timeout(START_SECONDS):
-            await door.is_ready
+            await device.is_ready
+    if results is not None:
+        results.end_acks()
     if given.rate:
         pacing = loop.create_task(pace(devices, given.rate))
     else:
@@ -234,13 +261,16 @@ async def run(given: argparse.Namespace) -> dict[str, float]:
             for _ in range(OUTSTANDING):
                 device.send_window()
     await asyncio.sleep(given.warm)
+    print("measuring", flush=True)
     tally.is_open, began, cpu = True, time.monotonic(), _cpu()
     await asyncio.sleep(given.seconds)
     tally.is_open, seconds = False, time.monotonic() - began
     if given.rate:
         pacing.cancel()
+    print("measured", flush=True)
     p50, p99 = np.percentile(tally.seconds or [np.nan], [50, 99]) * 1000
     return {
+        "answers": tally.answers,
         "per_second": tally.answers / seconds,
         "p50_ms": float(p50),
         "p99_ms": float(p99),
@@ -268,14 +298,29 @@ def _cpu() -> float:
 WINDOWS = windows.samples()
 
 
-def load(door: str, port: int, **given: object) -> dict[str, float]:
-    """Run devices in a process of their own; arguments as on the command line."""
+def load(
+    door: str, port: int, cpu: Callable[[], list[float]], **given: object
+) -> tuple[dict[str, float], list[float]]:
+    """Run devices in a process of their own.
+
+    Args:
+        cpu: seconds of CPU that were used so far, by what is measured.
+        given: arguments of the command line.
+
+    Returns:
+        What was measured, and the seconds of CPU of that time.
+    """
     command = [sys.executable, "-m", "benchmarks.streams.sensors.devices", door, str(port)]
     for name, value in given.items():
         command += [f"--{name}", str(value)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        before = cpu()
+        process.stdout.readline()
+        used = [after - first for after, first in zip(cpu(), before, strict=True)]
+        result: dict[str, float] = json.loads(process.stdout.readline())
+    return result, used
 
 
 def main() -> None:
@@ -284,6 +329,7 @@ def main() -> None:
     parser.add_argument("door", choices=DOORS)
     parser.add_argument("port", type=int)
     parser.add_argument("--devices", type=int, default=1000)
+    parser.add_argument("--epoch", type=int, required=True)
     parser.add_argument("--token", default="")
     parser.add_argument("--topic", default="potoo")
     parser.add_argument("--rate", type=float, default=0, help="windows a second; 0: as answered")

@@ -105,13 +105,17 @@ class _Lane(Generic[Item]):
 
 @dataclass(slots=True, eq=False)
 class Charge(Generic[Item]):
-    """The charge for a started item. ``expected``: its seconds, 0 if unknown."""
+    """The charge for a started item. ``expected``: its seconds, 0 if unknown.
+
+    ``count``: of items, if they were taken as a group.
+    """
 
     lane: _Lane[Item]
     place: _Place[Item]
     weight: int
     seconds: float
     expected: float
+    count: int = 1
 
     def add(self, seconds: float) -> None:
         """Move the start times by ``seconds`` more, which may be negative."""
@@ -121,20 +125,25 @@ class Charge(Generic[Item]):
 
 
 class FairQueue(Generic[Item]):
-    """Items by priority, model and caller. ``running``: items taken and not settled."""
+    """Items by priority, model and caller. ``running``: taken and not settled; a group is one."""
 
     def __init__(self) -> None:
         self._lanes: dict[int, _Lane[Item]] = {}
         self._now = 0.0
-        self._size = self.running = 0
+        self._size = self.running = self._running_items = 0
         self._running_seconds = 0.0
         self._longest_mean = LEAST
 
     def __len__(self) -> int:
         return self._size
 
-    def push(self, item: Item, turn: Turn) -> None:
-        """Add an item behind its owner's others of that model and priority."""
+    def push(self, item: Item, turn: Turn, count: int = 1) -> None:
+        """Add an item behind its owner's others of that model and priority.
+
+        Args:
+            count: of items, if ``item`` is a group: it is charged as so many, and takes as many
+                turns of its owner.
+        """
         if not self._size and not self.running:
             self._begin_busy_period()
         lane = self._lane(turn.share)
@@ -147,8 +156,8 @@ class FairQueue(Generic[Item]):
         if not place.callers.size:
             place.start = max(place.start, lane.now)
             lane.waiting[turn.flow] = place
-        place.callers.push(item, turn.owner, turn.weight)
-        self._size += 1
+        place.callers.push(item, turn.owner, turn.weight, count)
+        self._size += count
 
     def pop(self) -> tuple[Item, Charge[Item]]:
         """Remove the item whose turn it is; return it with what to ``settle`` when it has run.
@@ -168,13 +177,14 @@ class FairQueue(Generic[Item]):
         place = min(lane.waiting.values(), key=_start)
         flow = place.flow
         lane.now = max(lane.now, place.start)
-        item, weight = place.callers.pop()
+        item, weight, count = place.callers.pop()
         if not place.callers.size:
             del lane.waiting[flow]
-        charge = Charge(lane, place, weight, flow.cost, flow.mean)
+        charge = Charge(lane, place, weight, count * flow.cost, count * flow.mean, count)
         charge.add(charge.seconds)
-        flow.running += 1
-        self._size -= 1
+        flow.running += count
+        self._size -= count
+        self._running_items += count
         self.running += 1
         self._running_seconds += charge.expected
         return item, charge
@@ -183,9 +193,10 @@ class FairQueue(Generic[Item]):
         """Correct the charge of an item that has run for ``seconds``. Once per item."""
         seconds, flow = max(seconds, LEAST), charge.place.flow
         charge.add(seconds - charge.seconds)
-        flow.mean = smoothed(flow.mean, seconds)
+        flow.mean = smoothed(flow.mean, seconds / charge.count)
         self._longest_mean = max(self._longest_mean, flow.mean)
-        flow.running -= 1
+        flow.running -= charge.count
+        self._running_items -= charge.count
         self.running -= 1
         self._running_seconds -= charge.expected
 
@@ -208,7 +219,8 @@ class FairQueue(Generic[Item]):
 
         It takes a tenth of the time, and needs no lock: it reads counts only.
         """
-        return (self._size + self.running + held) * self._longest_mean / max(1, threads)
+        items = self._size + self._running_items + held
+        return items * self._longest_mean / max(1, threads)
 
     def work_before(self, turn: Turn, count: int = 1) -> float:
         """Estimate the work that waits now and is taken before the last of ``count`` new items.

@@ -49,14 +49,14 @@ class Lane:
         self.is_busy = [False] * threads
 
     def __len__(self) -> int:
-        """Return the number of jobs that wait."""
+        """Return the number of items that wait."""
         return len(self._queue)
 
-    def submit(self, jobs: Sequence[Job], turn: Turn) -> None:
-        """Queue jobs, all of one caller and model."""
+    def submit(self, jobs: Sequence[Job], turn: Turn, count: int = 1) -> None:
+        """Queue jobs, all of one caller and model; ``count``: of items in each job."""
         with self._lock:
             for job in jobs:
-                self._queue.push(job, turn)
+                self._queue.push(job, turn, count)
         for _ in jobs:
             self._signals.put(_Signal.JOB)
 
@@ -145,9 +145,13 @@ class WorkerPool:
         """
         self.submit_all((job,), turn or self._own)
 
-    def submit_all(self, jobs: Sequence[Job], turn: Turn) -> None:
-        """Queue several jobs at once; see ``submit``."""
-        self._lane.submit(jobs, turn)
+    def submit_all(self, jobs: Sequence[Job], turn: Turn, count: int = 1) -> None:
+        """Queue several jobs at once; see ``submit``.
+
+        Args:
+            count: of items in each job, which take as many turns and share its time.
+        """
+        self._lane.submit(jobs, turn, count)
 
     def submit_slowly(self, job: Job, turn: Turn | None = None) -> None:
         """Queue ``job`` on the slow lane; see ``submit``. Its turns are counted there alone."""

@@ -116,6 +116,22 @@ class Hedger:
                 return Summary(name, round(min(score, 1.0), 6), height, perhaps)
         return None
 
+    def summary_of(self, label: int, score: float) -> Summary | None:
+        """Return the summary for the likeliest label, of a model without groups.
+
+        Args:
+            label: its index.
+            score: its calibrated probability.
+        """
+        if score < self._thresholds[0] or self._thresholds[0] >= NEVER:
+            return None
+        return Summary(self.hierarchy.labels[label], round(min(score, 1.0), 6), 0, None)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the likeliest label decides alone: there are no groups or unnamed labels."""
+        return not (self.hierarchy.levels or self._unnamed)
+
     def best(self, shares_K: NDArray[np.floating]) -> Iterator[tuple[str, int, float]]:
         """Yield the likeliest allowed name of each level: name, height, probability."""
         label = self._best_label(shares_K)

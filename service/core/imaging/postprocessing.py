@@ -16,6 +16,9 @@ from schemas.errors import InferenceFailed
 from schemas.model_output import OutputSpec
 from service.core.engine.engine import Outputs
 
+KEPT_LOCK = 500
+"""Numbers up to which NumPy keeps the lock."""
+
 
 def probabilities(output_NK: Outputs, spec: OutputSpec, temperature: float) -> Outputs:
     """Return probabilities [N, K'] of the labelled classes; independent if multi-label.
@@ -32,6 +35,8 @@ def probabilities(output_NK: Outputs, spec: OutputSpec, temperature: float) -> O
         if not all(map(_is_finite, output_NK)):
             raise InferenceFailed
         return output_NK[:, spec.label_offset :]
+    if is_small(output_NK):
+        return _softmax_each(output_NK, temperature)[:, spec.label_offset :]
     shares_NK = np.empty_like(output_NK)
     for logits_K, shares_K in zip(output_NK, shares_NK, strict=True):
         _softmax(logits_K, temperature, shares_K)
@@ -59,6 +64,33 @@ def _softmax(logits_K: Outputs, temperature: float, shares_K: Outputs) -> None:
         np.divide(shares_K, temperature, out=shares_K)
     np.exp(shares_K, out=shares_K)
     np.divide(shares_K, np.add.reduce(shares_K), out=shares_K)
+
+
+def _softmax_each(logits_NK: Outputs, temperature: float) -> Outputs:
+    """Return what ``_softmax`` returns for each row, in as many calls as for one.
+
+    Raises:
+        InferenceFailed: a logit is not finite.
+    """
+    if not np.isfinite(logits_NK).all():
+        raise InferenceFailed
+    shares_NK = np.empty_like(logits_NK)
+    np.subtract(logits_NK, logits_NK.max(axis=1, keepdims=True), out=shares_NK)
+    if temperature != 1:
+        np.divide(shares_NK, temperature, out=shares_NK)
+    np.exp(shares_NK, out=shares_NK)
+    np.divide(shares_NK, np.add.reduce(shares_NK, axis=1, keepdims=True), out=shares_NK)
+    return shares_NK
+
+
+def is_small(array_NK: Outputs) -> bool:
+    """Return whether several rows together are so few numbers that NumPy keeps the lock."""
+    return len(array_NK) > 1 and array_NK.size <= KEPT_LOCK
+
+
+def top_k_each(probabilities_NK: Outputs, k: int) -> NDArray[np.intp]:
+    """Return what ``top_k`` returns for each row, [N, min(k, K)], in one call."""
+    return np.argsort(-probabilities_NK, axis=1, kind="stable")[:, :k]
 
 
 def top_k(probabilities_K: Outputs, k: int) -> NDArray[np.intp]:

@@ -34,10 +34,8 @@ from service.core.engine.pool import SlowWork, WorkerPool
 from service.core.scheduling.admission import Admission, ThroughputEstimator
 from service.core.scheduling.batch_item import (
     Answer,
-    Group,
     Item,
     Outcome,
-    Place,
     Raw,
     Ready,
 )
@@ -87,7 +85,7 @@ class Batcher(Generic[Raw, Ready, Answer]):
         )
         self._ready: deque[Item[Raw, Ready, Answer]] = deque()
         self._lock = threading.Lock()
-        self._waiting = 0
+        self._waiting = self._grouped = 0
         self._mates = 0
         self._running = 0
         self._slow = 0
@@ -149,47 +147,6 @@ class Batcher(Generic[Raw, Ready, Answer]):
             for future in futures:
                 future.cancel()
 
-    async def submit_each(
-        self, raws: Sequence[Raw], deadline: float, calls: Sequence[CallContext]
-    ) -> list[Outcome[Answer] | ServiceError]:
-        """Submit items of several callers, and wait until each has its answer or its error.
-
-        Each item is admitted, waits and runs by itself, as with ``submit``: only the task, the
-        timer and the future are shared, which cost more than a small item.
-
-        Args:
-            calls: one for each item.
-
-        Raises:
-            NotReady: while closing.
-        """
-        self._check_open()
-        self._loop = asyncio.get_running_loop()
-        now = self._clock()
-        group: Group[Outcome[Answer]] = Group(self._loop, len(raws))
-        items: list[Item[Raw, Ready, Answer]] = []
-        turn: Turn | None = None
-        for number, (raw, call) in enumerate(zip(raws, calls, strict=True)):
-            if turn is None or call is not calls[number - 1]:
-                turn = self._turn(call)
-            try:
-                self._check(deadline - now, turn)
-            except ServiceError as error:
-                group.settle(number, error)
-                continue
-            item = Item[Raw, Ready, Answer](turn, raw, Place(group, number), deadline, now)
-            items.append(item)
-            with self._lock:
-                self._waiting += 1
-            self._count(1)
-            self._pool.submit(partial(self._step, item), turn)
-        timer = self._loop.call_later(deadline - now, self._expire_each, items)
-        try:
-            await group.done
-        finally:
-            timer.cancel()
-        return group.results()
-
     async def close(self) -> None:
         """Refuse new items and return once every accepted one is settled."""
         self._is_closing = True
@@ -202,7 +159,9 @@ class Batcher(Generic[Raw, Ready, Answer]):
             raise NotReady(message, retry_after=5)
 
     def _check(self, allowed: float, turn: Turn, count: int = 1) -> None:
-        self._admission.check(self._depth, allowed, turn, count, waiting=self._waiting)
+        self._admission.check(
+            self._depth, allowed, turn, count, waiting=self._waiting + self._grouped
+        )
 
     def _turn(self, call: CallContext) -> Turn:
         return Turn(self._flow, call.owner, call.weight, SHARES[call.priority])
@@ -239,12 +198,6 @@ class Batcher(Generic[Raw, Ready, Answer]):
             self._on_reject("deadline")
             # The other items of a ``submit_all`` call are cancelled with it.
             late[0].future.set_exception(DeadlineExceeded())
-
-    def _expire_each(self, items: Sequence[Item[Raw, Ready, Answer]]) -> None:
-        for item in items:
-            if not item.future.done():
-                self._on_reject("deadline")
-                item.future.set_exception(DeadlineExceeded())
 
     # On the pool's threads from here on.
 
@@ -378,8 +331,10 @@ class Batcher(Generic[Raw, Ready, Answer]):
     def _answer_all(
         self, settled: Sequence[tuple[Item[Raw, Ready, Answer], Outcome[Answer]]]
     ) -> None:
+        self._count(-len(settled))
         for item, outcome in settled:
-            self._answer(item, outcome)
+            if not item.future.done():
+                item.future.set_result(outcome)
 
     def _answer(self, item: Item[Raw, Ready, Answer], result: Outcome[Answer] | Exception) -> None:
         self._count(-1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import ClassVar, NoReturn
@@ -34,7 +35,10 @@ class Window:
 
 @dataclass(slots=True)
 class PreparedWindow:
-    """A tensor ready for the engine, float32 [channels, length], and a duration in seconds."""
+    """A tensor ready for the engine, float32 [channels, length], and a duration in seconds.
+
+    Of several windows that were prepared together: [N, channels, length], and the mean duration.
+    """
 
     decode_seconds: ClassVar[float] = 0.0
 
@@ -70,6 +74,8 @@ class SeriesPreprocessor:
         began = time.perf_counter()
         check_window(samples_LC, self._spec)
         tensor_CL = self._normalised(samples_LC)
+        if tensor_CL.base is not None:
+            tensor_CL = tensor_CL.copy()
         # The results, not the samples: scaling may overflow too. So may their sum, which is one
         # call for two (see ``imaging.postprocessing``).
         with np.errstate(over="ignore", invalid="ignore"):
@@ -80,20 +86,56 @@ class SeriesPreprocessor:
                 self._mend(tensor_CL, is_finite_CL)
         return PreparedWindow(tensor_CL, time.perf_counter() - began)
 
-    def _normalised(self, samples_LC: Samples) -> Samples:
+    def windows(
+        self, windows_NLC: Sequence[Samples]
+    ) -> tuple[PreparedWindow, dict[int, NotFinite]]:
+        """Convert several windows of the right type and shape; see ``window``.
+
+        NumPy gives up the interpreter's lock in each call on more than 500 numbers, and a thread
+        waits for it longer than the call takes: there are a few calls for all windows.
+
+        Returns:
+            The tensors of the windows that have no error, [N, channels, length], with the mean
+            duration of one; and the errors, by the place of their windows.
+        """
+        began, spec = time.perf_counter(), self._spec
+        # numpy.stack would give up the lock for each window.
+        joined = b"".join([np.ascontiguousarray(samples_LC).data for samples_LC in windows_NLC])
+        given_NLC = np.frombuffer(joined, np.float32).reshape(-1, spec.length, spec.channels)
+        tensor_NCL = self._normalised(given_NLC)
+        errors: dict[int, NotFinite] = {}
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = float(np.add.reduce(tensor_NCL, axis=None))
+        if not math.isfinite(total):
+            tensor_NCL = tensor_NCL.copy()  # may be a view of the windows
+            for number, tensor_CL in enumerate(tensor_NCL):
+                is_finite_CL = np.isfinite(tensor_CL)
+                if not is_finite_CL.all():
+                    try:
+                        self._mend(tensor_CL, is_finite_CL)
+                    except NotFinite as error:
+                        errors[number] = error
+            fitting = [number for number in range(len(tensor_NCL)) if number not in errors]
+            tensor_NCL = tensor_NCL[fitting]
+        seconds = (time.perf_counter() - began) / len(windows_NLC)
+        return PreparedWindow(tensor_NCL, seconds), errors
+
+    def _normalised(self, samples_NLC: Samples) -> Samples:
+        """Normalise and transpose windows [..., length, channels]; may return a view of them."""
+        given_NCL = samples_NLC.swapaxes(-1, -2)
         if self._is_identity:
-            return samples_LC.T.copy(order="C")
+            return np.ascontiguousarray(given_NCL)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found later
             if self._is_division:  # the same in one call
-                tensor_CL = np.empty(samples_LC.T.shape, np.float32)
+                tensor_NCL = np.empty(given_NCL.shape, np.float32)
                 return np.divide(
-                    samples_LC.T, self._std, out=tensor_CL, dtype=np.float64, casting="same_kind"
+                    given_NCL, self._std, out=tensor_NCL, dtype=np.float64, casting="same_kind"
                 )
-            numbers_CL = samples_LC.T.astype(np.float64, order="C")
-            numbers_CL *= self._spec.scale
-            numbers_CL -= self._mean
-            numbers_CL /= self._std
-            return numbers_CL.astype(np.float32)
+            numbers_NCL = given_NCL.astype(np.float64, order="C")
+            numbers_NCL *= self._spec.scale
+            numbers_NCL -= self._mean
+            numbers_NCL /= self._std
+            return numbers_NCL.astype(np.float32)
 
     def _mend(self, tensor_CL: Samples, is_finite_CL: NDArray[np.bool_]) -> None:
         """Replace results that are not finite, in place.

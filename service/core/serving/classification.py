@@ -41,14 +41,6 @@ class Ranking:
     labels: Sequence[str]
     offset: int
 
-    def predictions(self, k: int) -> list[Prediction]:
-        """Return the best ``k`` classes."""
-        labels, offset = self.labels, self.offset
-        return [
-            Prediction(labels[index], index + offset, round(score, 6))
-            for index, score in zip(self.indices[:k], self.scores, strict=False)
-        ]
-
     def score_of(self, label: str) -> float | None:
         """Return the score of a label; None if it is not ranked."""
         for index, score in zip(self.indices, self.scores, strict=True):

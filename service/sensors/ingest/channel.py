@@ -15,7 +15,7 @@ from service.sensors.ingest.results import answer_of, as_stored
 from service.sensors.ingest.sharing import Tools
 from service.sensors.ingest.states import StateVotes
 from service.sensors.ingest.tracking import Tracked
-from service.sensors.records import Change, ClaimedEpoch, Entry, Fate, Outcome
+from service.sensors.records import Change, ClaimedEpoch, Entry, Fate, Outcome, StoredSensor
 from service.sensors.windows.samples import Cut, Samples
 from service.sensors.windows.stream import SampleStream
 
@@ -35,6 +35,7 @@ class LiveChannel:
         least_bytes: that it needs: two windows.
         active_at: of the last message, on ``time.monotonic``.
         opened_at: in seconds since the epoch.
+        checked: the sensor as stored, when it was last compared with this channel.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class LiveChannel:
         self._told: dict[SensorFault, float] = {}
         self._is_closing = self._is_releasing = self.is_ended = False
         self._is_left = self._is_told = False  # by the transport; the listener
+        self.checked: StoredSensor | None = None
         self._finished = asyncio.Event()
         self.active_at, self.opened_at = tools.monotonic(), tools.clock()
         tracked.door = door

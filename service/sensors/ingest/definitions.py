@@ -104,6 +104,9 @@ class Follower:
     def _check(self, name: str, channel: LiveChannel) -> None:
         """End a channel whose sensor is another one now."""
         stored = self.sensors.get(name)
+        if stored is not None and stored is channel.checked:
+            return  # the same as at the last look
+        channel.checked = stored
         if stored is None:
             # A channel may be younger than the look.
             if channel.opened_at < self._clock() - TICK_SECONDS:

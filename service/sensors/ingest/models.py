@@ -12,6 +12,7 @@ from auth.principal import Principal
 from schemas.classify import Prediction
 from schemas.errors import CapacityError, NotReady, ServiceError, Unsupported
 from schemas.sensors import SensorFault, SensorSpec
+from schemas.trusted import trusted
 from service.agreement import FrameAnswer, best_of
 from service.coordination.tables import MAX_STATE_CHARS
 from service.core.imaging.answer import LabelledAnswer
@@ -168,9 +169,13 @@ def _verdict(model: str, version: int, ranking: Ranking) -> Verdict:
         best = ranking.labels[ranking.present[0]]
         label, score = best[:MAX_STATE_CHARS], ranking.score_of(best) or 0.0
     vote = FrameAnswer(label, score, _Scores(ranking))
+    labels, offset = ranking.labels, ranking.offset
     shown = [
-        Prediction(label=one.label, index=one.index, score=one.score)
-        for one in ranking.predictions(BEST)
+        trusted(
+            Prediction,
+            {"label": labels[index], "index": index + offset, "score": round(score, 6)},
+        )
+        for index, score in zip(ranking.indices[:BEST], ranking.scores, strict=False)
     ]
     return Verdict(vote, shown, model, version)
 

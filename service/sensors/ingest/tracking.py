@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from schemas.sensors import SensorAnswer, SensorCounts, SensorFault, SensorGap
 from service.sensors.ingest.ports import Door, SensorMetrics
 from service.sensors.ingest.states import StateVotes
-from service.sensors.live import MOST_GAPS, MOST_WINDOWS, Recent, RecentWindow, SensorReport
+from service.sensors.live import (
+    MOST_GAPS,
+    MOST_WINDOWS,
+    LiveGlance,
+    Recent,
+    RecentWindow,
+    SensorReport,
+)
 from service.sensors.windows.samples import Window
 from service.sensors.windows.times import RateMeter
 
@@ -168,6 +175,19 @@ class Tracker:
         """See ``LiveSensors``."""
         found = self._sensors.get(sensor)
         return None if found is None else found.report(self._monotonic())
+
+    def glance(self, sensor: str) -> LiveGlance | None:
+        """See ``LiveSensors``."""
+        found = self._sensors.get(sensor)
+        if found is None:
+            return None
+        answer = found.answer
+        return LiveGlance(
+            found.seen is not None,
+            found.fault,
+            answer.model if answer else None,
+            answer.version if answer else None,
+        )
 
     def recent(self, sensor: str) -> Recent | None:
         """See ``LiveSensors``."""

@@ -259,8 +259,7 @@ class Feed:
         Samples after a gap are refused until the device has gone back: a broker may lose messages,
         and the device has them still, or goes back as far as it can.
         """
-        limits = {**from_device(self._tools.max_frame_bytes)}
-        decoder, is_whole = FrameDecoder(limits), False
+        decoder, is_whole = FrameDecoder(from_device(self._tools.max_frame_bytes)), False
         end = channel.received
         try:
             for frame in decoder.feed(delivery.payload):

@@ -23,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from service.mqtt.address import BrokerAddress
 from service.mqtt.buffered import BufferedClient, BufferedSocket
 from service.mqtt.link import BrokerAway
-from service.mqtt.packets import PUBACK, Publish
+from service.mqtt.packets import PUBACK, Publish, publish_packet
 from service.mqtt.paho_link import CONNECT_SECONDS, new_client
 from service.mqtt.paho_thread import KEEPALIVE_SECONDS, PahoThread
 
@@ -167,8 +167,9 @@ class Subscription(PahoThread):
             sock.put(b"".join(PUBACK + one.mid.to_bytes(2) for one in deliveries if one.qos))
 
     def _send(self, messages: Sequence[tuple[str, bytes]]) -> None:
-        for topic, payload in messages:
-            self.client.publish(topic, payload)
+        sock: object = self.client.socket()
+        if isinstance(sock, BufferedSocket):
+            sock.put(b"".join(publish_packet(topic, payload) for topic, payload in messages))
 
 
 def client_id(root: str, suffix: str = "") -> str:

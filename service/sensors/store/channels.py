@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.store.database import Database
-from auth.store.direct_writes import Statement
+from auth.store.direct_writes import Statement, Steps, perform_on
 from schemas.sensors import SensorAnswer, SensorEvent
 from service.sensors.records import (
     Change,
@@ -84,16 +84,16 @@ class ChannelStore(SensorStore):
     async def commit(self, entries: Sequence[Entry]) -> Sequence[Outcome]:
         """See ``ingest.ports.SensorStore``."""
         owned = [entry for entry in entries if entry.owner is not None]
-        is_plain = len({entry.sensor for entry in entries}) == len(entries)
-        statements = self._statements(owned) if is_plain else []
-        has_more = len(owned) < len(entries) or any(entry.changes for entry in entries)
-        if statements and not has_more and await self._database.apply(statements):
-            outcomes = [COMMITTED] * len(entries)
-        else:
-            try:
-                outcomes = await self._commit(entries, statements if has_more else [])
-            except _NotPlain:
-                outcomes = await self._commit(entries, [])
+        others = [entry for entry in entries if entry.owner is None]
+        try:
+            if len({entry.sensor for entry in owned}) < len(owned):
+                raise _NotPlain
+            if others:
+                outcomes = await self._commit(entries, others, owned)
+            else:
+                outcomes = await self._database.perform(self._all_of(owned))
+        except _NotPlain:
+            outcomes = await self._commit(entries, entries, [])
         self._on_stored(sum(len(entry.answers) for entry in entries))
         for outcome in outcomes:
             for event in outcome.events:
@@ -118,59 +118,57 @@ class ChannelStore(SensorStore):
         await self._events.prune_sometimes(kept.id)
         return self._events.read(kept)
 
-    def _statements(self, owned: Sequence[Entry]) -> list[Statement]:
-        """Return statements that store entries of channels, unless one has lost its epoch.
-
-        They change fewer rows than they must then, or if a window is stored already.
-        """
-        epochs = [_epoch(entry) for entry in owned]
-        results = [row for entry in owned for row in _rows(entry)]
-        return [
-            Statement(text.format(rows=part), parameters, number)
-            for text, source, rows in (
-                (_SET_SAFE, self._epochs, epochs),
-                (_ADD_RESULTS, self._results, results),
-            )
-            for part, parameters, number in source.parts(rows)
-        ]
-
-    async def _commit(
-        self, entries: Sequence[Entry], statements: Sequence[Statement]
-    ) -> list[Outcome]:
-        """Commit entries in one transaction.
-
-        Args:
-            statements: those of ``_statements``; empty: commit the entries one after the other.
+    def _all_of(self, entries: Sequence[Entry]) -> Steps[list[Outcome]]:
+        """Store entries of different channels, in a few statements for all: a transaction.
 
         Raises:
-            _NotPlain: the statements do not fit.
+            _NotPlain: one has lost its epoch, or a window is stored already.
         """
-        done: list[tuple[Fate, Sequence[SensorAnswer]]] = []
+        epochs = [_epoch(entry) for entry in entries]
+        results = [row for entry in entries for row in _rows(entry)]
+        for text, source, rows in (
+            (_SET_SAFE, self._epochs, epochs),
+            (_ADD_RESULTS, self._results, results),
+        ):
+            for part, parameters, number in source.parts(rows):
+                done = yield Statement(text.format(rows=part), parameters)
+                if done.changed != number:
+                    raise _NotPlain
+        if not any(entry.changes for entry in entries):
+            return [COMMITTED] * len(entries)
+        kept = yield from self._recorded(entries)
+        return [Outcome(Fate.COMMITTED, (), kept.get(id(entry), ())) for entry in entries]
+
+    def _recorded(self, entries: Sequence[Entry]) -> Steps[dict[int, list[SensorEvent]]]:
+        """Store the changes of entries; return their events by the ``id`` of the entry."""
+        changes = [(entry.sensor, change) for entry in entries for change in entry.changes]
+        events = iter((yield from self._events.record_many(changes)))
+        return {
+            id(entry): [event for _ in entry.changes if (event := next(events)) is not None]
+            for entry in entries
+            if entry.changes
+        }
+
+    async def _commit(
+        self, entries: Sequence[Entry], singly: Sequence[Entry], together: Sequence[Entry]
+    ) -> list[Outcome]:
+        """Commit entries in one transaction, in two parts.
+
+        Raises:
+            _NotPlain: see ``_all_of``.
+        """
+        done: dict[int, Outcome] = {}
         async with self._database.write() as session:
             connection = await session.connection()
-            for text, parameters, rows in statements:
-                if (await connection.exec_driver_sql(text, parameters)).rowcount != rows:
-                    raise _NotPlain
-            for entry in entries:
-                if statements and entry.owner is not None:
-                    done.append((Fate.COMMITTED, ()))
-                else:
-                    done.append(await self._commit_one(session, entry))
-            changed = [
-                entry
-                for entry, (fate, _) in zip(entries, done, strict=True)
-                if fate is Fate.COMMITTED and entry.changes
-            ]
-            changes = [(entry.sensor, change) for entry in changed for change in entry.changes]
-            events = iter(await self._events.record_many(connection, changes))
-        kept = {
-            id(entry): [event for _ in entry.changes if (event := next(events)) is not None]
-            for entry in changed
-        }
-        return [
-            Outcome(fate, known, kept.get(id(entry), ()))
-            for entry, (fate, known) in zip(entries, done, strict=True)
-        ]
+            if together:
+                outcomes = await perform_on(connection, self._all_of(together))
+                done |= {id(one): outcome for one, outcome in zip(together, outcomes, strict=True)}
+            found = [(entry, *await self._commit_one(session, entry)) for entry in singly]
+            committed = [entry for entry, fate, _ in found if fate is Fate.COMMITTED]
+            kept = await perform_on(connection, self._recorded(committed))
+        for entry, fate, known in found:
+            done[id(entry)] = Outcome(fate, known, kept.get(id(entry), ()))
+        return [done[id(entry)] for entry in entries]
 
     async def _commit_one(
         self, session: AsyncSession, entry: Entry

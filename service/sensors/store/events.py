@@ -7,10 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from auth.store.database import Database
+from auth.store.direct_writes import Statement, Steps
 from schemas.sensors import SensorEvent
 from service.coordination.kept_events import EventTables, KeptEventStore, Retention
 from service.sensors.records import Change
@@ -65,10 +63,8 @@ class EventStore(KeptEventStore[SensorEvent]):
         self._rows = RowSource(database.dialect, _CHANGES)
         self._is_sqlite = database.dialect == "sqlite"
 
-    async def record_many(
-        self, connection: AsyncConnection, changes: Sequence[tuple[str, Change]]
-    ) -> list[SensorEvent | None]:
-        """Store changes and their events within a transaction, a few statements for all.
+    def record_many(self, changes: Sequence[tuple[str, Change]]) -> Steps[list[SensorEvent | None]]:
+        """Store changes and their events, a few statements for all: a part of a transaction.
 
         A thousand sensors that come back, or have their first state, change at once.
 
@@ -86,38 +82,35 @@ class EventStore(KeptEventStore[SensorEvent]):
                 turn.setdefault(changes[number][0], number)
             taken = set(turn.values())
             left = [number for number in left if number not in taken]
-            for sensor, number in (await self._record_turn(connection, turn, changes)).items():
+            numbers = yield from self._record_turn(turn, changes)
+            for sensor, number in numbers.items():
                 found[turn[sensor]] = _event(number, sensor, changes[turn[sensor]][1])
         return found
 
-    async def _record_turn(
-        self,
-        connection: AsyncConnection,
-        turn: dict[str, int],
-        changes: Sequence[tuple[str, Change]],
-    ) -> dict[str, int]:
+    def _record_turn(
+        self, turn: dict[str, int], changes: Sequence[tuple[str, Change]]
+    ) -> Steps[dict[str, int]]:
         """Store one change of each sensor; return the ids of the events."""
         if not self._is_sqlite:
             # Ids must be committed in their order: they are cursors. SQLite has one writer.
-            lock = "SELECT pg_advisory_xact_lock($1)"
-            await connection.exec_driver_sql(lock, (_TABLES.order_lock,))
+            yield Statement("SELECT pg_advisory_xact_lock($1)", (_TABLES.order_lock,))
         rows = {sensor: _row(sensor, changes[number][1]) for sensor, number in turn.items()}
         is_known = {row[2] == "state" for row in rows.values()}
         changed: set[str] = set()
         for text, is_state in ((_SET_STATE, True), (_SET_SILENT, False)):
             if is_state in is_known:
-                changed.update(name for (name,) in await self._run(connection, text, rows.values()))
+                found = yield from self._run(text, rows.values())
+                changed.update(name for (name,) in found)
         kept = [row for sensor, row in rows.items() if sensor in changed]
-        return {sensor: number for number, sensor in await self._run(connection, _ADD_EVENTS, kept)}
+        added = yield from self._run(_ADD_EVENTS, kept)
+        return {sensor: number for number, sensor in added}
 
-    async def _run(
-        self, connection: AsyncConnection, text: str, rows: Iterable[tuple[object, ...]]
-    ) -> list[Row[*tuple[Any, ...]]]:
-        found: list[Row[*tuple[Any, ...]]] = []
+    def _run(self, text: str, rows: Iterable[tuple[object, ...]]) -> Steps[list[Sequence[Any]]]:
+        found: list[Sequence[Any]] = []
         equals = "IS" if self._is_sqlite else "IS NOT DISTINCT FROM"
         for part, parameters, _ in self._rows.parts(list(rows)):
-            query = text.format(rows=part, equals=equals)
-            found += (await connection.exec_driver_sql(query, parameters)).all()
+            done = yield Statement(text.format(rows=part, equals=equals), parameters)
+            found += done.rows
         return found
 
 

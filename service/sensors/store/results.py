@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from sqlalchemy import Select, delete, func, select
 
 from auth.store.database import Database
+from auth.store.direct_writes import Statement
 from schemas.sensors import SensorAnswer
 from service.coordination.finishing import finish
 from service.coordination.kept_events import Retention
 from service.sensors.records import KeptAnswer
 from service.sensors.store.tables import SensorResultRow
 
+_AFTER = "SELECT id, sensor, at, answer FROM sensor_results WHERE id > {} ORDER BY id LIMIT {}"
 PRUNE_ROWS = 1000
 """Rows that one transaction removes: a commit of windows may wait for it."""
 
@@ -43,14 +45,12 @@ class ResultStore:
 
     async def after_of_all(self, cursor: int, limit: int) -> list[KeptAnswer]:
         """Return answers of all sensors with an id above the cursor, oldest first."""
-        columns = SensorResultRow.id, SensorResultRow.sensor, SensorResultRow.at
-        query = select(*columns, SensorResultRow.answer).where(SensorResultRow.id > cursor)
-        async with self._database.read() as session:
-            rows = await session.execute(query.order_by(SensorResultRow.id).limit(limit))
-            return [
-                KeptAnswer(number, sensor, datetime.fromtimestamp(at, UTC), text)
-                for number, sensor, at, text in rows
-            ]
+        marks = ("?", "?") if self._database.dialect == "sqlite" else ("$1", "$2")
+        rows = await self._database.fetch(Statement(_AFTER.format(*marks), (cursor, limit)))
+        return [
+            KeptAnswer(number, sensor, datetime.fromtimestamp(at, UTC), text)
+            for number, sensor, at, text in rows
+        ]
 
     async def newest_id(self) -> int:
         """Return the id of the newest answer; 0 before the first."""

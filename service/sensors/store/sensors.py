@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import cast
 
 from sqlalchemy import Select, delete, select
 
@@ -16,6 +18,8 @@ from service.sensors.store.tables import (
     SensorRow,
 )
 
+MOST_SPECS = 4096
+"""Parsed configurations that are kept: sensors are read again and again."""
 _WITH_SEEN: Select[SensorRow, float | None] = select(SensorRow, SensorEpochRow.seen).outerjoin(
     SensorEpochRow, SensorEpochRow.sensor == SensorRow.name
 )
@@ -31,6 +35,16 @@ class SensorStore(SubjectStore):
         async with self._database.read() as session:
             rows = await session.execute(_WITH_SEEN.order_by(SensorRow.name))
             return [stored(row, seen) for row, seen in rows]
+
+    async def some(self, names: Sequence[str]) -> Sequence[StoredSensor]:
+        """Return those of these sensors that there are, ordered by name."""
+        # Columns instead of objects: half the time.
+        query = select(*SensorRow.__table__.columns, SensorEpochRow.seen.label("of_epoch"))
+        query = query.outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
+        query = query.where(SensorRow.name.in_(names)).order_by(SensorRow.name)
+        async with self._database.read() as session:
+            rows = await session.execute(query)
+            return [stored(cast("SensorRow", row), row.of_epoch) for row in rows]
 
     async def get(self, name: str) -> StoredSensor | None:
         """Return the sensor with that name, or None."""
@@ -48,13 +62,15 @@ class SensorStore(SubjectStore):
             SensorRow.is_silent,
             SensorRow.seen,
             SensorEpochRow.seen,
+            SensorRow.state,
+            SensorRow.since,
         ).outerjoin(SensorEpochRow, SensorEpochRow.sensor == SensorRow.name)
         async with self._database.read() as session:
             return [
-                Glance(name, created, revision, is_paused, is_silent, later(seen, of_epoch))
-                for name, created, revision, is_paused, is_silent, seen, of_epoch in (
-                    await session.execute(query)
+                Glance(
+                    row[0], row[1], row[2], row[3], row[4], later(row[5], row[6]), row[7], row[8]
                 )
+                for row in await session.execute(query)
             ]
 
     async def add(
@@ -136,7 +152,12 @@ def _json(spec: SensorSpec) -> str:
 
 
 def _spec(row: SensorRow) -> SensorSpec:
-    return SensorSpec.model_validate_json(row.spec)
+    return _parsed(row.spec)
+
+
+@lru_cache(MOST_SPECS)
+def _parsed(spec: str) -> SensorSpec:
+    return SensorSpec.model_validate_json(spec)
 
 
 def stored(row: SensorRow, seen: float | None) -> StoredSensor:

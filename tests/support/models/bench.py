@@ -10,7 +10,7 @@ from service.core.engine.fair_queue import Turn
 from service.core.engine.pool import Job, Lane, SlowWork, WorkerPool
 from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
-from service.core.scheduling.batching import Batcher
+from service.core.scheduling.group_batching import GroupBatcher
 from tests.support.models.calls import ANYONE
 
 LATER = 1000.0
@@ -30,8 +30,8 @@ class ManualPool(WorkerPool):
         self.has_jobs = asyncio.Event()
         self.slow_lane = Lane(1, clock)  # beside the one that has a thread
 
-    def submit_all(self, jobs: Sequence[Job], turn: Turn) -> None:
-        super().submit_all(jobs, turn)
+    def submit_all(self, jobs: Sequence[Job], turn: Turn, count: int = 1) -> None:
+        super().submit_all(jobs, turn, count)
         self.has_jobs.set()
 
     def submit_slowly(self, job: Job, turn: Turn | None = None) -> None:
@@ -63,25 +63,36 @@ class Clock:
 class Bench:
     """A batcher that converts strings to upper case, and a record of its work.
 
+    ``groups``: items that were prepared in one step.
+
     "bad image" and "bug" fail while they are prepared, "bad input" while it runs; what begins
     with "slow" belongs on the slow lane. ``during_run`` simulates other threads while a batch runs.
     """
 
-    def __init__(self, beside: Bench | None = None, **policy: object) -> None:
-        """``beside``: another model on the same pool and clock."""
+    def __init__(
+        self, beside: Bench | None = None, *, is_grouping: bool = False, **policy: object
+    ) -> None:
+        """Build it.
+
+        Args:
+            beside: another model on the same pool and clock.
+            is_grouping: prepare groups in one step.
+        """
         self.clock: Clock = beside.clock if beside else Clock()
         self.pool: ManualPool = beside.pool if beside else ManualPool(self.clock)
         self.prepared: list[str] = []
         self.batches: list[list[str]] = []
+        self.groups: list[list[str]] = []
         self.depths: list[int] = []
         self.rejections: list[str] = []
         self.during_run: Callable[[], None] = lambda: None
         self.most_at_a_time = self._at_a_time = 0
-        self.batcher = Batcher(
+        self.batcher = GroupBatcher(
             self.pool,
             BatchPolicy(**policy),  # type: ignore[arg-type]
             self._prepare,
             self._run,
+            prepare_each=self._prepare_each if is_grouping else None,
             on_depth=self.depths.append,
             on_reject=self.rejections.append,
             clock=self.clock,
@@ -111,6 +122,13 @@ class Bench:
         if raw == "bug":
             raise ZeroDivisionError
         return raw
+
+    def _prepare_each(self, raws: Sequence[str]) -> list[str | Exception]:
+        self.groups.append([*raws])
+        self.prepared += raws
+        if "bug" in raws:
+            raise ZeroDivisionError
+        return [InvalidImage() if raw == "bad image" else raw for raw in raws]
 
     def _run(self, items: list[str]) -> list[str]:
         self.batches.append(items)

@@ -6,7 +6,14 @@ import pytest
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from service.mqtt.packets import Packet, Publish, next_packet, read_publish
+from service.mqtt.packets import (
+    Packet,
+    Publish,
+    next_packet,
+    publish_packet,
+    read_puback,
+    read_publish,
+)
 
 
 def properties(**values: object) -> bytes:
@@ -88,3 +95,37 @@ def test_content_type_is_found_among_other_properties(is_long: bool) -> None:
 def test_malformed_packet_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"the broker sent|codec"):
         read(data)
+
+
+@pytest.mark.parametrize("mid", [0, 7])
+@pytest.mark.parametrize("size", [0, 127, 128, 20_000, 2_100_000])
+def test_message_is_written_as_it_is_read(size: int, mid: int) -> None:
+    payload = bytes(size)
+    data = publish_packet("potoo/sensors/pump/data", payload, mid)
+    assert data == publish(payload, head=0x32 if mid else 0x30, mid=mid)
+    packet = next_packet(data, 0)
+    assert packet
+    assert packet.end == len(data)
+
+
+def test_message_of_3_1_1_has_no_properties() -> None:
+    packet = publish_packet("a", b"xy", 258, is_retained=True, is_5=False)
+    assert packet == b"\x33\x07\0\x01a\x01\x02xy"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [(b"\x40\x02\x01\x02", (258, 0)), (b"\x40\x03\x00\x07\x87", (7, 0x87))],
+)
+def test_acknowledgement_is_read(data: bytes, expected: tuple[int, int]) -> None:
+    packet = next_packet(data, 0)
+    assert packet
+    assert packet.is_puback
+    assert read_puback(data, packet) == expected
+
+
+def test_acknowledgement_that_is_cut_short_is_refused() -> None:
+    packet = next_packet(b"\x40\x01\x00", 0)
+    assert packet
+    with pytest.raises(ValueError, match="cut short"):
+        read_puback(b"\x40\x01\x00", packet)

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 
 from auth.store.database import Database
-from schemas.sensors import SensorCounts, SensorGap, SensorStatus
+from schemas.sensors import SensorCounts, SensorFault, SensorGap, SensorStatus
 from service.coordination.kept_events import Retention
 from service.sensors.directory import Directory
 from service.sensors.live import (
     MOST_WINDOWS,
     POINTS,
+    LiveGlance,
     Recent,
     RecentWindow,
     SensorReport,
     drawn,
     extremes,
 )
+from service.sensors.records import Change
 from service.sensors.reporting import Reporter
 from service.sensors.store.channels import ChannelStore
 from service.sensors.store.events import EventStore
@@ -44,11 +46,17 @@ REPORT = SensorReport(
 class Live:
     """Implements ``LiveSensors`` with one sensor."""
 
+    fault: SensorFault | None = None
+
     def names(self) -> Collection[str]:
         return ("pump",)
 
     def report(self, sensor: str) -> SensorReport | None:
         return REPORT if sensor == "pump" else None
+
+    def glance(self, sensor: str) -> LiveGlance | None:
+        found = LiveGlance(is_seen=True, fault=self.fault, model="loudest", version=1)
+        return found if sensor == "pump" else None
 
     def recent(self, sensor: str) -> Recent | None:
         return Recent([WINDOW], []) if sensor == "pump" else None
@@ -96,6 +104,43 @@ async def test_sensor_of_this_process(
     await store.pause("pump", is_paused=True)
     (pump, _) = await here.list()
     assert pump.status is SensorStatus.PAUSED
+
+
+async def test_mark_differs_when_a_sensor_has_changed(
+    database: Database, store: ChannelStore, clock: Clock
+) -> None:
+    live = Live()
+    here = directory(database, store, clock, live)
+    seen = [await here.marks()]
+    await store.commit([entry("pump", [answer(8)], seen=AT + 1)])
+    assert await here.marks() == seen[0], "a window is no change"
+    live.fault = SensorFault.GAP
+    seen.append(await here.marks())
+    change = Change("state", AT, "worn", None)
+    await store.commit([entry("pump", changes=[change])])
+    seen.append(await here.marks())
+    await store.silence("pump", seen_before=AT + 9, at=AT + 9)
+    seen.append(await here.marks())
+    await store.pause("pump", is_paused=True)
+    seen.append(await here.marks())
+    assert len({marks["pump"] for marks in seen}) == 5
+    assert len({marks["yard"] for marks in seen}) == 1
+
+
+async def test_sensor_of_another_process_has_no_mark_while_it_sends(
+    database: Database, store: ChannelStore, clock: Clock
+) -> None:
+    elsewhere = directory(database, store, clock)
+    marks = await elsewhere.marks()
+    assert marks["pump"] is None
+    assert marks["yard"] is not None
+
+
+async def test_some_sensors_are_shown(
+    database: Database, store: ChannelStore, clock: Clock
+) -> None:
+    here = directory(database, store, clock, Live())
+    assert [one.name for one in await here.some(["yard", "gone"])] == ["yard"]
 
 
 async def test_sensor_of_another_process(

@@ -26,8 +26,8 @@ from service.core.imaging.hedging import Hedger
 from service.core.imaging.presence import Presence
 from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
-from service.core.scheduling.batching import Batcher
 from service.core.scheduling.call_context import CallContext
+from service.core.scheduling.group_batching import GroupBatcher
 from service.core.series.preprocessing import Samples, Window, check_window
 from service.core.serving.answers.request_counter import RequestCounter
 from service.core.serving.batch_executor import (
@@ -80,11 +80,12 @@ class Answering:
         limit = kind.most_in_batch or engine.max_batch_size
         # The cost of a fixed batch does not depend on the number of images in it.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)
-        self._batcher: Batcher[RowTask, Prepared, RowResult] = Batcher(
+        self._batcher: GroupBatcher[RowTask, Prepared, RowResult] = GroupBatcher(
             pool,
             self.policy,
             runner.prepare_for_values if judge is None else runner.prepare,
             runner.run,
+            prepare_each=runner.prepare_each if kind.prepare_each else None,
             on_depth=series.queue_depth.set,
             on_reject=series.reject,
         )

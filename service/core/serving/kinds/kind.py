@@ -6,7 +6,7 @@ A new kind of input is a module here, one in ``engine.inputs``, and its specific
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -38,6 +38,10 @@ class Part(NamedTuple):
     rows: list[int]
 
 
+PrepareEach = Callable[[Sequence[Any]], tuple[Source, Mapping[int, Exception]]]
+"""Return the tensors of the items without an error as one, [N, ...], and errors by place."""
+
+
 class Kind(Protocol):
     """One kind of input, with the preprocessing of one model. Any thread may call it."""
 
@@ -66,6 +70,10 @@ class Kind(Protocol):
         Raises:
             CallerError: it does not fit the model.
         """
+
+    @property
+    def prepare_each(self) -> PrepareEach | None:
+        """Preparation of several items in one step; None if there is none."""
 
     def stack(self, tensors: list[Images]) -> list[Part]:
         """Return tensors as batches, each of one form."""
@@ -110,6 +118,7 @@ class SingleItems:
     """The part of a ``Kind`` whose items have one shape and are answered one by one."""
 
     most_in_batch: int | None = None
+    prepare_each: PrepareEach | None = None
 
     def stack(self, tensors: list[Images]) -> list[Part]:
         """See ``Kind.stack``."""

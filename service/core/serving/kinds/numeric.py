@@ -16,7 +16,7 @@ from service.core.numeric.rows import (
     check_rows,
     rows_of_npy,
 )
-from service.core.serving.kinds.kind import Part
+from service.core.serving.kinds.kind import Part, PrepareEach
 from service.core.serving.noise import noise
 
 _FAR = 8.0
@@ -29,6 +29,7 @@ class NumericKind:
     item = "row"
     most_together: int | None = None
     most_in_batch: int | None = 1
+    prepare_each: PrepareEach | None = None
 
     def __init__(self, spec: NumericSpec) -> None:
         self._spec = spec

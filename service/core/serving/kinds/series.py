@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from schemas.series import SeriesSpec
@@ -30,10 +32,15 @@ class SeriesKind(SingleItems):
     def __init__(self, spec: SeriesSpec) -> None:
         self._spec = spec
         self.decode = self._preprocess = SeriesPreprocessor(spec)
+        self.prepare_each = self._windows
 
     def prepare(self, sample: Window) -> PreparedWindow:
         """See ``Kind.prepare``."""
         return self._preprocess.window(sample.samples_LC)
+
+    def _windows(self, samples: Sequence[Window]) -> tuple[PreparedWindow, Mapping[int, Exception]]:
+        """See ``Kind.prepare_each``."""
+        return self._preprocess.windows([window.samples_LC for window in samples])
 
     def noise(self) -> Samples:
         """See ``Kind.noise``."""

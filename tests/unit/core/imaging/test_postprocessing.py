@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from schemas.errors import InferenceFailed
 from schemas.model_output import OutputSpec
-from service.core.imaging.postprocessing import probabilities, top_k
+from service.core.imaging.postprocessing import is_small, probabilities, top_k, top_k_each
 from tests.support.examples import examples
 
 thorough = examples(200)
@@ -49,6 +50,33 @@ def test_temperature_divides_the_logits(temperature: float) -> None:
     found = probabilities(logits, spec(), temperature)
     assert np.allclose(found, probabilities(logits / np.float32(temperature), spec(), 1.0))
     assert (found.max() > probabilities(logits, spec(), 1.0).max()) is np.bool_(temperature < 1)
+
+
+@thorough
+@given(
+    arrays.arrays(
+        np.float32,
+        st.tuples(st.integers(2, 20), st.integers(1, 25)),
+        elements=st.floats(-50, 50, width=32),
+    ),
+    st.sampled_from([1.0, 0.7, 3.0]),
+)
+def test_rows_together_get_what_each_gets_alone(
+    logits: NDArray[np.float32], temperature: float
+) -> None:
+    assert is_small(logits)
+    together = probabilities(logits, spec(), temperature)
+    alone = [probabilities(row[np.newaxis], spec(), temperature) for row in logits]
+    assert np.array_equal(together, np.concatenate(alone))
+    for k in (1, 3, 100):
+        best = [top_k(shares, k).tolist() for shares in together]
+        assert top_k_each(together, k).tolist() == best
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_output_that_is_not_finite_fails_together_too(bad: float) -> None:
+    with pytest.raises(InferenceFailed):
+        probabilities(floats([1, 2], [bad, 2]), spec(), 1.0)
 
 
 def test_raw_output_is_not_modified() -> None:

@@ -8,8 +8,16 @@ from dataclasses import replace
 
 import pytest
 
-from schemas.errors import DeadlineExceeded, InvalidImage, NotReady, Overloaded, ServiceError
+from schemas.errors import (
+    DeadlineExceeded,
+    InferenceFailed,
+    InvalidImage,
+    NotReady,
+    Overloaded,
+    ServiceError,
+)
 from service.core.scheduling.batch_item import Outcome
+from service.core.scheduling.priority import Priority
 from tests.support.models.bench import LATER, Bench, answers, breathe
 from tests.support.models.calls import ANYONE
 
@@ -103,3 +111,99 @@ async def test_a_closing_batcher_refuses_all() -> None:
     await bench.batcher.close()
     with pytest.raises(NotReady):
         await each(bench, "a")
+
+
+async def test_group_is_prepared_and_run_as_one_job() -> None:
+    bench = Bench(max_batch_size=3, is_grouping=True)
+    call = each(bench, "a", "b", "c", "d")
+    await breathe()
+    bench.pool.step()
+    assert bench.groups == [["a", "b", "c"]]
+    assert bench.batches == [["a", "b", "c"]]
+    bench.pool.drain()
+    assert shown(await call) == ["A", "B", "C", "D"]
+    assert bench.depths[-1] == 0
+
+
+async def test_items_of_a_group_fail_alone() -> None:
+    bench = Bench(max_batch_size=4, is_grouping=True)
+    call = each(bench, "a", "bad image", "bad input", "d")
+    await breathe()
+    bench.pool.drain()
+    assert shown(await call) == ["A", InvalidImage, InferenceFailed, "D"]
+    assert bench.depths[-1] == 0
+
+
+async def test_group_that_cannot_be_prepared_fails() -> None:
+    bench = Bench(max_batch_size=2, is_grouping=True)
+    call = each(bench, "a", "bug")
+    await breathe()
+    bench.pool.drain()
+    assert shown(await call) == [InferenceFailed, InferenceFailed]
+    assert bench.batches == []
+
+
+async def test_part_of_a_group_finds_room() -> None:
+    bench = Bench(max_batch_size=4, queue_capacity=3, is_grouping=True)
+    (first,) = await bench.submit("x")
+    call = each(bench, "a", "b", "c")
+    await breathe()
+    bench.pool.drain()
+    assert shown(await call) == ["A", "B", Overloaded]
+    assert await answers(first) == ["X"]
+
+
+async def test_late_item_of_a_group_is_not_run() -> None:
+    bench = Bench(max_batch_size=4, is_grouping=True)
+    call = each(bench, "a", "b", deadline=bench.clock() + 1)
+    await breathe()
+    bench.now += 2
+    bench.pool.drain()
+    assert shown(await call) == [DeadlineExceeded, DeadlineExceeded]
+    assert bench.groups == bench.batches == []
+
+
+async def test_group_takes_as_many_turns_as_it_has_items() -> None:
+    bench = Bench(max_batch_size=3, is_grouping=True)
+    calls = [each(bench, *names, owners=["many"] * 3) for names in ("abc", "def")]
+    await breathe()
+    ones = [each(bench, name, owners=["one"]) for name in "wxyz"]
+    await breathe()
+    bench.pool.drain()
+    await asyncio.gather(*calls, *ones)
+    assert "".join(bench.prepared) == "wxabcyzdef"
+
+
+async def test_items_of_another_priority_are_another_group() -> None:
+    bench = Bench(max_batch_size=4, is_grouping=True)
+    urgent = replace(ANYONE, priority=Priority.INTERACTIVE)
+    calls = [ANYONE, ANYONE, urgent, urgent]
+    call = asyncio.create_task(bench.batcher.submit_each("abcd", LATER, calls))
+    await breathe()
+    bench.pool.drain()
+    assert shown(await call) == [*"ABCD"]
+    assert ["".join(batch) for batch in bench.batches] == ["cd", "ab"]
+
+
+async def test_group_waits_for_mates_where_batches_do() -> None:
+    bench = Bench(max_batch_size=4, max_queue_delay=1.0, is_grouping=True)
+    call = each(bench, "a", "b")
+    await breathe()
+    bench.pool.drain()
+    assert bench.batches == []
+    others = each(bench, "c", "d")
+    await breathe()
+    bench.pool.drain()
+    assert shown(await call) + shown(await others) == [*"ABCD"]
+    assert bench.batches == [["a", "b", "c", "d"]]
+
+
+async def test_group_leaves_waiting_items_their_batch() -> None:
+    bench = Bench(max_batch_size=2, is_grouping=True)
+    (first, second) = await bench.submit("x", "y")
+    call = each(bench, "a", "b")
+    await breathe()
+    bench.pool.drain()
+    assert await answers(first, second) == ["X", "Y"]
+    assert shown(await call) == ["A", "B"]
+    assert bench.batches == [["x", "y"], ["a", "b"]]

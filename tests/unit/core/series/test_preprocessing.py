@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,35 @@ def test_tensor_is_that_of_the_oracle_to_the_last_bit(seed: int) -> None:
     assert found.tensor.flags["C_CONTIGUOUS"]
     assert np.array_equal(found.tensor, oracle(samples, given))
     assert found.preprocess_seconds > 0
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_windows_together_become_what_each_becomes_alone(seed: int) -> None:
+    dice = np.random.default_rng(seed)
+    channels, length = int(dice.integers(1, 4)), int(dice.integers(1, 17))
+    given = spec(
+        channels,
+        length,
+        scale=float(dice.choice([1.0, 0.5])),
+        mean=(float(dice.choice([0.0, 2.0])),),
+        std=(float(dice.choice([1.0, 3.0])),),
+        nan=("refuse", "hold", "mean")[seed % 3],
+    )
+    windows = list(dice.normal(size=(5, length, channels)).astype(np.float32))
+    if seed % 2:
+        windows[1][dice.random(windows[1].shape) < 0.5] = NAN
+        windows[3][0, 0] = INF
+    preprocess, alone = SeriesPreprocessor(given), {}
+    for number, window in enumerate(windows):
+        with suppress(NotFinite):
+            alone[number] = preprocess.window(window).tensor
+    before = [window.copy() for window in windows]
+    together, errors = preprocess.windows(windows)
+    assert errors.keys() == set(range(5)) - alone.keys()
+    assert together.tensor.flags["C_CONTIGUOUS"]
+    assert together.tensor.tobytes() == b"".join(one.tobytes() for one in alone.values())
+    for window, was in zip(windows, before, strict=True):
+        assert window.tobytes() == was.tobytes()
 
 
 def test_a_mean_far_from_zero_costs_no_digits() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -21,7 +21,7 @@ from service.retrying import Clock
 from service.sensors.answer_feed import HOLE_SECONDS, AnswerFeed
 from service.sensors.mqtt.results import NAME, PACE, SensorMessages
 from service.sensors.mqtt.topics import SensorTopics, Stream
-from service.sensors.records import KeptAnswer
+from service.sensors.records import KeptAnswer, Mark
 from tests.support.results.fakes import BEGIN, FakeCursors, Time
 from tests.support.sensors.mqtt_intake import SPEC
 from tests.support.waiting import eventually
@@ -71,11 +71,22 @@ class FakeAnswers:
 
 
 class FakeSensors:
-    def __init__(self, *sensors: Sensor) -> None:
-        self.all = sensors
+    """Sensors, and which of them were read."""
 
-    async def list(self) -> Sequence[Sensor]:
-        return self.all
+    def __init__(self, *sensors: Sensor) -> None:
+        self.all = {one.name: one for one in sensors}
+        self.unknown: set[str] = set()
+        self.read: list[str] = []
+
+    async def marks(self) -> Mapping[str, Mark]:
+        return {
+            name: None if name in self.unknown else (one.state, one.status)
+            for name, one in self.all.items()
+        }
+
+    async def some(self, names: Sequence[str]) -> Sequence[Sensor]:
+        self.read += names
+        return [self.all[name] for name in names if name in self.all]
 
 
 class FakeLink:
@@ -177,7 +188,7 @@ async def test_sensor_is_announced_with_state_and_problem() -> None:
     silent = sensor("fan", None, SensorStatus.SILENT)
     bench = Bench(sensor(fault=SensorFault.GAP), silent)
     async with bench.running():
-        await eventually(lambda: len(bench.link.batches) == 13)
+        await eventually(lambda: len(bench.link.batches) == 2)
         found = {one.topic: one.payload for batch in bench.link.batches for one in batch}
     root = "home/potoo/sensors"
     assert found[f"{root}/pump/state/plain"] == b"worn"
@@ -193,6 +204,21 @@ async def test_sensor_is_announced_with_state_and_problem() -> None:
         f"{root}/status",
         f"{root}/pump/availability",
     }
+
+
+async def test_messages_are_made_again_for_sensors_that_changed_or_may_have() -> None:
+    sensors = FakeSensors(*(sensor(name) for name in ("a", "b", "c")))
+    sensors.unknown.add("c")
+    messages = SensorMessages(sensors, TOPICS, Discovery("", TOPICS, "1", SENSOR))
+    first = await messages.messages()
+    assert sensors.read == ["a", "b", "c"]
+    sensors.all["b"] = sensor("b", "new")
+    second = await messages.messages()
+    assert sensors.read == ["a", "b", "c", "b", "c"]
+    assert second["a"] is first["a"]
+    assert second["b"] != first["b"]
+    del sensors.all["a"]
+    assert (await messages.messages()).keys() == {"b", "c"}
 
 
 def test_topics_that_a_removed_sensor_leaves_are_all_retained_ones() -> None:
