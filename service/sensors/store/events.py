@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from auth.store.database import Database
 from schemas.sensors import SensorEvent
 from service.coordination.kept_events import EventTables, KeptEventStore, Retention
 from service.sensors.records import Change
-from service.sensors.store.many_rows import RowSource
+from service.sensors.store.many_rows import MAX_ROWS, RowSource
 from service.sensors.store.tables import SensorEventRow, SensorRow
 
 _TABLES = EventTables(
@@ -26,7 +26,13 @@ _TABLES = EventTables(
 )
 
 
-_CHANGES = {
+_STATES = {"sensor": "text", "state": "text", "since": "float8", "is_silent": "bool"}
+_SET_STATES = """
+UPDATE sensors SET state = v.state, since = v.since, is_silent = v.is_silent FROM {rows}
+WHERE sensors.name = v.sensor
+"""
+_EVENTS = {
+    "number": "int4",
     "sensor": "text",
     "at": "float8",
     "kind": "text",
@@ -35,23 +41,35 @@ _CHANGES = {
     "score": "float8",
     "model": "text",
     "version": "int4",
-    "is_silent": "bool",
 }
-_SET_STATE = """
-UPDATE sensors SET state = v.state, since = v.at FROM {rows}
-WHERE sensors.name = v.sensor AND v.kind = 'state' AND sensors.state {equals} v.previous
-RETURNING name
-"""
-_SET_SILENT = """
-UPDATE sensors SET is_silent = v.is_silent FROM {rows}
-WHERE sensors.name = v.sensor AND v.kind <> 'state' AND sensors.is_silent <> v.is_silent
-RETURNING name
-"""
+# Ids are in the order of the rows.
 _ADD_EVENTS = """
 INSERT INTO sensor_events (sensor, at, kind, state, previous, score, model, version)
 SELECT v.sensor, v.at, v.kind, v.state, v.previous, v.score, v.model, v.version FROM {rows}
-RETURNING id, sensor
+WHERE true ORDER BY v.number RETURNING id
 """
+
+
+@dataclass(slots=True)
+class _State:
+    """The state of a sensor within a transaction."""
+
+    state: str | None
+    since: float | None
+    is_silent: bool
+
+    def take(self, change: Change) -> bool:
+        """Change; return whether the state was the one before the change."""
+        if change.kind == "state":
+            if self.state != change.previous:
+                return False
+            self.state, self.since = change.state, change.at
+            return True
+        is_silent = change.kind == "silent"
+        if self.is_silent is is_silent:
+            return False
+        self.is_silent = is_silent
+        return True
 
 
 class EventStore(KeptEventStore[SensorEvent]):
@@ -62,15 +80,17 @@ class EventStore(KeptEventStore[SensorEvent]):
     ) -> None:
         """``clock``: seconds since the epoch."""
         super().__init__(database, _TABLES, retention, clock=clock)
-        self._rows = RowSource(database.dialect, _CHANGES)
+        self._states = RowSource(database.dialect, _STATES)
+        self._rows = RowSource(database.dialect, _EVENTS)
         self._is_sqlite = database.dialect == "sqlite"
 
     async def record_many(
-        self, connection: AsyncConnection, changes: Sequence[tuple[str, Change]]
+        self, session: AsyncSession, changes: Sequence[tuple[str, Change]]
     ) -> list[SensorEvent | None]:
         """Store changes and their events within a transaction, a few statements for all.
 
-        A thousand sensors that come back, or have their first state, change at once.
+        A thousand sensors that come back, or have their first state, change at once; and one that
+        sends what it has kept for a day may change a thousand times.
 
         Args:
             changes: with the names of their sensors, in the order in which they happened.
@@ -78,51 +98,53 @@ class EventStore(KeptEventStore[SensorEvent]):
         Returns:
             The events; see ``record_of`` for None.
         """
-        found: list[SensorEvent | None] = [None] * len(changes)
-        left = list(range(len(changes)))
-        while left:  # the first change of each sensor, then the second ones
-            turn: dict[str, int] = {}
-            for number in left:
-                turn.setdefault(changes[number][0], number)
-            taken = set(turn.values())
-            left = [number for number in left if number not in taken]
-            for sensor, number in (await self._record_turn(connection, turn, changes)).items():
-                found[turn[sensor]] = _event(number, sensor, changes[turn[sensor]][1])
-        return found
+        if not changes:
+            return []
+        states = await self._locked_states(session, sorted({sensor for sensor, _ in changes}))
+        is_kept = [
+            (found := states.get(sensor)) is not None and found.take(change)
+            for sensor, change in changes
+        ]
+        kept = [one for one, is_one_kept in zip(changes, is_kept, strict=True) if is_one_kept]
+        changed = {sensor: states[sensor] for sensor, _ in kept}
+        rows = [(name, one.state, one.since, one.is_silent) for name, one in changed.items()]
+        connection = await session.connection()
+        for part, parameters, _ in self._states.parts(rows):
+            await connection.exec_driver_sql(_SET_STATES.format(rows=part), parameters)
+        ids: list[int] = []
+        events = [_row(number, *one) for number, one in enumerate(kept)]
+        for part, parameters, _ in self._rows.parts(events):
+            query = _ADD_EVENTS.format(rows=part)
+            found = await connection.exec_driver_sql(query, parameters)
+            ids += sorted(number for (number,) in found.all())
+        numbers = iter(ids)
+        return [
+            _event(next(numbers), *one) if is_one_kept else None
+            for one, is_one_kept in zip(changes, is_kept, strict=True)
+        ]
 
-    async def _record_turn(
-        self,
-        connection: AsyncConnection,
-        turn: dict[str, int],
-        changes: Sequence[tuple[str, Change]],
-    ) -> dict[str, int]:
-        """Store one change of each sensor; return the ids of the events."""
+    async def _locked_states(
+        self, session: AsyncSession, sensors: Sequence[str]
+    ) -> dict[str, _State]:
+        """Return the states of sensors, which nothing else changes before the commit."""
         if not self._is_sqlite:
             # Ids must be committed in their order: they are cursors. SQLite has one writer.
-            lock = "SELECT pg_advisory_xact_lock($1)"
-            await connection.exec_driver_sql(lock, (_TABLES.order_lock,))
-        rows = {sensor: _row(sensor, changes[number][1]) for sensor, number in turn.items()}
-        is_known = {row[2] == "state" for row in rows.values()}
-        changed: set[str] = set()
-        for text, is_state in ((_SET_STATE, True), (_SET_SILENT, False)):
-            if is_state in is_known:
-                changed.update(name for (name,) in await self._run(connection, text, rows.values()))
-        kept = [row for sensor, row in rows.items() if sensor in changed]
-        return {sensor: number for number, sensor in await self._run(connection, _ADD_EVENTS, kept)}
-
-    async def _run(
-        self, connection: AsyncConnection, text: str, rows: Iterable[tuple[object, ...]]
-    ) -> list[Row[*tuple[Any, ...]]]:
-        found: list[Row[*tuple[Any, ...]]] = []
-        equals = "IS" if self._is_sqlite else "IS NOT DISTINCT FROM"
-        for part, parameters, _ in self._rows.parts(list(rows)):
-            query = text.format(rows=part, equals=equals)
-            found += (await connection.exec_driver_sql(query, parameters)).all()
+            lock = text("SELECT pg_advisory_xact_lock(:key)")
+            await session.execute(lock, {"key": _TABLES.order_lock})
+        row = SensorRow
+        found: dict[str, _State] = {}
+        for start in range(0, len(sensors), MAX_ROWS):
+            query = select(row.name, row.state, row.since, row.is_silent)
+            query = query.where(row.name.in_(sensors[start : start + MAX_ROWS]))
+            query = query.order_by(row.name).with_for_update()
+            for name, state, since, is_silent in await session.execute(query):
+                found[name] = _State(state, since, is_silent)
         return found
 
 
-def _row(sensor: str, change: Change) -> tuple[object, ...]:
+def _row(number: int, sensor: str, change: Change) -> tuple[object, ...]:
     return (
+        number,
         sensor,
         change.at,
         change.kind,
@@ -131,7 +153,6 @@ def _row(sensor: str, change: Change) -> tuple[object, ...]:
         change.score,
         change.model,
         change.version,
-        change.kind == "silent",
     )
 
 

@@ -25,7 +25,7 @@ from service.sensors.ingest.sharing import Limits
 from service.sensors.records import EpochRefused
 from tests.support.sensors.fake_intake import Heard
 from tests.support.sensors.site import NAME, Site, offer, samples_of, spec_of
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -89,6 +89,32 @@ async def test_another_device_is_refused_until_the_first_is_idle(site: Site) -> 
     site.clock.now += 61
     await site.open(6)
     assert heard.endings == ["replaced"]
+
+
+async def test_a_device_that_comes_back_waits_for_its_windows_alone(site: Site) -> None:
+    site.models.gate = asyncio.Event()
+    channel, _ = await site.open(5)
+    offer(channel, 0, 10)
+    closing = asyncio.create_task(channel.close())
+    opening = asyncio.create_task(site.open(6))
+    await turns()
+    assert not opening.done()
+    site.models.gate.set()
+    again, _ = await opening
+    await closing
+    assert (again.epoch, again.next_sequence) == (6, 0)
+    assert [key[1:] for key in site.store.answers] == [(5, 0), (5, 4)]
+
+
+async def test_a_channel_that_has_ended_does_not_hold_its_epoch(site: Site) -> None:
+    channel, heard = await site.open(5)
+    channel.end("changed")  # what gives the epoch back is not committed yet
+    assert site.store.epochs[NAME].owner == channel.owner
+    again, _ = await site.open(6)
+    offer(again, 0, 4)
+    await eventually(lambda: again.next_sequence == 4)
+    assert heard.endings == ["changed"]
+    assert site.store.epochs[NAME].owner == again.owner
 
 
 async def test_an_older_epoch_is_refused(site: Site) -> None:
