@@ -15,7 +15,7 @@ from schemas.model_input import Dtype, Layout
 from schemas.models import ModelInput
 from schemas.series import SeriesSpec
 from service.core.engine.engine import Engine, Images
-from service.core.serving.noise import noise
+from service.core.serving.noise import noise, standard_noise
 
 TRAINING_MODE = "was it exported in training mode?"
 MAX_TRIED_BATCH = 16
@@ -69,7 +69,7 @@ def _are_close(
 def _images(spec: ModelInput) -> Images:
     """Return tensors of noise, a bright, a dark and a faint image, with different statistics."""
     if isinstance(spec, SeriesSpec):
-        noise_CL = np.random.default_rng(0).standard_normal(spec.shape, np.float32)
+        noise_CL = standard_noise(spec.shape)
         return np.stack([noise_CL, noise_CL / 8 + 2, noise_CL / 8 - 2, noise_CL / 4])
     plain = noise(spec.shape)
     pixels = np.stack([plain, plain // 8 + 220, plain // 8, plain // 4 + 96])
