@@ -254,6 +254,28 @@ async def test_memory_is_bounded(site: Site) -> None:
     await heard.until(lambda: heard.safes[-1:] == [20])
 
 
+async def test_everything_within_the_credit_is_taken(site: Site) -> None:
+    """The rule of ``docs/tcp.md``: from ``safe`` on, or from the end of a gap."""
+    site.models.gate = asyncio.Event()  # nothing becomes safe
+    channel, heard = await site.open()
+    row = 2 * 4
+    samples = channel.credit // row
+    assert samples >= channel.length + 2 * channel.stride
+    for first in range(0, samples - samples % 1000, 1000):
+        offer(channel, first, first + 1000)
+    assert offer(channel, channel.received, samples) == samples
+    assert channel.next_sequence == 0
+    site.models.gate.set()
+    await heard.until(lambda: channel.next_sequence > samples - channel.length)
+    site.models.gate.clear()
+    start, room = 10 * samples, channel.credit // row
+    assert offer(channel, start, start + room) == start + room
+    with pytest.raises(Overloaded):
+        for _ in range(3):  # what is far beyond is refused
+            offer(channel, channel.received, channel.received + room)
+    site.models.gate.set()
+
+
 async def test_windows_count_beside_their_samples(site: Site) -> None:
     """A window of one sample holds more than that sample."""
     site.store.add(NAME, spec_of(stride=1))
