@@ -115,8 +115,8 @@ class EventStore(KeptEventStore[SensorEvent]):
         events = [_row(number, *one) for number, one in enumerate(kept)]
         for part, parameters, _ in self._rows.parts(events):
             query = _ADD_EVENTS.format(rows=part)
-            found = await connection.exec_driver_sql(query, parameters)
-            ids += sorted(number for (number,) in found.all())
+            added = await connection.exec_driver_sql(query, parameters)
+            ids += sorted(number for (number,) in added.all())
         numbers = iter(ids)
         return [
             _event(next(numbers), *one) if is_one_kept else None

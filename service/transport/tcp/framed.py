@@ -83,7 +83,7 @@ class FramedConnection(DeviceTransport):
         if self.has_ended:
             return
         self.received_bytes += len(data)
-        if self._unfinished is not None:  # TLS may hold some when reading stops
+        if self._is_busy:  # TLS may hold some when reading stops
             self._later.append(data)
             return
         self._take(self._session.receive(data, time.monotonic()))
@@ -92,7 +92,7 @@ class FramedConnection(DeviceTransport):
         """Return whether to stay open, for the answers to what was received."""
         if not super().eof_received():
             return False
-        if self._unfinished is None:
+        if not self._is_busy:
             self._perform(self._session.end_of_input())
         return not self.transport.is_closing()
 
@@ -121,15 +121,20 @@ class FramedConnection(DeviceTransport):
         if self._unfinished is None or self.has_ended:
             return
         self._take(self._unfinished)
-        while self._later and self._unfinished is None and not self.has_ended:
+        while self._later and not (self._is_busy or self.has_ended):
             self._take(self._session.receive(self._later.pop(0), time.monotonic()))
-        if self._has_peer_ended and self._unfinished is None:
+        if self._has_peer_ended and not self._is_busy:
             self._perform(self._session.end_of_input())
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether a read is not finished."""
+        return self._unfinished is not None
 
     def _read_on(self) -> None:
         """Read if nothing speaks against it."""
         if not self.has_ended:
-            self._read(is_on=self._unfinished is None and not self._is_held_back)
+            self._read(is_on=not (self._is_busy or self._is_held_back))
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Release everything; the channel commits its complete windows."""

@@ -118,7 +118,7 @@ class _Servers:
         listener = self._listener(setting, port)
         with listening(setting, self._host, port, PURPOSE):
             listener.listen(BACKLOG)
-            listener.setblocking(False)
+            listener.settimeout(0)
         seconds = self._handshake_seconds
         self._keep(TlsListener(listener, make, tls, connections, handshake_seconds=seconds))
 

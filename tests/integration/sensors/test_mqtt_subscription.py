@@ -80,7 +80,7 @@ async def test_samples_arrive_over_tls_with_a_password(broker: Mosquitto) -> Non
 
 async def test_a_wrong_password_is_reported(broker: Mosquitto) -> None:
     async with AsyncExitStack() as stack:
-        with pytest.raises(BrokerAway, match="(?i)not authori"):
+        with pytest.raises(BrokerAway, match=r"(?i)not authori"):
             await Member().join(stack, address(broker, "wrong"), "no/+/data", "wrong")
 
 
@@ -90,7 +90,7 @@ async def test_an_unknown_authority_is_reported(broker: Mosquitto) -> None:
     distrustful = ssl.create_default_context()
     at = BrokerAddress("localhost", broker.tls_port, USERNAME, PASSWORD, distrustful)
     async with AsyncExitStack() as stack:
-        with pytest.raises(BrokerAway, match="(?i)certificate"):
+        with pytest.raises(BrokerAway, match=r"(?i)certificate"):
             await Member().join(stack, at, "no/+/data", "distrustful")
 
 

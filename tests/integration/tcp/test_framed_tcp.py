@@ -377,10 +377,9 @@ async def test_unfinished_handshakes_end(benches: TcpBenches, tmp_path: Path) ->
     files: dict[str, Any] = {"tcp_cert": tmp_path / "cert.pem", "tcp_key": tmp_path / "key.pem"}
     async with benches.serve(hello_seconds=0.2, **files) as bench, bench.device() as slow:
         assert await slow.ends()
-    async with benches.serve(hello_seconds=60, **files) as bench:
-        async with bench.device() as waiting:
-            bench.shutdown.drain()
-            assert await waiting.ends()
+    async with benches.serve(hello_seconds=60, **files) as bench, bench.device() as waiting:
+        bench.shutdown.drain()
+        assert await waiting.ends()
 
 
 async def test_certificate_that_cannot_be_read_is_named(
@@ -402,9 +401,7 @@ async def test_port_in_use_is_named(benches: TcpBenches) -> None:
 
 async def test_a_flood_of_tiny_frames_lets_others_have_their_turns(benches: TcpBenches) -> None:
     intake = FakeIntake(pump=1)
-    flood = b"".join(
-        encode(data_of(first, values_of(1, first=first))) for first in range(FLOOD)
-    )
+    flood = b"".join(encode(data_of(first, values_of(1, first=first))) for first in range(FLOOD))
     async with benches.serve(intake) as bench, bench.device() as device:
         await device.enter("pump", bench.token())
         (channel,) = intake.opened

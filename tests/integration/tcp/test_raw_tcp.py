@@ -84,7 +84,8 @@ async def test_reading_stops_without_room(benches: TcpBenches) -> None:
 
 
 async def test_pause_and_resume_of_the_intake(benches: TcpBenches) -> None:
-    two = {"tcp_port": None, "raw": [*raw("pump")["raw"], *raw("wide")["raw"]]}
+    two = raw("pump")
+    two["raw"] += raw("wide")["raw"]
     async with (
         benches.serve(**two) as bench,
         bench.device() as device,

@@ -41,9 +41,7 @@ def replicas(tmp_path: Path, broker: Mosquitto) -> Iterator[list[PotooProcess]]:
     """Two servers, started one after the other: the first makes the tables and the account."""
     write_series_model(tmp_path / "models")
     with ExitStack() as stack:
-        server_url = stack.enter_context(
-            postgres_server(stack.enter_context(postgres_folder()))
-        )
+        server_url = stack.enter_context(postgres_server(stack.enter_context(postgres_folder())))
         settings = {
             "POTOO_DATABASE_URL": stack.enter_context(fresh_database(server_url)),
             "POTOO_SENSORS__DEFINITIONS": json.dumps({"pump": SENSOR}),
@@ -109,8 +107,8 @@ def test_replicas_share_the_messages_and_lose_none_when_one_is_killed(
         publish(listener, sent + 50, 50)
         one.start()  # the next process gets what the killed one has not acknowledged
         expected = {number: LABELS[number % len(LABELS)] for number in range(sent + 100)}
-        assert wait_until(lambda: answered().keys() >= expected.keys()), (
-            sorted(expected.keys() - answered().keys())
+        assert wait_until(lambda: answered().keys() >= expected.keys()), sorted(
+            expected.keys() - answered().keys()
         )
         assert answered() == expected
         assert two.live
