@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ class SlowStore(CameraStore):
         super().__init__(database)
         self.began, self.may_answer, self.answered = asyncio.Event(), asyncio.Event(), False
 
-    async def glance(self) -> Sequence[Glance]:
+    async def glance(self) -> list[Glance]:
         self.began.set()
         await self.may_answer.wait()
         found = await super().glance()
