@@ -1,6 +1,6 @@
 """Sensors, opened at their first use.
 
-Most servers have none: they neither import what receives samples, nor look at the store for it.
+A server without sensors neither imports the modules that receive samples, nor polls the store.
 """
 
 from __future__ import annotations

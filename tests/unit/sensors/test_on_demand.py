@@ -37,7 +37,7 @@ class Opener:
         self.did.append("close")
 
 
-async def test_sensors_that_nobody_uses_are_not_opened() -> None:
+async def test_unused_sensors_are_not_opened() -> None:
     opener = Opener()
     await SensorsOnDemand(opener).close()
     assert opener.did == []
