@@ -238,14 +238,18 @@ def _grpc(
     return serving(settings, runtime, metrics, tracing)
 
 
-def _sensor_ports(
+@asynccontextmanager
+async def _sensor_ports(
     settings: Settings, runtime: Runtime, metrics: Metrics
-) -> AbstractAsyncContextManager[object]:
+) -> AsyncIterator[None]:
     if not settings.sensors.has_ports:
-        return nullcontext()
+        yield
+        return
     from service.transport.tcp.server import serving
 
-    return serving(settings, runtime.identity, runtime.sensors.intake, metrics, runtime.shutdown)
+    intake = (await runtime.sensors.get()).intake
+    async with serving(settings, runtime.identity, intake, metrics, runtime.shutdown):
+        yield
 
 
 class _Application(FastAPI):

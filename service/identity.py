@@ -34,6 +34,7 @@ from observability.logs.logging import get_logger
 from observability.metrics.metrics import Metrics
 from observability.metrics.store_watch import StoreWatch
 from schemas.errors import NotReady
+from service.coordination.finishing import finish
 from service.settings import Settings, SettingsError
 
 STORE_FILE = "potoo.db"
@@ -219,7 +220,7 @@ async def _poll_store(identity: Identity, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         with contextlib.suppress(NotReady):  # the database logs it
-            await identity.revocations.refresh()
+            await finish(identity.revocations.refresh())
 
 
 async def _watch_keys(identity: Identity) -> None:
@@ -242,7 +243,7 @@ async def _watch_keys(identity: Identity) -> None:
 async def _prune(identity: Identity) -> None:
     while True:
         with contextlib.suppress(NotReady):
-            await identity.sessions.prune()
-            await identity.revocations.prune()
-            await identity.lockout.prune()
+            await finish(identity.sessions.prune())
+            await finish(identity.revocations.prune())
+            await finish(identity.lockout.prune())
         await asyncio.sleep(PRUNE_SECONDS)

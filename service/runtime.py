@@ -30,8 +30,7 @@ from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.identity import Identity, keep_fresh, open_identity
 from service.process import give_memory_back
-from service.sensors.mqtt.opening import open_sensor_mqtt
-from service.sensors.opening import Sensors, open_sensors
+from service.sensors.on_demand import SensorsOnDemand, sensors_on_demand
 from service.settings import Settings
 from service.shutdown import Shutdown
 from service.transport.budget import BodyBudget
@@ -49,7 +48,7 @@ class Runtime:
     models: ModelControl
     budget: BodyBudget
     cameras: Cameras
-    sensors: Sensors
+    sensors: SensorsOnDemand
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -95,13 +94,14 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
         stores = cameras.feed, cameras.reported, cameras.cursors, cameras.leases
         await stack.enter_async_context(open_results(settings, *stores, metrics))
         sensors = await stack.enter_async_context(
-            open_sensors(settings, identity.database, identity.audit, metrics, classifier)
+            sensors_on_demand(settings, identity.database, identity.audit, metrics, classifier)
         )
-        await stack.enter_async_context(
-            open_sensor_mqtt(
-                settings, sensors, classifier, cameras.cursors, cameras.leases, metrics
-            )
-        )
+        if settings.sensors.mqtt:
+            from service.sensors.mqtt.opening import open_sensor_mqtt
+
+            shared = cameras.cursors, cameras.leases, metrics
+            receiving = open_sensor_mqtt(settings, await sensors.get(), classifier, *shared)
+            await stack.enter_async_context(receiving)
         yield Runtime(
             pool=pool,
             classifier=classifier,

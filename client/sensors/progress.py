@@ -39,7 +39,7 @@ class Progress:
 
     @property
     def limit(self) -> int:
-        """Samples below may be sent."""
+        """Samples below may be sent: the rule of ``docs/tcp.md``, "Credit"."""
         return max(self.safe, self.gap_end) + self.credit
 
     @property

@@ -188,9 +188,14 @@ class KeptEventStore(Generic[Event]):
         async with self._database.read() as session:
             return await session.scalar(select(func.max(self._tables.events.id))) or 0
 
-    async def prune_sometimes(self, event: int) -> None:
-        """Remove old events at some ids; call it after an event was kept."""
-        if event % PRUNE_EVERY == 0:
+    async def prune_sometimes(self, event: int, kept: int = 1) -> None:
+        """Remove old events at some ids; call it after events were kept.
+
+        Args:
+            event: the highest id.
+            kept: number of events.
+        """
+        if event % PRUNE_EVERY < kept:
             with contextlib.suppress(NotReady):  # the event is kept; old ones go later
                 await self.prune()
 

@@ -13,8 +13,8 @@ from service.core.repository.version_files import read_manifest
 from service.sensors.administration import Check, SensorAdministration
 from service.sensors.directory import Directory
 from service.sensors.fitting import check_fit, unfit
-from service.sensors.opening import event_store, result_store
 from service.sensors.store.events import EventStore
+from service.sensors.store.kept import event_store, result_store
 from service.sensors.store.reports import ReportStore
 from service.sensors.store.results import ResultStore
 from service.sensors.store.sensors import SensorStore
@@ -44,12 +44,12 @@ class SensorCommands:
 
 def sensor_commands(settings: Settings, database: Database, audit: Audit) -> SensorCommands:
     """Build the parts on an open store."""
-    sensors, results = SensorStore(database), result_store(settings, database)
+    sensors, results = SensorStore(database), result_store(settings.sensors, database)
     check = manifest_check(Repository(settings.models))
     return SensorCommands(
         SensorAdministration(sensors, audit, check, most=settings.sensors.max_sensors),
         Directory(sensors, results, ReportStore(database)),
-        event_store(settings, database),
+        event_store(settings.sensors, database),
         results,
     )
 

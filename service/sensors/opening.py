@@ -16,7 +16,6 @@ from schemas.errors import Unsupported
 from schemas.sensors import SensorEvent, SensorSpec
 from schemas.series import SeriesSpec
 from service.coordination.feed import EventFeed
-from service.coordination.kept_events import Retention
 from service.core.serving.classifier import Classifier
 from service.sensors.administration import Check, SensorAdministration
 from service.sensors.answer_feed import AnswerFeed
@@ -27,12 +26,11 @@ from service.sensors.ingest.models import CoreModels
 from service.sensors.reporting import Reporter
 from service.sensors.store.channels import ChannelStore
 from service.sensors.store.events import EventStore
+from service.sensors.store.kept import event_store, result_store
 from service.sensors.store.pruning import Pruner
 from service.sensors.store.reports import ReportStore
 from service.sensors.store.results import ResultStore
 from service.settings import Settings
-
-DAY_SECONDS = 86_400
 
 
 class SeriesModels(Protocol):
@@ -58,18 +56,6 @@ class Sensors:
     answers: AnswerFeed
     events: EventStore
     feed: EventFeed[SensorEvent]
-
-
-def event_store(settings: Settings, database: Database) -> EventStore:
-    """Return the kept events."""
-    given = settings.sensors
-    return EventStore(database, Retention(given.events_days * DAY_SECONDS, given.events_max))
-
-
-def result_store(settings: Settings, database: Database) -> ResultStore:
-    """Return the kept answers."""
-    given = settings.sensors
-    return ResultStore(database, Retention(given.results_days * DAY_SECONDS, given.results_max))
 
 
 def model_check(models: SeriesModels) -> Check:
@@ -98,7 +84,8 @@ async def open_sensors(
     Raises:
         Conflict: the configuration defines more sensors than the server may have.
     """
-    events, results = event_store(settings, database), result_store(settings, database)
+    given = settings.sensors
+    events, results = event_store(given, database), result_store(given, database)
     feed, reports = EventFeed(events), ReportStore(database)
     pruner = Pruner(results, settings.sensors.results_max)
     answers = AnswerFeed(results, has_holes=database.dialect != "sqlite")
@@ -114,7 +101,6 @@ async def open_sensors(
         metrics.sensors.count_event(event.kind)
         feed.announce(event.id)
 
-    given = settings.sensors
     limits = Limits(
         channels=given.max_connections,
         channel_bytes=given.channel_bytes,

@@ -68,6 +68,8 @@ class Claim:
         live_after: another epoch whose ``seen`` is later than this, and that has an owner, is in
             use.
         recent: number of kept answers wanted.
+        former: ``owner`` of the last channel of this process, which has ended: it does not hold the
+            epoch, even if its last commit still waits.
     """
 
     sensor: str
@@ -76,6 +78,7 @@ class Claim:
     now: float
     live_after: float
     recent: int
+    former: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

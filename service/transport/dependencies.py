@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Security, params
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlowPassword, OAuthFlows
@@ -23,11 +23,15 @@ from service.core.scheduling.priority import Priority
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
 from service.runtime import Runtime
-from service.sensors.opening import Sensors
 from service.settings import Settings
 from service.transport import admission
 from service.transport.app_state import state_of
 from service.transport.policy import authorize, check_model
+
+if TYPE_CHECKING:
+    from service.sensors.opening import Sensors
+else:  # FastAPI needs the name alone; the module is imported when sensors are used
+    Sensors = object
 
 TOKEN_URL = "v1/auth/token"  # noqa: S105 - relative to /docs, as Swagger UI resolves it
 SCOPE_DESCRIPTIONS = {
@@ -221,8 +225,8 @@ def _cameras(connection: HTTPConnection) -> Cameras:
     return runtime_of(connection).cameras
 
 
-def _sensors(connection: HTTPConnection) -> Sensors:
-    return runtime_of(connection).sensors
+async def _sensors(connection: HTTPConnection) -> Sensors:
+    return await runtime_of(connection).sensors.get()
 
 
 RuntimeDep = Annotated[Runtime, Depends(runtime_of)]

@@ -31,6 +31,15 @@ def wait_until(
     return True
 
 
+async def turns(number: int = 10) -> None:
+    """Let the event loop look at its sockets and run its tasks so many times.
+
+    What one end of a connection of this machine has written is readable at once at the other.
+    """
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
 async def eventually(is_so: Callable[[], bool], *, patience: float = PATIENCE) -> None:
     """Run the tasks of the event loop until a condition holds.
 

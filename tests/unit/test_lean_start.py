@@ -35,6 +35,8 @@ OPTIONAL = (
     *("websockets", "service.transport.http.stream.session.session"),
     *("av", "paho.mqtt", "service.cameras.sources.opening"),
     *("google_crc32c", "schemas.sensor_wire.frames", "service.transport.tcp.server"),
+    *("service.sensors.opening", "service.sensors.ingest.intake", "service.sensors.store.tables"),
+    "service.sensors.mqtt.opening",
 )
 
 

@@ -23,6 +23,7 @@ from service.cameras.store.cameras import CameraStore, Glance, StoredCamera
 from service.cameras.store.reports import Preview, ReportStore
 from service.cameras.watching.classifying import FrameClassifier
 from service.cameras.watching.watcher import Watcher
+from service.coordination.finishing import finish
 from service.coordination.ports import LeaseLost, Leases
 from service.coordination.wishes import is_wanted
 
@@ -76,7 +77,7 @@ class Supervisor:
         try:
             while True:
                 try:
-                    await self._look()
+                    await finish(self._look())
                 except NotReady:
                     pass  # the database logs it; cameras go on as they are
                 except Exception:  # noqa: BLE001 - cameras go on

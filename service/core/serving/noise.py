@@ -12,12 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SEED = 0
+MEAN, DEVIATION = 127.5, 73.9
+"""Of the levels 0..255, each as likely as the others."""
 
 
 def noise(shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return pixels of 0..255, each level as likely as the others."""
     levels = random.Random(_SEED).randbytes(math.prod(shape))  # noqa: S311 - no secret
     return np.frombuffer(levels, np.uint8).reshape(shape)
+
+
+def standard_noise(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return samples with mean 0 and standard deviation 1, between -1.7 and 1.7."""
+    return (noise(shape) - np.float32(MEAN)) / np.float32(DEVIATION)
 
 
 def shuffled(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -32,6 +32,7 @@ class LiveChannel:
     Attributes:
         owner: token of the claim.
         is_ended: whether the server has ended it, or it is closed.
+        is_left: whether its transport has closed it; it may still commit what is complete.
         least_bytes: that it needs: two windows.
         active_at: of the last message, on ``time.monotonic``.
         opened_at: in seconds since the epoch.
@@ -66,7 +67,7 @@ class LiveChannel:
         self._seen_stored = tools.clock()
         self._told: dict[SensorFault, float] = {}
         self._is_closing = self._is_releasing = self.is_ended = False
-        self._is_left = self._is_told = False  # by the transport; the listener
+        self.is_left = self._is_told = False  # by the transport; the listener
         self.checked: StoredSensor | None = None
         self._finished = asyncio.Event()
         self.active_at, self.opened_at = tools.monotonic(), tools.clock()
@@ -128,7 +129,7 @@ class LiveChannel:
 
     async def close(self) -> None:
         """See ``Channel``."""
-        self._is_left = True
+        self.is_left = True
         await self._finish()
 
     async def drain(self) -> None:
@@ -136,7 +137,7 @@ class LiveChannel:
         if self.is_ended:
             return
         await self._finish()
-        if not (self._is_left or self._is_told):
+        if not (self.is_left or self._is_told):
             self._is_told = True
             self._listener.closed("drained")
 
@@ -280,6 +281,7 @@ class LiveChannel:
         if self.is_ended:
             return
         self.is_ended = True
+        self._tracked.former = self.owner
         self._lane.drop()
         self._load.drop()
         self._finished.set()

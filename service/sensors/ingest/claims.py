@@ -57,12 +57,15 @@ class Claims:
             raise NotReady("The sensor is paused.", retry_after=30)
         return Cut.of(stored.spec, self._models.length_of(stored.spec))
 
-    async def claim(self, stored: StoredSensor, epoch: int | None, owner: str) -> ClaimedEpoch:
+    async def claim(
+        self, stored: StoredSensor, epoch: int | None, owner: str, former: str | None
+    ) -> ClaimedEpoch:
         """Make a channel the owner of an epoch; see ``SensorStore.claim``."""
         now = self._clock()
         live_after = now - self.idle_seconds(epoch)
         recent = stored.spec.of - 1
-        return await self._store.claim(Claim(stored.name, epoch, owner, now, live_after, recent))
+        claim = Claim(stored.name, epoch, owner, now, live_after, recent, former)
+        return await self._store.claim(claim)
 
     async def release(self, claimed: ClaimedEpoch, owner: str) -> None:
         """Give back an epoch that no channel uses."""

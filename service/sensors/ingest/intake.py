@@ -177,6 +177,9 @@ class SampleIntake:
     ) -> LiveChannel:
         stored, cut = await self._sensor(sensor, principal)
         other = self._channels.get(sensor)
+        if other is not None and other.is_left and other.epoch != epoch:
+            await other.close()  # its device is gone: let it commit what is complete
+            other = self._channels.get(sensor)
         if other is None:
             self._check_room(cut)
         elif other.epoch != epoch:
@@ -184,7 +187,9 @@ class SampleIntake:
             if left > 0:
                 raise EpochRefused(SensorFault.IN_USE, retry_after=left)
         owner = secrets.token_hex(16)
-        claimed = await self._claims.claim(stored, epoch, owner)
+        known = self.tracker.get(sensor)
+        former = known.former if known is not None and other is None else None
+        claimed = await self._claims.claim(stored, epoch, owner, former)
         try:
             if self._is_draining:
                 raise NotReady(STOPPING, retry_after=1)

@@ -81,9 +81,10 @@ class Channel(Protocol):
         next_sequence: everything below is safe: the sequence of the first sample that the server
             needs. After ``open``: send from here.
         received: sequence after the last sample that was offered.
-        credit: the device may send the samples below ``next_sequence`` + credit / (4 * channels):
-            bytes of float32 samples beyond what is safe, before compression. Changes with load;
-            suffices for two windows beyond the one that is not complete.
+        credit: the device may send the samples below ``next_sequence`` + credit // (4 * channels):
+            bytes of float32 samples from the first one that is not safe on, before compression.
+            After a gap they count from its end. Changes with load; suffices for two windows beyond
+            the one that is not complete.
     """
 
     sensor: str

@@ -43,6 +43,7 @@ class Tracked:
         seen: when the last sample arrived, in seconds since the epoch; None before the first.
         is_silent: as stored.
         votes: of messages without a channel.
+        former: ``owner`` of the last channel that has ended.
         lag: seconds from the arrival of the last window's last sample to its commit.
     """
 
@@ -54,6 +55,7 @@ class Tracked:
         self.fault: SensorFault | None = None
         self.lag: float | None = None
         self.votes: StateVotes | None = None
+        self.former: str | None = None
         self.rate = RateMeter()
         self.samples = self.windows = self.gaps = self.missing = 0
         self._faults: dict[SensorFault, int] = {}

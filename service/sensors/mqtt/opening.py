@@ -1,7 +1,7 @@
-"""Takes samples from the broker and publishes answers there, if the settings say so.
+"""Takes samples from the broker and publishes answers there.
 
 One process of all does each, by a lease; with a shared subscription every process receives.
-Without the setting nothing of paho is imported.
+Nothing of paho is imported before it is known to be installed.
 """
 
 from __future__ import annotations
@@ -55,15 +55,12 @@ async def open_sensor_mqtt(
     leases: Leases,
     metrics: Metrics,
 ) -> AsyncIterator[None]:
-    """Receive and publish until exit.
+    """Receive and publish until exit; called if ``sensors.mqtt`` is set.
 
     Raises:
         OperatorError: there is no broker, paho-mqtt is missing, or the file of authorities cannot
             be read.
     """
-    if not settings.sensors.mqtt:
-        yield
-        return
     if settings.mqtt.host is None:
         raise OperatorError("sensors.mqtt is set, which needs mqtt.host")
     if find_spec("paho") is None:

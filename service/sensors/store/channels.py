@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from sqlalchemy import select, update
@@ -95,9 +96,9 @@ class ChannelStore(SensorStore):
         except _NotPlain:
             outcomes = await self._commit(entries, entries, [])
         self._on_stored(sum(len(entry.answers) for entry in entries))
-        for outcome in outcomes:
-            for event in outcome.events:
-                await self._events.prune_sometimes(event.id)
+        events = [event.id for outcome in outcomes for event in outcome.events]
+        if events:
+            await self._events.prune_sometimes(max(events), len(events))
         return outcomes
 
     async def silence(self, sensor: str, *, seen_before: float, at: float) -> SensorEvent | None:
@@ -187,11 +188,16 @@ class ChannelStore(SensorStore):
             name = select(SensorRow.name).where(SensorRow.name == entry.sensor)
             is_lost = entry.owner is not None and (await session.scalar(name)) is not None
             return Fate.LOST if is_lost else Fate.REMOVED, ()
+        added: Counter[int] = Counter()
+        for part, parameters, _ in self._results.parts(_rows(entry)):
+            query_text = _ADD_RESULTS.format(rows=part) + "RETURNING first_sequence"
+            found = await connection.exec_driver_sql(query_text, parameters)
+            added.update(first for (first,) in found.all())
         known = []
-        for answer, values in zip(entry.answers, _rows(entry), strict=True):
-            ((part, parameters, _),) = self._results.parts([values])
-            query_text = _ADD_RESULTS.format(rows=part)
-            if (await connection.exec_driver_sql(query_text, parameters)).rowcount == 0:
+        for answer in entry.answers:
+            if added[answer.first_sequence]:
+                added[answer.first_sequence] -= 1
+            else:
                 known.append(await _known(session, entry.sensor, answer))
         return Fate.COMMITTED, known
 

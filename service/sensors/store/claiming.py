@@ -150,7 +150,7 @@ def _claimed(row: Row[str, int, int, str | None, float, float | None], claim: Cl
     if claim.epoch == newest:
         return newest
     live_until = max(opened, seen or 0.0) - claim.live_after
-    if owner is not None and live_until > 0:
+    if owner not in {None, claim.former} and live_until > 0:
         raise EpochRefused(SensorFault.IN_USE, retry_after=live_until)
     if claim.epoch is None:
         return max(int(claim.now * 1000), newest + 1)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +25,18 @@ _TABLES = EventTables(
 )
 
 
-_CHANGES = {
+_NAMES = {"sensor": "text"}
+_GET_STATES = """
+SELECT sensors.name, sensors.state, sensors.since, sensors.is_silent FROM sensors
+JOIN {rows} ON sensors.name = v.sensor ORDER BY sensors.name {lock}
+"""
+_STATES = {"sensor": "text", "state": "text", "since": "float8", "is_silent": "bool"}
+_SET_STATES = """
+UPDATE sensors SET state = v.state, since = v.since, is_silent = v.is_silent FROM {rows}
+WHERE sensors.name = v.sensor
+"""
+_EVENTS = {
+    "number": "int4",
     "sensor": "text",
     "at": "float8",
     "kind": "text",
@@ -33,23 +45,35 @@ _CHANGES = {
     "score": "float8",
     "model": "text",
     "version": "int4",
-    "is_silent": "bool",
 }
-_SET_STATE = """
-UPDATE sensors SET state = v.state, since = v.at FROM {rows}
-WHERE sensors.name = v.sensor AND v.kind = 'state' AND sensors.state {equals} v.previous
-RETURNING name
-"""
-_SET_SILENT = """
-UPDATE sensors SET is_silent = v.is_silent FROM {rows}
-WHERE sensors.name = v.sensor AND v.kind <> 'state' AND sensors.is_silent <> v.is_silent
-RETURNING name
-"""
+# Ids are in the order of the rows.
 _ADD_EVENTS = """
 INSERT INTO sensor_events (sensor, at, kind, state, previous, score, model, version)
 SELECT v.sensor, v.at, v.kind, v.state, v.previous, v.score, v.model, v.version FROM {rows}
-RETURNING id, sensor
+WHERE true ORDER BY v.number RETURNING id
 """
+
+
+@dataclass(slots=True)
+class _State:
+    """The state of a sensor within a transaction."""
+
+    state: str | None
+    since: float | None
+    is_silent: bool
+
+    def take(self, change: Change) -> bool:
+        """Change; return whether the state was the one before the change."""
+        if change.kind == "state":
+            if self.state != change.previous:
+                return False
+            self.state, self.since = change.state, change.at
+            return True
+        is_silent = change.kind == "silent"
+        if self.is_silent is is_silent:
+            return False
+        self.is_silent = is_silent
+        return True
 
 
 class EventStore(KeptEventStore[SensorEvent]):
@@ -60,13 +84,16 @@ class EventStore(KeptEventStore[SensorEvent]):
     ) -> None:
         """``clock``: seconds since the epoch."""
         super().__init__(database, _TABLES, retention, clock=clock)
-        self._rows = RowSource(database.dialect, _CHANGES)
+        self._names = RowSource(database.dialect, _NAMES)
+        self._states = RowSource(database.dialect, _STATES)
+        self._rows = RowSource(database.dialect, _EVENTS)
         self._is_sqlite = database.dialect == "sqlite"
 
     def record_many(self, changes: Sequence[tuple[str, Change]]) -> Steps[list[SensorEvent | None]]:
         """Store changes and their events, a few statements for all: a part of a transaction.
 
-        A thousand sensors that come back, or have their first state, change at once.
+        A thousand sensors that come back, or have their first state, change at once; and one that
+        sends what it has kept for a day may change a thousand times.
 
         Args:
             changes: with the names of their sensors, in the order in which they happened.
@@ -74,48 +101,51 @@ class EventStore(KeptEventStore[SensorEvent]):
         Returns:
             The events; see ``record_of`` for None.
         """
-        found: list[SensorEvent | None] = [None] * len(changes)
-        left = list(range(len(changes)))
-        while left:  # the first change of each sensor, then the second ones
-            turn: dict[str, int] = {}
-            for number in left:
-                turn.setdefault(changes[number][0], number)
-            taken = set(turn.values())
-            left = [number for number in left if number not in taken]
-            numbers = yield from self._record_turn(turn, changes)
-            for sensor, number in numbers.items():
-                found[turn[sensor]] = _event(number, sensor, changes[turn[sensor]][1])
-        return found
+        if not changes:
+            return []
+        states = yield from self._locked_states(sorted({sensor for sensor, _ in changes}))
+        is_kept = [
+            (found := states.get(sensor)) is not None and found.take(change)
+            for sensor, change in changes
+        ]
+        kept = [one for one, is_one_kept in zip(changes, is_kept, strict=True) if is_one_kept]
+        changed = {sensor: states[sensor] for sensor, _ in kept}
+        rows = [(name, one.state, one.since, one.is_silent) for name, one in changed.items()]
+        yield from _run(self._states, _SET_STATES, rows)
+        events = [_row(number, *one) for number, one in enumerate(kept)]
+        added = yield from _run(self._rows, _ADD_EVENTS, events)
+        numbers = iter(sorted(number for (number,) in added))
+        return [
+            _event(next(numbers), *one) if is_one_kept else None
+            for one, is_one_kept in zip(changes, is_kept, strict=True)
+        ]
 
-    def _record_turn(
-        self, turn: dict[str, int], changes: Sequence[tuple[str, Change]]
-    ) -> Steps[dict[str, int]]:
-        """Store one change of each sensor; return the ids of the events."""
+    def _locked_states(self, sensors: Sequence[str]) -> Steps[dict[str, _State]]:
+        """Return the states of sensors, which nothing else changes before the commit."""
+        lock = ""
         if not self._is_sqlite:
             # Ids must be committed in their order: they are cursors. SQLite has one writer.
             yield Statement("SELECT pg_advisory_xact_lock($1)", (_TABLES.order_lock,))
-        rows = {sensor: _row(sensor, changes[number][1]) for sensor, number in turn.items()}
-        is_known = {row[2] == "state" for row in rows.values()}
-        changed: set[str] = set()
-        for text, is_state in ((_SET_STATE, True), (_SET_SILENT, False)):
-            if is_state in is_known:
-                found = yield from self._run(text, rows.values())
-                changed.update(name for (name,) in found)
-        kept = [row for sensor, row in rows.items() if sensor in changed]
-        added = yield from self._run(_ADD_EVENTS, kept)
-        return {sensor: number for number, sensor in added}
-
-    def _run(self, text: str, rows: Iterable[tuple[object, ...]]) -> Steps[list[Sequence[Any]]]:
-        found: list[Sequence[Any]] = []
-        equals = "IS" if self._is_sqlite else "IS NOT DISTINCT FROM"
-        for part, parameters, _ in self._rows.parts(list(rows)):
-            done = yield Statement(text.format(rows=part, equals=equals), parameters)
-            found += done.rows
-        return found
+            lock = "FOR UPDATE OF sensors"
+        names = [(name,) for name in sensors]
+        found = yield from _run(self._names, _GET_STATES, names, lock=lock)
+        return {name: _State(state, since, bool(silent)) for name, state, since, silent in found}
 
 
-def _row(sensor: str, change: Change) -> tuple[object, ...]:
+def _run(
+    source: RowSource, text: str, rows: Sequence[tuple[object, ...]], **more: str
+) -> Steps[list[Sequence[Any]]]:
+    """Run a statement on rows, in parts; return what it returns."""
+    found: list[Sequence[Any]] = []
+    for part, parameters, _ in source.parts(rows):
+        done = yield Statement(text.format(rows=part, **more), parameters)
+        found += done.rows
+    return found
+
+
+def _row(number: int, sensor: str, change: Change) -> tuple[object, ...]:
     return (
+        number,
         sensor,
         change.at,
         change.kind,
@@ -124,7 +154,6 @@ def _row(sensor: str, change: Change) -> tuple[object, ...]:
         change.score,
         change.model,
         change.version,
-        change.kind == "silent",
     )
 
 

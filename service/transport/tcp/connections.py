@@ -57,11 +57,12 @@ class Connections:
         self._open.discard(connection)
         self._note_end()
 
-    def start(self, work: Coroutine[None, None, None]) -> None:
+    def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run work of a connection, which may outlive it; ``drain`` waits for it."""
         task = asyncio.get_running_loop().create_task(work)
         self._work.add(task)
         task.add_done_callback(self._end_work)
+        return task
 
     async def sweep_all(self) -> None:
         """Sweep once a second, until cancelled."""

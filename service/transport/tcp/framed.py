@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -25,6 +25,12 @@ from service.transport.tcp.transport import DeviceTransport
 
 OPEN_SECONDS = 30.0
 """Time to check a token and open a channel."""
+TURN_FRAMES = 256
+"""Frames of one turn of the event loop; samples count as a frame for each ``FRAME_BYTES``.
+
+One read may bring thousands of frames of one sample, or some that unpack to megabytes.
+"""
+FRAME_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +49,19 @@ class FramedContext:
 class FramedConnection(DeviceTransport):
     """One connection. It is the listener of its channel, too."""
 
-    def __init__(self, context: FramedContext) -> None:
+    def __init__(self, context: FramedContext, on_made: Callable[[], None] | None = None) -> None:
+        """``on_made``: called once when the connection is made."""
         super().__init__(context.connections, context.metrics)
-        self._context = context
+        self._context, self._on_made = context, on_made
         self._session = Session(context.limits, self.began)
         self._outbox = Outbox()
         self._channel: Channel | None = None
         self._access: DeviceAccess | None = None
         self._hello: Hello | None = None
         self._is_flush_due = False
+        self._is_held_back = False  # by the intake
+        self._unfinished: Iterator[do.Action] | None = None
+        self._later: list[bytes] = []
         self._reason = "lost"
 
     # Called by asyncio.
@@ -59,6 +69,8 @@ class FramedConnection(DeviceTransport):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept the connection, or refuse it if there are too many."""
         super().connection_made(transport)
+        if self._on_made is not None:
+            self._on_made()
         context = self._context
         self._access = DeviceAccess(context.identity, context.refusals, self.address)
         try:
@@ -71,17 +83,58 @@ class FramedConnection(DeviceTransport):
         if self.has_ended:
             return
         self.received_bytes += len(data)
-        try:
-            self._perform(self._session.receive(data, time.monotonic()))
-        except Exception as error:  # noqa: BLE001 - a fault of ours ends this connection alone
-            self._refuse(_fault(error))
+        if self._is_busy:  # TLS may hold some when reading stops
+            self._later.append(data)
+            return
+        self._take(self._session.receive(data, time.monotonic()))
 
     def eof_received(self) -> bool:
         """Return whether to stay open, for the answers to what was received."""
         if not super().eof_received():
             return False
-        self._perform(self._session.end_of_input())
+        if not self._is_busy:
+            self._perform(self._session.end_of_input())
         return not self.transport.is_closing()
+
+    def _take(self, actions: Iterator[do.Action]) -> None:
+        """Perform the actions of a read; stop reading and go on in the next turn if it is long."""
+        self._unfinished, work = None, 0
+        try:
+            for action in actions:
+                self._perform((action,))
+                if self.has_ended:
+                    return
+                work += 1
+                if type(action) is do.Offer:
+                    work += action.values.nbytes // FRAME_BYTES
+                if work >= TURN_FRAMES:
+                    self._unfinished = actions
+                    asyncio.get_running_loop().call_soon(self._go_on)
+                    break
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends this connection alone
+            self._refuse(_fault(error))
+            return
+        self._read_on()
+
+    def _go_on(self) -> None:
+        """Go on with a long read."""
+        if self._unfinished is None or self.has_ended:
+            return
+        self._take(self._unfinished)
+        while self._later and not (self._is_busy or self.has_ended):
+            self._take(self._session.receive(self._later.pop(0), time.monotonic()))
+        if self._has_peer_ended and not self._is_busy:
+            self._perform(self._session.end_of_input())
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether a read is not finished."""
+        return self._unfinished is not None
+
+    def _read_on(self) -> None:
+        """Read if nothing speaks against it."""
+        if not self.has_ended:
+            self._read(is_on=not (self._is_busy or self._is_held_back))
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Release everything; the channel commits its complete windows."""
@@ -138,12 +191,14 @@ class FramedConnection(DeviceTransport):
 
     def pause(self) -> None:
         """Stop reading."""
-        self._read(is_on=False)
+        self._is_held_back = True
+        self._read_on()
 
     def resume(self) -> None:
         """Read on."""
+        self._is_held_back = False
         self._session.paused(time.monotonic())
-        self._read(is_on=True)
+        self._read_on()
 
     def closed(self, reason: Ending) -> None:
         """End the connection: the channel has ended."""

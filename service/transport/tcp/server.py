@@ -17,6 +17,7 @@ from service.shutdown import Shutdown
 from service.transport.listening import listening, shared_socket
 from service.transport.tcp.connections import SWEEP_SECONDS, Connections
 from service.transport.tcp.framed import FramedConnection, FramedContext
+from service.transport.tcp.handshakes import TlsListener
 from service.transport.tcp.listening import FRAMED_SETTING, PURPOSE, RAW_SETTING
 from service.transport.tcp.raw import RawConnection, RawContext
 from service.transport.tcp.refusals import TokenRefusals
@@ -56,12 +57,11 @@ async def serving(
                 TokenRefusals(),
                 has_log,
             )
-            await servers.start(
-                FRAMED_SETTING,
-                sensors.tcp_port,
-                functools.partial(FramedConnection, context),
-                tls,
-            )
+            make = functools.partial(FramedConnection, context)
+            if tls is None:
+                await servers.start(FRAMED_SETTING, sensors.tcp_port, make)
+            else:
+                servers.start_tls(FRAMED_SETTING, sensors.tcp_port, make, tls, connections)
         for raw in sensors.raw:
             of_port = RawContext(
                 raw.sensor,
@@ -92,7 +92,7 @@ class _Servers:
 
     def __init__(self, host: str, stack: AsyncExitStack, handshake_seconds: float) -> None:
         self._host, self._stack, self._handshake_seconds = host, stack, handshake_seconds
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | TlsListener] = []
         self.ports: list[int] = []
 
     async def start(
@@ -100,24 +100,35 @@ class _Servers:
         setting: str,
         port: int,
         make: functools.partial[FramedConnection] | functools.partial[RawConnection],
-        tls: TcpTls | None = None,
     ) -> None:
         """Listen on a port, which workers share; 0 takes a free one."""
+        listener = self._listener(setting, port)
+        loop = asyncio.get_running_loop()
+        self._keep(await loop.create_server(make, sock=listener, backlog=BACKLOG))
+
+    def start_tls(
+        self,
+        setting: str,
+        port: int,
+        make: functools.partial[FramedConnection],
+        tls: TcpTls,
+        connections: Connections,
+    ) -> None:
+        """Listen with TLS, as ``start``."""
+        listener = self._listener(setting, port)
         with listening(setting, self._host, port, PURPOSE):
-            listener = self._listener(port)
-        server = await asyncio.get_running_loop().create_server(
-            make,
-            sock=listener,
-            backlog=BACKLOG,
-            ssl=None if tls is None else tls.context,
-            ssl_handshake_timeout=None if tls is None else self._handshake_seconds,
-        )
+            listener.listen(BACKLOG)
+            listener.settimeout(0)
+        seconds = self._handshake_seconds
+        self._keep(TlsListener(listener, make, tls, connections, handshake_seconds=seconds))
+
+    def _keep(self, server: asyncio.Server | TlsListener) -> None:
         self._stack.callback(server.close)
         self._servers.append(server)
-        self.ports.append(listener.getsockname()[1])
 
-    def _listener(self, port: int) -> socket.socket:
-        listener = shared_socket(self._host, port)
+    def _listener(self, setting: str, port: int) -> socket.socket:
+        with listening(setting, self._host, port, PURPOSE):
+            listener = shared_socket(self._host, port)
         # Connections inherit all three: those in TIME_WAIT after a kill -9 do not keep the next
         # process from the port, devices that are gone without a word are found in time, and those
         # that read nothing take little memory of the kernel.
@@ -125,6 +136,7 @@ class _Servers:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._stack.callback(listener.close)
+        self.ports.append(listener.getsockname()[1])
         return listener
 
     def close(self) -> None:

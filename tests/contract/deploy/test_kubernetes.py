@@ -13,7 +13,15 @@ import pytest
 import yaml
 
 from tests.support.deploy.custom_resources import SCHEMAS
-from tests.support.deploy.manifest_files import PATCHES, ROOT, VALUES, Object, committed, kustomized
+from tests.support.deploy.manifest_files import (
+    PATCHES,
+    ROOT,
+    VALUES,
+    Object,
+    committed,
+    kustomized,
+    only,
+)
 from tools.prometheus import prometheus_rule
 from tools.thresholds.__main__ import main
 
@@ -125,18 +133,41 @@ def test_built_overlays_match_the_schemas(folder: str) -> None:
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("autoscaler", ["keda", "hpa"])
-def test_either_autoscaler_can_be_chosen(autoscaler: str, tmp_path: Path) -> None:
-    root = os.path.relpath(ROOT, tmp_path.resolve())  # kustomize takes no absolute paths
+def test_sensors_reach_their_port_past_the_gateway(tmp_path: Path) -> None:
+    built = combined(tmp_path, "sensors")
+    service = only("Service", built, "potoo-sensors")
+    policy = only("NetworkPolicy", built, "potoo-sensors")
+    (container,) = only("Deployment", built)["spec"]["template"]["spec"]["containers"]
+    (port,) = [one for one in container["ports"] if one["name"] == "sensors"]
+    settings = only("ConfigMap", built)["data"]
+    assert int(settings["POTOO_SENSORS__TCP_PORT"]) == port["containerPort"]
+    assert [one["targetPort"] for one in service["spec"]["ports"]] == ["sensors"]
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["ports"] == [{"port": "sensors"}]
+    permitted = [peer["ipBlock"]["cidr"] for peer in rule["from"]]
+    assert permitted == service["spec"]["loadBalancerSourceRanges"]
+    assert {"http", "grpc"} < {one["name"] for one in container["ports"]}
+
+
+def combined(folder: Path, *components: str) -> list[Object]:
+    """The base with components, checked."""
+    root = os.path.relpath(ROOT, folder.resolve())  # kustomize takes no absolute paths
     kustomization = {
         "namespace": "potoo",
         "resources": [f"{root}/base"],
-        "components": [f"{root}/components/{name}" for name in (autoscaler, "monitoring")],
+        "components": [f"{root}/components/{name}" for name in components],
     }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    built = kustomized(tmp_path)
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    built = kustomized(folder)
     for one in built:
         check(one)
+    return built
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("autoscaler", ["keda", "hpa"])
+def test_either_autoscaler_can_be_chosen(autoscaler: str, tmp_path: Path) -> None:
+    built = combined(tmp_path, autoscaler, "monitoring")
     assert {one["kind"] for one in built} & {"ScaledObject", "HorizontalPodAutoscaler"} == {
         {"keda": "ScaledObject", "hpa": "HorizontalPodAutoscaler"}[autoscaler]
     }

@@ -20,13 +20,17 @@ from schemas.sensor_wire.messages import (
     data_of,
     encode,
 )
+from schemas.sensor_wire.packing import Packing
 from service.settings import SettingsError
+from service.transport.tcp.framed import TURN_FRAMES
 from tests.support.proxies.certificates import self_signed
 from tests.support.sensors.tcp_bench import TcpBenches
 from tests.support.sensors.tcp_intake import WINDOW, FakeIntake, values_of
 from tests.support.waiting import PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio
+FLOOD = 5000
+"""Frames that arrive in few reads."""
 
 
 @pytest.mark.parametrize(
@@ -228,3 +232,76 @@ async def test_a_thousand_idle_connections_do_not_disturb_one(benches: TcpBenche
             assert json.loads(result.answer)["label"] == "calm"
         for _, writer in idle:
             writer.transport.abort()
+
+
+async def test_handshakes_in_progress_count_as_connections(
+    benches: TcpBenches, tmp_path: Path
+) -> None:
+    self_signed(tmp_path, "one")
+    files: dict[str, Any] = {"tcp_cert": tmp_path / "cert.pem", "tcp_key": tmp_path / "key.pem"}
+    trust = ssl.create_default_context(cafile=str(files["tcp_cert"]))
+    async with benches.serve(max_connections=20, hello_seconds=60, **files) as bench:
+        port = bench.ports[0]
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        await eventually(lambda: bench.rejections("connections") == 180)
+        for reader, _ in silent[20:]:
+            assert await reader.read() == b""
+        assert not any(reader.at_eof() for reader, _ in silent[:20])
+        for _, writer in silent:
+            writer.transport.abort()
+
+        async def enter() -> bool:
+            try:
+                async with bench.device(trust) as device:
+                    await device.enter("pump", bench.token())
+            except ConnectionError:
+                return False
+            return True
+
+        async with asyncio.timeout(PATIENCE):
+            while not await enter():  # noqa: ASYNC110 - no event says when it is possible
+                await asyncio.sleep(0.02)
+
+
+async def test_unfinished_handshakes_end(benches: TcpBenches, tmp_path: Path) -> None:
+    self_signed(tmp_path, "one")
+    files: dict[str, Any] = {"tcp_cert": tmp_path / "cert.pem", "tcp_key": tmp_path / "key.pem"}
+    async with benches.serve(hello_seconds=0.2, **files) as bench, bench.device() as slow:
+        assert await slow.ends()
+    async with benches.serve(hello_seconds=60, **files) as bench, bench.device() as waiting:
+        bench.shutdown.drain()
+        assert await waiting.ends()
+
+
+async def test_a_flood_of_tiny_frames_lets_others_have_their_turns(benches: TcpBenches) -> None:
+    intake = FakeIntake(pump=1)
+    flood = b"".join(encode(data_of(first, values_of(1, first=first))) for first in range(FLOOD))
+    async with benches.serve(intake) as bench, bench.device() as device:
+        await device.enter("pump", bench.token())
+        (channel,) = intake.opened
+        device.send(flood + encode(Bye()))
+        longest = taken = 0
+        async with asyncio.timeout(PATIENCE):
+            while taken < FLOOD:
+                await asyncio.sleep(0)
+                longest, taken = max(longest, len(channel.offered) - taken), len(channel.offered)
+        assert longest <= 2 * TURN_FRAMES  # the end of one read, and the begin of the next
+        assert np.array_equal(channel.samples, values_of(FLOOD))
+        assert (await device.rest())[-1] == Ack(FLOOD, 64 * 1024)
+
+
+async def test_what_unpacks_to_much_counts_as_much(benches: TcpBenches) -> None:
+    intake = FakeIntake(pump=1)
+    zeros = np.zeros((2**18, 1), np.float32)  # 1 MiB, which packs to some hundred bytes
+    flood = encode(data_of(0, zeros, packing=Packing.ZSTD)) * 20
+    async with benches.serve(intake) as bench, bench.device() as device:
+        await device.enter("pump", bench.token())
+        (channel,) = intake.opened
+        channel.commits = False
+        device.send(flood)
+        longest = taken = 0
+        async with asyncio.timeout(PATIENCE):
+            while taken < 20:
+                await asyncio.sleep(0)
+                longest, taken = max(longest, len(channel.offered) - taken), len(channel.offered)
+        assert longest <= 2

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.sensors.tcp_bench import LOOPBACK, TcpBenches
 from tests.support.sensors.tcp_intake import WINDOW, FakeIntake, values_of
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -41,9 +41,10 @@ async def test_floats_may_come_before_the_channel_is_open(benches: TcpBenches) -
     intake = FakeIntake(pump=1)
     intake.delay = asyncio.Event()
     async with benches.serve(intake, **raw("pump")) as bench, bench.device() as device:
+        await intake.asked.wait()
         for first in range(0, 50_000, 10_000):
             device.send(values_of(10_000, first=first).tobytes())
-            await asyncio.sleep(0.01)
+            await turns()
         intake.delay.set()
         await eventually(lambda: bool(intake.opened) and intake.opened[0].received == 50_000)
         assert np.array_equal(intake.opened[0].samples, values_of(50_000))
@@ -83,13 +84,20 @@ async def test_reading_stops_without_room(benches: TcpBenches) -> None:
 
 
 async def test_pause_and_resume_of_the_intake(benches: TcpBenches) -> None:
-    async with benches.serve(**raw("pump")) as bench, bench.device() as device:
-        await eventually(lambda: bool(bench.intake.opened))
-        (channel,) = bench.intake.opened
+    two = raw("pump")
+    two["raw"] += raw("wide")["raw"]
+    async with (
+        benches.serve(**two) as bench,
+        bench.device() as device,
+        bench.device(port=1) as other,
+    ):
+        await eventually(lambda: len(bench.intake.opened) == 2)
+        channel, free = sorted(bench.intake.opened, key=lambda one: one.sensor)
         channel.listener.pause()
         device.send(values_of(WINDOW).tobytes())
         await device.writer.drain()
-        await asyncio.sleep(0.05)
+        other.send(values_of(WINDOW, 3).tobytes())
+        await eventually(lambda: free.received == WINDOW)  # what came later was read
         assert channel.received == 0
         channel.listener.resume()
         await eventually(lambda: channel.received == WINDOW)

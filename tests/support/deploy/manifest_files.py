@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[3] / "deploy/kubernetes"
 PATCHES = frozenset(
     {
         "components/measured/replica.yaml",
+        "components/sensors/port.yaml",
         "overlays/single/network.yaml",
         "overlays/single/no-disruption-budget.yaml",
         "overlays/single/one-replica.yaml",

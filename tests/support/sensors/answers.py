@@ -54,6 +54,7 @@ async def claim(
     epoch: int | None = EPOCH,
     now: float = AT,
     recent: int = 0,
+    former: str | None = None,
 ) -> ClaimedEpoch:
     """Claim an epoch; channels live for a minute."""
-    return await store.claim(Claim(sensor, epoch, owner, now, now - 60, recent))
+    return await store.claim(Claim(sensor, epoch, owner, now, now - 60, recent, former))

@@ -130,7 +130,7 @@ class MemoryStore:
             raise NotFound
         row = self.epochs.get(claim.sensor)
         if row is not None and claim.epoch != row.epoch:
-            if row.owner is not None and row.seen > claim.live_after:
+            if row.owner not in {None, claim.former} and row.seen > claim.live_after:
                 raise EpochRefused(SensorFault.IN_USE)
             if claim.epoch is not None and claim.epoch < row.epoch:
                 raise EpochRefused(SensorFault.STALE_EPOCH)

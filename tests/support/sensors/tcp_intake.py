@@ -117,6 +117,7 @@ class FakeIntake:
         self.specs = {name.replace("_", "-"): spec(number) for name, number in channels.items()}
         self.opened: list[FakeChannel] = []
         self.safe: dict[tuple[str, int], int] = {}
+        self.asked = asyncio.Event()
         self.delay: asyncio.Event | None = None
         self.commits = True
         self.most_bytes = 2**20
@@ -138,6 +139,7 @@ class FakeIntake:
         door: Door,
         listener: Listener,
     ) -> Channel:
+        self.asked.set()
         if self.delay is not None:
             await self.delay.wait()
         if sensor not in self.specs:

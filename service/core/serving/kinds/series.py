@@ -16,6 +16,7 @@ from service.core.series.preprocessing import (
     window_of_npy,
 )
 from service.core.serving.kinds.kind import SingleItems
+from service.core.serving.noise import standard_noise
 
 SERIES_BATCH = 16
 """Windows are small: unlike images, those that wait together are faster together, on CPUs too."""
@@ -44,7 +45,7 @@ class SeriesKind(SingleItems):
 
     def noise(self) -> Samples:
         """See ``Kind.noise``."""
-        return np.random.default_rng(0).standard_normal((1, *self._spec.shape), np.float32)
+        return standard_noise((1, *self._spec.shape))
 
     def varied(self) -> list[Images]:
         """See ``Kind.varied``: noise around 0, above it, below it, and faint."""

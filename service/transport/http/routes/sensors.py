@@ -158,7 +158,8 @@ async def visible_sensor(request: Request, name: str) -> Sensor:
     Raises:
         NotFound: there is none, or its model is not one that the caller may use.
     """
-    found = await runtime_of(request).sensors.directory.get(name)
+    sensors = await runtime_of(request).sensors.get()
+    found = await sensors.directory.get(name)
     if found is None or not may_see(principal_of(request), found.spec):
         raise NotFound("There is no sensor with this name.")
     return found

@@ -15,7 +15,7 @@ from auth.store.database import Database
 from observability.metrics.metrics import Metrics
 from schemas.cameras import Camera, CameraSpec, CameraStatus
 from service.cameras.pipeline.budget import Budget
-from service.cameras.store.cameras import CameraStore, StoredCamera
+from service.cameras.store.cameras import CameraStore, Glance, StoredCamera
 from service.cameras.store.events import EventStore
 from service.cameras.store.reports import CameraReport, ReportStore
 from service.cameras.store.tables import CameraReportRow
@@ -26,7 +26,7 @@ from service.cameras.watching.watcher import Tools, Watcher
 from service.coordination.kept_events import Retention
 from service.coordination.leases import FileLeases
 from tests.support.cameras.fakes import FakeModels, FakeSource
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turns
 
 pytestmark = pytest.mark.anyio
 SPEC = CameraSpec(url="http://192.168.1.2/", agree=1, of=1)
@@ -66,6 +66,21 @@ class Noting(Budget):
         super().note_decoding(cores)
 
 
+class SlowStore(CameraStore):
+    """Answers a look when it may."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.began, self.may_answer, self.answered = asyncio.Event(), asyncio.Event(), False
+
+    async def glance(self) -> list[Glance]:
+        self.began.set()
+        await self.may_answer.wait()
+        found = await super().glance()
+        self.answered = True
+        return found
+
+
 @asynccontextmanager
 async def process(
     database: Database,
@@ -73,8 +88,10 @@ async def process(
     budget: Budget | None = None,
     *,
     decoding: Callable[[], float] = lambda: 0.0,
+    cameras: CameraStore | None = None,
 ) -> AsyncIterator[Process]:
-    cameras, reports, metrics = CameraStore(database), ReportStore(database), Metrics()
+    cameras = cameras or CameraStore(database)
+    reports, metrics = ReportStore(database), Metrics()
     events = EventStore(database, Retention(1e6, 1000))
     source, models, budget = FakeSource(), FakeModels(), budget or Budget(1)
     tools = Tools(source.open, models, lambda _: None, budget, metrics.cameras, 1000)
@@ -240,3 +257,16 @@ async def test_decoding_before_the_first_look_costs_no_camera_its_interval(
         looks = len(budget.noted)
         await eventually(lambda: len(budget.noted) > looks + 2)
     assert set(budget.noted) == {0}
+
+
+async def test_a_look_is_finished_before_the_end(database: Database, leases: Path) -> None:
+    """Cancelled in the store, it would leave a traceback in the log of a start that fails."""
+    store = SlowStore(database)
+    async with process(database, leases, cameras=store) as one:
+        await store.began.wait()
+        one.task.cancel()
+        await turns()
+        assert not one.task.done()
+        store.may_answer.set()
+        await asyncio.wait([one.task])
+    assert store.answered

@@ -174,6 +174,17 @@ def test_frames_are_sent_up_to_the_credit_and_the_last_one_is_split() -> None:
     assert sender.is_held_back
 
 
+@pytest.mark.parametrize(("safe", "gap_end"), [(0, 0), (40, 0), (40, 70)])
+def test_credit_is_used_to_the_last_sample_and_not_beyond(safe: int, gap_end: int) -> None:
+    """``(first + count - base) * 4 * channels <= credit``, as in ``docs/tcp.md``."""
+    two = Progress(channels=2)
+    two.acknowledge(Ack(safe, 807))  # 100 samples of two channels, and 7 bytes
+    two.gap_end = gap_end
+    base = max(safe, gap_end)
+    assert two.limit == base + 100
+    assert (two.limit - base) * 4 * 2 <= 807 < (two.limit + 1 - base) * 4 * 2
+
+
 def test_a_frame_is_not_split_for_a_small_rest_of_the_credit() -> None:
     sender = progress(100)
     sender.take([frame(0, 80)])

@@ -112,3 +112,25 @@ async def test_sensors_that_cannot_be_opened(
             door="tcp",
             listener=Heard(),
         )
+
+
+async def test_everything_within_the_credit_is_taken(site: Site) -> None:
+    """The rule of ``docs/tcp.md``: from ``safe`` on, or from the end of a gap."""
+    site.models.gate = asyncio.Event()  # nothing becomes safe
+    channel, heard = await site.open()
+    row = 2 * 4
+    samples = channel.credit // row
+    assert samples >= channel.length + 2 * channel.stride
+    for first in range(0, samples - samples % 1000, 1000):
+        offer(channel, first, first + 1000)
+    assert offer(channel, channel.received, samples) == samples
+    assert channel.next_sequence == 0
+    site.models.gate.set()
+    await heard.until(lambda: channel.next_sequence > samples - channel.length)
+    site.models.gate.clear()
+    start, room = 10 * samples, channel.credit // row
+    assert offer(channel, start, start + room) == start + room
+    offer(channel, channel.received, channel.received + room // 2)
+    with pytest.raises(Overloaded):  # far beyond
+        offer(channel, channel.received, channel.received + 2 * room)
+    site.models.gate.set()

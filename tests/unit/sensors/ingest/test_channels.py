@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ from service.sensors.ingest.ports import Samples
 from service.sensors.records import EpochRefused
 from tests.support.sensors.fake_intake import Heard
 from tests.support.sensors.site import NAME, Site, offer, samples_of
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, turns
 
 pytestmark = pytest.mark.anyio
 
@@ -201,3 +203,29 @@ async def test_samples_of_another_shape_are_refused(site: Site) -> None:
         channel.offer(Samples(2**63 - 2, samples_of(0, 4)))
     channel.report(SensorFault.BAD_DATA, "no frame")
     assert site.metrics.counts["fault", NAME, SensorFault.BAD_DATA] == 2
+
+
+async def test_a_device_that_comes_back_waits_for_its_windows_alone(site: Site) -> None:
+    site.models.gate = asyncio.Event()
+    channel, _ = await site.open(5)
+    offer(channel, 0, 10)
+    closing = asyncio.create_task(channel.close())
+    opening = asyncio.create_task(site.open(6))
+    await turns()
+    assert not opening.done()
+    site.models.gate.set()
+    again, _ = await opening
+    await closing
+    assert (again.epoch, again.next_sequence) == (6, 0)
+    assert [key[1:] for key in site.store.answers] == [(5, 0), (5, 4)]
+
+
+async def test_a_channel_that_has_ended_does_not_hold_its_epoch(site: Site) -> None:
+    channel, heard = await site.open(5)
+    channel.end("changed")  # what gives the epoch back is not committed yet
+    assert site.store.epochs[NAME].owner == channel.owner
+    again, _ = await site.open(6)
+    offer(again, 0, 4)
+    await eventually(lambda: again.next_sequence == 4)
+    assert heard.endings == ["changed"]
+    assert site.store.epochs[NAME].owner == again.owner

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Engine, event
 
 from auth.store.database import Database
 from schemas.errors import NotFound
@@ -21,6 +24,22 @@ from tests.support.sensors.answers import AT, EPOCH, MOST, SPEC, answer, claim, 
 pytestmark = [pytest.mark.anyio, pytest.mark.sql]
 STATE = Change("state", AT, "worn", None, 0.75, "loudest", 1)
 LATER = AT + 600
+BACKLOG = 2247
+
+
+@contextmanager
+def counted_statements() -> Iterator[list[str]]:
+    """Collect the statements of all databases."""
+    found: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        found.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 @pytest.fixture
@@ -140,14 +159,14 @@ async def test_changes_are_stored_with_their_windows(
     await claim(store, "pump")
     worn = entry("pump", [answer(0, "worn")], changes=[STATE])
     (outcome,) = await store.commit([worn])
-    (event,) = outcome.events
-    assert (event.kind, event.state, event.previous, event.sensor) == (
+    (kept,) = outcome.events
+    assert (kept.kind, kept.state, kept.previous, kept.sensor) == (
         "state",
         "worn",
         None,
         "pump",
     )
-    assert list(await events.after(0, 10)) == [event]
+    assert list(await events.after(0, 10)) == [kept]
     found = await store.get("pump")
     assert found is not None
     assert (found.state, found.since) == ("worn", AT)
@@ -155,14 +174,66 @@ async def test_changes_are_stored_with_their_windows(
     assert (outcome.fate, outcome.events) == (Fate.COMMITTED, []), "it is stored already"
 
 
+async def test_a_backlog_of_changes_takes_few_statements(
+    store: ChannelStore, events: EventStore
+) -> None:
+    """A device that sends what it has kept for a day may change at every window."""
+    await claim(store, "pump")
+    labels = [f"label {number}" for number in range(BACKLOG)]
+    answers = [answer(8 * number, label) for number, label in enumerate(labels)]
+    changes = [
+        Change("state", AT + number, label, before, 0.75, "loudest", 1)
+        for number, (before, label) in enumerate(zip([None, *labels], labels, strict=False))
+    ]
+    with counted_statements() as statements:
+        (outcome,) = await store.commit([entry("pump", answers, changes=changes)])
+    assert len(statements) < 30, statements
+    assert [one.state for one in outcome.events] == labels
+    ids = [one.id for one in outcome.events]
+    assert ids == sorted(ids)
+    found = await store.get("pump")
+    assert found is not None
+    assert (found.state, found.since) == (labels[-1], AT + BACKLOG - 1)
+    newest = await events.last(10, subject="pump")
+    assert [one.state for one in newest] == labels[-10:]
+
+
+async def test_a_change_that_another_process_has_stored_is_left_out(store: ChannelStore) -> None:
+    await claim(store, "pump")
+    await store.commit([entry("pump", [answer(0, "worn")], changes=[STATE])])
+    healthy = Change("state", AT + 1, "healthy", "worn", 0.75, "loudest", 1)
+    strange = Change("state", AT + 2, "broken", "unknown", 0.75, "loudest", 1)
+    (outcome,) = await store.commit([entry("pump", changes=[STATE, healthy, strange])])
+    assert [one.state for one in outcome.events] == ["healthy"]
+
+
+async def test_a_backlog_beside_a_lost_channel_takes_few_statements(store: ChannelStore) -> None:
+    await store.add("yard", SPEC, most=MOST)
+    await claim(store, "yard")
+    many = [answer(8 * number) for number in range(BACKLOG)]
+    with counted_statements() as statements:
+        outcomes = await store.commit([entry("pump", is_last=True), entry("yard", many)])
+    assert [one.fate for one in outcomes] == [Fate.LOST, Fate.COMMITTED]
+    assert len(statements) < 30, statements
+
+
+async def test_ended_channel_of_the_same_process_does_not_hold_the_epoch(
+    store: ChannelStore,
+) -> None:
+    await claim(store, "pump")
+    with pytest.raises(EpochRefused):
+        await claim(store, "pump", owner="two", epoch=EPOCH + 1, former="another")
+    assert (await claim(store, "pump", owner="two", epoch=EPOCH + 1, former="one")).safe == 0
+
+
 async def test_silence_is_noted_once_and_ends_with_samples(store: ChannelStore) -> None:
     assert await store.silence("pump", seen_before=LATER, at=LATER) is None, "it never sent"
     await claim(store, "pump")
     await store.commit([entry("pump", [answer(0)])])
     assert await store.silence("pump", seen_before=AT, at=LATER) is None, "it sent since"
-    event = await store.silence("pump", seen_before=AT + 1, at=LATER)
-    assert event is not None
-    assert (event.kind, event.state) == ("silent", None)
+    silent = await store.silence("pump", seen_before=AT + 1, at=LATER)
+    assert silent is not None
+    assert (silent.kind, silent.state) == ("silent", None)
     assert await store.silence("pump", seen_before=LATER, at=LATER) is None
     back = Change("back", LATER, None, None)
     (outcome,) = await store.commit([entry("pump", seen=LATER, changes=[back])])
