@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Encoded", "Tokenizer", "TokenizerRefused", "open_tokenizer"]
 
 NEEDS_EXTRA = "needs the package tokenizers: pip install 'potoo[text]'"
-NOT_UNICODE = "The text holds a lone surrogate: it is not Unicode."
 
 
 class Encoded(Protocol):
@@ -122,7 +121,7 @@ class LibraryTokenizer:
         """Cut a text into tokens; see ``Tokenizer``.
 
         Raises:
-            InvalidRequest: the text is no Unicode.
+            InvalidRequest: the text holds a lone surrogate.
             InferenceFailed: the library fails on it.
         """
         return self.encode_all([text])[0]
@@ -140,7 +139,8 @@ class LibraryTokenizer:
         try:
             encodings = encode(list(texts))
         except (UnicodeEncodeError, TypeError):
-            raise InvalidRequest(NOT_UNICODE) from None
+            message = "The text holds a lone surrogate, which is no character."
+            raise InvalidRequest(message) from None
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic of the library is no Exception
