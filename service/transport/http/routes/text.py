@@ -31,6 +31,7 @@ from service.transport.http.middleware.openapi import problems
 from service.transport.http.routes.classification_json import text_json
 from service.transport.http.routes.classify import IMAGE_PROBLEMS, JsonResponse, call_of
 
+BODIES = (TextBody,)
 # Several texts take part of the queue at a time, so that other callers get their turn.
 TEXTS_AT_A_TIME = 32
 

@@ -22,7 +22,6 @@ from service.transport.http.routes.classify import IMAGE_PROBLEMS, call_of
 
 INLINE_NUMBERS = 32_768
 """An answer with more numbers is written on another thread."""
-BODIES = (TextBody,)
 
 
 async def preprocess_text(
