@@ -188,7 +188,13 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     # Schemas that only hand-written parts of the document refer to.
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
-    bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES, *TEXT_BODIES)
+    bodies += (
+        *admin.BODIES,
+        *cameras.BODIES,
+        *sensors.BODIES,
+        *sensor_windows.BODIES,
+        *TEXT_BODIES,
+    )
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 

@@ -63,9 +63,10 @@ def test_sentences_of_unknown_languages_are_mostly_not_answered(
     best = softmax(model.logits(golden.FOREIGN_TESTS), manifest.temperature).max(1)
     abstained = int((best < manifest.abstain_below).sum())
     total = len(golden.FOREIGN_TESTS)
-    assert f"Of {total} sentences in other languages, one each, the model abstains from {abstained}" in (
-        FOLDER / "README.md"
-    ).read_text()
+    assert (
+        f"Of {total} sentences in other languages, one each, the model abstains from {abstained}"
+        in (FOLDER / "README.md").read_text()
+    )
     assert abstained >= total // 2
 
 
@@ -76,6 +77,7 @@ def test_padding_changes_no_answer(model: Identifier) -> None:
     assert model.run(padded, covered) == pytest.approx(model.run(ids, mask), abs=1e-5)
 
 
+@pytest.mark.process  # the trial of its tokenizer
 @pytest.mark.anyio
 async def test_shipped_files_pass_the_checks_of_the_server() -> None:
     async with served(FOLDER, metrics=Metrics()) as one:

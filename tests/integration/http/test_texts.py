@@ -196,7 +196,10 @@ def test_grpc_answers_as_http(rpc: Client, texts: httpx.Client) -> None:
         assert [list(pair) for pair in offsets] == http["offsets"]
     hashing = pb.Hashing(dimension=32, least=1, most=2)
     hashed = rpc.ask("Text", pb.PrepareTextRequest(texts=given, hashing=hashing)).vectors
-    assert np.frombuffer(hashed.data, "<f4").tolist() == hashed_vectors(given, 32, 1, 2).ravel().tolist()
+    assert (
+        np.frombuffer(hashed.data, "<f4").tolist()
+        == hashed_vectors(given, 32, 1, 2).ravel().tolist()
+    )
     answer = rpc.ask("ClassifyText", pb.ClassifyTextRequest(texts=[*given, ""], model="language"))
     assert [one.summary.label for one in answer.results] == ["German", "French", ""]
     assert answer.results[2].error.code == "invalid_request"
