@@ -18,7 +18,7 @@ from service.core.serving.kinds.kind import Kind
 from service.core.serving.kinds.numeric import NumericKind
 from service.core.serving.kinds.series import SeriesKind
 from service.core.serving.kinds.text import TextKind
-from service.core.text.tokenizer import TokenizerRefused, open_tokenizer
+from service.core.text.tokenizer import OpenTokenizer, TokenizerRefused
 
 
 def open_kind(
@@ -26,6 +26,7 @@ def open_kind(
     manifest: ModelManifest,
     limits: ImageLimits,
     resizer: Resizer,
+    open_tokenizer: OpenTokenizer,
     *,
     takes_pixels: bool,
 ) -> Kind:
@@ -46,13 +47,13 @@ def open_kind(
                 raise ManifestMismatch("input.scaler", "is not known to this server")
             return NumericKind(spec)
         case TextSpec() as spec:
-            return _text_kind(folder, spec)
+            return _text_kind(folder, spec, open_tokenizer)
         case InputSpec() as spec:
             images = pixel_spec(spec) if takes_pixels else spec
             return ImageKind(spec, Preprocessor(images, limits, resizer))
 
 
-def _text_kind(folder: Path, spec: TextSpec) -> TextKind:
+def _text_kind(folder: Path, spec: TextSpec, open_tokenizer: OpenTokenizer) -> TextKind:
     try:
         tokenizer = open_tokenizer(folder / spec.tokenizer, spec)
     except TokenizerRefused as error:
