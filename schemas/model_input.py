@@ -68,7 +68,9 @@ class InputSpec(Document):
     Pixels are 0..255; ``mean`` and ``std`` follow the order of ``colour``.
     """
 
+    kind: ClassVar[Literal["image"]] = "image"
     item: ClassVar[str] = "image"
+    takes: ClassVar[str] = "images"
 
     name: str = Field(description="The graph's input name.")
     dtype: Dtype

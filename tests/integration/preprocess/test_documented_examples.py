@@ -43,14 +43,14 @@ def run_all(heading: str, language: str, server: LiveServer, folder: Path) -> st
 
 def test_curl_prepares_an_image(documented: LiveServer, folder: Path) -> None:
     run_all("Images", "sh", documented, folder)
-    assert np.load(folder / "photo.npy").shape == (1, 3, 128, 128)
+    assert np.load(folder / "photo.npy").shape == (1, 112, 112, 3)
     with Image.open(folder / "seen.png") as seen:
-        assert seen.size == (128, 128)
+        assert seen.size == (112, 112)
 
 
 def test_python_prepares_an_image(documented: LiveServer, folder: Path) -> None:
     printed = run_all("Images", "python", documented, folder)
-    assert printed == "(1, 3, 128, 128) float32 everyday@1\n"
+    assert printed == "(1, 112, 112, 3) uint8 everyday@1\n"
 
 
 def test_curl_prepares_many_items(documented: LiveServer, folder: Path) -> None:
@@ -61,4 +61,4 @@ def test_curl_prepares_many_items(documented: LiveServer, folder: Path) -> None:
 
 def test_python_prepares_many_items(documented: LiveServer, folder: Path) -> None:
     lines = run_all("Many items in one call", "python", documented, folder).splitlines()
-    assert [line.partition(" (1, 3, 128, 128) ")[0] for line in lines] == ["0", "1", "2"]
+    assert [line.partition(" (1, 112, 112, 3) ")[0] for line in lines] == ["0", "1", "2"]
