@@ -1,0 +1,1 @@
+"""Preprocessing as a service: images, numbers and texts as models take them. Knows no transport."""
