@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from schemas.classify import MODEL_NAME_PATTERN
-from schemas.document import Document
+from schemas.document import Document, FileName
 from schemas.errors import Unsupported
 from schemas.model_input import InputSpec
 from schemas.model_output import OutputSpec
@@ -32,8 +32,6 @@ MANIFEST_FILE = "manifest.json"
 
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-"""A plain name inside the version's own folder: no separators, no leading dot."""
 
 
 def _kind(value: Any) -> str:  # noqa: ANN401 - JSON, or a specification
