@@ -62,3 +62,9 @@ class NumericSpec(Document):
             message = "column_names must differ from each other"
             raise ValueError(message)
         return self
+
+
+def parse_scaler_name(text: ScalerName) -> tuple[str, int | None]:
+    """Return the name and the version of a scaler; None for its default version."""
+    name, _, version = text.partition("@")
+    return name, int(version) if version else None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints, model_validator
 
-from schemas.scaler import ScalerName
+from schemas.numeric import ScalerName
 
 Method = Literal["standardise", "min-max", "robust"]
 """Offset and scale are the mean and the standard deviation of a column; its minimum and its range;
@@ -117,13 +117,13 @@ class ColumnSums(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: ColumnName = Field(default="", description="Empty if the columns have no names.")
-    count: int = Field(ge=0, le=2**53, description="Numbers.")
-    nan_count: int = Field(ge=0, le=2**53, description="NaN beside them.")
+    count: int = Field(ge=0, le=2**50, description="Numbers.")
+    nan_count: int = Field(ge=0, le=2**50, description="NaN beside them.")
     mean: Pair
     squares: Pair = Field(description="Sum of the squared deviations from the mean.")
     minimum: FiniteFloat | None = Field(description="null without numbers.")
     maximum: FiniteFloat | None
-    distinct: list[tuple[FiniteFloat, Annotated[int, Field(ge=1, le=2**53)]]] | None = Field(
+    distinct: list[tuple[FiniteFloat, Annotated[int, Field(ge=1, le=2**50)]]] | None = Field(
         default=None,
         description="Distinct numbers, ascending, and how often each occurs; null if there are "
         "more of them than the server keeps, or they were not asked for.",

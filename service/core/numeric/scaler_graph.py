@@ -9,6 +9,7 @@ The fitted facts are in the graph's metadata, so that one file, of one digest, i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
@@ -113,6 +114,18 @@ def read_graph(data: bytes) -> ScalerGraph:
     if graph_bytes(found) != data:
         raise NoScaler("the graph is no scaler: it has other operators")
     return found
+
+
+def read_file(file: Path) -> ScalerGraph:
+    """Read the ONNX model of a scaler from a file. Blocks.
+
+    Raises:
+        NoScaler: see ``read_graph``.
+        OSError: the file cannot be read.
+    """
+    if file.stat().st_size > MAX_BYTES:
+        raise NoScaler("the graph is no scaler: it is too large")
+    return read_graph(file.read_bytes())
 
 
 def _parse(model: memoryview) -> ScalerGraph:

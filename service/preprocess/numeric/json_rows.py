@@ -54,18 +54,16 @@ def rows_of_json(document: object, limits: RowLimits, pointer: str = BODY) -> Ro
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise InvalidRows("The rows must be a list of lists.", f"{pointer}/rows")
     limits.check(len(rows), len(rows[0]) if rows else 0)
-    columns = _names(document.get("columns", []), len(rows[0]), limits, pointer)
+    columns = _names(document.get("columns", []), len(rows[0]), pointer)
     return Rows(_values(rows, columns, pointer), columns)
 
 
-def _names(given: object, width: int, limits: RowLimits, pointer: str) -> tuple[str, ...]:
+def _names(given: object, width: int, pointer: str) -> tuple[str, ...]:
     if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
         raise InvalidRows("The columns must be a list of names.", f"{pointer}/columns")
     if len(given) not in {0, width}:
         message = f"There are {len(given)} names, but {width} columns."
         raise InvalidRows(message, f"{pointer}/columns")
-    if max(map(len, given), default=0) > limits.max_cell_characters:
-        raise InvalidRows("The name of a column is too long.", f"{pointer}/columns")
     return check_names(given)
 
 

@@ -13,6 +13,7 @@ from schemas.errors import InvalidParameter, PayloadTooLarge, Violation
 
 Values = NDArray[np.float64]
 BODY = "/body"
+MAX_NAME_CHARS = 256
 _SHOWN_CHARS = 32
 
 
@@ -96,13 +97,18 @@ def check_names(columns: Sequence[str]) -> tuple[str, ...]:
     """Return the names of columns.
 
     Raises:
-        InvalidRows: two columns have the same name, or one has none.
+        InvalidRows: two columns have the same name, or one has none or a very long one.
     """
+    known: set[str] = set()
     for place, name in enumerate(columns):
         if not name:
             raise InvalidRows(f"Column {place + 1} has no name, as others have.")
-        if name in columns[:place]:
+        if len(name) > MAX_NAME_CHARS:
+            message = f"The name of column {place + 1} is longer than {MAX_NAME_CHARS} characters."
+            raise InvalidRows(message)
+        if name in known:
             raise InvalidRows(f"Two columns have the name '{shortened(name)}'.")
+        known.add(name)
     return tuple(columns)
 
 

@@ -1,0 +1,193 @@
+"""``POST /v1/preprocess/numeric``: rows of numbers, scaled; needs the scope ``preprocess``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from auth.principal import Scope
+from schemas.errors import InvalidParameter, NotAcceptable, UnsupportedMediaType, Violation
+from schemas.numeric import parse_scaler_name
+from schemas.preprocess.numeric import NumericOptions, NumericRows, PreparedNumeric
+from service.core.serving.ticket import Ticket
+from service.preprocess.numbers import NumberScaling, ScaledRows, Scaling, parse_numbers
+from service.preprocess.numeric.csv_rows import CsvOptions
+from service.preprocess.numeric.reading import RowFormat, reading_bytes
+from service.preprocess.numeric.rows import Rows
+from service.preprocess.numeric.writing import write_rows
+from service.transport.budget import Reservation
+from service.transport.dependencies import (
+    admit,
+    call_context,
+    requires,
+    runtime_of,
+    settings_of,
+)
+from service.transport.http.body.compressed_body import read_packed
+from service.transport.http.body.json_text import without_mark
+from service.transport.http.body.uploads import uploads_of
+from service.transport.http.middleware.media_type import (
+    content_type_of,
+    list_of,
+    parse_preferences,
+)
+from service.transport.http.middleware.negotiation import never_stored
+from service.transport.http.middleware.openapi import BINARY, problems
+
+PROTOCOL = "http"
+BODIES = (NumericRows,)
+router = APIRouter(
+    prefix="/v1/preprocess",
+    tags=["preprocess"],
+    dependencies=[requires(Scope.PREPROCESS), Depends(never_stored)],
+    responses=problems(400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504),
+)
+_FORMATS = {form.value: form for form in RowFormat}
+_ANSWERS = {form.value: {"schema": BINARY} for form in RowFormat if form is not RowFormat.JSON}
+ROWS_BODY: dict[str, Any] = {
+    "required": True,
+    "description": "Rows in JSON, CSV (RFC 4180, UTF-8), an Arrow IPC stream or a NumPy file; "
+    "gzip, deflate and zstd are taken.",
+    "content": {
+        RowFormat.JSON.value: {"schema": {"$ref": "#/components/schemas/NumericRows"}},
+        **_ANSWERS,
+    },
+}
+
+
+@router.post(
+    "/numeric",
+    response_model=PreparedNumeric,
+    responses={
+        200: {
+            "description": "Scaled rows; in the other forms `X-Potoo-Scaler`, `X-Potoo-NaN` and "
+            "`X-Potoo-Imputed` name the scaler's version and count.",
+            "content": _ANSWERS,
+        }
+    },
+    openapi_extra={"requestBody": ROWS_BODY},
+)
+async def prepare_numbers(
+    request: Request, options: Annotated[NumericOptions, Query()]
+) -> Response:
+    """Scale rows of numbers.
+
+    By a published scaler, or by a method with given parameters or with those of the rows; with a
+    window, as windows of a series. Without numbers, a column's results are NaN, which JSON shows as
+    null.
+    """
+    wanted = _acceptable(request)
+    how = _scaling(options)
+    ticket = _ticket(request, options)
+    numbers, uploads = numbers_of(request), uploads_of(request)
+    with uploads.hold as hold:
+        rows = await read_request(
+            request, hold, CsvOptions(options.separator, options.header)
+        )
+        if ticket is None:
+            scaled = await numbers.by_method(rows, how)
+        else:
+            scaled = await numbers.by_scaler(rows, ticket)
+        if options.window is not None:
+            scaled = await numbers.windows(scaled, options.window, options.stride)
+        return await _answer(numbers, scaled, options, wanted)
+
+
+async def read_request(request: Request, hold: Reservation, csv: CsvOptions) -> Rows:
+    """Read the rows of a request within its limits.
+
+    Raises:
+        UnsupportedMediaType: the body is in another form.
+        PayloadTooLarge, UploadTimeout, Overloaded, InvalidRequest: see ``read_packed``.
+        InvalidRows: see ``read_rows``.
+    """
+    content_type = content_type_of(request)
+    form = _FORMATS.get(content_type.name)
+    if form is None:
+        known = ", ".join(_FORMATS)
+        message = f"Send the rows as one of {known}."
+        raise UnsupportedMediaType(message)
+    body = await read_packed(request, hold, uploads_of(request).limits.max_body_bytes)
+    if form is RowFormat.JSON:
+        body = without_mark(body)
+    hold.reserve(len(body) + reading_bytes(body, form, csv))
+    return await numbers_of(request).read(body, form, csv)
+
+
+def numbers_of(request: Request) -> NumberScaling:
+    """Return the door to the scaling of rows."""
+    runtime = runtime_of(request)
+    limits = settings_of(request).preprocess.row_limits
+    return NumberScaling(runtime.classifier, runtime.pool, limits)
+
+
+def _scaling(options: NumericOptions) -> Scaling:
+    """Return the scaling without a scaler that the options describe."""
+    offset = parse_numbers(options.offset, "/query/offset")
+    scale = parse_numbers(options.scale, "/query/scale")
+    return Scaling(options.method, options.impute, offset, scale)
+
+
+def _ticket(request: Request, options: NumericOptions) -> Ticket | None:
+    """Admit the call to the scaler that it names, before its body is received."""
+    if options.scaler is None:
+        return None
+    name, version = parse_scaler_name(options.scaler)
+    return admit(request, name, version, call_context(request, PROTOCOL))
+
+
+def _acceptable(request: Request) -> RowFormat:
+    """Return the first form that the Accept header prefers; JSON without one.
+
+    Raises:
+        NotAcceptable: it excludes every form.
+    """
+    accept = list_of(request, b"accept")
+    if not accept:
+        return RowFormat.JSON
+    for name, is_acceptable in parse_preferences(accept):
+        if is_acceptable and name in {"*/*", "application/*"}:
+            return RowFormat.JSON
+        if is_acceptable and name in _FORMATS:
+            return _FORMATS[name]
+    raise NotAcceptable(f"The rows are available as {', '.join(_FORMATS)}.")
+
+
+async def _answer(
+    numbers: NumberScaling, scaled: ScaledRows, options: NumericOptions, form: RowFormat
+) -> Response:
+    size = scaled.values.nbytes
+    if form is RowFormat.JSON:
+        body = await numbers.offload(size, lambda: _json(scaled, options))
+        return Response(body, media_type=form.value)
+    if options.window is not None and form is not RowFormat.NPY:
+        fault = Violation("/query/window", f"Windows are not available as {form.value}.")
+        raise InvalidParameter(violations=(fault,))
+    body = await numbers.offload(size, lambda: write_rows(scaled.values, scaled.columns, form))
+    headers = {
+        "x-potoo-nan": str(scaled.nan_counts.sum()),
+        "x-potoo-imputed": str(scaled.imputed_counts.sum()),
+    }
+    if scaled.scaler is not None:
+        headers["x-potoo-scaler"] = f"{scaled.scaler.name}@{scaled.scaler.version}"
+    return Response(body, media_type=form.value, headers=headers)
+
+
+def _json(scaled: ScaledRows, options: NumericOptions) -> bytes:
+    scaler = scaled.scaler
+    values = np.ascontiguousarray(scaled.values)
+    document = {
+        "scaler": None if scaler is None else {"name": scaler.name, "version": scaler.version},
+        "method": options.method,
+        "columns": scaled.columns,
+        "nan_counts": scaled.nan_counts,
+        "imputed_counts": scaled.imputed_counts,
+        "offset": scaled.offset,
+        "scale": scaled.scale,
+        "rows": values if options.window is None else None,
+        "windows": None if options.window is None else values,
+    }
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
