@@ -69,6 +69,7 @@ class InputSpec(Document):
     """
 
     item: ClassVar[str] = "image"
+    takes: ClassVar[str] = "images"
 
     name: str = Field(description="The graph's input name.")
     dtype: Dtype

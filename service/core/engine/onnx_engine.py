@@ -18,7 +18,8 @@ from schemas.errors import InferenceFailed
 from schemas.model_input import InputSpec
 from schemas.models import ModelManifest
 from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
-from service.core.engine.graph_check import ManifestMismatch, check_input, check_output
+from service.core.engine.graph_check import ManifestMismatch, check_output
+from service.core.engine.inputs.graph_input import graph_input
 from service.core.engine.onnx_wire import Value
 from service.core.engine.pixel_prefix import PIXELS, TENSORS, NoPixels, PixelModel, with_pixels
 from service.core.engine.providers import Chain, Provider, chain, check_in_use
@@ -73,6 +74,7 @@ class OnnxEngine:
         spec = manifest.input
         if pixels and isinstance(spec, InputSpec):
             self._no_pixels = np.empty((0, *_pixel_shape(spec)), np.uint8)
+            self._no_tensors = np.empty((0, *spec.shape), np.float32)
             if found := self._pixel_model(model, spec, provider):
                 source, self._given = found.data, found.given
         try:
@@ -84,19 +86,18 @@ class OnnxEngine:
             self._session = _first_session(model, model.parent, threads, provider, where)
         check_in_use(self._session, provider)
         self._lone_session = self._session
-        check_input(self._inputs(), manifest)
+        self._input = graph_input(spec)
+        self._input.check(self._inputs())
         check_output(self._session.get_outputs(), manifest)
-        self._input = spec.name
         self._outputs = [manifest.output.name]
         self._batch = None if spec.batch == "dynamic" else spec.batch
-        self._spec, self._is_on_cpu = spec, provider is Provider.CPU
+        self._is_on_cpu = provider is Provider.CPU
         self._lone_has_run = False
-        self._no_tensors = np.empty((0, *spec.shape), np.float32)
         self.output_shape: tuple[int, ...] = ()
         may_share = provider is Provider.CPU and lone_threads > threads
         # Of this thread only: it may be of low priority and have to wait for others.
         clock = time.thread_time
-        if may_share and seconds_of_run(self.run, spec, clock) >= worth_seconds:
+        if may_share and seconds_of_run(self.run, self._input.blank(1), clock) >= worth_seconds:
             self._lone_session = _session(source, model.parent, lone_threads, where)
 
     @property
@@ -124,7 +125,7 @@ class OnnxEngine:
             return
         options = ort.RunOptions()
         options.add_run_config_entry(_SHRINK, "cpu:0")
-        blank = np.zeros((self._batch or 1, *self._spec.shape), self._spec.dtype)
+        blank = self._input.blank(self._batch or 1)
         self._run(blank, alone=False, options=options)
         if self._lone_has_run:
             self._run(blank, alone=True, options=options)
@@ -144,7 +145,7 @@ class OnnxEngine:
 
     def _feeds(self, images: Images) -> dict[str, Images]:
         if self._given is None:
-            return {self._input: images}
+            return self._input.feeds(images)
         if images.dtype == np.uint8:
             return {PIXELS: images, TENSORS: self._no_tensors}
         return {PIXELS: self._no_pixels, TENSORS: images}

@@ -16,7 +16,8 @@ from observability.open_vino import ov
 from schemas.errors import InferenceFailed
 from schemas.models import ModelManifest
 from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
-from service.core.engine.graph_check import ManifestMismatch, check_input, check_output
+from service.core.engine.graph_check import ManifestMismatch, check_output
+from service.core.engine.inputs.graph_input import graph_input
 from service.core.engine.processor import multiplies_int8_exactly
 from service.core.engine.providers import Precision, Provider, ProviderMissing
 from service.core.engine.runs import run_filled, seconds_of_run
@@ -69,7 +70,8 @@ class OpenVinoEngine:
         core = ov.Core()
         check_precision(precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         network = _read(model)
-        check_input(_tensors(network.inputs), manifest)
+        given = graph_input(manifest.input)
+        given.check(_tensors(network.inputs))
         check_output(_tensors(network.outputs), manifest)
         if not exact_int8 and _may_overflow(network):
             raise ProviderMissing(
@@ -95,7 +97,7 @@ class OpenVinoEngine:
         may_share = lone_threads > threads
         # Other threads compute; this one waits for them.
         clock = time.perf_counter
-        if may_share and seconds_of_run(self.run, manifest.input, clock) >= worth_seconds:
+        if may_share and seconds_of_run(self.run, given.blank(1), clock) >= worth_seconds:
             one = {"NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": str(lone_threads)}
             self._lone_runner = _Runner(_compile(core, network, {**one, **properties}), manifest)
 

@@ -10,26 +10,22 @@ from observability.metrics.metrics import Metrics
 from schemas.errors import ServiceError
 from schemas.model_input import Dtype, InputSpec
 from schemas.models import MODEL_FILE, ModelManifest
-from schemas.series import SeriesSpec
 from service.core.engine.engine import Engine
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.engine.pool import WorkerPool
 from service.core.engine.providers import Precision, Provider, ProviderMissing, check_installed
 from service.core.imaging.image_limits import ImageLimits
-from service.core.imaging.preprocessing import Preprocessor, pixel_spec
 from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_labels, read_manifest
 from service.core.scheduling.batch_policy import BatchPolicy
-from service.core.series.preprocessing import SeriesPreprocessor
 from service.core.serving.independence import TRAINING_MODE, is_repeatable, row_dependence
+from service.core.serving.kinds.kind import Kind
+from service.core.serving.kinds.opening import open_kind
 from service.core.serving.model import Model
 from service.core.serving.pixel_check import pixel_difference
 from service.core.settings import RunSettings
-
-SERIES_BATCH = 16
-"""Windows that run together at most, if the settings do not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +48,16 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     try:
         labels = read_labels(folder, manifest)
         engine = open_engine(folder, manifest, options.run, pool.size)
+        takes_pixels = engine.takes_pixels
+        kind = open_kind(manifest, options.limits, options.resizer, takes_pixels=takes_pixels)
         model = Model(
             folder,
             manifest,
             labels,
-            _preprocessor(engine, manifest, options),
+            kind,
             engine,
             pool,
-            _fitting_policy(engine, manifest, _policy(manifest, options.run)),
+            _fitting_policy(engine, kind, manifest, _policy(kind, options.run)),
             metrics.models.version(
                 manifest.name,
                 manifest.version,
@@ -75,16 +73,6 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
         reason = error.__cause__ or "its output is not finite"
         raise ModelRefused(f"{folder}: {MODEL_FILE} cannot run: {reason}") from error
     return model
-
-
-def _preprocessor(
-    engine: Engine, manifest: ModelManifest, options: ModelOptions
-) -> Preprocessor | SeriesPreprocessor:
-    spec = manifest.input
-    if isinstance(spec, SeriesSpec):
-        return SeriesPreprocessor(spec)
-    images = pixel_spec(spec) if engine.takes_pixels else spec
-    return Preprocessor(images, options.limits, options.resizer)
 
 
 def open_engine(folder: Path, manifest: ModelManifest, run: RunSettings, workers: int) -> Engine:
@@ -155,35 +143,32 @@ def _onnx_engine(
     return engine
 
 
-def _policy(manifest: ModelManifest, run: RunSettings) -> BatchPolicy:
-    """Return the batching settings of a model.
-
-    Windows of samples are small: unlike images, those that wait together are faster together, on
-    CPUs too.
-    """
+def _policy(kind: Kind, run: RunSettings) -> BatchPolicy:
+    """Return the batching settings of a model."""
     policy = run.batch_policy
     is_chosen = run.max_batch_size or run.provider is not Provider.CPU
-    if is_chosen or not isinstance(manifest.input, SeriesSpec):
+    if is_chosen or kind.most_together is None:
         return policy
-    return replace(policy, max_batch_size=SERIES_BATCH)
+    return replace(policy, max_batch_size=kind.most_together)
 
 
-def _fitting_policy(engine: Engine, manifest: ModelManifest, policy: BatchPolicy) -> BatchPolicy:
+def _fitting_policy(
+    engine: Engine, kind: Kind, manifest: ModelManifest, policy: BatchPolicy
+) -> BatchPolicy:
     """Return the policy for this graph: single rows if they depend on each other.
 
     Raises:
         ManifestMismatch: they do and the batch is fixed, or answers depend on earlier images.
         InferenceFailed: the graph does not run.
     """
-    if not is_repeatable(engine, manifest.input):
+    if not is_repeatable(engine, kind):
         raise ManifestMismatch(
             "sha256",
-            f"the graph answers the same {manifest.input.item} differently each time: "
-            f"{TRAINING_MODE}",
+            f"the graph answers the same {kind.item} differently each time: {TRAINING_MODE}",
         )
     fixed = engine.max_batch_size
     limit = fixed or policy.max_batch_size
-    reason = row_dependence(engine, manifest.input, limit) if limit > 1 else None
+    reason = row_dependence(engine, kind, limit) if limit > 1 else None
     if reason is None:
         return policy
     if fixed:

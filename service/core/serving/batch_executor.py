@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,10 @@ from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import Summary
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import probabilities, top_k
-from service.core.imaging.preprocessing import PreparedImage, Preprocessor
+from service.core.imaging.preprocessing import PreparedImage
 from service.core.imaging.presence import Presence
-from service.core.series.preprocessing import PreparedWindow, SeriesPreprocessor, Window
+from service.core.series.preprocessing import Window
+from service.core.serving.kinds.kind import Kind, Part, Source, in_order
 from service.core.serving.statistics import StatisticsCollector
 from service.core.tensors.rows import Row
 
@@ -55,7 +55,7 @@ class Prepared:
     """A row ready to run; ``source``: None if the row was a tensor."""
 
     tensor: Images
-    source: PreparedImage | PreparedWindow | None
+    source: Source | None
     top_k: int
     span: Span | None = None
 
@@ -64,7 +64,7 @@ class Prepared:
 class RowResult:
     """A row's raw output; classes and scores only if ``top_k`` was requested."""
 
-    source: PreparedImage | PreparedWindow | None
+    source: Source | None
     output_K: NDArray[np.float32]
     indices: list[int]
     scores: list[float]
@@ -81,40 +81,21 @@ class RowResult:
         return source.decode_seconds + source.preprocess_seconds if source else 0.0
 
 
-class Part(NamedTuple):
-    """Rows of one dtype in a batch, and their places in it."""
-
-    images: Images
-    rows: list[int]
-
-
-def _stacked(tensors: list[Images]) -> list[Part]:
-    """Stack rows; pixels and tensors, if an engine takes both, are parts of their own."""
-    if len(tensors) == 1:
-        return [Part(tensors[0][np.newaxis], [0])]
-    rows: dict[np.dtype[np.generic], list[int]] = {}
-    for number, tensor in enumerate(tensors):
-        rows.setdefault(tensor.dtype, []).append(number)
-    return [
-        Part(cast("Images", np.stack([tensors[number] for number in numbers])), numbers)
-        for numbers in rows.values()
-    ]
-
-
 class BatchExecutor:
     """The ``prepare`` and ``run`` of a ``Batcher``; tensors may share a batch with other rows."""
 
     def __init__(
         self,
         manifest: ModelManifest,
-        preprocessor: Preprocessor | SeriesPreprocessor,
+        kind: Kind,
         engine: Engine,
         pool: WorkerPool,
         series: ModelSeries,
         statistics: StatisticsCollector,
         judge: Hedger | Presence,
     ) -> None:
-        self._manifest, self._preprocess, self._judge = manifest, preprocessor, judge
+        self._manifest, self._judge = manifest, judge
+        self._kind, self._decode = kind, kind.decode
         self._engine, self._pool = engine, pool
         self._series, self._statistics = series, statistics
 
@@ -122,18 +103,19 @@ class BatchExecutor:
         """Decode and preprocess an image or a window; a tensor is passed on as it is.
 
         Raises:
-            UnsupportedImage, InvalidImage, ImageTooLarge, SlowWork: see ``Preprocessor``.
-            InvalidTensor, Unsupported: see ``SeriesPreprocessor``.
+            UnsupportedImage, InvalidImage, ImageTooLarge, SlowWork, Unsupported: see
+            ``Kind.decode``.
+            InvalidTensor: see ``Kind.prepare``.
         """
         span, began = job.span, time.perf_counter()
         if not isinstance(job.row, bytes):
-            if isinstance(job.row, Window):
-                return self._prepare_window(job, job.row, began)
+            if not isinstance(job.row, np.ndarray):
+                return self._prepare_sample(job, job.row, began)
             if span:
                 span.add("queue", span.began, began)
             return Prepared(job.row, None, job.top_k, span)
         try:
-            image = self._preprocess(job.row, may_be_slow=may_be_slow)
+            image = self._decode(job.row, may_be_slow=may_be_slow)
         except CallerError as error:
             if span:
                 span.add("queue", span.began, began)
@@ -150,9 +132,8 @@ class BatchExecutor:
         stages["preprocess"].observe(image.preprocess_seconds, exemplar)
         return Prepared(image.tensor, image, job.top_k, span)
 
-    def _prepare_window(self, job: RowTask, window: Window, began: float) -> Prepared:
-        preprocess = cast("SeriesPreprocessor", self._preprocess)  # ``Model`` refuses others
-        prepared, span, exemplar = preprocess.window(window.samples_LC), job.span, None
+    def _prepare_sample(self, job: RowTask, sample: Window, began: float) -> Prepared:
+        prepared, span, exemplar = self._kind.prepare(sample), job.span, None
         if span:
             span.add("queue", span.began, began)
             span.add("preprocess", began, began + prepared.preprocess_seconds)
@@ -167,7 +148,7 @@ class BatchExecutor:
             InferenceFailed: the runtime failed, or an output to be classified is not finite.
         """
         began = time.perf_counter()
-        parts = _stacked([item.tensor for item in batch])
+        parts = self._kind.stack([item.tensor for item in batch])
         put = time.perf_counter()
         output_NK = self._outputs(parts)
         ran = time.perf_counter()
@@ -190,11 +171,7 @@ class BatchExecutor:
         """Run the parts of a batch; return the outputs in the order of the batch."""
         alone = self._pool.has_one_job
         outputs = [self._engine.run(part.images, alone=alone) for part in parts]
-        if len(parts) == 1:
-            return outputs[0]
-        output_NK = np.concatenate(outputs)
-        output_NK[np.concatenate([part.rows for part in parts])] = output_NK.copy()
-        return output_NK
+        return in_order(parts, outputs)
 
     def _answers(self, batch: list[Prepared], output_NK: NDArray[np.float32]) -> list[RowResult]:
         """Build answers with raw outputs, and with best classes where requested."""

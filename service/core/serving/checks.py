@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
-from schemas.models import GoldenSample, ModelInput, ModelManifest
-from schemas.series import SeriesSpec
-from service.core.engine.engine import Engine, Images
+from schemas.models import GoldenSample, ModelManifest
+from service.core.engine.engine import Engine
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.postprocessing import probabilities
-from service.core.imaging.preprocessing import Preprocessor
-from service.core.series.preprocessing import SeriesPreprocessor, window_of_npy
-from service.core.serving.noise import noise
+from service.core.serving.kinds.kind import Kind
 
 GOLDEN_FOLDER = "golden"
 _SUM_TOLERANCE = 0.02
@@ -30,12 +27,12 @@ class Checks:
         folder: Path,
         manifest: ModelManifest,
         classes: int,
-        preprocessor: Preprocessor | SeriesPreprocessor,
+        kind: Kind,
         engine: Engine,
     ) -> None:
         """``classes``: number of labels."""
         self._folder, self._manifest, self._classes = folder, manifest, classes
-        self._preprocess, self._engine = preprocessor, engine
+        self._kind, self._engine = kind, engine
 
     def warm_up(self) -> None:
         """Run the model, and refuse it if its answers do not fit the manifest. Blocks.
@@ -45,7 +42,7 @@ class Checks:
             ServiceError: if the model cannot run at all.
         """
         manifest = self._manifest
-        self._canary_input = _noise(manifest.input)
+        self._canary_input = self._kind.noise()
         output_NK = self._engine.run(self._canary_input)
         self._canary_output = probabilities(output_NK, manifest.output, manifest.temperature)
         expected = self._classes + manifest.output.label_offset
@@ -78,9 +75,7 @@ class Checks:
 
     def _check_independent(self, output_NK: NDArray[np.float32]) -> None:
         """Raise unless each score is in 0..1, for the lowest and the highest input too."""
-        levels = (-8, 8) if isinstance(self._manifest.input, SeriesSpec) else (0, 255)
-        extremes = [np.full_like(self._canary_input, level) for level in levels]
-        for scores_NK in (output_NK, *map(self._engine.run, extremes)):
+        for scores_NK in (output_NK, *map(self._engine.run, self._kind.extremes())):
             if not ((scores_NK >= 0) & (scores_NK <= 1)).all():
                 raise ManifestMismatch(
                     "output.kind", "is sigmoid, but the graph's answer is not 0..1 for each label"
@@ -99,12 +94,12 @@ class Checks:
     def _golden_fault(self, sample: GoldenSample) -> str | None:
         """Return why a golden sample's answer differs from the stored one; None if it does not."""
         try:
-            tensor = self._tensor((self._folder / GOLDEN_FOLDER / sample.file).read_bytes())
+            batch = self._kind.golden((self._folder / GOLDEN_FOLDER / sample.file).read_bytes())
         except OSError:
             return f"{sample.file} cannot be read"
         except ServiceError as error:
             return f"{sample.file}: {error.detail}"
-        output_NK = self._engine.run(tensor[np.newaxis])
+        output_NK = self._engine.run(batch)
         shares_K = probabilities(output_NK, self._manifest.output, self._manifest.temperature)[0]
         for expected in sample.predictions:
             index = expected.index - self._manifest.output.label_offset
@@ -117,16 +112,3 @@ class Checks:
                     f"not {expected.score:.4f} within {sample.tolerance}"
                 )
         return None
-
-    def _tensor(self, data: bytes) -> Images:
-        """Return the tensor of an encoded image, or of a window in NumPy's file format."""
-        if isinstance(self._preprocess, SeriesPreprocessor):
-            return self._preprocess.window(window_of_npy(data)).tensor
-        return self._preprocess(data).tensor
-
-
-def _noise(spec: ModelInput) -> Images:
-    """Return a batch of one item of noise, the same each time."""
-    if isinstance(spec, SeriesSpec):
-        return np.random.default_rng(0).standard_normal((1, *spec.shape), np.float32)
-    return noise((1, *spec.shape)).astype(spec.dtype)

@@ -29,13 +29,12 @@ from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import Classification, ModelRef, SeriesAnswer
 from service.core.imaging.hedging import Hedger
-from service.core.imaging.preprocessing import Preprocessor
 from service.core.imaging.presence import Presence
 from service.core.scheduling.batch_item import Outcome
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
 from service.core.scheduling.call_context import CallContext
-from service.core.series.preprocessing import Samples, SeriesPreprocessor, Window, check_window
+from service.core.series.preprocessing import Samples, Window, check_window
 from service.core.serving.batch_executor import (
     BatchExecutor,
     Prepared,
@@ -50,6 +49,7 @@ from service.core.serving.classification import (
     to_classification,
     to_series_answer,
 )
+from service.core.serving.kinds.kind import Kind
 from service.core.serving.statistics import RequestDurations, StatisticsCollector
 from service.core.tensors.inference import InferRequest, InferResponse
 from service.core.tensors.rows import check_outputs, rows_of
@@ -64,7 +64,7 @@ class Model:
         folder: Path,
         manifest: ModelManifest,
         labels: tuple[str, ...],
-        preprocessor: Preprocessor | SeriesPreprocessor,
+        kind: Kind,
         engine: Engine,
         pool: WorkerPool,
         policy: BatchPolicy,
@@ -81,10 +81,10 @@ class Model:
         self._runs_seen = 0
         """Number of runs for requests at the last canary."""
         self._engine, self._pool, self._series = engine, pool, series
-        self._checks = Checks(folder, manifest, len(labels), preprocessor, engine)
+        self._checks = Checks(folder, manifest, len(labels), kind, engine)
         is_multi_label = manifest.output.kind == "sigmoid"
         judge = Presence(manifest.output, labels) if is_multi_label else Hedger(manifest, labels)
-        runner = BatchExecutor(manifest, preprocessor, engine, pool, series, self.statistics, judge)
+        runner = BatchExecutor(manifest, kind, engine, pool, series, self.statistics, judge)
         limit = engine.max_batch_size
         # The cost of a fixed batch does not depend on the number of images in it.
         self.policy = (replace(policy, max_batch_size=limit) if limit else policy).up_to(limit)

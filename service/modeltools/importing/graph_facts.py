@@ -102,9 +102,9 @@ def input_facts(session: ort.InferenceSession) -> InputFacts:
         names = ", ".join(f"'{node.name}'" for node in nodes)
         raise CannotImport(f"the model takes {len(nodes)} inputs ({names}); one image is served")
     (node,) = nodes
-    dtype = {text: dtype for dtype, text in ONNX_TYPES.items()}.get(node.type)
+    dtype = {ONNX_TYPES[dtype]: dtype for dtype in Dtype}.get(node.type)
     if dtype is None:
-        known = " or ".join(ONNX_TYPES.values())
+        known = " or ".join(ONNX_TYPES[dtype] for dtype in Dtype)
         raise CannotImport(f"the model takes {node.type}; images can be {known}")
     if len(node.shape) == 3:
         raise CannotImport(

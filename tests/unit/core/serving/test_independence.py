@@ -16,7 +16,9 @@ from schemas.errors import InferenceFailed
 from service.core.engine.onnx_engine import OnnxEngine
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_manifest
+from service.core.imaging.preprocessing import Preprocessor
 from service.core.serving.independence import row_dependence
+from service.core.serving.kinds.images import ImageKind
 from service.core.settings import RunSettings
 from tests.support.models.calls import ANYONE
 from tests.support.models.dependent_graphs import (
@@ -33,6 +35,7 @@ from tests.support.models.tiny_model import (
     SIDE,
     colour_graph,
     colour_manifest,
+    image_limits,
     served,
     write_model,
 )
@@ -140,4 +143,6 @@ def dependence(folder: Path, graph: onnx.ModelProto, limit: int) -> str | None:
     version = write_model(folder, graph)
     manifest = read_manifest(version)
     engine = OnnxEngine(version / "model.onnx", manifest)
-    return row_dependence(engine, manifest.input, limit)
+    spec = manifest.image_input
+    kind = ImageKind(spec, Preprocessor(spec, image_limits()))
+    return row_dependence(engine, kind, limit)

@@ -29,6 +29,7 @@ from service.core.engine.engine import Images
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.preprocessing import Preprocessor
 from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.serving.kinds.images import ImageKind
 from service.core.serving.model import Model
 from service.core.serving.presenting import info_of, summary_of
 from tests.support.models.calls import ANYONE
@@ -117,7 +118,7 @@ def make(
         Path("nowhere"),
         manifest,
         LABELS,
-        Preprocessor(manifest.image_input, image_limits()),
+        ImageKind(manifest.image_input, Preprocessor(manifest.image_input, image_limits())),
         engine,
         pool,
         policy or BatchPolicy(),

@@ -22,6 +22,7 @@ from service.core.engine.pool import WorkerPool
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.preprocessing import Preprocessor, pixel_spec
 from service.core.serving.batch_executor import BatchExecutor, RowTask
+from service.core.serving.kinds.images import ImageKind
 from service.core.serving.pixel_check import pixel_difference
 from service.core.serving.statistics import StatisticsCollector
 from service.core.settings import RunSettings
@@ -69,7 +70,9 @@ def executor(tmp_path: Path) -> BatchExecutor:
     assert engine.takes_pixels
     return BatchExecutor(
         manifest,
-        Preprocessor(pixel_spec(manifest.image_input), image_limits()),
+        ImageKind(
+            manifest.image_input, Preprocessor(pixel_spec(manifest.image_input), image_limits())
+        ),
         engine,
         WorkerPool("pixels", 1),
         Metrics().models.version(manifest.name, 1, manifest.sha256),

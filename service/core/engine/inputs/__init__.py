@@ -1,0 +1,1 @@
+"""Inputs of graphs by kind: checks against the manifest, blank batches, feeds."""

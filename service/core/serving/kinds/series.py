@@ -1,0 +1,57 @@
+"""The kind of models that take windows of samples."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.series import SeriesSpec
+from service.core.engine.engine import Images
+from service.core.series.preprocessing import (
+    PreparedWindow,
+    SeriesPreprocessor,
+    Window,
+    window_of_npy,
+)
+from service.core.serving.kinds.kind import Part, stacked
+
+SERIES_BATCH = 16
+"""Windows are small: unlike images, those that wait together are faster together, on CPUs too."""
+_FAR = 8.0
+"""A normalised sample beyond nearly all others."""
+
+
+class SeriesKind:
+    """See ``Kind``."""
+
+    item = "window"
+    most_together = SERIES_BATCH
+
+    def __init__(self, spec: SeriesSpec) -> None:
+        self._spec = spec
+        self.decode = self._preprocess = SeriesPreprocessor(spec)
+
+    def prepare(self, sample: Window) -> PreparedWindow:
+        """See ``Kind.prepare``."""
+        return self._preprocess.window(sample.samples_LC)
+
+    def stack(self, tensors: list[Images]) -> list[Part]:
+        """See ``Kind.stack``."""
+        return stacked(tensors)
+
+    def noise(self) -> Images:
+        """See ``Kind.noise``."""
+        return np.random.default_rng(0).standard_normal((1, *self._spec.shape), np.float32)
+
+    def varied(self) -> Images:
+        """See ``Kind.varied``: noise around 0, above it, below it, and faint."""
+        noise_CL = self.noise()[0]
+        return np.stack([noise_CL, noise_CL / 8 + 2, noise_CL / 8 - 2, noise_CL / 4])
+
+    def extremes(self) -> list[Images]:
+        """See ``Kind.extremes``."""
+        shape = (1, *self._spec.shape)
+        return [np.full(shape, level, np.float32) for level in (-_FAR, _FAR)]
+
+    def golden(self, data: bytes) -> Images:
+        """See ``Kind.golden``; ``data``: a window in NumPy's file format."""
+        return self._preprocess.window(window_of_npy(data)).tensor[np.newaxis]
