@@ -29,6 +29,7 @@ from service.core.serving.calibration import find_calibration
 from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.identity import Identity, keep_fresh, open_identity
+from service.preprocess.preprocessing import Preprocessing
 from service.process import give_memory_back
 from service.sensors.mqtt.opening import open_sensor_mqtt
 from service.sensors.opening import Sensors, open_sensors
@@ -50,6 +51,7 @@ class Runtime:
     budget: BodyBudget
     cameras: Cameras
     sensors: Sensors
+    preprocessing: Preprocessing
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -110,6 +112,9 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             budget=BodyBudget(settings.limits.max_body_bytes_in_flight, metrics),
             cameras=cameras,
             sensors=sensors,
+            preprocessing=Preprocessing(
+                settings.preprocess, classifier, pool, metrics.preprocess
+            ),
         )
 
 

@@ -1,1 +1,1 @@
-"""Preprocessing as a service: images, numbers and texts as models take them. Knows no transport."""
+"""Preparation of images, numbers and texts as models take them; knows no transport."""

@@ -17,6 +17,7 @@ from service.core.scheduling.call_context import CallContext
 from service.core.series.preprocessing import Samples
 from service.core.serving import description
 from service.core.serving.classification import Ranking
+from service.core.serving.image_tensors import ImageTensor
 from service.core.serving.model import Model
 from service.core.serving.presenting import info_of, summary_of
 from service.core.serving.registry import Registry
@@ -88,6 +89,18 @@ class Classifier:
         model = self._model_of(ticket)
         until = ticket.deadline() if deadline is None else deadline
         return model.ref, await model.classify(image, top_k, until, ticket.call)
+
+    async def image_tensor(self, image: bytes, ticket: Ticket) -> ImageTensor:
+        """Return the tensor that the graph of a model takes for an encoded image.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+            Unsupported: the model takes no images.
+            UnsupportedImage, InvalidImage, ImageTooLarge, Overloaded, DeadlineExceeded: see
+            ``Model.image_tensor``.
+        """
+        model = self._model_of(ticket)
+        return await model.image_tensor(image, ticket.deadline(), ticket.call)
 
     async def classify_series(
         self, window: Samples, ticket: Ticket, *, top_k: int, deadline: float | None = None

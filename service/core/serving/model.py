@@ -22,8 +22,9 @@ from observability.logs.logging import get_logger
 from observability.metrics.model_metrics import ModelSeries
 from observability.request import start_span
 from observability.tracing.span import Attributes, Span
-from schemas.errors import InvalidRequest, ServiceError
+from schemas.errors import InvalidRequest, ServiceError, Unsupported
 from schemas.inference import Datatype
+from schemas.model_input import InputSpec
 from schemas.models import ModelManifest
 from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
@@ -49,6 +50,8 @@ from service.core.serving.classification import (
     to_classification,
     to_series_answer,
 )
+from service.core.serving.image_tensors import ImageTensor, ImageTensors
+from service.core.serving.kinds.images import ImageKind
 from service.core.serving.kinds.kind import Kind
 from service.core.serving.statistics import RequestDurations, StatisticsCollector
 from service.core.tensors.inference import InferRequest, InferResponse
@@ -96,6 +99,16 @@ class Model:
             on_depth=series.queue_depth.set,
             on_reject=series.reject,
         )
+        self._tensors: ImageTensors | None = None
+        if isinstance(kind, ImageKind) and isinstance(manifest.input, InputSpec):
+            self._tensors = ImageTensors(
+                manifest.input,
+                kind.decode,
+                pool,
+                self.policy,
+                series.reject,
+                takes_pixels=engine.takes_pixels,
+            )
 
     async def classify(
         self, data: bytes, k: int, deadline: float, call: CallContext
@@ -249,6 +262,21 @@ class Model:
         self._count(began, outcomes, call.protocol, span)
         return [self._labelled(outcome, began) for outcome in outcomes]
 
+    async def image_tensor(self, data: bytes, deadline: float, call: CallContext) -> ImageTensor:
+        """Return the tensor that the graph takes for one encoded image.
+
+        Args:
+            deadline: on ``time.monotonic``, in seconds.
+
+        Raises:
+            Unsupported: the model takes no images.
+            UnsupportedImage, InvalidImage, ImageTooLarge: decoding failed.
+            Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit``.
+        """
+        if self._tensors is None:
+            raise Unsupported("This model takes no images.")
+        return await self._tensors.prepare(data, deadline, call, self.ref, self._attributes)
+
     def admit(self, allowed: float, call: CallContext) -> None:
         """Raise an error that ``classify`` would raise at once; see ``Batcher.admit``."""
         self._batcher.admit(allowed, call)
@@ -334,6 +362,8 @@ class Model:
     async def drain(self) -> None:
         """Refuse new requests, and answer the accepted ones."""
         await self._batcher.close()
+        if self._tensors is not None:
+            await self._tensors.close()
         self.set_ready(ready=False)
 
     def release(self) -> None:
