@@ -46,6 +46,8 @@ from service.transport.http.routes import (
     health,
     models,
     page_session,
+    preprocess_numeric,
+    scalers,
     sensor_events,
     sensor_windows,
     sensors,
@@ -167,6 +169,9 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
             sensors.router,
             sensor_events.router,
             sensor_windows.router,
+            preprocess_numeric.router,
+            scalers.readers,
+            scalers.writers,
             auth.router,
             page_session.router,
             well_known.router,
@@ -180,6 +185,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
     bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
+    bodies += (*preprocess_numeric.BODIES, *scalers.BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 

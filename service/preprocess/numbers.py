@@ -22,8 +22,6 @@ from service.core.imaging.answer import ModelRef
 from service.core.numeric.column_map import Columns
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
-from service.preprocess.numeric.csv_rows import CsvOptions
-from service.preprocess.numeric.reading import RowFormat, read_rows
 from service.preprocess.numeric.rows import InvalidRows, RowLimits, Rows, check_results, shortened
 from service.preprocess.numeric.windows import windows_of
 from service.preprocess.scalers.fitting import fill, map_of, statistics
@@ -42,17 +40,20 @@ INLINE_BYTES = 64 * 2**10
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """A scaling without a scaler.
+    """What becomes of rows: a scaling without a scaler, and windows.
 
     Attributes:
         method: None: the rows stay as they are.
         offset: one number for each column, as ``scale``; None for those of the rows themselves.
+        window: see ``windows_of``, as ``stride``; None for no windows.
     """
 
     method: Method | None = None
     impute: Impute = "none"
     offset: Columns | None = None
     scale: Columns | None = None
+    window: int | None = None
+    stride: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,21 +84,38 @@ class NumberScaling:
         self.limits = limits
         self._classifier, self._pool = classifier, pool
 
-    async def read(
-        self, data: bytes | bytearray, form: RowFormat, csv: CsvOptions | None = None
-    ) -> Rows:
-        """Return the rows of a body; errors as ``read_rows``."""
-        work = partial(read_rows, data, form, csv or CsvOptions(), self.limits)
-        return await self.offload(len(data), work)
+    async def prepare(
+        self, read: Callable[[], Rows], size: int, how: Scaling, ticket: Ticket | None
+    ) -> ScaledRows:
+        """Return scaled rows.
 
-    async def by_scaler(self, rows: Rows, ticket: Ticket) -> ScaledRows:
-        """Return rows as a published scaler scales them.
+        Args:
+            read: returns the rows, from so many bytes; blocks.
+            ticket: of a scaler; ``how`` has no method then.
 
         Raises:
-            Unsupported: the model is no scaler.
-            InvalidRows: the rows have other columns than the scaler, or a result is infinite.
+            Unsupported: the model of the ticket is no scaler.
+            InvalidRows: the rows cannot be used, have other columns than the scaler or the given
+                numbers, or a result is infinite.
+            PayloadTooLarge: there are more rows, columns or windows than are taken.
             Overloaded, DeadlineExceeded, NotReady, InferenceFailed: see ``Classifier.transform``.
+            ServiceError: those of ``read``.
         """
+        rows = await self.offload(size, read)
+        if ticket is None:
+            found = await self.offload(rows.values_NC.nbytes, partial(scaled, rows, how))
+        else:
+            found = await self._by_scaler(rows, ticket)
+        if how.window is None:
+            return found
+        windows = windows_of(found.values, how.window, how.stride, self.limits)
+        return replace(found, values=windows)
+
+    async def offload(self, size: int, work: Callable[[], Result]) -> Result:
+        """Run work on so many bytes here if they are few, else in the pool."""
+        return work() if size <= INLINE_BYTES else await self._pool.run(work)
+
+    async def _by_scaler(self, rows: Rows, ticket: Ticket) -> ScaledRows:
         check_columns(rows, ticket)
         ref, values_NC = await self._classifier.transform(rows.values_NC, ticket)
         return ScaledRows(
@@ -108,25 +126,13 @@ class NumberScaling:
             scaler=ref,
         )
 
-    async def by_method(self, rows: Rows, how: Scaling) -> ScaledRows:
-        """Return rows scaled by statistics, given or their own.
-
-        Raises:
-            InvalidRows: there are not as many given numbers as columns, or a result is infinite.
-        """
-        return await self.offload(rows.values_NC.nbytes, partial(scaled, rows, how))
-
-    async def windows(self, rows: ScaledRows, window: int, stride: int | None) -> ScaledRows:
-        """Return scaled rows cut into windows; errors as ``windows_of``."""
-        return replace(rows, values=windows_of(rows.values, window, stride, self.limits))
-
-    async def offload(self, size: int, work: Callable[[], Result]) -> Result:
-        """Run work on so many bytes here if they are few, else in the pool."""
-        return work() if size <= INLINE_BYTES else await self._pool.run(work)
-
 
 def scaled(rows: Rows, how: Scaling) -> ScaledRows:
-    """Return rows scaled by statistics; see ``NumberScaling.by_method``. Blocks."""
+    """Return rows scaled by statistics; their own or given ones. Blocks.
+
+    Raises:
+        InvalidRows: there are not as many given numbers as columns, or a result is infinite.
+    """
     nan_counts = rows.nan_counts
     if how.method is None:
         return ScaledRows(rows.values_NC, rows.columns, nan_counts, np.zeros_like(nan_counts))

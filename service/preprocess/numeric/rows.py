@@ -72,6 +72,29 @@ class Rows:
         return np.isnan(self.values_NC).sum(axis=0, dtype=np.int64)
 
 
+def raw_rows(data: bytes, width: int, columns: tuple[str, ...], limits: RowLimits) -> Rows:
+    """Return rows of little-endian float64, one after another.
+
+    Args:
+        width: numbers in a row.
+        columns: one name for each column, or none.
+
+    Raises:
+        InvalidRows: the bytes are no whole number of rows, or the names are not as many.
+        PayloadTooLarge: more rows or columns than are taken.
+    """
+    limits.check(1, width)
+    if len(data) % (8 * width):
+        raise InvalidRows(f"{len(data)} bytes are no whole number of rows of {width} float64.")
+    values_NC = np.frombuffer(data, "<f8").reshape(-1, width).astype(np.float64)
+    limits.check(*values_NC.shape)
+    if len(columns) not in {0, width}:
+        raise InvalidRows(f"There are {len(columns)} names, but {width} columns.")
+    names = check_names(columns)
+    check_finite(values_NC, names)
+    return Rows(values_NC, names)
+
+
 def column_name(columns: Sequence[str], column: int) -> str:
     """Return a column in words: its name, or its number from 1 on."""
     if columns and columns[column]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -9,14 +10,13 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from auth.principal import Scope
-from schemas.errors import InvalidParameter, NotAcceptable, UnsupportedMediaType, Violation
+from schemas.errors import NotAcceptable, UnsupportedMediaType
 from schemas.numeric import parse_scaler_name
 from schemas.preprocess.numeric import NumericOptions, NumericRows, PreparedNumeric
 from service.core.serving.ticket import Ticket
-from service.preprocess.numbers import NumberScaling, ScaledRows, Scaling, parse_numbers
+from service.preprocess.numbers import ScaledRows, Scaling, parse_numbers
 from service.preprocess.numeric.csv_rows import CsvOptions
-from service.preprocess.numeric.reading import RowFormat, reading_bytes
-from service.preprocess.numeric.rows import Rows
+from service.preprocess.numeric.reading import RowFormat, read_rows, reading_bytes
 from service.preprocess.numeric.writing import write_rows
 from service.transport.budget import Reservation
 from service.transport.dependencies import (
@@ -24,7 +24,6 @@ from service.transport.dependencies import (
     call_context,
     requires,
     runtime_of,
-    settings_of,
 )
 from service.transport.http.body.compressed_body import read_packed
 from service.transport.http.body.json_text import without_mark
@@ -82,53 +81,42 @@ async def prepare_numbers(
     wanted = _acceptable(request)
     how = _scaling(options)
     ticket = _ticket(request, options)
-    numbers, uploads = numbers_of(request), uploads_of(request)
-    with uploads.hold as hold:
-        rows = await read_request(
-            request, hold, CsvOptions(options.separator, options.header)
-        )
-        if ticket is None:
-            scaled = await numbers.by_method(rows, how)
-        else:
-            scaled = await numbers.by_scaler(rows, ticket)
-        if options.window is not None:
-            scaled = await numbers.windows(scaled, options.window, options.stride)
-        return await _answer(numbers, scaled, options, wanted)
+    preprocessing = runtime_of(request).preprocessing
+    csv = CsvOptions(options.separator, options.header)
+    with uploads_of(request).hold as hold:
+        body, form = await read_body(request, hold, csv)
+        read = partial(read_rows, body, form, csv, preprocessing.numbers.limits)
+        scaled = await preprocessing.numeric(read, len(body), how, ticket)
+        size, work = scaled.values.nbytes, partial(_answer, scaled, options, wanted)
+        return await preprocessing.numbers.offload(size, work)
 
 
-async def read_request(request: Request, hold: Reservation, csv: CsvOptions) -> Rows:
-    """Read the rows of a request within its limits.
+async def read_body(
+    request: Request, hold: Reservation, csv: CsvOptions
+) -> tuple[bytes | bytearray, RowFormat]:
+    """Read a request's rows, still as they were sent, and reserve the memory to parse them.
 
     Raises:
         UnsupportedMediaType: the body is in another form.
         PayloadTooLarge, UploadTimeout, Overloaded, InvalidRequest: see ``read_packed``.
-        InvalidRows: see ``read_rows``.
     """
-    content_type = content_type_of(request)
-    form = _FORMATS.get(content_type.name)
+    form = _FORMATS.get(content_type_of(request).name)
     if form is None:
-        known = ", ".join(_FORMATS)
-        message = f"Send the rows as one of {known}."
+        message = f"Send the rows as one of {', '.join(_FORMATS)}."
         raise UnsupportedMediaType(message)
     body = await read_packed(request, hold, uploads_of(request).limits.max_body_bytes)
     if form is RowFormat.JSON:
         body = without_mark(body)
     hold.reserve(len(body) + reading_bytes(body, form, csv))
-    return await numbers_of(request).read(body, form, csv)
-
-
-def numbers_of(request: Request) -> NumberScaling:
-    """Return the door to the scaling of rows."""
-    runtime = runtime_of(request)
-    limits = settings_of(request).preprocess.row_limits
-    return NumberScaling(runtime.classifier, runtime.pool, limits)
+    return body, form
 
 
 def _scaling(options: NumericOptions) -> Scaling:
-    """Return the scaling without a scaler that the options describe."""
+    """Return what the options say of the rows."""
     offset = parse_numbers(options.offset, "/query/offset")
     scale = parse_numbers(options.scale, "/query/scale")
-    return Scaling(options.method, options.impute, offset, scale)
+    window, stride = options.window, options.stride
+    return Scaling(options.method, options.impute, offset, scale, window, stride)
 
 
 def _ticket(request: Request, options: NumericOptions) -> Ticket | None:
@@ -156,17 +144,11 @@ def _acceptable(request: Request) -> RowFormat:
     raise NotAcceptable(f"The rows are available as {', '.join(_FORMATS)}.")
 
 
-async def _answer(
-    numbers: NumberScaling, scaled: ScaledRows, options: NumericOptions, form: RowFormat
-) -> Response:
-    size = scaled.values.nbytes
+def _answer(scaled: ScaledRows, options: NumericOptions, form: RowFormat) -> Response:
+    """Write the answer. Blocks."""
     if form is RowFormat.JSON:
-        body = await numbers.offload(size, lambda: _json(scaled, options))
-        return Response(body, media_type=form.value)
-    if options.window is not None and form is not RowFormat.NPY:
-        fault = Violation("/query/window", f"Windows are not available as {form.value}.")
-        raise InvalidParameter(violations=(fault,))
-    body = await numbers.offload(size, lambda: write_rows(scaled.values, scaled.columns, form))
+        return Response(_json(scaled, options), media_type=form.value)
+    body = write_rows(scaled.values, scaled.columns, form)
     headers = {
         "x-potoo-nan": str(scaled.nan_counts.sum()),
         "x-potoo-imputed": str(scaled.imputed_counts.sum()),

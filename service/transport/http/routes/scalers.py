@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import orjson
@@ -21,6 +23,8 @@ from schemas.preprocess.numeric import (
 )
 from service.core.repository.repository import Repository
 from service.preprocess.numeric.csv_rows import CsvOptions
+from service.preprocess.numeric.reading import read_rows
+from service.preprocess.numeric.rows import Rows
 from service.preprocess.scalers.catalogue import ScalerCatalogue
 from service.preprocess.scalers.fitting import FittedScaler, fit
 from service.preprocess.scalers.publishing import write_scaler
@@ -32,6 +36,7 @@ from service.transport.dependencies import (
     RuntimeDep,
     require_model,
     requires,
+    runtime_of,
     settings_of,
 )
 from service.transport.http.body.compressed_body import json_cost, read_packed
@@ -42,7 +47,7 @@ from service.transport.http.middleware.errors import violations_of
 from service.transport.http.middleware.media_type import content_type_of
 from service.transport.http.middleware.negotiation import never_stored, require_json
 from service.transport.http.middleware.openapi import problems
-from service.transport.http.routes.preprocess_numeric import ROWS_BODY, numbers_of, read_request
+from service.transport.http.routes.preprocess_numeric import ROWS_BODY, read_body
 
 _PREFIX = "/v1/scalers"
 readers = APIRouter(
@@ -102,15 +107,14 @@ async def sum_rows(
     Those of all parts of the data, from any number of workers and in any order, are what
     `POST /v1/scalers/{name}` fits a scaler to.
     """
+    numbers = runtime_of(request).preprocessing.numbers
     most = settings_of(request).preprocess.max_distinct if distinct else 0
-    numbers = numbers_of(request)
+    csv = CsvOptions(separator, header)
     with uploads_of(request).hold as hold:
-        rows = await read_request(request, hold, CsvOptions(separator, header))
-        body = await numbers.offload(
-            rows.values_NC.nbytes,
-            lambda: orjson.dumps(to_wire(sums_of(rows, most)).model_dump()),
-        )
-    return Response(body, media_type="application/json")
+        body, form = await read_body(request, hold, csv)
+        work = partial(_sums, partial(read_rows, body, form, csv, numbers.limits), most)
+        answer = await numbers.offload(len(body), work)
+    return Response(answer, media_type="application/json")
 
 
 @writers.post("/{name}", status_code=201, openapi_extra=takes(NewScaler))
@@ -137,6 +141,10 @@ async def fit_scaler(
         by=caller.name,
     )
     return await runtime.pool.run(lambda: _catalogue(request).get(name, version))
+
+
+def _sums(read: Callable[[], Rows], max_distinct: int) -> bytes:
+    return orjson.dumps(to_wire(sums_of(read(), max_distinct)).model_dump())
 
 
 def _fitted(body: bytes, max_distinct: int) -> tuple[NewScaler, FittedScaler]:
