@@ -57,6 +57,8 @@ from service.transport.http.routes.classify import add_classify_routes
 from service.transport.http.routes.health import metrics_router
 from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
 from service.transport.http.routes.page import STATIC_PATH, web_router
+from service.transport.http.routes.preprocess.image import add_preprocess_image_route
+from service.transport.http.routes.preprocess.items import add_preprocess_items_route
 from service.transport.http.server.models_line import models_line
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY
@@ -154,6 +156,8 @@ def _lifespan(
 def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> None:
     """Add all routes, and the OpenAPI document of them."""
     add_classify_routes(app)
+    add_preprocess_image_route(app)
+    add_preprocess_items_route(app)
     add_infer_routes(app)
     add_stream_route(app, tracing)
     compat.add_routes(app, settings.compatibility)

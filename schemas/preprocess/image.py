@@ -38,9 +38,10 @@ class PrepareImageOptions(BaseModel):
         description="`png`: a picture of what the model sees: cropped and sized as for the model, "
         "its colours and normalisation undone.",
     )
-    data: Literal["flat", "nested"] = Field(
+    data: Literal["flat", "nested", "base64"] = Field(
         default="flat",
-        description="The values in a JSON answer: one list in row-major order, or lists in lists.",
+        description="The values in a JSON answer: one list in row-major order, lists in lists, or "
+        "base64 of little-endian values in row-major order.",
     )
     timeout_ms: Milliseconds | None = Field(
         default=None,
@@ -58,8 +59,9 @@ class PreparedTensor(BaseModel):
     name: str = Field(description="The graph's input.", examples=["images"])
     datatype: Datatype = Field(description="`FP32` or `UINT8`.", examples=["FP32"])
     shape: list[int] = Field(examples=[[1, 3, 224, 224]])
-    data: list[float] | list[object] = Field(
-        description="Row-major; float32 values survive the round trip.", examples=[[0.5, -0.25]]
+    data: list[float] | list[object] | str = Field(
+        description="As the option `data` says; float32 values survive the round trip.",
+        examples=[[0.5, -0.25]],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from typing import Literal
 
@@ -15,7 +16,7 @@ from service.core.tensors.tensors import Tensor, to_raw
 
 LENGTH_HEADER = "inference-header-content-length"
 """Bytes of JSON before the binary tensor: see the Open Inference Protocol's binary extension."""
-Data = Literal["flat", "nested"]
+Data = Literal["flat", "nested", "base64"]
 
 
 def datatype_of(spec: InputSpec) -> Datatype:
@@ -65,7 +66,11 @@ def to_binary(image: ImageTensor) -> tuple[bytes, int]:
 def to_document(image: ImageTensor, data: Data) -> dict[str, object]:
     """Return the members of a JSON answer; float32 values are written so that they survive."""
     spec = image.spec
-    values = image.tensor if data == "nested" else image.tensor.reshape(-1)
+    values: object = image.tensor
+    if data == "flat":
+        values = image.tensor.reshape(-1)
+    elif data == "base64":
+        values = base64.b64encode(raw_of(image)).decode()
     return {
         "model": {"name": image.model.name, "version": image.model.version},
         "tensor": {

@@ -6,10 +6,9 @@ caller's access has ended, or the server stops; requests already read are answer
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
@@ -19,6 +18,7 @@ from service.transport.grpc.call import Call
 from service.transport.grpc.errors import CODE_KEY, Faults, error_message
 from service.transport.grpc.methods import parsed
 from service.transport.grpc.reading import Messages
+from service.transport.in_order import answer_in_order
 from service.transport.inference_parameters import MAX_ID_CHARS
 
 IN_FLIGHT = 8
@@ -27,12 +27,11 @@ _ASKS_FOR_FINAL = "triton_enable_empty_final_response"
 _IS_FINAL = "triton_final_response"
 
 Infer = Callable[[pb.ModelInferRequest, Call], Awaitable[pb.ModelInferResponse]]
-Work = Coroutine[object, object, Message]
-Answers = asyncio.Queue["asyncio.Task[Message] | None"]
+Work = Coroutine[Any, Any, Message]
 
 
 class Answering(Protocol):
-    """How one request of a stream is answered. Neither coroutine raises a ``ServiceError``."""
+    """How one request of a stream is answered. Errors of a request are its answer."""
 
     def answered(self, data: bytes, messages: Messages, call: Call) -> Work:
         """Answer a request: its own errors are its answer."""
@@ -43,49 +42,19 @@ class Answering(Protocol):
         ...
 
 
-async def answer_in_order(messages: Messages, call: Call, answering: Answering) -> None:
+async def answer_stream(messages: Messages, call: Call, answering: Answering) -> None:
     """Serve one stream to its end; a caller that reads no answers is not read from."""
-    answers: Answers = asyncio.Queue()
-    slots = asyncio.Semaphore(IN_FLIGHT)
-    reading = asyncio.create_task(_read(messages, call, answering, answers, slots))
-    answer = None
-    try:
-        while (answer := await answers.get()) is not None:
-            await call.write(await answer)
-            slots.release()
-        await reading
-    finally:
-        # If the caller has disconnected, the remaining answers are not needed.
-        reading.cancel()
-        while not answers.empty():
-            if (left := answers.get_nowait()) is not None:
-                left.cancel()
 
+    async def read() -> Work | None:
+        try:
+            data = await messages.next()
+        except (Unauthenticated, InsufficientScope, NotReady):
+            raise
+        except ServiceError as error:
+            return answering.refused(error, call)
+        return None if data is None else answering.answered(data, messages, call)
 
-async def _read(
-    messages: Messages,
-    call: Call,
-    answering: Answering,
-    answers: Answers,
-    slots: asyncio.Semaphore,
-) -> None:
-    """Read requests to the end of the stream; put None after the last answer."""
-    try:
-        while True:
-            await slots.acquire()
-            try:
-                data = await messages.next()
-            except (Unauthenticated, InsufficientScope, NotReady):
-                raise
-            except ServiceError as error:
-                work = answering.refused(error, call)
-            else:
-                if data is None:
-                    return
-                work = answering.answered(data, messages, call)
-            answers.put_nowait(asyncio.create_task(work))
-    finally:
-        answers.put_nowait(None)
+    await answer_in_order(read, call.write, IN_FLIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +66,7 @@ class InferStream:
 
     async def __call__(self, messages: Messages, call: Call) -> None:
         """Serve one stream to its end."""
-        await answer_in_order(messages, call, self)
+        await answer_stream(messages, call, self)
 
     async def answered(
         self, data: bytes, messages: Messages, call: Call

@@ -13,7 +13,7 @@ from service.transport.grpc.preprocess.image import ImageMethod
 from service.transport.grpc.preprocess.numeric import NumericMethod
 from service.transport.grpc.preprocess.text import TextMethod
 from service.transport.grpc.reading import Messages
-from service.transport.grpc.streaming import answer_in_order
+from service.transport.grpc.streaming import answer_stream
 from service.transport.inference_parameters import MAX_ID_CHARS
 
 
@@ -28,7 +28,7 @@ class ItemStream:
 
     async def __call__(self, messages: Messages, call: Call) -> None:
         """Serve one stream to its end."""
-        await answer_in_order(messages, call, self)
+        await answer_stream(messages, call, self)
 
     async def answered(self, data: bytes, messages: Messages, call: Call) -> pb.PreparedItem:
         """Answer one item: an error of it is its answer."""

@@ -10,12 +10,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import parse_qsl
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -82,7 +82,12 @@ class LeanRoute(APIRoute):
     unknown or repeated. An endpoint without ``options`` takes the path parameters as strings; its
     Accept header and query are ignored. Add the route to the application itself, not to an
     included router.
+
+    Attributes:
+        negotiate: checks the Accept header of a route with ``options``.
     """
+
+    negotiate: ClassVar[Callable[[HTTPConnection], None]] = staticmethod(require_json)
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **declared: Any) -> None:  # noqa: ANN401 - as APIRoute
         super().__init__(path, endpoint, **declared)
@@ -111,7 +116,7 @@ class LeanRoute(APIRoute):
         request = Request(scope, receive, send)
         for policy in self._policies:
             await policy(request)
-        require_json(request)
+        self.negotiate(request)
         query = scope["query_string"]
         options = self._read(query) if query else self._defaults
         with CancelOnDisconnect(scope):
