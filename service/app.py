@@ -46,7 +46,6 @@ from service.transport.http.routes import (
     health,
     models,
     page_session,
-    preprocess_numeric,
     scalers,
     sensor_events,
     sensor_windows,
@@ -57,6 +56,7 @@ from service.transport.http.routes.classify import add_classify_routes
 from service.transport.http.routes.health import metrics_router
 from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
 from service.transport.http.routes.page import STATIC_PATH, web_router
+from service.transport.http.routes.preprocess import numeric as preprocess_numeric
 from service.transport.http.routes.preprocess.image import add_preprocess_image_route
 from service.transport.http.routes.preprocess.items import add_preprocess_items_route
 from service.transport.http.server.models_line import models_line

@@ -24,8 +24,8 @@ Pair = tuple[Number, Number]
 MAX_SUMS = 1000
 
 
-class NumericOptions(BaseModel):
-    """Options of ``POST /v1/preprocess/numeric``, in the query."""
+class RowScaling(BaseModel):
+    """What becomes of rows: a scaler, or a method; windows."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,6 +36,34 @@ class NumericOptions(BaseModel):
         default=None, description="A scaling without a scaler; neither: the rows stay as they are."
     )
     impute: Impute = Field(default="none", description="With a method: what replaces NaN.")
+    window: int | None = Field(
+        default=None, ge=1, le=1_048_576, description="Rows in a window of a series."
+    )
+    stride: int | None = Field(
+        default=None, ge=1, le=1_048_576, description="Rows between the starts of two windows."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.scaler is not None and self.method is not None:
+            message = "give a scaler or a method, not both"
+            raise ValueError(message)
+        offset, scale = getattr(self, "offset", None), getattr(self, "scale", None)
+        if (offset is None) != (scale is None):
+            message = "offset and scale go together"
+            raise ValueError(message)
+        if self.method is None and (offset is not None or self.impute != "none"):
+            message = "offset, scale and impute need a method"
+            raise ValueError(message)
+        if self.stride is not None and self.window is None:
+            message = "stride needs window"
+            raise ValueError(message)
+        return self
+
+
+class NumericOptions(RowScaling):
+    """Options of ``POST /v1/preprocess/numeric``, in the query."""
+
     offset: str | None = Field(
         default=None,
         max_length=100_000,
@@ -45,32 +73,17 @@ class NumericOptions(BaseModel):
     scale: str | None = Field(
         default=None, max_length=100_000, description="Divisors, as `offset`; 0 counts as 1."
     )
-    window: int | None = Field(
-        default=None, ge=1, le=1_048_576, description="Rows in a window of a series."
-    )
-    stride: int | None = Field(
-        default=None, ge=1, le=1_048_576, description="Rows between the starts of two windows."
-    )
     separator: Separator = Field(default="comma", description="Between the cells of CSV.")
     header: Header = Field(
         default="auto", description="Whether the first row of CSV names the columns."
     )
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.scaler is not None and self.method is not None:
-            message = "give a scaler or a method, not both"
-            raise ValueError(message)
-        if (self.offset is None) != (self.scale is None):
-            message = "offset and scale go together"
-            raise ValueError(message)
-        if self.method is None and (self.offset is not None or self.impute != "none"):
-            message = "offset, scale and impute need a method"
-            raise ValueError(message)
-        if self.stride is not None and self.window is None:
-            message = "stride needs window"
-            raise ValueError(message)
-        return self
+
+class NumericItemOptions(RowScaling):
+    """Members of a numeric item of a call of many items, beside ``rows`` and ``columns``."""
+
+    offset: list[Number] | None = Field(default=None, max_length=65_536)
+    scale: list[Number] | None = Field(default=None, max_length=65_536)
 
 
 class NumericRows(BaseModel):

@@ -153,6 +153,23 @@ def scaled(rows: Rows, how: Scaling) -> ScaledRows:
     return ScaledRows(values_NC, rows.columns, nan_counts, imputed, offset, shown)
 
 
+def to_document(scaled: ScaledRows, method: Method | None) -> dict[str, object]:
+    """Return the answer as JSON, with NumPy arrays; ``PreparedNumeric`` describes it."""
+    scaler, values = scaled.scaler, np.ascontiguousarray(scaled.values)
+    has_windows = values.ndim == 3
+    return {
+        "scaler": None if scaler is None else {"name": scaler.name, "version": scaler.version},
+        "method": method,
+        "columns": scaled.columns,
+        "nan_counts": scaled.nan_counts,
+        "imputed_counts": scaled.imputed_counts,
+        "offset": scaled.offset,
+        "scale": scaled.scale,
+        "rows": None if has_windows else values,
+        "windows": values if has_windows else None,
+    }
+
+
 def check_columns(rows: Rows, ticket: Ticket) -> None:
     """Check that rows have the columns of the scaler of a ticket.
 

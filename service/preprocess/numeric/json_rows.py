@@ -19,7 +19,7 @@ from service.preprocess.numeric.rows import (
     refuse_cell,
 )
 
-_MEMBERS = {"rows", "columns"}
+MEMBERS = {"rows", "columns"}
 _NUMBERS = {int, float, type(None)}
 
 
@@ -47,7 +47,7 @@ def rows_of_json(document: object, limits: RowLimits, pointer: str = BODY) -> Ro
     if not isinstance(document, dict) or "rows" not in document:
         fault = Violation(pointer, 'Send {"rows": [[...], ...]}, and "columns" if they have names.')
         raise InvalidParameter(violations=(fault,))
-    for name in document.keys() - _MEMBERS:
+    for name in document.keys() - MEMBERS:
         fault = Violation(f"{pointer}/{name}", "There is no such member.")
         raise InvalidParameter(violations=(fault,))
     rows = document["rows"]

@@ -47,7 +47,7 @@ from service.transport.http.middleware.errors import violations_of
 from service.transport.http.middleware.media_type import content_type_of
 from service.transport.http.middleware.negotiation import never_stored, require_json
 from service.transport.http.middleware.openapi import problems
-from service.transport.http.routes.preprocess_numeric import ROWS_BODY, read_body
+from service.transport.http.routes.preprocess.numeric import ROWS_BODY, read_body
 
 _PREFIX = "/v1/scalers"
 readers = APIRouter(

@@ -5,16 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from auth.principal import Scope
-from schemas.errors import NotAcceptable, UnsupportedMediaType
+from schemas.errors import UnsupportedMediaType
 from schemas.numeric import parse_scaler_name
 from schemas.preprocess.numeric import NumericOptions, NumericRows, PreparedNumeric
 from service.core.serving.ticket import Ticket
-from service.preprocess.numbers import ScaledRows, Scaling, parse_numbers
+from service.preprocess.numbers import ScaledRows, Scaling, parse_numbers, to_document
 from service.preprocess.numeric.csv_rows import CsvOptions
 from service.preprocess.numeric.reading import RowFormat, read_rows, reading_bytes
 from service.preprocess.numeric.writing import write_rows
@@ -28,15 +27,12 @@ from service.transport.dependencies import (
 from service.transport.http.body.compressed_body import read_packed
 from service.transport.http.body.json_text import without_mark
 from service.transport.http.body.uploads import uploads_of
-from service.transport.http.middleware.media_type import (
-    content_type_of,
-    list_of,
-    parse_preferences,
-)
-from service.transport.http.middleware.negotiation import never_stored
+from service.transport.http.middleware.media_type import content_type_of
+from service.transport.http.middleware.negotiation import best_of, never_stored
 from service.transport.http.middleware.openapi import BINARY, problems
 
 PROTOCOL = "http"
+SCALER_HEADER, NAN_HEADER, IMPUTED_HEADER = "Potoo-Scaler", "Potoo-NaN", "Potoo-Imputed"
 BODIES = (NumericRows,)
 router = APIRouter(
     prefix="/v1/preprocess",
@@ -46,6 +42,15 @@ router = APIRouter(
 )
 _FORMATS = {form.value: form for form in RowFormat}
 _ANSWERS = {form.value: {"schema": BINARY} for form in RowFormat if form is not RowFormat.JSON}
+_HEADERS = {
+    SCALER_HEADER: {
+        "schema": {"type": "string"},
+        "description": "The scaler and its version; of answers that are not JSON, as the others.",
+        "example": "passengers@2",
+    },
+    NAN_HEADER: {"schema": {"type": "integer"}, "description": "NaN in all columns."},
+    IMPUTED_HEADER: {"schema": {"type": "integer"}, "description": "Those that were replaced."},
+}
 ROWS_BODY: dict[str, Any] = {
     "required": True,
     "description": "Rows in JSON, CSV (RFC 4180, UTF-8), an Arrow IPC stream or a NumPy file; "
@@ -62,8 +67,8 @@ ROWS_BODY: dict[str, Any] = {
     response_model=PreparedNumeric,
     responses={
         200: {
-            "description": "Scaled rows; in the other forms `X-Potoo-Scaler`, `X-Potoo-NaN` and "
-            "`X-Potoo-Imputed` name the scaler's version and count.",
+            "description": "Scaled rows in the form that the Accept header asks for.",
+            "headers": _HEADERS,
             "content": _ANSWERS,
         }
     },
@@ -78,7 +83,7 @@ async def prepare_numbers(
     window, as windows of a series. Without numbers, a column's results are NaN, which JSON shows as
     null.
     """
-    wanted = _acceptable(request)
+    wanted = RowFormat(best_of(request, tuple(_FORMATS)))
     how = _scaling(options)
     ticket = _ticket(request, options)
     preprocessing = runtime_of(request).preprocessing
@@ -127,49 +132,20 @@ def _ticket(request: Request, options: NumericOptions) -> Ticket | None:
     return admit(request, name, version, call_context(request, PROTOCOL))
 
 
-def _acceptable(request: Request) -> RowFormat:
-    """Return the first form that the Accept header prefers; JSON without one.
-
-    Raises:
-        NotAcceptable: it excludes every form.
-    """
-    accept = list_of(request, b"accept")
-    if not accept:
-        return RowFormat.JSON
-    for name, is_acceptable in parse_preferences(accept):
-        if is_acceptable and name in {"*/*", "application/*"}:
-            return RowFormat.JSON
-        if is_acceptable and name in _FORMATS:
-            return _FORMATS[name]
-    raise NotAcceptable(f"The rows are available as {', '.join(_FORMATS)}.")
-
-
 def _answer(scaled: ScaledRows, options: NumericOptions, form: RowFormat) -> Response:
     """Write the answer. Blocks."""
     if form is RowFormat.JSON:
         return Response(_json(scaled, options), media_type=form.value)
     body = write_rows(scaled.values, scaled.columns, form)
     headers = {
-        "x-potoo-nan": str(scaled.nan_counts.sum()),
-        "x-potoo-imputed": str(scaled.imputed_counts.sum()),
+        NAN_HEADER: str(scaled.nan_counts.sum()),
+        IMPUTED_HEADER: str(scaled.imputed_counts.sum()),
     }
     if scaled.scaler is not None:
-        headers["x-potoo-scaler"] = f"{scaled.scaler.name}@{scaled.scaler.version}"
+        headers[SCALER_HEADER] = f"{scaled.scaler.name}@{scaled.scaler.version}"
     return Response(body, media_type=form.value, headers=headers)
 
 
 def _json(scaled: ScaledRows, options: NumericOptions) -> bytes:
-    scaler = scaled.scaler
-    values = np.ascontiguousarray(scaled.values)
-    document = {
-        "scaler": None if scaler is None else {"name": scaler.name, "version": scaler.version},
-        "method": options.method,
-        "columns": scaled.columns,
-        "nan_counts": scaled.nan_counts,
-        "imputed_counts": scaled.imputed_counts,
-        "offset": scaled.offset,
-        "scale": scaled.scale,
-        "rows": values if options.window is None else None,
-        "windows": None if options.window is None else values,
-    }
+    document = to_document(scaled, options.method)
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
