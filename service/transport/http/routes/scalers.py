@@ -114,7 +114,7 @@ async def sum_rows(
         body, form = await read_body(request, hold, csv)
         work = partial(_sums, partial(read_rows, body, form, csv, numbers.limits), most)
         answer = await numbers.offload(len(body), work)
-    return Response(answer, media_type="application/json")
+    return Response(answer, headers={"cache-control": "no-store"}, media_type="application/json")
 
 
 @writers.post("/{name}", status_code=201, openapi_extra=takes(NewScaler))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from auth.principal import Scope
 from schemas.errors import UnsupportedMediaType
@@ -28,7 +28,7 @@ from service.transport.http.body.compressed_body import read_packed
 from service.transport.http.body.json_text import without_mark
 from service.transport.http.body.uploads import uploads_of
 from service.transport.http.middleware.media_type import content_type_of
-from service.transport.http.middleware.negotiation import best_of, never_stored
+from service.transport.http.middleware.negotiation import best_of
 from service.transport.http.middleware.openapi import BINARY, problems
 
 PROTOCOL = "http"
@@ -37,9 +37,10 @@ BODIES = (NumericRows,)
 router = APIRouter(
     prefix="/v1/preprocess",
     tags=["preprocess"],
-    dependencies=[requires(Scope.PREPROCESS), Depends(never_stored)],
+    dependencies=[requires(Scope.PREPROCESS)],
     responses=problems(400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504),
 )
+_NOT_STORED = {"cache-control": "no-store"}
 _FORMATS = {form.value: form for form in RowFormat}
 _ANSWERS = {form.value: {"schema": BINARY} for form in RowFormat if form is not RowFormat.JSON}
 _HEADERS = {
@@ -135,9 +136,9 @@ def _ticket(request: Request, options: NumericOptions) -> Ticket | None:
 def _answer(scaled: ScaledRows, options: NumericOptions, form: RowFormat) -> Response:
     """Write the answer. Blocks."""
     if form is RowFormat.JSON:
-        return Response(_json(scaled, options), media_type=form.value)
+        return Response(_json(scaled, options), headers=_NOT_STORED, media_type=form.value)
     body = write_rows(scaled.values, scaled.columns, form)
-    headers = {
+    headers = _NOT_STORED | {
         NAN_HEADER: str(scaled.nan_counts.sum()),
         IMPUTED_HEADER: str(scaled.imputed_counts.sum()),
     }
