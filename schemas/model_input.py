@@ -69,6 +69,7 @@ class InputSpec(Document):
     Pixels are 0..255; ``mean`` and ``std`` follow the order of ``colour``.
     """
 
+    kind: ClassVar[Literal["image"]] = "image"
     item: ClassVar[str] = "image"
     takes: ClassVar[str] = "images"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-OutputKind = Literal["logits", "probabilities", "sigmoid"]
+OutputKind = Literal["logits", "probabilities", "sigmoid", "values"]
 DEFAULT_THRESHOLD = 0.5
 
 
@@ -18,7 +18,8 @@ class OutputSpec(BaseModel):
     name: str = Field(description="The graph's output name.")
     kind: OutputKind = Field(
         description="logits: a softmax is applied; probabilities: they sum to 1; sigmoid: a "
-        "multi-label model, whose scores are independent, 0..1 each."
+        "multi-label model, whose scores are independent, 0..1 each; values: numbers without "
+        "labels, such as a scaler's rows or an embedding."
     )
     rank: int = Field(
         default=2, ge=2, le=4, description="Number of axes: [N, K] is 2, [N, K, 1, 1] is 4."
@@ -38,5 +39,8 @@ class OutputSpec(BaseModel):
     def _check(self) -> Self:
         if self.thresholds and self.kind != "sigmoid":
             message = "thresholds need kind sigmoid"
+            raise ValueError(message)
+        if self.label_offset and self.kind == "values":
+            message = "label_offset needs labels, which kind values has not"
             raise ValueError(message)
         return self

@@ -7,45 +7,31 @@ calibration and measured accuracy.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    Discriminator,
-    Field,
-    PositiveInt,
-    StringConstraints,
-    Tag,
-    model_validator,
-)
+from pydantic import BaseModel, Field, PositiveInt, StringConstraints, model_validator
 
+from schemas.any_input import ModelInput, input_of
 from schemas.classify import MODEL_NAME_PATTERN
 from schemas.document import Document, FileName
 from schemas.errors import Unsupported
 from schemas.model_input import InputSpec
 from schemas.model_output import OutputSpec
+from schemas.numeric import NumericSpec
 from schemas.series import SeriesSpec
 from schemas.serving import ModelVersion
+from schemas.text import TextSpec
 
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
 
 ModelName = Annotated[str, StringConstraints(pattern=MODEL_NAME_PATTERN)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-
-
-def _kind(value: Any) -> str:  # noqa: ANN401 - JSON, or a specification
-    """Return the tag of an input; no identifier, so that paths in messages leave it out."""
-    if isinstance(value, dict):
-        return "of series" if value.get("kind") == "series" else "of images"
-    return "of series" if isinstance(value, SeriesSpec) else "of images"
-
-
-ModelInput = Annotated[
-    Annotated[InputSpec, Tag("of images")] | Annotated[SeriesSpec, Tag("of series")],
-    Discriminator(_kind),
-]
-"""Preprocessing: of windows where ``kind`` is ``series``; of images where there is no ``kind``."""
+_OF_LABELS = (
+    *("abstain_below", "groups", "group_thresholds", "synonyms", "unnamed"),
+    *("calibration", "golden"),
+)
+"""Members of a manifest that need labels."""
 
 
 class Accuracy(Document):
@@ -78,6 +64,22 @@ class GoldenSample(Document):
     )
 
 
+class GoldenValues(Document):
+    """A file in ``golden/`` and the numbers that the model gave for it when it was published."""
+
+    file: FileName
+    values: tuple[tuple[float | None, ...], ...] = Field(
+        min_length=1, description="A row of numbers for each item of the file; null: NaN."
+    )
+    tolerance: float = Field(
+        default=1e-4,
+        gt=0,
+        le=1,
+        description="Permitted deviation of a number on another CPU; of numbers beyond 1 in "
+        "either direction: as a share of the number.",
+    )
+
+
 class Calibration(Document):
     """Source of temperature and thresholds; written by ``potoo models calibrate``."""
 
@@ -105,7 +107,8 @@ class ModelManifest(Document):
     )
     description: str = ""
     labels: tuple[str, ...] | FileName = Field(
-        description="Class names in output order, or the name of a file with one per line."
+        description="Class names in output order, or the name of a file with one per line; [] if "
+        "output.kind is values."
     )
     input: ModelInput
     output: OutputSpec
@@ -147,30 +150,66 @@ class ModelManifest(Document):
     source: str
     accuracy: tuple[Accuracy, ...] = ()
     golden: tuple[GoldenSample, ...] = ()
+    golden_values: tuple[GoldenValues, ...] = Field(
+        default=(), description="Takes the place of golden if output.kind is values."
+    )
 
     @property
     def image_input(self) -> InputSpec:
         """The input of a model that takes images.
 
         Raises:
-            Unsupported: the model takes windows of samples.
+            Unsupported: the model takes something else; the message names it.
         """
-        spec = self.input
-        if isinstance(spec, SeriesSpec):
-            raise Unsupported(f"The model takes {spec.takes}, not images.")
-        return spec
+        return input_of(self.input, InputSpec, "images")
 
     @property
     def series_input(self) -> SeriesSpec:
         """The input of a model that takes windows of samples.
 
         Raises:
-            Unsupported: the model takes images.
+            Unsupported: see ``image_input``.
         """
-        spec = self.input
-        if not isinstance(spec, SeriesSpec):
-            raise Unsupported("The model takes images, not windows of samples.")
-        return spec
+        return input_of(self.input, SeriesSpec, "windows of samples")
+
+    @property
+    def numeric_input(self) -> NumericSpec:
+        """The input of a model that takes rows of numbers.
+
+        Raises:
+            Unsupported: see ``image_input``.
+        """
+        return input_of(self.input, NumericSpec, "rows of numbers")
+
+    @property
+    def text_input(self) -> TextSpec:
+        """The input of a model that takes text.
+
+        Raises:
+            Unsupported: see ``image_input``.
+        """
+        return input_of(self.input, TextSpec, "text")
+
+    def require_labels(self) -> None:
+        """Require that the model gives labels.
+
+        Raises:
+            Unsupported: it gives numbers without labels.
+        """
+        if self.output.kind == "values":
+            raise Unsupported("The model gives numbers, not labels (output.kind is values).")
+
+    def require_values(self) -> None:
+        """Require that the model gives numbers without labels.
+
+        Raises:
+            Unsupported: it gives labels.
+        """
+        if self.output.kind != "values":
+            raise Unsupported(
+                f"The model gives labels, not numbers (output.kind is {self.output.kind}, not "
+                "values)."
+            )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -182,9 +221,26 @@ class ModelManifest(Document):
                 if getattr(self, name):
                     message = f"{name} needs mutually exclusive classes, not output.kind sigmoid"
                     raise ValueError(message)
+        self._check_values()
         for name in self.groups:
             _refuse_cycle(name, self.groups)
         return self
+
+
+    def _check_values(self) -> None:
+        """Refuse members that need labels, or that need values, where the output has not."""
+        if self.output.kind != "values":
+            if self.golden_values:
+                message = "golden_values needs output.kind values; use golden"
+                raise ValueError(message)
+            return
+        if self.labels:
+            message = "labels must be [] if output.kind is values"
+            raise ValueError(message)
+        for name in _OF_LABELS:
+            if getattr(self, name):
+                message = f"{name} needs labels, which output.kind values has not"
+                raise ValueError(message)
 
 
 def _refuse_cycle(name: str, groups: Mapping[str, str]) -> None:
@@ -207,13 +263,16 @@ class ModelSummary(BaseModel):
     name: str
     version: int = Field(description="The model's default version.")
     description: str
-    classes: int = Field(description="Number of classes; 0 if no version could be loaded.")
+    classes: int = Field(
+        description="Number of classes; 0 if the model gives numbers without labels, or if no "
+        "version could be loaded."
+    )
     ready: bool
     default: bool = Field(description="Whether this is the default model.")
     calibrated: bool = Field(
         description="Whether the thresholds of the default version were measured."
     )
-    input_kind: Literal["image", "series"] = Field(
+    input_kind: Literal["image", "series", "numeric", "text"] = Field(
         default="image",
         exclude_if=_is_image,
         description="What the default version takes; absent: images.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from schemas.cameras import UNKNOWN
 from service.coordination.tables import MAX_STATE_CHARS
-from service.core.imaging.answer import Classification, Named, SeriesAnswer
+from service.core.imaging.answer import Classification, Named, LabelledAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class Agreement:
         return UNKNOWN if len(self._votes) == self._votes.maxlen else self.state
 
 
-def best_of(found: Classification | SeriesAnswer) -> Named | None:
+def best_of(found: Classification | LabelledAnswer) -> Named | None:
     """Return the label that an answer votes for; None if the model abstained.
 
     Of a multi-label model it is the likeliest of the labels that are present.

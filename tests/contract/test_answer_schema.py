@@ -15,7 +15,7 @@ from service.core.imaging.answer import (
     ImageFacts,
     Named,
     Prediction,
-    SeriesAnswer,
+    LabelledAnswer,
     Summary,
     Timing,
 )
@@ -25,7 +25,7 @@ KINDS = [
     kind
     for kind in vars(service.core.imaging.answer).values()
     if dataclasses.is_dataclass(kind) and isinstance(kind, type)
-    if kind is not SeriesAnswer  # no transport encodes it as it is
+    if kind is not LabelledAnswer  # no transport encodes it as it is
 ]
 
 
@@ -77,4 +77,4 @@ def test_answer_over_http_has_every_field_in_order(summary: Summary | None) -> N
 def test_answer_to_a_window_is_that_to_an_image_without_the_image() -> None:
     fields = typing.get_type_hints(Classification)
     del fields["image"]
-    assert list(typing.get_type_hints(SeriesAnswer).items()) == list(fields.items())
+    assert list(typing.get_type_hints(LabelledAnswer).items()) == list(fields.items())

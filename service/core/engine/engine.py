@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Images = NDArray[np.float32] | NDArray[np.uint8]
-"""A batch in the manifest's layout and dtype: [N, C, H, W] or [N, H, W, C]; of windows [N, C, L].
+Images = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.uint8] | NDArray[np.int64]
+"""A batch in the manifest's layout and dtype: [N, C, H, W] or [N, H, W, C]; of windows [N, C, L];
+of rows of numbers [N, C]; of texts int64 [N, P, L], a plane for each input of the graph.
 
 Or, where the manifest's dtype is float32 and ``Engine.takes_pixels``, a batch of pixels: uint8
 [N, H, W, C], RGB or grey, 0..255, before any normalising.
 """
+
+Outputs = NDArray[np.floating[Any]]
+"""Raw outputs, float32; float64 where the graph's are, of output kind ``values``."""
 
 WORTH_SHARING_SECONDS = 0.003
 """A shorter run gains nothing from several threads: waking them takes as long."""
@@ -33,7 +37,7 @@ class Engine(Protocol):
     def output_shape(self) -> tuple[int, ...]:
         """The output shape of one item, as in the graph; known after the first run."""
 
-    def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
+    def run(self, images: Images, *, alone: bool = False) -> Outputs:
         """Return the raw outputs [N, K] of a batch; they may contain non-finite numbers.
 
         Args:

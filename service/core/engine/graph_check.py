@@ -7,7 +7,11 @@ from typing import Protocol
 
 from schemas.models import ModelManifest
 
-ONNX_TYPES = {"float32": "tensor(float)", "uint8": "tensor(uint8)"}
+ONNX_TYPES = {
+    "float32": "tensor(float)",
+    "float64": "tensor(double)",
+    "uint8": "tensor(uint8)",
+}
 """ONNX Runtime's name of each type of an input."""
 
 Shape = Sequence[int | str | None]
@@ -52,8 +56,9 @@ def check_output(tensors: Iterable[GraphTensor], manifest: ModelManifest) -> Non
             "output.name", f"is '{spec.name}', but the graph gives {listed(outputs)}"
         )
     node = outputs[spec.name]
-    if node.type != "tensor(float)":
-        raise ManifestMismatch("output.name", f"is {node.type}; only float32 outputs are read")
+    if node.type != "tensor(float)" and (node.type, spec.kind) != ("tensor(double)", "values"):
+        also = ", and float64 ones" if spec.kind == "values" else ""
+        raise ManifestMismatch("output.name", f"is {node.type}; only float32 outputs{also} are read")
     if node.shape and len(node.shape) != spec.rank:
         raise ManifestMismatch(
             "output.rank", f"is {spec.rank}, but the graph gives {list(node.shape)}"

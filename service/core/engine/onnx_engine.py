@@ -10,14 +10,13 @@ from types import MappingProxyType
 from typing import NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observability.logs.logging import get_logger
 from observability.onnx_runtime import errors_that_are_only_logged, ort
 from schemas.errors import InferenceFailed
 from schemas.model_input import InputSpec
 from schemas.models import ModelManifest
-from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
+from service.core.engine.engine import WORTH_SHARING_SECONDS, Images, Outputs
 from service.core.engine.graph_check import ManifestMismatch, check_output
 from service.core.engine.inputs.graph_input import graph_input
 from service.core.engine.onnx_wire import Value
@@ -110,7 +109,7 @@ class OnnxEngine:
         """The fixed batch size of the graph, or None."""
         return self._batch
 
-    def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
+    def run(self, images: Images, *, alone: bool = False) -> Outputs:
         """Run the model (see ``Engine.run``); pad a partial batch with zeros to the fixed size."""
         output = run_filled(partial(self._run, alone=alone), images, self._batch)
         self.output_shape = output.shape[1:]
@@ -133,7 +132,7 @@ class OnnxEngine:
 
     def _run(
         self, batch: Images, *, alone: bool, options: ort.RunOptions | None = None
-    ) -> NDArray[np.float32]:
+    ) -> Outputs:
         try:
             session = self._lone_session if alone else self._session
             if session is not self._session:
@@ -141,7 +140,7 @@ class OnnxEngine:
             outputs = session.run(self._outputs, self._feeds(batch), options)
         except Exception as error:
             raise InferenceFailed from error
-        return cast("NDArray[np.float32]", outputs[0])
+        return cast("Outputs", outputs[0])
 
     def _feeds(self, images: Images) -> dict[str, Images]:
         if self._given is None:

@@ -10,12 +10,11 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observability.open_vino import ov
 from schemas.errors import InferenceFailed
 from schemas.models import ModelManifest
-from service.core.engine.engine import WORTH_SHARING_SECONDS, Images
+from service.core.engine.engine import WORTH_SHARING_SECONDS, Images, Outputs
 from service.core.engine.graph_check import ManifestMismatch, check_output
 from service.core.engine.inputs.graph_input import graph_input
 from service.core.engine.processor import multiplies_int8_exactly
@@ -116,7 +115,7 @@ class OpenVinoEngine:
         """Whether a lone run gets more cores than others."""
         return self._lone_runner is not self._runner
 
-    def run(self, images: Images, *, alone: bool = False) -> NDArray[np.float32]:
+    def run(self, images: Images, *, alone: bool = False) -> Outputs:
         """Run the model (see ``Engine.run``); pad a partial batch with zeros to the fixed size."""
         if self._one_by_one and len(images) != 1:
             rows = [self.run(images[row : row + 1], alone=alone) for row in range(len(images))]
@@ -125,7 +124,7 @@ class OpenVinoEngine:
         self.output_shape = output.shape[1:]
         return output.reshape(len(output), -1)
 
-    def _run(self, batch: Images, *, alone: bool) -> NDArray[np.float32]:
+    def _run(self, batch: Images, *, alone: bool) -> Outputs:
         try:
             return (self._lone_runner if alone else self._runner).run(batch)
         except Exception as error:  # noqa: BLE001 - as its cause, in one line
@@ -148,13 +147,13 @@ class _Runner:
         self._input, self._output = manifest.input.name, manifest.output.name
         self._idle: list[ov.InferRequest] = []  # popping and appending are atomic
 
-    def run(self, images: Images) -> NDArray[np.float32]:
+    def run(self, images: Images) -> Outputs:
         try:
             request = self._idle.pop()
         except IndexError:
             request = self._compiled.create_infer_request()
         results = request.infer({self._input: images}, share_inputs=True)
-        output: NDArray[np.float32] = results[self._output]  # a copy
+        output: Outputs = results[self._output]  # a copy
         self._idle.append(request)
         return output
 

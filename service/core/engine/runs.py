@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
-from service.core.engine.engine import Images
+from service.core.engine.engine import Images, Outputs
 
-Run = Callable[[Images], NDArray[np.float32]]
+Run = Callable[[Images], Outputs]
 """Run a batch of the graph's size; return its output, [N, ...]. May raise ``InferenceFailed``."""
 
 
-def run_filled(run: Run, images: Images, size: int | None) -> NDArray[np.float32]:
+def run_filled(run: Run, images: Images, size: int | None) -> Outputs:
     """Return the output for ``images``, [N, ...].
 
     Args:

@@ -72,7 +72,7 @@ class Timing:
 
 
 @dataclass(slots=True)
-class SeriesAnswer:
+class LabelledAnswer:
     """The answer of one model for one window of samples; see ``Classification``."""
 
     summary: Summary | None

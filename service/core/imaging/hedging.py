@@ -104,7 +104,7 @@ class Hedger:
         """Least probability for naming a label, then a group of each level, 0..``NEVER``."""
         return self._thresholds
 
-    def summary(self, shares_K: NDArray[np.float32]) -> Summary | None:
+    def summary(self, shares_K: NDArray[np.floating]) -> Summary | None:
         """Return the finest answer for one image; None if no level reaches its threshold.
 
         Args:
@@ -141,7 +141,7 @@ class Hedger:
         places = [int(level.group_of_K[label]) for label in self._unnamed]
         return [place for place in places if not level.heights[place]]
 
-    def _likeliest(self, shares_K: NDArray[np.float32], number: int, name: str) -> Named | None:
+    def _likeliest(self, shares_K: NDArray[np.floating], number: int, name: str) -> Named | None:
         """Return the likeliest label of a group of level ``number``; None if it is unnamed."""
         level = self.hierarchy.levels[number - 1]
         members = level.members[level.names.index(name)]

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
 from schemas.model_output import OutputSpec
+from service.core.engine.engine import Outputs
 
 
 def probabilities(
-    output_NK: NDArray[np.float32], spec: OutputSpec, temperature: float
-) -> NDArray[np.float32]:
+    output_NK: Outputs, spec: OutputSpec, temperature: float
+) -> Outputs:
     """Return probabilities [N, K'] of the labelled classes; independent if multi-label.
 
     Args:
@@ -39,14 +40,14 @@ def probabilities(
     return shares_NK[:, spec.label_offset :]
 
 
-def _is_finite(array_K: NDArray[np.float32]) -> bool:
+def _is_finite(array_K: Outputs) -> bool:
     """Return whether all numbers are finite; NaN is the largest and the smallest to NumPy."""
     largest, smallest = array_K[array_K.argmax()], array_K[array_K.argmin()]
     return math.isfinite(float(largest) - float(smallest))
 
 
 def _softmax(
-    logits_K: NDArray[np.float32], temperature: float, shares_K: NDArray[np.float32]
+    logits_K: Outputs, temperature: float, shares_K: Outputs
 ) -> None:
     """Write exp(logits / temperature), divided by their sum, to ``shares_K``.
 
@@ -64,7 +65,7 @@ def _softmax(
     np.divide(shares_K, np.add.reduce(shares_K), out=shares_K)
 
 
-def top_k(probabilities_K: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+def top_k(probabilities_K: Outputs, k: int) -> NDArray[np.intp]:
     """Return the indices of the ``min(k, K)`` best, best first; ties by lower index."""
     count = probabilities_K.size
     if k < count:

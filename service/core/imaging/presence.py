@@ -29,7 +29,7 @@ class Presence:
         # In the dtype of the scores, so that a score of 0.7 reaches a threshold of 0.7.
         self._thresholds_K = np.broadcast_to(np.array(given, np.float32), len(labels))
 
-    def present(self, scores_K: NDArray[np.float32]) -> list[int]:
+    def present(self, scores_K: NDArray[np.floating]) -> list[int]:
         """Return the indices of the labels that reach their thresholds, highest score first."""
         found = np.flatnonzero(scores_K >= self._thresholds_K)
         order = np.argsort(-scores_K[found], kind="stable")

@@ -21,7 +21,12 @@ from service.core.lifecycle.scalers import with_scaler
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_labels, read_manifest
 from service.core.scheduling.batch_policy import BatchPolicy
-from service.core.serving.independence import TRAINING_MODE, is_repeatable, row_dependence
+from service.core.serving.independence import (
+    MAX_TRIED_BATCH,
+    TRAINING_MODE,
+    is_repeatable,
+    row_dependence,
+)
 from service.core.serving.kinds.kind import Kind
 from service.core.serving.kinds.opening import open_kind
 from service.core.serving.model import Model
@@ -54,12 +59,12 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
         manifest, scaler = with_scaler(manifest, options.repository or folder.parent.parent)
         labels = read_labels(folder, manifest)
         engine = open_engine(folder, manifest, options.run, pool.size)
-        takes_pixels = engine.takes_pixels
         kind = open_kind(
+            folder,
             manifest,
             options.limits,
             options.resizer,
-            takes_pixels=takes_pixels,
+            takes_pixels=engine.takes_pixels,
             scaler=scaler,
         )
         model = Model(
@@ -180,12 +185,26 @@ def _fitting_policy(
         )
     fixed = engine.max_batch_size
     limit = fixed or policy.max_batch_size
+    if kind.most_in_batch is not None:
+        return _policy_of_chunks(engine, kind, policy)
     reason = row_dependence(engine, kind, limit) if limit > 1 else None
     if reason is None:
         return policy
     if fixed:
         raise ManifestMismatch("input.batch", f"is {fixed}, but {reason}")
     get_logger("models").warning(
-        "images run one by one", model=manifest.name, version=manifest.version, reason=reason
+        f"{kind.item}s run one by one", model=manifest.name, version=manifest.version, reason=reason
     )
     return policy.up_to(1)
+
+
+def _policy_of_chunks(engine: Engine, kind: Kind, policy: BatchPolicy) -> BatchPolicy:
+    """Return the policy of a kind whose items are chunks of rows.
+
+    Raises:
+        ManifestMismatch: rows of a chunk depend on each other.
+    """
+    limit = engine.max_batch_size or MAX_TRIED_BATCH
+    if limit > 1 and (reason := row_dependence(engine, kind, limit)):
+        raise ManifestMismatch("sha256", reason)
+    return policy.up_to(kind.most_in_batch)

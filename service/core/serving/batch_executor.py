@@ -7,25 +7,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from observability.metrics.model_metrics import ModelSeries
 from observability.request import items_of
 from observability.tracing.span import Span
 from schemas.errors import CallerError
 from schemas.models import ModelManifest
-from service.core.engine.engine import Engine, Images
+from service.core.engine.engine import Engine, Images, Outputs
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import Summary
 from service.core.imaging.hedging import Hedger
 from service.core.imaging.postprocessing import probabilities, top_k
 from service.core.imaging.preprocessing import PreparedImage
 from service.core.imaging.presence import Presence
+from service.core.numeric.rows import Rows
 from service.core.series.preprocessing import Window
 from service.core.serving.kinds.kind import Kind, Part, Source, in_order
 from service.core.serving.statistics import StatisticsCollector
-from service.core.tensors.rows import Row
+from service.core.tensors.forms import Row
+from service.core.text.preprocessing import Text
 
+Sample = Window | Rows | Text
+"""What a model takes besides encoded images and tensors; of its own kind only."""
 SHOWN_WAIT = 0.0001
 """Seconds between preparation and run above which a ``batching`` span is recorded."""
 
@@ -62,10 +65,13 @@ class Prepared:
 
 @dataclass(slots=True)
 class RowResult:
-    """A row's raw output; classes and scores only if ``top_k`` was requested."""
+    """A row's raw output; classes and scores only if ``top_k`` was requested.
+
+    ``output_K``: of a chunk of rows [N, K].
+    """
 
     source: Source | None
-    output_K: NDArray[np.float32]
+    output_K: Outputs
     indices: list[int]
     scores: list[float]
     summary: Summary | None = None
@@ -92,12 +98,23 @@ class BatchExecutor:
         pool: WorkerPool,
         series: ModelSeries,
         statistics: StatisticsCollector,
-        judge: Hedger | Presence,
+        judge: Hedger | Presence | None,
     ) -> None:
+        """``judge``: None if the output is numbers without labels."""
         self._manifest, self._judge = manifest, judge
         self._kind, self._decode = kind, kind.decode
         self._engine, self._pool = engine, pool
         self._series, self._statistics = series, statistics
+
+    def prepare_for_values(self, job: RowTask, may_be_slow: bool) -> Prepared:
+        """Prepare a row as ``prepare`` does, for a model without labels.
+
+        Raises:
+            Unsupported: labels are asked for.
+        """
+        if job.top_k:
+            self._manifest.require_labels()
+        return self.prepare(job, may_be_slow)
 
     def prepare(self, job: RowTask, may_be_slow: bool) -> Prepared:
         """Decode and preprocess an image or a window; a tensor is passed on as it is.
@@ -132,8 +149,18 @@ class BatchExecutor:
         stages["preprocess"].observe(image.preprocess_seconds, exemplar)
         return Prepared(image.tensor, image, job.top_k, span)
 
-    def _prepare_sample(self, job: RowTask, sample: Window, began: float) -> Prepared:
-        prepared, span, exemplar = self._kind.prepare(sample), job.span, None
+    def _prepare_sample(self, job: RowTask, sample: Sample, began: float) -> Prepared:
+        span, exemplar = job.span, None
+        try:
+            prepared = self._kind.prepare(sample)
+        except CallerError as error:
+            if span:
+                span.add("queue", span.began, began)
+                span.add("preprocess", began, time.perf_counter(), error=error.code)
+            if job.number is None:
+                raise
+            subject = f"{self._kind.item.capitalize()} {job.number}"
+            raise type(error)(f"{subject}: {error.detail}") from error
         if span:
             span.add("queue", span.began, began)
             span.add("preprocess", began, began + prepared.preprocess_seconds)
@@ -167,17 +194,17 @@ class BatchExecutor:
         self._statistics.executed(len(batch), put - began, ran - put, got - ran)
         return answers
 
-    def _outputs(self, parts: list[Part]) -> NDArray[np.float32]:
+    def _outputs(self, parts: list[Part]) -> Outputs:
         """Run the parts of a batch; return the outputs in the order of the batch."""
         alone = self._pool.has_one_job
         outputs = [self._engine.run(part.images, alone=alone) for part in parts]
         return in_order(parts, outputs)
 
-    def _answers(self, batch: list[Prepared], output_NK: NDArray[np.float32]) -> list[RowResult]:
+    def _answers(self, batch: list[Prepared], output_NK: Outputs) -> list[RowResult]:
         """Build answers with raw outputs, and with best classes where requested."""
         answers = [
             RowResult(item.source, output_K, [], [])
-            for item, output_K in zip(batch, output_NK, strict=True)
+            for item, output_K in zip(batch, self._kind.each(output_NK), strict=True)
         ]
         asked = [number for number, item in enumerate(batch) if item.top_k]
         if asked:
@@ -190,7 +217,7 @@ class BatchExecutor:
                 answers[number].scores = shares_K[best].tolist()
                 if isinstance(self._judge, Hedger):
                     answers[number].summary = self._judge.summary(shares_K)
-                else:
+                elif self._judge is not None:
                     answers[number].present = self._judge.present(shares_K)
         return answers
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
-from schemas.models import GoldenSample, ModelManifest
-from service.core.engine.engine import Engine
+from schemas.models import GoldenSample, GoldenValues, ModelManifest
+from service.core.engine.engine import Engine, Outputs
 from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.postprocessing import probabilities
+from service.core.serving.independence import are_close
 from service.core.serving.kinds.kind import Kind
 
 GOLDEN_FOLDER = "golden"
@@ -41,10 +42,19 @@ class Checks:
             ManifestMismatch: an answer does not fit; the message names the field.
             ServiceError: if the model cannot run at all.
         """
-        manifest = self._manifest
         self._canary_input = self._kind.noise()
         output_NK = self._engine.run(self._canary_input)
-        self._canary_output = probabilities(output_NK, manifest.output, manifest.temperature)
+        self.output_dtype = output_NK.dtype
+        self._canary_output = self._read(output_NK)
+        if self._manifest.output.kind == "values":
+            for number, sample in enumerate(self._manifest.golden_values):
+                if reason := self._golden_values_fault(sample):
+                    raise ManifestMismatch(f"golden_values[{number}]", reason)
+        else:
+            self._check_labels(output_NK)
+
+    def _check_labels(self, output_NK: Outputs) -> None:
+        manifest = self._manifest
         expected = self._classes + manifest.output.label_offset
         if output_NK.shape[1] != expected:
             raise ManifestMismatch(
@@ -60,7 +70,18 @@ class Checks:
             if reason := self._golden_fault(sample):
                 raise ManifestMismatch(f"golden[{number}]", reason)
 
-    def _check_sum(self, output_NK: NDArray[np.float32]) -> None:
+    def _read(self, output_NK: Outputs) -> Outputs:
+        """Return probabilities; values as they are.
+
+        Raises:
+            InferenceFailed: see ``probabilities``.
+        """
+        manifest = self._manifest
+        if manifest.output.kind == "values":
+            return output_NK
+        return probabilities(output_NK, manifest.output, manifest.temperature)
+
+    def _check_sum(self, output_NK: Outputs) -> None:
         """Raise unless the output sums to 1 exactly when the manifest says probabilities."""
         manifest = self._manifest
         sums_to_one = bool(
@@ -73,7 +94,7 @@ class Checks:
                 f"is {manifest.output.kind}, but the graph's answer {found} probabilities",
             )
 
-    def _check_independent(self, output_NK: NDArray[np.float32]) -> None:
+    def _check_independent(self, output_NK: Outputs) -> None:
         """Raise unless each score is in 0..1, for the lowest and the highest input too."""
         for scores_NK in (output_NK, *map(self._engine.run, self._kind.extremes())):
             if not ((scores_NK >= 0) & (scores_NK <= 1)).all():
@@ -83,23 +104,19 @@ class Checks:
 
     def passes_canary(self) -> bool:
         """Return whether the model still gives the same answer as at warm-up."""
-        manifest = self._manifest
         try:
-            output_NK = self._engine.run(self._canary_input)
-            now = probabilities(output_NK, manifest.output, manifest.temperature)
+            now = self._read(self._engine.run(self._canary_input))
         except ServiceError:
             return False
+        if self._manifest.output.kind == "values":
+            return are_close(now, self._canary_output, _CANARY_TOLERANCE)
         return bool(np.abs(now - self._canary_output).max() <= _CANARY_TOLERANCE)
 
     def _golden_fault(self, sample: GoldenSample) -> str | None:
         """Return why a golden sample's answer differs from the stored one; None if it does not."""
-        try:
-            batch = self._kind.golden((self._folder / GOLDEN_FOLDER / sample.file).read_bytes())
-        except OSError:
-            return f"{sample.file} cannot be read"
-        except ServiceError as error:
-            return f"{sample.file}: {error.detail}"
-        output_NK = self._engine.run(batch)
+        output_NK = self._run_golden(sample.file)
+        if isinstance(output_NK, str):
+            return output_NK
         shares_K = probabilities(output_NK, self._manifest.output, self._manifest.temperature)[0]
         for expected in sample.predictions:
             index = expected.index - self._manifest.output.label_offset
@@ -112,3 +129,47 @@ class Checks:
                     f"not {expected.score:.4f} within {sample.tolerance}"
                 )
         return None
+
+    def _golden_values_fault(self, sample: GoldenValues) -> str | None:
+        """Return why the numbers for a golden file differ from those stored; None if not."""
+        output_NK = self._run_golden(sample.file)
+        if isinstance(output_NK, str):
+            return output_NK
+        widths = {len(row) for row in sample.values}
+        if (len(sample.values), widths) != (len(output_NK), {output_NK.shape[1]}):
+            return (
+                f"{sample.file}: the graph gives {len(output_NK)} rows of {output_NK.shape[1]} "
+                f"numbers, not {len(sample.values)} of {' or '.join(map(str, sorted(widths)))}"
+            )
+        # None becomes NaN.
+        expected_NK = np.array(sample.values, np.float64)
+        for row, (found_K, wanted_K) in enumerate(zip(output_NK, expected_NK, strict=True)):
+            for place, (found, wanted) in enumerate(
+                zip(found_K.tolist(), wanted_K.tolist(), strict=True)
+            ):
+                if not _is_near(found, wanted, sample.tolerance):
+                    return (
+                        f"{sample.file}: number {place} of row {row} is {found:.10g}, not "
+                        f"{wanted:.10g} within {sample.tolerance:g}"
+                    )
+        return None
+
+    def _run_golden(self, file: str) -> Outputs | str:
+        """Return the outputs for a golden file, or why there are none."""
+        try:
+            batch = self._kind.golden((self._folder / GOLDEN_FOLDER / file).read_bytes())
+        except OSError:
+            return f"{file} cannot be read"
+        except ServiceError as error:
+            return f"{file}: {error.detail}"
+        limit = self._engine.max_batch_size
+        if limit and len(batch) > limit:
+            return f"{file} holds {len(batch)} items, but the graph's batch is {limit}"
+        return self._engine.run(batch)
+
+
+def _is_near(found: float, wanted: float, tolerance: float) -> bool:
+    """Compare within a tolerance; of numbers beyond 1, as a share of them; NaN equals NaN."""
+    if math.isnan(wanted):
+        return math.isnan(found)
+    return math.isclose(found, wanted, rel_tol=tolerance, abs_tol=tolerance)

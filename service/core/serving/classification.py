@@ -13,7 +13,7 @@ from service.core.imaging.answer import (
     Classification,
     ImageFacts,
     Prediction,
-    SeriesAnswer,
+    LabelledAnswer,
     Summary,
     Timing,
 )
@@ -24,7 +24,7 @@ from service.core.serving.batch_executor import RowResult
 
 @dataclass(slots=True)
 class Ranking:
-    """The ranked labels for one window: a ``SeriesAnswer`` before it is spelt out.
+    """The ranked labels for one window: a ``LabelledAnswer`` before it is spelt out.
 
     Attributes:
         present: indices of the labels that are present, best first; only of a multi-label model.
@@ -97,12 +97,12 @@ def to_classification(
     )
 
 
-def to_series_answer(
+def to_labelled_answer(
     outcome: Outcome[RowResult], manifest: ModelManifest, labels: Sequence[str], began: float
-) -> SeriesAnswer:
+) -> LabelledAnswer:
     """Build the answer for a window of samples; see ``to_classification``."""
     scored, offset = outcome.answer, manifest.output.label_offset
-    return SeriesAnswer(
+    return LabelledAnswer(
         scored.summary,
         [
             Prediction(labels[index], index + offset, round(score, 6))

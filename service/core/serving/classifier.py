@@ -7,12 +7,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from schemas.errors import ModelNotChosen, ServiceError
 from schemas.inference import ModelConfig, ModelMetadata, ModelStatistics, RepositoryModel
 from schemas.models import ModelInfo, ModelList, ModelSummary
+from schemas.numeric import NumericSpec
 from schemas.series import SeriesSpec
 from schemas.serving import ModelVersion
-from service.core.imaging.answer import Classification, ModelRef, SeriesAnswer
+from schemas.text import TextSpec
+from service.core.imaging.answer import Classification, ModelRef, LabelledAnswer
+from service.core.numeric.rows import Numbers
 from service.core.scheduling.call_context import CallContext
 from service.core.series.preprocessing import Samples
 from service.core.serving import description
@@ -23,6 +29,7 @@ from service.core.serving.presenting import info_of, summary_of
 from service.core.serving.registry import Registry
 from service.core.serving.ticket import Ticket
 from service.core.tensors.inference import InferRequest, InferResponse
+from service.core.text.tokenizer import Encoded
 
 
 class Classifier:
@@ -104,7 +111,7 @@ class Classifier:
 
     async def classify_series(
         self, window: Samples, ticket: Ticket, *, top_k: int, deadline: float | None = None
-    ) -> tuple[ModelRef, SeriesAnswer]:
+    ) -> tuple[ModelRef, LabelledAnswer]:
         """Classify a window of samples.
 
         Args:
@@ -138,6 +145,97 @@ class Classifier:
         model, until = self._model_of(tickets[0]), tickets[0].deadline()
         calls = [ticket.call for ticket in tickets]
         return model.ref, await model.classify_series_each(windows, top_k, until, calls)
+
+    async def classify_text(
+        self, text: str, ticket: Ticket, *, top_k: int, deadline: float | None = None
+    ) -> tuple[ModelRef, LabelledAnswer]:
+        """Classify a text.
+
+        Args:
+            top_k: see ``classify``, as ``deadline``.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+            Unsupported: the model takes no text, or gives no labels.
+            TextTooLong, InvalidText: see ``text.preprocessing``.
+            Overloaded, DeadlineExceeded, InferenceFailed: see ``Model.classify_text``.
+        """
+        model = self._model_of(ticket)
+        until = ticket.deadline() if deadline is None else deadline
+        return model.ref, await model.classify_text(text, top_k, until, ticket.call)
+
+    async def embed(
+        self, texts: Sequence[str], ticket: Ticket, *, deadline: float | None = None
+    ) -> tuple[ModelRef, NDArray[np.float32]]:
+        """Return the numbers of each text, float32 [N, D]; of all texts, or an error.
+
+        Args:
+            deadline: see ``classify``.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+            Unsupported: the model takes no text, or gives labels.
+            InvalidRequest: there are no texts, or too many for one request.
+            TextTooLong, InvalidText: see ``text.preprocessing``; with the text's number.
+            Overloaded, DeadlineExceeded, InferenceFailed: see ``Model.embed``.
+        """
+        model, most = self._model_of(ticket), self._max_tensor_batch
+        until = ticket.deadline() if deadline is None else deadline
+        return model.ref, await model.embed(texts, until, ticket.call, most=most)
+
+    async def transform(
+        self, rows_NC: Numbers, ticket: Ticket, *, deadline: float | None = None
+    ) -> tuple[ModelRef, NDArray[np.float64]]:
+        """Return the numbers of each row, float64 [N, K]; of all rows, or an error.
+
+        Rows run in chunks, between which other callers take turns. NaN may come and go.
+
+        Args:
+            rows_NC: [N, columns]; must not change before the answer. N may be 0.
+            deadline: see ``classify``; of all rows.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+            Unsupported: the model takes no rows of numbers, or gives labels.
+            InvalidTensor: the shape or type is wrong.
+            Overloaded, DeadlineExceeded, InferenceFailed: see ``Model.transform``.
+        """
+        model = self._model_of(ticket)
+        until = ticket.deadline() if deadline is None else deadline
+        return model.ref, await model.transform(rows_NC, until, ticket.call)
+
+    async def encode(
+        self, texts: Sequence[str], ticket: Ticket
+    ) -> tuple[ModelRef, TextSpec, list[Encoded]]:
+        """Return the tokens of texts, as the model gets them.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+            Unsupported: the model takes no text.
+            TextTooLong, InvalidText: see ``text.preprocessing``; with the text's number.
+            DeadlineExceeded: no thread was free in time.
+        """
+        model = self._model_of(ticket)
+        encoded = await model.encode(texts, ticket.deadline(), ticket.call)
+        return model.ref, model.manifest.text_input, encoded
+
+    def numeric_spec(self, model: str | None, version: int | str | None = None) -> NumericSpec:
+        """Return the rows that a model takes.
+
+        Raises:
+            ModelNotChosen, ModelNotFound, NotReady: see ``issue_ticket``.
+            Unsupported: the model takes no rows of numbers.
+        """
+        return self._get(model, version, lambda _: True).manifest.numeric_input
+
+    def text_spec(self, model: str | None, version: int | str | None = None) -> TextSpec:
+        """Return the preprocessing of texts of a model.
+
+        Raises:
+            ModelNotChosen, ModelNotFound, NotReady: see ``issue_ticket``.
+            Unsupported: the model takes no text.
+        """
+        return self._get(model, version, lambda _: True).manifest.text_input
 
     def series_spec(self, model: str | None, version: int | str | None = None) -> SeriesSpec:
         """Return the windows that a model takes, and their preprocessing.

@@ -20,12 +20,10 @@ from schemas.inference import (
     StatisticDuration,
     TensorMetadata,
 )
-from schemas.series import SeriesSpec
 from schemas.serving import VersionState
 from service.core.serving.model import Model
 from service.core.serving.registry import Version
 from service.core.serving.statistics import Duration
-from service.core.tensors.rows import INPUT_DATATYPES
 
 BACKEND = "onnxruntime"
 
@@ -45,20 +43,18 @@ def metadata(model: Model, versions: Iterable[int] = ()) -> ModelMetadata:
     Args:
         versions: the served versions of the model; if empty, its own version.
     """
-    spec = model.manifest.input
+    form = model.form
     return ModelMetadata(
         name=model.ref.name,
         versions=[str(version) for version in versions] or [str(model.ref.version)],
         platform=PLATFORM,
         inputs=[
-            TensorMetadata(
-                name=spec.name, datatype=INPUT_DATATYPES[spec.dtype], shape=[-1, *spec.shape]
-            )
+            TensorMetadata(name=form.name, datatype=form.datatype, shape=[-1, *form.shape])
         ],
         outputs=[
             TensorMetadata(
                 name=model.manifest.output.name,
-                datatype=Datatype.FP32,
+                datatype=model.output_datatype,
                 shape=[-1, *model.output_shape],
             )
         ],
@@ -67,7 +63,7 @@ def metadata(model: Model, versions: Iterable[int] = ()) -> ModelMetadata:
 
 def config(model: Model, most: int) -> ModelConfig:
     """Describe a model's tensors and batching. ``most``: maximum items in one request."""
-    spec = model.manifest.input
+    form = model.form
     labels = model.manifest.labels
     policy = model.policy
     return ModelConfig(
@@ -77,16 +73,17 @@ def config(model: Model, most: int) -> ModelConfig:
         max_batch_size=min(most, policy.queue_capacity),
         input=[
             ConfigInput(
-                name=spec.name,
-                data_type=f"TYPE_{INPUT_DATATYPES[spec.dtype]}",
-                format="FORMAT_NONE" if isinstance(spec, SeriesSpec) else f"FORMAT_{spec.layout}",
-                dims=list(spec.shape),
+                name=form.name,
+                data_type=_data_type(form.datatype),
+                format=form.layout,
+                # Triton has no item without an axis.
+                dims=list(form.shape) or [1],
             )
         ],
         output=[
             ConfigOutput(
                 name=model.manifest.output.name,
-                data_type="TYPE_FP32",
+                data_type=_data_type(model.output_datatype),
                 dims=list(model.output_shape),
                 label_filename=labels if isinstance(labels, str) else "",
             )
@@ -133,6 +130,11 @@ def entry(name: str, number: int, version: Version) -> RepositoryModel:
     if version.model is not None and not version.model.is_ready:
         state, reason = "UNAVAILABLE", "its canary failed"
     return RepositoryModel(name=name, version=str(number), state=state, reason=reason)
+
+
+def _data_type(datatype: Datatype) -> str:
+    """Return a datatype as Triton's configuration names it."""
+    return "TYPE_STRING" if datatype is Datatype.BYTES else f"TYPE_{datatype}"
 
 
 def _duration(duration: Duration) -> StatisticDuration:

@@ -8,10 +8,9 @@ other sizes. An answer must not depend on other callers' images.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from schemas.errors import InferenceFailed
-from service.core.engine.engine import Engine, Images
+from service.core.engine.engine import Engine, Images, Outputs
 from service.core.serving.kinds.kind import Kind, in_order
 
 TRAINING_MODE = "was it exported in training mode?"
@@ -30,7 +29,7 @@ def is_repeatable(engine: Engine, kind: Kind) -> bool:
     """
     first, other, *_ = kind.varied()
     before_1K, _, after_1K = [_run(engine, kind, [item]) for item in (first, other, first)]
-    return _are_close(after_1K, before_1K, REPEAT_TOLERANCE)
+    return are_close(after_1K, before_1K, REPEAT_TOLERANCE)
 
 
 def row_dependence(engine: Engine, kind: Kind, batch_limit: int) -> str | None:
@@ -50,20 +49,18 @@ def row_dependence(engine: Engine, kind: Kind, batch_limit: int) -> str | None:
         together_NK = _run(engine, kind, [varied[row] for row in rows])
     except InferenceFailed as error:
         return f"it fails on {size} {kind.item}s: {error.__cause__}"
-    if _are_close(together_NK, alone_RK[rows], TOLERANCE):
+    if are_close(together_NK, alone_RK[rows], TOLERANCE):
         return None
     return f"the answer for one {kind.item} depends on the others in its batch: {TRAINING_MODE}"
 
 
-def _run(engine: Engine, kind: Kind, items: list[Images]) -> NDArray[np.float32]:
+def _run(engine: Engine, kind: Kind, items: list[Images]) -> Outputs:
     """Run items as those of requests that wait together."""
     parts = kind.stack(items)
     return in_order(parts, [engine.run(part.images) for part in parts])
 
 
-def _are_close(
-    found_NK: NDArray[np.float32], expected_NK: NDArray[np.float32], share: float
-) -> bool:
+def are_close(found_NK: Outputs, expected_NK: Outputs, share: float) -> bool:
     """Compare within a share of the largest expected value; non-finite values must be equal."""
     largest = np.abs(expected_NK).max(initial=0, where=np.isfinite(expected_NK))
     return np.allclose(found_NK, expected_NK, rtol=0, atol=share * largest, equal_nan=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from schemas.models import ModelInfo, ModelSummary
-from schemas.series import SeriesSpec
 from service.core.serving.model import Model
 
 
@@ -18,7 +17,7 @@ def summary_of(model: Model, *, default: bool) -> ModelSummary:
         ready=model.is_ready,
         default=default,
         calibrated=manifest.calibration is not None,
-        input_kind="series" if isinstance(manifest.input, SeriesSpec) else "image",
+        input_kind=manifest.input.kind,
     )
 
 

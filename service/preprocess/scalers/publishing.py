@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
 
 from schemas.errors import Conflict
 from schemas.model_output import OutputSpec
-from schemas.models import MANIFEST_FILE, MODEL_FILE, GoldenSample, ModelManifest
+from schemas.models import MANIFEST_FILE, MODEL_FILE, GoldenValues, ModelManifest
 from schemas.numeric import NumericSpec
 from service.core.numeric.column_map import Rows
 from service.core.numeric.scaler_graph import INPUT, OUTPUT, NoScaler, graph_bytes, read_file
 from service.core.repository.publishing import Draft
 from service.core.repository.repository import NoSuchModel, Repository
+from service.core.serving.checks import GOLDEN_FOLDER
 from service.preprocess.scalers.fitting import FittedScaler
 
 LICENCE = "of the data that it was fitted to"
+GOLDEN_FILE = "rows.npy"
+GOLDEN_TOLERANCE = 1e-12
 
 
 def write_scaler(
@@ -45,7 +49,7 @@ def write_scaler(
         output=OutputSpec(name=OUTPUT, kind="values"),
         licence=LICENCE,
         source=f"fitted to {facts.rows} rows by potoo",
-        golden=golden,
+        golden_values=(golden,),
     )
     (draft.folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n")
 
@@ -57,6 +61,20 @@ def golden_rows(scaler: FittedScaler) -> Rows:
     if scaler.graph.map.fill is not None:
         rows.append(np.full_like(offset, np.nan))
     return np.stack(rows)
+
+
+def _write_golden(folder: Path, scaler: FittedScaler) -> GoldenValues:
+    rows_NC = golden_rows(scaler)
+    (folder / GOLDEN_FOLDER).mkdir()
+    np.save(folder / GOLDEN_FOLDER / GOLDEN_FILE, rows_NC)
+    values = scaler.graph.map(rows_NC).tolist()
+    return GoldenValues(
+        file=GOLDEN_FILE,
+        values=tuple(
+            tuple(None if math.isnan(number) else number for number in row) for row in values
+        ),
+        tolerance=GOLDEN_TOLERANCE,
+    )
 
 
 def _require_scaler(repository: Repository, name: str) -> None:

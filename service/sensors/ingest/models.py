@@ -14,7 +14,7 @@ from schemas.errors import CapacityError, NotReady, ServiceError, Unsupported
 from schemas.sensors import SensorFault, SensorSpec
 from service.agreement import FrameAnswer, best_of
 from service.coordination.tables import MAX_STATE_CHARS
-from service.core.imaging.answer import SeriesAnswer
+from service.core.imaging.answer import LabelledAnswer
 from service.core.scheduling.call_context import CallContext
 from service.core.scheduling.priority import Priority
 from service.core.series.preprocessing import NotFinite
@@ -175,7 +175,7 @@ def _verdict(model: str, version: int, ranking: Ranking) -> Verdict:
     return Verdict(vote, shown, model, version)
 
 
-def verdict_of(model: str, version: int, found: SeriesAnswer) -> Verdict:
+def verdict_of(model: str, version: int, found: LabelledAnswer) -> Verdict:
     """Return an answer of the core as a vote and as predictions for people."""
     best = best_of(found)
     vote = FrameAnswer(

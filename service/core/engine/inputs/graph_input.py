@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from schemas.models import ModelInput
+from schemas.any_input import ModelInput
+from schemas.model_input import InputSpec
+from schemas.numeric import NumericSpec
 from schemas.series import SeriesSpec
+from schemas.text import TextSpec
 from service.core.engine.engine import Images
 from service.core.engine.graph_check import GraphTensor
 from service.core.engine.inputs.images import ImageInput
+from service.core.engine.inputs.numeric import NumericInput
 from service.core.engine.inputs.series import SeriesInput
+from service.core.engine.inputs.text import TextInput
 
 
 class GraphInput(Protocol):
@@ -32,6 +37,12 @@ class GraphInput(Protocol):
 
 def graph_input(spec: ModelInput) -> GraphInput:
     """Return the kind of a manifest's input."""
-    if isinstance(spec, SeriesSpec):
-        return SeriesInput(spec)
-    return ImageInput(spec)
+    match spec:
+        case SeriesSpec():
+            return SeriesInput(spec)
+        case NumericSpec():
+            return NumericInput(spec)
+        case TextSpec():
+            return TextInput(spec)
+        case InputSpec():
+            return ImageInput(spec)

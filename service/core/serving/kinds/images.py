@@ -10,15 +10,15 @@ from schemas.errors import Unsupported
 from schemas.model_input import Dtype, InputSpec, Layout
 from service.core.engine.engine import Images
 from service.core.imaging.preprocessing import Preprocessor
-from service.core.serving.kinds.kind import Part, stacked
+from service.core.serving.kinds.kind import SingleItems
 from service.core.serving.noise import noise
 
 
-class ImageKind:
+class ImageKind(SingleItems):
     """See ``Kind``."""
 
     item = "image"
-    most_together = None
+    most_together: int | None = None
 
     def __init__(self, spec: InputSpec, preprocessor: Preprocessor) -> None:
         """``spec``: the manifest's, also if ``preprocessor`` makes pixels for the engine."""
@@ -28,10 +28,6 @@ class ImageKind:
     def prepare(self, sample: object) -> NoReturn:  # noqa: ARG002
         """Refuse what is no encoded image; see ``Kind.prepare``."""
         raise Unsupported(f"The model takes {self._spec.takes}.")
-
-    def stack(self, tensors: list[Images]) -> list[Part]:
-        """See ``Kind.stack``."""
-        return stacked(tensors)
 
     def noise(self) -> Images:
         """See ``Kind.noise``; each level is as likely as the others."""

@@ -10,9 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.core.engine.engine import Images
+from service.core.engine.engine import Images, Outputs
 from service.core.imaging.preprocessing import PreparedImage
 
 
@@ -57,6 +56,10 @@ class Kind(Protocol):
     def most_together(self) -> int | None:
         """Items that run together on a CPU if the settings do not say; None: the settings' own."""
 
+    @property
+    def most_in_batch(self) -> int | None:
+        """Items that may run together at most, whatever the settings and the graph say."""
+
     def prepare(self, sample: Any) -> Source:  # noqa: ANN401 - of this kind, see ``Model``
         """Return the tensor of an item that is no encoded image.
 
@@ -66,6 +69,12 @@ class Kind(Protocol):
 
     def stack(self, tensors: list[Images]) -> list[Part]:
         """Return tensors as batches, each of one form."""
+
+    def each(self, output_NK: Outputs) -> Sequence[Outputs]:
+        """Return the outputs of the items of a batch: [K] each, of a chunk of rows [N, K]."""
+
+    def joined(self, outputs: list[Outputs]) -> Outputs:
+        """Return the outputs of items as one, [N, K]; the inverse of ``each``."""
 
     def noise(self) -> Images:
         """Return a batch of one item of noise, the same each time."""
@@ -97,7 +106,25 @@ def stacked(tensors: list[Images]) -> list[Part]:
     ]
 
 
-def in_order(parts: Sequence[Part], outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+class SingleItems:
+    """The part of a ``Kind`` whose items have one shape and are answered one by one."""
+
+    most_in_batch: int | None = None
+
+    def stack(self, tensors: list[Images]) -> list[Part]:
+        """See ``Kind.stack``."""
+        return stacked(tensors)
+
+    def each(self, output_NK: Outputs) -> Sequence[Outputs]:
+        """See ``Kind.each``."""
+        return cast("Sequence[Outputs]", output_NK)
+
+    def joined(self, outputs: list[Outputs]) -> Outputs:
+        """See ``Kind.joined``."""
+        return np.stack(outputs)
+
+
+def in_order(parts: Sequence[Part], outputs: Sequence[Outputs]) -> Outputs:
     """Return the outputs of the parts of a batch, in the order of the batch."""
     if len(parts) == 1:
         return outputs[0]

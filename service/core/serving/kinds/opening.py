@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from schemas.model_input import InputSpec
 from schemas.models import ModelManifest
+from schemas.numeric import NumericSpec
 from schemas.series import SeriesSpec
+from schemas.text import TextSpec
+from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor, pixel_spec
 from service.core.imaging.resizers import Resizer
 from service.core.numeric.column_map import ColumnMap
 from service.core.serving.kinds.images import ImageKind
 from service.core.serving.kinds.kind import Kind
+from service.core.serving.kinds.numeric import NumericKind
 from service.core.serving.kinds.series import SeriesKind
+from service.core.serving.kinds.text import TextKind
+from service.core.text.tokenizer import TokenizerRefused, open_tokenizer
 
 
 def open_kind(
+    folder: Path,
     manifest: ModelManifest,
     limits: ImageLimits,
     resizer: Resizer,
@@ -24,11 +34,35 @@ def open_kind(
     """Return the kind of input of a model, with its preprocessing.
 
     Args:
+        folder: of the version.
         takes_pixels: whether the engine normalises images itself; see ``Engine``.
         scaler: the one that the manifest names.
+
+    Raises:
+        ManifestMismatch: the tokenizer of a model of text cannot be used.
     """
-    spec = manifest.input
-    if isinstance(spec, SeriesSpec):
-        return SeriesKind(spec, scaler)
-    images = pixel_spec(spec) if takes_pixels else spec
-    return ImageKind(spec, Preprocessor(images, limits, resizer, scaler))
+    match manifest.input:
+        case SeriesSpec() as spec:
+            return SeriesKind(spec, scaler)
+        case NumericSpec() as spec:
+            return NumericKind(spec, scaler)
+        case TextSpec() as spec:
+            return _text_kind(folder, spec)
+        case InputSpec() as spec:
+            images = pixel_spec(spec) if takes_pixels else spec
+            return ImageKind(spec, Preprocessor(images, limits, resizer, scaler))
+
+
+def _text_kind(folder: Path, spec: TextSpec) -> TextKind:
+    try:
+        tokenizer = open_tokenizer(folder / spec.tokenizer, spec)
+    except TokenizerRefused as error:
+        raise ManifestMismatch("input.tokenizer", str(error)) from error
+    if tokenizer.size < 1:
+        raise ManifestMismatch("input.tokenizer", f"{spec.tokenizer} has no tokens")
+    if spec.padding >= tokenizer.size:
+        raise ManifestMismatch(
+            "input.padding",
+            f"is {spec.padding}, but the tokenizer's largest number is {tokenizer.size - 1}",
+        )
+    return TextKind(spec, tokenizer)

@@ -13,7 +13,7 @@ from service.core.series.preprocessing import (
     Window,
     window_of_npy,
 )
-from service.core.serving.kinds.kind import Part, stacked
+from service.core.serving.kinds.kind import SingleItems
 
 SERIES_BATCH = 16
 """Windows are small: unlike images, those that wait together are faster together, on CPUs too."""
@@ -21,11 +21,11 @@ _FAR = 8.0
 """A normalised sample beyond nearly all others."""
 
 
-class SeriesKind:
+class SeriesKind(SingleItems):
     """See ``Kind``."""
 
     item = "window"
-    most_together = SERIES_BATCH
+    most_together: int | None = SERIES_BATCH
 
     def __init__(self, spec: SeriesSpec, scaler: ColumnMap | None = None) -> None:
         self._spec = spec
@@ -34,10 +34,6 @@ class SeriesKind:
     def prepare(self, sample: Window) -> PreparedWindow:
         """See ``Kind.prepare``."""
         return self._preprocess.window(sample.samples_LC)
-
-    def stack(self, tensors: list[Images]) -> list[Part]:
-        """See ``Kind.stack``."""
-        return stacked(tensors)
 
     def noise(self) -> Images:
         """See ``Kind.noise``."""

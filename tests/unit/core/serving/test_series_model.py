@@ -18,7 +18,7 @@ from observability.metrics.metrics import Metrics
 from schemas.errors import InvalidTensor, Unsupported
 from schemas.inference import Datatype
 from schemas.series import SeriesSpec
-from service.core.imaging.answer import SeriesAnswer
+from service.core.imaging.answer import LabelledAnswer
 from service.core.repository.repository import ModelRefused
 from service.core.series.preprocessing import NotFinite
 from service.core.serving.classifier import Classifier
@@ -58,7 +58,7 @@ def shares_of(samples_LC: NDArray[np.float32]) -> NDArray[np.float64]:
     return shares
 
 
-async def ask(model: Model, samples_LC: NDArray[np.float32], k: int = 3) -> SeriesAnswer:
+async def ask(model: Model, samples_LC: NDArray[np.float32], k: int = 3) -> LabelledAnswer:
     return await model.classify_series(samples_LC, k, soon(), ANYONE)
 
 
@@ -128,8 +128,8 @@ async def test_bad_windows_are_refused_and_harm_no_others(tmp_path: Path) -> Non
             ask(model, window()), ask(model, bad), ask(model, window()), return_exceptions=True
         )
     assert isinstance(found[1], NotFinite)
-    assert isinstance(found[0], SeriesAnswer)
-    assert isinstance(found[2], SeriesAnswer)
+    assert isinstance(found[0], LabelledAnswer)
+    assert isinstance(found[2], LabelledAnswer)
 
 
 async def test_images_are_refused_by_what_the_model_takes(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The answers of one version of one model."""

@@ -1,0 +1,76 @@
+"""The kind of models that take rows of numbers. An item is a chunk of one caller's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from schemas.numeric import NumericSpec
+from service.core.engine.engine import Images, Outputs
+from service.core.numeric.column_map import ColumnMap
+from service.core.numeric.rows import (
+    Numbers,
+    PreparedRows,
+    RowPreprocessor,
+    Rows,
+    check_rows,
+    rows_of_npy,
+)
+from service.core.serving.kinds.kind import Part
+from service.core.serving.noise import noise
+
+_FAR = 8.0
+"""A number beyond nearly all others, of columns with mean 0 and deviation 1."""
+
+
+class NumericKind:
+    """See ``Kind``."""
+
+    item = "row"
+    most_together: int | None = None
+    most_in_batch: int | None = 1
+
+    def __init__(self, spec: NumericSpec, scaler: ColumnMap | None = None) -> None:
+        self._spec = spec
+        self.decode = self._preprocess = RowPreprocessor(spec, scaler)
+
+    def prepare(self, sample: Rows) -> PreparedRows:
+        """See ``Kind.prepare``."""
+        return self._preprocess.rows(sample)
+
+    def stack(self, tensors: list[Images]) -> list[Part]:
+        """See ``Kind.stack``: chunks one below the other."""
+        batch: Images = tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+        return [Part(batch, list(range(len(tensors))))]
+
+    def each(self, output_NK: Outputs) -> Sequence[Outputs]:
+        """See ``Kind.each``; a batch is one chunk, by ``most_in_batch``."""
+        return [output_NK]
+
+    def joined(self, outputs: list[Outputs]) -> Outputs:
+        """See ``Kind.joined``."""
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
+
+    def noise(self) -> Images:
+        """See ``Kind.noise``: numbers within -2..2."""
+        levels = noise((1, self._spec.columns)).astype(self._spec.dtype)
+        batch: Numbers = (levels - 127.5) / 64
+        return batch
+
+    def varied(self) -> list[Images]:
+        """See ``Kind.varied``: noise around 0, above it, below it, faint, and NaN."""
+        plain = self.noise()
+        rows: list[Images] = [plain, plain / 8 + 2, plain / 8 - 2, plain / 4]
+        return [*rows, np.full_like(plain, np.nan)]
+
+    def extremes(self) -> list[Images]:
+        """See ``Kind.extremes``."""
+        shape = (1, self._spec.columns)
+        return [np.full(shape, level, self._spec.dtype) for level in (-_FAR, _FAR)]
+
+    def golden(self, data: bytes) -> Images:
+        """See ``Kind.golden``; ``data``: rows in NumPy's file format."""
+        rows_NC = rows_of_npy(data)
+        check_rows(rows_NC, self._spec)
+        return self._preprocess.rows(Rows(rows_NC)).tensor
