@@ -159,7 +159,8 @@ def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Call
     def load(folder: Path) -> Model:
         calibrated = found.run_settings(folder) if found else None
         run = inference.of(folder.parent.name, calibrated)
-        options = ModelOptions(settings.limits.of_images, run, inference.resizer)
+        limits = settings.limits.of_images
+        options = ModelOptions(limits, run, inference.resizer, settings.models)
         return load_model(folder, pool, options, metrics)
 
     return load

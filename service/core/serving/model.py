@@ -16,10 +16,11 @@ from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.call_context import CallContext
+from service.core.serving.answers.values import ValueAnswering
 from service.core.serving.checks import Checks
 from service.core.serving.image_tensors import ImageTensor, ImageTensors
+from service.core.serving.kinds.images import ImageKind
 from service.core.serving.kinds.kind import Kind
-from service.core.serving.answers.values import ValueAnswering
 from service.core.tensors.forms import DATATYPES
 
 
@@ -44,7 +45,7 @@ class Model(ValueAnswering):
         self._series = series
         self._checks = Checks(folder, manifest, len(labels), kind, engine)
         self._tensors: ImageTensors | None = None
-        if isinstance(manifest.input, InputSpec):
+        if isinstance(kind, ImageKind) and isinstance(manifest.input, InputSpec):
             self._tensors = ImageTensors(
                 manifest.input,
                 kind.decode,
@@ -66,7 +67,7 @@ class Model(ValueAnswering):
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit``.
         """
         if self._tensors is None:
-            raise Unsupported(f"The model takes {self.manifest.input.takes}.")
+            raise Unsupported("This model takes no images.")
         return await self._tensors.prepare(data, deadline, call, self.ref, self._attributes)
 
     @property

@@ -23,9 +23,11 @@ from schemas.errors import (
     Unsupported,
     UnsupportedMediaType,
 )
+from schemas.numeric import parse_scaler_name
 from schemas.preprocess.items import ItemHead, PrepareItemsOptions
 from service.core.serving.ticket import Ticket
 from service.preprocess.images.forms import to_document
+from service.preprocess.numbers import to_document as scaled_to_document
 from service.transport.admission import issue_ticket
 from service.transport.dependencies import (
     metrics_of,
@@ -52,6 +54,12 @@ from service.transport.http.routes.preprocess.item_lines import (
     item_of,
     parse,
     result_line,
+)
+from service.transport.http.routes.preprocess.numeric_items import (
+    NUMBER_BYTES,
+    count_of,
+    numeric_item,
+    scaling_of,
 )
 from service.transport.in_order import Work, answer_in_order
 from service.transport.policy import authorize
@@ -234,7 +242,18 @@ class ItemsResponse(Response):
         return to_document(prepared, self._options.data)
 
     async def _numeric(self, item: Item) -> dict[str, object]:
-        raise Unsupported
+        value, item.value = item.value, None
+        preprocessing = self._runtime.preprocessing
+        size = NUMBER_BYTES * count_of(value)
+        options, read = numeric_item(value, preprocessing.numbers.limits)
+        ticket = None
+        if options.scaler is not None:
+            name, version = parse_scaler_name(options.scaler)
+            ticket = issue_ticket(
+                self._runtime, principal_of(self._request), name, version, self._call
+            )
+        prepared = await preprocessing.numeric(read, size, scaling_of(options), ticket)
+        return scaled_to_document(prepared, options.method)
 
     async def _text(self, item: Item) -> dict[str, object]:
         raise Unsupported
