@@ -28,6 +28,7 @@ from schemas.preprocess.items import ItemHead, PrepareItemsOptions
 from service.core.serving.ticket import Ticket
 from service.preprocess.images.forms import to_document
 from service.preprocess.numbers import to_document as scaled_to_document
+from service.preprocess.text.prepared import to_document as texts_document
 from service.transport.admission import issue_ticket
 from service.transport.dependencies import (
     metrics_of,
@@ -54,6 +55,7 @@ from service.transport.http.routes.preprocess.item_lines import (
     item_of,
     parse,
     result_line,
+    text_of,
 )
 from service.transport.http.routes.preprocess.numeric_items import (
     NUMBER_BYTES,
@@ -256,7 +258,10 @@ class ItemsResponse(Response):
         return scaled_to_document(prepared, options.method)
 
     async def _text(self, item: Item) -> dict[str, object]:
-        raise Unsupported
+        text, options = text_of(item.value)
+        ticket = self._ticket(item.head) if options.method == "tokens" else None
+        texts = await self._runtime.preprocessing.texts([text], options, ticket)
+        return texts_document(texts)
 
     def _ticket(self, head: ItemHead) -> Ticket:
         """Return the ticket of an item: for its model, else for that of the call."""
