@@ -17,7 +17,7 @@ from schemas.numeric import NumericSpec
 from schemas.series import SeriesSpec
 from schemas.serving import ModelVersion
 from schemas.text import TextSpec
-from service.core.imaging.answer import Classification, ModelRef, LabelledAnswer
+from service.core.imaging.answer import Classification, LabelledAnswer, ModelRef
 from service.core.numeric.rows import Numbers
 from service.core.scheduling.call_context import CallContext
 from service.core.series.preprocessing import Samples
