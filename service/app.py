@@ -46,6 +46,7 @@ from service.transport.http.routes import (
     health,
     models,
     page_session,
+    scalers,
     sensor_events,
     sensor_windows,
     sensors,
@@ -55,6 +56,7 @@ from service.transport.http.routes.classify import add_classify_routes
 from service.transport.http.routes.health import metrics_router
 from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
 from service.transport.http.routes.page import STATIC_PATH, web_router
+from service.transport.http.routes.preprocess import numeric as preprocess_numeric
 from service.transport.http.routes.preprocess.image import add_preprocess_image_route
 from service.transport.http.routes.preprocess.items import add_preprocess_items_route
 from service.transport.http.routes.preprocess.text import add_preprocess_text_route
@@ -176,6 +178,9 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
             sensors.router,
             sensor_events.router,
             sensor_windows.router,
+            preprocess_numeric.router,
+            scalers.readers,
+            scalers.writers,
             auth.router,
             page_session.router,
             well_known.router,
@@ -188,13 +193,8 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     # Schemas that only hand-written parts of the document refer to.
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
-    bodies += (
-        *admin.BODIES,
-        *cameras.BODIES,
-        *sensors.BODIES,
-        *sensor_windows.BODIES,
-        *TEXT_BODIES,
-    )
+    bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
+    bodies += (*preprocess_numeric.BODIES, *scalers.BODIES, *TEXT_BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 

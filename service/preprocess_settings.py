@@ -23,6 +23,12 @@ class PreprocessSettings(BaseModel):
     max_cell_characters: int = Field(
         default=256, ge=1, le=65_536, description="characters of one cell of CSV"
     )
+    max_distinct: int = Field(
+        default=10_000,
+        ge=0,
+        le=1_000_000,
+        description="distinct numbers of a column that sums keep, for medians and quartiles",
+    )
     max_texts: int = Field(default=256, ge=1, le=4096, description="texts in one item")
     max_text_characters: int = Field(
         default=20_000, ge=1, le=10_000_000, description="characters of one text"

@@ -112,9 +112,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             budget=BodyBudget(settings.limits.max_body_bytes_in_flight, metrics),
             cameras=cameras,
             sensors=sensors,
-            preprocessing=Preprocessing(
-                settings.preprocess, classifier, pool, metrics.preprocess
-            ),
+            preprocessing=Preprocessing(settings.preprocess, classifier, pool, metrics.preprocess),
         )
 
 
@@ -159,7 +157,8 @@ def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Call
     def load(folder: Path) -> Model:
         calibrated = found.run_settings(folder) if found else None
         run = inference.of(folder.parent.name, calibrated)
-        options = ModelOptions(settings.limits.of_images, run, inference.resizer)
+        limits = settings.limits.of_images
+        options = ModelOptions(limits, run, inference.resizer, settings.models)
         return load_model(folder, pool, options, metrics)
 
     return load

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from observability.metrics.preprocess_metrics import PreprocessMetrics
@@ -12,6 +12,8 @@ from service.core.serving.classifier import Classifier
 from service.core.serving.image_tensors import ImageTensor
 from service.core.serving.ticket import Ticket
 from service.preprocess.images.view import to_png
+from service.preprocess.numbers import NumberScaling, ScaledRows, Scaling
+from service.preprocess.numeric.rows import RowLimits, Rows
 from service.preprocess.text.prepared import PreparedTexts, check_texts, hashed, prepared
 from service.preprocess_settings import PreprocessSettings
 
@@ -24,6 +26,21 @@ class Preprocessing:
     classifier: Classifier
     pool: WorkerPool
     metrics: PreprocessMetrics
+
+    @property
+    def numbers(self) -> NumberScaling:
+        """The scaling of rows of numbers, which are not counted."""
+        limits = RowLimits(
+            self.settings.max_rows, self.settings.max_columns, self.settings.max_cell_characters
+        )
+        return NumberScaling(self.classifier, self.pool, limits)
+
+    async def numeric(
+        self, read: Callable[[], Rows], size: int, how: Scaling, ticket: Ticket | None
+    ) -> ScaledRows:
+        """Prepare rows of numbers; see ``NumberScaling.prepare``."""
+        with self.metrics.item("numeric"):
+            return await self.numbers.prepare(read, size, how, ticket)
 
     async def image(self, data: bytes, ticket: Ticket) -> ImageTensor:
         """Prepare an image as the model of the ticket takes it.

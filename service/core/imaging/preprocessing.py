@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.errors import Unsupported
 from schemas.model_input import Colour, Dtype, InputSpec, Layout, Squash
 from service.core.engine.engine import Images
 from service.core.engine.normalisation import gain_and_bias
@@ -22,6 +23,7 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.orientation import UPRIGHT, Box
 from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.imaging.resizing import resize_with
+from service.core.numeric.column_map import ColumnMap
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +47,24 @@ class Preprocessor:
     """A converter of bytes to tensors for one model. Pure and lock-free: any thread may call it."""
 
     def __init__(
-        self, spec: InputSpec, limits: ImageLimits, resizer: Resizer | None = None
+        self,
+        spec: InputSpec,
+        limits: ImageLimits,
+        resizer: Resizer | None = None,
+        scaler: ColumnMap | None = None,
     ) -> None:
-        """``resizer``: the fastest one here, if not given.
+        """Create a preprocessor.
+
+        Args:
+            resizer: the fastest one here, if not given.
+            scaler: the one that the manifest names; a column for each channel.
 
         Raises:
             ResizerMissing: the resizer cannot be used here.
         """
         self._spec = spec
         self._limits = limits
-        self._to_tensor = TensorConverter(spec)
+        self._to_tensor = TensorConverter(spec, scaler)
         self._mode = "L" if spec.colour is Colour.GREY else "RGB"
         self._resize = resize_with(resizer or best_resizer(), spec.resize.interpolation)
 
@@ -90,9 +100,17 @@ class Preprocessor:
 class TensorConverter:
     """A converter of pixels to the input of a graph: its order, type and range."""
 
-    def __init__(self, spec: InputSpec) -> None:
+    def __init__(self, spec: InputSpec, scaler: ColumnMap | None = None) -> None:
+        """``scaler``: see ``Preprocessor``.
+
+        Raises:
+            Unsupported: the manifest names a scaler, but none is given.
+        """
+        if spec.scaler is not None and scaler is None:
+            raise Unsupported("The model has a scaler, which is not applied here.")
         self._spec = spec
         self._gain, self._bias = gain_and_bias(spec)
+        self._levels = None if scaler is None else _scaled_levels(scaler)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> Images:
         """Convert pixels [H, W] or [H, W, 3] of RGB."""
@@ -104,6 +122,12 @@ class TensorConverter:
         if spec.dtype is Dtype.UINT8:
             return np.ascontiguousarray(ordered)
         tensor = np.empty(ordered.shape, np.float32)
+        if self._levels is not None:
+            by_channel = ordered if spec.layout is Layout.NCHW else ordered.transpose(2, 0, 1)
+            planes = tensor if spec.layout is Layout.NCHW else tensor.transpose(2, 0, 1)
+            for plane, pixels_HW, levels in zip(planes, by_channel, self._levels, strict=True):
+                plane[...] = levels[pixels_HW]
+            return tensor
         if spec.layout is Layout.NCHW:
             for channel, (gain, bias) in enumerate(zip(self._gain, self._bias, strict=True)):
                 plane = tensor[channel]
@@ -113,6 +137,13 @@ class TensorConverter:
             np.multiply(ordered, self._gain, out=tensor)
             tensor += self._bias
         return tensor
+
+
+def _scaled_levels(scaler: ColumnMap) -> NDArray[np.float32]:
+    """Return what each level of each channel becomes, float32 [C, 256]; computed in float64."""
+    levels = np.repeat(np.arange(256, dtype=np.float64)[:, np.newaxis], scaler.columns, axis=1)
+    with np.errstate(over="ignore"):
+        return scaler(levels).T.astype(np.float32, order="C")
 
 
 def pixel_spec(spec: InputSpec) -> InputSpec:

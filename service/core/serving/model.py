@@ -58,10 +58,10 @@ class Model(ValueAnswering):
                 series.reject,
                 takes_pixels=engine.takes_pixels,
             )
-        self._tokens: TextTokens | None = None
+        self._texts: TextTokens | None = None
         if isinstance(kind, TextKind):
             tokenizer, spec = kind.preprocessor.tokenizer, manifest.text_input
-            self._tokens = TextTokens(spec, tokenizer, pool, self.policy, series.reject)
+            self._texts = TextTokens(spec, tokenizer, pool, self.policy, series.reject)
 
     async def image_tensor(self, data: bytes, deadline: float, call: CallContext) -> ImageTensor:
         """Return the tensor that the graph takes for one encoded image.
@@ -96,9 +96,9 @@ class Model(ValueAnswering):
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit_all``.
             InferenceFailed: the tokenizer fails on a text.
         """
-        if self._tokens is None:
-            raise Unsupported("This model takes no text.")
-        return await self._tokens.encode(
+        if self._texts is None:
+            raise Unsupported(f"The model takes {self.manifest.input.takes}, not text.")
+        return await self._texts.encode(
             texts,
             deadline,
             call,
@@ -165,8 +165,8 @@ class Model(ValueAnswering):
         await self._batcher.close()
         if self._tensors is not None:
             await self._tensors.close()
-        if self._tokens is not None:
-            await self._tokens.close()
+        if self._texts is not None:
+            await self._texts.close()
         self.set_ready(ready=False)
 
     def release(self) -> None:

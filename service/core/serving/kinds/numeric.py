@@ -8,6 +8,7 @@ import numpy as np
 
 from schemas.numeric import NumericSpec
 from service.core.engine.engine import Images, Outputs
+from service.core.numeric.column_map import ColumnMap
 from service.core.numeric.rows import (
     Numbers,
     PreparedRows,
@@ -30,9 +31,9 @@ class NumericKind:
     most_together: int | None = None
     most_in_batch: int | None = 1
 
-    def __init__(self, spec: NumericSpec) -> None:
+    def __init__(self, spec: NumericSpec, scaler: ColumnMap | None = None) -> None:
         self._spec = spec
-        self.decode = self._preprocess = RowPreprocessor(spec)
+        self.decode = self._preprocess = RowPreprocessor(spec, scaler)
 
     def prepare(self, sample: Rows) -> PreparedRows:
         """See ``Kind.prepare``."""
