@@ -59,6 +59,9 @@ from service.transport.http.routes.page import STATIC_PATH, web_router
 from service.transport.http.routes.preprocess import numeric as preprocess_numeric
 from service.transport.http.routes.preprocess.image import add_preprocess_image_route
 from service.transport.http.routes.preprocess.items import add_preprocess_items_route
+from service.transport.http.routes.preprocess.text import add_preprocess_text_route
+from service.transport.http.routes.text import BODIES as TEXT_BODIES
+from service.transport.http.routes.text import add_text_routes
 from service.transport.http.server.models_line import models_line
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY
@@ -158,6 +161,8 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     add_classify_routes(app)
     add_preprocess_image_route(app)
     add_preprocess_items_route(app)
+    add_preprocess_text_route(app)
+    add_text_routes(app)
     add_infer_routes(app)
     add_stream_route(app, tracing)
     compat.add_routes(app, settings.compatibility)
@@ -189,7 +194,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
     bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
-    bodies += (*preprocess_numeric.BODIES, *scalers.BODIES)
+    bodies += (*preprocess_numeric.BODIES, *scalers.BODIES, *TEXT_BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 

@@ -41,19 +41,19 @@ class PreprocessMetrics:
                 self._items.labels(kind, result)
 
     @contextmanager
-    def item(self, kind: Kind) -> Iterator[None]:
-        """Count and time the item that the block prepares; a caller that left is not counted."""
+    def item(self, kind: Kind, count: int = 1) -> Iterator[None]:
+        """Count and time the items that the block prepares; a caller that left is not counted."""
         began = time.perf_counter()
         try:
             yield
         except CallerError:
-            self._items.labels(kind, "invalid").inc()
+            self._items.labels(kind, "invalid").inc(count)
             raise
         except CapacityError:
-            self._items.labels(kind, "refused").inc()
+            self._items.labels(kind, "refused").inc(count)
             raise
         except Exception:
-            self._items.labels(kind, "failed").inc()
+            self._items.labels(kind, "failed").inc(count)
             raise
-        self._items.labels(kind, "prepared").inc()
+        self._items.labels(kind, "prepared").inc(count)
         self._seconds.labels(kind).observe(time.perf_counter() - began)

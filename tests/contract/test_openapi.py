@@ -38,6 +38,8 @@ OAUTH = {"/v1/auth/token", "/v1/auth/revoke", "/v1/auth/introspect"}
 OPERATIONS = {
     "classify": ("post", "/v1/classify", ["classify"]),
     "classifyBatch": ("post", "/v1/classify/batch", ["classify"]),
+    "preprocessImage": ("post", "/v1/preprocess/image", ["preprocess"]),
+    "preprocessItems": ("post", "/v1/preprocess", ["preprocess"]),
     "inferModel": ("post", "/v2/models/{name}/infer", ["infer"]),
     "inferModelVersion": ("post", "/v2/models/{name}/versions/{version}/infer", ["infer"]),
     "getServerLive": ("get", "/v2/health/live", None),

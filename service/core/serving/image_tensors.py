@@ -19,7 +19,7 @@ from schemas.model_input import InputSpec
 from service.core.engine.engine import Images
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import ModelRef
-from service.core.imaging.preprocessing import PreparedImage, Preprocessor, TensorConverter
+from service.core.imaging.preprocessing import PreparedImage, TensorConverter
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
 from service.core.scheduling.call_context import CallContext
@@ -52,14 +52,14 @@ class ImageTensors:
     def __init__(
         self,
         spec: InputSpec,
-        preprocess: Preprocessor,
+        preprocess: Callable[..., PreparedImage],
         pool: WorkerPool,
         policy: BatchPolicy,
         on_reject: Callable[[str], None],
         *,
         takes_pixels: bool,
     ) -> None:
-        """``takes_pixels``: whether ``preprocess`` leaves normalising to the engine."""
+        """``preprocess``: see ``Preprocessor``; ``takes_pixels``: it leaves normalising out."""
         self._spec, self._preprocess = spec, preprocess
         self._convert = TensorConverter(spec) if takes_pixels else None
         self._batcher: Batcher[_Task, PreparedImage, PreparedImage] = Batcher(

@@ -8,10 +8,10 @@ from auth.principal import Scope
 from schemas.classify import DEFAULT_TOP_K, MAX_TOP_K
 from schemas.errors import InvalidParameter, Violation
 from schemas.pb import potoo_pb2 as pb
-from service.core.imaging.answer import Summary
 from service.runtime import Runtime
 from service.settings import LimitSettings
 from service.transport.grpc.call import Call
+from service.transport.grpc.messages import summary_message
 from service.transport.grpc.methods import SMALL_BYTES, Service, Unary
 from service.transport.grpc.shape import MessageShape, estimate_parsed_bytes
 from service.transport.grpc.text import TextMethods
@@ -55,20 +55,7 @@ class ModelService:
             model_name=ref.name,
             model_version=ref.version,
             abstained=answer.abstained,
-            summary=_summary(answer.summary),
+            summary=summary_message(answer.summary),
             labels_present=answer.labels_present or (),
             calibrated=answer.calibrated,
         )
-
-
-def _summary(found: Summary | None) -> pb.Summary | None:
-    """Convert a summary to a message; None leaves the field out."""
-    if found is None:
-        return None
-    perhaps = found.perhaps
-    return pb.Summary(
-        label=found.label,
-        score=found.score,
-        level=found.level,
-        perhaps=pb.Named(label=perhaps.label, score=perhaps.score) if perhaps else None,
-    )

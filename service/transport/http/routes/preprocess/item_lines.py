@@ -17,6 +17,7 @@ from schemas.errors import (
     Violation,
 )
 from schemas.preprocess.items import ItemHead
+from schemas.preprocess.text import PrepareTextOptions
 from service.transport.http.body.base64_text import decoded
 from service.transport.http.middleware.errors import STATUS, problem_of, violations_of
 
@@ -101,6 +102,25 @@ def image_of(value: object, limit: int) -> bytes:
     if len(image) > limit:
         raise PayloadTooLarge(f"The image is larger than the {limit / 2**20:.3g} MiB that are taken.")
     return image
+
+
+def text_of(value: object) -> tuple[str, PrepareTextOptions]:
+    """Return the text of an item and its options: a text alone, or ``{"text": ..., ...}``.
+
+    Raises:
+        InvalidParameter: there is no text, or an option is invalid.
+    """
+    given = value if isinstance(value, dict) else {"text": value}
+    options = {name: option for name, option in given.items() if name != "text"}
+    if not isinstance(text := given.get("text"), str):
+        raise InvalidParameter(violations=(Violation("/text", "Input should be a string"),))
+    if of_item := sorted({"model", "version", "timeout_ms", "priority"} & options.keys()):
+        fault = Violation(f"/text/{of_item[0]}", "This belongs to the item or the call")
+        raise InvalidParameter(violations=(fault,))
+    try:
+        return text, PrepareTextOptions.model_validate(options)
+    except ValidationError as error:
+        raise InvalidParameter(violations=violations_of(error, "/text")) from None
 
 
 def result_line(item_id: Id, result: dict[str, object]) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
@@ -20,19 +19,12 @@ from schemas.errors import (
     RateLimited,
     ServerFault,
     ServiceError,
-    Unsupported,
     UnsupportedMediaType,
 )
-from schemas.numeric import parse_scaler_name
-from schemas.preprocess.items import ItemHead, PrepareItemsOptions
-from service.core.serving.ticket import Ticket
-from service.preprocess.images.forms import to_document
-from service.preprocess.numbers import to_document as scaled_to_document
-from service.transport.admission import issue_ticket
+from schemas.preprocess.items import PrepareItemsOptions
 from service.transport.dependencies import (
     metrics_of,
     origin_of,
-    principal_of,
     requires,
     runtime_of,
 )
@@ -44,23 +36,15 @@ from service.transport.http.middleware.errors import record_error
 from service.transport.http.middleware.media_type import content_type_of
 from service.transport.http.middleware.negotiation import best_of
 from service.transport.http.middleware.openapi import problems
-from service.transport.http.routes.classify import call_of
 from service.transport.http.routes.preprocess.image import FormRoute
 from service.transport.http.routes.preprocess.item_lines import (
-    Item,
     ParsedLine,
     error_line,
-    image_of,
     item_of,
     parse,
     result_line,
 )
-from service.transport.http.routes.preprocess.numeric_items import (
-    NUMBER_BYTES,
-    count_of,
-    numeric_item,
-    scaling_of,
-)
+from service.transport.http.routes.preprocess.item_preparer import ItemPreparer
 from service.transport.in_order import Work, answer_in_order
 from service.transport.policy import authorize
 
@@ -104,16 +88,11 @@ class ItemsResponse(Response):
 
     def __init__(self, request: Request, options: PrepareItemsOptions, lines: LineReader) -> None:
         self.status_code, self.background, self.body = 200, None, b""
-        self._request, self._options, self._lines = request, options, lines
-        self._runtime, self._limits = runtime_of(request), uploads_of(request).limits
-        self._call = call_of(request, options)
+        self._request, self._lines = request, lines
+        self._runtime = runtime_of(request)
+        self._prepare = ItemPreparer(request, options)
         self._count, self._has_begun = 0, False
         self._held: set[HeldLine] = set()
-        self._prepare: dict[str, Callable[[Item], Awaitable[dict[str, object]]]] = {
-            "image": self._image,
-            "numeric": self._numeric,
-            "text": self._text,
-        }
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer all items; an error of the call itself is the last line, if there is one before.
@@ -209,7 +188,7 @@ class ItemsResponse(Response):
                 if refused is not None:
                     raise refused
                 item = item_of(parsed)
-                result = await self._prepare[item.kind](item)
+                result = await self._prepare(item)
                 if item.kind == "text":  # short
                     return result_line(parsed.id, result)
                 item_id = parsed.id
@@ -230,41 +209,6 @@ class ItemsResponse(Response):
         else:
             record_error(metrics_of(self._request), error, request_id)
         return error_line(item_id, error)
-
-    async def _image(self, item: Item) -> dict[str, object]:
-        image = await offload_if_large(
-            self._request,
-            len(item.value) if isinstance(item.value, str) else 0,
-            lambda: image_of(item.value, self._limits.max_body_bytes),
-        )
-        item.value = None
-        prepared = await self._runtime.preprocessing.image(image, self._ticket(item.head))
-        return to_document(prepared, self._options.data)
-
-    async def _numeric(self, item: Item) -> dict[str, object]:
-        value, item.value = item.value, None
-        preprocessing = self._runtime.preprocessing
-        size = NUMBER_BYTES * count_of(value)
-        options, read = numeric_item(value, preprocessing.numbers.limits)
-        ticket = None
-        if options.scaler is not None:
-            name, version = parse_scaler_name(options.scaler)
-            ticket = issue_ticket(
-                self._runtime, principal_of(self._request), name, version, self._call
-            )
-        prepared = await preprocessing.numeric(read, size, scaling_of(options), ticket)
-        return scaled_to_document(prepared, options.method)
-
-    async def _text(self, item: Item) -> dict[str, object]:
-        raise Unsupported
-
-    def _ticket(self, head: ItemHead) -> Ticket:
-        """Return the ticket of an item: for its model, else for that of the call."""
-        model, version = head.model, head.version
-        if model is None:
-            model, version = self._options.model, version or self._options.version
-        principal = principal_of(self._request)
-        return issue_ticket(self._runtime, principal, model, version, self._call)
 
 
 def add_preprocess_items_route(app: FastAPI) -> None:
