@@ -32,11 +32,16 @@ from service.core.serving.kinds.opening import open_kind
 from service.core.serving.model import Model
 from service.core.serving.pixel_check import pixel_difference
 from service.core.settings import RunSettings
+from service.core.text.tokenizer import OpenTokenizer, open_tokenizer
+
+
+_OF_OPENVINO = {"image", "series"}
+"""Kinds of input; it would compute float64 in float32."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """Run settings of a model, limits on its images, and their resizer.
+    """Run settings of a model, limits on its images, their resizer, and the tokenizers.
 
     ``repository``: where its scaler is; None for the repository that the version is in.
     """
@@ -44,6 +49,7 @@ class ModelOptions:
     limits: ImageLimits
     run: RunSettings
     resizer: Resizer = field(default_factory=best_resizer)
+    open_tokenizer: OpenTokenizer = open_tokenizer
     repository: Path | None = None
 
 
@@ -64,6 +70,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             manifest,
             options.limits,
             options.resizer,
+            options.open_tokenizer,
             takes_pixels=engine.takes_pixels,
             scaler=scaler,
         )
@@ -97,10 +104,16 @@ def open_engine(folder: Path, manifest: ModelManifest, run: RunSettings, workers
 
     Raises:
         ManifestMismatch: the manifest does not fit the graph.
-        ProviderMissing: the engine is not installed, or lacks what the settings ask for.
+        ProviderMissing: the engine is not installed, or lacks what the settings ask for or the
+            model takes.
     """
     lone_threads = run.threads_alone or workers
     if run.provider is Provider.OPENVINO:
+        if manifest.input.kind not in _OF_OPENVINO:
+            raise ProviderMissing(
+                f"inference.provider: {run.provider} runs models of images and of windows of "
+                f"samples; this one takes {manifest.input.takes}: use provider cpu"
+            )
         check_installed(run.provider)
         from service.core.engine.openvino_engine import OpenVinoEngine
 

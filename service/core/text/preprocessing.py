@@ -56,6 +56,10 @@ class TextPreprocessor:
         """
         raise Unsupported(f"The model takes {self.spec.takes}, not images.")
 
+    def encode(self, given: Text) -> Encoded:
+        """Return the tokens of a text in the normal form and case of the manifest."""
+        return self.tokenizer.encode(normalised(given.text, self.spec))
+
     def text(self, given: Text) -> PreparedText:
         """Return the tokens of a text, as many as the graph takes, as a new tensor.
 
@@ -63,7 +67,7 @@ class TextPreprocessor:
             InvalidText: the text has no tokens.
         """
         began = time.perf_counter()
-        encoded = self.tokenizer.encode(normalised(given.text, self.spec))
+        encoded = self.encode(given)
         ids = encoded.ids[: self.spec.max_tokens]
         if not ids:
             raise InvalidText("The text has no tokens.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -167,6 +167,10 @@ def open_tokenizer(path: Path, spec: TextSpec) -> LibraryTokenizer:
         return LibraryTokenizer(tried(data, spec.max_characters), spec.max_tokens)
     except TokenizerRefused as refused:
         raise TokenizerRefused(f"{path.name}: {refused}") from None
+
+
+OpenTokenizer = Callable[[Path, TextSpec], Tokenizer]
+"""See ``open_tokenizer``."""
 
 
 def has_library() -> bool:

@@ -23,6 +23,7 @@ from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.serving.model import Model
 from service.core.settings import RunSettings
+from service.core.text.tokenizer import OpenTokenizer, open_tokenizer
 
 LABELS = ("red", "green", "blue")
 SIDE = 32
@@ -151,11 +152,12 @@ async def served(
     metrics: Metrics | None = None,
     run: RunSettings | None = None,
     resizer: Resizer | None = None,
+    tokenizers: OpenTokenizer = open_tokenizer,
 ) -> AsyncIterator[Model]:
     """Load and warm up the version in ``folder``, with its own worker."""
     pool = WorkerPool("tiny", 1)
     settings = run or RunSettings(threads_alone=1)
-    options = ModelOptions(image_limits(), settings, resizer or best_resizer())
+    options = ModelOptions(image_limits(), settings, resizer or best_resizer(), tokenizers)
     try:
         model = load_model(folder, pool, options, metrics or Metrics())
         yield model

@@ -22,6 +22,8 @@ from schemas.models import ModelInfo, ModelManifest
 from schemas.operator_error import first_fault
 from schemas.problem import Problem
 from tests.support.models.tiny_model import colour_manifest, input_spec
+from tests.support.models.tiny_numeric import numeric_input, scaler_manifest
+from tests.support.models.tiny_text import text_input, text_manifest
 from tests.support.repository import MANIFESTS
 from tests.support.sensors.tiny_series import series_input, series_manifest
 
@@ -184,3 +186,82 @@ def test_faults_of_an_input_are_named_without_the_alternatives(spec: object, fau
     with pytest.raises(ValidationError) as caught:
         ModelManifest.model_validate(given | {"input": spec})
     assert first_fault(caught.value, "manifest").startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("spec", "fault"),
+    [
+        (numeric_input(columns=0), "input.columns: Input should be greater than 0"),
+        (numeric_input(columns=65_537), "input.columns: Input should be less than or equal to"),
+        (numeric_input(dtype="int64"), "input.dtype: Input should be 'float64' or 'float32'"),
+        (numeric_input(column_names=["a"]), "input: Value error, column_names must have 3 names"),
+        (numeric_input(column_names=["a", "b", "a"]), "input: Value error, column_names must dif"),
+        (numeric_input(scaler="../x"), "input.scaler: String should match pattern"),
+        (numeric_input(scaler="x@0"), "input.scaler: String should match pattern"),
+        (numeric_input(scale=1), "input.scale: Extra inputs are not permitted"),
+        (text_input(max_tokens=0), "input.max_tokens: Input should be greater than 0"),
+        (text_input(tokenizer="../x"), "input.tokenizer: String should match pattern"),
+        (text_input(form="NFD"), "input.form: Input should be 'NFC', 'NFKC' or 'none'"),
+        (text_input(mask="ids"), "input: Value error, ids, mask and types must be different"),
+        (text_input(padding=-1), "input.padding: Input should be greater than or equal to 0"),
+        (text_input(name="ids"), "input.name: Extra inputs are not permitted"),
+        ({"kind": "text", "max_tokens": 3}, "input.ids: Field required"),
+        ({"kind": ["text"]}, "input.name: Field required"),
+    ],
+    ids=str,
+)
+def test_faults_of_numbers_and_text_are_named(spec: object, fault: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ModelManifest.model_validate(colour_manifest(b"") | {"input": spec})
+    assert first_fault(caught.value, "manifest").startswith(fault)
+
+
+def test_inputs_of_numbers_and_text_are_read_and_written() -> None:
+    for given in (scaler_manifest(b""), text_manifest(b"")):
+        manifest = ModelManifest.model_validate(given)
+        assert ModelManifest.model_validate_json(manifest.model_dump_json()) == manifest
+        assert ModelManifest.model_validate(manifest.model_dump()) == manifest
+    scaler = ModelManifest.model_validate(scaler_manifest(b""))
+    assert scaler.numeric_input is scaler.input
+    with pytest.raises(Unsupported, match="takes rows of 3 numbers, not text"):
+        _ = scaler.text_input
+    with pytest.raises(Unsupported, match="takes text, not rows of numbers"):
+        _ = ModelManifest.model_validate(text_manifest(b"")).numeric_input
+
+
+VALUES = [{"file": "a.npy", "values": [[1.0, None]]}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"labels": ["a"]}, "labels must be [] if output.kind is values"),
+        ({"labels": "labels.txt"}, "labels must be [] if output.kind is values"),
+        ({"abstain_below": 0.5}, "abstain_below needs labels, which output.kind values has not"),
+        ({"groups": {"a": "b"}}, "groups needs labels"),
+        ({"group_thresholds": [1]}, "group_thresholds needs labels"),
+        ({"unnamed": ["a"]}, "unnamed needs labels"),
+        ({"synonyms": {"a": ["b"]}}, "synonyms needs labels"),
+        ({"temperature": 2}, "temperature needs output.kind logits"),
+        (
+            {"golden": [{"file": "a.npy", "predictions": [{"index": 0, "score": 1}]}]},
+            "golden needs labels",
+        ),
+        ({"golden_values": [{"file": "a.npy", "values": []}]}, "Tuple should have at least 1 item"),
+        ({"output": {"name": "x", "kind": "values", "label_offset": 1}}, "label_offset needs lab"),
+        ({"output": {"name": "x", "kind": "values", "thresholds": [1]}}, "thresholds need kind"),
+    ],
+    ids=str,
+)
+def test_values_have_no_labels(changes: dict[str, object], fault: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        ModelManifest.model_validate(scaler_manifest(b"", **changes))
+    assert fault in first_fault(caught.value, "manifest")
+
+
+def test_golden_values_need_values() -> None:
+    manifest = ModelManifest.model_validate(scaler_manifest(b"", golden_values=VALUES))
+    assert manifest.golden_values[0].values == ((1.0, None),)
+    assert ModelManifest.model_validate_json(manifest.model_dump_json()) == manifest
+    with pytest.raises(ValidationError, match="golden_values needs output.kind values; use golden"):
+        ModelManifest.model_validate(text_manifest(b"", golden_values=VALUES))

@@ -19,7 +19,7 @@ from service.core.serving.kinds.kind import Kind
 from service.core.serving.kinds.numeric import NumericKind
 from service.core.serving.kinds.series import SeriesKind
 from service.core.serving.kinds.text import TextKind
-from service.core.text.tokenizer import TokenizerRefused, open_tokenizer
+from service.core.text.tokenizer import OpenTokenizer, TokenizerRefused
 
 
 def open_kind(
@@ -27,6 +27,7 @@ def open_kind(
     manifest: ModelManifest,
     limits: ImageLimits,
     resizer: Resizer,
+    open_tokenizer: OpenTokenizer,
     *,
     takes_pixels: bool,
     scaler: ColumnMap | None = None,
@@ -47,13 +48,13 @@ def open_kind(
         case NumericSpec() as spec:
             return NumericKind(spec, scaler)
         case TextSpec() as spec:
-            return _text_kind(folder, spec)
+            return _text_kind(folder, spec, open_tokenizer)
         case InputSpec() as spec:
             images = pixel_spec(spec) if takes_pixels else spec
             return ImageKind(spec, Preprocessor(images, limits, resizer, scaler))
 
 
-def _text_kind(folder: Path, spec: TextSpec) -> TextKind:
+def _text_kind(folder: Path, spec: TextSpec, open_tokenizer: OpenTokenizer) -> TextKind:
     try:
         tokenizer = open_tokenizer(folder / spec.tokenizer, spec)
     except TokenizerRefused as error:

@@ -61,7 +61,12 @@ ERROR_FORMAT = ErrorFormat(
 )
 BODIES = (Rows, Columns, Examples)
 SIGNATURE = "serving_default"
-_DTYPES = {Datatype.FP32: "DT_FLOAT", Datatype.UINT8: "DT_UINT8"}
+_DTYPES = {
+    Datatype.FP32: "DT_FLOAT",
+    Datatype.FP64: "DT_DOUBLE",
+    Datatype.UINT8: "DT_UINT8",
+    Datatype.BYTES: "DT_STRING",
+}
 _States = Literal["LOADING", "AVAILABLE", "UNLOADING", "END"]
 _STATES: dict[VersionState, _States] = {
     VersionState.READY: "AVAILABLE",
