@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-import numpy as np
-
+from schemas.any_input import ModelInput
 from schemas.errors import InvalidTensor, Unsupported
 from schemas.inference import Datatype
 from schemas.model_input import InputSpec
-from schemas.any_input import ModelInput
 from schemas.numeric import NumericSpec
 from schemas.series import SeriesSpec
 from schemas.text import TextSpec
@@ -110,7 +108,9 @@ class _TensorForm:
             return [row]
         encoded = bytes(data)
         if recognise(encoded) is None:
-            raise _raw_misfit(self, size, data, " or an encoded image" if self._takes_images else "")
+            raise _raw_misfit(
+                self, size, data, " or an encoded image" if self._takes_images else ""
+            )
         self._check_takes_images()
         return [encoded]
 
@@ -202,9 +202,7 @@ def _misfit(form: Form, tensor: Tensor, also: str = "") -> InvalidTensor:
     )
 
 
-def _raw_misfit(
-    form: Form, size: int, data: bytes | memoryview, also: str = ""
-) -> InvalidTensor:
+def _raw_misfit(form: Form, size: int, data: bytes | memoryview, also: str = "") -> InvalidTensor:
     return InvalidTensor(
         f"A raw binary request to this model is {size} bytes ({form.datatype} of shape "
         f"{[1, *form.shape]}){also}; this one has {len(data)} bytes."

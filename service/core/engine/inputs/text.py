@@ -33,7 +33,9 @@ class TextInput:
             if name is None:
                 continue
             if (node := inputs.pop(name, None)) is None:
-                raise ManifestMismatch(f"input.{field}", f"is '{name}', but the graph takes {given}")
+                raise ManifestMismatch(
+                    f"input.{field}", f"is '{name}', but the graph takes {given}"
+                )
             _check_node(f"input.{field}", node)
         if inputs:
             raise ManifestMismatch(

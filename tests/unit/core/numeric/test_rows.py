@@ -35,9 +35,7 @@ def spec(columns: int = 3, **changes: object) -> NumericSpec:
         (3, 7, 7),
     ],
 )
-def test_chunks_are_bounded_in_rows_and_numbers(
-    columns: int, batch: str | int, size: int
-) -> None:
+def test_chunks_are_bounded_in_rows_and_numbers(columns: int, batch: str | int, size: int) -> None:
     given = np.broadcast_to(np.float64(0), (2 * size + 1, columns))
     assert [len(one.rows_NC) for one in chunks(given, spec(columns, batch=batch))] == [
         *(size, size, 1)

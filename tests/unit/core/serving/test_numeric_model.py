@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -127,8 +128,8 @@ async def test_every_other_item_is_refused_by_what_the_model_takes(tmp_path: Pat
             await model.classify_series(window(), 1, soon(), ANYONE)
         with pytest.raises(Unsupported, match=takes + "text"):
             await model.embed(["good"], soon(), ANYONE, most=4)
+        request = InferRequest((of_bytes("rows", [plain(RED)], (1,)),))
         with pytest.raises(Unsupported, match=takes + "images or text"):
-            request = InferRequest((of_bytes("rows", [plain(RED)], (1,)),))
             await model.infer(request, soon(), ANYONE, most=4)
         with pytest.raises(Unsupported, match=takes + "images"):
             await model.infer(InferRequest(raw=plain(RED)), soon(), ANYONE, most=4)
@@ -272,7 +273,9 @@ async def test_raw_inference_takes_both_types_and_answers_the_graphs(tmp_path: P
             (Datatype.INT64, np.zeros((1, 3), np.int64)),
         ):
             wrong = InferRequest((Tensor("rows", datatype, array),))
-            with pytest.raises(InvalidTensor, match=r"is FP64 of shape \['N', 3\], or FP32 of that"):
+            with pytest.raises(
+                InvalidTensor, match=r"is FP64 of shape \['N', 3\], or FP32 of that"
+            ):
                 await infer(wrong)
         with pytest.raises(InvalidTensor, match="1 to 4 items are taken in one request, not 5"):
             await infer(InferRequest((Tensor("rows", Datatype.FP64, rows(5)),)))
@@ -396,7 +399,7 @@ def golden(folder: Path, given: NDArray[Any]) -> None:
 
 
 def expected(values: NDArray[np.float64], **changes: object) -> list[dict[str, object]]:
-    numbers = [[None if number != number else number for number in row] for row in values.tolist()]
+    numbers = [[None if math.isnan(one) else one for one in row] for row in values.tolist()]
     return [{"file": "rows.npy", "values": numbers, "tolerance": 1e-9} | changes]
 
 

@@ -229,14 +229,14 @@ async def test_raw_inference_takes_text_in_utf_8(tmp_path: Path) -> None:
         request = InferRequest((of_bytes("text", [b"good", b"very bad"], (2, 1)),))
         found = await model.infer(request, soon(), ANYONE, most=4)
         one = await model.infer(InferRequest(raw=b"good"), soon(), ANYONE, most=4)
+        request = InferRequest((of_bytes("text", [b"good", b"b\xe4d"], (2,)),))
         with pytest.raises(InvalidTensor, match=r"Text 1 is not UTF-8\."):
-            request = InferRequest((of_bytes("text", [b"good", b"b\xe4d"], (2,)),))
             await model.infer(request, soon(), ANYONE, most=4)
+        tensor = Tensor("text", Datatype.INT64, np.zeros((1, 4), np.int64))
         with pytest.raises(InvalidTensor, match=r"is BYTES of shape \['N'\] with text in UTF-8"):
-            tensor = Tensor("text", Datatype.INT64, np.zeros((1, 4), np.int64))
             await model.infer(InferRequest((tensor,)), soon(), ANYONE, most=4)
+        request = InferRequest((of_bytes("ids", [b"good"], (1,)),))
         with pytest.raises(InvalidTensor, match="There is no input 'ids'; there is 'text'"):
-            request = InferRequest((of_bytes("ids", [b"good"], (1,)),))
             await model.infer(request, soon(), ANYONE, most=4)
     expected = [mean_of("good").tolist(), mean_of("very bad").tolist()]
     assert found.outputs[0].array.tolist() == expected
@@ -342,7 +342,7 @@ async def test_table_with_fewer_rows_than_tokens_refuses_the_model(tmp_path: Pat
     (table,) = [one for one in graph.graph.initializer if one.name == "table"]
     table.dims[0] -= 1
     table.raw_data = table.raw_data[:-8]
-    with pytest.raises(ModelRefused, match="cannot run: .*out of data bounds"):
+    with pytest.raises(ModelRefused, match=r"cannot run: .*out of data bounds"):
         async with opened(write_text_model(tmp_path, graph)):
             """Never ready."""
 
