@@ -322,10 +322,9 @@ def test_revoked_or_stopped_access_ends_the_call(small: LiveServer) -> None:
 
 
 def test_stopping_server_ends_the_call_with_a_line(tmp_path: Path, colours: Path) -> None:
-    with serve(tmp_path, models=colours) as live:
-        with Connection(live.address) as connection:
-            connection.send(opened(live))
-            connection.send(chunk(ndjson(GOOD)))
-            read_line(connection)
-            live.process.terminate()
-            assert b'"not_ready"' in read_line(connection)
+    with serve(tmp_path, models=colours) as live, Connection(live.address) as connection:
+        connection.send(opened(live))
+        connection.send(chunk(ndjson(GOOD)))
+        read_line(connection)
+        live.process.terminate()
+        assert b'"not_ready"' in read_line(connection)
