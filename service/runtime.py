@@ -158,7 +158,7 @@ def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Call
         calibrated = found.run_settings(folder) if found else None
         run = inference.of(folder.parent.name, calibrated)
         limits = settings.limits.of_images
-        options = ModelOptions(limits, run, inference.resizer, settings.models)
+        options = ModelOptions(limits, run, inference.resizer, repository=settings.models)
         return load_model(folder, pool, options, metrics)
 
     return load

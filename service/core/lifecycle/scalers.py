@@ -69,9 +69,7 @@ def _found(
     return version, spec.column_names if isinstance(spec, NumericSpec) else (), graph
 
 
-def _check_columns(
-    reference: str, spec: ModelInput, columns: int, names: tuple[str, ...]
-) -> None:
+def _check_columns(reference: str, spec: ModelInput, columns: int, names: tuple[str, ...]) -> None:
     """Raise ``ManifestMismatch`` unless a scaler has a column for each of the model's."""
     wanted, wanted_names, what = _columns(spec)
     if columns != wanted:

@@ -135,6 +135,25 @@ def check_names(columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(columns)
 
 
+def check_columns(rows: Rows, scaler: str, width: int, names: Sequence[str]) -> None:
+    """Check that rows have the columns of a scaler, and, where both have names, the same names.
+
+    Raises:
+        InvalidRows: they differ; the message names the first difference.
+    """
+    if rows.width != width:
+        message = f"The rows have {rows.width} columns, but the scaler '{scaler}' has {width}."
+        raise InvalidRows(message)
+    if not rows.columns:
+        return
+    for place, (given, wanted) in enumerate(zip(rows.columns, names, strict=False)):
+        if given != wanted:
+            raise InvalidRows(
+                f"Column {place + 1} is '{shortened(given)}', but the scaler '{scaler}' has "
+                f"'{shortened(wanted)}' there."
+            )
+
+
 def check_finite(values_NC: Values, columns: Sequence[str], *, first_row: int = 0) -> None:
     """Check that no number is infinite.
 
