@@ -82,7 +82,8 @@ class _TensorForm:
     def __init__(self, spec: InputSpec | SeriesSpec) -> None:
         self._spec = spec
         self._takes_images = isinstance(spec, InputSpec)
-        self.name, self.shape, self.datatype = spec.name, spec.shape, DATATYPES[spec.dtype]
+        self.name, self.datatype = spec.name, DATATYPES[spec.dtype]
+        self.shape: tuple[int, ...] = spec.shape
         self.layout = f"FORMAT_{spec.layout}" if isinstance(spec, InputSpec) else "FORMAT_NONE"
 
     def check(self, tensor: Tensor) -> None:
@@ -126,7 +127,8 @@ class _NumericForm:
 
     def __init__(self, spec: NumericSpec) -> None:
         self._spec = spec
-        self.name, self.shape, self.datatype = spec.name, spec.shape, DATATYPES[spec.dtype]
+        self.name, self.datatype = spec.name, DATATYPES[spec.dtype]
+        self.shape: tuple[int, ...] = spec.shape
 
     def check(self, tensor: Tensor) -> None:
         """See ``Form.check``."""

@@ -53,7 +53,7 @@ class TextInput:
     def feeds(self, batch: Images) -> dict[str, Images]:
         """See ``GraphInput.feeds``."""
         return {
-            name: np.ascontiguousarray(batch[:, plane])
+            name: np.ascontiguousarray(batch[:, plane], np.int64)
             for plane, name in enumerate(self._spec.inputs)
         }
 

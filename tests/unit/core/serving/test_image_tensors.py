@@ -132,5 +132,5 @@ async def test_accepted_images_are_prepared_before_the_model_closes(tmp_path: Pa
 
 async def test_model_of_windows_takes_no_image(tmp_path: Path) -> None:
     async with served(write_series_model(tmp_path)) as model:
-        with pytest.raises(Unsupported, match="takes windows"):
+        with pytest.raises(Unsupported, match="takes no images"):
             await model.image_tensor(PHOTOS["png"], later(), ANYONE)

@@ -146,13 +146,12 @@ async def test_rows_are_refused_by_models_of_images(tmp_path: Path) -> None:
 
 def sorter_graph() -> onnx.ModelProto:
     """Input ``rows`` float32 [N, 3], output ``logits``, the same numbers."""
-    tensor = [TensorProto.FLOAT, ["n", 3]]
     return model_of(
         helper.make_graph(
             [helper.make_node("Identity", ["rows"], ["logits"])],
             "sorter",
-            [helper.make_tensor_value_info("rows", *tensor)],
-            [helper.make_tensor_value_info("logits", *tensor)],
+            [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", 3])],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])],
         )
     )
 
@@ -252,6 +251,13 @@ async def test_queue_that_holds_one_chunk_is_enough() -> None:
 
 # Raw inference
 
+WRONG: list[tuple[Datatype, NDArray[Any]]] = [
+    (Datatype.FP64, np.zeros((1, 4))),
+    (Datatype.FP64, np.zeros(3)),
+    (Datatype.FP64, np.zeros(())),
+    (Datatype.INT64, np.zeros((1, 3), np.int64)),
+]
+
 
 async def test_raw_inference_takes_both_types_and_answers_the_graphs(tmp_path: Path) -> None:
     given = rows(3)
@@ -266,12 +272,7 @@ async def test_raw_inference_takes_both_types_and_answers_the_graphs(tmp_path: P
         single = given.astype(np.float32)
         rounded = await infer(InferRequest((Tensor("rows", Datatype.FP32, single),)))
         one = await infer(InferRequest(raw=given[0].tobytes()))
-        for datatype, array in (
-            (Datatype.FP64, np.zeros((1, 4))),
-            (Datatype.FP64, np.zeros(3)),
-            (Datatype.FP64, np.float64(1).reshape(())),
-            (Datatype.INT64, np.zeros((1, 3), np.int64)),
-        ):
+        for datatype, array in WRONG:
             wrong = InferRequest((Tensor("rows", datatype, array),))
             with pytest.raises(
                 InvalidTensor, match=r"is FP64 of shape \['N', 3\], or FP32 of that"
