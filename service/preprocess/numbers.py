@@ -217,4 +217,5 @@ def _check_given(rows: Rows, how: Scaling) -> None:
 
 def _imputed(rows: Rows, values_NC: Array) -> NDArray[np.int64]:
     was_replaced_NC = np.isnan(rows.values_NC) & ~np.isnan(values_NC)
-    return was_replaced_NC.sum(axis=0, dtype=np.int64)
+    found: NDArray[np.int64] = was_replaced_NC.sum(axis=0, dtype=np.int64)
+    return found

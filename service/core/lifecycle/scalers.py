@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from schemas.any_input import ModelInput
 from schemas.model_input import InputSpec
-from schemas.models import MODEL_FILE, ModelInput, ModelManifest
+from schemas.models import MODEL_FILE, ModelManifest
 from schemas.numeric import NumericSpec, ScalerName, parse_scaler_name
 from schemas.series import SeriesSpec
 from service.core.engine.graph_check import ManifestMismatch

@@ -56,7 +56,8 @@ def read_arrow(data: bytes | bytearray, limits: RowLimits) -> Rows:
         PayloadTooLarge: more rows or columns than are taken.
     """
     require_arrow()
-    batches, columns = [], ()
+    batches: list[Values] = []
+    columns: tuple[str, ...] = ()
     with _refusing():
         import nanoarrow as na
         from nanoarrow.ipc import InputStream

@@ -73,8 +73,8 @@ def test_sums_equal_exact_fractions(numbers: list[float], cut: int) -> None:
     parts = [sums(part) for part in np.split(column, [min(cut, len(numbers))]) if len(part)]
     found = merged(parts, MOST)
     exact = [Fraction(number) for number in numbers]
-    mean = sum(exact) / len(exact)
-    squares = sum((number - mean) ** 2 for number in exact)
+    mean = sum(exact, Fraction(0)) / len(exact)
+    squares = sum(((number - mean) ** 2 for number in exact), Fraction(0))
     spread = max(abs(number) for number in exact)
     assert abs(Fraction(float(found.mean.high[0])) - mean) <= Fraction(spread) / 2**50
     assert math.isclose(float(found.squares.high[0]), float(squares), rel_tol=1e-12, abs_tol=1e-300)
