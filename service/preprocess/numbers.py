@@ -22,7 +22,13 @@ from service.core.imaging.answer import ModelRef
 from service.core.numeric.column_map import Columns
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
-from service.preprocess.numeric.rows import InvalidRows, RowLimits, Rows, check_results, shortened
+from service.preprocess.numeric.rows import (
+    InvalidRows,
+    RowLimits,
+    Rows,
+    check_columns,
+    check_results,
+)
 from service.preprocess.numeric.windows import windows_of
 from service.preprocess.scalers.fitting import fill, map_of, statistics
 from service.preprocess.scalers.sums import sums_of
@@ -116,7 +122,7 @@ class NumberScaling:
         return work() if size <= INLINE_BYTES else await self._pool.run(work)
 
     async def _by_scaler(self, rows: Rows, ticket: Ticket) -> ScaledRows:
-        check_columns(rows, ticket)
+        check_scaler(rows, ticket)
         ref, values_NC = await self._classifier.transform(rows.values_NC, ticket)
         return ScaledRows(
             check_results(values_NC, rows),
@@ -170,27 +176,18 @@ def to_document(scaled: ScaledRows, method: Method | None) -> dict[str, object]:
     }
 
 
-def check_columns(rows: Rows, ticket: Ticket) -> None:
+def check_scaler(rows: Rows, ticket: Ticket) -> None:
     """Check that rows have the columns of the scaler of a ticket.
 
     Raises:
         Unsupported: the model is no scaler.
         InvalidRows: the columns differ.
     """
-    name, spec = ticket.model.ref.name, ticket.model.manifest.input
-    if not isinstance(spec, NumericSpec) or ticket.model.manifest.output.kind != "values":
+    name, manifest = ticket.model.ref.name, ticket.model.manifest
+    spec = manifest.input
+    if not isinstance(spec, NumericSpec) or manifest.output.kind != "values":
         raise Unsupported(f"The model '{name}' is no scaler: it does not map rows to rows.")
-    if rows.width != spec.columns:
-        message = f"The rows have {rows.width} columns, but the scaler '{name}' has {spec.columns}."
-        raise InvalidRows(message)
-    if not rows.columns:
-        return
-    for place, (given, wanted) in enumerate(zip(rows.columns, spec.column_names, strict=False)):
-        if given != wanted:
-            raise InvalidRows(
-                f"Column {place + 1} is '{shortened(given)}', but the scaler '{name}' has "
-                f"'{shortened(wanted)}' there."
-            )
+    check_columns(rows, name, spec.columns, spec.column_names)
 
 
 def parse_numbers(text: str | None, pointer: str) -> Columns | None:
@@ -220,4 +217,5 @@ def _check_given(rows: Rows, how: Scaling) -> None:
 
 def _imputed(rows: Rows, values_NC: Array) -> NDArray[np.int64]:
     was_replaced_NC = np.isnan(rows.values_NC) & ~np.isnan(values_NC)
-    return was_replaced_NC.sum(axis=0, dtype=np.int64)
+    found: NDArray[np.int64] = was_replaced_NC.sum(axis=0, dtype=np.int64)
+    return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import Annotated
 
 import typer
 
@@ -24,10 +24,6 @@ from service.cli.shared_options import (
     plain_errors,
     settings_with_models,
 )
-
-if TYPE_CHECKING:
-    from service.core.numeric.column_map import ColumnMap
-    from service.preprocess.numeric.csv_rows import CsvReader
 
 
 def apply(
@@ -55,34 +51,22 @@ def apply(
         from schemas.models import MODEL_FILE
         from service.core.numeric.scaler_graph import read_file
         from service.core.repository.repository import Repository
+        from service.preprocess.numeric.rows import Rows, check_columns, check_results
+        from service.preprocess.numeric.writing import csv_text
         from service.preprocess.scalers.catalogue import ScalerCatalogue
 
         settings = settings_with_models(config, models=models)
         repository = Repository(settings.models)
         found = ScalerCatalogue(repository).get(name, version)
-        graph = read_file(repository.version(name, found.version) / MODEL_FILE)
+        scaler = read_file(repository.version(name, found.version) / MODEL_FILE).map
         names = tuple(column.name for column in found.columns if column.name)
         reader = open_csv(file, separator, header, row_limits(settings))
         with nullcontext(sys.stdout) if output is None else output.open("w", newline="") as target:
             try:
-                _write(reader, graph.map, names, target)
+                for place, values_NC in enumerate(reader):
+                    rows = Rows(values_NC, reader.columns)
+                    check_columns(rows, name, scaler.columns, names)
+                    scaled_NC = check_results(scaler(values_NC), rows)
+                    target.write(csv_text(scaled_NC, () if place else reader.columns))
             except CallerError as error:
                 fail(f"{file}: {error.detail}")
-
-
-def _write(reader: CsvReader, scaler: ColumnMap, names: tuple[str, ...], target: TextIO) -> None:
-    from service.preprocess.numeric.rows import InvalidRows, Rows, check_results
-    from service.preprocess.numeric.writing import csv_text
-    from service.preprocess.scalers.sums import check_same_columns
-
-    is_first = True
-    for values_NC in reader:
-        if values_NC.shape[1] != scaler.columns:
-            message = f"It has {values_NC.shape[1]} columns, but the scaler {scaler.columns}."
-            raise InvalidRows(message)
-        if is_first and reader.columns:
-            check_same_columns(reader.columns, names)
-        rows = Rows(values_NC, reader.columns)
-        scaled_NC = check_results(scaler(values_NC), rows)
-        target.write(csv_text(scaled_NC, reader.columns if is_first else ()))
-        is_first = False

@@ -101,7 +101,8 @@ def _sums(settings: Settings, files: list[Path], separator: Separator, header: H
         reader = open_csv(file, separator, header, limits)
         try:
             for values_NC in reader:
-                part = sums_of(Rows(values_NC, reader.columns), most)
+                before = reader.rows - len(values_NC)
+                part = sums_of(Rows(values_NC, reader.columns), most, first_row=before)
                 whole = part if whole is None else merged([whole, part], most)
         except InvalidRows as error:
             fail(f"{file}: {error.detail}")

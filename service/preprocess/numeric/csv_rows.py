@@ -51,6 +51,7 @@ class CsvReader:
 
     Attributes:
         columns: the names in the header; empty if there is none. Known after the first chunk.
+        rows: the number of rows so far.
     """
 
     def __init__(self, lines: Iterable[str], options: CsvOptions, limits: RowLimits) -> None:
@@ -58,7 +59,7 @@ class CsvReader:
         self.columns: tuple[str, ...] = ()
         self._limits, self._header = limits, options.header
         self._source = csv.reader(lines, delimiter=SEPARATORS[options.separator], strict=True)
-        self._rows = 0
+        self.rows = 0
         self._width = 0
 
     def __iter__(self) -> Iterator[Values]:
@@ -73,7 +74,7 @@ class CsvReader:
             if not self._width and self._begins(cells):
                 continue
             if len(cells) != self._width:
-                number = self._rows + len(chunk) + 1
+                number = self.rows + len(chunk) + 1
                 raise InvalidRows(
                     f"Row {number} has {len(cells)} cells, not {self._width} (line {self._line})."
                 )
@@ -83,7 +84,7 @@ class CsvReader:
                 chunk = []
         if chunk:
             yield self._numbers(chunk)
-        self._limits.check(self._rows, self._width or 1)
+        self._limits.check(self.rows, self._width or 1)
 
     @property
     def _line(self) -> int:
@@ -122,7 +123,7 @@ class CsvReader:
         return True
 
     def _numbers(self, chunk: list[list[str]]) -> Values:
-        self._limits.check(self._rows + len(chunk), self._width)
+        self._limits.check(self.rows + len(chunk), self._width)
         values_NC = _plain_numbers(chunk, self._width)
         if values_NC is None:
             values_NC = np.empty((len(chunk), self._width))
@@ -130,9 +131,9 @@ class CsvReader:
                 try:
                     values_NC[row] = [_number(cell) for cell in cells]
                 except ValueError:
-                    self._refuse_text(self._rows + row, cells)
-        check_finite(values_NC, self.columns, first_row=self._rows)
-        self._rows += len(chunk)
+                    self._refuse_text(self.rows + row, cells)
+        check_finite(values_NC, self.columns, first_row=self.rows)
+        self.rows += len(chunk)
         return values_NC
 
     def _refuse_text(self, row: int, cells: list[str]) -> None:

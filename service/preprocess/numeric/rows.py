@@ -64,12 +64,13 @@ class Rows:
     @property
     def width(self) -> int:
         """The number of columns."""
-        return self.values_NC.shape[1]
+        return int(self.values_NC.shape[1])
 
     @property
     def nan_counts(self) -> NDArray[np.int64]:
         """The number of NaN in each column."""
-        return np.isnan(self.values_NC).sum(axis=0, dtype=np.int64)
+        found: NDArray[np.int64] = np.isnan(self.values_NC).sum(axis=0, dtype=np.int64)
+        return found
 
 
 def raw_rows(data: bytes, width: int, columns: tuple[str, ...], limits: RowLimits) -> Rows:
@@ -133,6 +134,25 @@ def check_names(columns: Sequence[str]) -> tuple[str, ...]:
             raise InvalidRows(f"Two columns have the name '{shortened(name)}'.")
         known.add(name)
     return tuple(columns)
+
+
+def check_columns(rows: Rows, scaler: str, width: int, names: Sequence[str]) -> None:
+    """Check that rows have the columns of a scaler, and, where both have names, the same names.
+
+    Raises:
+        InvalidRows: they differ; the message names the first difference.
+    """
+    if rows.width != width:
+        message = f"The rows have {rows.width} columns, but the scaler '{scaler}' has {width}."
+        raise InvalidRows(message)
+    if not rows.columns:
+        return
+    for place, (given, wanted) in enumerate(zip(rows.columns, names, strict=False)):
+        if given != wanted:
+            raise InvalidRows(
+                f"Column {place + 1} is '{shortened(given)}', but the scaler '{scaler}' has "
+                f"'{shortened(wanted)}' there."
+            )
 
 
 def check_finite(values_NC: Values, columns: Sequence[str], *, first_row: int = 0) -> None:

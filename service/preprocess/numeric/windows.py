@@ -10,6 +10,8 @@ from schemas.errors import PayloadTooLarge
 from service.preprocess.numeric.rows import InvalidRows, RowLimits, Values
 
 Windows = NDArray[np.float64]
+MAX_NUMBERS = 4 * 2**20
+"""Numbers that overlapping windows may have in all, if the rows have fewer: 32 MiB."""
 
 
 def windows_of(values_NC: Values, window: int, stride: int | None, limits: RowLimits) -> Windows:
@@ -23,7 +25,8 @@ def windows_of(values_NC: Values, window: int, stride: int | None, limits: RowLi
 
     Raises:
         InvalidRows: there are fewer rows than in one window.
-        PayloadTooLarge: all windows together have more rows than are taken.
+        PayloadTooLarge: all windows together have more rows than are taken, or more numbers than
+            the rows and ``MAX_NUMBERS``.
     """
     if len(values_NC) < window:
         raise InvalidRows(f"A window has {window} rows, but there are {len(values_NC)} in all.")
@@ -34,4 +37,6 @@ def windows_of(values_NC: Values, window: int, stride: int | None, limits: RowLi
             f"{len(windows_WCL)} windows of {window} rows have more than the {limits.max_rows} "
             "rows that are taken."
         )
+    if windows_WCL.size > max(MAX_NUMBERS, values_NC.size):
+        raise PayloadTooLarge(f"The windows have more than {MAX_NUMBERS} numbers in all.")
     return windows_WCL.transpose(0, 2, 1)

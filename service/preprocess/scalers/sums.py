@@ -12,14 +12,14 @@ counts, up to a bound, for medians and quartiles.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.preprocess.numeric.rows import InvalidRows, Rows, Values, column_name
+from service.preprocess.numeric.rows import InvalidRows, Rows, Values, refuse_cell
 from service.preprocess.scalers import double_double
 from service.preprocess.scalers.double_double import Double, Float, exact, two_sum
 
@@ -41,9 +41,7 @@ class Distinct:
 
     def __add__(self, other: Distinct) -> Distinct:
         """Return the numbers of both."""
-        values, places = np.unique(
-            np.concatenate([self.values, other.values]), return_inverse=True
-        )
+        values, places = np.unique(np.concatenate([self.values, other.values]), return_inverse=True)
         counts = np.zeros(values.size, np.int64)
         np.add.at(counts, places, np.concatenate([self.counts, other.counts]))
         return Distinct(values, counts)
@@ -80,23 +78,26 @@ class RowSums:
         return int((self.counts + self.nan_counts).max())
 
 
-def sums_of(rows: Rows, max_distinct: int) -> RowSums:
+def sums_of(rows: Rows, max_distinct: int, *, first_row: int = 0) -> RowSums:
     """Return the partial statistics of rows. Blocks for as long as it takes.
 
     Args:
         max_distinct: distinct numbers that are kept of a column; 0 for none.
+        first_row: number of rows before these ones, for the message.
 
     Raises:
         InvalidRows: a number is too large to be squared.
     """
     values_NC = rows.values_NC
     is_nan_NC = np.isnan(values_NC)
-    _check_magnitude(values_NC, rows)
+    _check_magnitude(rows, first_row)
     nan_counts = is_nan_NC.sum(axis=0, dtype=np.int64)
     counts = len(values_NC) - nan_counts
     divisor = np.maximum(counts, 1).astype(np.float64)
     mean = double_double.total(exact(np.where(is_nan_NC, 0, values_NC))) / divisor
-    deviation_NC = Double(*two_sum(values_NC, -mean.high)) - Double(mean.low, np.zeros_like(mean.low))
+    deviation_NC = Double(*two_sum(values_NC, -mean.high)) - Double(
+        mean.low, np.zeros_like(mean.low)
+    )
     for part in deviation_NC:
         part[is_nan_NC] = 0
     squares = double_double.total(deviation_NC * deviation_NC)
@@ -126,22 +127,14 @@ def merged(parts: Iterable[RowSums], max_distinct: int) -> RowSums:
         return reduce(lambda left, right: _merge(left, right, max_distinct), parts)
 
 
-def check_same_columns(left: Sequence[str], right: Sequence[str]) -> None:
-    """Check that two parts have the same columns, where both have names, and as many.
-
-    Raises:
-        InvalidRows: they differ; the message names the first difference.
-    """
-    for place, (one, other) in enumerate(zip(left, right, strict=False)):
-        if one != other:
-            raise InvalidRows(f"Column {place + 1} is '{one}' in one part, '{other}' in another.")
-
-
 def _merge(left: RowSums, right: RowSums, max_distinct: int) -> RowSums:
     if left.width != right.width:
         message = f"One part has {left.width} columns, another {right.width}."
         raise InvalidRows(message)
-    check_same_columns(left.columns, right.columns)
+    for place, (one, other) in enumerate(zip(left.columns, right.columns, strict=False)):
+        if one != other:
+            message = f"Column {place + 1} is '{one}' in one part, '{other}' in another."
+            raise InvalidRows(message)
     counts = left.counts + right.counts
     divisor = np.maximum(counts, 1).astype(np.float64)
     left_count, right_count = (each.counts.astype(np.float64) for each in (left, right))
@@ -186,12 +179,11 @@ def _distinct(numbers: Values, most: int) -> Distinct | None:
     return Distinct(values, counts.astype(np.int64)) if values.size <= most else None
 
 
-def _check_magnitude(values_NC: Values, rows: Rows) -> None:
+def _check_magnitude(rows: Rows, first_row: int) -> None:
+    values_NC = rows.values_NC
     with np.errstate(invalid="ignore"):
         is_large_NC = np.abs(values_NC) > MAX_MAGNITUDE
     if is_large_NC.any():
         row, column = np.argwhere(is_large_NC)[0].tolist()
-        raise InvalidRows(
-            f"Row {row + 1}, {column_name(rows.columns, column)}: {values_NC[row, column]:g} is too "
-            f"large for statistics, which take numbers up to {MAX_MAGNITUDE:g}."
-        )
+        reason = f"{values_NC[row, column]:g} is too large for statistics, which take numbers up to"
+        refuse_cell(first_row + row, column, rows.columns, f"{reason} {MAX_MAGNITUDE:g}")

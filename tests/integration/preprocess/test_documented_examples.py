@@ -36,7 +36,7 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]
 
 
 def run_all(heading: str, language: str, server: LiveServer, folder: Path) -> str:
-    token = server.token("preprocess")
+    token = server.token("preprocess models:write")
     codes = examples_of(DOCUMENT, heading, language)
     return "".join(run_example(code, language, server, token, folder) for code in codes)
 
@@ -62,3 +62,18 @@ def test_curl_prepares_many_items(documented: LiveServer, folder: Path) -> None:
 def test_python_prepares_many_items(documented: LiveServer, folder: Path) -> None:
     lines = run_all("Many items in one call", "python", documented, folder).splitlines()
     assert [line.partition(" (1, 112, 112, 3) ")[0] for line in lines] == ["0", "1", "2"]
+
+
+def test_curl_fits_and_applies_a_scaler(documented: LiveServer, folder: Path) -> None:
+    header, *rows = run_all("Numbers", "sh", documented, folder).splitlines()
+    assert header == "age,fare"
+    ages = [float(row.partition(",")[0]) for row in rows]
+    # The missing age is the median, 35; mean and deviation are those of the three known ones.
+    known = np.array([22, 38, 35])
+    expected = (np.array([22, 38, 35, 35]) - known.mean()) / known.std()
+    np.testing.assert_allclose(ages, expected, rtol=1e-12)
+
+
+def test_python_scales_rows(documented: LiveServer, folder: Path) -> None:
+    printed = run_all("Numbers", "python", documented, folder)
+    assert f"# {printed}" in (ROOT / DOCUMENT).read_text()
