@@ -56,8 +56,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         repository = Path(name) / "models"
         put("language", repository, lambda _: None, lambda line: print(line, file=sys.stderr))
-        with subject.running(repository) as server:
-            server = replace(server, path="/v1/preprocess/text")
+        with subject.running(repository) as running:
+            server = replace(running, path="/v1/preprocess/text")
             rounds = [_round(server, texts, arguments.seconds) for _ in range(arguments.rounds)]
     ratios = _print(rounds)
     if not arguments.no_write:
@@ -135,7 +135,9 @@ def _print(rounds: list[Round]) -> dict[str, float]:
         ratio = statistics.median(one.http[clients] / one.library for one in rounds)
         of_fast = statistics.median(one.http[clients] / one.fast for one in rounds)
         ratios[str(clients)] = round(ratio, 3)
-        print(f"HTTP, {clients} clients    {rate:10.0f} texts/s, {ratio:.0%}; {of_fast:.0%} of fast")
+        print(
+            f"HTTP, {clients} clients    {rate:10.0f} texts/s {ratio:7.0%} {of_fast:7.0%} of fast"
+        )
     print(f"CPU of the server a request: {statistics.median(one.cpu_ms for one in rounds):.2f} ms")
     print(f"errors: {sum(one.errors for one in rounds):.0f}; goal: {GOAL:.0%}")
     return ratios
