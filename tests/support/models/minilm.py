@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 NAME, LAYERS, HEADS, WIDTH, TINY = "minilm", 6, 12, 384, 1e-12
 Weights = dict[str, NDArray[np.float32]]
@@ -76,8 +76,9 @@ class _Graph:
     """The encoder of a BERT with mean pooling and a norm of 1."""
 
     def __init__(self, weights: Weights) -> None:
-        self._weights, self._nodes, self._constants = weights, [], {}
-        self._count = 0
+        self._weights, self._count = weights, 0
+        self._nodes: list[NodeProto] = []
+        self._constants: dict[str, NDArray[Any]] = {}
 
     def model(self) -> bytes:
         words = self._op("Gather", self._weight("embeddings.word_embeddings.weight"), "input_ids")

@@ -106,7 +106,7 @@ def test_gradients_are_those_of_differences() -> None:
         shares = softmax(found.logits(rows))
         return float((-(targets * np.log(shares)).sum(1) * weights / weights.sum()).sum())
 
-    gradients = network._gradients(found, rows, targets, weights)  # type: ignore[arg-type]
+    gradients = network._gradients(found, rows, targets, weights)
     for weight, gradient in zip(found.weights, gradients, strict=True):
         place = (1,) * weight.ndim
         kept, step = weight[place], 1e-4
