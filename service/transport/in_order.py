@@ -39,7 +39,7 @@ async def answer_in_order(
         await reading
     finally:
         # If the caller has left, the remaining answers are not needed.
-        unfinished = [reading, *([answer] if answer is not None else [])]
+        unfinished: list[asyncio.Task[Any]] = [reading, *([answer] if answer is not None else [])]
         while not answers.empty():
             if (left := answers.get_nowait()) is not None:
                 unfinished.append(left)

@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,32 @@ def test_options_of_the_call_hold_for_items_that_say_nothing(preparer: httpx.Cli
     assert codes(found) == ["model_not_found", "", "", "model_not_found"]
     found = answers(preparer, ndjson(*items), "?model=colours&version=2")
     assert codes(found) == ["model_not_found", "", "", "model_not_found"]
+
+
+ROWS = {"rows": [[1, 2], [3, 6]], "method": "standardise"}
+HASHED = {"text": "Good morning", "method": "hash", "dimension": 16}
+
+
+def test_kinds_may_be_mixed(preparer: httpx.Client) -> None:
+    items = [
+        {"id": 1, "numeric": ROWS},
+        {"id": 2, "image": TEXT},
+        {"id": 3, "text": HASHED},
+        {"id": 4, "text": "needs a model of text"},
+        {"id": 5, "numeric": {"rows": [[1, 2], [3]]}},
+        {"id": 6, "numeric": ROWS | {"scaler": "nope"}},
+        {"id": 7, "text": HASHED | {"dimension": 0}},
+        {"id": 8, "numeric": ROWS},
+    ]
+    found = answers(preparer, ndjson(*items))
+    assert [one["id"] for one in found] == list(range(1, 9))
+    assert [len(code) > 0 for code in codes(found)] == [
+        *(False, False, False, True, True, True, True, False)
+    ]
+    assert found[0]["result"]["rows"] == [[-1, -1], [1, 1]]
+    assert found[0]["result"] == found[7]["result"]
+    (vector,) = found[2]["result"]["vectors"]
+    assert sum(number * number for number in vector) == pytest.approx(1)
 
 
 BAD = {
@@ -294,6 +321,33 @@ def is_aborted(connection: Connection) -> bool:
     """Whether the server has reset a connection whose client reads nothing."""
     state = connection.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
     return bool(state != ESTABLISHED)
+
+
+def test_long_stream_takes_bounded_memory(small: LiveServer) -> None:
+    memory = psutil.Process(small.process.pid).memory_info
+    item = chunk(ndjson({"image": base64.b64encode(noise_png()).decode()}) * 10)
+    with Connection(small.address) as connection:
+        connection.send(opened(small))
+        connection.send(item)
+        read_to(connection, LINE_END)
+        before, seen = memory().rss, 0
+        sending = threading.Thread(
+            target=lambda: [connection.send(item) for _ in range(190)], daemon=True
+        )
+        sending.start()
+        received = 0
+        while sending.is_alive():
+            received += len(connection.socket.recv(2**20))
+            seen = max(seen, memory().rss)
+        connection.send(BODY_END)
+        read_to(connection, BODY_END)
+    assert received > 2**25
+    assert seen - before < 2**25, "the stream was collected"
+
+
+def noise_png() -> bytes:
+    """About 28 KB."""
+    return encoded(noise((96, 96)))
 
 
 def test_disconnected_clients_leave_nothing_behind(small: LiveServer) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from schemas.model_input import Colour, InputSpec
 from schemas.preprocess.image import PreparedImageResponse
+from service.core.engine.engine import Images
 from service.core.imaging.answer import ModelRef
 from service.core.imaging.preprocessing import Preprocessor, TensorConverter
 from service.core.serving.image_tensors import ImageTensor
@@ -35,7 +36,7 @@ every_spec = pytest.mark.parametrize(
 )
 
 
-def prepared(spec: InputSpec, tensor: NDArray[np.generic] | None = None) -> ImageTensor:
+def prepared(spec: InputSpec, tensor: Images | None = None) -> ImageTensor:
     """The gradient as the model takes it, or another tensor."""
     image = Preprocessor(spec, image_limits())(encoded(gradient((61, 47))))
     values = image.tensor if tensor is None else tensor

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from fastapi.routing import APIRoute
@@ -82,12 +82,7 @@ class LeanRoute(APIRoute):
     unknown or repeated. An endpoint without ``options`` takes the path parameters as strings; its
     Accept header and query are ignored. Add the route to the application itself, not to an
     included router.
-
-    Attributes:
-        negotiate: checks the Accept header of a route with ``options``.
     """
-
-    negotiate: ClassVar[Callable[[HTTPConnection], None]] = staticmethod(require_json)
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **declared: Any) -> None:  # noqa: ANN401 - as APIRoute
         super().__init__(path, endpoint, **declared)
@@ -111,6 +106,14 @@ class LeanRoute(APIRoute):
         # A caller sends the same query with every image.
         self._read = lru_cache(QUERIES_KEPT)(self._parse)
         self.app = self._run
+
+    def negotiate(self, connection: HTTPConnection) -> None:
+        """Check the Accept header of a route with ``options``.
+
+        Raises:
+            NotAcceptable: it excludes JSON.
+        """
+        require_json(connection)
 
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)

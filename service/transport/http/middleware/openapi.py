@@ -45,6 +45,7 @@ TAGS = [
         "name": "preprocess",
         "description": "Images, numbers and texts in; what models take of them out.",
     },
+    {"name": "text", "description": "Texts in, labels or vectors out."},
     {"name": "models", "description": "Which models answer, and how good they are."},
     {"name": "cameras", "description": "Cameras that the server watches, their states and events."},
     {

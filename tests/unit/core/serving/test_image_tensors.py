@@ -91,11 +91,11 @@ async def test_prepared_tensor_gives_the_answer_of_the_image(tmp_path: Path) -> 
         by_image = InferRequest((of_bytes(spec.name, [photo], (1,)),))
         tensor = of_bytes(spec.name, [], (0,))
         tensor = replace(tensor, datatype=Datatype.FP32, array=image.tensor)
-        found = [
+        one, other = [
             (await model.infer(request, later(), ANYONE, most=1)).outputs[0].array
             for request in (by_image, InferRequest((tensor,)))
         ]
-    assert np.array_equal(*found)
+    assert np.array_equal(one, other)
 
 
 async def test_facts_of_the_image_are_those_of_the_file(tmp_path: Path) -> None:

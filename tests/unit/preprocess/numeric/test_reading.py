@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
 import nanoarrow as na
 import numpy as np
@@ -213,7 +214,7 @@ def test_npy_that_announces_too_much(shape: tuple[int, int]) -> None:
 
 
 def test_arrow_of_every_kind_of_number() -> None:
-    kinds = {
+    kinds: dict[str, tuple[Any, list[float | None]]] = {
         "double": (na.float64(), [1.5, None, 3.0]),
         "float": (na.float32(), [1.5, 2.5, None]),
         "whole": (na.int64(), [1, None, -3]),

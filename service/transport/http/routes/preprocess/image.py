@@ -44,8 +44,7 @@ _ANSWER = {
 class FormRoute(LeanRoute):
     """Route whose endpoint chooses the form of its answer by the Accept header."""
 
-    @staticmethod
-    def negotiate(connection: HTTPConnection) -> None:
+    def negotiate(self, connection: HTTPConnection) -> None:
         """Leave the header to the endpoint."""
 
 
