@@ -24,7 +24,7 @@ from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.imaging.resizing import resize_with
 from service.core.numeric.column_map import ColumnMap
 
-ImageTensor = NDArray[np.float32] | NDArray[np.uint8]
+ImageArray = NDArray[np.float32] | NDArray[np.uint8]
 """One image in the manifest's layout and dtype, or pixels: see ``engine.Images``."""
 
 
@@ -36,7 +36,7 @@ class PreparedImage:
     is_truncated: whether the end of the file, and thus very few pixels, was missing.
     """
 
-    tensor: ImageTensor
+    tensor: ImageArray
     format: str
     width: int
     height: int
@@ -46,7 +46,11 @@ class PreparedImage:
 
 
 class Preprocessor:
-    """A converter of bytes to tensors for one model. Pure and lock-free: any thread may call it."""
+    """A converter of bytes to tensors for one model. Pure and lock-free: any thread may call it.
+
+    Attributes:
+        converter: of pixels, the last step.
+    """
 
     def __init__(
         self,
@@ -66,7 +70,7 @@ class Preprocessor:
         """
         self._spec = spec
         self._limits = limits
-        self._to_tensor = TensorConverter(spec, scaler)
+        self.converter = TensorConverter(spec, scaler)
         self._mode = "L" if spec.colour is Colour.GREY else "RGB"
         self._resize = resize_with(resizer or best_resizer(), spec.resize.interpolation)
 
@@ -87,7 +91,7 @@ class Preprocessor:
             turn = UPRIGHT.get(image.orientation)
             if turn is not None:
                 pixels = pixels.transpose(turn)
-            tensor = self._to_tensor(np.asarray(pixels))
+            tensor = self.converter(np.asarray(pixels))
         return PreparedImage(
             tensor,
             image.format,
@@ -100,7 +104,11 @@ class Preprocessor:
 
 
 class TensorConverter:
-    """A converter of pixels to the input of a graph: its order, type and range."""
+    """A converter of pixels to the input of a graph: its order, type and range.
+
+    Attributes:
+        levels: what each level 0..255 of each channel becomes, float32 [C, 256].
+    """
 
     def __init__(self, spec: InputSpec, scaler: ColumnMap | None = None) -> None:
         """``scaler``: see ``Preprocessor``.
@@ -112,9 +120,14 @@ class TensorConverter:
             raise Unsupported("The model has a scaler, which is not applied here.")
         self._spec = spec
         self._gain, self._bias = gain_and_bias(spec)
-        self._levels = None if scaler is None else _scaled_levels(scaler)
+        self._is_scaled = scaler is not None
+        if scaler is not None:
+            self.levels = _scaled_levels(scaler)
+        else:
+            every = np.arange(256, dtype=np.float32)
+            self.levels = every * self._gain[:, np.newaxis] + self._bias[:, np.newaxis]
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> ImageTensor:
+    def __call__(self, pixels: NDArray[np.uint8]) -> ImageArray:
         """Convert pixels [H, W] or [H, W, 3] of RGB."""
         spec = self._spec
         pixels_HWC = pixels.reshape(spec.height, spec.width, spec.colour.channels)
@@ -124,10 +137,10 @@ class TensorConverter:
         if spec.dtype is Dtype.UINT8:
             return np.ascontiguousarray(ordered)
         tensor = np.empty(ordered.shape, np.float32)
-        if self._levels is not None:
+        if self._is_scaled:
             by_channel = ordered if spec.layout is Layout.NCHW else ordered.transpose(2, 0, 1)
             planes = tensor if spec.layout is Layout.NCHW else tensor.transpose(2, 0, 1)
-            for plane, pixels_HW, levels in zip(planes, by_channel, self._levels, strict=True):
+            for plane, pixels_HW, levels in zip(planes, by_channel, self.levels, strict=True):
                 plane[...] = levels[pixels_HW]
             return tensor
         if spec.layout is Layout.NCHW:

@@ -21,8 +21,8 @@ from service.core.serving.image_tensors import ImageTensor
 from service.core.serving.model import Model
 from service.core.serving.queries import ModelQueries
 from service.core.serving.registry import Registry
-from service.core.serving.ticket import Ticket
 from service.core.serving.text_tokens import TokenizedTexts
+from service.core.serving.ticket import Ticket
 from service.core.tensors.inference import InferRequest, InferResponse
 
 

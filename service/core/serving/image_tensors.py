@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from observability.request import start_span
 from observability.tracing.span import Attributes, Span
@@ -19,7 +20,7 @@ from schemas.model_input import InputSpec
 from service.core.engine.engine import Images
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import ModelRef
-from service.core.imaging.preprocessing import PreparedImage, TensorConverter
+from service.core.imaging.preprocessing import PreparedImage, Preprocessor, TensorConverter
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
 from service.core.scheduling.call_context import CallContext
@@ -33,6 +34,8 @@ class ImageTensor:
         spec: the input of the model.
         tensor: a batch of one: [1, C, H, W] or [1, H, W, C] of the manifest's layout and dtype,
             C-contiguous, owned by the caller.
+        levels: what each level 0..255 of each channel becomes, float32 [C, 256], in the order of
+            the channels.
         format: of the encoded image; with its width and height in pixels, as seen upright.
         is_truncated: whether the end of the file, and thus very few pixels, was missing.
     """
@@ -40,6 +43,7 @@ class ImageTensor:
     model: ModelRef
     spec: InputSpec
     tensor: Images
+    levels: NDArray[np.float32]
     format: str
     width: int
     height: int
@@ -52,16 +56,17 @@ class ImageTensors:
     def __init__(
         self,
         spec: InputSpec,
-        preprocess: Callable[..., PreparedImage],
+        preprocess: Preprocessor,
         pool: WorkerPool,
         policy: BatchPolicy,
         on_reject: Callable[[str], None],
         *,
         takes_pixels: bool,
     ) -> None:
-        """``preprocess``: see ``Preprocessor``; ``takes_pixels``: it leaves normalising out."""
+        """``takes_pixels``: ``preprocess`` leaves normalising to the engine."""
         self._spec, self._preprocess = spec, preprocess
         self._convert = TensorConverter(spec) if takes_pixels else None
+        self._levels = (self._convert or preprocess.converter).levels
         self._batcher: Batcher[_Task, PreparedImage, PreparedImage] = Batcher(
             pool,
             replace(policy, max_batch_size=1, max_queue_delay=0.0),
@@ -95,6 +100,7 @@ class ImageTensors:
             model,
             self._spec,
             image.tensor[np.newaxis],
+            self._levels,
             image.format,
             image.width,
             image.height,

@@ -105,7 +105,7 @@ class TextTokens:
         """Refuse new texts, and answer the accepted ones."""
         await self._batcher.close()
 
-    def _prepare(self, task: _Task, _: bool) -> _Done:  # noqa: FBT001 - see Batcher
+    def _prepare(self, task: _Task, _: bool) -> _Done:
         began = time.perf_counter()
         texts = [normalised(text, task.spec) for text in task.texts]
         encoded = self._tokenizer.encode_all(

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from schemas.model_input import Colour, Dtype, InputSpec, Layout
-from service.core.engine.normalisation import gain_and_bias
+from schemas.model_input import Colour, Layout
 from service.core.serving.image_tensors import ImageTensor
 
 COMPRESSION = 1
@@ -27,25 +26,27 @@ def to_png(image: ImageTensor) -> bytes:
 def pixels_of(image: ImageTensor) -> NDArray[np.uint8]:
     """Return the pixels 0..255 of a tensor, [H, W] or [H, W, 3] of RGB.
 
-    Equal to those that were normalised, unless the manifest's numbers lose them: then to the
-    nearest that the tensor still tells apart.
+    Equal to those that were normalised, unless normalising maps several levels to one number: then
+    one of them.
     """
     spec = image.spec
     tensor = image.tensor[0]
-    ordered = tensor.transpose(1, 2, 0) if spec.layout is Layout.NCHW else tensor
-    pixels = _as_levels(ordered, spec)
+    planes = tensor if spec.layout is Layout.NCHW else tensor.transpose(2, 0, 1)
+    pixels = np.empty((spec.height, spec.width, len(planes)), np.uint8)
+    for channel, (plane, levels) in enumerate(zip(planes, image.levels, strict=True)):
+        pixels[:, :, channel] = _nearest(levels, plane.astype(np.float32))
     if spec.colour is Colour.GREY:
         return np.ascontiguousarray(pixels[:, :, 0])
     if spec.colour is Colour.BGR:
-        pixels = pixels[:, :, ::-1]
-    return np.ascontiguousarray(pixels)
+        return np.ascontiguousarray(pixels[:, :, ::-1])
+    return pixels
 
 
-def _as_levels(ordered: NDArray[np.generic], spec: InputSpec) -> NDArray[np.uint8]:
-    """Undo ``pixel * gain + bias``; a gain of 0 keeps nothing of the pixels, which are then 0."""
-    if spec.dtype is Dtype.UINT8:
-        return ordered.astype(np.uint8, copy=False)
-    gain, bias = (numbers.astype(np.float64) for numbers in gain_and_bias(spec))
-    seen = np.where(gain == 0, np.inf, gain)
-    levels = np.rint((ordered.astype(np.float64) - bias) / seen)
-    return np.clip(levels, 0, 255).astype(np.uint8)
+def _nearest(levels: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the index of the number in ``levels`` that is nearest to each value."""
+    order = np.argsort(levels, kind="stable")  # decreasing, if the scale is negative
+    rising = levels[order]
+    above = np.clip(np.searchsorted(rising, values), 1, len(rising) - 1)
+    with np.errstate(invalid="ignore"):  # infinite levels
+        is_below = values - rising[above - 1] <= rising[above] - values
+    return order[above - is_below].astype(np.uint8)

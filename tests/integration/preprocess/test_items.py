@@ -331,9 +331,7 @@ def test_long_stream_takes_bounded_memory(small: LiveServer) -> None:
         connection.send(item)
         read_to(connection, LINE_END)
         before, seen = memory().rss, 0
-        sending = threading.Thread(
-            target=lambda: [connection.send(item) for _ in range(190)], daemon=True
-        )
+        sending = threading.Thread(target=connection.send, args=(item * 190,), daemon=True)
         sending.start()
         received = 0
         while sending.is_alive():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import orjson
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from schemas.model_input import Colour, InputSpec
@@ -31,6 +31,7 @@ from tests.support.models.echo_model import EVERY_SPEC, HEIGHT, WIDTH, echo_spec
 from tests.support.models.pictures import encoded, gradient
 from tests.support.models.tiny_model import image_limits
 
+PHOTO = encoded(gradient((61, 47)))
 every_spec = pytest.mark.parametrize(
     "spec", EVERY_SPEC, ids=lambda spec: f"{spec.layout} {spec.dtype} {spec.colour}"
 )
@@ -38,9 +39,17 @@ every_spec = pytest.mark.parametrize(
 
 def prepared(spec: InputSpec, tensor: Images | None = None) -> ImageTensor:
     """The gradient as the model takes it, or another tensor."""
-    image = Preprocessor(spec, image_limits())(encoded(gradient((61, 47))))
-    values = image.tensor if tensor is None else tensor
-    return ImageTensor(ModelRef("echo", 3), spec, values[np.newaxis], "PNG", 61, 47, False)  # noqa: FBT003 - not truncated
+    preprocess = Preprocessor(spec, image_limits())
+    return ImageTensor(
+        ModelRef("echo", 3),
+        spec,
+        (preprocess(PHOTO).tensor if tensor is None else tensor)[np.newaxis],
+        preprocess.converter.levels,
+        "PNG",
+        61,
+        47,
+        is_truncated=False,
+    )
 
 
 @every_spec
@@ -109,3 +118,15 @@ def test_values_out_of_range_are_cut_in_the_picture() -> None:
 def test_model_that_ignores_pixels_has_a_black_picture() -> None:
     spec = echo_spec(dtype="float32", scale=0.0, mean=(0.5,))
     assert not pixels_of(prepared(spec)).any()
+
+
+def test_inverted_and_infinite_levels_are_undone() -> None:
+    spec = echo_spec(dtype="float32", scale=-1.0)
+    seen = np.arange(HEIGHT * WIDTH * 3).reshape(HEIGHT, WIDTH, 3).astype(np.uint8)
+    assert np.array_equal(pixels_of(prepared(spec, TensorConverter(spec)(seen))), seen)
+    image = prepared(spec)
+    levels = np.where(np.arange(256) < 200, np.arange(256), np.inf).astype(np.float32)
+    image = replace(image, levels=np.stack([levels] * 3))
+    image.tensor[0, 0, 0], image.tensor[0, 0, 1] = 7.2, np.inf
+    near, infinite = pixels_of(image)[0, :2, 0].tolist()
+    assert (near, infinite >= 200) == (7, True)

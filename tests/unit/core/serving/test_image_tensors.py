@@ -21,9 +21,11 @@ from service.core.imaging.preprocessing import Preprocessor, pixel_spec
 from service.core.imaging.resizers import Resizer
 from service.core.tensors.inference import InferRequest
 from service.core.tensors.tensors import of_bytes
+from service.preprocess.images.view import pixels_of
 from tests.support.models.calls import ANYONE
 from tests.support.models.echo_model import EVERY_SPEC, HEIGHT, WIDTH, echo_spec, write_echo
 from tests.support.models.pictures import encoded, gradient, noise, oriented
+from tests.support.models.published_scaler import publish_scaler
 from tests.support.models.tiny_model import image_limits, served
 from tests.support.resizers import RESIZERS
 from tests.support.sensors.tiny_series import write_series_model
@@ -81,6 +83,19 @@ async def test_tensor_is_what_the_prefix_of_pixels_computes(
             pixels = pixels_of(photo).tensor[np.newaxis]
             (behind,) = session.run([spec.name], {PIXELS: pixels, TENSORS: none})
             assert np.array_equal(image.tensor, behind)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+async def test_scaler_in_front_of_the_model_is_applied(tmp_path: Path, layout: str) -> None:
+    publish_scaler(tmp_path, "light", np.array([[10.0, 20.0, -5.0], [30.0, 90.0, 255.0]]))
+    spec = echo_spec(layout=layout, dtype="float32", colour="BGR", scaler="light")
+    async with served(write_echo(tmp_path, spec)) as model:
+        image = await model.image_tensor(PHOTOS["noise"], later(), ANYONE)
+        request = InferRequest((of_bytes(spec.name, [PHOTOS["noise"]], (1,)),))
+        answer = await model.infer(request, later(), ANYONE, most=1)
+    assert np.array_equal(image.tensor.ravel(), answer.outputs[0].array.ravel())
+    assert image.spec.scaler == "light@1"
+    assert np.array_equal(pixels_of(image), np.asarray(noise((WIDTH, HEIGHT))))
 
 
 async def test_prepared_tensor_gives_the_answer_of_the_image(tmp_path: Path) -> None:
