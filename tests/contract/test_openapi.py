@@ -39,7 +39,7 @@ OPERATIONS = {
     "classify": ("post", "/v1/classify", ["classify"]),
     "classifyBatch": ("post", "/v1/classify/batch", ["classify"]),
     "preprocessImage": ("post", "/v1/preprocess/image", ["preprocess"]),
-    "prepareNumbers": ("post", "/v1/preprocess/numeric", ["preprocess"]),
+    "preprocessNumeric": ("post", "/v1/preprocess/numeric", ["preprocess"]),
     "preprocessText": ("post", "/v1/preprocess/text", ["preprocess"]),
     "sumRows": ("post", "/v1/scalers/sums", ["preprocess"]),
     "listScalers": ("get", "/v1/scalers", ["preprocess"]),

@@ -10,8 +10,9 @@ from service.preprocess.numeric.json_rows import read_json
 from service.preprocess.numeric.npy_rows import read_npy
 from service.preprocess.numeric.rows import RowLimits, Rows
 
-JSON_CELL_BYTES, CELL_BYTES = 56, 24
-"""Memory of one cell while it is read: a parsed JSON number; a float64, copied twice."""
+JSON_CELL_BYTES, CELL_BYTES, BINARY_BYTES = 56, 24, 9
+"""Memory of one cell while it is read: a parsed JSON number; a float64, copied twice. And of one
+byte of a binary form, which may be a number."""
 
 
 class RowFormat(StrEnum):
@@ -30,7 +31,6 @@ def read_rows(data: bytes | bytearray, form: RowFormat, csv: CsvOptions, limits:
         InvalidRows: the rows cannot be used; the message names row and column.
         InvalidRequest, InvalidParameter: JSON of another shape.
         PayloadTooLarge: more rows, columns or characters of a cell than are taken.
-        UnsupportedMediaType: an Arrow stream without the extra ``arrow``.
     """
     if form is RowFormat.CSV:
         return read_csv(data, csv, limits)
@@ -48,4 +48,4 @@ def reading_bytes(data: bytes | bytearray, form: RowFormat, csv: CsvOptions) -> 
     if form is RowFormat.CSV:
         mark = {"comma": b",", "semicolon": b";", "tab": b"\t"}[csv.separator]
         return CELL_BYTES * (data.count(mark) + data.count(b"\n") + 1)
-    return 3 * len(data)
+    return BINARY_BYTES * len(data)

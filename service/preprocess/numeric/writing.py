@@ -20,7 +20,6 @@ def write_rows(values: NDArray[np.float64], columns: tuple[str, ...], form: RowF
 
     Raises:
         InvalidParameter: windows as CSV or Arrow, which have rows only.
-        UnsupportedMediaType: Arrow without the extra ``arrow``.
     """
     if form is RowFormat.NPY:
         file = BytesIO()

@@ -17,6 +17,8 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from schemas.pb import potoo_pb2 as pb
+from service.preprocess.numeric.arrow_rows import arrow_stream, read_arrow
+from service.preprocess.numeric.rows import RowLimits
 from service.preprocess.numeric.writing import csv_text
 from tests.support.callers.rpc import Client, connected
 from tests.support.models.tiny_model import write_model
@@ -145,10 +147,6 @@ def test_every_form_of_rows_gives_the_same_answer(
 def test_arrow_streams_are_taken_and_answered(
     client: httpx.Client, table: NDArray[np.float64], passengers: str
 ) -> None:
-    pytest.importorskip("nanoarrow")
-    from service.preprocess.numeric.arrow_rows import arrow_stream, read_arrow
-    from service.preprocess.numeric.rows import RowLimits
-
     answer = client.post(
         NUMERIC,
         params={"scaler": passengers},

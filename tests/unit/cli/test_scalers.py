@@ -29,10 +29,10 @@ def table(tmp_path: Path) -> Path:
 
 def test_fit_list_show_and_apply(potoo: Potoo, models: Path, table: Path, tmp_path: Path) -> None:
     fitted = potoo("scalers", "fit", "passengers", table, "--impute", "median", "--models", models)
-    assert (fitted.exit_code, fitted.stdout) == (
-        0,
+    assert fitted.exit_code == 0, fitted.stderr
+    assert fitted.stdout == (
         "fitted passengers 1: 2 columns, 4 rows; running servers load it within seconds, unless "
-        "another version is promoted\n",
+        "another version is promoted\n"
     )
     listed = potoo("scalers", "list", "--models", models).stdout
     assert listed == (

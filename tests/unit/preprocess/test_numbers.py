@@ -53,7 +53,7 @@ def test_a_column_without_numbers_is_nan() -> None:
     rows = Rows(np.array([[1.0, np.nan], [3.0, np.nan]]))
     for method in ("standardise", "min-max", "robust"):
         for impute in ("none", "mean", "median"):
-            found = scaled(rows, Scaling(method, impute))  # type: ignore[arg-type]
+            found = scaled(rows, Scaling(method, impute))
             assert np.isfinite(found.values[:, 0]).all()
             assert np.isnan(found.values[:, 1]).all()
             assert found.imputed_counts.tolist() == [0, 0]

@@ -104,7 +104,7 @@ def test_a_scaler_that_does_not_fit_is_named(tmp_path: Path, scaler: str, reason
     publish(tmp_path, "named", TABLE, "x", "b", "z")
     write_model(tmp_path)
     spec = unscaled(scaler=scaler, channel_names=["x", "y", "z"])
-    with pytest.raises(ModelRefused, match="manifest field input.scaler") as caught:
+    with pytest.raises(ModelRefused, match=r"manifest field input\.scaler") as caught:
         load(write_series_model(tmp_path, input=spec))
     assert reason in str(caught.value)
 
@@ -139,9 +139,7 @@ def test_a_scaler_stands_instead_of_other_scaling(tmp_path: Path, change: dict[s
 def test_levels_of_images_are_scaled_by_channel(layout: str) -> None:
     values = np.array([[100.0, 110.0, 120.0], [120.0, 150.0, 180.0]])
     scaler = fit(sums_of(Rows(values), 0), "standard", "none").graph.map
-    spec = input_spec(
-        dtype="float32", layout=layout, colour="BGR", scaler="colour"
-    )
+    spec = input_spec(dtype="float32", layout=layout, colour="BGR", scaler="colour")
     pixels = np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)
     found = TensorConverter(spec, scaler)(pixels)
     bgr = pixels[:, :, ::-1].astype(np.float64)

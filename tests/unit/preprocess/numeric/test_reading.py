@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Callable
 from io import BytesIO
+from typing import Any
 
+import nanoarrow as na
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nanoarrow.ipc import InputStream, StreamWriter
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
@@ -210,10 +214,7 @@ def test_npy_that_announces_too_much(shape: tuple[int, int]) -> None:
 
 
 def test_arrow_of_every_kind_of_number() -> None:
-    na = pytest.importorskip("nanoarrow")
-    from nanoarrow.ipc import StreamWriter
-
-    kinds = {
+    kinds: dict[str, tuple[Any, list[float | None]]] = {
         "double": (na.float64(), [1.5, None, 3.0]),
         "float": (na.float32(), [1.5, 2.5, None]),
         "whole": (na.int64(), [1, None, -3]),
@@ -234,10 +235,40 @@ def test_arrow_of_every_kind_of_number() -> None:
     equal(found, np.concatenate([expected, expected]), tuple(kinds))
 
 
-def test_arrow_of_text_is_refused() -> None:
-    na = pytest.importorskip("nanoarrow")
-    from nanoarrow.ipc import StreamWriter
+def test_another_reader_reads_our_arrow_streams() -> None:
+    values_NC = np.array([[1.5, np.nan], [-0.0, 1e308], [2.0, 5e-324]])
+    for names in (("a", "größe"), ()):
+        data = arrow_stream(values_NC, names)
+        with InputStream.from_readable(data) as source, na.c_array_stream(source) as stream:
+            fields = [field.name for field in stream.get_schema().children]
+            (batch,) = stream
+            columns = [np.array(batch.view().child(place).buffer(1)) for place in range(2)]
+        assert fields == list(names or ("0", "1"))
+        np.testing.assert_array_equal(np.stack(columns, axis=1), values_NC)
 
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-12],
+        lambda data: data[:40],
+        lambda data: data[4:],
+        lambda data: b"ARROW1\0\0" + data,
+        lambda data: data[:4] + b"\xff\xff\xff\x7f" + data[8:],
+        lambda data: data + data,
+    ],
+)
+def test_damaged_arrow_streams(damage: Callable[[bytes], bytes]) -> None:
+    data = arrow_stream(np.ones((2, 2)), ("a", "b"))
+    damaged = damage(data)
+    if damaged == data + data:  # a second stream after the mark of the end
+        assert read(damaged, RowFormat.ARROW).values_NC.shape == (2, 2)
+        return
+    with pytest.raises(InvalidRows, match="no Arrow IPC stream"):
+        read(damaged, RowFormat.ARROW)
+
+
+def test_arrow_of_text_is_refused() -> None:
     text = na.c_array(["a"], na.string())
     batch = na.c_array_from_buffers(na.struct({"Name": na.string()}), 1, [None], children=[text])
     file = BytesIO()
@@ -249,7 +280,6 @@ def test_arrow_of_text_is_refused() -> None:
 
 @given(st.data())
 def test_damaged_arrow_streams_are_refused_or_read(data: st.DataObject) -> None:
-    pytest.importorskip("nanoarrow")
     whole = bytearray(arrow_stream(np.arange(12.0).reshape(4, 3), ("a", "b", "c")))
     for _ in range(data.draw(st.integers(0, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
@@ -276,8 +306,6 @@ def test_written_rows_are_read_to_the_bit(rows: list[list[float]], form: RowForm
         shown = [[None if math.isnan(one) else one for one in row] for row in rows]
         data = json.dumps({"rows": shown, "columns": columns}).encode()
     else:
-        if form is RowFormat.ARROW:
-            pytest.importorskip("nanoarrow")
         data = write_rows(values_NC, columns, form)
     found = read_rows(data, form, CsvOptions(), LIMITS)
     np.testing.assert_array_equal(found.values_NC, values_NC)
@@ -292,7 +320,5 @@ def test_csv_is_written_with_all_digits() -> None:
 
 @given(st.binary(max_size=200), st.sampled_from(list(RowFormat)))
 def test_any_bytes_are_read_or_refused(data: bytes, form: RowFormat) -> None:
-    if form is RowFormat.ARROW:
-        pytest.importorskip("nanoarrow")
     with contextlib.suppress(ServiceError):
         read_rows(data, form, CsvOptions(), LIMITS)

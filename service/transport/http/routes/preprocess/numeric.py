@@ -75,7 +75,7 @@ ROWS_BODY: dict[str, Any] = {
     },
     openapi_extra={"requestBody": ROWS_BODY},
 )
-async def prepare_numbers(
+async def preprocess_numeric(
     request: Request, options: Annotated[NumericOptions, Query()]
 ) -> Response:
     """Scale rows of numbers.
