@@ -148,7 +148,8 @@ def _kept(sums: RowSums, place: int) -> Distinct:
         name = column_name(sums.columns, place)
         raise TooManyDistinct(
             f"The sums of {name} hold no distinct numbers: there are more of them than are kept, "
-            "or they were not asked for. Medians and quartiles need them; take another kind."
+            "or they were not asked for. Medians and quartiles need them: take another kind, or a "
+            "larger preprocess.max_distinct."
         )
     return found
 
