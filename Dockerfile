@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# Build:  make image             (ARGS="--build-arg EXTRAS=mqtt,video" for cameras' MQTT and video)
+# Build:  make image             (ARGS="--build-arg EXTRAS=mqtt,text,video" for MQTT, text models, video)
 # Run:    docker run --read-only --tmpfs /tmp --cap-drop ALL -p 127.0.0.1:8000:8000 \
 #           -v potoo-data:/data -e POTOO_ADMIN_PASSWORD=... potoo:0.1.0
 # Or with TLS, dashboards and alerts: docs/operating/containers.md
@@ -18,12 +18,12 @@ RUN python -m venv /opt/potoo \
 # What writes the list of parts is no part itself: an environment of its own, which stays behind.
 RUN python -m venv /opt/supply \
  && /opt/supply/bin/pip install --require-hashes -r requirements-supply.txt
-# Extras, such as EXTRAS=mqtt,video: none by default, since PyAV alone is 100 MB.
+# Extras, such as EXTRAS=mqtt,text,video: none by default, since PyAV alone is 100 MB.
 ARG EXTRAS=
-COPY requirements-mqtt.txt requirements-video.txt ./
+COPY requirements-mqtt.txt requirements-text.txt requirements-video.txt ./
 RUN for extra in $(echo "$EXTRAS" | tr , ' '); do \
-      case "$extra" in mqtt|video) ;; *) echo "EXTRAS: there is no extra $extra"; exit 1;; esac; \
-      /opt/potoo/bin/pip install --require-hashes -r "requirements-$extra.txt" || exit; \
+      case "$extra" in mqtt|text|video) ;; *) echo "EXTRAS: there is no extra $extra"; exit 1;; esac; \
+      /opt/potoo/bin/pip install --require-hashes --no-deps -r "requirements-$extra.txt" || exit; \
     done
 COPY pyproject.toml README.md LICENSE ./
 COPY auth auth

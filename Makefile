@@ -111,6 +111,9 @@ bench-start: $(VENV)/.tested ## start time, memory and modules of the server (AR
 bench-streams: $(VENV)/.tested ## one WebSocket beside HTTP, the age of frames, the cost of cameras (needs wrk)
 	$(BIN)/python -m benchmarks.streams $(ARGS)
 
+bench-text: $(VENV)/.tested ## tokens a second over HTTP relative to the library (needs wrk)
+	$(BIN)/python -m benchmarks.text $(ARGS)
+
 bench-swap: $(VENV)/.tested ## tail latency while models are swapped
 	$(BIN)/python -m benchmarks.swap $(ARGS)
 
@@ -184,7 +187,7 @@ lock: ## update the hash-checked lock files from pyproject.toml (needs uv)
 	$(COMPILE) pyproject.toml --group dev --group build -c requirements.txt \
 	  -c requirements-build.txt --no-emit-package openvino-telemetry \
 	  --output-file requirements-dev.txt
-	for extra in mqtt video; do \
+	for extra in mqtt text video; do \
 	  $(COMPILE) --group $$extra -c requirements-dev.txt --output-file requirements-$$extra.txt || exit; done
 	$(COMPILE) --group training --output-file requirements-training.txt
 	$(COMPILE) --group clients --output-file requirements-clients.txt
@@ -212,6 +215,9 @@ clients: $(VENV)-clients/.installed ## install tritonclient and kserve for the t
 
 turbofan: $(VENV)/.tested ## train the model turbofan again (ARGS="--data DIR")
 	$(BIN)/python -m training.recipes.turbofan $(ARGS)
+
+language: $(VENV)/.tested ## train the model language again (ARGS="--data DIR")
+	$(BIN)/python -m training.recipes.language $(ARGS)
 
 everyday: $(VENV)-training/.trained ## train the model everyday again (ARGS="--data DIR --teacher FILE")
 	$(VENV)-training/bin/python -m training.recipes.everyday $(ARGS)

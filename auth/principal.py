@@ -15,6 +15,7 @@ class Scope(StrEnum):
     CAMERAS = "cameras"
     SENSORS = "sensors"
     INGEST = "ingest"
+    PREPROCESS = "preprocess"
     MODELS_READ = "models:read"
     MODELS_WRITE = "models:write"
     JOBS = "jobs"

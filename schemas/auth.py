@@ -157,6 +157,7 @@ SCOPES = (
     "metrics",
     "models:read",
     "models:write",
+    "preprocess",
     "sensors",
     "stream",
 )

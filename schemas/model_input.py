@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from schemas.document import Document
+from schemas.numeric import ScalerName, is_absent, refuse_scaling
 
 
 class Dtype(StrEnum):
@@ -85,6 +86,12 @@ class InputSpec(Document):
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[Annotated[float, Field(ge=1e-6)], ...] = (1.0,)
+    scaler: ScalerName | None = Field(
+        default=None,
+        exclude_if=is_absent,
+        description="Instead of scale, mean and std: a scaler of this repository with one column "
+        "for each channel, in the order of colour; its name, or name@version.",
+    )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,7 +104,8 @@ class InputSpec(Document):
     @property
     def is_identity(self) -> bool:
         """Whether pixels reach the model as they are."""
-        return self.scale == 1 and set(self.mean) == {0.0} and set(self.std) == {1.0}
+        is_plain = self.scale == 1 and set(self.mean) == {0.0} and set(self.std) == {1.0}
+        return is_plain and self.scaler is None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -112,6 +120,8 @@ class InputSpec(Document):
         if self.dtype is Dtype.UINT8 and not self.is_identity:
             message = "dtype uint8 takes pixels as they are: leave scale, mean and std out"
             raise ValueError(message)
+        if self.scaler is not None:
+            refuse_scaling(self.scale, self.mean, self.std)
         if isinstance(self.resize, ShorterSide) and self.resize.pixels < max(
             self.height, self.width
         ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, model_validator
@@ -62,3 +63,21 @@ class NumericSpec(Document):
             message = "column_names must differ from each other"
             raise ValueError(message)
         return self
+
+
+def parse_scaler_name(text: ScalerName) -> tuple[str, int | None]:
+    """Return the name and the version of a scaler; None for its default version."""
+    name, _, version = text.partition("@")
+    return name, int(version) if version else None
+
+
+def is_absent(value: object) -> bool:
+    """Return whether a member is left out of documents: most models have no scaler."""
+    return value is None
+
+
+def refuse_scaling(scale: float, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Raise ``ValueError`` if a manifest has numbers that its scaler replaces."""
+    if scale != 1 or set(mean) != {0.0} or set(std) != {1.0}:
+        message = "scaler stands instead of scale, mean and std: leave them out"
+        raise ValueError(message)

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, model_validator
 
 from schemas.model_input import Dtype
+from schemas.numeric import ScalerName, is_absent, refuse_scaling
 
 ChannelName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
@@ -39,6 +40,12 @@ class SeriesSpec(BaseModel):
     scale: float = 1.0
     mean: tuple[float, ...] = (0.0,)
     std: tuple[Annotated[float, Field(ge=1e-12)], ...] = (1.0,)
+    scaler: ScalerName | None = Field(
+        default=None,
+        exclude_if=is_absent,
+        description="Instead of scale, mean and std: a scaler of this repository with one column "
+        "for each channel; its name, or name@version.",
+    )
     nan: NanPolicy = Field(default="refuse", description="What becomes of NaN and infinities.")
     channel_names: tuple[ChannelName, ...] = Field(
         default=(), description="Names of the channels in order, for people; may be left out."
@@ -66,4 +73,6 @@ class SeriesSpec(BaseModel):
         if not all(map(math.isfinite, (self.scale, *self.mean, *self.std))):
             message = "scale, mean and std must be finite"
             raise ValueError(message)
+        if self.scaler is not None:
+            refuse_scaling(self.scale, self.mean, self.std)
         return self

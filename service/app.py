@@ -46,6 +46,7 @@ from service.transport.http.routes import (
     health,
     models,
     page_session,
+    scalers,
     sensor_events,
     sensor_windows,
     sensors,
@@ -55,6 +56,12 @@ from service.transport.http.routes.classify import add_classify_routes
 from service.transport.http.routes.health import metrics_router
 from service.transport.http.routes.oauth_forms import AskedToken, TokenForm
 from service.transport.http.routes.page import STATIC_PATH, web_router
+from service.transport.http.routes.preprocess import numeric as preprocess_numeric
+from service.transport.http.routes.preprocess.image import add_preprocess_image_route
+from service.transport.http.routes.preprocess.items import add_preprocess_items_route
+from service.transport.http.routes.preprocess.text import add_preprocess_text_route
+from service.transport.http.routes.text import BODIES as TEXT_BODIES
+from service.transport.http.routes.text import add_text_routes
 from service.transport.http.server.models_line import models_line
 from service.transport.http.server.protocol import STATE_KEY, ConnectionContext
 from service.transport.http.server.server import MODELS_KEY
@@ -152,6 +159,10 @@ def _lifespan(
 def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> None:
     """Add all routes, and the OpenAPI document of them."""
     add_classify_routes(app)
+    add_preprocess_image_route(app)
+    add_preprocess_items_route(app)
+    add_preprocess_text_route(app)
+    add_text_routes(app)
     add_infer_routes(app)
     add_stream_route(app, tracing)
     compat.add_routes(app, settings.compatibility)
@@ -167,6 +178,9 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
             sensors.router,
             sensor_events.router,
             sensor_windows.router,
+            preprocess_numeric.router,
+            scalers.readers,
+            scalers.writers,
             auth.router,
             page_session.router,
             well_known.router,
@@ -180,6 +194,7 @@ def _add_routes(app: FastAPI, settings: Settings, tracing: Tracing | None) -> No
     bodies: tuple[type[BaseModel], ...] = (Problem, InferenceError)
     bodies += (EncodedImage, InferRequestBody, TokenForm, AskedToken, *v2.BODIES)
     bodies += (*admin.BODIES, *cameras.BODIES, *sensors.BODIES, *sensor_windows.BODIES)
+    bodies += (*preprocess_numeric.BODIES, *scalers.BODIES, *TEXT_BODIES)
     bodies += compat.bodies(settings.compatibility)
     add_openapi(app, bodies, settings.docs)
 

@@ -25,7 +25,14 @@ FIRST_ACCOUNT = "admin"
 FIRST_RUN = "first run"
 """The acting account, in the security log."""
 PAGE_SCOPES = frozenset(
-    {Scope.CLASSIFY, Scope.MODELS_READ, Scope.STREAM, Scope.CAMERAS, Scope.SENSORS}
+    {
+        Scope.CLASSIFY,
+        Scope.MODELS_READ,
+        Scope.STREAM,
+        Scope.CAMERAS,
+        Scope.SENSORS,
+        Scope.PREPROCESS,
+    }
 )
 """Scopes of the web page's sessions, as in ``web/calls/api.js``."""
 LINK_MINUTES = 15

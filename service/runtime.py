@@ -29,6 +29,7 @@ from service.core.serving.calibration import find_calibration
 from service.core.serving.classifier import Classifier
 from service.core.serving.model import Model
 from service.identity import Identity, keep_fresh, open_identity
+from service.preprocess.preprocessing import Preprocessing
 from service.process import give_memory_back
 from service.sensors.on_demand import SensorsOnDemand, sensors_on_demand
 from service.settings import Settings
@@ -49,6 +50,7 @@ class Runtime:
     budget: BodyBudget
     cameras: Cameras
     sensors: SensorsOnDemand
+    preprocessing: Preprocessing
     shutdown: Shutdown = field(default_factory=Shutdown)
 
     @property
@@ -110,6 +112,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             budget=BodyBudget(settings.limits.max_body_bytes_in_flight, metrics),
             cameras=cameras,
             sensors=sensors,
+            preprocessing=Preprocessing(settings.preprocess, classifier, pool, metrics.preprocess),
         )
 
 
@@ -154,7 +157,8 @@ def model_loader(settings: Settings, pool: WorkerPool, metrics: Metrics) -> Call
     def load(folder: Path) -> Model:
         calibrated = found.run_settings(folder) if found else None
         run = inference.of(folder.parent.name, calibrated)
-        options = ModelOptions(settings.limits.of_images, run, inference.resizer)
+        limits = settings.limits.of_images
+        options = ModelOptions(limits, run, inference.resizer, repository=settings.models)
         return load_model(folder, pool, options, metrics)
 
     return load

@@ -41,6 +41,7 @@ from service.camera_settings import CameraSettings
 from service.core.imaging.image_limits import ImageLimits
 from service.core.settings import InferenceSettings
 from service.modeltools.sources.model_sources import is_safe
+from service.preprocess_settings import PreprocessSettings
 from service.result_settings import MqttSettings, WebhookSettings
 from service.sensor_settings import SensorSettings
 
@@ -233,6 +234,7 @@ class Settings(BaseSettings):
     cameras: CameraSettings = CameraSettings()
     compatibility: CompatibilitySettings = CompatibilitySettings()
     mqtt: MqttSettings = MqttSettings()
+    preprocess: PreprocessSettings = PreprocessSettings()
     sensors: SensorSettings = SensorSettings()
     webhooks: WebhookSettings = WebhookSettings()
     observability: ObservabilitySettings = ObservabilitySettings()

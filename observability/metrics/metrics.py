@@ -28,6 +28,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from observability.metrics.camera_metrics import CameraMetrics
 from observability.metrics.memory import memory_limit
 from observability.metrics.model_metrics import ModelMetrics
+from observability.metrics.preprocess_metrics import PreprocessMetrics
 from observability.metrics.result_metrics import ResultMetrics
 from observability.metrics.sensor_metrics import SensorMetrics
 from observability.metrics.stream_metrics import StreamMetrics
@@ -150,6 +151,7 @@ class Metrics:
         self.cameras = CameraMetrics(self.registry)
         self.sensors = SensorMetrics(self.registry)
         self.results = ResultMetrics(self.registry)
+        self.preprocess = PreprocessMetrics(self.registry)
         # Sign-in
         self.audit_events = Counter(
             "potoo_audit_events",

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16schemas/pb/potoo.proto\x12\x08potoo.v1\"`\n\x0ePredictRequest\x12\x12\n\nimage_data\x18\x01 \x01(\x0c\x12\x12\n\x05model\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x01\x88\x01\x01\x42\x08\n\x06_modelB\x08\n\x06_top_k\"%\n\x05Named\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"i\n\x07Summary\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\r\n\x05level\x18\x03 \x01(\r\x12%\n\x07perhaps\x18\x04 \x01(\x0b\x32\x0f.potoo.v1.NamedH\x00\x88\x01\x01\x42\n\n\x08_perhaps\"\xdc\x01\n\x0fPredictResponse\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\x12\x13\n\x0b\x63lass_names\x18\x02 \x03(\t\x12\x12\n\nmodel_name\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\r\x12\x11\n\tabstained\x18\x05 \x01(\x08\x12\'\n\x07summary\x18\x06 \x01(\x0b\x32\x11.potoo.v1.SummaryH\x00\x88\x01\x01\x12\x16\n\x0elabels_present\x18\x07 \x03(\t\x12\x12\n\ncalibrated\x18\x08 \x01(\x08\x42\n\n\x08_summary2N\n\x0cModelService\x12>\n\x07Predict\x12\x18.potoo.v1.PredictRequest\x1a\x19.potoo.v1.PredictResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16schemas/pb/potoo.proto\x12\x08potoo.v1\"`\n\x0ePredictRequest\x12\x12\n\nimage_data\x18\x01 \x01(\x0c\x12\x12\n\x05model\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x01\x88\x01\x01\x42\x08\n\x06_modelB\x08\n\x06_top_k\"%\n\x05Named\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\"i\n\x07Summary\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\r\n\x05level\x18\x03 \x01(\r\x12%\n\x07perhaps\x18\x04 \x01(\x0b\x32\x0f.potoo.v1.NamedH\x00\x88\x01\x01\x42\n\n\x08_perhaps\"\xdc\x01\n\x0fPredictResponse\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\x12\x13\n\x0b\x63lass_names\x18\x02 \x03(\t\x12\x12\n\nmodel_name\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\r\x12\x11\n\tabstained\x18\x05 \x01(\x08\x12\'\n\x07summary\x18\x06 \x01(\x0b\x32\x11.potoo.v1.SummaryH\x00\x88\x01\x01\x12\x16\n\x0elabels_present\x18\x07 \x03(\t\x12\x12\n\ncalibrated\x18\x08 \x01(\x08\x42\n\n\x08_summary\"R\n\tItemError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\x12\'\n\x06\x65rrors\x18\x03 \x03(\x0b\x32\x17.potoo.v1.ItemViolation\"0\n\rItemViolation\x12\x0f\n\x07pointer\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"`\n\x13\x43lassifyTextRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x12\n\x05model\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x12\n\x05top_k\x18\x03 \x01(\rH\x01\x88\x01\x01\x42\x08\n\x06_modelB\x08\n\x06_top_k\"|\n\x14\x43lassifyTextResponse\x12%\n\x07results\x18\x01 \x03(\x0b\x32\x14.potoo.v1.TextResult\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\r\x12\x12\n\ncalibrated\x18\x04 \x01(\x08\"\xcb\x01\n\nTextResult\x12\x15\n\rprobabilities\x18\x01 \x03(\x02\x12\x13\n\x0b\x63lass_names\x18\x02 \x03(\t\x12\x11\n\tabstained\x18\x03 \x01(\x08\x12\'\n\x07summary\x18\x04 \x01(\x0b\x32\x11.potoo.v1.SummaryH\x00\x88\x01\x01\x12\x16\n\x0elabels_present\x18\x05 \x03(\t\x12\'\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x13.potoo.v1.ItemErrorH\x01\x88\x01\x01\x42\n\n\x08_summaryB\x08\n\x06_error\";\n\x0c\x45mbedRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x12\n\x05model\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x08\n\x06_model\"]\n\rEmbedResponse\x12!\n\x07vectors\x18\x01 \x01(\x0b\x32\x10.potoo.v1.Tensor\x12\x12\n\nmodel_name\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\r\"E\n\x06Tensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x64\x61tatype\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\x96\x01\n\x13PrepareImageRequest\x12\x12\n\nimage_data\x18\x01 \x01(\x0c\x12\x12\n\x05model\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x30\n\x04view\x18\x03 \x01(\x0e\x32\".potoo.v1.PrepareImageRequest.View\"\x1b\n\x04View\x12\n\n\x06TENSOR\x10\x00\x12\x07\n\x03PNG\x10\x01\x42\x08\n\x06_model\"\x89\x01\n\rPreparedImage\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\r\x12 \n\x06tensor\x18\x03 \x01(\x0b\x32\x10.potoo.v1.Tensor\x12\x0e\n\x06layout\x18\x04 \x01(\t\x12\x0e\n\x06\x63olour\x18\x05 \x01(\t\x12\x0b\n\x03png\x18\x06 \x01(\x0c\"=\n\x04Rows\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\x12\x14\n\x0c\x63olumn_names\x18\x03 \x03(\t\"(\n\x07Scaling\x12\x0e\n\x06offset\x18\x01 \x03(\x01\x12\r\n\x05scale\x18\x02 \x03(\x01\"\xe9\x03\n\x15PrepareNumericRequest\x12\x1e\n\x04rows\x18\x01 \x01(\x0b\x32\x0e.potoo.v1.RowsH\x00\x12\r\n\x03\x63sv\x18\x02 \x01(\x0cH\x00\x12\x0f\n\x05\x61rrow\x18\x03 \x01(\x0cH\x00\x12\r\n\x03npy\x18\x04 \x01(\x0cH\x00\x12\x13\n\x06scaler\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x36\n\x06method\x18\x06 \x01(\x0e\x32&.potoo.v1.PrepareNumericRequest.Method\x12\'\n\x07scaling\x18\x07 \x01(\x0b\x32\x11.potoo.v1.ScalingH\x02\x88\x01\x01\x12\x36\n\x06impute\x18\x08 \x01(\x0e\x32&.potoo.v1.PrepareNumericRequest.Impute\x12\x13\n\x06window\x18\t \x01(\rH\x03\x88\x01\x01\x12\x13\n\x06stride\x18\n \x01(\rH\x04\x88\x01\x01\"J\n\x06Method\x12\x16\n\x12METHOD_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTANDARDISE\x10\x01\x12\x0b\n\x07MIN_MAX\x10\x02\x12\n\n\x06ROBUST\x10\x03\"(\n\x06Impute\x12\x08\n\x04NONE\x10\x00\x12\x08\n\x04MEAN\x10\x01\x12\n\n\x06MEDIAN\x10\x02\x42\x06\n\x04\x64\x61taB\t\n\x07_scalerB\n\n\x08_scalingB\t\n\x07_windowB\t\n\x07_stride\"\xd2\x01\n\x0fPreparedNumeric\x12\x0e\n\x06scaler\x18\x01 \x01(\t\x12\x16\n\x0escaler_version\x18\x02 \x01(\r\x12 \n\x06tensor\x18\x03 \x01(\x0b\x32\x10.potoo.v1.Tensor\x12\x14\n\x0c\x63olumn_names\x18\x04 \x03(\t\x12\x12\n\nnan_counts\x18\x05 \x03(\x04\x12\x16\n\x0eimputed_counts\x18\x06 \x03(\x04\x12\'\n\x07scaling\x18\x07 \x01(\x0b\x32\x11.potoo.v1.ScalingH\x00\x88\x01\x01\x42\n\n\x08_scaling\"\xba\x02\n\x12PrepareTextRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x12\n\x05model\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x35\n\x07padding\x18\x04 \x01(\x0e\x32$.potoo.v1.PrepareTextRequest.Padding\x12\x11\n\x04\x66orm\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x0f\n\x07offsets\x18\x06 \x01(\x08\x12\'\n\x07hashing\x18\x07 \x01(\x0b\x32\x11.potoo.v1.HashingH\x03\x88\x01\x01\"6\n\x07Padding\x12\x0b\n\x07LONGEST\x10\x00\x12\x0e\n\nMAX_TOKENS\x10\x01\x12\x0e\n\nNO_PADDING\x10\x02\x42\x08\n\x06_modelB\r\n\x0b_max_tokensB\x07\n\x05_formB\n\n\x08_hashing\"9\n\x07Hashing\x12\x11\n\tdimension\x18\x01 \x01(\r\x12\r\n\x05least\x18\x02 \x01(\r\x12\x0c\n\x04most\x18\x03 \x01(\r\"\x93\x01\n\x0cPreparedText\x12\x12\n\nmodel_name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\r\x12$\n\x05texts\x18\x03 \x03(\x0b\x32\x15.potoo.v1.EncodedText\x12&\n\x07vectors\x18\x04 \x01(\x0b\x32\x10.potoo.v1.TensorH\x00\x88\x01\x01\x42\n\n\x08_vectors\"w\n\x0b\x45ncodedText\x12\x0b\n\x03ids\x18\x01 \x03(\x03\x12\x0c\n\x04mask\x18\x02 \x03(\r\x12\x0e\n\x06tokens\x18\x03 \x03(\t\x12\x0e\n\x06starts\x18\x04 \x03(\r\x12\x0c\n\x04\x65nds\x18\x05 \x03(\r\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x11\n\ttruncated\x18\x07 \x01(\x08\"\xba\x01\n\x12PrepareItemRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x05image\x18\x02 \x01(\x0b\x32\x1d.potoo.v1.PrepareImageRequestH\x00\x12\x32\n\x07numeric\x18\x03 \x01(\x0b\x32\x1f.potoo.v1.PrepareNumericRequestH\x00\x12,\n\x04text\x18\x04 \x01(\x0b\x32\x1c.potoo.v1.PrepareTextRequestH\x00\x42\x06\n\x04item\"\xca\x01\n\x0cPreparedItem\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x05image\x18\x02 \x01(\x0b\x32\x17.potoo.v1.PreparedImageH\x00\x12,\n\x07numeric\x18\x03 \x01(\x0b\x32\x19.potoo.v1.PreparedNumericH\x00\x12&\n\x04text\x18\x04 \x01(\x0b\x32\x16.potoo.v1.PreparedTextH\x00\x12$\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x13.potoo.v1.ItemErrorH\x00\x42\x08\n\x06result2\xd7\x01\n\x0cModelService\x12>\n\x07Predict\x12\x18.potoo.v1.PredictRequest\x1a\x19.potoo.v1.PredictResponse\x12M\n\x0c\x43lassifyText\x12\x1d.potoo.v1.ClassifyTextRequest\x1a\x1e.potoo.v1.ClassifyTextResponse\x12\x38\n\x05\x45mbed\x12\x16.potoo.v1.EmbedRequest\x1a\x17.potoo.v1.EmbedResponse2\x9c\x02\n\x11PreprocessService\x12?\n\x05Image\x12\x1d.potoo.v1.PrepareImageRequest\x1a\x17.potoo.v1.PreparedImage\x12\x45\n\x07Numeric\x12\x1f.potoo.v1.PrepareNumericRequest\x1a\x19.potoo.v1.PreparedNumeric\x12<\n\x04Text\x12\x1c.potoo.v1.PrepareTextRequest\x1a\x16.potoo.v1.PreparedText\x12\x41\n\x05Items\x12\x1c.potoo.v1.PrepareItemRequest\x1a\x16.potoo.v1.PreparedItem(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUMMARY']._serialized_end=278
   _globals['_PREDICTRESPONSE']._serialized_start=281
   _globals['_PREDICTRESPONSE']._serialized_end=501
-  _globals['_MODELSERVICE']._serialized_start=503
-  _globals['_MODELSERVICE']._serialized_end=581
+  _globals['_ITEMERROR']._serialized_start=503
+  _globals['_ITEMERROR']._serialized_end=585
+  _globals['_ITEMVIOLATION']._serialized_start=587
+  _globals['_ITEMVIOLATION']._serialized_end=635
+  _globals['_CLASSIFYTEXTREQUEST']._serialized_start=637
+  _globals['_CLASSIFYTEXTREQUEST']._serialized_end=733
+  _globals['_CLASSIFYTEXTRESPONSE']._serialized_start=735
+  _globals['_CLASSIFYTEXTRESPONSE']._serialized_end=859
+  _globals['_TEXTRESULT']._serialized_start=862
+  _globals['_TEXTRESULT']._serialized_end=1065
+  _globals['_EMBEDREQUEST']._serialized_start=1067
+  _globals['_EMBEDREQUEST']._serialized_end=1126
+  _globals['_EMBEDRESPONSE']._serialized_start=1128
+  _globals['_EMBEDRESPONSE']._serialized_end=1221
+  _globals['_TENSOR']._serialized_start=1223
+  _globals['_TENSOR']._serialized_end=1292
+  _globals['_PREPAREIMAGEREQUEST']._serialized_start=1295
+  _globals['_PREPAREIMAGEREQUEST']._serialized_end=1445
+  _globals['_PREPAREIMAGEREQUEST_VIEW']._serialized_start=1408
+  _globals['_PREPAREIMAGEREQUEST_VIEW']._serialized_end=1435
+  _globals['_PREPAREDIMAGE']._serialized_start=1448
+  _globals['_PREPAREDIMAGE']._serialized_end=1585
+  _globals['_ROWS']._serialized_start=1587
+  _globals['_ROWS']._serialized_end=1648
+  _globals['_SCALING']._serialized_start=1650
+  _globals['_SCALING']._serialized_end=1690
+  _globals['_PREPARENUMERICREQUEST']._serialized_start=1693
+  _globals['_PREPARENUMERICREQUEST']._serialized_end=2182
+  _globals['_PREPARENUMERICREQUEST_METHOD']._serialized_start=2013
+  _globals['_PREPARENUMERICREQUEST_METHOD']._serialized_end=2087
+  _globals['_PREPARENUMERICREQUEST_IMPUTE']._serialized_start=2089
+  _globals['_PREPARENUMERICREQUEST_IMPUTE']._serialized_end=2129
+  _globals['_PREPAREDNUMERIC']._serialized_start=2185
+  _globals['_PREPAREDNUMERIC']._serialized_end=2395
+  _globals['_PREPARETEXTREQUEST']._serialized_start=2398
+  _globals['_PREPARETEXTREQUEST']._serialized_end=2712
+  _globals['_PREPARETEXTREQUEST_PADDING']._serialized_start=2612
+  _globals['_PREPARETEXTREQUEST_PADDING']._serialized_end=2666
+  _globals['_HASHING']._serialized_start=2714
+  _globals['_HASHING']._serialized_end=2771
+  _globals['_PREPAREDTEXT']._serialized_start=2774
+  _globals['_PREPAREDTEXT']._serialized_end=2921
+  _globals['_ENCODEDTEXT']._serialized_start=2923
+  _globals['_ENCODEDTEXT']._serialized_end=3042
+  _globals['_PREPAREITEMREQUEST']._serialized_start=3045
+  _globals['_PREPAREITEMREQUEST']._serialized_end=3231
+  _globals['_PREPAREDITEM']._serialized_start=3234
+  _globals['_PREPAREDITEM']._serialized_end=3436
+  _globals['_MODELSERVICE']._serialized_start=3439
+  _globals['_MODELSERVICE']._serialized_end=3654
+  _globals['_PREPROCESSSERVICE']._serialized_start=3657
+  _globals['_PREPROCESSSERVICE']._serialized_end=3941
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ from service.cli import calibrate, certs, classify, clients, config, keys, serve
 from service.cli.cameras.app import app as cameras_app
 from service.cli.main_command import new_app
 from service.cli.models.app import app as models_app
+from service.cli.scalers.app import app as scalers_app
 from service.cli.sensors.app import app as sensors_app
 
 app = new_app()
@@ -17,6 +18,7 @@ app.add_typer(keys.app, name="keys")
 app.command("certs")(certs.certs)
 app.command("token")(token.token)
 app.add_typer(models_app, name="models")
+app.add_typer(scalers_app, name="scalers")
 app.add_typer(cameras_app, name="cameras")
 app.add_typer(sensors_app, name="sensors")
 app.command("calibrate")(calibrate.calibrate)

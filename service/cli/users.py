@@ -41,8 +41,8 @@ def add(
 ) -> None:
     """Add a user.
 
-    Scopes: classify, infer, models:read, models:write, stream, cameras, sensors, ingest, metrics,
-    admin.
+    Scopes: classify, infer, models:read, models:write, stream, cameras, sensors, ingest,
+    preprocess, metrics, admin.
     """
     with plain_errors():
         from auth.administration import NewAccount

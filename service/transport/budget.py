@@ -49,7 +49,12 @@ class Reservation:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give all of it back."""
         self._budget.give_back(self._held)
+        self._held = 0
 
     def reserve(self, count: int) -> None:
         """Reserve at least ``count`` bytes in all; raise ``Overloaded`` as ``take`` does."""

@@ -21,7 +21,7 @@ def build(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Built-in models: imagenet, everyday, imagenet-int8, turbofan.",
+            help="Built-in models: imagenet, everyday, imagenet-int8, turbofan, language.",
             metavar="[NAME...]",
             show_default="imagenet and everyday, if missing",
         ),

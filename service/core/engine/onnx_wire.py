@@ -180,34 +180,34 @@ def node_bytes(operator: str, inputs: Sequence[str], output: str, *attributes: b
     return written(GraphField.NODE, *content, *(written(5, each) for each in attributes))
 
 
-def integer(name: str, number: int) -> bytes:
+def integer(name: str, value: int) -> bytes:
     """Return an attribute of one integer."""
-    return written(1, name.encode()) + _tagged(3, number) + _tagged(20, 2)
+    return written(1, name.encode()) + number(3, value) + number(20, 2)
 
 
 def integers(name: str, numbers: Iterable[int]) -> bytes:
     """Return an attribute of integers."""
-    listed = b"".join(_tagged(8, number) for number in numbers)
-    return written(1, name.encode()) + listed + _tagged(20, 7)
+    listed = b"".join(number(8, each) for each in numbers)
+    return written(1, name.encode()) + listed + number(20, 7)
 
 
 def constant(output: str, array: NDArray[np.generic]) -> bytes:
     """Return a graph's field with a constant: initializers of old models must be inputs too."""
-    content = b"".join(_tagged(1, size) for size in array.shape)
+    content = b"".join(number(1, size) for size in array.shape)
     (kind,) = [kind for kind, dtype in _NUMPY_TYPES.items() if array.dtype == dtype]
-    content += _tagged(2, kind) + written(9, array.tobytes())
+    content += number(2, kind) + written(9, array.tobytes())
     return node_bytes(
-        "Constant", (), output, written(1, b"value") + written(5, content) + _tagged(20, 4)
+        "Constant", (), output, written(1, b"value") + written(5, content) + number(20, 4)
     )
 
 
 def input_bytes(name: str, element_type: int, shape: Shape) -> bytes:
     """Return a graph's field with an input."""
     axes = [
-        written(1, written(2, size.encode()) if isinstance(size, str) else _tagged(1, size))
+        written(1, written(2, size.encode()) if isinstance(size, str) else number(1, size))
         for size in shape
     ]
-    tensor = _tagged(1, element_type) + written(2, *axes)
+    tensor = number(1, element_type) + written(2, *axes)
     return written(GraphField.INPUT, written(1, name.encode()), written(2, written(1, tensor)))
 
 
@@ -226,8 +226,9 @@ def _size(axis: memoryview) -> int | str:
     return ""
 
 
-def _tagged(number: int, value: int) -> bytes:
-    return _as_varint(number << 3 | _VARINT) + _as_varint(value)
+def number(field: int, value: int) -> bytes:
+    """Return a field with a number."""
+    return _as_varint(field << 3 | _VARINT) + _as_varint(value)
 
 
 def _as_varint(number: int) -> bytes:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.errors import Unsupported
 from schemas.model_input import Colour, Dtype, InputSpec, Layout, Squash
 from service.core.engine.normalisation import gain_and_bias
 from service.core.imaging.decoding import open_image, region
@@ -21,8 +22,9 @@ from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.orientation import UPRIGHT, Box
 from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.imaging.resizing import resize_with
+from service.core.numeric.column_map import ColumnMap
 
-ImageTensor = NDArray[np.float32] | NDArray[np.uint8]
+ImageArray = NDArray[np.float32] | NDArray[np.uint8]
 """One image in the manifest's layout and dtype, or pixels: see ``engine.Images``."""
 
 
@@ -34,7 +36,7 @@ class PreparedImage:
     is_truncated: whether the end of the file, and thus very few pixels, was missing.
     """
 
-    tensor: ImageTensor
+    tensor: ImageArray
     format: str
     width: int
     height: int
@@ -44,19 +46,31 @@ class PreparedImage:
 
 
 class Preprocessor:
-    """A converter of bytes to tensors for one model. Pure and lock-free: any thread may call it."""
+    """A converter of bytes to tensors for one model. Pure and lock-free: any thread may call it.
+
+    Attributes:
+        converter: of pixels, the last step.
+    """
 
     def __init__(
-        self, spec: InputSpec, limits: ImageLimits, resizer: Resizer | None = None
+        self,
+        spec: InputSpec,
+        limits: ImageLimits,
+        resizer: Resizer | None = None,
+        scaler: ColumnMap | None = None,
     ) -> None:
-        """``resizer``: the fastest one here, if not given.
+        """Create a preprocessor.
+
+        Args:
+            resizer: the fastest one here, if not given.
+            scaler: the one that the manifest names; a column for each channel.
 
         Raises:
             ResizerMissing: the resizer cannot be used here.
         """
         self._spec = spec
         self._limits = limits
-        self._to_tensor = TensorConverter(spec)
+        self.converter = TensorConverter(spec, scaler)
         self._mode = "L" if spec.colour is Colour.GREY else "RGB"
         self._resize = resize_with(resizer or best_resizer(), spec.resize.interpolation)
 
@@ -77,7 +91,7 @@ class Preprocessor:
             turn = UPRIGHT.get(image.orientation)
             if turn is not None:
                 pixels = pixels.transpose(turn)
-            tensor = self._to_tensor(np.asarray(pixels))
+            tensor = self.converter(np.asarray(pixels))
         return PreparedImage(
             tensor,
             image.format,
@@ -90,13 +104,30 @@ class Preprocessor:
 
 
 class TensorConverter:
-    """A converter of pixels to the input of a graph: its order, type and range."""
+    """A converter of pixels to the input of a graph: its order, type and range.
 
-    def __init__(self, spec: InputSpec) -> None:
+    Attributes:
+        levels: what each level 0..255 of each channel becomes, float32 [C, 256].
+    """
+
+    def __init__(self, spec: InputSpec, scaler: ColumnMap | None = None) -> None:
+        """``scaler``: see ``Preprocessor``.
+
+        Raises:
+            Unsupported: the manifest names a scaler, but none is given.
+        """
+        if spec.scaler is not None and scaler is None:
+            raise Unsupported("The model has a scaler, which is not applied here.")
         self._spec = spec
         self._gain, self._bias = gain_and_bias(spec)
+        self._is_scaled = scaler is not None
+        if scaler is not None:
+            self.levels = _scaled_levels(scaler)
+        else:
+            every = np.arange(256, dtype=np.float32)
+            self.levels = every * self._gain[:, np.newaxis] + self._bias[:, np.newaxis]
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> ImageTensor:
+    def __call__(self, pixels: NDArray[np.uint8]) -> ImageArray:
         """Convert pixels [H, W] or [H, W, 3] of RGB."""
         spec = self._spec
         pixels_HWC = pixels.reshape(spec.height, spec.width, spec.colour.channels)
@@ -106,6 +137,12 @@ class TensorConverter:
         if spec.dtype is Dtype.UINT8:
             return np.ascontiguousarray(ordered)
         tensor = np.empty(ordered.shape, np.float32)
+        if self._is_scaled:
+            by_channel = ordered if spec.layout is Layout.NCHW else ordered.transpose(2, 0, 1)
+            planes = tensor if spec.layout is Layout.NCHW else tensor.transpose(2, 0, 1)
+            for plane, pixels_HW, levels in zip(planes, by_channel, self.levels, strict=True):
+                plane[...] = levels[pixels_HW]
+            return tensor
         if spec.layout is Layout.NCHW:
             for channel, (gain, bias) in enumerate(zip(self._gain, self._bias, strict=True)):
                 plane = tensor[channel]
@@ -115,6 +152,13 @@ class TensorConverter:
             np.multiply(ordered, self._gain, out=tensor)
             tensor += self._bias
         return tensor
+
+
+def _scaled_levels(scaler: ColumnMap) -> NDArray[np.float32]:
+    """Return what each level of each channel becomes, float32 [C, 256]; computed in float64."""
+    levels = np.repeat(np.arange(256, dtype=np.float64)[:, np.newaxis], scaler.columns, axis=1)
+    with np.errstate(over="ignore"):
+        return scaler(levels).T.astype(np.float32, order="C")
 
 
 def pixel_spec(spec: InputSpec) -> InputSpec:

@@ -29,6 +29,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 
 from observability.logs.logging import get_logger
 from observability.metrics.metrics import Metrics
@@ -39,7 +40,7 @@ from service.core.lifecycle.default_model import DefaultModel
 from service.core.lifecycle.model_unloader import ModelUnloader
 from service.core.lifecycle.policy_applier import PolicyApplier
 from service.core.lifecycle.refusals import as_service_errors
-from service.core.lifecycle.version_loader import LoadModel, VersionLoader
+from service.core.lifecycle.version_loader import LoadModel, VersionLoader, without_path
 from service.core.repository.repository import ModelRefused, NoSuchVersion, Repository
 from service.core.serving.registry import Registry
 
@@ -59,7 +60,7 @@ class Lifecycle:
         after_release: Callable[[], None] = lambda: None,
     ) -> None:
         """``after_release``: called on the background thread after a model freed its memory."""
-        self.repository = repository
+        self.repository, self._load = repository, load
         self._background = BackgroundExecutor()
         self.executor: Executor = self._background
         self._lock = asyncio.Lock()
@@ -160,6 +161,18 @@ class Lifecycle:
         """Return the default version; None if none is loaded."""
         model = self.registry.default_version(name)
         return model.ref.version if model is not None else None
+
+    def check(self, folder: Path) -> None:
+        """Load the version in a folder, which may be a draft, and free it. Blocks.
+
+        Raises:
+            Conflict: it cannot be served.
+        """
+        try:
+            self._load(folder).release()
+        except ModelRefused as error:
+            reason = without_path(folder, str(error))
+            raise Conflict(f"The new version cannot be served: {reason}") from error
 
     async def require_servable(self, name: str, number: int, *, retry: bool) -> None:
         """Load a version beside the default one.

@@ -17,6 +17,7 @@ from service.core.engine.pool import WorkerPool
 from service.core.engine.providers import Precision, Provider, ProviderMissing, check_installed
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.resizers import Resizer, best_resizer
+from service.core.lifecycle.scalers import with_scaler
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_labels, read_manifest
 from service.core.scheduling.batch_policy import BatchPolicy
@@ -39,12 +40,16 @@ _OF_OPENVINO = {"image", "series"}
 
 @dataclass(frozen=True, slots=True)
 class ModelOptions:
-    """Run settings of a model, limits on its images, their resizer, and the tokenizers."""
+    """Run settings of a model, limits on its images, their resizer, and the tokenizers.
+
+    ``repository``: where its scaler is; None for the repository that the version is in.
+    """
 
     limits: ImageLimits
     run: RunSettings
     resizer: Resizer = field(default_factory=best_resizer)
     open_tokenizer: OpenTokenizer = open_tokenizer
+    repository: Path | None = None
 
 
 def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: Metrics) -> Model:
@@ -56,6 +61,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
     """
     manifest = read_manifest(folder)
     try:
+        manifest, scaler = with_scaler(manifest, options.repository or folder.parent.parent)
         labels = read_labels(folder, manifest)
         engine = open_engine(folder, manifest, options.run, pool.size)
         kind = open_kind(
@@ -65,6 +71,7 @@ def load_model(folder: Path, pool: WorkerPool, options: ModelOptions, metrics: M
             options.resizer,
             options.open_tokenizer,
             takes_pixels=engine.takes_pixels,
+            scaler=scaler,
         )
         model = Model(
             folder,
@@ -150,7 +157,7 @@ def _onnx_engine(
     spec = manifest.input
     if not isinstance(spec, InputSpec):
         return opened(pixels=False)
-    engine = opened(pixels=spec.dtype is Dtype.FLOAT32)
+    engine = opened(pixels=spec.dtype is Dtype.FLOAT32 and spec.scaler is None)
     reason = engine.no_pixels_reason
     if engine.takes_pixels and (reason := pixel_difference(engine, spec)):
         engine.close()

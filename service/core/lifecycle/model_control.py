@@ -62,6 +62,13 @@ class ModelHost(Protocol):
     async def default_version(self, name: str) -> int | None:
         """Return the current default version of a model; None if there is none."""
 
+    def check(self, folder: Path) -> None:
+        """Require that the version in a folder, which may be a draft, passes its checks. Blocks.
+
+        Raises:
+            Conflict, ModelRefused: it cannot be served.
+        """
+
     async def require_servable(self, name: str, number: int, *, retry: bool) -> None:
         """Require that a version passes its checks; a server loads it.
 
@@ -100,6 +107,26 @@ class ModelControl:
 
     def __init__(self, host: ModelHost, audit: Audit) -> None:
         self._host, self._audit = host, audit
+
+    async def add(self, name: str, write: Callable[[publishing.Draft], object], *, by: str) -> int:
+        """Publish a new version of a model once it passed its checks; return its number.
+
+        Args:
+            write: writes the files of the version into the folder of the draft; blocks.
+        """
+        host, publish = self._host, Publisher(self._audit, by)
+
+        def publish_checked() -> int:
+            with publishing.drafting(host.repository.root, name) as draft:
+                write(draft)
+                host.check(draft.folder)
+                publish(draft)
+                return draft.version
+
+        async with host.changing():
+            version = await host.executor.run(publish_checked)
+            await host.follow(name)
+        return version
 
     async def load(self, name: str, version: int | None = None, *, by: str) -> None:
         """Load a version beside the default one, even if it failed before.

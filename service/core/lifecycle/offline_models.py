@@ -46,6 +46,14 @@ class OfflineModels:
         """Return the version that a server would serve by default."""
         return servable_default(self.repository, name, self._check)
 
+    def check(self, folder: Path) -> None:
+        """Check the version in a folder, which may be a draft.
+
+        Raises:
+            ModelRefused: it cannot be served.
+        """
+        self._check(folder)
+
     async def require_servable(self, name: str, number: int, *, retry: bool) -> None:  # noqa: ARG002
         """Check a version.
 

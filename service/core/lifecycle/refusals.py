@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from schemas.errors import Conflict, ModelNotFound
+from service.core.repository.publishing import DiskFull
 from service.core.repository.repository import ModelRefused, NoSuchModel, NoSuchVersion
 from service.core.repository.serving_policy import PolicyRefused, VersionInUse
 
@@ -32,6 +33,8 @@ def as_service_errors() -> Iterator[None]:
         raise Conflict(message) from error
     except PolicyRefused as error:
         raise Conflict(f"This cannot be done: {error}.") from error
+    except DiskFull as error:
+        raise Conflict("The disk of the model repository is full.") from error
     except ModelRefused as error:
         raise Conflict("A policy in the model repository cannot be read.") from error
     except OSError as error:

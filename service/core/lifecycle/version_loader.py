@@ -63,7 +63,7 @@ class VersionLoader:
                 self._log.error("model failed", model=name, version=number, reason=reason)
             if not is_loaded:
                 self._registry.set_state(
-                    name, number, VersionState.FAILED, _without_path(folder, reason)
+                    name, number, VersionState.FAILED, without_path(folder, reason)
                 )
             return is_loaded
         except BaseException:  # the server is stopping
@@ -98,6 +98,6 @@ class VersionLoader:
             return self._load(folder)
 
 
-def _without_path(folder: Path, reason: str) -> str:
+def without_path(folder: Path, reason: str) -> str:
     """Remove the path on the server's disk from a reason."""
     return reason.removeprefix(f"{folder}: ").replace(f"{folder}/", "").replace(str(folder), "")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import InvalidTensor, Unsupported
 from schemas.numeric import NumericSpec
+from service.core.numeric.column_map import ColumnMap
 
 CHUNK_ROWS = 8192
 CHUNK_NUMBERS = 2**20
@@ -41,8 +42,15 @@ class PreparedRows:
 class RowPreprocessor:
     """A converter of rows to tensors for one model. Pure and lock-free, for all threads."""
 
-    def __init__(self, spec: NumericSpec) -> None:
-        self._spec = spec
+    def __init__(self, spec: NumericSpec, scaler: ColumnMap | None = None) -> None:
+        """``scaler``: the one that the manifest names.
+
+        Raises:
+            Unsupported: the manifest names a scaler, but none is given.
+        """
+        if spec.scaler is not None and scaler is None:
+            raise Unsupported("The model has a scaler, which is not applied here.")
+        self._spec, self._scaler = spec, scaler
 
     def __call__(self, data: bytes, *, may_be_slow: bool = True) -> NoReturn:  # noqa: ARG002
         """Refuse an encoded image.
@@ -55,13 +63,18 @@ class RowPreprocessor:
     def rows(self, given: Rows) -> PreparedRows:
         """Return rows in the type of the graph, C-contiguous; numbers beyond float32 overflow.
 
+        Where the manifest names a scaler, that is applied before.
+
         Raises:
             InvalidTensor: see ``check_rows``.
         """
         began = time.perf_counter()
         check_rows(given.rows_NC, self._spec)
+        rows_NC = given.rows_NC
+        if self._scaler is not None:
+            rows_NC = self._scaler(rows_NC.astype(np.float64, copy=False))
         with np.errstate(over="ignore"):
-            tensor: Numbers = np.ascontiguousarray(given.rows_NC, self._spec.dtype)
+            tensor: Numbers = np.ascontiguousarray(rows_NC, self._spec.dtype)
         return PreparedRows(tensor, time.perf_counter() - began)
 
 

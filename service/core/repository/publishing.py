@@ -71,6 +71,10 @@ class Draft:
         return place
 
 
+class DiskFull(ModelRefused):
+    """Error for a version that has no room on the disk; nothing was changed."""
+
+
 Publish = Callable[[Draft, PolicyChange | None], Path]
 """Publish a draft as ``Draft.publish`` does; return the folder of the version."""
 
@@ -191,5 +195,5 @@ def _disk_full_refused(root: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in DISK_FULL:
             message = f"the disk of {root} is full; nothing was changed"
-            raise ModelRefused(message) from error
+            raise DiskFull(message) from error
         raise

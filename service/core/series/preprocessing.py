@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from schemas.errors import InvalidTensor, Unsupported
 from schemas.series import SeriesSpec
+from service.core.numeric.column_map import ColumnMap
 
 Samples = NDArray[np.float32]
 
@@ -49,12 +50,19 @@ class PreparedWindow:
 class SeriesPreprocessor:
     """A converter of windows to tensors for one model. Pure and lock-free, for all threads."""
 
-    def __init__(self, spec: SeriesSpec) -> None:
-        self._spec = spec
+    def __init__(self, spec: SeriesSpec, scaler: ColumnMap | None = None) -> None:
+        """``scaler``: the one that the manifest names; a column for each channel.
+
+        Raises:
+            Unsupported: the manifest names a scaler, but none is given.
+        """
+        if spec.scaler is not None and scaler is None:
+            raise Unsupported("The model has a scaler, which is not applied here.")
+        self._spec, self._scaler = spec, scaler
         self._mean = _numbers(spec.mean)
         self._std = _numbers(spec.std)
         self._is_division = spec.scale == 1 and not self._mean.any()
-        self._is_identity = self._is_division and (self._std == 1).all()
+        self._is_identity = self._is_division and scaler is None and (self._std == 1).all()
 
     def __call__(self, data: bytes, *, may_be_slow: bool = True) -> NoReturn:  # noqa: ARG002
         """Refuse an encoded image.
@@ -66,6 +74,8 @@ class SeriesPreprocessor:
 
     def window(self, samples_LC: Samples) -> PreparedWindow:
         """Return ``(sample * scale - mean) / std``, transposed, as a new C-contiguous tensor.
+
+        Where the manifest names a scaler, that stands instead.
 
         Raises:
             InvalidTensor: the window is not float32 of shape [length, channels].
@@ -126,6 +136,9 @@ class SeriesPreprocessor:
         if self._is_identity:
             return np.ascontiguousarray(given_NCL)
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found later
+            if self._scaler is not None:
+                scaled_NLC = self._scaler(samples_NLC.astype(np.float64))
+                return scaled_NLC.swapaxes(-1, -2).astype(np.float32, order="C")
             if self._is_division:  # the same in one call
                 tensor_NCL = np.empty(given_NCL.shape, np.float32)
                 return np.divide(

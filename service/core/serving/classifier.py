@@ -11,18 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.errors import ServiceError
-from schemas.text import TextSpec
+from schemas.text import NormalForm
 from service.core.imaging.answer import Classification, LabelledAnswer, ModelRef
 from service.core.numeric.rows import Numbers
 from service.core.scheduling.call_context import CallContext
 from service.core.series.preprocessing import Samples
 from service.core.serving.classification import Ranking
+from service.core.serving.image_tensors import ImageTensor
 from service.core.serving.model import Model
 from service.core.serving.queries import ModelQueries
 from service.core.serving.registry import Registry
+from service.core.serving.text_tokens import TokenizedTexts
 from service.core.serving.ticket import Ticket
 from service.core.tensors.inference import InferRequest, InferResponse
-from service.core.text.tokenizer import Encoded
 
 
 class Classifier(ModelQueries):
@@ -88,6 +89,18 @@ class Classifier(ModelQueries):
         model = self._model_of(ticket)
         until = ticket.deadline() if deadline is None else deadline
         return model.ref, await model.classify(image, top_k, until, ticket.call)
+
+    async def image_tensor(self, image: bytes, ticket: Ticket) -> ImageTensor:
+        """Return the tensor that the graph of a model takes for an encoded image.
+
+        Raises:
+            ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
+            Unsupported: the model takes no images.
+            UnsupportedImage, InvalidImage, ImageTooLarge, Overloaded, DeadlineExceeded: see
+            ``Model.image_tensor``.
+        """
+        model = self._model_of(ticket)
+        return await model.image_tensor(image, ticket.deadline(), ticket.call)
 
     async def classify_series(
         self, window: Samples, ticket: Ticket, *, top_k: int, deadline: float | None = None
@@ -184,20 +197,37 @@ class Classifier(ModelQueries):
         until = ticket.deadline() if deadline is None else deadline
         return model.ref, await model.transform(rows_NC, until, ticket.call)
 
-    async def encode(
-        self, texts: Sequence[str], ticket: Ticket
-    ) -> tuple[ModelRef, TextSpec, list[Encoded]]:
-        """Return the tokens of texts, as the model gets them.
+    async def encode_texts(
+        self,
+        texts: Sequence[str],
+        ticket: Ticket,
+        *,
+        form: NormalForm | None = None,
+        max_tokens: int | None = None,
+        offsets: bool = False,
+    ) -> TokenizedTexts:
+        """Return the tokens of texts as the model gets them, before padding.
+
+        Args:
+            form: instead of the model's.
+            max_tokens: at most the model's, which it is if absent.
+            offsets: whether offsets and tokens will be read.
 
         Raises:
             ModelNotFound, NotReady: the model was unloaded since the ticket was issued.
             Unsupported: the model takes no text.
             TextTooLong, InvalidText: see ``text.preprocessing``; with the text's number.
-            DeadlineExceeded: no thread was free in time.
+            Overloaded, DeadlineExceeded, InferenceFailed: see ``Model.encode_texts``.
         """
         model = self._model_of(ticket)
-        encoded = await model.encode(texts, ticket.deadline(), ticket.call)
-        return model.ref, model.manifest.text_input, encoded
+        return await model.encode_texts(
+            texts,
+            ticket.deadline(),
+            ticket.call,
+            form=form,
+            max_tokens=max_tokens,
+            offsets=offsets,
+        )
 
     async def classify_all(
         self, images: Sequence[bytes], ticket: Ticket, *, top_k: int

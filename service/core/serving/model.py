@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from observability.logs.logging import get_logger
 from observability.metrics.model_metrics import ModelSeries
-from schemas.errors import ServiceError
+from schemas.errors import ServiceError, Unsupported
 from schemas.inference import Datatype
+from schemas.model_input import InputSpec
 from schemas.models import ModelManifest
+from schemas.text import NormalForm
 from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
 from service.core.scheduling.batch_policy import BatchPolicy
+from service.core.scheduling.call_context import CallContext
 from service.core.serving.answers.values import ValueAnswering
 from service.core.serving.checks import Checks
+from service.core.serving.image_tensors import ImageTensor, ImageTensors
+from service.core.serving.kinds.images import ImageKind
 from service.core.serving.kinds.kind import Kind
+from service.core.serving.kinds.text import TextKind
+from service.core.serving.text_tokens import TextTokens, TokenizedTexts
 from service.core.tensors.forms import DATATYPES
 
 
@@ -40,6 +48,66 @@ class Model(ValueAnswering):
         """Number of runs for requests at the last canary."""
         self._series = series
         self._checks = Checks(folder, manifest, len(labels), kind, engine)
+        self._tensors: ImageTensors | None = None
+        if isinstance(kind, ImageKind) and isinstance(manifest.input, InputSpec):
+            self._tensors = ImageTensors(
+                manifest.input,
+                kind.decode,
+                pool,
+                self.policy,
+                series.reject,
+                takes_pixels=engine.takes_pixels,
+            )
+        self._texts: TextTokens | None = None
+        if isinstance(kind, TextKind):
+            tokenizer, spec = kind.preprocessor.tokenizer, manifest.text_input
+            self._texts = TextTokens(spec, tokenizer, pool, self.policy, series.reject)
+
+    async def image_tensor(self, data: bytes, deadline: float, call: CallContext) -> ImageTensor:
+        """Return the tensor that the graph takes for one encoded image.
+
+        Args:
+            deadline: on ``time.monotonic``, in seconds.
+
+        Raises:
+            Unsupported: the model takes no images.
+            UnsupportedImage, InvalidImage, ImageTooLarge: decoding failed.
+            Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit``.
+        """
+        if self._tensors is None:
+            raise Unsupported("This model takes no images.")
+        return await self._tensors.prepare(data, deadline, call, self.ref, self._attributes)
+
+    async def encode_texts(
+        self,
+        texts: Sequence[str],
+        deadline: float,
+        call: CallContext,
+        *,
+        form: NormalForm | None = None,
+        max_tokens: int | None = None,
+        offsets: bool = False,
+    ) -> TokenizedTexts:
+        """Return the tokens of texts, before padding; see ``TextTokens.encode``.
+
+        Raises:
+            Unsupported: the model takes no text.
+            TextTooLong, InvalidText: see ``text.preprocessing``; with the text's number.
+            Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit_all``.
+            InferenceFailed: the tokenizer fails on a text.
+        """
+        if self._texts is None:
+            raise Unsupported(f"The model takes {self.manifest.input.takes}, not text.")
+        return await self._texts.encode(
+            texts,
+            deadline,
+            call,
+            self.ref,
+            self._attributes,
+            form=form,
+            max_tokens=max_tokens,
+            offsets=offsets,
+        )
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -95,6 +163,10 @@ class Model(ValueAnswering):
     async def drain(self) -> None:
         """Refuse new requests, and answer the accepted ones."""
         await self._batcher.close()
+        if self._tensors is not None:
+            await self._tensors.close()
+        if self._texts is not None:
+            await self._texts.close()
         self.set_ready(ready=False)
 
     def release(self) -> None:

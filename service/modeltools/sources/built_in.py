@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from schemas.operator_error import OperatorError
@@ -19,6 +20,7 @@ SEEDED_FILE = ".built-in"
 """File of the models added to a repository: one that is removed later is not added again."""
 
 IMAGENET, INT8, EVERYDAY, TURBOFAN = "imagenet", "imagenet-int8", "everyday", "turbofan"
+LANGUAGE = "language"
 VERSION = 1
 SEEDS = (IMAGENET, EVERYDAY)
 """Order of seeding: the first becomes the default model, since it is the only one then."""
@@ -31,6 +33,10 @@ Check = Callable[[Path], object]
 
 class NotBuiltIn(OperatorError):
     """The model is not built in."""
+
+
+class ExtraMissing(OperatorError):
+    """The model needs an optional package that is not installed."""
 
 
 def is_seeded(repository: Path) -> bool:
@@ -76,6 +82,7 @@ def put(
 
     Raises:
         NotBuiltIn: the model is not built in.
+        ExtraMissing: it needs an optional package.
         ModelRefused: the model exists already or fails its checks, or the disk is full.
         WeightsMissing, UnsafeWeights, WrongWeights: see ``imagenet.building``.
     """
@@ -113,11 +120,18 @@ def _write_turbofan(folder: Path, _: Tell) -> None:
     shutil.copytree(BUNDLED_MODELS / TURBOFAN / "1", folder, dirs_exist_ok=True)
 
 
+def _write_language(folder: Path, _: Tell) -> None:
+    if find_spec("tokenizers") is None:
+        raise ExtraMissing("the model 'language' takes text: pip install 'potoo[text]'")
+    shutil.copytree(BUNDLED_MODELS / LANGUAGE / "1", folder, dirs_exist_ok=True)
+
+
 _WRITERS: dict[str, Callable[[Path, Tell], None]] = {
     IMAGENET: _write_imagenet,
     EVERYDAY: _write_everyday,
     INT8: _write_int8,
     TURBOFAN: _write_turbofan,
+    LANGUAGE: _write_language,
 }
 
 

@@ -19,10 +19,10 @@ from service.transport.grpc.errors import Faults
 from service.transport.grpc.methods import OPEN, Service, Stream, Unary
 from service.transport.grpc.shape import estimate_parsed_bytes
 from service.transport.grpc.streaming import InferStream
+from service.transport.grpc.tickets import PROTOCOL
 from service.transport.inference_parameters import refuse_upload, version_named
 from service.transport.policy import check_model
 
-PROTOCOL = "grpc"
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"]
 
 

@@ -1,22 +1,25 @@
-"""``potoo.v1.ModelService``: an encoded image in, probabilities and names out."""
+"""``potoo.v1.ModelService``: an encoded image, or texts, in; probabilities and names out."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from auth.principal import Scope
 from schemas.classify import DEFAULT_TOP_K, MAX_TOP_K
 from schemas.errors import InvalidParameter, Violation
 from schemas.pb import potoo_pb2 as pb
-from service.core.imaging.answer import Summary
-from service.core.scheduling.call_context import CallContext
 from service.runtime import Runtime
 from service.settings import LimitSettings
-from service.transport.admission import issue_ticket
 from service.transport.grpc.call import Call
-from service.transport.grpc.inference import PROTOCOL
+from service.transport.grpc.messages import summary_message
 from service.transport.grpc.methods import SMALL_BYTES, Service, Unary
-from service.transport.inference_parameters import MAX_TIMEOUT
+from service.transport.grpc.shape import MessageShape, estimate_parsed_bytes
+from service.transport.grpc.text import TextMethods
+from service.transport.grpc.tickets import ticket_of
 
 DESCRIPTOR = pb.DESCRIPTOR.services_by_name["ModelService"]
+TEXTS = MessageShape(name="potoo.v1 request")
+"""Messages that hold texts and little else."""
 
 
 class ModelService:
@@ -24,25 +27,27 @@ class ModelService:
 
     def __init__(self, runtime: Runtime, limits: LimitSettings) -> None:
         self._runtime, self._limits = runtime, limits
+        self._texts = TextMethods(runtime, limits)
 
     @property
     def registration(self) -> Service:
         """Descriptor and methods of the service."""
         max_bytes = self._limits.max_body_bytes + SMALL_BYTES
-        return DESCRIPTOR, {"Predict": Unary(Scope.CLASSIFY, self.predict, max_bytes)}
+        check = partial(estimate_parsed_bytes, max_typed=max_bytes, shape=TEXTS)
+        return DESCRIPTOR, {
+            "Predict": Unary(Scope.CLASSIFY, self.predict, max_bytes),
+            "ClassifyText": Unary(Scope.CLASSIFY, self._texts.classify, max_bytes, check),
+            "Embed": Unary(Scope.CLASSIFY, self._texts.embed, max_bytes, check),
+        }
 
     async def predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         """Classify one encoded image."""
-        classifier, caller = self._runtime.classifier, call.principal
+        classifier = self._runtime.classifier
         top_k = request.top_k if request.HasField("top_k") else DEFAULT_TOP_K
         if not 1 <= top_k <= MAX_TOP_K:
             fault = Violation("/top_k", f"it must be 1 to {MAX_TOP_K}")
             raise InvalidParameter(violations=(fault,))
-        timeout = call.timeout
-        if timeout is not None:
-            timeout = min(timeout, MAX_TIMEOUT)
-        context = CallContext(caller.name, caller.weight, PROTOCOL, timeout=timeout)
-        ticket = issue_ticket(self._runtime, caller, request.model or None, None, context)
+        ticket = ticket_of(self._runtime, call, request.model or None)
         ref, answer = await classifier.classify(request.image_data, ticket, top_k=top_k)
         return pb.PredictResponse(
             probabilities=[one.score for one in answer.predictions],
@@ -50,20 +55,7 @@ class ModelService:
             model_name=ref.name,
             model_version=ref.version,
             abstained=answer.abstained,
-            summary=_summary(answer.summary),
+            summary=summary_message(answer.summary),
             labels_present=answer.labels_present or (),
             calibrated=answer.calibrated,
         )
-
-
-def _summary(found: Summary | None) -> pb.Summary | None:
-    """Convert a summary to a message; None leaves the field out."""
-    if found is None:
-        return None
-    perhaps = found.perhaps
-    return pb.Summary(
-        label=found.label,
-        score=found.score,
-        level=found.level,
-        perhaps=pb.Named(label=perhaps.label, score=perhaps.score) if perhaps else None,
-    )

@@ -22,6 +22,7 @@ from service.transport.grpc.health import ALSO_SERVED, REFLECTION, Health, Refle
 from service.transport.grpc.inference import InferenceService
 from service.transport.grpc.listening import target
 from service.transport.grpc.predict import ModelService
+from service.transport.grpc.preprocess.service import PreprocessService
 from service.transport.grpc.reading import Reader
 from service.transport.grpc.tls import credentials
 from service.transport.proxies import TrustedProxies
@@ -85,6 +86,7 @@ def _build(
     ours = [
         InferenceService(runtime, limits, faults).registration,
         ModelService(runtime, limits).registration,
+        PreprocessService(runtime, limits, faults).registration,
     ]
     names = [*(descriptor.full_name for descriptor, _ in ours), *ALSO_SERVED]
     health, reflection = Health(names), Reflection(names)

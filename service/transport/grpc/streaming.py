@@ -1,4 +1,4 @@
-"""``ModelStreamInfer``: many requests over one stream, answered in their order.
+"""Many requests over one stream, answered in their order; and ``ModelStreamInfer``.
 
 An error in one request is sent as its answer, and the stream continues. The stream ends when the
 caller's access has ended, or the server stops; requests already read are answered first.
@@ -6,9 +6,11 @@ caller's access has ended, or the server stops; requests already read are answer
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+from google.protobuf.message import Message
 
 from schemas.errors import InsufficientScope, NotReady, ServiceError, Unauthenticated
 from schemas.pb import open_inference_pb2 as pb
@@ -16,6 +18,7 @@ from service.transport.grpc.call import Call
 from service.transport.grpc.errors import CODE_KEY, Faults, error_message
 from service.transport.grpc.methods import parsed
 from service.transport.grpc.reading import Messages
+from service.transport.in_order import answer_in_order
 from service.transport.inference_parameters import MAX_ID_CHARS
 
 IN_FLIGHT = 8
@@ -24,7 +27,34 @@ _ASKS_FOR_FINAL = "triton_enable_empty_final_response"
 _IS_FINAL = "triton_final_response"
 
 Infer = Callable[[pb.ModelInferRequest, Call], Awaitable[pb.ModelInferResponse]]
-Answers = asyncio.Queue["asyncio.Task[pb.ModelStreamInferResponse] | None"]
+Work = Coroutine[Any, Any, Message]
+
+
+class Answering(Protocol):
+    """How one request of a stream is answered. Errors of a request are its answer."""
+
+    def answered(self, data: bytes, messages: Messages, call: Call) -> Work:
+        """Answer a request: its own errors are its answer."""
+        ...
+
+    def refused(self, error: ServiceError, call: Call) -> Work:
+        """Answer a request that could not be read."""
+        ...
+
+
+async def answer_stream(messages: Messages, call: Call, answering: Answering) -> None:
+    """Serve one stream to its end; a caller that reads no answers is not read from."""
+
+    async def read() -> Work | None:
+        try:
+            data = await messages.next()
+        except (Unauthenticated, InsufficientScope, NotReady):
+            raise
+        except ServiceError as error:
+            return answering.refused(error, call)
+        return None if data is None else answering.answered(data, messages, call)
+
+    await answer_in_order(read, call.write, IN_FLIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,46 +66,12 @@ class InferStream:
 
     async def __call__(self, messages: Messages, call: Call) -> None:
         """Serve one stream to its end."""
-        answers: Answers = asyncio.Queue()
-        slots = asyncio.Semaphore(IN_FLIGHT)
-        reading = asyncio.create_task(self._read(messages, call, answers, slots))
-        answer = None
-        try:
-            while (answer := await answers.get()) is not None:
-                await call.write(await answer)
-                slots.release()
-            await reading
-        finally:
-            # If the caller has disconnected, the remaining answers are not needed.
-            reading.cancel()
-            while not answers.empty():
-                if (left := answers.get_nowait()) is not None:
-                    left.cancel()
+        await answer_stream(messages, call, self)
 
-    async def _read(
-        self, messages: Messages, call: Call, answers: Answers, slots: asyncio.Semaphore
-    ) -> None:
-        """Read requests to the end of the stream; put None after the last answer."""
-        try:
-            while True:
-                await slots.acquire()
-                try:
-                    data = await messages.next()
-                except (Unauthenticated, InsufficientScope, NotReady):
-                    raise
-                except ServiceError as error:
-                    work = self._refused(error, call)
-                else:
-                    if data is None:
-                        return
-                    work = self._answered(data, messages, call)
-                answers.put_nowait(asyncio.create_task(work))
-        finally:
-            answers.put_nowait(None)
-
-    async def _answered(
+    async def answered(
         self, data: bytes, messages: Messages, call: Call
     ) -> pb.ModelStreamInferResponse:
+        """Answer one request."""
         response = pb.ModelInferResponse()
         try:
             with messages.held(data):
@@ -90,7 +86,8 @@ class InferStream:
             response.parameters[_IS_FINAL].bool_param = True
         return pb.ModelStreamInferResponse(infer_response=response)
 
-    async def _refused(self, error: ServiceError, call: Call) -> pb.ModelStreamInferResponse:
+    async def refused(self, error: ServiceError, call: Call) -> pb.ModelStreamInferResponse:
+        """Answer a request that could not be read."""
         return self._error_response(error, pb.ModelInferResponse(), call)
 
     def _error_response(

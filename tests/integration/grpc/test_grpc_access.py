@@ -37,9 +37,10 @@ NEEDED = {
     **dict.fromkeys(sorted(READ), "models:read"),
     "ModelInfer": "infer",
     "ModelStreamInfer": "infer",
-    "Predict": "classify",
+    **dict.fromkeys(("Predict", "ClassifyText", "Embed"), "classify"),
+    **dict.fromkeys(("Image", "Numeric", "Text", "Items"), "preprocess"),
 }
-STREAMS = {"ModelStreamInfer"}
+STREAMS = {"ModelStreamInfer", "Items"}
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_call_without_a_token_is_unauthenticated(server: LiveServer, name: str) 
 
 @pytest.mark.parametrize("name", NEEDED)
 def test_call_with_another_scope_is_denied(server: LiveServer, name: str) -> None:
-    others = "classify infer models:read models:write".replace(NEEDED[name], "").strip()
+    others = "classify infer models:read models:write preprocess".replace(NEEDED[name], "").strip()
     with connected(server, " ".join(others.split())) as client:
         assert refusal(lambda: try_it(client, name)) == ("PERMISSION_DENIED", "insufficient_scope")
 

@@ -19,7 +19,7 @@ from tests.support.callers.rpc import Client, connected, refused
 from tests.support.servers.server import LiveServer
 
 SERVICES = {
-    *("inference.GRPCInferenceService", "potoo.v1.ModelService"),
+    *("inference.GRPCInferenceService", "potoo.v1.ModelService", "potoo.v1.PreprocessService"),
     *("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"),
 }
 
@@ -70,7 +70,9 @@ def test_reflection_lists_services_and_messages(nobody: Client) -> None:
     assert [field.number for field in found.fields] == [
         field.number for field in pb.ModelInferRequest.DESCRIPTOR.fields
     ]
-    assert set(pool.FindServiceByName("potoo.v1.ModelService").methods_by_name) == {"Predict"}
+    assert set(pool.FindServiceByName("potoo.v1.ModelService").methods_by_name) == {
+        *("Predict", "ClassifyText", "Embed")
+    }
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

@@ -71,7 +71,7 @@ def test_configured_origin_is_allowed(shared: LiveServer, origin: str) -> None:
     exposed = answer.headers["access-control-expose-headers"].lower()
     assert set(exposed.split(", ")) == {
         *("x-request-id", "server-timing", "retry-after"),
-        "inference-header-content-length",
+        *("inference-header-content-length", "potoo-model"),
         *("ratelimit", "ratelimit-policy", "www-authenticate"),
     }
 

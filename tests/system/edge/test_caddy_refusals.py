@@ -138,6 +138,19 @@ def test_local_only_paths_are_closed(
     assert len(behind.received) == before
 
 
+def test_scalers_are_published_from_this_machine_only(front: Caddy, behind: Recorder) -> None:
+    before = len(behind.received)
+    for path in ("/v1/scalers/a", "/V1/scalers/a", "/v1/scalers/a/", "/v1//scalers/sums/a"):
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close"
+        (answer,) = front.edge.exchange(f"{head}\r\n\r\n".encode())
+        check_problem(answer, 404, "not_found")
+    assert len(behind.received) == before
+    for method, path in (("POST", "/v1/scalers/sums"), ("GET", "/v1/scalers/a")):
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close"
+        front.edge.exchange(f"{head}\r\nContent-Length: 0\r\n\r\n".encode())
+        assert behind.received[-1].path == path
+
+
 def test_absolute_request_target_opens_no_closed_path(front: Caddy, behind: Recorder) -> None:
     before = len(behind.received)
     check_problem(front.edge.get("https://localhost/metrics", host="a"), 404, "not_found")

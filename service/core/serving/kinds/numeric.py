@@ -9,6 +9,7 @@ import numpy as np
 
 from schemas.numeric import NumericSpec
 from service.core.engine.engine import Images, Outputs
+from service.core.numeric.column_map import ColumnMap
 from service.core.numeric.rows import (
     PreparedRows,
     RowPreprocessor,
@@ -31,9 +32,9 @@ class NumericKind:
     most_in_batch: int | None = 1
     prepare_each: PrepareEach | None = None
 
-    def __init__(self, spec: NumericSpec) -> None:
+    def __init__(self, spec: NumericSpec, scaler: ColumnMap | None = None) -> None:
         self._spec = spec
-        self.decode = self._preprocess = RowPreprocessor(spec)
+        self.decode = self._preprocess = RowPreprocessor(spec, scaler)
 
     def prepare(self, sample: Rows) -> PreparedRows:
         """See ``Kind.prepare``."""

@@ -13,6 +13,7 @@ from service.core.engine.graph_check import ManifestMismatch
 from service.core.imaging.image_limits import ImageLimits
 from service.core.imaging.preprocessing import Preprocessor, pixel_spec
 from service.core.imaging.resizers import Resizer
+from service.core.numeric.column_map import ColumnMap
 from service.core.serving.kinds.images import ImageKind
 from service.core.serving.kinds.kind import Kind
 from service.core.serving.kinds.numeric import NumericKind
@@ -29,28 +30,28 @@ def open_kind(
     open_tokenizer: OpenTokenizer,
     *,
     takes_pixels: bool,
+    scaler: ColumnMap | None = None,
 ) -> Kind:
     """Return the kind of input of a model, with its preprocessing.
 
     Args:
         folder: of the version.
         takes_pixels: whether the engine normalises images itself; see ``Engine``.
+        scaler: the one that the manifest names.
 
     Raises:
         ManifestMismatch: the tokenizer of a model of text cannot be used.
     """
     match manifest.input:
         case SeriesSpec() as spec:
-            return SeriesKind(spec)
+            return SeriesKind(spec, scaler)
         case NumericSpec() as spec:
-            if spec.scaler is not None:
-                raise ManifestMismatch("input.scaler", "is not known to this server")
-            return NumericKind(spec)
+            return NumericKind(spec, scaler)
         case TextSpec() as spec:
             return _text_kind(folder, spec, open_tokenizer)
         case InputSpec() as spec:
             images = pixel_spec(spec) if takes_pixels else spec
-            return ImageKind(spec, Preprocessor(images, limits, resizer))
+            return ImageKind(spec, Preprocessor(images, limits, resizer, scaler))
 
 
 def _text_kind(folder: Path, spec: TextSpec, open_tokenizer: OpenTokenizer) -> TextKind:

@@ -8,6 +8,7 @@ import numpy as np
 
 from schemas.series import SeriesSpec
 from service.core.engine.engine import Images
+from service.core.numeric.column_map import ColumnMap
 from service.core.series.preprocessing import (
     PreparedWindow,
     Samples,
@@ -30,9 +31,9 @@ class SeriesKind(SingleItems):
     item = "window"
     most_together: int | None = SERIES_BATCH
 
-    def __init__(self, spec: SeriesSpec) -> None:
+    def __init__(self, spec: SeriesSpec, scaler: ColumnMap | None = None) -> None:
         self._spec = spec
-        self.decode = self._preprocess = SeriesPreprocessor(spec)
+        self.decode = self._preprocess = SeriesPreprocessor(spec, scaler)
         self.prepare_each = self._windows
 
     def prepare(self, sample: Window) -> PreparedWindow:

@@ -64,8 +64,7 @@ class Decompressor:
                 raise _damaged()
             self.output += output
             if len(self.output) > self._limit:
-                size = f"{self._limit / 2**20:.3g} MiB"
-                raise PayloadTooLarge(f"The body is larger than {size} once it is decompressed.")
+                raise _too_large(self._limit)
         if decoder.eof and (decoder.unused_data or self._position < len(self._data)):
             raise _damaged()
         return not decoder.eof
@@ -78,6 +77,58 @@ class Decompressor:
         piece = self._data[self._position : self._position + _INPUT_BYTES]
         self._position += len(piece)
         return piece
+
+
+class StreamDecompressor:
+    """A compressed body that arrives in pieces, decompressed in steps: ``feed``, then ``step``."""
+
+    def __init__(self, encoding: str, limit: int) -> None:
+        """Create a decompressor; ``limit``: bytes that all steps together may return."""
+        self._decoder = _decoder(encoding)
+        self._limit, self._given = limit, 0
+        self._input = b""
+        self._has_more = False
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the body; only once ``step`` has returned no bytes."""
+        self._input = data
+
+    def step(self) -> bytes:
+        """Return up to ``STEP_BYTES`` more, or no bytes if the next piece is needed. Blocks.
+
+        Raises:
+            InvalidRequest: the data is damaged, or continues after its end.
+            PayloadTooLarge: as soon as all steps exceed the limit.
+        """
+        decoder = self._decoder
+        data = getattr(decoder, "unconsumed_tail", b"") + self._input
+        self._input = b""
+        if decoder.eof:
+            if data or decoder.unused_data:
+                raise _damaged()
+            return b""
+        if not data and not self._has_more:
+            return b""
+        try:
+            output = decoder.decompress(data, STEP_BYTES)
+        except Exception:  # noqa: BLE001 - each library raises its own
+            raise _damaged() from None
+        self._has_more = len(output) == STEP_BYTES
+        if decoder.unused_data and not output:
+            raise _damaged()
+        self._given += len(output)
+        if self._given > self._limit:
+            raise _too_large(self._limit)
+        return output
+
+    def end(self) -> None:
+        """Note the end of the body.
+
+        Raises:
+            InvalidRequest: the compressed data has not ended.
+        """
+        if not self._decoder.eof:
+            raise _damaged()
 
 
 def accepted(header: str) -> str | None:
@@ -116,3 +167,9 @@ def _zstd() -> ModuleType:
 
 def _damaged() -> InvalidRequest:
     return InvalidRequest("The body cannot be decompressed as its Content-Encoding says.")
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"The body is larger than {limit / 2**20:.3g} MiB once it is decompressed."
+    )

@@ -22,7 +22,7 @@ READ_HEADERS = (
 EXPOSED_HEADERS = (
     *("X-Request-ID", "Server-Timing", "Retry-After"),
     *("RateLimit", "RateLimit-Policy", "WWW-Authenticate"),
-    "Inference-Header-Content-Length",
+    *("Inference-Header-Content-Length", "Potoo-Model"),
 )
 _ASKED_METHOD = "access-control-request-method"
 _ASKED_HEADERS = "access-control-request-headers"

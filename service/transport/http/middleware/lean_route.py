@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -107,11 +107,19 @@ class LeanRoute(APIRoute):
         self._read = lru_cache(QUERIES_KEPT)(self._parse)
         self.app = self._run
 
+    def negotiate(self, connection: HTTPConnection) -> None:
+        """Check the Accept header of a route with ``options``.
+
+        Raises:
+            NotAcceptable: it excludes JSON.
+        """
+        require_json(connection)
+
     async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive, send)
         for policy in self._policies:
             await policy(request)
-        require_json(request)
+        self.negotiate(request)
         query = scope["query_string"]
         options = self._read(query) if query else self._defaults
         with CancelOnDisconnect(scope):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,6 +34,32 @@ def prefers(connection: HTTPConnection, media_type: str) -> bool:
         if is_acceptable and name in {media_type, "application/json"}:
             return name == media_type
     return False
+
+
+def best_of(connection: HTTPConnection, offered: Sequence[str]) -> str:
+    """Return the media type of ``offered`` that the Accept header names first; else the first one.
+
+    Raises:
+        NotAcceptable: the header excludes all of them.
+    """
+    accept = list_of(connection, b"accept")
+    if not accept:
+        return offered[0]
+    preferences = parse_preferences(accept)
+    refused = {name for name, is_acceptable in preferences if not is_acceptable}
+    for wanted in (name for name, is_acceptable in preferences if is_acceptable):
+        for one in offered:
+            if one not in refused and _is_within(one, wanted):
+                return one
+    shown = offered[0] if len(offered) == 1 else f"{', '.join(offered[:-1])} and {offered[-1]}"
+    verb = "is" if len(offered) == 1 else "are"
+    raise NotAcceptable(f"Only {shown} {verb} available, which the Accept header excludes.")
+
+
+def _is_within(media_type: str, media_range: str) -> bool:
+    """Return whether a media type is in a range: ``a/b``, ``a/*`` or ``*/*``."""
+    kind, _, _ = media_type.partition("/")
+    return media_range in {media_type, f"{kind}/*", "*/*"}
 
 
 def never_stored(response: Response) -> None:

@@ -41,6 +41,11 @@ TAGS = [
         "description": "Tensors in, tensors out: the Open Inference Protocol V2, for Triton's and "
         "KServe's clients.",
     },
+    {
+        "name": "preprocess",
+        "description": "Images, numbers and texts in; what models take of them out.",
+    },
+    {"name": "text", "description": "Texts in, labels or vectors out."},
     {"name": "models", "description": "Which models answer, and how good they are."},
     {"name": "cameras", "description": "Cameras that the server watches, their states and events."},
     {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.core.imaging.answer import Classification, Summary
+from service.core.imaging.answer import Classification, LabelledAnswer, Summary
 
 
 def classification_json(answer: Classification) -> dict[str, object]:
@@ -25,6 +25,27 @@ def classification_json(answer: Classification) -> dict[str, object]:
         },
         "timing": {
             "decode_ms": timing.decode_ms,
+            "queue_ms": timing.queue_ms,
+            "inference_ms": timing.inference_ms,
+            "total_ms": timing.total_ms,
+        },
+    }
+
+
+def text_json(answer: LabelledAnswer) -> dict[str, object]:
+    """Return the members of ``schemas.text_answers.TextClassification`` in that order."""
+    timing = answer.timing
+    return {
+        "summary": _summary(answer.summary),
+        "predictions": [
+            {"label": one.label, "index": one.index, "score": one.score}
+            for one in answer.predictions
+        ],
+        "labels_present": answer.labels_present,
+        "abstained": answer.abstained,
+        "calibrated": answer.calibrated,
+        "timing": {
+            "tokens_ms": timing.decode_ms,
             "queue_ms": timing.queue_ms,
             "inference_ms": timing.inference_ms,
             "total_ms": timing.total_ms,

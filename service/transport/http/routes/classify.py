@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Protocol, cast
 
 import orjson
 from fastapi import FastAPI, Query
@@ -37,7 +37,7 @@ from service.transport.http.middleware.lean_route import LeanRoute
 from service.transport.http.middleware.openapi import BINARY, problems
 from service.transport.http.routes.classification_json import classification_json
 
-_IMAGE_BODY = {
+IMAGE_BODY = {
     "required": True,
     "description": "One JPEG, PNG, WebP, GIF, BMP or TIFF image, in one of three forms.",
     "content": {
@@ -74,11 +74,23 @@ _BATCH_BODY = {
         }
     },
 }
-_IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 503, 504)
+IMAGE_PROBLEMS = (400, 401, 403, 404, 406, 408, 409, 413, 415, 422, 429, 500, 503, 504)
 PROTOCOL = "http"
 # A batch takes part of the queue at a time, so that other callers get their turn.
 BATCH_CONCURRENCY = 8
 _PRIORITIES = {priority.value: priority for priority in Priority}
+
+
+class Scheduled(Protocol):
+    """Options of a call that say when it is answered."""
+
+    @property
+    def timeout_ms(self) -> int | None:
+        """Milliseconds from the complete upload; None for the default."""
+
+    @property
+    def priority(self) -> str:
+        """Name of the priority."""
 
 
 async def classify(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
@@ -89,7 +101,7 @@ async def classify(request: Request, options: Annotated[ClassifyOptions, Query()
     state = cast("HttpState", state_of(request))
     runtime, uploads = state.runtime, state.uploads
     ticket = admit(
-        runtime, principal_of(request), options.model, options.version, _call(request, options)
+        runtime, principal_of(request), options.model, options.version, call_of(request, options)
     )
     with uploads.hold as hold:
         image = await uploads.image(request, hold)
@@ -113,7 +125,7 @@ async def classify_batch(
     others. The time limit applies to the whole batch.
     """
     uploads, classifier = uploads_of(request), runtime_of(request).classifier
-    ticket = issue_ticket(request, options.model, options.version, _call(request, options))
+    ticket = issue_ticket(request, options.model, options.version, call_of(request, options))
     # Use one version for all files, even if another one is promoted meanwhile.
     with uploads.hold as hold, classifier.lease(ticket) as leased:
         parts = await uploads.images(request, hold)
@@ -160,7 +172,7 @@ async def _item(
 def add_classify_routes(app: FastAPI) -> None:
     """Register both routes on the application."""
     routes: tuple[tuple[str, Any, Any, Any], ...] = (
-        ("/v1/classify", classify, ClassifyResponse, _IMAGE_BODY),
+        ("/v1/classify", classify, ClassifyResponse, IMAGE_BODY),
         ("/v1/classify/batch", classify_batch, BatchResponse, _BATCH_BODY),
     )
     for path, endpoint, answer, body in routes:
@@ -171,13 +183,14 @@ def add_classify_routes(app: FastAPI) -> None:
             tags=["classify"],
             dependencies=[requires(Scope.CLASSIFY)],
             response_model=answer,
-            responses=problems(*_IMAGE_PROBLEMS),
+            responses=problems(*IMAGE_PROBLEMS),
             openapi_extra={"requestBody": body},
             route_class_override=LeanRoute,
         )
 
 
-def _call(request: Request, options: ClassifyOptions) -> CallContext:
+def call_of(request: Request, options: Scheduled) -> CallContext:
+    """Return the context of a call of the authenticated caller, as its options schedule it."""
     timeout = None if options.timeout_ms is None else options.timeout_ms / 1000
     priority = _PRIORITIES[options.priority]
     principal = principal_of(request)

@@ -312,7 +312,7 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
                 else:
                     self.transport.close()
         elif self._body_since is not None:
-            self._sweep_body(now - self._body_since)
+            self._sweep_body(now)
         elif self._idle_since is not None and now - self._idle_since > self.timeout_keep_alive:
             self.transport.close()
 
@@ -346,12 +346,17 @@ class PotooProtocol(HttpToolsProtocol, SweptConnection):
         if cycle is not None and not cycle.response_started and _knows_interim(cycle):
             self.transport.write(_PROBE)
 
-    def _sweep_body(self, seconds: float) -> None:
-        if self.cycle.response_complete:
+    def _sweep_body(self, now: float) -> None:
+        cycle, received = self.cycle, self._body_bytes / BYTES_PER_SECOND
+        if cycle.response_started and cycle.is_flooded:
+            # Answered while it is received, and held back: the client is not the slow one.
+            self._body_since = max(self._body_since or 0.0, now - received)
+        seconds = now - (self._body_since or now)
+        if cycle.response_complete:
             if seconds > DRAIN_SECONDS:
                 self.transport.close()
             return
-        patience = self._context.limits.body_timeout_seconds + self._body_bytes / BYTES_PER_SECOND
+        patience = self._context.limits.body_timeout_seconds + received
         if seconds > patience + 2:  # no reader of the body has refused it
             self._context.metrics.reject("slow_client")
             self._refuse(408)

@@ -366,7 +366,7 @@ async def test_rows_that_depend_on_others_refuse_the_model(tmp_path: Path) -> No
         ({"name": "samples"}, "input.name: is 'samples', but the graph takes 'rows'"),
         ({"columns": 4}, r"input.columns: is 4, but the graph takes \['n', 3\]"),
         ({"dtype": "float32"}, r"input.dtype: is float32, but the graph takes tensor\(double\)"),
-        ({"scaler": "other@2"}, "input.scaler: is not known"),
+        ({"scaler": "other@2"}, "input.scaler: names .other@2., but there is no scaler"),
     ],
 )
 async def test_input_that_does_not_fit_refuses_the_model(

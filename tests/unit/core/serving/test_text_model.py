@@ -202,7 +202,7 @@ async def test_texts_are_refused_by_other_models_and_other_outputs(tmp_path: Pat
         with pytest.raises(Unsupported, match="takes images, not text"):
             await embedded(model, "good")
         with pytest.raises(Unsupported, match="takes images, not text"):
-            await model.encode(["good"], soon(), ANYONE)
+            await model.encode_texts(["good"], soon(), ANYONE)
     async with served(write_scaler(tmp_path)) as model:
         with pytest.raises(Unsupported, match="takes rows of 3 numbers, not text"):
             await embedded(model, "good")
@@ -274,11 +274,12 @@ async def test_classifier_has_calls_for_text(tmp_path: Path) -> None:
         ticket = classifier.issue_ticket("mood", None, ANYONE)
         ref, answer = await classifier.classify_text("bad", ticket, top_k=1)
         assert (ref.name, answer.predictions[0].label) == ("mood", LABELS[1])
-        ref, spec, (tokens,) = await classifier.encode(["very bad"], ticket)
-        assert (ref.name, spec, tokens.tokens) == ("mood", mood.manifest.input, ["very", "bad"])
+        found = await classifier.encode_texts(["very bad", "good"], ticket)
+        assert (found.model.name, found.spec) == ("mood", mood.manifest.input)
+        assert [one.tokens for one in found.encoded] == [["very", "bad"], ["good"]]
         ticket = classifier.issue_ticket("embedder", None, ANYONE)
-        ref, found = await classifier.embed(["bad", "good"], ticket)
-        assert (ref.name, found.tolist()) == (
+        ref, vectors = await classifier.embed(["bad", "good"], ticket)
+        assert (ref.name, vectors.tolist()) == (
             "embedder",
             [mean_of("bad").tolist(), mean_of("good").tolist()],
         )
@@ -288,7 +289,7 @@ async def test_classifier_has_calls_for_text(tmp_path: Path) -> None:
 async def test_tokens_alone_keep_the_deadline(tmp_path: Path) -> None:
     async with opened(write_text_model(tmp_path)) as model:
         with pytest.raises(DeadlineExceeded):
-            await model.encode(["good"], time.monotonic() - 1, ANYONE)
+            await model.encode_texts(["good"], time.monotonic() - 1, ANYONE)
 
 
 async def test_embedding_that_is_not_finite_fails(tmp_path: Path) -> None:

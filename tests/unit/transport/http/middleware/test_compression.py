@@ -6,7 +6,7 @@ import gzip
 import importlib.util
 import tracemalloc
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given
@@ -17,6 +17,7 @@ from service.transport.http.middleware.compression import (
     ENCODINGS,
     STEP_BYTES,
     Decompressor,
+    StreamDecompressor,
     accepted,
     compress,
 )
@@ -40,6 +41,57 @@ def decompressed(encoding: str, data: bytes, limit: int = 2**24) -> bytes:
     while decompressor.step():
         pass
     return bytes(decompressor.output)
+
+
+def streamed(encoding: str, pieces: Iterable[bytes], limit: int = 2**24) -> bytes:
+    decompressor, output = StreamDecompressor(encoding, limit), bytearray()
+    for piece in pieces:
+        decompressor.feed(piece)
+        while step := decompressor.step():
+            assert len(step) <= STEP_BYTES
+            output += step
+    decompressor.end()
+    return bytes(output)
+
+
+@every_encoding
+@thorough
+@given(data=st.binary(max_size=300), repeated=st.integers(0, 200), size=st.integers(1, 5000))
+def test_body_in_pieces_is_decompressed_as_a_whole(
+    encoding: str, data: bytes, repeated: int, size: int
+) -> None:
+    body = data * repeated
+    packed = compress(body, encoding)
+    pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
+    assert streamed(encoding, pieces) == body
+
+
+@every_encoding
+@pytest.mark.parametrize("size", [0, 1, 1000, STEP_BYTES, 3 * STEP_BYTES + 1])
+def test_truncated_or_extended_stream_is_refused(encoding: str, size: int) -> None:
+    packed = compress(bytes(range(256)) * (size // 256) + bytes(size % 256), encoding)
+    assert len(streamed(encoding, [packed])) == size
+    for wrong in ([packed[:-1]], [packed[: len(packed) // 2]], [], [packed, b"\0"], [packed] * 2):
+        with pytest.raises(InvalidRequest):
+            streamed(encoding, wrong)
+    with pytest.raises(InvalidRequest):
+        streamed(encoding, [packed + b"\0"])
+
+
+@every_encoding
+def test_bomb_in_a_stream_takes_one_step_of_memory(encoding: str) -> None:
+    limit = 8 * STEP_BYTES
+    decompressor = StreamDecompressor(encoding, limit)
+    decompressor.feed(compress(bytes(2**27), encoding))
+    tracemalloc.start()
+    try:
+        for _ in range(8):
+            assert len(decompressor.step()) == STEP_BYTES
+        with pytest.raises(PayloadTooLarge, match="8 MiB once"):
+            decompressor.step()
+        assert tracemalloc.get_traced_memory()[1] < limit
+    finally:
+        tracemalloc.stop()
 
 
 @every_encoding

@@ -1,0 +1,1 @@
+"""``potoo scalers``: fit scalers to tables, look at them, apply them."""

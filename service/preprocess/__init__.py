@@ -1,0 +1,1 @@
+"""Preparation of images, numbers and texts as models take them; knows no transport."""

@@ -1,0 +1,1 @@
+"""Images as models take them: forms of the tensor, and a picture of it."""

@@ -1,0 +1,1 @@
+"""Rows of numbers: reading, scaling by statistics, windows, writing."""

@@ -1,0 +1,1 @@
+"""Scalers: partial sums of rows, fitting, publication as models."""

@@ -1,0 +1,1 @@
+"""Texts: padded tokens, and hashed vectors of n-grams. Pure."""

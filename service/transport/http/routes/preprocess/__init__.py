@@ -1,0 +1,1 @@
+"""Routes that prepare items as models take them."""
