@@ -109,6 +109,7 @@ async def test_float32_graph_gets_rounded_rows_and_answers_float64(tmp_path: Pat
     [
         np.zeros((2, COLUMNS + 1)),
         np.zeros(COLUMNS),
+        np.zeros(()),
         np.zeros((1, 2, COLUMNS)),
         np.zeros((2, COLUMNS), np.int64),
         np.zeros((2, COLUMNS), np.complex128),
