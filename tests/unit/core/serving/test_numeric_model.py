@@ -24,6 +24,7 @@ from schemas.inference import Datatype
 from schemas.models import ModelManifest
 from service.core.engine.engine import Images, Outputs
 from service.core.engine.pool import WorkerPool
+from service.core.engine.providers import Provider
 from service.core.repository.repository import ModelRefused
 from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.serving.classifier import Classifier
@@ -32,6 +33,7 @@ from service.core.serving.kinds.numeric import NumericKind
 from service.core.serving.model import Model
 from service.core.serving.presenting import info_of, summary_of
 from service.core.serving.registry import Registry
+from service.core.settings import RunSettings
 from service.core.tensors.inference import InferRequest
 from service.core.tensors.tensors import Tensor, of_bytes
 from tests.support.models.calls import ANYONE
@@ -107,6 +109,7 @@ async def test_float32_graph_gets_rounded_rows_and_answers_float64(tmp_path: Pat
     [
         np.zeros((2, COLUMNS + 1)),
         np.zeros(COLUMNS),
+        np.zeros(()),
         np.zeros((1, 2, COLUMNS)),
         np.zeros((2, COLUMNS), np.int64),
         np.zeros((2, COLUMNS), np.complex128),
@@ -382,6 +385,14 @@ async def test_graph_of_another_rank_is_refused(tmp_path: Path) -> None:
     folder = write_scaler(tmp_path, graph)
     with pytest.raises(ModelRefused, match=r"input.kind: has 2 axes, but the graph takes"):
         async with served(folder):
+            """Never ready."""
+
+
+async def test_openvino_refuses_rows_by_the_setting(tmp_path: Path) -> None:
+    run = RunSettings(provider=Provider.OPENVINO)
+    reason = "inference.provider: openvino runs models of images and of windows of samples; this"
+    with pytest.raises(ModelRefused, match=reason):
+        async with served(write_scaler(tmp_path), run=run):
             """Never ready."""
 
 
