@@ -66,12 +66,12 @@ class NumericOptions(RowScaling):
 
     offset: str | None = Field(
         default=None,
-        max_length=100_000,
+        max_length=20_000,
         description="With a method: numbers with commas between them, one for each column, that "
         "are subtracted. Absent, with `scale`: those of the rows themselves.",
     )
     scale: str | None = Field(
-        default=None, max_length=100_000, description="Divisors, as `offset`; 0 counts as 1."
+        default=None, max_length=20_000, description="Divisors, as `offset`; 0 counts as 1."
     )
     separator: Separator = Field(default="comma", description="Between the cells of CSV.")
     header: Header = Field(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import schemathesis
-from schemathesis import Case, HookContext
+from schemathesis import Case, HookContext, SerializationContext
 
 
 @schemathesis.hook
@@ -18,3 +19,11 @@ def filter_case(context: HookContext, case: Case[Any]) -> bool:
     if case.media_type != "multipart/form-data" or not isinstance(case.body, dict):
         return True
     return [] not in case.body.values()
+
+
+@schemathesis.serializer("application/x-ndjson")
+def ndjson(context: SerializationContext, value: object) -> bytes:
+    """Send what is no text as JSON."""
+    del context
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode(errors="replace")

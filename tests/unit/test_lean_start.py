@@ -33,7 +33,7 @@ OPTIONAL = (
     *("sqlalchemy.dialects.postgresql", "service.modeltools.imagenet.building"),
     *("service.transport.grpc.server", DROP_IN, "service.transport.http.compat.torchserve"),
     *("websockets", "service.transport.http.stream.session.session"),
-    *("av", "paho.mqtt", "service.cameras.sources.opening"),
+    *("av", "paho.mqtt", "service.cameras.sources.opening", "tokenizers"),
     *("google_crc32c", "schemas.sensor_wire.frames", "service.transport.tcp.server"),
 )
 

@@ -20,6 +20,8 @@ from service.core.text.tokenizer import Encoded, Tokenizer
 
 SMALL_CHARACTERS = 4096
 """Fewer are not divided: a hand-over between threads takes as long as their tokens."""
+LARGE_CHARACTERS, MOST_PARTS = 131_072, 64
+"""Of a part, some tens of milliseconds, after which other callers have their turn; of a call."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +37,7 @@ class TokenizedTexts:
     model: ModelRef
     spec: TextSpec
     texts: list[str]
-    encoded: list[Encoded]
+    encoded: Sequence[Encoded]
 
 
 class TextTokens:
@@ -133,9 +135,14 @@ class _Done:
 
 
 def _parts(texts: Sequence[str], most: int) -> list[Sequence[str]]:
-    """Divide texts, in order, into parts of about as many characters each."""
+    """Divide texts, in order, into parts of about as many characters each.
+
+    Args:
+        most: parts, unless they would be large.
+    """
     total = sum(map(len, texts))
-    count = min(most, len(texts), 1 + total // SMALL_CHARACTERS)
+    count = min(most, 1 + total // SMALL_CHARACTERS)
+    count = min(max(count, total // LARGE_CHARACTERS), len(texts), MOST_PARTS)
     parts: list[Sequence[str]] = []
     start, reached = 0, 0
     for number, text in enumerate(texts, 1):

@@ -143,7 +143,7 @@ class LibraryTokenizer:
             raise InvalidRequest(message) from None
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # a panic of the library is no Exception
+        except BaseException as error:  # noqa: BLE001 - a panic of the library is no Exception
             message = "The tokenizer failed on this text."
             raise InferenceFailed(message) from RuntimeError(str(error))
         return [LibraryEncoded(encoding, most) for encoding in encodings]

@@ -21,7 +21,7 @@ TRIALS = (
     "",
     " \t\n\r ",
     "Ordinary words, 12,345.67 and a final full stop.",
-    "Ĝis la revido! Да. Ναι. 日本語と中文。 한국어. שלום עולם مرحبا",
+    "Ĝis la revido! Да. \u039d\u03b1\u03b9. 日本語と中文。 한국어. שלום עולם مرحبا",
     "e\u0301 a\u0308\u0323 \u1e9b\u0323 \ufdfa \u0130 \ufb01 \u2460",
     "👩\u200d👩\u200d👧\u200d👦 🏳️\u200d🌈 👍🏽 🇪🇺",
     "\u0000\u0001\u200b\u200e\u202e\ufeff\ufffd\U0010ffff",

@@ -7,8 +7,8 @@ points c is hashed in 64-bit arithmetic without a sign, as FNV-1a with code poin
     for each c:  h = (h XOR c) * 0x100000001B3 mod 2**64
     h = h XOR (h >> 33);  h = h * 0xFF51AFD7ED558CCD mod 2**64;  h = h XOR (h >> 33)
 
-The two last lines are a step of MurmurHash3's finaliser: FNV's lowest bits are weak. The n-gram adds
-+1, or -1 if the highest bit of h is set, to the element ``h mod dimension``; a vector is divided by
+The last line is a step of MurmurHash3's finaliser: FNV's lowest bits are weak. The n-gram adds +1,
+or -1 if the highest bit of h is set, to the element ``h mod dimension``; a vector is divided by
 its Euclidean norm.
 """
 

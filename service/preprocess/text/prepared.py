@@ -100,9 +100,9 @@ def prepared(tokenized: TokenizedTexts, options: PrepareTextOptions) -> Prepared
         message = f"Padded, the texts have more than {MAX_NUMBERS} numbers: send fewer texts."
         raise PayloadTooLarge(message)
     for row, known in zip(ids, mask, strict=True):
-        if (missing := length - len(row)) > 0:
-            row += [spec.padding] * missing
-            known += [0] * missing
+        missing = max(0, length - len(row))
+        row.extend([spec.padding] * missing)
+        known.extend([0] * missing)
     return PreparedTexts(
         tokenized.model,
         ids,
@@ -115,7 +115,7 @@ def prepared(tokenized: TokenizedTexts, options: PrepareTextOptions) -> Prepared
 
 
 def to_document(texts: PreparedTexts) -> dict[str, object]:
-    """Return the members of ``PreparedTextResponse``, but the request's id; may hold NumPy arrays."""
+    """Return the members of ``PreparedTextResponse`` without its id; may hold NumPy arrays."""
     if texts.vectors is not None:
         return {"model": None, "vectors": texts.vectors}
     rows: list[dict[str, object]] = [

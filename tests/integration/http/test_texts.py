@@ -72,7 +72,7 @@ def library() -> Tokenizer:
 
 def send(client: httpx.Client, path: str, body: object, **query: str | int) -> Any:
     """The answer to a request that succeeds."""
-    answer = client.post(path, json=body, params={"model": "language"} | query)
+    answer = client.post(path, json=body, params={"model": "language", **query})
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -82,7 +82,7 @@ def refused(client: httpx.Client, path: str, body: object, **query: str | int) -
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"content-type": "application/json"}
     answer = client.post(
-        path, content=content, params={"model": "language"} | query, headers=headers
+        path, content=content, params={"model": "language", **query}, headers=headers
     )
     problem = answer.json()
     assert problem["status"] == answer.status_code

@@ -6,8 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from onnx import TensorProto, helper, numpy_helper
 import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.support.models.tokenizers import WORD_PIECE
 

@@ -1,4 +1,4 @@
-"""``python -m training.recipes.language``: from the guide to a model folder that the server loads."""
+"""``python -m training.recipes.language``: from the guide to a folder that the server loads."""
 
 from __future__ import annotations
 

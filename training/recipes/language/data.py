@@ -60,11 +60,11 @@ def read(folder: Path) -> Paragraphs:
         raise ValueError(message)
     numbers = {page: number for number, page in enumerate(names)}
     rows = []
-    for label, texts in enumerate(found.values()):
-        once = {text: page for page, text in reversed(texts) if shared[text] == 1}
+    for label, of_language in enumerate(found.values()):
+        once = {text: page for page, text in reversed(of_language) if shared[text] == 1}
         rows += [(text, label, numbers[page]) for text, page in reversed(once.items())]
     texts, labels, pages = zip(*rows, strict=True)
-    return Paragraphs(texts, np.array(labels), np.array(pages))
+    return Paragraphs(tuple(texts), np.array(labels), np.array(pages))
 
 
 def folds_of(paragraphs: Paragraphs) -> list[NDArray[np.bool_]]:

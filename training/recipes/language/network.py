@@ -146,9 +146,9 @@ class _Adam:
         for weight, gradient, mean, square in zip(
             self._weights, gradients, self._means, self._squares, strict=True
         ):
-            mean += (1 - first) * (gradient - mean)
-            square += (1 - second) * (gradient**2 - square)
+            mean[:] += (1 - first) * (gradient - mean)
+            square[:] += (1 - second) * (gradient**2 - square)
             unbiased = np.sqrt(square / (1 - second**self._steps)) + TINY
-            weight -= rate * (mean / (1 - first**self._steps) / unbiased)
+            weight[:] -= rate * (mean / (1 - first**self._steps) / unbiased)
             if weight.ndim > 1:
-                weight *= 1 - rate * recipe.DECAY
+                weight[:] *= 1 - rate * recipe.DECAY

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 NAME, VERSION = "language", 1
 LANGUAGES = {
     "ca": ("Catalan", "català"),
@@ -32,7 +34,7 @@ FOLDS = 5
 LEAST_CHARACTERS = 12
 VOCABULARY, LEAST_FREQUENCY = 8000, 3
 MAX_TOKENS, MAX_CHARACTERS = 256, 20_000
-FORM = "NFKC"
+FORM: Final = "NFKC"
 UNITS, DECAY, RATE = 40, 0.05, 0.02
 """Numbers of an embedding, weight decay, step of Adam."""
 EPOCHS, BATCH = 14, 512

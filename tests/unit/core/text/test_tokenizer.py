@@ -101,7 +101,7 @@ def test_failures_and_panics_of_the_library_are_errors_of_the_model() -> None:
     with pytest.raises(InferenceFailed):
         opened(missing).encode("unheard of")
 
-    class PanicException(BaseException):  # noqa: N818 - the library's name
+    class PanicException(BaseException):
         """As PyO3 raises for a Rust panic."""
 
     class Panicking:

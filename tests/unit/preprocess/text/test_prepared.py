@@ -23,8 +23,7 @@ TOKENIZER = LibraryTokenizer(checked(json.dumps(WORD_PIECE).encode()), 8)
 
 
 def tokenized(given: TextSpec, texts: list[str] = TEXTS) -> TokenizedTexts:
-    encoded = [*TOKENIZER.encode_all(texts)]
-    return TokenizedTexts(ModelRef("m", 1), given, texts, encoded)
+    return TokenizedTexts(ModelRef("m", 1), given, texts, TOKENIZER.encode_all(texts))
 
 
 def options(**given: object) -> PrepareTextOptions:
@@ -61,6 +60,7 @@ def test_offsets_come_with_tokens_and_texts_or_not_at_all() -> None:
         assert [one.text for one in answer.texts] == (
             TEXTS if document is more else [None, None, None]
         )
+    assert answer.texts is not None
     assert answer.texts[0].tokens == ["[CLS]", "the", "sea", "[SEP]"]
     assert answer.texts[0].offsets == [(0, 0), (0, 3), (4, 7), (0, 0)]
 
