@@ -15,6 +15,8 @@ from onnx import TensorProto, helper
 from structlog.testing import capture_logs
 
 from observability.metrics.metrics import Metrics
+from observability.request import enter, leave
+from observability.tracing.span import Trace
 from schemas.errors import (
     DeadlineExceeded,
     InferenceFailed,
@@ -290,6 +292,29 @@ async def test_counts_and_stages_are_those_of_texts(tmp_path: Path) -> None:
     assert 'potoo_abstentions_total{model="mood"} 1.0' in text
     assert 'potoo_predictions_total{model="mood",protocol="test"} 1.0' in text
     assert 'potoo_stage_duration_seconds_count{model="mood",stage="preprocess"} 1.0' in text
+
+
+async def test_traced_texts_have_the_stages_of_images(tmp_path: Path) -> None:
+    trace = Trace("", lambda _: None)
+    trace.sample()
+    async with opened(write_embedder(tmp_path)) as model:
+        token = enter("a request", trace)
+        try:
+            await embedded(model, "good", "bad")
+            with pytest.raises(InvalidText):
+                await embedded(model, "")
+        finally:
+            leave(token)
+    found, refused = trace.children
+    assert (found.name, found.error) == ("embed", "")
+    assert found.attributes == {"potoo.model.name": "embedder", "potoo.model.version": 1}
+    for item in found.children:
+        stages = [child.name for child in item.children if child.name != "batching"]
+        assert stages == ["queue", "preprocess", "inference", "postprocess"]
+    assert [(child.name, child.error) for child in refused.children] == [
+        ("queue", ""),
+        ("preprocess", "invalid_request"),
+    ]
 
 
 async def test_classifier_has_calls_for_text(tmp_path: Path) -> None:
