@@ -144,6 +144,9 @@ class ColumnSums(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if any(high + low != high for high, low in (self.mean, self.squares)):
+            message = "the second number of a pair must be the rounding error of the first"
+            raise ValueError(message)
         if self.squares[0] < 0:
             message = "squares must not be negative"
             raise ValueError(message)

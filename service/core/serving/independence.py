@@ -29,7 +29,7 @@ def is_repeatable(engine: Engine, kind: Kind) -> bool:
     """
     first, other, *_ = kind.varied()
     before_1K, _, after_1K = [_run(engine, kind, [item]) for item in (first, other, first)]
-    return are_close(after_1K, before_1K, REPEAT_TOLERANCE)
+    return _are_close(kind, after_1K, before_1K, REPEAT_TOLERANCE)
 
 
 def row_dependence(engine: Engine, kind: Kind, batch_limit: int) -> str | None:
@@ -49,7 +49,7 @@ def row_dependence(engine: Engine, kind: Kind, batch_limit: int) -> str | None:
         together_NK = _run(engine, kind, [varied[row] for row in rows])
     except InferenceFailed as error:
         return f"it fails on {size} {kind.item}s: {error.__cause__}"
-    if are_close(together_NK, alone_RK[rows], TOLERANCE):
+    if _are_close(kind, together_NK, alone_RK[rows], TOLERANCE):
         return None
     return f"the answer for one {kind.item} depends on the others in its batch: {TRAINING_MODE}"
 
@@ -60,7 +60,12 @@ def _run(engine: Engine, kind: Kind, items: list[Images]) -> Outputs:
     return in_order(parts, [engine.run(part.images) for part in parts])
 
 
-def are_close(found_NK: Outputs, expected_NK: Outputs, share: float) -> bool:
-    """Compare within a share of the largest expected value; non-finite values must be equal."""
-    largest = np.abs(expected_NK).max(initial=0, where=np.isfinite(expected_NK))
+def _are_close(kind: Kind, found_NK: Outputs, expected_NK: Outputs, share: float) -> bool:
+    """Compare within a share of the largest expected number; non-finite ones must be equal.
+
+    Columns of rows of numbers may differ by orders of magnitude: each has its own largest number.
+    """
+    axis = None if kind.most_in_batch is None else 0
+    finite_NK = np.isfinite(expected_NK)
+    largest = np.abs(expected_NK).max(axis=axis, initial=0, where=finite_NK)
     return np.allclose(found_NK, expected_NK, rtol=0, atol=share * largest, equal_nan=True)

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-MAX_VECTOR = 2**20
-"""Elements of a vector; more are damage."""
+MAX_VECTOR = 2**17
+"""Elements of a vector: two buffers for each of 65,536 columns. More are damage."""
 _FORMATS = {1: "<B", 2: "<h", 4: "<i", 8: "<q"}
 
 

@@ -45,7 +45,8 @@ def fit(sums: RowSums, kind: ScalerKind, impute: Impute) -> FittedScaler:
             name = column_name(sums.columns, place)
             raise InvalidRows(f"All numbers of {name} are NaN: there is nothing to fit.")
     columns = map_of(kind, *statistics(sums, kind), fill(sums, impute))
-    for place, numbers in enumerate(zip(columns.offset, columns.scale, strict=True)):
+    filled = columns.offset if columns.fill is None else columns.fill
+    for place, numbers in enumerate(zip(columns.offset, columns.scale, filled, strict=True)):
         if not np.isfinite(numbers).all():
             raise InvalidRows(f"The sums of {column_name(sums.columns, place)} are too large.")
     return FittedScaler(ScalerGraph(columns, ScalerFacts(kind, impute, sums.rows)), sums.columns)

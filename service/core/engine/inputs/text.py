@@ -16,6 +16,8 @@ from service.core.engine.graph_check import GraphTensor, ManifestMismatch, liste
 
 _TYPE = "tensor(int64)"
 _AXES = 2
+_BLANK_TOKENS = 16
+"""Tokens of a short text, whose run is timed."""
 
 
 class TextInput:
@@ -43,9 +45,10 @@ class TextInput:
             )
 
     def blank(self, count: int) -> Images:
-        """See ``GraphInput.blank``: one token for each text."""
+        """See ``GraphInput.blank``: short texts of the first token."""
         spec = self._spec
-        batch_NPL = np.zeros((count, len(spec.inputs), 1), np.int64)
+        length = min(_BLANK_TOKENS, spec.max_tokens)
+        batch_NPL = np.zeros((count, len(spec.inputs), length), np.int64)
         if spec.mask is not None:
             batch_NPL[:, 1] = 1
         return batch_NPL

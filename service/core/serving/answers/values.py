@@ -41,9 +41,9 @@ class ValueAnswering(Answering):
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit_all``.
             InferenceFailed: the model failed, or a number is not finite.
         """
-        began, spec = time.monotonic(), self.manifest.text_input
-        most = min(most, self.policy.queue_capacity)
+        began, most = time.monotonic(), min(most, self.policy.queue_capacity)
         try:
+            spec = self.manifest.text_input
             self.manifest.require_values()
             if not 1 <= len(texts) <= most:
                 message = f"1 to {most} texts are taken in one request, not {len(texts)}."
@@ -77,12 +77,13 @@ class ValueAnswering(Answering):
             Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit_all``.
             InferenceFailed: the model failed.
         """
-        began, spec = time.monotonic(), self.manifest.numeric_input
-        found_NK = np.empty((len(rows_NC), math.prod(self._engine.output_shape)), np.float64)
+        began = time.monotonic()
         outcomes: list[Outcome[RowResult]] = []
         try:
+            spec = self.manifest.numeric_input
             self.manifest.require_values()
             check_rows(rows_NC, spec)
+            found_NK = np.empty((len(rows_NC), math.prod(self._engine.output_shape)), np.float64)
             with start_span("transform", self._attributes) as span:
                 waiting, done = chunks(rows_NC, spec), 0
                 together = self._chunks_together()

@@ -6,6 +6,7 @@ whose lines are not taken is not read, and the client is then held back by TCP.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from schemas.errors import (
     UnsupportedMediaType,
     UploadTimeout,
 )
+from service.core.engine.pool import WorkerPool
 from service.transport.budget import Reservation
-from service.transport.dependencies import runtime_of
 from service.transport.http.body.body import BYTES_PER_SECOND, BodyReader, content_encoding
 from service.transport.http.body.compressed_body import json_cost
 from service.transport.http.body.line_splitter import Line, LineSplitter, TooLong
@@ -39,8 +40,9 @@ class HeldLine:
     """
 
     data: bytes
-    hold: Reservation
-    error: ServiceError | None = None
+    error: ServiceError | None
+    _hold: Reservation
+    _held: set[HeldLine]
 
     def __enter__(self) -> Self:
         return self
@@ -51,19 +53,33 @@ class HeldLine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Drop the line, and give its share back."""
         self.data = b""
-        self.hold.release()
+        self._hold.release()
+        self._held.discard(self)
 
 
 class LineReader:
     """Reader of the lines of one request; ``close`` it."""
 
     def __init__(
-        self, request: Request, reader: BodyReader, *, max_line: int, max_decompressed: int
+        self,
+        request: Request,
+        reader: BodyReader,
+        pool: WorkerPool,
+        draining: asyncio.Event,
+        *,
+        max_line: int,
+        max_decompressed: int,
     ) -> None:
         """Prepare to read.
 
         Args:
+            pool: decompresses.
+            draining: set when no further lines are to be read.
             max_line: bytes of one line.
             max_decompressed: bytes of a compressed body, once it is not.
 
@@ -74,10 +90,12 @@ class LineReader:
         if encoding and encoding not in ENCODINGS:
             raise UnsupportedMediaType("Request bodies compressed in this way are not supported.")
         self._request, self._reader, self._max_line = request, reader, max_line
+        self._pool, self._draining = pool, draining
         self._decompressor = StreamDecompressor(encoding, max_decompressed) if encoding else None
         self._splitter = LineSplitter(max_line)
         self._lines: Iterator[Line] = iter(())
         self._hold, self._piece_hold = reader.budget.hold(), reader.budget.hold()
+        self._held: set[HeldLine] = set()
         self._is_received = self._has_ended = False
         self._received, self._waited = 0, 0.0
 
@@ -99,7 +117,7 @@ class LineReader:
                 self._hold.reserve(self._splitter.held)
             except Overloaded as error:
                 self._splitter.drop()
-                return HeldLine(b"", self._next_hold(), error)
+                return self._line(b"", error)
             piece = await self._piece()
             if piece is not None:
                 self._piece_hold.reserve(len(piece))
@@ -111,32 +129,34 @@ class LineReader:
                 self._lines = self._splitter.end()
 
     def close(self) -> None:
-        """Release what is held of lines that have not been returned."""
+        """Release all lines: those begun, and those returned whose block was never entered."""
         self._hold.release()
         self._piece_hold.release()
+        for line in [*self._held]:
+            line.release()
 
     def _taken(self, line: Line) -> HeldLine:
-        hold = self._next_hold()
         if line is TooLong.LINE:
             size = f"{self._max_line / 2**20:.3g} MiB"
-            return HeldLine(b"", hold, PayloadTooLarge(f"A line may have {size}."))
+            return self._line(b"", PayloadTooLarge(f"A line may have {size}."))
         try:
-            hold.reserve(len(line) + json_cost(line, len(line)))
+            self._hold.reserve(len(line) + json_cost(line, len(line)))
         except Overloaded as error:
-            return HeldLine(b"", hold, error)
-        return HeldLine(line, hold)
+            return self._line(b"", error)
+        return self._line(line, None)
 
-    def _next_hold(self) -> Reservation:
-        """Return the share of the line that has begun, and begin that of the next one."""
-        hold, self._hold = self._hold, self._reader.budget.hold()
-        return hold
+    def _line(self, data: bytes, error: ServiceError | None) -> HeldLine:
+        """Return a line with the share of the one that has begun; begin that of the next one."""
+        line = HeldLine(data, error, self._hold, self._held)
+        self._held.add(line)
+        self._hold = self._reader.budget.hold()
+        return line
 
     async def _piece(self) -> bytes | None:
         """Return some more bytes of the body, decompressed; None at the end."""
         if self._decompressor is None:
             return await self._receive()
-        pool = runtime_of(self._request).pool
-        while not (output := await pool.run(self._decompressor.step)):
+        while not (output := await self._pool.run(self._decompressor.step)):
             piece = await self._receive()
             if piece is None:
                 self._decompressor.end()
@@ -146,9 +166,8 @@ class LineReader:
 
     async def _receive(self) -> bytes | None:
         """Return some more bytes of the body as it was sent; None at the end."""
-        draining = runtime_of(self._request).shutdown.draining
         while not self._is_received:
-            if draining.is_set():
+            if self._draining.is_set():
                 raise NotReady("The server is being stopped.")
             began = time.monotonic()
             event = await self._request.receive()

@@ -18,28 +18,19 @@ from service.core.engine.pool import WorkerPool
 from service.core.imaging.preprocessing import TensorConverter
 from service.core.lifecycle.loading import ModelOptions, load_model
 from service.core.lifecycle.scalers import with_scaler
-from service.core.repository.publishing import drafting
-from service.core.repository.repository import ModelRefused, Repository
+from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_manifest
 from service.core.serving.model import Model
 from service.core.settings import RunSettings
 from service.preprocess.numeric.rows import Rows
 from service.preprocess.scalers.fitting import fit
-from service.preprocess.scalers.publishing import write_scaler
 from service.preprocess.scalers.sums import sums_of
 from tests.support.models.calls import ANYONE
+from tests.support.models.published_scaler import publish_scaler
 from tests.support.models.tiny_model import image_limits, input_spec, write_model
 from tests.support.sensors.tiny_series import LENGTH, series_input, window, write_series_model
 
 FAR = 1e30
-
-
-def publish(root: Path, name: str, values_NC: NDArray[np.float64], *columns: str) -> None:
-    """Publish a standard scaler of these rows that imputes by the mean."""
-    scaler = fit(sums_of(Rows(values_NC, columns), 100), "standard", "mean")
-    with drafting(root, name) as draft:
-        write_scaler(draft, Repository(root), scaler, "")
-        draft.publish()
 
 
 def load(folder: Path) -> Model:
@@ -61,7 +52,7 @@ TABLE = np.array([[1e9, 2.0, -5.0], [1e9 + 2, 6.0, 5.0]])
 
 
 def test_windows_are_scaled_in_float64(tmp_path: Path) -> None:
-    publish(tmp_path, "vibration", TABLE)
+    publish_scaler(tmp_path, "vibration", TABLE)
     model = load(write_series_model(tmp_path, input=unscaled(scaler="vibration")))
     samples_LC = window() + np.float32(1e9)
     found = model._kind.prepare(_window(samples_LC)).tensor
@@ -71,17 +62,17 @@ def test_windows_are_scaled_in_float64(tmp_path: Path) -> None:
 
 
 def test_missing_samples_are_imputed(tmp_path: Path) -> None:
-    publish(tmp_path, "vibration", TABLE)
+    publish_scaler(tmp_path, "vibration", TABLE)
     model = load(write_series_model(tmp_path, input=unscaled(scaler="vibration@1")))
     samples_LC = np.full((LENGTH, 3), np.nan, np.float32)
     assert not model._kind.prepare(_window(samples_LC)).tensor.any()
 
 
 def test_the_version_is_pinned_when_the_model_is_loaded(tmp_path: Path) -> None:
-    publish(tmp_path, "vibration", TABLE)
+    publish_scaler(tmp_path, "vibration", TABLE)
     folder = write_series_model(tmp_path, input=unscaled(scaler="vibration"))
     first = load(folder)
-    publish(tmp_path, "vibration", TABLE * 2)
+    publish_scaler(tmp_path, "vibration", TABLE * 2)
     assert load(folder).manifest.series_input.scaler == "vibration@2"
     assert first.manifest.series_input.scaler == "vibration@1"
     (tmp_path / "vibration/serving.json").write_text('{"default": 1}')
@@ -99,9 +90,9 @@ def test_the_version_is_pinned_when_the_model_is_loaded(tmp_path: Path) -> None:
     ],
 )
 def test_a_scaler_that_does_not_fit_is_named(tmp_path: Path, scaler: str, reason: str) -> None:
-    publish(tmp_path, "vibration", TABLE)
-    publish(tmp_path, "two", TABLE[:, :2])
-    publish(tmp_path, "named", TABLE, "x", "b", "z")
+    publish_scaler(tmp_path, "vibration", TABLE)
+    publish_scaler(tmp_path, "two", TABLE[:, :2])
+    publish_scaler(tmp_path, "named", TABLE, "x", "b", "z")
     write_model(tmp_path)
     spec = unscaled(scaler=scaler, channel_names=["x", "y", "z"])
     with pytest.raises(ModelRefused, match=r"manifest field input\.scaler") as caught:
@@ -110,7 +101,7 @@ def test_a_scaler_that_does_not_fit_is_named(tmp_path: Path, scaler: str, reason
 
 
 def test_a_scaler_that_was_removed_is_named(tmp_path: Path) -> None:
-    publish(tmp_path, "vibration", TABLE)
+    publish_scaler(tmp_path, "vibration", TABLE)
     folder = write_series_model(tmp_path, input=unscaled(scaler="vibration"))
     load(folder)
     shutil.rmtree(tmp_path / "vibration")
@@ -119,7 +110,7 @@ def test_a_scaler_that_was_removed_is_named(tmp_path: Path) -> None:
 
 
 def test_a_scaler_whose_files_were_changed_is_refused(tmp_path: Path) -> None:
-    publish(tmp_path, "vibration", TABLE)
+    publish_scaler(tmp_path, "vibration", TABLE)
     folder = write_series_model(tmp_path, input=unscaled(scaler="vibration"))
     graph = tmp_path / "vibration/1/model.onnx"
     graph.write_bytes(graph.read_bytes().replace(b"Div", b"Mul"))
@@ -129,7 +120,7 @@ def test_a_scaler_whose_files_were_changed_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [{"mean": [1.0]}, {"std": [2.0]}, {"scale": 2.0}])
 def test_a_scaler_stands_instead_of_other_scaling(tmp_path: Path, change: dict[str, Any]) -> None:
-    publish(tmp_path, "vibration", TABLE)
+    publish_scaler(tmp_path, "vibration", TABLE)
     folder = write_series_model(tmp_path, input=unscaled(scaler="vibration", **change))
     with pytest.raises(ModelRefused, match="scaler stands instead of scale, mean and std"):
         load(folder)
@@ -150,7 +141,7 @@ def test_levels_of_images_are_scaled_by_channel(layout: str) -> None:
 
 
 def test_rows_are_scaled_in_front_of_a_numeric_model(tmp_path: Path) -> None:
-    publish(tmp_path, "passengers", TABLE, "a", "b", "c")
+    publish_scaler(tmp_path, "passengers", TABLE, "a", "b", "c")
     folder = write_total(tmp_path, scaler="passengers", column_names=["a", "b", "c"])
 
     async def transform() -> NDArray[np.float64]:

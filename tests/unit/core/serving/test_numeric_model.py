@@ -109,6 +109,7 @@ async def test_float32_graph_gets_rounded_rows_and_answers_float64(tmp_path: Pat
     [
         np.zeros((2, COLUMNS + 1)),
         np.zeros(COLUMNS),
+        np.zeros(()),
         np.zeros((1, 2, COLUMNS)),
         np.zeros((2, COLUMNS), np.int64),
         np.zeros((2, COLUMNS), np.complex128),
@@ -186,12 +187,14 @@ class HeldEngine:
         self.gate = threading.Event()
         self.gate.set()
         self.sizes: list[int] = []
+        self.shift = np.zeros(COLUMNS)
 
     def run(self, images: Images, *, alone: bool = False) -> Outputs:
         del alone
         self.gate.wait(30)
         self.sizes.append(len(images))
-        return images.astype(np.float64)
+        output: Outputs = images * np.array([1e9, 1, 1]) + self.shift
+        return output
 
     def shrink(self) -> None:
         """Nothing to do."""
@@ -219,7 +222,7 @@ async def held(policy: BatchPolicy) -> AsyncIterator[tuple[Model, HeldEngine]]:
 
 async def test_chunks_run_alone_and_in_order() -> None:
     async with held(BatchPolicy(max_batch_size=16)) as (model, engine):
-        assert np.array_equal(await transform(model, rows(7)), rows(7))
+        assert np.array_equal(await transform(model, rows(7)), rows(7) * [1e9, 1, 1])
         assert engine.sizes == [2, 2, 2, 1]
 
 
@@ -248,7 +251,7 @@ async def test_deadline_holds_in_the_middle_of_many_rows() -> None:
 
 async def test_queue_that_holds_one_chunk_is_enough() -> None:
     async with held(BatchPolicy(queue_capacity=1)) as (model, _):
-        assert np.array_equal(await transform(model, rows(9)), rows(9))
+        assert np.array_equal(await transform(model, rows(9)), rows(9) * [1e9, 1, 1])
 
 
 # Raw inference
@@ -340,6 +343,15 @@ async def test_canary_passes(tmp_path: Path) -> None:
         assert await model.canary(30)
 
 
+@pytest.mark.parametrize(("shift", "passes"), [([0.0, 0, 0], True), ([0, 0, 0.1], False)])
+async def test_canary_notices_another_answer_in_a_small_column(
+    shift: list[float], passes: bool
+) -> None:
+    async with held(BatchPolicy()) as (model, engine):
+        engine.shift = np.array(shift)
+        assert await model.canary(30) is passes
+
+
 # Checks at load
 
 
@@ -353,8 +365,34 @@ def centred_on_batch() -> onnx.ModelProto:
     return model_of(graph)
 
 
-async def test_rows_that_depend_on_others_refuse_the_model(tmp_path: Path) -> None:
-    folder = write_scaler(tmp_path, centred_on_batch())
+def last_column_centred_on_batch() -> onnx.ModelProto:
+    """A graph whose first column is so large that the dependence of the last one is small."""
+    double, axis = TensorProto.DOUBLE, np.array([0], np.int64)
+    nodes = [
+        helper.make_node("ReduceMean", ["rows", "first"], ["mean"], keepdims=1),
+        helper.make_node("Mul", ["mean", "last"], ["shift"]),
+        helper.make_node("Sub", ["rows", "shift"], ["shifted"]),
+        helper.make_node("Mul", ["shifted", "sizes"], ["scaled"]),
+    ]
+    constants = {"last": [0.0, 0, 1], "sizes": [1e9, 1, 1]}
+    graph = helper.make_graph(
+        nodes,
+        "shifting",
+        [helper.make_tensor_value_info("rows", double, ["n", 3])],
+        [helper.make_tensor_value_info("scaled", double, ["n", 3])],
+        [
+            numpy_helper.from_array(axis, "first"),
+            *(numpy_helper.from_array(np.array(one), name) for name, one in constants.items()),
+        ],
+    )
+    return model_of(graph)
+
+
+@pytest.mark.parametrize("graph", [centred_on_batch(), last_column_centred_on_batch()])
+async def test_rows_that_depend_on_others_refuse_the_model(
+    tmp_path: Path, graph: onnx.ModelProto
+) -> None:
+    folder = write_scaler(tmp_path, graph)
     with pytest.raises(ModelRefused, match="one row depends on the others in its batch"):
         async with served(folder):
             """Never ready."""

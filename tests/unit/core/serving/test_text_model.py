@@ -15,6 +15,8 @@ from onnx import TensorProto, helper
 from structlog.testing import capture_logs
 
 from observability.metrics.metrics import Metrics
+from observability.request import enter, leave
+from observability.tracing.span import Trace
 from schemas.errors import (
     DeadlineExceeded,
     InferenceFailed,
@@ -23,16 +25,18 @@ from schemas.errors import (
     Unsupported,
 )
 from schemas.inference import Datatype
+from schemas.text import TextSpec
 from service.core.repository.repository import ModelRefused
 from service.core.serving.classifier import Classifier
 from service.core.serving.description import config, metadata
+from service.core.serving.kinds.text import TextKind
 from service.core.serving.model import Model
 from service.core.serving.presenting import summary_of
 from service.core.serving.registry import Registry
 from service.core.settings import RunSettings
 from service.core.tensors.inference import InferRequest
 from service.core.tensors.tensors import Tensor, of_bytes
-from service.core.text.preprocessing import InvalidText, TextTooLong
+from service.core.text.preprocessing import InvalidText, TextTooLong, tensor_of
 from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import served, write_model
@@ -40,6 +44,7 @@ from tests.support.models.tiny_numeric import rows, write_scaler
 from tests.support.models.tiny_text import (
     LABELS,
     MAX_TOKENS,
+    WordTokenizer,
     mean_graph,
     mean_of,
     open_words,
@@ -110,6 +115,31 @@ async def test_graph_that_ignores_its_mask_runs_texts_one_by_one(tmp_path: Path)
             found = await embedded(model, *TEXTS)
     assert found == [pytest.approx(mean_of(text).tolist(), abs=1e-6) for text in TEXTS]
     assert [event["event"] for event in log] == ["texts run one by one"]
+
+
+@pytest.mark.parametrize(
+    ("mask", "lengths", "parts"),
+    [
+        ("mask", [3, 4, 3, 9], [[0, 1, 2], [3]]),
+        (None, [3, 4, 3, 9], [[0, 2], [1], [3]]),
+        ("mask", [300, 257, 400, 500], [[0], [1], [2], [3]]),
+        ("mask", [128, 100, 120, 65, 128], [[0, 1, 2, 3], [4]]),
+    ],
+)
+def test_texts_of_similar_length_run_together_up_to_a_number_of_tokens(
+    mask: str | None, lengths: list[int], parts: list[list[int]]
+) -> None:
+    spec = TextSpec.model_validate(text_input(mask=mask, max_tokens=512, padding=3))
+    kind = TextKind(spec, WordTokenizer(512))
+    found = kind.stack([tensor_of([1] * length, spec) for length in lengths])
+    assert [part.rows for part in found] == parts
+    for part in found:
+        longest = max(lengths[row] for row in part.rows)
+        assert part.images.shape == (len(part.rows), len(spec.inputs), longest)
+        for one_PL, row in zip(part.images, part.rows, strict=True):
+            rest = longest - lengths[row]
+            assert one_PL[0].tolist() == [1] * lengths[row] + [3] * rest
+            assert one_PL[1:].tolist() == [[1] * lengths[row] + [0] * rest] * (len(one_PL) - 1)
 
 
 async def test_graph_may_take_token_types(tmp_path: Path) -> None:
@@ -262,6 +292,29 @@ async def test_counts_and_stages_are_those_of_texts(tmp_path: Path) -> None:
     assert 'potoo_abstentions_total{model="mood"} 1.0' in text
     assert 'potoo_predictions_total{model="mood",protocol="test"} 1.0' in text
     assert 'potoo_stage_duration_seconds_count{model="mood",stage="preprocess"} 1.0' in text
+
+
+async def test_traced_texts_have_the_stages_of_images(tmp_path: Path) -> None:
+    trace = Trace("", lambda _: None)
+    trace.sample()
+    async with opened(write_embedder(tmp_path)) as model:
+        token = enter("a request", trace)
+        try:
+            await embedded(model, "good", "bad")
+            with pytest.raises(InvalidText):
+                await embedded(model, "")
+        finally:
+            leave(token)
+    found, refused = trace.children
+    assert (found.name, found.error) == ("embed", "")
+    assert found.attributes == {"potoo.model.name": "embedder", "potoo.model.version": 1}
+    for item in found.children:
+        stages = [child.name for child in item.children if child.name != "batching"]
+        assert stages == ["queue", "preprocess", "inference", "postprocess"]
+    assert [(child.name, child.error) for child in refused.children] == [
+        ("queue", ""),
+        ("preprocess", "invalid_request"),
+    ]
 
 
 async def test_classifier_has_calls_for_text(tmp_path: Path) -> None:

@@ -145,6 +145,8 @@ def test_parts_of_other_columns_are_refused() -> None:
     "change",
     [
         {"squares": [-1, 0]},
+        {"squares": [2, 1]},
+        {"mean": [2, 1e308]},
         {"count": -1},
         {"count": 2**60},
         {"minimum": None},

@@ -72,11 +72,13 @@ async def preprocess_items(
     best_of(request, (NDJSON,))
     if content_type_of(request).name != NDJSON:
         raise UnsupportedMediaType(f"Send one JSON object a line, as {NDJSON}.")
-    uploads = uploads_of(request)
+    runtime, uploads = runtime_of(request), uploads_of(request)
     limits = uploads.limits
     lines = LineReader(
         request,
         uploads.reader,
+        runtime.pool,
+        runtime.shutdown.draining,
         max_line=int(limits.max_body_bytes * BASE64_SHARE) + MORE_BYTES,
         max_decompressed=limits.max_decompressed_bytes,
     )
@@ -92,7 +94,6 @@ class ItemsResponse(Response):
         self._runtime = runtime_of(request)
         self._prepare = ItemPreparer(request, options)
         self._count, self._has_begun = 0, False
-        self._held: set[HeldLine] = set()
 
     async def __call__(self, scope: AsgiScope, _: Receive, send: Send) -> None:
         """Answer all items; an error of the call itself is the last line, if there is one before.
@@ -119,8 +120,6 @@ class ItemsResponse(Response):
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             self._lines.close()
-            for line in self._held:  # of items whose work was cancelled before it began
-                line.hold.release()
 
     async def _begin(self, send: Send) -> None:
         if self._has_begun:
@@ -145,7 +144,6 @@ class ItemsResponse(Response):
         line = await self._lines.next()
         if line is None:
             return None
-        self._held.add(line)
         self._count += 1
         most = self._runtime.preprocessing.settings.max_items
         if self._count > most:
@@ -195,8 +193,6 @@ class ItemsResponse(Response):
                 return await self._runtime.pool.run(lambda: result_line(item_id, result))
         except Exception as error:  # noqa: BLE001 - it belongs to this item alone
             return self._error_line(parsed.id, error)
-        finally:
-            self._held.discard(line)
 
     def _error_line(self, item_id: str | int | None, error: Exception) -> bytes:
         """Count an error, log it if it is the server's fault, and return its line."""
