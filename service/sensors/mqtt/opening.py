@@ -38,7 +38,10 @@ RECEIVE_MAXIMUM = 2000
 MAX_HELD_BYTES = 128 * 2**20
 SLOTS = 64
 """Processes that share a subscription at most."""
-SLOT_SECONDS = 3.0
+SLOT_SECONDS = 12.0
+"""To wait for a slot: longer than the lease of a killed process lasts (8 s). Its session has
+messages, and gets its share of new ones: a process with the next slot would leave them there.
+"""
 SPEC_SECONDS = 2.0
 """For which a configuration is remembered."""
 MAX_SPECS = 10_000

@@ -85,6 +85,7 @@ def test_replicas_share_the_messages_and_lose_none_when_one_is_killed(
     broker: Mosquitto, replicas: list[PotooProcess]
 ) -> None:
     one, two = replicas
+    assert wait_until(lambda: two.live and "mqtt subscribed" in two.live.events())
     with listening(broker.port, "potoo/sensors/pump/result") as listener:
 
         def answered() -> dict[int, str]:
