@@ -195,6 +195,11 @@ def encode(message: Message) -> bytes:
     return encode_frame(message.kind, message.payload())
 
 
+def encode_result(first: int, answer: bytes) -> bytes:
+    """Return the frame of a ``Result``, without building one."""
+    return encode_frame(FrameType.RESULT, _FIRST.pack(first) + answer)
+
+
 def parse(frame: Frame) -> Message:
     """Return the message of a frame.
 

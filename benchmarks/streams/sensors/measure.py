@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks import subject
 from benchmarks.measuring import Samples, median, ratio, rounded
-from benchmarks.streams.sensors import bare_loop, devices, ingest, windows
+from benchmarks.streams.sensors import bare_loop, device, devices, ingest, windows
 from benchmarks.subject import Subject
 from tests.support.results.mosquitto import Mosquitto
 from tests.support.sensors import bearings
@@ -152,9 +152,9 @@ def _config(sensors: int, port: int, broker_port: int) -> Iterator[str]:
     yield '[mqtt]\nhost = "127.0.0.1"'
     yield f"port = {broker_port}\n[sensors]\ntcp_port = {port}\nmqtt = true\nmax_sensors = 5000"
     sensor = f'channels = 1\nrate = {bearings.RATE}\nmodel = "{windows.MODEL}"'
-    for door in devices.DOORS:
+    for door in device.DOORS:
         for number in range(sensors):
-            yield f"[sensors.definitions.{devices.name_of(door, number)}]\n{sensor}"
+            yield f"[sensors.definitions.{device.name_of(door, number)}]\n{sensor}"
     for fast in FAST:
         yield f"[sensors.definitions.{fast}]\n{sensor}\nstride = {ingest.STRIDE}"
 

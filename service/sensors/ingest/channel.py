@@ -217,7 +217,7 @@ class LiveChannel:
             self.end(reason, is_released=False, fate=outcome.fate)
             return
         self._safe, self._seen_stored = entry.safe, entry.seen
-        if any(change.kind == "back" for change in entry.changes):
+        if entry.changes and any(change.kind == "back" for change in entry.changes):
             self._tracked.is_silent = False
         answers = as_stored(entry, outcome)
         self._track(taken, answers)

@@ -11,7 +11,7 @@ from typing import assert_never
 from observability.logs.logging import get_logger
 from observability.metrics.metrics import Metrics
 from schemas.errors import NotReady, Overloaded, ServerFault, ServiceError, Unauthenticated
-from schemas.sensor_wire.messages import MAX_CREDIT, Ack, Hello, Result, encode
+from schemas.sensor_wire.messages import MAX_CREDIT, Ack, Hello, encode_result
 from schemas.sensors import SensorAnswer, SensorFault
 from service.identity import Identity
 from service.sensors.ingest.ports import Channel, Ending, Intake, Samples
@@ -182,7 +182,7 @@ class FramedConnection(DeviceTransport):
     def result(self, answer: SensorAnswer) -> None:
         """Send an answer."""
         if not self.has_ended:
-            self._outbox.add_result(encode(Result(answer.first_sequence, answer.text.encode())))
+            self._outbox.add_result(encode_result(answer.first_sequence, answer.text.encode()))
             self._flush_soon()
 
     def fault(self, fault: SensorFault, detail: str) -> None:

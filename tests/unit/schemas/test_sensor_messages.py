@@ -26,6 +26,7 @@ from schemas.sensor_wire.messages import (
     Token,
     data_of,
     encode,
+    encode_result,
     parse,
 )
 from schemas.sensor_wire.packing import Packing, Samples, pack, unpack
@@ -84,6 +85,11 @@ def test_samples_keep_their_bits(values: Samples, packing: Packing) -> None:
     back = data.values(values.shape[1])
     assert back.tobytes() == values.tobytes()
     assert (back.shape, back.dtype.str, back.flags.writeable) == (values.shape, "<f4", False)
+
+
+def test_result_is_encoded_in_one_call_too() -> None:
+    answer = b'{"label":"worn"}'
+    assert encode_result(4096, answer) == encode(Result(4096, answer))
 
 
 def test_plain_samples_are_not_copied() -> None:
