@@ -141,8 +141,8 @@ def _measure(folder: Path, run: RunSettings) -> Sample | None:
         print(error, file=sys.stderr)
         return None
     figures = {"load_seconds": time.perf_counter() - began}
-    pixels = np.random.default_rng(0).integers(0, 256, (1, *manifest.input.shape), np.uint8)
-    image = pixels.astype(manifest.input.dtype)
+    pixels = np.random.default_rng(0).integers(0, 256, (1, *manifest.image_input.shape), np.uint8)
+    image = pixels.astype(manifest.image_input.dtype)
     for _ in range(3):
         began = time.perf_counter()
         engine.run(image)

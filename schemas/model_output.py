@@ -6,7 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-OutputKind = Literal["logits", "probabilities", "sigmoid", "values"]
+LabelKind = Literal["logits", "probabilities", "sigmoid"]
+"""Kinds of outputs that have labels."""
+OutputKind = LabelKind | Literal["values"]
 DEFAULT_THRESHOLD = 0.5
 
 

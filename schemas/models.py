@@ -226,7 +226,6 @@ class ModelManifest(Document):
             _refuse_cycle(name, self.groups)
         return self
 
-
     def _check_values(self) -> None:
         """Refuse members that need labels, or that need values, where the output has not."""
         if self.output.kind != "values":

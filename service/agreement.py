@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from schemas.cameras import UNKNOWN
 from service.coordination.tables import MAX_STATE_CHARS
-from service.core.imaging.answer import Classification, Named, LabelledAnswer
+from service.core.imaging.answer import Classification, LabelledAnswer, Named
 
 
 @dataclass(frozen=True, slots=True)

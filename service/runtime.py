@@ -112,9 +112,7 @@ async def open_runtime(settings: Settings, metrics: Metrics) -> AsyncIterator[Ru
             budget=BodyBudget(settings.limits.max_body_bytes_in_flight, metrics),
             cameras=cameras,
             sensors=sensors,
-            preprocessing=Preprocessing(
-                settings.preprocess, classifier, pool, metrics.preprocess
-            ),
+            preprocessing=Preprocessing(settings.preprocess, classifier, pool, metrics.preprocess),
         )
 
 

@@ -94,7 +94,7 @@ def _measured(model: Path) -> dict[str, float]:
     from service.core.repository.version_files import read_manifest
 
     manifest = read_manifest(model)
-    image = np.zeros((1, *manifest.input.shape), np.float32)
+    image = np.zeros((1, *manifest.image_input.shape), np.float32)
     engines = []
 
     def load(lone_threads: int) -> None:

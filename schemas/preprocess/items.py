@@ -1,4 +1,4 @@
-"""One call for many items: the parts of a line that all kinds share, and the options of the call."""
+"""One call for many items: its options, and the members that lines of all kinds share."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 from schemas.classify import MODEL_NAME_PATTERN, Milliseconds, Version
 
 MAX_ID_CHARS = 256
-ItemId = Annotated[str, StringConstraints(max_length=MAX_ID_CHARS)] | Annotated[
-    StrictInt, Field(ge=-(2**53), le=2**53)
-]
+ItemId = (
+    Annotated[str, StringConstraints(max_length=MAX_ID_CHARS)]
+    | Annotated[StrictInt, Field(ge=-(2**53), le=2**53)]
+)
 """Names an item in its answer; whole numbers that every JSON reader keeps."""
 
 

@@ -75,11 +75,12 @@ def calibrate(job: CalibrationPlan, say: Say) -> tuple[int, Calibrated]:
 
     Raises:
         TrialFailed, TooSlow, ModelRefused, NotEnoughMemory: with a message for the user.
-        Unsupported: the model takes windows of samples.
+        Unsupported: the model takes no images, or gives no labels.
     """
     folder = _folder(job)
     manifest = read_manifest(folder)
     _ = manifest.image_input
+    manifest.require_labels()
     require_memory(folder, memory_available())
     best = _best(job, say)
     say(f"{best}: looking for the knee")

@@ -22,7 +22,13 @@ from service.core.imaging.answer import ModelRef
 from service.core.numeric.column_map import Columns
 from service.core.serving.classifier import Classifier
 from service.core.serving.ticket import Ticket
-from service.preprocess.numeric.rows import InvalidRows, RowLimits, Rows, check_columns, check_results
+from service.preprocess.numeric.rows import (
+    InvalidRows,
+    RowLimits,
+    Rows,
+    check_columns,
+    check_results,
+)
 from service.preprocess.numeric.windows import windows_of
 from service.preprocess.scalers.fitting import fill, map_of, statistics
 from service.preprocess.scalers.sums import sums_of
@@ -211,4 +217,5 @@ def _check_given(rows: Rows, how: Scaling) -> None:
 
 def _imputed(rows: Rows, values_NC: Array) -> NDArray[np.int64]:
     was_replaced_NC = np.isnan(rows.values_NC) & ~np.isnan(values_NC)
-    return was_replaced_NC.sum(axis=0, dtype=np.int64)
+    found: NDArray[np.int64] = was_replaced_NC.sum(axis=0, dtype=np.int64)
+    return found

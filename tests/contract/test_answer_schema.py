@@ -13,9 +13,9 @@ import service.core.imaging.answer
 from service.core.imaging.answer import (
     Classification,
     ImageFacts,
+    LabelledAnswer,
     Named,
     Prediction,
-    LabelledAnswer,
     Summary,
     Timing,
 )

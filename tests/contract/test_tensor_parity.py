@@ -44,7 +44,7 @@ def test_raw_outputs_equal_those_of_onnx_runtime(tmp_path: Path, name: str) -> N
 
     async def ask() -> tuple[Any, Any, NDArray[np.float32]]:
         async with served(folder) as model:
-            told, spec = metadata(model), model.manifest.input
+            told, spec = metadata(model), model.manifest.image_input
             pixels = np.random.default_rng(0).integers(0, 256, (3, *spec.shape), np.uint8)
             array = pixels if spec.dtype == "uint8" else pixels.astype(np.float32) / 255
             tensor = Tensor(spec.name, Datatype(told.inputs[0].datatype), array)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.model_input import Colour
-from schemas.model_output import OutputKind
+from schemas.model_output import LabelKind
 from service.cli.models.model_import import (
     DescriptionOption,
     GoldenOption,
@@ -77,7 +77,7 @@ ResizeOption = Annotated[
     ),
 ]
 KindOption = Annotated[
-    OutputKind | None,
+    LabelKind | None,
     typer.Option(help="Meaning of the output.", show_default="found by running it"),
 ]
 ThresholdOption = Annotated[

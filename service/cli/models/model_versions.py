@@ -53,7 +53,8 @@ def verify(
                         typer.echo(f"{each}\t{number}\tFAILED\t{error}")
                         failed = True
                     else:
-                        facts = f"{len(model.labels)} classes, {model.manifest.sha256[:12]}"
+                        classes = f"{len(model.labels)} classes" if model.labels else "no classes"
+                        facts = f"{classes}, {model.manifest.sha256[:12]}"
                         typer.echo(f"{each}\t{number}\tok\t{facts}")
         if failed:
             raise typer.Exit(1)

@@ -58,7 +58,9 @@ def check_output(tensors: Iterable[GraphTensor], manifest: ModelManifest) -> Non
     node = outputs[spec.name]
     if node.type != "tensor(float)" and (node.type, spec.kind) != ("tensor(double)", "values"):
         also = ", and float64 ones" if spec.kind == "values" else ""
-        raise ManifestMismatch("output.name", f"is {node.type}; only float32 outputs{also} are read")
+        raise ManifestMismatch(
+            "output.name", f"is {node.type}; only float32 outputs{also} are read"
+        )
     if node.shape and len(node.shape) != spec.rank:
         raise ManifestMismatch(
             "output.rank", f"is {spec.rank}, but the graph gives {list(node.shape)}"

@@ -130,9 +130,7 @@ class OnnxEngine:
             self._run(blank, alone=True, options=options)
             self._lone_has_run = False
 
-    def _run(
-        self, batch: Images, *, alone: bool, options: ort.RunOptions | None = None
-    ) -> Outputs:
+    def _run(self, batch: Images, *, alone: bool, options: ort.RunOptions | None = None) -> Outputs:
         try:
             session = self._lone_session if alone else self._session
             if session is not self._session:

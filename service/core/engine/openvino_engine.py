@@ -16,7 +16,7 @@ from schemas.errors import InferenceFailed
 from schemas.models import ModelManifest
 from service.core.engine.engine import WORTH_SHARING_SECONDS, Images, Outputs
 from service.core.engine.graph_check import ManifestMismatch, check_output
-from service.core.engine.inputs.graph_input import graph_input
+from service.core.engine.inputs.graph_input import GraphInput, graph_input
 from service.core.engine.processor import multiplies_int8_exactly
 from service.core.engine.providers import Precision, Provider, ProviderMissing
 from service.core.engine.runs import run_filled, seconds_of_run
@@ -88,7 +88,7 @@ class OpenVinoEngine:
             **options,
         }
         if self._one_by_one:
-            _reshape(network, manifest)
+            _reshape(network, given)
         several = {"NUM_STREAMS": str(streams), "INFERENCE_NUM_THREADS": str(streams * threads)}
         self._runner = _Runner(_compile(core, network, {**several, **properties}), manifest)
         self._lone_runner = self._runner
@@ -192,10 +192,12 @@ def _read(model: Path) -> ov.Model:
         raise ManifestMismatch("sha256", message) from error
 
 
-def _reshape(network: ov.Model, manifest: ModelManifest) -> None:
+def _reshape(network: ov.Model, given: GraphInput) -> None:
     """Fix the batch at one image."""
     try:
-        network.reshape({manifest.input.name: [1, *manifest.input.shape]})
+        network.reshape(
+            {name: list(one.shape) for name, one in given.feeds(given.blank(1)).items()}
+        )
     except Exception as error:
         message = f"OpenVINO cannot set a batch of 1: {_last_line(error)}"
         raise ManifestMismatch("input.batch", message) from error

@@ -17,9 +17,7 @@ from schemas.model_output import OutputSpec
 from service.core.engine.engine import Outputs
 
 
-def probabilities(
-    output_NK: Outputs, spec: OutputSpec, temperature: float
-) -> Outputs:
+def probabilities(output_NK: Outputs, spec: OutputSpec, temperature: float) -> Outputs:
     """Return probabilities [N, K'] of the labelled classes; independent if multi-label.
 
     Args:
@@ -46,9 +44,7 @@ def _is_finite(array_K: Outputs) -> bool:
     return math.isfinite(float(largest) - float(smallest))
 
 
-def _softmax(
-    logits_K: Outputs, temperature: float, shares_K: Outputs
-) -> None:
+def _softmax(logits_K: Outputs, temperature: float, shares_K: Outputs) -> None:
     """Write exp(logits / temperature), divided by their sum, to ``shares_K``.
 
     Raises:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from schemas.errors import Unsupported
 from schemas.model_input import Colour, Dtype, InputSpec, Layout, Squash
-from service.core.engine.engine import Images
 from service.core.engine.normalisation import gain_and_bias
 from service.core.imaging.decoding import open_image, region
 from service.core.imaging.image_limits import ImageLimits
@@ -24,6 +23,9 @@ from service.core.imaging.orientation import UPRIGHT, Box
 from service.core.imaging.resizers import Resizer, best_resizer
 from service.core.imaging.resizing import resize_with
 from service.core.numeric.column_map import ColumnMap
+
+ImageTensor = NDArray[np.float32] | NDArray[np.uint8]
+"""One image in the manifest's layout and dtype, or pixels: see ``engine.Images``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class PreparedImage:
     is_truncated: whether the end of the file, and thus very few pixels, was missing.
     """
 
-    tensor: Images
+    tensor: ImageTensor
     format: str
     width: int
     height: int
@@ -112,7 +114,7 @@ class TensorConverter:
         self._gain, self._bias = gain_and_bias(spec)
         self._levels = None if scaler is None else _scaled_levels(scaler)
 
-    def __call__(self, pixels: NDArray[np.uint8]) -> Images:
+    def __call__(self, pixels: NDArray[np.uint8]) -> ImageTensor:
         """Convert pixels [H, W] or [H, W, 3] of RGB."""
         spec = self._spec
         pixels_HWC = pixels.reshape(spec.height, spec.width, spec.colour.channels)

@@ -34,7 +34,6 @@ from service.core.serving.pixel_check import pixel_difference
 from service.core.settings import RunSettings
 from service.core.text.tokenizer import OpenTokenizer, open_tokenizer
 
-
 _OF_OPENVINO = {"image", "series"}
 """Kinds of input; it would compute float64 in float32."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from schemas.any_input import ModelInput
 from schemas.model_input import InputSpec
-from schemas.models import MODEL_FILE, ModelInput, ModelManifest
+from schemas.models import MODEL_FILE, ModelManifest
 from schemas.numeric import NumericSpec, ScalerName, parse_scaler_name
 from schemas.series import SeriesSpec
 from service.core.engine.graph_check import ManifestMismatch
@@ -69,9 +70,7 @@ def _found(
     return version, spec.column_names if isinstance(spec, NumericSpec) else (), graph
 
 
-def _check_columns(
-    reference: str, spec: ModelInput, columns: int, names: tuple[str, ...]
-) -> None:
+def _check_columns(reference: str, spec: ModelInput, columns: int, names: tuple[str, ...]) -> None:
     """Raise ``ManifestMismatch`` unless a scaler has a column for each of the model's."""
     wanted, wanted_names, what = _columns(spec)
     if columns != wanted:

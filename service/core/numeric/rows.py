@@ -18,6 +18,7 @@ CHUNK_ROWS = 8192
 CHUNK_NUMBERS = 2**20
 """Limits of what runs at once: other callers take turns between chunks."""
 
+_TYPES = {np.dtype(np.float64), np.dtype(np.float32)}
 Numbers = NDArray[np.float64] | NDArray[np.float32]
 
 
@@ -79,8 +80,7 @@ class RowPreprocessor:
 
 def check_rows(rows_NC: NDArray[Any], spec: NumericSpec) -> None:
     """Raise ``InvalidTensor`` if rows have not the type and shape that a model takes."""
-    is_number = rows_NC.dtype in {np.dtype(np.float64), np.dtype(np.float32)}
-    if not is_number or rows_NC.ndim != 2 or rows_NC.shape[1] != spec.columns:  # noqa: PLR2004
+    if rows_NC.dtype not in _TYPES or rows_NC.ndim != 2 or rows_NC.shape[1] != spec.columns:
         raise InvalidTensor(
             f"Rows are float64 of shape ['N', {spec.columns}], not {rows_NC.dtype} of shape "
             f"{list(rows_NC.shape)}."
@@ -106,6 +106,6 @@ def rows_of_npy(data: bytes) -> NDArray[np.float64]:
         array = np.load(BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise InvalidTensor(f"This is no NumPy file: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype not in {np.float64, np.float32}:
+    if not isinstance(array, np.ndarray) or array.dtype not in _TYPES:
         raise InvalidTensor("The file does not hold one array of float64 or float32.")
     return array.astype(np.float64)

@@ -12,8 +12,8 @@ from schemas.models import ModelManifest
 from service.core.imaging.answer import (
     Classification,
     ImageFacts,
-    Prediction,
     LabelledAnswer,
+    Prediction,
     Summary,
     Timing,
 )

@@ -48,9 +48,7 @@ def metadata(model: Model, versions: Iterable[int] = ()) -> ModelMetadata:
         name=model.ref.name,
         versions=[str(version) for version in versions] or [str(model.ref.version)],
         platform=PLATFORM,
-        inputs=[
-            TensorMetadata(name=form.name, datatype=form.datatype, shape=[-1, *form.shape])
-        ],
+        inputs=[TensorMetadata(name=form.name, datatype=form.datatype, shape=[-1, *form.shape])],
         outputs=[
             TensorMetadata(
                 name=model.manifest.output.name,

@@ -105,7 +105,7 @@ class ImageTensors:
         """Refuse new images, and answer the accepted ones."""
         await self._batcher.close()
 
-    def _prepare(self, task: _Task, may_be_slow: bool) -> PreparedImage:  # noqa: FBT001 - see Batcher
+    def _prepare(self, task: _Task, may_be_slow: bool) -> PreparedImage:
         began = time.perf_counter()
         image = self._preprocess(task.data, may_be_slow=may_be_slow)
         if self._convert is not None:

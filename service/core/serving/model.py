@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from observability.logs.logging import get_logger
@@ -12,6 +13,7 @@ from schemas.errors import ServiceError, Unsupported
 from schemas.inference import Datatype
 from schemas.model_input import InputSpec
 from schemas.models import ModelManifest
+from schemas.text import NormalForm
 from service.core.engine.engine import Engine
 from service.core.engine.pool import WorkerPool
 from service.core.scheduling.batch_policy import BatchPolicy
@@ -21,6 +23,8 @@ from service.core.serving.checks import Checks
 from service.core.serving.image_tensors import ImageTensor, ImageTensors
 from service.core.serving.kinds.images import ImageKind
 from service.core.serving.kinds.kind import Kind
+from service.core.serving.kinds.text import TextKind
+from service.core.serving.text_tokens import TextTokens, TokenizedTexts
 from service.core.tensors.forms import DATATYPES
 
 
@@ -54,6 +58,10 @@ class Model(ValueAnswering):
                 series.reject,
                 takes_pixels=engine.takes_pixels,
             )
+        self._texts: TextTokens | None = None
+        if isinstance(kind, TextKind):
+            tokenizer, spec = kind.preprocessor.tokenizer, manifest.text_input
+            self._texts = TextTokens(spec, tokenizer, pool, self.policy, series.reject)
 
     async def image_tensor(self, data: bytes, deadline: float, call: CallContext) -> ImageTensor:
         """Return the tensor that the graph takes for one encoded image.
@@ -69,6 +77,37 @@ class Model(ValueAnswering):
         if self._tensors is None:
             raise Unsupported("This model takes no images.")
         return await self._tensors.prepare(data, deadline, call, self.ref, self._attributes)
+
+    async def encode_texts(
+        self,
+        texts: Sequence[str],
+        deadline: float,
+        call: CallContext,
+        *,
+        form: NormalForm | None = None,
+        max_tokens: int | None = None,
+        offsets: bool = False,
+    ) -> TokenizedTexts:
+        """Return the tokens of texts, before padding; see ``TextTokens.encode``.
+
+        Raises:
+            Unsupported: the model takes no text.
+            TextTooLong, InvalidText: see ``text.preprocessing``; with the text's number.
+            Overloaded, DeadlineExceeded, NotReady: see ``Batcher.submit_all``.
+            InferenceFailed: the tokenizer fails on a text.
+        """
+        if self._texts is None:
+            raise Unsupported(f"The model takes {self.manifest.input.takes}, not text.")
+        return await self._texts.encode(
+            texts,
+            deadline,
+            call,
+            self.ref,
+            self._attributes,
+            form=form,
+            max_tokens=max_tokens,
+            offsets=offsets,
+        )
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -126,6 +165,8 @@ class Model(ValueAnswering):
         await self._batcher.close()
         if self._tensors is not None:
             await self._tensors.close()
+        if self._texts is not None:
+            await self._texts.close()
         self.set_ready(ready=False)
 
     def release(self) -> None:

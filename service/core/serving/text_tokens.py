@@ -9,7 +9,6 @@ from itertools import chain
 
 from observability.request import start_span
 from observability.tracing.span import Attributes, Span
-from schemas.errors import ServiceError
 from schemas.text import NormalForm, TextSpec
 from service.core.engine.pool import WorkerPool
 from service.core.imaging.answer import ModelRef
@@ -86,7 +85,8 @@ class TextTokens:
             InferenceFailed: the tokenizer fails on a text.
         """
         spec = self._spec if form is None else self._spec.model_copy(update={"form": form})
-        _check(texts, spec)
+        for number, text in enumerate(texts):
+            checked(text, spec, number if len(texts) > 1 else None)
         with start_span("prepare", attributes) as span:
             tasks = [
                 _Task(part, spec, max_tokens, offsets, span)
@@ -115,16 +115,6 @@ class TextTokens:
             span.add("queue", span.began, began)
             span.add("preprocess", began, time.perf_counter())
         return _Done(texts, encoded)
-
-
-def _check(texts: Sequence[str], spec: TextSpec) -> None:
-    for number, text in enumerate(texts):
-        try:
-            checked(text, spec)
-        except ServiceError as error:
-            if len(texts) == 1:
-                raise
-            raise type(error)(f"Text {number}: {error.detail}") from None
 
 
 @dataclass(slots=True)

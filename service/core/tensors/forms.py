@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-import numpy as np
-
+from schemas.any_input import ModelInput
 from schemas.errors import InvalidTensor, Unsupported
 from schemas.inference import Datatype
 from schemas.model_input import InputSpec
-from schemas.any_input import ModelInput
 from schemas.numeric import NumericSpec
 from schemas.series import SeriesSpec
 from schemas.text import TextSpec
@@ -84,7 +82,8 @@ class _TensorForm:
     def __init__(self, spec: InputSpec | SeriesSpec) -> None:
         self._spec = spec
         self._takes_images = isinstance(spec, InputSpec)
-        self.name, self.shape, self.datatype = spec.name, spec.shape, DATATYPES[spec.dtype]
+        self.name, self.datatype = spec.name, DATATYPES[spec.dtype]
+        self.shape: tuple[int, ...] = spec.shape
         self.layout = f"FORMAT_{spec.layout}" if isinstance(spec, InputSpec) else "FORMAT_NONE"
 
     def check(self, tensor: Tensor) -> None:
@@ -110,7 +109,9 @@ class _TensorForm:
             return [row]
         encoded = bytes(data)
         if recognise(encoded) is None:
-            raise _raw_misfit(self, size, data, " or an encoded image" if self._takes_images else "")
+            raise _raw_misfit(
+                self, size, data, " or an encoded image" if self._takes_images else ""
+            )
         self._check_takes_images()
         return [encoded]
 
@@ -126,7 +127,8 @@ class _NumericForm:
 
     def __init__(self, spec: NumericSpec) -> None:
         self._spec = spec
-        self.name, self.shape, self.datatype = spec.name, spec.shape, DATATYPES[spec.dtype]
+        self.name, self.datatype = spec.name, DATATYPES[spec.dtype]
+        self.shape: tuple[int, ...] = spec.shape
 
     def check(self, tensor: Tensor) -> None:
         """See ``Form.check``."""
@@ -202,9 +204,7 @@ def _misfit(form: Form, tensor: Tensor, also: str = "") -> InvalidTensor:
     )
 
 
-def _raw_misfit(
-    form: Form, size: int, data: bytes | memoryview, also: str = ""
-) -> InvalidTensor:
+def _raw_misfit(form: Form, size: int, data: bytes | memoryview, also: str = "") -> InvalidTensor:
     return InvalidTensor(
         f"A raw binary request to this model is {size} bytes ({form.datatype} of shape "
         f"{[1, *form.shape]}){also}; this one has {len(data)} bytes."

@@ -20,7 +20,7 @@ from service.core.text.tokenizer_trial import tried
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-__all__ = ["Encoded", "Tokenizer", "TokenizerRefused", "open_tokenizer"]
+__all__ = ["Encoded", "OpenTokenizer", "Tokenizer", "TokenizerRefused", "open_tokenizer"]
 
 NEEDS_EXTRA = "needs the package tokenizers: pip install 'potoo[text]'"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import onnx  # slow to import, and needed only to add a model
 
 _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
+_WHOLE_NUMBERS = "tensor(int64)"
+_ROWS_AXES, _WINDOW_AXES = 2, 3
 MAX_SINGLE_FILE_BYTES = 2 * 2**30 - 2**20
 
 
@@ -97,20 +99,7 @@ def input_facts(session: ort.InferenceSession) -> InputFacts:
     Raises:
         CannotImport: there are several inputs, or the input is not an image.
     """
-    nodes = session.get_inputs()
-    if len(nodes) != 1:
-        names = ", ".join(f"'{node.name}'" for node in nodes)
-        raise CannotImport(f"the model takes {len(nodes)} inputs ({names}); one image is served")
-    (node,) = nodes
-    dtype = {ONNX_TYPES[dtype]: dtype for dtype in Dtype}.get(node.type)
-    if dtype is None:
-        known = " or ".join(ONNX_TYPES[dtype] for dtype in Dtype)
-        raise CannotImport(f"the model takes {node.type}; images can be {known}")
-    if len(node.shape) == 3:
-        raise CannotImport(
-            f"the model takes {node.shape}, which may be windows of samples: write a manifest with "
-            "an input of series, and put both files into the model folder (see docs/models.md)"
-        )
+    node, dtype = _only_image(session.get_inputs())
     if len(node.shape) != 4:
         raise CannotImport(f"the model takes {node.shape}, which is no batch of images")
     batch, first, second, third = (size if isinstance(size, int) else None for size in node.shape)
@@ -123,6 +112,39 @@ def input_facts(session: ort.InferenceSession) -> InputFacts:
     else:
         raise CannotImport(f"the model takes {node.shape}, which has no axis of 1 or 3 colours")
     return InputFacts(node.name, dtype, layout, channels, height, width, batch, is_sure)
+
+
+def _only_image(nodes: Sequence[ort.NodeArg]) -> tuple[ort.NodeArg, Dtype]:
+    """Return the only input and its type.
+
+    Raises:
+        CannotImport: there are several inputs, or the input is of another kind.
+    """
+    if len(nodes) != 1:
+        names = ", ".join(f"'{node.name}'" for node in nodes)
+        if {node.type for node in nodes} == {_WHOLE_NUMBERS}:
+            raise _by_hand(f"the model takes {names}, which may be tokens of text", "text")
+        raise CannotImport(f"the model takes {len(nodes)} inputs ({names}); one image is served")
+    (node,) = nodes
+    if node.type == _WHOLE_NUMBERS:
+        raise _by_hand("the model takes whole numbers, which may be tokens of text", "text")
+    if len(node.shape) == _ROWS_AXES:
+        raise _by_hand(f"the model takes {node.shape}, which may be rows of numbers", "numbers")
+    dtype = {ONNX_TYPES[dtype]: dtype for dtype in Dtype}.get(node.type)
+    if dtype is None:
+        known = " or ".join(ONNX_TYPES[dtype] for dtype in Dtype)
+        raise CannotImport(f"the model takes {node.type}; images can be {known}")
+    if len(node.shape) == _WINDOW_AXES:
+        raise _by_hand(f"the model takes {node.shape}, which may be windows of samples", "series")
+    return node, dtype
+
+
+def _by_hand(takes: str, kind: str) -> CannotImport:
+    """Build the error that says how to add a model that takes something else than images."""
+    return CannotImport(
+        f"{takes}: write a manifest with an input of {kind}, and put both files into the model "
+        "folder (see docs/models.md)"
+    )
 
 
 def _refuse_custom_operators(model: onnx.ModelProto) -> None:

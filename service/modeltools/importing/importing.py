@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from observability.onnx_runtime import ort
 from schemas.model_input import Colour
-from schemas.model_output import DEFAULT_THRESHOLD, OutputKind, OutputSpec
+from schemas.model_output import DEFAULT_THRESHOLD, LabelKind, OutputKind, OutputSpec
 from schemas.models import MANIFEST_FILE, MODEL_FILE, ModelManifest
 from schemas.operator_error import first_fault
 from service.core.imaging.image_limits import ImageLimits
@@ -61,7 +61,7 @@ class ImportOptions:
     version: int | None = None
     size: int | None = None
     output: str | None = None
-    kind: OutputKind | None = None
+    kind: LabelKind | None = None
     threshold: float | None = None
     description: str = ""
     licence: str = ""

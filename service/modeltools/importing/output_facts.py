@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from observability.onnx_runtime import ort
 from schemas.model_input import Dtype, Layout
-from schemas.model_output import OutputKind
+from schemas.model_output import LabelKind
 from service.modeltools.importing.graph_facts import CannotImport, InputFacts
 
 _SUM_TOLERANCE = 0.02
@@ -38,7 +38,7 @@ class OutputFacts:
     name: str
     rank: int
     classes: int
-    kind: OutputKind
+    kind: LabelKind
     reason: str
     others: tuple[str, ...]
 
@@ -91,7 +91,7 @@ def output_facts(
     )
 
 
-def kind_of(rows: Sequence[NDArray[np.float32]], operator: str) -> tuple[OutputKind, str]:
+def kind_of(rows: Sequence[NDArray[np.float32]], operator: str) -> tuple[LabelKind, str]:
     """Return the kind of the outputs on several inputs, and the reason as a clause.
 
     Args:

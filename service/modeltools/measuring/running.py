@@ -122,10 +122,11 @@ def observe(
     Raises:
         CannotReadImages: the list cannot be read.
         NothingToMeasure: there is no usable image, or there are too many.
-        Unsupported: the model takes windows of samples.
+        Unsupported: the model takes no images, or gives no labels.
         ModelRefused: the graph cannot be loaded, or does not fit the labels.
     """
     spec = version.manifest.image_input
+    version.manifest.require_labels()
     images = _known(version, source, notice) + _foreign(foreign)
     if len(images) > most:
         message = f"{len(images)} images are too many: {most} at most, to limit memory"

@@ -73,11 +73,12 @@ def optimise(
 
     Raises:
         CannotReadImages: the CSV file cannot be read.
-        Unsupported: the model takes windows of samples.
+        Unsupported: the model takes no images, or gives no labels.
         NotOptimised: a multi-label model, too few images, too great a loss, or no gain.
         ModelRefused: the version cannot be read, or the disk is full.
     """
     manifest = read_manifest(version_folder)
+    manifest.require_labels()
     if manifest.output.kind == "sigmoid":
         message = "a multi-label model (output.kind sigmoid) cannot be optimised: what it would "
         raise NotOptimised(f"{message}lose does not show in the best label of a photo")

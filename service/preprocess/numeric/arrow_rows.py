@@ -43,8 +43,7 @@ def require_arrow() -> None:
     """Raise ``UnsupportedMediaType`` if the extra ``arrow`` is not installed."""
     if importlib.util.find_spec("nanoarrow") is None:
         raise UnsupportedMediaType(
-            "This server cannot read Arrow streams: it needs potoo[arrow]. "
-            "Send JSON, CSV or .npy."
+            "This server cannot read Arrow streams: it needs potoo[arrow]. Send JSON, CSV or .npy."
         )
 
 
@@ -57,12 +56,13 @@ def read_arrow(data: bytes | bytearray, limits: RowLimits) -> Rows:
         PayloadTooLarge: more rows or columns than are taken.
     """
     require_arrow()
-    batches, columns = [], ()
+    batches: list[Values] = []
+    columns: tuple[str, ...] = ()
     with _refusing():
         import nanoarrow as na
-        from nanoarrow.ipc import Stream
+        from nanoarrow.ipc import InputStream
 
-        with Stream.from_readable(bytes(data)) as source, na.c_array_stream(source) as stream:
+        with InputStream.from_readable(bytes(data)) as source, na.c_array_stream(source) as stream:
             fields = list(stream.get_schema().children)
             limits.check(1, len(fields))
             columns = tuple(field.name or "" for field in fields)
@@ -86,17 +86,17 @@ def arrow_stream(values_NC: Values, columns: tuple[str, ...]) -> bytes:
     """
     require_arrow()
     import nanoarrow as na
-    from nanoarrow.ipc import Writer
+    from nanoarrow.ipc import StreamWriter
 
     names = columns or tuple(map(str, range(values_NC.shape[1])))
     children = [
         na.c_array_from_buffers(na.float64(), len(values_NC), [None, np.ascontiguousarray(column)])
         for column in values_NC.T
     ]
-    schema = na.struct([(name, na.float64()) for name in names])
+    schema = na.struct(dict.fromkeys(names, na.float64()))
     batch = na.c_array_from_buffers(schema, len(values_NC), [None], children=children)
     file = BytesIO()
-    with Writer.from_writable(file) as writer:
+    with StreamWriter.from_writable(file) as writer:
         writer.write_stream(batch)
     return file.getvalue()
 

@@ -23,9 +23,7 @@ class RowFormat(StrEnum):
     NPY = "application/x-npy"
 
 
-def read_rows(
-    data: bytes | bytearray, form: RowFormat, csv: CsvOptions, limits: RowLimits
-) -> Rows:
+def read_rows(data: bytes | bytearray, form: RowFormat, csv: CsvOptions, limits: RowLimits) -> Rows:
     """Return the rows of a body. Blocks for as long as it takes to parse.
 
     Raises:

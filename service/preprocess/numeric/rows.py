@@ -64,12 +64,13 @@ class Rows:
     @property
     def width(self) -> int:
         """The number of columns."""
-        return self.values_NC.shape[1]
+        return int(self.values_NC.shape[1])
 
     @property
     def nan_counts(self) -> NDArray[np.int64]:
         """The number of NaN in each column."""
-        return np.isnan(self.values_NC).sum(axis=0, dtype=np.int64)
+        found: NDArray[np.int64] = np.isnan(self.values_NC).sum(axis=0, dtype=np.int64)
+        return found
 
 
 def raw_rows(data: bytes, width: int, columns: tuple[str, ...], limits: RowLimits) -> Rows:

@@ -37,7 +37,6 @@ def write_rows(values: NDArray[np.float64], columns: tuple[str, ...], form: RowF
 def csv_text(values_NC: Values, columns: tuple[str, ...]) -> str:
     """Return rows as CSV, with a header if the columns have names; NaN is an empty cell."""
 
-
     file = StringIO()
     writer = csv.writer(file, lineterminator="\n")
     if columns:

@@ -43,9 +43,7 @@ def write_scaler(
         sha256=hashlib.sha256(data).hexdigest(),
         description=description or f"Scaler of {columns} columns, {facts.kind}.",
         labels=(),
-        input=NumericSpec(
-            kind="numeric", name=INPUT, columns=columns, column_names=scaler.columns
-        ),
+        input=NumericSpec(kind="numeric", name=INPUT, columns=columns, column_names=scaler.columns),
         output=OutputSpec(name=OUTPUT, kind="values"),
         licence=LICENCE,
         source=f"fitted to {facts.rows} rows by potoo",

@@ -41,9 +41,7 @@ class Distinct:
 
     def __add__(self, other: Distinct) -> Distinct:
         """Return the numbers of both."""
-        values, places = np.unique(
-            np.concatenate([self.values, other.values]), return_inverse=True
-        )
+        values, places = np.unique(np.concatenate([self.values, other.values]), return_inverse=True)
         counts = np.zeros(values.size, np.int64)
         np.add.at(counts, places, np.concatenate([self.counts, other.counts]))
         return Distinct(values, counts)
@@ -97,7 +95,9 @@ def sums_of(rows: Rows, max_distinct: int, *, first_row: int = 0) -> RowSums:
     counts = len(values_NC) - nan_counts
     divisor = np.maximum(counts, 1).astype(np.float64)
     mean = double_double.total(exact(np.where(is_nan_NC, 0, values_NC))) / divisor
-    deviation_NC = Double(*two_sum(values_NC, -mean.high)) - Double(mean.low, np.zeros_like(mean.low))
+    deviation_NC = Double(*two_sum(values_NC, -mean.high)) - Double(
+        mean.low, np.zeros_like(mean.low)
+    )
     for part in deviation_NC:
         part[is_nan_NC] = 0
     squares = double_double.total(deviation_NC * deviation_NC)

@@ -13,9 +13,7 @@ from service.preprocess.scalers.sums import MAX_MAGNITUDE, Distinct, RowSums
 def to_wire(sums: RowSums) -> Sums:
     """Return partial statistics as a document."""
     names = sums.columns or ("",) * sums.width
-    return Sums(
-        columns=tuple(_column(sums, place, name) for place, name in enumerate(names))
-    )
+    return Sums(columns=tuple(_column(sums, place, name) for place, name in enumerate(names)))
 
 
 def from_wire(document: Sums) -> RowSums:

@@ -19,8 +19,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-OFFSET, PRIME, MIXER = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), np.uint64(
-    0xFF51AFD7ED558CCD
+OFFSET, PRIME, MIXER = (
+    np.uint64(0xCBF29CE484222325),
+    np.uint64(0x100000001B3),
+    np.uint64(0xFF51AFD7ED558CCD),
 )
 _SHIFT, _TOP = np.uint64(33), np.uint64(63)
 

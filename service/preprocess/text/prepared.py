@@ -53,7 +53,9 @@ def check_texts(texts: Sequence[str], most: int, most_characters: int) -> None:
         raise PayloadTooLarge(message)
     for number, text in enumerate(texts):
         if len(text) > most_characters:
-            message = f"Text {number} has {len(text)} characters; at most {most_characters} are taken."
+            message = (
+                f"Text {number} has {len(text)} characters; at most {most_characters} are taken."
+            )
             raise PayloadTooLarge(message)
 
 

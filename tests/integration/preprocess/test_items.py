@@ -193,7 +193,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
         folder,
         models=folder / "models",
         POTOO_LIMITS__MAX_BODY_BYTES=str(LINE),
-        POTOO_LIMITS__MAX_DECOMPRESSED_BYTES="1000000",
+        POTOO_LIMITS__MAX_DECOMPRESSED_BYTES=str(3 * 2**20),
         POTOO_LIMITS__MAX_BODY_BYTES_IN_FLIGHT=str(2**21),
         POTOO_PREPROCESS__MAX_ITEMS="2000",
         POTOO_PREPROCESS__ITEMS_AT_A_TIME="3",
@@ -215,9 +215,13 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def read_line(connection: Connection, received: bytes = b"") -> bytes:
-    """Read to the end of the next answer, which is one chunk."""
-    while not received.endswith(b"}\n\r\n"):
+LINE_END, BODY_END = b"}\n\r\n", b"0\r\n\r\n"
+
+
+def read_to(connection: Connection, end: bytes) -> bytes:
+    """Read to the end of the next answer, which is one chunk, or of the body."""
+    received = b""
+    while not received.endswith(end):
         data = connection.socket.recv(2**16)
         assert data, received
         received += data
@@ -231,11 +235,9 @@ def test_items_are_answered_while_the_body_is_sent(small: LiveServer) -> None:
         for _ in range(3):
             connection.send(chunk(line[:50]))
             connection.send(chunk(line[50:]))
-            assert b'"result"' in read_line(connection)
-        connection.send(b"0\r\n\r\n")
-        end = b""
-        while not end.endswith(b"0\r\n\r\n"):
-            end += connection.socket.recv(2**16)
+            assert b'"result"' in read_to(connection, LINE_END)
+        connection.send(BODY_END)
+        assert read_to(connection, BODY_END) == BODY_END
 
 
 def test_too_long_lines_and_images_are_refused_and_others_are_not(small: LiveServer) -> None:
@@ -314,18 +316,17 @@ def test_revoked_or_stopped_access_ends_the_call(small: LiveServer) -> None:
     with Connection(small.address) as connection:
         connection.send(opened(small))
         connection.send(chunk(ndjson(GOOD)))
-        read_line(connection)
+        read_to(connection, LINE_END)
         token = small.tokens.pop("preprocess")[0]
         httpx.post(f"{small.url}/v1/auth/revoke", data={"token": token}).raise_for_status()
         connection.send(chunk(ndjson(GOOD)))
-        assert b'"unauthenticated"' in read_line(connection)
+        assert b'"unauthenticated"' in read_to(connection, BODY_END)
 
 
 def test_stopping_server_ends_the_call_with_a_line(tmp_path: Path, colours: Path) -> None:
-    with serve(tmp_path, models=colours) as live:
-        with Connection(live.address) as connection:
-            connection.send(opened(live))
-            connection.send(chunk(ndjson(GOOD)))
-            read_line(connection)
-            live.process.terminate()
-            assert b'"not_ready"' in read_line(connection)
+    with serve(tmp_path, models=colours) as live, Connection(live.address) as connection:
+        connection.send(opened(live))
+        connection.send(chunk(ndjson(GOOD)))
+        read_to(connection, LINE_END)
+        live.process.terminate()
+        assert b'"not_ready"' in read_to(connection, BODY_END)

@@ -332,7 +332,7 @@ def test_rpc_gives_the_same_numbers(
 def test_messages_that_are_refused(rpc: Client, request_: pb.PrepareNumericRequest) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         rpc.ask("Numeric", request_)
-    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_numeric_item_of_many(client: httpx.Client, passengers: str) -> None:

@@ -19,9 +19,7 @@ def scaler_graph(
     *, is_double: bool = True, batch: str | int = "n", columns: int = COLUMNS
 ) -> onnx.ModelProto:
     """Input ``rows`` [N, columns], output ``scaled`` = (rows - MEAN) / STD, of the same type."""
-    kind, dtype = (
-        (TensorProto.DOUBLE, np.float64) if is_double else (TensorProto.FLOAT, np.float32)
-    )
+    kind, dtype = (TensorProto.DOUBLE, np.float64) if is_double else (TensorProto.FLOAT, np.float32)
     graph = helper.make_graph(
         [
             helper.make_node("Sub", ["rows", "mean"], ["centred"]),

@@ -49,6 +49,13 @@ class WordTokenizer:
         ids = [WORDS.index(word) if word in WORDS else self.size - 1 for word in kept]
         return Words(ids, [(0, 0)] * len(kept), kept, len(kept) < len(words))
 
+    def encode_all(
+        self, texts: Sequence[str], *, max_tokens: int | None = None, offsets: bool = True
+    ) -> list[Words]:
+        assert max_tokens is None
+        assert not offsets
+        return [self.encode(text) for text in texts]
+
 
 def open_words(path: Path, spec: TextSpec) -> WordTokenizer:
     """Stand in for ``open_tokenizer``; the file must exist."""

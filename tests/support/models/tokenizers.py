@@ -79,7 +79,14 @@ UNIGRAM: dict[str, Any] = {
     "model": {
         "type": "Unigram",
         "unk_id": 0,
-        "vocab": [["<unk>", 0.0], ["▁", -2.0], ["s", -2.5], ["e", -2.5], ["a", -2.5], ["sea", -1.0]],
+        "vocab": [
+            ["<unk>", 0.0],
+            ["▁", -2.0],
+            ["s", -2.5],
+            ["e", -2.5],
+            ["a", -2.5],
+            ["sea", -1.0],
+        ],
         "byte_fallback": False,
     },
 }

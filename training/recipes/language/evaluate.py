@@ -78,8 +78,7 @@ class Identifier:
         """Return the logits [N, K] of texts."""
         tokens = tokens_of(self.tokenizer, texts)
         parts = [
-            self.run(*padded(tokens[start : start + ROWS]))
-            for start in range(0, len(tokens), ROWS)
+            self.run(*padded(tokens[start : start + ROWS])) for start in range(0, len(tokens), ROWS)
         ]
         return np.concatenate(parts)
 

@@ -26,7 +26,10 @@ def export(network: Network, file: Path) -> str:
         "one": np.float32(1),
     }
     constants = [
-        *(numpy_helper.from_array(np.asarray(one, np.float32), name) for name, one in weights.items()),
+        *(
+            numpy_helper.from_array(np.asarray(one, np.float32), name)
+            for name, one in weights.items()
+        ),
         numpy_helper.from_array(np.array([1], np.int64), "along_tokens"),
         numpy_helper.from_array(np.array([2], np.int64), "last_axis"),
     ]

@@ -85,9 +85,7 @@ def _calibrated(model: Identifier, checks: Paragraphs) -> tuple[float, float]:
     logits = np.concatenate([model.logits(part.texts) for part in parts])
     labels: NDArray[np.int64] = np.concatenate([part.labels_N for part in parts])
     temperature = fit_temperature(logits, labels)
-    of_right = abstention_threshold(
-        softmax(logits, temperature), labels, recipe.ANSWERED_ACCURACY
-    )
+    of_right = abstention_threshold(softmax(logits, temperature), labels, recipe.ANSWERED_ACCURACY)
     foreign = softmax(model.logits(golden.FOREIGN_CHECKS), temperature).max(1)
     of_foreign = float(np.quantile(foreign, recipe.FOREIGN_ABSTAINED, method="higher"))
     return temperature, min(0.99, round(max(of_right, of_foreign) + 5e-4, 3))
@@ -126,9 +124,7 @@ def _calibration(report: Report) -> Calibration:
     )
 
 
-def _write_golden(
-    folder: Path, model: Identifier, temperature: float
-) -> tuple[GoldenSample, ...]:
+def _write_golden(folder: Path, model: Identifier, temperature: float) -> tuple[GoldenSample, ...]:
     """Write the golden texts, and return the answers to each."""
     (folder / "golden").mkdir(exist_ok=True)
     samples = []

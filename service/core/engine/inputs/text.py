@@ -33,7 +33,9 @@ class TextInput:
             if name is None:
                 continue
             if (node := inputs.pop(name, None)) is None:
-                raise ManifestMismatch(f"input.{field}", f"is '{name}', but the graph takes {given}")
+                raise ManifestMismatch(
+                    f"input.{field}", f"is '{name}', but the graph takes {given}"
+                )
             _check_node(f"input.{field}", node)
         if inputs:
             raise ManifestMismatch(
@@ -51,7 +53,7 @@ class TextInput:
     def feeds(self, batch: Images) -> dict[str, Images]:
         """See ``GraphInput.feeds``."""
         return {
-            name: np.ascontiguousarray(batch[:, plane])
+            name: np.ascontiguousarray(batch[:, plane], np.int64)
             for plane, name in enumerate(self._spec.inputs)
         }
 

@@ -29,6 +29,7 @@ from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.batching import Batcher
 from service.core.scheduling.call_context import CallContext
 from service.core.series.preprocessing import Samples, Window, check_window
+from service.core.serving.answers.request_counter import RequestCounter
 from service.core.serving.batch_executor import (
     BatchExecutor,
     Prepared,
@@ -43,7 +44,6 @@ from service.core.serving.classification import (
     to_labelled_answer,
 )
 from service.core.serving.kinds.kind import Kind
-from service.core.serving.answers.request_counter import RequestCounter
 from service.core.serving.statistics import StatisticsCollector
 from service.core.tensors.forms import DATATYPES, form_of
 from service.core.tensors.inference import InferRequest, InferResponse

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Sequence
-from functools import partial
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from observability.metrics.model_metrics import ModelSeries
 from observability.request import start_span
-from schemas.errors import DeadlineExceeded, InferenceFailed, InvalidRequest, ServiceError
-from schemas.models import ModelManifest
-from service.core.engine.engine import Engine
-from service.core.engine.fair_queue import Flow, Turn
-from service.core.engine.pool import WorkerPool
+from schemas.errors import InferenceFailed, InvalidRequest, ServiceError
 from service.core.numeric.rows import Numbers, check_rows, chunks
 from service.core.scheduling.batch_item import Outcome
-from service.core.scheduling.batch_policy import BatchPolicy
 from service.core.scheduling.call_context import CallContext
-from service.core.scheduling.priority import SHARES
 from service.core.serving.answers.answering import Answering
 from service.core.serving.batch_executor import RowResult, row_tasks
-from service.core.serving.kinds.kind import Kind
-from service.core.serving.kinds.text import TextKind
 from service.core.text.preprocessing import checked
-from service.core.text.tokenizer import Encoded
 
 CHUNKS_A_THREAD = 2
 """Chunks of one call that wait or run at once, for each thread: none is idle, and memory and the
@@ -38,20 +25,6 @@ queue are not filled by one caller."""
 
 class ValueAnswering(Answering):
     """The answers of one version, for models that give numbers too."""
-
-    def __init__(
-        self,
-        manifest: ModelManifest,
-        labels: tuple[str, ...],
-        kind: Kind,
-        engine: Engine,
-        pool: WorkerPool,
-        policy: BatchPolicy,
-        series: ModelSeries,
-    ) -> None:
-        super().__init__(manifest, labels, kind, engine, pool, policy, series)
-        self._tokens = Flow()
-        """The work on texts that no batch is made of."""
 
     async def embed(
         self, texts: Sequence[str], deadline: float, call: CallContext, *, most: int
@@ -126,29 +99,6 @@ class ValueAnswering(Answering):
         if outcomes:
             self._counter.answered(began, outcomes, call.protocol, span, items=len(rows_NC))
         return found_NK
-
-    async def encode(
-        self, texts: Sequence[str], deadline: float, call: CallContext
-    ) -> list[Encoded]:
-        """Return the tokens of texts, as the model gets them. The model does not run.
-
-        Raises:
-            Unsupported: the model takes no text.
-            TextTooLong, InvalidText: see ``text.preprocessing``; with the text's number.
-            DeadlineExceeded: there was not enough time.
-        """
-        spec = self.manifest.text_input
-        given = [checked(text, spec, number) for number, text in enumerate(texts)]
-        preprocess = cast("TextKind", self._kind).preprocessor
-        turn = Turn(self._tokens, call.owner, call.weight, SHARES[call.priority])
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                # One after the other: other callers take turns between them.
-                return [
-                    await self._pool.run(partial(preprocess.encode, one), turn) for one in given
-                ]
-        except TimeoutError:
-            raise DeadlineExceeded from None
 
     def _chunks_together(self) -> int:
         """Return how many chunks of one call wait or run at once."""

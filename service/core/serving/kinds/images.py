@@ -34,18 +34,18 @@ class ImageKind(SingleItems):
         batch: Images = noise((1, *self._spec.shape)).astype(self._spec.dtype)
         return batch
 
-    def varied(self) -> Images:
+    def varied(self) -> list[Images]:
         """See ``Kind.varied``: noise, a bright, a dark and a faint image."""
         spec = self._spec
         plain = noise(spec.shape)
         pixels = np.stack([plain, plain // 8 + 220, plain // 8, plain // 4 + 96])
         if spec.dtype is Dtype.UINT8:
-            return pixels
+            return [*pixels]
         channels = (-1, 1, 1) if spec.layout is Layout.NCHW else (-1,)
         mean, std = (
             np.array(given, np.float32).reshape(channels) for given in (spec.mean, spec.std)
         )
-        return (pixels * np.float32(spec.scale) - mean) / std
+        return [*((pixels * np.float32(spec.scale) - mean) / std)]
 
     def extremes(self) -> list[Images]:
         """See ``Kind.extremes``: unprepared black and white."""

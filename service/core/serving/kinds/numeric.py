@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -10,7 +11,6 @@ from schemas.numeric import NumericSpec
 from service.core.engine.engine import Images, Outputs
 from service.core.numeric.column_map import ColumnMap
 from service.core.numeric.rows import (
-    Numbers,
     PreparedRows,
     RowPreprocessor,
     Rows,
@@ -41,7 +41,7 @@ class NumericKind:
 
     def stack(self, tensors: list[Images]) -> list[Part]:
         """See ``Kind.stack``: chunks one below the other."""
-        batch: Images = tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
+        batch = tensors[0] if len(tensors) == 1 else cast("Images", np.concatenate(tensors))
         return [Part(batch, list(range(len(tensors))))]
 
     def each(self, output_NK: Outputs) -> Sequence[Outputs]:
@@ -54,15 +54,13 @@ class NumericKind:
 
     def noise(self) -> Images:
         """See ``Kind.noise``: numbers within -2..2."""
-        levels = noise((1, self._spec.columns)).astype(self._spec.dtype)
-        batch: Numbers = (levels - 127.5) / 64
-        return batch
+        return self.varied()[0]
 
     def varied(self) -> list[Images]:
         """See ``Kind.varied``: noise around 0, above it, below it, faint, and NaN."""
-        plain = self.noise()
-        rows: list[Images] = [plain, plain / 8 + 2, plain / 8 - 2, plain / 4]
-        return [*rows, np.full_like(plain, np.nan)]
+        plain = (noise((1, self._spec.columns)).astype(np.float64) - 127.5) / 64
+        rows = [plain, plain / 8 + 2, plain / 8 - 2, plain / 4, np.full_like(plain, np.nan)]
+        return [row.astype(self._spec.dtype) for row in rows]
 
     def extremes(self) -> list[Images]:
         """See ``Kind.extremes``."""

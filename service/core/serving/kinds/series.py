@@ -9,6 +9,7 @@ from service.core.engine.engine import Images
 from service.core.numeric.column_map import ColumnMap
 from service.core.series.preprocessing import (
     PreparedWindow,
+    Samples,
     SeriesPreprocessor,
     Window,
     window_of_npy,
@@ -35,14 +36,14 @@ class SeriesKind(SingleItems):
         """See ``Kind.prepare``."""
         return self._preprocess.window(sample.samples_LC)
 
-    def noise(self) -> Images:
+    def noise(self) -> Samples:
         """See ``Kind.noise``."""
         return np.random.default_rng(0).standard_normal((1, *self._spec.shape), np.float32)
 
-    def varied(self) -> Images:
+    def varied(self) -> list[Images]:
         """See ``Kind.varied``: noise around 0, above it, below it, and faint."""
         noise_CL = self.noise()[0]
-        return np.stack([noise_CL, noise_CL / 8 + 2, noise_CL / 8 - 2, noise_CL / 4])
+        return [noise_CL, noise_CL / 8 + 2, noise_CL / 8 - 2, noise_CL / 4]
 
     def extremes(self) -> list[Images]:
         """See ``Kind.extremes``."""

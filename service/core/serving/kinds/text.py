@@ -80,7 +80,9 @@ class TextKind(SingleItems):
     def extremes(self) -> Sequence[Images]:
         """See ``Kind.extremes``: texts of the first token alone, and of the last alone."""
         length = min(_LENGTHS[0], self._spec.max_tokens)
-        return [tensor_of([token] * length, self._spec)[np.newaxis] for token in (0, self._size - 1)]
+        return [
+            tensor_of([token] * length, self._spec)[np.newaxis] for token in (0, self._size - 1)
+        ]
 
     def golden(self, data: bytes) -> Images:
         """See ``Kind.golden``; ``data``: text in UTF-8, with or without a final line break."""

@@ -1,7 +1,7 @@
 """Lines of a body that arrives in pieces of any size. Sans-I/O: bytes in, lines out.
 
-A line ends at ``\\n``, before which a ``\\r`` is dropped, or at the end of the body. Lines of spaces
-are passed over. Of a line that is too long no more than the limit is ever kept.
+A line ends at a line feed, before which a carriage return is dropped, or at the end of the body.
+Lines of spaces are passed over. Of a line that is too long no more than the limit is ever kept.
 """
 
 from __future__ import annotations

@@ -114,6 +114,8 @@ class StreamDecompressor:
         except Exception:  # noqa: BLE001 - each library raises its own
             raise _damaged() from None
         self._has_more = not decoder.eof and len(output) == STEP_BYTES
+        if decoder.eof and decoder.unused_data and not output:
+            raise _damaged()
         self._given += len(output)
         if self._given > self._limit:
             raise _too_large(self._limit)

@@ -36,9 +36,7 @@ BODIES = (TextBody,)
 TEXTS_AT_A_TIME = 32
 
 
-async def classify_text(
-    request: Request, options: Annotated[ClassifyOptions, Query()]
-) -> Response:
+async def classify_text(request: Request, options: Annotated[ClassifyOptions, Query()]) -> Response:
     """Classify a text, or several.
 
     Send `{"text": "..."}`, or `{"texts": [...]}`: then every text gets its own result or problem,

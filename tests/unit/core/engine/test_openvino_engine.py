@@ -294,8 +294,8 @@ def test_unknown_option_is_refused_in_one_line(engine: Callable[..., OpenVinoEng
 def test_bundled_model_answers_as_by_onnx_runtime(one_by_one: bool) -> None:
     described = read_manifest(EVERYDAY)
     dice = np.random.default_rng(0)
-    batch = dice.integers(0, 256, (3, *described.input.shape), np.uint8)
-    batch = batch.astype(described.input.dtype)
+    batch = dice.integers(0, 256, (3, *described.image_input.shape), np.uint8)
+    batch = batch.astype(described.image_input.dtype)
     other = OnnxEngine(EVERYDAY / "model.onnx", described)
     found = OpenVinoEngine(EVERYDAY / "model.onnx", described, one_by_one=one_by_one)
     np.testing.assert_allclose(found.run(batch), other.run(batch), atol=1e-3)

@@ -140,13 +140,15 @@ def test_levels_of_images_are_scaled_by_channel(layout: str) -> None:
     values = np.array([[100.0, 110.0, 120.0], [120.0, 150.0, 180.0]])
     scaler = fit(sums_of(Rows(values), 0), "standard", "none").graph.map
     spec = input_spec(
-        layout=layout, colour="BGR", scale=1.0, mean=[0.0], std=[1.0], scaler="colour"
+        dtype="float32", layout=layout, colour="BGR", scaler="colour"
     )
     pixels = np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)
     found = TensorConverter(spec, scaler)(pixels)
     bgr = pixels[:, :, ::-1].astype(np.float64)
     expected = ((bgr - values.mean(axis=0)) / values.std(axis=0)).astype(np.float32)
-    np.testing.assert_array_equal(found, expected.transpose(2, 0, 1) if layout == "NCHW" else expected)
+    np.testing.assert_array_equal(
+        found, expected.transpose(2, 0, 1) if layout == "NCHW" else expected
+    )
 
 
 def test_rows_are_scaled_in_front_of_a_numeric_model(tmp_path: Path) -> None:

@@ -35,9 +35,7 @@ def spec(columns: int = 3, **changes: object) -> NumericSpec:
         (3, 7, 7),
     ],
 )
-def test_chunks_are_bounded_in_rows_and_numbers(
-    columns: int, batch: str | int, size: int
-) -> None:
+def test_chunks_are_bounded_in_rows_and_numbers(columns: int, batch: str | int, size: int) -> None:
     given = np.broadcast_to(np.float64(0), (2 * size + 1, columns))
     assert [len(one.rows_NC) for one in chunks(given, spec(columns, batch=batch))] == [
         *(size, size, 1)
@@ -62,7 +60,7 @@ def test_rows_are_rounded_to_a_graph_of_float32() -> None:
     given = np.array([[0.1, 1e300, np.nan]])
     found = RowPreprocessor(spec(dtype="float32")).rows(Rows(given)).tensor
     assert found.dtype == np.float32
-    assert np.array_equal(found, [[np.float32(0.1), np.inf, np.nan]], equal_nan=True)
+    assert np.array_equal(found, np.array([[0.1, np.inf, np.nan]], np.float32), equal_nan=True)
 
 
 def test_images_are_refused() -> None:

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from schemas.errors import InferenceFailed
 from service.core.engine.onnx_engine import OnnxEngine
+from service.core.imaging.preprocessing import Preprocessor
 from service.core.repository.repository import ModelRefused
 from service.core.repository.version_files import read_manifest
-from service.core.imaging.preprocessing import Preprocessor
 from service.core.serving.independence import row_dependence
 from service.core.serving.kinds.images import ImageKind
 from service.core.settings import RunSettings

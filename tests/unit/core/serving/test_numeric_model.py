@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -127,8 +128,8 @@ async def test_every_other_item_is_refused_by_what_the_model_takes(tmp_path: Pat
             await model.classify_series(window(), 1, soon(), ANYONE)
         with pytest.raises(Unsupported, match=takes + "text"):
             await model.embed(["good"], soon(), ANYONE, most=4)
+        request = InferRequest((of_bytes("rows", [plain(RED)], (1,)),))
         with pytest.raises(Unsupported, match=takes + "images or text"):
-            request = InferRequest((of_bytes("rows", [plain(RED)], (1,)),))
             await model.infer(request, soon(), ANYONE, most=4)
         with pytest.raises(Unsupported, match=takes + "images"):
             await model.infer(InferRequest(raw=plain(RED)), soon(), ANYONE, most=4)
@@ -145,13 +146,12 @@ async def test_rows_are_refused_by_models_of_images(tmp_path: Path) -> None:
 
 def sorter_graph() -> onnx.ModelProto:
     """Input ``rows`` float32 [N, 3], output ``logits``, the same numbers."""
-    tensor = [TensorProto.FLOAT, ["n", 3]]
     return model_of(
         helper.make_graph(
             [helper.make_node("Identity", ["rows"], ["logits"])],
             "sorter",
-            [helper.make_tensor_value_info("rows", *tensor)],
-            [helper.make_tensor_value_info("logits", *tensor)],
+            [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["n", 3])],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 3])],
         )
     )
 
@@ -251,6 +251,13 @@ async def test_queue_that_holds_one_chunk_is_enough() -> None:
 
 # Raw inference
 
+WRONG: list[tuple[Datatype, NDArray[Any]]] = [
+    (Datatype.FP64, np.zeros((1, 4))),
+    (Datatype.FP64, np.zeros(3)),
+    (Datatype.FP64, np.zeros(())),
+    (Datatype.INT64, np.zeros((1, 3), np.int64)),
+]
+
 
 async def test_raw_inference_takes_both_types_and_answers_the_graphs(tmp_path: Path) -> None:
     given = rows(3)
@@ -265,14 +272,11 @@ async def test_raw_inference_takes_both_types_and_answers_the_graphs(tmp_path: P
         single = given.astype(np.float32)
         rounded = await infer(InferRequest((Tensor("rows", Datatype.FP32, single),)))
         one = await infer(InferRequest(raw=given[0].tobytes()))
-        for datatype, array in (
-            (Datatype.FP64, np.zeros((1, 4))),
-            (Datatype.FP64, np.zeros(3)),
-            (Datatype.FP64, np.float64(1).reshape(())),
-            (Datatype.INT64, np.zeros((1, 3), np.int64)),
-        ):
+        for datatype, array in WRONG:
             wrong = InferRequest((Tensor("rows", datatype, array),))
-            with pytest.raises(InvalidTensor, match=r"is FP64 of shape \['N', 3\], or FP32 of that"):
+            with pytest.raises(
+                InvalidTensor, match=r"is FP64 of shape \['N', 3\], or FP32 of that"
+            ):
                 await infer(wrong)
         with pytest.raises(InvalidTensor, match="1 to 4 items are taken in one request, not 5"):
             await infer(InferRequest((Tensor("rows", Datatype.FP64, rows(5)),)))
@@ -396,7 +400,7 @@ def golden(folder: Path, given: NDArray[Any]) -> None:
 
 
 def expected(values: NDArray[np.float64], **changes: object) -> list[dict[str, object]]:
-    numbers = [[None if number != number else number for number in row] for row in values.tolist()]
+    numbers = [[None if math.isnan(one) else one for one in row] for row in values.tolist()]
     return [{"file": "rows.npy", "values": numbers, "tolerance": 1e-9} | changes]
 
 

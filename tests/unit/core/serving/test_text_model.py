@@ -202,7 +202,7 @@ async def test_texts_are_refused_by_other_models_and_other_outputs(tmp_path: Pat
         with pytest.raises(Unsupported, match="takes images, not text"):
             await embedded(model, "good")
         with pytest.raises(Unsupported, match="takes images, not text"):
-            await model.encode(["good"], soon(), ANYONE)
+            await model.encode_texts(["good"], soon(), ANYONE)
     async with served(write_scaler(tmp_path)) as model:
         with pytest.raises(Unsupported, match="takes rows of 3 numbers, not text"):
             await embedded(model, "good")
@@ -229,14 +229,14 @@ async def test_raw_inference_takes_text_in_utf_8(tmp_path: Path) -> None:
         request = InferRequest((of_bytes("text", [b"good", b"very bad"], (2, 1)),))
         found = await model.infer(request, soon(), ANYONE, most=4)
         one = await model.infer(InferRequest(raw=b"good"), soon(), ANYONE, most=4)
+        request = InferRequest((of_bytes("text", [b"good", b"b\xe4d"], (2,)),))
         with pytest.raises(InvalidTensor, match=r"Text 1 is not UTF-8\."):
-            request = InferRequest((of_bytes("text", [b"good", b"b\xe4d"], (2,)),))
             await model.infer(request, soon(), ANYONE, most=4)
+        tensor = Tensor("text", Datatype.INT64, np.zeros((1, 4), np.int64))
         with pytest.raises(InvalidTensor, match=r"is BYTES of shape \['N'\] with text in UTF-8"):
-            tensor = Tensor("text", Datatype.INT64, np.zeros((1, 4), np.int64))
             await model.infer(InferRequest((tensor,)), soon(), ANYONE, most=4)
+        request = InferRequest((of_bytes("ids", [b"good"], (1,)),))
         with pytest.raises(InvalidTensor, match="There is no input 'ids'; there is 'text'"):
-            request = InferRequest((of_bytes("ids", [b"good"], (1,)),))
             await model.infer(request, soon(), ANYONE, most=4)
     expected = [mean_of("good").tolist(), mean_of("very bad").tolist()]
     assert found.outputs[0].array.tolist() == expected
@@ -274,11 +274,12 @@ async def test_classifier_has_calls_for_text(tmp_path: Path) -> None:
         ticket = classifier.issue_ticket("mood", None, ANYONE)
         ref, answer = await classifier.classify_text("bad", ticket, top_k=1)
         assert (ref.name, answer.predictions[0].label) == ("mood", LABELS[1])
-        ref, spec, (tokens,) = await classifier.encode(["very bad"], ticket)
-        assert (ref.name, spec, tokens.tokens) == ("mood", mood.manifest.input, ["very", "bad"])
+        found = await classifier.encode_texts(["very bad", "good"], ticket)
+        assert (found.model.name, found.spec) == ("mood", mood.manifest.input)
+        assert [one.tokens for one in found.encoded] == [["very", "bad"], ["good"]]
         ticket = classifier.issue_ticket("embedder", None, ANYONE)
-        ref, found = await classifier.embed(["bad", "good"], ticket)
-        assert (ref.name, found.tolist()) == (
+        ref, vectors = await classifier.embed(["bad", "good"], ticket)
+        assert (ref.name, vectors.tolist()) == (
             "embedder",
             [mean_of("bad").tolist(), mean_of("good").tolist()],
         )
@@ -288,7 +289,7 @@ async def test_classifier_has_calls_for_text(tmp_path: Path) -> None:
 async def test_tokens_alone_keep_the_deadline(tmp_path: Path) -> None:
     async with opened(write_text_model(tmp_path)) as model:
         with pytest.raises(DeadlineExceeded):
-            await model.encode(["good"], time.monotonic() - 1, ANYONE)
+            await model.encode_texts(["good"], time.monotonic() - 1, ANYONE)
 
 
 async def test_embedding_that_is_not_finite_fails(tmp_path: Path) -> None:
@@ -342,7 +343,7 @@ async def test_table_with_fewer_rows_than_tokens_refuses_the_model(tmp_path: Pat
     (table,) = [one for one in graph.graph.initializer if one.name == "table"]
     table.dims[0] -= 1
     table.raw_data = table.raw_data[:-8]
-    with pytest.raises(ModelRefused, match="cannot run: .*out of data bounds"):
+    with pytest.raises(ModelRefused, match=r"cannot run: .*out of data bounds"):
         async with opened(write_text_model(tmp_path, graph)):
             """Never ready."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import pytest
 from tokenizers import Tokenizer as Library
 
 from schemas.errors import InferenceFailed, InvalidRequest
-from service.core.text import tokenizer, tokenizer_trial
+from service.core.text import tokenizer
 from service.core.text.tokenizer import LibraryTokenizer, TokenizerRefused, open_tokenizer
 from service.core.text.tokenizer_checks import checked
-from service.core.text.tokenizer_trial import tried
 from service.modeltools.sources.built_in import BUNDLED_MODELS
 from tests.support.models.tokenizers import (
     DIFFICULT,
@@ -116,50 +114,9 @@ def test_failures_and_panics_of_the_library_are_errors_of_the_model() -> None:
         found.encode("the sea")
 
 
-def test_a_file_is_tried_in_a_process_and_opened(tmp_path: Path) -> None:
-    found = open_tokenizer(written(tmp_path, WORD_PIECE), spec())
-    assert found.size == 12
-    assert found.encode("the sea").tokens == ["[CLS]", "the", "sea", "[SEP]"]
-
-
-def test_faults_name_the_file_and_not_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(TokenizerRefused) as refused:
-        open_tokenizer(tmp_path / "tokenizer.json", spec())
-    assert str(refused.value) == "tokenizer.json cannot be read: No such file or directory"
-    file = tmp_path / "tokenizer.json"
-    file.write_bytes(changed(WORD_PIECE, "model.vocab", {"a": -1}))
-    with pytest.raises(TokenizerRefused) as refused:
-        open_tokenizer(file, spec())
-    assert str(refused.value).startswith("tokenizer.json: model.vocab has a token whose number")
-
-
 def test_without_the_package_the_extra_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokenizer, "has_library", lambda: False)
     with pytest.raises(TokenizerRefused, match=r"needs the package tokenizers: pip install 'potoo"):
         open_tokenizer(written(tmp_path, WORD_PIECE), spec())
-
-
-def test_what_the_library_refuses_is_said() -> None:
-    with pytest.raises(TokenizerRefused, match="cannot be used: "):
-        tried(changed(WORD_PIECE, "pre_tokenizer", {"type": "Punctuation", "behavior": "x"}), 100)
-
-
-@pytest.mark.parametrize(
-    ("code", "reason"),
-    [
-        ("import os; os.abort()", "needs more than 2 GiB of memory or 20 s of CPU time"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGXCPU)", "20 s of CPU time"),
-        ("bytes(2**40)", "needs more than 2 GiB of memory"),
-        ("raise SystemExit(3)", "ends the process that tries it"),
-        ("import signal; signal.pause()", "is not tried within 1 s"),
-    ],
-)
-def test_a_process_that_does_not_survive_is_a_refusal(
-    monkeypatch: pytest.MonkeyPatch, code: str, reason: str
-) -> None:
-    limited = "from service.core.text.tokenizer_child import _confine; _confine(); "
-    monkeypatch.setattr(tokenizer_trial, "COMMAND", (sys.executable, "-c", limited + code))
-    with pytest.raises(TokenizerRefused, match=reason):
-        tried(b"{}", 100, timeout=1 if "pause" in code else 60)

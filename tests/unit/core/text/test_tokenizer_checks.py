@@ -37,7 +37,9 @@ REFUSED = {
     "a sampled model": (changed(UNIGRAM, "model.alpha", 0.1), "unknown member 'alpha'"),
     "dropout": (changed(BPE, "model.dropout", 0.5), "the same text differently"),
     "a Replace": (
-        changed(BPE, "normalizer", {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}),
+        changed(
+            BPE, "normalizer", {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+        ),
         "normalizer has type 'Replace'",
     ),
     "a hidden Replace": (

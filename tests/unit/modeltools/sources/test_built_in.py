@@ -153,7 +153,9 @@ def test_version_published_by_another_process_is_accepted(tmp_path: Path, lines:
 
 
 def test_unknown_built_in_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotBuiltIn, match="there are imagenet, everyday, imagenet-int8, turbofan, language"):
+    with pytest.raises(
+        NotBuiltIn, match="there are imagenet, everyday, imagenet-int8, turbofan, language"
+    ):
         put("resnet", tmp_path, fine, print)
 
 

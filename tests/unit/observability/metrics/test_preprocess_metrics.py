@@ -43,7 +43,9 @@ def test_errors_are_counted_by_whose_fault_it_was(error: BaseException, result: 
     metrics = PreprocessMetrics(registry)
     with pytest.raises(type(error)), metrics.item("text"):
         raise error
-    assert values(registry, "text") == dict.fromkeys(RESULTS, 0.0) | ({result: 1.0} if result else {})
+    assert values(registry, "text") == dict.fromkeys(RESULTS, 0.0) | (
+        {result: 1.0} if result else {}
+    )
     assert registry.get_sample_value("potoo_preprocess_seconds_count", {"kind": "text"}) == 0
 
 

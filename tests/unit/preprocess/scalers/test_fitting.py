@@ -155,8 +155,6 @@ def test_numbers_of_callers_that_overflow_are_refused() -> None:
     from service.preprocess.scalers.wire import from_wire
 
     column = {"count": 2, "nan_count": 0, "mean": [0, 0], "squares": [1.7e308, 0]}
-    part = from_wire(
-        Sums.model_validate({"columns": [{**column, "minimum": -1, "maximum": 1}]})
-    )
+    part = from_wire(Sums.model_validate({"columns": [{**column, "minimum": -1, "maximum": 1}]}))
     with pytest.raises(InvalidRows, match="too large"):
         fit(merged([part, part], 0), "standard", "none")

@@ -57,7 +57,7 @@ def test_eight_workers_in_any_order_equal_one_pass(
     values_NC = random.normal(mean, deviation, (int(random.integers(8, 400)), 3))
     values_NC[random.random(values_NC.shape) < 0.1] = np.nan
     cuts = np.sort(random.integers(0, len(values_NC), WORKERS - 1))
-    parts = [part for part in np.split(values_NC, cuts)]
+    parts = np.split(values_NC, cuts)
     found = [sums(part) for place in order if len(part := parts[place])]
     # As a chain, and as two trees: merging is associative as far as 1e-12 goes.
     left, right = found[:split], found[split:]
@@ -73,8 +73,8 @@ def test_sums_equal_exact_fractions(numbers: list[float], cut: int) -> None:
     parts = [sums(part) for part in np.split(column, [min(cut, len(numbers))]) if len(part)]
     found = merged(parts, MOST)
     exact = [Fraction(number) for number in numbers]
-    mean = sum(exact) / len(exact)
-    squares = sum((number - mean) ** 2 for number in exact)
+    mean = sum(exact, Fraction(0)) / len(exact)
+    squares = sum(((number - mean) ** 2 for number in exact), Fraction(0))
     spread = max(abs(number) for number in exact)
     assert abs(Fraction(float(found.mean.high[0])) - mean) <= Fraction(spread) / 2**50
     assert math.isclose(float(found.squares.high[0]), float(squares), rel_tol=1e-12, abs_tol=1e-300)
@@ -158,8 +158,14 @@ def test_parts_of_other_columns_are_refused() -> None:
 )
 def test_sums_that_contradict_themselves_are_refused(change: dict[str, object]) -> None:
     column: dict[str, object] = {
-        **{"name": "a", "count": 2, "nan_count": 0, "mean": [2, 0], "squares": [2, 0]},
-        **{"minimum": 1, "maximum": 3, "distinct": [[1, 1], [3, 1]]},
+        "name": "a",
+        "count": 2,
+        "nan_count": 0,
+        "mean": [2, 0],
+        "squares": [2, 0],
+        "minimum": 1,
+        "maximum": 3,
+        "distinct": [[1, 1], [3, 1]],
     }
     assert from_wire(Sums.model_validate({"columns": [column]})).rows == 2
     with pytest.raises(ValueError, match="validation error"):

@@ -100,7 +100,9 @@ def image_of(value: object, limit: int) -> bytes:
     if not image:
         raise InvalidImage("The image has no bytes.")
     if len(image) > limit:
-        raise PayloadTooLarge(f"The image is larger than the {limit / 2**20:.3g} MiB that are taken.")
+        raise PayloadTooLarge(
+            f"The image is larger than the {limit / 2**20:.3g} MiB that are taken."
+        )
     return image
 
 

@@ -94,7 +94,7 @@ class ItemsResponse(Response):
         self._count, self._has_begun = 0, False
         self._held: set[HeldLine] = set()
 
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, _: Receive, send: Send) -> None:
         """Answer all items; an error of the call itself is the last line, if there is one before.
 
         Raises:

@@ -20,9 +20,7 @@ NUMBER_BYTES = 32
 _POINTER = "/numeric"
 
 
-def numeric_item(
-    value: object, limits: RowLimits
-) -> tuple[NumericItemOptions, Callable[[], Rows]]:
+def numeric_item(value: object, limits: RowLimits) -> tuple[NumericItemOptions, Callable[[], Rows]]:
     """Return the options of an item, and a function that returns its rows.
 
     Raises:
