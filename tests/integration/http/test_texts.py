@@ -70,14 +70,14 @@ def library() -> Tokenizer:
     return Tokenizer.from_file(str(BUNDLED_MODELS / "language/1/tokenizer.json"))
 
 
-def send(client: httpx.Client, path: str, body: object, **query: object) -> Any:
+def send(client: httpx.Client, path: str, body: object, **query: str | int) -> Any:
     """The answer to a request that succeeds."""
     answer = client.post(path, json=body, params={"model": "language"} | query)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
 
-def refused(client: httpx.Client, path: str, body: object, **query: object) -> tuple[int, str]:
+def refused(client: httpx.Client, path: str, body: object, **query: str | int) -> tuple[int, str]:
     """Status and code of a request that fails."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"content-type": "application/json"}
@@ -118,7 +118,7 @@ def test_texts_are_padded_to_the_longest(texts: httpx.Client) -> None:
 
 
 def test_hashed_vectors_need_no_model(texts: httpx.Client) -> None:
-    query = {"method": "hash", "dimension": 64, "ngram": "2,3"}
+    query: dict[str, str | int] = {"method": "hash", "dimension": 64, "ngram": "2,3"}
     answer = texts.post(PREPARE, json={"texts": [GERMAN, "é"]}, params=query).json()
     assert answer["model"] is None
     found = np.array(answer["vectors"], np.float32)
@@ -167,10 +167,10 @@ def test_requests_that_make_no_sense_are_refused(texts: httpx.Client) -> None:
     assert refused(texts, PREPARE, {"texts": ["a"] * 81}) == (413, "payload_too_large")
     assert refused(texts, PREPARE, {"text": "a" * 20_001}) == (413, "payload_too_large")
     assert refused(texts, PREPARE, {"text": "a"}, form="NFX") == (422, "invalid_parameter")
-    assert refused(texts, PREPARE, {"text": "a"}, model="colours") == (501, "unsupported")
-    assert refused(texts, CLASSIFY, {"text": "a"}, model="colours") == (501, "unsupported")
-    assert refused(texts, CLASSIFY, {"text": "the"}, model=NAME) == (501, "unsupported")
-    assert refused(texts, EMBED, {"text": "a"}) == (501, "unsupported")
+    assert refused(texts, PREPARE, {"text": "a"}, model="colours") == (400, "unsupported")
+    assert refused(texts, CLASSIFY, {"text": "a"}, model="colours") == (400, "unsupported")
+    assert refused(texts, CLASSIFY, {"text": "the"}, model=NAME) == (400, "unsupported")
+    assert refused(texts, EMBED, {"text": "a"}) == (400, "unsupported")
     assert refused(texts, CLASSIFY, {"text": ""}) == (400, "invalid_request")
     assert refused(texts, EMBED, {"text": "a"}, model="gone") == (404, "model_not_found")
     assert send(texts, PREPARE, {"text": "still served"})["texts"]
@@ -185,7 +185,7 @@ def test_each_path_has_its_scope(text_server: LiveServer) -> None:
 
 
 def test_grpc_answers_as_http(rpc: Client, texts: httpx.Client) -> None:
-    given = [GERMAN, "Où est la gare ?"]
+    given = [GERMAN, PORTUGUESE]
     over_http = send(texts, PREPARE, {"texts": given}, offsets=True)["texts"]
     prepared = rpc.ask("Text", pb.PrepareTextRequest(texts=given, model="language", offsets=True))
     for http, message in zip(over_http, prepared.texts, strict=True):
@@ -201,7 +201,7 @@ def test_grpc_answers_as_http(rpc: Client, texts: httpx.Client) -> None:
         == hashed_vectors(given, 32, 1, 2).ravel().tolist()
     )
     answer = rpc.ask("ClassifyText", pb.ClassifyTextRequest(texts=[*given, ""], model="language"))
-    assert [one.summary.label for one in answer.results] == ["German", "French", ""]
+    assert [one.summary.label for one in answer.results] == ["German", "Portuguese", ""]
     assert answer.results[2].error.code == "invalid_request"
     vectors = rpc.ask("Embed", pb.EmbedRequest(texts=["the sea"], model=NAME)).vectors
     assert (vectors.datatype, list(vectors.shape)) == ("FP32", [1, 2])
@@ -235,5 +235,5 @@ def test_example_of_the_documents_runs(text_server: LiveServer, tmp_path: Path) 
     assert '"ids"' in tokens
     assert '"French"' in labels
     lines = run(sys.executable, "-c", python.replace(address, text_server.url)).splitlines()
-    assert lines[1].endswith("gare| ?") or "gare" in lines[1]
     assert len(lines) == 2
+    assert lines[1].replace("|", "").endswith(" oùestlagare?")
