@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 LabelKind = Literal["logits", "probabilities", "sigmoid"]
 """Kinds of outputs that have labels."""
-OutputKind = LabelKind | Literal["values"]
+OutputKind = Literal["logits", "probabilities", "sigmoid", "values"]
 DEFAULT_THRESHOLD = 0.5
 
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from auth.store.database import Database
 from observability.logs.audit import Audit
-from schemas.errors import InvalidParameter, ModelNotFound, NotFound
+from schemas.errors import InvalidParameter, ModelNotFound, NotFound, Unsupported
 from schemas.sensors import Sensor, SensorSpec
-from schemas.series import SeriesSpec
 from service.core.repository.repository import ModelRefused, NoSuchModel, Repository
 from service.core.repository.version_files import read_manifest
 from service.sensors.administration import Check, SensorAdministration
 from service.sensors.directory import Directory
-from service.sensors.fitting import check_fit, takes_images
+from service.sensors.fitting import check_fit, unfit
 from service.sensors.opening import event_store, result_store
 from service.sensors.store.events import EventStore
 from service.sensors.store.reports import ReportStore
@@ -69,13 +68,14 @@ def manifest_check(repository: Repository) -> Check:
         refusals: list[InvalidParameter] = []
         for folder in folders:
             try:
-                given = read_manifest(folder).input
+                manifest = read_manifest(folder)
             except ModelRefused:
                 continue  # the server refuses it too
             try:
-                if not isinstance(given, SeriesSpec):
-                    raise takes_images(spec.model)
-                check_fit(spec, given)
+                manifest.require_labels()
+                check_fit(spec, manifest.series_input)
+            except Unsupported as reason:
+                refusals.append(unfit(spec.model, reason))
             except InvalidParameter as refusal:
                 refusals.append(refusal)
             else:

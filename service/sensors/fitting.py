@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.errors import InvalidParameter, Violation
+from schemas.errors import InvalidParameter, Unsupported, Violation
 from schemas.sensors import SensorSpec
 from schemas.series import SeriesSpec
 
@@ -25,7 +25,7 @@ def check_fit(spec: SensorSpec, series: SeriesSpec) -> None:
         raise InvalidParameter(violations=tuple(faults))
 
 
-def takes_images(model: str) -> InvalidParameter:
-    """Return the error for a sensor whose model takes no windows of samples."""
-    detail = f"The model '{model}' takes images, not windows of samples"
+def unfit(model: str, reason: Unsupported) -> InvalidParameter:
+    """Return the error for a sensor whose model takes no windows, or gives no labels."""
+    detail = reason.detail.removesuffix(".").replace("The model", f"The model '{model}'", 1)
     return InvalidParameter(violations=(Violation("/body/model", detail),))

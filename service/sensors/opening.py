@@ -21,7 +21,7 @@ from service.core.serving.classifier import Classifier
 from service.sensors.administration import Check, SensorAdministration
 from service.sensors.answer_feed import AnswerFeed
 from service.sensors.directory import Directory
-from service.sensors.fitting import check_fit, takes_images
+from service.sensors.fitting import check_fit, unfit
 from service.sensors.ingest.intake import Limits, SampleIntake
 from service.sensors.ingest.models import CoreModels
 from service.sensors.reporting import Reporter
@@ -43,7 +43,7 @@ class SeriesModels(Protocol):
 
         Raises:
             ModelNotFound, NotReady: there is no such model, or it is not loaded.
-            Unsupported: the model takes images.
+            Unsupported: the model takes no windows, or gives no labels.
         """
 
 
@@ -78,8 +78,8 @@ def model_check(models: SeriesModels) -> Check:
     def check(spec: SensorSpec) -> None:
         try:
             series = models.series_spec(spec.model)
-        except Unsupported:
-            raise takes_images(spec.model) from None
+        except Unsupported as reason:
+            raise unfit(spec.model, reason) from None
         check_fit(spec, series)
 
     return check

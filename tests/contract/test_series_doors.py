@@ -1,4 +1,4 @@
-"""A model of windows at every door: equal tensors in, equal answers out; images are refused."""
+"""Models of windows and of rows at every door: equal tensors in, equal answers out; no images."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from tests.support.callers.rpc import Client, connected, output_of
 from tests.support.models.calls import ANYONE
 from tests.support.models.pictures import RED, plain
 from tests.support.models.tiny_model import served, write_model
+from tests.support.models.tiny_numeric import rows, scaled, write_scaler
 from tests.support.sensors.tiny_series import (
     LENGTH,
     normalised,
@@ -63,6 +64,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = tmp_path_factory.mktemp("models")
     write_series_model(models)
     write_model(models)
+    write_scaler(models)
     return models
 
 
@@ -242,3 +244,58 @@ def test_frame_of_a_stream_is_refused_and_the_stream_goes_on(visit: Visit) -> No
             said = stream.hear("error")
             assert said["frame"] == number
             assert (said["problem"]["code"], said["problem"]["detail"]) == ("unsupported", TAKES)
+
+
+# Rows of numbers
+
+
+@pytest.mark.parametrize("datatype", ["FP64", "FP32"])
+def test_rows_are_scaled_exactly_over_http_and_grpc(visit: Visit, datatype: str) -> None:
+    given = rows(3).astype({"FP64": np.float64, "FP32": np.float32}[datatype])
+    expected = scaled(given.astype(np.float64))
+    shape = list(given.shape)
+    one = {"name": "rows", "datatype": datatype, "shape": shape, "data": given.ravel().tolist()}
+    (output,) = visit.post("/v2/models/scaler/infer", json={"inputs": [one]})["outputs"]
+    assert (output["name"], output["datatype"], output["shape"]) == ("scaled", "FP64", shape)
+    assert np.array_equal(np.array(output["data"]).reshape(shape), expected)
+    for is_raw in (True, False):
+        request = pb.ModelInferRequest(model_name="scaler")
+        tensor = request.inputs.add(name="rows", datatype=datatype, shape=shape)
+        if is_raw:
+            request.raw_input_contents.append(given.tobytes())
+        else:
+            field = f"fp{datatype[2:]}_contents"
+            getattr(tensor.contents, field).extend(given.ravel())
+        answer = visit.rpc.ask("ModelInfer", request)
+        assert answer.outputs[0].datatype == "FP64"
+        found = np.frombuffer(answer.raw_output_contents[0], np.float64)
+        assert np.array_equal(found.reshape(shape), expected)
+
+
+def test_rows_are_scaled_by_the_drop_ins_too(visit: Visit) -> None:
+    given = rows(2)
+    answer = visit.post("/v1/models/scaler:predict", json={"instances": given.tolist()})
+    assert np.array_equal(answer["predictions"], scaled(given))
+    shown = visit.client.get("/v1/models/scaler/metadata").json()["metadata"]["signature_def"]
+    (signature,) = shown["signature_def"].values()
+    assert signature["inputs"]["rows"]["dtype"] == "DT_DOUBLE"
+    assert signature["outputs"]["scaled"]["dtype"] == "DT_DOUBLE"
+
+
+def test_metadata_names_the_rows(visit: Visit) -> None:
+    answer = visit.client.get("/v2/models/scaler").json()
+    assert answer["inputs"] == [{"name": "rows", "datatype": "FP64", "shape": [-1, 3]}]
+    assert answer["outputs"] == [{"name": "scaled", "datatype": "FP64", "shape": [-1, 3]}]
+    found = visit.rpc.ask("ModelConfig", pb.ModelConfigRequest(name="scaler")).config
+    assert found.input[0].data_type == found.output[0].data_type == pb.TYPE_FP64
+    info = visit.client.get("/v1/models/scaler").json()
+    assert (info["input_kind"], info["classes"], info["labels"]) == ("numeric", 0, [])
+
+
+def test_images_and_labels_are_refused_for_rows(visit: Visit) -> None:
+    headers = {"content-type": "image/png"}
+    answer = visit.client.post("/v1/classify?model=scaler", content=PHOTO, headers=headers)
+    assert refusal(answer) == (400, "unsupported")
+    assert answer.json()["detail"] == (
+        "The model gives numbers, not labels (output.kind is values)."
+    )

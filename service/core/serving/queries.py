@@ -149,13 +149,15 @@ class ModelQueries:
         return self._get(model, version, lambda _: True).manifest.text_input
 
     def series_spec(self, model: str | None, version: int | str | None = None) -> SeriesSpec:
-        """Return the windows that a model takes, and their preprocessing.
+        """Return the windows that a model takes to label them, and their preprocessing.
 
         Raises:
             ModelNotChosen, ModelNotFound, NotReady: see ``issue_ticket``.
-            Unsupported: the model takes images.
+            Unsupported: the model takes no windows of samples, or gives no labels.
         """
-        return self._get(model, version, lambda _: True).manifest.series_input
+        manifest = self._get(model, version, lambda _: True).manifest
+        manifest.require_labels()
+        return manifest.series_input
 
     def _get(
         self, name: str | None, version: int | str | None, may_use: Callable[[str], bool]

@@ -181,6 +181,7 @@ class Answering:
             Unsupported: the model takes no windows of samples.
             NotReady: the model is being stopped.
         """
+        self.manifest.require_labels()
         began, spec = time.monotonic(), self.manifest.series_input
         errors: dict[int, ServiceError] = {}
         for number, samples_LC in enumerate(windows):

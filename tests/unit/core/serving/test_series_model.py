@@ -202,6 +202,21 @@ async def test_classifier_answers_for_windows_and_names_their_shape(tmp_path: Pa
             await classifier.classify_series(window(), ticket, top_k=2)
 
 
+async def test_windows_may_have_numbers_without_labels(tmp_path: Path) -> None:
+    output = {"name": "logits", "kind": "values"}
+    tensor = Tensor("samples", Datatype.FP32, normalised(window())[np.newaxis])
+    async with served(write_series_model(tmp_path, output=output, labels=[])) as model:
+        with pytest.raises(Unsupported, match="gives numbers, not labels"):
+            await ask(model, window())
+        with pytest.raises(Unsupported, match="gives numbers, not labels"):
+            await model.classify_series_each([window()], 1, soon(), [ANYONE])
+        found = await model.infer(InferRequest((tensor,)), soon(), ANYONE, most=4)
+        classifier = Classifier(Registry({"loudest": model}, None), default_timeout=30)
+        with pytest.raises(Unsupported, match="gives numbers, not labels"):
+            classifier.series_spec("loudest")
+    assert found.outputs[0].array[0] == pytest.approx(tensor.array[0].mean(1), abs=1e-5)
+
+
 async def test_canary_passes(tmp_path: Path) -> None:
     async with served(write_series_model(tmp_path)) as model:
         assert await model.canary(30)
