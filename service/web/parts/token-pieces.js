@@ -41,11 +41,11 @@ export function tokenList(prepared) {
   list.setAttribute("aria-label", "Tokens");
   ids.slice(0, MOST_SHOWN).forEach((id, place) => {
     const [first, last] = offsets[place];
-    const isSpecial = last === first;
-    const said = isSpecial ? tokens[place] : characters.slice(first, last).join("");
-    const name = element("bdi", isSpecial ? "special" : `piece piece-${places[place] % COLOURS}`, said);
+    const isEmpty = last === first; // a special token, or a space that the tokenizer adds
+    const said = isEmpty ? tokens[place] : characters.slice(first, last).join("");
+    const name = element("bdi", isEmpty ? "special" : `piece piece-${places[place] % COLOURS}`, said);
     name.title = tokens[place];
-    const where = isSpecial ? "special" : `${first}–${last}`;
+    const where = isEmpty ? "–" : `${first}–${last}`;
     list.append(element("li", "", name, element("span", "id", String(id)), element("span", "where", where)));
   });
   if (ids.length > MOST_SHOWN) list.append(element("li", "more", `and ${ids.length - MOST_SHOWN} more`));

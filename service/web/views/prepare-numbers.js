@@ -16,6 +16,7 @@ export class NumberBench extends Bench {
   #file = null; // instead of what is typed
   #before = null; // as in `PreparedNumeric`
   #after = null;
+  #scalers = []; // as in `GET /v1/scalers`
 
   /** @param call as of the view. */
   constructor(call) {
@@ -40,6 +41,7 @@ export class NumberBench extends Bench {
   async refresh() {
     const scalers = await this.#call(listScalers);
     const { value } = $("prepare-scaling");
+    this.#scalers = scalers;
     const choices = scalers.map(({ name, version }) => new Option(`${name} ${version}`, new URLSearchParams({ scaler: name })));
     $("prepare-scalers").replaceChildren(...choices);
     $("prepare-scalers").hidden = scalers.length === 0;
@@ -76,7 +78,18 @@ export class NumberBench extends Bench {
 
   /** A scaler has its own way with missing numbers. */
   #showImpute() {
-    $("prepare-impute").disabled = !this.#how.method;
+    const impute = $("prepare-impute");
+    impute.disabled = !new URLSearchParams($("prepare-scaling").value).has("method");
+    if (impute.disabled) impute.value = "";
+    else if (!impute.value) impute.value = "none";
+  }
+
+  /** What is subtracted from a column, what it is divided by, and what replaces NaN, as far as known. */
+  #parameters(column) {
+    const { scaler, offset, scale } = this.#after;
+    if (!scaler) return { offset: offset?.[column], scale: scale?.[column] };
+    const isIt = ({ name, version }) => name === scaler.name && version === scaler.version;
+    return this.#scalers.find(isIt)?.columns[column] ?? {};
   }
 
   #scale() {
@@ -113,12 +126,15 @@ export class NumberBench extends Bench {
   #showColumn() {
     const column = Number($("prepare-column").value);
     const valuesOf = ({ rows }) => rows.map((row) => row[column]);
-    const [after, known] = [this.#after, (numbers) => (numbers?.[column] == null ? null : compact(numbers[column]))];
+    const after = this.#after;
+    const { offset, scale, fill } = this.#parameters(column);
+    const known = (value) => (value == null ? null : compact(value));
     showFigures($("prepare-column-figures"), [
       ["NaN", number.format(after.nan_counts[column])],
       ["Replaced", number.format(after.imputed_counts[column])],
-      ["Subtracted", known(after.offset)],
-      ["Divided by", known(after.scale)],
+      ["Replaced by", known(fill)],
+      ["Subtracted", known(offset)],
+      ["Divided by", known(scale)],
     ]);
     $("prepare-histograms").replaceChildren(
       histogram("Before", valuesOf(this.#before)),
