@@ -18,7 +18,8 @@ export class Tabs {
     for (const name of this.#views.keys()) tab(name).addEventListener("click", () => this.choose(name));
     $("tabs").addEventListener("keydown", (event) => this.#onKey(event));
     addEventListener("hashchange", () => {
-      if (this.#named() !== this.#chosen && this.#isOpen) this.#chooseOrRefuse(this.#named());
+      if (!this.#isOpen) this.#chosen = this.#named(); // shown after the sign-in
+      else if (this.#named() !== this.#chosen) this.#chooseOrRefuse(this.#named());
     });
   }
 

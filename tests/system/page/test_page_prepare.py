@@ -28,8 +28,12 @@ PHONE: dict[str, Any] = {
 ROWS = "age,fare\n10,7\n20,NaN\n,9\n30,11\n"
 MARKUP = "<img src=x onerror=alert(1)>"
 ARABIC = "مرحبا بالعالم"
-PIXEL = """(canvas, [x, y]) => [...canvas.getContext("2d").getImageData(
-    Math.floor(x * canvas.width), Math.floor(y * canvas.height), 1, 1).data]"""
+PIXEL = """(canvas, [x, y]) => {
+    const context = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+    context.drawImage(canvas, 0, 0);
+    const [left, top] = [Math.floor(x * canvas.width), Math.floor(y * canvas.height)];
+    return [...context.getImageData(left, top, 1, 1).data];
+}"""
 DIRECTION = "(element) => getComputedStyle(element).direction"
 
 
@@ -158,7 +162,7 @@ def check_text(text: Locator) -> None:
     expect(text.get_by_role("list", name="Tokens").get_by_role("listitem")).to_have_count(8)
     shown = text.locator(".pieces")
     expect(shown).to_have_text(f"{MARKUP} the end")
-    expect(shown.locator("del")).to_have_text(" the end", use_inner_text=True)
+    expect(shown.locator("del")).to_contain_text("the end")
     assert shown.evaluate(DIRECTION) == "ltr"
     text.get_by_label("Text", exact=True).fill(ARABIC)
     text.get_by_label("Tokens at most").fill("")
@@ -197,7 +201,7 @@ def test_bad_input_says_what_is_wrong_and_hides_the_last_result(page: Page, tmp_
 
 def test_account_without_the_scope_reads_why(browser: Browser, server: LiveServer) -> None:
     person = add_person(server)
-    with visit(browser, f"{server.url}", **DESKTOP) as visited:
+    with visit(browser, server.url, **DESKTOP) as visited:
         page = visited.page
         page.goto(f"{server.url}/#prepare")
         visited.sign_in(person.name, person.password)
