@@ -134,9 +134,7 @@ def listen(page: Page, token: str, port: int, folder: Path) -> None:
             stack.enter_context(
                 subprocess.Popen([sys.executable, "-m", "service", *command])  # noqa: S603
             )
-        for place in range(
-            len(SENSORS)
-        ):  # as long as they send: the page asks for windows meanwhile
+        for place in range(len(SENSORS)):  # while they send: the page asks for windows
             tile = page.locator(".sensor").nth(place)
             tile.locator(".window").nth(LEAST_WINDOWS - 1).wait_for(timeout=PATIENCE_MS)
             tile.locator(".bars li").wait_for(timeout=PATIENCE_MS)
