@@ -108,7 +108,9 @@ class ModelControl:
     def __init__(self, host: ModelHost, audit: Audit) -> None:
         self._host, self._audit = host, audit
 
-    async def add(self, name: str, write: Callable[[publishing.Draft], object], *, by: str) -> int:
+    async def add(
+        self, name: str, write: Callable[[publishing.Draft], object], *, by: str
+    ) -> int:
         """Publish a new version of a model once it passed its checks; return its number.
 
         Args:

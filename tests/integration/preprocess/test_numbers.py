@@ -169,7 +169,9 @@ def test_statistics_of_the_rows_equal_scikit_learn(
     client: httpx.Client, table: NDArray[np.float64], method: str, other: Any
 ) -> None:
     narrow = table[:, [0, 2]]
-    body = client.post(NUMERIC, params={"method": method}, content=npy(narrow), headers=NPY).json()
+    body = client.post(
+        NUMERIC, params={"method": method}, content=npy(narrow), headers=NPY
+    ).json()
     expected = other().fit_transform(narrow)
     np.testing.assert_allclose(numbers(body["rows"]), expected, rtol=1e-12, atol=1e-12)
     given = {"offset": body["offset"], "scale": body["scale"]}
@@ -198,14 +200,7 @@ def test_windows_of_a_series(client: httpx.Client) -> None:
     [
         ({}, "a,b\n1,2\n3,x\n", CSV, 422, "invalid_parameter", "Row 2, column 'b'"),
         ({}, "1,2\n3\n", CSV, 422, "invalid_parameter", "Row 2 has 1 cells, not 2"),
-        (
-            {},
-            '{"rows": [[1, 1e999]]}',
-            {"content-type": "application/json"},
-            400,
-            "invalid_request",
-            "",
-        ),
+        ({}, '{"rows": [[1, 1e999]]}', {"content-type": "application/json"}, 400, "invalid_request", ""),
         ({}, "1\n" * 5001, CSV, 413, "payload_too_large", "5000 rows"),
         ({}, "1" + ",1" * 16, CSV, 413, "payload_too_large", "16 columns"),
         ({}, "9" * 257, CSV, 413, "payload_too_large", "longer than"),
@@ -218,14 +213,7 @@ def test_windows_of_a_series(client: httpx.Client) -> None:
         ({"scaler": "passengers@9"}, "1\n", CSV, 404, "model_not_found", ""),
         ({"scaler": "passengers@0"}, "1\n", CSV, 422, "invalid_parameter", ""),
         ({"scaler": "passengers"}, "1,2\n", CSV, 422, "invalid_parameter", "has 3"),
-        (
-            {"scaler": "passengers"},
-            "age,class,fare\n1,2,3\n",
-            CSV,
-            422,
-            "invalid_parameter",
-            "Column 2 is 'class'",
-        ),
+        ({"scaler": "passengers"}, "age,class,fare\n1,2,3\n", CSV, 422, "invalid_parameter", "Column 2 is 'class'"),
         ({"window": "9"}, "1\n", CSV, 422, "invalid_parameter", "A window has 9 rows"),
         ({"stride": "9"}, "1\n", CSV, 422, "invalid_parameter", ""),
     ],
@@ -336,12 +324,8 @@ def test_rpc_gives_the_same_numbers(
         pb.PrepareNumericRequest(csv=b"1\n", impute="MEAN"),
         pb.PrepareNumericRequest(csv=b"1\n", window=0),
         pb.PrepareNumericRequest(csv=b"1\n", scaler="a b"),
-        pb.PrepareNumericRequest(
-            csv=b"1\n", method="ROBUST", scaling=pb.Scaling(offset=[1, 2], scale=[1, 1])
-        ),
-        pb.PrepareNumericRequest(
-            csv=b"1\n", method="ROBUST", scaling=pb.Scaling(offset=[np.inf], scale=[1])
-        ),
+        pb.PrepareNumericRequest(csv=b"1\n", method="ROBUST", scaling=pb.Scaling(offset=[1, 2], scale=[1, 1])),
+        pb.PrepareNumericRequest(csv=b"1\n", method="ROBUST", scaling=pb.Scaling(offset=[np.inf], scale=[1])),
         pb.PrepareNumericRequest(csv=b"1\n", method="ROBUST", scaler="a"),
     ],
 )

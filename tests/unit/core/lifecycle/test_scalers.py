@@ -139,7 +139,9 @@ def test_a_scaler_stands_instead_of_other_scaling(tmp_path: Path, change: dict[s
 def test_levels_of_images_are_scaled_by_channel(layout: str) -> None:
     values = np.array([[100.0, 110.0, 120.0], [120.0, 150.0, 180.0]])
     scaler = fit(sums_of(Rows(values), 0), "standard", "none").graph.map
-    spec = input_spec(dtype="float32", layout=layout, colour="BGR", scaler="colour")
+    spec = input_spec(
+        dtype="float32", layout=layout, colour="BGR", scaler="colour"
+    )
     pixels = np.random.default_rng(0).integers(0, 256, (spec.height, spec.width, 3), np.uint8)
     found = TensorConverter(spec, scaler)(pixels)
     bgr = pixels[:, :, ::-1].astype(np.float64)
