@@ -5,7 +5,9 @@ link that this prints, shows it a few photos and takes the picture at half as mu
 size, in 256 colours. It needs Chromium and the test tools, which ``make unit`` installs.
 
 ``--view live`` and ``--view cameras`` show the drawings of ``service/web/examples`` to a fake
-camera, and to cameras on this machine; the timeline of the latter is made up.
+camera, and to cameras on this machine. ``--view sensors`` sends the recordings of the model
+turbofan. Timelines are made up, and so are the numbers of ``--view prepare``, which shows the whole
+page.
 
 The photos come with scikit-image, in its installed package; its documentation (``skimage.data``)
 names their authors and says that they are free:
@@ -25,20 +27,21 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
-import json
+import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, Playwright, Route, sync_playwright
+from playwright.sync_api import Page, Playwright, sync_playwright
+from screenshot_views import CAMERAS, classify, listen, look, passengers, prepare, watch
 
 PHOTOS = (
     *("coffee.png", "chelsea.png", "rocket.jpg"),
@@ -47,17 +50,15 @@ PHOTOS = (
 SIZES = {"desktop": (1200, 1000), "phone": (390, 844)}
 CHROMIUM = "/usr/bin/chromium"
 SIGN_IN_LINK = re.compile(r"http://\S+/#link=\S+")
-PATIENCE_MS = 120_000
-FIGURES_MS = 3000
-"""After which the frames a second are measured."""
 DRAWN = (
     "body { margin: 0; background: #b8c1c8; } svg { display: block; margin: auto; height: 720px; }"
 )
 EXAMPLES = Path(__file__).parents[1] / "service/web/examples"
-CAMERAS = {"crossing": "traffic-light", "fair": "balloon", "terrace": "umbrella"}
-"""Names of the cameras, and what they see."""
-CROP = (0.28, 0.04, 0.44, 0.92)
-"""Of the first camera, as x, y, width and height."""
+MODELS = {"sensors": ["everyday", "turbofan"], "prepare": ["everyday", "language"]}
+"""Views that need models of their own."""
+VIEWS = ["photos", "live", "cameras", *MODELS]
+WHOLE = {"prepare"}
+"""Views that are higher than a screen."""
 
 
 def main() -> None:
@@ -71,14 +72,17 @@ def main() -> None:
     parser.add_argument(
         "--photos", nargs="+", default=PHOTOS, help="names in skimage/data, or absolute paths"
     )
-    parser.add_argument("--view", choices=["photos", "live", "cameras"], default="photos")
+    parser.add_argument("--view", choices=VIEWS, default="photos")
     parser.add_argument("--chromium", default=CHROMIUM, help="the browser's program")
     given = parser.parse_args()
     photos = [photo_folder() / name for name in given.photos]
     width, height = SIZES[given.size]
     arguments = ["--no-sandbox", "--disable-gpu"]
     with ExitStack() as stack:
-        link = stack.enter_context(sign_in_link(given.models))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        models = given.models or built(folder, MODELS.get(given.view, []))
+        port = free_port()
+        link = stack.enter_context(sign_in_link(folder, models, port))
         playwright = stack.enter_context(sync_playwright())
         pictures = drawings(playwright, given.chromium)
         if given.view == "live":
@@ -91,7 +95,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=given.chromium, args=arguments)
         page = browser.new_page(
             viewport={"width": width, "height": height},
-            device_scale_factor=1.5,
+            device_scale_factor=1 if given.view in WHOLE else 1.5,
             color_scheme=given.scheme,
             has_touch=given.size == "phone",
         )
@@ -101,105 +105,65 @@ def main() -> None:
             classify(page, photos, given.model)
         elif given.view == "live":
             look(page, given.model)
+        elif given.view == "sensors":
+            token = potoo("token", "--user", "admin", "--data-dir", str(folder))
+            listen(page, token.strip(), port, folder)
+        elif given.view == "prepare":
+            prepare(page, photos[0])
         else:
             urls = [stack.enter_context(camera(picture)) for picture in pictures]
             watch(page, urls, given.model)
-        save(page, given.out)
+        save(page, given.out, is_whole=given.view in WHOLE)
         browser.close()
 
 
-def classify(page: Page, photos: list[Path], model: str | None) -> None:
-    """Classify the photos on the page."""
-    if model:
-        page.locator("#model").select_option(model)
-    # One at a time, so that the milliseconds are those of one photo; the newest comes first.
-    for photo in reversed(photos):
-        page.locator("#files").set_input_files(photo)
-        page.locator("#summary").wait_for(timeout=PATIENCE_MS)
-    page.locator(".card canvas").nth(len(photos) - 1).wait_for(timeout=PATIENCE_MS)
-
-
-def look(page: Page, model: str | None) -> None:
-    """Classify the frames of the device's camera."""
-    page.get_by_role("tab", name="Live").click()
-    if model:
-        page.locator("#live-model").select_option(model)
-    page.get_by_role("button", name="Start the camera").click()
-    page.locator("#live-verdict .score").wait_for(timeout=PATIENCE_MS)
-    page.wait_for_timeout(FIGURES_MS)
-
-
-def watch(page: Page, urls: list[str], model: str | None) -> None:
-    """Adds cameras with these addresses, the first one with a crop."""
-    page.route("**/v1/cameras/*/events*", tell_a_day)
-    page.get_by_role("tab", name="Cameras").click()
-    for name, url in zip(CAMERAS, urls, strict=True):
-        page.get_by_role("button", name="Add a camera").click()
-        page.locator("#camera-form [name=name]").fill(name)
-        page.locator("#camera-form [name=url]").fill(url)
-        if model:
-            page.locator("#camera-form [name=model]").select_option(model)
-        page.get_by_role("button", name="Look").click()
-        picture = page.locator("#camera-picture")
-        picture.wait_for(timeout=PATIENCE_MS)
-        if url == urls[0]:
-            box = picture.bounding_box()
-            assert box is not None  # noqa: S101 - it is visible
-            x, y, width, height = CROP
-            page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
-            page.mouse.down()
-            page.mouse.move(
-                box["x"] + (x + width) * box["width"], box["y"] + (y + height) * box["height"]
-            )
-            page.mouse.up()
-        page.get_by_role("button", name="Save").click()
-    for place in range(len(urls)):
-        tile = page.locator(".camera").nth(place)
-        tile.get_by_text(re.compile("^since ")).wait_for(timeout=PATIENCE_MS)
-        tile.locator("canvas").wait_for(timeout=PATIENCE_MS)
-
-
-def tell_a_day(route: Route) -> None:
-    """Answers with made-up events of a camera: one state by day, another one in between."""
-    now, first = datetime.now(UTC), next(iter(CAMERAS))
-    states = ["traffic light", "unknown", "traffic light", "street sign"] * 2 + ["traffic light"]
-    events = [
-        {
-            "id": place + 1,
-            "camera": first,
-            "kind": "state",
-            "at": (now - timedelta(hours=hours)).isoformat(),
-            "state": state,
-            "previous": states[place - 1],
-        }
-        for place, (hours, state) in enumerate(
-            zip((24, 19, 17.5, 13, 12.4, 9, 7, 4, 3.5), states, strict=True)
-        )
-    ]
-    is_first = f"/{first}/" in route.request.url and "after" not in route.request.url
-    route.fulfill(body=json.dumps({"events": events if is_first else []}))
-
-
-def save(page: Page, out: Path) -> None:
+def save(page: Page, out: Path, *, is_whole: bool) -> None:
     """Saves how the page looks."""
     page.mouse.move(0, 0)
     out.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.open(io.BytesIO(page.screenshot(animations="disabled", caret="hide")))
+    shown = page.screenshot(animations="disabled", caret="hide", full_page=is_whole)
+    picture = Image.open(io.BytesIO(shown))
     picture.convert("RGB").quantize(256).save(out, optimize=True)
 
 
+def built(folder: Path, names: list[str]) -> Path | None:
+    """A repository with built-in models and a scaler; None without names."""
+    if not names:
+        return None
+    models, rows = folder / "shown-models", folder / "passengers.csv"
+    potoo("models", "build", *names, "--models", str(models))
+    rows.write_text(passengers())
+    potoo("scalers", "fit", "passengers", str(rows), "--impute", "median", "--models", str(models))
+    return models
+
+
+def potoo(*arguments: str) -> str:
+    """Runs a command, and returns what it prints."""
+    command = [sys.executable, "-m", "service", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
 @contextmanager
-def sign_in_link(models: Path | None) -> Iterator[str]:
-    """A running server's link, which signs in without a password."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "service", "serve", "--port", "0", "--data-dir", folder]
-        if models:
-            command += ["--models", str(models)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603
-            try:
-                yield _link_of(server)
-            finally:
-                server.terminate()
+def sign_in_link(folder: Path, models: Path | None, port: int) -> Iterator[str]:
+    """A running server's link, which signs in without a password; ``port``: that of sensors."""
+    command = [sys.executable, "-m", "service", "serve", "--port", "0", "--data-dir", str(folder)]
+    if models:
+        command += ["--models", str(models)]
+    environment = os.environ | {"POTOO_SENSORS__TCP_PORT": str(port)}
+    with subprocess.Popen(  # noqa: S603
+        command, stdout=subprocess.PIPE, text=True, env=environment
+    ) as server:
+        try:
+            yield _link_of(server)
+        finally:
+            server.terminate()
 
 
 def _link_of(server: subprocess.Popen[str]) -> str:

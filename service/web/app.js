@@ -1,7 +1,7 @@
 // The page: builds the views and connects them. No framework and no external resources.
 
 import { $, announce } from "./page.js";
-import { takesImages } from "./parts/model-choice.js";
+import { takesImages, takesSeries } from "./parts/model-choice.js";
 import { Tabs } from "./parts/tabs.js";
 import { Cameras } from "./views/cameras.js";
 import { Devices } from "./views/devices.js";
@@ -9,31 +9,43 @@ import { Knows } from "./views/knows.js";
 import { Live } from "./views/live.js";
 import { Phone } from "./views/phone.js";
 import { Photos } from "./views/photos.js";
+import { Prepare } from "./views/prepare.js";
 import { Sensors } from "./views/sensors.js";
 import { SignIn } from "./views/sign-in.js";
 
 const call = (use) => signIn.call(use);
 const openModel = (model) => knows.open(model);
 const knows = new Knows(call);
-const photos = new Photos(call, openModel);
+const prepare = new Prepare(call, openModel);
+const photos = new Photos(call, openModel, showPrepared);
 const live = new Live(call, openModel);
 const cameras = new Cameras(call);
 const sensors = new Sensors(call);
 const devices = new Devices(call, signOut);
 const signIn = new SignIn({ onEnter: enter, onLeave: leave });
-const tabs = new Tabs({ photos: { panel: $("workspace") }, live, cameras, sensors });
+const tabs = new Tabs({ photos: { panel: $("workspace") }, live, cameras, sensors, prepare });
+const NEEDED = { cameras: "cameras", sensors: "sensors", prepare: "preprocess" }; // scopes by tabs
 
 function enter(models, session, fromForm) {
   const ofImages = models.filter(takesImages);
   photos.showModels(ofImages);
   live.show(ofImages, session);
   cameras.showModels(ofImages);
+  sensors.showModels(models.filter(takesSeries));
+  prepare.showModels(models);
+  photos.canPrepare = session.scopes.has(NEEDED.prepare);
   $("user-name").textContent = session.name;
   $("account").hidden = false;
   document.body.classList.remove("greeting");
   photos.open();
-  tabs.open(["photos", "live", ...["cameras", "sensors"].filter((scope) => session.scopes.has(scope))]);
+  const missing = Object.entries(NEEDED).filter(([, scope]) => !session.scopes.has(scope));
+  tabs.open(Object.fromEntries(missing.map(([tab, scope]) => [tab, `This account may not use it: it has not the scope ${scope}.`])));
   if (fromForm) (tabs.chosen === "photos" ? $("choose") : $(`tab-${tabs.chosen}`)).focus();
+}
+
+function showPrepared(photo, model) {
+  tabs.choose("prepare");
+  prepare.showPhoto(photo, model);
 }
 
 /** The photos on the page stay, and the waiting ones go on after the next sign-in. */
@@ -41,6 +53,7 @@ function leave() {
   tabs.close();
   cameras.clear();
   sensors.clear();
+  prepare.clear();
   photos.close();
   devices.close();
   knows.close();

@@ -10,12 +10,16 @@ const REFRESH_SECONDS = 8; // three attempts fit into the time in which the serv
 
 /** A request that failed. `message` is for people; `status` is 0 if there was no response. */
 export class Problem extends Error {
-  /** @param retryAfter seconds after which the server would like to hear of it again; 0: unsaid. */
-  constructor(status, message, code = "", retryAfter = 0) {
+  /**
+   * @param retryAfter seconds after which the server would like to hear of it again; 0: unsaid.
+   * @param errors the invalid fields: `{ pointer, detail }`, as in problem details.
+   */
+  constructor(status, message, code = "", retryAfter = 0, errors = []) {
     super(message);
     this.status = status;
     this.code = code;
     this.retryAfter = retryAfter;
+    this.errors = errors;
   }
 
   /** Whether the same request may succeed later. */
@@ -124,8 +128,14 @@ export function bearer(token) {
   return { authorization: `Bearer ${token}` };
 }
 
+/** Options of a request whose body is JSON. */
+export function withJson(token, method, body) {
+  const headers = { ...bearer(token), "content-type": "application/json" };
+  return { method, headers, body: JSON.stringify(body) };
+}
+
 /** The browser guesses a file's type by its name; the server looks at the bytes. */
-function mediaType(file) {
+export function mediaType(file) {
   return /^image\/[a-z0-9.+-]+$/.test(file.type) ? file.type : "application/octet-stream";
 }
 
@@ -165,7 +175,7 @@ function problemOf(response, answer) {
   const retryAfter = Number(response.headers.get("retry-after")) || 0;
   const wait = response.status === 429 && retryAfter ? ` Try again in ${seconds.format(retryAfter)}.` : "";
   const message = explain(response.status, answer) + wait;
-  return new Problem(response.status, message, answer?.code ?? answer?.error, retryAfter);
+  return new Problem(response.status, message, answer?.code ?? answer?.error, retryAfter, answer?.errors ?? []);
 }
 
 function parse(text) {

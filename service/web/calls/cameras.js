@@ -1,6 +1,6 @@
 // The cameras that the server watches, as in `/v1/cameras`. Each needs a token of the scope `cameras`.
 
-import { bearer, request, requestPicture } from "./api.js";
+import { bearer, request, requestPicture, withJson } from "./api.js";
 
 const PLACE = "v1/cameras";
 export const MOST_EVENTS = 1000; // in one answer
@@ -49,9 +49,4 @@ export async function eventsOf(token, name, after) {
 export function previewOf(token, spec, stored, signal) {
   const query = stored === null ? "" : `?camera=${stored}`;
   return requestPicture(`v1/camera-preview${query}`, { ...withJson(token, "POST", spec), signal });
-}
-
-function withJson(token, method, body) {
-  const headers = { ...bearer(token), "content-type": "application/json" };
-  return { method, headers, body: JSON.stringify(body) };
 }

@@ -21,14 +21,17 @@ export class Card {
   /**
    * @param onRetry called with the card when its button is pressed.
    * @param onModel called with the name of the model when that is pressed; null if it opens nothing.
+   * @param onSee called with the photo, and name and version of the model that answered.
    */
-  constructor(file, onRetry, onModel) {
+  constructor(file, onRetry, onModel, onSee) {
     this.file = file;
     this.#onModel = onModel;
     this.element = document.getElementById("card").content.cloneNode(true).firstElementChild;
     this.#find(".file-name bdi").textContent = file.name;
     this.#find(".file-name").title = file.name;
     this.#find(".retry").addEventListener("click", () => onRetry(this));
+    this.#find(".see").setAttribute("aria-label", `What the model sees: ${file.name}`);
+    this.#find(".see").addEventListener("click", () => onSee(file, this.result.model));
     // One at a time: decoding thirty large photos at once would exhaust a phone's memory.
     drawing = drawing.then(() => this.#draw());
   }
@@ -54,7 +57,7 @@ export class Card {
     this.element.classList.toggle("unsure", abstained);
     const said = namesOf(result);
     this.#find(".bars").replaceChildren(...predictions.map((one) => bar(one, said.has(one.label))));
-    this.#find(".bars").hidden = false;
+    this.#find(".bars").hidden = this.#find(".see").hidden = false;
     this.#find(".facts").textContent = [
       image.format,
       original
@@ -105,7 +108,8 @@ export class Card {
     this.#say("verdict", verdict);
     this.#say("remark", remark);
     this.#find(".facts").textContent = "";
-    this.#find(".tags").hidden = this.#find(".bars").hidden = this.#find(".retry").hidden = true;
+    this.#find(".tags").hidden = this.#find(".bars").hidden = true;
+    this.#find(".retry").hidden = this.#find(".see").hidden = true;
   }
 
   /** @param content texts and elements; the line is hidden if they are empty. */

@@ -28,6 +28,11 @@ export class ModelChoice {
     return this.#select.value;
   }
 
+  /** Chooses the model with a name, if it is in the list. */
+  choose(name) {
+    if ([...this.#select.options].some(({ value }) => value === name)) this.#select.value = name;
+  }
+
   show(models) {
     const { chosen } = this;
     this.#select.replaceChildren(...models.map(option));
@@ -46,7 +51,15 @@ export function option({ name, description, ready, default: isDefault }) {
   return made;
 }
 
-/** Whether a model takes images; others take windows of sensor samples. */
-export function takesImages({ input_kind: kind }) {
-  return kind !== "series";
+export function takesImages({ input_kind: kind = "image" }) {
+  return kind === "image";
+}
+
+/** Whether a model takes windows of sensor samples. */
+export function takesSeries({ input_kind: kind }) {
+  return kind === "series";
+}
+
+export function takesText({ input_kind: kind }) {
+  return kind === "text";
 }

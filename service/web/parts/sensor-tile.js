@@ -19,9 +19,11 @@ export class SensorTile {
   isVisible = false; // on the screen; kept by the view
   element = copyOf("sensor-tile");
 
-  /** @param onPause called with the tile. */
-  constructor(onPause) {
-    this.#find(".pause").addEventListener("click", () => onPause(this));
+  /** @param on `{ edit, pause, remove }`, called with the tile. */
+  constructor(on) {
+    for (const action of ["edit", "pause", "remove"]) {
+      this.#find(`.${action}`).addEventListener("click", () => on[action](this));
+    }
   }
 
   get name() {
@@ -50,9 +52,13 @@ export class SensorTile {
     this.#find(".remark").hidden = !fault;
     this.#find(".bars").replaceChildren(...(answer?.label && isReceiving ? [bar(answer, answer.label === state)] : []));
     this.#find(".facts").textContent = facts(sensor);
-    const verb = this.isPaused ? "Receive again" : "Pause";
-    this.#find(".pause").textContent = verb;
-    this.#find(".pause").setAttribute("aria-label", `${verb}: ${name}`);
+    const isFixed = sensor.is_configured;
+    this.#find(".edit").hidden = this.#find(".remove").hidden = isFixed;
+    this.#find(".fixed").hidden = !isFixed;
+    this.#find(".pause").textContent = this.isPaused ? "Receive again" : "Pause";
+    for (const [button, verb] of [["edit", "Change"], ["pause", this.#find(".pause").textContent], ["remove", "Remove"]]) {
+      this.#find(`.${button}`).setAttribute("aria-label", `${verb}: ${name}`);
+    }
   }
 
   /** @param windows `{ windows, gaps }` as in `GET /v1/sensors/{name}/windows`. */

@@ -6,6 +6,7 @@ export class Tabs {
   #views;
   #chosen;
   #isOpen = false;
+  #refusals = {};
 
   /**
    * @param views by the names of their tabs, the first one is shown unless the address names another:
@@ -17,7 +18,8 @@ export class Tabs {
     for (const name of this.#views.keys()) tab(name).addEventListener("click", () => this.choose(name));
     $("tabs").addEventListener("keydown", (event) => this.#onKey(event));
     addEventListener("hashchange", () => {
-      if (this.#named() !== this.#chosen && this.#isOpen) this.choose(this.#named());
+      if (!this.#isOpen) this.#chosen = this.#named(); // shown after the sign-in
+      else if (this.#named() !== this.#chosen) this.#chooseOrRefuse(this.#named());
     });
   }
 
@@ -25,24 +27,31 @@ export class Tabs {
     return this.#chosen;
   }
 
-  /** Shows the tabs with these names, and the one that was chosen. */
-  open(names) {
+  /**
+   * Shows the tabs, and the one that was chosen.
+   *
+   * @param refusals for the names of tabs that stay hidden: why; shown if the address names one.
+   */
+  open(refusals) {
+    this.#refusals = refusals;
+    const names = [...this.#views.keys()].filter((name) => !(name in refusals));
     for (const name of this.#views.keys()) tab(name).hidden = !names.includes(name);
     $("tabs").hidden = names.length < 2;
     this.#isOpen = true;
-    this.choose(names.includes(this.#chosen) ? this.#chosen : names[0]);
+    this.#chooseOrRefuse(this.#chosen);
   }
 
   /** Hides the tabs and what is shown. */
   close() {
     if (this.#isOpen) this.#views.get(this.#chosen).leave?.();
     this.#isOpen = false;
-    $("tabs").hidden = true;
+    $("tabs").hidden = $("tabs-notice").hidden = true;
     for (const { panel } of this.#views.values()) panel.hidden = true;
   }
 
   choose(name) {
     if (tab(name).hidden) return;
+    $("tabs-notice").hidden = true;
     if (name !== this.#chosen) this.#views.get(this.#chosen).leave?.();
     this.#chosen = name;
     for (const [other, { panel }] of this.#views) {
@@ -54,6 +63,17 @@ export class Tabs {
     const address = location.pathname + location.search;
     history.replaceState(null, "", name === first ? address : `${address}#${name}`);
     this.#views.get(name).enter?.();
+  }
+
+  #chooseOrRefuse(name) {
+    if (!(name in this.#refusals)) {
+      this.choose(name);
+      return;
+    }
+    const [first] = this.#views.keys();
+    this.choose(first);
+    $("tabs-notice").textContent = `${tab(name).textContent}: ${this.#refusals[name]}`;
+    $("tabs-notice").hidden = false;
   }
 
   #named() {

@@ -1,9 +1,10 @@
 // The cameras that the server watches: a tile for each.
 
-import { readFile } from "../calls/api.js";
 import { eventsOf, frameOf, listCameras, pauseCamera, removeCamera } from "../calls/cameras.js";
 import { $, announce } from "../page.js";
 import { CameraTile } from "../parts/camera-tile.js";
+import { LateParts } from "../parts/late-parts.js";
+import { Removal } from "../parts/removal.js";
 import { TileView } from "../parts/tile-view.js";
 import { CameraForm } from "./camera-form.js";
 
@@ -11,9 +12,8 @@ const PARTS = "static/views/cameras.html"; // dialogues and tile: most accounts 
 
 export class Cameras extends TileView {
   #call;
-  #form = null; // a Promise of it
   #models = [];
-  #doomed = null; // the tile whose removal is to be confirmed
+  #parts = new LateParts(PARTS, () => ({ form: this.#makeForm(), removal: this.#makeRemoval() }));
 
   /** @param call (use) => Promise; gives an access token to `use`, throws a Problem. */
   constructor(call) {
@@ -32,27 +32,15 @@ export class Cameras extends TileView {
     for (const dialogue of [$("camera-dialogue"), $("camera-removal")]) dialogue?.close();
   }
 
-  /** The form; loads it, the other dialogue and the tile first. Throws a Problem. */
+  /** The dialogues; loads them and the tile first. Throws a Problem. */
   load() {
-    this.#form ??= readFile(PARTS).then(
-      (text) => {
-        document.body.append(...new DOMParser().parseFromString(text, "text/html").body.children);
-        $("remove-camera").addEventListener("click", () => this.#remove());
-        $("keep-camera").addEventListener("click", () => $("camera-removal").close());
-        return new CameraForm(this.#call, (camera) => this.#onSaved(camera));
-      },
-      (problem) => {
-        this.#form = null; // the next attempt loads it again
-        throw problem;
-      },
-    );
-    return this.#form;
+    return this.#parts.load();
   }
 
   /** @param camera null for a new one. */
   async #edit(camera) {
     try {
-      (await this.load()).open(camera, this.#models);
+      (await this.load()).form.open(camera, this.#models);
     } catch (problem) {
       this.complain(problem.message);
     }
@@ -67,7 +55,7 @@ export class Cameras extends TileView {
     return new CameraTile({
       edit: ({ camera }) => this.#edit(camera),
       pause: (tile) => this.pause(tile, pause, "Watched again"),
-      remove: (tile) => this.#confirm(tile),
+      remove: async ({ name }) => (await this.load()).removal.ask(name),
     });
   }
 
@@ -92,23 +80,17 @@ export class Cameras extends TileView {
     $("add-camera").focus();
   }
 
-  #confirm(tile) {
-    this.#doomed = tile;
-    $("removal-title").textContent = `Remove ${tile.camera.name}?`;
-    $("camera-removal").showModal();
-    $("keep-camera").focus();
+  #makeForm() {
+    return new CameraForm(this.#call, (camera) => this.#onSaved(camera));
   }
 
-  async #remove() {
-    const { name } = this.#doomed.camera;
-    $("camera-removal").close();
-    try {
-      await this.#call((token) => removeCamera(token, name));
-      announce(`Removed: ${name}.`);
-      $("add-camera").focus(); // the button that was pressed disappears
-      if (!this.panel.hidden) this.enter();
-    } catch (problem) {
-      this.complain(problem.message);
-    }
+  #makeRemoval() {
+    return new Removal("camera", (name) => this.#call((token) => removeCamera(token, name)), {
+      removed: () => {
+        $("add-camera").focus(); // the button that was pressed disappears
+        if (!this.panel.hidden) this.enter();
+      },
+      failed: (problem) => this.complain(problem.message),
+    });
   }
 }

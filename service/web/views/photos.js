@@ -18,15 +18,18 @@ export class Photos {
   #isUnsaved = false;
 
   #openModel;
+  #showPrepared;
   #models;
 
   /**
    * @param call (use) => Promise; gives an access token to `use`, throws a Problem.
    * @param openModel shows what the model with a name knows.
+   * @param showPrepared shows what a model sees of a photo: the file, `{ name, version }`.
    */
-  constructor(call, openModel) {
+  constructor(call, openModel, showPrepared) {
     this.#call = call;
     this.#openModel = openModel;
+    this.#showPrepared = showPrepared;
     this.#models = new ModelChoice("", openModel, () => this.#showProgress());
     this.#wireButtons();
     this.#wireWindow();
@@ -39,6 +42,11 @@ export class Photos {
   /** The name of the model that is chosen. */
   get model() {
     return this.#models.chosen;
+  }
+
+  /** Whether this account may see what models see. */
+  set canPrepare(can) {
+    $("cards").classList.toggle("unprepared", !can);
   }
 
   open() {
@@ -83,7 +91,7 @@ export class Photos {
 
   #card(file) {
     const onModel = this.model ? this.#openModel : null; // else this account may not see models
-    return new Card(file, (card) => this.#retry(card), onModel);
+    return new Card(file, (card) => this.#retry(card), onModel, this.#showPrepared);
   }
 
   /** The cards whose answer another model gave than the one that is chosen. */
