@@ -28,7 +28,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
-SCOPES = "classify infer models:read models:write admin"
+SCOPES = "classify infer preprocess models:read models:write admin"
 CONTROL = "/inference.GRPCInferenceService/RepositoryModel"
 
 
@@ -204,6 +204,7 @@ def test_administration_and_metrics_are_closed_to_every_method(
         *("/v1/models/colours/versions/1/promote?label=:predict", "/v1/models/a/b/rollback"),
         *("/v2/repository/models/colours/load", "/v2/repository/models/colours/unload"),
         *("/v2/repository/models/colours/unload?a=:predict", "/v2//repository/models/a/%6coad"),
+        *("/v1/scalers/mine", "/v1/Scalers/mine", "/v1//scalers/sums/a", "/v1/scalers/a?b=/sums"),
     ],
 )
 def test_models_cannot_be_changed_from_outside(
@@ -215,6 +216,18 @@ def test_models_cannot_be_changed_from_outside(
         told = answer.json()
         assert (told["error"] if "/v2" in path else told["detail"]) == "There is no such resource."
         assert client.get("/v1/models/colours").json()["name"] == "colours"
+
+
+def test_sums_and_preparation_are_open(proxy: Envoy, bearer: dict[str, str]) -> None:
+    with proxy.edge.client(headers=bearer | {"content-type": "text/csv"}) as client:
+        csv = b"a,b\n1,2\n3,4\n"
+        assert client.post("/v1/scalers/sums", content=csv).status_code == 200
+        answer = client.post("/v1/preprocess/numeric?method=standardise", content=csv)
+        assert answer.json()["rows"] == [[-1, -1], [1, 1]]
+    with proxy.edge.client(headers=bearer | {"content-type": "application/x-ndjson"}) as client:
+        items = b'{"id": 1, "numeric": {"rows": [[1], [3]], "method": "standardise"}}\n'
+        (line,) = client.post("/v1/preprocess", content=items).text.splitlines()
+        assert json.loads(line)["result"]["rows"] == [[-1], [1]]
 
 
 @pytest.mark.parametrize(
