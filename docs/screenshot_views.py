@@ -1,4 +1,4 @@
-"""What the screenshots show: steps on the page for each view; see ``screenshot.py``."""
+"""Contents of the screenshots: steps on the page for each view; see ``screenshot.py``."""
 
 # ruff: noqa: INP001 - part of a script
 

@@ -29,7 +29,7 @@ class Statement(NamedTuple):
 
 
 class Done(NamedTuple):
-    """What a statement has done.
+    """The effect of a statement.
 
     Attributes:
         changed: rows that it changed.

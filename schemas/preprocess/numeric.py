@@ -14,7 +14,7 @@ Method = Literal["standardise", "min-max", "robust"]
 or its median and its interquartile range."""
 ScalerKind = Literal["standard", "min-max", "robust"]
 Impute = Literal["none", "mean", "median"]
-"""What replaces NaN before the scaling; with ``none``, NaN stays NaN."""
+"""Replacement of NaN before the scaling; with ``none``, NaN stays NaN."""
 Separator = Literal["comma", "semicolon", "tab"]
 Header = Literal["auto", "present", "absent"]
 ColumnName = Annotated[str, StringConstraints(max_length=256)]
@@ -25,7 +25,7 @@ MAX_SUMS = 1000
 
 
 class RowScaling(BaseModel):
-    """What becomes of rows: a scaler, or a method; windows."""
+    """Treatment of rows: a scaler, or a method; windows."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -46,7 +46,7 @@ INLINE_BYTES = 64 * 2**10
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """What becomes of rows: a scaling without a scaler, and windows.
+    """Treatment of rows: a scaling without a scaler, and windows.
 
     Attributes:
         method: None: the rows stay as they are.

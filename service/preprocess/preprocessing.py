@@ -1,4 +1,4 @@
-"""What transports need to prepare items."""
+"""The objects that transports use to prepare items."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from paho.mqtt.client import Client
 
 GOODBYE_SECONDS = 2.0
-"""What a client has queued is sent so long after ``stop`` at most."""
+"""Limit on sending the queued messages of a client after ``stop``."""
 LOOP_SECONDS = 1.0
 """Time between two looks at the keep-alive."""
 

@@ -48,7 +48,7 @@ class NoScaler(ValueError):
 
 @checked_dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class ScalerFacts:
-    """What was fitted: kind, imputation, and the number of rows."""
+    """Facts of a fit: kind, imputation, and the number of rows."""
 
     kind: Literal["standard", "min-max", "robust"]
     impute: Literal["none", "mean", "median"]

@@ -28,7 +28,7 @@ from service.core.tensors.forms import Row
 from service.core.text.preprocessing import Text
 
 Sample = Window | Rows | Text
-"""What a model takes besides encoded images and tensors; of its own kind only."""
+"""An item that is neither an encoded image nor a tensor; of the model's own kind."""
 SHOWN_WAIT = 0.0001
 """Seconds between preparation and run above which a ``batching`` span is recorded."""
 

@@ -140,7 +140,7 @@ class Checks:
                 f"{sample.file}: the graph gives {len(output_NK)} rows of {output_NK.shape[1]} "
                 f"numbers, not {len(sample.values)} of {' or '.join(map(str, sorted(widths)))}"
             )
-        # None becomes NaN.
+        # The conversion to float64 turns None into NaN.
         expected_NK = np.array(sample.values, np.float64)
         for row, (found_K, wanted_K) in enumerate(zip(output_NK, expected_NK, strict=True)):
             for place, (found, wanted) in enumerate(

@@ -35,7 +35,7 @@ _PIECE_BYTES = 2**16
 _MISSING = {"", "nan", "na", "null", "n/a"}
 _PLAIN = re.compile(r"[0-9.eE+-]*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-"""What ``float`` takes besides, such as ``1_000`` and ``infinity``, is text here."""
+"""Read other spellings that ``float`` takes, such as ``1_000`` and ``infinity``, as text."""
 
 
 @dataclass(frozen=True, slots=True)

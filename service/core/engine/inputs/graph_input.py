@@ -19,7 +19,7 @@ from service.core.engine.inputs.text import TextInput
 
 
 class GraphInput(Protocol):
-    """What an engine needs to know of a kind of input."""
+    """The graph inputs of one kind of input, as an engine feeds them."""
 
     def check(self, tensors: Iterable[GraphTensor]) -> None:
         """Check the manifest's input against the inputs of the graph.
