@@ -1,4 +1,4 @@
-"""What is kept of sensors, for as long as the settings say."""
+"""Storage of the results and events of sensors, for as long as the settings say."""
 
 from __future__ import annotations
 

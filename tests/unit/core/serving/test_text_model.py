@@ -1,4 +1,4 @@
-"""A model of text: answers, embeddings, padding, refusals, checks at load, descriptions."""
+"""A model of text: answers, embeddings, padding, refusals, canaries, descriptions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper
 from structlog.testing import capture_logs
@@ -26,7 +25,6 @@ from schemas.errors import (
 )
 from schemas.inference import Datatype
 from schemas.text import TextSpec
-from service.core.repository.repository import ModelRefused
 from service.core.serving.classifier import Classifier
 from service.core.serving.description import config, metadata
 from service.core.serving.kinds.text import TextKind
@@ -359,64 +357,3 @@ async def test_embedding_that_is_not_finite_fails(tmp_path: Path) -> None:
 async def test_canary_passes(tmp_path: Path) -> None:
     async with opened(write_embedder(tmp_path)) as model:
         assert await model.canary(30)
-
-
-# Checks at load
-
-
-def fixed_graph() -> onnx.ModelProto:
-    graph = mean_graph()
-    for given in graph.graph.input:
-        given.type.tensor_type.shape.dim[1].dim_value = 6
-    return graph
-
-
-@pytest.mark.parametrize(
-    ("change", "graph", "reason"),
-    [
-        ({"ids": "tokens"}, mean_graph(), "input.ids: is 'tokens', but the graph takes 'ids', 'm"),
-        ({"types": "kinds"}, mean_graph(), "input.types: is 'kinds', but the graph takes 'ids'"),
-        ({"mask": None}, mean_graph(), "input: does not name all inputs: the graph takes 'mask'"),
-        ({}, fixed_graph(), r"input.ids: must be of shape \[N, L\] in the graph, both dynamic"),
-        ({"padding": 6}, mean_graph(), "input.padding: is 6, but the tokenizer's largest number"),
-        ({"tokenizer": "other.json"}, mean_graph(), "input.tokenizer: other.json cannot be read"),
-    ],
-)
-async def test_input_that_does_not_fit_refuses_the_model(
-    tmp_path: Path, change: dict[str, object], graph: onnx.ModelProto, reason: str
-) -> None:
-    folder = write_text_model(tmp_path, graph, input=text_input(**change))
-    with pytest.raises(ModelRefused, match=reason):
-        async with opened(folder):
-            """Never ready."""
-
-
-async def test_table_with_fewer_rows_than_tokens_refuses_the_model(tmp_path: Path) -> None:
-    graph = mean_graph()
-    (table,) = [one for one in graph.graph.initializer if one.name == "table"]
-    table.dims[0] -= 1
-    table.raw_data = table.raw_data[:-8]
-    with pytest.raises(ModelRefused, match=r"cannot run: .*out of data bounds"):
-        async with opened(write_text_model(tmp_path, graph)):
-            """Never ready."""
-
-
-async def test_golden_texts_are_checked(tmp_path: Path) -> None:
-    score = float(np.exp(mean_of("good"))[0] / np.exp(mean_of("good")).sum())
-    golden = [{"file": "a.txt", "predictions": [{"index": 0, "score": score}]}]
-    values = [{"file": "a.txt", "values": [mean_of("good").tolist()]}]
-    labelled = write_text_model(tmp_path, golden=golden)
-    embedder = write_embedder(tmp_path, golden_values=values)
-    for folder in (labelled, embedder):
-        (folder / "golden").mkdir()
-        (folder / "golden/a.txt").write_text("good\n")
-        async with opened(folder) as model:
-            assert model.is_ready
-        (folder / "golden/a.txt").write_text("bad\n")
-        with pytest.raises(ModelRefused, match=r"golden(_values)?\[0\]: a.txt: "):
-            async with opened(folder):
-                """Never ready."""
-        (folder / "golden/a.txt").write_bytes(b"\xff")
-        with pytest.raises(ModelRefused, match=r"a.txt: This is no text in UTF-8\."):
-            async with opened(folder):
-                """Never ready."""
