@@ -1,0 +1,1 @@
+"""Teaching: labelled photos become a head on the features of a base model."""
