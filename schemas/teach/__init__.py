@@ -1,0 +1,1 @@
+"""Datasets, runs and verdicts of teaching."""
