@@ -1,1 +1,1 @@
-"""Teaching: labelled photos become a head on the features of a base model."""
+"""Teaching: datasets of labelled photos, and models made from them."""
