@@ -32,9 +32,7 @@ def inseparable(held: HeldOut, names: Sequence[str]) -> tuple[InseparablePair, .
     return tuple(sorted(found, key=lambda pair: pair.interval.high))
 
 
-def _pair(
-    held: HeldOut, first: int, second: int, names: Sequence[str]
-) -> InseparablePair | None:
+def _pair(held: HeldOut, first: int, second: int, names: Sequence[str]) -> InseparablePair | None:
     shares, counts, right, photos = [], [], 0, 0
     for own, other in ((first, second), (second, first)):
         rows_N = held.judged_N & (held.labels_N == own)
