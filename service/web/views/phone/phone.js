@@ -1,7 +1,7 @@
 // The dialogue with a QR code that opens this page on a phone.
 
-import { $, svg } from "../page.js";
-import { qrCode } from "../parts/qr.js";
+import { $, svg } from "../../page.js";
+import { qrCode } from "./qr.js";
 
 const QUIET = 4; // modules of white around the code, as readers need
 const LOOPBACK = /^(localhost|.*\.localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;

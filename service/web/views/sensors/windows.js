@@ -1,6 +1,6 @@
 // The last windows of a sensor as small multiples: one drawing a window, the channels above each other.
 
-import { svg } from "../page.js";
+import { svg } from "../../page.js";
 
 const WIDTH = 100; // units of a drawing
 const LANE = 18; // of a channel

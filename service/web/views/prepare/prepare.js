@@ -1,13 +1,13 @@
 // What models are fed: images, numbers and texts, each in a section of its own.
 
-import { $ } from "../page.js";
-import { LateParts } from "../parts/late-parts.js";
-import { takesImages, takesText } from "../parts/model-choice.js";
-import { ImageBench } from "./prepare-image.js";
-import { NumberBench } from "./prepare-numbers.js";
-import { TextBench } from "./prepare-text.js";
+import { $ } from "../../page.js";
+import { LateParts } from "../../parts/late-parts.js";
+import { takesImages, takesText } from "../../parts/model-choice.js";
+import { ImageBench } from "./image-bench.js";
+import { NumberBench } from "./number-bench.js";
+import { TextBench } from "./text-bench.js";
 
-const PARTS = "static/views/prepare.html"; // the sections: most accounts need none
+const PARTS = "static/views/prepare/prepare.html"; // the sections: most accounts need none
 
 export class Prepare {
   panel = $("prepare");

@@ -1,7 +1,7 @@
 // A text in the pieces that its tokens are, and the tokens with their numbers.
 // Texts are not trusted: they are only inserted as text.
 
-import { element } from "../page.js";
+import { element } from "../../page.js";
 
 const COLOURS = 6;
 const MOST_SHOWN = 1000; // tokens in the list

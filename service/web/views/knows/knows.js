@@ -1,10 +1,10 @@
 // The dialogue of a model's classes, description and measured accuracy.
 // Labels and other texts of a manifest are not trusted: they are only inserted as text.
 
-import { describeModel } from "../calls/api.js";
-import { $, element } from "../page.js";
-import { groupCount, holds, size, treeOf, wordsOf } from "../parts/class-tree.js";
-import { percent } from "../parts/percent.js";
+import { describeModel } from "../../calls/api.js";
+import { $, element } from "../../page.js";
+import { percent } from "../../parts/percent.js";
+import { groupCount, holds, size, treeOf, wordsOf } from "./class-tree.js";
 
 const number = new Intl.NumberFormat("en");
 

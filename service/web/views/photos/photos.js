@@ -1,14 +1,14 @@
 // The workspace: photos are added, asked about a few at a time, and their answers shown and saved.
 
-import { Problem, classify } from "../calls/api.js";
-import { Queue } from "../calls/queue.js";
-import { shrink } from "../calls/shrink.js";
-import { $, announce } from "../page.js";
-import { outcome } from "../parts/answer.js";
-import { Card } from "../parts/card.js";
-import { exampleFiles } from "../parts/examples.js";
-import { save, toCsv, toJson } from "../parts/exports.js";
-import { ModelChoice } from "../parts/model-choice.js";
+import { Problem, classify } from "../../calls/api.js";
+import { Queue } from "../../calls/queue.js";
+import { shrink } from "../../calls/shrink.js";
+import { $, announce } from "../../page.js";
+import { outcome } from "../../parts/answer.js";
+import { ModelChoice } from "../../parts/model-choice.js";
+import { Card } from "./card.js";
+import { exampleFiles } from "./examples.js";
+import { save, toCsv, toJson } from "./exports.js";
 
 export class Photos {
   #call;

@@ -1,10 +1,10 @@
 // The dialogue that adds or changes a sensor.
 
-import { describeModel } from "../calls/api.js";
-import { addSensor, changeSensor } from "../calls/sensors.js";
-import { $ } from "../page.js";
-import { FieldErrors } from "../parts/field-errors.js";
-import { option } from "../parts/model-choice.js";
+import { describeModel } from "../../calls/api.js";
+import { addSensor, changeSensor } from "../../calls/sensors.js";
+import { $ } from "../../page.js";
+import { option } from "../../parts/model-choice.js";
+import { FieldErrors } from "./field-errors.js";
 
 const NUMBERS = [
   ...["channels", "rate", "window", "stride", "gap_samples", "late_after_seconds"],

@@ -1,11 +1,11 @@
 // The dialogue that adds or changes a camera: live preview, the part that is classified, motion.
 
-import { addCamera, changeCamera, previewOf } from "../calls/cameras.js";
-import { pause } from "../calls/pause.js";
-import { $ } from "../page.js";
-import { CropBox } from "../parts/crop-box.js";
-import { option } from "../parts/model-choice.js";
-import { Motion } from "../parts/motion.js";
+import { addCamera, changeCamera, previewOf } from "../../calls/cameras.js";
+import { pause } from "../../calls/pause.js";
+import { $ } from "../../page.js";
+import { option } from "../../parts/model-choice.js";
+import { CropBox } from "./crop-box.js";
+import { Motion } from "./motion.js";
 
 const PAUSE_MS = 1000; // between two previews
 const VIDEO_PAUSE_MS = 5000; // each one opens the video anew, which takes the server a second

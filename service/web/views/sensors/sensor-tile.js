@@ -1,9 +1,9 @@
 // One sensor on the page: state, last windows, what is wrong, and the states of the day.
 // Names, labels and messages are not trusted: they are only inserted as text.
 
-import { copyOf } from "../page.js";
-import { bar, scored } from "./bars.js";
-import { timeline } from "./timeline.js";
+import { copyOf } from "../../page.js";
+import { bar, scored } from "../../parts/bars.js";
+import { timeline } from "../../parts/timeline.js";
 import { windowDrawings } from "./windows.js";
 
 const DAY_MS = 86_400_000;

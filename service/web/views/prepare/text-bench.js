@@ -1,11 +1,11 @@
 // A text in the tokens that a model reads.
 
-import { Problem } from "../calls/api.js";
-import { tokensOf } from "../calls/preprocess.js";
-import { $ } from "../page.js";
-import { Bench } from "../parts/bench.js";
-import { ModelChoice } from "../parts/model-choice.js";
-import { pieces, tokenList } from "../parts/token-pieces.js";
+import { Problem } from "../../calls/api.js";
+import { tokensOf } from "../../calls/preprocess.js";
+import { $ } from "../../page.js";
+import { ModelChoice } from "../../parts/model-choice.js";
+import { Bench } from "./bench.js";
+import { pieces, tokenList } from "./token-pieces.js";
 
 const NO_MODEL = "This account sees no model that takes text.";
 const number = new Intl.NumberFormat("en");

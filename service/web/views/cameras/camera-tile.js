@@ -1,10 +1,10 @@
 // One camera on the page: picture, state, what is wrong, and the states of the day.
 // Names, labels and messages are not trusted: they are only inserted as text.
 
-import { MOST_EVENTS } from "../calls/cameras.js";
-import { copyOf } from "../page.js";
-import { bar, scored } from "./bars.js";
-import { timeline } from "./timeline.js";
+import { MOST_EVENTS } from "../../calls/cameras.js";
+import { copyOf } from "../../page.js";
+import { bar, scored } from "../../parts/bars.js";
+import { timeline } from "../../parts/timeline.js";
 
 const DAY_MS = 86_400_000;
 const WORDS = { starting: "Starting…", silent: "Silent", paused: "Paused" };

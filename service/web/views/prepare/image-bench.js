@@ -1,14 +1,14 @@
 // A photo beside what a model sees of it, and the tensor as a map of each channel.
 
-import { tensorOf, viewOf } from "../calls/preprocess.js";
-import { shrink } from "../calls/shrink.js";
-import { $, element } from "../page.js";
-import { Bench } from "../parts/bench.js";
-import { showFigures } from "../parts/figures.js";
-import { heatMap, scaleStrip } from "../parts/heat-map.js";
-import { ModelChoice } from "../parts/model-choice.js";
-import { compact } from "../parts/numbers.js";
-import { channelsOf, statisticsOf } from "../parts/tensor.js";
+import { tensorOf, viewOf } from "../../calls/preprocess.js";
+import { shrink } from "../../calls/shrink.js";
+import { $, element } from "../../page.js";
+import { ModelChoice } from "../../parts/model-choice.js";
+import { Bench } from "./bench.js";
+import { showFigures } from "./figures.js";
+import { heatMap, scaleStrip } from "./heat-map.js";
+import { compact } from "./numbers.js";
+import { channelsOf, statisticsOf } from "./tensor.js";
 
 const LONGEST_SIDE = 640; // pixels of the photo that is shown
 const MOST_CHANNELS = 16;

@@ -1,12 +1,12 @@
 // Rows of numbers before and after they are scaled.
 
-import { Problem } from "../calls/api.js";
-import { listScalers, scaleRows } from "../calls/preprocess.js";
-import { $ } from "../page.js";
-import { Bench } from "../parts/bench.js";
-import { showFigures } from "../parts/figures.js";
-import { histogram } from "../parts/histogram.js";
-import { compact } from "../parts/numbers.js";
+import { Problem } from "../../calls/api.js";
+import { listScalers, scaleRows } from "../../calls/preprocess.js";
+import { $ } from "../../page.js";
+import { Bench } from "./bench.js";
+import { showFigures } from "./figures.js";
+import { histogram } from "./histogram.js";
+import { compact } from "./numbers.js";
 
 const MOST_BYTES = 5 * 2 ** 20; // more than a page can draw at once; the API takes more
 const number = new Intl.NumberFormat("en");

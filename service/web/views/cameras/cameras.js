@@ -1,14 +1,14 @@
 // The cameras that the server watches: a tile for each.
 
-import { eventsOf, frameOf, listCameras, pauseCamera, removeCamera } from "../calls/cameras.js";
-import { $, announce } from "../page.js";
-import { CameraTile } from "../parts/camera-tile.js";
-import { LateParts } from "../parts/late-parts.js";
-import { Removal } from "../parts/removal.js";
-import { TileView } from "../parts/tile-view.js";
+import { eventsOf, frameOf, listCameras, pauseCamera, removeCamera } from "../../calls/cameras.js";
+import { $, announce } from "../../page.js";
+import { LateParts } from "../../parts/late-parts.js";
+import { Removal } from "../../parts/removal.js";
+import { TileView } from "../../parts/tile-view.js";
 import { CameraForm } from "./camera-form.js";
+import { CameraTile } from "./camera-tile.js";
 
-const PARTS = "static/views/cameras.html"; // dialogues and tile: most accounts need none
+const PARTS = "static/views/cameras/cameras.html"; // dialogues and tile: most accounts need none
 
 export class Cameras extends TileView {
   #call;

@@ -1,8 +1,8 @@
 // The sign-in form, and the session that calls to the API are made in.
 
-import { Problem, enter, enterByLink, listModels } from "../calls/api.js";
-import { Session } from "../calls/session.js";
-import { $, announce } from "../page.js";
+import { Problem, enter, enterByLink, listModels } from "../../calls/api.js";
+import { Session } from "../../calls/session.js";
+import { $, announce } from "../../page.js";
 
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 const EXPIRED = "Your session has expired. Sign in again to continue with the waiting photos.";

@@ -1,9 +1,9 @@
 // One photo on the page: thumbnail, and result or error.
 // File names and labels are not trusted: they are only inserted as text.
 
-import { element } from "../page.js";
-import { outcome } from "./answer.js";
-import { bar, namesOf, scored } from "./bars.js";
+import { element } from "../../page.js";
+import { outcome } from "../../parts/answer.js";
+import { bar, namesOf, scored } from "../../parts/bars.js";
 
 const NOT_CALIBRATED =
   "The scores of this model were not measured. An operator can calibrate them: potoo models calibrate.";

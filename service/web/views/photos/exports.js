@@ -1,6 +1,6 @@
 // The results as files: CSV for spreadsheets, JSON for programs.
 
-import { outcome, summaryOf } from "./answer.js";
+import { outcome, summaryOf } from "../../parts/answer.js";
 
 const TOP = 5;
 const FORMULA = /^([\t\r\n]|\s*[=+\-@\uff1d\uff0b\uff0d\uff20])/; // with the full-width forms

@@ -1,14 +1,14 @@
 // The sensors whose samples the server classifies: a tile for each.
 
-import { eventsOf, listSensors, pauseSensor, removeSensor, windowsOf } from "../calls/sensors.js";
-import { $, announce } from "../page.js";
-import { LateParts } from "../parts/late-parts.js";
-import { Removal } from "../parts/removal.js";
-import { SensorTile } from "../parts/sensor-tile.js";
-import { TileView } from "../parts/tile-view.js";
+import { eventsOf, listSensors, pauseSensor, removeSensor, windowsOf } from "../../calls/sensors.js";
+import { $, announce } from "../../page.js";
+import { LateParts } from "../../parts/late-parts.js";
+import { Removal } from "../../parts/removal.js";
+import { TileView } from "../../parts/tile-view.js";
 import { SensorForm } from "./sensor-form.js";
+import { SensorTile } from "./sensor-tile.js";
 
-const PARTS = "static/views/sensors.html"; // dialogues and tile: most accounts need none
+const PARTS = "static/views/sensors/sensors.html"; // dialogues and tile: most accounts need none
 const MOST_TILES = 60; // drawn at once; the filter finds the others
 
 export class Sensors extends TileView {

@@ -1,6 +1,6 @@
 // Names with their values, as a list of definitions.
 
-import { element } from "../page.js";
+import { element } from "../../page.js";
 
 /** Shows `[name, value]` pairs in a `<dl>`; pairs without a value are left out. */
 export function showFigures(list, pairs) {

@@ -1,6 +1,6 @@
 // How numbers are spread, as a drawing of bars.
 
-import { element, svg } from "../page.js";
+import { element, svg } from "../../page.js";
 import { compact } from "./numbers.js";
 
 const WIDTH = 240; // units of the drawing

@@ -1,6 +1,6 @@
 // Numbers of a plane as colours, on a canvas, and the scale that explains them.
 
-import { element } from "../page.js";
+import { element } from "../../page.js";
 
 // Dark for little, light for much, also without colours: five points of Viridis (CC0).
 const STOPS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];

@@ -1,8 +1,8 @@
 // The dialogue of the user's signed-in devices, opened by the user name.
 // Names of devices are not trusted: they are only inserted as text.
 
-import { endSession, listSessions } from "../calls/api.js";
-import { $ } from "../page.js";
+import { endSession, listSessions } from "../../calls/api.js";
+import { $ } from "../../page.js";
 
 const BROWSERS = [
   ["Edge", /\bEdg(A|iOS)?\//],

@@ -1,6 +1,6 @@
 // A section of a page that prepares something: one call at a time, its result, or what is wrong.
 
-import { $ } from "../page.js";
+import { $ } from "../../page.js";
 
 export class Bench {
   section;

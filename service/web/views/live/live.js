@@ -1,11 +1,11 @@
 // The camera of this device, with the answer over its picture.
 
-import { FrameStream } from "../calls/stream.js";
-import { $, announce, element } from "../page.js";
-import { outcome } from "../parts/answer.js";
-import { bar, namesOf, scored } from "../parts/bars.js";
-import { Camera, obstacle } from "../parts/camera.js";
-import { ModelChoice } from "../parts/model-choice.js";
+import { FrameStream } from "../../calls/stream.js";
+import { $, announce, element } from "../../page.js";
+import { outcome } from "../../parts/answer.js";
+import { bar, namesOf, scored } from "../../parts/bars.js";
+import { ModelChoice } from "../../parts/model-choice.js";
+import { Camera, obstacle } from "./camera.js";
 
 const MOST_A_SECOND = 15; // frames; people see no difference, and each one counts for the rate limits
 const OPTIONS = { mode: "latest", smooth: 5, top_k: 3 };
