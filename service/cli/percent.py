@@ -1,4 +1,4 @@
-"""Format probabilities as percentages, by the same rule as ``service/web/percent.js``."""
+"""Format probabilities as percentages, by the same rule as ``service/web/parts/percent.js``."""
 
 from __future__ import annotations
 
