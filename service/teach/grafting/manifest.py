@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.model_output import DEFAULT_THRESHOLD, OutputSpec
+from schemas.manifest.model_output import DEFAULT_THRESHOLD, OutputSpec
 from schemas.models import Accuracy, Calibration, GoldenSample, ModelManifest, TaughtFrom
 from schemas.teach.verdict import Verdict
 from service.teach.grafting.graft import Graft
