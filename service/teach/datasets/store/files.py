@@ -121,17 +121,21 @@ class PhotoFiles:
                 if len(folder.name) == _PREFIX_CHARS and folder.is_dir():
                     yield folder.name
 
-    def digests(self, prefix: str) -> set[str]:
-        """Return the digests of the files that begin so. Blocks."""
-        names = (entry.name for entry in os.scandir(self._folder / prefix))
-        return {prefix + name for name in names if not name.startswith(_PART)}
+    def keep_only(self, prefix: str, kept: Collection[str]) -> tuple[set[str], set[str], int]:
+        """Remove the files below a prefix that are not ``kept``; within ``removing``. Blocks.
 
-    def remove_parts(self, prefix: str) -> int:
-        """Remove what killed processes were writing; within ``removing``. Return how many."""
-        parts = list((self._folder / prefix).glob(f"{_PART}*"))
+        Returns:
+            The digests that were removed, those of files that stay, and how many files that
+            killed processes were writing.
+        """
+        names = {entry.name for entry in os.scandir(self._folder / prefix)}
+        parts = {name for name in names if name.startswith(_PART)}
+        files = {prefix + name for name in names - parts}
         for part in parts:
-            part.unlink(missing_ok=True)
-        return len(parts)
+            (self._folder / prefix / part).unlink(missing_ok=True)
+        left = files.difference(kept)
+        self.remove(left)
+        return left, files - left, len(parts)
 
     @asynccontextmanager
     async def _locked(self, kind: int) -> AsyncIterator[None]:
