@@ -12,6 +12,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -48,8 +49,9 @@ def digest_of(image: bytes) -> str:
 class PhotoFiles:
     """The files of all datasets, below a data folder."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._folder = data_dir / FOLDER
+    def __init__(self, data_dir: Path, *, keep_free_bytes: int = 0) -> None:
+        """``keep_free_bytes``: of the disk; photos are refused that would take them."""
+        self._folder, self._keep_free = data_dir / FOLDER, keep_free_bytes
 
     @property
     def is_empty(self) -> bool:
@@ -82,6 +84,10 @@ class PhotoFiles:
         """
         changed = set[Path]()
         try:
+            if self._keep_free:
+                free = shutil.disk_usage(self._folder).free
+                if free - sum(map(len, images.values())) < self._keep_free:
+                    raise DiskFull
             for digest, image in images.items():
                 file = self.path(digest)
                 if file.exists():
@@ -106,6 +112,18 @@ class PhotoFiles:
         """
         try:
             return self.path(digest).read_bytes()
+        except FileNotFoundError:
+            raise PhotoMissing(digest) from None
+
+    def head(self, digest: str, count: int) -> bytes:
+        """Return the first bytes of a photo. Blocks.
+
+        Raises:
+            PhotoMissing: there is no such file.
+        """
+        try:
+            with self.path(digest).open("rb") as file:
+                return file.read(count)
         except FileNotFoundError:
             raise PhotoMissing(digest) from None
 
