@@ -3,15 +3,15 @@
 import { $, announce } from "./page.js";
 import { takesImages, takesSeries } from "./parts/model-choice.js";
 import { Tabs } from "./parts/tabs.js";
-import { Cameras } from "./views/cameras.js";
-import { Devices } from "./views/devices.js";
-import { Knows } from "./views/knows.js";
-import { Live } from "./views/live.js";
-import { Phone } from "./views/phone.js";
-import { Photos } from "./views/photos.js";
-import { Prepare } from "./views/prepare.js";
-import { Sensors } from "./views/sensors.js";
-import { SignIn } from "./views/sign-in.js";
+import { Devices } from "./views/account/devices.js";
+import { SignIn } from "./views/account/sign-in.js";
+import { Cameras } from "./views/cameras/cameras.js";
+import { Knows } from "./views/knows/knows.js";
+import { Live } from "./views/live/live.js";
+import { Phone } from "./views/phone/phone.js";
+import { Photos } from "./views/photos/photos.js";
+import { Prepare } from "./views/prepare/prepare.js";
+import { Sensors } from "./views/sensors/sensors.js";
 
 const call = (use) => signIn.call(use);
 const openModel = (model) => knows.open(model);

@@ -32,7 +32,7 @@ from service.teach.datasets.photos.writing import (
 from service.teach.datasets.records import StoredDataset, StoredPhoto, shown_dataset
 from service.teach.datasets.store.datasets import ClassInUse, DatasetStore
 from service.teach.datasets.store.photos import PhotoStore
-from service.teach_settings import TeachSettings
+from service.settings.teach import TeachSettings
 
 
 class DatasetAdministration:

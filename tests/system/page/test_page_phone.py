@@ -42,7 +42,7 @@ CODE = [
 ]
 ADVICE = "The address of this page holds on this machine only."
 DRAWN = """async (text) => {
-    const { qrCode } = await import(new URL("static/parts/qr.js", document.baseURI));
+    const { qrCode } = await import(new URL("static/views/phone/qr.js", document.baseURI));
     return qrCode(text)?.map((row) => row.map((isDark) => (isDark ? "#" : ".")).join("")) ?? null;
 }"""
 
