@@ -343,5 +343,3 @@ class ImportReport(BaseModel):
     refused_files: list[RefusedFile] = Field(description="The first 1000.")
     contradicted: int
     contradictions: list[Contradiction] = Field(description="The first 1000.")
-    is_complete: bool = Field(description="False: the import stopped; `stopped` says why.")
-    stopped: str | None
