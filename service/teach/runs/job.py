@@ -1,7 +1,7 @@
 """Work for the process that teaches, and what it says: JSON, a line each, over its pipes.
 
-The server writes jobs, one after another; a new one ends a job that only computes features ahead.
-The process answers each with messages, the last of which is ``finished`` or ``failed``.
+The server writes a job and reads the messages, the last of which is ``finished`` or ``failed``,
+before it writes the next one.
 """
 
 from __future__ import annotations

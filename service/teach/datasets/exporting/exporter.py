@@ -58,9 +58,7 @@ class Exporter:
         """
         if await self._datasets.get(dataset) is None:
             missing_dataset()
-        self._audit.record(
-            AuditEvent.DATASET_EXPORTED, account=by, dataset=dataset, format=format_
-        )
+        self._audit.record(AuditEvent.DATASET_EXPORTED, account=by, dataset=dataset, format=format_)
         if format_ == "folders":
             return self._folders(dataset, on_photo)
         if format_ == "csv":

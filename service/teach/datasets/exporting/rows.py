@@ -69,7 +69,9 @@ def task(photo: StoredPhoto, path: str, dataset: str, predictions: Predictions |
     if predicted is not None and predicted.label is not None:
         result = [_choices((predicted.label,))]
         one: dict[str, object] = {"model_version": predicted.model, "result": result}
-        found["predictions"] = [one | ({} if predicted.score is None else {"score": predicted.score})]
+        found["predictions"] = [
+            one | ({} if predicted.score is None else {"score": predicted.score})
+        ]
     return json.dumps(found, ensure_ascii=False)
 
 
