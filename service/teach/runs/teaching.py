@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,10 +70,12 @@ class Teacher:
         except RunFailed as failed:
             said = Message(said=Said.FAILED, code=failed.code, detail=failed.detail)
         except OSError as error:
-            if error.errno not in DISK_FULL:
-                raise
-            detail = "The disk is full: nothing was published."
-            said = Message(said=Said.FAILED, code=RunFailure.DISK_FULL, detail=detail)
+            said = _broken(error)
+            if error.errno in DISK_FULL:
+                detail = "The disk is full: nothing was published."
+                said = Message(said=Said.FAILED, code=RunFailure.DISK_FULL, detail=detail)
+        except Exception as error:  # noqa: BLE001 - the next job may succeed
+            said = _broken(error)
         else:
             said = Message(said=Said.FINISHED)
         say(replace(said, seconds=time.perf_counter() - began))
@@ -119,6 +122,12 @@ class Teacher:
         )
         say(Message(said=Said.VERDICT, verdict=verdict.model_dump_json()))
         return _Judged(extracted, targets, fitted, verdict)
+
+
+def _broken(error: Exception) -> Message:
+    detail = f"The run failed by an error of the server ({type(error).__name__})."
+    trace = "".join(traceback.format_exception(error))
+    return Message(said=Said.FAILED, code=RunFailure.INTERNAL, detail=detail, trace=trace)
 
 
 def _quiet(_: Message) -> None:
