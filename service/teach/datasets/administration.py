@@ -17,10 +17,12 @@ from schemas.teach.dataset import (
     DatasetChange,
     NewDataset,
     NewPhotoOptions,
+    Photo,
     PhotoChange,
     class_key,
 )
 from service.coordination.subjects import NameTaken, TooMany
+from service.settings.teach import TeachSettings
 from service.teach.datasets.labelling import known_labels
 from service.teach.datasets.photos.inspecting import PhotoInspector
 from service.teach.datasets.photos.writing import (
@@ -29,10 +31,9 @@ from service.teach.datasets.photos.writing import (
     missing_dataset,
     missing_photo,
 )
-from service.teach.datasets.records import StoredDataset, StoredPhoto, shown_dataset
+from service.teach.datasets.records import StoredDataset, shown_dataset, shown_photo
 from service.teach.datasets.store.datasets import ClassInUse, DatasetStore
 from service.teach.datasets.store.photos import PhotoStore
-from service.settings.teach import TeachSettings
 
 
 class DatasetAdministration:
@@ -180,17 +181,9 @@ class PhotoAdministration:
         self._datasets, self._photos, self._writer = administration, photos, writer
         self._inspector, self._audit, self._metrics = inspector, audit, metrics
 
-    async def get(self, dataset: str, photo_id: str) -> StoredPhoto:
-        """Return one photo.
-
-        Raises:
-            NotFound: there is no such photo.
-        """
-        return await self._photos.get(dataset, photo_id) or missing_photo()
-
     async def add(
         self, dataset: str, image: bytes, options: NewPhotoOptions, *, by: str
-    ) -> tuple[StoredPhoto, bool]:
+    ) -> tuple[Photo, bool]:
         """Add a photo, or label the same one if it is there without a label.
 
         Returns:
@@ -223,19 +216,18 @@ class PhotoAdministration:
                 self._metrics.count_photos(options.source, "added", 1)
                 if labels is not None:
                     self._metrics.labels.inc()
-                return (added[0] if added else missing_photo()), True
+                return shown_photo(added[0] if added else missing_photo()), True
         self._metrics.count_photos(options.source, "duplicate", 1)
         if labels is None or existing.labels == labels:
-            return existing, False
+            return shown_photo(existing), False
         if existing.labels is not None:
             has = ", ".join(existing.labels) or "no class"
             message = f"The dataset has this photo already, labelled '{has}': id {existing.id}."
             raise Conflict(message)
-        return await self._labelled(dataset, existing.id, labels, by=by), False
+        await self._label(dataset, existing.id, labels, by=by)
+        return await self._shown(dataset, existing.id), False
 
-    async def change(
-        self, dataset: str, photo_id: str, change: PhotoChange, *, by: str
-    ) -> StoredPhoto:
+    async def change(self, dataset: str, photo_id: str, change: PhotoChange, *, by: str) -> Photo:
         """Change the labels or the group of a photo.
 
         Raises:
@@ -246,10 +238,10 @@ class PhotoAdministration:
         if change.has_labels:
             member = "label" if "label" in change.model_fields_set else "labels"
             labels = known_labels(stored, change.new_labels, f"/body/{member}")
-            await self._labelled(dataset, photo_id, labels, by=by)
+            await self._label(dataset, photo_id, labels, by=by)
         if "group" in change.model_fields_set:
             await self._photos.set_group(dataset, [photo_id], change.group)
-        return await self.get(dataset, photo_id)
+        return await self._shown(dataset, photo_id)
 
     async def remove(self, dataset: str, photo_id: str, *, by: str) -> None:
         """Remove a photo, and what was computed from it.
@@ -261,14 +253,16 @@ class PhotoAdministration:
         self._metrics.removed.inc()
         self._audit.record(AuditEvent.PHOTO_REMOVED, account=by, dataset=dataset, photo=photo_id)
 
-    async def _labelled(
+    async def _label(
         self, dataset: str, photo_id: str, labels: Sequence[str] | None, *, by: str
-    ) -> StoredPhoto:
+    ) -> None:
         if not await self._photos.set_labels(dataset, [photo_id], labels, by=by):
             missing_photo()
         if labels is not None:
             self._metrics.labels.inc()
-        return await self.get(dataset, photo_id)
+
+    async def _shown(self, dataset: str, photo_id: str) -> Photo:
+        return shown_photo(await self._photos.get(dataset, photo_id) or missing_photo())
 
 
 def _renamed(classes: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:

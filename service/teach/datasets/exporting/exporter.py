@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from observability.logs.audit import Audit, AuditEvent
-from service.teach.datasets.exporting.paths import HEAD_BYTES, path_of
+from schemas.teach.dataset import ExportFormat
+from service.teach.datasets.exporting.paths import path_of
 from service.teach.datasets.exporting.rows import Predictions, csv_header, csv_row, task
 from service.teach.datasets.exporting.zip_stream import ZipStream
 from service.teach.datasets.importing.csv_list import NAME
-from service.teach.datasets.importing.listing import Format
+from service.teach.datasets.photos.types import HEAD_BYTES
 from service.teach.datasets.photos.writing import missing_dataset
 from service.teach.datasets.records import StoredPhoto
 from service.teach.datasets.store.datasets import DatasetStore
@@ -21,12 +22,6 @@ from service.teach.datasets.store.files import PhotoFiles, PhotoMissing, in_thre
 from service.teach.datasets.store.photos import PhotoStore
 
 OnPhoto = Callable[[], None]
-MEDIA_TYPES: dict[Format, str] = {
-    "folders": "application/zip",
-    "csv": "text/csv; charset=utf-8",
-    "label-studio": "application/json",
-}
-SUFFIXES: dict[Format, str] = {"folders": ".zip", "csv": ".csv", "label-studio": ".json"}
 
 
 class Exporter:
@@ -41,7 +36,7 @@ class Exporter:
     async def open(
         self,
         dataset: str,
-        format_: Format,
+        format_: ExportFormat,
         *,
         by: str,
         predictions: Predictions | None = None,
@@ -59,9 +54,9 @@ class Exporter:
         if await self._datasets.get(dataset) is None:
             missing_dataset()
         self._audit.record(AuditEvent.DATASET_EXPORTED, account=by, dataset=dataset, format=format_)
-        if format_ == "folders":
+        if format_ is ExportFormat.FOLDERS:
             return self._folders(dataset, on_photo)
-        if format_ == "csv":
+        if format_ is ExportFormat.CSV:
             return self._csv(dataset, predictions, on_photo)
         return self._tasks(dataset, predictions, on_photo)
 

@@ -59,7 +59,10 @@ def task(photo: StoredPhoto, path: str, dataset: str, predictions: Predictions |
     Its image is a local file of Label Studio, whose document root has the exported folders in one
     named as the dataset. ``digest`` names the photo for our own import.
     """
-    data = {"image": f"/data/local-files/?d={dataset}/{path}", "digest": photo.digest}
+    data: dict[str, object] = {
+        "image": f"/data/local-files/?d={dataset}/{path}",
+        "digest": photo.digest,
+    }
     if photo.group is not None:
         data["group"] = photo.group
     found: dict[str, object] = {"data": data, "annotations": [], "predictions": []}
@@ -69,9 +72,9 @@ def task(photo: StoredPhoto, path: str, dataset: str, predictions: Predictions |
     if predicted is not None and predicted.label is not None:
         result = [_choices((predicted.label,))]
         one: dict[str, object] = {"model_version": predicted.model, "result": result}
-        found["predictions"] = [
-            one | ({} if predicted.score is None else {"score": predicted.score})
-        ]
+        if predicted.score is not None:
+            one["score"] = predicted.score
+        found["predictions"] = [one]
     return json.dumps(found, ensure_ascii=False)
 
 

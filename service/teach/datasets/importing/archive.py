@@ -33,10 +33,11 @@ _ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar", ".bz2", ".xz", ".zst"
 class ZipContainer:
     """The members of a zip file."""
 
-    def __init__(self, path: Path, *, max_files: int, max_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, *, max_files: int, max_bytes: int) -> None:
         """Read the central directory. Blocks.
 
         Args:
+            file: can be sought; the caller closes it.
             max_bytes: announced by all members together.
 
         Raises:
@@ -44,10 +45,9 @@ class ZipContainer:
             PayloadTooLarge: there are too many members, or bytes in them.
         """
         try:
-            with path.open("rb") as file:
-                if _directory_bytes(file) > max_files * ENTRY_BYTES:
-                    raise _too_many(max_files)
-            self._archive = zipfile.ZipFile(path)
+            if _directory_bytes(file) > max_files * ENTRY_BYTES:
+                raise _too_many(max_files)
+            self._archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, struct.error, ValueError, EOFError, NotImplementedError):
             raise InvalidRequest("The archive is no zip file, or damaged.") from None
         self._members: dict[str, zipfile.ZipInfo] = {}

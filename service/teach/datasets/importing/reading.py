@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from schemas.errors import InvalidRequest
 from service.teach.datasets.importing.archive import ZipContainer
@@ -62,11 +63,23 @@ def open_source(path: Path, limits: ImportLimits) -> Iterator[Source]:
         names, _ = split_refused(folder.names())
         yield Source(_tasks(folder, safe_name(path.name), names, []), folder)
     else:
-        archive = ZipContainer(path, max_files=limits.files, max_bytes=limits.bytes)
-        try:
-            yield Source(list_container(archive), archive)
-        finally:
-            archive.close()
+        with path.open("rb") as file, open_archive(file, limits) as source:
+            yield source
+
+
+@contextmanager
+def open_archive(file: BinaryIO, limits: ImportLimits) -> Iterator[Source]:
+    """Open a zip file. Blocks.
+
+    Raises:
+        InvalidRequest: it is no zip file, or damaged.
+        PayloadTooLarge: there are too many files, or bytes in them.
+    """
+    archive = ZipContainer(file, max_files=limits.files, max_bytes=limits.bytes)
+    try:
+        yield Source(list_container(archive), archive)
+    finally:
+        archive.close()
 
 
 def list_container(container: Container) -> Listing:
@@ -88,13 +101,35 @@ def list_container(container: Container) -> Listing:
     return Listing("folders", (*from_folders(names), *refused))
 
 
-def tasks_listing(data: bytes) -> Listing:
-    """Return the labels of tasks whose photos are in the dataset already.
+def tasks_alone(data: bytes) -> Source:
+    """Return the labels of tasks whose photos are in the dataset already. Blocks.
 
     Raises:
         InvalidRequest: they are no tasks.
     """
-    return Listing("label-studio", tuple(from_tasks(data, lambda _: None)))
+    listing = Listing("label-studio", tuple(from_tasks(data, lambda _: None)))
+    return Source(listing, _Empty())
+
+
+class _Empty:
+    """A container without files."""
+
+    def names(self) -> tuple[str, ...]:
+        """Return an empty tuple."""
+        return ()
+
+    def has(self, _: str) -> bool:
+        """Return False."""
+        return False
+
+    def size(self, _: str) -> int:
+        """Return 0."""
+        return 0
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Raise ``InvalidRequest``."""
+        del name, limit
+        raise InvalidRequest
 
 
 def _csv(

@@ -8,25 +8,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from schemas.errors import InvalidImage
 from service.core.engine.fair_queue import Flow, Turn
 from service.core.engine.pool import SlowWork, WorkerPool
-from service.core.imaging.decoding import OpenImage, open_image, region
+from service.core.imaging.decoding import open_image
 from service.core.imaging.image_limits import ImageLimits
-from service.core.imaging.orientation import UPRIGHT
 from service.core.scheduling.priority import SHARES, Priority
 from service.teach.datasets.photos.exif import capture_time
+from service.teach.datasets.photos.pictures import preview, scaled
 from service.teach.datasets.store.files import digest_of
 
 HASH_SIDE = 64
 """Width and height of the grey copy that a perceptual hash is computed from, in pixels."""
 Hash = Callable[[NDArray[np.uint8]], int]
 """Perceptual hash, 64 bits, of a grey copy of shape [HASH_SIDE, HASH_SIDE], upright."""
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,18 @@ class PhotoInspector:
         Raises:
             UnsupportedImage, InvalidImage, ImageTooLarge: see ``inspect``.
         """
+        return await self._run(partial(inspect, image, self._limits, self._hash_of), dataset)
+
+    async def preview(self, image: bytes, side: int, dataset: str) -> bytes:
+        """Return a small JPEG, upright, without metadata.
+
+        Raises:
+            UnsupportedImage, InvalidImage, ImageTooLarge: see ``open_image``.
+        """
+        return await self._run(partial(preview, image, self._limits, side), dataset)
+
+    async def _run(self, work: Callable[..., Result], dataset: str) -> Result:
         turn = Turn(self._flow, f"teach:{dataset}", weight=1, share=SHARES[Priority.BULK])
-        work = partial(inspect, image, self._limits, self._hash_of)
         try:
             return await self._pool.run(partial(work, may_be_slow=False), turn)
         except SlowWork:
@@ -80,7 +91,7 @@ def inspect(
         SlowWork: the photo is large and ``may_be_slow`` is false.
     """
     with open_image(image, limits, may_be_slow=may_be_slow) as opened:
-        grey_HW = _grey(opened)
+        grey_HW = np.asarray(scaled(opened, "L", (HASH_SIDE, HASH_SIDE)))
         if opened.is_truncated:
             raise InvalidImage("The end of the image is missing.")
         return Inspected(
@@ -90,20 +101,3 @@ def inspect(
             capture_time(opened.source.exif or opened.file.info.get("exif") or b""),
             None if hash_of is None else hash_of(grey_HW),
         )
-
-
-def _grey(opened: OpenImage) -> NDArray[np.uint8]:
-    """Return a grey copy, upright, of shape [HASH_SIDE, HASH_SIDE]."""
-    whole = (0.0, 0.0, float(opened.width), float(opened.height))
-    found = region(opened, whole, "L", (HASH_SIDE, HASH_SIDE))
-    left, upper, right, lower = found.box
-    pixels = found.pixels
-    box = (
-        max(0.0, left),
-        max(0.0, upper),
-        min(right, float(pixels.width)),
-        min(lower, float(pixels.height)),
-    )
-    scaled = pixels.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.BOX, box)
-    turn = UPRIGHT.get(opened.orientation)
-    return np.asarray(scaled if turn is None else scaled.transpose(turn))
