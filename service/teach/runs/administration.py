@@ -141,9 +141,7 @@ class RunAdministration:
                 raise Conflict(message) from None
             saved = await self.runs.save(cancelled, was=run.state)
             if saved is not None:
-                self.audit.record(
-                    AuditEvent.RUN_CANCELLED, account=by, dataset=dataset, run=run_id
-                )
+                self.audit.record(AuditEvent.RUN_CANCELLED, account=by, dataset=dataset, run=run_id)
                 await self.supervisor.stop_run(run_id)
                 return saved
         raise Conflict("The run goes on too quickly to be cancelled.")

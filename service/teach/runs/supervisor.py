@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from observability.logs.logging import get_logger
@@ -159,7 +160,7 @@ class RunSupervisor:
             run = await self._fail(run, failed)
         finally:
             self._current = None
-            await in_thread(partial(shutil.rmtree, self._folders.staging(run.id), True))
+            await in_thread(partial(_remove, self._folders.staging(run.id)))
         self._metrics.finished(str(run.state), time.perf_counter() - began)
 
     async def _teach(self, run: StoredRun) -> StoredRun:
@@ -195,7 +196,7 @@ class RunSupervisor:
 
     async def _compute_ahead(self) -> None:
         dataset = self._ahead[0][0]
-        digests = []
+        digests: list[str] = []
         while self._ahead and self._ahead[0][0] == dataset and len(digests) < AHEAD:
             digests.append(self._ahead.popleft()[1])
         found = await self._base_of(dataset)
@@ -216,6 +217,7 @@ class RunSupervisor:
         Args:
             is_known: it was not being published.
         """
+        self._metrics.interrupted()
         published = None
         if not is_known:
             repository = Repository(self._folders.models)
@@ -254,7 +256,7 @@ class RunSupervisor:
         """Remove the files of runs that died before they were published."""
         staging = self._folders.staging("")
         if await in_thread(staging.exists):
-            await in_thread(partial(shutil.rmtree, staging, True))
+            await in_thread(partial(_remove, staging))
 
 
 def _heard(run: StoredRun, message: Message) -> StoredRun:
@@ -288,3 +290,5 @@ def _make_empty(folders: Folders, run: str) -> None:
         raise RunFailed(RunFailure.DISK_FULL, message) from error
 
 
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from schemas.models import MANIFEST_FILE, MODEL_FILE, GoldenSample, ModelManifest, TaughtFrom
 from schemas.teach.run import RunFailure, RunState
 from schemas.teach.verdict import Verdict
-from service.core.imaging.formats.signatures import recognise
 from service.core.repository.publishing import DISK_FULL
 from service.core.repository.version_files import read_manifest
-from service.core.serving.checks import GOLDEN_FOLDER
+from service.core.serving.checks.checks import GOLDEN_FOLDER
+from service.teach.datasets.photos.types import HEAD_BYTES, extension_of
 from service.teach.features.extraction import Extractor
 from service.teach.features.penultimate import NoFeatures, find
 from service.teach.grafting import goldens
@@ -216,8 +216,7 @@ def _write_golden(
     samples = []
     for number, chosen in enumerate(goldens.choose(candidates, scores_NK), 1):
         data = Path(photos[chosen.place].file).read_bytes()
-        ending = (recognise(data) or "image").lower().replace(" ", "")
-        name = f"{number}-{photos[chosen.place].digest[:12]}.{ending}"
+        name = f"{number}-{photos[chosen.place].digest[:12]}.{extension_of(data[:HEAD_BYTES])}"
         (folder / GOLDEN_FOLDER / name).write_bytes(data)
         samples.append(goldens.sample(name, scores_NK[chosen.place]))
     return tuple(samples)

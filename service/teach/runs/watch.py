@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 POLL_SECONDS = 1.0
@@ -20,8 +21,14 @@ class RunWatch:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def wait(self, timeout: float = POLL_SECONDS) -> None:
-        """Wait until a run may have changed, at most ``timeout`` seconds."""
+    async def wait(self, timeout: float = POLL_SECONDS) -> float:
+        """Wait until a run may have changed; return the seconds that it took.
+
+        Args:
+            timeout: at most so long.
+        """
+        began = time.monotonic()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._changed.wait()
+        return time.monotonic() - began
