@@ -30,9 +30,13 @@ PNG = {"content-type": "image/png"}
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     folder = tmp_path_factory.mktemp("teach")
     write_model(folder / "models")
-    limits = {"MAX_IMPORT_BYTES": str(2**20), "MAX_IMPORT_FILES": "50", "KEEP_FREE_BYTES": "0"}
-    settings = {f"POTOO_TEACH__{name}": value for name, value in limits.items()}
-    with serve(folder, models=folder / "models", **settings) as live:
+    with serve(
+        folder,
+        models=folder / "models",
+        POTOO_TEACH__MAX_IMPORT_BYTES=str(2**20),
+        POTOO_TEACH__MAX_IMPORT_FILES="50",
+        POTOO_TEACH__KEEP_FREE_BYTES="0",
+    ) as live:
         yield live
 
 
@@ -232,7 +236,7 @@ def test_a_killed_server_sweeps_what_it_left(tmp_path: Path) -> None:
     orphan.parent.mkdir()
     orphan.write_bytes(b"without a row")
     with serve(tmp_path, models=tmp_path / "models") as live, live.client("teach") as client:
-        wait_until(lambda: not orphan.exists())
+        assert wait_until(lambda: not orphan.exists())
         found = client.get(f"{PATH}/bins/photos").json()
         assert [one["id"] for one in found["photos"]] == [added["id"]]
         image = client.get(f"{PATH}/bins/photos/{added['id']}/image")
