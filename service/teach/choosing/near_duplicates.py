@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEAR = 6
-"""Bits of 64 in which hashes of near-duplicates differ at most: frames of one burst do in 0 to 6,
-different photos of one scene in 15 or more."""
+"""Bits of 64 in which hashes of near-duplicates differ at most. Measured on 300 photos: scaled and
+compressed copies differ in 0 to 4, copies without a border of 2 % in 0 to 10 (95 % in at most 7),
+the nearest of 45,000 pairs of other photos in 8."""
 _BLOCK = 1024
 
 
@@ -57,7 +58,7 @@ def group_near(hashes_N: NDArray[np.uint64], within: int = NEAR) -> NDArray[np.i
     """Return a group for each photo: near-duplicates, and what is near to those, share one.
 
     Groups are numbered from 0 in the order of their first photos. Work grows with the square of
-    the number of photos: 20,000 take about a second.
+    the number of photos: 20,000 take some seconds.
     """
     parents = list(range(len(hashes_N)))
 
