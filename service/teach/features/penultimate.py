@@ -21,6 +21,7 @@ _KEEP_CONSTANTS = {"DequantizeLinear", "Cast", "Identity", "Transpose"}
 """Operators between a stored weight and its layer."""
 _FLOATS = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
 _SHOWN = 5
+_SMALL_BYTES = 1024
 
 
 class NoFeatures(Exception):
@@ -156,8 +157,7 @@ def _width(node: onnx.NodeProto, shape: tuple[int, ...]) -> int:
 
 def _types(model: onnx.ModelProto) -> dict[str, tuple[int, tuple[int, ...]]]:
     """Return element type and shape of the tensors, as far as ONNX can infer them."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(model)
+    bare = _without_weights(model)
     try:
         inferred = onnx.shape_inference.infer_shapes(bare, data_prop=True).graph
     except (onnx.shape_inference.InferenceError, ValueError):
@@ -168,6 +168,26 @@ def _types(model: onnx.ModelProto) -> dict[str, tuple[int, tuple[int, ...]]]:
         shape = tuple(int(dim.dim_value) for dim in given.shape.dim)
         found[str(one.name)] = (int(given.elem_type), shape)
     return found
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy whose large constants are inputs: shapes need small ones alone."""
+    graph = model.graph
+    bare = onnx.ModelProto(ir_version=max(model.ir_version, 4))
+    bare.opset_import.extend(model.opset_import)
+    bare.functions.extend(model.functions)
+    bare.graph.name = graph.name or "bare"
+    bare.graph.node.extend(graph.node)
+    bare.graph.output.extend(graph.output)
+    given = {one.name for one in graph.initializer}
+    bare.graph.input.extend(one for one in graph.input if one.name not in given)
+    for one in graph.initializer:
+        if len(one.dims) <= 1 and one.ByteSize() <= _SMALL_BYTES:
+            bare.graph.initializer.append(one)
+        else:
+            kind = onnx.helper.make_tensor_value_info(one.name, one.data_type, list(one.dims))
+            bare.graph.input.append(kind)
+    return bare
 
 
 def _what_to_name(graph: _Graph, tensor: str | None, candidates: tuple[Candidate, ...]) -> str:
